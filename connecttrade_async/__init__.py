@@ -1,3 +1,192 @@
-"""The asyncio-native client for Connect Trade."""
+"""The asyncio-native client for Connect Trade.
+
+``import connecttrade_async`` is light: each public name is fetched from its room when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from connecttrade_async.client import ConnectTrade, Health, User
+    from connecttrade_async.clock import Clock, SystemClock
+    from connecttrade_async.config import Endpoints, Limits, Retry, Timeouts
+    from connecttrade_async.errors import (
+        APIError,
+        AuthenticationError,
+        BadRequestError,
+        BrokerError,
+        CallerError,
+        ClosedError,
+        ConfigurationError,
+        ConflictError,
+        ConnectError,
+        ConnectTradeError,
+        CursorError,
+        MalformedResponseError,
+        NotFoundError,
+        OAuthError,
+        RateLimitedError,
+        RequestTimeoutError,
+        ServerError,
+        TransportError,
+    )
+    from connecttrade_async.models import (
+        Account,
+        AccountSummary,
+        Balance,
+        Broker,
+        Connection,
+        ConnectionRequest,
+        ConnectionToken,
+        ConnectionType,
+        Fill,
+        Instrument,
+        Leg,
+        NewUser,
+        Order,
+        OrderStatus,
+        OrderType,
+        Page,
+        Position,
+        Side,
+        TimeInForce,
+        Transaction,
+        UserRecord,
+        UserToken,
+    )
+    from connecttrade_async.redirects import Redirect, check_redirect_url, parse_redirect
+    from connecttrade_async.rest.pagination import Listing, Pages
+    from connecttrade_async.rest.wire import Response
+    from connecttrade_async.secret import Secret
+
+__all__ = [
+    "APIError",
+    "Account",
+    "AccountSummary",
+    "AuthenticationError",
+    "BadRequestError",
+    "Balance",
+    "Broker",
+    "BrokerError",
+    "CallerError",
+    "Clock",
+    "ClosedError",
+    "ConfigurationError",
+    "ConflictError",
+    "ConnectError",
+    "ConnectTrade",
+    "ConnectTradeError",
+    "Connection",
+    "ConnectionRequest",
+    "ConnectionToken",
+    "ConnectionType",
+    "CursorError",
+    "Endpoints",
+    "Fill",
+    "Health",
+    "Instrument",
+    "Leg",
+    "Limits",
+    "Listing",
+    "MalformedResponseError",
+    "NewUser",
+    "NotFoundError",
+    "OAuthError",
+    "Order",
+    "OrderStatus",
+    "OrderType",
+    "Page",
+    "Pages",
+    "Position",
+    "RateLimitedError",
+    "Redirect",
+    "RequestTimeoutError",
+    "Response",
+    "Retry",
+    "Secret",
+    "ServerError",
+    "Side",
+    "SystemClock",
+    "TimeInForce",
+    "Timeouts",
+    "Transaction",
+    "TransportError",
+    "User",
+    "UserRecord",
+    "UserToken",
+    "__version__",
+    "check_redirect_url",
+    "parse_redirect",
+]
 
 __version__ = "0.1.0"
+
+_ROOMS = {
+    "client": ("ConnectTrade", "Health", "User"),
+    "clock": ("Clock", "SystemClock"),
+    "config": ("Endpoints", "Limits", "Retry", "Timeouts"),
+    "errors": (
+        "APIError",
+        "AuthenticationError",
+        "BadRequestError",
+        "BrokerError",
+        "CallerError",
+        "ClosedError",
+        "ConfigurationError",
+        "ConflictError",
+        "ConnectError",
+        "ConnectTradeError",
+        "CursorError",
+        "MalformedResponseError",
+        "NotFoundError",
+        "OAuthError",
+        "RateLimitedError",
+        "RequestTimeoutError",
+        "ServerError",
+        "TransportError",
+    ),
+    "models": (
+        "Account",
+        "AccountSummary",
+        "Balance",
+        "Broker",
+        "Connection",
+        "ConnectionRequest",
+        "ConnectionToken",
+        "ConnectionType",
+        "Fill",
+        "Instrument",
+        "Leg",
+        "NewUser",
+        "Order",
+        "OrderStatus",
+        "OrderType",
+        "Page",
+        "Position",
+        "Side",
+        "TimeInForce",
+        "Transaction",
+        "UserRecord",
+        "UserToken",
+    ),
+    "redirects": ("Redirect", "check_redirect_url", "parse_redirect"),
+    "rest.pagination": ("Listing", "Pages"),
+    "rest.wire": ("Response",),
+    "secret": ("Secret",),
+}
+_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,302 @@
+"""The front door: open, own and wire the rooms, and close them. Nothing is decided here."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from connecttrade_async import __version__
+from connecttrade_async.clock import Clock, SystemClock
+from connecttrade_async.config import Endpoints, Limits, Retry, Timeouts, check_address, from_environment
+from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.rest import resources, wire
+from connecttrade_async.rest.caller import Caller, Requester, Traffic
+from connecttrade_async.rest.gate import Gate
+from connecttrade_async.rest.transport import Transport
+from connecttrade_async.secret import Secret, header_problem
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    import aiohttp
+
+    from connecttrade_async.config import HasEndpoints
+    from connecttrade_async.rest.wire import Response
+
+__all__ = ["ConnectTrade", "Health", "User"]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """How a client is doing, as plain values that a web backend can serve as JSON.
+
+    Attributes:
+        is_open: whether it can be asked.
+        in_flight: requests under way.
+        waiting: requests in line for a place.
+        exchanges: requests sent over its life, each attempt counted.
+        retries: of these, second and later attempts.
+        failures: calls that ended in an error.
+        troubles: retryable failures since the last good answer; 0 while all is well.
+        last_error: the latest failure in words, or None.
+    """
+
+    is_open: bool
+    in_flight: int
+    waiting: int
+    exchanges: int
+    retries: int
+    failures: int
+    troubles: int
+    last_error: str | None
+
+
+class ConnectTrade:
+    """A client of Connect Trade: one HTTP session for all users.
+
+    Use it as ``async with``, or call ``aclose`` when done. It may be made anywhere; the session is made at the first
+    call, in the running event loop, and belongs to that loop.
+
+    Args:
+        client_id: the client's id.
+        client_secret: the client's secret; it is kept as a ``Secret``.
+        endpoints: where the API is; anything with an ``api`` address will do, such as the sandbox's.
+        timeouts: how long things may take.
+        retry: how patiently harmless calls are asked again.
+        limits: how much may be asked at once.
+        http: an aiohttp session to borrow; it is left open. Its cookies, proxy and headers are its own.
+        trace_configs: aiohttp's own tracing, for the session that is made.
+        clock: time; a test may hand in one that it steps.
+
+    Raises:
+        ConfigurationError: a credential or an address cannot be one.
+    """
+
+    def __init__(
+        self,
+        client_id: str,
+        client_secret: str | Secret,
+        *,
+        endpoints: HasEndpoints | None = None,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+        limits: Limits | None = None,
+        http: aiohttp.ClientSession | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        client_secret = Secret(client_secret, "client secret")  # rebound first: tracebacks can print variables
+        _check_id(client_id, "client id")
+        transport = Transport(
+            check_address("api", (endpoints or Endpoints()).api, ("https", "http")),
+            wire.client_headers(client_id, client_secret, __version__),
+            client_secret=client_secret,
+            http=http,
+            trace_configs=trace_configs,
+        )
+        clock = clock or SystemClock()
+        caller = Caller(
+            Gate(limits or Limits(), clock),
+            transport,
+            timeouts=timeouts or Timeouts(),
+            retry=retry or Retry(),
+            clock=clock,
+            traffic=Traffic(),
+        )
+        self._adopt(client_id, caller, owns=True)
+
+    def _adopt(self, client_id: str, caller: Caller, *, owns: bool) -> None:
+        self.client_id = client_id
+        self._caller = caller
+        self._owns = owns
+        self._requester = Requester(caller)
+
+    @classmethod
+    def from_env(cls, **settings: Any) -> Self:  # noqa: ANN401 - as the constructor has them
+        """Make a client from the environment.
+
+        Reads ``CONNECTTRADE_CLIENT_ID`` and ``CONNECTTRADE_CLIENT_SECRET``, and where they are set
+        ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL`` and ``CONNECTTRADE_MDSTREAM_URL``.
+
+        Args:
+            settings: any keyword argument of the constructor; it goes before the environment.
+
+        Raises:
+            ConfigurationError: a credential is missing, or something in the environment cannot be used.
+        """
+        return cls(**(from_environment() | settings))
+
+    @property
+    def users(self) -> resources.Users:
+        """The client's users: create, list, delete."""
+        return resources.Users(self._requester)
+
+    def user(self, user_id: str, user_secret: str | Secret) -> User:
+        """Return a handle on one user. It costs some bytes and no I/O: make thousands.
+
+        Raises:
+            ConfigurationError: the id or the secret could not be sent.
+        """
+        user_secret = Secret(user_secret, "user secret")  # rebound first: tracebacks can print variables
+        _check_id(user_id, "user id")
+        return User(Requester(self._caller, user_id, user_secret))
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> Response:
+        """Ask for anything in the client's own name. Only a GET is ever asked again.
+
+        Args:
+            method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
+            path: beginning with a slash, quoted.
+            params: the query, spelled as the resources spell it.
+            json: the body; None for none.
+
+        Returns:
+            The answer as it came: ``.status``, ``.headers``, ``.body``, ``.json()``.
+
+        Raises:
+            ConfigurationError: the path or a parameter cannot be sent.
+            TransportError: the wire failed.
+            APIError: the API said no.
+
+        Cancelling drops the call; what was sent may still be done.
+        """
+        return await self._requester.request(method, path, params=params, json=json)
+
+    def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
+        """Return a view of this client with other patience. It shares the session, the limits and the counters.
+
+        Closing the view closes only the view; closing this client closes both.
+        """
+        view = ConnectTrade.__new__(ConnectTrade)
+        view._adopt(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
+        return view
+
+    def health(self) -> Health:
+        """Return how this client is doing, at once and without asking anybody."""
+        gate, traffic = self._caller.gate, self._caller.traffic
+        return Health(
+            is_open=not self._caller.is_closed,
+            in_flight=gate.in_flight,
+            waiting=gate.waiting,
+            exchanges=traffic.exchanges,
+            retries=traffic.retries,
+            failures=traffic.failures,
+            troubles=traffic.troubles,
+            last_error=traffic.last_error,
+        )
+
+    async def aclose(self) -> None:
+        """Close, within ``timeouts.close`` seconds. Calls under way, and later ones, raise ``ClosedError``.
+
+        Closing twice is harmless. Cancelling leaves the session closing by itself.
+        """
+        self._caller.is_closed = True
+        if not self._owns:
+            return
+        self._caller.gate.close()
+        async with asyncio.timeout(self._caller.timeouts.close):
+            await self._caller.transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        if self._caller.is_closed:
+            raise ClosedError
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        health = self.health()
+        state = "OPEN" if health.is_open else "CLOSED"
+        return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"
+
+
+class User:
+    """A handle on one user of the client: who asks, and nothing else."""
+
+    __slots__ = ("_requester",)
+
+    def __init__(self, requester: Requester) -> None:
+        self._requester = requester
+
+    @property
+    def user_id(self) -> str:
+        """The user's name."""
+        return self._requester.user_id or ""
+
+    @property
+    def accounts(self) -> resources.Accounts:
+        """The accounts that the user's connections open."""
+        return resources.Accounts(self._requester)
+
+    @property
+    def balances(self) -> resources.Balances:
+        """Cash, buying power and margin."""
+        return resources.Balances(self._requester)
+
+    @property
+    def connections(self) -> resources.Connections:
+        """The user's authorised links to brokers."""
+        return resources.Connections(self._requester)
+
+    @property
+    def orders(self) -> resources.Orders:
+        """The user's orders."""
+        return resources.Orders(self._requester)
+
+    @property
+    def positions(self) -> resources.Positions:
+        """What the user holds."""
+        return resources.Positions(self._requester)
+
+    @property
+    def tokens(self) -> resources.Tokens:
+        """Tokens that act for the user elsewhere."""
+        return resources.Tokens(self._requester)
+
+    @property
+    def transactions(self) -> resources.Transactions:
+        """What moved in the user's accounts."""
+        return resources.Transactions(self._requester)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> Response:
+        """Ask for anything in the user's name; see ``ConnectTrade.request``.
+
+        Raises:
+            ConfigurationError: the path or a parameter cannot be sent.
+            TransportError: the wire failed.
+            APIError: the API said no.
+
+        Cancelling drops the call; what was sent may still be done.
+        """
+        return await self._requester.request(method, path, params=params, json=json)
+
+    def __repr__(self) -> str:
+        return f"<User {self.user_id!r}>"
+
+
+def _check_id(text: str, name: str) -> None:
+    problem = header_problem(text, name)
+    if problem is not None:
+        raise ConfigurationError(problem)

@@ -1,0 +1,160 @@
+"""Below the waterline: frozen settings, and the only reader of the environment.
+
+Every setting is checked when it is made, so a mistake is met where it was written and not in the middle of a call.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import msgspec
+
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.secret import Secret
+
+__all__ = ["Endpoints", "Limits", "Retry", "Timeouts"]
+
+CLIENT_ID = "CONNECTTRADE_CLIENT_ID"
+CLIENT_SECRET = "CONNECTTRADE_CLIENT_SECRET"  # noqa: S105 - the name of a variable, not a secret
+ADDRESSES = {
+    "api": "CONNECTTRADE_API_URL",
+    "stream": "CONNECTTRADE_STREAM_URL",
+    "market_data": "CONNECTTRADE_MDSTREAM_URL",
+}
+
+
+class HasEndpoints(Protocol):
+    """Anything that says where the API is, such as the sandbox's own ``endpoints``."""
+
+    @property
+    def api(self) -> str:
+        """The address of the REST API."""
+        ...
+
+
+def _positive(owner: object, **values: object) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            msg = f"{type(owner).__name__}.{name} must be a number above zero, not {value!r}"
+            raise ConfigurationError(msg)
+
+
+def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
+    """Return an address without its trailing slash.
+
+    Raises:
+        ConfigurationError: it is no absolute address of one of the schemes, or carries a query or a login.
+    """
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        usable = False
+    else:
+        usable = usable and not (parts.query or parts.fragment or parts.username or parts.password)
+    if not usable:
+        wanted = " or ".join(f"{scheme}://" for scheme in schemes)
+        msg = f"the {name} address must be {wanted} and a host, without a query or a login in it"
+        raise ConfigurationError(msg)
+    return address.rstrip("/")
+
+
+class Endpoints(msgspec.Struct, frozen=True):
+    """Where Connect Trade is (documented).
+
+    Attributes:
+        api: the REST API, ``https://...``.
+        stream: the brokerage data stream, ``wss://...``; checked, and not yet used by this release.
+        market_data: the market data stream, ``wss://...``; checked, and not yet used by this release.
+    """
+
+    api: str = "https://api.connecttrade.com"
+    stream: str = "wss://stream.connecttrade.com"
+    market_data: str = "wss://mdstream.connecttrade.com"
+
+    def __post_init__(self) -> None:
+        """Refuse an address that cannot be one."""
+        check_address("api", self.api, ("https", "http"))
+        check_address("stream", self.stream, ("wss", "ws"))
+        check_address("market_data", self.market_data, ("wss", "ws"))
+
+
+class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
+    """How long things may take, in seconds.
+
+    Attributes:
+        call: one HTTP exchange, from asking to the last byte of the answer.
+        connect: making a connection, with name look-up and TLS.
+        close: closing the client.
+    """
+
+    call: float = 30.0
+    connect: float = 10.0
+    close: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no duration."""
+        _positive(self, call=self.call, connect=self.connect, close=self.close)
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """How patiently a call that may harmlessly be asked again is asked again.
+
+    Attributes:
+        attempts: exchanges a call may take in all; 1 switches retries off.
+        budget: seconds that all attempts and the pauses between them may take together.
+        base: the upper bound of the first pause, in seconds; it doubles each time.
+        cap: the upper bound of every pause, in seconds.
+    """
+
+    attempts: int = 4
+    budget: float = 30.0
+    base: float = 0.25
+    cap: float = 8.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no count and no duration."""
+        _positive(self, attempts=self.attempts, budget=self.budget, base=self.base, cap=self.cap)
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """How much may be asked at once, over all users of the client.
+
+    Attributes:
+        connections: requests in flight at once; the rest wait in line, first come, first served.
+        requests_per_second: None for as fast as it goes.
+    """
+
+    connections: int = 100
+    requests_per_second: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is no count and no rate."""
+        _positive(self, connections=self.connections)
+        if self.requests_per_second is not None:
+            _positive(self, requests_per_second=self.requests_per_second)
+
+
+def from_environment() -> dict[str, Any]:
+    """Read the credentials and, where they are set, the addresses.
+
+    Returns:
+        Keyword arguments of ``ConnectTrade``: ``client_id``, ``client_secret`` and ``endpoints``.
+
+    Raises:
+        ConfigurationError: a credential is missing, or an address cannot be one.
+    """
+    # os.environ is never bound to a variable here: a traceback that prints variables would print every secret in it.
+    missing = [name for name in (CLIENT_ID, CLIENT_SECRET) if not os.environ.get(name)]
+    if missing:
+        msg = f"set {' and '.join(missing)} in the environment"
+        raise ConfigurationError(msg)
+    addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
+    return {
+        "client_id": os.environ[CLIENT_ID],
+        "client_secret": Secret(os.environ[CLIENT_SECRET], CLIENT_SECRET),
+        "endpoints": Endpoints(**addresses),
+    }

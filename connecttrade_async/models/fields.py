@@ -1,0 +1,117 @@
+"""Below the waterline: the wire's text, read as a value when somebody asks for it.
+
+A model keeps what came, to the letter, in a field named ``..._text``; a descriptor beside it reads that text. So a page
+of orders decodes at the speed of text, one odd value never hides the others, and what came can be sent on unchanged.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Generic, NoReturn, Self, TypeVar, overload
+
+import msgspec
+
+from connecttrade_async.errors import MalformedResponseError
+
+__all__ = ["Model", "day", "moment", "number"]
+
+T = TypeVar("T")
+_PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138, as milliseconds it is 1973
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An immutable value of strings. Unknown fields on the wire are ignored.
+
+    Models are not tracked by the garbage collector: they hold text and other models, never a cycle.
+    """
+
+
+class Field(Generic[T]):
+    """A reading of one text field of a model; None where the wire had null, ``""`` or nothing."""
+
+    wanted = "readable"
+    __slots__ = ("_name", "_text")
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._name = text
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = f"{owner.__name__}.{name}"
+
+    @overload
+    def __get__(self, model: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, model: object, owner: type) -> T | None: ...
+    def __get__(self, model: object | None, owner: type) -> Self | T | None:
+        if model is None:
+            return self
+        text = getattr(model, self._text)
+        return self._read(text) if text else None
+
+    def _read(self, text: str) -> T:
+        raise NotImplementedError
+
+    def _refuse(self, text: str, cause: Exception | None = None) -> NoReturn:
+        problem = f"the text is not {self.wanted}"
+        raise MalformedResponseError(where=self._name, problem=problem, excerpt=text[:80]) from cause
+
+
+class number(Field[Decimal]):  # noqa: N801 - reads as a declaration in the models
+    """A decimal number, exact to the last digit."""
+
+    wanted = "a number"
+    __slots__ = ()
+
+    def _read(self, text: str) -> Decimal:
+        try:
+            value = Decimal(text)
+        except InvalidOperation as exc:
+            self._refuse(text, exc)
+        # Decimal also reads NaN, Infinity, 1_000 and the digits of every script; none of them is a price.
+        if not value.is_finite() or "_" in text or not text.isascii():
+            self._refuse(text)
+        return value
+
+
+class moment(Field[datetime]):  # noqa: N801 - reads as a declaration in the models
+    """A point in time, aware: RFC 3339 (UTC where it names no zone), or epoch seconds or milliseconds as digits."""
+
+    wanted = "a time"
+    __slots__ = ()
+
+    def _read(self, text: str) -> datetime:
+        try:
+            return as_moment(text)
+        except (ValueError, OverflowError) as exc:
+            self._refuse(text, exc)
+
+
+class day(Field[date]):  # noqa: N801 - reads as a declaration in the models
+    """A calendar day: ``YYYY-MM-DD``, or the day in UTC of anything that ``moment`` reads."""
+
+    wanted = "a date"
+    __slots__ = ()
+
+    def _read(self, text: str) -> date:
+        try:
+            return (
+                date.fromisoformat(text) if len(text) == len("YYYY-MM-DD") and "-" in text else as_moment(text).date()
+            )
+        except (ValueError, OverflowError) as exc:
+            self._refuse(text, exc)
+
+
+def as_moment(text: str) -> datetime:
+    """Read a time as ``moment`` does, or raise ValueError or OverflowError."""
+    whole, _, fraction = text.partition(".")
+    if whole.isdecimal() and whole.isascii() and (not fraction or fraction.isdecimal()):
+        value = Decimal(text)
+        seconds = value / 1000 if value >= MILLISECONDS_FROM else value
+        micros = int(seconds * 1_000_000)
+        return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    parsed = datetime.fromisoformat(text)
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

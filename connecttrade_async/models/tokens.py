@@ -1,0 +1,18 @@
+"""Below the waterline: tokens that act for a user elsewhere."""
+
+from __future__ import annotations
+
+from connecttrade_async.models.fields import Model
+from connecttrade_async.secret import Secret  # noqa: TC001 - msgspec reads the annotations
+
+__all__ = ["UserToken"]
+
+
+class UserToken(Model, frozen=True, kw_only=True, gc=False):
+    """What ``POST /auth/tokens/user`` answers: a JWT for the vendor's MCP server, valid one hour (documented).
+
+    Attributes:
+        access_token: the token.
+    """
+
+    access_token: Secret

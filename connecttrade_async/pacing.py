@@ -1,0 +1,62 @@
+"""Below the waterline: how long to wait. The only user of backoff, and the only roller of dice.
+
+Nothing waits here: time comes in as an argument, and what goes out is a number of seconds.
+"""
+
+from __future__ import annotations
+
+import random
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["TokenBucket", "full_jitter_delays"]
+
+
+def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
+    """Yield delays that grow twofold from ``base`` to ``cap`` seconds, each drawn evenly from zero to that bound.
+
+    Args:
+        base: the first upper bound, in seconds.
+        cap: the last upper bound, in seconds.
+        rng: the dice; a test hands in a seeded one.
+    """
+    dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
+    # backoff's generators first yield None, to be primed.
+    for bound in islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None):
+        yield dice.uniform(0.0, min(float(bound), cap))
+
+
+class TokenBucket:
+    """So many a second, with a burst of one second's worth; who comes too early is told how long to wait.
+
+    Args:
+        rate: tokens a second.
+        now: the present, in seconds on the caller's clock.
+    """
+
+    __slots__ = ("_at", "_burst", "_rate", "_tokens")
+
+    def __init__(self, rate: float, now: float) -> None:
+        self._rate = rate
+        self._burst = max(1.0, rate)
+        self._tokens = self._burst
+        self._at = now
+
+    def reserve(self, now: float) -> float:
+        """Take one token, on credit if need be, and return the seconds to wait before it may be used.
+
+        Callers are served in the order in which they reserve, since each later one waits longer.
+        """
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
+        self._at = now
+        self._tokens -= 1.0
+        return max(0.0, -self._tokens / self._rate)
+
+    def refund(self) -> None:
+        """Give a reserved token back that was not used."""
+        self._tokens += 1.0

@@ -1,0 +1,87 @@
+"""Below the waterline: the address a person comes back to after the broker's login."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import parse_qs, urlsplit
+
+from connecttrade_async.errors import ConfigurationError, OAuthError
+from connecttrade_async.models.fields import Model
+
+__all__ = ["Redirect", "check_redirect_url", "parse_redirect"]
+
+_LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
+
+
+class Redirect(Model, frozen=True, kw_only=True, gc=False):
+    """What a good redirect says.
+
+    Attributes:
+        connection_id: the new connection.
+    """
+
+    connection_id: str
+
+
+def parse_redirect(url: str) -> Redirect:
+    """Read the address that the person's browser was sent back to (documented).
+
+    Args:
+        url: the whole address, or just its query. Whatever your own address had in its query is passed over.
+
+    Returns:
+        The redirect, with its ``connection_id``.
+
+    Raises:
+        OAuthError: the person declined, or the login failed; it has ``.error`` and ``.details``.
+        ConfigurationError: the address says neither, so it is not the one the person came back to.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        fields: dict[str, list[str]] = {}
+    else:
+        fields = parse_qs(parts.query or ("" if parts.scheme or "=" not in url else url.lstrip("?")))
+    # The API appends to the caller's own query (seen), so of several values the last is the API's.
+    if "error" in fields:
+        raise OAuthError(error=fields["error"][-1], details=fields.get("error_details", [""])[-1])
+    if "connection_id" not in fields:
+        msg = "this address has neither connection_id nor error in it: pass the one the person came back to, whole"
+        raise ConfigurationError(msg)
+    return Redirect(connection_id=fields["connection_id"][-1])
+
+
+def check_redirect_url(url: str) -> list[str]:
+    """Say what may be wrong with an address before it is sent as ``redirect_url``.
+
+    Args:
+        url: the address people shall come back to.
+
+    Returns:
+        One plain sentence for each documented cause of trouble; empty where none is seen. Nothing is refused for it:
+        the sandbox accepts every address.
+    """
+    try:
+        parts = urlsplit(url)
+        host = (parts.hostname or "").rstrip(".")
+    except ValueError:
+        return ["This is not an address: write https://, a host and a path."]
+    if parts.scheme not in {"http", "https"} or not host:
+        return ["This is not a web address: write https://, a host and a path."]
+    problems: list[str] = []
+    if parts.scheme == "http":
+        problems.append("It begins with http: brokers send people back to https addresses only.")
+    if host == "localhost" or host.endswith(_LOCAL_SUFFIXES) or _is_private(host):
+        problems.append(
+            f"{host} is this machine or a private network: brokers refuse it, so use a public address or a tunnel.",
+        )
+    if parts.fragment:
+        problems.append("It has a part after #, which browsers do not send to your server: leave it out.")
+    return problems
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return False

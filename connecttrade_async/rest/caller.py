@@ -1,0 +1,237 @@
+"""A loop: ask, and where that is harmless ask again, within one budget of time.
+
+Below it stand three doors and one rule: ``gate`` says when, ``transport`` exchanges, ``clock`` is time, and ``retry``
+judges. On the way of a call that succeeds nothing is made that it does not need.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from connecttrade_async.errors import ClosedError, NotFoundError, TransportError
+from connecttrade_async.pacing import full_jitter_delays
+from connecttrade_async.rest import wire
+from connecttrade_async.rest.retry import Patience
+from connecttrade_async.rest.transport import time_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Retry, Timeouts
+    from connecttrade_async.errors import APIError
+    from connecttrade_async.rest.gate import Gate
+    from connecttrade_async.rest.transport import Transport
+    from connecttrade_async.rest.wire import Request, Response
+    from connecttrade_async.secret import Secret
+
+__all__ = ["Caller", "Requester", "Traffic"]
+
+T = TypeVar("T")
+log = logging.getLogger("connecttrade_async.rest")
+
+
+class Traffic(msgspec.Struct):
+    """Counters over the life of a client.
+
+    Attributes:
+        exchanges: requests sent, each attempt counted.
+        retries: exchanges that were another attempt.
+        failures: calls that ended in an error.
+        troubles: retryable failures since the last good answer; 0 while all is well.
+        last_error: the latest failure in words, or None.
+    """
+
+    exchanges: int = 0
+    retries: int = 0
+    failures: int = 0
+    troubles: int = 0
+    last_error: str | None = None
+
+
+class Caller:
+    """One way of asking: shared doors, and its own patience.
+
+    Args:
+        gate: the limits, shared.
+        transport: the session, shared.
+        timeouts: how long an exchange may take.
+        retry: how patiently to ask again.
+        clock: time.
+        traffic: the counters, shared.
+    """
+
+    __slots__ = (
+        "_limit",
+        "clock",
+        "gate",
+        "is_closed",
+        "retry",
+        "timeouts",
+        "traffic",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        gate: Gate,
+        transport: Transport,
+        *,
+        timeouts: Timeouts,
+        retry: Retry,
+        clock: Clock,
+        traffic: Traffic,
+    ) -> None:
+        self.gate = gate
+        self.transport = transport
+        self.timeouts = timeouts
+        self.retry = retry
+        self.clock = clock
+        self.traffic = traffic
+        self.is_closed = False
+        self._limit = time_limit(timeouts.call, timeouts.connect)
+
+    def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Caller:
+        """Return another way of asking through the same doors."""
+        return Caller(
+            self.gate,
+            self.transport,
+            timeouts=timeouts or self.timeouts,
+            retry=retry or self.retry,
+            clock=self.clock,
+            traffic=self.traffic,
+        )
+
+    async def send(self, request: Request) -> Response:
+        """Ask until there is an answer, a refusal, or no more patience.
+
+        Raises:
+            ClosedError: the client is closed.
+            TransportError: the wire failed, for the last time.
+            APIError: the API said no.
+
+        Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
+        """
+        deadline = self.clock.now() + (self.retry.budget if request.is_harmless else self.timeouts.call)
+        patience: Patience | None = None
+        while True:
+            outcome = await self._attempt(request, deadline)
+            if isinstance(outcome, wire.Response):
+                if self.traffic.troubles:
+                    self._recovered()
+                return outcome
+            if patience is None:
+                patience = self._patience(request, deadline)
+            elif isinstance(outcome, NotFoundError) and request.method == "DELETE" and patience.may_be_done:
+                # An earlier attempt deleted it, and its answer was lost.
+                return wire.Response(wire.GONE_ALREADY, {}, b"")
+            pause = patience.pause_after(outcome, self.clock.now())
+            if pause is None:
+                self._given_up(outcome)
+                raise outcome
+            self._trouble(outcome, pause)
+            await self.gate.pause(pause)
+            self.traffic.retries += 1
+
+    async def _attempt(self, request: Request, deadline: float) -> Response | TransportError | APIError:
+        if self.is_closed or self.gate.is_closed:
+            raise ClosedError
+        gate = self.gate
+        try:
+            await gate.enter(request, min(self.timeouts.call, deadline - self.clock.now()))
+        except TransportError as exc:
+            return exc
+        try:
+            left = deadline - self.clock.now()
+            limit = self._limit if left >= self.timeouts.call else time_limit(max(left, 0.001), self.timeouts.connect)
+            self.traffic.exchanges += 1
+            response = await self.transport.exchange(request, limit)
+        except TransportError as exc:
+            return exc
+        finally:
+            gate.leave()
+        if response.status < wire.OK_BELOW:
+            return response
+        return wire.refusal(request, response, self.clock.wall())
+
+    def _patience(self, request: Request, deadline: float) -> Patience:
+        delays = full_jitter_delays(self.retry.base, self.retry.cap)
+        return Patience(self.retry, is_harmless=request.is_harmless, deadline=deadline, delays=delays)
+
+    def _trouble(self, error: Exception, pause: float) -> None:
+        level = logging.DEBUG if self.traffic.troubles else logging.WARNING
+        self.traffic.troubles += 1
+        self.traffic.last_error = str(error)
+        log.log(level, "asking again in %.3g s: %s", pause, error)
+
+    def _given_up(self, error: Exception) -> None:
+        self.traffic.failures += 1
+        self.traffic.last_error = str(error)
+
+    def _recovered(self) -> None:
+        log.info("answers again after %d failed attempts", self.traffic.troubles)
+        self.traffic.troubles = 0
+
+
+class Requester:
+    """Somebody in whose name things are asked: a user, or the client itself."""
+
+    __slots__ = ("caller", "user_id", "user_secret")
+
+    def __init__(self, caller: Caller, user_id: str | None = None, user_secret: Secret | None = None) -> None:
+        self.caller = caller
+        self.user_id = user_id
+        self.user_secret = user_secret
+
+    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+        """GET a path and read the answer."""
+        request = self.asking(path, params)
+        return wire.read(await self.caller.send(request), shape, request)
+
+    def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
+        """Return the request for a GET of a path."""
+        return wire.Request(
+            method="GET",
+            path=path,
+            query=wire.query_string(params) if params else "",
+            user_id=self.user_id,
+            user_secret=self.user_secret,
+            is_harmless=True,
+        )
+
+    async def tell(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
+        """Send a body with a method that is never repeated, and read the answer."""
+        request = self._request(method, path, body=body)
+        return wire.read(await self.caller.send(request), shape, request)
+
+    async def delete(self, path: str) -> None:
+        """DELETE what is harmless to delete twice; the answer's body is not needed, and may be empty (documented)."""
+        await self.caller.send(self._request("DELETE", path, is_harmless=True))
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, object] | None = None,
+        json: object = None,
+    ) -> Response:
+        """Send anything; only a GET is ever repeated."""
+        query = wire.query_string(params) if params else ""
+        method = method.upper()
+        return await self.caller.send(
+            self._request(method, wire.checked_path(path), query=query, body=json, is_harmless=method == "GET"),
+        )
+
+    def _request(self, method: str, path: str, *, body: object = None, **rest: Any) -> Request:  # noqa: ANN401 - as Request has them
+        return wire.Request(
+            method=method,
+            path=path,
+            body=None if body is None else msgspec.json.encode(body),
+            user_id=self.user_id,
+            user_secret=self.user_secret,
+            **rest,
+        )

@@ -1,0 +1,147 @@
+"""A door: who may ask now. One line for all users of a client, first come, first served.
+
+aiohttp's own pool limit lets a finished caller take its connection back before the next in line wakes, so most callers
+starve under load. Here a place that becomes free is handed to the first in line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from functools import partial
+from typing import TYPE_CHECKING
+
+from connecttrade_async.errors import ClosedError, RequestTimeoutError
+from connecttrade_async.pacing import TokenBucket
+
+if TYPE_CHECKING:
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Limits
+    from connecttrade_async.rest.wire import Request
+
+__all__ = ["Gate"]
+
+Place = asyncio.Future[None]
+
+
+class Gate:
+    """The limits of one client: places in flight, requests a second, and whether it is open at all.
+
+    Args:
+        limits: how many, and how many a second.
+        clock: time.
+    """
+
+    __slots__ = ("_bucket", "_clock", "_free", "_line", "_pauses", "_size", "is_closed")
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._clock = clock
+        self._size = self._free = limits.connections
+        self._line: deque[Place] = deque()
+        self._pauses: set[Place] = set()
+        rate = limits.requests_per_second
+        self._bucket = None if rate is None else TokenBucket(rate, clock.now())
+        self.is_closed = False
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that hold a place."""
+        return self._size - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Requests in line."""
+        return sum(not place.done() for place in self._line)
+
+    async def enter(self, request: Request, seconds: float) -> None:
+        """Take a place, waiting in line for at most so many seconds. Each ``enter`` needs one ``leave``.
+
+        Raises:
+            RequestTimeoutError: no place became free in time; nothing was sent.
+            ClosedError: the client was closed meanwhile.
+
+        Cancelling leaves the line, or passes the place on.
+        """
+        if self._free and not self._line:
+            self._free -= 1
+        else:
+            await self._stand_in_line(request, seconds)
+        if self._bucket is not None:
+            await self._wait_for_token(self._bucket, request, seconds)
+
+    def leave(self) -> None:
+        """Give the place to the first in line, or back."""
+        line = self._line
+        while line:
+            place = line.popleft()
+            if not place.done():
+                place.set_result(None)
+                return
+        self._free += 1
+
+    async def pause(self, seconds: float) -> None:
+        """Wait; closing the client ends the wait.
+
+        Raises:
+            ClosedError: the client was closed meanwhile.
+        """
+        place: Place = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, partial(_grant, place))
+        self._pauses.add(place)
+        try:
+            await place
+        finally:
+            timer.cancel()
+            self._pauses.discard(place)
+
+    def close(self) -> None:
+        """Send everybody home who waits."""
+        self.is_closed = True
+        for place in (*self._line, *self._pauses):
+            if not place.done():
+                place.set_exception(ClosedError())
+        self._line.clear()
+
+    async def _stand_in_line(self, request: Request, seconds: float) -> None:
+        place: Place = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, partial(_give_up, place, request, self, seconds))
+        self._line.append(place)
+        try:
+            await place
+        except asyncio.CancelledError:
+            # Cancelled in the same turn of the loop in which the place was granted: pass it on.
+            if place.done() and not place.cancelled() and place.exception() is None:
+                self.leave()
+            raise
+        finally:
+            timer.cancel()
+
+    async def _wait_for_token(self, bucket: TokenBucket, request: Request, seconds: float) -> None:
+        delay = bucket.reserve(self._clock.now())
+        granted = False
+        try:
+            if delay >= seconds:
+                detail = f"the limit of requests a second leaves no turn within {seconds:.3g} s"
+                raise _too_late(request, detail)
+            if delay:
+                await self.pause(delay)
+            granted = True
+        finally:
+            if not granted:
+                bucket.refund()
+                self.leave()
+
+
+def _grant(place: Place) -> None:
+    if not place.done():
+        place.set_result(None)
+
+
+def _give_up(place: Place, request: Request, gate: Gate, seconds: float) -> None:
+    if not place.done():
+        detail = f"no place within {seconds:.3g} s: {gate.in_flight} requests in flight, {gate.waiting} in line"
+        place.set_exception(_too_late(request, detail))
+
+
+def _too_late(request: Request, detail: str) -> RequestTimeoutError:
+    return RequestTimeoutError(method=request.method, path=request.path, kind="pool-timeout", detail=detail)

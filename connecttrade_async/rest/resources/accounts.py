@@ -1,0 +1,44 @@
+"""What users hold: brokerage accounts."""
+
+from __future__ import annotations
+
+import builtins
+
+from connecttrade_async.models.accounts import Account
+from connecttrade_async.rest.resources.resource import Resource
+from connecttrade_async.rest.wire import decoder
+
+__all__ = ["Accounts"]
+
+_ACCOUNTS = decoder(builtins.list[Account])
+
+
+class Accounts(Resource):
+    """``/accounts``: the accounts that the user's connections open."""
+
+    __slots__ = ()
+
+    async def list(
+        self,
+        *,
+        connection_id: str | None = None,
+        broker: str | None = None,
+        **filters: str,
+    ) -> builtins.list[Account]:
+        """List accounts.
+
+        Args:
+            connection_id: only those of one connection.
+            broker: only those at one broker.
+            filters: any other, passed on as it is.
+
+        Raises:
+            NotFoundError: the user has no connection of that id.
+            ConfigurationError: a filter is empty.
+            TransportError: the wire failed. A failure is never an empty list.
+            BrokerError: the API said no, or something unreadable.
+
+        Cancelling drops the call and changes nothing.
+        """
+        params = {"connection_id": connection_id, "broker": broker, **filters}
+        return await self._requester.ask("/accounts", _ACCOUNTS, params)

@@ -1,0 +1,44 @@
+"""What users hold: the money in accounts."""
+
+from __future__ import annotations
+
+import builtins
+
+from connecttrade_async.models.balances import Balance
+from connecttrade_async.rest.resources.resource import Resource
+from connecttrade_async.rest.wire import decoder
+
+__all__ = ["Balances"]
+
+_BALANCES = decoder(builtins.list[Balance])
+
+
+class Balances(Resource):
+    """``/balances``: cash, buying power and margin, one entry an account."""
+
+    __slots__ = ()
+
+    async def list(
+        self,
+        *,
+        account_id: str | None = None,
+        connection_id: str | None = None,
+        **filters: str,
+    ) -> builtins.list[Balance]:
+        """List balances.
+
+        Args:
+            account_id: only that account's.
+            connection_id: only those of one connection.
+            filters: any other, passed on as it is.
+
+        Raises:
+            NotFoundError: the user has no account or connection of that id.
+            ConfigurationError: a filter is empty.
+            TransportError: the wire failed. A failure is never an empty list.
+            BrokerError: the API said no, or something unreadable.
+
+        Cancelling drops the call and changes nothing.
+        """
+        params = {"account_id": account_id, "connection_id": connection_id, **filters}
+        return await self._requester.ask("/balances", _BALANCES, params)

@@ -1,0 +1,51 @@
+"""What users hold: what accounts hold."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING
+
+from connecttrade_async.models.positions import Position
+from connecttrade_async.rest.resources.resource import Resource
+from connecttrade_async.rest.wire import decoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Positions"]
+
+_POSITIONS = decoder(builtins.list[Position])
+
+
+class Positions(Resource):
+    """``/positions``: stocks and options held, one entry a symbol and account."""
+
+    __slots__ = ()
+
+    async def list(
+        self,
+        *,
+        account_id: str | None = None,
+        connection_id: str | None = None,
+        symbols: str | Iterable[str] | None = None,
+        **filters: str,
+    ) -> builtins.list[Position]:
+        """List positions.
+
+        Args:
+            account_id: only that account's.
+            connection_id: only those of one connection.
+            symbols: only these, CQS or OSI.
+            filters: any other, passed on as it is.
+
+        Raises:
+            NotFoundError: the user has no account or connection of that id.
+            ConfigurationError: a filter is empty.
+            TransportError: the wire failed. A failure is never an empty list.
+            BrokerError: the API said no, or something unreadable.
+
+        Cancelling drops the call and changes nothing.
+        """
+        wanted = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
+        params = {"account_id": account_id, "connection_id": connection_id, "symbols": wanted, **filters}
+        return await self._requester.ask("/positions", _POSITIONS, params)

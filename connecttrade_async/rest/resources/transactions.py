@@ -1,0 +1,63 @@
+"""What users hold: what moved in accounts."""
+
+from __future__ import annotations
+
+import builtins
+from typing import TYPE_CHECKING
+
+from connecttrade_async.models.transactions import Transaction
+from connecttrade_async.rest.resources.resource import Resource
+from connecttrade_async.rest.wire import decoder
+
+if TYPE_CHECKING:
+    from datetime import date
+
+__all__ = ["Transactions"]
+
+_TRANSACTIONS = decoder(builtins.list[Transaction])
+
+
+class Transactions(Resource):
+    """``/transactions``: trades, dividends, fees and transfers."""
+
+    __slots__ = ()
+
+    async def list(
+        self,
+        *,
+        account_id: str | None = None,
+        connection_id: str | None = None,
+        start_date: date | str | None = None,
+        end_date: date | str | None = None,
+        **filters: str,
+    ) -> builtins.list[Transaction]:
+        """List transactions.
+
+        Args:
+            account_id: only that account's.
+            connection_id: only those of one connection.
+            start_date: from that day on; of a time, its own calendar day. Sent as ``YYYY-MM-DD`` (``Assumed:``).
+            end_date: until that day; likewise.
+            filters: any other, passed on as it is.
+
+        Raises:
+            NotFoundError: the user has no account or connection of that id.
+            ConfigurationError: a filter is empty.
+            TransportError: the wire failed. A failure is never an empty list.
+            BrokerError: the API said no, or something unreadable.
+
+        Cancelling drops the call and changes nothing.
+        """
+        params = {
+            "account_id": account_id,
+            "connection_id": connection_id,
+            "start_date": _day(start_date),
+            "end_date": _day(end_date),
+            **filters,
+        }
+        return await self._requester.ask("/transactions", _TRANSACTIONS, params)
+
+
+def _day(when: date | str | None) -> str | None:
+    # A datetime is a date too, and its time of day does not belong into a day.
+    return when if when is None or isinstance(when, str) else when.strftime("%Y-%m-%d")

@@ -1,0 +1,103 @@
+"""Below the waterline: may this be asked again, and when.
+
+Two questions are kept apart. *Could it have been done?* is a fact about the failure: whether the request may have
+reached the other side. *May it be asked again?* is a judgement: only where asking twice does what asking once does,
+where trying again can help, and where time is left. Each row of the table says why.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from connecttrade_async.errors import APIError, TransportError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from connecttrade_async.config import Retry
+    from connecttrade_async.errors import BrokerError
+
+__all__ = ["FAILURES", "STATUSES", "Patience", "Row", "row_for"]
+
+
+class Row(NamedTuple):
+    """What one kind of failure means.
+
+    Attributes:
+        passes: whether it may be gone a moment later.
+        may_be_done: whether the other side may have done what was asked all the same.
+        reason: why.
+    """
+
+    passes: bool
+    may_be_done: bool
+    reason: str
+
+
+FAILURES: Mapping[str, Row] = {
+    "refused": Row(passes=True, may_be_done=False, reason="nothing listened, so nothing was sent"),
+    "dns": Row(passes=True, may_be_done=False, reason="the name was not found, so nobody was asked"),
+    "unreachable": Row(passes=True, may_be_done=False, reason="no connection was made, so nothing was sent"),
+    "connect-timeout": Row(passes=True, may_be_done=False, reason="no connection was made in time"),
+    "tls": Row(passes=False, may_be_done=False, reason="the peer is not who it should be, and will not become so"),
+    "pool-timeout": Row(passes=False, may_be_done=False, reason="it stood in our own line until its time was up"),
+    "timeout": Row(passes=True, may_be_done=True, reason="it was sent, and silence says nothing about its fate"),
+    "dropped": Row(passes=True, may_be_done=True, reason="the link ended before an answer; the work may be done"),
+    "torn": Row(passes=True, may_be_done=True, reason="an answer began and broke off; the work is likely done"),
+    "garbled": Row(passes=False, may_be_done=True, reason="what answered does not speak HTTP"),
+}
+
+STATUSES: Mapping[int, Row] = {
+    429: Row(passes=True, may_be_done=False, reason="turned away before any work"),
+    502: Row(passes=True, may_be_done=True, reason="a proxy lost the answer of somebody behind it"),
+    503: Row(passes=True, may_be_done=True, reason="overloaded; a proxy may say so after passing the request on"),
+    504: Row(passes=True, may_be_done=True, reason="a proxy stopped waiting; the work may go on"),
+}
+
+_THEIR_FAULT = Row(passes=False, may_be_done=True, reason="it broke while working; the same again breaks the same way")
+_THEIR_NO = Row(passes=False, may_be_done=False, reason="the answer is no")
+
+
+def row_for(error: TransportError | BrokerError) -> Row:
+    """Return what a failure means."""
+    if isinstance(error, TransportError):
+        return FAILURES[error.kind]
+    if isinstance(error, APIError):
+        return STATUSES.get(error.status, _THEIR_FAULT if error.status >= 500 else _THEIR_NO)  # noqa: PLR2004 - 5xx
+    return _THEIR_FAULT
+
+
+class Patience:
+    """How much longer one call is tried. Made at its first failure, so a call that succeeds pays nothing for it.
+
+    Args:
+        settings: attempts and budget.
+        is_harmless: whether asking twice does the same as asking once.
+        deadline: when the budget ends, in seconds on the caller's clock.
+        delays: pauses between attempts, in seconds.
+
+    Attributes:
+        attempts: exchanges that have failed.
+        may_be_done: whether any of them may have done its work.
+    """
+
+    __slots__ = ("_deadline", "_delays", "_is_harmless", "_settings", "attempts", "may_be_done")
+
+    def __init__(self, settings: Retry, *, is_harmless: bool, deadline: float, delays: Iterator[float]) -> None:
+        self._settings = settings
+        self._is_harmless = is_harmless
+        self._deadline = deadline
+        self._delays = delays
+        self.attempts = 0
+        self.may_be_done = False
+
+    def pause_after(self, error: TransportError | APIError, now: float) -> float | None:
+        """Count a failure, and return the seconds to wait before asking again, or None to give up."""
+        row = row_for(error)
+        self.attempts += 1
+        self.may_be_done = self.may_be_done or row.may_be_done
+        if not (row.passes and self._is_harmless) or self.attempts >= self._settings.attempts:
+            return None
+        asked_for = error.retry_after if isinstance(error, APIError) else None
+        pause = asked_for if asked_for is not None else next(self._delays)
+        return pause if now + pause < self._deadline else None

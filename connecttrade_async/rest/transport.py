@@ -1,0 +1,182 @@
+"""A door: one Request out, one Response in. The only user of aiohttp on the client's side.
+
+Its vow: what is handed in is sent at most once, and what aiohttp raises is translated here.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+from yarl import URL
+
+from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
+from connecttrade_async.rest.wire import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from connecttrade_async.rest.wire import Request
+    from connecttrade_async.secret import Secret
+
+__all__ = ["Transport"]
+
+
+class _LinkLostError(Exception):
+    """Stands for aiohttp's own exceptions on the way through aiohttp: see ``_send_once``."""
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    # When a kept-alive connection drops, aiohttp sends GET, PUT and DELETE again by itself; our cancel is a DELETE. It
+    # resends on two exceptions of its own, so neither may reach its loop.
+    try:
+        return await handler(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+        raise _LinkLostError from exc
+
+
+class Transport:
+    """The one HTTP session of a client.
+
+    Args:
+        api: the address of the API, without a trailing slash.
+        headers: those of every request.
+        client_secret: to keep it out of what the other side says.
+        http: a session to borrow; it is left open. None: one is made at the first request.
+        trace_configs: aiohttp's tracing, for the session that is made.
+
+    Raises:
+        ConfigurationError: both a session and tracing for one that would be made.
+    """
+
+    __slots__ = ("_api", "_borrowed", "_client_secret", "_extra", "_headers", "_http", "_traces", "is_closed")
+
+    def __init__(
+        self,
+        api: str,
+        headers: Mapping[str, str],
+        *,
+        client_secret: Secret,
+        http: aiohttp.ClientSession | None = None,
+        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+    ) -> None:
+        if http is not None and trace_configs:
+            msg = "trace_configs belong to the session: pass them to the one you lend"
+            raise ConfigurationError(msg)
+        self._api = api
+        self._headers = dict(headers)
+        self._client_secret = client_secret
+        self._http = http
+        self._traces = list(trace_configs)
+        self._borrowed = http is not None
+        # A redirect would carry the credentials to wherever it points, so it is an answer like any other.
+        self._extra: dict[str, Any] = {"allow_redirects": False}
+        if http is not None:
+            theirs = getattr(http, "_middlewares", ())
+            self._extra |= {"raise_for_status": False, "middlewares": (*theirs, _send_once)}
+        self.is_closed = False
+
+    async def exchange(self, request: Request, limit: aiohttp.ClientTimeout) -> Response:
+        """Send a request once and read its answer whole.
+
+        Raises:
+            TransportError: no whole answer came; its ``kind`` says why.
+            ClosedError: the client was closed meanwhile.
+
+        Cancelling drops the connection; what was sent may still be done by the other side.
+        """
+        http = self._http or self._open()
+        if http.closed:
+            raise ClosedError("this client" if self.is_closed else "the session that this client borrowed")
+        headers = request.headers()
+        if self._borrowed:
+            headers |= self._headers
+        url = URL(f"{self._api}{request.path}{request.query}", encoded=True)
+        try:
+            async with http.request(
+                request.method,
+                url,
+                data=request.body,
+                headers=headers,
+                timeout=limit,
+                **self._extra,
+            ) as reply:
+                body = await reply.read()
+                return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
+        except (aiohttp.ClientError, _LinkLostError, OSError) as exc:
+            if self.is_closed:
+                raise ClosedError from None
+            cause = exc.__cause__ if isinstance(exc, _LinkLostError) and exc.__cause__ else exc
+            raise self._translated(request, cause, limit) from _without_frames(cause)
+
+    def _translated(self, request: Request, exc: BaseException, limit: aiohttp.ClientTimeout) -> TransportError:
+        make, kind, detail = _meaning(exc, limit)
+        if kind == "garbled":
+            detail = Response(0, {}, b"", (self._client_secret, request.user_secret)).presentable(detail)
+        return make(method=request.method, path=request.path, kind=kind, detail=detail)
+
+    async def aclose(self) -> None:
+        """Close the session, unless it was borrowed."""
+        self.is_closed = True
+        if self._http is not None and not self._borrowed:
+            await self._http.close()
+
+    def _open(self) -> aiohttp.ClientSession:
+        # limit=0: the gate in front is the limit, and a fair one. No cookies: one user's would be sent for the next.
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            headers=self._headers,
+            middlewares=(_send_once,),
+            trace_configs=self._traces,
+        )
+        return self._http
+
+
+def time_limit(total: float, connect: float) -> aiohttp.ClientTimeout:
+    """Return aiohttp's spelling of our time-outs, in seconds; aiohttp keeps them at no extra cost."""
+    return aiohttp.ClientTimeout(total=total, connect=min(total, connect))
+
+
+def _without_frames(exc: BaseException) -> BaseException:
+    # The frames inside aiohttp hold the request's bytes, secrets included, and some tracebacks print variables.
+    seen: set[int] = set()
+    step: BaseException | None = exc
+    while step is not None and id(step) not in seen:
+        seen.add(id(step))
+        step.__traceback__ = None
+        step = step.__cause__ or step.__context__
+    return exc
+
+
+def _meaning(exc: BaseException, limit: aiohttp.ClientTimeout) -> tuple[type[TransportError], str, str]:
+    """Return the class, the row of the table in ``retry.py`` and the sentence for one of aiohttp's exceptions."""
+    meaning: tuple[type[TransportError], str, str]
+    match exc:
+        case aiohttp.ConnectionTimeoutError():
+            meaning = ConnectError, "connect-timeout", f"no connection within {limit.connect:.3g} s"
+        case TimeoutError():
+            meaning = RequestTimeoutError, "timeout", f"no complete answer within {limit.total:.3g} s"
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            meaning = ConnectError, "tls", f"no secure connection to {exc.host}:{exc.port} ({_said(exc)})"
+        case aiohttp.ClientConnectorDNSError():
+            meaning = ConnectError, "dns", f"the name {exc.host} was not found: check the address and the network"
+        case aiohttp.ClientConnectorError() if exc.os_error.errno == errno.ECONNREFUSED:
+            meaning = ConnectError, "refused", f"nothing listens at {exc.host}:{exc.port}: check the address"
+        case aiohttp.ClientConnectorError():
+            meaning = ConnectError, "unreachable", f"no connection to {exc.host}:{exc.port}: {exc.os_error.strerror}"
+        case aiohttp.ClientPayloadError():
+            meaning = TransportError, "torn", "the answer broke off in the middle"
+        case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
+            meaning = TransportError, "dropped", "the link was dropped before an answer came"
+        case _:
+            meaning = TransportError, "garbled", f"what answered does not speak HTTP as it should: {exc}"
+    return meaning
+
+
+def _said(exc: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
+    inner = exc.certificate_error if isinstance(exc, aiohttp.ClientConnectorCertificateError) else exc.os_error
+    return getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or type(inner).__name__

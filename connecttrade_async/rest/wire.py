@@ -1,0 +1,316 @@
+"""Below the waterline: how REST is spelled. Values in, bytes out; bytes in, a value or an error out.
+
+Status numbers and header names live here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from connecttrade_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    MalformedResponseError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+)
+from connecttrade_async.secret import MASK, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "Request",
+    "Response",
+    "checked_path",
+    "client_headers",
+    "decoder",
+    "query_string",
+    "read",
+    "refusal",
+    "retry_after",
+    "segment",
+]
+
+T = TypeVar("T")
+
+OK_BELOW = 300
+GONE_ALREADY = 204
+NEXT_CURSOR = "next-cursor"
+PREV_CURSOR = "prev-cursor"
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+REFUSALS: Mapping[int, type[APIError]] = {
+    400: BadRequestError,
+    401: AuthenticationError,
+    403: AuthenticationError,
+    404: NotFoundError,
+    409: ConflictError,
+    422: BadRequestError,
+    429: RateLimitedError,
+}
+SERVER_SIDE = 500
+
+EXCERPT = 200
+WINDOW = 65_536
+_SENSITIVE = re.compile(
+    r'("[^"]*(?:secret|token|password|authorization|api[-_]?key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"?',
+    re.IGNORECASE | re.DOTALL,
+)
+_PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One question, ready to be sent.
+
+    Attributes:
+        method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
+        path: quoted, beginning with a slash.
+        query: quoted, with its question mark; or empty.
+        body: JSON, or None.
+        user_id: whom it is for, or None.
+        user_secret: that user's secret, or None.
+        is_harmless: whether asking twice does the same as asking once.
+    """
+
+    method: str
+    path: str
+    query: str = ""
+    body: bytes | None = None
+    user_id: str | None = None
+    user_secret: Secret | None = None
+    is_harmless: bool = False
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"
+
+    def headers(self) -> dict[str, str]:
+        """Return the headers that this request adds to those of the client (documented)."""
+        headers: dict[str, str] = {}
+        if self.user_id is not None and self.user_secret is not None:
+            headers["user-id"] = self.user_id
+            headers["user-secret"] = self.user_secret.reveal()
+        if self.body is not None:
+            headers["content-type"] = "application/json"
+        return headers
+
+
+class Response:
+    """An answer as it came.
+
+    Attributes:
+        status: the HTTP status.
+        headers: its headers, read without regard to case.
+        body: its bytes. The ``repr`` does not show them, since they may hold a secret.
+    """
+
+    __slots__ = ("_secrets", "body", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        body: bytes,
+        secrets: tuple[Secret | None, ...] = (),
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self._secrets = secrets
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {len(self.body)} bytes>"
+
+    def json(self) -> Any:  # noqa: ANN401 - JSON is anything
+        """Read the body as JSON; numbers that are not in quotes become int or float.
+
+        Raises:
+            MalformedResponseError: it is not JSON.
+        """
+        return read(self, _ANYTHING)
+
+    def presentable(self, text: str) -> str:
+        """Return a text on one line, shortened, with everything masked that is or is named like a secret."""
+        text = _SENSITIVE.sub(rf'\1"{MASK}"', text)
+        for secret in self._secrets:
+            if secret is not None:
+                text = text.replace(secret.reveal(), MASK)
+        text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: EXCERPT * 8]).split())
+        return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+
+    @property
+    def excerpt(self) -> str:
+        """How the body begins, free of secrets."""
+        return self.presentable(self.body[:WINDOW].decode("utf-8", "replace"))
+
+
+def client_headers(client_id: str, client_secret: Secret, version: str) -> dict[str, str]:
+    """Return the headers of every request of a client (documented)."""
+    return {
+        "client-id": client_id,
+        "client-secret": client_secret.reveal(),
+        "accept": "application/json",
+        "user-agent": f"connecttrade-async/{version}",
+    }
+
+
+def segment(text: str, name: str) -> str:
+    """Quote a text for one segment of a path.
+
+    Raises:
+        ConfigurationError: it is empty or a dot segment, which would name another path.
+    """
+    if not text or text in {".", ".."}:
+        msg = f"{name} cannot be {text!r}"
+        raise ConfigurationError(msg)
+    return quote(text, safe="")
+
+
+def checked_path(path: str) -> str:
+    """Return a path of the caller's own making.
+
+    Raises:
+        ConfigurationError: it does not begin with a slash, or has in it what must be quoted or passed as params.
+    """
+    if not path.startswith("/") or quote(path, safe="/%:@!$&'()*+,;=~-._") != path:
+        msg = f"the path {path[:80]!r} must begin with / and be quoted; a query goes into params"
+        raise ConfigurationError(msg)
+    return path
+
+
+def query_string(params: Mapping[str, object]) -> str:
+    """Spell filters: None is left out, sequences are joined by commas, times are RFC 3339 in UTC.
+
+    Raises:
+        ConfigurationError: a filter is empty, a float, a time without a zone, or of no kind that has a spelling. An
+            empty filter is refused because a server may read it as no filter, and answer with everything.
+    """
+    spelled = [(name, _spell(name, value)) for name, value in params.items() if value is not None]
+    return "?" + urlencode(spelled, quote_via=quote, safe=",") if spelled else ""
+
+
+def _spell(name: str, value: object) -> str:
+    match value:
+        case str():
+            text = str(value)
+        case bool():
+            text = "true" if value else "false"
+        case int():
+            text = str(value)
+        case Decimal() if value.is_finite():
+            text = format(value, "f")
+        case datetime() if value.tzinfo is not None:
+            text = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case datetime():
+            msg = f"{name} has no time zone: give it one, such as datetime.UTC"
+            raise ConfigurationError(msg)
+        case date():
+            text = value.isoformat()
+        case list() | tuple():
+            text = ",".join(_spell(name, item) for item in cast("Iterable[object]", value))
+        case _:
+            msg = f"{name} cannot be spelled from {type(value).__name__}: pass text, a whole number, a date or a time"
+            raise ConfigurationError(msg)
+    if not text:
+        msg = f"{name} is empty: leave it out to ask for all"
+        raise ConfigurationError(msg)
+    return text
+
+
+def _receive(kind: type, value: object) -> object:
+    if kind is Secret:
+        return Secret.received(value)
+    msg = f"no reading for {kind.__name__}"
+    raise NotImplementedError(msg)
+
+
+def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return a decoder for bodies of one shape; make it once and keep it."""
+    return msgspec.json.Decoder(kind, dec_hook=_receive)
+
+
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+class _Refusal(msgspec.Struct):
+    message: str | None = None
+
+
+_REFUSAL = msgspec.json.Decoder(_Refusal)
+
+
+def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | None = None) -> T:
+    """Read the body of an answer.
+
+    Raises:
+        MalformedResponseError: it is no JSON, or JSON of another shape; it has ``.where`` and ``.excerpt``.
+    """
+    try:
+        return shape.decode(response.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
+        raise _malformed(response, request, exc) from exc
+
+
+def _malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:
+    problem, where = str(exc), "$"
+    if found := _PATH_IN_MESSAGE.search(problem):
+        problem, where = problem[: found.start()], found["where"]
+    if not isinstance(exc, msgspec.ValidationError):
+        kind = response.headers.get("content-type", "no content type").partition(";")[0]
+        problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
+    asked = f"{request.method} {request.path}" if request is not None else ""
+    return MalformedResponseError(where=where, problem=problem, excerpt=response.excerpt, request=asked)
+
+
+def refusal(request: Request, response: Response, now: datetime) -> APIError:
+    """Return the error that a status outside 2xx means."""
+    facts: dict[str, Any] = {
+        "status": response.status,
+        "message": _message(response),
+        "method": request.method,
+        "path": request.path,
+        "retry_after": retry_after(response.headers, now),
+    }
+    if response.status >= SERVER_SIDE:
+        return ServerError(**facts)
+    return REFUSALS.get(response.status, APIError)(**facts)
+
+
+def _message(response: Response) -> str:
+    try:
+        said = _REFUSAL.decode(response.body).message
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        said = None
+    if said:
+        return response.presentable(said)
+    if location := response.headers.get("location", ""):
+        return f"redirected to {response.presentable(location.partition('?')[0])}; check the api address"
+    try:
+        return HTTPStatus(response.status).phrase
+    except ValueError:
+        return "no explanation given"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Read ``Retry-After`` in both its forms, seconds and HTTP date; None where it is absent or neither."""
+    text = headers.get("retry-after", "").strip()
+    if text.isdecimal() and text.isascii():
+        return float(text)
+    try:
+        then = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    return max(0.0, (then - now).total_seconds())

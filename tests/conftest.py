@@ -1,0 +1,25 @@
+"""What every test stands on: asyncio in debug mode, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(params=[pytest.param(("asyncio", {"debug": True}), id="asyncio")])
+def anyio_backend(request: pytest.FixtureRequest) -> Any:  # noqa: ANN401 - the plugin's own shape
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]
+    """An unclosed socket or an unheard exception is reported when it is collected, so collect inside its test."""
+    yield
+    gc.collect()
+    assert not asyncio._get_running_loop()
