@@ -1,0 +1,138 @@
+"""The sandbox's HTTP door: which path leads to which endpoint, who may pass, and JSON in and out.
+
+Documented: ``client-id`` and ``client-secret`` on every request, ``user-id`` and ``user-secret`` on all but the three
+about users; errors are JSON objects with ``message``.
+"""
+
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+
+from .clock import Clock
+from .endpoints import (
+    Answer,
+    Call,
+    Desk,
+    create_connection,
+    create_user,
+    delete_connection,
+    delete_user,
+    list_accounts,
+    list_balances,
+    list_connections,
+    list_positions,
+    list_transactions,
+    list_users,
+    mint_market_token,
+    mint_user_token,
+)
+from .orders import list_orders
+from .payloads import Json
+from .refusals import BadRequestError, RefusalError, UnauthorizedError
+from .world import User
+
+__all__ = ["Credentials", "json_response", "refusal_response", "rest_routes"]
+
+Endpoint = Callable[[Call], Answer]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_FOR_CLIENT: tuple[tuple[str, str, Endpoint], ...] = (
+    ("POST", "/users", create_user),
+    ("GET", "/users", list_users),
+    ("DELETE", "/users/{user_id}", delete_user),
+)
+_FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
+    ("POST", "/connections", create_connection),
+    ("GET", "/connections", list_connections),
+    ("DELETE", "/connections/{connection_id}", delete_connection),
+    ("GET", "/connections/{connection_id}/token", mint_market_token),
+    ("POST", "/auth/tokens/user", mint_user_token),
+    ("GET", "/accounts", list_accounts),
+    ("GET", "/balances", list_balances),
+    ("GET", "/positions", list_positions),
+    ("GET", "/orders", list_orders),
+    ("GET", "/transactions", list_transactions),
+)
+
+
+class Credentials:
+    """The client's id and secret. Never shown, and compared in constant time."""
+
+    def __init__(self, client_id: str, client_secret: str) -> None:
+        self._id = client_id.encode()
+        self._secret = client_secret.encode()
+
+    def check(self, headers: Mapping[str, str]) -> None:
+        """Let the client pass.
+
+        Raises:
+            UnauthorizedError: a header is missing, or the pair is not ours; which half is wrong is not told.
+        """
+        client_id, secret = headers.get("client-id"), headers.get("client-secret")
+        if not client_id or not secret:
+            raise UnauthorizedError("The headers client-id and client-secret are required.")
+        is_id = hmac.compare_digest(client_id.encode("utf-8", "surrogateescape"), self._id)
+        is_secret = hmac.compare_digest(secret.encode("utf-8", "surrogateescape"), self._secret)
+        if not (is_id and is_secret):
+            raise UnauthorizedError("The client-id or the client-secret is wrong.")
+
+
+def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
+    """Every REST path of the wire contract, each with its handler."""
+
+    def handler(endpoint: Endpoint, *, needs_user: bool) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                credentials.check(request.headers)
+                known = _recognize(desk, request) if needs_user else None
+                call = Call(
+                    desk=desk,
+                    path=request.match_info,
+                    query=_query(request),
+                    body=await request.read() if request.method == "POST" else b"",
+                    now=clock.now(),
+                    known=known,
+                )
+                answer = endpoint(call)
+            except RefusalError as refusal:
+                return refusal_response(refusal)
+            return json_response(answer.payload, headers=answer.headers)
+
+        return handle
+
+    routes = [(entry, False) for entry in _FOR_CLIENT] + [(entry, True) for entry in _FOR_USER]
+    return [
+        web.route(method, path, handler(endpoint, needs_user=needs_user))
+        for (method, path, endpoint), needs_user in routes
+    ]
+
+
+def json_response(payload: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A payload as compact JSON."""
+    body = json.dumps(payload, separators=(",", ":")).encode()
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
+
+
+def refusal_response(refusal: RefusalError) -> web.Response:
+    """A refusal as the documented JSON object with ``message``."""
+    return json_response({"message": refusal.message}, status=refusal.status)
+
+
+def _recognize(desk: Desk, request: web.Request) -> User:
+    user_id, secret = request.headers.get("user-id"), request.headers.get("user-secret")
+    if not user_id or not secret:
+        raise UnauthorizedError("The headers user-id and user-secret are required.")
+    user = desk.world.recognize(user_id, secret)
+    if user is None:
+        raise UnauthorizedError("The user-id or the user-secret is wrong.")
+    return user
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    query = request.query
+    for name in query:
+        if len(query.getall(name)) > 1:
+            raise BadRequestError(f"{name} was given more than once.")
+    return dict(query)

@@ -1,0 +1,54 @@
+"""The sandbox's way of saying no: one exception per status that the wire documents.
+
+Anything below the HTTP door raises one of these with a sentence for the caller; the door turns it into the JSON object
+with ``message`` that the documentation shows.
+"""
+
+from typing import ClassVar
+
+__all__ = ["BadRequestError", "ConflictError", "GoneError", "RefusalError", "UnauthorizedError", "UnknownError"]
+
+
+class RefusalError(Exception):
+    """A request that the pretend API answers with an error.
+
+    Attributes:
+        status: the HTTP status of the answer.
+        message: the sentence sent as ``message``.
+    """
+
+    status: ClassVar[int] = 500
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class BadRequestError(RefusalError):
+    """400, documented: malformed or invalid."""
+
+    status = 400
+
+
+class UnauthorizedError(RefusalError):
+    """401, documented: authentication **or entitlement**."""
+
+    status = 401
+
+
+class UnknownError(RefusalError):
+    """404, documented: not found, which is also what somebody else's data looks like."""
+
+    status = 404
+
+
+class ConflictError(RefusalError):
+    """409, documented: it already exists, or that brokerage account is linked to another user."""
+
+    status = 409
+
+
+class GoneError(RefusalError):
+    """410: a login link that was used or has expired. Only the login pages answer this."""
+
+    status = 410

@@ -1,0 +1,90 @@
+"""The world's holdings: what an account owns of one symbol, lot by lot, so that every profit is exact.
+
+Lots leave in the order in which they came. Nothing is divided, so nothing is rounded, until an average is asked for.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple
+
+from .market import is_option, multiplier
+
+__all__ = ["Holding", "Position"]
+
+_NINE = Decimal("0.000000001")
+
+
+class _Lot(NamedTuple):
+    quantity: Decimal
+    price: Decimal
+    opened: date
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A holding as it looks on one day. Money in dollars; `average_price` per share or option unit."""
+
+    symbol: str
+    instrument: str
+    quantity: Decimal
+    average_price: Decimal
+    last_price: Decimal
+    market_value: Decimal
+    unrealized_pl: Decimal
+    daily_pl: Decimal
+    total_pl: Decimal
+
+
+class Holding:
+    """The open lots of one symbol. A short holding has lots of negative quantity."""
+
+    __slots__ = ("_lots", "realized", "symbol", "unit")
+
+    def __init__(self, symbol: str) -> None:
+        self.symbol = symbol
+        self.unit = multiplier(symbol)
+        self.realized = Decimal(0)
+        self._lots: list[_Lot] = []
+
+    @property
+    def quantity(self) -> Decimal:
+        """Shares or contracts held, negative when short."""
+        return sum((lot.quantity for lot in self._lots), Decimal(0))
+
+    @property
+    def cost(self) -> Decimal:
+        """What the open lots cost, in dollars; negative when short, for that was received."""
+        return sum((lot.quantity * lot.price for lot in self._lots), Decimal(0)) * self.unit
+
+    def trade(self, change: Decimal, price: Decimal, on: date) -> None:
+        """Let the holding change by a signed quantity at a price; what closes goes to `realized`."""
+        while change and self._lots and (self._lots[0].quantity > 0) != (change > 0):
+            lot = self._lots[0]
+            closed = lot.quantity if abs(lot.quantity) <= abs(change) else -change
+            self.realized += closed * (price - lot.price) * self.unit
+            change += closed
+            left = lot.quantity - closed
+            self._lots[:1] = [lot._replace(quantity=left)] if left else []
+        if change:
+            self._lots.append(_Lot(change, price, on))
+
+    def value(self, last: Decimal) -> Decimal:
+        """What the holding is worth at a price, in dollars."""
+        return self.quantity * last * self.unit
+
+    def position(self, last: Decimal, previous: Decimal, on: date) -> Position:
+        """The holding as a position, given today's price and that of the day before."""
+        quantity, cost, value = self.quantity, self.cost, self.value(last)
+        gains = (lot.quantity * (last - (lot.price if lot.opened == on else previous)) for lot in self._lots)
+        return Position(
+            symbol=self.symbol,
+            instrument="OPT" if is_option(self.symbol) else "STK",
+            quantity=quantity,
+            average_price=(cost / self.unit / quantity).quantize(_NINE),
+            last_price=last,
+            market_value=value,
+            unrealized_pl=value - cost,
+            daily_pl=sum(gains, Decimal(0)) * self.unit,
+            total_pl=value - cost + self.realized,
+        )
