@@ -1,0 +1,132 @@
+"""An HTTP end that does just what its script says, one act a request, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+if TYPE_CHECKING:
+    import ssl
+
+Act = Callable[[asyncio.StreamWriter], Awaitable[bool]]
+
+
+class Seen(NamedTuple):
+    """One request as it arrived."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def answer(status: int = 200, body: bytes | str = b"[]", *, declared: int | None = None, **headers: str) -> Act:
+    """Answer; ``declared`` is a content length that is not true, after which the link is closed."""
+    raw = body.encode() if isinstance(body, str) else body
+    fields = {"content_type": "application/json", "content_length": str(len(raw) if declared is None else declared)}
+    head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in (fields | headers).items())
+
+    async def act(writer: asyncio.StreamWriter) -> bool:
+        writer.write(f"HTTP/1.1 {status} Scripted\r\n{head}\r\n".encode() + raw)
+        await writer.drain()
+        return declared is None
+
+    return act
+
+
+def raw(data: bytes) -> Act:
+    """Send these bytes and close."""
+
+    async def act(writer: asyncio.StreamWriter) -> bool:
+        writer.write(data)
+        await writer.drain()
+        return False
+
+    return act
+
+
+async def drop(writer: asyncio.StreamWriter) -> bool:
+    """Close without an answer."""
+    del writer
+    return False
+
+
+async def reset(writer: asyncio.StreamWriter) -> bool:
+    """Reset the link without an answer."""
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return False
+
+
+async def silence(writer: asyncio.StreamWriter) -> bool:
+    """Say nothing, until the other side goes or the end is closed."""
+    del writer
+    await asyncio.Event().wait()
+    return False
+
+
+class ScriptedEnd:
+    """Serves its acts in order, the last one for ever; ``seen`` are the requests that came whole.
+
+    ``held`` lets a test keep every answer back until it sets the event.
+    """
+
+    def __init__(self, *acts: Act, tls: ssl.SSLContext | None = None) -> None:
+        self.acts = list(acts) or [answer()]
+        self.seen: list[Seen] = []
+        self.links = 0
+        self.held = asyncio.Event()
+        self.held.set()
+        self._tls = tls
+        self._arrived = asyncio.Condition()
+        self._handlers: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        host, port = self._server.sockets[0].getsockname()[:2]
+        return f"{'https' if self._tls else 'http'}://{host}:{port}"
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._server.close()
+        handlers = list(self._handlers)
+        for task in handlers:
+            task.cancel()
+        await asyncio.gather(*handlers, return_exceptions=True)
+
+    async def until_seen(self, times: int) -> None:
+        """Wait until so many requests have come."""
+        async with asyncio.timeout(5), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.seen) >= times)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._handlers.add(task)
+        self.links += 1
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                while await self._one(reader, writer):
+                    pass
+        finally:
+            self._handlers.discard(task)
+            writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, target, _ = head[0].split(" ")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        async with self._arrived:
+            self.seen.append(Seen(method, target, headers, body))
+            self._arrived.notify_all()
+        act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
+        await self.held.wait()
+        return await act(writer)
