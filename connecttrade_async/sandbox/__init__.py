@@ -4,7 +4,28 @@ It stands alone on the far side of the wire and imports nothing else of this pac
 mistake with the client.
 """
 
-from .server import Sandbox
+from .clock import Clock
+from .endpoints import Entitlements
+from .faults import Armed, Fault, Faults
+from .refusals import RefusalError
+from .served import Served, Visit
+from .server import Endpoints, Sandbox
 from .spellings import Spellings
+from .world import BROKERS, Broker, World
 
-__all__ = ["Sandbox", "Spellings"]
+__all__ = [
+    "BROKERS",
+    "Armed",
+    "Broker",
+    "Clock",
+    "Endpoints",
+    "Entitlements",
+    "Fault",
+    "Faults",
+    "RefusalError",
+    "Sandbox",
+    "Served",
+    "Spellings",
+    "Visit",
+    "World",
+]

@@ -29,7 +29,6 @@ from .endpoints import (
     mint_user_token,
 )
 from .orders import list_orders
-from .payloads import Json
 from .refusals import BadRequestError, RefusalError, UnauthorizedError
 from .world import User
 
@@ -109,7 +108,7 @@ def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.
     ]
 
 
-def json_response(payload: Json, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def json_response(payload: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """A payload as compact JSON."""
     body = json.dumps(payload, separators=(",", ":")).encode()
     return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")

@@ -13,24 +13,51 @@ from aiohttp import web
 
 from . import consent
 from .clock import Clock
+from .control import CONTROL, control_routes
 from .cursors import Cursors
 from .endpoints import Desk, Entitlements
+from .faults import Faults
 from .http import Credentials, json_response, rest_routes
+from .misfortune import Misfortune
+from .oauth import login_routes
 from .served import Served, Visit
 from .spellings import Spellings
 from .world import World, find_broker
 
 __all__ = ["Endpoints", "Sandbox"]
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_GRACE = 0.1
+"""Seconds that an answer on its way is given when the sandbox closes."""
+
 
 class Endpoints(NamedTuple):
-    """Where the sandbox is served."""
+    """Where the sandbox is served. `api` is the base of the REST paths, without a slash at its end."""
 
     api: str
 
 
 class Sandbox:
-    """A pretend Connect Trade."""
+    """A pretend Connect Trade that serves real HTTP.
+
+    Use it as ``async with Sandbox(seed=7) as sandbox:``, or call `start` and `aclose`.
+
+    Args:
+        seed: sandboxes of one seed have the same credentials, ids and numbers.
+        port: where to listen; 0 takes a free port.
+        host: the address to listen on.
+        client_id: None makes one from the seed.
+        client_secret: None makes one from the seed.
+
+    Attributes:
+        client_id: what a client sends as ``client-id``.
+        client_secret: what a client sends as ``client-secret``.
+        world: the pretend brokerages; a test may change them.
+        clock: what time it is in here; a test may hold and step it.
+        faults: what goes wrong; nothing until a fault is added.
+        served: what arrived.
+    """
 
     def __init__(
         self,
@@ -43,16 +70,23 @@ class Sandbox:
     ) -> None:
         self.world = World(seed)
         self.clock = Clock()
+        self.faults = Faults()
         self.served = Served()
-        self.client_id = client_id or f"sandbox-{self.world.digest('client')[:12]}"
+        self.client_id = client_id or f"sandbox-{self.world.digest('client id')[:12]}"
         self.client_secret = client_secret or self.world.digest("client secret")
         self._address = (host, port)
         self._desk = Desk(
             world=self.world,
             cursors=Cursors(self.world.digest("cursors")),
-            signing_key=self.world.digest("signing"),
+            signing_key=self.world.digest("user tokens"),
         )
+        self._misfortune = Misfortune()
+        self._tasks: set[asyncio.Task[object]] = set()
         self._runner: web.AppRunner | None = None
+
+    def __repr__(self) -> str:
+        where = "closed" if self._runner is None else self.url
+        return f"<Sandbox {where} {len(self.world.users)} users, {self.served.total} requests>"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -65,14 +99,17 @@ class Sandbox:
 
     @property
     def url(self) -> str:
+        """Where it is served, ``http://127.0.0.1:port``; empty before it was started."""
         return self._desk.url
 
     @property
     def endpoints(self) -> Endpoints:
-        return Endpoints(self.url)
+        """Where a client finds it."""
+        return Endpoints(api=self.url)
 
     @property
     def spellings(self) -> Spellings:
+        """Which of two known forms it writes; assign another to change it."""
         return self._desk.spellings
 
     @spellings.setter
@@ -81,38 +118,127 @@ class Sandbox:
 
     @property
     def entitlements(self) -> Entitlements:
+        """What the client has bought; switch one off to be refused."""
         return self._desk.entitlements
 
     async def start(self) -> None:
-        app = web.Application(middlewares=[self._gate])
-        app.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        host, port = self._address
-        site = web.TCPSite(runner, host, port)
-        await site.start()
+        """Listen. The same sandbox may be started again after `aclose`, with all that it knows.
+
+        Cancelling it leaves nothing behind.
+
+        Raises:
+            RuntimeError: it is already started.
+            OSError: the port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError("the sandbox is already started")
+        self._misfortune = Misfortune()
+        runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, *self._address).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
         self._runner = runner
-        port = runner.addresses[0][1]
-        self._desk.url = f"http://{host}:{port}"
+        host, port = runner.addresses[0][:2]
+        self._desk.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     async def aclose(self) -> None:
+        """Stop listening and end every connection and every slow fault, within a second. Twice is once."""
         runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        if runner is None:
+            return
+        self._misfortune.end()
+        await runner.cleanup()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_GRACE)
 
     async def approve(self, url: str, broker: str | None = None, *, login: str = "") -> str:
+        """Do what a person does at a login link who agrees to everything; needs no HTTP.
+
+        Args:
+            url: the ``connection_request_url``.
+            broker: the person's choice; None takes the one asked for, else ``ALPACA``.
+            login: the person's name at the broker; empty takes the one last used there, else the user id.
+
+        Returns:
+            The redirect URL with ``connection_id``, or with ``error`` if another user has these accounts.
+
+        Raises:
+            RefusalError: the link is unknown, used or expired, or the broker cannot do what was asked for.
+        """
         now = self.clock.now()
         link = self.world.link(consent.token_of(url), now)
         return consent.approve(self.world, link, now, None if broker is None else find_broker(broker), login)
 
     async def decline(self, url: str, error: str = consent.DECLINED[0], details: str = consent.DECLINED[1]) -> str:
+        """Do what a person does at a login link who says no; needs no HTTP.
+
+        Returns:
+            The redirect URL with ``error`` and ``error_details``.
+
+        Raises:
+            RefusalError: the link is unknown, used or expired, or `error` is empty.
+        """
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
+    def _application(self) -> web.Application:
+        app = web.Application(middlewares=[self._gate])
+        app.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
+        app.add_routes(login_routes(self.world, self.clock))
+        app.add_routes(control_routes(self._desk, self.clock, self.faults, self.served))
+        return app
+
     @web.middleware
-    async def _gate(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
+        self._watch()
+        path = request.rel_url.raw_path
+        if path.startswith(f"{CONTROL}/"):
+            return await _answer(request, handler)
+        fault = self.faults.draw(request.method, path)
+        worked = False
+        answer: web.StreamResponse | None = None
+
+        async def work() -> web.StreamResponse:
+            nonlocal worked
+            response = await _answer(request, handler)
+            worked = response.status < 400  # noqa: PLR2004  errors begin here
+            return response
+
         try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return json_response({"message": error.reason}, status=error.status)
+            answer = await (work() if fault is None else self._misfortune.befall(fault, request, work))
+        finally:
+            self._note(
+                request, None if answer is None else answer.status, None if fault is None else fault.kind, worked=worked
+            )
+        return web.Response() if answer is None else answer
+
+    def _watch(self) -> None:
+        """Remember the task that serves this connection, so that closing can wait for its end."""
+        task = asyncio.current_task()
+        if task is not None and task not in self._tasks:
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    def _note(self, request: web.Request, status: int | None, fault: str | None, *, worked: bool) -> None:
+        resource = request.match_info.route.resource
+        route = "" if resource is None else resource.canonical
+        path = request.rel_url.raw_path
+        if path.startswith("/connect/"):
+            path = route or "/connect/{token}"
+        self.served.note(Visit(request.method, path, route, status, worked, fault))
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The handler's answer, or JSON for what the router and the HTTP layer refuse."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
+        return json_response({"message": f"{request.path} takes no {request.method}."}, status=405, headers=allow)
+    except web.HTTPNotFound:
+        return json_response({"message": f"There is no {request.path} here."}, status=404)
+    except web.HTTPException as error:
+        return json_response({"message": f"{error.reason}."}, status=error.status)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 __all__ = ["user_token"]
@@ -36,7 +36,7 @@ def user_token(key: str, user_id: str, scopes: Sequence[str], now: datetime, ser
     return f"{signed}.{_base64(signature)}"
 
 
-def _part(members: dict[str, object] | dict[str, str]) -> str:
+def _part(members: Mapping[str, object]) -> str:
     return _base64(json.dumps(members, separators=(",", ":")).encode())
 
 

@@ -7,10 +7,11 @@ transactions, holdings are the sum of the fills.
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from connecttrade_async.sandbox.refusals import ConflictError, UnknownError
+
 from .brokers import Broker
 from .holdings import Holding, Position
 from .market import Market, is_option
@@ -112,11 +113,12 @@ class Account:
 
     def _settle(self, order: Order, fill: Fill) -> None:
         if order.symbol is not None:
-            self._trade(order.symbol, order.side, fill.quantity, fill.price, fill)
+            self._trade(fill, order.symbol, order.side, ratio=1, price=fill.price, part="")
         for number, (leg, price) in enumerate(zip(order.legs, fill.leg_prices, strict=True)):
-            self._trade(leg.symbol, leg.action, fill.quantity * leg.ratio, price, fill, f"-{number + 1}")
+            self._trade(fill, leg.symbol, leg.action, ratio=leg.ratio, price=price, part=f"-{number + 1}")
 
-    def _trade(self, symbol: str, side: str, quantity: Decimal, price: Decimal, fill: Fill, part: str = "") -> None:
+    def _trade(self, fill: Fill, symbol: str, side: str, *, ratio: int, price: Decimal, part: str) -> None:
+        quantity = fill.quantity * ratio
         change = quantity if side.startswith("BUY") else -quantity
         holding = self.holdings.setdefault(symbol, Holding(symbol))
         holding.trade(change, price, fill.time.date())
@@ -137,7 +139,7 @@ class Account:
         )
 
 
-def _key(order: Order) -> tuple[object, str]:
+def _key(order: Order) -> tuple[datetime, str]:
     return order.key
 
 

@@ -6,6 +6,7 @@ Every status, order type, time in force and kind of instrument of the wire contr
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from operator import itemgetter
 
 from .market import LISTINGS, Option, option_symbol
@@ -49,16 +50,17 @@ def _moment(teller: Teller, day: int) -> datetime:
 
 
 def _money(teller: Teller) -> Iterator[_Deed]:
+    money = teller.money
     opening = Decimal(100_000) if teller.account.kind == "paper" else Decimal(teller.random.randint(250, 600) * 100)
-    yield _moment(teller, 0), lambda at: teller.money(at, "transfer", opening, "Deposit")
+    yield _moment(teller, 0), partial(money, kind="transfer", amount=opening, description="Deposit")
     for day in range(30, 360, 30):
-        interest = Decimal(teller.random.randint(200, 2500)) * _CENT
-        yield _moment(teller, day), lambda at, i=interest: teller.money(at, "interest", i, "Interest on cash")
-        yield _moment(teller, day + 3), lambda at: teller.money(at, "transfer", Decimal(500), "Monthly deposit")
+        earned, saved = Decimal(teller.random.randint(200, 2500)) * _CENT, Decimal("500.00")
+        yield _moment(teller, day), partial(money, kind="interest", amount=earned, description="Interest on cash")
+        yield _moment(teller, day + 3), partial(money, kind="transfer", amount=saved, description="Monthly deposit")
     for day in (80, 170, 260, 350):
-        yield _moment(teller, day), lambda at: teller.money(at, "fee", Decimal("-9.00"), "Account fee")
-        yield _moment(teller, day + 5), lambda at: _dividends(teller, at)
-    yield _moment(teller, 200), lambda at: teller.money(at, "transfer", Decimal(-750), "Withdrawal")
+        yield _moment(teller, day), partial(money, kind="fee", amount=Decimal("-9.00"), description="Account fee")
+        yield _moment(teller, day + 5), partial(_dividends, teller)
+    yield _moment(teller, 200), partial(money, kind="transfer", amount=Decimal("-750.00"), description="Withdrawal")
 
 
 def _dividends(teller: Teller, at: datetime) -> None:
@@ -70,32 +72,29 @@ def _dividends(teller: Teller, at: datetime) -> None:
 
 
 def _purchases(teller: Teller) -> Iterator[_Deed]:
-    """One of everything, for some two hundredths to three hundredths of a small account each."""
+    """One stock of every kind, each for a small part of the account."""
     for number, listing in enumerate(LISTINGS):
         kind, tif = _KINDS[number % len(_KINDS)]
-        dollars = Decimal(teller.random.randint(500, 800))
-        qty = max(Decimal(2), dollars // Decimal(listing.price))
-        yield (
-            _moment(teller, teller.random.randint(3, 240)),
-            lambda at, s=listing.symbol, q=qty, k=kind, t=tif: teller.order(at, s, "BUY", q, order_type=k, order_tif=t),
-        )
-    yield _moment(teller, 244), lambda at: teller.order(at, "SPY", "BUY", None, notional=Decimal("500.00"))
+        qty = max(Decimal(2), Decimal(teller.random.randint(500, 800)) // Decimal(listing.price))
+        buy = partial(teller.order, symbol=listing.symbol, side="BUY", qty=qty, order_type=kind, order_tif=tif)
+        yield _moment(teller, teller.random.randint(3, 240)), buy
+    yield _moment(teller, 244), partial(teller.order, symbol="SPY", side="BUY", qty=None, notional=Decimal("500.00"))
 
 
 def _sales(teller: Teller) -> Iterator[_Deed]:
-    """Half of one holding, all of another, and where the broker lends shares a short sale, partly covered."""
-
-    def sell(at: datetime, symbol: str, part: int) -> None:
-        held = teller.account.holdings[symbol].quantity
-        teller.order(at, symbol, "SELL", max(Decimal(1), held // part), order_type="LMT")
-
-    yield _moment(teller, 260), lambda at: sell(at, "AAPL", 2)
-    yield _moment(teller, 270), lambda at: sell(at, "F", 1)
+    """Half of one holding, all of another, and where one can trade a short sale, partly covered."""
+    yield _moment(teller, 260), partial(_sell, teller, "AAPL", 2)
+    yield _moment(teller, 270), partial(_sell, teller, "F", 1)
     broker = teller.account.broker
     if broker.trading:
         cover = "BUY_TO_COVER" if broker.code == "TRADESTATION" else "BUY"
-        yield _moment(teller, 280), lambda at: teller.order(at, "F", "SELL_SHORT", 40)
-        yield _moment(teller, 300), lambda at: teller.order(at, "F", cover, 15)
+        yield _moment(teller, 280), partial(teller.order, symbol="F", side="SELL_SHORT", qty=40)
+        yield _moment(teller, 300), partial(teller.order, symbol="F", side=cover, qty=15)
+
+
+def _sell(teller: Teller, symbol: str, part: int, at: datetime) -> None:
+    held = teller.account.holdings[symbol].quantity
+    teller.order(at, symbol, "SELL", max(Decimal(1), held // part), order_type="LMT")
 
 
 def _option(teller: Teller, day: int, root: str, right: str, steps: int) -> str:
@@ -111,38 +110,30 @@ def _spread(teller: Teller, day: int, root: str) -> tuple[Leg, Leg]:
 
 
 def _options(teller: Teller) -> Iterator[_Deed]:
-    call, put = _option(teller, 310, "NVDA", "C", 1), _option(teller, 314, "SPY", "P", -2)
-    covered, brief = _option(teller, 318, "AAPL", "C", 3), _option(teller, 322, "KO", "C", 0)
-    yield _moment(teller, 310), lambda at: teller.order(at, call, "BUY_TO_OPEN", 2, order_type="LMT")
-    yield _moment(teller, 314), lambda at: teller.order(at, put, "BUY_TO_OPEN", 1)
-    yield _moment(teller, 318), lambda at: teller.order(at, covered, "SELL_TO_OPEN", 1, order_type="LMT")
-    yield _moment(teller, 322), lambda at: teller.order(at, brief, "BUY_TO_OPEN", 3)
-    yield _moment(teller, 336), lambda at: teller.order(at, brief, "SELL_TO_CLOSE", 3, order_type="LMT")
-    legs = _spread(teller, 326, "MSFT")
-    yield (
-        _moment(teller, 326),
-        lambda at: teller.order(at, None, "BUY_TO_OPEN", 2, order_type="LMT", legs=legs),
+    plans = (
+        (310, _option(teller, 310, "NVDA", "C", 1), "BUY_TO_OPEN", 2, "LMT"),
+        (314, _option(teller, 314, "SPY", "P", -2), "BUY_TO_OPEN", 1, "MKT"),
+        (318, _option(teller, 318, "AAPL", "C", 3), "SELL_TO_OPEN", 1, "LMT"),
+        (322, _option(teller, 322, "KO", "C", 0), "BUY_TO_OPEN", 3, "MKT"),
+        (336, _option(teller, 322, "KO", "C", 0), "SELL_TO_CLOSE", 3, "LMT"),
     )
+    for day, symbol, side, qty, kind in plans:
+        yield _moment(teller, day), partial(teller.order, symbol=symbol, side=side, qty=qty, order_type=kind)
+    spread = partial(teller.order, symbol=None, side="BUY_TO_OPEN", order_type="LMT")
+    yield _moment(teller, 326), partial(spread, qty=2, legs=_spread(teller, 326, "MSFT"))
+    yield _moment(teller, 330), partial(spread, qty=1, legs=_spread(teller, 330, "SPY"), status="cancelled")
 
 
 def _mishaps(teller: Teller) -> Iterator[_Deed]:
-    """Orders that ended in every other way than being filled."""
-    why = "Insufficient buying power for this order."
-    order = teller.order
-    yield _moment(teller, 120), lambda at: order(at, "AAPL", "BUY", 5, status="cancelled", order_type="LMT")
-    yield _moment(teller, 150), lambda at: order(at, "NVDA", "BUY", 900, status="rejected", reason=why)
-    yield _moment(teller, 180), lambda at: order(at, "KO", "BUY", 4, status="expired", order_type="STP")
-    yield (
-        _moment(teller, 210),
-        lambda at: order(at, "F", "BUY", 20, status="cancelled", order_type="LMT", share=Decimal("0.25")),
-    )
-    yield _moment(teller, 240), lambda at: order(at, "MSFT", "BUY", 1, status="replaced", order_type="LMT")
-    yield _moment(teller, 241), lambda at: order(at, "MSFT", "BUY", 2, order_type="LMT")
-    legs = _spread(teller, 330, "SPY")
-    yield (
-        _moment(teller, 330),
-        lambda at: order(at, None, "BUY_TO_OPEN", 1, status="cancelled", order_type="LMT", legs=legs),
-    )
+    """Orders that ended in every other way than being filled, and the one that replaced another."""
+    buy = partial(teller.order, side="BUY", order_type="LMT")
+    quarter, why = Decimal("0.25"), "Insufficient buying power for this order."
+    yield _moment(teller, 120), partial(buy, symbol="AAPL", qty=5, status="cancelled")
+    yield _moment(teller, 150), partial(buy, symbol="NVDA", qty=900, status="rejected", reason=why)
+    yield _moment(teller, 180), partial(buy, symbol="KO", qty=4, status="expired", order_type="STP")
+    yield _moment(teller, 210), partial(buy, symbol="F", qty=20, status="cancelled", share=quarter)
+    yield _moment(teller, 240), partial(buy, symbol="MSFT", qty=1, status="replaced")
+    yield _moment(teller, 241), partial(buy, symbol="MSFT", qty=2)
 
 
 def _swings(teller: Teller) -> Iterator[_Deed]:
@@ -150,13 +141,14 @@ def _swings(teller: Teller) -> Iterator[_Deed]:
     common = [listing.symbol for listing in LISTINGS if listing.kind == "common" and listing.symbol != "F"]
     for _ in range(5):
         symbol, day = teller.random.choice(common), teller.random.randint(10, 340)
-        yield _moment(teller, day), lambda at, s=symbol: teller.order(at, s, "BUY", 2)
-        yield _moment(teller, day + 5), lambda at, s=symbol: teller.order(at, s, "SELL", 2, order_type="LMT")
+        yield _moment(teller, day), partial(teller.order, symbol=symbol, side="BUY", qty=2)
+        yield _moment(teller, day + 5), partial(teller.order, symbol=symbol, side="SELL", qty=2, order_type="LMT")
 
 
 def _today(teller: Teller) -> Iterator[_Deed]:
     """What happened since midnight UTC, and one order that has been waiting for days."""
     midnight = datetime.combine(teller.now.date(), time(), UTC)
+    order = partial(teller.order, order_type="LMT")
     plans = (
         ("MSFT", "BUY", 2, "filled"),
         ("AAPL", "BUY", 3, "working"),
@@ -168,11 +160,6 @@ def _today(teller: Teller) -> Iterator[_Deed]:
     )
     for number, (symbol, side, qty, status) in enumerate(plans):
         at = midnight + (teller.now - midnight) * (number + 1) / (len(plans) + 1)
-        yield (
-            at,
-            lambda at, s=symbol, d=side, q=qty, w=status: teller.order(at, s, d, q, status=w, order_type="LMT"),
-        )
-    yield (
-        _moment(teller, _YEAR - 12),
-        lambda at: teller.order(at, "IBMp", "BUY", 10, status="working", order_type="LMT", order_tif="GTC"),
-    )
+        yield at, partial(order, symbol=symbol, side=side, qty=qty, status=status)
+    waiting = partial(order, symbol="IBMp", side="BUY", qty=10, status="working", order_tif="GTC")
+    yield _moment(teller, _YEAR - 12), waiting

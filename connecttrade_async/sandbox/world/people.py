@@ -9,27 +9,6 @@ from .brokers import Broker
 __all__ = ["Connection", "LoginLink", "Token", "User"]
 
 
-@dataclass(slots=True)
-class User:
-    """A user of the client.
-
-    Attributes:
-        user_id: the client's own name for the person, any text without control characters.
-        secret: shown once, when the user is made (documented).
-        connections: by connection_id, oldest first.
-        logins: the name under which the person was last seen at a broker, by broker code.
-    """
-
-    user_id: str
-    secret: str = field(repr=False)
-    connections: dict[str, "Connection"] = field(default_factory=dict)
-    logins: dict[str, str] = field(default_factory=dict)
-
-    def login(self, broker: Broker) -> str:
-        """The name that the person uses at a broker: the last one seen there, else the user's id."""
-        return self.logins.get(broker.code, self.user_id)
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """A credential and the moment after which it is worth nothing."""
@@ -78,3 +57,24 @@ class LoginLink:
     signed_in: tuple[Broker, str] | None = None
     failures: int = 0
     is_used: bool = False
+
+
+@dataclass(slots=True)
+class User:
+    """A user of the client.
+
+    Attributes:
+        user_id: the client's own name for the person, any text without control characters.
+        secret: shown once, when the user is made (documented).
+        connections: by connection_id, oldest first.
+        logins: the name under which the person was last seen at a broker, by broker code.
+    """
+
+    user_id: str
+    secret: str = field(repr=False)
+    connections: dict[str, Connection] = field(default_factory=dict[str, Connection])
+    logins: dict[str, str] = field(default_factory=dict[str, str])
+
+    def login(self, broker: Broker) -> str:
+        """The name that the person uses at a broker: the last one seen there, else the user's id."""
+        return self.logins.get(broker.code, self.user_id)

@@ -14,6 +14,7 @@ from decimal import Decimal
 from random import Random
 
 from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError, GoneError, UnknownError
+
 from .account import Account
 from .brokers import CONNECTION_TYPES, Broker
 from .history import furnish
@@ -155,7 +156,7 @@ class World:
                 known.connection_type = link.connection_type
                 return known
         name = str(uuid.UUID(self.digest("connection", user.user_id, broker.code, login)[:32]))
-        accounts = () if is_market_data else self._open_books(broker, login, now)
+        accounts = () if is_market_data else self.books(broker, login, now)
         connection = Connection(name, user.user_id, broker, link.connection_type, login, accounts)
         user.connections[name] = connection
         return connection
@@ -202,11 +203,19 @@ class World:
             for account in connection.accounts:
                 yield connection, account
 
+    def books(self, broker: Broker, login: str, now: datetime) -> tuple[Account, ...]:
+        """The paper and the live account that a login has at a broker, opened at the first look."""
+        books = self._books.get((broker.code, login))
+        if books is None:
+            books = tuple(self._open_account(broker, login, kind, now) for kind in ("paper", "live"))
+            self._books[broker.code, login] = books
+        return books
+
     def account(self, account_id: str) -> Account:
         """An account, whoever it belongs to.
 
         Raises:
-            UnknownError: nobody has consented to one of this id.
+            UnknownError: no broker has opened one of this id.
         """
         account = self._accounts.get(account_id)
         if account is None:
@@ -235,13 +244,6 @@ class World:
         return Teller(account, self.market, random, at).order(
             at, symbol, side, qty, status=status, order_type=order_type
         )
-
-    def _open_books(self, broker: Broker, login: str, now: datetime) -> tuple[Account, ...]:
-        books = self._books.get((broker.code, login))
-        if books is None:
-            books = tuple(self._open_account(broker, login, kind, now) for kind in ("paper", "live"))
-            self._books[broker.code, login] = books
-        return books
 
     def _open_account(self, broker: Broker, login: str, kind: str, now: datetime) -> Account:
         digest = self.digest("account", broker.code, login, kind)

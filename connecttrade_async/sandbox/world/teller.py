@@ -7,6 +7,7 @@ from random import Random
 from uuid import UUID
 
 from connecttrade_async.sandbox.refusals import BadRequestError
+
 from .account import Account
 from .market import Market, is_option
 from .records import OPEN, SIDES, STATUSES, Fill, Leg, Order, Transaction

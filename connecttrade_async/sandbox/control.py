@@ -1,0 +1,166 @@
+"""The sandbox's control path: everything that Python can set, over HTTP, for whoever drives the sandbox from outside.
+
+It needs no credentials; in return it answers loopback only, and no web page: a request with an ``Origin`` is refused.
+"""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, fields as fields_of, replace
+from typing import Any, TypeVar, cast
+
+from aiohttp import web
+
+from . import consent
+from .clock import Clock
+from .endpoints import Desk, Entitlements
+from .faults import Fault, Faults
+from .http import json_response
+from .parameters import Fields, fields, moment, text
+from .refusals import BadRequestError, RefusalError, UnknownError
+from .served import Served
+from .spellings import Spellings
+from .world import find_broker
+
+__all__ = ["CONTROL", "control_routes"]
+
+CONTROL = "/_sandbox"
+"""Where the control path begins."""
+
+_Setting = TypeVar("_Setting", Spellings, Entitlements)
+
+
+def control_routes(desk: Desk, clock: Clock, faults: Faults, served: Served) -> list[web.RouteDef]:
+    """Every control path with its handler."""
+    panel = _Panel(desk, clock, faults, served)
+    table: tuple[tuple[str, str, Callable[[Fields], object]], ...] = (
+        ("GET", "/faults", panel.list_faults),
+        ("POST", "/faults", panel.add_fault),
+        ("DELETE", "/faults", panel.clear_faults),
+        ("GET", "/clock", panel.read_clock),
+        ("POST", "/clock", panel.set_clock),
+        ("GET", "/spellings", panel.read_spellings),
+        ("POST", "/spellings", panel.set_spellings),
+        ("GET", "/entitlements", panel.read_entitlements),
+        ("POST", "/entitlements", panel.set_entitlements),
+        ("GET", "/served", panel.list_served),
+        ("DELETE", "/served", panel.clear_served),
+        ("POST", "/approve", panel.approve),
+        ("POST", "/decline", panel.decline),
+    )
+    return [web.route(method, f"{CONTROL}{path}", _handler(action)) for method, path, action in table]
+
+
+class _Panel:
+    """The switches. Each takes the members of a JSON object and answers with what the state is now."""
+
+    def __init__(self, desk: Desk, clock: Clock, faults: Faults, served: Served) -> None:
+        self._desk = desk
+        self._clock = clock
+        self._faults = faults
+        self._served = served
+
+    def list_faults(self, _: Fields) -> object:
+        return [
+            {**_given(armed.fault), "seen": armed.seen, "fired": armed.fired, "is_spent": armed.is_spent}
+            for armed in self._faults.armed
+        ]
+
+    def add_fault(self, members: Fields) -> object:
+        self._faults.add(Fault.read(members))
+        return self.list_faults(members)
+
+    def clear_faults(self, members: Fields) -> object:
+        self._faults.clear()
+        return self.list_faults(members)
+
+    def read_clock(self, _: Fields) -> object:
+        return {"now": self._clock.now().isoformat(), "is_held": self._clock.is_held}
+
+    def set_clock(self, members: Fields) -> object:
+        """``{"hold": true}`` or a time, ``{"advance": seconds}``, ``{"release": true}``."""
+        match dict(members):
+            case {"hold": True, **rest} if not rest:
+                self._clock.hold()
+            case {"hold": str(at), **rest} if not rest:
+                self._clock.hold(moment("hold", at))
+            case {"advance": int() | float() as seconds, **rest} if not rest:
+                self._clock.advance(seconds)
+            case {"release": True, **rest} if not rest:
+                self._clock.release()
+            case _:
+                raise BadRequestError('Send {"hold": true or a time}, {"advance": seconds} or {"release": true}.')
+        return self.read_clock(members)
+
+    def read_spellings(self, _: Fields) -> object:
+        return asdict(self._desk.spellings)
+
+    def set_spellings(self, members: Fields) -> object:
+        self._desk.spellings = _changed(self._desk.spellings, members)
+        return self.read_spellings(members)
+
+    def read_entitlements(self, _: Fields) -> object:
+        return asdict(self._desk.entitlements)
+
+    def set_entitlements(self, members: Fields) -> object:
+        wrong = [name for name, value in members.items() if not isinstance(value, bool)]
+        if wrong:
+            raise BadRequestError(f"{', '.join(wrong)} must be true or false.")
+        changed = _changed(self._desk.entitlements, members)
+        self._desk.entitlements.trading = changed.trading
+        self._desk.entitlements.market_data = changed.market_data
+        return self.read_entitlements(members)
+
+    def list_served(self, _: Fields) -> object:
+        return {"total": self._served.total, "requests": [visit._asdict() for visit in self._served]}
+
+    def clear_served(self, members: Fields) -> object:
+        self._served.clear()
+        return self.list_served(members)
+
+    def approve(self, members: Fields) -> object:
+        """``{"url", "broker"?, "login"?}``."""
+        broker = find_broker(text(members, "broker")) if members.get("broker") is not None else None
+        login = text(members, "login") if members.get("login") is not None else ""
+        now = self._clock.now()
+        link = self._desk.world.link(consent.token_of(text(members, "url")), now)
+        return {"redirect_url": consent.approve(self._desk.world, link, now, broker, login)}
+
+    def decline(self, members: Fields) -> object:
+        """``{"url", "error"?, "details"?}``."""
+        said = dict(zip(("error", "details"), consent.DECLINED, strict=True)) | dict(members)
+        link = self._desk.world.link(consent.token_of(text(members, "url")), self._clock.now())
+        return {"redirect_url": consent.decline(link, text(said, "error"), text(said, "details"))}
+
+
+def _handler(action: Callable[[Fields], object]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        try:
+            _check_visitor(request)
+            return json_response(action(fields(await request.read()) if request.method == "POST" else {}))
+        except RefusalError as refusal:
+            return json_response({"message": refusal.message}, status=refusal.status)
+        except (ValueError, OverflowError) as error:
+            return json_response({"message": f"{error}."}, status=BadRequestError.status)
+
+    return handle
+
+
+def _check_visitor(request: web.Request) -> None:
+    """Let only programs of this machine pass; to anybody else the path does not exist."""
+    address = (request.remote or "").partition("%")[0]
+    is_local = bool(address) and ipaddress.ip_address(address).is_loopback
+    if not is_local or "Origin" in request.headers:
+        raise UnknownError("There is no such path.")
+
+
+def _given(fault: Fault) -> dict[str, object]:
+    members: dict[str, object] = asdict(fault)
+    return {name: value for name, value in members.items() if value is not None or name == "times"}
+
+
+def _changed(setting: _Setting, members: Fields) -> _Setting:
+    known = [field.name for field in fields_of(setting)]
+    unknown = [name for name in members if name not in known]
+    if unknown:
+        raise BadRequestError(f"There is no {', '.join(unknown)} here, only {', '.join(known)}.")
+    return replace(setting, **cast("dict[str, Any]", members))
