@@ -131,7 +131,8 @@ class Fault:
     location: str | None = None
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in asdict(self).items() if value is not None}
+        always = {"kind", "after"}
+        given = {name: value for name, value in asdict(self).items() if value is not None or name in always}
         for name, value in given.items():
             is_right, wanted = _RULES[name]
             if not is_right(value):

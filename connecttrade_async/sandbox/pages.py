@@ -21,11 +21,13 @@ Markup = NewType("Markup", str)
 PASSWORD = "sandbox"  # noqa: S105  the pretend password that every login page shows
 """The one password that is right, at every broker and for every name."""
 
+_READ = "See balances, positions, orders and transactions"
 _PURPOSES = {
-    "trade": ("read and trade", ("See balances, positions, orders and transactions", "Place and cancel orders")),
-    "readonly": ("read", ("See balances, positions, orders and transactions", "It cannot trade or move money")),
-    "market_data": ("receive market data of", ("Receive quotes through your login", "It sees none of your accounts")),
+    "trade": ("read and trade", "accounts", (_READ, "Place, replace and cancel orders")),
+    "readonly": ("read", "accounts", (_READ, "Nothing else: it cannot trade or move money")),
+    "market_data": ("receive market data of", "market data", ("Receive quotes", "It sees none of your accounts")),
 }
+"""By connection type: what the app would like to do, what is shared, and what that allows."""
 
 
 def brokers_page(link: LoginLink, brokers: Iterable[Broker]) -> Markup:
@@ -35,7 +37,7 @@ def brokers_page(link: LoginLink, brokers: Iterable[Broker]) -> Markup:
     return _page(
         "Connect your broker",
         1,
-        f"""<p><strong>{_host(link)}</strong> would like to {verb} your brokerage account. Where is it?</p>
+        f"""<p><strong>{_text(_host(link))}</strong> would like to {verb} your brokerage account. Where is it?</p>
 <form method="get" action="{_path(link)}/login">
 <fieldset><legend>Your broker</legend><div class="grid">{cards}</div></fieldset>
 <div class="actions"><button class="main">Continue</button><button form="decline">Not now</button></div>
@@ -66,12 +68,12 @@ def login_page(link: LoginLink, broker: Broker, login: str, problem: str = "") -
 
 def accounts_page(link: LoginLink, broker: Broker, login: str, accounts: Iterable[tuple[Account, Decimal]]) -> Markup:
     """The third page: what will be shared, and the person's consent. Beside each account stands its equity."""
-    verb, promises = _PURPOSES[link.connection_type]
+    what, promises = _PURPOSES[link.connection_type][1:]
     items = "".join(f"<li>{promise}</li>" for promise in promises)
     cards = "".join(_account_card(account, equity) for account, equity in accounts)
     shown = f'<fieldset><legend>Your accounts</legend><div class="grid">{cards}</div></fieldset>' if cards else ""
     return _page(
-        f"Let {_host(link)} {verb} {broker.name}?",
+        f"Share your {broker.name} {what} with {_host(link)}?",
         3,
         f"""<p class="soft">You are logged in as {_text(login)}.</p>{shown}
 <h2>What this allows</h2><ul>{items}</ul>
@@ -116,8 +118,8 @@ def _account_card(account: Account, equity: Decimal) -> Markup:
     )
 
 
-def _host(link: LoginLink) -> Markup:
-    return _text(urlsplit(link.redirect_url).hostname or "")
+def _host(link: LoginLink) -> str:
+    return urlsplit(link.redirect_url).hostname or ""
 
 
 def _path(link: LoginLink) -> Markup:

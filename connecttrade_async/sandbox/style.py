@@ -39,6 +39,7 @@ label.card:hover { border-color: var(--accent); }
 .account dd { margin: 0; text-align: right; font-variant-numeric: tabular-nums; }
 .field { display: block; margin-bottom: 1rem; font-weight: 600; }
 .field input { display: block; width: 100%; margin-top: .25rem; padding: .625rem .75rem; font: inherit;
+  font-weight: 400;
   color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 8px; }
 .actions { display: flex; flex-wrap: wrap; gap: .75rem; align-items: center; margin-top: 1.5rem; }
 button, .button { padding: .625rem 1.25rem; font: inherit; font-weight: 600; border-radius: 8px; cursor: pointer;

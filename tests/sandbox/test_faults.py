@@ -1,0 +1,97 @@
+"""Faults strike whom they should as often as they should, and a wrong one is refused in a sentence."""
+
+import re
+from typing import Any
+
+import pytest
+
+from connecttrade_async.sandbox import Fault, Faults
+
+
+def struck(faults: Faults, *requests: tuple[str, str]) -> list[str | None]:
+    drawn = [faults.draw(method, path) for method, path in requests]
+    return [None if fault is None else fault.kind for fault in drawn]
+
+
+def test_the_next_n_requests_and_then_none() -> None:
+    faults = Faults()
+    armed = faults.add(Fault("reset", times=2))
+    assert struck(faults, *[("GET", "/users")] * 3) == ["reset", "reset", None]
+    assert (armed.seen, armed.fired, armed.is_spent) == (2, 2, True)
+    assert repr(faults) == "<Faults 1 set, 2 fired>"
+
+
+def test_every_request_until_cleared() -> None:
+    faults = Faults()
+    armed = faults.add(Fault("drop", times=None))
+    assert struck(faults, *[("GET", "/")] * 5) == ["drop"] * 5
+    assert faults.armed == (armed,)
+    faults.clear()
+    assert struck(faults, ("GET", "/")) == [None]
+
+
+def test_some_are_let_pass_first() -> None:
+    faults = Faults()
+    faults.add(Fault("html", after=2))
+    assert struck(faults, *[("GET", "/")] * 4) == [None, None, "html", None]
+
+
+def test_by_method_path_and_pattern() -> None:
+    faults = Faults()
+    faults.add(Fault("reset", method="post", times=None))
+    faults.add(Fault("drop", path="/connections", times=None))
+    faults.add(Fault("html", pattern=r"/token$", times=None))
+    requests = [("POST", "/users"), ("GET", "/connections/1"), ("GET", "/x/token"), ("GET", "/users")]
+    assert struck(faults, *requests) == ["reset", "drop", "html", None]
+
+
+def test_the_first_set_strikes_first() -> None:
+    faults = Faults()
+    faults.add(Fault("reset"))
+    second = faults.add(Fault("drop"))
+    assert struck(faults, *[("GET", "/")] * 2) == ["reset", "drop"]
+    assert second.seen == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "when", "is_after"),
+    [("drop", None, True), ("drop", "before", False), ("reset", None, False), ("status", "after", True)],
+)
+def test_before_or_after_the_work(kind: Any, when: Any, *, is_after: bool) -> None:  # noqa: ANN401  parametrized
+    assert Fault(kind, when=when).is_after is is_after
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({}, "kind must be one of status, html"),
+    ({"kind": "flood"}, "kind must be one of status, html"),
+    ({"kind": ["status"]}, "kind must be one of status, html"),
+    ({"kind": "reset", "color": "red"}, "a fault has no color"),
+    ({"kind": "reset", "seconds": 1}, "a fault of kind reset takes no seconds"),
+    ({"kind": "slow_headers", "seconds": 0}, "seconds must be a number of seconds"),
+    ({"kind": "slow_headers", "seconds": "1"}, "seconds must be a number of seconds"),
+    ({"kind": "slow_headers", "seconds": True}, "seconds must be a number of seconds"),
+    ({"kind": "status", "status": 99}, "status must be a status from 200 to 599"),
+    ({"kind": "status", "status": True}, "status must be a status"),
+    ({"kind": "status", "retry_after": "1\r\nX: y"}, "retry_after must be seconds or an HTTP date"),
+    ({"kind": "status", "body": 5}, "body must be text"),
+    ({"kind": "status", "times": 0}, "times must be a whole number from 1"),
+    ({"kind": "status", "after": -1}, "after must be a whole number"),
+    ({"kind": "status", "after": None}, "after must be a whole number"),
+    ({"kind": "status", "method": ""}, "method must be an HTTP method"),
+    ({"kind": "status", "path": "users"}, "path must be how the path begins"),
+    ({"kind": "status", "pattern": "("}, "pattern must be a regular expression"),
+    ({"kind": "status", "when": "during"}, "when must be before or after"),
+    ({"kind": "huge", "size": 1 << 31}, "size must be a number of bytes"),
+    ({"kind": "redirect", "location": ""}, "location must be a URL"),
+]
+
+
+@pytest.mark.parametrize(("members", "sentence"), WRONG)
+def test_a_wrong_fault_is_refused(members: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        Fault.read(members)
+
+
+def test_a_fault_from_json_is_the_same_fault() -> None:
+    fault = Fault("status", times=None, status=429, retry_after="2", path="/orders")
+    assert Fault.read({"kind": "status", "times": None, "status": 429, "retry_after": "2", "path": "/orders"}) == fault
