@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ ADDRESSES = {
     "stream": "CONNECTTRADE_STREAM_URL",
     "market_data": "CONNECTTRADE_MDSTREAM_URL",
 }
+_PLAIN_ADDRESS = re.compile(r"[^\s?#@\x00-\x20\x7f]+")
 
 
 class HasEndpoints(Protocol):
@@ -42,6 +44,13 @@ def _positive(owner: object, **values: object) -> None:
             raise ConfigurationError(msg)
 
 
+def _count(owner: object, **values: object) -> None:
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            msg = f"{type(owner).__name__}.{name} must be a whole number from 1 on, not {value!r}"
+            raise ConfigurationError(msg)
+
+
 def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
     """Return an address without its trailing slash.
 
@@ -51,10 +60,11 @@ def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
     try:
         parts = urlsplit(address)
         usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:
+    except (ValueError, AttributeError, TypeError):  # the latter two: it is no text at all
         usable = False
     else:
-        usable = usable and not (parts.query or parts.fragment or parts.username or parts.password)
+        # Sought in the text: an empty query or fragment, white space and line breaks do not show in the parts.
+        usable = usable and _PLAIN_ADDRESS.fullmatch(address) is not None
     if not usable:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
         msg = f"the {name} address must be {wanted} and a host, without a query or a login in it"
@@ -117,7 +127,8 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what is no count and no duration."""
-        _positive(self, attempts=self.attempts, budget=self.budget, base=self.base, cap=self.cap)
+        _count(self, attempts=self.attempts)
+        _positive(self, budget=self.budget, base=self.base, cap=self.cap)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +144,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Refuse what is no count and no rate."""
-        _positive(self, connections=self.connections)
+        _count(self, connections=self.connections)
         if self.requests_per_second is not None:
             _positive(self, requests_per_second=self.requests_per_second)
 

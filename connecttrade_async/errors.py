@@ -30,6 +30,13 @@ __all__ = [
 ]
 
 _E = TypeVar("_E", bound="ConnectTradeError")
+_SHOWN = 200
+
+
+def one_line(text: str, most: int = _SHOWN) -> str:
+    """Return a text from outside as a message can hold it: on one line, and not longer than ``most``."""
+    text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: most * 8]).split())
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def _revive(kind: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _E:
@@ -68,11 +75,13 @@ class CursorError(CallerError):
 
     Attributes:
         cursor: the cursor that was not followed.
+        why: what is wrong with it.
     """
 
     def __init__(self, *, cursor: str, why: str) -> None:
         """Say which cursor, and why it was not followed."""
         self.cursor = cursor
+        self.why = why
         super().__init__(f"the listing was stopped at cursor {cursor[:80]!r}: {why}")
 
 
@@ -139,7 +148,9 @@ class OAuthError(BrokerError):
         """Build the message from the facts."""
         self.error = error
         self.details = details
-        super().__init__(f"the broker connection was not made: {error}" + (f" ({details})" if details else ""))
+        # Both come out of an address that anybody can write, so they are facts as they came, and a message only tamed.
+        explained = f" ({one_line(details)})" if details else ""
+        super().__init__(f"the broker connection was not made: {one_line(error)}{explained}")
 
 
 class APIError(BrokerError):

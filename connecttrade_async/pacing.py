@@ -27,8 +27,9 @@ def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None
     """
     dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
     # backoff's generators first yield None, to be primed.
-    for bound in islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None):
-        yield dice.uniform(0.0, min(float(bound), cap))
+    bounds = islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None)
+    while True:
+        yield dice.uniform(0.0, min(float(next(bounds)), cap))
 
 
 class TokenBucket:

@@ -41,7 +41,7 @@ def parse_redirect(url: str) -> Redirect:
     except ValueError:
         fields: dict[str, list[str]] = {}
     else:
-        fields = parse_qs(parts.query or ("" if parts.scheme or "=" not in url else url.lstrip("?")))
+        fields = parse_qs(parts.query or ("" if parts.scheme or "=" not in url else parts.path))
     # The API appends to the caller's own query (seen), so of several values the last is the API's.
     if "error" in fields:
         raise OAuthError(error=fields["error"][-1], details=fields.get("error_details", [""])[-1])
@@ -64,6 +64,7 @@ def check_redirect_url(url: str) -> list[str]:
     try:
         parts = urlsplit(url)
         host = (parts.hostname or "").rstrip(".")
+        _ = parts.port  # raises where it is no number
     except ValueError:
         return ["This is not an address: write https://, a host and a path."]
     if parts.scheme not in {"http", "https"} or not host:

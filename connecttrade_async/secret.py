@@ -36,6 +36,10 @@ def header_problem(text: str, name: str, *, ascii_only: bool = False) -> str | N
     return None
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str | Secret)
+
+
 class Secret:
     """A client secret, user secret or token.
 
@@ -44,12 +48,17 @@ class Secret:
         name: what it is, for the error message.
 
     Raises:
-        ConfigurationError: the text is empty, or could not be sent as an HTTP header.
+        ConfigurationError: it is no text, or empty, or could not be sent as an HTTP header.
     """
 
     __slots__ = ("_text",)
 
     def __init__(self, text: str | Secret, name: str = "secret") -> None:
+        if not _is_text(text):
+            # An unset variable is None, and "None" would be a secret like any other.
+            msg = f"the {name} must be text, not {type(text).__name__}"
+            del text
+            raise ConfigurationError(msg)
         self._text: MaskedText | None = text.reveal() if isinstance(text, Secret) else MaskedText(text)
         # Tracebacks can print local variables, so the clear text must be gone before anything is raised here.
         del text
@@ -99,8 +108,36 @@ class Secret:
             return self is other
         return compare_digest(self._text.encode(), other._text.encode())
 
+    def __bool__(self) -> bool:
+        # Whether anything came: the wire may send an empty text for what it lacks.
+        return self._text != ""
+
     def __hash__(self) -> int:
         return hash(self._text)
 
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, object]) -> Secret:
+        # A copy stays in this process, so it needs no pickle; without this, it would come out without its text.
+        return self
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Secret._holding, ()
+
+
+def without_frames(exc: BaseException) -> BaseException:
+    """Return a foreign exception that is about to become a cause, without the frames it came through.
+
+    The variables in those frames hold requests and answers to the byte, secrets included, and some tracebacks print
+    variables. What the exception says is kept.
+    """
+    steps: list[BaseException | None] = [exc]
+    seen: set[int] = set()
+    while steps:
+        step = steps.pop()
+        if step is not None and id(step) not in seen:
+            seen.add(id(step))
+            step.__traceback__ = None
+            steps += (step.__cause__, step.__context__)
+    return exc

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async import errors
+from connecttrade_async.errors import (
+    APIError,
+    AuthenticationError,
+    ClosedError,
+    ConfigurationError,
+    ConnectTradeError,
+    CursorError,
+    MalformedResponseError,
+    OAuthError,
+    RequestTimeoutError,
+    TransportError,
+    one_line,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# Who must act: the tree of the design, as far as it is built.
+TREE: dict[str, object] = {
+    "ConnectTradeError": {
+        "CallerError": {"ConfigurationError": {}, "ClosedError": {}, "CursorError": {}},
+        "TransportError": {"ConnectError": {}, "RequestTimeoutError": {}},
+        "BrokerError": {
+            "MalformedResponseError": {},
+            "OAuthError": {},
+            "APIError": {
+                "BadRequestError": {},
+                "AuthenticationError": {},
+                "NotFoundError": {},
+                "ConflictError": {},
+                "RateLimitedError": {},
+                "ServerError": {},
+            },
+        },
+    },
+}
+ALSO = {"ConfigurationError": ValueError, "RequestTimeoutError": TimeoutError}
+
+
+def every_class(kind: type[ConnectTradeError] = ConnectTradeError) -> Iterator[type[ConnectTradeError]]:
+    yield kind
+    for child in kind.__subclasses__():
+        if child.__module__ == errors.__name__:
+            yield from every_class(child)
+
+
+def tree_of(kind: type[ConnectTradeError]) -> dict[str, object]:
+    return {child.__name__: tree_of(child) for child in kind.__subclasses__() if child.__module__ == errors.__name__}
+
+
+FACTS: dict[str, object] = {
+    "what": "this client",
+    "cursor": "abc",
+    "why": "it was followed before",
+    "method": "GET",
+    "path": "/orders",
+    "kind": "dropped",
+    "detail": "the link was dropped",
+    "where": "$[3].quantity",
+    "problem": "Expected `str`, got `int`",
+    "excerpt": "[{}]",
+    "request": "GET /positions",
+    "error": "access_denied",
+    "details": "The person declined",
+    "status": 429,
+    "message": "slow down",
+    "retry_after": 1.5,
+}
+
+
+def facts_of(kind: type[ConnectTradeError]) -> list[str]:
+    # The plain ones take what Exception takes, and so have no facts but their words.
+    return list(inspect.signature(kind).parameters) if inspect.isfunction(kind.__init__) else []
+
+
+def an_error(kind: type[ConnectTradeError]) -> ConnectTradeError:
+    make: Callable[..., ConnectTradeError] = kind
+    wanted = facts_of(kind)
+    return make(**{name: FACTS[name] for name in wanted}) if wanted else make("something in words")
+
+
+def test_tree_is_the_one_of_the_design() -> None:
+    assert {"ConnectTradeError": tree_of(ConnectTradeError)} == TREE
+    assert sorted(kind.__name__ for kind in every_class()) == sorted(errors.__all__)
+
+
+def test_some_are_builtin_errors_too() -> None:
+    for kind in every_class():
+        builtins = {base for base in kind.__mro__ if base.__module__ == "builtins"}
+        expected = {ALSO[kind.__name__]} if kind.__name__ in ALSO else set[type]()
+        assert expected <= builtins
+        assert (ValueError in builtins, TimeoutError in builtins) == (
+            ValueError in expected,
+            TimeoutError in expected,
+        )
+
+
+@pytest.mark.parametrize("kind", list(every_class()), ids=lambda kind: kind.__name__)
+def test_pickle_and_copy_keep_type_message_and_facts(kind: type[ConnectTradeError]) -> None:
+    error = an_error(kind)
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301 - our own bytes
+        assert type(again) is kind
+        assert str(again) == str(error)
+        assert again.args == error.args
+        assert vars(again) == vars(error)
+    assert vars(copy.deepcopy(error)) == vars(error)
+
+
+def test_a_note_survives_a_pickle() -> None:
+    error = ConfigurationError("a sentence")
+    error.add_note("seen while starting")
+    assert pickle.loads(pickle.dumps(error)).__notes__ == ["seen while starting"]  # noqa: S301 - our own bytes
+
+
+@pytest.mark.parametrize("kind", list(every_class()), ids=lambda kind: kind.__name__)
+def test_every_fact_is_an_attribute_and_every_message_a_line(kind: type[ConnectTradeError]) -> None:
+    error = an_error(kind)
+    assert "\n" not in str(error)
+    if kind is not ClosedError:
+        assert {name: getattr(error, name) for name in facts_of(kind)} == {name: FACTS[name] for name in facts_of(kind)}
+
+
+def test_messages_are_built_from_the_facts() -> None:
+    assert str(ClosedError()).startswith("this client is closed: ")
+    assert str(ClosedError("the session that this client borrowed")).startswith("the session that this client borrowed")
+    assert str(CursorError(cursor="c1", why="it repeats")) == "the listing was stopped at cursor 'c1': it repeats"
+    wire = {"method": "GET", "path": "/orders", "kind": "timeout", "detail": "no complete answer within 30 s"}
+    assert str(RequestTimeoutError(**wire)) == "GET /orders: no complete answer within 30 s"
+    assert str(TransportError(**wire)) == "GET /orders: no complete answer within 30 s"
+    bare = MalformedResponseError(where="$", problem="the body is empty")
+    assert str(bare) == "the body is empty at $"
+    full = MalformedResponseError(where="$.a", problem="Expected `str`", excerpt="{}", request="GET /users")
+    assert str(full) == "the answer to GET /users cannot be read: Expected `str` at $.a; it begins '{}'"
+    no = APIError(status=404, message="no such order", method="GET", path="/orders")
+    assert str(no) == "GET /orders answered 404: no such order"
+    unheard = AuthenticationError(status=401, message="no", method="GET", path="/orders")
+    assert str(unheard) == "GET /orders answered 401: no" + AuthenticationError.advice
+    assert "not entitled" in AuthenticationError.advice
+
+
+def test_a_refused_login_with_and_without_details() -> None:
+    assert str(OAuthError(error="access_denied")) == "the broker connection was not made: access_denied"
+    assert OAuthError(error="access_denied").details == ""
+    full = OAuthError(error="access_denied", details="The person declined")
+    assert str(full) == "the broker connection was not made: access_denied (The person declined)"
+
+
+def test_what_an_address_says_cannot_break_or_flood_the_log() -> None:
+    error = OAuthError(error="bad\r\nFAKE LOG LINE", details="x" * 100_000)
+    assert error.error == "bad\r\nFAKE LOG LINE"
+    assert len(error.details) == 100_000
+    assert "bad FAKE LOG LINE" in str(error)
+    assert len(str(error)) < 500
+
+
+def test_a_long_cursor_is_shortened_in_the_message_only() -> None:
+    error = CursorError(cursor="c" * 5_000, why="it repeats")
+    assert len(error.cursor) == 5_000
+    assert len(str(error)) < 200
+
+
+@given(text=st.text(max_size=400), most=st.integers(min_value=1, max_value=300))
+@settings(deadline=None)
+def test_one_line_is_one_bounded_printable_line(text: str, most: int) -> None:
+    line = one_line(text, most)
+    assert len(line) <= most
+    assert line.isprintable()
+    assert one_line(line, most) == line
+
+
+@given(st.text(alphabet=st.characters(categories=["L", "N", "P"]), max_size=200))
+def test_one_line_leaves_plain_text_alone(text: str) -> None:
+    assert one_line(text) == text

@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from itertools import islice, pairwise
+from random import Random
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.pacing import TokenBucket, full_jitter_delays
+
+SECONDS = st.floats(min_value=1e-3, max_value=1e3)
+
+
+class TopDice(Random):
+    """Always rolls the highest number, so that the bounds themselves come out."""
+
+    def uniform(self, a: float, b: float) -> float:
+        assert a == 0.0
+        return b
+
+
+def seeded(base: float, cap: float, seed: int, count: int) -> list[float]:
+    return list(islice(full_jitter_delays(base, cap, Random(seed)), count))  # noqa: S311 - spreads load; guards nothing
+
+
+def test_bounds_double_from_base_to_cap() -> None:
+    assert list(islice(full_jitter_delays(0.25, 3.0, TopDice()), 7)) == [0.25, 0.5, 1.0, 2.0, 3.0, 3.0, 3.0]
+
+
+def test_a_base_above_the_cap_is_the_cap() -> None:
+    assert list(islice(full_jitter_delays(9.0, 2.0, TopDice()), 3)) == [2.0, 2.0, 2.0]
+
+
+def test_the_bound_stays_for_ever() -> None:
+    delays = full_jitter_delays(0.1, 5.0, TopDice())
+    assert list(islice(delays, 3_000, 3_003)) == [5.0, 5.0, 5.0]
+
+
+@given(base=SECONDS, cap=SECONDS, seed=st.integers())
+@settings(deadline=None)
+def test_delays_lie_between_zero_and_their_bound(base: float, cap: float, seed: int) -> None:
+    for turn, delay in enumerate(seeded(base, cap, seed, 20)):
+        assert 0.0 <= delay <= min(cap, base * 2**turn)
+
+
+@given(seed=st.integers())
+def test_the_same_seed_gives_the_same_delays(seed: int) -> None:
+    one, other = (seeded(0.25, 8.0, seed, 10) for _ in range(2))
+    assert one == other
+
+
+def test_two_callers_do_not_wait_alike() -> None:
+    one, other = (list(islice(full_jitter_delays(0.25, 8.0), 10)) for _ in range(2))
+    assert one != other
+
+
+def test_jitter_is_full_and_not_a_sliver() -> None:
+    delays = seeded(1.0, 1.0, 7, 2_000)
+    assert min(delays) < 0.05
+    assert max(delays) > 0.95
+    assert 0.45 < sum(delays) / len(delays) < 0.55
+
+
+def test_a_burst_of_a_second_goes_through_and_the_rest_in_step() -> None:
+    bucket = TokenBucket(rate=4.0, now=100.0)
+    assert [bucket.reserve(100.0) for _ in range(7)] == [0.0, 0.0, 0.0, 0.0, 0.25, 0.5, 0.75]
+
+
+def test_a_rate_below_one_still_lets_the_first_through() -> None:
+    bucket = TokenBucket(rate=0.5, now=0.0)
+    assert [bucket.reserve(0.0) for _ in range(3)] == [0.0, 2.0, 4.0]
+
+
+def test_tokens_come_back_with_time_but_never_more_than_a_burst() -> None:
+    bucket = TokenBucket(rate=2.0, now=0.0)
+    assert [bucket.reserve(0.0) for _ in range(3)] == [0.0, 0.0, 0.5]
+    assert bucket.reserve(1.0) == 0.0
+    assert [bucket.reserve(1_000.0) for _ in range(3)] == [0.0, 0.0, 0.5]
+
+
+def test_a_refund_makes_the_next_wait_shorter() -> None:
+    bucket = TokenBucket(rate=1.0, now=0.0)
+    assert [bucket.reserve(0.0) for _ in range(3)] == [0.0, 1.0, 2.0]
+    bucket.refund()
+    assert bucket.reserve(0.0) == 2.0
+
+
+def test_refunds_never_fill_the_bucket_above_its_burst() -> None:
+    bucket = TokenBucket(rate=1.0, now=0.0)
+    for _ in range(5):
+        bucket.refund()
+    assert [bucket.reserve(0.0) for _ in range(2)] == [0.0, 1.0]
+
+
+@given(
+    rate=st.floats(min_value=0.1, max_value=200),
+    steps=st.lists(st.floats(min_value=0, max_value=3), min_size=2, max_size=60),
+)
+@settings(deadline=None)
+def test_never_more_than_rate_and_burst_and_always_in_order(rate: float, steps: list[float]) -> None:
+    now, bucket = 50.0, TokenBucket(rate, 50.0)
+    used: list[float] = []
+    for step in steps:
+        now += step
+        used.append(now + bucket.reserve(now))
+    assert all(before <= after + 1e-6 for before, after in pairwise(used))
+    for first, begin in enumerate(used):
+        for last in range(first, len(used)):
+            assert last - first + 1 <= rate * (used[last] - begin) + max(1.0, rate) + 1e-3
+
+
+@given(rate=st.floats(min_value=0.1, max_value=200), gap=st.floats(min_value=1.01, max_value=5))
+@settings(deadline=None)
+def test_whoever_is_slower_than_the_rate_never_waits(rate: float, gap: float) -> None:
+    bucket = TokenBucket(rate, 0.0)
+    assert [bucket.reserve(turn * gap / rate) for turn in range(50)] == pytest.approx([0.0] * 50, abs=1e-9)

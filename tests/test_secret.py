@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import pickle
+import traceback
+
+import pytest
+from hypothesis import assume, given, strategies as st
+
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.secret import MASK, MaskedText, Secret, header_problem
+
+CANARY = "canary-7f3a-of-the-mine"
+
+
+def everything_shown_by(error: BaseException) -> str:
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    # The frame of this test knows the text, and so may the caller of a library; the library's frames may not.
+    told.stack[:] = [frame for frame in told.stack if "connecttrade_async" in frame.filename]
+    assert len(told.stack) > 0
+    return "".join(told.format())
+
+
+def test_revealed_is_the_text() -> None:
+    secret = Secret(CANARY)
+    assert secret.reveal() == CANARY
+    assert f"{secret.reveal()}" == CANARY
+    assert Secret(secret).reveal() == CANARY
+
+
+def test_no_way_of_showing_it_shows_it() -> None:
+    secret = Secret(CANARY)
+    shown = [
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret!r} {secret!s} {secret!a}",
+        "%s %r" % (secret, secret),  # noqa: UP031 - the old way is what is shown here
+        "{} {!r}".format(secret, secret),  # noqa: UP032 - likewise
+        format(secret),
+        format(secret, ""),
+        repr([secret]),
+        repr({secret: secret}),
+        repr(secret.reveal()),
+        repr({"client-secret": secret.reveal()}),
+        repr((secret.__reduce__(), secret.__copy__())),
+    ]
+    assert not [text for text in shown if CANARY in text]
+    assert repr(secret) == "Secret('***')"
+    assert str(secret) == MASK
+    assert repr(secret.reveal()) == repr(MASK)
+
+
+def test_a_format_specification_shows_nothing_either() -> None:
+    with pytest.raises(TypeError) as caught:
+        format(Secret(CANARY), ">40")
+    assert CANARY not in str(caught.value)
+
+
+def test_dir_and_vars_offer_no_open_text() -> None:
+    secret = Secret(CANARY)
+    assert not hasattr(secret, "__dict__")
+    assert CANARY not in repr({name: getattr(secret, name) for name in dir(secret) if name != "__doc__"})
+
+
+def test_a_log_record_shows_nothing() -> None:
+    stream = io.StringIO()
+    log = logging.Logger("connecttrade_async.test", logging.DEBUG)  # noqa: LOG001 - one that nobody else hears
+    log.addHandler(logging.StreamHandler(stream))
+    log.warning("with %s and %r", Secret(CANARY), Secret(CANARY), extra={"secret": Secret(CANARY)})
+    assert stream.getvalue() == "with *** and Secret('***')\n"
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_does_not_carry_the_text(protocol: int) -> None:
+    dumped = pickle.dumps(Secret(CANARY), protocol)
+    assert CANARY.encode() not in dumped
+    again = pickle.loads(dumped)  # noqa: S301 - our own bytes
+    assert isinstance(again, Secret)
+    with pytest.raises(ConfigurationError, match="do not travel in pickles"):
+        again.reveal()
+    with pytest.raises(ConfigurationError, match="do not travel in pickles"):
+        Secret(again)
+    assert repr(again) == "Secret('***')"
+
+
+def test_a_copy_stays_usable_and_masked() -> None:
+    secret = Secret(CANARY)
+    for again in (copy.copy(secret), copy.deepcopy(secret), copy.deepcopy([secret])[0]):
+        assert again.reveal() == CANARY
+        assert CANARY not in repr(again)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (CANARY + "\r\nx-admin: 1", "line break or another character"),
+        (CANARY + "\nmore", "line break or another character"),
+        (CANARY + "\x00more", "line break or another character"),
+        (CANARY + "é", "line break or another character"),
+        (CANARY + "\ud800", "line break or another character"),
+        (CANARY + "\n", "begins or ends with white space"),
+        (" " + CANARY, "begins or ends with white space"),
+    ],
+)
+def test_what_no_header_can_carry_is_refused_without_being_shown(text: str, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=sentence) as caught:
+        Secret(text, "user secret")
+    assert "the user secret " in str(caught.value)
+    assert CANARY not in everything_shown_by(caught.value)
+
+
+def test_an_empty_one_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"^the client secret is empty$"):
+        Secret("", "client secret")
+
+
+@pytest.mark.parametrize("nonsense", [None, 5, CANARY.encode(), [CANARY]])
+def test_what_is_no_text_is_refused_without_being_shown(nonsense: str) -> None:
+    kind = type(nonsense).__name__
+    with pytest.raises(ConfigurationError, match=f"^the client secret must be text, not {kind}$") as caught:
+        Secret(nonsense, "client secret")
+    assert CANARY not in everything_shown_by(caught.value)
+
+
+def test_a_refused_pickled_one_shows_nothing() -> None:
+    pickled = pickle.loads(pickle.dumps(Secret(CANARY)))  # noqa: S301 - our own bytes
+    with pytest.raises(ConfigurationError) as caught:
+        pickled.reveal()
+    assert CANARY not in everything_shown_by(caught.value)
+
+
+def test_received_takes_any_text_and_nothing_else() -> None:
+    assert Secret.received("a b\n").reveal() == "a b\n"
+    with pytest.raises(TypeError, match=r"^Expected `str`, got `int`$"):
+        Secret.received(5)
+
+
+def test_received_is_checked_when_it_is_about_to_be_sent() -> None:
+    with pytest.raises(ConfigurationError, match="line break"):
+        Secret(Secret.received("a\nb"), "user secret")
+
+
+def test_only_an_empty_one_is_false() -> None:
+    assert Secret(CANARY)
+    assert not Secret.received("")
+    assert pickle.loads(pickle.dumps(Secret(CANARY)))  # noqa: S301 - our own bytes
+
+
+def test_equal_texts_are_equal_secrets_and_hash_alike() -> None:
+    assert Secret(CANARY) == Secret(CANARY)
+    assert hash(Secret(CANARY)) == hash(Secret(CANARY))
+    assert Secret(CANARY) != Secret(CANARY + "x")
+    assert Secret(CANARY) != CANARY
+    assert Secret(CANARY).__eq__(CANARY) is NotImplemented
+    assert len({Secret("a"), Secret("b"), Secret("a")}) == 2
+
+
+def test_two_that_were_pickled_are_not_equal_since_nobody_knows() -> None:
+    dumped = pickle.dumps(Secret(CANARY))
+    one, other = pickle.loads(dumped), pickle.loads(dumped)  # noqa: S301 - our own bytes
+    assert one != other
+    assert one == one  # noqa: PLR0124 - itself it still is
+    assert one != Secret(CANARY)
+    assert Secret(CANARY) != one
+
+
+@given(st.text(max_size=60))
+def test_whatever_is_taken_is_a_good_header_and_comes_out_unchanged(text: str) -> None:
+    try:
+        secret = Secret(text)
+    except ConfigurationError:
+        assert header_problem(text, "secret", ascii_only=True) is not None
+        return
+    assert secret.reveal() == text
+    assert text.isascii()
+    assert not {"\r", "\n", "\0"} & set(text)
+
+
+@given(st.text(max_size=60))
+def test_a_header_may_hold_letters_of_any_script_but_no_control(text: str) -> None:
+    assume(text and text == text.strip())
+    problem = header_problem(text, "user id")
+    assert (problem is None) == text.isprintable()
+    assert problem is None or problem.startswith("the user id ")
+
+
+def test_header_problem_names_what_it_is_about() -> None:
+    assert header_problem("user-1", "user id") is None
+    assert header_problem("Zoë", "user id") is None
+    assert header_problem("", "user id") == "the user id is empty"
+    assert "strip it" in str(header_problem("user-1\n", "user id"))
+
+
+def test_masked_text_is_text_but_for_its_repr() -> None:
+    masked = MaskedText("abc")
+    assert masked == "abc"
+    assert str(masked) == "abc"
+    assert repr(masked) == "'***'"
+    assert not hasattr(masked, "__dict__")
