@@ -1,12 +1,14 @@
 """Every endpoint over a real socket: what it answers, and whom it refuses."""
 
 import base64
+import io
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from connecttrade_async.sandbox import Sandbox
 
@@ -36,11 +38,7 @@ async def test_a_user_id_is_one_part_of_the_path(
 ) -> None:
     await ask("POST", "/users", json={"user_id": user_id})
     headers = {"client-id": sandbox.client_id, "client-secret": sandbox.client_secret}
-    if user_id == "..":
-        path = "%252E%252E"
-        assert (await ask("DELETE", f"/users/{path}"))[0] == 404
-        return
-    async with http.delete(aiohttp.client.URL(f"{sandbox.url}/users/{path}", encoded=True), headers=headers) as answer:
+    async with http.delete(URL(f"{sandbox.url}/users/{path}", encoded=True), headers=headers) as answer:
         assert await answer.json() == {"user_id": user_id, "deleted": True}
 
 
@@ -209,7 +207,7 @@ async def test_a_parameter_given_twice_is_a_400(ask: Ask, sandbox: Sandbox) -> N
 
 
 async def test_a_body_too_large_is_refused_in_json(ask: Ask) -> None:
-    status, refused = await ask("POST", "/users", data=b" " * (2 << 20))
+    status, refused = await ask("POST", "/users", data=io.BytesIO(b" " * (2 << 20)))
     assert (status, list(refused)) == (413, ["message"])
 
 

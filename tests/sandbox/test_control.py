@@ -1,0 +1,104 @@
+"""The control path: everything that Python can set, over HTTP, for programs of this machine only."""
+
+from typing import Any
+
+import aiohttp
+import pytest
+
+from connecttrade_async.sandbox import Sandbox
+
+
+class Panel:
+    def __init__(self, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+        self._url, self._http = f"{sandbox.url}/_sandbox", http
+
+    async def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, Any]:
+        sent = {"json": body} if method == "POST" else {}
+        async with self._http.request(method, self._url + path, headers=headers, **sent) as answer:  # type: ignore[arg-type]
+            return answer.status, await answer.json()
+
+
+@pytest.fixture
+def panel(sandbox: Sandbox, http: aiohttp.ClientSession) -> Panel:
+    return Panel(sandbox, http)
+
+
+async def test_faults(panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    status, [fault] = await panel.ask("POST", "/faults", {"kind": "status", "status": 500})
+    told = {"kind": "status", "times": 1, "after": 0, "status": 500, "seen": 0, "fired": 0, "is_spent": False}
+    assert (status, fault) == (200, told)
+    async with http.get(f"{sandbox.url}/users") as answer:
+        assert answer.status == 500
+    assert (await panel.ask("GET", "/faults"))[1][0]["is_spent"]
+    assert await panel.ask("DELETE", "/faults") == (200, [])
+    status, refused = await panel.ask("POST", "/faults", {"kind": "flood"})
+    assert (status, refused["message"].startswith("kind must be one of")) == (400, True)
+    assert (await panel.ask("POST", "/faults", []))[0] == 400
+
+
+async def test_clock(panel: Panel, sandbox: Sandbox) -> None:
+    held = {"now": "2026-01-01T00:00:00+00:00", "is_held": True}
+    assert await panel.ask("POST", "/clock", {"hold": "2026-01-01T00:00:00Z"}) == (200, held)
+    assert (await panel.ask("POST", "/clock", {"advance": 60}))[1]["now"] == "2026-01-01T00:01:00+00:00"
+    assert (await panel.ask("POST", "/clock", {"release": True}))[1]["is_held"] is False
+    assert (await panel.ask("POST", "/clock", {"hold": True}))[1]["is_held"] is True
+    assert (await panel.ask("GET", "/clock"))[1]["now"] == sandbox.clock.now().isoformat()
+    for wrong in (
+        {},
+        {"advance": -1},
+        {"advance": 1e300},
+        {"hold": "soon"},
+        {"hold": True, "advance": 5},
+        {"advance": "5"},
+    ):
+        assert (await panel.ask("POST", "/clock", wrong))[0] == 400
+
+
+async def test_spellings_and_entitlements(panel: Panel, sandbox: Sandbox) -> None:
+    status, spelled = await panel.ask("POST", "/spellings", {"orders": "array"})
+    assert (status, spelled["orders"], sandbox.spellings.orders) == (200, "array", "array")
+    assert await panel.ask("GET", "/spellings") == (200, spelled)
+    assert await panel.ask("POST", "/entitlements", {"trading": False}) == (
+        200,
+        {"trading": False, "market_data": True},
+    )
+    assert sandbox.entitlements.trading is False
+    assert (await panel.ask("GET", "/entitlements"))[1]["trading"] is False
+    for path, wrong in (
+        ("/spellings", {"orders": "list"}),
+        ("/spellings", {"color": "red"}),
+        ("/entitlements", {"trading": 1}),
+    ):
+        assert (await panel.ask("POST", path, wrong))[0] == 400
+
+
+async def test_approve_and_decline(panel: Panel, sandbox: Sandbox) -> None:
+    jane = sandbox.world.create_user("jane")
+
+    def url() -> str:
+        link = sandbox.world.invite(jane, "trade", "https://app.example/", sandbox.clock.now())
+        return f"{sandbox.url}/connect/{link.token}"
+
+    status, answer = await panel.ask("POST", "/approve", {"url": url(), "broker": "public", "login": "j"})
+    [connection] = jane.connections.values()
+    assert (status, answer) == (200, {"redirect_url": f"https://app.example/?connection_id={connection.connection_id}"})
+    assert (connection.broker.code, connection.login) == ("PUBLIC", "j")
+    assert "error=access_denied" in (await panel.ask("POST", "/decline", {"url": url()}))[1]["redirect_url"]
+    named = (await panel.ask("POST", "/decline", {"url": url(), "error": "e", "details": "d"}))[1]["redirect_url"]
+    assert named == "https://app.example/?error=e&error_details=d"
+    assert (await panel.ask("POST", "/approve", {"url": f"{sandbox.url}/connect/none"}))[0] == 404
+    assert (await panel.ask("POST", "/approve", {}))[0] == 400
+
+
+async def test_served(panel: Panel, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{sandbox.url}/users") as answer:
+        assert answer.status == 401
+    visit = {"method": "GET", "path": "/users", "route": "/users", "status": 401, "worked": False, "fault": None}
+    assert await panel.ask("GET", "/served") == (200, {"total": 1, "requests": [visit]})
+    assert await panel.ask("DELETE", "/served") == (200, {"total": 0, "requests": []})
+
+
+async def test_no_web_page_may_drive_it(panel: Panel) -> None:
+    for origin in ("https://evil.example", "null"):
+        assert (await panel.ask("GET", "/served", Origin=origin))[0] == 404
+    assert (await panel.ask("GET", "/none"))[0] == 404
