@@ -25,7 +25,7 @@ class NewUser(Model, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         """Refuse an answer without a secret: the user would exist, and nobody could act for it."""
-        if self.user_secret_seen is None and self.user_secret_documented is None:
+        if not (self.user_secret_seen or self.user_secret_documented):
             msg = "Object missing required field `user_secret`"
             raise ValueError(msg)
 
