@@ -6,7 +6,7 @@ decimal digits and never an exponent. Field names are documented, seen or assume
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from .spellings import Spellings
@@ -18,6 +18,9 @@ Json = str | bool | None | Mapping[str, "Json"] | list["Json"]
 """What the wire is made of. There are no JSON numbers on it."""
 
 _NINE = Decimal("0.000000001")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND = timedelta(seconds=1)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +31,10 @@ class Payloads:
 
     def time(self, moment: datetime) -> str:
         """A moment as RFC 3339 to the microsecond, or as epoch digits."""
-        match self.spellings.times:
-            case "rfc3339":
-                return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-            case "epoch_seconds":
-                return str(int(moment.timestamp()))
-            case "epoch_milliseconds":
-                return str(int(moment.timestamp() * 1000))
+        if self.spellings.times == "rfc3339":
+            return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        unit = _SECOND if self.spellings.times == "epoch_seconds" else _MILLISECOND
+        return str((moment - _EPOCH) // unit)
 
     def number(self, value: Decimal | None, broker: Broker) -> str | None:
         """A number as plain digits, or what stands for one that the broker lacks."""

@@ -16,7 +16,7 @@ Ask = Callable[..., Awaitable[tuple[int, Any]]]
 
 
 @pytest.fixture(autouse=True)
-def _quiet(caplog: pytest.LogCaptureFixture) -> Any:  # noqa: ANN401  # pyright: ignore[reportUnusedFunction]
+def _quiet(caplog: pytest.LogCaptureFixture) -> Any:  # noqa: ANN401
     """No fault makes the server log an error of its own."""
     yield
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -104,7 +104,7 @@ async def test_slow_answers_arrive_whole(ask: Ask, sandbox: Sandbox, kind: Any) 
 
 async def test_slow_headers_may_follow_the_work(ask: Ask, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("slow_headers", seconds=60, when="after"))
-    asking = asyncio.create_task(ask("POST", "/users", json={"user_id": "jane"}))
+    asking = asyncio.ensure_future(ask("POST", "/users", json={"user_id": "jane"}))
     while not sandbox.world.users:  # noqa: ASYNC110  the server tells nobody
         await asyncio.sleep(0)
     assert not asking.done()
@@ -165,3 +165,16 @@ async def test_faults_leave_the_control_path_alone(sandbox: Sandbox, http: aioht
     async with http.get(f"{sandbox.url}/_sandbox/faults") as answer:
         assert [fault["fired"] for fault in await answer.json()] == [0]
     assert sandbox.served.total == 0
+
+
+async def test_a_connection_already_gone_cannot_be_broken_again(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("slow_headers", seconds=0.02))
+    armed = sandbox.faults.add(Fault("reset", when="after"))
+    for _ in range(2):
+        _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+        writer.write(request(sandbox))
+        await writer.drain()
+        writer.transport.abort()
+    while sandbox.served.total < 2:  # noqa: ASYNC110  the server tells nobody
+        await asyncio.sleep(0.001)
+    assert armed.fired == 1

@@ -16,7 +16,7 @@ OPEN = {"pending", "working", "partially_filled", "pending_cancel", "pending_rep
 
 
 @pytest.fixture(autouse=True)
-async def _connected(connect: Connect) -> None:  # pyright: ignore[reportUnusedFunction]
+async def _connected(connect: Connect) -> None:
     await connect()
 
 
@@ -125,7 +125,7 @@ async def test_the_default_query_has_cursors_that_survive_midnight(ask: Ask, san
 
 
 async def test_an_empty_page_has_no_cursors(ask: Ask) -> None:
-    empty = {"orders": [], "next_cursor": None, "prev_cursor": None}
+    empty: dict[str, object] = {"orders": [], "next_cursor": None, "prev_cursor": None}
     assert await ask("GET", "/orders?symbols=NONE", "jane") == (200, empty)
 
 

@@ -4,17 +4,21 @@ import base64
 import io
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
 from yarl import URL
 
-from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox import RefusalError, Sandbox, World
+from connecttrade_async.sandbox.cursors import Cursors
+from connecttrade_async.sandbox.endpoints import Call, Desk, list_accounts
 
 Ask = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]
 
+NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 USER_PATHS = ("/connections", "/accounts", "/balances", "/positions", "/orders", "/transactions")
 
 
@@ -224,3 +228,11 @@ async def test_same_seed_same_bytes_over_http(ask: Ask, sandbox: Sandbox, connec
         for path in USER_PATHS:
             async with http.get(other.url + path, headers=headers) as answer:
                 assert (200, await answer.json()) == await ask("GET", path, "jane")
+
+
+def test_an_endpoint_for_users_never_runs_without_one() -> None:
+    world = World(7)
+    desk = Desk(world=world, cursors=Cursors("key"), signing_key="key")
+    call = Call(desk=desk, path={}, query={}, body=b"", now=NOON, known=None)
+    with pytest.raises(RefusalError, match="user-id and user-secret are required"):
+        list_accounts(call)

@@ -170,7 +170,7 @@ def test_accounts_of_one_login_belong_to_one_user_at_a_time() -> None:
     link = world.invite(john, "trade", "https://app.example/", NOON, broker=ALPACA)
     assert world.consent(link, ALPACA, "jane", NOON).accounts
     world.delete_user("john")
-    assert world.invite(jane, "trade", "https://app.example/", NOON, broker=ALPACA)
+    assert world.link(world.invite(jane, "trade", "https://app.example/", NOON, broker=ALPACA).token, NOON)
 
 
 def test_one_of_two_connections_of_a_login_keeps_the_claim() -> None:
@@ -244,7 +244,7 @@ def test_an_order_without_sense_is_refused() -> None:
     teller = Teller(paper, world.market, paper_random(), NOON)
     for wrong in ({"side": "HOLD"}, {"status": "lost"}, {"qty": 0}):
         with pytest.raises(BadRequestError):
-            world.add_order(paper.account_id, NOON, **wrong)  # type: ignore[arg-type]
+            world.add_order(paper.account_id, NOON, **wrong)
     with pytest.raises(BadRequestError, match="symbol or legs"):
         teller.order(NOON, None, "BUY", 1)
     with pytest.raises(BadRequestError, match="quantity or a notional"):
