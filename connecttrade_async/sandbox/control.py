@@ -148,7 +148,8 @@ def _handler(action: Callable[[Fields], object]) -> Callable[[web.Request], Awai
 def _check_visitor(request: web.Request) -> None:
     """Let only programs of this machine pass; to anybody else the path does not exist."""
     address = (request.remote or "").partition("%")[0]
-    is_local = bool(address) and ipaddress.ip_address(address).is_loopback
+    where = ipaddress.ip_address(address or "::")
+    is_local = (getattr(where, "ipv4_mapped", None) or where).is_loopback
     if not is_local or "Origin" in request.headers:
         raise UnknownError("There is no such path.")
 

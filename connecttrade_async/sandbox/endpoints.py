@@ -178,7 +178,7 @@ def mint_user_token(call: Call) -> Answer:
     granted = cast("list[str]", scopes)
     if "trade" in granted:
         call.desk.entitlements.check("trade")
-    serial = call.desk.world.digest("jwt", call.user.user_id)
+    serial = call.desk.world.serials.draw("jwt", call.user.user_id)
     return Answer({"access_token": user_token(call.desk.signing_key, call.user.user_id, granted, call.now, serial)})
 
 

@@ -80,7 +80,7 @@ class _Reception:
         if link.signed_in is None:
             return _go(f"/connect/{quote(link.token)}", status=303)
         broker, login = link.signed_in
-        accounts = () if link.connection_type == "market_data" else self._world.books(broker, login, now)
+        accounts = () if link.connection_type == "market_data" else self._world.books.open(broker, login, now)
         worth = [(account, account.balance(self._world.market, now.date()).equity) for account in accounts]
         return _html(accounts_page(link, broker, login, worth))
 

@@ -72,13 +72,13 @@ class Sandbox:
         self.clock = Clock()
         self.faults = Faults()
         self.served = Served()
-        self.client_id = client_id or f"sandbox-{self.world.digest('client id')[:12]}"
-        self.client_secret = client_secret or self.world.digest("client secret")
+        self.client_id = client_id or f"sandbox-{self.world.serials.draw('client id')[:12]}"
+        self.client_secret = client_secret or self.world.serials.draw("client secret")
         self._address = (host, port)
         self._desk = Desk(
             world=self.world,
-            cursors=Cursors(self.world.digest("cursors")),
-            signing_key=self.world.digest("user tokens"),
+            cursors=Cursors(self.world.serials.draw("cursors")),
+            signing_key=self.world.serials.draw("user tokens"),
         )
         self._misfortune = Misfortune()
         self._runner: web.AppRunner | None = None

@@ -29,7 +29,7 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 def ask(sandbox: Sandbox, http: aiohttp.ClientSession) -> Callable[..., Awaitable[tuple[int, Any]]]:
     """Ask the sandbox as its client, for a user if one is named, and answer with status and JSON body."""
 
-    async def ask(method: str, path: str, user: str | None = None, **options: Any) -> tuple[int, Any]:  # noqa: ANN401  aiohttp's own
+    async def ask(method: str, path: str, user: str | None = None, **options: Any) -> tuple[int, Any]:
         headers = {"client-id": sandbox.client_id, "client-secret": sandbox.client_secret}
         if user is not None:
             headers |= {"user-id": user, "user-secret": sandbox.world.users[user].secret}

@@ -57,7 +57,7 @@ def test_the_first_set_strikes_first() -> None:
     ("kind", "when", "is_after"),
     [("drop", None, True), ("drop", "before", False), ("reset", None, False), ("status", "after", True)],
 )
-def test_before_or_after_the_work(kind: Any, when: Any, *, is_after: bool) -> None:  # noqa: ANN401  parametrized
+def test_before_or_after_the_work(kind: Any, when: Any, *, is_after: bool) -> None:
     assert Fault(kind, when=when).is_after is is_after
 
 

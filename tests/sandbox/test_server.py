@@ -28,7 +28,7 @@ async def test_it_leaves_nothing_behind() -> None:
 
 
 @pytest.mark.parametrize("kind", ["slow_headers", "slow_body", "huge"])
-async def test_it_closes_at_once_while_faults_are_slow(kind: Any) -> None:  # noqa: ANN401
+async def test_it_closes_at_once_while_faults_are_slow(kind: Any) -> None:
     before = asyncio.all_tasks()
     sandbox = Sandbox()
     await sandbox.start()

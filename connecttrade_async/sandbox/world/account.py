@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
-from connecttrade_async.sandbox.refusals import ConflictError, UnknownError
+from connecttrade_async.sandbox.refusals import ConflictError
 
 from .brokers import Broker
 from .holdings import Holding, Position
@@ -74,17 +74,6 @@ class Account:
         """Write a movement into the books; the cash follows."""
         self.transactions.append(transaction)
         self.cash += transaction.amount
-
-    def order(self, order_id: str) -> Order:
-        """The order of this id.
-
-        Raises:
-            UnknownError: the account has none.
-        """
-        for order in self.orders:
-            if order.order_id == order_id:
-                return order
-        raise UnknownError(f"There is no order {order_id!r}.")
 
     def positions(self, market: Market, on: date) -> list[Position]:
         """What the account holds on a day, by symbol."""

@@ -4,10 +4,8 @@ Pure and seeded: it reads no clock and rolls no unseeded die, so the same questi
 have the same answers to the byte. Ids depend on what they are for and not on the order in which requests arrive.
 """
 
-import hashlib
 import hmac
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -16,11 +14,12 @@ from random import Random
 from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError, GoneError, UnknownError
 
 from .account import Account
+from .books import Books
 from .brokers import CONNECTION_TYPES, Broker
-from .history import furnish
 from .market import Market
 from .people import Connection, LoginLink, Token, User
 from .records import Order
+from .serials import Serials
 from .teller import Teller
 
 __all__ = ["World"]
@@ -38,27 +37,22 @@ class World:
 
     Attributes:
         market: what everything costs.
+        serials: where ids and secrets come from.
+        books: what the brokers know, whoever may see it.
         users: by user id, oldest first.
     """
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.market = Market(seed)
+        self.serials = Serials(seed)
+        self.books = Books(self.serials, self.market)
         self.users: dict[str, User] = {}
         self._links: dict[str, LoginLink] = {}
-        self._accounts: dict[str, Account] = {}
-        self._books: dict[tuple[str, str], tuple[Account, ...]] = {}
         self._owners: dict[tuple[str, str], str] = {}
-        self._births: Counter[tuple[str, ...]] = Counter()
 
     def __repr__(self) -> str:
-        return f"<World seed {self.seed}, {len(self.users)} users, {len(self._accounts)} accounts>"
-
-    def digest(self, *words: str) -> str:
-        """Forty hex digits that depend on the seed, on the words, and on how often the same words were asked for."""
-        text = "/".join((str(self.seed), str(self._births[words]), *words))
-        self._births[words] += 1
-        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:40]
+        return f"<World seed {self.seed}, {len(self.users)} users, {len(self.books)} accounts>"
 
     # Users ------------------------------------------------------------------------------------------------------------
 
@@ -73,7 +67,7 @@ class World:
             raise BadRequestError("user_id must be some text without control characters.")
         if user_id in self.users:
             raise ConflictError(f"There is already a user {user_id!r}.")
-        user = self.users[user_id] = User(user_id, self.digest("user", user_id))
+        user = self.users[user_id] = User(user_id, self.serials.draw("user", user_id))
         return user
 
     def delete_user(self, user_id: str) -> None:
@@ -112,7 +106,7 @@ class World:
         if broker is not None:
             _check_ability(broker, connection_type)
             self._check_owner(user, broker, user.login(broker))
-        token = self.digest("link", user.user_id)
+        token = self.serials.draw("link", user.user_id)
         expires_at = now + _LINK_LIFE
         link = self._links[token] = LoginLink(token, user.user_id, connection_type, broker, redirect_url, expires_at)
         return link
@@ -155,8 +149,8 @@ class World:
             if is_same and (known.connection_type == "market_data") is is_market_data:
                 known.connection_type = link.connection_type
                 return known
-        name = str(uuid.UUID(self.digest("connection", user.user_id, broker.code, login)[:32]))
-        accounts = () if is_market_data else self.books(broker, login, now)
+        name = str(uuid.UUID(self.serials.draw("connection", user.user_id, broker.code, login)[:32]))
+        accounts = () if is_market_data else self.books.open(broker, login, now)
         connection = Connection(name, user.user_id, broker, link.connection_type, login, accounts)
         user.connections[name] = connection
         return connection
@@ -192,7 +186,7 @@ class World:
             BadRequestError: the broker has no market data.
         """
         _check_ability(connection.broker, "market_data")
-        connection.token = Token(self.digest("token", connection.connection_id), now + _TOKEN_LIFE)
+        connection.token = Token(self.serials.draw("token", connection.connection_id), now + _TOKEN_LIFE)
         return connection.token
 
     # Accounts ---------------------------------------------------------------------------------------------------------
@@ -202,25 +196,6 @@ class World:
         for connection in user.connections.values():
             for account in connection.accounts:
                 yield connection, account
-
-    def books(self, broker: Broker, login: str, now: datetime) -> tuple[Account, ...]:
-        """The paper and the live account that a login has at a broker, opened at the first look."""
-        books = self._books.get((broker.code, login))
-        if books is None:
-            books = tuple(self._open_account(broker, login, kind, now) for kind in ("paper", "live"))
-            self._books[broker.code, login] = books
-        return books
-
-    def account(self, account_id: str) -> Account:
-        """An account, whoever it belongs to.
-
-        Raises:
-            UnknownError: no broker has opened one of this id.
-        """
-        account = self._accounts.get(account_id)
-        if account is None:
-            raise UnknownError(f"There is no account {account_id!r}.")
-        return account
 
     def add_order(
         self,
@@ -239,19 +214,11 @@ class World:
             BadRequestError: side or status is none of the documented ones.
             UnknownError: there is no such account.
         """
-        account = self.account(account_id)
-        random = Random(self.digest("order", account_id))  # noqa: S311  a pretend broker's ids need no secrecy
+        account = self.books.account(account_id)
+        random = Random(self.serials.draw("order", account_id))  # noqa: S311  a pretend broker's ids need no secrecy
         return Teller(account, self.market, random, at).order(
             at, symbol, side, qty, status=status, order_type=order_type
         )
-
-    def _open_account(self, broker: Broker, login: str, kind: str, now: datetime) -> Account:
-        digest = self.digest("account", broker.code, login, kind)
-        account = Account(str(uuid.UUID(digest[:32])), str(int(digest[32:], 16))[-8:].zfill(8), broker, kind)
-        random = Random(digest)  # noqa: S311  a pretend history needs no secrecy
-        furnish(Teller(account, self.market, random, now))
-        self._accounts[account.account_id] = account
-        return account
 
     def _check_owner(self, user: User, broker: Broker, login: str) -> None:
         if self._owners.get((broker.code, login), user.user_id) != user.user_id:

@@ -1,0 +1,57 @@
+"""The world's books: every account that the brokers keep, whether or not a user of the API may see it."""
+
+import uuid
+from datetime import datetime
+from random import Random
+
+from connecttrade_async.sandbox.refusals import UnknownError
+
+from .account import Account
+from .brokers import Broker
+from .history import furnish
+from .market import Market
+from .serials import Serials
+from .teller import Teller
+
+__all__ = ["Books"]
+
+
+class Books:
+    """Accounts by their id, and by whose they are: a login name at a broker has a paper and a live one."""
+
+    def __init__(self, serials: Serials, market: Market) -> None:
+        self._serials = serials
+        self._market = market
+        self._accounts: dict[str, Account] = {}
+        self._logins: dict[tuple[str, str], tuple[Account, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._accounts)
+
+    def open(self, broker: Broker, login: str, now: datetime) -> tuple[Account, ...]:
+        """The paper and the live account that a login has at a broker, furnished at the first look."""
+        accounts = self._logins.get((broker.code, login))
+        if accounts is None:
+            accounts = tuple(self._furnished(broker, login, kind, now) for kind in ("paper", "live"))
+            self._logins[broker.code, login] = accounts
+        return accounts
+
+    def account(self, account_id: str) -> Account:
+        """An account, whoever it belongs to.
+
+        Raises:
+            UnknownError: no broker has opened one of this id.
+        """
+        account = self._accounts.get(account_id)
+        if account is None:
+            raise UnknownError(f"There is no account {account_id!r}.")
+        return account
+
+    def _furnished(self, broker: Broker, login: str, kind: str, now: datetime) -> Account:
+        serial = self._serials.draw("account", broker.code, login, kind)
+        number = str(int(serial[32:], 16))[-8:].zfill(8)
+        account = Account(str(uuid.UUID(serial[:32])), number, broker, kind)
+        random = Random(serial)  # noqa: S311  a pretend history needs no secrecy
+        furnish(Teller(account, self._market, random, now))
+        self._accounts[account.account_id] = account
+        return account
