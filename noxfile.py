@@ -38,7 +38,7 @@ def _found() -> list[str]:
     return [*others, here] if here in supported else others
 
 
-def _group(name: str) -> list[str]:
+def _group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
 

@@ -87,7 +87,8 @@ class ConnectTrade:
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
-        client_secret = Secret(client_secret, "client secret")  # rebound first: tracebacks can print variables
+        client_secret = Secret(client_secret)  # rebound before it is checked: tracebacks can print variables
+        client_secret.check("client secret")
         _check_id(client_id, "client id")
         transport = Transport(
             check_address("api", (endpoints or Endpoints()).api, ("https", "http")),
@@ -139,7 +140,8 @@ class ConnectTrade:
         Raises:
             ConfigurationError: the id or the secret could not be sent.
         """
-        user_secret = Secret(user_secret, "user secret")  # rebound first: tracebacks can print variables
+        user_secret = Secret(user_secret)  # rebound before it is checked: tracebacks can print variables
+        user_secret.check("user secret")
         _check_id(user_id, "user id")
         return User(Requester(self._caller, user_id, user_secret))
 
@@ -184,7 +186,7 @@ class ConnectTrade:
         """Return how this client is doing, at once and without asking anybody."""
         gate, traffic = self._caller.gate, self._caller.traffic
         return Health(
-            is_open=not self._caller.is_closed,
+            is_open=not (self._caller.is_closed or gate.is_closed),
             in_flight=gate.in_flight,
             waiting=gate.waiting,
             exchanges=traffic.exchanges,
@@ -207,7 +209,7 @@ class ConnectTrade:
             await self._caller.transport.aclose()
 
     async def __aenter__(self) -> Self:
-        if self._caller.is_closed:
+        if not self.health().is_open:
             raise ClosedError
         return self
 
@@ -220,6 +222,8 @@ class ConnectTrade:
         await self.aclose()
 
     def __repr__(self) -> str:
+        if not hasattr(self, "_caller"):
+            return "<ConnectTrade unmade>"
         health = self.health()
         state = "OPEN" if health.is_open else "CLOSED"
         return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"

@@ -166,6 +166,6 @@ def from_environment() -> dict[str, Any]:
     addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
     return {
         "client_id": os.environ[CLIENT_ID],
-        "client_secret": Secret(os.environ[CLIENT_SECRET], CLIENT_SECRET),
+        "client_secret": Secret(os.environ[CLIENT_SECRET]),
         "endpoints": Endpoints(**addresses),
     }

@@ -24,6 +24,9 @@ class MaskedText(str):
     def __repr__(self) -> str:
         return repr(MASK)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MaskedText, (MASK,)
+
 
 def header_problem(text: str, name: str, *, ascii_only: bool = False) -> str | None:
     """Say why a text cannot be a header value, or None: a line break in one would end the header and begin another."""
@@ -45,44 +48,38 @@ class Secret:
 
     Args:
         text: the clear text, or another Secret.
-        name: what it is, for the error message.
 
     Raises:
-        ConfigurationError: it is no text, or empty, or could not be sent as an HTTP header.
+        ConfigurationError: it is no text.
     """
 
     __slots__ = ("_text",)
 
-    def __init__(self, text: str | Secret, name: str = "secret") -> None:
+    def __init__(self, text: str | Secret) -> None:
         if not _is_text(text):
-            # An unset variable is None, and "None" would be a secret like any other.
-            msg = f"the {name} must be text, not {type(text).__name__}"
-            del text
+            msg = f"a secret must be text, not {type(text).__name__}"
+            del text  # tracebacks can print variables
             raise ConfigurationError(msg)
         self._text: MaskedText | None = text.reveal() if isinstance(text, Secret) else MaskedText(text)
-        # Tracebacks can print local variables, so the clear text must be gone before anything is raised here.
-        del text
-        problem = header_problem(self._text, name, ascii_only=True)
-        if problem is not None:
-            raise ConfigurationError(problem)
 
     @classmethod
-    def received(cls, text: object) -> Secret:
-        """Wrap what the wire sent. What it holds is checked when it is about to be sent back.
+    def _pickled(cls) -> Secret:
+        secret = cls("-")
+        secret._text = None
+        return secret
+
+    def check(self, name: str) -> None:
+        """Refuse a secret that could not be sent as an HTTP header.
+
+        Wrapping and checking are two steps, so that whoever holds the clear text in a variable can let go of it before
+        anything is raised: tracebacks can print variables.
 
         Raises:
-            TypeError: it is no text.
+            ConfigurationError: it is empty, or has in it what no header can carry; the sentence begins with the name.
         """
-        if not isinstance(text, str):
-            msg = f"Expected `str`, got `{type(text).__name__}`"
-            raise TypeError(msg)
-        return cls._holding(MaskedText(text))
-
-    @classmethod
-    def _holding(cls, text: MaskedText | None = None) -> Secret:
-        secret = cls.__new__(cls)
-        secret._text = text  # noqa: SLF001 - its own kind
-        return secret
+        problem = header_problem(self.reveal(), name, ascii_only=True)
+        if problem is not None:
+            raise ConfigurationError(problem)
 
     def reveal(self) -> MaskedText:
         """Return the clear text. Its ``repr`` is masked; every other use of it is not.
@@ -123,7 +120,7 @@ class Secret:
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Secret._holding, ()
+        return Secret._pickled, ()
 
 
 def without_frames(exc: BaseException) -> BaseException:

@@ -7,7 +7,7 @@ judges. On the way of a call that succeeds nothing is made that it does not need
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -104,6 +104,10 @@ class Caller:
             clock=self.clock,
             traffic=self.traffic,
         )
+
+    def __reduce__(self) -> NoReturn:
+        msg = "a client and its users hold connections, which cannot be pickled: make a client in each process"
+        raise TypeError(msg)
 
     async def send(self, request: Request) -> Response:
         """Ask until there is an answer, a refusal, or no more patience.

@@ -13,6 +13,7 @@ from yarl import URL
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
 from connecttrade_async.rest.wire import Response
+from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,16 +108,27 @@ class Transport:
                 body = await reply.read()
                 return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
         except (aiohttp.ClientError, _LinkLostError, OSError) as exc:
-            if self.is_closed:
-                raise ClosedError from None
-            cause = exc.__cause__ if isinstance(exc, _LinkLostError) and exc.__cause__ else exc
-            raise self._translated(request, cause, limit) from _without_frames(cause)
+            failure, cause = self._translated(request, exc, limit)
+        # Raised out here so that the error's context is not what aiohttp raised, with all its frames.
+        if self.is_closed:
+            raise ClosedError
+        raise failure from cause
 
-    def _translated(self, request: Request, exc: BaseException, limit: aiohttp.ClientTimeout) -> TransportError:
+    def _translated(
+        self,
+        request: Request,
+        exc: BaseException,
+        limit: aiohttp.ClientTimeout,
+    ) -> tuple[TransportError, BaseException | None]:
+        if isinstance(exc, _LinkLostError) and exc.__cause__ is not None:
+            exc = exc.__cause__
         make, kind, detail = _meaning(exc, limit)
+        cause: BaseException | None = without_frames(exc)
         if kind == "garbled":
+            # Here aiohttp quotes what came, which may quote us. Ours is masked, so theirs is left out.
             detail = Response(0, {}, b"", (self._client_secret, request.user_secret)).presentable(detail)
-        return make(method=request.method, path=request.path, kind=kind, detail=detail)
+            cause = None
+        return make(method=request.method, path=request.path, kind=kind, detail=detail), cause
 
     async def aclose(self) -> None:
         """Close the session, unless it was borrowed."""
@@ -139,17 +151,6 @@ class Transport:
 def time_limit(total: float, connect: float) -> aiohttp.ClientTimeout:
     """Return aiohttp's spelling of our time-outs, in seconds; aiohttp keeps them at no extra cost."""
     return aiohttp.ClientTimeout(total=total, connect=min(total, connect))
-
-
-def _without_frames(exc: BaseException) -> BaseException:
-    # The frames inside aiohttp hold the request's bytes, secrets included, and some tracebacks print variables.
-    seen: set[int] = set()
-    step: BaseException | None = exc
-    while step is not None and id(step) not in seen:
-        seen.add(id(step))
-        step.__traceback__ = None
-        step = step.__cause__ or step.__context__
-    return exc
 
 
 def _meaning(exc: BaseException, limit: aiohttp.ClientTimeout) -> tuple[type[TransportError], str, str]:

@@ -9,6 +9,7 @@ import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -25,8 +26,9 @@ from connecttrade_async.errors import (
     NotFoundError,
     RateLimitedError,
     ServerError,
+    one_line,
 )
-from connecttrade_async.secret import MASK, Secret
+from connecttrade_async.secret import MASK, Secret, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,8 +67,16 @@ SERVER_SIDE = 500
 EXCERPT = 200
 WINDOW = 65_536
 _SENSITIVE = re.compile(
-    r'("[^"]*(?:secret|token|password|authorization|api[-_]?key)[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"?',
+    # The key is bounded, or nonsense would be searched for seconds. The value is a text, a list, an object or a number,
+    # and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
+    r'("[^"]{0,64}(?:secret|token|password|authorization|api[-_]?key)[^"]{0,64}"\s*:\s*)'
+    r'(?:\\*"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*[\]}]?|[^\s",}\]]+)',
     re.IGNORECASE | re.DOTALL,
+)
+_SENSITIVE_LINE = re.compile(
+    # It begins at the word itself: what may stand before it need not be matched, and would be searched for minutes.
+    r"((?:secret|token|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
+    re.IGNORECASE,
 )
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
@@ -142,17 +152,37 @@ class Response:
 
     def presentable(self, text: str) -> str:
         """Return a text on one line, shortened, with everything masked that is or is named like a secret."""
-        text = _SENSITIVE.sub(rf'\1"{MASK}"', text)
+        text = _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
+        for spelling in self._spellings():
+            text = text.replace(spelling, MASK)
+        return one_line(text, EXCERPT)
+
+    def _spellings(self) -> list[str]:
+        # As JSON, HTML and an address write them, and the longest first: one may be the beginning of another.
+        spellings: set[str] = set()
         for secret in self._secrets:
-            if secret is not None:
-                text = text.replace(secret.reveal(), MASK)
-        text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: EXCERPT * 8]).split())
-        return text if len(text) <= EXCERPT else text[: EXCERPT - 1] + "…"
+            if secret:
+                text = str.__str__(secret.reveal())
+                quoted = msgspec.json.encode(text).decode()[1:-1]
+                spellings |= {text, quoted, quoted.replace("/", r"\/"), escape(text), quote(text, safe="")}
+        return sorted(spellings, key=len, reverse=True)
 
     @property
     def excerpt(self) -> str:
         """How the body begins, free of secrets."""
-        return self.presentable(self.body[:WINDOW].decode("utf-8", "replace"))
+        text = self.body[:WINDOW].decode("utf-8", "replace")
+        if len(self.body) > WINDOW:
+            for spelling in self._spellings():
+                text = _without_beginning(text, spelling)
+        return self.presentable(text)
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    # Where the window cuts a secret in two, what is left of it is no longer found whole.
+    for length in range(len(secret) - 1, 0, -1):
+        if text.endswith(secret[:length]):
+            return text[:-length]
+    return text
 
 
 def client_headers(client_id: str, client_secret: Secret, version: str) -> dict[str, str]:
@@ -174,7 +204,11 @@ def segment(text: str, name: str) -> str:
     if not text or text in {".", ".."}:
         msg = f"{name} cannot be {text!r}"
         raise ConfigurationError(msg)
-    return quote(text, safe="")
+    try:
+        return quote(text, safe="")
+    except UnicodeEncodeError:
+        msg = f"{name} has half a character in it, a lone surrogate, which no address can carry"
+    raise ConfigurationError(msg)
 
 
 def checked_path(path: str) -> str:
@@ -183,7 +217,7 @@ def checked_path(path: str) -> str:
     Raises:
         ConfigurationError: it does not begin with a slash, or has in it what must be quoted or passed as params.
     """
-    if not path.startswith("/") or quote(path, safe="/%:@!$&'()*+,;=~-._") != path:
+    if not path.startswith("/") or quote(path, safe="/%:@!$&'()*+,;=~-._", errors="replace") != path:
         msg = f"the path {path[:80]!r} must begin with / and be quoted; a query goes into params"
         raise ConfigurationError(msg)
     return path
@@ -197,7 +231,11 @@ def query_string(params: Mapping[str, object]) -> str:
             empty filter is refused because a server may read it as no filter, and answer with everything.
     """
     spelled = [(name, _spell(name, value)) for name, value in params.items() if value is not None]
-    return "?" + urlencode(spelled, quote_via=quote, safe=",") if spelled else ""
+    try:
+        return "?" + urlencode(spelled, quote_via=quote, safe=",") if spelled else ""
+    except UnicodeEncodeError:
+        msg = "a filter has half a character in it, a lone surrogate, which no address can carry"
+    raise ConfigurationError(msg)
 
 
 def _spell(name: str, value: object) -> str:
@@ -210,8 +248,8 @@ def _spell(name: str, value: object) -> str:
             text = str(value)
         case Decimal() if value.is_finite():
             text = format(value, "f")
-        case datetime() if value.tzinfo is not None:
-            text = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case datetime() if value.utcoffset() is not None:
+            text = _utc(name, value).isoformat().replace("+00:00", "Z")
         case datetime():
             msg = f"{name} has no time zone: give it one, such as datetime.UTC"
             raise ConfigurationError(msg)
@@ -228,11 +266,16 @@ def _spell(name: str, value: object) -> str:
     return text
 
 
-def _receive(kind: type, value: object) -> object:
-    if kind is Secret:
-        return Secret.received(value)
-    msg = f"no reading for {kind.__name__}"
-    raise NotImplementedError(msg)
+def _utc(name: str, when: datetime) -> datetime:
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:
+        msg = f"{name} lies outside of the years 1 to 9999 in UTC: {when.isoformat()}"
+    raise ConfigurationError(msg)
+
+
+def _receive(kind: type[Secret], value: Any) -> Secret:  # noqa: ANN401 - whatever JSON had there
+    return kind(value)
 
 
 def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
@@ -258,8 +301,12 @@ def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | 
     """
     try:
         return shape.decode(response.body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-        raise _malformed(response, request, exc) from exc
+    except (msgspec.MsgspecError, RecursionError) as exc:
+        raise _malformed(response, request, exc) from without_frames(exc)
+    except UnicodeDecodeError as exc:
+        # Not chained: this one carries the bytes, secrets and all, and its repr shows them.
+        trouble = _malformed(response, request, exc)
+    raise trouble
 
 
 def _malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:
@@ -267,7 +314,7 @@ def _malformed(response: Response, request: Request | None, exc: Exception) -> M
     if found := _PATH_IN_MESSAGE.search(problem):
         problem, where = problem[: found.start()], found["where"]
     if not isinstance(exc, msgspec.ValidationError):
-        kind = response.headers.get("content-type", "no content type").partition(";")[0]
+        kind = response.presentable(response.headers.get("content-type", "no content type").partition(";")[0])
         problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
     asked = f"{request.method} {request.path}" if request is not None else ""
     return MalformedResponseError(where=where, problem=problem, excerpt=response.excerpt, request=asked)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import ssl
 import struct
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple, Self
+import threading
+from collections.abc import Awaitable, Callable, Generator
+from typing import NamedTuple, Self
 
-if TYPE_CHECKING:
-    import ssl
+import trustme
 
+TLS_HELLO = b"\x16"
 Act = Callable[[asyncio.StreamWriter], Awaitable[bool]]
 
 
@@ -75,23 +77,19 @@ class ScriptedEnd:
     ``held`` lets a test keep every answer back until it sets the event.
     """
 
-    def __init__(self, *acts: Act, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *acts: Act) -> None:
         self.acts = list(acts) or [answer()]
         self.seen: list[Seen] = []
         self.links = 0
+        self.url = ""
         self.held = asyncio.Event()
         self.held.set()
-        self._tls = tls
         self._arrived = asyncio.Condition()
         self._handlers: set[asyncio.Task[None]] = set()
 
-    @property
-    def url(self) -> str:
-        host, port = self._server.sockets[0].getsockname()[:2]
-        return f"{'https' if self._tls else 'http'}://{host}:{port}"
-
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
+        self.url = "http://{}:{}".format(*self._server.sockets[0].getsockname())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -106,21 +104,25 @@ class ScriptedEnd:
         async with asyncio.timeout(5), self._arrived:
             await self._arrived.wait_for(lambda: len(self.seen) >= times)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._handlers.add(task)
+    def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.links += 1
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._handlers.add(task)
+        task.add_done_callback(self._handlers.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
                 while await self._one(reader, writer):
                     pass
         finally:
-            self._handlers.discard(task)
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        first = await reader.readexactly(1)
+        if first == TLS_HELLO:
+            return await raw(b"HTTP/1.1 400 This is plain HTTP\r\n\r\n")(writer)
+        head = (first + await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         method, target, _ = head[0].split(" ")
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
@@ -130,3 +132,24 @@ class ScriptedEnd:
         act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
         await self.held.wait()
         return await act(writer)
+
+
+@contextlib.contextmanager
+def untrusted_end() -> Generator[str, None, None]:
+    """Serve one TLS handshake with a certificate that nobody vouches for; yields the address.
+
+    In a thread, because asyncio reports a handshake that the client refuses as a failure of the server's loop.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with listener.accept()[0] as sock, contextlib.suppress(OSError):
+                context.wrap_socket(sock, server_side=True).close()
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield "https://{}:{}".format(*listener.getsockname())
+        thread.join(5)
+        assert not thread.is_alive()

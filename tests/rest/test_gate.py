@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connecttrade_async.config import Limits
+from connecttrade_async.errors import ClosedError, RequestTimeoutError
+from connecttrade_async.rest.gate import Gate
+from connecttrade_async.rest.wire import Request
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+ASK = Request(method="GET", path="/balances")
+
+
+async def started(coroutine: Coroutine[object, object, None]) -> asyncio.Task[None]:
+    """Start a task and let it run until it waits."""
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    return task
+
+
+async def test_places_are_taken_up_to_the_limit_and_handed_on_in_order() -> None:
+    gate = Gate(Limits(connections=2), SteppedClock())
+    await gate.enter(ASK, 1)
+    await gate.enter(ASK, 1)
+    served: list[int] = []
+
+    async def caller(number: int) -> None:
+        await gate.enter(ASK, 1)
+        served.append(number)
+
+    tasks = [await started(caller(number)) for number in range(5)]
+    assert (gate.in_flight, gate.waiting, served) == (2, 5, [])
+    for expected in range(1, 6):
+        gate.leave()
+        await asyncio.sleep(0)
+        assert served == list(range(expected))
+    await asyncio.gather(*tasks)
+    gate.leave()
+    gate.leave()
+    assert (gate.in_flight, gate.waiting) == (0, 0)
+
+
+async def test_nobody_overtakes_the_line_when_a_place_becomes_free() -> None:
+    gate = Gate(Limits(connections=1), SteppedClock())
+    order: list[str] = []
+
+    async def loop(name: str, rounds: int) -> None:
+        for _ in range(rounds):
+            await gate.enter(ASK, 60)
+            order.append(name)
+            await asyncio.sleep(0)
+            gate.leave()
+
+    await asyncio.gather(loop("a", 20), loop("b", 20), loop("c", 20))
+    assert order == ["a", "b", "c"] * 20
+
+
+async def test_who_is_cancelled_in_line_leaves_it() -> None:
+    gate = Gate(Limits(connections=1), SteppedClock())
+    await gate.enter(ASK, 1)
+    first = await started(gate.enter(ASK, 1))
+    second = await started(gate.enter(ASK, 1))
+    first.cancel()
+    await asyncio.sleep(0)
+    assert gate.waiting == 1
+    gate.leave()
+    await second
+    assert (gate.in_flight, gate.waiting) == (1, 0)
+
+
+async def test_who_is_cancelled_while_a_place_is_handed_over_passes_it_on() -> None:
+    gate = Gate(Limits(connections=1), SteppedClock())
+    await gate.enter(ASK, 1)
+    first = await started(gate.enter(ASK, 1))
+    second = await started(gate.enter(ASK, 1))
+    gate.leave()
+    first.cancel()
+    await second
+    assert first.cancelled()
+    gate.leave()
+    assert gate.in_flight == 0
+
+
+async def test_the_line_has_an_end_and_says_what_it_waited_for() -> None:
+    clock = SteppedClock()
+    gate = Gate(Limits(connections=1), clock)
+    await gate.enter(ASK, 1)
+    waiting = await started(gate.enter(ASK, 1.5))
+    clock.advance(1.4)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.2)
+    with pytest.raises(RequestTimeoutError, match=r"no place within 1\.5 s: 1 requests in flight") as caught:
+        await waiting
+    assert caught.value.kind == "pool-timeout"
+    gate.leave()
+    await gate.enter(ASK, 1)
+    assert gate.in_flight == 1
+
+
+async def test_a_place_handed_over_at_the_last_moment_counts() -> None:
+    clock = SteppedClock()
+    gate = Gate(Limits(connections=1), clock)
+    await gate.enter(ASK, 1)
+    waiting = await started(gate.enter(ASK, 1))
+    gate.leave()
+    clock.advance(2)
+    await waiting
+    assert gate.in_flight == 1
+
+
+async def test_closing_sends_everybody_home() -> None:
+    gate = Gate(Limits(connections=1), SteppedClock())
+    await gate.enter(ASK, 1)
+    in_line = await started(gate.enter(ASK, 1))
+    pausing = await started(gate.pause(30))
+    gate.close()
+    for task in (in_line, pausing):
+        with pytest.raises(ClosedError):
+            await task
+    gate.close()
+    assert gate.is_closed
+    assert gate.waiting == 0
+
+
+async def test_so_many_a_second_and_no_more() -> None:
+    clock = SteppedClock()
+    gate = Gate(Limits(connections=100, requests_per_second=2), clock)
+    served: list[float] = []
+
+    async def caller() -> None:
+        await gate.enter(ASK, 60)
+        served.append(clock.now())
+        gate.leave()
+
+    tasks = [await started(caller()) for _ in range(6)]
+    assert served == [0, 0]
+    for _ in range(4):
+        clock.advance(0.5)
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks)
+    assert served == [0, 0, 0.5, 1, 1.5, 2]
+
+
+async def test_a_turn_that_would_come_too_late_is_refused_at_once_and_given_back() -> None:
+    gate = Gate(Limits(connections=100, requests_per_second=1), SteppedClock())
+    await gate.enter(ASK, 5)
+    with pytest.raises(RequestTimeoutError, match="leaves no turn") as caught:
+        await gate.enter(ASK, 0.5)
+    assert caught.value.kind == "pool-timeout"
+    assert gate.in_flight == 1
+
+
+async def test_who_is_cancelled_while_waiting_for_a_turn_gives_everything_back() -> None:
+    clock = SteppedClock()
+    gate = Gate(Limits(connections=100, requests_per_second=1), clock)
+    await gate.enter(ASK, 5)
+    cancelled = await started(gate.enter(ASK, 5))
+    cancelled.cancel()
+    await asyncio.sleep(0)
+    assert gate.in_flight == 1
+    waiting = await started(gate.enter(ASK, 5))
+    clock.advance(1)
+    await waiting
+    assert gate.in_flight == 2

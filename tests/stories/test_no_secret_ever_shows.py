@@ -1,0 +1,169 @@
+"""The canary: secrets that are carried through every path, and looked for in everything that comes out."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import logging
+import pickle
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from connecttrade_async import (
+    ConnectTrade,
+    ConnectTradeError,
+    Endpoints,
+    MalformedResponseError,
+    Retry,
+    Timeouts,
+    User,
+)
+from connecttrade_async.sandbox import Sandbox
+from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+# Module level, so that no frame of a test holds them as a local variable.
+CLIENT = "canaryclientsecret0123456789"
+USER = "canaryusersecret0123456789"
+NEW = "canarynewsecret0123456789"
+CANARIES = (CLIENT, USER, NEW)
+
+ECHO = json.dumps({"message": f"bad header client-secret: {CLIENT}, user-secret: {USER}", "user_secret": NEW})
+PAGE = f"<html>{CLIENT} user-secret: {USER}</html>"
+ANSWERS: dict[str, Act] = {
+    "fine": answer(200, json.dumps({"user_id": "u", "user_secret": NEW, "access_token": NEW})),
+    "fine, the other spelling": answer(200, json.dumps({"user_id": "u", "user-secret": NEW, "access_token": NEW})),
+    "of the wrong shape": answer(200, json.dumps([{"user_secret": NEW, "access_token": NEW, "symbol": 7}])),
+    "cut in the middle of a secret": answer(200, '{"user_id": "u", "user_secret": "' + NEW[:20]),
+    "a secret of the wrong kind": answer(200, json.dumps({"user_id": "u", "user_secret": [NEW], "token": [NEW]})),
+    "a page that echoes": answer(200, PAGE, content_type="text/html"),
+    "torn": answer(200, ECHO, declared=5000),
+    "400 that echoes": answer(400, ECHO),
+    "401 that echoes": answer(401, ECHO),
+    "409": answer(409, ECHO),
+    "429": answer(429, ECHO, retry_after="0"),
+    "500": answer(500, PAGE),
+    "503 and more patience": answer(503, ECHO, retry_after="0"),
+    "a redirect that echoes": answer(302, b"", location=f"https://elsewhere.example/{CLIENT}?s={USER}"),
+    "no HTTP": raw(f"{CLIENT} user-secret: {USER}\r\n\r\n".encode()),
+    "dropped": drop,
+    "reset": reset,
+    "silence": silence,
+}
+CALLS: dict[str, Callable[[ConnectTrade, User], Awaitable[object]]] = {
+    "create a user": lambda ct, _: ct.users.create("u"),
+    "list users": lambda ct, _: ct.users.list(),
+    "delete a user": lambda ct, _: ct.users.delete("u"),
+    "make a token": lambda _, user: user.tokens.create("read"),
+    "token of a connection": lambda _, user: user.connections.token("c"),
+    "positions": lambda _, user: user.positions.list(),
+    "a page of orders": lambda _, user: one_page(user),
+    "by hand": lambda _, user: user.request("POST", "/x", json={}),
+}
+
+
+async def one_page(user: User) -> object:
+    return await user.orders.list(status="all")
+
+
+def forms_of(thing: Any) -> str:
+    """Everything that a program prints, logs, stores or sends of a thing without meaning to show what is in it."""
+    forms = [repr(thing), str(thing), f"{thing}", f"{[thing]!r}", repr(copy.copy(thing))]
+    try:
+        forms.append(repr(pickle.dumps(thing)))
+    except (TypeError, pickle.PicklingError, AttributeError) as exc:
+        forms.append(repr(exc))
+    if isinstance(thing, BaseException):
+        report = traceback.TracebackException.from_exception(thing, capture_locals=True)
+        forms.extend(("".join(report.format()), repr(thing.__dict__), repr(thing.args)))
+    return "\n".join(forms)
+
+
+def no_canary_in(text: str) -> None:
+    for canary in CANARIES:
+        for part in (canary, canary[:16]):
+            assert part not in text, text[max(0, text.index(part) - 400) : text.index(part) + 80]
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("act", ANSWERS.values(), ids=ANSWERS)
+async def test_nothing_that_comes_out_shows_a_secret(
+    call: Callable[[ConnectTrade, User], Awaitable[object]],
+    act: Act,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    settings: Any = {"timeouts": Timeouts(call=0.05), "retry": Retry(attempts=2, base=0.001)}
+    async with ScriptedEnd(act) as end:
+        ct = ConnectTrade("client", CLIENT, endpoints=Endpoints(end.url), **settings)
+        user = ct.user("u", USER)
+        outcome: object
+        try:
+            outcome = await call(ct, user)
+        except ConnectTradeError as exc:
+            outcome = exc
+        await ct.aclose()
+        for thing in (outcome, ct, user, ct.health(), ct._caller.transport._headers):
+            no_canary_in(forms_of(thing))
+        no_canary_in(msgspec.json.encode(ct.health()).decode())
+    del ct, user, outcome
+    gc.collect()
+    records = "\n".join(f"{record.getMessage()} {record.__dict__!r}" for record in caplog.records)
+    no_canary_in(records)
+    captured = capfd.readouterr()
+    no_canary_in(captured.out + captured.err)
+
+
+async def test_a_page_of_orders_of_the_wrong_shape_shows_none_in_its_excerpt() -> None:
+    async with (
+        ScriptedEnd(ANSWERS["of the wrong shape"]) as end,
+        ConnectTrade("client", CLIENT, endpoints=Endpoints(end.url)) as ct,
+    ):
+        with pytest.raises(MalformedResponseError) as caught:
+            await ct.user("u", USER).positions.list()
+    assert caught.value.where == "$[0].symbol"
+    assert "***" in caught.value.excerpt
+    no_canary_in(forms_of(caught.value))
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\nx: y", "é"])
+def test_a_secret_that_is_refused_is_in_no_frame(ending: str) -> None:
+    for make in (
+        lambda: ConnectTrade("client", CLIENT + ending),
+        lambda: ConnectTrade("client", "fine").user("u", USER + ending),
+    ):
+        with pytest.raises(ConnectTradeError) as caught:
+            make()
+        no_canary_in(forms_of(caught.value))
+
+
+def test_a_secret_in_the_environment_is_in_no_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONNECTTRADE_CLIENT_ID", "client")
+    monkeypatch.setenv("CONNECTTRADE_CLIENT_SECRET", CLIENT + "\n")
+    with pytest.raises(ConnectTradeError) as caught:
+        ConnectTrade.from_env()
+    no_canary_in(forms_of(caught.value))
+    monkeypatch.setenv("CONNECTTRADE_CLIENT_SECRET", CLIENT)
+    no_canary_in(forms_of(ConnectTrade.from_env()))
+
+
+async def test_the_secrets_do_arrive_where_they_should() -> None:
+    """Shows that the canaries above were really carried."""
+    async with ScriptedEnd() as end, ConnectTrade("client", CLIENT, endpoints=Endpoints(end.url)) as ct:
+        await ct.user("u", USER).balances.list()
+        [seen] = end.seen
+        assert (seen.headers["client-secret"], seen.headers["user-secret"]) == (CLIENT, USER)
+    async with (
+        Sandbox(seed=1) as sandbox,
+        ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
+    ):
+        new = await ct.users.create("u")
+        assert new.user_secret.reveal() not in forms_of(new)
+        assert await ct.user("u", new.user_secret).accounts.list() == []

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import pickle
+import sys
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import aiohttp
+import msgspec
+import pytest
+
+from connecttrade_async import (
+    ClosedError,
+    ConfigurationError,
+    ConnectTrade,
+    Endpoints,
+    RequestTimeoutError,
+    Retry,
+    Secret,
+    Timeouts,
+)
+from scripted import ScriptedEnd, answer, silence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+async def test_inside_the_block_it_is_open_and_after_it_closed() -> None:
+    async with ScriptedEnd() as end:
+        async with ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+            assert repr(ct) == "<ConnectTrade 'client' OPEN 0 in flight, 0 waiting>"
+            assert await ct.users.list() == []
+        assert repr(ct) == "<ConnectTrade 'client' CLOSED 0 in flight, 0 waiting>"
+        assert not ct.health().is_open
+        with pytest.raises(ClosedError, match="this client is closed"):
+            await ct.users.list()
+        with pytest.raises(ClosedError):
+            await ct.__aenter__()
+        await ct.aclose()
+    assert len(end.seen) == 1
+
+
+async def test_it_may_be_closed_in_another_task_than_it_was_opened_in() -> None:
+    async with ScriptedEnd() as end:
+        ct = ConnectTrade("client", "hush", endpoints=Endpoints(end.url))
+        context = contextvars.Context()
+        await asyncio.create_task(ct.__aenter__(), context=context)
+        await asyncio.create_task(ct.user("u", "whisper").balances.list())
+        await asyncio.create_task(ct.aclose())
+
+
+async def test_it_may_be_made_before_any_event_loop_runs() -> None:
+    def make() -> ConnectTrade:
+        return ConnectTrade("client", "hush")
+
+    ct = await asyncio.to_thread(make)
+    await ct.aclose()
+
+
+async def test_a_client_that_was_never_used_closes_quietly() -> None:
+    await ConnectTrade("client", "hush").aclose()
+
+
+async def test_options_make_a_view_that_shares_the_doors_and_closes_alone() -> None:
+    async with ScriptedEnd(answer()) as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+        view = ct.with_options(timeouts=Timeouts(call=0.05), retry=Retry(attempts=1))
+        async with view:
+            await view.user("u", "whisper").balances.list()
+            await ct.user("u", "whisper").balances.list()
+            assert end.links == 1
+            assert ct.health().exchanges == view.health().exchanges == 2
+            end.acts[:] = [silence]
+            with pytest.raises(RequestTimeoutError, match=r"0\.05 s"):
+                await view.user("u", "whisper").balances.list()
+            end.acts[:] = [answer()]
+        with pytest.raises(ClosedError):
+            await view.user("u", "whisper").balances.list()
+        assert await ct.user("u", "whisper").balances.list() == []
+
+
+async def test_a_view_ends_with_its_client() -> None:
+    ct = ConnectTrade("client", "hush")
+    view = ct.with_options()
+    await ct.aclose()
+    assert not view.health().is_open
+    with pytest.raises(ClosedError):
+        await view.users.list()
+
+
+async def test_a_borrowed_session_is_left_open() -> None:
+    async with ScriptedEnd() as end, aiohttp.ClientSession() as http:
+        async with ConnectTrade("client", "hush", endpoints=Endpoints(end.url), http=http) as ct:
+            await ct.user("u", "whisper").balances.list()
+        assert not http.closed
+    [seen] = end.seen
+    assert seen.headers["client-secret"] == "hush"
+
+
+def test_a_user_is_a_handle_that_costs_bytes() -> None:
+    ct = ConnectTrade("client", "hush")
+    user = ct.user("u-1", "whisper")
+    assert (repr(user), user.user_id) == ("<User 'u-1'>", "u-1")
+    assert not hasattr(user, "__dict__")
+    requester = user._requester
+    parts = (user, requester, requester.user_secret, requester.user_secret.reveal() if requester.user_secret else "")
+    assert sum(sys.getsizeof(part) for part in parts) < 400
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: ConnectTrade("", "hush"), "the client id is empty"),
+        (lambda: ConnectTrade("client", ""), "the client secret is empty"),
+        (lambda: ConnectTrade("client\n", "hush"), "the client id begins or ends with white space"),
+        (lambda: ConnectTrade("client", "hush").user("", "whisper"), "the user id is empty"),
+        (lambda: ConnectTrade("client", "hush").user("u", ""), "the user secret is empty"),
+        (
+            lambda: ConnectTrade("client", "hush", endpoints=Endpoints(api="ftp://x")),
+            "the api address must be https://",
+        ),
+    ],
+)
+def test_credentials_that_cannot_be_are_refused_where_they_are_given(make: Callable[[], object], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        make()
+
+
+def test_from_env_and_what_goes_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "CONNECTTRADE_CLIENT_ID": "client",
+        "CONNECTTRADE_CLIENT_SECRET": "hush",
+        "CONNECTTRADE_API_URL": "http://127.0.0.1:9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    assert ConnectTrade.from_env().client_id == "client"
+    assert ConnectTrade.from_env(client_id="other").client_id == "other"
+    monkeypatch.delenv("CONNECTTRADE_CLIENT_SECRET")
+    with pytest.raises(ConfigurationError, match="set CONNECTTRADE_CLIENT_SECRET in the environment"):
+        ConnectTrade.from_env()
+
+
+def test_clients_and_users_do_not_travel_in_pickles() -> None:
+    ct = ConnectTrade("client", "hush")
+    for thing in (ct, ct.user("u", Secret("whisper"))):
+        with pytest.raises(TypeError, match="make a client in each process"):
+            pickle.dumps(thing)
+
+
+async def test_health_is_plain_json() -> None:
+    async with ScriptedEnd(answer(500, b"{}")) as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url)) as ct:
+        with pytest.raises(Exception, match="500"):
+            await ct.users.list()
+        health = msgspec.json.decode(msgspec.json.encode(ct.health()))
+    assert health == {
+        "is_open": True,
+        "in_flight": 0,
+        "waiting": 0,
+        "exchanges": 1,
+        "retries": 0,
+        "failures": 1,
+        "troubles": 0,
+        "last_error": "GET /users answered 500: Internal Server Error",
+    }
+
+
+async def test_every_filter_reaches_the_wire() -> None:
+    async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+        user = ct.user("u", "whisper")
+        await user.accounts.list(connection_id="c", broker="ALPACA", extra="1")
+        await user.balances.list(account_id="a", connection_id="c")
+        await user.positions.list(account_id="a", connection_id="c", symbols=["BRK/B", "IBMpA"])
+        await user.positions.list(symbols="AAPL,MSFT")
+        await user.orders.list(
+            status="closed",
+            account_id="a",
+            connection_id="c",
+            symbols=("AAPL",),
+            side="BUY",
+            start_time="2026-01-01T00:00:00Z",
+            end_time="2026-02-01T00:00:00Z",
+            sort="asc",
+            limit=500,
+        )
+        await user.transactions.list(account_id="a", connection_id="c", start_date="2026-01-01", end_date="2026-02-01")
+    assert [seen.target for seen in end.seen] == [
+        "/accounts?connection_id=c&broker=ALPACA&extra=1",
+        "/balances?account_id=a&connection_id=c",
+        "/positions?account_id=a&connection_id=c&symbols=BRK%2FB,IBMpA",
+        "/positions?symbols=AAPL,MSFT",
+        (
+            "/orders?status=closed&account_id=a&connection_id=c&symbols=AAPL&side=BUY"
+            "&start_time=2026-01-01T00%3A00%3A00Z&end_time=2026-02-01T00%3A00%3A00Z&sort=asc&limit=500"
+        ),
+        "/transactions?account_id=a&connection_id=c&start_date=2026-01-01&end_date=2026-02-01",
+    ]
+
+
+async def test_every_body_reaches_the_wire() -> None:
+    body = b'{"user_id":"u","user_secret":"s","access_token":"t","connection_request_url":"https://x"}'
+    async with ScriptedEnd(answer(200, body)) as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url)) as ct:
+        user = ct.user("u", "whisper")
+        await ct.users.create("u 1")
+        await user.connections.create("trade", redirect_url="https://app.example/done", broker="ALPACA")
+        await user.connections.create("readonly", redirect_url="https://app.example/done")
+        await user.connections.token("c/1")
+        await user.connections.delete("c/1")
+        await user.tokens.create()
+        await user.tokens.create("read", "trade")
+        with pytest.raises(ConfigurationError, match="once"):
+            await user.tokens.create("read", "read")
+    assert [(seen.method, seen.target, seen.body.decode()) for seen in end.seen] == [
+        ("POST", "/users", '{"user_id":"u 1"}'),
+        (
+            "POST",
+            "/connections",
+            '{"connection_type":"trade","redirect_url":"https://app.example/done","broker":"ALPACA"}',
+        ),
+        ("POST", "/connections", '{"connection_type":"readonly","redirect_url":"https://app.example/done"}'),
+        ("GET", "/connections/c%2F1/token", ""),
+        ("DELETE", "/connections/c%2F1", ""),
+        ("POST", "/auth/tokens/user", '{"scopes":["read"]}'),
+        ("POST", "/auth/tokens/user", '{"scopes":["read","trade"]}'),
+    ]
+    assert [("user-id" in seen.headers) for seen in end.seen] == [False, *[True] * 6]
+
+
+async def test_times_as_values_and_days_of_times() -> None:
+    async with ScriptedEnd() as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url)) as ct:
+        user = ct.user("u", "whisper")
+        await user.orders.list(start_time=datetime(2026, 1, 1, 9, 30, tzinfo=timezone(timedelta(hours=-5))))
+        await user.transactions.list(start_date=date(2026, 1, 1), end_date=datetime(2026, 2, 1, 23, 0, tzinfo=UTC))
+        with pytest.raises(ConfigurationError, match="start_time has no time zone"):
+            user.orders.list(start_time=datetime(2026, 1, 1))  # noqa: DTZ001 - that is the mistake
+    assert [seen.target for seen in end.seen] == [
+        "/orders?start_time=2026-01-01T14%3A30%3A00Z",
+        "/transactions?start_date=2026-01-01&end_date=2026-02-01",
+    ]
