@@ -1,0 +1,85 @@
+"""The front door: who asks. Credentials come from the environment or from a person, never from an argument.
+
+An argument would stand in the shell's history and in every list of processes.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+from connecttrade_async.cli.prompting import ask, somebody_is_there
+from connecttrade_async.client import ConnectTrade, User
+from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints
+from connecttrade_async.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+__all__ = ["USER_ID", "USER_SECRET", "Caller", "open_client", "open_user"]
+
+USER_ID = "CONNECTTRADE_USER_ID"
+USER_SECRET = "CONNECTTRADE_USER_SECRET"  # noqa: S105 - the name of a variable, not a secret
+
+
+class Caller(NamedTuple):
+    """A client, and the user for whom it asks."""
+
+    ct: ConnectTrade
+    user: User
+
+
+@asynccontextmanager
+async def open_client() -> AsyncGenerator[ConnectTrade]:
+    """Open a client with the credentials of the environment, or of a person at the terminal.
+
+    Raises:
+        click.UsageError: a credential is missing and nobody is there to ask.
+        ConfigurationError: a credential or an address cannot be one.
+    """
+    _require(CLIENT_ID, CLIENT_SECRET)
+    addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
+    client_id = _text(CLIENT_ID, "Client id")
+    async with ConnectTrade(
+        client_id,
+        _secret(CLIENT_SECRET, "Client secret"),
+        endpoints=Endpoints(**addresses),
+    ) as ct:
+        yield ct
+
+
+@asynccontextmanager
+async def open_user() -> AsyncGenerator[Caller]:
+    """Open a client and a handle on the user of the environment, or of a person at the terminal.
+
+    Raises:
+        click.UsageError: a credential is missing and nobody is there to ask.
+        ConfigurationError: a credential or an address cannot be one.
+    """
+    _require(CLIENT_ID, CLIENT_SECRET, USER_ID, USER_SECRET)
+    async with open_client() as ct:
+        user_id = _text(USER_ID, "User id")
+        yield Caller(ct, ct.user(user_id, _secret(USER_SECRET, "User secret")))
+
+
+def _require(*names: str) -> None:
+    missing = [name for name in names if not os.environ.get(name)]
+    if missing and not somebody_is_there():
+        msg = f"set {_listed(missing)} in the environment, or run this at a terminal to be asked"
+        raise click.UsageError(msg)
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _text(name: str, label: str) -> str:
+    return os.environ.get(name) or ask(label)
+
+
+def _secret(name: str, label: str) -> Secret:
+    # Not bound to a variable: a traceback that prints variables would print it.
+    return Secret(os.environ.get(name) or ask(label, hidden=True))

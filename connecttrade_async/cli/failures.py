@@ -1,0 +1,112 @@
+"""The front door: what went wrong, as one sentence with what to do, and the exit code.
+
+Its vow: no traceback, and no text of an error whose class is not ours, for such a text may hold anything.
+"""
+
+from __future__ import annotations
+
+import traceback
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from connecttrade_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    BrokerError,
+    ConflictError,
+    ConnectError,
+    ConnectTradeError,
+    MalformedResponseError,
+    NotFoundError,
+    OAuthError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["ExitCode", "explain", "plain", "say"]
+
+
+class ExitCode(IntEnum):
+    """How a run ends."""
+
+    FINE = 0
+    THEIRS = 1
+    YOURS = 2
+    INTERRUPTED = 130
+    NOBODY_READS = 141
+
+
+_USERS = "/users"
+_ENTITLED = "if they are right, the account is not entitled to this"
+_CLIENT = "check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET"
+_USER = f"{_CLIENT}, and CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET"
+_ADVICE: Mapping[type[ConnectTradeError], str] = {
+    BadRequestError: "correct the value that it names and run the command again",
+    NotFoundError: "look up the right id with `connecttrade users`, `connections` or `accounts`",
+    ConflictError: "use the one that exists, or delete it first",
+    ServerError: "the trouble is on their side, so try again in a few minutes",
+    ConnectError: "check the network, and CONNECTTRADE_API_URL if you set it",
+    TransportError: "try again in a moment",
+    MalformedResponseError: (
+        "something other than the API may have answered, such as a proxy: check CONNECTTRADE_API_URL and the network"
+    ),
+    OAuthError: "start again with `connecttrade connect` when the person is ready",
+    APIError: "check CONNECTTRADE_API_URL if you set it, else try again later",
+}
+
+
+def explain(error: Exception) -> tuple[str, ExitCode]:
+    """Return the sentence for an error, and how the run ends."""
+    if isinstance(error, click.ClickException):
+        return plain(error.format_message()), ExitCode.YOURS
+    if isinstance(error, ConnectTradeError):
+        code = ExitCode.THEIRS if isinstance(error, BrokerError | TransportError) else ExitCode.YOURS
+        return _joined(_fact(error), _advice(error)), code
+    return f"this is a mistake in connecttrade itself ({_place(error)}): please report it.", ExitCode.THEIRS
+
+
+def say(sentence: str) -> None:
+    """Say a sentence on stderr."""
+    click.echo(f"connecttrade: {sentence}", err=True)
+
+
+def plain(text: str) -> str:
+    """Return a text on one line without what could steer a terminal: it may come from the other side."""
+    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+
+
+def _fact(error: ConnectTradeError) -> str:
+    if isinstance(error, APIError):
+        return f"{error.method} {error.path} answered {error.status}: {error.message}"
+    if isinstance(error, OAuthError):
+        return f"the broker was not connected: {error.details or error.error}"
+    return str(error)
+
+
+def _advice(error: ConnectTradeError) -> str:
+    if isinstance(error, AuthenticationError):
+        # Everything but /users is asked in the name of a user (documented), whose credentials may be the wrong ones.
+        return f"{_CLIENT if error.path.startswith(_USERS) else _USER}; {_ENTITLED}"
+    if isinstance(error, RateLimitedError):
+        wait = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
+        return f"too many requests, so wait {wait} and try again"
+    return next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
+
+
+def _joined(fact: str, advice: str) -> str:
+    fact = plain(fact).rstrip(".")
+    return f"{fact}; {advice}." if advice else f"{fact}."
+
+
+def _place(error: Exception) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"

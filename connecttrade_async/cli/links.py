@@ -1,0 +1,45 @@
+"""The front door: ``connections``, what a person has authorised."""
+
+from __future__ import annotations
+
+import click
+
+from connecttrade_async.cli.credentials import open_user
+from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
+from connecttrade_async.cli.output import print_items
+from connecttrade_async.cli.prompting import agreed
+from connecttrade_async.cli.views import CONNECTIONS
+from connecttrade_async.cli.waiting import waiting
+
+__all__ = ["connections"]
+
+
+@click.group(invoke_without_command=True)
+@click.pass_context
+def connections(ctx: click.Context) -> None:
+    """List and delete the user's links to brokers."""
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(list_connections, as_json=False)
+
+
+@connections.command("list")
+@json_option
+@in_event_loop
+async def list_connections(*, as_json: bool) -> None:
+    """List the user's links to brokers."""
+    async with open_user() as (ct, user), waiting("Asking for connections", ct):
+        found = await user.connections.list()
+    print_items(found, CONNECTIONS, as_json=as_json, none="No connections: `connecttrade connect` makes one.")
+
+
+@connections.command("delete")
+@click.argument("connection_id", metavar="ID")
+@yes_option
+@in_event_loop
+async def delete_connection(*, connection_id: str, yes: bool) -> None:
+    """Delete a link to a broker and revoke its tokens."""
+    if not agreed(f"Delete the connection {connection_id!r} and revoke its tokens?", yes=yes):
+        return
+    async with open_user() as (ct, user), waiting("Deleting the connection", ct):
+        await user.connections.delete(connection_id)
+    click.echo(f"Deleted the connection {connection_id!r}.", err=True)

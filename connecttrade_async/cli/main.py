@@ -1,0 +1,121 @@
+"""The front door: the command as a whole, and the one place where a run ends."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import os
+import sys
+import traceback
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from connecttrade_async import __version__
+from connecttrade_async.cli.connecting import connect
+from connecttrade_async.cli.failures import ExitCode, explain, say
+from connecttrade_async.cli.links import connections
+from connecttrade_async.cli.orders import orders
+from connecttrade_async.cli.people import users
+from connecttrade_async.cli.reading import accounts, balances, positions, transactions
+from connecttrade_async.cli.serving import demo, sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["connecttrade"]
+
+
+class FrontDoor(click.Group):
+    """The group of all commands: turns every ending into an exit code and at most one sentence on stderr."""
+
+    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401 - click's own shape
+        """Run, and end the process."""
+        extra["standalone_mode"] = False
+        try:
+            # A command returns nothing; what comes back is the code of --help and the like.
+            code = super().main(args, prog_name or "connecttrade", **extra) or ExitCode.FINE
+        except click.Abort:
+            code = ExitCode.INTERRUPTED
+        except click.ClickException as exc:
+            sentence, code = explain(exc)
+            say(_with_help(sentence, exc))
+        sys.exit(code)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the chosen command, and give every failure its sentence."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except (click.ClickException, click.Abort, click.exceptions.Exit):
+            raise
+        except KeyboardInterrupt:
+            ctx.exit(ExitCode.INTERRUPTED)
+        except BrokenPipeError:
+            _stop_writing()
+            ctx.exit(ExitCode.NOBODY_READS)
+        except Exception as exc:  # noqa: BLE001 - the last line of defence: a person never sees a traceback unasked
+            if ctx.params.get("verbose"):
+                traceback.print_exc()
+            sentence, code = explain(exc)
+            say(sentence)
+            ctx.exit(code)
+        return None
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own name
+        """List the commands in the order in which one needs them."""
+        return list(self.commands)
+
+    def resolve_command(
+        self,
+        ctx: click.Context,
+        args: list[str],
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say which one may have been meant."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            guess = f" did you mean `{near[0]}`?" if near else ""
+            ctx.fail(f"there is no command {args[0]!r}:{guess or ' see the list of them.'}")
+        return super().resolve_command(ctx, args)
+
+
+def _with_help(sentence: str, error: click.ClickException) -> str:
+    ctx = error.ctx if isinstance(error, click.UsageError) else None
+    if ctx is None:
+        return sentence
+    joint = "" if sentence.endswith((".", "?")) else "."
+    return f"{sentence[:1].lower()}{sentence[1:]}{joint} `{ctx.command_path} --help` tells more."
+
+
+def _stop_writing() -> None:
+    # What is still in the buffer would be written at exit, fail again and be reported there.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@click.group(
+    cls=FrontDoor,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Begin with `connecttrade demo`. Exit codes: 0 all is well, 1 their side, 2 yours.",
+)
+@click.version_option(__version__, prog_name="connecttrade")
+@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked again, and why.")
+@click.pass_context
+def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
+    """Ask brokerages through Connect Trade.
+
+    Credentials come from the environment or a prompt, never from an argument: CONNECTTRADE_CLIENT_ID and
+    CONNECTTRADE_CLIENT_SECRET, and for what belongs to a user CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET.
+    CONNECTTRADE_API_URL points elsewhere, for example at `connecttrade sandbox`.
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+    log = logging.getLogger("connecttrade_async")
+    log.handlers[:] = [logging.StreamHandler() if verbose else logging.NullHandler()]
+    log.setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+for command in (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions):
+    connecttrade.add_command(command)

@@ -1,0 +1,93 @@
+"""The front door: the options that commands share, and how a day or a time is written on a command line."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime, time
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+__all__ = [
+    "account_option",
+    "beginning",
+    "connection_option",
+    "day",
+    "end",
+    "in_event_loop",
+    "json_option",
+    "symbols_option",
+    "yes_option",
+]
+
+P = ParamSpec("P")
+
+
+def day(_ctx: click.Context, _param: click.Parameter, text: str | None) -> date | None:
+    """Read an option that is a day, ``2026-01-31`` or ``today``.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        return _day(text.strip())
+    except ValueError:
+        msg = f"{text!r} is no day: write it as 2026-01-31, or today"
+        raise click.BadParameter(msg) from None
+
+
+def beginning(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
+    """Read an option that is a time, in UTC where it names no zone. A day means its first moment.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    return None if text is None else _moment(text, time.min)
+
+
+def end(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
+    """Read an option that is a time, in UTC where it names no zone. A day means its last moment.
+
+    Raises:
+        click.BadParameter: it is none.
+    """
+    return None if text is None else _moment(text, time.max)
+
+
+def _day(text: str) -> date:
+    return datetime.now(UTC).date() if text == "today" else date.fromisoformat(text)
+
+
+def _moment(text: str, of_a_day: time) -> datetime:
+    text = text.strip()
+    try:
+        if text == "today" or len(text) == len("2026-01-31"):
+            return datetime.combine(_day(text), of_a_day, UTC)
+        when = datetime.fromisoformat(text)
+        return (when.replace(tzinfo=UTC) if when.tzinfo is None else when).astimezone(UTC)
+    except (ValueError, OverflowError):
+        msg = f"{text!r} is no time: write it as 2026-01-31, today or 2026-01-31T14:30:00Z"
+        raise click.BadParameter(msg) from None
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs, one object a line.")
+account_option = click.option("--account", "account_id", metavar="ID", help="Only this account.")
+connection_option = click.option("--connection", "connection_id", metavar="ID", help="Only this connection.")
+symbols_option = click.option("--symbols", metavar="AAPL,MSFT", help="Only these symbols, separated by commas.")
+yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
+
+
+def in_event_loop(command: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
+    """Let click call a coroutine."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        asyncio.run(command(*args, **kwargs))
+
+    return run

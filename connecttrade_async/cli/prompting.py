@@ -1,0 +1,116 @@
+"""The front door: asking a person. Questions go to stderr, so that stdout stays what was asked for."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+__all__ = ["agreed", "ask", "ask_choice", "read_line", "somebody_is_there"]
+
+
+class _Question(NamedTuple):
+    """What is asked, what Enter means, and whether the answer stays unseen."""
+
+    words: str
+    default: str | None = None
+    hidden: bool = False
+
+
+def somebody_is_there() -> bool:
+    """Return whether a person can be asked."""
+    return sys.stdin.isatty()
+
+
+def ask(words: str, *, default: str | None = None, hidden: bool = False) -> str:
+    """Ask for a line of text.
+
+    Args:
+        words: the question.
+        default: what Enter means; None asks until there is an answer.
+        hidden: whether the answer is not shown while it is typed.
+
+    Raises:
+        click.Abort: the person pressed Ctrl-C or Ctrl-D.
+    """
+    return _asked(_Question(words, default, hidden))
+
+
+def ask_choice(words: str, choices: Sequence[str], *, default: str) -> str:
+    """Ask for one of some words, in any case.
+
+    Raises:
+        click.Abort: the person pressed Ctrl-C or Ctrl-D.
+    """
+    with _interruptible():
+        kind = click.Choice(choices, case_sensitive=False)
+        return str(click.prompt(words, default=default, type=kind, err=True))
+
+
+def read_line(words: str) -> str:
+    """Ask a person for a line, or read it from a program's pipe.
+
+    Raises:
+        click.Abort: the person pressed Ctrl-C or Ctrl-D.
+        click.UsageError: the pipe ended without a line.
+    """
+    if somebody_is_there():
+        return ask(words)
+    line = sys.stdin.readline().strip()
+    if not line:
+        msg = "no address came on stdin: run this at a terminal, or write the address you came back to into the pipe"
+        raise click.UsageError(msg)
+    return line
+
+
+def agreed(question: str, *, yes: bool) -> bool:
+    """Return whether the person wants it.
+
+    Args:
+        question: what is about to be done.
+        yes: whether the person said so beforehand.
+
+    Raises:
+        click.Abort: the person pressed Ctrl-C or Ctrl-D.
+        click.UsageError: nobody is there to ask.
+    """
+    if yes:
+        return True
+    if not somebody_is_there():
+        msg = "this cannot be undone and nobody is there to ask, so add --yes"
+        raise click.UsageError(msg)
+    with _interruptible():
+        return click.confirm(question, err=True)
+
+
+def _asked(question: _Question) -> str:
+    with _interruptible():
+        return str(
+            click.prompt(
+                question.words,
+                default=question.default,
+                hide_input=question.hidden,
+                show_default=bool(question.default),
+                err=True,
+            ),
+        )
+
+
+@contextlib.contextmanager
+def _interruptible() -> Generator[None]:
+    # asyncio answers Ctrl-C by cancelling its task, which cannot happen while a prompt holds the event loop.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
