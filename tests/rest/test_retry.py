@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import ast
+from itertools import count, repeat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.config import Retry
+from connecttrade_async.errors import (
+    APIError,
+    ConnectError,
+    MalformedResponseError,
+    NotFoundError,
+    OAuthError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
+from connecttrade_async.rest.retry import FAILURES, STATUSES, Patience, Row, row_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DOORS = Path(__file__).parents[2] / "connecttrade_async" / "rest"
+CLASSES = (TransportError, ConnectError, RequestTimeoutError)
+
+
+def failure(kind: str) -> TransportError:
+    return TransportError(method="GET", path="/orders", kind=kind, detail="in words")
+
+
+def answer(status: int, retry_after: float | None = None) -> APIError:
+    make = {404: NotFoundError, 429: RateLimitedError}.get(status, ServerError if status >= 500 else APIError)
+    return make(status=status, message="no", method="GET", path="/orders", retry_after=retry_after)
+
+
+def patience(
+    *,
+    is_harmless: bool = True,
+    attempts: int = 4,
+    deadline: float = 100.0,
+    delays: Iterator[float] | None = None,
+) -> Patience:
+    return Patience(
+        Retry(attempts=attempts),
+        is_harmless=is_harmless,
+        deadline=deadline,
+        delays=repeat(0.5) if delays is None else delays,
+    )
+
+
+ERRORS = st.one_of(
+    st.sampled_from(sorted(FAILURES)).map(failure),
+    st.builds(answer, st.integers(min_value=300, max_value=599), st.none() | st.floats(min_value=0, max_value=200)),
+)
+RETRYABLE = st.one_of(
+    st.sampled_from(sorted(kind for kind, row in FAILURES.items() if row.passes)).map(failure),
+    st.builds(answer, st.sampled_from(sorted(STATUSES)), st.none() | st.floats(min_value=0, max_value=200)),
+)
+
+
+# --- the table
+
+
+@pytest.mark.parametrize("row", [*FAILURES.values(), *STATUSES.values()])
+def test_each_row_says_why(row: Row) -> None:
+    assert len(row.reason.split()) >= 4
+    assert row.reason.isprintable()
+
+
+def test_no_two_rows_have_one_reason() -> None:
+    reasons = [row.reason for row in (*FAILURES.values(), *STATUSES.values())]
+    assert len(set(reasons)) == len(reasons)
+
+
+def kinds_in(source: str) -> set[str]:
+    """Collect the kinds that a door can name: ``kind="..."``, and the second of ``SomeError, "...", ...``."""
+    names = {kind.__name__ for kind in CLASSES}
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.keyword(arg="kind", value=ast.Constant(value=str(kind))):
+                found.add(kind)
+            case ast.Tuple(elts=[ast.Name(id=name), ast.Constant(value=str(kind)), *_]) if name in names:
+                found.add(kind)
+            case _:
+                pass
+    return found
+
+
+def test_kinds_are_found_in_both_forms() -> None:
+    assert kinds_in("x = ConnectError, 'dns', f'{y}'\nraise TransportError(kind='torn')\nz = 'a', 'b'") == {
+        "dns",
+        "torn",
+    }
+
+
+def test_the_table_has_every_kind_that_a_door_names_and_no_other() -> None:
+    named = kinds_in((DOORS / "transport.py").read_text()) | kinds_in((DOORS / "gate.py").read_text())
+    assert named == set(FAILURES)
+
+
+def test_what_never_left_this_machine_was_not_done() -> None:
+    before = {"refused", "dns", "unreachable", "connect-timeout", "tls", "pool-timeout"}
+    assert {kind for kind, row in FAILURES.items() if not row.may_be_done} == before
+
+
+def test_what_passes_by_itself() -> None:
+    assert {kind for kind, row in FAILURES.items() if not row.passes} == {"tls", "pool-timeout", "garbled"}
+    assert set(STATUSES) == {429, 502, 503, 504}
+    assert all(row.passes for row in STATUSES.values())
+
+
+@pytest.mark.parametrize("kind", sorted(FAILURES))
+def test_a_failure_of_the_wire_is_its_row(kind: str) -> None:
+    assert row_for(failure(kind)) is FAILURES[kind]
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 409, 418, 422])
+def test_a_no_is_a_no(status: int) -> None:
+    row = row_for(answer(status))
+    assert (row.passes, row.may_be_done) == (False, False)
+    assert row.reason
+
+
+@pytest.mark.parametrize("status", [500, 501, 505, 599])
+def test_their_fault_is_not_asked_for_again_and_may_be_done(status: int) -> None:
+    row = row_for(answer(status))
+    assert (row.passes, row.may_be_done) == (False, True)
+    assert row.reason
+
+
+@pytest.mark.parametrize("status", sorted(STATUSES))
+def test_a_status_of_the_table_is_its_row(status: int) -> None:
+    assert row_for(answer(status)) is STATUSES[status]
+
+
+def test_an_answer_that_cannot_be_read_may_be_done() -> None:
+    for error in (MalformedResponseError(where="$", problem="odd"), OAuthError(error="denied")):
+        assert row_for(error) == row_for(answer(500))
+
+
+# --- patience
+
+
+@given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
+@settings(deadline=None)
+def test_what_is_not_harmless_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
+    assert patience(is_harmless=False).pause_after(error, now) is None
+
+
+@given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
+@settings(deadline=None)
+def test_what_does_not_pass_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
+    if not row_for(error).passes:
+        assert patience().pause_after(error, now) is None
+
+
+@given(errors=st.lists(RETRYABLE, min_size=10, max_size=10), attempts=st.integers(min_value=1, max_value=8))
+@settings(deadline=None)
+def test_never_more_attempts_than_allowed(errors: list[TransportError | APIError], attempts: int) -> None:
+    trying = patience(attempts=attempts, deadline=1e9)
+    pauses = [trying.pause_after(error, 0.0) for error in errors]
+    assert None not in pauses[: attempts - 1]
+    assert set(pauses[attempts - 1 :]) == {None}
+    assert trying.attempts == len(errors)
+
+
+@given(
+    errors=st.lists(RETRYABLE, min_size=1, max_size=12),
+    steps=st.lists(st.floats(min_value=0, max_value=20), min_size=12, max_size=12),
+    delays=st.lists(st.floats(min_value=0, max_value=50), min_size=12, max_size=12),
+    deadline=st.floats(min_value=0, max_value=100),
+)
+@settings(deadline=None)
+def test_never_beyond_the_deadline(
+    errors: list[TransportError | APIError],
+    steps: list[float],
+    delays: list[float],
+    deadline: float,
+) -> None:
+    trying = patience(attempts=100, deadline=deadline, delays=iter(delays))
+    now = 0.0
+    for error, step in zip(errors, steps, strict=False):
+        now += step
+        pause = trying.pause_after(error, now)
+        if pause is None:
+            break
+        now += pause
+        assert now < deadline
+
+
+@given(status=st.sampled_from(sorted(STATUSES)), seconds=st.floats(min_value=0, max_value=99))
+@settings(deadline=None)
+def test_retry_after_is_obeyed_to_the_letter(status: int, seconds: float) -> None:
+    assert patience().pause_after(answer(status, seconds), 0.0) == seconds
+
+
+def test_retry_after_uses_up_no_delay() -> None:
+    trying = patience(delays=iter([0.25, 7.0]))
+    assert trying.pause_after(answer(429, 3.0), 0.0) == 3.0
+    assert trying.pause_after(answer(503, 0.0), 3.0) == 0.0
+    assert trying.pause_after(failure("dropped"), 3.0) == 0.25
+
+
+def test_a_retry_after_beyond_the_deadline_ends_it_at_once() -> None:
+    assert patience(deadline=10.0).pause_after(answer(429, 10.0), 0.0) is None
+    assert patience(deadline=10.0).pause_after(answer(429, float("inf")), 0.0) is None
+
+
+def test_delays_are_taken_in_their_order() -> None:
+    trying = patience(attempts=5, delays=iter([0.1, 0.2, 0.3, 0.4]))
+    assert [trying.pause_after(failure("torn"), 0.0) for _ in range(5)] == [0.1, 0.2, 0.3, 0.4, None]
+
+
+def test_one_attempt_is_no_retry() -> None:
+    assert patience(attempts=1).pause_after(failure("dropped"), 0.0) is None
+
+
+@given(errors=st.lists(ERRORS, max_size=6))
+@settings(deadline=None)
+def test_once_perhaps_done_always_perhaps_done(errors: list[TransportError | APIError]) -> None:
+    trying = patience(attempts=100, delays=iter(float(turn) for turn in count()))
+    assert not trying.may_be_done
+    for index, error in enumerate(errors):
+        trying.pause_after(error, 0.0)
+        assert trying.may_be_done == any(row_for(past).may_be_done for past in errors[: index + 1])

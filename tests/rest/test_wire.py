@@ -1,0 +1,574 @@
+from __future__ import annotations
+
+import json
+import time
+import traceback
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from decimal import Decimal
+from email.utils import format_datetime
+from enum import Enum
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.errors import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    MalformedResponseError,
+    NotFoundError,
+    RateLimitedError,
+    ServerError,
+)
+from connecttrade_async.models import Broker, NewUser, Order, Position, UserRecord, UserToken
+from connecttrade_async.rest.wire import (
+    Request,
+    Response,
+    checked_path,
+    client_headers,
+    decoder,
+    query_string,
+    read,
+    refusal,
+    retry_after,
+    segment,
+)
+from connecttrade_async.secret import Secret
+
+NOW = datetime(2024, 5, 17, 12, tzinfo=UTC)
+CLIENT, USER = "canary-client-7f3a", "canary-user-91bd"
+POSITIONS = decoder(list[Position])
+ASKED = Request(method="GET", path="/positions")
+WITHOUT_SURROGATES = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40)
+
+
+def response(body: bytes = b"", status: int = 200, **headers: str) -> Response:
+    spelled = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, spelled, body, (Secret(CLIENT), Secret(USER), None))
+
+
+def malformed(body: bytes, shape: Any = POSITIONS, **headers: str) -> MalformedResponseError:
+    with pytest.raises(MalformedResponseError) as caught:
+        read(response(body, 200, **headers), shape, ASKED)
+    error = caught.value
+    assert error.request == "GET /positions"
+    assert_presentable(error)
+    return error
+
+
+def assert_presentable(error: Exception) -> None:
+    message = str(error)
+    assert message.isprintable()
+    assert len(message) < 800
+    told = traceback.TracebackException.from_exception(error, capture_locals=True)
+    told.stack[:] = [frame for frame in told.stack if "connecttrade_async" in frame.filename]
+    shown = "".join(told.format()) + repr(error) + repr(error.__cause__) + repr(error.__context__)
+    assert CLIENT not in shown
+    assert USER not in shown
+
+
+# --- requests
+
+
+def test_a_request_shows_neither_query_nor_secret() -> None:
+    request = Request(
+        method="POST",
+        path="/orders",
+        query="?a=hidden",
+        body=b"hidden",
+        user_id="u",
+        user_secret=Secret(USER),
+    )
+    assert repr(request) == "<Request POST /orders>"
+    with pytest.raises(AttributeError):
+        setattr(request, "path", "/users")  # noqa: B010 - a type checker refuses the plain way
+
+
+def test_headers_are_the_documented_ones() -> None:
+    assert Request(method="GET", path="/users").headers() == {}
+    assert Request(method="POST", path="/users", body=b"{}").headers() == {"content-type": "application/json"}
+    whole = Request(method="POST", path="/connections", body=b"{}", user_id="user-1", user_secret=Secret(USER))
+    assert whole.headers() == {"user-id": "user-1", "user-secret": USER, "content-type": "application/json"}
+    assert Request(method="GET", path="/accounts", user_id="user-1").headers() == {}
+    assert client_headers("client-1", Secret(CLIENT), "0.1.0") == {
+        "client-id": "client-1",
+        "client-secret": CLIENT,
+        "accept": "application/json",
+        "user-agent": "connecttrade-async/0.1.0",
+    }
+    assert CLIENT not in repr(client_headers("client-1", Secret(CLIENT), "0.1.0"))
+    assert USER not in repr(whole.headers())
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        ("user-1", "user-1"),
+        ("a/b", "a%2Fb"),
+        ("a b", "a%20b"),
+        ("../../users", "..%2F..%2Fusers"),
+        ("...", "..."),
+        ("Zoë", "Zo%C3%AB"),
+        ("100%", "100%25"),
+        ("%2F", "%252F"),
+        ("a?b#c&d=e", "a%3Fb%23c%26d%3De"),
+        ("line\r\nbreak", "line%0D%0Abreak"),
+        ("a;b:c@d", "a%3Bb%3Ac%40d"),
+        ("~_.-", "~_.-"),
+    ],
+)
+def test_a_segment_is_quoted(text: str, quoted: str) -> None:
+    assert segment(text, "user_id") == quoted
+
+
+@given(WITHOUT_SURROGATES)
+def test_any_segment_comes_back_and_stays_one_segment(text: str) -> None:
+    if text in {"", ".", ".."}:
+        with pytest.raises(ConfigurationError, match="user_id cannot be"):
+            segment(text, "user_id")
+        return
+    quoted = segment(text, "user_id")
+    assert unquote(quoted) == text
+    assert quoted.isascii()
+    assert not set("/?#\\ \r\n") & set(quoted)
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
+def test_half_a_character_is_refused_wherever_it_is(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^user_id has half a character") as caught:
+        segment(text, "user_id")
+    assert str(caught.value).isascii()
+    with pytest.raises(ConfigurationError, match="half a character"):
+        query_string({"symbols": [text]})
+    with pytest.raises(ConfigurationError, match="must begin with / and be quoted"):
+        checked_path(f"/users/{text}")
+
+
+@pytest.mark.parametrize("path", ["/", "/users", "/users/a%2Fb", "/a:b@c!$&'()*+,;=~-._/d", "/accounts/1/orders/2"])
+def test_a_good_path_is_kept(path: str) -> None:
+    assert checked_path(path) == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "users", "https://evil.example/", "/users?x=1", "/users#x", "/a b", "/Zoë", "/a\r\nX: 1", "/a\\b", '/a"b'],
+)
+def test_a_bad_path_is_refused(path: str) -> None:
+    with pytest.raises(ConfigurationError, match="must begin with / and be quoted") as caught:
+        checked_path(path)
+    assert str(caught.value).isprintable()
+
+
+def test_a_long_bad_path_is_shortened() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        checked_path("x" * 10_000)
+    assert len(str(caught.value)) < 200
+
+
+class Colour(str, Enum):  # noqa: UP042 - the older kind, whose str() is not its value
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    ("value", "spelled"),
+    [
+        ("all", "all"),
+        (Broker.ALPACA, "ALPACA"),
+        (Broker("moomoo"), "moomoo"),
+        (True, "true"),
+        (False, "false"),
+        (0, "0"),
+        (500, "500"),
+        (-1, "-1"),
+        (Decimal("13.50"), "13.50"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-9"), "0.000000001"),
+        (NOW, "2024-05-17T12%3A00%3A00Z"),
+        (NOW.replace(microsecond=5), "2024-05-17T12%3A00%3A00.000005Z"),
+        (NOW.astimezone(timezone(timedelta(hours=-4))), "2024-05-17T12%3A00%3A00Z"),
+        (date(2024, 5, 17), "2024-05-17"),
+        (["AAPL", "IBM/B"], "AAPL,IBM%2FB"),
+        (("AAPL",), "AAPL"),
+        ("AAPL,MSFT", "AAPL,MSFT"),
+        ("a b&c=d+e", "a%20b%26c%3Dd%2Be"),
+        ("Zoë", "Zo%C3%AB"),
+        ([1, True, NOW], "1,true,2024-05-17T12%3A00%3A00Z"),
+    ],
+)
+def test_each_kind_of_filter_is_spelled(value: object, spelled: str) -> None:
+    assert query_string({"x": value}) == f"?x={spelled}"
+
+
+def test_a_query_keeps_its_order_and_leaves_none_out() -> None:
+    assert query_string({}) == ""
+    assert query_string({"a": None, "b": None}) == ""
+    assert query_string({"b": "2", "none": None, "a": "1"}) == "?b=2&a=1"
+    assert query_string({"odd name": "1"}) == "?odd%20name=1"
+
+
+class Nowhere(tzinfo):
+    def _unknown(self, _when: datetime | None) -> None:
+        return None
+
+    utcoffset = dst = tzname = _unknown
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (1.5, "limit cannot be spelled from float"),
+        ([1.5], "limit cannot be spelled from float"),
+        (b"x", "limit cannot be spelled from bytes"),
+        ({"a"}, "limit cannot be spelled from set"),
+        ({"a": 1}, "limit cannot be spelled from dict"),
+        ([None], "limit cannot be spelled from NoneType"),
+        (Decimal("NaN"), "limit cannot be spelled from Decimal"),
+        (Decimal("Infinity"), "limit cannot be spelled from Decimal"),
+        (Secret(USER), "limit cannot be spelled from Secret"),
+        (NOW.replace(tzinfo=None), "limit has no time zone"),
+        (NOW.replace(tzinfo=Nowhere()), "limit has no time zone"),
+        (datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=5))), "limit lies outside of the years 1 to 9999"),
+        (datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5))), "limit lies outside of the years 1 to 9999"),
+        ("", "limit is empty"),
+        ([], "limit is empty"),
+        ((), "limit is empty"),
+        ([""], "limit is empty"),
+        (["AAPL", ""], "limit is empty"),
+    ],
+)
+def test_a_filter_of_no_spelling_is_refused_by_name(value: object, sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{sentence}") as caught:
+        query_string({"status": "all", "limit": value})
+    assert USER not in str(caught.value)
+
+
+@given(st.dictionaries(WITHOUT_SURROGATES.filter(bool), WITHOUT_SURROGATES.filter(bool), max_size=4))
+def test_any_query_comes_back(params: dict[str, str]) -> None:
+    query = query_string(params)
+    assert parse_qsl(query.removeprefix("?"), strict_parsing=bool(params)) == list(params.items())
+    assert query.isascii()
+    assert not set("#\r\n ") & set(query)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_any_moment_is_sent_as_itself(when: datetime) -> None:
+    ((_, text),) = parse_qsl(query_string({"start_time": when})[1:])
+    assert text.endswith("Z")
+    assert datetime.fromisoformat(text) == when
+
+
+# --- answers
+
+
+def test_a_response_shows_no_body() -> None:
+    assert repr(response(b'{"user_secret":"abc"}', 201)) == "<Response 201 21 bytes>"
+
+
+def test_a_response_reads_as_json() -> None:
+    assert response(b'{"a":[1,2.5,null,"x"]}').json() == {"a": [1, 2.5, None, "x"]}
+    with pytest.raises(MalformedResponseError) as caught:
+        response(b"<html>").json()
+    assert caught.value.request == ""
+
+
+def test_a_wrong_shape_is_told_with_its_place() -> None:
+    body = json.dumps([{"symbol": "A", "quantity": "1"}] * 3 + [{"symbol": "A", "quantity": 1}]).encode()
+    error = malformed(body)
+    assert error.where == "$[3].quantity"
+    assert error.problem == "Expected `str | null`, got `int`"
+    assert isinstance(error.__cause__, msgspec.ValidationError)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"<html><h1>Bad gateway</h1></html>", b'[{"symbol":"A"', b"[", b"nonsense", b"\x00\x01", b"[] []", b"'x'"],
+)
+def test_what_is_no_json_is_told_with_its_type_and_size(body: bytes) -> None:
+    error = malformed(body, content_type="text/html; charset=utf-8")
+    assert error.problem.endswith(f"(text/html, {len(body)} bytes)")
+    assert f"(no content type, {len(body)} bytes)" in malformed(body).problem
+
+
+def test_an_empty_body_is_told_as_one() -> None:
+    error = malformed(b"")
+    assert (error.problem, error.excerpt) == ("the body is empty", "")
+
+
+def test_a_content_type_can_neither_break_nor_flood_the_message() -> None:
+    error = malformed(b"<html>", content_type="x" * 20_000)
+    assert len(error.problem) < 400
+    malformed(b"<html>", content_type=f"text/{CLIENT}")
+
+
+@pytest.mark.parametrize("body", [b'[{"symbol":"\xff\xfe"}]', b"\xff", b'[{"symbol":"' + USER.encode() + b' \xc3("}]'])
+def test_text_that_is_not_utf_8_is_malformed(body: bytes) -> None:
+    error = malformed(body)
+    assert "utf-8" in error.problem or "malformed" in error.problem
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b"[" * 200_000 + b"]" * 200_000,
+        b'[{"symbol":"A","x":' + b"[" * 200_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    ],
+)
+def test_deep_nesting_is_malformed_and_nothing_worse(body: bytes) -> None:
+    malformed(body)
+    malformed(body, msgspec.json.Decoder())
+    error = refusal(ASKED, response(body, 400), NOW)
+    assert error.message == "Bad Request"
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
+def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
+    try:
+        assert read(response(body), POSITIONS) == []
+    except MalformedResponseError as error:
+        assert_presentable(error)
+
+
+def test_only_secrets_need_a_reading_of_their_own() -> None:
+    assert read(response(b'{"access_token":"abc"}'), decoder(UserToken)).access_token.reveal() == "abc"
+    assert malformed(b'{"access_token":5}', decoder(UserToken)).where == "$.access_token"
+
+
+# --- what may be shown
+
+KEYS = ["user_secret", "user-secret", "access_token", "password", "clientSecret", "API_KEY", "api-key", "authorization"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"hidden"',
+        '"hidden',
+        '"hid\\"hidden"',
+        '"hidden\\',
+        '["hidden","hidden"]',
+        '{"value":"hidden"}',
+        '  \n "hidden"',
+        '"' + "hidden" * 500,
+    ],
+)
+def test_what_is_named_like_a_secret_is_masked(key: str, value: str) -> None:
+    excerpt = response(f'{{"user_id":"seen","{key}":{value}'.encode()).excerpt
+    assert "hidden" not in excerpt
+    assert "seen" in excerpt
+    assert key in excerpt
+    assert "***" in excerpt
+
+
+def test_what_stands_behind_a_secret_is_still_shown() -> None:
+    assert response(b'{"user_secret":"hidden","user_id":"seen"}').excerpt == '{"user_secret":"***","user_id":"seen"}'
+    assert response(b'{"access_token":12345,"user_id":"seen"}').excerpt == '{"access_token":"***","user_id":"seen"}'
+
+
+def test_json_inside_json_is_masked_too() -> None:
+    inner = json.dumps({"user_secret": "hidden", "a": 1})
+    assert "hidden" not in response(json.dumps({"message": inner}).encode()).excerpt
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "echo {0} {1}",
+        '{{"you sent":["{0}","{1}"]}}',
+        "<pre>client-secret: {0}\nuser-secret: {1}</pre>",
+        "{0}{1}{0}",
+    ],
+)
+def test_the_requests_own_secrets_are_masked_wherever_they_are(body: str) -> None:
+    text = body.format(CLIENT, USER)
+    excerpt = response(text.encode()).excerpt
+    assert CLIENT not in excerpt
+    assert USER not in excerpt
+    assert "***" in excerpt
+    assert "canary" not in str(refusal(ASKED, response(json.dumps({"message": text}).encode(), 400), NOW))
+
+
+def test_a_secret_is_masked_however_it_is_spelled() -> None:
+    odd = 'canary/"<&>\\ x'
+    for echo in (odd, json.dumps(odd), json.dumps(odd).replace("/", "\\/"), "canary/&quot;&lt;&amp;&gt;\\ x"):
+        assert "canary" not in Response(200, {}, echo.encode(), (Secret(odd),)).excerpt
+    assert "canary" not in Response(200, {}, b"canary%2F%22%3C%26%3E%5C%20x", (Secret(odd),)).excerpt
+
+
+@pytest.mark.parametrize("order", [("abc", "abc-canary"), ("abc-canary", "abc")])
+def test_a_secret_that_begins_like_another_leaves_no_rest(order: tuple[str, str]) -> None:
+    secrets = tuple(Secret(text) for text in order)
+    assert Response(200, {}, b"x abc-canary x", secrets).excerpt == "x *** x"
+
+
+@pytest.mark.parametrize("kept", range(1, len(CLIENT)))
+def test_a_secret_that_is_cut_in_two_leaves_no_half(kept: int) -> None:
+    # Masking shortens what comes before, which brings the end of what is looked at into view.
+    filler = '{"password":"%s","echo":"'
+    window = 65_536
+    padding = window - len(filler % "") - kept
+    body = (filler % ("x" * padding) + CLIENT).encode()
+    assert body[:window].endswith(CLIENT[:kept].encode())
+    assert response(body).excerpt == '{"password":"***","echo":"'
+
+
+def test_an_excerpt_is_one_short_printable_line() -> None:
+    assert response(b"a\r\n\tb\x00c\x1b[31m  d").excerpt == "a b c [31m d"
+    long = response(b"x" * 10_000_000).excerpt
+    assert len(long) == 200
+    assert long.endswith("x…")
+    assert response("‮ abc".encode()).excerpt == "abc"  # noqa: PLE2502 - turns the line around
+
+
+@given(st.text(max_size=400), st.sampled_from([CLIENT, USER]), st.text(max_size=40))
+@settings(deadline=None)
+def test_no_surrounding_gives_a_secret_away(before: str, secret: str, after: str) -> None:
+    body = (before + secret + after).encode("utf-8", "replace")
+    excerpt = response(body).excerpt
+    assert secret not in excerpt
+    assert len(excerpt) <= 200
+    assert excerpt.isprintable()
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        b"a",
+        b"secret",
+        b'"',
+        b"secret ",
+        b'"secret',
+        b'"secret":[',
+        b'"secret":"\\',
+        b"\\",
+        b" ",
+        b"token=",
+        b'{"',
+        b"\xff",
+    ],
+)
+def test_a_huge_body_of_nonsense_is_shortened_quickly(unit: bytes) -> None:
+    body = unit * (10_000_000 // len(unit))
+    began = time.process_time()
+    assert len(response(body).excerpt) <= 200
+    assert time.process_time() - began < 2.0  # a search that is quadratic takes minutes here
+
+
+# --- refusals
+
+STATUSES: list[tuple[int, type[APIError], str]] = [
+    (302, APIError, "Found"),
+    (400, BadRequestError, "Bad Request"),
+    (401, AuthenticationError, "Unauthorized"),
+    (403, AuthenticationError, "Forbidden"),
+    (404, NotFoundError, "Not Found"),
+    (409, ConflictError, "Conflict"),
+    (418, APIError, "I'm a Teapot"),
+    (422, BadRequestError, "Unprocessable"),
+    (429, RateLimitedError, "Too Many Requests"),
+    (499, APIError, "no explanation given"),
+    (500, ServerError, "Internal Server Error"),
+    (502, ServerError, "Bad Gateway"),
+    (503, ServerError, "Service Unavailable"),
+    (504, ServerError, "Gateway Timeout"),
+    (599, ServerError, "no explanation given"),
+]
+UNREADABLE = [b"", b"<html>x</html>", b"[]", b"null", b'{"message":5}', b'{"message":""}', b"{}", b'{"message":"\xff"}']
+
+
+@pytest.mark.parametrize(("status", "kind", "words"), STATUSES)
+def test_each_status_has_its_error(status: int, kind: type[APIError], words: str) -> None:
+    error = refusal(ASKED, response(b'{"message":"because"}', status), NOW)
+    assert type(error) is kind
+    assert (error.status, error.message, error.method, error.path) == (status, "because", "GET", "/positions")
+    assert error.retry_after is None
+    assert str(error).startswith(f"GET /positions answered {status}: because")
+    for body in UNREADABLE:
+        assert refusal(ASKED, response(body, status), NOW).message.startswith(words)
+
+
+def test_a_redirect_says_where_to_but_not_with_what() -> None:
+    error = refusal(ASKED, response(b"", 301, location=f"https://elsewhere.example/x?secret={CLIENT}"), NOW)
+    assert error.message == "redirected to https://elsewhere.example/x; check the api address"
+    assert_presentable(error)
+    assert_presentable(refusal(ASKED, response(b"", 301, location=f"https://x.example/{USER}" + "y" * 9_000), NOW))
+
+
+def test_a_message_is_one_short_line_free_of_secrets() -> None:
+    said = {"message": f"no\r\nFAKE LOG LINE {CLIENT} " + "x" * 100_000}
+    error = refusal(ASKED, response(json.dumps(said).encode(), 400), NOW)
+    assert error.message.startswith("no FAKE LOG LINE *** ")
+    assert len(error.message) <= 200
+    assert_presentable(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("007", 7.0),
+        ("86400", 86_400.0),
+        ("Fri, 17 May 2024 12:01:30 GMT", 90.0),
+        ("Fri, 17 May 2024 12:01:30 +0000", 90.0),
+        ("Fri, 17 May 2024 08:01:30 -0400", 90.0),
+        ("Fri, 17 May 2024 12:01:30 -0000", 90.0),
+        ("Friday, 17-May-24 12:01:30 GMT", 90.0),
+        ("Fri, 17 May 2024 11:00:00 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("5 seconds", None),
+        ("٣", None),
+        ("Fri, 17 May 99999 12:00:00 GMT", None),
+        ("Fri, 99 May 2024 12:00:00 GMT", None),
+        ("17", 17.0),
+    ],
+)
+def test_retry_after_in_both_forms(text: str, seconds: float | None) -> None:
+    assert retry_after({"retry-after": text}, NOW) == seconds
+    assert refusal(ASKED, response(b"", 429, retry_after=text), NOW).retry_after == seconds
+
+
+def test_retry_after_may_be_absent() -> None:
+    assert retry_after({}, NOW) is None
+
+
+@given(
+    st.text(max_size=40)
+    | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,9} [-+A-Z0-9]{1,9}")
+)
+def test_any_retry_after_is_none_or_not_below_zero(text: str) -> None:
+    seconds = retry_after({"retry-after": text}, NOW)
+    assert seconds is None or seconds >= 0
+
+
+@given(st.integers(min_value=0, max_value=10**7))
+def test_both_forms_mean_the_same(seconds: int) -> None:
+    then = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    assert retry_after({"retry-after": str(seconds)}, NOW) == retry_after({"retry-after": then}, NOW) == seconds
+
+
+def test_decoders_read_whole_lists_and_single_things() -> None:
+    assert [
+        user.user_id for user in read(response(b'[{"user_id":"a"},{"user_id":"b"}]'), decoder(list[UserRecord]))
+    ] == [
+        "a",
+        "b",
+    ]
+    assert read(response(b'{"order_id":"o-1"}'), decoder(Order)) == Order(order_id="o-1")
+    new = read(response(b'{"user_id":"u","user_secret":"%s"}' % USER.encode()), decoder(NewUser))
+    assert new.user_secret.reveal() == USER
+    assert malformed(b'{"user_id":"u","user_secret":"%s","user-secret":5}' % USER.encode(), decoder(NewUser)).where == (
+        "$.user-secret"
+    )
