@@ -46,7 +46,7 @@ def text(members: Fields, name: str) -> str:
     """
     value = members.get(name)
     if not isinstance(value, str) or not value:
-        raise BadRequestError(f"{name} is required, as a string.")
+        raise BadRequestError(f"{name} is needed, as a string that is not empty.")
     return value
 
 

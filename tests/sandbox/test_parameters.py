@@ -22,7 +22,7 @@ def test_bodies_that_are_no_objects(body: bytes) -> None:
 
 @pytest.mark.parametrize("members", [{}, {"a": ""}, {"a": 1}, {"a": None}, {"a": ["x"]}])
 def test_text_that_is_none(members: dict[str, Any]) -> None:
-    with pytest.raises(BadRequestError, match="a is required"):
+    with pytest.raises(BadRequestError, match="a is needed"):
         parameters.text(members, "a")
 
 

@@ -16,7 +16,7 @@ from connecttrade_async.sandbox.refusals import (
 )
 from connecttrade_async.sandbox.world import BROKERS, OPEN, STATUSES, Account, World, find_broker
 from connecttrade_async.sandbox.world.history import furnish
-from connecttrade_async.sandbox.world.market import Market, multiplier, option_symbol, parse_option
+from connecttrade_async.sandbox.world.market import Market, multiplier, parse_option
 from connecttrade_async.sandbox.world.teller import Teller
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -254,26 +254,6 @@ def test_an_order_without_sense_is_refused() -> None:
 
 def paper_random() -> Random:
     return Random(1)  # noqa: S311  a test needs no secrecy
-
-
-def test_an_expired_option_is_worth_what_is_inside_it() -> None:
-    market = Market(7)
-    spot = market.price("AAPL", TODAY)
-    deep = f"AAPL{TODAY:%y%m%d}C00010000"
-    assert market.price(deep, TODAY) == spot - 10
-    assert market.price(f"AAPL{TODAY:%y%m%d}P00010000", TODAY) == 0
-    assert market.price(f"AAPL{TODAY + timedelta(30):%y%m%d}P00010000", TODAY) > 0
-
-
-def test_symbols_of_options() -> None:
-    for symbol in ("TSLA251031C00437500", "AAPL241018P00190000", "SPY241018C00430000"):
-        option = parse_option(symbol)
-        assert option is not None
-        assert option_symbol(option) == symbol
-    assert parse_option("AAPL") is None
-    assert parse_option("AAPL241318P00190000") is None
-    assert Market(7).expiry(date(2024, 9, 30), 1) == date(2024, 10, 18)
-    assert Market(7).price("ANYTHING", TODAY) >= Decimal("0.01")
 
 
 def test_a_history_is_written_on_an_empty_account() -> None:
