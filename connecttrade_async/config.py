@@ -98,16 +98,18 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         call: one HTTP exchange, from asking to the last byte of the answer.
         connect: making a connection, with name look-up and TLS.
+        settle: finding out what became of an order whose answer was lost.
         close: closing the client.
     """
 
     call: float = 30.0
     connect: float = 10.0
+    settle: float = 30.0
     close: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what is no duration."""
-        _positive(self, call=self.call, connect=self.connect, close=self.close)
+        _positive(self, call=self.call, connect=self.connect, settle=self.settle, close=self.close)
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,12 @@ message. No secret is ever in either. Every error pickles with its facts.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from connecttrade_async.models.orders import Order
 
 __all__ = [
     "APIError",
@@ -23,6 +28,8 @@ __all__ = [
     "MalformedResponseError",
     "NotFoundError",
     "OAuthError",
+    "OrderNotReplacedError",
+    "OrderOutcomeUnknownError",
     "RateLimitedError",
     "RequestTimeoutError",
     "ServerError",
@@ -211,3 +218,70 @@ class RateLimitedError(APIError):
 
 class ServerError(APIError):
     """5xx: the trouble is on their side."""
+
+
+class OrderNotReplacedError(BrokerError):
+    """The answer to a replacement was lost, and the order turned out to have ended unreplaced.
+
+    Attributes:
+        order_id: the order that was to be replaced.
+        status: how it ended: ``filled``, ``cancelled``, ...
+    """
+
+    def __init__(self, *, order_id: str, status: str) -> None:
+        """Build the message from the facts."""
+        self.order_id = order_id
+        self.status = status
+        super().__init__(f"order {order_id} was not replaced: it is {status}")
+
+
+class OrderOutcomeUnknownError(ConnectTradeError):
+    """It was sent, the answer was lost, and nobody can say yet what became of it. It may be live: do not send it again.
+
+    Attributes:
+        cl_order_id: the id to look for, on a ticket or a replacement; None for a cancellation.
+        order_id: the order that was to be replaced or cancelled; None for a new one.
+        last_error: why the latest look-up brought no answer, or None where it did and the order was not in it.
+    """
+
+    def __init__(
+        self,
+        *,
+        what: str,
+        cl_order_id: str | None,
+        order_id: str | None,
+        last_error: str | None,
+        look_again: Callable[[float], Awaitable[Order]],
+    ) -> None:
+        """Build the message from the facts."""
+        self.cl_order_id = cl_order_id
+        self.order_id = order_id
+        self.last_error = last_error
+        self._look_again = look_again
+        named = f"cl_order_id {cl_order_id}" if cl_order_id else f"order {order_id}"
+        looked = f"looking it up failed too ({last_error})" if last_error else "it was not found yet"
+        super().__init__(f"nobody can say yet whether {what}: {named} was sent, its answer was lost, and {looked}")
+
+    def resolve(self, *, timeout: float = 30.0) -> Awaitable[Order]:
+        """Look again, for so many seconds.
+
+        Returns:
+            The order, once awaited.
+
+        Raises:
+            OrderOutcomeUnknownError: still nobody can say.
+            OrderNotReplacedError: it was a replacement, and the order ended unreplaced.
+            ClosedError: the client is closed, or this error came out of a pickle: use ``orders.find`` then.
+
+        Cancelling stops looking and changes nothing.
+        """
+        return self._look_again(timeout)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        facts = {name: value for name, value in self.__dict__.items() if name != "_look_again"}
+        return _revive, (type(self), self.args, facts | {"_look_again": _came_out_of_a_pickle})
+
+
+def _came_out_of_a_pickle(timeout: float) -> NoReturn:
+    del timeout
+    raise ClosedError("the client of a pickled error")

@@ -14,7 +14,7 @@ import backoff
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TokenBucket", "full_jitter_delays"]
+__all__ = ["TokenBucket", "full_jitter_delays", "growing_delays"]
 
 
 def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
@@ -26,10 +26,30 @@ def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None
         rng: the dice; a test hands in a seeded one.
     """
     dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
+    for bound in _bounds(base, cap):
+        yield dice.uniform(0.0, bound)
+
+
+def growing_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
+    """Yield delays that grow twofold from ``base`` to ``cap`` seconds, each drawn from the upper half below that bound.
+
+    For looking again at something that needs time: unlike with full jitter, no pause is next to nothing.
+
+    Args:
+        base: the first upper bound, in seconds.
+        cap: the last upper bound, in seconds.
+        rng: the dice; a test hands in a seeded one.
+    """
+    dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
+    for bound in _bounds(base, cap):
+        yield dice.uniform(bound / 2, bound)
+
+
+def _bounds(base: float, cap: float) -> Iterator[float]:
     # backoff's generators first yield None, to be primed.
-    bounds = islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None)
+    growing = islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None)
     while True:
-        yield dice.uniform(0.0, min(float(next(bounds)), cap))
+        yield min(float(next(growing)), cap)
 
 
 class TokenBucket:

@@ -16,6 +16,7 @@ from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.rest import wire
 from connecttrade_async.rest.retry import Patience
 from connecttrade_async.rest.transport import time_limit
+from connecttrade_async.rest.wire import Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +120,7 @@ class Caller:
 
         Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
         """
-        deadline = self.clock.now() + (self.retry.budget if request.is_harmless else self.timeouts.call)
+        deadline = self.clock.now() + self.retry.budget
         patience: Patience | None = None
         while True:
             outcome = await self._attempt(request, deadline)
@@ -145,11 +146,11 @@ class Caller:
             raise ClosedError
         gate = self.gate
         try:
-            await gate.enter(request, min(self.timeouts.call, deadline - self.clock.now()))
+            await gate.enter(request, self._time_left(request, deadline))
         except TransportError as exc:
             return exc
         try:
-            left = deadline - self.clock.now()
+            left = self._time_left(request, deadline)
             limit = self._limit if left >= self.timeouts.call else time_limit(max(left, 0.001), self.timeouts.connect)
             self.traffic.exchanges += 1
             response = await self.transport.exchange(request, limit)
@@ -161,9 +162,13 @@ class Caller:
             return response
         return wire.refusal(request, response, self.clock.wall())
 
+    def _time_left(self, request: Request, deadline: float) -> float:
+        # To cut short what cannot be repeated would only make its outcome unknown.
+        return min(self.timeouts.call, deadline - self.clock.now()) if request.is_harmless else self.timeouts.call
+
     def _patience(self, request: Request, deadline: float) -> Patience:
         delays = full_jitter_delays(self.retry.base, self.retry.cap)
-        return Patience(self.retry, is_harmless=request.is_harmless, deadline=deadline, delays=delays)
+        return Patience(self.retry, repeat=request.repeat, deadline=deadline, delays=delays)
 
     def _trouble(self, error: Exception, pause: float) -> None:
         level = logging.DEBUG if self.traffic.troubles else logging.WARNING
@@ -190,6 +195,10 @@ class Requester:
         self.user_id = user_id
         self.user_secret = user_secret
 
+    def through(self, caller: Caller) -> Requester:
+        """Return the same somebody, asking in another way."""
+        return Requester(caller, self.user_id, self.user_secret)
+
     async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path and read the answer."""
         request = self.asking(path, params)
@@ -197,23 +206,16 @@ class Requester:
 
     def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
-        return wire.Request(
-            method="GET",
-            path=path,
-            query=wire.query_string(params) if params else "",
-            user_id=self.user_id,
-            user_secret=self.user_secret,
-            is_harmless=True,
-        )
+        return self.request_for("GET", path, query=wire.query_string(params) if params else "", repeat=Repeat.HARMLESS)
 
     async def tell(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
         """Send a body with a method that is never repeated, and read the answer."""
-        request = self._request(method, path, body=body)
+        request = self.request_for(method, path, body=body)
         return wire.read(await self.caller.send(request), shape, request)
 
     async def delete(self, path: str) -> None:
         """DELETE what is harmless to delete twice; the answer's body is not needed, and may be empty (documented)."""
-        await self.caller.send(self._request("DELETE", path, is_harmless=True))
+        await self.caller.send(self.request_for("DELETE", path, repeat=Repeat.HARMLESS))
 
     async def request(
         self,
@@ -226,16 +228,27 @@ class Requester:
         """Send anything; only a GET is ever repeated."""
         query = wire.query_string(params) if params else ""
         method = method.upper()
+        repeat = Repeat.HARMLESS if method == "GET" else Repeat.NEVER
         return await self.caller.send(
-            self._request(method, wire.checked_path(path), query=query, body=json, is_harmless=method == "GET"),
+            self.request_for(method, wire.checked_path(path), query=query, body=json, repeat=repeat),
         )
 
-    def _request(self, method: str, path: str, *, body: object = None, **rest: Any) -> Request:  # noqa: ANN401 - as Request has them
+    def request_for(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: str = "",
+        body: object = None,
+        repeat: Repeat = Repeat.NEVER,
+    ) -> Request:
+        """Return a request in this name; a body is spelled as JSON."""
         return wire.Request(
             method=method,
             path=path,
+            query=query,
             body=None if body is None else msgspec.json.encode(body),
             user_id=self.user_id,
             user_secret=self.user_secret,
-            **rest,
+            repeat=repeat,
         )

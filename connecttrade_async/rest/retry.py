@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from connecttrade_async.errors import APIError, TransportError
+from connecttrade_async.errors import APIError, BrokerError, TransportError
+from connecttrade_async.rest.wire import Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from connecttrade_async.config import Retry
-    from connecttrade_async.errors import BrokerError
+    from connecttrade_async.errors import ConnectTradeError
 
-__all__ = ["FAILURES", "STATUSES", "Patience", "Row", "row_for"]
+__all__ = ["FAILURES", "STATUSES", "Patience", "Row", "is_ambiguous", "row_for", "was_never_sent"]
 
 
 class Row(NamedTuple):
@@ -67,12 +68,26 @@ def row_for(error: TransportError | BrokerError) -> Row:
     return _THEIR_FAULT
 
 
+def was_never_sent(error: ConnectTradeError) -> bool:
+    """Say whether it is certain that the request never left this machine."""
+    return isinstance(error, TransportError) and not FAILURES[error.kind].may_be_done
+
+
+def is_ambiguous(error: ConnectTradeError) -> bool:
+    """Say whether what was asked may have been done although this came instead of a good answer.
+
+    A refusal in the 4xx is the broker's no. Everything else that came after the request left is no answer at all, an
+    unreadable body included.
+    """
+    return isinstance(error, TransportError | BrokerError) and row_for(error).may_be_done
+
+
 class Patience:
     """How much longer one call is tried. Made at its first failure, so a call that succeeds pays nothing for it.
 
     Args:
         settings: attempts and budget.
-        is_harmless: whether asking twice does the same as asking once.
+        repeat: how often the request may be sent.
         deadline: when the budget ends, in seconds on the caller's clock.
         delays: pauses between attempts, in seconds.
 
@@ -81,11 +96,11 @@ class Patience:
         may_be_done: whether any of them may have done its work.
     """
 
-    __slots__ = ("_deadline", "_delays", "_is_harmless", "_settings", "attempts", "may_be_done")
+    __slots__ = ("_deadline", "_delays", "_repeat", "_settings", "attempts", "may_be_done")
 
-    def __init__(self, settings: Retry, *, is_harmless: bool, deadline: float, delays: Iterator[float]) -> None:
+    def __init__(self, settings: Retry, *, repeat: Repeat, deadline: float, delays: Iterator[float]) -> None:
         self._settings = settings
-        self._is_harmless = is_harmless
+        self._repeat = repeat
         self._deadline = deadline
         self._delays = delays
         self.attempts = 0
@@ -96,7 +111,8 @@ class Patience:
         row = row_for(error)
         self.attempts += 1
         self.may_be_done = self.may_be_done or row.may_be_done
-        if not (row.passes and self._is_harmless) or self.attempts >= self._settings.attempts:
+        allowed = self._repeat is Repeat.HARMLESS or (self._repeat is Repeat.UNSENT and was_never_sent(error))
+        if not (row.passes and allowed) or self.attempts >= self._settings.attempts:
             return None
         asked_for = error.retry_after if isinstance(error, APIError) else None
         pause = asked_for if asked_for is not None else next(self._delays)

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from html import escape
+from enum import Enum
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "Repeat",
     "Request",
     "Response",
     "checked_path",
@@ -81,6 +83,14 @@ _SENSITIVE_LINE = re.compile(
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
 
+class Repeat(Enum):
+    """How often one request may be sent."""
+
+    NEVER = "never again, whatever happened"
+    UNSENT = "again where it is certain that it never left this machine"
+    HARMLESS = "again, since asking twice does the same as asking once"
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One question, ready to be sent.
 
@@ -91,7 +101,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         body: JSON, or None.
         user_id: whom it is for, or None.
         user_secret: that user's secret, or None.
-        is_harmless: whether asking twice does the same as asking once.
+        repeat: how often it may be sent.
     """
 
     method: str
@@ -100,10 +110,15 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes | None = None
     user_id: str | None = None
     user_secret: Secret | None = None
-    is_harmless: bool = False
+    repeat: Repeat = Repeat.NEVER
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether asking twice does the same as asking once."""
+        return self.repeat is Repeat.HARMLESS
 
     def headers(self) -> dict[str, str]:
         """Return the headers that this request adds to those of the client (documented)."""

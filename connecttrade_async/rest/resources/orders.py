@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal, cast, overload
 
-from connecttrade_async.errors import ConfigurationError
+import msgspec
+
+from connecttrade_async.errors import (
+    BadRequestError,
+    BrokerError,
+    ConfigurationError,
+    ConflictError,
+    NotFoundError,
+    OrderOutcomeUnknownError,
+    TransportError,
+)
+from connecttrade_async.ids import born_at, new_order_id
 from connecttrade_async.models.fields import Model
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.pages import Page
-from connecttrade_async.rest import wire
+from connecttrade_async.rest import lookups, wire
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.resource import Resource
+from connecttrade_async.rest.retry import is_ambiguous
+from connecttrade_async.rest.settling import settle
+from connecttrade_async.tickets import replacement
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from connecttrade_async.amounts import Amount
+    from connecttrade_async.rest.settling import Search
+    from connecttrade_async.tickets import OrderTicket
+
 __all__ = ["Orders"]
 
 MAX_LIMIT = 500
+ONE_WEEK = timedelta(days=7)
+log = logging.getLogger("connecttrade_async.rest")
 
 
 class _Envelope(Model, frozen=True, kw_only=True, gc=False):
@@ -29,6 +51,7 @@ class _Envelope(Model, frozen=True, kw_only=True, gc=False):
     prev_cursor: str | None = None
 
 
+_ORDER = wire.decoder(Order)
 _PAGE = wire.decoder(cast("type[_Envelope | tuple[Order, ...]]", _Envelope | tuple[Order, ...]))
 
 
@@ -106,6 +129,195 @@ class Orders(Resource):
 
         return Listing(fetch, start=next_cursor or prev_cursor, backwards=prev_cursor is not None)
 
+    @overload
+    async def place(self, ticket: OrderTicket, *, dry_run: Literal[True]) -> str: ...
+    @overload
+    async def place(self, ticket: OrderTicket, *, dry_run: Literal[False] = False) -> Order: ...
+    async def place(self, ticket: OrderTicket, *, dry_run: bool = False) -> Order | str:
+        """Place an order: once, whatever happens to the answer.
+
+        If the answer is lost, the order is looked for by the ticket's ``cl_order_id`` until it is found or
+        ``timeouts.settle`` seconds are over. A ticket that was placed before is found the same way: placing it again
+        returns the order that lives.
+
+        Args:
+            ticket: what to send; it was checked when it was made.
+            dry_run: send nothing.
+
+        Returns:
+            The order; for a dry run, the exact JSON that would be sent.
+
+        Raises:
+            OrderOutcomeUnknownError: it was sent, and nobody can say yet; it has ``.resolve()``. It may be live.
+            BadRequestError: the broker refused it.
+            AuthenticationError: the connection is not entitled to trade (documented), or a secret is wrong.
+            NotFoundError: the user has no such account.
+            APIError: the API refused it otherwise; nothing was placed.
+            TransportError: it never left this machine; nothing was placed.
+
+        Cancelling sends nothing more. The order may have been placed: ``find(ticket.cl_order_id)`` tells.
+        """
+        payload = ticket.payload()
+        if dry_run:
+            return msgspec.json.encode(payload).decode()
+        caller = self._requester.caller
+        began = caller.clock.wall()
+        request = self._requester.request_for("POST", "/orders", body=payload, repeat=wire.Repeat.UNSENT)
+        try:
+            order = wire.read(await caller.send(request), _ORDER, request)
+        except (TransportError, BrokerError) as exc:
+            # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
+            exists = isinstance(exc, ConflictError)
+            if not exists and not is_ambiguous(exc):
+                raise
+            search = lookups.for_placed(self, ticket.cl_order_id, began, is_old=exists)
+            order = await self._settle(search, exc)
+        return lookups.completed(order, ticket.account_id, ticket.broker, ticket.cl_order_id)
+
+    async def replace(
+        self,
+        order: Order | None = None,
+        *,
+        account_id: str | None = None,
+        order_id: str | None = None,
+        broker: str | None = None,
+        qty: Amount | None = None,
+        notional: Amount | None = None,
+        price: Amount | None = None,
+        stop: Amount | None = None,
+        new_cl_order_id: str | None = None,
+    ) -> Order:
+        """Replace an order by one with another quantity or price: once, whatever happens to the answer.
+
+        If the answer is lost, the replacing order and the state of the old one are looked for until either says what
+        happened, or ``timeouts.settle`` seconds are over.
+
+        Args:
+            order: the order; or else its ``account_id``, ``order_id`` and ``broker``.
+            account_id: whose, where the order does not say.
+            order_id: which, where no order is given.
+            broker: at which broker, where the order does not say.
+            qty: shares or contracts.
+            notional: money instead of a quantity.
+            price: the limit, per share.
+            stop: the trigger, per share.
+            new_cl_order_id: the id of the replacing order; one is made where none is given.
+
+        Returns:
+            The replacing order.
+
+        Raises:
+            TicketError: nothing is changed, or a number cannot be sent; nothing was sent.
+            ConfigurationError: it is not said which order; nothing was sent.
+            OrderOutcomeUnknownError: it was sent, and nobody can say yet; it has ``.resolve()``.
+            OrderNotReplacedError: the answer was lost, and the order turned out to have ended before.
+            APIError: the broker refused it, for instance because the order has ended; nothing was replaced.
+            TransportError: it never left this machine; nothing was replaced.
+
+        Cancelling sends nothing more. The order may have been replaced: ``find(new_cl_order_id)`` tells.
+        """
+        old = lookups.target(order, account_id, order_id, broker)
+        if not old.broker:
+            msg = "say at which broker the order is: pass broker="
+            raise ConfigurationError(msg)
+        new_id = new_cl_order_id or new_order_id()
+        body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
+        caller = self._requester.caller
+        began = caller.clock.wall()
+        request = self._requester.request_for("PATCH", _path(old), body=body, repeat=wire.Repeat.UNSENT)
+        try:
+            replacing = wire.read(await caller.send(request), _ORDER, request)
+        except (TransportError, BrokerError) as exc:
+            exists = isinstance(exc, ConflictError) and new_cl_order_id is not None
+            if not exists and not is_ambiguous(exc):
+                raise
+            replacing = await self._settle(lookups.for_replacing(self, old, new_id, began, is_old=exists), exc)
+        return lookups.completed(replacing, old.account_id, old.broker, new_id)
+
+    async def cancel(
+        self,
+        order: Order | None = None,
+        *,
+        account_id: str | None = None,
+        order_id: str | None = None,
+    ) -> Order:
+        """Cancel an order, and return it as it then stands.
+
+        An order that had ended before comes back as it ended, filled or cancelled: look at its ``status``. If the
+        answer is lost, the order's state is looked at until it shows the cancellation, or ``timeouts.settle`` seconds
+        are over.
+
+        Args:
+            order: the order; or else its ``account_id`` and ``order_id``.
+            account_id: whose, where the order does not say.
+            order_id: which, where no order is given.
+
+        Returns:
+            The order: ``cancelled``, ``pending_cancel``, or as it had ended before.
+
+        Raises:
+            ConfigurationError: it is not said which order; nothing was sent.
+            OrderOutcomeUnknownError: it was sent, and the order still works; it has ``.resolve()``.
+            NotFoundError: the user has no such order.
+            APIError: the broker refused it, and the order goes on.
+            TransportError: it never left this machine; nothing was cancelled.
+
+        Cancelling this call sends nothing more. The order may have been cancelled.
+        """
+        old = lookups.target(order, account_id, order_id, None)
+        request = self._requester.request_for("DELETE", _path(old), repeat=wire.Repeat.UNSENT)
+        caller = self._requester.caller
+        try:
+            ended = wire.read(await caller.send(request), _ORDER, request)
+        except (TransportError, BrokerError) as exc:
+            if is_ambiguous(exc):
+                ended = await self._settle(lookups.for_ended(self, old), exc)
+            elif isinstance(exc, BadRequestError | ConflictError | NotFoundError):
+                truth = await lookups.ended_before(self, old)
+                if truth is None:
+                    raise
+                ended = truth
+            else:
+                raise
+        return lookups.completed(ended, old.account_id, old.broker, None)
+
+    async def find(self, cl_order_id: str, *, since: datetime | None = None) -> Order | None:
+        """Look an order up by the id that it was sent under.
+
+        Args:
+            cl_order_id: the id of a ticket or of a replacement.
+            since: how far back to look, aware. By default to when the id was drawn, if it is one of ours, else a week.
+
+        Returns:
+            The order, the latest where several days used the id; or None, which says that it is not listed now, not
+            that it never will be.
+
+        Raises:
+            CursorError: the API's cursors lead in a circle, or nowhere.
+            TransportError: the wire failed. A failure is never None.
+            BrokerError: the API said no, or something unreadable.
+
+        Cancelling drops the call and changes nothing.
+        """
+        born = born_at(cl_order_id)
+        default = self._requester.caller.clock.wall() - ONE_WEEK if born is None else born - lookups.MARGIN
+        return await lookups.find(self, cl_order_id, since or default)
+
+    async def _settle(self, search: Search, cause: TransportError | BrokerError) -> Order:
+        log.warning("the answer was lost, looking whether %s: %s", search.what, cause)
+        caller = self._requester.caller
+        try:
+            return await settle(caller, search, caller.timeouts.settle)
+        except OrderOutcomeUnknownError as exc:
+            raise exc from cause
+
+    def asked_within(self, seconds: float) -> Orders:
+        """Return these orders, asked for once and for at most so many seconds."""
+        caller = self._requester.caller
+        timeouts = msgspec.structs.replace(caller.timeouts, call=min(seconds, caller.timeouts.call))
+        once = msgspec.structs.replace(caller.retry, attempts=1, budget=seconds)
+        return Orders(self._requester.through(caller.with_options(timeouts, once)))
+
     async def _page(self, params: dict[str, object]) -> Page[Order]:
         request = self._requester.asking("/orders", params)
         response = await self._requester.caller.send(request)
@@ -119,3 +331,8 @@ class Orders(Resource):
             next_cursor=following or response.headers.get(wire.NEXT_CURSOR) or None,
             prev_cursor=previous or response.headers.get(wire.PREV_CURSOR) or None,
         )
+
+
+def _path(order: lookups.Target) -> str:
+    account = wire.segment(order.account_id, "account_id")
+    return f"/accounts/{account}/orders/{wire.segment(order.order_id, 'order_id')}"
