@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from decimal import Decimal
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -20,6 +19,7 @@ from connecttrade_async.cli.tables import Column, figure
 from connecttrade_async.cli.views import ACCOUNTS, BALANCES, ORDERS, POSITIONS
 from connecttrade_async.cli.visitor import Page, Visitor
 from connecttrade_async.cli.waiting import waiting
+from connecttrade_async.clock import SystemClock
 from connecttrade_async.models import Instrument
 from connecttrade_async.sandbox import Fault, Sandbox
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["tell"]
 
+CLOCK = SystemClock()
 REDIRECT = "https://app.example/done"
 SHOWN_STOCKS = ("AAPL", "IBMp", "IBM/B", "IBM/WS", "IBMr", "SPY")
 SHOWN_OPTIONS = 2
@@ -53,7 +54,7 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     console.width = min(console.width, WIDEST)
     stage = Stage(console)
-    began = monotonic()
+    began = CLOCK.now()
     async with (
         Sandbox(seed=seed) as sandbox,
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
@@ -69,7 +70,7 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
         await _heal_a_fault(stage, ct, user, sandbox)
         await _be_refused(stage, sandbox)
         await _clean_up(stage, ct, user)
-        _end(stage, ct, monotonic() - began)
+        _end(stage, ct, CLOCK.now() - began)
 
 
 async def _make_a_user(stage: Stage, ct: ConnectTrade) -> User:
@@ -202,12 +203,12 @@ async def _heal_a_fault(stage: Stage, ct: ConnectTrade, user: User, sandbox: San
     fault = Fault("status", path="/positions", status=503, retry_after="1")
     armed = sandbox.faults.add(fault)
     stage.code("positions = await user.positions.list()")
-    began, retries = monotonic(), ct.health().retries
+    began, retries = CLOCK.now(), ct.health().retries
     with Aloud(stage):
         async with waiting("The server asked for a second of patience", ct, console=stage.console):
             positions = await user.positions.list()
     stage.fact(
-        f"{len(positions)} positions after {monotonic() - began:.1f} s; faults that struck: {armed.fired}, "
+        f"{len(positions)} positions after {CLOCK.now() - began:.1f} s; faults that struck: {armed.fired}, "
         f"requests asked again: {ct.health().retries - retries}",
         "green",
     )

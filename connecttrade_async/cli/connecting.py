@@ -11,6 +11,7 @@ from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_items, print_object
 from connecttrade_async.cli.prompting import ask, ask_choice, read_line, somebody_is_there
+from connecttrade_async.cli.telling import tell
 from connecttrade_async.cli.views import ACCOUNTS
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.errors import ConfigurationError
@@ -58,7 +59,7 @@ async def connect(
 def _chosen_broker(given: str | None) -> str | None:
     if given is not None or not somebody_is_there():
         return given
-    click.echo(f"Brokers: {', '.join(Broker)}.", err=True)
+    tell(f"Brokers: {', '.join(Broker)}.")
     return ask("Broker (Enter: choose later, at the login pages)", default="").strip() or None
 
 
@@ -76,7 +77,7 @@ def _chosen_redirect_url(given: str | None) -> str:
         raise click.UsageError(msg)
     url = given or ask("Redirect URL, where the person comes back to")
     for problem in check_redirect_url(url):
-        click.echo(f"Note: {problem}", err=True)
+        tell(f"Note: {problem}")
     return url
 
 
@@ -86,7 +87,8 @@ def _show(request: ConnectionRequest, *, as_json: bool) -> None:
         return
     expires = request.expires_at
     until = f" until {expires:%H:%M} UTC" if expires else ""
-    click.echo(f"Log in at this address; it is good{until}:\n" if until else "Log in at this address:\n", err=True)
+    tell(f"Log in at this address; it is good{until}:" if until else "Log in at this address:")
+    click.echo(err=True)
     click.echo(request.url)
     click.echo(err=True)
 
@@ -101,7 +103,7 @@ def _come_back() -> Redirect:
         except ConfigurationError as exc:
             if not tries:
                 raise
-            click.echo(f"Not yet: {exc}.", err=True)
+            tell(f"Not yet: {exc}.")
 
 
 async def _show_connection(user: User, redirect: Redirect, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from connecttrade_async.cli.telling import plain, tell
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -31,7 +32,7 @@ from connecttrade_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ExitCode", "explain", "plain", "say"]
+__all__ = ["ExitCode", "explain", "say"]
 
 
 class ExitCode(IntEnum):
@@ -75,12 +76,7 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
 
 def say(sentence: str) -> None:
     """Say a sentence on stderr."""
-    click.echo(f"connecttrade: {sentence}", err=True)
-
-
-def plain(text: str) -> str:
-    """Return a text on one line without what could steer a terminal: it may come from the other side."""
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()
+    tell(f"connecttrade: {sentence}")
 
 
 def _fact(error: ConnectTradeError) -> str:

@@ -8,6 +8,7 @@ from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_items
 from connecttrade_async.cli.prompting import agreed
+from connecttrade_async.cli.telling import tell
 from connecttrade_async.cli.views import CONNECTIONS
 from connecttrade_async.cli.waiting import waiting
 
@@ -42,4 +43,4 @@ async def delete_connection(*, connection_id: str, yes: bool) -> None:
         return
     async with open_user() as (ct, user), waiting("Deleting the connection", ct):
         await user.connections.delete(connection_id)
-    click.echo(f"Deleted the connection {connection_id!r}.", err=True)
+    tell(f"Deleted the connection {connection_id!r}.")

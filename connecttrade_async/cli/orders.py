@@ -17,6 +17,7 @@ from connecttrade_async.cli.options import (
     symbols_option,
 )
 from connecttrade_async.cli.output import print_items, print_objects
+from connecttrade_async.cli.telling import tell
 from connecttrade_async.cli.views import ORDERS
 from connecttrade_async.cli.waiting import Progress, waiting
 
@@ -63,7 +64,7 @@ async def orders(*, most: int, as_json: bool, limit: int | None, **filters: str 
     if not as_json:
         print_items(found, ORDERS, as_json=False, none="No orders. --status all lists those of every day.")
     if is_cut:
-        click.echo(f"There are more than these {most:,}: --max {most * 10} shows more of them.", err=True)
+        tell(f"There are more than these {most:,}: --max {most * 10} shows more of them.")
 
 
 async def _collect(

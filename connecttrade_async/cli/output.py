@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from connecttrade_async.cli.tables import Column, print_table
+from connecttrade_async.cli.telling import tell
 from connecttrade_async.models import Connection
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def print_items(items: Sequence[T], columns: Sequence[Column[T]], *, as_json: bo
     elif items:
         print_table(items, columns)
     else:
-        click.echo(none, err=True)
+        tell(none)
 
 
 def _merged(connection: Connection) -> object:

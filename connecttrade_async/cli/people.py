@@ -10,6 +10,7 @@ from connecttrade_async.cli.credentials import USER_ID, USER_SECRET, open_client
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_items, print_object
 from connecttrade_async.cli.prompting import agreed
+from connecttrade_async.cli.telling import tell
 from connecttrade_async.cli.views import USERS
 from connecttrade_async.cli.waiting import waiting
 
@@ -52,7 +53,7 @@ async def create_user(*, user_id: str, as_json: bool) -> None:
         return
     click.echo(f"export {USER_ID}={shlex.quote(new.user_id)}")
     click.echo(f"export {USER_SECRET}={shlex.quote(new.user_secret.reveal())}")
-    click.echo("The user exists. Keep the secret now: it is never shown again.", err=True)
+    tell("The user exists. Keep the secret now: it is never shown again.")
 
 
 @users.command("delete")
@@ -65,4 +66,4 @@ async def delete_user(*, user_id: str, yes: bool) -> None:
         return
     async with open_client() as ct, waiting("Deleting the user", ct):
         await ct.users.delete(user_id)
-    click.echo(f"Deleted the user {user_id!r} with all its connections.", err=True)
+    tell(f"Deleted the user {user_id!r} with all its connections.")

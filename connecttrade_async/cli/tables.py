@@ -17,7 +17,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from connecttrade_async.cli.failures import plain
+from connecttrade_async.cli.telling import plain, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,4 +123,4 @@ def print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
     click.echo("\n".join(line.rstrip() for line in lines), nl=False)
     if dropped:
         titles = ", ".join(reversed(dropped)).lower()
-        click.echo(f"Not shown for want of room: {titles}. A wider terminal or --json has them.", err=True)
+        tell(f"Not shown for want of room: {titles}. A wider terminal or --json has them.")

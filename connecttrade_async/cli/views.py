@@ -87,14 +87,14 @@ BALANCES: Sequence[Column[Balance]] = (
 )
 
 POSITIONS: Sequence[Column[Position]] = (
-    Column[Position]("Account", _account, rank=5),
+    Column[Position]("Account", _account, rank=2),
     Column[Position]("Symbol", lambda position: position.symbol),
     Column[Position]("Quantity", lambda position: position.quantity_text, "number"),
     Column[Position]("Average", lambda position: position.average_price_text, "number", rank=6),
-    Column[Position]("Last", lambda position: position.last_price_text, "number", rank=4),
+    Column[Position]("Last", lambda position: position.last_price_text, "number", rank=5),
     Column[Position]("Value", lambda position: position.market_value_text, "number", rank=1),
-    Column[Position]("Unrealized", lambda position: position.unrealized_pl_text, "gain", rank=2),
-    Column[Position]("Today", lambda position: position.daily_pl_text, "gain", rank=3),
+    Column[Position]("Unrealized", lambda position: position.unrealized_pl_text, "gain", rank=3),
+    Column[Position]("Today", lambda position: position.daily_pl_text, "gain", rank=4),
     Column[Position]("In all", lambda position: position.total_pl_text, "gain", rank=7),
     Column[Position]("Account id", lambda position: position.account_id, rank=8),
 )

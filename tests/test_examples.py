@@ -1,0 +1,125 @@
+"""Each example runs as it stands, as its reader would run it."""
+
+from __future__ import annotations
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import anyio
+from aiohttp import web
+
+from connecttrade_async import ConnectTrade
+from connecttrade_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+async def run(name: str, **environment: str) -> str:
+    """Run an example in a process of its own, and return what it printed."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTTRADE_")}
+    finished = await anyio.run_process(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        env={**clean, **environment},
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stderr.decode()
+    assert finished.stderr == b""
+    return finished.stdout.decode()
+
+
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    return {
+        "CONNECTTRADE_API_URL": sandbox.url,
+        "CONNECTTRADE_CLIENT_ID": sandbox.client_id,
+        "CONNECTTRADE_CLIENT_SECRET": sandbox.client_secret,
+    }
+
+
+async def test_quickstart() -> None:
+    lines = (await run("quickstart.py")).splitlines()
+    assert lines[0].startswith("connected: ")
+    assert any(line.startswith("IBM/WS ") for line in lines)
+
+
+async def test_many_users() -> None:
+    lines = (await run("many_users.py")).splitlines()
+    assert len([line for line in lines if "not known now" in line]) == 1
+    assert "user-25: no accounts" in lines
+    assert lines[-1].startswith("cash of all that answered: ")
+
+
+async def test_all_orders() -> None:
+    async with (
+        Sandbox() as sandbox,
+        ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
+    ):
+        new = await ct.users.create("ada")
+        user = ct.user("ada", new.user_secret)
+        request = await user.connections.create("trade", redirect_url="https://app.example/done", broker="WEBULL")
+        await sandbox.approve(request.url)
+        told = await run(
+            "all_orders.py",
+            **environment(sandbox),
+            CONNECTTRADE_USER_ID="ada",
+            CONNECTTRADE_USER_SECRET=new.user_secret.reveal(),
+        )
+        there = [order async for order in user.orders.list(status="all")]
+    counts = [int(line.split()[0]) for line in told.splitlines()[:-2]]
+    assert sum(counts) == len(there)
+    assert told.endswith("back on the same page\n")
+
+
+async def test_connect_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with Sandbox() as sandbox:
+        for name, value in environment(sandbox).items():
+            monkeypatch.setenv(name, value)
+        example: dict[str, Any] = runpy.run_path(str(EXAMPLES / "connect_a_user.py"))
+        runner = web.AppRunner(example["make_app"]())
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            await _visit(sandbox, "http://127.0.0.1:{1}".format(*runner.addresses[0]))
+        finally:
+            await runner.cleanup()
+
+
+async def _visit(sandbox: Sandbox, backend: str) -> None:
+    async with aiohttp.ClientSession() as browser:
+
+        async def login_link() -> str:
+            async with browser.get(f"{backend}/connect/ada", allow_redirects=False) as sent:
+                assert sent.status == 302
+                return sent.headers["location"]
+
+        # The example's own public address is a fixed one; the test listens on another.
+        back = await sandbox.approve(await login_link(), broker="ALPACA")
+        async with browser.get(back.replace("http://127.0.0.1:8080", backend)) as done:
+            assert done.status == 200
+            assert len(await done.json()) == 2
+        declined = await sandbox.decline(await login_link())
+        async with browser.get(declined.replace("http://127.0.0.1:8080", backend)) as done:
+            assert done.status == 400
+            assert (await done.text()).startswith("Not connected: The person declined")
+        async with browser.get(f"{backend}/done/nobody?connection_id=1") as done:
+            assert done.status == 404
+
+
+async def test_your_own_tests() -> None:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "your_own_tests.py"]
+    finished = await anyio.run_process(command, cwd=EXAMPLES, check=False, stderr=subprocess.STDOUT)
+    assert finished.returncode == 0, finished.stdout.decode()
+    assert b"2 passed" in finished.stdout
+
+
+def test_every_example_has_a_test() -> None:
+    here = Path(__file__).read_text("utf-8")
+    assert all(path.name in here for path in EXAMPLES.glob("*.py"))
