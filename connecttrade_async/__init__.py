@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from connecttrade_async import analytics, symbology, tickets
     from connecttrade_async.client import ConnectTrade, Health, User
     from connecttrade_async.clock import Clock, SystemClock
     from connecttrade_async.config import Endpoints, Limits, Retry, Timeouts
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
         MalformedResponseError,
         NotFoundError,
         OAuthError,
+        OrderNotReplacedError,
+        OrderOutcomeUnknownError,
         RateLimitedError,
         RequestTimeoutError,
         ServerError,
+        SymbolError,
+        TicketError,
         TransportError,
     )
     from connecttrade_async.models import (
@@ -60,6 +65,18 @@ if TYPE_CHECKING:
     from connecttrade_async.rest.pagination import Listing, Pages
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.secret import Secret
+    from connecttrade_async.symbology import (
+        EquityKind,
+        EquitySymbol,
+        OptionRight,
+        OptionSymbol,
+        parse_dashed,
+        parse_dotted,
+        parse_equity,
+        parse_option,
+        parse_symbol,
+    )
+    from connecttrade_async.tickets import OrderTicket, TicketLeg
 
 __all__ = [
     "APIError",
@@ -84,6 +101,8 @@ __all__ = [
     "ConnectionType",
     "CursorError",
     "Endpoints",
+    "EquityKind",
+    "EquitySymbol",
     "Fill",
     "Health",
     "Instrument",
@@ -94,8 +113,13 @@ __all__ = [
     "NewUser",
     "NotFoundError",
     "OAuthError",
+    "OrderNotReplacedError",
+    "OrderOutcomeUnknownError",
+    "OptionRight",
+    "OptionSymbol",
     "Order",
     "OrderStatus",
+    "OrderTicket",
     "OrderType",
     "Page",
     "Pages",
@@ -108,7 +132,10 @@ __all__ = [
     "Secret",
     "ServerError",
     "Side",
+    "SymbolError",
     "SystemClock",
+    "TicketError",
+    "TicketLeg",
     "TimeInForce",
     "Timeouts",
     "Transaction",
@@ -117,8 +144,16 @@ __all__ = [
     "UserRecord",
     "UserToken",
     "__version__",
+    "analytics",
     "check_redirect_url",
+    "parse_dashed",
+    "parse_dotted",
+    "parse_equity",
+    "parse_option",
     "parse_redirect",
+    "parse_symbol",
+    "symbology",
+    "tickets",
 ]
 
 __version__ = "0.1.0"
@@ -142,9 +177,13 @@ _ROOMS = {
         "MalformedResponseError",
         "NotFoundError",
         "OAuthError",
+        "OrderNotReplacedError",
+        "OrderOutcomeUnknownError",
         "RateLimitedError",
         "RequestTimeoutError",
         "ServerError",
+        "SymbolError",
+        "TicketError",
         "TransportError",
     ),
     "models": (
@@ -175,11 +214,26 @@ _ROOMS = {
     "rest.pagination": ("Listing", "Pages"),
     "rest.wire": ("Response",),
     "secret": ("Secret",),
+    "symbology": (
+        "EquityKind",
+        "EquitySymbol",
+        "OptionRight",
+        "OptionSymbol",
+        "parse_dashed",
+        "parse_dotted",
+        "parse_equity",
+        "parse_option",
+        "parse_symbol",
+    ),
+    "tickets": ("OrderTicket", "TicketLeg"),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+_MODULES = frozenset({"analytics", "symbology", "tickets"})  # used as they are: tickets.limit(...)
 
 
 def __getattr__(name: str) -> object:
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     if name not in _HOMES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
@@ -189,4 +243,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES, *_MODULES})

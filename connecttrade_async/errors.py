@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from connecttrade_async.models.orders import Order
 
@@ -33,6 +33,8 @@ __all__ = [
     "RateLimitedError",
     "RequestTimeoutError",
     "ServerError",
+    "SymbolError",
+    "TicketError",
     "TransportError",
 ]
 
@@ -90,6 +92,37 @@ class CursorError(CallerError):
         self.cursor = cursor
         self.why = why
         super().__init__(f"the listing was stopped at cursor {cursor[:80]!r}: {why}")
+
+
+class SymbolError(CallerError, ValueError):
+    """A symbol is not well formed.
+
+    Attributes:
+        symbol: the text that was read, or, where a symbol was being built, what was written of it up to the fault.
+        position: where in that text the fault is, counted from 0; its length if something is missing at the end.
+        problem: what is wrong there.
+    """
+
+    def __init__(self, *, symbol: str, position: int, problem: str) -> None:
+        """Build the message from the facts."""
+        self.symbol = symbol
+        self.position = position
+        self.problem = problem
+        shown = repr(symbol[:40]) + ("..." if symbol[40:] else "")
+        super().__init__(f"the symbol {shown} is not well formed at position {position}: {problem}")
+
+
+class TicketError(CallerError, ValueError):
+    """An order cannot be sent as it is; nothing was sent.
+
+    Attributes:
+        problems: all that is wrong, each a sentence.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        """Build the message from the problems."""
+        self.problems = tuple(problems)
+        super().__init__("the order was not sent: " + "; ".join(self.problems))
 
 
 class TransportError(ConnectTradeError):

@@ -1,0 +1,193 @@
+"""Below the waterline: what positions, orders and balances come to.
+
+Sums are exact, whatever the caller's decimal context says; only an average can round, and says how. A number that the
+broker did not give is never taken for zero: it is left out, and counted as missing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
+from typing import TYPE_CHECKING
+
+from connecttrade_async.analytics.results import AverageFillPrice, DailySummary, SymbolProfit, Total
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.models.enums import OrderStatus
+from connecttrade_async.models.orders import Fill, Order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connecttrade_async.models.balances import Balance
+    from connecttrade_async.models.positions import Position
+
+__all__ = [
+    "AverageFillPrice",
+    "DailySummary",
+    "SymbolProfit",
+    "Total",
+    "average_fill_price",
+    "daily_summary",
+    "partially_filled",
+    "total_unrealized_pl",
+]
+
+_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation])
+_FEWEST_DIGITS = 28
+_ZERO = Decimal(0)
+_NOTHING_FILLED = frozenset({OrderStatus.PENDING, OrderStatus.WORKING, OrderStatus.REJECTED})
+_Execution = tuple[Decimal | None, Decimal | None]
+
+
+def total_unrealized_pl(positions: Iterable[Position]) -> Total:
+    """Add up the gain or loss since opening (documented: ``unrealized_pl``).
+
+    Args:
+        positions: of any accounts.
+
+    Returns:
+        The sum, and how many positions gave no number.
+
+    Raises:
+        MalformedResponseError: a position's text is no number.
+    """
+    return _total(position.unrealized_pl for position in positions)
+
+
+def average_fill_price(executed: Iterable[Order | Fill]) -> AverageFillPrice:
+    """Average the price of executions, weighted by volume.
+
+    An order counts by its fills, if they all have their numbers and add up to what the order says was filled; else by
+    its own filled quantity and average price; else by the fills that can be read, and one more is missing for what they
+    leave unexplained. An order that is pending, working or rejected and tells of no execution has none.
+
+    Args:
+        executed: orders or fills, or both, of one symbol; fills of orders that are given too would count twice.
+
+    Returns:
+        The average, None if there is none, with how many executions it speaks for and how many are missing.
+
+    Raises:
+        MalformedResponseError: a price's or a quantity's text is no number.
+    """
+    executions = [pair for item in executed for pair in _executions(item)]
+    known = [(qty.copy_abs(), price) for qty, price in executions if qty is not None and price is not None]
+    volume = _sum(qty for qty, _ in known)
+    money = _sum(_EXACT.multiply(qty, price) for qty, price in known)
+    return AverageFillPrice(
+        price=_divided(money, volume) if volume else None,
+        quantity=volume,
+        counted=len(known),
+        missing=len(executions) - len(known),
+    )
+
+
+def daily_summary(balances: Iterable[Balance], positions: Iterable[Position]) -> DailySummary:
+    """Sum up the day: cash, buying power, and gain or loss in each symbol.
+
+    Args:
+        balances: of any accounts, in one currency; one that names no currency is taken to be in that of the others.
+        positions: of the same accounts; those in the same symbol are added up.
+
+    Returns:
+        The summary; each sum tells how many numbers are missing in it.
+
+    Raises:
+        ConfigurationError: the balances are in several currencies, which cannot be added.
+        MalformedResponseError: a text is no number.
+    """
+    money, held = tuple(balances), tuple(positions)
+    _check_one_currency(money)
+    by_symbol: defaultdict[str, list[Position]] = defaultdict(list)
+    for position in held:
+        by_symbol[position.symbol].append(position)
+    return DailySummary(
+        cash=_total(balance.cash for balance in money),
+        buying_power=_total(balance.buying_power for balance in money),
+        unrealized_pl=total_unrealized_pl(held),
+        daily_pl=_total(position.daily_pl for position in held),
+        total_pl=_total(position.total_pl for position in held),
+        symbols=tuple(_profit(symbol, by_symbol[symbol]) for symbol in sorted(by_symbol)),
+    )
+
+
+def partially_filled(orders: Iterable[Order]) -> tuple[Order, ...]:
+    """Pick the orders of which a part was filled, and a part was not.
+
+    Those are the orders whose status says ``partially_filled``, and those of any other status but ``filled`` of which
+    something was filled, and less than was ordered. So an order that was cancelled half-way is among them:
+    ``order.status`` tells.
+
+    Args:
+        orders: of any accounts.
+
+    Returns:
+        Some of them, in their order.
+
+    Raises:
+        MalformedResponseError: a quantity's text is no number.
+    """
+    return tuple(order for order in orders if _is_partial(order))
+
+
+def _sum(values: Iterable[Decimal]) -> Decimal:
+    total = _ZERO
+    for value in values:
+        total = _EXACT.add(total, value)
+    return total
+
+
+def _total(values: Iterable[Decimal | None]) -> Total:
+    listed = list(values)
+    known = [value for value in listed if value is not None]
+    return Total(total=_sum(known), counted=len(known), missing=len(listed) - len(known))
+
+
+def _divided(money: Decimal, volume: Decimal) -> Decimal:
+    # The digits of the product are never fewer than a price's, so an average of equal prices is that price, exactly.
+    digits = max(_FEWEST_DIGITS, len(money.as_tuple().digits))
+    return Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN).divide(money, volume)
+
+
+def _executions(item: Order | Fill) -> list[_Execution]:
+    if isinstance(item, Fill):
+        return [(item.quantity, item.price)]
+    fills: list[_Execution] = [(fill.quantity, fill.price) for fill in item.fills]
+    filled = None if item.filled_qty is None else item.filled_qty.copy_abs()
+    explained = _sum(qty.copy_abs() for qty, _ in fills if qty is not None)
+    is_short = filled is not None and explained < filled
+    if fills and not is_short and all(None not in pair for pair in fills):
+        return fills
+    if filled and item.avg_fill_price is not None:
+        return [(filled, item.avg_fill_price)]
+    is_untold = filled is None and not fills and item.status not in _NOTHING_FILLED
+    # A fill without a quantity may be what is short; it is counted as missing already.
+    is_partly_told = is_short and all(qty is not None for qty, _ in fills)
+    return [*fills, (None, None)] if is_untold or is_partly_told else fills
+
+
+def _check_one_currency(balances: Iterable[Balance]) -> None:
+    currencies = sorted({balance.currency for balance in balances if balance.currency})
+    if len(currencies) > 1:
+        raise ConfigurationError(f"money in {' and '.join(currencies)} cannot be added: summarise one at a time")
+
+
+def _profit(symbol: str, positions: Iterable[Position]) -> SymbolProfit:
+    held = tuple(positions)
+    return SymbolProfit(
+        symbol=symbol,
+        quantity=_total(position.quantity for position in held),
+        unrealized_pl=total_unrealized_pl(held),
+        daily_pl=_total(position.daily_pl for position in held),
+        total_pl=_total(position.total_pl for position in held),
+    )
+
+
+def _is_partial(order: Order) -> bool:
+    if order.status in {OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED}:
+        return order.status is OrderStatus.PARTIALLY_FILLED
+    filled = order.filled_qty
+    if filled is None:
+        filled = _sum(fill.quantity for fill in order.fills if fill.quantity is not None)
+    # An order by notional has no quantity to fall short of; what is not filled in full is filled in part.
+    return bool(filled) and (order.order_qty is None or filled.copy_abs() < order.order_qty.copy_abs())

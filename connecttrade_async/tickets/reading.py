@@ -1,0 +1,53 @@
+"""Below the waterline: one field of a ticket, read from whatever was given for it.
+
+Nothing here raises: a reader adds a sentence to the problems and returns None, so that the next field is read too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from connecttrade_async.amounts import read_amount
+from connecttrade_async.models.enums import OpenEnum
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+__all__ = ["read_listed", "read_number", "read_one_size", "read_text"]
+
+_Listed = TypeVar("_Listed", bound=OpenEnum)
+
+
+def read_text(name: str, value: object, problems: list[str]) -> str | None:
+    """Read a text that must not be empty."""
+    if isinstance(value, str) and value.strip():
+        return value
+    problems.append(f"the {name} is {'empty' if isinstance(value, str) else 'missing' if value is None else 'no text'}")
+    return None
+
+
+def read_listed(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
+    """Read a text that must be one of those that the API takes."""
+    if isinstance(value, str) and (member := kind(value)).is_known:
+        return member
+    known = ", ".join(kind)
+    problems.append(f"the {name} is missing: {known}" if value is None else f"the {name} {value!r} is none of {known}")
+    return None
+
+
+def read_number(name: str, value: object, problems: list[str]) -> Decimal | None:
+    """Read an amount, or None where none was given."""
+    if value is None:
+        return None
+    try:
+        return read_amount(value)
+    except ValueError as exc:
+        problems.append(f"the {name} {exc}")
+        return None
+
+
+def read_one_size(qty: object, notional: object, problems: list[str]) -> tuple[Decimal | None, Decimal | None]:
+    """Read a quantity or a notional, of which an order has one at most (documented)."""
+    if qty is not None and notional is not None:
+        problems.append("the order has both a quantity and a notional: give one of them")
+    return read_number("quantity", qty, problems), read_number("notional", notional, problems)

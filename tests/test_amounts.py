@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+from decimal import Decimal, localcontext
+
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async.amounts import plain, read_amount
+
+PLAIN = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
+
+
+def shifted(digits: int, places: int) -> Decimal:
+    return Decimal(digits).scaleb(-places)
+
+
+VALID = st.decimals(
+    min_value="0.000000001", max_value="999999999999999999", allow_nan=False, allow_infinity=False, places=9
+) | st.builds(shifted, st.integers(1, 10**12), st.integers(0, 9))
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        (1, "1"),
+        ("13.50", "13.50"),
+        ("410.500000000", "410.500000000"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("007", "7"),
+        (Decimal("0.000000001"), "0.000000001"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-9"), "0.000000001"),
+        (10**17, "1" + 17 * "0"),
+    ],
+)
+def test_an_amount_is_sent_as_plain_digits(value: Decimal | int | str, sent: str) -> None:
+    assert plain(read_amount(value)) == sent
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        (0, "must be above zero, and is zero"),
+        ("0.000", "must be above zero, and is zero"),
+        (Decimal("-0"), "must be above zero, and is zero"),
+        ("-1", "must be above zero, and is negative"),
+        (Decimal("NaN"), "must be a number, and NaN is none"),
+        (Decimal("sNaN"), "must be a number, and sNaN is none"),
+        (Decimal("-Infinity"), "must be a number, and -Infinity is none"),
+        ("nan", "must be a number, and 'nan' is none"),
+        (" -inf", "must be a number, and ' -inf' is none"),
+        ("1e3", "is written with an exponent, '1e3': write all its digits"),
+        ("-1.5E-7", "is written with an exponent, '-1.5E-7': write all its digits"),
+        ("", "must be written in digits with at most one point, unlike ''"),
+        ("1_000", "must be written in digits with at most one point, unlike '1_000'"),
+        ("1,5", "must be written in digits with at most one point, unlike '1,5'"),
+        ("٣", "must be written in digits with at most one point, unlike '٣'"),
+        ("1\n", "must be written in digits with at most one point, unlike '1\\n'"),
+        ("1.0000000000", "has 10 decimals, and the API takes 9 at most"),
+        (Decimal("1E-999999999"), "has 999999999 decimals, and the API takes 9 at most"),
+        (Decimal("1E+999999999"), "is too large: it has more than 18 digits before the point"),
+        (10**18, "is too large: it has more than 18 digits before the point"),
+        (0.1, "is the float 0.1, which is seldom exactly the number it shows: pass text or a Decimal"),
+        (True, "must be a number, and is True"),
+        (None, "must be a Decimal, an int or text, and is of type NoneType"),
+        ([1], "must be a Decimal, an int or text, and is of type list"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused_with_its_reason(value: object, problem: str) -> None:
+    with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
+        read_amount(value)
+
+
+@given(VALID)
+def test_any_valid_decimal_is_sent_plain_and_whole(value: Decimal) -> None:
+    sent = plain(read_amount(value))
+    assert PLAIN.fullmatch(sent)
+    assert Decimal(sent) == value
+    assert plain(read_amount(sent)) == sent
+
+
+def test_a_narrow_decimal_context_does_not_round() -> None:
+    with localcontext() as context:
+        context.prec = 3
+        assert plain(read_amount(Decimal("123456789.123456789"))) == "123456789.123456789"
+        assert plain(read_amount(123456789)) == "123456789"
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        amount = read_amount(text)
+    except ValueError:
+        return
+    assert PLAIN.fullmatch(plain(amount))

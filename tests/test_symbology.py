@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import pickle
+import string
+from datetime import UTC, date, datetime
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import example, given, strategies as st
+
+from connecttrade_async import SymbolError
+from connecttrade_async.symbology import (
+    EquityKind,
+    EquitySymbol,
+    OptionRight,
+    OptionSymbol,
+    build_option,
+    is_equity,
+    is_option,
+    parse_dashed,
+    parse_dotted,
+    parse_equity,
+    parse_option,
+    parse_symbol,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LETTERS = st.text(string.ascii_uppercase, min_size=1, max_size=6)
+LETTER = st.sampled_from(string.ascii_uppercase)
+EQUITIES = st.builds(
+    EquitySymbol,
+    root=LETTERS,
+    kind=st.sampled_from([kind for kind in EquityKind if kind is not EquityKind.CLASS]),
+) | st.builds(
+    EquitySymbol,
+    root=LETTERS,
+    kind=st.sampled_from([EquityKind.CLASS, EquityKind.PREFERRED, EquityKind.WARRANTS]),
+    series=LETTER,
+)
+ROOTS = st.text(string.ascii_uppercase + string.digits, min_size=1, max_size=6).filter(lambda root: not root.isdigit())
+OPTIONS = st.builds(
+    build_option,
+    root=ROOTS,
+    expiry=st.dates(date(2000, 1, 1), date(2099, 12, 31)),
+    right=st.sampled_from(OptionRight),
+    strike=st.integers(1, 99_999_999).map(
+        lambda thousandths: Decimal(f"{thousandths // 1000}.{thousandths % 1000:03}")
+    ),
+)
+SYMBOLS = EQUITIES.map(str) | OPTIONS.map(str) | OPTIONS.map(lambda option: option.padded)
+READERS = [parse_symbol, parse_option, parse_equity, parse_dotted, parse_dashed]
+
+
+@st.composite
+def near_misses(draw: st.DrawFn) -> str:
+    """A good symbol with one character put in, taken out or changed."""
+    symbol = draw(SYMBOLS)
+    at = draw(st.integers(0, len(symbol)))
+    put = draw(st.sampled_from(string.ascii_letters + string.digits + " ./-\n٣é") | st.just(""))
+    return symbol[:at] + put + symbol[at + draw(st.integers(0, 1)) :]
+
+
+# Every example of the vendor's documentation.
+@pytest.mark.parametrize(
+    ("symbol", "root", "kind", "series", "dotted", "dashed"),
+    [
+        ("AAPL", "AAPL", EquityKind.COMMON, "", "AAPL", "AAPL"),
+        ("IBMp", "IBM", EquityKind.PREFERRED, "", "IBM.PR", "IBM-P"),
+        ("IBMpA", "IBM", EquityKind.PREFERRED, "A", "IBM.PRA", "IBM-PA"),
+        ("IBM/B", "IBM", EquityKind.CLASS, "B", "IBM.B", "IBM-B"),
+        ("BRK/B", "BRK", EquityKind.CLASS, "B", "BRK.B", "BRK-B"),
+        ("IBMr", "IBM", EquityKind.RIGHTS, "", "IBM.RT", "IBM-RT"),
+        ("IBM/WS", "IBM", EquityKind.WARRANTS, "", "IBM.WS", "IBM-WS"),
+        ("IBM/WS/A", "IBM", EquityKind.WARRANTS, "A", "IBM.WS.A", "IBM-WS-A"),
+        ("IBMw", "IBM", EquityKind.WHEN_ISSUED, "", "IBM.WI", "IBM-WI"),
+    ],
+)
+def test_a_stock_is_read_in_parts_and_shown_as_brokers_do(  # noqa: PLR0917 - a row of the table
+    symbol: str, root: str, kind: EquityKind, series: str, dotted: str, dashed: str
+) -> None:
+    parsed = parse_equity(symbol)
+    assert parsed == EquitySymbol(root=root, kind=kind, series=series)
+    assert (str(parsed), parsed.dotted, parsed.dashed) == (symbol, dotted, dashed)
+    assert parse_symbol(symbol) == parse_dotted(dotted) == parse_dashed(dashed) == parsed
+    assert is_equity(symbol)
+    assert not is_option(symbol)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "root", "expiry", "right", "strike"),
+    [
+        ("TSLA251031C00437500", "TSLA", date(2025, 10, 31), OptionRight.CALL, "437.500"),
+        ("AAPL241018P00190000", "AAPL", date(2024, 10, 18), OptionRight.PUT, "190.000"),
+        ("SPY241018C00430000", "SPY", date(2024, 10, 18), OptionRight.CALL, "430.000"),
+        ("AAPL1240229C00000001", "AAPL1", date(2024, 2, 29), OptionRight.CALL, "0.001"),
+        ("2SPY991231P99999999", "2SPY", date(2099, 12, 31), OptionRight.PUT, "99999.999"),
+    ],
+)
+def test_an_option_is_read_in_parts(symbol: str, root: str, expiry: date, right: OptionRight, strike: str) -> None:
+    parsed = parse_option(symbol)
+    assert parsed == OptionSymbol(root=root, expiry=expiry, right=right, strike=Decimal(strike))
+    assert str(parsed) == symbol
+    assert str(parsed.strike) == strike
+    assert len(parsed.padded) == 21
+    assert parse_symbol(parsed.padded) == parse_symbol(symbol) == parsed
+    assert is_option(symbol)
+    assert not is_equity(symbol)
+
+
+@pytest.mark.parametrize("strike", ["437.5", "437.5000", "0437.50", Decimal("437.5"), Decimal("4375E-1")])
+def test_a_strike_is_held_with_three_decimals(strike: str | Decimal) -> None:
+    option = build_option("TSLA", date(2025, 10, 31), "C", strike)
+    assert (str(option), str(option.strike)) == ("TSLA251031C00437500", "437.500")
+    assert option.right is OptionRight.CALL
+
+
+def test_a_narrow_decimal_context_does_not_round_a_strike() -> None:
+    with localcontext() as context:
+        context.prec = 2
+        assert str(parse_option("SPY241018C12345678").strike) == "12345.678"
+        assert str(build_option("SPY", date(2024, 10, 18), "C", Decimal("12345.678"))) == "SPY241018C12345678"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "position", "problem"),
+    [
+        ("", 0, "no expiry"),
+        ("TSLA", 4, "no expiry"),
+        ("251031", 6, "no C or P"),
+        ("251031C00437500", 0, "begin with a root"),
+        ("123251031C00437500", 0, "at least one letter"),
+        ("tsla251031C00437500", 0, "'t' is no capital letter"),
+        ("TSLA 251031C00437500", 4, "pad the root to 6"),
+        ("TSLA   251031C00437500", 4, "pad the root to 6"),
+        ("TS LA 251031C00437500", 2, "' ' is no capital letter"),
+        (" TSLA 251031C00437500", 0, "' ' is no capital letter"),
+        ("      251031C00437500", 0, "at least one letter"),
+        ("TOOLONG251031C00437500", 6, "the root has 7 characters"),
+        ("TSLA25A031C00437500", 6, "'A' is no digit"),
+        ("TSLA٢51031C00437500", 4, "'٢' is no digit"),
+        ("TSLA251331C00437500", 6, "no month 13"),
+        ("TSLA250031C00437500", 6, "no month 00"),
+        ("TSLA250229C00437500", 8, "no day 29 in month 02 of 2025"),
+        ("TSLA251000C00437500", 8, "no day 00"),
+        ("TSLA251031X00437500", 10, "'X' stands where C or P should"),
+        ("TSLA251031c00437500", 10, "'c' stands where C or P should"),
+        ("TSLA251031C00437500\n", 19, "stands where C or P should"),
+        ("TSLA251031C0043750", 18, "8 digits, and there are 7"),
+        ("TSLA251031C004375000", 19, "8 digits, and there are 9"),
+        ("TSLA251031C00000000", 11, "strike of zero"),
+    ],
+)
+def test_an_impossible_option_is_refused_where_the_fault_is(symbol: str, position: int, problem: str) -> None:
+    with pytest.raises(SymbolError, match=problem) as caught:
+        parse_option(symbol)
+    assert (caught.value.symbol, caught.value.position) == (symbol, position)
+    assert not is_option(symbol)
+
+
+@pytest.mark.parametrize(
+    ("reader", "symbol", "position"),
+    [
+        (parse_equity, "", 0),
+        (parse_equity, "ibm", 0),
+        (parse_equity, "/B", 0),
+        (parse_equity, "ABCDEFG", 6),
+        (parse_equity, "IBM ", 3),
+        (parse_equity, "IBM.B", 3),
+        (parse_equity, "IBM/", 4),
+        (parse_equity, "IBM/b", 4),
+        (parse_equity, "IBM/WX", 5),
+        (parse_equity, "IBM/WS/", 7),
+        (parse_equity, "IBM/WS/AB", 8),
+        (parse_equity, "IBMpAB", 5),
+        (parse_equity, "IBMrA", 4),
+        (parse_dotted, "BRK/B", 3),
+        (parse_dotted, "IBM.PRAB", 7),
+        (parse_dotted, "IBM.", 4),
+        (parse_dashed, "BRK.B", 3),
+        (parse_dashed, "IBM-PAB", 6),
+        (parse_equity, "IBM1", 3),
+        (parse_symbol, "IBM1", 2),
+    ],
+)
+def test_an_impossible_stock_is_refused_where_the_fault_is(
+    reader: Callable[[str], object], symbol: str, position: int
+) -> None:
+    with pytest.raises(SymbolError) as caught:
+        reader(symbol)
+    assert (caught.value.symbol, caught.value.position) == (symbol, position)
+
+
+@pytest.mark.parametrize(
+    ("changed", "written", "position", "problem"),
+    [
+        ({"root": ""}, "", 0, "at least one letter"),
+        ({"root": "Spy"}, "Spy", 1, "'p' is no capital letter"),
+        ({"root": "TOOLONG"}, "TOOLONG", 6, "7 characters"),
+        ({"root": None}, "", 0, "must be text"),
+        ({"expiry": "2024-10-18"}, "SPY", 3, "must be a date"),
+        ({"expiry": datetime(2024, 10, 18, tzinfo=UTC)}, "SPY", 3, "without a time"),
+        ({"expiry": date(1999, 12, 31)}, "SPY", 3, "the year 1999"),
+        ({"expiry": date(2100, 1, 1)}, "SPY", 3, "the year 2100"),
+        ({"right": "CALL"}, "SPY241018", 9, "C or P, and is 'CALL'"),
+        ({"right": None}, "SPY241018", 9, "C or P, and is None"),
+        ({"strike": 0}, "SPY241018C", 10, "must be above zero"),
+        ({"strike": "-1"}, "SPY241018C", 10, "must be above zero"),
+        ({"strike": "430.0001"}, "SPY241018C", 10, "more than 3 decimals"),
+        ({"strike": 100_000}, "SPY241018C", 10, "too large: 99999.999 is the most"),
+        ({"strike": Decimal("1E+99")}, "SPY241018C", 10, "too large"),
+        ({"strike": 430.5}, "SPY241018C", 10, "pass text or a Decimal"),
+        ({"strike": "4.3e2"}, "SPY241018C", 10, "exponent"),
+        ({"strike": Decimal("NaN")}, "SPY241018C", 10, "must be a number"),
+    ],
+)
+def test_an_option_that_has_no_symbol_is_not_built(
+    changed: dict[str, Any], written: str, position: int, problem: str
+) -> None:
+    parts: dict[str, Any] = {"root": "SPY", "expiry": date(2024, 10, 18), "right": "C", "strike": 430}
+    with pytest.raises(SymbolError, match=problem) as caught:
+        build_option(**(parts | changed))
+    assert (caught.value.symbol, caught.value.position) == (written, position)
+
+
+@pytest.mark.parametrize(
+    ("parts", "written", "position", "problem"),
+    [
+        ({"root": None}, "", 0, "must be text"),
+        ({"root": "I8M"}, "I8M", 1, "capital letters"),
+        ({"root": "ABCDEFG"}, "ABCDEFG", 6, "7 letters"),
+        ({"root": "IBM", "kind": EquityKind.CLASS}, "IBM", 3, "class, a letter must follow"),
+        ({"root": "IBM", "kind": EquityKind.RIGHTS, "series": "A"}, "IBM", 3, "rights, no letter follows"),
+        ({"root": "IBM", "kind": EquityKind.CLASS, "series": "AB"}, "IBM/", 4, "unlike 'AB'"),
+        ({"root": "IBM", "kind": EquityKind.PREFERRED, "series": "a"}, "IBMp", 4, "unlike 'a'"),
+        ({"root": "IBM", "kind": EquityKind.PREFERRED, "series": None}, "IBMp", 4, "unlike None"),
+        ({"root": "IBM", "kind": "bond"}, "IBM", 3, "bond"),
+    ],
+)
+def test_a_stock_that_has_no_symbol_is_not_built(
+    parts: dict[str, Any], written: str, position: int, problem: str
+) -> None:
+    with pytest.raises(SymbolError, match=problem) as caught:
+        EquitySymbol(**parts)
+    assert (caught.value.symbol, caught.value.position) == (written, position)
+
+
+def test_class_p_has_no_dashed_form_since_it_would_be_read_as_the_preferred_share() -> None:
+    shares = parse_equity("IBM/P")
+    assert parse_dotted(shares.dotted) == shares
+    with pytest.raises(SymbolError, match="IBM-P is a preferred share"):
+        _ = shares.dashed
+    assert str(parse_dashed("IBM-P")) == "IBMp"
+
+
+@given(EQUITIES)
+def test_stocks_are_written_and_read_back(symbol: EquitySymbol) -> None:
+    assert parse_equity(str(symbol)) == parse_symbol(str(symbol)) == symbol
+    assert parse_dotted(symbol.dotted) == symbol
+    if (symbol.kind, symbol.series) != (EquityKind.CLASS, "P"):
+        assert parse_dashed(symbol.dashed) == symbol
+
+
+@given(OPTIONS)
+def test_options_are_written_and_read_back(option: OptionSymbol) -> None:
+    assert parse_option(str(option)) == parse_symbol(str(option)) == option
+    assert parse_option(option.padded) == option
+    assert " " not in str(option)
+
+
+def attempt(reader: Callable[[str], object], text: str) -> tuple[object, SymbolError | None]:
+    try:
+        return reader(text), None
+    except SymbolError as exc:
+        return None, exc
+
+
+@pytest.mark.parametrize("reader", READERS)
+@given(text=st.text() | near_misses())
+@example(text="1" * 15)
+@example(text="C00000001")
+def test_any_text_is_a_symbol_or_a_symbol_error(reader: Callable[[str], object], text: str) -> None:
+    parsed, error = attempt(reader, text)
+    if error is not None:
+        assert error.symbol == text
+        assert 0 <= error.position <= len(text)
+        assert error.problem in str(error)
+    else:
+        assert parse_symbol(str(parsed)) == parsed
+        assert str(parsed) == text.replace(" ", "") or reader in {parse_dotted, parse_dashed}
+
+
+def test_a_symbol_error_pickles_and_shortens_what_it_shows() -> None:
+    with pytest.raises(SymbolError) as caught:
+        parse_symbol("A" * 100_000)
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
+    assert (again.symbol, again.position, str(again)) == (caught.value.symbol, 6, str(caught.value))
+    assert len(str(again)) < 200

@@ -1,0 +1,420 @@
+from __future__ import annotations
+
+import copy
+import json
+import os
+import pickle
+import re
+import subprocess
+import sys
+from datetime import date
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async import CallerError, OrderTicket, TicketError, TicketLeg, tickets
+from connecttrade_async.models import Broker, Instrument, OrderType, Side, TimeInForce
+from connecttrade_async.tickets import leg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CALL, PUT = "SPY261218C00430000", "SPY261218P00430000"
+DAY = date(2026, 12, 18)
+WHO: dict[str, Any] = {"account_id": "a-1", "broker": "ALPACA"}
+PLAIN = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
+
+
+def shifted(digits: int, places: int) -> Decimal:
+    return Decimal(digits).scaleb(-places)
+
+
+VALID = st.builds(shifted, st.integers(1, 10**18 - 1), st.integers(0, 9))
+GOOD: dict[str, Any] = {**WHO, "symbol": "MSFT", "side": "BUY", "order_type": "MKT", "order_qty": 1}
+ANYTHING = (
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.decimals()
+    | st.text(max_size=20)
+    | st.sampled_from(["MSFT", CALL, *Side, *OrderType, *TimeInForce, *Instrument, "1", "1.5"])
+    | st.lists(st.builds(leg, st.sampled_from([CALL, PUT, "MSFT", 7]), st.sampled_from(Side), st.integers()))
+)
+
+
+def problems_of(build: Callable[..., object], *args: object, **given: Any) -> tuple[str, ...]:  # noqa: ANN401 - any may be wrong
+    with pytest.raises(TicketError) as caught:
+        build(*args, **given)
+    return caught.value.problems
+
+
+def attempt(given: dict[str, Any]) -> tuple[dict[str, Any], TicketError]:
+    try:
+        return OrderTicket(**given).payload(), TicketError(())
+    except TicketError as exc:
+        return {}, exc
+
+
+def sent_by(ticket: OrderTicket) -> dict[str, Any]:
+    """What a ticket sends beside its id, account and broker."""
+    payload = ticket.payload()
+    who = (payload.pop("cl_order_id"), payload.pop("account_id"), payload.pop("broker"))
+    assert who == (ticket.cl_order_id, "a-1", "ALPACA")
+    return payload
+
+
+def test_the_ticket_of_the_contract() -> None:
+    ticket = tickets.limit("MSFT", "BUY", qty=1, price="410.50", account_id="a-1", broker="ALPACA", cl_order_id="mine")
+    assert ticket.payload() == {
+        "account_id": "a-1",
+        "cl_order_id": "mine",
+        "broker": "ALPACA",
+        "side": "BUY",
+        "order_type": "LMT",
+        "order_tif": "DAY",
+        "symbol": "MSFT",
+        "instrument": "STK",
+        "order_qty": "1",
+        "order_limit_price": "410.50",
+    }
+    assert ticket.order_limit_price == Decimal("410.50")
+    assert ticket.side is Side.BUY
+    assert ticket.broker is Broker.ALPACA
+
+
+@pytest.mark.parametrize(
+    ("ticket", "sent"),
+    [
+        (
+            tickets.market("IBM/WS", "SELL_SHORT", notional="99.95", tif="GTC+", **WHO),
+            {"side": "SELL_SHORT", "order_type": "MKT", "order_tif": "GTC+", "symbol": "IBM/WS", "instrument": "STK"}
+            | {"order_notional": "99.95"},
+        ),
+        (
+            tickets.stop("IBMpA", Side.SELL, qty=Decimal("0.5"), stop=100, tif=TimeInForce.GTC, **WHO),
+            {"side": "SELL", "order_type": "STP", "order_tif": "GTC", "symbol": "IBMpA", "instrument": "STK"}
+            | {"order_qty": "0.5", "stop_price": "100"},
+        ),
+        (
+            tickets.stop_limit("SPY   261218C00430000", "BUY_TO_OPEN", qty="2", stop="3", price="3.1", **WHO),
+            {"side": "BUY_TO_OPEN", "order_type": "STPLMT", "order_tif": "DAY", "symbol": CALL, "instrument": "OPT"}
+            | {"order_qty": "2", "stop_price": "3", "order_limit_price": "3.1"},
+        ),
+        (
+            tickets.multi_leg(
+                iter([leg(CALL, "BUY_TO_CLOSE"), leg("SPY   261218P00430000", "SELL_TO_CLOSE", "2")]),
+                "BUY_TO_CLOSE",
+                price=None,
+                qty=3,
+                **WHO,
+            ),
+            {"side": "BUY_TO_CLOSE", "order_type": "MKT", "order_tif": "DAY", "symbol": None, "instrument": "MLEG_OPT"}
+            | {"order_qty": "3"}
+            | {
+                "legs": [
+                    {"symbol": CALL, "action": "BUY_TO_CLOSE", "ratio": "1"},
+                    {"symbol": PUT, "action": "SELL_TO_CLOSE", "ratio": "2"},
+                ],
+            },
+        ),
+    ],
+)
+def test_what_is_sent_is_what_the_wire_takes(ticket: OrderTicket, sent: dict[str, Any]) -> None:
+    assert sent_by(ticket) == sent
+    assert json.loads(json.dumps(ticket.payload())) == ticket.payload()
+
+
+C, P = "SPY261218C00", "SPY261218P00"
+BTO, STO = "BUY_TO_OPEN", "SELL_TO_OPEN"
+
+
+@pytest.mark.parametrize(
+    ("ticket", "side", "legs"),
+    [
+        (
+            tickets.bull_call_spread("SPY", expiry=DAY, low=430, high="440", price="3", qty=1, **WHO),
+            BTO,
+            [(C + "430000", BTO, "1"), (C + "440000", STO, "1")],
+        ),
+        (
+            tickets.bear_put_spread("SPY", expiry=DAY, low=430, high="440", price="3", qty=1, **WHO),
+            BTO,
+            [(P + "440000", BTO, "1"), (P + "430000", STO, "1")],
+        ),
+        (
+            tickets.long_straddle("SPY", expiry=DAY, strike="430.5", price="3", qty=1, **WHO),
+            BTO,
+            [(C + "430500", BTO, "1"), (P + "430500", BTO, "1")],
+        ),
+        (
+            tickets.iron_condor(
+                "SPY", expiry=DAY, put_low=400, put_high=410, call_low=410, call_high=420, price="3", qty=1, **WHO
+            ),
+            STO,
+            [(P + "400000", BTO, "1"), (P + "410000", STO, "1"), (C + "410000", STO, "1"), (C + "420000", BTO, "1")],
+        ),
+        (
+            tickets.ratio_spread(
+                "SPY", expiry=DAY, right="P", buy=430, sell=420, ratio="3", side="SELL_TO_OPEN", price="3", qty=1, **WHO
+            ),
+            STO,
+            [(P + "430000", BTO, "1"), (P + "420000", STO, "3")],
+        ),
+        (
+            tickets.ratio_spread("SPY", expiry=DAY, right="C", buy=430, sell=440, price="3", qty=1, **WHO),
+            BTO,
+            [(C + "430000", BTO, "1"), (C + "440000", STO, "2")],
+        ),
+    ],
+)
+def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tuple[str, str, str]]) -> None:
+    assert sent_by(ticket) == {
+        "side": side,
+        "order_type": "LMT",
+        "order_tif": "DAY",
+        "symbol": None,
+        "instrument": "MLEG_OPT",
+        "order_qty": "1",
+        "order_limit_price": "3",
+        "legs": [{"symbol": symbol, "action": action, "ratio": ratio} for symbol, action, ratio in legs],
+    }
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"account_id": ""}, "the account_id is empty"),
+        ({"account_id": 7}, "the account_id is no text"),
+        ({"broker": " "}, "the broker is empty"),
+        ({"broker": None}, "the broker is missing"),
+        ({"cl_order_id": ""}, "the cl_order_id is empty"),
+        ({"symbol": None}, "the symbol is missing"),
+        ({"symbol": "msft"}, "the symbol 'msft' is not well formed at position 0: a root is made of capital letters"),
+        ({"symbol": "SPY261318C00430000"}, "the symbol 'SPY261318C00430000' is not well formed at position 5: "),
+        ({"side": None}, "the side is missing: BUY, SELL,"),
+        ({"side": "buy"}, "the side 'buy' is none of BUY, SELL,"),
+        ({"side": "BUY_TO_OPEN"}, "the side BUY_TO_OPEN does not fit a stock: BUY, SELL, SELL_SHORT, BUY_TO_COVER do"),
+        ({"symbol": CALL}, "the side BUY does not fit an option: BUY_TO_OPEN, BUY_TO_CLOSE, "),
+        ({"side": "BUY_TO_COVER"}, "the side BUY_TO_COVER is taken by TRADESTATION only"),
+        ({"order_type": "LIMIT"}, "the order_type 'LIMIT' is none of MKT, LMT, STP, STPLMT"),
+        ({"order_tif": "GTD"}, "the order_tif 'GTD' is none of DAY, GTC, IOC, FOK, OPEN, CLOSE, DAY+, GTC+"),
+        ({"order_tif": None}, "the order_tif is missing: DAY, "),
+        ({"instrument": "FUT"}, "the instrument 'FUT' is none of STK, OPT, MLEG_OPT"),
+        ({"instrument": "OPT"}, "the instrument OPT does not fit: a stock is STK"),
+        ({"order_qty": None}, "the order has neither a quantity nor a notional: give one of them"),
+        ({"order_notional": 5}, "the order has both a quantity and a notional: give one of them"),
+        ({"order_qty": 0}, "the quantity must be above zero, and is zero"),
+        ({"order_qty": "-2"}, "the quantity must be above zero, and is negative"),
+        ({"order_qty": 1.5}, "the quantity is the float 1.5, which is seldom exactly the number it shows: pass text"),
+        ({"order_qty": True}, "the quantity must be a number, and is True"),
+        ({"order_qty": "1e3"}, "the quantity is written with an exponent"),
+        ({"order_qty": Decimal("Infinity")}, "the quantity must be a number, and Infinity is none"),
+        ({"order_qty": None, "order_notional": "NaN"}, "the notional must be a number, and 'NaN' is none"),
+        ({"order_limit_price": 5}, "the limit price is not wanted: an MKT order has none"),
+        ({"stop_price": 5}, "the stop price is not wanted: an MKT order has none"),
+        ({"order_type": "LMT"}, "the limit price is missing: an LMT order needs one"),
+        ({"order_type": "STP"}, "the stop price is missing: an STP order needs one"),
+        ({"order_type": "LMT", "order_limit_price": "1.0000000001"}, "the limit price has 10 decimals, and the API"),
+        ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO}, "a multi-leg order has 2 to 4 legs, and this one"),
+        ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO, "legs": None}, "a multi-leg order has 2 to 4 legs"),
+        ({"legs": "AB", "symbol": None, "side": BTO}, "the legs must be a list or a tuple"),
+    ],
+)
+def test_one_thing_that_is_wrong_is_one_problem(changed: dict[str, Any], problem: str) -> None:
+    (told,) = problems_of(OrderTicket, **(GOOD | changed))
+    assert told.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("legs", "problem"),
+    [
+        ([leg(CALL, BTO)], "a multi-leg order has 2 to 4 legs, and this one has 1"),
+        (
+            [leg(f"SPY261218C0043{n}000", BTO) for n in range(5)],
+            "a multi-leg order has 2 to 4 legs, and this one has 5",
+        ),
+        ([leg(CALL, BTO), leg("SPY   261218C00430000", STO)], f"legs 1 and 2 are equal: both are in {CALL}"),
+        ([leg(CALL, BTO), leg("MSFT", STO)], "leg 2: the symbol 'MSFT' is not well formed at position 4"),
+        ([leg(CALL, BTO), leg("", STO)], "leg 2: the symbol is empty"),
+        ([leg(CALL, "SELL"), leg(PUT, STO)], "leg 1: the action SELL is for stocks: a leg takes BUY_TO_OPEN, "),
+        ([leg(CALL, "LONG"), leg(PUT, STO)], "leg 1: the action 'LONG' is none of BUY, "),
+        ([leg(CALL, BTO), leg(PUT, STO, 0)], "leg 2: the ratio must be above zero"),
+        ([leg(CALL, BTO), msgspec.convert({"symbol": PUT}, dict)], "leg 2 is no leg: build it with leg(symbol, "),
+        ([leg(CALL, BTO), TicketLeg(symbol=PUT, action=STO, ratio=None)], "leg 2: the ratio is missing"),  # type: ignore[arg-type]
+    ],
+)
+def test_one_leg_that_is_wrong_is_one_problem(legs: list[TicketLeg], problem: str) -> None:
+    (told,) = problems_of(tickets.multi_leg, legs, BTO, price="1", qty=1, **WHO)
+    assert told.startswith(problem)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    wrong = {"qty": 1.5, "notional": "1e3", "price": None, "account_id": "", "broker": "", "tif": "NOW"}
+    told = problems_of(tickets.limit, "msft", "BUYY", cl_order_id="", **wrong)
+    subjects = ["symbol", "account_id", "broker", "cl_order_id", "side", "order_tif"]
+    assert [re.sub(r"^the (\w+).*", r"\1", problem) for problem in told[:6]] == subjects
+    assert told[6:] == (
+        "the order has both a quantity and a notional: give one of them",
+        "the quantity is the float 1.5, which is seldom exactly the number it shows: pass text or a Decimal",
+        "the notional is written with an exponent, '1e3': write all its digits",
+        "the limit price is missing: an LMT order needs one",
+    )
+
+
+def test_all_that_is_wrong_with_legs_is_said_at_once() -> None:
+    given = GOOD | {"legs": [leg(CALL, "SELL", 0), leg(CALL, BTO), leg("X", BTO)]}
+    assert [problem[:22] for problem in problems_of(OrderTicket, **given)] == [
+        "leg 1: the action SELL",
+        "leg 1: the ratio must ",
+        "leg 3: the symbol 'X' ",
+        "legs 1 and 2 are equal",
+        "a multi-leg order has ",
+        "the side BUY does not ",
+    ]
+
+
+def test_all_that_is_wrong_with_a_strategy_is_said_at_once() -> None:
+    strikes: dict[str, Any] = {"put_low": 410, "put_high": "410", "call_low": "405.5555", "call_high": 4.5}
+    unwritten = "the symbol 'SPY261218C' is not well formed at position 10: "
+    advice = "pass text or a Decimal"
+    assert problems_of(tickets.iron_condor, "SPY", expiry=DAY, **strikes, price=-1, **WHO) == (
+        "the strike put_high, 410, must be above the strike put_low, 410",
+        "the strike call_low, 405.5555, must be above the strike put_high, 410",
+        f"leg 3: {unwritten}the strike 405.5555 has more than 3 decimals",
+        f"leg 4: {unwritten}the strike is the float 4.5, which is seldom exactly the number it shows: {advice}",
+        "legs 1 and 2 are equal: both are in SPY261218P00410000",
+        "the order has neither a quantity nor a notional: give one of them",
+        "the limit price must be above zero, and is negative",
+    )
+
+
+@pytest.mark.parametrize("build", [tickets.bull_call_spread, tickets.bear_put_spread])
+def test_a_spread_upside_down_is_another_strategy(build: Callable[..., OrderTicket]) -> None:
+    told = problems_of(build, "SPY", expiry=DAY, low=440, high=430, price=1, qty=1, **WHO)
+    assert told == ("the strike high, 430, must be above the strike low, 440",)
+
+
+def test_a_wrong_strike_is_said_when_all_else_is_right() -> None:
+    told = problems_of(tickets.long_straddle, "spy", expiry=DAY, strike=430, price=1, qty=1, **WHO)
+    assert [problem[:6] for problem in told] == ["leg 1:", "leg 2:"]
+    ratio: dict[str, Any] = {"right": "X", "buy": 1, "sell": 0, "ratio": 0}
+    told = problems_of(tickets.ratio_spread, "SPY", expiry=DAY, **ratio, price=1, qty=1, **WHO)
+    assert [problem[:18] for problem in told] == ["leg 1: the symbol ", "leg 2: the symbol ", "leg 2: the ratio m"]
+
+
+def test_a_forgotten_price_does_not_make_a_market_order() -> None:
+    forgetful: Callable[..., OrderTicket] = tickets.long_straddle
+    with pytest.raises(TypeError, match="price"):
+        forgetful("SPY", expiry=DAY, strike=430, qty=1, **WHO)
+
+
+def test_a_broker_that_nobody_listed_passes_and_a_listed_one_is_read_in_any_case() -> None:
+    assert tickets.market("MSFT", "BUY", qty=1, account_id="a", broker="SCHWAB").payload()["broker"] == "SCHWAB"
+    cover = tickets.market("MSFT", "BUY_TO_COVER", qty=1, account_id="a", broker="TradeStation")
+    assert cover.payload()["broker"] == "TRADESTATION"
+
+
+def test_a_ticket_has_its_own_id_from_birth() -> None:
+    ids = [tickets.market("MSFT", "BUY", qty=1, **WHO).cl_order_id for _ in range(1000)]
+    assert len(set(ids)) == 1000
+    assert sorted(ids) == ids
+    assert all(re.fullmatch(r"[0-9a-f-]{36}", one) for one in ids)
+    assert OrderTicket(**GOOD).cl_order_id > ids[-1]
+
+
+def test_a_ticket_never_changes_and_its_copies_are_equal() -> None:
+    ticket = tickets.long_straddle("SPY", expiry=DAY, strike=430, price="3.10", qty=1, **WHO)
+    again = (pickle.loads(pickle.dumps(ticket)), copy.copy(ticket), copy.deepcopy(ticket))  # noqa: S301 - our own bytes
+    assert all(one == ticket and one.payload() == ticket.payload() for one in again)
+    with pytest.raises(AttributeError):
+        ticket.order_qty = Decimal(2)  # type: ignore[misc]
+    changed = msgspec.structs.replace(ticket, order_qty=Decimal(2))
+    assert changed.payload() == ticket.payload() | {"order_qty": "2"}
+    with pytest.raises(TicketError):
+        msgspec.structs.replace(ticket, order_qty=Decimal(0))
+
+
+@given(VALID, VALID)
+def test_numbers_are_sent_plain(qty: Decimal, price: Decimal) -> None:
+    with localcontext() as context:
+        context.prec = 2
+        sent = tickets.limit("MSFT", "BUY", qty=qty, price=price, **WHO).payload()
+        changed = tickets.replacement("new", "ALPACA", qty=qty, stop=price)
+    assert PLAIN.fullmatch(sent["order_qty"])
+    assert PLAIN.fullmatch(sent["order_limit_price"])
+    assert (Decimal(sent["order_qty"]), Decimal(sent["order_limit_price"])) == (qty, price)
+    assert (changed["order_qty"], changed["stop_price"]) == (sent["order_qty"], sent["order_limit_price"])
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys([*OrderTicket.__struct_fields__], ANYTHING)))
+def test_whatever_is_given_is_a_ticket_that_can_be_sent_or_a_ticket_error(changed: dict[str, Any]) -> None:
+    payload, error = attempt(GOOD | changed)
+    assert len(set(error.problems)) == len(error.problems)
+    assert all(problem and problem in str(error) for problem in error.problems)
+    assert bool(error.problems) is not bool(payload)
+    assert {name for name, value in payload.items() if value is None} <= ({"symbol"} if "legs" in payload else set())
+    numbers = [payload[name] for name in ("order_qty", "order_notional", "stop_price") if name in payload]
+    assert all(PLAIN.fullmatch(number) for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({"qty": 2}, {"order_qty": "2"}),
+        ({"notional": "100.10"}, {"order_notional": "100.10"}),
+        ({"price": Decimal("1E+2")}, {"order_limit_price": "100"}),
+        ({"qty": "1", "price": "2", "stop": "3"}, {"order_qty": "1", "order_limit_price": "2", "stop_price": "3"}),
+    ],
+)
+def test_a_replacement_sends_what_changes(given: dict[str, Any], sent: dict[str, str]) -> None:
+    who = {"new_cl_order_id": "new", "broker": "ALPACA"}
+    assert tickets.replacement("new", "alpaca", **given) == who | sent
+
+
+@pytest.mark.parametrize(
+    ("new_id", "broker", "given", "problems"),
+    [
+        ("new", "X", {}, ["nothing is to be changed"]),
+        ("", "X", {"qty": 1}, ["the new_cl_order_id is empty"]),
+        ("new", "", {"qty": 1}, ["the broker is empty"]),
+        ("new", "X", {"qty": 1, "notional": 1}, ["the order has both"]),
+        ("new", "X", {"qty": 0, "price": 1.5, "stop": "x"}, ["the quantity must", "the limit price is", "the stop"]),
+        (None, None, {}, ["the new_cl_order_id is missing", "the broker is missing", "nothing is to be changed"]),
+    ],
+)
+def test_a_replacement_that_cannot_be_sent_is_refused_whole(
+    new_id: Any,  # noqa: ANN401 - any may be wrong
+    broker: Any,  # noqa: ANN401 - likewise
+    given: dict[str, Any],
+    problems: list[str],
+) -> None:
+    told = problems_of(tickets.replacement, new_id, broker, **given)
+    assert len(told) == len(problems)
+    assert all(one.startswith(beginning) for one, beginning in zip(told, problems, strict=True))
+
+
+def test_the_rooms_are_names_of_the_package_and_only_opened_when_used() -> None:
+    code = (
+        "import sys, connecttrade_async as ct\n"
+        "opened = [name for name in sys.modules if name.startswith('connecttrade_async.')]\n"
+        "assert not opened, opened\n"
+        "assert {'analytics', 'symbology', 'tickets'} <= {*dir(ct)} & {*ct.__all__}\n"
+        "assert ct.tickets.OrderTicket is ct.OrderTicket\n"
+        "assert ct.symbology.parse_symbol is ct.parse_symbol\n"
+        "assert ct.analytics.daily_summary\n"
+        "assert 'aiohttp' not in sys.modules\n"
+    )
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=env)  # noqa: S603 - our own code, in a fresh process
+
+
+def test_a_ticket_error_is_the_callers_and_pickles_with_its_problems() -> None:
+    error = TicketError(["one is wrong", "so is another"])
+    assert isinstance(error, CallerError)
+    assert str(error) == "the order was not sent: one is wrong; so is another"
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    assert (again.problems, str(again)) == (error.problems, str(error))
