@@ -7,7 +7,7 @@ judges. On the way of a call that succeeds nothing is made that it does not need
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import msgspec
 

@@ -25,7 +25,17 @@ if TYPE_CHECKING:
     from connecttrade_async.models.orders import Order
     from connecttrade_async.rest.resources.orders import Orders
 
-__all__ = ["MARGIN", "Target", "completed", "ended_before", "find", "for_ended", "for_placed", "for_replacing", "target"]
+__all__ = [
+    "MARGIN",
+    "Target",
+    "completed",
+    "ended_before",
+    "find",
+    "for_ended",
+    "for_placed",
+    "for_replacing",
+    "target",
+]
 
 # Their clock and ours may disagree by so much before an order is looked for in the wrong window.
 MARGIN = timedelta(minutes=15)
@@ -60,7 +70,11 @@ def target(order: Order | None, account_id: str | None, order_id: str | None, br
         ConfigurationError: they do not say which.
     """
     if order is not None:
-        account_id, order_id, broker = account_id or order.account_id, order_id or order.order_id, broker or order.broker
+        account_id, order_id, broker = (
+            account_id or order.account_id,
+            order_id or order.order_id,
+            broker or order.broker,
+        )
     if not account_id or not order_id:
         msg = "say which order: pass the order, or its account_id= and order_id="
         raise ConfigurationError(msg)
@@ -135,7 +149,7 @@ def for_ended(orders: Orders, old: Target) -> Search:
 
 
 async def ended_before(orders: Orders, old: Target) -> Order | None:
-    """Return an order whose cancellation was refused, if that is because it has ended; None if not, or if unknown."""
+    """Return an order whose cancellation was refused, if it has ended; None if it has not, or if that is unknown."""
     try:
         found = await state(orders, old)
     except (TransportError, BrokerError, CursorError) as exc:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "settle"]
 
+# A look in the last moment is given a second all the same: it may be the one that finds the order.
+SHORTEST_LOOK = 1.0
+
 
 class Search(NamedTuple):
     """What is looked for.
@@ -56,11 +59,12 @@ async def settle(caller: Caller, search: Search, seconds: float) -> Order:
     Cancelling stops looking and changes nothing.
     """
     deadline = caller.clock.now() + seconds
+    least = min(seconds, SHORTEST_LOOK)
     delays = growing_delays(caller.retry.base, caller.retry.cap)
     while True:
         trouble: ConnectTradeError | None = None
         try:
-            found = await search.look(max(deadline - caller.clock.now(), 0.001), caller.clock.wall())
+            found = await search.look(max(deadline - caller.clock.now(), least), caller.clock.wall())
         except OrderNotReplacedError:
             raise
         except (TransportError, BrokerError, CursorError) as exc:
