@@ -202,6 +202,7 @@ def test_a_model_is_frozen_hashable_and_made_by_name_only(kind: type[Model]) -> 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_no_part_of_a_model_is_followed_by_the_collector(kind: type[Model]) -> None:
+    assert kind.__struct_config__.gc is False
     structs = [inside for inside in insides(decoded(kind)) if isinstance(inside, msgspec.Struct)]
     assert structs
     assert not [inside for inside in structs if gc.is_tracked(inside)]
