@@ -156,7 +156,7 @@ def from_environment() -> dict[str, Any]:
         Keyword arguments of ``ConnectTrade``: ``client_id``, ``client_secret`` and ``endpoints``.
 
     Raises:
-        ConfigurationError: a credential is missing, or an address cannot be one.
+        ConfigurationError: a credential is missing or could not be sent, or an address cannot be one.
     """
     # os.environ is never bound to a variable here: a traceback that prints variables would print every secret in it.
     missing = [name for name in (CLIENT_ID, CLIENT_SECRET) if not os.environ.get(name)]
@@ -164,8 +164,10 @@ def from_environment() -> dict[str, Any]:
         msg = f"set {' and '.join(missing)} in the environment"
         raise ConfigurationError(msg)
     addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
+    secret = Secret(os.environ[CLIENT_SECRET])
+    secret.check(CLIENT_SECRET)
     return {
         "client_id": os.environ[CLIENT_ID],
-        "client_secret": Secret(os.environ[CLIENT_SECRET]),
+        "client_secret": secret,
         "endpoints": Endpoints(**addresses),
     }

@@ -75,7 +75,8 @@ _SENSITIVE = re.compile(
 )
 _SENSITIVE_LINE = re.compile(
     # It begins at the word itself: what may stand before it need not be matched, and would be searched for minutes.
-    r"((?:secret|token|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
+    # A token only as a name has it: "invalid token: expired" is a reason that people need.
+    r"((?:secret|[-_]token|token(?==)|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
     re.IGNORECASE,
 )
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")

@@ -370,6 +370,8 @@ WRONG: list[tuple[Any, bytes, str, str]] = [
     (NewUser, b'{"user_id":"u","user_secret":5}', "$.user_secret", "text, not int"),
     (UserToken, b'{"access_token":null}', "$.access_token", "text, not NoneType"),
     (ConnectionToken, b"{}", "$", "`access_token`"),
+    (UserToken, b'{"access_token":""}', "$", "`access_token`"),
+    (ConnectionToken, b'{"access_token":""}', "$", "`access_token`"),
     (ConnectionRequest, b'{"expires_at":"1"}', "$", "`connection_request_url`"),
     (ConnectionRequest, b'{"connection_request_url":"","authorization_url":null}', "$", "`connection_request_url`"),
     (list[UserRecord], b'[{"user_id":"u"},{}]', "$[1]", "`user_id`"),
