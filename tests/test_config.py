@@ -226,3 +226,9 @@ def test_a_secret_that_cannot_be_sent_is_named_by_its_variable(environment: pyte
     environment.setenv("CONNECTTRADE_CLIENT_SECRET", f"{CANARY}\n")
     with pytest.raises(ConfigurationError, match=r"^the CONNECTTRADE_CLIENT_SECRET begins or ends with white space"):
         from_environment()
+
+
+def test_what_is_given_is_not_looked_for(environment: pytest.MonkeyPatch) -> None:
+    assert from_environment({"client_id", "client_secret", "endpoints"}) == {}
+    environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
+    assert from_environment(["client_secret"]) == {"client_id": "client-1", "endpoints": Endpoints()}
