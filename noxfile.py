@@ -74,6 +74,13 @@ def examples(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """What the client costs, beside the bare libraries in the same run."""
+    session.install(".")
+    session.run("python", "benchmarks/rest.py", *session.posargs)
+
+
+@nox.session
 def build(session: nox.Session) -> None:
     """Build the distributions and look at what is in them."""
     session.install("build", "twine")

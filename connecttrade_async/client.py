@@ -122,12 +122,12 @@ class ConnectTrade:
         ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL`` and ``CONNECTTRADE_MDSTREAM_URL``.
 
         Args:
-            settings: any keyword argument of the constructor; it goes before the environment.
+            settings: any argument of the constructor by name; what is given is not looked for in the environment.
 
         Raises:
             ConfigurationError: a credential is missing, or something in the environment cannot be used.
         """
-        return cls(**(from_environment() | settings))
+        return cls(**(from_environment(settings) | settings))
 
     @property
     def users(self) -> resources.Users:

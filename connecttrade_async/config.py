@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
@@ -16,10 +16,14 @@ import msgspec
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.secret import Secret
 
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 __all__ = ["Endpoints", "Limits", "Retry", "Timeouts"]
 
 CLIENT_ID = "CONNECTTRADE_CLIENT_ID"
 CLIENT_SECRET = "CONNECTTRADE_CLIENT_SECRET"  # noqa: S105 - the name of a variable, not a secret
+CREDENTIALS = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 ADDRESSES = {
     "api": "CONNECTTRADE_API_URL",
     "stream": "CONNECTTRADE_STREAM_URL",
@@ -151,23 +155,31 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             _positive(self, requests_per_second=self.requests_per_second)
 
 
-def from_environment() -> dict[str, Any]:
+def from_environment(given: Collection[str] = ()) -> dict[str, Any]:
     """Read the credentials and, where they are set, the addresses.
 
+    Args:
+        given: settings that the caller has already; they are not looked for.
+
     Returns:
-        Keyword arguments of ``ConnectTrade``: ``client_id``, ``client_secret`` and ``endpoints``.
+        Keyword arguments of ``ConnectTrade``: those of ``client_id``, ``client_secret`` and ``endpoints`` not given.
 
     Raises:
-        ConfigurationError: a credential is missing, or an address cannot be one.
+        ConfigurationError: a credential is missing or could not be sent, or an address cannot be one.
     """
     # os.environ is never bound to a variable here: a traceback that prints variables would print every secret in it.
-    missing = [name for name in (CLIENT_ID, CLIENT_SECRET) if not os.environ.get(name)]
+    wanted = {field: name for field, name in CREDENTIALS.items() if field not in given}
+    missing = [name for name in wanted.values() if not os.environ.get(name)]
     if missing:
         msg = f"set {' and '.join(missing)} in the environment"
         raise ConfigurationError(msg)
-    addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
-    return {
-        "client_id": os.environ[CLIENT_ID],
-        "client_secret": Secret(os.environ[CLIENT_SECRET]),
-        "endpoints": Endpoints(**addresses),
-    }
+    settings: dict[str, Any] = {}
+    if "client_id" in wanted:
+        settings["client_id"] = os.environ[CLIENT_ID]
+    if "client_secret" in wanted:
+        settings["client_secret"] = secret = Secret(os.environ[CLIENT_SECRET])
+        secret.check(CLIENT_SECRET)
+    if "endpoints" not in given:
+        addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
+        settings["endpoints"] = Endpoints(**addresses)
+    return settings

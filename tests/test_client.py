@@ -139,6 +139,11 @@ def test_from_env_and_what_goes_before_it(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("CONNECTTRADE_CLIENT_SECRET")
     with pytest.raises(ConfigurationError, match="set CONNECTTRADE_CLIENT_SECRET in the environment"):
         ConnectTrade.from_env()
+    monkeypatch.setenv("CONNECTTRADE_API_URL", "nonsense")
+    with pytest.raises(ConfigurationError, match="the api address"):
+        ConnectTrade.from_env(client_secret="hush")
+    monkeypatch.delenv("CONNECTTRADE_CLIENT_ID")
+    assert ConnectTrade.from_env(client_id="c", client_secret="hush", endpoints=Endpoints()).client_id == "c"
 
 
 def test_clients_and_users_do_not_travel_in_pickles() -> None:

@@ -221,9 +221,14 @@ def test_no_frame_of_an_error_holds_the_secret(environment: pytest.MonkeyPatch, 
     assert CANARY not in shown_by_the_library(caught.value)
 
 
-def test_a_secret_that_cannot_be_sent_is_for_its_user_to_check(environment: pytest.MonkeyPatch) -> None:
+def test_a_secret_that_cannot_be_sent_is_named_by_its_variable(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
     environment.setenv("CONNECTTRADE_CLIENT_SECRET", f"{CANARY}\n")
-    secret = from_environment()["client_secret"]
-    with pytest.raises(ConfigurationError, match=r"^the client secret begins or ends with white space"):
-        secret.check("client secret")
+    with pytest.raises(ConfigurationError, match=r"^the CONNECTTRADE_CLIENT_SECRET begins or ends with white space"):
+        from_environment()
+
+
+def test_what_is_given_is_not_looked_for(environment: pytest.MonkeyPatch) -> None:
+    assert from_environment({"client_id", "client_secret", "endpoints"}) == {}
+    environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
+    assert from_environment(["client_secret"]) == {"client_id": "client-1", "endpoints": Endpoints()}

@@ -45,6 +45,7 @@ class ExitCode(IntEnum):
     NOBODY_READS = 141
 
 
+_HOUSE = Path(__file__).parents[1]
 _USERS = "/users"
 _ENTITLED = "if they are right, the account is not entitled to this"
 _CLIENT = "check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET"
@@ -104,5 +105,7 @@ def _joined(fact: str, advice: str) -> str:
 
 def _place(error: Exception) -> str:
     frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    ours = [frame for frame in frames if _HOUSE in Path(frame.filename).parents]
+    frame = next(reversed(ours or frames), None)
+    where = f" at {Path(frame.filename).name}:{frame.lineno}" if frame else ""
     return f"{type(error).__name__}{where}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -30,7 +29,11 @@ class Progress:
 
 @asynccontextmanager
 async def waiting(
-    words: str, ct: ConnectTrade | None = None, *, console: Console | None = None
+    words: str,
+    ct: ConnectTrade | None = None,
+    *,
+    console: Console | None = None,
+    patience: float = PATIENCE,
 ) -> AsyncGenerator[Progress]:
     """Show after a second what is being waited for, until the block ends. Leaves no trace on the screen.
 
@@ -38,6 +41,7 @@ async def waiting(
         words: what is under way, ``"Asking for positions"``.
         ct: the client that asks; the line then tells when it has to ask again.
         console: where to; None is stderr, and only if stdout is a terminal as well.
+        patience: seconds before it shows.
     """
     progress = Progress(words)
     if console is None:
@@ -47,19 +51,18 @@ async def waiting(
     if not console.is_terminal or console.quiet:
         yield progress
         return
-    spinning = asyncio.create_task(_spin(progress, ct, console), name="connecttrade spinner")
+    spinning = asyncio.create_task(_spin(progress, ct, console, patience), name="connecttrade spinner")
     try:
         yield progress
     finally:
         spinning.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await spinning
+        await asyncio.wait([spinning])
 
 
-async def _spin(progress: Progress, ct: ConnectTrade | None, console: Console) -> None:
-    await asyncio.sleep(PATIENCE)
+async def _spin(progress: Progress, ct: ConnectTrade | None, console: Console, patience: float) -> None:
+    await asyncio.sleep(patience)
     loop = asyncio.get_running_loop()
-    began = loop.time() - PATIENCE
+    began = loop.time() - patience
     with console.status("", spinner="dots") as status:
         while True:
             status.update(_line(progress, ct, loop.time() - began))

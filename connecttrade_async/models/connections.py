@@ -81,3 +81,9 @@ class ConnectionToken(Model, frozen=True, kw_only=True, gc=False):
     access_token: Secret
     expires_at_text: str | None = field(default=None, name="expires_at")
     expires_at = moment("expires_at_text")
+
+    def __post_init__(self) -> None:
+        """Refuse an answer without a token."""
+        if not self.access_token:
+            msg = "Object missing required field `access_token`"
+            raise ValueError(msg)

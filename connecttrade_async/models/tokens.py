@@ -16,3 +16,9 @@ class UserToken(Model, frozen=True, kw_only=True, gc=False):
     """
 
     access_token: Secret
+
+    def __post_init__(self) -> None:
+        """Refuse an answer without a token."""
+        if not self.access_token:
+            msg = "Object missing required field `access_token`"
+            raise ValueError(msg)

@@ -181,7 +181,7 @@ class Caller:
         self.traffic.last_error = str(error)
 
     def _recovered(self) -> None:
-        log.info("answers again after %d failed attempts", self.traffic.troubles)
+        log.info("answers again; failed attempts before: %d", self.traffic.troubles)
         self.traffic.troubles = 0
 
 

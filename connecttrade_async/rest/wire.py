@@ -69,15 +69,16 @@ SERVER_SIDE = 500
 EXCERPT = 200
 WINDOW = 65_536
 _SENSITIVE = re.compile(
-    # The key is bounded, or nonsense would be searched for seconds. The value is a text, a list, an object or a number,
-    # and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
+    # The key is bounded, so that nonsense is not searched over and over. The value is text, a list, an object or a
+    # number, and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
     r'("[^"]{0,64}(?:secret|token|password|authorization|api[-_]?key)[^"]{0,64}"\s*:\s*)'
     r'(?:\\*"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*[\]}]?|[^\s",}\]]+)',
     re.IGNORECASE | re.DOTALL,
 )
 _SENSITIVE_LINE = re.compile(
     # It begins at the word itself: what may stand before it need not be matched, and would be searched for minutes.
-    r"((?:secret|token|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
+    # A token only as a name has it: "invalid token: expired" is a reason that people need.
+    r"((?:secret|[-_]token|token(?==)|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
     re.IGNORECASE,
 )
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")

@@ -202,6 +202,7 @@ def test_a_model_is_frozen_hashable_and_made_by_name_only(kind: type[Model]) -> 
 
 @pytest.mark.parametrize("kind", EVERY)
 def test_no_part_of_a_model_is_followed_by_the_collector(kind: type[Model]) -> None:
+    assert kind.__struct_config__.gc is False
     structs = [inside for inside in insides(decoded(kind)) if isinstance(inside, msgspec.Struct)]
     assert structs
     assert not [inside for inside in structs if gc.is_tracked(inside)]
@@ -369,6 +370,8 @@ WRONG: list[tuple[Any, bytes, str, str]] = [
     (NewUser, b'{"user_id":"u","user_secret":5}', "$.user_secret", "text, not int"),
     (UserToken, b'{"access_token":null}', "$.access_token", "text, not NoneType"),
     (ConnectionToken, b"{}", "$", "`access_token`"),
+    (UserToken, b'{"access_token":""}', "$", "`access_token`"),
+    (ConnectionToken, b'{"access_token":""}', "$", "`access_token`"),
     (ConnectionRequest, b'{"expires_at":"1"}', "$", "`connection_request_url`"),
     (ConnectionRequest, b'{"connection_request_url":"","authorization_url":null}', "$", "`connection_request_url`"),
     (list[UserRecord], b'[{"user_id":"u"},{}]', "$[1]", "`user_id`"),

@@ -572,3 +572,8 @@ def test_decoders_read_whole_lists_and_single_things() -> None:
     assert malformed(b'{"user_id":"u","user_secret":"%s","user-secret":5}' % USER.encode(), decoder(NewUser)).where == (
         "$.user-secret"
     )
+
+
+def test_a_reason_that_speaks_of_tokens_is_kept_and_a_token_is_not() -> None:
+    said = response(b"").presentable("invalid token: expired; access-token: canary; token=canary; user_token : canary")
+    assert said == "invalid token: expired; access-token: ***; token=***; user_token : ***"

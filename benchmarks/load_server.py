@@ -1,0 +1,94 @@
+"""Across the wire: an HTTP end that answers faster than any client asks, in a process of its own.
+
+It reads no more of a request than where it ends, and answers every GET of ``/balances`` with one balance and of
+``/orders`` with a page of 500 orders, both made before the first request comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+
+BALANCE = {
+    "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
+    "account_number": "***1234",
+    "cash": "10234.56",
+    "buying_power": "20469.12",
+    "equity": "31220.07",
+    "currency": "USD",
+}
+
+
+def an_order(number: int) -> dict[str, object]:
+    """Return an order as the wire spells it, with two fills."""
+    fill = {"time": "2026-03-02T14:30:05.123456Z", "quantity": "50", "price": "410.123456789"}
+    return {
+        "order_id": f"order-{number:08}-5a6b-4b1e-9d1c-2f6f0a7c1d11",
+        "cl_order_id": f"0195b2c8-{number:04}-7b1e-9d1c-2f6f0a7c1d11",
+        "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
+        "broker": "ALPACA",
+        "symbol": "MSFT",
+        "instrument": "STK",
+        "side": "BUY",
+        "order_type": "LMT",
+        "order_tif": "DAY",
+        "order_qty": "100",
+        "order_notional": None,
+        "order_limit_price": "410.50",
+        "stop_price": None,
+        "status": "filled",
+        "broker_status": "FILLED_COMPLETELY",
+        "filled_qty": "100",
+        "avg_fill_price": "410.123456789",
+        "created_at": "2026-03-02T14:30:00.000001Z",
+        "updated_at": "2026-03-02T14:30:05.123456Z",
+        "reject_reason": None,
+        "fills": [{"fill_id": f"fill-{number}-1", **fill}, {"fill_id": f"fill-{number}-2", **fill}],
+    }
+
+
+def answer(body: object) -> bytes:
+    """Return a whole HTTP answer."""
+    raw = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw
+
+
+ANSWERS = {
+    b"/balances": answer([BALANCE]),
+    b"/orders": answer(
+        {"orders": [an_order(number) for number in range(500)], "next_cursor": None, "prev_cursor": None},
+    ),
+}
+
+
+class Link(asyncio.Protocol):
+    """One connection: a GET has no body, so a request ends with its first empty line."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is whole."""
+        *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
+        for request in requests:
+            path = request.split(b" ", 2)[1].partition(b"?")[0]
+            if isinstance(self._transport, asyncio.WriteTransport):
+                self._transport.write(ANSWERS[path])
+
+
+async def serve() -> None:
+    """Print the address, and serve until standard input ends."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Link, "127.0.0.1", 0)
+    print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

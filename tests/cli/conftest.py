@@ -1,0 +1,83 @@
+"""A sandbox with a person in it, and two ways to call the command: in this process, and in one of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, TypeAlias
+
+import anyio
+import anyio.to_thread
+import pytest
+from click.testing import CliRunner, Result
+
+from connecttrade_async import ConnectTrade
+from connecttrade_async.cli import connecttrade
+from connecttrade_async.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from subprocess import CompletedProcess
+
+    Call: TypeAlias = Callable[..., Awaitable[Result]]
+    Run: TypeAlias = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(seed=7) as running:
+        yield running
+
+
+@pytest.fixture
+def client_only(sandbox: Sandbox) -> dict[str, str]:
+    """An environment with a client's credentials and nothing else of ours."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTTRADE_")}
+    return {
+        **clean,
+        "COLUMNS": "80",
+        "PYTHONASYNCIODEBUG": "",
+        "CONNECTTRADE_API_URL": sandbox.url,
+        "CONNECTTRADE_CLIENT_ID": sandbox.client_id,
+        "CONNECTTRADE_CLIENT_SECRET": sandbox.client_secret,
+    }
+
+
+@pytest.fixture
+async def environment(sandbox: Sandbox, client_only: dict[str, str]) -> dict[str, str]:
+    """An environment in which ada asks, who has one broker with all its profits and one with none."""
+    async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
+        new = await ct.users.create("ada")
+        for broker in ("ALPACA", "TASTYTRADE"):
+            request = await ct.user("ada", new.user_secret).connections.create(
+                "trade", redirect_url="https://a.example"
+            )
+            await sandbox.approve(request.url, broker=broker)
+    return {
+        **client_only,
+        "CONNECTTRADE_USER_ID": "ada",
+        "CONNECTTRADE_USER_SECRET": str.__str__(new.user_secret.reveal()),
+    }
+
+
+@pytest.fixture
+def call(environment: dict[str, str]) -> Call:
+    """Call the command in a thread, beside the sandbox in this one."""
+
+    async def run(*args: str, stdin: str = "", **extra: str | None) -> Result:
+        runner = CliRunner(env={**environment, **extra})
+        return await anyio.to_thread.run_sync(lambda: runner.invoke(connecttrade, args, input=stdin))
+
+    return run
+
+
+@pytest.fixture
+def run(environment: dict[str, str]) -> Run:
+    """Call the command as a shell would, with warnings as errors."""
+
+    async def run(*args: str, stdin: bytes = b"", **extra: str) -> CompletedProcess[bytes]:
+        command = [sys.executable, "-W", "error", "-m", "connecttrade_async", *args]
+        with anyio.fail_after(20):
+            return await anyio.run_process(command, input=stdin, env={**environment, **extra}, check=False)
+
+    return run

@@ -1,0 +1,121 @@
+"""What people do wrong, and what goes wrong around them: one sentence each, and the right exit code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connecttrade_async.sandbox import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
+
+
+def sentence(result: Result, code: int) -> str:
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("connecttrade: ")
+    return line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["oders"], "did you mean `orders`?"),
+        (["zzz"], "there is no command 'zzz'"),
+        (["--bogus"], "--bogus"),
+        (["positions", "--bogus"], "`connecttrade positions --help` tells more"),
+        (["orders", "--limit", "0"], "0 is not in the range 1<=x<=500"),
+        (["orders", "--limit", "501"], "501 is not in the range"),
+        (["orders", "--max", "0"], "--max"),
+        (["orders", "--max", "many"], "'many' is not a valid integer"),
+        (["orders", "--sort", "up"], "'asc', 'desc'"),
+        (["orders", "--start", "yesterday"], "write it as 2026-01-31"),
+        (["transactions", "--end", "2026-02-30"], "'2026-02-30' is no day"),
+        (["positions", "--symbols", ""], "symbols is empty: leave it out to ask for all"),
+        (["users", "create"], "NAME"),
+        (["users", "creat", "bob"], "No such command 'creat'"),
+        (["users", "delete", "..", "--yes"], "user_id cannot be '..'"),
+        (["sandbox", "--port", "70000"], "--port"),
+    ],
+    ids=str,
+)
+async def test_a_mistake_of_yours(call: Call, arguments: list[str], says: str) -> None:
+    said = sentence(await call(*arguments), 2)
+    assert says.lower() in said.lower()
+
+
+async def test_missing_credentials_are_named_and_nobody_is_asked(call: Call) -> None:
+    said = sentence(await call("positions", CONNECTTRADE_CLIENT_SECRET=None, CONNECTTRADE_USER_ID=None), 2)
+    assert "set CONNECTTRADE_CLIENT_SECRET and CONNECTTRADE_USER_ID in the environment" in said
+    said = sentence(await call("users", CONNECTTRADE_CLIENT_ID=""), 2)
+    assert "set CONNECTTRADE_CLIENT_ID in the environment" in said
+
+
+@pytest.mark.parametrize("address", ["ftp://x", "api.connecttrade.com", "http://me:pw@host", "http://"])
+async def test_an_address_that_is_none(call: Call, address: str) -> None:
+    assert "address" in sentence(await call("users", CONNECTTRADE_API_URL=address), 2)
+
+
+async def test_a_secret_with_a_line_break_in_it(call: Call) -> None:
+    for secret in ("canary\nx: y", "canary\n", "canäry"):
+        said = sentence(await call("users", CONNECTTRADE_CLIENT_SECRET=secret), 2)
+        assert "client secret" in said
+        assert "can" not in said.replace("can carry", "").replace("cannot", "")
+
+
+async def test_wrong_secrets(call: Call) -> None:
+    said = sentence(await call("users", CONNECTTRADE_CLIENT_SECRET="canary"), 1)
+    assert "401" in said
+    assert "check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET" in said
+    said = sentence(await call("orders", CONNECTTRADE_USER_SECRET="canary"), 1)
+    assert "CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET" in said
+
+
+async def test_an_unknown_account(call: Call) -> None:
+    said = sentence(await call("balances", "--account", "no/such account"), 1)
+    assert "404" in said
+    assert "look up the right id" in said
+
+
+async def test_a_value_that_the_api_refuses(call: Call) -> None:
+    assert "400" in sentence(await call("orders", "--status", "lost"), 1)
+
+
+async def test_a_web_page_from_a_proxy(call: Call, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("html", status=200))
+    said = sentence(await call("balances"), 1)
+    assert "such as a proxy" in said
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        (Fault("status", status=500), "answered 500"),
+        (Fault("status", status=429, retry_after="3600"), "wait 3600 s"),
+        (Fault("redirect"), "answered 302"),
+        (Fault("huge"), "cannot be read"),
+        (Fault("html", status=403), "answered 403"),
+    ],
+    ids=str,
+)
+async def test_trouble_on_their_side(call: Call, sandbox: Sandbox, fault: Fault, says: str) -> None:
+    sandbox.faults.add(fault)
+    assert says in sentence(await call("transactions"), 1)
+
+
+async def test_what_passes_is_not_even_mentioned(call: Call, sandbox: Sandbox) -> None:
+    for kind in ("cut_body", "reset", "drop", "close_idle"):
+        sandbox.faults.add(Fault(kind))
+        result = await call("accounts", "--json")
+        assert (result.exit_code, result.stderr) == (0, "")
+    sandbox.faults.add(Fault("status", status=503, retry_after="0"))
+    assert "asking again in" in (await call("--verbose", "accounts")).stderr

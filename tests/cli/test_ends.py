@@ -1,0 +1,141 @@
+"""How a run ends, seen from the shell that started it: exit codes, and what is on stdout and on stderr."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from connecttrade_async.sandbox import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from subprocess import CompletedProcess
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Run = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+COMMAND = [sys.executable, "-m", "connecttrade_async"]
+CANARY = "canary-4f3c2b1a"
+
+
+async def test_help_and_version_are_output(run: Run) -> None:
+    for arguments in ([], ["--help"], ["-h"], ["users", "--help"], ["--version"]):
+        ended = await run(*arguments)
+        assert (ended.returncode, ended.stderr) == (0, b"")
+        assert ended.stdout
+
+
+async def test_output_is_output_and_asides_are_aside(run: Run) -> None:
+    ended = await run("orders", "--status", "all", "--max", "5", "--json")
+    assert ended.returncode == 0
+    assert ended.stdout.count(b"\n") == 5
+    assert ended.stderr.startswith(b"There are more than these 5")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [(["positions", "--account", "nobody's"], 1), (["positions", "--symbols", ""], 2), (["bogus"], 2)],
+    ids=str,
+)
+async def test_an_error_is_a_sentence_and_a_code(run: Run, arguments: list[str], code: int) -> None:
+    ended = await run(*arguments)
+    assert ended.returncode == code
+    assert ended.stdout == b""
+    assert ended.stderr.startswith(b"connecttrade: ")
+    assert ended.stderr.count(b"\n") == 1
+
+
+async def test_nobody_listens_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.delenv("CONNECTTRADE_API_URL", raising=False)
+    ended = await run("users", CONNECTTRADE_API_URL=f"http://127.0.0.1:{port}")
+    assert ended.returncode == 1
+    assert f"nothing listens at 127.0.0.1:{port}".encode() in ended.stderr
+    assert b"Traceback" not in ended.stderr
+
+
+async def test_ctrl_c_is_quiet(environment: dict[str, str], sandbox: Sandbox) -> None:
+    armed = sandbox.faults.add(Fault("slow_headers", seconds=60))
+    with anyio.fail_after(20):
+        async with await anyio.open_process([*COMMAND, "accounts"], env=environment) as process:
+            while not armed.fired:  # noqa: ASYNC110 - the sandbox has no event for it
+                await anyio.sleep(0.01)
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == 130
+            assert process.stderr is not None
+            assert [chunk async for chunk in process.stderr] == []
+
+
+async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -> None:
+    for arguments in (["transactions", "--json"], ["transactions"], ["users"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        process = subprocess.Popen(  # noqa: S603, ASYNC220 - an end of a pipe is what this is about
+            [*COMMAND, *arguments],
+            env=environment,
+            stdout=writing,
+            stderr=subprocess.PIPE,
+        )
+        os.close(writing)
+        _, stderr = await anyio.to_thread.run_sync(process.communicate)
+        assert (process.returncode, stderr) == (141, b"")
+
+
+async def test_no_secret_is_ever_printed(run: Run, sandbox: Sandbox, environment: dict[str, str]) -> None:
+    secrets = [CANARY, environment["CONNECTTRADE_USER_SECRET"], sandbox.client_secret]
+    told = b""
+    for fault in (
+        None,
+        Fault("html", status=200, body=f"<p>{sandbox.client_secret}"),
+        Fault("status", status=400, body=f'{{"message": "bad {environment["CONNECTTRADE_USER_SECRET"]}"}}'),
+        Fault("status", status=500, body=f'{{"user_secret": "{CANARY}"}}'),
+        Fault("cut_body", times=None),
+    ):
+        if fault is not None:
+            sandbox.faults.add(fault)
+        ended = await run("--verbose", "connections", "list", "--json")
+        told += ended.stdout + ended.stderr
+    for name in ("CONNECTTRADE_CLIENT_SECRET", "CONNECTTRADE_USER_SECRET"):
+        for secret in (CANARY, f"{CANARY}\n"):
+            ended = await run("--verbose", "connections", **{name: secret})
+            assert ended.returncode in {1, 2}
+            told += ended.stdout + ended.stderr
+    assert all(secret.encode() not in told for secret in secrets)
+    assert b"asking again" in told
+
+
+def test_without_its_extra_the_command_says_what_to_install() -> None:
+    for library in ("click", "rich"):
+        script = f"import sys; sys.modules[{library!r}] = None; import connecttrade_async.__main__ as m; m.main()"
+        ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+        assert ended.returncode == 2
+        assert ended.stdout == ""
+        (line,) = ended.stderr.splitlines()
+        assert "pip install 'connecttrade-async[cli]'" in line
+
+
+def test_another_missing_library_is_not_blamed_on_the_extra() -> None:
+    script = "import sys; sys.modules['msgspec'] = None; import connecttrade_async.__main__ as m; m.main()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert "ModuleNotFoundError" in ended.stderr
+
+
+def test_the_library_stays_light() -> None:
+    script = (
+        "import sys, connecttrade_async; connecttrade_async.ConnectTrade;"
+        "print([name for name in sys.modules if name.split('.')[0] in ('click', 'rich')"
+        " or name.split('.')[:2] in ([sys.argv[1], room] for room in ('cli', 'sandbox', 'demo'))])"
+    )
+    command = [sys.executable, "-c", script, "connecttrade_async"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
+    assert ended.stdout == "[]\n"

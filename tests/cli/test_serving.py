@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import anyio
+import pytest
+
+from connecttrade_async import ConnectTrade, Endpoints
+
+COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async", "sandbox"]
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+async def test_the_sandbox_is_served_until_it_is_told_to_end(ending: signal.Signals) -> None:
+    with anyio.fail_after(20):
+        async with await anyio.open_process([*COMMAND, "--port", "0", "--json"]) as process:
+            assert process.stdout is not None
+            said: dict[str, Any] = json.loads(await process.stdout.receive())
+            settings = said["environment"]
+            endpoints = Endpoints(api=settings["CONNECTTRADE_API_URL"])
+            secret = settings["CONNECTTRADE_CLIENT_SECRET"]
+            async with ConnectTrade(settings["CONNECTTRADE_CLIENT_ID"], secret, endpoints=endpoints) as ct:
+                assert await ct.users.list() == []
+            assert said["control"].startswith(said["url"])
+            process.send_signal(ending)
+            assert await process.wait() == 0
+            assert process.stderr is not None
+            assert [chunk async for chunk in process.stderr] == []
+
+
+async def test_its_lines_are_fit_for_a_shell() -> None:
+    with anyio.fail_after(20):
+        async with await anyio.open_process(
+            [*COMMAND, "--port", "0", "--seed", "9"], stderr=subprocess.STDOUT
+        ) as process:
+            assert process.stdout is not None
+            text = ""
+            async for chunk in process.stdout:
+                text += chunk.decode()
+                if "Ctrl-C" in text:
+                    break
+            process.terminate()
+            assert await process.wait() == 0
+    *exports, aside = text.splitlines()
+    assert [line.partition("=")[0] for line in exports] == [
+        "export CONNECTTRADE_API_URL",
+        "export CONNECTTRADE_CLIENT_ID",
+        "export CONNECTTRADE_CLIENT_SECRET",
+    ]
+    assert "/_sandbox/faults" in aside
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        ended = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_host_that_is_none_is_said() -> None:
+    environment = {**os.environ, "LC_ALL": "C"}
+    command = [*COMMAND, "--host", "no such host", "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - ours
+    assert ended.returncode == 2
+    assert "cannot listen on no such host" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given, strategies as st
+from rich.console import Console
+
+from connecttrade_async.cli.tables import DASH, Column, build_table, cell, figure, fitting, print_table
+
+
+class Row(NamedTuple):
+    name: str
+    number: str | None
+    gain: str | None = None
+
+
+COLUMNS = (
+    Column[Row]("Name", lambda row: row.name),
+    Column[Row]("Number", lambda row: row.number, "number", rank=1),
+    Column[Row]("Gain", lambda row: row.gain, "gain", rank=2),
+)
+
+
+def drawn(rows: list[Row], width: int) -> tuple[list[str], list[str]]:
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    table, dropped = fitting(rows, COLUMNS, console)
+    with console.capture() as capture:
+        console.print(table)
+    return [line.rstrip() for line in capture.get().splitlines()], dropped
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("0", "0"),
+        ("1234567", "1,234,567"),
+        ("-1234.5", "-1,234.5"),
+        ("1234.500000000", "1,234.50"),
+        ("0.100000001", "0.100000001"),
+        ("12.340", "12.34"),
+        ("-0.00", "-0.00"),
+        ("1E-9", "1E-9"),
+        ("unknown", "unknown"),
+        ("", ""),
+    ],
+)
+def test_a_figure_is_grouped_and_loses_only_zeros_that_say_nothing(text: str, shown: str) -> None:
+    assert figure(text) == shown
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=9, min_value=-(10**15), max_value=10**15))
+def test_a_figure_is_exact(value: Decimal) -> None:
+    assert Decimal(figure(format(value, "f")).replace(",", "")) == value
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_nothing_is_a_dash_and_never_a_zero(nothing: str | None) -> None:
+    assert [cell(nothing, kind).plain for kind in ("text", "number", "gain")] == [DASH] * 3
+
+
+def test_gains_and_losses_have_colours_and_nothing_gained_has_none() -> None:
+    assert [str(cell(text, "gain").style) for text in ("1.5", "-1.5", "0.00")] == ["green", "red", ""]
+
+
+def test_what_could_steer_a_terminal_is_taken_out() -> None:
+    assert "\x1b" not in cell("\x1b[2J\x07evil", "text").plain
+    assert cell("two\nlines", "text").plain == "two\nlines"
+
+
+def test_numbers_stand_on_the_right_and_text_on_the_left() -> None:
+    lines, dropped = drawn([Row("a", "5", "1"), Row("long", "1234.5", "-20")], 80)
+    assert dropped == []
+    assert lines[0] == "Name  Number Gain"
+    assert lines[2:] == ["a          5    1", "long 1,234.5  -20"]
+
+
+def test_a_narrow_terminal_loses_whole_columns_the_least_wanted_first() -> None:
+    rows = [Row("somebody", "123456789.123456789", "-5")]
+    assert drawn(rows, 30)[1] == ["Gain"]
+    lines, dropped = drawn(rows, 20)
+    assert dropped == ["Gain", "Number"]
+    assert lines == ["Name", "────────", "somebody"]
+
+
+@given(st.integers(1, 120), st.decimals(allow_nan=False, allow_infinity=False, places=9, max_value=10**12))
+def test_a_number_is_whole_or_not_there(width: int, value: Decimal) -> None:
+    rows = [Row("x", format(value, "f"), format(-value, "f"))]
+    lines, dropped = drawn(rows, width)
+    shown = " ".join(lines).split()
+    for title, text in (("Number", rows[0].number), ("Gain", rows[0].gain)):
+        assert (figure(text or "") in shown) is (title not in dropped)
+
+
+def test_a_pipe_has_room_for_every_column(capsys: pytest.CaptureFixture[str]) -> None:
+    print_table([Row("x" * 300, "1", "2")], COLUMNS)
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.splitlines()[-1] == f"{'x' * 300}      1    2"
+
+
+def test_columns_without_a_row_are_a_table_too() -> None:
+    assert [column.header for column in build_table([], COLUMNS).columns] == ["Name", "Number", "Gain"]

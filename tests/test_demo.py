@@ -1,0 +1,88 @@
+"""The demo tells the whole story, and each line of code that it shows is a line that it runs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from connecttrade_async import demo
+
+CHAPTERS = [
+    "A user",
+    "A broker",
+    "Accounts and balances",
+    "Positions",
+    "Orders",
+    "Transactions",
+    "A fault",
+    "A mistake of yours",
+    "Clean up",
+]
+
+
+async def told(width: int) -> str:
+    screen = io.StringIO()
+    await demo.tell(console=Console(file=screen, width=width, highlight=False))
+    return screen.getvalue()
+
+
+async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
+    story = await told(110)
+    places = [story.index(f" {number}  {title}") for number, title in enumerate(CHAPTERS, 1)]
+    assert places == sorted(places)
+    for milestone in (
+        "Secret('***')",
+        "the page says 'Connect your broker'",
+        "the page says 'Log in to Alpaca'",
+        "sent back to https://app.example/done?connection_id=",
+        "TASTYTRADE",
+        "cash in all: ",
+        "IBM/WS",
+        "–",  # noqa: RUF001 - the dash of a profit that a broker does not tell
+        "orders on 4 pages",
+        "the spread's first fill: ",
+        "dividend",
+        "log: asking again in 1 s: GET /positions answered 503",
+        "faults that struck: 1, requests asked again: 1",
+        "AuthenticationError: GET /users answered 401",
+        "0 users left",
+        "Next: README.md",
+    ):
+        assert milestone in story
+    assert "not-the-secret" in story  # the code that is shown; no other secret is
+
+
+@pytest.mark.parametrize("width", [80, 120])
+async def test_the_story_fits_the_terminal(width: int) -> None:
+    assert max(map(len, (await told(width)).splitlines())) <= width
+
+
+def test_the_code_that_is_shown_is_the_code_that_runs() -> None:
+    tree = ast.parse(Path(demo.__file__).read_text("utf-8"))
+    ran = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.stmt)}
+    shown = [
+        node.args[0].value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "code"
+        and isinstance(node.args[0], ast.Constant)
+    ]
+    assert len(shown) >= 12
+    for line in shown:
+        assert isinstance(line, str)
+        assert ast.unparse(ast.parse(line)) in ran
+
+
+def test_the_command_tells_it_and_ends_well() -> None:
+    command = [sys.executable, "-W", "error", "-m", "connecttrade_async", "demo"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - our own
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "Done: " in ended.stdout
+    assert "\x1b" not in ended.stdout
