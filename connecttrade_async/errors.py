@@ -272,9 +272,11 @@ class OrderOutcomeUnknownError(ConnectTradeError):
     """It was sent, the answer was lost, and nobody can say yet what became of it. It may be live: do not send it again.
 
     Attributes:
+        what: the question, ``the order was placed``.
         cl_order_id: the id to look for, on a ticket or a replacement; None for a cancellation.
         order_id: the order that was to be replaced or cancelled; None for a new one.
         last_error: why the latest look-up brought no answer, or None where it did and the order was not in it.
+        look_again: what ``resolve`` calls, with the seconds it may take.
     """
 
     def __init__(
@@ -287,10 +289,11 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         look_again: Callable[[float], Awaitable[Order]],
     ) -> None:
         """Build the message from the facts."""
+        self.what = what
         self.cl_order_id = cl_order_id
         self.order_id = order_id
         self.last_error = last_error
-        self._look_again = look_again
+        self.look_again = look_again
         named = f"cl_order_id {cl_order_id}" if cl_order_id else f"order {order_id}"
         looked = f"looking it up failed too ({last_error})" if last_error else "it was not found yet"
         super().__init__(f"nobody can say yet whether {what}: {named} was sent, its answer was lost, and {looked}")
@@ -308,11 +311,11 @@ class OrderOutcomeUnknownError(ConnectTradeError):
 
         Cancelling stops looking and changes nothing.
         """
-        return self._look_again(timeout)
+        return self.look_again(timeout)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        facts = {name: value for name, value in self.__dict__.items() if name != "_look_again"}
-        return _revive, (type(self), self.args, facts | {"_look_again": _came_out_of_a_pickle})
+        facts = {name: value for name, value in self.__dict__.items() if name != "look_again"}
+        return _revive, (type(self), self.args, facts | {"look_again": _came_out_of_a_pickle})
 
 
 def _came_out_of_a_pickle(timeout: float) -> NoReturn:

@@ -25,9 +25,7 @@ def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None
         cap: the last upper bound, in seconds.
         rng: the dice; a test hands in a seeded one.
     """
-    dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
-    for bound in _bounds(base, cap):
-        yield dice.uniform(0.0, bound)
+    return _drawn(0.0, base, cap, rng)
 
 
 def growing_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
@@ -40,16 +38,16 @@ def growing_delays(base: float, cap: float, rng: random.Random | None = None) ->
         cap: the last upper bound, in seconds.
         rng: the dice; a test hands in a seeded one.
     """
+    return _drawn(0.5, base, cap, rng)
+
+
+def _drawn(least: float, base: float, cap: float, rng: random.Random | None) -> Iterator[float]:
     dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
-    for bound in _bounds(base, cap):
-        yield dice.uniform(bound / 2, bound)
-
-
-def _bounds(base: float, cap: float) -> Iterator[float]:
     # backoff's generators first yield None, to be primed.
-    growing = islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None)
+    bounds = islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None)
     while True:
-        yield min(float(next(growing)), cap)
+        bound = min(float(next(bounds)), cap)
+        yield dice.uniform(least * bound, bound)
 
 
 class TokenBucket:

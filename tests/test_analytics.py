@@ -36,7 +36,7 @@ def fill(quantity: str | None, price: str | None) -> Fill:
     return msgspec.convert({"quantity": quantity, "price": price}, Fill)
 
 
-def order(**fields: Any) -> Order:  # noqa: ANN401 - what the wire sends
+def order(**fields: Any) -> Order:
     return msgspec.convert({"order_id": "o", **fields}, Order)
 
 

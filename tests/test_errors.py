@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -18,6 +18,8 @@ from connecttrade_async.errors import (
     CursorError,
     MalformedResponseError,
     OAuthError,
+    OrderNotReplacedError,
+    OrderOutcomeUnknownError,
     RequestTimeoutError,
     TransportError,
     one_line,
@@ -29,7 +31,13 @@ if TYPE_CHECKING:
 # Who must act: the tree of the design, as far as it is built.
 TREE: dict[str, object] = {
     "ConnectTradeError": {
-        "CallerError": {"ConfigurationError": {}, "ClosedError": {}, "CursorError": {}},
+        "CallerError": {
+            "ConfigurationError": {},
+            "ClosedError": {},
+            "CursorError": {},
+            "SymbolError": {},
+            "TicketError": {},
+        },
         "TransportError": {"ConnectError": {}, "RequestTimeoutError": {}},
         "BrokerError": {
             "MalformedResponseError": {},
@@ -42,10 +50,17 @@ TREE: dict[str, object] = {
                 "RateLimitedError": {},
                 "ServerError": {},
             },
+            "OrderNotReplacedError": {},
         },
+        "OrderOutcomeUnknownError": {},
     },
 }
-ALSO = {"ConfigurationError": ValueError, "RequestTimeoutError": TimeoutError}
+ALSO = {
+    "ConfigurationError": ValueError,
+    "SymbolError": ValueError,
+    "TicketError": ValueError,
+    "RequestTimeoutError": TimeoutError,
+}
 
 
 def every_class(kind: type[ConnectTradeError] = ConnectTradeError) -> Iterator[type[ConnectTradeError]]:
@@ -61,6 +76,13 @@ def tree_of(kind: type[ConnectTradeError]) -> dict[str, object]:
 
 FACTS: dict[str, object] = {
     "what": "this client",
+    "symbol": "IBM/",
+    "position": 4,
+    "problems": ("the price is missing",),
+    "cl_order_id": "mine",
+    "order_id": "o-1",
+    "last_error": "GET /orders: the link was dropped",
+    "look_again": errors._came_out_of_a_pickle,
     "cursor": "abc",
     "why": "it was followed before",
     "method": "GET",
@@ -148,6 +170,37 @@ def test_messages_are_built_from_the_facts() -> None:
     unheard = AuthenticationError(status=401, message="no", method="GET", path="/orders")
     assert str(unheard) == "GET /orders answered 401: no" + AuthenticationError.advice
     assert "not entitled" in AuthenticationError.advice
+
+
+def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
+    late = OrderNotReplacedError(order_id="o-1", status="filled")
+    assert str(late) == "order o-1 was not replaced: it is filled"
+    facts: dict[str, Any] = {"what": "the order was placed", "look_again": errors._came_out_of_a_pickle}
+    new = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, last_error=None, **facts)
+    assert str(new) == (
+        "nobody can say yet whether the order was placed: "
+        "cl_order_id mine was sent, its answer was lost, and it was not found yet"
+    )
+    old = OrderOutcomeUnknownError(cl_order_id=None, order_id="o-1", last_error="no link", **facts)
+    assert str(old).endswith("order o-1 was sent, its answer was lost, and looking it up failed too (no link)")
+
+
+def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:
+    asked: list[float] = []
+
+    answer: Any = object()
+
+    def look_again(seconds: float) -> Any:
+        asked.append(seconds)
+        return answer
+
+    facts: dict[str, Any] = {"what": "x", "cl_order_id": "mine", "order_id": None, "last_error": None}
+    error = OrderOutcomeUnknownError(**facts, look_again=look_again)
+    assert error.resolve(timeout=3) is answer
+    assert asked == [3]
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    with pytest.raises(ClosedError, match="the client of a pickled error is closed"):
+        again.resolve()
 
 
 def test_a_refused_login_with_and_without_details() -> None:

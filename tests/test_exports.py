@@ -22,11 +22,27 @@ ROOT = Path(connecttrade_async.__file__).parent
 # The rooms whose whole list is public.
 WHOLE = ["client", "clock", "config", "errors", "models", "redirects", "rest.pagination", "secret"]
 # The rooms of which some names are; the rest is for the house.
-SOME = {"rest.wire": {"Response"}}
+SOME = {
+    "rest.wire": {"Response"},
+    "symbology": {
+        "EquityKind",
+        "EquitySymbol",
+        "OptionRight",
+        "OptionSymbol",
+        "parse_dashed",
+        "parse_dotted",
+        "parse_equity",
+        "parse_option",
+        "parse_symbol",
+    },
+    "tickets": {"OrderTicket", "TicketLeg"},
+}
+# The rooms that are offered as they are: ``tickets.limit(...)``.
+AS_THEY_ARE = ["analytics", "symbology", "tickets"]
 HEAVY = ["aiohttp", "anyio", "asyncio", "backoff", "click", "msgspec", "rich", "websockets", "yarl"]
 INSIDE = ["sandbox", "cli", "demo", "client", "rest", "models", "errors"]
 
-NAMES = [name for name in connecttrade_async.__all__ if name != "__version__"]
+NAMES = [name for name in connecttrade_async.__all__ if name not in {"__version__", *AS_THEY_ARE}]
 
 
 def room(name: str) -> ModuleType:
@@ -54,7 +70,7 @@ def imported_for_type_checkers() -> dict[str, str]:
         assert isinstance(node, ast.ImportFrom)
         for alias in node.names:
             assert alias.asname is None
-            found[alias.name] = (node.module or "").removeprefix("connecttrade_async.")
+            found[alias.name] = (node.module or "").removeprefix("connecttrade_async").removeprefix(".")
     return found
 
 
@@ -71,7 +87,7 @@ def public_rooms() -> list[str]:
 def test_the_list_is_the_union_of_the_parts() -> None:
     parts = {name for home in WHOLE for name in room(home).__all__}
     some = {name for names in SOME.values() for name in names}
-    assert set(connecttrade_async.__all__) == parts | some | {"__version__"}
+    assert set(connecttrade_async.__all__) == parts | some | {"__version__", *AS_THEY_ARE}
     for home, names in SOME.items():
         assert names <= set(room(home).__all__)
 
@@ -81,8 +97,13 @@ def test_the_list_is_sorted_and_names_nothing_twice() -> None:
 
 
 def test_the_lazy_table_and_the_type_checkers_agree() -> None:
-    assert lazy_table() == imported_for_type_checkers()
+    assert lazy_table() | dict.fromkeys(AS_THEY_ARE, "") == imported_for_type_checkers()
     assert sorted(lazy_table()) == NAMES
+
+
+@pytest.mark.parametrize("name", AS_THEY_ARE)
+def test_a_room_that_is_offered_as_it_is(name: str) -> None:
+    assert getattr(connecttrade_async, name) is room(name)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given, strategies as st
 
 from connecttrade_async.clock import SystemClock
-from connecttrade_async.ids import OrderIds, new_order_id, order_id
+from connecttrade_async.ids import OrderIds, born_at, new_order_id, order_id
 
 SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 MANY = 100_000
@@ -72,3 +72,9 @@ def test_text_sorts_as_the_ticks_do(one: tuple[int, int], other: tuple[int, int]
         assert order_id(*first) < order_id(*second)
     assert SHAPE.fullmatch(order_id(*first))
     assert len(order_id(*first)) == 36
+
+
+def test_an_id_tells_when_it_was_drawn_and_others_tell_nothing() -> None:
+    assert born_at(order_id(1_772_461_800_123 << 12, 7)) == datetime(2026, 3, 2, 14, 30, 0, 123_000, tzinfo=UTC)
+    assert born_at("mine") is None
+    assert born_at("6ba7b810-9dad-41d1-80b4-00c04fd430c8") is None

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.pacing import TokenBucket, full_jitter_delays
+from connecttrade_async.pacing import TokenBucket, full_jitter_delays, growing_delays
 
 SECONDS = st.floats(min_value=1e-3, max_value=1e3)
 
@@ -114,3 +114,17 @@ def test_never_more_than_rate_and_burst_and_always_in_order(rate: float, steps: 
 def test_whoever_is_slower_than_the_rate_never_waits(rate: float, gap: float) -> None:
     bucket = TokenBucket(rate, 0.0)
     assert [bucket.reserve(turn * gap / rate) for turn in range(50)] == pytest.approx([0.0] * 50, abs=1e-9)
+
+
+@given(base=SECONDS, cap=SECONDS, seed=st.integers())
+@settings(deadline=None)
+def test_growing_delays_lie_in_the_upper_half_below_their_bound(base: float, cap: float, seed: int) -> None:
+    delays = islice(growing_delays(base, cap, Random(seed)), 20)  # noqa: S311 - spreads load; guards nothing
+    for turn, delay in enumerate(delays):
+        bound = min(cap, base * 2**turn)
+        assert bound / 2 <= delay <= bound
+
+
+def test_growing_delays_differ_between_callers() -> None:
+    one, other = (list(islice(growing_delays(0.25, 8.0), 10)) for _ in range(2))
+    assert one != other

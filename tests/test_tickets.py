@@ -46,7 +46,7 @@ ANYTHING = (
 )
 
 
-def problems_of(build: Callable[..., object], *args: object, **given: Any) -> tuple[str, ...]:  # noqa: ANN401 - any may be wrong
+def problems_of(build: Callable[..., object], *args: object, **given: Any) -> tuple[str, ...]:
     with pytest.raises(TicketError) as caught:
         build(*args, **given)
     return caught.value.problems
@@ -387,8 +387,8 @@ def test_a_replacement_sends_what_changes(given: dict[str, Any], sent: dict[str,
     ],
 )
 def test_a_replacement_that_cannot_be_sent_is_refused_whole(
-    new_id: Any,  # noqa: ANN401 - any may be wrong
-    broker: Any,  # noqa: ANN401 - likewise
+    new_id: Any,
+    broker: Any,
     given: dict[str, Any],
     problems: list[str],
 ) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
 
@@ -23,7 +23,7 @@ from connecttrade_async.rest.settling import Search
 
 if TYPE_CHECKING:
     from connecttrade_async.models.orders import Order
-    from connecttrade_async.rest.resources.orders import Orders
+    from connecttrade_async.rest.pagination import Listing
 
 __all__ = [
     "MARGIN",
@@ -45,6 +45,25 @@ WHOLE_PAGE = 500
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 log = logging.getLogger("connecttrade_async.rest")
+
+
+class Orders(Protocol):
+    """What a look-up asks: somebody's orders."""
+
+    def list(
+        self,
+        *,
+        status: str | None = None,
+        start_time: datetime | str | None = None,
+        end_time: datetime | str | None = None,
+        limit: int | None = None,
+    ) -> Listing[Order]:
+        """List orders."""
+        ...
+
+    def asked_within(self, seconds: float) -> Self:
+        """Return these orders, asked for once and for at most so many seconds."""
+        ...
 
 
 class Target(NamedTuple):

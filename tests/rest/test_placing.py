@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from scripted import Act, ScriptedEnd, answer, drop, reset, silence
-from stepped import SteppedClock
 
 from connecttrade_async import (
     APIError,
@@ -31,9 +29,14 @@ from connecttrade_async import (
     TransportError,
     tickets,
 )
+from scripted import Act, ScriptedEnd, answer, drop, reset, silence
+from stepped import SteppedClock
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from connecttrade_async import OrderTicket, User
+    from connecttrade_async.rest.resources import Orders
 
 QUICK = Retry(base=0.001, cap=0.002)
 NO = b'{"message": "not like this"}'
@@ -76,7 +79,7 @@ class Desk:
         self.end = ScriptedEnd(*acts)
         self._settings = defaults | settings
 
-    async def __aenter__(self) -> Desk:
+    async def __aenter__(self) -> Self:
         await self.end.__aenter__()
         self.ct = ConnectTrade("client", "hush", endpoints=Endpoints(self.end.url), **self._settings)
         self.user: User = self.ct.user("u", "whisper")
@@ -300,19 +303,20 @@ async def test_replacing_by_ids_makes_the_id() -> None:
     assert desk.end.seen[0].target == "/accounts/a%2F1/orders/o%201"
 
 
-@pytest.mark.parametrize(
-    ("call", "why", "kind"),
-    [
-        (lambda orders: orders.replace(WORKING, qty=1), "at which broker", ConfigurationError),
-        (lambda orders: orders.replace(order_id="o", qty=1), "say which order", ConfigurationError),
-        (lambda orders: orders.cancel(account_id="a"), "say which order", ConfigurationError),
-        (lambda orders: orders.cancel(Order(order_id="o")), "say which order", ConfigurationError),
-        (lambda orders: orders.cancel(account_id="a", order_id=".."), "order_id cannot be", ConfigurationError),
-        (lambda orders: orders.replace(WORKING, broker="ALPACA"), ".", TicketError),
-        (lambda orders: orders.replace(WORKING, broker="ALPACA", qty=0.5), "float", TicketError),
-    ],
-)
-async def test_what_cannot_be_meant_is_not_sent(call: Any, why: str, kind: type[Exception]) -> None:
+MEANINGLESS: dict[str, tuple[Callable[[Orders], Awaitable[Order]], type[Exception]]] = {
+    "at which broker": (lambda orders: orders.replace(WORKING, qty=1), ConfigurationError),
+    "say which order: ": (lambda orders: orders.replace(order_id="o", qty=1), ConfigurationError),
+    "say which order": (lambda orders: orders.cancel(account_id="a"), ConfigurationError),
+    "its account_id= and order_id=": (lambda orders: orders.cancel(Order(order_id="o")), ConfigurationError),
+    "order_id cannot be": (lambda orders: orders.cancel(account_id="a", order_id=".."), ConfigurationError),
+    "not sent: ": (lambda orders: orders.replace(WORKING, broker="ALPACA"), TicketError),
+    "zero": (lambda orders: orders.replace(WORKING, broker="ALPACA", qty=0), TicketError),
+}
+
+
+@pytest.mark.parametrize("why", MEANINGLESS)
+async def test_what_cannot_be_meant_is_not_sent(why: str) -> None:
+    call, kind = MEANINGLESS[why]
     async with Desk() as desk:
         with pytest.raises(kind, match=why):
             await call(desk.user.orders)

@@ -11,7 +11,9 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.config import Retry
 from connecttrade_async.errors import (
     APIError,
+    ClosedError,
     ConnectError,
+    ConnectTradeError,
     MalformedResponseError,
     NotFoundError,
     OAuthError,
@@ -20,7 +22,8 @@ from connecttrade_async.errors import (
     ServerError,
     TransportError,
 )
-from connecttrade_async.rest.retry import FAILURES, STATUSES, Patience, Row, row_for
+from connecttrade_async.rest.retry import FAILURES, STATUSES, Patience, Row, is_ambiguous, row_for, was_never_sent
+from connecttrade_async.rest.wire import Repeat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,14 +43,14 @@ def answer(status: int, retry_after: float | None = None) -> APIError:
 
 def patience(
     *,
-    is_harmless: bool = True,
+    may_be_sent: Repeat = Repeat.HARMLESS,
     attempts: int = 4,
     deadline: float = 100.0,
     delays: Iterator[float] | None = None,
 ) -> Patience:
     return Patience(
         Retry(attempts=attempts),
-        is_harmless=is_harmless,
+        repeat=may_be_sent,
         deadline=deadline,
         delays=repeat(0.5) if delays is None else delays,
     )
@@ -150,7 +153,31 @@ def test_an_answer_that_cannot_be_read_may_be_done() -> None:
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
 def test_what_is_not_harmless_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
-    assert patience(is_harmless=False).pause_after(error, now) is None
+    assert patience(may_be_sent=Repeat.NEVER).pause_after(error, now) is None
+
+
+@given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
+@settings(deadline=None)
+def test_what_may_do_harm_is_sent_again_only_where_it_never_left(error: TransportError | APIError, now: float) -> None:
+    never_left = isinstance(error, TransportError) and not FAILURES[error.kind].may_be_done
+    assert was_never_sent(error) == never_left
+    pause = patience(may_be_sent=Repeat.UNSENT).pause_after(error, now)
+    assert (pause is not None) == (never_left and row_for(error).passes and now + 0.5 < 100)
+
+
+@pytest.mark.parametrize(
+    ("error", "ambiguous"),
+    [
+        *((failure(kind), kind in {"timeout", "dropped", "torn", "garbled"}) for kind in FAILURES),
+        *((answer(status), False) for status in (302, 400, 401, 403, 404, 409, 418, 422, 429)),
+        *((answer(status), True) for status in (500, 501, 502, 503, 504, 599)),
+        (MalformedResponseError(where="$", problem="odd"), True),
+        (ClosedError(), False),
+    ],
+    ids=str,
+)
+def test_which_failures_leave_it_open_whether_it_was_done(error: ConnectTradeError, ambiguous: bool) -> None:  # noqa: FBT001 - a table's column
+    assert is_ambiguous(error) is ambiguous
 
 
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, Self, cast, overload
 
 import msgspec
 
@@ -311,12 +311,12 @@ class Orders(Resource):
         except OrderOutcomeUnknownError as exc:
             raise exc from cause
 
-    def asked_within(self, seconds: float) -> Orders:
+    def asked_within(self, seconds: float) -> Self:
         """Return these orders, asked for once and for at most so many seconds."""
         caller = self._requester.caller
         timeouts = msgspec.structs.replace(caller.timeouts, call=min(seconds, caller.timeouts.call))
         once = msgspec.structs.replace(caller.retry, attempts=1, budget=seconds)
-        return Orders(self._requester.through(caller.with_options(timeouts, once)))
+        return type(self)(self._requester.through(caller.with_options(timeouts, once)))
 
     async def _page(self, params: dict[str, object]) -> Page[Order]:
         request = self._requester.asking("/orders", params)
