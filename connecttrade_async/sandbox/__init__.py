@@ -7,6 +7,7 @@ mistake with the client.
 from .clock import Clock
 from .endpoints import Entitlements
 from .faults import Armed, Fault, Faults
+from .paper import PaperBroker
 from .refusals import RefusalError
 from .served import Served, Visit
 from .server import Endpoints, Sandbox
@@ -22,6 +23,7 @@ __all__ = [
     "Entitlements",
     "Fault",
     "Faults",
+    "PaperBroker",
     "RefusalError",
     "Sandbox",
     "Served",

@@ -3,6 +3,7 @@
 The only place of the sandbox that asks the machine what time it is. Everything else is told.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 __all__ = ["Clock"]
@@ -13,9 +14,13 @@ class Clock:
 
     It runs with the machine's clock until `hold` stops it; `advance` steps it in either state, and `release` lets it
     run on from where it stands.
+
+    Args:
+        tell: is told the new moment after every step, so that what is due by then has happened when the step returns.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[datetime], object] | None = None) -> None:
+        self._tell = tell
         self._held: datetime | None = None
         self._shift = timedelta()
 
@@ -61,7 +66,10 @@ class Clock:
             self._shift += step
         else:
             self._held += step
-        return self.now()
+        now = self.now()
+        if self._tell is not None:
+            self._tell(now)
+        return now
 
     def release(self) -> datetime:
         """Let a held clock run on from the moment at which it stands, and return that moment."""

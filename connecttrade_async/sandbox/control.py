@@ -15,7 +15,9 @@ from .clock import Clock
 from .endpoints import Desk, Entitlements
 from .faults import Fault, Faults
 from .http import json_response
+from .paper import PaperBroker
 from .parameters import Fields, fields, moment, text
+from .pit import Pit
 from .refusals import BadRequestError, RefusalError, UnknownError
 from .served import Served
 from .spellings import Spellings
@@ -29,9 +31,9 @@ CONTROL = "/_sandbox"
 _Setting = TypeVar("_Setting", Spellings, Entitlements)
 
 
-def control_routes(desk: Desk, clock: Clock, faults: Faults, served: Served) -> list[web.RouteDef]:
+def control_routes(desk: Desk, clock: Clock, faults: Faults, served: Served, broker: PaperBroker) -> list[web.RouteDef]:
     """Every control path with its handler."""
-    panel = _Panel(desk, clock, faults, served)
+    panel, pit = _Panel(desk, clock, faults, served), Pit(broker)
     table: tuple[tuple[str, str, Callable[[Fields], object]], ...] = (
         ("GET", "/faults", panel.list_faults),
         ("POST", "/faults", panel.add_fault),
@@ -44,6 +46,10 @@ def control_routes(desk: Desk, clock: Clock, faults: Faults, served: Served) -> 
         ("POST", "/entitlements", panel.set_entitlements),
         ("GET", "/served", panel.list_served),
         ("DELETE", "/served", panel.clear_served),
+        ("GET", "/market", pit.read_market),
+        ("POST", "/market", pit.set_market),
+        ("POST", "/fill", pit.fill),
+        ("POST", "/reject", pit.reject),
         ("POST", "/approve", panel.approve),
         ("POST", "/decline", panel.decline),
     )

@@ -69,7 +69,7 @@ class Call:
     Attributes:
         path: the parts of the path that vary, unquoted.
         query: the parameters, each at most once.
-        body: the bytes of the body, empty but for POST.
+        body: the bytes of the body, empty but for POST and PATCH.
         now: when it arrived.
         known: the user, if the endpoint needs one.
     """
@@ -189,21 +189,19 @@ def list_accounts(call: Call) -> Answer:
 
 def list_balances(call: Call) -> Answer:
     """``GET /balances``, by ``account_id`` and ``connection_id``."""
-    market, on = call.desk.world.market, call.now.date()
-    write = call.payloads.balance
-    return Answer([write(account, account.balance(market, on)) for _, account in call.accounts()])
+    balance, write = call.desk.world.balance, call.payloads.balance
+    return Answer([write(account, balance(account, call.now)) for _, account in call.accounts()])
 
 
 def list_positions(call: Call) -> Answer:
     """``GET /positions``, by ``account_id``, ``connection_id`` and ``symbols``."""
     wanted = symbols(call.query["symbols"]) if "symbols" in call.query else None
-    market, on = call.desk.world.market, call.now.date()
-    write = call.payloads.position
+    market, write = call.desk.world.market, call.payloads.position
     return Answer(
         [
             write(account, position)
             for _, account in call.accounts()
-            for position in account.positions(market, on)
+            for position in account.positions(market, call.now)
             if wanted is None or position.symbol in wanted
         ]
     )

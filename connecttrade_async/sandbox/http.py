@@ -30,6 +30,7 @@ from .endpoints import (
 )
 from .orders import list_orders
 from .refusals import BadRequestError, RefusalError, UnauthorizedError
+from .trading import cancel_order, place_order, replace_order
 from .world import User
 
 __all__ = ["Credentials", "json_response", "refusal_response", "rest_routes"]
@@ -51,7 +52,10 @@ _FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/accounts", list_accounts),
     ("GET", "/balances", list_balances),
     ("GET", "/positions", list_positions),
+    ("POST", "/orders", place_order),
     ("GET", "/orders", list_orders),
+    ("PATCH", "/accounts/{account_id}/orders/{order_id}", replace_order),
+    ("DELETE", "/accounts/{account_id}/orders/{order_id}", cancel_order),
     ("GET", "/transactions", list_transactions),
 )
 
@@ -90,10 +94,11 @@ def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.
                     desk=desk,
                     path=request.match_info,
                     query=_query(request),
-                    body=await request.read() if request.method == "POST" else b"",
+                    body=await request.read() if request.method in {"POST", "PATCH"} else b"",
                     now=clock.now(),
                     known=known,
                 )
+                desk.world.floor.bring_up(call.now)
                 answer = endpoint(call)
             except RefusalError as refusal:
                 return refusal_response(refusal)

@@ -81,7 +81,7 @@ class _Reception:
             return _go(f"/connect/{quote(link.token)}", status=303)
         broker, login = link.signed_in
         accounts = () if link.connection_type == "market_data" else self._world.books.open(broker, login, now)
-        worth = [(account, account.balance(self._world.market, now.date()).equity) for account in accounts]
+        worth = [(account, self._world.balance(account, now).equity) for account in accounts]
         return _html(accounts_page(link, broker, login, worth))
 
     def settle(self, link: LoginLink, fields: Fields, now: datetime) -> web.Response:

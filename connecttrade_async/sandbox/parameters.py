@@ -7,18 +7,20 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import cast
 from urllib.parse import urlsplit
 
 from .refusals import BadRequestError
 
-__all__ = ["Fields", "choice", "count", "day", "fields", "moment", "redirect", "symbols", "text"]
+__all__ = ["Fields", "amount", "choice", "count", "day", "fields", "moment", "redirect", "symbols", "text"]
 
 Fields = Mapping[str, object]
 """The members of a JSON object, not yet known to be of any type."""
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
+_AMOUNT = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
 _MILLISECONDS_FROM = 100_000_000_000
 """From here on digits count milliseconds: as seconds this is the year 5138."""
 
@@ -48,6 +50,23 @@ def text(members: Fields, name: str) -> str:
     if not isinstance(value, str) or not value:
         raise BadRequestError(f"{name} is needed, as a string that is not empty.")
     return value
+
+
+def amount(members: Fields, name: str) -> Decimal | None:
+    """A member that must be a number above zero, written as the wire has it: a string of plain digits.
+
+    Returns:
+        The number, None if the member is missing or null.
+
+    Raises:
+        BadRequestError: it is no such string, or has more than nine decimals.
+    """
+    value = members.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _AMOUNT.fullmatch(value) or not Decimal(value):
+        raise BadRequestError(f"{name} must be a number above 0 as a string of plain digits, at most 9 decimals.")
+    return Decimal(value)
 
 
 def choice(name: str, value: str, known: Iterable[str]) -> str:

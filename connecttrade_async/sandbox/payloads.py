@@ -104,7 +104,10 @@ class Payloads:
         return {**_owner(account), **what, **self._numbers(numbers, account.broker)}
 
     def order(self, order: Order, broker: Broker) -> Json:
-        """One of ``GET /orders``: what was sent, and what became of it. Only an order with legs writes ``legs``."""
+        """One order: what was sent, and what became of it. Only an order with legs writes ``legs``.
+
+        Assumed: ``replaces`` and ``replaced_by``, the order_id of the order before and after it in a chain.
+        """
         numbers = {
             "order_qty": order.order_qty,
             "order_notional": order.order_notional,
@@ -132,6 +135,8 @@ class Payloads:
             "created_at": self.time(order.created_at),
             "updated_at": self.time(order.updated_at),
             "reject_reason": order.reject_reason,
+            "replaces": order.replaces,
+            "replaced_by": order.replaced_by,
         }
 
     def orders(self, orders: Iterable[Json], next_cursor: str | None, prev_cursor: str | None) -> Json:

@@ -20,9 +20,10 @@ from .faults import Faults
 from .http import Credentials, json_response, rest_routes
 from .misfortune import Misfortune
 from .oauth import login_routes
+from .paper import PaperBroker
 from .served import Served, Visit
 from .spellings import Spellings
-from .world import World, find_broker
+from .world import Hours, Keeping, World, find_broker
 
 __all__ = ["Endpoints", "Sandbox"]
 
@@ -49,12 +50,16 @@ class Sandbox:
         host: the address to listen on.
         client_id: None makes one from the seed.
         client_secret: None makes one from the seed.
+        hours: ``open``, the default, is a market that never closes; ``real`` keeps the hours of New York. Either way
+            what is good for the day ends at four in the afternoon there.
+        latency: seconds until an order is accepted, and for each thing that happens to it after that.
 
     Attributes:
         client_id: what a client sends as ``client-id``.
         client_secret: what a client sends as ``client-secret``.
         world: the pretend brokerages; a test may change them.
         clock: what time it is in here; a test may hold and step it.
+        broker: a hand on the market: prices, halts, and fills at will.
         faults: what goes wrong; nothing until a fault is added.
         served: what arrived.
     """
@@ -67,9 +72,13 @@ class Sandbox:
         host: str = "127.0.0.1",
         client_id: str | None = None,
         client_secret: str | None = None,
+        hours: Keeping = "open",
+        latency: float = 0.02,
     ) -> None:
-        self.world = World(seed)
-        self.clock = Clock()
+        self.world = World(seed, Hours(hours))
+        self.clock = Clock(self.world.floor.bring_up)
+        self.broker = PaperBroker(self.world, self.clock)
+        self.broker.latency = latency
         self.faults = Faults()
         self.served = Served()
         self.client_id = client_id or f"sandbox-{self.world.serials.draw('client id')[:12]}"
@@ -185,7 +194,7 @@ class Sandbox:
         app = web.Application(middlewares=[self._gate])
         app.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
         app.add_routes(login_routes(self.world, self.clock))
-        app.add_routes(control_routes(self._desk, self.clock, self.faults, self.served))
+        app.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
         return app
 
     @web.middleware

@@ -5,7 +5,8 @@ from decimal import Decimal
 
 from hypothesis import given, strategies as st
 
-from connecttrade_async.sandbox.world.market import LISTINGS, Listing, Market, option_symbol, parse_option
+from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.symbols import LISTINGS, Listing, option_symbol, parse_option
 
 TODAY = date(2026, 7, 1)
 

@@ -28,12 +28,12 @@ def world_with(code: str) -> tuple[World, Connection]:
 
 def everything(code: str, write: Payloads) -> dict[str, Any]:
     world, connection = world_with(code)
-    account, on, broker = connection.accounts[0], NOON.date(), connection.broker
+    account, broker = connection.accounts[0], connection.broker
     return {
         "connection": write.connection(connection),
         "account": write.account(connection, account),
-        "balance": write.balance(account, account.balance(world.market, on)),
-        "positions": [write.position(account, item) for item in account.positions(world.market, on)],
+        "balance": write.balance(account, account.balance(world.market, NOON)),
+        "positions": [write.position(account, item) for item in account.positions(world.market, NOON)],
         "orders": [write.order(item, broker) for item in account.orders],
         "transactions": [write.transaction(item, broker) for item in account.transactions],
     }

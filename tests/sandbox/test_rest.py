@@ -201,8 +201,8 @@ async def test_balances_follow_the_day(ask: Ask, sandbox: Sandbox, connect: Conn
 
 async def test_unknown_paths_and_methods_answer_json(ask: Ask) -> None:
     assert await ask("GET", "/nothing") == (404, {"message": "There is no /nothing here."})
-    assert await ask("POST", "/orders") == (405, {"message": "/orders takes no POST."})
-    assert (await ask("DELETE", "/accounts/a/orders/b"))[0] == 404
+    assert await ask("PUT", "/orders") == (405, {"message": "/orders takes no PUT."})
+    assert (await ask("DELETE", "/accounts/a/orders"))[0] == 404
 
 
 async def test_a_parameter_given_twice_is_a_400(ask: Ask, sandbox: Sandbox) -> None:

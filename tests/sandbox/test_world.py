@@ -1,7 +1,7 @@
 """The world's books balance for every seed and broker, and the same seed is the same world."""
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 
@@ -16,7 +16,8 @@ from connecttrade_async.sandbox.refusals import (
 )
 from connecttrade_async.sandbox.world import BROKERS, OPEN, STATUSES, Account, World, find_broker
 from connecttrade_async.sandbox.world.history import furnish
-from connecttrade_async.sandbox.world.market import Market, multiplier, parse_option
+from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.symbols import multiplier, parse_option
 from connecttrade_async.sandbox.world.teller import Teller
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -42,7 +43,7 @@ def test_books_balance(seed: int, broker: str, now: datetime) -> None:
     world, *accounts = opened(seed, broker, now)
     for account in accounts:
         check_orders(account, now)
-        check_money(world, account, now.date())
+        check_money(world, account, now)
 
 
 def check_orders(account: Account, now: datetime) -> None:
@@ -65,7 +66,7 @@ def check_orders(account: Account, now: datetime) -> None:
         assert (order.stop_price is not None) is (order.order_type in {"STP", "STPLMT"})
 
 
-def check_money(world: World, account: Account, on: date) -> None:
+def check_money(world: World, account: Account, at: datetime) -> None:
     held: Counter[str] = Counter()
     for order in account.orders:
         sides = [(order.symbol, order.side, 1)] if order.symbol else []
@@ -73,13 +74,13 @@ def check_money(world: World, account: Account, on: date) -> None:
         for symbol, side, ratio in sides:
             assert symbol is not None
             held[symbol] += (order.filled_qty * ratio) * (1 if side.startswith("BUY") else -1)  # type: ignore[assignment]
-    positions = account.positions(world.market, on)
+    positions = account.positions(world.market, at)
     assert {item.symbol: item.quantity for item in positions} == {name: qty for name, qty in held.items() if qty}
     for item in positions:
         assert item.market_value == item.quantity * item.last_price * multiplier(item.symbol)
         assert item.instrument == ("OPT" if parse_option(item.symbol) else "STK")
     assert account.cash == sum(entry.amount for entry in account.transactions) > 0
-    balance = account.balance(world.market, on)
+    balance = account.balance(world.market, at)
     assert balance.equity == account.cash + sum(item.market_value for item in positions)
     paid = sum(entry.amount for entry in account.transactions if entry.type != "trade")
     fees = sum((entry.fees for entry in account.transactions if entry.fees is not None), Decimal(0))
@@ -100,7 +101,7 @@ def test_a_year_has_something_of_everything() -> None:
         assert {order.order_type for order in account.orders} == {"MKT", "LMT", "STP", "STPLMT"}
         tifs = {order.order_tif for order in account.orders}
         assert tifs == {"DAY", "GTC", "IOC", "FOK", "OPEN", "CLOSE", "DAY+", "GTC+"}
-        symbols = {item.symbol for item in account.positions(Market(7), TODAY)}
+        symbols = {item.symbol for item in account.positions(Market(7), NOON)}
         assert {"AAPL", "IBMp", "IBMpA", "IBM/B", "IBMr", "IBM/WS", "IBMw"} <= symbols
         today = [order.status for order in account.orders if order.created_at.date() == TODAY]
         assert set(OPEN) <= set(today)
@@ -230,7 +231,7 @@ def test_an_order_added_moves_the_books() -> None:
     assert paper.orders[-1] is order
     spent = sum(fill.quantity * fill.price for fill in order.fills)
     assert paper.cash == cash - spent
-    check_money(world, paper, TODAY)
+    check_money(world, paper, NOON)
     with pytest.raises(ConflictError):
         paper.enter(order)
     with pytest.raises(UnknownError):

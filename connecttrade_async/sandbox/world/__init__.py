@@ -5,26 +5,39 @@ Nothing in here awaits, reads a clock, or knows how the wire spells anything. Ti
 
 from .account import Account, Balance
 from .brokers import BROKERS, CONNECTION_TYPES, Broker, find_broker
+from .floor import Floor
 from .holdings import Position
+from .hours import Hours, Keeping
+from .journal import Change, Journal
 from .listing import Filter, Page, Place, page_of
-from .market import Market
+from .market import Market, Quote
 from .people import Connection, LoginLink, Token, User
-from .records import CLOSED, OPEN, SIDES, STATUSES, Fill, Leg, Order, Transaction
+from .records import CLOSED, EDGES, OPEN, SIDES, STATUSES, TIFS, TYPES, Fill, Leg, Order, Transaction
 from .state import World
+from .ticket import LEG_SIDES, Ticket
 
 __all__ = [
     "BROKERS",
     "CLOSED",
     "CONNECTION_TYPES",
+    "EDGES",
+    "LEG_SIDES",
     "OPEN",
     "SIDES",
     "STATUSES",
+    "TIFS",
+    "TYPES",
     "Account",
     "Balance",
     "Broker",
+    "Change",
     "Connection",
     "Fill",
     "Filter",
+    "Floor",
+    "Hours",
+    "Journal",
+    "Keeping",
     "Leg",
     "LoginLink",
     "Market",
@@ -32,6 +45,8 @@ __all__ = [
     "Page",
     "Place",
     "Position",
+    "Quote",
+    "Ticket",
     "Token",
     "Transaction",
     "User",

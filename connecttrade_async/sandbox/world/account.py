@@ -1,27 +1,33 @@
 """The world's accounts: orders, holdings, cash and transactions that can only change together.
 
-`Account.enter` and `Account.move` are the only ways in, so the books balance by construction: cash is the sum of the
-transactions, holdings are the sum of the fills.
+`Account.enter`, `Account.amend` and `Account.move` are the only ways in, so the books balance by construction: cash is
+the sum of the transactions, holdings are the sum of the fills, and an order goes only where `EDGES` lets it.
 """
 
-from bisect import bisect_left
+from bisect import insort
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
+from decimal import ROUND_UP, Decimal
 
-from connecttrade_async.sandbox.refusals import ConflictError
+from connecttrade_async.sandbox.refusals import ConflictError, UnknownError
 
 from .brokers import Broker
 from .holdings import Holding, Position
-from .market import Market, is_option
-from .records import Fill, Order, Transaction
+from .market import Market
+from .records import EDGES, Fill, Order, Transaction
+from .symbols import is_option
+from .walk import anchor
 
 __all__ = ["Account", "Balance"]
 
+_NOTHING = Decimal(0)
 _HALF = Decimal("0.5")
 _QUARTER = Decimal("0.25")
+_CENT = Decimal("0.01")
 _CONTRACT_FEE = Decimal("0.65")
+_SALES_FEE = Decimal("0.0000278")
+"""What the regulator takes of every sale's proceeds, rounded up to the cent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +46,6 @@ class Account:
     """One account at one broker, paper or live; nothing on the wire says which (documented).
 
     Attributes:
-        orders: every order, oldest first.
         transactions: every movement, in the order in which they happened.
     """
 
@@ -49,13 +54,39 @@ class Account:
         self.number = number
         self.broker = broker
         self.kind = kind
-        self.orders: list[Order] = []
+        self._orders: dict[str, Order] = {}
+        self._keys: list[tuple[datetime, str]] = []
         self.holdings: dict[str, Holding] = {}
         self.transactions: list[Transaction] = []
         self.cash = Decimal(0)
 
     def __repr__(self) -> str:
-        return f"<Account {self.account_id} {self.broker.code} {self.kind}, {len(self.orders)} orders>"
+        return f"<Account {self.account_id} {self.broker.code} {self.kind}, {len(self._orders)} orders>"
+
+    @property
+    def orders(self) -> list[Order]:
+        """Every order as it is now, oldest first."""
+        return [self._orders[order_id] for _, order_id in self._keys]
+
+    def has(self, order_id: str) -> bool:
+        """Whether it has an order of this id."""
+        return order_id in self._orders
+
+    def order(self, order_id: str) -> Order:
+        """One order as it is now.
+
+        Raises:
+            UnknownError: the account has none of this id.
+        """
+        order = self._orders.get(order_id)
+        if order is None:
+            raise UnknownError(f"There is no order {order_id!r} in account {self.account_id!r}.")
+        return order
+
+    def held(self, symbol: str) -> Decimal:
+        """How much of a symbol it holds, negative when short."""
+        holding = self.holdings.get(symbol)
+        return Decimal(0) if holding is None else holding.quantity
 
     def enter(self, order: Order) -> None:
         """Write an order into the books and let each of its fills move shares and cash.
@@ -63,11 +94,25 @@ class Account:
         Raises:
             ConflictError: the account has an order of this id.
         """
-        place = bisect_left(self.orders, order.key, key=_key)
-        if place < len(self.orders) and self.orders[place].key == order.key:
+        if order.order_id in self._orders:
             raise ConflictError(f"The account already has an order {order.order_id}.")
-        self.orders.insert(place, order)
+        self._orders[order.order_id] = order
+        insort(self._keys, order.key)
         for fill in order.fills:
+            self._settle(order, fill)
+
+    def amend(self, order: Order) -> None:
+        """Let an order be what it has become, and each of its new fills move shares and cash.
+
+        Raises:
+            ConflictError: an order of the status that it had never becomes this.
+            UnknownError: the account has none of this id.
+        """
+        known = self.order(order.order_id)
+        if order.status not in EDGES[known.status] or order.fills[: len(known.fills)] != known.fills:
+            raise ConflictError(f"An order that is {known.status} does not become {order.status}.")
+        self._orders[order.order_id] = order
+        for fill in order.fills[len(known.fills) :]:
             self._settle(order, fill)
 
     def move(self, transaction: Transaction) -> None:
@@ -75,23 +120,29 @@ class Account:
         self.transactions.append(transaction)
         self.cash += transaction.amount
 
-    def positions(self, market: Market, on: date) -> list[Position]:
-        """What the account holds on a day, by symbol."""
-        eve = on - timedelta(days=1)
-        held = sorted((holding.symbol, holding) for holding in self.holdings.values() if holding.quantity)
-        return [holding.position(market.price(name, on), market.price(name, eve), on) for name, holding in held]
+    def positions(self, market: Market, at: datetime) -> list[Position]:
+        """What the account holds at a moment, by symbol. A day's profit counts from the evening before."""
+        on, eve = at.date(), anchor(at.date() - timedelta(days=1))
+        held = sorted((holding.symbol, holding) for holding in self._open())
+        return [holding.position(market.last(name, at), market.last(name, eve), on) for name, holding in held]
 
-    def balance(self, market: Market, on: date) -> Balance:
-        """The account's money on a day: half of each stock may be borrowed where the broker lends, no option."""
-        values = [(holding.symbol, holding.value(market.price(holding.symbol, on))) for holding in self._open()]
+    def balance(self, market: Market, at: datetime, reserved: Decimal = _NOTHING) -> Balance:
+        """The account's money at a moment: half of each stock may be borrowed where the broker lends, no option.
+
+        Args:
+            market: what everything is worth.
+            at: when.
+            reserved: the initial margin that open orders will need.
+        """
+        values = [(holding.symbol, holding.value(market.last(holding.symbol, at))) for holding in self._open()]
         equity = self.cash + sum(value for _, value in values)
         initial = _requirement(values, _HALF)
-        spare = max(Decimal(0), equity - initial)
+        spare = max(Decimal(0), equity - initial - reserved)
         lent = spare * 2 if self.broker.has_margin else Decimal(0)
         return Balance(
             cash=self.cash,
             equity=equity,
-            buying_power=lent if self.broker.has_margin else max(Decimal(0), self.cash),
+            buying_power=lent if self.broker.has_margin else max(Decimal(0), self.cash - reserved),
             margin_buying_power=lent,
             initial_margin=initial,
             maintenance_margin=_requirement(values, _QUARTER),
@@ -110,15 +161,16 @@ class Account:
         quantity = fill.quantity * ratio
         change = quantity if side.startswith("BUY") else -quantity
         holding = self.holdings.setdefault(symbol, Holding(symbol))
-        holding.trade(change, price, fill.time.date())
-        fees = _CONTRACT_FEE * quantity if is_option(symbol) else Decimal(0)
+        cost = (change * price * holding.unit).quantize(_CENT)
+        holding.trade(change, cost, fill.time.date())
+        fees = _fees(symbol, change, cost)
         self.move(
             Transaction(
                 transaction_id=f"{fill.fill_id}{part}",
                 account_id=self.account_id,
                 type="trade",
                 date=fill.time.date(),
-                amount=-change * price * holding.unit - fees,
+                amount=-cost - fees,
                 description=f"{side.replace('_', ' ').capitalize()} {quantity.normalize():f} {symbol} at {price:f}",
                 symbol=symbol,
                 quantity=change,
@@ -128,8 +180,10 @@ class Account:
         )
 
 
-def _key(order: Order) -> tuple[datetime, str]:
-    return order.key
+def _fees(symbol: str, change: Decimal, cost: Decimal) -> Decimal:
+    contracts = _CONTRACT_FEE * abs(change) if is_option(symbol) else Decimal(0)
+    sales = (-cost * _SALES_FEE).quantize(_CENT, ROUND_UP) if cost < 0 else Decimal(0)
+    return contracts + sales
 
 
 def _requirement(values: list[tuple[str, Decimal]], stock: Decimal) -> Decimal:

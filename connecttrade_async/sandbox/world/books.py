@@ -47,6 +47,17 @@ class Books:
             raise UnknownError(f"There is no account {account_id!r}.")
         return account
 
+    def holder(self, order_id: str) -> Account:
+        """The account that has an order.
+
+        Raises:
+            UnknownError: none has one of this id.
+        """
+        for account in self._accounts.values():
+            if account.has(order_id):
+                return account
+        raise UnknownError(f"There is no order {order_id!r}.")
+
     def _furnished(self, broker: Broker, login: str, kind: str, now: datetime) -> Account:
         serial = self._serials.draw("account", broker.code, login, kind)
         number = str(int(serial[32:], 16))[-8:].zfill(8)

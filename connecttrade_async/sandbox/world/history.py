@@ -9,8 +9,8 @@ from decimal import Decimal
 from functools import partial
 from operator import itemgetter
 
-from .market import LISTINGS, Option, option_symbol
 from .records import Leg
+from .symbols import LISTINGS, Option, option_symbol
 from .teller import Teller
 
 __all__ = ["furnish"]

@@ -1,6 +1,7 @@
 """The world's holdings: what an account owns of one symbol, lot by lot, so that every profit is exact.
 
-Lots leave in the order in which they came. Nothing is divided, so nothing is rounded, until an average is asked for.
+Lots leave in the order in which they came. A lot's cost is what was paid for it, in whole cents, and where a part of it
+leaves, the part that stays keeps the rest: what is rounded off on one side is on the other, and no cent is lost.
 """
 
 from dataclasses import dataclass
@@ -8,16 +9,19 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from .market import is_option, multiplier
+from .symbols import is_option, multiplier
 
 __all__ = ["Holding", "Position"]
 
 _NINE = Decimal("0.000000001")
+_CENT = Decimal("0.01")
 
 
 class _Lot(NamedTuple):
+    """What was had at once: `cost` in dollars, negative like `quantity` when short, for that was received."""
+
     quantity: Decimal
-    price: Decimal
+    cost: Decimal
     opened: date
 
 
@@ -55,19 +59,20 @@ class Holding:
     @property
     def cost(self) -> Decimal:
         """What the open lots cost, in dollars; negative when short, for that was received."""
-        return sum((lot.quantity * lot.price for lot in self._lots), Decimal(0)) * self.unit
+        return sum((lot.cost for lot in self._lots), Decimal(0))
 
-    def trade(self, change: Decimal, price: Decimal, on: date) -> None:
-        """Let the holding change by a signed quantity at a price; what closes goes to `realized`."""
+    def trade(self, change: Decimal, cost: Decimal, on: date) -> None:
+        """Let the holding change by a signed quantity, for so many dollars; what closes goes to `realized`."""
         while change and self._lots and (self._lots[0].quantity > 0) != (change > 0):
             lot = self._lots[0]
             closed = lot.quantity if abs(lot.quantity) <= abs(change) else -change
-            self.realized += closed * (price - lot.price) * self.unit
-            change += closed
+            sold, bought = _part(cost, closed, change), _part(lot.cost, closed, lot.quantity)
+            self.realized -= sold + bought
+            change, cost = change + closed, cost - sold
             left = lot.quantity - closed
-            self._lots[:1] = [lot._replace(quantity=left)] if left else []
+            self._lots[:1] = [_Lot(left, lot.cost - bought, lot.opened)] if left else []
         if change:
-            self._lots.append(_Lot(change, price, on))
+            self._lots.append(_Lot(change, cost, on))
 
     def value(self, last: Decimal) -> Decimal:
         """What the holding is worth at a price, in dollars."""
@@ -76,7 +81,7 @@ class Holding:
     def position(self, last: Decimal, previous: Decimal, on: date) -> Position:
         """The holding as a position, given today's price and that of the day before."""
         quantity, cost, value = self.quantity, self.cost, self.value(last)
-        gains = (lot.quantity * (last - (lot.price if lot.opened == on else previous)) for lot in self._lots)
+        eves = (lot.cost if lot.opened == on else lot.quantity * previous * self.unit for lot in self._lots)
         return Position(
             symbol=self.symbol,
             instrument="OPT" if is_option(self.symbol) else "STK",
@@ -85,6 +90,12 @@ class Holding:
             last_price=last,
             market_value=value,
             unrealized_pl=value - cost,
-            daily_pl=sum(gains, Decimal(0)) * self.unit,
+            daily_pl=value - sum(eves, Decimal(0)),
             total_pl=value - cost + self.realized,
         )
+
+
+def _part(money: Decimal, part: Decimal, whole: Decimal) -> Decimal:
+    """The share of some money that belongs to a part, in cents; all of it for the whole."""
+    share = abs(part) / abs(whole)
+    return money if share == 1 else (money * share).quantize(_CENT)

@@ -1,106 +1,96 @@
-"""The world's market: what can be held, and what one of it costs on a given day.
+"""The world's market: what everything costs at any moment, in dollars, as exact cents.
 
-A price is a function of seed, symbol and date alone, so any day can be asked for in any order and answers the same.
+A price is a function of seed, symbol and time alone, unless somebody has pinned it, so any moment can be asked for in
+any order and answers the same. Options follow their root: Black and Scholes, without interest.
 """
 
 import math
-import re
-from datetime import date, timedelta
+from bisect import bisect_right
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import NamedTuple
 
-__all__ = ["LISTINGS", "Listing", "Market", "Option", "is_option", "multiplier", "option_symbol", "parse_option"]
+from .hours import Hours
+from .symbols import LISTINGS, Option, parse_option, root_of
+from .walk import Cell, Walk, anchor, moment_of, tick_of
 
-_OSI = re.compile(r"([A-Z]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
+__all__ = ["Market", "Quote"]
+
 _CENT = Decimal("0.01")
 _FRIDAY = 4
 _WAVES = ((97, 0.11), (23, 0.04), (5, 0.012))
 """Period in days and height of the swings that make a price move."""
-
-
-class Listing(NamedTuple):
-    """A stock that the sandbox's brokers hold. `kind` is the CQS kind; `price` its middle in dollars."""
-
-    symbol: str
-    kind: str
-    price: str
-    dividend: str = "0"
-
-
-LISTINGS = (
-    Listing("AAPL", "common", "228.40", "0.26"),
-    Listing("MSFT", "common", "412.75", "0.83"),
-    Listing("NVDA", "common", "134.10", "0.01"),
-    Listing("KO", "common", "63.85", "0.51"),
-    Listing("F", "common", "10.92", "0.15"),
-    Listing("SPY", "common", "571.30", "1.75"),
-    Listing("IBMp", "preferred", "24.15", "0.37"),
-    Listing("IBMpA", "preferred series", "25.40", "0.39"),
-    Listing("IBM/B", "class", "181.60", "1.67"),
-    Listing("IBMr", "rights", "1.35"),
-    Listing("IBM/WS", "warrants", "12.80"),
-    Listing("IBMw", "when-issued", "178.05"),
-)
-"""One stock at least of every CQS kind of the wire contract."""
-
+_VOLATILITY = 0.3
+_YEAR = timedelta(days=365)
+_STOCK_SPREAD, _OPTION_SPREAD = Decimal("0.0001"), Decimal("0.01")
+"""Half the distance from bid to ask, as a share of the price; at least a cent."""
 _BASES = {listing.symbol: float(listing.price) for listing in LISTINGS}
 
 
-class Option(NamedTuple):
-    """What an OCC OSI symbol says. `strike` is in dollars, `right` is ``C`` or ``P``."""
+class Quote(NamedTuple):
+    """What one share, or one unit of an option, costs at a moment. The bid of what is worth nothing is nothing."""
 
-    root: str
-    expiry: date
-    right: str
-    strike: Decimal
-
-
-def parse_option(symbol: str) -> Option | None:
-    """Read an OSI symbol without padding (documented), or answer None if it is a stock's symbol."""
-    match = _OSI.fullmatch(symbol)
-    if match is None:
-        return None
-    root, year, month, day, right, strike = match.groups()
-    try:
-        expiry = date(2000 + int(year), int(month), int(day))
-    except ValueError:
-        return None
-    return Option(root, expiry, right, Decimal(strike) / 1000)
-
-
-def option_symbol(option: Option) -> str:
-    """Write an option as its OSI symbol: root, YYMMDD, C or P, and eight digits of strike x 1000."""
-    return f"{option.root}{option.expiry:%y%m%d}{option.right}{int(option.strike * 1000):08d}"
-
-
-def is_option(symbol: str) -> bool:
-    """Whether the symbol is an option's."""
-    return parse_option(symbol) is not None
-
-
-def multiplier(symbol: str) -> int:
-    """How many units one contract or share stands for: 100 for an option, 1 for a stock."""
-    return 100 if is_option(symbol) else 1
+    bid: Decimal
+    ask: Decimal
+    last: Decimal
 
 
 class Market:
-    """Prices of every symbol on every day, in dollars, as exact cents."""
+    """Prices of every symbol at every moment.
 
-    def __init__(self, seed: int) -> None:
+    Attributes:
+        hours: when it is open; while it is closed the last price stands.
+    """
+
+    def __init__(self, seed: int, hours: Hours | None = None) -> None:
+        self.hours = hours or Hours()
         self._seed = seed
-        self._shapes: dict[str, tuple[float, list[float]]] = {}
+        self._walks: dict[str, Walk] = {}
         self._prices: dict[tuple[str, date], Decimal] = {}
+        self._pins: dict[str, list[tuple[datetime, Decimal | None]]] = {}
+        self._halted: set[str] = set()
+        self._is_halted = False
+
+    # Prices -----------------------------------------------------------------------------------------------------------
 
     def price(self, symbol: str, on: date) -> Decimal:
-        """The last price of a stock, or the premium of an option per unit, on a day. At least one cent for a stock."""
+        """What a symbol costs at a day's anchor, whatever was pinned. At least one cent for a stock."""
         key = (symbol, on)
         found = self._prices.get(key)
         if found is None:
             option = parse_option(symbol)
-            found = self._stock(symbol, on) if option is None else self._premium(option, on)
+            if option is None:
+                found = _cents(math.exp(self._walk(symbol).value(tick_of(anchor(on)))))
+            else:
+                found = _premium(option, self.price(option.root, on), anchor(on))
             self._prices[key] = found
         return found
+
+    def last(self, symbol: str, at: datetime) -> Decimal:
+        """The last price at a moment."""
+        return self._at(symbol, self.hours.last_open(at))
+
+    def quote(self, symbol: str, at: datetime) -> Quote:
+        """Bid, ask and last price at a moment."""
+        return quote_of(symbol, self.last(symbol, at))
+
+    def bounds(self, symbol: str, cell: Cell) -> tuple[Decimal, Decimal]:
+        """Between which prices a symbol stays in a stretch of the walk, if nobody pins it meanwhile."""
+        begin, end = moment_of(cell.low), moment_of(cell.high)
+        pinned = self._pinned(symbol, end)
+        if pinned is not None:
+            return pinned, pinned
+        option = parse_option(symbol)
+        if option is None:
+            low, high = self._walk(symbol).bounds(cell)
+            return _cents(math.exp(low)), _cents(math.exp(high))
+        ends = [
+            _premium(option, spot, at)
+            for spot, at in zip(self.bounds(option.root, cell), (begin, end), strict=True)
+            for at in (begin, end)
+        ]
+        return min(ends), max(ends)
 
     def expiry(self, after: date, months: int) -> date:
         """The third Friday of the month so many months ahead, when its monthly options expire."""
@@ -114,26 +104,103 @@ class Market:
         gap = Decimal(5) if spot > 100 else Decimal("0.5")  # noqa: PLR2004  exchanges list dear stocks in wider steps
         return max(gap, (spot / gap).quantize(Decimal(1)) * gap + steps * gap)
 
-    def _stock(self, symbol: str, on: date) -> Decimal:
-        base, phases = self._shape(symbol)
-        turns = zip(_WAVES, phases, strict=True)
-        swing = sum(height * math.sin(math.tau * (on.toordinal() / days + phase)) for (days, height), phase in turns)
-        return max(_CENT, Decimal(base * math.exp(swing)).quantize(_CENT))
+    # What a test may do to it -----------------------------------------------------------------------------------------
 
-    def _shape(self, symbol: str) -> tuple[float, list[float]]:
-        if symbol not in self._shapes:
-            random = Random(f"{self._seed}/market/{symbol}")  # noqa: S311  a pretend market needs no secrecy
-            base = _BASES.get(symbol) or random.uniform(5, 300)
-            self._shapes[symbol] = (base, [random.random() for _ in _WAVES])
-        return self._shapes[symbol]
+    @property
+    def pins(self) -> dict[str, Decimal]:
+        """The prices that are pinned."""
+        return {symbol: price for symbol, pins in self._pins.items() if (price := pins[-1][1]) is not None}
 
-    def _premium(self, option: Option, on: date) -> Decimal:
-        spot = self.price(option.root, on)
-        above = spot - option.strike if option.right == "C" else option.strike - spot
-        inner = max(above, Decimal(0))
-        days = (option.expiry - on).days
-        if days <= 0:
-            return inner
-        width = float(spot) * 0.3 * math.sqrt(days / 365)
-        time_value = 0.4 * width * math.exp(-((float(above) / width) ** 2) / 2)
-        return inner + max(_CENT, Decimal(time_value).quantize(_CENT))
+    @property
+    def halted(self) -> tuple[str, ...] | None:
+        """The symbols in which nothing trades; None when nothing trades at all."""
+        return None if self._is_halted else tuple(sorted(self._halted))
+
+    def pin(self, symbol: str, price: Decimal | None, at: datetime) -> None:
+        """Keep a symbol's last price where it is told from a moment on, or let it walk again (None)."""
+        pins = self._pins.setdefault(symbol, [])
+        del pins[bisect_right(pins, at, key=_time) :]
+        pins.append((at, price))
+
+    def halt(self, symbol: str | None) -> None:
+        """Let nothing trade in a symbol, or at all; prices go on."""
+        if symbol is None:
+            self._is_halted = True
+        else:
+            self._halted.add(symbol)
+
+    def resume(self, symbol: str | None) -> None:
+        """End one halt, or all."""
+        if symbol is None:
+            self._is_halted = False
+            self._halted.clear()
+        else:
+            self._halted.discard(symbol)
+
+    def is_halted(self, symbol: str) -> bool:
+        """Whether nothing trades in a symbol: itself, its root, or everything is halted."""
+        return self._is_halted or symbol in self._halted or root_of(symbol) in self._halted
+
+    def _at(self, symbol: str, at: datetime) -> Decimal:
+        pinned = self._pinned(symbol, at)
+        if pinned is not None:
+            return pinned
+        tick = tick_of(at)
+        option = parse_option(symbol)
+        if option is None:
+            return _cents(math.exp(self._walk(symbol).value(tick)))
+        return _premium(option, self._at(option.root, at), moment_of(tick))
+
+    def _pinned(self, symbol: str, at: datetime) -> Decimal | None:
+        pins = self._pins.get(symbol)
+        place = 0 if pins is None else bisect_right(pins, at, key=_time)
+        return pins[place - 1][1] if pins and place else None
+
+    def _walk(self, symbol: str) -> Walk:
+        walk = self._walks.get(symbol)
+        if walk is None:
+            name = f"{self._seed}/market/{symbol}"
+            random = Random(name)  # noqa: S311  a pretend market needs no secrecy
+            base = math.log(_BASES.get(symbol) or random.uniform(5, 300))
+            phases = [random.random() for _ in _WAVES]
+
+            def daily(on: date) -> float:
+                turns = zip(_WAVES, phases, strict=True)
+                return base + sum(
+                    height * math.sin(math.tau * (on.toordinal() / days + phase)) for (days, height), phase in turns
+                )
+
+            walk = self._walks[symbol] = Walk(name, daily)
+        return walk
+
+
+def quote_of(symbol: str, last: Decimal) -> Quote:
+    """The quote around a last price: a cent to each side at least, more where it is dear, and most for options."""
+    share = _STOCK_SPREAD if parse_option(symbol) is None else _OPTION_SPREAD
+    half = max(_CENT, (last * share).quantize(_CENT))
+    return Quote(max(Decimal(0), last - half), last + half, last)
+
+
+def _premium(option: Option, spot: Decimal, at: datetime) -> Decimal:
+    """What one unit is worth until the evening of its last day: a half-way normal curve of where the root may end."""
+    sign = 1 if option.right == "C" else -1
+    inner = max(sign * (spot - option.strike), Decimal(0))
+    years = (anchor(option.expiry) - at) / _YEAR
+    if years <= 0 or not option.strike:
+        return inner
+    deviation = _VOLATILITY * math.sqrt(years)
+    above = math.log(spot / option.strike) / deviation + deviation / 2
+    worth = sign * (float(spot) * _normal(sign * above) - float(option.strike) * _normal(sign * (above - deviation)))
+    return max(inner, _cents(worth))
+
+
+def _normal(value: float) -> float:
+    return (1 + math.erf(value / math.sqrt(2))) / 2
+
+
+def _cents(value: float) -> Decimal:
+    return max(_CENT, Decimal(value).quantize(_CENT))
+
+
+def _time(pin: tuple[datetime, Decimal | None]) -> datetime:
+    return pin[0]

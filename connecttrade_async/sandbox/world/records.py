@@ -1,10 +1,11 @@
 """The world's records: orders, fills and transactions as values that never change once written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
-__all__ = ["CLOSED", "OPEN", "SIDES", "STATUSES", "Fill", "Leg", "Order", "Transaction"]
+__all__ = ["CLOSED", "EDGES", "OPEN", "SIDES", "STATUSES", "TIFS", "TYPES", "Fill", "Leg", "Order", "Transaction"]
 
 OPEN = ("pending", "working", "partially_filled", "pending_cancel", "pending_replace")
 """Statuses of an order that may still trade."""
@@ -23,6 +24,21 @@ SIDES = (
     "SELL_TO_CLOSE",
 )
 """Every side, documented."""
+TYPES = ("MKT", "LMT", "STP", "STPLMT")
+"""Every order type, documented."""
+TIFS = ("DAY", "GTC", "IOC", "FOK", "OPEN", "CLOSE", "DAY+", "GTC+")
+"""Every time in force, documented."""
+
+_ALIVE = frozenset({"partially_filled", "filled", "cancelled", "expired", "pending_cancel", "pending_replace"})
+EDGES: Mapping[str, frozenset[str]] = {
+    "pending": _ALIVE | {"working", "rejected"},
+    "working": _ALIVE | {"rejected"},
+    "partially_filled": _ALIVE,
+    "pending_cancel": frozenset({"pending_cancel", "filled", "cancelled", "expired", "rejected"}),
+    "pending_replace": _ALIVE - {"pending_cancel"} | {"working", "replaced", "rejected"},
+    **{status: frozenset[str]() for status in CLOSED},
+}
+"""Where an order of each status may go; one that is final goes nowhere."""
 
 _NINE = Decimal("0.000000001")
 
@@ -54,7 +70,12 @@ class Leg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One order that a broker knows. What is derived from the fills is never stored, so it cannot disagree."""
+    """One order that a broker knows. What is derived from the fills is never stored, so it cannot disagree.
+
+    Attributes:
+        replaces: the order_id of the order whose place it takes.
+        replaced_by: the order_id of the order that has taken its place.
+    """
 
     order_id: str
     cl_order_id: str
@@ -76,6 +97,8 @@ class Order:
     legs: tuple[Leg, ...] = ()
     fills: tuple[Fill, ...] = ()
     reject_reason: str | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
 
     @property
     def key(self) -> tuple[datetime, str]:
@@ -86,6 +109,16 @@ class Order:
     def filled_qty(self) -> Decimal:
         """How much has traded."""
         return sum((fill.quantity for fill in self.fills), Decimal(0))
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still trade."""
+        return self.status in OPEN
+
+    @property
+    def left(self) -> Decimal | None:
+        """How much has not traded, None for an order by notional."""
+        return None if self.order_qty is None else self.order_qty - self.filled_qty
 
     @property
     def avg_fill_price(self) -> Decimal | None:

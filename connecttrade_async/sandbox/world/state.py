@@ -13,9 +13,11 @@ from random import Random
 
 from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError, GoneError, UnknownError
 
-from .account import Account
+from .account import Account, Balance
 from .books import Books
 from .brokers import CONNECTION_TYPES, Broker
+from .floor import Floor
+from .hours import Hours
 from .market import Market
 from .people import Connection, LoginLink, Token, User
 from .records import Order
@@ -34,18 +36,21 @@ class World:
 
     Args:
         seed: worlds of one seed are the same world.
+        hours: when the market is open; None is always.
 
     Attributes:
         market: what everything costs.
+        floor: where orders are placed and trade.
         serials: where ids and secrets come from.
         books: what the brokers know, whoever may see it.
         users: by user id, oldest first.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, hours: Hours | None = None) -> None:
         self.seed = seed
-        self.market = Market(seed)
+        self.market = Market(seed, hours)
         self.serials = Serials(seed)
+        self.floor = Floor(self.market, self.serials)
         self.books = Books(self.serials, self.market)
         self.users: dict[str, User] = {}
         self._links: dict[str, LoginLink] = {}
@@ -196,6 +201,10 @@ class World:
         for connection in user.connections.values():
             for account in connection.accounts:
                 yield connection, account
+
+    def balance(self, account: Account, at: datetime) -> Balance:
+        """An account's money at a moment, less what its open orders will need."""
+        return account.balance(self.market, at, self.floor.reserved(account))
 
     def add_order(
         self,

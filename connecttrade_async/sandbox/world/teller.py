@@ -9,8 +9,9 @@ from uuid import UUID
 from connecttrade_async.sandbox.refusals import BadRequestError
 
 from .account import Account
-from .market import Market, is_option
+from .market import Market
 from .records import OPEN, SIDES, STATUSES, Fill, Leg, Order, Transaction
+from .symbols import is_option
 
 __all__ = ["Teller"]
 

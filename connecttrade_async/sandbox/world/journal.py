@@ -1,0 +1,46 @@
+"""The world's journal: every change of an order in the order in which it happened, for whoever wants to tell of it."""
+
+from collections import deque
+from datetime import datetime
+from typing import NamedTuple
+
+from .records import Order
+
+__all__ = ["Change", "Journal"]
+
+
+class Change(NamedTuple):
+    """An order as it became at a moment.
+
+    Attributes:
+        serial: counts the changes from 1.
+        at: when it happened.
+        order: what the order is from then on.
+        fills: how many of its fills are new, the last ones.
+    """
+
+    serial: int
+    at: datetime
+    order: Order
+    fills: int
+
+
+class Journal:
+    """The last hundred thousand changes, oldest first."""
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._changes: deque[Change] = deque(maxlen=capacity)
+        self.last = 0
+
+    def __len__(self) -> int:
+        return len(self._changes)
+
+    def note(self, at: datetime, order: Order, fills: int) -> None:
+        """Write a change down; beyond the capacity the oldest is forgotten."""
+        self.last += 1
+        self._changes.append(Change(self.last, at, order, fills))
+
+    def since(self, serial: int = 0) -> list[Change]:
+        """The changes after the one of this serial; 0 asks for all that are remembered."""
+        skipped = max(0, serial - (self.last - len(self._changes)))
+        return [self._changes[place] for place in range(skipped, len(self._changes))]
