@@ -1,0 +1,305 @@
+"""Answers get lost. Whatever is lost, there is one order for one ticket, and what the client says of it is true."""
+
+from __future__ import annotations
+
+import asyncio
+from random import Random
+from typing import TYPE_CHECKING, Self
+
+import pytest
+
+from connecttrade_async import (
+    APIError,
+    ConnectTrade,
+    Limits,
+    Order,
+    OrderNotReplacedError,
+    OrderOutcomeUnknownError,
+    Retry,
+    Timeouts,
+    TransportError,
+    tickets,
+)
+from connecttrade_async.ids import new_order_id
+from connecttrade_async.sandbox import Fault, Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from connecttrade_async import OrderTicket, User
+
+BROKER = "ALPACA"
+LOST_AFTER = [
+    Fault("drop", when="after"),
+    Fault("reset", when="after"),
+    Fault("cut_body"),
+    Fault("status", status=504, when="after"),
+    Fault("status", status=500, when="after"),
+    Fault("html", status=502, when="after"),
+    Fault("html", status=200, when="after"),
+    Fault("huge", size=100_000, when="after"),
+]
+LOST_BEFORE = [
+    Fault("drop", when="before"),
+    Fault("reset", when="before"),
+    Fault("status", status=504, when="before"),
+    Fault("html", status=502, when="before"),
+    Fault("status", status=503, when="before", retry_after="0"),
+]
+REFUSED = [Fault("status", status=400), Fault("status", status=429, retry_after="0"), Fault("status", status=401)]
+LOOK_UP = [
+    Fault("status", status=500),
+    Fault("status", status=503),
+    Fault("status", status=401),
+    Fault("html", status=200),
+    Fault("drop", when="before"),
+    Fault("reset", when="after"),
+    Fault("cut_body"),
+]
+
+
+def name(fault: Fault) -> str:
+    return f"{fault.kind} {fault.status or ''} {fault.when or ''}".strip()
+
+
+def aimed(fault: Fault, method: str, path: str | None = "/orders", times: int = 1) -> Fault:
+    """Return a fault that strikes one method on the orders."""
+    return Fault(
+        fault.kind,
+        times=times,
+        method=method,
+        path=path,
+        when=fault.when,
+        status=fault.status,
+        retry_after=fault.retry_after,
+        size=fault.size,
+    )
+
+
+class Desk:
+    """One user with one account that may trade, and the truth on the sandbox's side."""
+
+    def __init__(self, seed: int = 1, settle: float = 2.0) -> None:
+        self.sandbox = Sandbox(seed=seed)
+        self._settle = settle
+
+    async def __aenter__(self) -> Self:
+        await self.sandbox.start()
+        self.ct = ConnectTrade(
+            self.sandbox.client_id,
+            self.sandbox.client_secret,
+            endpoints=self.sandbox.endpoints,
+            retry=Retry(base=0.001, cap=0.004),
+            timeouts=Timeouts(settle=self._settle),
+            limits=Limits(connections=4),
+        )
+        new = await self.ct.users.create("u")
+        self.user: User = self.ct.user("u", new.user_secret)
+        request = await self.user.connections.create("trade", redirect_url="https://app.example/", broker=BROKER)
+        await self.sandbox.approve(request.url)
+        self.account_id = (await self.user.accounts.list())[0].account_id
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.ct.aclose()
+        await self.sandbox.aclose()
+
+    def ticket(self, price: str = "1.50") -> OrderTicket:
+        """Return a ticket that is not filled at once."""
+        return tickets.limit("MSFT", "BUY", qty=1, price=price, account_id=self.account_id, broker=BROKER)
+
+    async def truth(self, cl_order_id: str) -> list[Order]:
+        """Return every order of that id, with nothing in the way."""
+        self.sandbox.faults.clear()
+        orders = self.user.orders.list(status="all", account_id=self.account_id, limit=500)
+        return [order async for order in orders if order.cl_order_id == cl_order_id]
+
+    def sent(self, method: str) -> int:
+        """Return how often a method on an order arrived, whatever became of it."""
+        return sum(visit.method == method and "orders" in visit.path for visit in self.sandbox.served)
+
+    def worked(self, method: str) -> int:
+        """Return how often the sandbox really did what a method on an order asks."""
+        return sum(visit.worked for visit in self.sandbox.served if visit.method == method and "orders" in visit.path)
+
+
+@pytest.mark.parametrize("fault", LOST_AFTER, ids=name)
+async def test_an_answer_lost_after_the_work_was_done_is_found(fault: Fault) -> None:
+    async with Desk() as desk:
+        desk.sandbox.faults.add(aimed(fault, "POST"))
+        ticket = desk.ticket()
+        placed = await desk.user.orders.place(ticket)
+        assert [order.order_id for order in await desk.truth(ticket.cl_order_id)] == [placed.order_id]
+        assert desk.worked("POST") == 1
+
+
+@pytest.mark.parametrize("fault", LOST_BEFORE, ids=name)
+async def test_an_answer_lost_before_the_work_leaves_it_unknown_and_nothing_is_sent_again(fault: Fault) -> None:
+    async with Desk(settle=0.05) as desk:
+        desk.sandbox.faults.add(aimed(fault, "POST"))
+        ticket = desk.ticket()
+        with pytest.raises(OrderOutcomeUnknownError) as caught:
+            await desk.user.orders.place(ticket)
+        assert await desk.truth(ticket.cl_order_id) == []
+        # The caller decides: the same ticket again is the same order, whatever happened to the first sending.
+        placed = await desk.user.orders.place(ticket)
+        assert (await caught.value.resolve(timeout=1)).order_id == placed.order_id
+        assert desk.worked("POST") == 1
+
+
+async def test_a_look_up_that_fails_three_times_and_then_works() -> None:
+    async with Desk() as desk:
+        desk.sandbox.faults.add(aimed(LOST_AFTER[0], "POST"))
+        armed = desk.sandbox.faults.add(aimed(Fault("status", status=503), "GET", times=3))
+        ticket = desk.ticket()
+        placed = await desk.user.orders.place(ticket)
+        assert armed.fired == 3
+        assert [order.order_id for order in await desk.truth(ticket.cl_order_id)] == [placed.order_id]
+
+
+async def test_the_same_ticket_placed_by_many_at_once_is_one_order() -> None:
+    async with Desk() as desk:
+        ticket = desk.ticket()
+        placed = await asyncio.gather(*(desk.user.orders.place(ticket) for _ in range(10)))
+        assert len({order.order_id for order in placed}) == 1
+        assert len(await desk.truth(ticket.cl_order_id)) == 1
+
+
+async def test_cancelling_the_caller_at_any_moment_never_makes_two_and_find_tells() -> None:
+    async with Desk() as desk:
+        for steps in range(0, 60, 3):
+            ticket = desk.ticket()
+            placing = asyncio.create_task(desk.user.orders.place(ticket))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            placing.cancel()
+            outcome = (await asyncio.gather(placing, return_exceptions=True))[0]
+            found = await desk.user.orders.find(ticket.cl_order_id)
+            assert len(await desk.truth(ticket.cl_order_id)) == (found is not None)
+            assert isinstance(outcome, Order | asyncio.CancelledError)
+            if isinstance(outcome, Order):
+                assert found is not None
+
+
+@pytest.mark.parametrize("fault", LOST_AFTER, ids=name)
+async def test_a_replacement_whose_answer_was_lost_is_found(fault: Fault) -> None:
+    async with Desk() as desk:
+        old = await desk.user.orders.place(desk.ticket())
+        desk.sandbox.faults.add(aimed(fault, "PATCH", None))
+        new = await desk.user.orders.replace(old, qty=2)
+        assert new.order_id != old.order_id
+        assert [order.order_id for order in await desk.truth(new.cl_order_id or "")] == [new.order_id]
+        assert desk.worked("PATCH") == 1
+
+
+@pytest.mark.parametrize("fault", LOST_AFTER, ids=name)
+async def test_a_cancellation_whose_answer_was_lost_is_settled(fault: Fault) -> None:
+    async with Desk() as desk:
+        order = await desk.user.orders.place(desk.ticket())
+        desk.sandbox.faults.add(aimed(fault, "DELETE", None))
+        assert (await desk.user.orders.cancel(order)).status in {"cancelled", "pending_cancel"}
+        assert desk.worked("DELETE") == 1
+
+
+async def test_cancelling_what_was_filled_gives_the_truth() -> None:
+    async with Desk() as desk:
+        desk.sandbox.clock.hold()
+        ticket = tickets.market("MSFT", "BUY", qty=1, account_id=desk.account_id, broker=BROKER)
+        order = await desk.user.orders.place(ticket)
+        desk.sandbox.clock.advance(60)
+        ended = await desk.user.orders.cancel(order)
+        assert ended.status == "filled"
+        assert ended.filled_qty == 1
+        with pytest.raises(APIError, match="filled"):
+            await desk.user.orders.replace(order, qty=2)
+        desk.sandbox.faults.add(aimed(Fault("status", status=504, when="after"), "PATCH", None))
+        with pytest.raises(OrderNotReplacedError, match="it is filled"):
+            await desk.user.orders.replace(order, qty=2)
+
+
+def struck(desk: Desk, dice: Random, method: str, path: str | None) -> None:
+    """Let a seeded schedule of misfortune strike one change of an order, and the look-ups after it."""
+    faults = dice.choice([LOST_AFTER, LOST_AFTER, LOST_BEFORE, REFUSED, []])
+    if faults:
+        desk.sandbox.faults.add(aimed(dice.choice(faults), method, path))
+    for _ in range(dice.randrange(4)):
+        desk.sandbox.faults.add(aimed(dice.choice(LOOK_UP), "GET", times=dice.randint(1, 3)))
+
+
+async def told(desk: Desk, call: Awaitable[Order], cl_order_id: str, method: str) -> str:
+    """Await a call that makes an order, and hold what it tells against what is."""
+    before = desk.worked(method)
+    try:
+        order = await call
+    except OrderOutcomeUnknownError as unknown:
+        return await told_later(desk, unknown, cl_order_id)
+    except (APIError, TransportError):
+        assert await desk.truth(cl_order_id) == []
+        return "refused"
+    assert [each.order_id for each in await desk.truth(cl_order_id)] == [order.order_id]
+    assert desk.worked(method) == before + 1
+    return "done"
+
+
+async def told_later(desk: Desk, unknown: OrderOutcomeUnknownError, cl_order_id: str) -> str:
+    """Look again with nothing in the way: now an order that lives is found, and one that does not stays unknown."""
+    orders = await desk.truth(cl_order_id)
+    assert len(orders) <= 1
+    try:
+        resolved = await unknown.resolve(timeout=0.01)
+    except OrderOutcomeUnknownError:
+        assert orders == []
+        return "unknown"
+    assert [order.order_id for order in orders] == [resolved.order_id]
+    return "resolved"
+
+
+async def placed(desk: Desk, dice: Random) -> str:
+    """Place an order in bad weather."""
+    struck(desk, dice, "POST", "/orders")
+    ticket = desk.ticket()
+    return await told(desk, desk.user.orders.place(ticket), ticket.cl_order_id, "POST")
+
+
+async def replaced(desk: Desk, dice: Random) -> str:
+    """Place an order in good weather, and replace it in bad."""
+    old = await desk.user.orders.place(desk.ticket())
+    struck(desk, dice, "PATCH", None)
+    new_id = new_order_id()
+    ending = await told(desk, desk.user.orders.replace(old, qty=2, new_cl_order_id=new_id), new_id, "PATCH")
+    [before] = await desk.truth(old.cl_order_id or "")
+    is_replaced = before.status in {"replaced", "pending_replace"}
+    assert is_replaced == (ending in {"done", "resolved"})
+    return ending
+
+
+async def cancelled(desk: Desk, dice: Random) -> str:
+    """Place an order in good weather, and cancel it in bad."""
+    old = await desk.user.orders.place(desk.ticket())
+    struck(desk, dice, "DELETE", None)
+    try:
+        ended = await desk.user.orders.cancel(old)
+        ending = "done"
+        assert ended.status in {"cancelled", "pending_cancel"}
+    except OrderOutcomeUnknownError:
+        ending = "unknown"
+    except (APIError, TransportError):
+        ending = "refused"
+    [after] = await desk.truth(old.cl_order_id or "")
+    is_cancelled = after.status in {"cancelled", "pending_cancel"}
+    assert ending == "unknown" or is_cancelled == (ending == "done")
+    return ending
+
+
+@pytest.mark.parametrize("part", range(12))
+async def test_over_six_hundred_schedules_of_faults_what_is_told_is_true(part: int) -> None:
+    endings: set[str] = set()
+    async with Desk(seed=part, settle=0.03) as desk:
+        for turn in range(50):
+            dice = Random(f"{part} {turn}")  # noqa: S311 - a schedule, to be had again
+            desk.sandbox.faults.clear()
+            action, method = dice.choice([(placed, "POST"), (replaced, "PATCH"), (cancelled, "DELETE")])
+            sent = desk.sent(method)
+            endings.add(await action(desk, dice))
+            assert desk.sent(method) == sent + 1
+    assert {"done", "refused", "unknown"} <= endings
