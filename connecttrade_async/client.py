@@ -90,8 +90,9 @@ class ConnectTrade:
         client_secret = Secret(client_secret)  # rebound before it is checked: tracebacks can print variables
         client_secret.check("client secret")
         _check_id(client_id, "client id")
+        _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry), limits=(limits, Limits))
         transport = Transport(
-            check_address("api", (endpoints or Endpoints()).api, ("https", "http")),
+            _api_of(endpoints or Endpoints()),
             wire.client_headers(client_id, client_secret, __version__),
             client_secret=client_secret,
             http=http,
@@ -178,6 +179,7 @@ class ConnectTrade:
 
         Closing the view closes only the view; closing this client closes both.
         """
+        _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry))
         view = ConnectTrade.__new__(ConnectTrade)
         view._adopt(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
         return view
@@ -300,7 +302,22 @@ class User:
         return f"<User {self.user_id!r}>"
 
 
-def _check_id(text: str, name: str) -> None:
-    problem = header_problem(text, name)
+def _check_id(text: object, name: str) -> None:
+    problem = header_problem(text, name) if isinstance(text, str) else f"the {name} must be text, not {text!r}"
     if problem is not None:
         raise ConfigurationError(problem)
+
+
+def _check_kinds(**settings: tuple[object, type]) -> None:
+    for name, (value, kind) in settings.items():
+        if value is not None and not isinstance(value, kind):
+            msg = f"{name} must be {kind.__name__}(...), not {value!r}"
+            raise ConfigurationError(msg)
+
+
+def _api_of(endpoints: object) -> str:
+    address = getattr(endpoints, "api", None)
+    if not isinstance(address, str):
+        msg = f"endpoints must be Endpoints(...) or have an api address, unlike {type(endpoints).__name__}"
+        raise ConfigurationError(msg)
+    return check_address("api", address, ("https", "http"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +11,8 @@ from connecttrade_async.models.fields import Model
 
 __all__ = ["Redirect", "check_redirect_url", "parse_redirect"]
 
+_DOTS_OF_AN_ADDRESS = 3
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE | re.ASCII)
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".lan", ".home.arpa")
 
 
@@ -67,7 +70,7 @@ def check_redirect_url(url: str) -> list[str]:
         _ = parts.port  # raises where it is no number
     except ValueError:
         return ["This is not an address: write https://, a host and a path."]
-    if parts.scheme not in {"http", "https"} or not host:
+    if parts.scheme not in {"http", "https"} or not host or not host.isprintable() or " " in host:
         return ["This is not a web address: write https://, a host and a path."]
     problems: list[str] = []
     if parts.scheme == "http":
@@ -76,6 +79,10 @@ def check_redirect_url(url: str) -> list[str]:
         problems.append(
             f"{host} is this machine or a private network: brokers refuse it, so use a public address or a tunnel.",
         )
+    elif _is_number(host):
+        problems.append(f"{host} is an address in numbers: brokers want a name, such as app.example.com.")
+    elif "." not in host and ":" not in host:
+        problems.append(f"{host} is a name of your own network only: use one that the whole internet knows.")
     if parts.fragment:
         problems.append("It has a part after #, which browsers do not send to your server: leave it out.")
     return problems
@@ -86,3 +93,9 @@ def _is_private(host: str) -> bool:
         return not ip_address(host).is_global
     except ValueError:
         return False
+
+
+def _is_number(host: str) -> bool:
+    # Browsers read a host as numbers where its last part is one, in any base: 127.1, 0x7f.1, 2130706433.
+    is_plain = host.count(".") == _DOTS_OF_AN_ADDRESS and host.replace(".", "").isdecimal()
+    return not is_plain and _NUMBER.fullmatch(host.rpartition(".")[2]) is not None

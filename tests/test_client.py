@@ -5,7 +5,7 @@ import contextvars
 import pickle
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
@@ -125,6 +125,57 @@ def test_a_user_is_a_handle_that_costs_bytes() -> None:
 def test_credentials_that_cannot_be_are_refused_where_they_are_given(make: Callable[[], object], why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         make()
+
+
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ({"retry": 3}, "retry must be Retry"),
+        ({"timeouts": 30}, "timeouts must be Timeouts"),
+        ({"limits": 5}, "limits must be Limits"),
+        ({"endpoints": "http://x"}, "endpoints must be Endpoints"),
+        ({"http": "x"}, "http must be an aiohttp.ClientSession"),
+        ({"trace_configs": [1]}, "trace_configs must be a list"),
+        ({"trace_configs": 5}, "trace_configs must be a list"),
+    ],
+)
+def test_a_setting_of_another_kind_is_refused_where_it_is_given(settings: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        ConnectTrade("client", "hush", **settings)
+
+
+@pytest.mark.parametrize("client_id", [None, 5, b"client"])
+def test_an_id_that_is_no_text_is_refused(client_id: Any) -> None:
+    with pytest.raises(ConfigurationError, match="the client id must be text"):
+        ConnectTrade(client_id, "hush")
+
+
+def test_options_of_another_kind_are_refused() -> None:
+    options: Any = {"retry": 3}
+    with pytest.raises(ConfigurationError, match="retry must be Retry"):
+        ConnectTrade("client", "hush").with_options(**options)
+
+
+async def test_what_cannot_be_asked_by_hand_is_refused() -> None:
+    async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+        for method in ("FOO", "GET /x\r\nA: b", ""):
+            with pytest.raises(ConfigurationError, match="the method must be one of"):
+                await ct.request(method, "/accounts")
+        with pytest.raises(ConfigurationError, match="cannot be spelled as JSON"):
+            await ct.request("POST", "/accounts", json={"a": object()})
+        assert end.seen == []
+
+
+async def test_a_client_belongs_to_the_loop_it_was_first_used_in() -> None:
+    async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+        await ct.users.list()
+
+        def elsewhere() -> None:
+            asyncio.run(ct.user("u", "whisper").orders.find("x"))
+
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            await asyncio.to_thread(elsewhere)
+        await ct.users.list()
 
 
 def test_from_env_and_what_goes_before_it(monkeypatch: pytest.MonkeyPatch) -> None:

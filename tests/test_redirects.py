@@ -181,3 +181,24 @@ def test_nonsense_is_told_apart_and_never_raises(url: str, beginning: str) -> No
 @given(st.text(max_size=60) | TEXTS.map(lambda host: f"https://{host}/done"))
 def test_checking_never_raises_and_answers_in_sentences(url: str) -> None:
     assert all(problem.endswith(".") for problem in check_redirect_url(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "clue"),
+    [
+        ("https://127.1/", "an address in numbers"),
+        ("https://2130706433/", "an address in numbers"),
+        ("https://0x7f.1/", "an address in numbers"),
+        ("https://0X7F000001/", "an address in numbers"),
+        ("https://a b.example/", "not a web address"),
+        ("https://intranet/", "a name of your own network only"),
+    ],
+)
+def test_odd_spellings_of_places_that_brokers_cannot_reach(url: str, clue: str) -> None:
+    [problem] = check_redirect_url(url)
+    assert clue in problem
+
+
+def test_an_address_of_the_whole_internet_is_fine_however_it_is_spelled() -> None:
+    assert check_redirect_url("https://app.example.com/done") == []
+    assert check_redirect_url("https://[2606:4700:4700::1111]/done") == []

@@ -227,7 +227,7 @@ class Requester:
     ) -> Response:
         """Send anything; only a GET is ever repeated."""
         query = wire.query_string(params) if params else ""
-        method = method.upper()
+        method = wire.checked_method(method)
         repeat = Repeat.HARMLESS if method == "GET" else Repeat.NEVER
         return await self.caller.send(
             self.request_for(method, wire.checked_path(path), query=query, body=json, repeat=repeat),
@@ -247,7 +247,7 @@ class Requester:
             method=method,
             path=path,
             query=query,
-            body=None if body is None else msgspec.json.encode(body),
+            body=None if body is None else wire.json_body(body),
             user_id=self.user_id,
             user_secret=self.user_secret,
             repeat=repeat,

@@ -64,7 +64,7 @@ class Listing(Generic[T]):
 class Pages(Generic[T]):
     """An async iterator over pages. After an error it can be asked again for the page that failed."""
 
-    __slots__ = ("_ahead", "_backwards", "_cursor", "_empty", "_fetch", "_is_done", "_seen")
+    __slots__ = ("_ahead", "_astray", "_backwards", "_cursor", "_empty", "_fetch", "_is_done", "_seen")
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class Pages(Generic[T]):
         self._seen = {start}
         self._empty = 0
         self._ahead: asyncio.Task[Page[T]] | None = None
+        self._astray: CursorError | None = None
         self._is_done = False
 
     def __aiter__(self) -> Self:
@@ -87,6 +88,8 @@ class Pages(Generic[T]):
     async def __anext__(self) -> Page[T]:
         if self._is_done:
             raise StopAsyncIteration
+        if self._astray is not None:
+            raise self._astray
         ahead, self._ahead = self._ahead, None
         page = await (ahead if ahead is not None else self._fetch(self._cursor))
         self._turn(page)
@@ -98,10 +101,14 @@ class Pages(Generic[T]):
         if not cursor:
             self._is_done = True
             return
+        # The page itself came and is told; only what would follow leads nowhere.
         if cursor in self._seen:
-            raise CursorError(cursor=cursor, why="it was followed before, so the listing would never end")
+            why = "it was followed before, so the listing would never end"
+            self._astray = CursorError(cursor=cursor, why=why)
+            return
         if self._empty >= EMPTY_PAGES:
-            raise CursorError(cursor=cursor, why=f"{self._empty} pages in a row were empty")
+            self._astray = CursorError(cursor=cursor, why=f"{self._empty} pages in a row were empty")
+            return
         self._seen.add(cursor)
         self._cursor = cursor
         self._ahead = asyncio.create_task(self._fetch(cursor), name="connecttrade page ahead")

@@ -5,8 +5,10 @@ Its vow: what is handed in is sent at most once, and what aiohttp raises is tran
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from yarl import URL
@@ -16,7 +18,7 @@ from connecttrade_async.rest.wire import Response
 from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
@@ -53,7 +55,7 @@ class Transport:
         ConfigurationError: both a session and tracing for one that would be made.
     """
 
-    __slots__ = ("_api", "_borrowed", "_client_secret", "_extra", "_headers", "_http", "_traces", "is_closed")
+    __slots__ = ("_api", "_borrowed", "_client_secret", "_extra", "_headers", "_http", "_loop", "_traces", "is_closed")
 
     def __init__(
         self,
@@ -64,13 +66,12 @@ class Transport:
         http: aiohttp.ClientSession | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
-        if http is not None and trace_configs:
-            msg = "trace_configs belong to the session: pass them to the one you lend"
-            raise ConfigurationError(msg)
+        _check_session(http, trace_configs)
         self._api = api
         self._headers = dict(headers)
         self._client_secret = client_secret
         self._http = http
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._traces = list(trace_configs)
         self._borrowed = http is not None
         # A redirect would carry the credentials to wherever it points, so it is an answer like any other.
@@ -90,6 +91,11 @@ class Transport:
         Cancelling drops the connection; what was sent may still be done by the other side.
         """
         http = self._http or self._open()
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        if self._loop is not asyncio.get_running_loop():
+            msg = "this client was first used in another event loop, which its connections belong to: make one in each"
+            raise ConfigurationError(msg)
         if http.closed:
             raise ClosedError("this client" if self.is_closed else "the session that this client borrowed")
         headers = request.headers()
@@ -109,6 +115,9 @@ class Transport:
                 return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
         except (aiohttp.ClientError, _LinkLostError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
+        except asyncio.CancelledError as exc:
+            without_frames(exc)
+            raise
         # Raised out here so that the error's context is not what aiohttp raised, with all its frames.
         if self.is_closed:
             raise ClosedError
@@ -146,6 +155,20 @@ class Transport:
             trace_configs=self._traces,
         )
         return self._http
+
+
+def _check_session(http: object, trace_configs: object) -> None:
+    if http is not None and not isinstance(http, aiohttp.ClientSession):
+        msg = f"http must be an aiohttp.ClientSession to borrow, not {type(http).__name__}"
+        raise ConfigurationError(msg)
+    if not isinstance(trace_configs, Sequence) or not all(
+        isinstance(each, aiohttp.TraceConfig) for each in cast("Sequence[object]", trace_configs)
+    ):
+        msg = "trace_configs must be a list of aiohttp.TraceConfig"
+        raise ConfigurationError(msg)
+    if http is not None and trace_configs:
+        msg = "trace_configs belong to the session: pass them to the one you lend"
+        raise ConfigurationError(msg)
 
 
 def time_limit(total: float, connect: float) -> aiohttp.ClientTimeout:

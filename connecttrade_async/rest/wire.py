@@ -38,9 +38,11 @@ __all__ = [
     "Repeat",
     "Request",
     "Response",
+    "checked_method",
     "checked_path",
     "client_headers",
     "decoder",
+    "json_body",
     "query_string",
     "read",
     "refusal",
@@ -54,7 +56,7 @@ OK_BELOW = 300
 GONE_ALREADY = 204
 NEXT_CURSOR = "next-cursor"
 PREV_CURSOR = "prev-cursor"
-METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 REFUSALS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
@@ -227,13 +229,42 @@ def segment(text: str, name: str) -> str:
     raise ConfigurationError(msg)
 
 
+def checked_method(method: str) -> str:
+    """Return a method of the caller's own choosing, in capitals.
+
+    Raises:
+        ConfigurationError: the API has none of that name.
+    """
+    if method.upper() not in METHODS:
+        msg = f"the method must be one of {', '.join(METHODS)}, not {method[:20]!r}"
+        raise ConfigurationError(msg)
+    return method.upper()
+
+
+def json_body(body: object) -> bytes:
+    """Spell a body as JSON.
+
+    Raises:
+        ConfigurationError: there is something in it that JSON has no form for.
+    """
+    try:
+        return msgspec.json.encode(body)
+    except (TypeError, ValueError, OverflowError, RecursionError) as exc:
+        msg = f"the body cannot be spelled as JSON: {exc}"
+        raise ConfigurationError(msg) from without_frames(exc)
+
+
 def checked_path(path: str) -> str:
     """Return a path of the caller's own making.
 
     Raises:
         ConfigurationError: it does not begin with a slash, or has in it what must be quoted or passed as params.
     """
-    if not path.startswith("/") or quote(path, safe="/%:@!$&'()*+,;=~-._", errors="replace") != path:
+    if (
+        not path.startswith("/")
+        or path.startswith("//")
+        or quote(path, safe="/%:@!$&'()*+,;=~-._", errors="replace") != path
+    ):
         msg = f"the path {path[:80]!r} must begin with / and be quoted; a query goes into params"
         raise ConfigurationError(msg)
     return path
@@ -372,8 +403,7 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         return float(text)
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+        then = then.replace(tzinfo=UTC) if then.tzinfo is None else then.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    if then.tzinfo is None:
-        then = then.replace(tzinfo=UTC)
     return max(0.0, (then - now).total_seconds())

@@ -146,10 +146,14 @@ async def test_a_cursor_that_leads_nowhere_ends_the_listing(pages: list[Act], wh
     async with ScriptedEnd(*pages) as end:
         ct, listing = orders(end)
         async with ct:
+            walk = listing.pages()
+            told = [await anext(walk) for _ in pages]
             with pytest.raises(CursorError, match=why) as caught:
-                await ids(aiter(listing))
+                await anext(walk)
+            with pytest.raises(CursorError):
+                await anext(walk)
     assert caught.value.cursor in "bcde"
-    assert len(end.seen) == len(pages)
+    assert len(told) == len(end.seen) == len(pages)  # what came is told before what would follow is refused
 
 
 async def test_a_cursor_that_repeats_the_one_begun_at_ends_the_listing() -> None:
@@ -229,8 +233,8 @@ async def test_cancelling_in_the_middle_leaves_nothing_and_can_go_on() -> None:
             assert (await anext(walk)).order_id == "2"
 
 
-@pytest.mark.parametrize("limit", [0, -1, 501, True, 10**9])
-async def test_a_limit_outside_1_to_500_is_refused_before_anything_is_sent(limit: int) -> None:
+@pytest.mark.parametrize("limit", [0, -1, 501, True, 10**9, "50", 1.5])
+async def test_a_limit_outside_1_to_500_is_refused_before_anything_is_sent(limit: Any) -> None:
     async with ScriptedEnd() as end:
         with pytest.raises(ConfigurationError, match="limit must be from 1 to 500"):
             orders(end, limit=limit)
@@ -241,6 +245,9 @@ async def test_wrong_filters_are_met_where_they_are_written() -> None:
     async with ScriptedEnd() as end:
         with pytest.raises(ConfigurationError, match="not both"):
             orders(end, next_cursor="a", prev_cursor="b")
+        for cursor in ("next_cursor", "prev_cursor"):
+            with pytest.raises(ConfigurationError, match=f"{cursor} is empty"):
+                orders(end, **{cursor: ""})
         with pytest.raises(ConfigurationError, match="symbols is empty"):
             orders(end, symbols=[])
     assert end.seen == []
@@ -261,4 +268,4 @@ async def test_no_script_of_cursors_makes_it_endless(cursors: list[tuple[str, in
 
     walk = Listing(fetch).pages()
     told = await told_until_cursor_error(walk)
-    assert len(told) < served <= len(set("abcdefz")) + 2
+    assert len(told) == served <= len(set("abcdefz")) + 2

@@ -30,9 +30,11 @@ from connecttrade_async.rest.wire import (
     Repeat,
     Request,
     Response,
+    checked_method,
     checked_path,
     client_headers,
     decoder,
+    json_body,
     query_string,
     read,
     refusal,
@@ -584,3 +586,34 @@ def test_a_reason_that_speaks_of_tokens_is_kept_and_a_token_is_not() -> None:
 def test_only_what_may_be_repeated_freely_is_harmless(repeat: Repeat) -> None:
     assert Request(method="GET", path="/", repeat=repeat).is_harmless is (repeat is Repeat.HARMLESS)
     assert Request(method="GET", path="/").repeat is Repeat.NEVER
+
+
+@given(text=st.text() | st.from_regex(r"Mon, 01 Jan 2024 00:00:00 [+-][0-9]{1,24}", fullmatch=True))
+@settings(deadline=None)
+def test_whatever_a_server_asks_to_wait_is_seconds_or_nothing(text: str) -> None:
+    seconds = retry_after({"retry-after": text}, datetime(2026, 3, 2, tzinfo=UTC))
+    assert seconds is None or seconds >= 0
+
+
+@pytest.mark.parametrize("method", ["get", "GET", "Patch"])
+def test_a_method_of_the_api_in_any_case(method: str) -> None:
+    assert checked_method(method) == method.upper()
+
+
+def endless() -> list[object]:
+    body: list[object] = []
+    body.append(body)
+    return body
+
+
+@pytest.mark.parametrize("body", [object(), {"a": {1: object()}}, endless()], ids=["object", "inside", "endless"])
+def test_what_json_has_no_form_for_is_refused(body: object) -> None:
+    with pytest.raises(ConfigurationError, match="the body cannot be spelled as JSON"):
+        json_body(body)
+
+
+def test_a_method_that_is_none_and_a_path_that_begins_twice_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="the method must be one of GET"):
+        checked_method("FOO")
+    with pytest.raises(ConfigurationError, match="must begin with /"):
+        checked_path("//evil.example/x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import gc
 import json
@@ -23,7 +24,7 @@ from connecttrade_async import (
     User,
 )
 from connecttrade_async.sandbox import Sandbox
-from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence
+from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence, stalled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +45,7 @@ ANSWERS: dict[str, Act] = {
     "a secret of the wrong kind": answer(200, json.dumps({"user_id": "u", "user_secret": [NEW], "token": [NEW]})),
     "a page that echoes": answer(200, PAGE, content_type="text/html"),
     "torn": answer(200, ECHO, declared=5000),
+    "stalled": stalled(ECHO),
     "400 that echoes": answer(400, ECHO),
     "401 that echoes": answer(401, ECHO),
     "409": answer(409, ECHO),
@@ -119,6 +121,27 @@ async def test_nothing_that_comes_out_shows_a_secret(
     no_canary_in(records)
     captured = capfd.readouterr()
     no_canary_in(captured.out + captured.err)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 20, 50])
+async def test_a_call_that_is_cancelled_in_the_middle_of_an_answer_shows_none(steps: int) -> None:
+    async with ScriptedEnd(stalled(ECHO)) as end, ConnectTrade("client", CLIENT, endpoints=Endpoints(end.url)) as ct:
+        asking = asyncio.create_task(ct.user("u", USER).tokens.create("read"))
+        await end.until_seen(1)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError) as caught:
+            await asking
+    no_canary_in(forms_of(caught.value))
+
+
+async def test_a_time_out_of_the_caller_s_own_shows_none() -> None:
+    async with ScriptedEnd(stalled(ECHO)) as end, ConnectTrade("client", CLIENT, endpoints=Endpoints(end.url)) as ct:
+        with pytest.raises(TimeoutError) as caught:
+            async with asyncio.timeout(0.05):
+                await ct.user("u", USER).tokens.create("read")
+    no_canary_in(forms_of(caught.value))
 
 
 async def test_a_page_of_orders_of_the_wrong_shape_shows_none_in_its_excerpt() -> None:

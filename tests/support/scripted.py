@@ -71,6 +71,17 @@ async def silence(writer: asyncio.StreamWriter) -> bool:
     return False
 
 
+def stalled(body: bytes | str, *, declared: int = 5000) -> Act:
+    """Begin an answer, and never end it."""
+    begin = answer(200, body, declared=declared)
+
+    async def act(writer: asyncio.StreamWriter) -> bool:
+        await begin(writer)
+        return await silence(writer)
+
+    return act
+
+
 class ScriptedEnd:
     """Serves its acts in order, the last one for ever; ``seen`` are the requests that came whole.
 

@@ -103,9 +103,7 @@ class Orders(Resource):
 
         Cancelling drops the call and changes nothing.
         """
-        if limit is not None and (isinstance(limit, bool) or not 1 <= limit <= MAX_LIMIT):
-            msg = f"limit must be from 1 to {MAX_LIMIT}, not {limit!r}"
-            raise ConfigurationError(msg)
+        _check_limit(limit)
         if next_cursor is not None and prev_cursor is not None:
             msg = "pass next_cursor to go on or prev_cursor to go back, not both"
             raise ConfigurationError(msg)
@@ -121,13 +119,14 @@ class Orders(Resource):
             "limit": limit,
             **filters,
         }
-        wire.query_string(params)  # so that a wrong filter is met here, and not where the listing is awaited
-        cursor_name = "next_cursor" if prev_cursor is None else "prev_cursor"
+        cursor_name, start = ("next_cursor", next_cursor) if prev_cursor is None else ("prev_cursor", prev_cursor)
+        # So that a wrong filter is met here, and not where the listing is awaited.
+        wire.query_string({**params, cursor_name: start})
 
         async def fetch(cursor: str | None) -> Page[Order]:
             return await self._page({**params, cursor_name: cursor})
 
-        return Listing(fetch, start=next_cursor or prev_cursor, backwards=prev_cursor is not None)
+        return Listing(fetch, start=start, backwards=prev_cursor is not None)
 
     @overload
     async def place(self, ticket: OrderTicket, *, dry_run: Literal[True]) -> str: ...
@@ -336,3 +335,11 @@ class Orders(Resource):
 def _path(order: lookups.Target) -> str:
     account = wire.segment(order.account_id, "account_id")
     return f"/accounts/{account}/orders/{wire.segment(order.order_id, 'order_id')}"
+
+
+def _check_limit(limit: object) -> None:
+    if limit is None:
+        return
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
+        msg = f"limit must be from 1 to {MAX_LIMIT}, not {limit!r}"
+        raise ConfigurationError(msg)
