@@ -9,7 +9,7 @@ import msgspec
 
 from connecttrade_async import __version__
 from connecttrade_async.clock import Clock, SystemClock
-from connecttrade_async.config import Endpoints, Limits, Retry, Timeouts, check_address, from_environment
+from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts, check_address, from_environment
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.rest import resources, wire
 from connecttrade_async.rest.caller import Caller, Requester, Traffic
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from connecttrade_async.config import HasEndpoints
     from connecttrade_async.rest.wire import Response
+    from connecttrade_async.streaming.protocol import Verdict
+    from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.supervisor import OnTaken
 
 __all__ = ["ConnectTrade", "Health", "User"]
 
@@ -65,6 +68,7 @@ class ConnectTrade:
         endpoints: where the API is; anything with an ``api`` address will do, such as the sandbox's.
         timeouts: how long things may take.
         retry: how patiently harmless calls are asked again.
+        reconnect: how a stream comes back when its link is lost.
         limits: how much may be asked at once.
         http: an aiohttp session to borrow; it is left open. Its cookies, proxy and headers are its own.
         trace_configs: aiohttp's own tracing, for the session that is made.
@@ -82,6 +86,7 @@ class ConnectTrade:
         endpoints: HasEndpoints | None = None,
         timeouts: Timeouts | None = None,
         retry: Retry | None = None,
+        reconnect: Reconnect | None = None,
         limits: Limits | None = None,
         http: aiohttp.ClientSession | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
@@ -90,7 +95,12 @@ class ConnectTrade:
         client_secret = Secret(client_secret)  # rebound before it is checked: tracebacks can print variables
         client_secret.check("client secret")
         _check_id(client_id, "client id")
-        _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry), limits=(limits, Limits))
+        _check_kinds(
+            timeouts=(timeouts, Timeouts),
+            retry=(retry, Retry),
+            limits=(limits, Limits),
+            reconnect=(reconnect, Reconnect),
+        )
         transport = Transport(
             _api_of(endpoints or Endpoints()),
             wire.client_headers(client_id, client_secret, __version__),
@@ -107,6 +117,9 @@ class ConnectTrade:
             clock=clock,
             traffic=Traffic(),
         )
+        self._client_secret = client_secret
+        self._stream_url = _stream_of(endpoints or Endpoints())
+        self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 
     def _adopt(self, client_id: str, caller: Caller, *, owns: bool) -> None:
@@ -174,6 +187,41 @@ class ConnectTrade:
         """
         return await self._requester.request(method, path, params=params, json=json)
 
+    def brokerage_stream(
+        self,
+        topics: Sequence[str] = ("orders", "positions", "balances"),
+        *,
+        on_taken: OnTaken = "stop",
+        codes: Mapping[str, Verdict] | None = None,
+    ) -> BrokerageStream:
+        """Return the stream of all users of this client; ``async with`` opens it.
+
+        Args:
+            topics: what to ask the server for: ``orders``, ``positions``, ``balances`` (documented).
+            on_taken: what to do when somebody else takes the one session (documented: there is one): ``stop`` ends
+                with ``SessionTakenError``; ``standby`` tries again slowly; ``fight`` takes it back, at most three times
+                in ten minutes.
+            codes: what error codes and close codes mean, beside ``CODES``, should live traffic differ from what is
+                assumed.
+
+        Raises:
+            ConfigurationError: a topic or the policy cannot be one.
+        """
+        # websockets is imported where a stream is wanted: it costs a tenth of a second.
+        from connecttrade_async.streaming.brokerage import Brokerage  # noqa: PLC0415
+        from connecttrade_async.streaming.streams import BrokerageStream  # noqa: PLC0415
+
+        return BrokerageStream(
+            self._stream_url,
+            Brokerage(self.client_id, self._client_secret),
+            topics=tuple(topics),
+            timeouts=self._caller.timeouts,
+            reconnect=self._reconnect,
+            clock=self._caller.clock,
+            on_taken=on_taken,
+            codes=codes or {},
+        )
+
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
         """Return a view of this client with other patience. It shares the session, the limits and the counters.
 
@@ -181,6 +229,7 @@ class ConnectTrade:
         """
         _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry))
         view = ConnectTrade.__new__(ConnectTrade)
+        view._client_secret, view._stream_url, view._reconnect = self._client_secret, self._stream_url, self._reconnect  # noqa: SLF001 - its own kind
         view._adopt(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
         return view
 
@@ -321,3 +370,9 @@ def _api_of(endpoints: object) -> str:
         msg = f"endpoints must be Endpoints(...) or have an api address, unlike {type(endpoints).__name__}"
         raise ConfigurationError(msg)
     return check_address("api", address, ("https", "http"))
+
+
+def _stream_of(endpoints: object) -> str:
+    # Whoever serves only REST has no stream address; the stream itself says so when it is wanted.
+    address = getattr(endpoints, "stream", "")
+    return check_address("stream", address, ("wss", "ws")) if address else ""

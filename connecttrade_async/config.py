@@ -19,7 +19,7 @@ from connecttrade_async.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["Endpoints", "Limits", "Retry", "Timeouts"]
+__all__ = ["Endpoints", "Limits", "Reconnect", "Retry", "Timeouts"]
 
 CLIENT_ID = "CONNECTTRADE_CLIENT_ID"
 CLIENT_SECRET = "CONNECTTRADE_CLIENT_SECRET"  # noqa: S105 - the name of a variable, not a secret
@@ -81,7 +81,7 @@ class Endpoints(msgspec.Struct, frozen=True):
 
     Attributes:
         api: the REST API, ``https://...``.
-        stream: the brokerage data stream, ``wss://...``; checked, and not yet used by this release.
+        stream: the brokerage data stream, ``wss://...``.
         market_data: the market data stream, ``wss://...``; checked, and not yet used by this release.
     """
 
@@ -102,18 +102,24 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         call: one HTTP exchange, from asking to the last byte of the answer.
         connect: making a connection, with name look-up and TLS.
+        login: a stream, from the open link until it is logged in and subscribed.
+        silence: a live stream without a frame before its link counts as dead; None trusts its pings.
         settle: finding out what became of an order whose answer was lost.
         close: closing the client.
     """
 
     call: float = 30.0
     connect: float = 10.0
+    login: float = 10.0
+    silence: float | None = None
     settle: float = 30.0
     close: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what is no duration."""
-        _positive(self, call=self.call, connect=self.connect, settle=self.settle, close=self.close)
+        _positive(self, call=self.call, connect=self.connect, login=self.login, settle=self.settle, close=self.close)
+        if self.silence is not None:
+            _positive(self, silence=self.silence)
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,6 +141,30 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what is no count and no duration."""
         _count(self, attempts=self.attempts)
         _positive(self, budget=self.budget, base=self.base, cap=self.cap)
+
+
+class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream comes back when its link is lost.
+
+    Attributes:
+        base: the upper bound of the first delay, in seconds; it doubles each time.
+        cap: the upper bound of every delay, in seconds.
+        attempts: links that may fail in a row before the stream ends; None for no end.
+        settled: seconds that a link must have been live before the delays begin anew.
+        standby: the longest delay, in seconds, while somebody else has the session and we stand by.
+    """
+
+    base: float = 0.5
+    cap: float = 30.0
+    attempts: int | None = None
+    settled: float = 10.0
+    standby: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no duration and no count."""
+        _positive(self, base=self.base, cap=self.cap, settled=self.settled, standby=self.standby)
+        if self.attempts is not None:
+            _count(self, attempts=self.attempts)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APIError",
     "AuthenticationError",
+    "AuthenticationRefusedError",
     "BadRequestError",
     "BrokerError",
     "CallerError",
@@ -33,6 +34,9 @@ __all__ = [
     "RateLimitedError",
     "RequestTimeoutError",
     "ServerError",
+    "SessionTakenError",
+    "SlowConsumerError",
+    "StreamRefusedError",
     "SymbolError",
     "TicketError",
     "TransportError",
@@ -92,6 +96,24 @@ class CursorError(CallerError):
         self.cursor = cursor
         self.why = why
         super().__init__(f"the listing was stopped at cursor {cursor[:80]!r}: {why}")
+
+
+class SlowConsumerError(CallerError):
+    """A consumer of a stream was slower than its bound allows, and was let go; the stream goes on.
+
+    Attributes:
+        waiting: events in its queue when it was let go; they can still be taken.
+        bytes_waiting: the size of their frames.
+    """
+
+    def __init__(self, *, waiting: int, bytes_waiting: int) -> None:
+        """Build the message from the facts."""
+        self.waiting = waiting
+        self.bytes_waiting = bytes_waiting
+        super().__init__(
+            f"this consumer was too slow: {waiting} events of {bytes_waiting} bytes waited; "
+            "take them faster, subscribe with a larger capacity, or with overflow='drop_oldest'",
+        )
 
 
 class SymbolError(CallerError, ValueError):
@@ -191,6 +213,27 @@ class OAuthError(BrokerError):
         # Both come out of an address that anybody can write, so they are facts as they came, and a message only tamed.
         explained = f" ({one_line(details)})" if details else ""
         super().__init__(f"the broker connection was not made: {one_line(error)}{explained}")
+
+
+class StreamRefusedError(BrokerError):
+    """The server ended a stream for good.
+
+    Attributes:
+        cause: why, in words.
+    """
+
+    def __init__(self, *, cause: str) -> None:
+        """Build the message from the facts."""
+        self.cause = one_line(cause)
+        super().__init__(f"the stream ended: {self.cause}")
+
+
+class AuthenticationRefusedError(StreamRefusedError):
+    """The login to a stream was refused, and would be again."""
+
+
+class SessionTakenError(StreamRefusedError):
+    """The one session that these credentials allow was taken by somebody else (documented: there is only one)."""
 
 
 class APIError(BrokerError):

@@ -1,0 +1,153 @@
+"""A door: one WebSocket. Dial, send, receive, close. The only user of websockets.
+
+Its vow: what websockets raises is translated here, and what it would log of frames and headers is not logged.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+
+from connecttrade_async.secret import without_frames
+
+if TYPE_CHECKING:
+    from websockets.asyncio.client import ClientConnection
+
+__all__ = ["Link", "LinkLostError"]
+
+LARGEST_FRAME = 1 << 22
+PING_EVERY = 20.0
+
+
+class _Discreet(logging.LoggerAdapter[logging.Logger]):
+    """Never lets websockets log at DEBUG, where it prints frames and headers, secrets included."""
+
+    def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's own name
+        return level > logging.DEBUG and super().isEnabledFor(level)
+
+
+LOGGER = _Discreet(logging.getLogger("connecttrade_async.streaming.link"), {})
+
+
+class LinkLostError(Exception):
+    """The link could not be made, or is gone.
+
+    Attributes:
+        cause: why, in words.
+        code: the close code, or None where there was none.
+        retry_after: the header of a refused upgrade, or None.
+        status: the HTTP status of a refused upgrade, or None.
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        *,
+        code: int | None = None,
+        status: int | None = None,
+        retry_after: str | None = None,
+    ) -> None:
+        self.cause = cause
+        self.code = code
+        self.status = status
+        self.retry_after = retry_after
+        super().__init__(cause)
+
+
+class Link:
+    """One open WebSocket."""
+
+    __slots__ = ("_socket",)
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+
+    @classmethod
+    async def dial(cls, url: str, *, open_timeout: float, close_timeout: float) -> Link:
+        """Open a link.
+
+        Raises:
+            LinkLostError: it could not be opened in time, or at all.
+
+        Cancelling leaves nothing open.
+        """
+        try:
+            socket = await connect(
+                url,
+                compression=None,  # inflating costs two fifths of the throughput, and saves bandwidth only
+                open_timeout=open_timeout,
+                close_timeout=close_timeout,
+                ping_interval=PING_EVERY,
+                ping_timeout=PING_EVERY,
+                max_size=LARGEST_FRAME,
+                logger=LOGGER,
+            )
+        except (OSError, TimeoutError, WebSocketException) as exc:
+            raise _undialled(exc) from without_frames(exc)
+        return cls(socket)
+
+    async def receive(self) -> bytes:
+        """Return the next frame.
+
+        Raises:
+            LinkLostError: the link is gone.
+
+        Cancelling loses no frame.
+        """
+        try:
+            return await self._socket.recv(decode=False)
+        except ConnectionClosed as exc:
+            raise _closed(exc) from without_frames(exc)
+
+    async def send(self, frame: bytes) -> None:
+        """Send a frame, as text.
+
+        Raises:
+            LinkLostError: the link is gone.
+        """
+        try:
+            await self._socket.send(frame, text=True)
+        except ConnectionClosed as exc:
+            raise _closed(exc) from without_frames(exc)
+
+    async def aclose(self) -> None:
+        """Close, within the link's close time-out."""
+        await self._socket.close()
+
+    def abort(self) -> None:
+        """Drop the connection at once, without a word."""
+        self._socket.transport.abort()
+
+
+def _undialled(exc: BaseException) -> LinkLostError:
+    match exc:
+        case InvalidStatus():
+            response = exc.response
+            return LinkLostError(
+                f"the upgrade was answered {response.status_code}",
+                status=response.status_code,
+                retry_after=response.headers.get("retry-after"),
+            )
+        case InvalidHandshake():
+            return LinkLostError("what answered does not speak WebSocket")
+        case TimeoutError():
+            return LinkLostError("no connection in time")
+        case _:
+            return LinkLostError(f"no connection: {_words(exc)}")
+
+
+def _closed(exc: ConnectionClosed) -> LinkLostError:
+    received = exc.rcvd
+    if received is not None:
+        said = f" ({received.reason})" if received.reason else ""
+        return LinkLostError(f"the server closed the link with code {received.code}{said}", code=received.code)
+    if exc.sent is not None:
+        return LinkLostError(f"the link was given up with code {exc.sent.code}: {exc.sent.reason}")
+    return LinkLostError("the link was dropped")
+
+
+def _words(exc: Any) -> str:  # noqa: ANN401 - OSError, or anything of websockets
+    return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__

@@ -1,0 +1,174 @@
+"""What users hold of a stream: open it, subscribe to it, look at it, close it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.streaming.brokerage import TOPICS
+from connecttrade_async.streaming.fanout import Bound, Fanout, Interest, Statistics, Subscription
+from connecttrade_async.streaming.protocol import CODES, LinkLife, Verdict
+from connecttrade_async.streaming.supervisor import Plan, Supervisor, Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+    from types import TracebackType
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Reconnect, Timeouts
+    from connecttrade_async.streaming.protocol import Dialect
+    from connecttrade_async.streaming.supervisor import OnTaken
+
+__all__ = ["BrokerageStream", "StreamHealth"]
+
+SIDE_TOPICS = ("unknown", "lifecycle")
+CAPACITY = 10_000
+MAX_BYTES = 64 << 20
+
+
+class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stream is doing, as plain values.
+
+    Attributes:
+        state: ``CONNECTING``, ``LIVE``, ``LOST``, ``RETRYING`` or ``ENDED``.
+        live_since: since when it is live, aware, or None.
+        links: links that were opened, the first included.
+        gaps: times that it was away and came back.
+        set_aside: frames that were not understood.
+        consumers: what each consumer has had.
+    """
+
+    state: str
+    live_since: datetime | None
+    links: int
+    gaps: int
+    set_aside: int
+    consumers: tuple[Statistics, ...]
+
+
+class BrokerageStream:
+    """Orders, positions and balances of all users of a client, over one link that heals.
+
+    Use it as ``async with``: inside, it is connected, logged in and subscribed, or it raised.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        dialect: Dialect,
+        *,
+        topics: tuple[str, ...],
+        timeouts: Timeouts,
+        reconnect: Reconnect,
+        clock: Clock,
+        on_taken: OnTaken,
+        codes: Mapping[str, Verdict],
+    ) -> None:
+        if not topics or not set(topics) <= set(TOPICS):
+            msg = f"topics must be some of {', '.join(TOPICS)}"
+            raise ConfigurationError(msg)
+        if on_taken not in {"stop", "standby", "fight"}:
+            msg = f"on_taken must be stop, standby or fight, not {on_taken!r}"
+            raise ConfigurationError(msg)
+        self.topics = topics
+        self._fanout = Fanout(clock.wall)
+        known = {**CODES, **codes}
+
+        def make_life(now: float) -> LinkLife:
+            return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+
+        self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken)
+        self._supervisor: Supervisor | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def subscribe(
+        self,
+        *topics: str,
+        account_id: str | None = None,
+        user_id: str | None = None,
+        symbol: str | None = None,
+        capacity: int = CAPACITY,
+        max_bytes: int = MAX_BYTES,
+        overflow: str | None = None,
+    ) -> Subscription:
+        """Add a consumer: an async context manager and an async iterator.
+
+        Args:
+            topics: some of the stream's topics, ``unknown`` for frames that were not understood, ``lifecycle`` for
+                what happens to the stream; none means the stream's own and ``unknown``.
+            account_id: only that account's.
+            user_id: only that user's.
+            symbol: only that symbol's.
+            capacity: events that may wait.
+            max_bytes: how large their frames may be together.
+            overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
+                ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key. By default
+                ``close`` where orders are wanted, else ``latest``.
+
+        Raises:
+            ConfigurationError: a topic, the bound or the policy cannot be one.
+            ConnectTradeError: the stream has ended, with why.
+        """
+        wanted = topics or (*self.topics, "unknown")
+        if not set(wanted) <= {*self.topics, *SIDE_TOPICS}:
+            msg = f"topics must be some of {', '.join((*self.topics, *SIDE_TOPICS))}"
+            raise ConfigurationError(msg)
+        if overflow is None:
+            overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
+        interest = Interest(wanted, account_id, user_id, symbol)
+        return self._fanout.subscribe(interest, overflow, Bound(capacity, max_bytes))
+
+    def health(self) -> StreamHealth:
+        """Return how the stream is doing, at once."""
+        tally = self._supervisor.tally if self._supervisor is not None else Tally()
+        return StreamHealth(
+            state=tally.state,
+            live_since=tally.live_since,
+            links=tally.links,
+            gaps=tally.gaps,
+            set_aside=tally.set_aside,
+            consumers=tuple(member.statistics() for member in self._fanout.members),
+        )
+
+    async def aclose(self) -> None:
+        """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
+
+        What waits for consumers can still be taken; then they end.
+        """
+        task, self._task = self._task, None
+        if task is None:
+            self._fanout.close()
+            return
+        task.cancel()
+        await asyncio.wait([task], timeout=self._plan.timeouts.close)
+        if not task.done() and self._supervisor is not None:
+            self._supervisor.abort()
+            await asyncio.wait([task])
+
+    async def __aenter__(self) -> Self:
+        if self._supervisor is not None:
+            raise ClosedError("the stream")
+        self._supervisor = Supervisor(self._plan)
+        self._task = asyncio.create_task(self._supervisor.run(), name="connecttrade stream")
+        try:
+            await asyncio.shield(self._supervisor.is_live)
+        except BaseException:
+            await self.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        health = self.health()
+        return f"<BrokerageStream {health.state} {len(health.consumers)} subscriptions {health.gaps} gaps>"
