@@ -1,0 +1,250 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async import ClosedError, ConfigurationError
+from connecttrade_async.errors import SessionTakenError, SlowConsumerError
+from connecttrade_async.models.balances import Balance
+from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate
+from connecttrade_async.models.orders import Order
+from connecttrade_async.models.positions import Position
+from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
+
+if TYPE_CHECKING:
+    from connecttrade_async.models.events import Event
+    from connecttrade_async.streaming.fanout import Subscription
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+WIDE = Bound(1000, 1 << 20)
+ALL = Interest(("orders", "positions", "balances"))
+
+
+def fanout() -> Fanout:
+    return Fanout(lambda: NOON)
+
+
+def order(number: int = 0, account: str = "a", user: str = "u", symbol: str = "MSFT", raw: bytes = b"") -> OrderUpdate:
+    return OrderUpdate(order=Order(order_id=str(number), symbol=symbol), account_id=account, user_id=user, raw=raw)
+
+
+def position(quantity: int, symbol: str = "MSFT", account: str = "a") -> PositionUpdate:
+    return PositionUpdate(position=Position(symbol=symbol, quantity_text=str(quantity)), account_id=account, raw=b"xx")
+
+
+def taken(subscription: Subscription) -> list[Event]:
+    events: list[Event] = []
+    while (event := subscription.receive_nowait()) is not None:
+        events.append(event)
+    return events
+
+
+async def test_every_consumer_has_its_own_copy_of_the_order_of_events() -> None:
+    hub = fanout()
+    one, other = hub.subscribe(ALL, "close", WIDE), hub.subscribe(ALL, "close", WIDE)
+    events = [order(number) for number in range(5)]
+    for event in events:
+        hub.publish(event)
+    assert taken(one) == taken(other) == events
+
+
+async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
+    hub = fanout()
+    wants = {
+        "account": Interest(("orders",), account_id="a"),
+        "user": Interest(("orders",), user_id="v"),
+        "symbol": Interest(("orders",), symbol="AAPL"),
+        "both": Interest(("orders",), account_id="a", symbol="AAPL"),
+        "topic": Interest(("balances",)),
+    }
+    subscriptions = {name: hub.subscribe(interest, "close", WIDE) for name, interest in wants.items()}
+    events = [order(1), order(2, account="b", user="v"), order(3, symbol="AAPL"), order(4, account="b", symbol="AAPL")]
+    for event in events:
+        hub.publish(event)
+    balance = BalanceUpdate(balance=Balance(account_id="a"), account_id="a")
+    hub.publish(balance)
+    got = {name: taken(subscription) for name, subscription in subscriptions.items()}
+    assert got == {
+        "account": [events[0], events[2]],
+        "user": [events[1]],
+        "symbol": [events[2], events[3]],
+        "both": [events[2]],
+        "topic": [balance],
+    }
+
+
+@given(
+    interests=st.lists(
+        st.builds(
+            Interest,
+            st.sets(st.sampled_from(["orders", "positions"]), min_size=1).map(tuple),
+            st.sampled_from([None, "a", "b"]),
+            st.sampled_from([None, "u", "v"]),
+            st.sampled_from([None, "X", "Y"]),
+        ),
+        max_size=6,
+    ),
+    events=st.lists(
+        st.builds(order, st.integers(), st.sampled_from("ab"), st.sampled_from("uv"), st.sampled_from("XY")),
+        max_size=12,
+    ),
+)
+@settings(deadline=None)
+async def test_the_index_delivers_what_asking_everybody_would(interests: list[Interest], events: list[OrderUpdate]) -> None:
+    hub = fanout()
+    subscriptions = [hub.subscribe(interest, "close", WIDE) for interest in interests]
+    for event in events:
+        hub.publish(event)
+    for interest, subscription in zip(interests, subscriptions, strict=True):
+        assert taken(subscription) == [
+            event
+            for event in events
+            if "orders" in interest.topics
+            and interest.account_id in {None, event.account_id}
+            and interest.user_id in {None, event.user_id}
+            and interest.symbol in {None, event.symbol}
+        ]
+        hub.leave(subscription)
+        hub.leave(subscription)
+    assert hub.members == ()
+    assert hub._keyed == {}
+
+
+async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_nobody() -> None:
+    hub = fanout()
+    slow, fast = hub.subscribe(ALL, "close", Bound(3, 1 << 20)), hub.subscribe(ALL, "close", WIDE)
+    for number in range(10):
+        hub.publish(order(number))
+    assert [event.order.order_id for event in taken(fast) if isinstance(event, OrderUpdate)] == list("0123456789")
+    got: list[Event] = []
+    with pytest.raises(SlowConsumerError) as caught:
+        while True:
+            got.append(await slow.receive())
+    assert len(got) == caught.value.waiting == 3
+    with pytest.raises(SlowConsumerError):
+        slow.receive_nowait()
+    assert hub.members == (fast,)
+
+
+async def test_the_bound_by_bytes() -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "close", Bound(100, 250))
+    for _ in range(3):
+        hub.publish(order(raw=b"x" * 100))
+    assert slow.statistics() == (0, 2, 1, 200)
+    assert len([await slow.receive(), await slow.receive()]) == 2
+    assert slow.statistics() == (2, 0, 1, 0)
+    with pytest.raises(SlowConsumerError, match="0 events of 0 bytes|2 events of 200 bytes"):
+        await slow.receive()
+
+
+async def test_dropping_the_oldest_tells_a_gap_in_their_place() -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "drop_oldest", Bound(2, 1 << 20))
+    for number in range(5):
+        hub.publish(order(number))
+    gap, *rest = taken(slow)
+    assert gap == Gap(cause="this consumer was too slow", since=NOON, until=NOON, dropped=3)
+    assert [event.order.order_id for event in rest if isinstance(event, OrderUpdate)] == ["3", "4"]
+    assert slow.statistics().dropped == 3
+
+
+async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "latest", Bound(2, 1 << 20))
+    hub.publish(position(1))
+    hub.publish(position(1, symbol="AAPL"))
+    hub.publish(position(2))
+    assert taken(slow) == [position(2), position(1, symbol="AAPL")]
+    assert slow.statistics() == (2, 0, 1, 0)
+    for symbol in ("A", "B", "C"):
+        hub.publish(position(1, symbol=symbol))
+    assert len([await slow.receive(), await slow.receive()]) == 2
+    with pytest.raises(SlowConsumerError):
+        await slow.receive()
+
+
+@pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
+async def test_what_concerns_everybody_is_told_whatever_the_bound(overflow: str) -> None:
+    hub = fanout()
+    full = hub.subscribe(Interest(("orders",), account_id="a"), overflow, Bound(1, 1 << 20))
+    hub.publish(order(1))
+    gap = Gap(cause="the link was lost", since=NOON, until=NOON)
+    hub.tell_all(gap)
+    assert taken(full) == [order(1), gap]
+
+
+@pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
+async def test_a_waiting_consumer_is_woken_by_an_event_and_by_the_end(overflow: str) -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, overflow, WIDE)
+    waiting = asyncio.create_task(subscription.receive())
+    await asyncio.sleep(0)
+    hub.publish(order(1))
+    assert await waiting == order(1)
+    waiting = asyncio.create_task(subscription.receive())
+    await asyncio.sleep(0)
+    hub.close(SessionTakenError(cause="another"))
+    with pytest.raises(SessionTakenError):
+        await waiting
+    with pytest.raises(SessionTakenError):
+        hub.subscribe(ALL, overflow, WIDE)
+
+
+async def test_cancelling_a_consumer_loses_nothing() -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, "close", WIDE)
+    waiting = asyncio.create_task(subscription.receive())
+    await asyncio.sleep(0)
+    hub.publish(order(1))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await subscription.receive() == order(1)
+
+
+async def test_iterating_ends_when_the_stream_is_closed_and_raises_when_it_is_refused() -> None:
+    hub = fanout()
+    quiet, loud = hub.subscribe(ALL, "close", WIDE), hub.subscribe(ALL, "close", WIDE)
+    hub.publish(order(1))
+    loud.close(SessionTakenError(cause="another"))
+    hub.close()
+    assert [event async for event in quiet] == [order(1)]
+    assert await anext(loud) == order(1)
+    with pytest.raises(SessionTakenError):
+        await anext(loud)
+
+
+async def test_leaving_the_block_leaves_the_fan_out() -> None:
+    hub = fanout()
+    async with hub.subscribe(ALL, "close", WIDE) as subscription:
+        hub.publish(order(1))
+        assert repr(subscription) == "<Subscription OPEN 1 waiting 0 dropped>"
+    assert hub.members == ()
+    hub.publish(order(2))
+    with pytest.raises(ClosedError):
+        await subscription.receive()
+    with pytest.raises(ClosedError):
+        subscription.receive_nowait()
+
+
+@pytest.mark.parametrize(("overflow", "bound"), [("block", WIDE), ("close", Bound(0, 1)), ("close", Bound(1, 0))])
+async def test_a_policy_or_a_bound_that_cannot_be_is_refused(overflow: Any, bound: Bound) -> None:
+    with pytest.raises(ConfigurationError, match="overflow must be one of"):
+        fanout().subscribe(ALL, overflow, bound)
+
+
+async def test_a_queue_that_is_full_leaves_in_the_middle_of_a_publication() -> None:
+    hub = fanout()
+    subscriptions = [hub.subscribe(ALL, "close", Bound(1, 1 << 20)) for _ in range(4)]
+    last = hub.subscribe(ALL, "close", WIDE)
+    hub.publish(order(1))
+    hub.publish(order(2))
+    assert hub.members == (last,)
+    assert len(taken(last)) == 2
+    for subscription in subscriptions:
+        assert await subscription.receive() == order(1)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.models.events import OrderUpdate, UnknownMessage
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.protocol import CODES, Ending, LinkLife, State, Verdict
+
+TOPICS = ("orders", "balances")
+WELCOME = b'{"type": "welcome", "message": "hello"}'
+AUTHENTICATED = b'{"type": "authenticated"}'
+SUBSCRIBED = b'{"type": "subscribed", "topics": ["orders"]}'
+UNSUBSCRIBED = b'{"type": "unsubscribed", "topics": ["orders"]}'
+ORDER = b'{"type": "order", "user_id": "u", "account_id": "a", "data": {"order_id": "o"}}'
+LADDER = (WELCOME, AUTHENTICATED, SUBSCRIBED)
+
+
+def refusal(code: object) -> bytes:
+    return json.dumps({"type": "error", "code": code, "message": "no"}).encode()
+
+
+def life(**settings: Any) -> LinkLife:
+    options: dict[str, Any] = {"now": 0.0, "login": 10.0} | settings
+    return LinkLife(Brokerage("client", Secret("hush")), TOPICS, **options)
+
+
+def climbed(steps: int, **settings: Any) -> LinkLife:
+    one = life(**settings)
+    for frame in LADDER[:steps]:
+        one.receive(frame, 0.0)
+    return one
+
+
+def test_the_ladder() -> None:
+    one = life()
+    assert (one.state, one.outbox, one.deadline) == (State.WELCOMING, [], 10.0)
+    assert one.receive(WELCOME, 0.1) is None
+    assert one.state is State.AUTHENTICATING
+    [login] = one.outbox
+    assert json.loads(login) == {"action": "authenticate", "client_id": "client", "client_secret": "hush"}
+    one.receive(AUTHENTICATED, 0.2)
+    assert one.state is State.SUBSCRIBING
+    assert json.loads(one.outbox[1]) == {"action": "subscribe", "topics": ["orders", "balances"]}
+    one.receive(SUBSCRIBED, 0.3)
+    assert (one.state, len(one.outbox), one.deadline, one.ending) == (State.LIVE, 2, None, None)
+
+
+@pytest.mark.parametrize("steps", range(4))
+def test_updates_are_told_in_every_state_and_move_nothing(steps: int) -> None:
+    one = climbed(steps)
+    before = (one.state, list(one.outbox))
+    event = one.receive(ORDER, 1.0)
+    assert isinstance(event, OrderUpdate)
+    assert isinstance(one.receive(b"\xff nonsense", 1.0), UnknownMessage)
+    assert one.receive(UNSUBSCRIBED, 1.0) is None
+    assert (one.state, one.outbox) == before
+
+
+@pytest.mark.parametrize("steps", range(4))
+@pytest.mark.parametrize("frame", LADDER)
+def test_an_answer_that_was_not_awaited_moves_nothing(steps: int, frame: bytes) -> None:
+    one = climbed(steps)
+    if steps < 3 and frame == LADDER[steps]:
+        return
+    before = (one.state, list(one.outbox))
+    assert one.receive(frame, 1.0) is None
+    assert (one.state, one.outbox) == before
+
+
+@pytest.mark.parametrize("steps", range(3))
+def test_without_an_answer_in_time_it_ends(steps: int) -> None:
+    one = climbed(steps)
+    state = one.state
+    one.check(9.9)
+    assert one.ending is None
+    one.check(10.0)
+    assert one.ending == Ending(Verdict.AGAIN, f"no answer in time while {state.value}")
+    assert (one.state, one.outbox, one.deadline) == (State.OVER, [], None)
+
+
+def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> None:
+    one = climbed(3)
+    one.check(1e9)
+    assert one.state is State.LIVE
+    one = climbed(3, silence=5.0)
+    assert one.deadline == 5.0
+    one.receive(ORDER, 3.0)
+    one.check(7.9)
+    assert one.ending is None
+    one.check(8.0)
+    assert one.ending == Ending(Verdict.AGAIN, "nothing came for too long")
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [("401", Verdict.REFUSED), (401, Verdict.REFUSED), ("409", Verdict.TAKEN), ("500", Verdict.AGAIN), (None, Verdict.AGAIN)],
+)
+@pytest.mark.parametrize("steps", range(3))
+def test_an_error_before_it_is_live_ends_it_with_what_its_code_means(steps: int, code: object, verdict: Verdict) -> None:
+    one = climbed(steps)
+    assert one.receive(refusal(code), 1.0) is None
+    assert one.ending is not None
+    assert one.ending.verdict is verdict
+    assert "no" in one.ending.cause
+
+
+def test_an_error_while_live_ends_it_only_if_its_code_says_so() -> None:
+    one = climbed(3)
+    one.receive(refusal("500"), 1.0)
+    assert one.state is State.LIVE
+    one.receive(refusal("409"), 1.0)
+    assert one.ending is not None
+    assert one.ending.verdict is Verdict.TAKEN
+
+
+def test_an_error_without_words_says_so() -> None:
+    one = climbed(0)
+    one.receive(b'{"type": "error", "code": "500"}', 1.0)
+    assert one.ending == Ending(Verdict.AGAIN, "the server said 500: no explanation given")
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(4401, Verdict.REFUSED), (4409, Verdict.TAKEN), (1006, Verdict.AGAIN), (None, Verdict.AGAIN)])
+def test_close_codes_mean_what_the_table_says(code: int | None, verdict: Verdict) -> None:
+    one = climbed(3)
+    one.lost("gone", code)
+    assert one.ending == Ending(verdict, "gone")
+
+
+def test_a_caller_can_extend_the_table() -> None:
+    one = climbed(3, codes={**CODES, "4000": Verdict.TAKEN})
+    one.lost("gone", 4000)
+    assert one.ending == Ending(Verdict.TAKEN, "gone")
+
+
+def test_after_the_end_nothing_is_told_and_the_first_ending_stays() -> None:
+    one = climbed(3)
+    one.lost("first")
+    one.lost("second", 4401)
+    one.check(1e9)
+    assert one.receive(ORDER, 1.0) is None
+    assert one.receive(refusal("401"), 1.0) is None
+    assert one.ending == Ending(Verdict.AGAIN, "first")
+
+
+FRAMES = st.one_of(
+    st.sampled_from([*LADDER, UNSUBSCRIBED, ORDER]),
+    st.sampled_from(["401", "409", "500", None, 403]).map(refusal),
+    st.binary(max_size=40),
+    st.recursive(st.none() | st.text(max_size=5), lambda inner: st.dictionaries(st.sampled_from(["type", "event", "data", "x"]), inner)).map(
+        lambda value: json.dumps(value).encode(),
+    ),
+)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("frame"), FRAMES),
+        st.tuples(st.just("time"), st.floats(min_value=0, max_value=20)),
+        st.tuples(st.just("lost"), st.sampled_from([None, 1000, 1006, 4401, 4409])),
+    ),
+    max_size=30,
+)
+LADDER_OF_STATES = list(State)
+
+
+@given(steps=STEPS, silence=st.none() | st.floats(min_value=0.1, max_value=10))
+@settings(deadline=None)
+def test_whatever_comes_it_never_raises_never_climbs_back_and_tells_the_secret_once(
+    steps: list[tuple[str, Any]],
+    silence: float | None,
+) -> None:
+    one, now = life(silence=silence), 0.0
+    sent: list[bytes] = []
+    endings: set[Ending] = set()
+    for kind, value in steps:
+        before = one.state
+        if kind == "frame":
+            event = one.receive(value, now)
+            assert before is not State.OVER or event is None
+        elif kind == "time":
+            now += value
+            one.check(now)
+        else:
+            one.lost("gone", value)
+        assert LADDER_OF_STATES.index(one.state) >= LADDER_OF_STATES.index(before)
+        assert before is not State.WELCOMING or one.state is not State.LIVE  # one rung at a time
+        assert one.state is not State.OVER or one.outbox == []
+        sent += one.outbox
+        one.outbox.clear()
+        if one.ending is not None:
+            endings.add(one.ending)
+            assert (one.state, one.deadline) == (State.OVER, None)
+    assert sum(b"hush" in frame for frame in sent) <= 1
+    assert len(sent) <= 2
+    assert len(endings) <= 1
