@@ -190,7 +190,7 @@ class Floor:
         """Let an order be one at work, or turn it down; what it is to replace stands in nobody's way."""
         account.enter(order)
         self.journal.note(now, order, 0)
-        others = [other for other in self._roster.of(account) if other is not old]
+        others = [other for other in self._roster.of(account) if other is not old and other.successor is None]
         working = self._roster.take(account, order)
         weigh(working, self._market, now)
         reason = find_reason(working, self._market, now, others)
