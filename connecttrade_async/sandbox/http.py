@@ -4,7 +4,6 @@ Documented: ``client-id`` and ``client-secret`` on every request, ``user-id`` an
 about users; errors are JSON objects with ``message``.
 """
 
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -12,6 +11,7 @@ from contextvars import ContextVar
 from aiohttp import web
 
 from .clock import Clock
+from .credentials import Credentials
 from .endpoints import (
     Answer,
     Call,
@@ -34,7 +34,7 @@ from .refusals import BadRequestError, RefusalError, UnauthorizedError
 from .trading import cancel_order, place_order, replace_order
 from .world import User
 
-__all__ = ["PARTS", "Credentials", "json_response", "refusal_response", "rest_routes"]
+__all__ = ["PARTS", "json_response", "refusal_response", "rest_routes"]
 
 PARTS: ContextVar[Mapping[str, str]] = ContextVar("parts")
 """The parts of the path that vary, by name, of the request that is being answered."""
@@ -62,28 +62,6 @@ _FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
     ("DELETE", "/accounts/{account_id}/orders/{order_id}", cancel_order),
     ("GET", "/transactions", list_transactions),
 )
-
-
-class Credentials:
-    """The client's id and secret. Never shown, and compared in constant time."""
-
-    def __init__(self, client_id: str, client_secret: str) -> None:
-        self._id = client_id.encode()
-        self._secret = client_secret.encode()
-
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Let the client pass.
-
-        Raises:
-            UnauthorizedError: a header is missing, or the pair is not ours; which half is wrong is not told.
-        """
-        client_id, secret = headers.get("client-id"), headers.get("client-secret")
-        if not client_id or not secret:
-            raise UnauthorizedError("The headers client-id and client-secret are required.")
-        is_id = hmac.compare_digest(client_id.encode("utf-8", "surrogateescape"), self._id)
-        is_secret = hmac.compare_digest(secret.encode("utf-8", "surrogateescape"), self._secret)
-        if not (is_id and is_secret):
-            raise UnauthorizedError("The client-id or the client-secret is wrong.")
 
 
 def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:

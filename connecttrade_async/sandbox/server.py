@@ -5,6 +5,7 @@ and left in another.
 """
 
 import asyncio
+from datetime import datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -13,16 +14,19 @@ from aiohttp import web
 from . import consent
 from .clock import Clock
 from .control import control_routes
+from .credentials import Credentials
 from .cursors import Cursors
 from .endpoints import Desk, Entitlements
 from .faults import Faults
 from .gate import Gate
-from .http import Credentials, rest_routes
+from .http import rest_routes
 from .misfortune import Misfortune
 from .oauth import login_routes
 from .paper import PaperBroker
+from .payloads import Payloads
 from .served import Served
 from .spellings import Spellings
+from .stream import Stream
 from .world import Hours, Keeping, World, find_broker
 
 __all__ = ["Endpoints", "Sandbox"]
@@ -32,9 +36,15 @@ _GRACE = 0.1
 
 
 class Endpoints(NamedTuple):
-    """Where the sandbox is served. `api` is the base of the REST paths, without a slash at its end."""
+    """Where the sandbox is served, without a slash at the end.
+
+    Attributes:
+        api: the base of the REST paths.
+        stream: the brokerage data stream.
+    """
 
     api: str
+    stream: str
 
 
 class Sandbox:
@@ -51,6 +61,8 @@ class Sandbox:
         hours: ``open``, the default, is a market that never closes; ``real`` keeps the hours of New York. Either way
             what is good for the day ends at four in the afternoon there.
         latency: seconds until an order is accepted, and for each thing that happens to it after that.
+        stream_port: where the brokerage data stream listens; 0 takes a free port.
+        login_limit: seconds that a client of the stream has to log in (documented: 30).
 
     Attributes:
         client_id: what a client sends as ``client-id``.
@@ -60,6 +72,7 @@ class Sandbox:
         broker: a hand on the market: prices, halts, and fills at will.
         faults: what goes wrong; nothing until a fault is added.
         served: what arrived.
+        stream: the brokerage data stream.
     """
 
     def __init__(
@@ -72,9 +85,11 @@ class Sandbox:
         client_secret: str | None = None,
         hours: Keeping = "open",
         latency: float = 0.02,
+        stream_port: int = 0,
+        login_limit: float = 30.0,
     ) -> None:
         self.world = World(seed, Hours(hours))
-        self.clock = Clock(self.world.floor.bring_up)
+        self.clock = Clock(self._tell)
         self.broker = PaperBroker(self.world, self.clock)
         self.broker.latency = latency
         self.faults = Faults()
@@ -86,6 +101,15 @@ class Sandbox:
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
             signing_key=self.world.serials.draw("user tokens"),
+        )
+        self._credentials = Credentials(self.client_id, self.client_secret)
+        self.stream = Stream(
+            self.world,
+            self.clock,
+            self._credentials,
+            lambda: Payloads(self._desk.spellings),
+            address=(host, stream_port),
+            login_limit=login_limit,
         )
         self._misfortune = Misfortune()
         self._runner: web.AppRunner | None = None
@@ -111,7 +135,7 @@ class Sandbox:
     @property
     def endpoints(self) -> Endpoints:
         """Where a client finds it."""
-        return Endpoints(api=self.url)
+        return Endpoints(api=self.url, stream=self.stream.url)
 
     @property
     def spellings(self) -> Spellings:
@@ -143,6 +167,7 @@ class Sandbox:
         try:
             await runner.setup()
             await web.TCPSite(runner, *self._address).start()
+            await self.stream.start()
         except BaseException:
             await runner.cleanup()
             raise
@@ -156,6 +181,7 @@ class Sandbox:
         if runner is None:
             return
         self._misfortune.end()
+        await self.stream.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
 
@@ -188,9 +214,12 @@ class Sandbox:
         """
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
+    def _tell(self, now: datetime) -> None:
+        self.stream.tell(now)
+
     def _application(self) -> web.Application:
         router = web.UrlDispatcher()
-        router.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
+        router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
         router.add_routes(login_routes(self.world, self.clock))
         router.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
         app = web.Application()
