@@ -16,7 +16,8 @@ class Clock:
     run on from where it stands.
 
     Args:
-        tell: is told the new moment after every step, so that what is due by then has happened when the step returns.
+        tell: is told the moment whenever somebody touched the clock, so that what is due by then has happened when a
+            step returns.
     """
 
     def __init__(self, tell: Callable[[datetime], object] | None = None) -> None:
@@ -51,7 +52,7 @@ class Clock:
         if at is not None and at.utcoffset() is None:
             raise ValueError("the clock needs an aware datetime: give it a time zone")
         self._held = self.now() if at is None else at.astimezone(UTC)
-        return self._held
+        return self._told(self._held)
 
     def advance(self, seconds: float) -> datetime:
         """Step forward by so many seconds, held or running, and return the new moment.
@@ -66,14 +67,16 @@ class Clock:
             self._shift += step
         else:
             self._held += step
-        now = self.now()
-        if self._tell is not None:
-            self._tell(now)
-        return now
+        return self._told(self.now())
 
     def release(self) -> datetime:
         """Let a held clock run on from the moment at which it stands, and return that moment."""
         if self._held is not None:
             self._shift = self._held - datetime.now(UTC)
             self._held = None
-        return self.now()
+        return self._told(self.now())
+
+    def _told(self, now: datetime) -> datetime:
+        if self._tell is not None:
+            self._tell(now)
+        return now

@@ -4,13 +4,14 @@ Documented: ``client-id`` and ``client-secret`` on every request, ``user-id`` an
 about users; errors are JSON objects with ``message``.
 """
 
-import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 
 from aiohttp import web
 
 from .clock import Clock
+from .credentials import Credentials
 from .endpoints import (
     Answer,
     Call,
@@ -33,7 +34,10 @@ from .refusals import BadRequestError, RefusalError, UnauthorizedError
 from .trading import cancel_order, place_order, replace_order
 from .world import User
 
-__all__ = ["Credentials", "json_response", "refusal_response", "rest_routes"]
+__all__ = ["PARTS", "json_response", "refusal_response", "rest_routes"]
+
+PARTS: ContextVar[Mapping[str, str]] = ContextVar("parts")
+"""The parts of the path that vary, by name, of the request that is being answered."""
 
 Endpoint = Callable[[Call], Answer]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -60,28 +64,6 @@ _FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
 )
 
 
-class Credentials:
-    """The client's id and secret. Never shown, and compared in constant time."""
-
-    def __init__(self, client_id: str, client_secret: str) -> None:
-        self._id = client_id.encode()
-        self._secret = client_secret.encode()
-
-    def check(self, headers: Mapping[str, str]) -> None:
-        """Let the client pass.
-
-        Raises:
-            UnauthorizedError: a header is missing, or the pair is not ours; which half is wrong is not told.
-        """
-        client_id, secret = headers.get("client-id"), headers.get("client-secret")
-        if not client_id or not secret:
-            raise UnauthorizedError("The headers client-id and client-secret are required.")
-        is_id = hmac.compare_digest(client_id.encode("utf-8", "surrogateescape"), self._id)
-        is_secret = hmac.compare_digest(secret.encode("utf-8", "surrogateescape"), self._secret)
-        if not (is_id and is_secret):
-            raise UnauthorizedError("The client-id or the client-secret is wrong.")
-
-
 def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
     """Every REST path of the wire contract, each with its handler."""
 
@@ -92,7 +74,7 @@ def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.
                 known = _recognize(desk, request) if needs_user else None
                 call = Call(
                     desk=desk,
-                    path=request.match_info,
+                    path=PARTS.get(),
                     query=_query(request),
                     body=await request.read() if request.method in {"POST", "PATCH"} else b"",
                     now=clock.now(),

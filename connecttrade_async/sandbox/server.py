@@ -5,7 +5,7 @@ and left in another.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from datetime import datetime
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -13,30 +13,38 @@ from aiohttp import web
 
 from . import consent
 from .clock import Clock
-from .control import CONTROL, control_routes
+from .control import control_routes
+from .credentials import Credentials
 from .cursors import Cursors
 from .endpoints import Desk, Entitlements
 from .faults import Faults
-from .http import Credentials, json_response, rest_routes
+from .gate import Gate
+from .http import rest_routes
 from .misfortune import Misfortune
 from .oauth import login_routes
 from .paper import PaperBroker
-from .served import Served, Visit
+from .payloads import Payloads
+from .served import Served
 from .spellings import Spellings
+from .stream import Stream
 from .world import Hours, Keeping, World, find_broker
 
 __all__ = ["Endpoints", "Sandbox"]
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _GRACE = 0.1
 """Seconds that an answer on its way is given when the sandbox closes."""
 
 
 class Endpoints(NamedTuple):
-    """Where the sandbox is served. `api` is the base of the REST paths, without a slash at its end."""
+    """Where the sandbox is served, without a slash at the end.
+
+    Attributes:
+        api: the base of the REST paths.
+        stream: the brokerage data stream.
+    """
 
     api: str
+    stream: str
 
 
 class Sandbox:
@@ -53,6 +61,8 @@ class Sandbox:
         hours: ``open``, the default, is a market that never closes; ``real`` keeps the hours of New York. Either way
             what is good for the day ends at four in the afternoon there.
         latency: seconds until an order is accepted, and for each thing that happens to it after that.
+        stream_port: where the brokerage data stream listens; 0 takes a free port.
+        login_limit: seconds that a client of the stream has to log in (documented: 30).
 
     Attributes:
         client_id: what a client sends as ``client-id``.
@@ -62,6 +72,7 @@ class Sandbox:
         broker: a hand on the market: prices, halts, and fills at will.
         faults: what goes wrong; nothing until a fault is added.
         served: what arrived.
+        stream: the brokerage data stream.
     """
 
     def __init__(
@@ -74,9 +85,11 @@ class Sandbox:
         client_secret: str | None = None,
         hours: Keeping = "open",
         latency: float = 0.02,
+        stream_port: int = 0,
+        login_limit: float = 30.0,
     ) -> None:
         self.world = World(seed, Hours(hours))
-        self.clock = Clock(self.world.floor.bring_up)
+        self.clock = Clock(self._tell)
         self.broker = PaperBroker(self.world, self.clock)
         self.broker.latency = latency
         self.faults = Faults()
@@ -88,6 +101,15 @@ class Sandbox:
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
             signing_key=self.world.serials.draw("user tokens"),
+        )
+        self._credentials = Credentials(self.client_id, self.client_secret)
+        self.stream = Stream(
+            self.world,
+            self.clock,
+            self._credentials,
+            lambda: Payloads(self._desk.spellings),
+            address=(host, stream_port),
+            login_limit=login_limit,
         )
         self._misfortune = Misfortune()
         self._runner: web.AppRunner | None = None
@@ -113,7 +135,7 @@ class Sandbox:
     @property
     def endpoints(self) -> Endpoints:
         """Where a client finds it."""
-        return Endpoints(api=self.url)
+        return Endpoints(api=self.url, stream=self.stream.url)
 
     @property
     def spellings(self) -> Spellings:
@@ -145,6 +167,7 @@ class Sandbox:
         try:
             await runner.setup()
             await web.TCPSite(runner, *self._address).start()
+            await self.stream.start()
         except BaseException:
             await runner.cleanup()
             raise
@@ -158,6 +181,7 @@ class Sandbox:
         if runner is None:
             return
         self._misfortune.end()
+        await self.stream.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
 
@@ -190,54 +214,14 @@ class Sandbox:
         """
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
+    def _tell(self, now: datetime) -> None:
+        self.stream.tell(now)
+
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._gate])
-        app.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
-        app.add_routes(login_routes(self.world, self.clock))
-        app.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
+        router = web.UrlDispatcher()
+        router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
+        router.add_routes(login_routes(self.world, self.clock))
+        router.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", Gate(router, self.faults, self._misfortune, self.served).enter)
         return app
-
-    @web.middleware
-    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
-        path = request.rel_url.raw_path
-        if path.startswith(f"{CONTROL}/"):
-            return await _answer(request, handler)
-        fault = self.faults.draw(request.method, path)
-        worked = False
-        answer: web.StreamResponse | None = None
-
-        async def work() -> web.StreamResponse:
-            nonlocal worked
-            response = await _answer(request, handler)
-            worked = response.status < 400  # noqa: PLR2004  errors begin here
-            return response
-
-        try:
-            answer = await (work() if fault is None else self._misfortune.befall(fault, request, work))
-        finally:
-            self._note(
-                request, None if answer is None else answer.status, None if fault is None else fault.kind, worked=worked
-            )
-        return web.Response() if answer is None else answer
-
-    def _note(self, request: web.Request, status: int | None, fault: str | None, *, worked: bool) -> None:
-        resource = request.match_info.route.resource
-        route = "" if resource is None else resource.canonical
-        path = request.rel_url.raw_path
-        if path.startswith("/connect/"):
-            path = route or "/connect/{token}"
-        self.served.note(Visit(request.method, path, route, status, worked, fault))
-
-
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The handler's answer, or JSON for what the router and the HTTP layer refuse."""
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
-        return json_response({"message": f"{request.path} takes no {request.method}."}, status=405, headers=allow)
-    except web.HTTPNotFound:
-        return json_response({"message": f"There is no {request.path} here."}, status=404)
-    except web.HTTPException as error:
-        return json_response({"message": f"{error.reason}."}, status=error.status)

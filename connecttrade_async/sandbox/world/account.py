@@ -126,6 +126,12 @@ class Account:
         held = sorted((holding.symbol, holding) for holding in self._open())
         return [holding.position(market.last(name, at), market.last(name, eve), on) for name, holding in held]
 
+    def position(self, symbol: str, market: Market, at: datetime) -> Position:
+        """What it holds of one symbol at a moment, also if that is nothing any more."""
+        eve = anchor(at.date() - timedelta(days=1))
+        holding = self.holdings.get(symbol) or Holding(symbol)
+        return holding.position(market.last(symbol, at), market.last(symbol, eve), at.date())
+
     def balance(self, market: Market, at: datetime, reserved: Decimal = _NOTHING) -> Balance:
         """The account's money at a moment: half of each stock may be borrowed where the broker lends, no option.
 

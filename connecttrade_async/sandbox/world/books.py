@@ -24,6 +24,7 @@ class Books:
         self._market = market
         self._accounts: dict[str, Account] = {}
         self._logins: dict[tuple[str, str], tuple[Account, ...]] = {}
+        self._names: dict[str, str] = {}
 
     def __len__(self) -> int:
         return len(self._accounts)
@@ -47,6 +48,10 @@ class Books:
             raise UnknownError(f"There is no account {account_id!r}.")
         return account
 
+    def login(self, account: Account) -> str:
+        """The name at the broker that the account belongs to."""
+        return self._names[account.account_id]
+
     def holder(self, order_id: str) -> Account:
         """The account that has an order.
 
@@ -65,4 +70,5 @@ class Books:
         random = Random(serial)  # noqa: S311  a pretend history needs no secrecy
         furnish(Teller(account, self._market, random, now))
         self._accounts[account.account_id] = account
+        self._names[account.account_id] = login
         return account

@@ -115,6 +115,11 @@ class Floor:
 
     # What happens -----------------------------------------------------------------------------------------------------
 
+    @property
+    def due(self) -> datetime | None:
+        """When something happens next, if nobody does anything; None if nothing does."""
+        return self._roster.due
+
     def bring_up(self, now: datetime) -> None:
         """Let everything happen that is due by now, each at its own time; once more changes nothing."""
         self._roster.bring_up(now)
@@ -122,6 +127,7 @@ class Floor:
     def look_again(self, now: datetime) -> None:
         """Plan anew, because prices or halts were changed by hand at this moment."""
         self._roster.look_again(now)
+        self.journal.bell()
 
     def fill(
         self,
@@ -190,7 +196,7 @@ class Floor:
         """Let an order be one at work, or turn it down; what it is to replace stands in nobody's way."""
         account.enter(order)
         self.journal.note(now, order, 0)
-        others = [other for other in self._roster.of(account) if other is not old]
+        others = [other for other in self._roster.of(account) if other is not old and other.successor is None]
         working = self._roster.take(account, order)
         weigh(working, self._market, now)
         reason = find_reason(working, self._market, now, others)

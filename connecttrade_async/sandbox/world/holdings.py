@@ -79,14 +79,14 @@ class Holding:
         return self.quantity * last * self.unit
 
     def position(self, last: Decimal, previous: Decimal, on: date) -> Position:
-        """The holding as a position, given today's price and that of the day before."""
+        """The holding as a position, given today's price and that of the day before; without lots it is at 0."""
         quantity, cost, value = self.quantity, self.cost, self.value(last)
         eves = (lot.cost if lot.opened == on else lot.quantity * previous * self.unit for lot in self._lots)
         return Position(
             symbol=self.symbol,
             instrument="OPT" if is_option(self.symbol) else "STK",
             quantity=quantity,
-            average_price=(cost / self.unit / quantity).quantize(_NINE),
+            average_price=(cost / self.unit / quantity).quantize(_NINE) if quantity else Decimal(0),
             last_price=last,
             market_value=value,
             unrealized_pl=value - cost,

@@ -32,6 +32,13 @@ class Roster:
         self._agenda: list[tuple[datetime, int, int, str, Working]] = []
         self._taken = 0
 
+    @property
+    def due(self) -> datetime | None:
+        """When something happens next by what is planned, None if nothing is."""
+        while self._agenda and self._agenda[0][2] != self._agenda[0][4].version:
+            heapq.heappop(self._agenda)
+        return self._agenda[0][0] if self._agenda else None
+
     def of(self, account: Account) -> tuple[Working, ...]:
         """An account's orders at work, oldest first."""
         return tuple(self._working.get(account.account_id, {}).values())

@@ -202,6 +202,12 @@ class World:
             for account in connection.accounts:
                 yield connection, account
 
+    def owner(self, account: Account) -> str | None:
+        """The id of the user who can see an account, None if nobody can: no two users ever can (documented)."""
+        user = self.users.get(self._owners.get((account.broker.code, self.books.login(account)), ""))
+        seen = () if user is None else (pair[1] for pair in self.accounts(user))
+        return user.user_id if user is not None and account in seen else None
+
     def balance(self, account: Account, at: datetime) -> Balance:
         """An account's money at a moment, less what its open orders will need."""
         return account.balance(self.market, at, self.floor.reserved(account))
@@ -225,9 +231,10 @@ class World:
         """
         account = self.books.account(account_id)
         random = Random(self.serials.draw("order", account_id))  # noqa: S311  a pretend broker's ids need no secrecy
-        return Teller(account, self.market, random, at).order(
-            at, symbol, side, qty, status=status, order_type=order_type
-        )
+        teller = Teller(account, self.market, random, at)
+        order = teller.order(at, symbol, side, qty, status=status, order_type=order_type)
+        self.floor.journal.note(at, order, len(order.fills))
+        return order
 
     def _check_owner(self, user: User, broker: Broker, login: str) -> None:
         if self._owners.get((broker.code, login), user.user_id) != user.user_id:

@@ -1,0 +1,90 @@
+"""The sandbox's ledger: what a stream sent to whom on which link, and what it heard, so that a test can compare.
+
+It holds nothing that a client sent but the name of each action, so no secret can be in it.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+__all__ = ["Fate", "Ledger", "Sent"]
+
+Fate = Literal["sent", "lost", "torn"]
+
+
+class Sent(NamedTuple):
+    """One message.
+
+    Attributes:
+        link: the number of the link, counted from 1.
+        kind: ``welcome``, ``order`` and so on.
+        serial: which event it was, counted from 1; 0 for what is no event.
+        text: all of it, also if only a part was sent.
+        fate: ``sent`` means given to the socket as a whole, ``torn`` a part of it, ``lost`` nothing.
+    """
+
+    link: int
+    kind: str
+    serial: int
+    text: str
+    fate: Fate = "sent"
+
+
+class Ledger:
+    """The last hundred thousand messages, oldest first, and counts of everything since the sandbox was made.
+
+    Attributes:
+        total: how many messages were noted in all.
+        received: how often each action came, such as ``authenticate``, and ``connect``, ``upgrade``, ``ping``,
+            ``close`` and ``unreadable`` for what is no action.
+        lives: how many sessions went live: authenticated, and subscribed to something.
+    """
+
+    def __init__(self, capacity: int = 100_000) -> None:
+        self._messages: deque[Sent] = deque(maxlen=capacity)
+        self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self.total = 0
+        self.received: Counter[str] = Counter()
+        self.lives = 0
+
+    def __repr__(self) -> str:
+        return f"<Ledger {self.total} messages, {self.received.total()} received, {self.lives} lives>"
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __iter__(self) -> Iterator[Sent]:
+        return iter(tuple(self._messages))
+
+    def note(self, message: Sent) -> None:
+        """Write a message down; beyond the capacity the oldest is forgotten."""
+        self._messages.append(message)
+        self.total += 1
+
+    def count(self, action: str) -> None:
+        """Count something that came."""
+        self.received[action] += 1
+        self.look()
+
+    def count_life(self) -> None:
+        """Count a session that went live."""
+        self.lives += 1
+        self.look()
+
+    def look(self) -> None:
+        """End every wait whose condition has come true."""
+        for is_so, future in tuple(self._waiting):
+            if not future.done() and is_so():
+                future.set_result(None)
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        """Wait until a condition on what is counted here is true. Cancelling it leaves nothing behind."""
+        if is_so():
+            return
+        waiting = (is_so, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            await waiting[1]
+        finally:
+            self._waiting.remove(waiting)
