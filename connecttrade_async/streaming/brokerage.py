@@ -6,7 +6,7 @@ payload lies flat beside its type, or that names its type under ``event`` or ``t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -60,6 +60,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="erro
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
 Message = Welcome | Authenticated | Subscribed | Unsubscribed | Refusal | OrderUpdate | PositionUpdate | BalanceUpdate
 UPDATES: dict[str, type[Update]] = {"order": OrderUpdate, "position": PositionUpdate, "balance": BalanceUpdate}
+UPDATE_KINDS = frozenset(UPDATES.values())
 CONTROLS: dict[str, type[Message]] = {
     "welcome": Welcome,
     "authenticated": Authenticated,
@@ -67,7 +68,8 @@ CONTROLS: dict[str, type[Message]] = {
     "unsubscribed": Unsubscribed,
     "error": Refusal,
 }
-_MESSAGE = msgspec.json.Decoder(Message)
+_MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Message]", Message))
+_keep = msgspec.structs.force_setattr
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 
 
@@ -105,19 +107,19 @@ class Brokerage:
             message = _MESSAGE.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
             return _otherwise_spelled(raw, exc)
-        if isinstance(message, Update):
-            msgspec.structs.force_setattr(message, "raw", raw)
+        if type(message) in UPDATE_KINDS:
+            _keep(message, "raw", raw)
         return message
 
 
 def _otherwise_spelled(raw: bytes, trouble: Exception) -> Message | UnknownMessage:
     try:
         frame = _ANYTHING.decode(raw)
-        name: str = next((PLURALS.get(frame[key], frame[key]) for key in NAMES if key in frame), "")
+        said: Any = next((frame[key] for key in NAMES if key in frame), "")
+        name: Any = PLURALS.get(said, said)
         if name in CONTROLS:
             kind: Any = CONTROLS[name]
-            control: Message = msgspec.convert({**frame, "type": name}, kind)
-            return control
+            return cast("Message", msgspec.convert({**frame, "type": name}, kind))
         # A payload may leave out whose it is, since the frame says so.
         payload = {"account_id": frame.get("account_id"), **frame.get("data", frame)}
         facts = {key: frame.get(key) for key in ("user_id", "account_id", "timestamp")}
@@ -125,5 +127,5 @@ def _otherwise_spelled(raw: bytes, trouble: Exception) -> Message | UnknownMessa
         message: Update = msgspec.convert({**facts, "type": name, "data": payload}, update)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
         return UnknownMessage(raw=raw[:KEPT], problem=str(trouble))
-    msgspec.structs.force_setattr(message, "raw", raw)
+    _keep(message, "raw", raw)
     return message

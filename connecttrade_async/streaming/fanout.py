@@ -15,11 +15,13 @@ from connecttrade_async.errors import ClosedError, ConfigurationError, SlowConsu
 from connecttrade_async.models.events import Gap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator
+    from collections.abc import Callable, Hashable
     from datetime import datetime
     from types import TracebackType
 
     from connecttrade_async.models.events import Chosen, Event
+
+    Put = Callable[[Event, int], None]
 
 __all__ = ["Bound", "DropOldest", "Fanout", "Interest", "Latest", "Statistics", "Subscription"]
 
@@ -47,6 +49,20 @@ class Interest(NamedTuple):
     account_id: str | None = None
     user_id: str | None = None
     symbol: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """The most telling key there is, by name and value; None where everything is wanted."""
+        keys = (("account_id", self.account_id), ("user_id", self.user_id), ("symbol", self.symbol))
+        return next(((name, value) for name, value in keys if value is not None), None)
+
+    def is_met_by(self, event: Chosen) -> bool:
+        """Whether an event has every key."""
+        return (
+            self.account_id in {None, event.account_id}
+            and self.user_id in {None, event.user_id}
+            and self.symbol in {None, event.symbol}
+        )
 
 
 class Bound(NamedTuple):
@@ -91,17 +107,16 @@ class Subscription:
         self._dropped = 0
         self._bytes = 0
 
-    def put(self, event: Event) -> None:
-        """Take an event; never waits."""
+    def put(self, event: Event, size: int) -> None:
+        """Take an event whose frame has so many bytes; never waits."""
         items = self._items
-        size = len(event.raw)
-        if len(items) >= self._capacity or self._bytes + size > self._max_bytes:
+        if len(items) < self._capacity and (together := self._bytes + size) <= self._max_bytes:
+            items.append(event)
+            self._bytes = together
+            if self._waiter is not None:
+                self._wake()
+        else:
             self._overflow(event)
-            return
-        items.append(event)
-        self._bytes += size
-        if self._waiter is not None:
-            self._wake()
 
     def tell(self, event: Event) -> None:
         """Take an event that must not be lost, whatever the bound."""
@@ -238,8 +253,8 @@ class Latest(Subscription):
         super().__init__(bound, leave, wall)
         self._latest: dict[Hashable, Event] = {}
 
-    def put(self, event: Event) -> None:
-        """Take an event; never waits."""
+    def put(self, event: Event, size: int) -> None:
+        """Take an event whose frame has so many bytes; never waits."""
         key = _key(event)
         before = self._latest.get(key)
         if before is None and len(self._items) >= self._capacity:
@@ -251,7 +266,7 @@ class Latest(Subscription):
             self._dropped += 1
             self._bytes -= len(before.raw)
         self._latest[key] = event
-        self._bytes += len(event.raw)
+        self._bytes += size
         self._wake()
 
     def tell(self, event: Event) -> None:
@@ -272,7 +287,6 @@ def _key(event: Event) -> Hashable:
     return (type(event), event.account_id, event.symbol) if not isinstance(event, Gap) else id(event)
 
 
-KEYS = ("account_id", "user_id", "symbol")  # the most telling first
 POLICIES: dict[str, type[Subscription]] = {"close": Subscription, "drop_oldest": DropOldest, "latest": Latest}
 
 
@@ -289,8 +303,8 @@ class Fanout:
         self._wall = wall
         self._members: dict[Subscription, Interest] = {}
         # Those who want all of a topic, and those who want only what has one key, by its most telling key.
-        self._all: dict[str, list[Subscription]] = {}
-        self._keyed: dict[tuple[str, str, str], list[Subscription]] = {}
+        self._all: dict[str, tuple[Put, ...]] = {}
+        self._keyed: dict[tuple[str, str, str], tuple[tuple[Subscription, Interest], ...]] = {}
         self._ending: Exception | None = None
 
     def subscribe(self, interest: Interest, overflow: str, bound: Bound) -> Subscription:
@@ -307,33 +321,29 @@ class Fanout:
             raise self._ending
         subscription = POLICIES[overflow](bound, self.leave, self._wall)
         self._members[subscription] = interest
-        for place in self._places(interest):
-            place.append(subscription)
+        self._index()
         return subscription
 
     def leave(self, subscription: Subscription) -> None:
         """Remove a consumer; harmless when it has left."""
-        interest = self._members.pop(subscription, None)
-        if interest is not None:
-            for place in self._places(interest):
-                place.remove(subscription)
-            self._forget_empty_places()
+        if self._members.pop(subscription, None) is not None:
+            self._index()
 
     def publish(self, event: Chosen) -> None:
         """Deliver an event to whom it concerns; never waits."""
-        topic = event.topic
-        # Copied, since a queue that is full leaves while it is asked.
-        for subscription in tuple(self._all.get(topic, ())):
-            subscription.put(event)
+        topic, size = event.topic, len(event.raw)
+        # A tuple, made anew when somebody comes or goes: a queue that is full leaves while it is asked.
+        for put in self._all.get(topic, ()):
+            put(event, size)
         if self._keyed:
-            self._publish_keyed(topic, event)
+            self._publish_keyed(topic, event, size)
 
-    def _publish_keyed(self, topic: str, event: Chosen) -> None:
+    def _publish_keyed(self, topic: str, event: Chosen, size: int) -> None:
         for name, value in (("account_id", event.account_id), ("user_id", event.user_id), ("symbol", event.symbol)):
             if value is not None and (place := self._keyed.get((topic, name, value))):
-                for subscription in tuple(place):
-                    if _wants(self._members[subscription], event):
-                        subscription.put(event)
+                for subscription, interest in place:
+                    if interest.is_met_by(event):
+                        subscription.put(event, size)
 
     def tell_all(self, event: Event) -> None:
         """Deliver what concerns everybody, whatever is in the way."""
@@ -355,21 +365,15 @@ class Fanout:
         """The consumers there are."""
         return tuple(self._members)
 
-    def _places(self, interest: Interest) -> Iterator[list[Subscription]]:
-        keys = [(name, value) for name in KEYS if (value := getattr(interest, name)) is not None]
-        for topic in interest.topics:
-            if keys:
-                yield self._keyed.setdefault((topic, *keys[0]), [])
-            else:
-                yield self._all.setdefault(topic, [])
-
-    def _forget_empty_places(self) -> None:
-        self._keyed = {key: place for key, place in self._keyed.items() if place}
-
-
-def _wants(interest: Interest, event: Chosen) -> bool:
-    return (
-        interest.account_id in {None, event.account_id}
-        and interest.user_id in {None, event.user_id}
-        and interest.symbol in {None, event.symbol}
-    )
+    def _index(self) -> None:
+        everything: dict[str, list[Put]] = {}
+        keyed: dict[tuple[str, str, str], list[tuple[Subscription, Interest]]] = {}
+        for subscription, interest in self._members.items():
+            for topic in interest.topics:
+                key = interest.key
+                if key is None:
+                    everything.setdefault(topic, []).append(subscription.put)
+                else:
+                    keyed.setdefault((topic, *key), []).append((subscription, interest))
+        self._all = {topic: tuple(puts) for topic, puts in everything.items()}
+        self._keyed = {key: tuple(place) for key, place in keyed.items()}

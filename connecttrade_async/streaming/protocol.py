@@ -21,12 +21,12 @@ step that leads out of WELCOMING; after the end nothing is sent and nothing is t
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from connecttrade_async.streaming.brokerage import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from connecttrade_async.models.events import UnknownMessage
     from connecttrade_async.streaming.brokerage import Message, Update
@@ -108,7 +108,7 @@ class LinkLife:
         deadline: when to call ``check``, or None for never.
     """
 
-    __slots__ = ("_codes", "_dialect", "_silence", "_topics", "deadline", "ending", "outbox", "state")
+    __slots__ = ("_codes", "_dialect", "_moves", "_silence", "_topics", "deadline", "ending", "outbox", "state")
 
     def __init__(
         self,
@@ -124,6 +124,13 @@ class LinkLife:
         self._topics = topics
         self._silence = silence
         self._codes = codes
+        self._moves: Mapping[type, Callable[[Message, float], None]] = {
+            Welcome: self._welcomed,
+            Authenticated: self._authenticated,
+            Subscribed: self._subscribed,
+            Unsubscribed: self._nothing,
+            Refusal: self._refused,
+        }
         self.state = State.WELCOMING
         self.outbox: list[bytes] = []
         self.ending: Ending | None = None
@@ -136,19 +143,11 @@ class LinkLife:
         if self._silence is not None and self.state is State.LIVE:
             self.deadline = now + self._silence
         message = self._dialect.read(raw)
-        match message:
-            case Welcome():
-                self._welcomed()
-            case Authenticated():
-                self._authenticated()
-            case Subscribed():
-                self._subscribed(now)
-            case Refusal():
-                self._refused(message)
-            case Unsubscribed():
-                pass
-            case _:
-                return message
+        # Updates are not in the table: one look-up tells them from what moves a link on.
+        move = self._moves.get(type(message))
+        if move is None:
+            return cast("Update | UnknownMessage", message)
+        move(cast("Message", message), now)
         return None
 
     def check(self, now: float) -> None:
@@ -163,22 +162,27 @@ class LinkLife:
         """Say that the link is gone, with its close code if it had one."""
         self._end(self._codes.get(str(code), Verdict.AGAIN), cause)
 
-    def _welcomed(self) -> None:
+    def _welcomed(self, message: Message, now: float) -> None:
+        del message, now
         if self.state is State.WELCOMING:
             self.state = State.AUTHENTICATING
             self.outbox.append(self._dialect.authenticate())
 
-    def _authenticated(self) -> None:
+    def _authenticated(self, message: Message, now: float) -> None:
+        del message, now
         if self.state is State.AUTHENTICATING:
             self.state = State.SUBSCRIBING
             self.outbox.append(self._dialect.subscribe(self._topics))
 
-    def _subscribed(self, now: float) -> None:
+    def _subscribed(self, message: Message, now: float) -> None:
+        del message
         if self.state is State.SUBSCRIBING:
             self.state = State.LIVE
             self.deadline = None if self._silence is None else now + self._silence
 
-    def _refused(self, refusal: Refusal) -> None:
+    def _refused(self, message: Message, now: float) -> None:
+        del now
+        refusal = cast("Refusal", message)
         verdict = self._codes.get(str(refusal.code), Verdict.AGAIN)
         if self.state is not State.LIVE or verdict is not Verdict.AGAIN:
             self._end(verdict, f"the server said {refusal.code}: {refusal.message or 'no explanation given'}")
@@ -189,3 +193,6 @@ class LinkLife:
             self.state = State.OVER
             self.deadline = None
             self.outbox.clear()
+
+    def _nothing(self, message: Message, now: float) -> None:
+        """An answer that moves nothing."""
