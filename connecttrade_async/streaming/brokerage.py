@@ -6,14 +6,13 @@ payload lies flat beside its type, or that names its type under ``event`` or ``t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import msgspec
 
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
-
-if TYPE_CHECKING:
-    from connecttrade_async.secret import Secret
+from connecttrade_async.rest.wire import Response
+from connecttrade_async.secret import MASK, Secret
 
 __all__ = ["TOPICS", "Authenticated", "Brokerage", "Refusal", "Subscribed", "Unsubscribed", "Welcome"]
 
@@ -106,10 +105,20 @@ class Brokerage:
         try:
             message = _MESSAGE.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            return _otherwise_spelled(raw, exc)
+            otherwise = _otherwise_spelled(raw, exc)
+            return self._masked(otherwise) if type(otherwise) is UnknownMessage else otherwise
         if type(message) in UPDATE_KINDS:
             _keep(message, "raw", raw)
         return message
+
+    def presentable(self, text: str) -> str:
+        """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""
+        return Response(0, {}, b"", (self._client_secret,)).presentable(text)
+
+    def _masked(self, message: UnknownMessage) -> UnknownMessage:
+        # A server may echo what it does not like. Masked before it is cut, which could leave half a secret.
+        raw = message.raw.replace(self._client_secret.reveal().encode(), MASK.encode())
+        return UnknownMessage(raw=raw[:KEPT], problem=self.presentable(message.problem))
 
 
 def _otherwise_spelled(raw: bytes, trouble: Exception) -> Message | UnknownMessage:
@@ -126,6 +135,6 @@ def _otherwise_spelled(raw: bytes, trouble: Exception) -> Message | UnknownMessa
         update: Any = UPDATES[name]
         message: Update = msgspec.convert({**facts, "type": name, "data": payload}, update)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, AttributeError, KeyError, TypeError):
-        return UnknownMessage(raw=raw[:KEPT], problem=str(trouble))
+        return UnknownMessage(raw=raw, problem=str(trouble))
     _keep(message, "raw", raw)
     return message

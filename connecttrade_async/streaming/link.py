@@ -5,7 +5,9 @@ Its vow: what websockets raises is translated here, and what it would log of fra
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from websockets.asyncio.client import connect
@@ -14,9 +16,11 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine, Generator
+
     from websockets.asyncio.client import ClientConnection
 
-__all__ = ["Link", "LinkLostError"]
+__all__ = ["PING_EVERY", "Link", "LinkLostError"]
 
 LARGEST_FRAME = 1 << 22
 PING_EVERY = 20.0
@@ -30,6 +34,13 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
 
 
 LOGGER = _Discreet(logging.getLogger("connecttrade_async.streaming.link"), {})
+
+
+class _Straight(connect):
+    """Goes where it was sent and nowhere else: whoever redirects it would be told the secret elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class LinkLostError(Exception):
@@ -60,14 +71,21 @@ class LinkLostError(Exception):
 class Link:
     """One open WebSocket."""
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_close_timeout", "_socket")
 
-    def __init__(self, socket: ClientConnection) -> None:
+    def __init__(self, socket: ClientConnection, close_timeout: float) -> None:
         self._socket = socket
+        self._close_timeout = close_timeout
 
     @classmethod
-    async def dial(cls, url: str, *, open_timeout: float, close_timeout: float) -> Link:
+    async def dial(cls, url: str, *, open_timeout: float, close_timeout: float, ping: float = PING_EVERY) -> Link:
         """Open a link.
+
+        Args:
+            url: where.
+            open_timeout: seconds that it may take.
+            close_timeout: seconds that closing it may take.
+            ping: seconds between two pings, and as many that the answer to one may take.
 
         Raises:
             LinkLostError: it could not be opened in time, or at all.
@@ -75,47 +93,51 @@ class Link:
         Cancelling leaves nothing open.
         """
         try:
-            socket = await connect(
+            socket = await _Straight(
                 url,
                 compression=None,  # inflating costs two fifths of the throughput, and saves bandwidth only
                 open_timeout=open_timeout,
                 close_timeout=close_timeout,
-                ping_interval=PING_EVERY,
-                ping_timeout=PING_EVERY,
+                ping_interval=ping,
+                ping_timeout=ping,
                 max_size=LARGEST_FRAME,
                 logger=LOGGER,
             )
         except (OSError, TimeoutError, WebSocketException) as exc:
             raise _undialled(exc) from without_frames(exc)
-        return cls(socket)
+        return cls(socket, close_timeout)
 
-    async def receive(self) -> bytes:
-        """Return the next frame.
+    @contextmanager
+    def speaking(self) -> Generator[None, None, None]:
+        """Translate what ends the link while it is spoken over.
 
-        Raises:
-            LinkLostError: the link is gone.
-
-        Cancelling loses no frame.
-        """
-        try:
-            return await self._socket.recv(decode=False)
-        except ConnectionClosed as exc:
-            raise _closed(exc) from without_frames(exc)
-
-    async def send(self, frame: bytes) -> None:
-        """Send a frame, as text.
+        Around the whole conversation, so that a frame costs no translation of its own.
 
         Raises:
             LinkLostError: the link is gone.
         """
         try:
-            await self._socket.send(frame, text=True)
+            yield
         except ConnectionClosed as exc:
             raise _closed(exc) from without_frames(exc)
+
+    def receive(self) -> Coroutine[Any, Any, bytes]:
+        """Return the next frame, once awaited; cancelling loses none. Call it only while ``speaking``."""
+        return self._socket.recv(decode=False)
+
+    def send(self, frame: bytes) -> Coroutine[Any, Any, None]:
+        """Send a frame, as text. Call it only while ``speaking``."""
+        return self._socket.send(frame, text=True)
 
     async def aclose(self) -> None:
-        """Close, within the link's close time-out."""
-        await self._socket.close()
+        """Close, within the link's close time-out. Cancelling drops the connection at once."""
+        try:
+            # websockets waits without end for a peer that does not read before it begins to count.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._close_timeout):
+                    await self._socket.close()
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Drop the connection at once, without a word."""

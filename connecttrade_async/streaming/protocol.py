@@ -89,6 +89,10 @@ class Dialect(Protocol):
         """Read one frame."""
         ...
 
+    def presentable(self, text: str) -> str:
+        """Return a text of the server's as a message can hold it, without secrets."""
+        ...
+
 
 class LinkLife:
     """The life of one link. Made when its socket is open.
@@ -189,7 +193,7 @@ class LinkLife:
 
     def _end(self, verdict: Verdict, cause: str) -> None:
         if self.ending is None:
-            self.ending = Ending(verdict, cause)
+            self.ending = Ending(verdict, self._dialect.presentable(cause))
             self.state = State.OVER
             self.deadline = None
             self.outbox.clear()

@@ -10,6 +10,7 @@ import msgspec
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.streaming.brokerage import TOPICS
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest, Statistics, Subscription
+from connecttrade_async.streaming.link import PING_EVERY
 from connecttrade_async.streaming.protocol import CODES, LinkLife, Verdict
 from connecttrade_async.streaming.supervisor import Plan, Supervisor, Tally
 
@@ -67,6 +68,7 @@ class BrokerageStream:
         clock: Clock,
         on_taken: OnTaken,
         codes: Mapping[str, Verdict],
+        ping: float = PING_EVERY,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
             msg = f"topics must be some of {', '.join(TOPICS)}"
@@ -81,9 +83,10 @@ class BrokerageStream:
         def make_life(now: float) -> LinkLife:
             return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken)
+        self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken, ping)
         self._supervisor: Supervisor | None = None
         self._task: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def subscribe(
         self,
@@ -139,18 +142,21 @@ class BrokerageStream:
 
         What waits for consumers can still be taken; then they end.
         """
-        task, self._task = self._task, None
-        if task is None:
+        self._is_closed = True
+        task, supervisor = self._task, self._supervisor
+        if task is None or supervisor is None:
             self._fanout.close()
             return
-        task.cancel()
-        await asyncio.wait([task], timeout=self._plan.timeouts.close)
-        if not task.done() and self._supervisor is not None:
-            self._supervisor.abort()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=self._plan.timeouts.close)
+        if not task.done():
+            supervisor.abort()
             await asyncio.wait([task])
+        supervisor.end()  # a task that is cancelled before its first step does not get to say so
 
     async def __aenter__(self) -> Self:
-        if self._supervisor is not None:
+        if self._supervisor is not None or self._is_closed:
             raise ClosedError("the stream")
         self._supervisor = Supervisor(self._plan)
         self._task = asyncio.create_task(self._supervisor.run(), name="connecttrade stream")

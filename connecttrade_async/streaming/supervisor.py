@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -15,6 +16,7 @@ import msgspec
 
 from connecttrade_async.errors import (
     AuthenticationRefusedError,
+    ClosedError,
     ConnectError,
     ConnectTradeError,
     SessionTakenError,
@@ -23,13 +25,13 @@ from connecttrade_async.errors import (
 from connecttrade_async.models.events import Connecting, Ended, Gap, Live, Lost, Retrying, UnknownMessage
 from connecttrade_async.pacing import full_jitter_delays, growing_delays
 from connecttrade_async.rest.wire import retry_after
-from connecttrade_async.streaming.link import Link, LinkLostError
+from connecttrade_async.streaming.link import PING_EVERY, Link, LinkLostError
 from connecttrade_async.streaming.protocol import Ending, LinkLife, State, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from connecttrade_async.clock import Clock
+    from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.streaming.fanout import Fanout
 
@@ -62,6 +64,7 @@ class Plan(NamedTuple):
     timeouts: Timeouts
     reconnect: Reconnect
     on_taken: OnTaken
+    ping: float = PING_EVERY
 
 
 class Supervisor:
@@ -82,6 +85,8 @@ class Supervisor:
         self._taken: list[float] = []
         self._lost: tuple[datetime, str] | None = None
         self._link: Link | None = None
+        self._settled_at = math.inf
+        self._has_ended = False
 
     async def run(self) -> None:
         """Keep the stream alive until it ends. Cancelling closes it."""
@@ -89,7 +94,7 @@ class Supervisor:
         try:
             error = await self._keep()
         finally:
-            self._end(error)
+            self.end(error)
 
     def abort(self) -> None:
         """Drop the link at once."""
@@ -101,15 +106,12 @@ class Supervisor:
         failed, delays = 0, self._delays()
         while True:
             self._tell(Connecting(attempt=failed + 1), "CONNECTING")
-            lived = clock.now()
             ending, asked_for = await self._one_link()
             self._tell(Lost(cause=ending.cause), "LOST")
-            if not self.is_live.done():
-                return self._never_live(ending)
-            error = self._final(ending)
+            error = self._final(ending, failed)
             if error is not None:
                 return error
-            if self.tally.live_since is not None and clock.now() - lived >= reconnect.settled:
+            if clock.now() >= self._settled_at:
                 failed, delays = 0, self._delays()
             failed += 1
             if reconnect.attempts is not None and failed > reconnect.attempts:
@@ -119,9 +121,14 @@ class Supervisor:
 
     async def _one_link(self) -> tuple[Ending, float | None]:
         plan = self._plan
-        self.tally.live_since = None
+        self._settled_at = math.inf
         try:
-            link = await Link.dial(plan.url, open_timeout=plan.timeouts.connect, close_timeout=plan.timeouts.close / 2)
+            link = await Link.dial(
+                plan.url,
+                open_timeout=plan.timeouts.connect,
+                close_timeout=plan.timeouts.close / 2,
+                ping=plan.ping,
+            )
         except LinkLostError as exc:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
             return Ending(Verdict.AGAIN, exc.cause), asked_for
@@ -129,61 +136,68 @@ class Supervisor:
         self.tally.links += 1
         life = plan.make_life(plan.clock.now())
         try:
-            await self._converse(link, life)
+            with link.speaking():
+                await self._converse(link, life)
         except LinkLostError as exc:
             life.lost(exc.cause, exc.code)
         finally:
-            self._link = None
             await link.aclose()
+            self._link = None
         assert life.ending is not None  # noqa: S101 - the conversation goes on until it has one
         return life.ending, None
 
     async def _converse(self, link: Link, life: LinkLife) -> None:
         now, publish, tally = self._plan.clock.now, self._plan.fanout.publish, self.tally
-        watch = self._watch(link, life)
+        receive, understand = link.receive, life.receive
+        look, stop = self._watch(link, life)
         try:
             while life.ending is None:
-                raw = await link.receive()
-                event = life.receive(raw, now())
+                raw = await receive()
+                tally.last_message = moment = now()
+                event = understand(raw, moment)
                 if event is None:
                     await self._control(link, life)
+                    look()  # the deadline has moved, perhaps to an earlier moment
                     continue
                 if type(event) is UnknownMessage:
                     self._set_aside(event)
                 publish(event)
-                tally.last_message = now()
         finally:
-            watch()
+            stop()
 
     async def _control(self, link: Link, life: LinkLife) -> None:
         frames, life.outbox[:] = tuple(life.outbox), []
         for frame in frames:
             await link.send(frame)
-        if life.state is State.LIVE and self.tally.live_since is None:
+        if life.state is State.LIVE and self._settled_at == math.inf:
             self._went_live()
 
-    def _watch(self, link: Link, life: LinkLife) -> Callable[[], None]:
-        """Keep the life's deadline without a timer for each frame; returns how to stop."""
+    def _watch(self, link: Link, life: LinkLife) -> tuple[Callable[[], None], Callable[[], None]]:
+        """Keep the life's deadline without a timer for each frame; returns how to look again, and how to stop."""
         clock = self._plan.clock
-        timer = [clock.call_later(0, lambda: None)]
+        timer: Timer | None = None
 
         def look() -> None:
+            nonlocal timer
+            stop()
+            was_over = life.ending is not None
             life.check(clock.now())
-            if life.ending is not None:
+            if life.ending is not None and not was_over:
                 link.abort()
             elif life.deadline is not None:
-                timer[0] = clock.call_later(max(life.deadline - clock.now(), 0.001), look)
-
-        look()
+                timer = clock.call_later(max(life.deadline - clock.now(), 0.001), look)
 
         def stop() -> None:
-            timer[0].cancel()
+            if timer is not None:
+                timer.cancel()
 
-        return stop
+        look()
+        return look, stop
 
     def _went_live(self) -> None:
         now = self._plan.clock.wall()
         self.tally.live_since = now
+        self._settled_at = self._plan.clock.now() + self._plan.reconnect.settled
         if self._lost is not None:
             since, cause = self._lost
             self._lost = None
@@ -194,29 +208,24 @@ class Supervisor:
         if not self.is_live.done():
             self.is_live.set_result(None)
 
-    def _never_live(self, ending: Ending) -> ConnectTradeError:
-        return self._final(ending) or ConnectError(
-            method="STREAM",
-            path=self._plan.url,
-            kind="unreachable",
-            detail=ending.cause,
-        )
-
-    def _final(self, ending: Ending) -> ConnectTradeError | None:
+    def _final(self, ending: Ending, failed: int) -> ConnectTradeError | None:
         """Return the error that ends the stream for good, or None where it goes on."""
         if ending.verdict is Verdict.REFUSED:
             return AuthenticationRefusedError(cause=ending.cause)
+        if ending.verdict is Verdict.AGAIN and not self.is_live.done() and not failed:
+            return ConnectError(method="STREAM", path=self._plan.url, kind="unreachable", detail=ending.cause)
+        # Whoever stands by or fights does so from the first link on: the server may drop the newer session.
         if ending.verdict is not Verdict.TAKEN or self._plan.on_taken == "standby":
             return None
         now = self._plan.clock.now()
         self._taken = [when for when in self._taken if now - when < FIGHTING]
-        if self._plan.on_taken == "fight" and len(self._taken) < FIGHTS and self.is_live.done():
+        if self._plan.on_taken == "fight" and len(self._taken) < FIGHTS:
             self._taken.append(now)
             return None
         return SessionTakenError(cause=ending.cause)
 
     async def _wait(self, ending: Ending, asked_for: float | None, delays: Iterator[float]) -> None:
-        if self._lost is None:
+        if self._lost is None and self.is_live.done():
             self._lost = (self._last_heard(), ending.cause)
             log.warning("the stream was lost: %s", ending.cause)
         else:
@@ -238,10 +247,9 @@ class Supervisor:
 
     def _last_heard(self) -> datetime:
         # What was sent after the last frame that came may be lost, so the gap begins there.
-        heard = self.tally.last_message
         clock = self._plan.clock
-        if heard is None:
-            return self.tally.live_since or clock.wall()
+        heard = self.tally.last_message
+        assert heard is not None  # noqa: S101 - the stream was live
         return datetime.fromtimestamp(clock.wall().timestamp() - (clock.now() - heard), UTC)
 
     def _set_aside(self, event: UnknownMessage) -> None:
@@ -251,13 +259,17 @@ class Supervisor:
 
     def _tell(self, event: Connecting | Live | Lost | Retrying | Ended, state: str) -> None:
         self.tally.state = state
+        if state != "LIVE":
+            self.tally.live_since = None
         self._plan.fanout.publish(event)
 
-    def _end(self, error: ConnectTradeError | None) -> None:
+    def end(self, error: ConnectTradeError | None = None) -> None:
+        """Tell everybody that the stream is over, and why if it was not closed. Twice is once."""
+        if self._has_ended:
+            return
+        self._has_ended = True
         self._tell(Ended(error="" if error is None else str(error)), "ENDED")
         self._plan.fanout.close(error)
         if not self.is_live.done():
-            if error is None:
-                self.is_live.cancel()
-            else:
-                self.is_live.set_exception(error)
+            self.is_live.set_exception(error or ClosedError("the stream"))
+            self.is_live.exception()  # whoever was entering meets it; if nobody is there any more, that is no mistake
