@@ -127,7 +127,11 @@ class BrokerageStream:
 
     def health(self) -> StreamHealth:
         """Return how the stream is doing, at once."""
-        tally = self._supervisor.tally if self._supervisor is not None else Tally()
+        tally = (
+            self._supervisor.tally
+            if self._supervisor is not None
+            else Tally("ENDED" if self._is_closed else "CONNECTING")
+        )
         return StreamHealth(
             state=tally.state,
             live_since=tally.live_since,

@@ -1,0 +1,127 @@
+"""The link seems alive and is not: silence, half-open links, and a peer that reads nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+from connecttrade_async import Timeouts
+from connecttrade_async.clock import SystemClock
+from connecttrade_async.config import Reconnect
+from connecttrade_async.models.events import Gap, Live, Lost
+from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.streams import BrokerageStream
+from onstream import client, nothing_left, publish, story, taken, until
+from stepped import SteppedClock
+
+
+def pinging(sandbox: Sandbox, ping: float, **timeouts: float) -> BrokerageStream:
+    """Make a stream that pings more often than a client lets it."""
+    return BrokerageStream(
+        sandbox.stream.url,
+        Brokerage(sandbox.client_id, Secret(sandbox.client_secret)),
+        topics=("orders",),
+        timeouts=Timeouts(**{"close": 0.2, **timeouts}),
+        reconnect=Reconnect(base=0.01, cap=0.02),
+        clock=SystemClock(),
+        on_taken="stop",
+        codes={},
+        ping=ping,
+    )
+
+
+async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_for() -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock, timeouts=Timeouts(silence=60.0, login=300.0, close=0.5)) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events = stream.subscribe("orders", "lifecycle")
+        for number in range(3):
+            clock.advance(59.0)
+            publish(sandbox, number)
+            assert story(await taken(events, 1)) == [f"o{number}"]
+        clock.advance(59.9)
+        assert stream.health().state == "LIVE"
+        clock.advance(0.2)
+        assert (await until(events, Lost)).cause == "nothing came for too long"
+        while stream.health().state != "LIVE":
+            clock.advance(0.02)
+            await asyncio.sleep(0)
+        gap = await until(events, Gap)
+        assert (gap.until - gap.since).total_seconds() >= 60
+
+
+async def test_silence_shorter_than_the_login_limit_counts_from_the_moment_it_is_live() -> None:
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, timeouts=Timeouts(silence=0.05, login=30.0, close=0.5)) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        async with asyncio.timeout(2):
+            await until(stream.subscribe(), Gap)
+
+
+async def test_without_it_a_silent_peer_is_trusted() -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events = stream.subscribe()
+        clock.advance(1e6)
+        publish(sandbox, 1)
+        assert story(await taken(events, 1)) == ["o1"]
+        assert stream.health().links == 1
+
+
+async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
+    async with Sandbox(seed=1) as sandbox, nothing_left(), pinging(sandbox, 0.05) as stream:
+        events = stream.subscribe("orders", "lifecycle")
+        publish(sandbox, 1)
+        assert story(await taken(events, 1)) == ["o1"]
+        sandbox.stream.freeze()
+        publish(sandbox, 2)
+        assert "the link was given up" in (await until(events, Lost)).cause
+        await until(events, Gap)
+        publish(sandbox, 3)
+        await until(events, Live)
+        assert story(await taken(events, 1)) == ["o3"]
+
+
+async def test_a_link_that_only_answers_pings_is_kept() -> None:
+    async with Sandbox(seed=1) as sandbox, nothing_left(), pinging(sandbox, 0.02) as stream:
+        await sandbox.stream.until_received("ping", 5)
+        assert (stream.health().state, stream.health().links) == ("LIVE", 1)
+
+
+async def test_a_peer_that_reads_nothing_cannot_hold_up_the_end() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=Timeouts(close=0.2)) as ct, nothing_left():
+        async with ct.brokerage_stream() as stream:
+            sandbox.stream.freeze()
+            began = asyncio.get_running_loop().time()
+            await stream.aclose()
+            assert asyncio.get_running_loop().time() - began < 0.4
+        assert stream.health().state == "ENDED"
+
+
+async def test_a_peer_that_freezes_while_it_is_asked_is_left_in_time() -> None:
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, timeouts=Timeouts(login=0.1, close=0.2)) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events = stream.subscribe("orders", "lifecycle")
+        sandbox.stream.reset()
+        await sandbox.stream.until_received("authenticate", 2)
+        sandbox.stream.freeze()
+        causes = [(await until(events, Lost)).cause for _ in range(2)]
+        assert causes[1].startswith("no answer in time while ")
+        await until(events, Gap)

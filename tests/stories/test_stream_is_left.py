@@ -1,0 +1,188 @@
+"""The stream is left: from every state, by its owner, by another task, or because the user's task is cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connecttrade_async import ClosedError, Timeouts
+from connecttrade_async.config import Reconnect
+from connecttrade_async.models.events import OrderUpdate, Retrying
+from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
+from onstream import PATIENCE, client, nothing_left, publish, story, taken, until, waiting
+
+if TYPE_CHECKING:
+    from connecttrade_async.streaming.streams import BrokerageStream
+
+STALLS: dict[StreamKind, str] = {
+    "hang_upgrade": "upgrade",
+    "no_welcome": "upgrade",
+    "no_login": "authenticate",
+    "no_ack": "subscribe",
+}
+IN_TIME = Timeouts(close=0.3)
+
+
+async def closed_in_time(stream: BrokerageStream) -> None:
+    """Close a stream, and hold it to its time-out."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    await stream.aclose()
+    assert loop.time() - began < 0.5
+    assert stream.health().state == "ENDED"
+    with pytest.raises(ClosedError):
+        stream.subscribe()
+
+
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
+@pytest.mark.parametrize(("kind", "action"), STALLS.items())
+async def test_by_another_task_while_it_is_entered(kind: StreamKind, action: str, is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
+        sandbox.stream.faults.add(StreamFault(kind))
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        entering = asyncio.create_task(stream.__aenter__())
+        await sandbox.stream.until_received(action)
+        if is_frozen:
+            sandbox.stream.freeze()
+        await closed_in_time(stream)
+        with pytest.raises(ClosedError):
+            await entering
+        assert [event async for event in events] == []
+
+
+@pytest.mark.parametrize(("kind", "action"), STALLS.items())
+async def test_because_the_user_gave_up_entering(kind: StreamKind, action: str) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
+        sandbox.stream.faults.add(StreamFault(kind))
+        stream = ct.brokerage_stream()
+        entering = asyncio.create_task(stream.__aenter__())
+        await sandbox.stream.until_received(action)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        assert stream.health().state == "ENDED"
+
+
+@pytest.mark.parametrize(("kind", "action"), STALLS.items())
+async def test_while_it_comes_back(kind: StreamKind, action: str) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
+        stream = await ct.brokerage_stream().__aenter__()
+        sandbox.stream.faults.add(StreamFault(kind))
+        sandbox.stream.reset()
+        await sandbox.stream.until_received(action, 2)
+        await closed_in_time(stream)
+
+
+async def test_during_backoff() -> None:
+    reconnect = Reconnect(base=1000.0, cap=1000.0)
+    async with Sandbox(seed=1) as sandbox, client(sandbox, reconnect=reconnect) as ct, nothing_left():
+        stream = await ct.brokerage_stream().__aenter__()
+        life = stream.subscribe("lifecycle")
+        sandbox.stream.reset()
+        await until(life, Retrying)
+        await closed_in_time(stream)
+        assert story(waiting(life)) == ["Ended"]
+
+
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
+async def test_while_it_is_live_and_what_waits_can_still_be_taken(is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
+        stream = await ct.brokerage_stream().__aenter__()
+        events, first = stream.subscribe(), stream.subscribe()
+        publish(sandbox, 1, 2, 3)
+        await taken(first, 3)
+        if is_frozen:
+            sandbox.stream.freeze()
+        await closed_in_time(stream)
+        await stream.aclose()
+        assert story([event async for event in events]) == ["o1", "o2", "o3"]
+
+
+async def test_while_the_server_closes_too() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
+        stream = await ct.brokerage_stream().__aenter__()
+        sandbox.stream.drop(1001)
+        await closed_in_time(stream)
+
+
+async def test_before_it_was_entered_after_which_it_cannot_be() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        await stream.aclose()
+        assert [event async for event in events] == []
+        with pytest.raises(ClosedError):
+            await stream.__aenter__()
+        assert sandbox.stream.ledger.received["connect"] == 0
+
+
+async def test_it_is_entered_once() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
+        async with ct.brokerage_stream() as stream:
+            with pytest.raises(ClosedError):
+                await stream.__aenter__()
+            assert stream.health().state == "LIVE"
+        with pytest.raises(ClosedError):
+            await stream.__aenter__()
+
+
+async def test_in_another_task_than_it_was_entered_in() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        await asyncio.create_task(stream.__aenter__())
+        publish(sandbox, 1)
+        assert story(await asyncio.create_task(taken(events, 1))) == ["o1"]
+        await asyncio.create_task(stream.__aexit__(None, None, None))
+        assert [event async for event in events] == []
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_by_cancelling_the_user_s_task_at_any_await(part: int) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct:
+        for turns in range(part, 80, 4):
+            heard: list[object] = []
+            async with nothing_left():
+                using = asyncio.create_task(used(ct.brokerage_stream(), heard))
+                await turned(turns)
+                if sandbox.stream.is_live:
+                    publish(sandbox, turns)
+                    await turned(part)
+                using.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await using
+            assert all(isinstance(event, OrderUpdate) for event in heard)
+        async with asyncio.timeout(PATIENCE), ct.brokerage_stream():
+            assert len([talk for talk in sandbox.stream.sessions if talk.is_live]) == 1
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_by_another_task_at_any_moment_and_whoever_enters_is_told(part: int) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct:
+        for turns in range(part, 60, 4):
+            async with nothing_left():
+                stream = ct.brokerage_stream()
+                using = asyncio.create_task(used(stream, []))
+                await turned(turns)
+                await closed_in_time(stream)
+                async with asyncio.timeout(PATIENCE):
+                    with contextlib.suppress(ClosedError):
+                        await using
+
+
+async def used(stream: BrokerageStream, heard: list[object]) -> None:
+    """Use a stream as users do."""
+    async with stream, stream.subscribe() as events:
+        async for event in events:
+            heard.append(event)  # noqa: PERF401 - what came is kept though the rest is cancelled
+
+
+async def turned(times: int) -> None:
+    """Let the loop turn so many times."""
+    for _ in range(times):
+        await asyncio.sleep(0)

@@ -1,0 +1,183 @@
+"""Two processes want the one session that there is: in each policy, and whichever side the server drops."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connecttrade_async.config import Reconnect
+from connecttrade_async.errors import SessionTakenError
+from connecttrade_async.models.events import Gap, Live, Retrying
+from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.streaming.protocol import Verdict
+from onstream import client, client_at, end_that, nothing_left, publish, story, taken, until, until_state
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+    from connecttrade_async.streaming.supervisor import OnTaken
+
+SLOWLY = Reconnect(base=0.01, cap=0.02, standby=60.0)
+
+
+async def test_stop_where_the_older_loses_ends_the_older() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
+        async with one.brokerage_stream() as older, two.brokerage_stream() as newer:
+            with pytest.raises(SessionTakenError, match="409: There is another session"):
+                await older.subscribe().receive()
+            events = newer.subscribe()
+            publish(sandbox, 1)
+            assert story(await taken(events, 1)) == ["o1"]
+            assert (older.health().state, newer.health().state) == ("ENDED", "LIVE")
+        assert sandbox.stream.ledger.received["authenticate"] == 2
+
+
+@pytest.mark.parametrize("policy", ["stop", "fight"])
+async def test_stop_and_fight_where_the_newer_loses_tell_the_newer_as_it_enters(policy: OnTaken) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
+        sandbox.stream.displaces = "newer"
+        async with one.brokerage_stream() as older:
+            events = older.subscribe()
+            with pytest.raises(SessionTakenError):
+                await two.brokerage_stream(on_taken=policy).__aenter__()
+            publish(sandbox, 1)
+            assert story(await taken(events, 1)) == ["o1"]
+        assert sandbox.stream.ledger.received["authenticate"] == {"stop": 2, "fight": 5}[policy]
+
+
+async def test_standby_where_the_newer_loses_enters_when_the_older_leaves() -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox) as one,
+        client(sandbox, clock=clock, reconnect=SLOWLY) as two,
+        nothing_left(),
+    ):
+        sandbox.stream.displaces = "newer"
+        older = one.brokerage_stream()
+        await older.__aenter__()
+        newer = two.brokerage_stream(on_taken="standby")
+        life = newer.subscribe("lifecycle")
+        entering = asyncio.create_task(newer.__aenter__())
+        for _ in range(3):
+            assert 30 <= (await until(life, Retrying)).delay <= 60
+            clock.advance(60)
+        await until(life, Retrying)
+        await older.aclose()
+        assert not entering.done()
+        clock.advance(60)
+        assert await entering is newer
+        await until(life, Live)
+        assert newer.health().gaps == 0  # nothing can have been missed before the first time
+        await newer.aclose()
+
+
+async def test_standby_where_the_older_loses_takes_it_back_slowly() -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock, reconnect=SLOWLY) as one,
+        client(sandbox) as two,
+        nothing_left(),
+        one.brokerage_stream(on_taken="standby") as older,
+    ):
+        events = older.subscribe("orders", "lifecycle")
+        async with two.brokerage_stream() as newer:
+            assert 30 <= (await until(events, Retrying)).delay <= 60
+            clock.advance(29)
+            assert (older.health().state, newer.health().state) == ("RETRYING", "LIVE")
+            clock.advance(31)
+            gap = await until(events, Gap)
+            assert gap.cause.startswith("the server said 409")
+            with pytest.raises(SessionTakenError):
+                await newer.subscribe().receive()
+
+
+async def test_two_that_stand_by_never_fight() -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock, reconnect=SLOWLY) as one,
+        client(sandbox, clock=clock, reconnect=SLOWLY) as two,
+        nothing_left(),
+        one.brokerage_stream(on_taken="standby") as first,
+    ):
+        waits = first.subscribe("lifecycle")
+        async with two.brokerage_stream(on_taken="standby") as second:
+            others = second.subscribe("lifecycle")
+            for _ in range(5):
+                assert (await until(waits, Retrying)).delay >= 30
+                clock.advance(60)
+                await until(waits, Live)
+                assert (await until(others, Retrying)).delay >= 30
+                clock.advance(60)
+                await until(others, Live)
+        assert sandbox.stream.ledger.received["authenticate"] == 12  # in ten minutes
+
+
+async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock) as ct,
+        nothing_left(),
+        ct.brokerage_stream(on_taken="fight") as stream,
+    ):
+        events = stream.subscribe("orders", "lifecycle")
+
+        async def displaced() -> None:
+            sandbox.stream.displace()
+            await until(events, Retrying)
+            clock.advance(0.02)
+            await until(events, Live)
+
+        for _ in range(3):
+            await displaced()
+        clock.advance(601)
+        for _ in range(3):
+            await displaced()
+        clock.advance(590)
+        sandbox.stream.displace()
+        with pytest.raises(SessionTakenError):
+            await until(events, Live)
+        assert sandbox.stream.ledger.received["authenticate"] == 7
+
+
+async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
+        async with one.brokerage_stream(on_taken="fight") as first, two.brokerage_stream(on_taken="fight") as second:
+            ended = [asyncio.create_task(until_state(stream, "ENDED")) for stream in (first, second)]
+            done, still = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED, timeout=10)
+            assert (len(done), len(still)) == (1, 1)
+            left = second if ended[0] in done else first
+            await until_state(left, "LIVE")
+            for task in still:
+                task.cancel()
+        assert sandbox.stream.ledger.received["authenticate"] <= 9
+
+
+@pytest.mark.parametrize("policy", ["stop", "standby", "fight"])
+async def test_a_code_that_the_caller_knows_better_is_understood(policy: OnTaken) -> None:
+    lives = 0
+
+    async def serve(link: ServerConnection) -> None:
+        nonlocal lives
+        lives += 1
+        for word in ("welcome", "authenticated", "subscribed"):
+            await link.send(f'{{"type": "{word}"}}')
+            if word != "subscribed":
+                await link.recv()
+        await link.close(4321, "one at a time") if lives == 1 else await link.wait_closed()
+
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream(on_taken=policy, codes={"4321": Verdict.TAKEN})
+        async with stream:
+            if policy == "stop":
+                with pytest.raises(SessionTakenError, match="one at a time"):
+                    await stream.subscribe().receive()
+            else:
+                await until(stream.subscribe(), Gap)
+    assert lives == (1 if policy == "stop" else 2)

@@ -1,0 +1,258 @@
+"""The stream is not to be had: refused, unanswered, or nobody is there; at first, and later."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from datetime import timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connecttrade_async import ConnectError, ConnectTrade, ConnectTradeError, Timeouts
+from connecttrade_async.config import Reconnect
+from connecttrade_async.errors import AuthenticationRefusedError, TransportError
+from connecttrade_async.models.events import Connecting, Ended, Gap, Lost, Retrying
+from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
+from onstream import HURRIED, client, client_at, end_that, nothing_left, publish, story, taken, until, waiting
+from stepped import BEGIN, SteppedClock
+
+if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
+IMPATIENT = Timeouts(login=0.1, connect=0.1, close=0.5)
+UNANSWERED: dict[StreamKind, str] = {
+    "no_welcome": "no answer in time while welcoming",
+    "no_login": "no answer in time while authenticating",
+    "no_ack": "no answer in time while subscribing",
+    "hang_upgrade": "no connection in time",
+}
+
+
+async def test_a_refused_login_is_met_at_once_and_one_login_was_sent() -> None:
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        ct = ConnectTrade(sandbox.client_id, "mistyped", endpoints=sandbox.endpoints, reconnect=HURRIED)
+        stream = ct.brokerage_stream()
+        events = stream.subscribe("lifecycle")
+        with pytest.raises(AuthenticationRefusedError, match="401: The client_id or the client_secret is wrong"):
+            async with stream:
+                pytest.fail("it was refused")
+        assert story(waiting(events)) == ["Connecting", "Lost", "Ended"]
+        with pytest.raises(AuthenticationRefusedError):
+            await events.receive()
+        with pytest.raises(AuthenticationRefusedError):
+            stream.subscribe()
+        received = sandbox.stream.ledger.received
+        assert (received["connect"], received["authenticate"]) == (1, 1)
+        await ct.aclose()
+
+
+async def test_a_login_that_is_refused_later_ends_the_stream_for_every_consumer() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
+        consumers = [stream.subscribe(), stream.subscribe("balances", user_id="u")]
+        sandbox.stream.faults.add(StreamFault("refuse_login", times=None))
+        publish(sandbox, 1)
+        sandbox.stream.drop(1001)
+        assert story(await taken(consumers[0], 1)) == ["o1"]
+        for events in consumers:
+            with pytest.raises(AuthenticationRefusedError):
+                await events.receive()
+        assert stream.health().state == "ENDED"
+        assert sandbox.stream.ledger.received["authenticate"] == 2
+
+
+async def test_a_close_code_alone_refuses_too() -> None:
+    async def refuse(link: ServerConnection) -> None:
+        await link.send('{"type": "welcome"}')
+        await link.recv()
+        await link.close(4401, "who are you?")
+
+    async with nothing_left(), end_that(refuse) as url, client_at(url) as ct:
+        with pytest.raises(AuthenticationRefusedError, match=r"code 4401 \(who are you\?\)"):
+            await ct.brokerage_stream().__aenter__()
+
+
+@pytest.mark.parametrize(("kind", "cause"), UNANSWERED.items())
+async def test_what_is_not_answered_in_time_raises_at_first(kind: StreamKind, cause: str) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IMPATIENT) as ct, nothing_left():
+        sandbox.stream.faults.add(StreamFault(kind))
+        with pytest.raises(ConnectError, match=cause):
+            await ct.brokerage_stream().__aenter__()
+        assert sandbox.stream.ledger.received["authenticate"] <= 1
+
+
+@pytest.mark.parametrize(("kind", "cause"), UNANSWERED.items())
+async def test_what_is_not_answered_in_time_is_tried_again_later(kind: StreamKind, cause: str) -> None:
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, timeouts=IMPATIENT) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events = stream.subscribe("orders", "lifecycle")
+        sandbox.stream.faults.add(StreamFault(kind))
+        sandbox.stream.reset()
+        causes = [(await until(events, Lost)).cause for _ in range(2)]
+        assert causes == ["the link was dropped", cause]
+        assert (await until(events, Gap)).cause == "the link was dropped"
+
+
+async def test_nothing_listens() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken_port:
+        port = taken_port.getsockname()[1]
+    async with nothing_left(), client_at(f"ws://127.0.0.1:{port}") as ct:
+        with pytest.raises(ConnectError, match="no connection") as caught:
+            await ct.brokerage_stream().__aenter__()
+        assert caught.value.kind == "unreachable"
+
+
+async def test_a_name_that_nobody_knows() -> None:
+    async with nothing_left(), client_at("ws://nobody.invalid") as ct:
+        with pytest.raises(ConnectError, match="no connection"):
+            await ct.brokerage_stream().__aenter__()
+
+
+async def test_what_answers_is_no_web_socket() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 mail.example ESMTP\r\n")
+        writer.close()
+
+    async with nothing_left(), await asyncio.start_server(babble, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with client_at(f"ws://{host}:{port}") as ct:
+            with pytest.raises(ConnectError, match="does not speak WebSocket"):
+                await ct.brokerage_stream().__aenter__()
+
+
+async def test_a_redirect_is_not_followed_for_the_secret_would_go_where_it_leads() -> None:
+    strangers: list[object] = []
+
+    async def listen(link: ServerConnection) -> None:
+        strangers.append(link)
+        await link.send('{"type": "welcome"}')
+        await link.recv()
+
+    async def send_away(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 302 Found\r\nLocation: {elsewhere}\r\nContent-Length: 0\r\n\r\n".encode())
+        writer.close()
+
+    async with (
+        nothing_left(),
+        end_that(listen) as elsewhere,
+        await asyncio.start_server(send_away, "127.0.0.1", 0) as server,
+    ):
+        host, port = server.sockets[0].getsockname()
+        async with client_at(f"ws://{host}:{port}") as ct:
+            with pytest.raises(ConnectError, match="answered 302"):
+                await ct.brokerage_stream().__aenter__()
+    assert strangers == []
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
+async def test_a_refused_upgrade_raises_at_first_and_is_tried_again_later(status: int) -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
+        sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=status))
+        with pytest.raises(ConnectError, match=f"the upgrade was answered {status}"):
+            await ct.brokerage_stream().__aenter__()
+        async with ct.brokerage_stream() as stream:
+            events = stream.subscribe()
+            sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=status, times=3))
+            sandbox.stream.reset()
+            await until(events, Gap)
+            assert sandbox.stream.ledger.received["upgrade"] == 6
+
+
+@pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "a date"])
+async def test_429_is_waited_out_as_long_as_it_asks(as_date: bool) -> None:  # noqa: FBT001 - a parameter
+    clock = SteppedClock()
+    asked = format_datetime(BEGIN + timedelta(seconds=120), usegmt=True) if as_date else "120"
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events = stream.subscribe("orders", "lifecycle")
+        sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=429, retry_after=asked))
+        sandbox.stream.reset()
+        assert (await until(events, Retrying)).delay <= 0.02
+        clock.advance(0.02)
+        assert 119.9 <= (await until(events, Retrying)).delay <= 120
+        clock.advance(119.9)
+        assert stream.health().state == "RETRYING"
+        clock.advance(0.1)
+        await until(events, Gap)
+
+
+async def test_attempts_run_out() -> None:
+    reconnect = Reconnect(base=0.005, cap=0.01, attempts=3)
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, reconnect=reconnect) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events, life = stream.subscribe(), stream.subscribe("lifecycle")
+        sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=None))
+        sandbox.stream.reset()
+        with pytest.raises(TransportError, match="given up after 3 attempts: the upgrade was answered 503") as caught:
+            await events.receive()
+        assert not isinstance(caught.value, ConnectError)
+        told = waiting(life)
+        assert story(told) == ["Lost", *["Retrying", "Connecting", "Lost"] * 3, "Ended"]
+        assert isinstance(told[-1], Ended)
+        assert "given up" in told[-1].error
+        with pytest.raises(ConnectTradeError, match="given up"):
+            stream.subscribe()
+
+
+async def test_the_delays_begin_anew_only_after_the_stream_was_live_for_a_while() -> None:
+    clock = SteppedClock()
+    reconnect = Reconnect(base=1.0, cap=1.0, settled=10.0, attempts=3)
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock, reconnect=reconnect) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        life = stream.subscribe("lifecycle")
+
+        async def lose_it_after(seconds: float) -> int:
+            clock.advance(seconds)
+            sandbox.stream.reset()
+            await until(life, Retrying)
+            clock.advance(1.0)
+            attempt = (await until(life, Connecting)).attempt
+            await until(life, Gap)
+            return attempt
+
+        assert [await lose_it_after(9.9) for _ in range(3)] == [2, 3, 4]
+        assert [await lose_it_after(10.0) for _ in range(5)] == [2] * 5
+        assert await lose_it_after(9.0) == 3
+
+
+async def test_the_time_that_a_login_takes_does_not_count_as_having_been_live() -> None:
+    clock = SteppedClock()
+    reconnect = Reconnect(base=1.0, cap=1.0, settled=5.0)
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock, reconnect=reconnect, timeouts=Timeouts(close=0.5)) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        life = stream.subscribe("lifecycle")
+        for attempt in (2, 3):
+            sandbox.stream.faults.add(StreamFault("no_ack"))
+            sandbox.stream.reset()
+            await until(life, Retrying)
+            clock.advance(1.0)
+            assert (await until(life, Connecting)).attempt == attempt
+            await sandbox.stream.until_received("subscribe", attempt)
+            clock.advance(9.0)
+            sandbox.stream.send('{"type": "subscribed"}')
+            await until(life, Gap)
+            clock.advance(4.9)
