@@ -151,11 +151,9 @@ class BrokerageStream:
         if task is None or supervisor is None:
             self._fanout.close()
             return
+        # Whatever it is doing can be cancelled, but for the closing of a link, which keeps to its own time-out.
         if not task.done():
             task.cancel()
-            await asyncio.wait([task], timeout=self._plan.timeouts.close)
-        if not task.done():
-            supervisor.abort()
             await asyncio.wait([task])
         supervisor.end()  # a task that is cancelled before its first step does not get to say so
 

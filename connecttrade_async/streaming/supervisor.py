@@ -84,7 +84,6 @@ class Supervisor:
         self.is_live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._taken: list[float] = []
         self._lost: tuple[datetime, str] | None = None
-        self._link: Link | None = None
         self._settled_at = math.inf
         self._has_ended = False
 
@@ -95,11 +94,6 @@ class Supervisor:
             error = await self._keep()
         finally:
             self.end(error)
-
-    def abort(self) -> None:
-        """Drop the link at once."""
-        if self._link is not None:
-            self._link.abort()
 
     async def _keep(self) -> ConnectTradeError:
         reconnect, clock = self._plan.reconnect, self._plan.clock
@@ -132,7 +126,6 @@ class Supervisor:
         except LinkLostError as exc:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
             return Ending(Verdict.AGAIN, exc.cause), asked_for
-        self._link = link
         self.tally.links += 1
         life = plan.make_life(plan.clock.now())
         try:
@@ -142,7 +135,6 @@ class Supervisor:
             life.lost(exc.cause, exc.code)
         finally:
             await link.aclose()
-            self._link = None
         assert life.ending is not None  # noqa: S101 - the conversation goes on until it has one
         return life.ending, None
 

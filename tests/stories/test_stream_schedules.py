@@ -127,7 +127,7 @@ class Schedule:
         if self.is_patient:
             acts += [stream.freeze, stream.thaw]
         self.dice.choice(acts)()
-        if self.is_patient and not self.dice.randrange(8):
+        if self.is_patient and stream.is_live and not self.dice.randrange(8):
             await stream.restart()
 
     async def a_while(self) -> None:
@@ -140,8 +140,7 @@ class Schedule:
     async def until_all_is_well(self, everything: Subscription) -> None:
         """Publish a last event on each link until one comes."""
         last = f"o{next(self.numbers)}"
-        lives = self.sandbox.stream.ledger.lives
-        publishing = asyncio.create_task(self.publish_last(last, lives))
+        publishing = asyncio.create_task(self.publish_last(last))
         try:
             while True:
                 event = await everything.receive()
@@ -152,15 +151,15 @@ class Schedule:
             publishing.cancel()
             await asyncio.wait([publishing])
 
-    async def publish_last(self, last: str, lives: int) -> None:
+    async def publish_last(self, last: str) -> None:
         """Publish the last event on the link that there is, and on every later one."""
-        for life in count(lives):
-            await self.sandbox.stream.until_live(life)
-            at = datetime.now(UTC)
-            data = order(int(last[1:]))
-            self.published[last] = (self.sandbox.stream.publish("orders", "u", ACCOUNTS[0], data), at)
-            lives = self.sandbox.stream.ledger.lives
-            await self.sandbox.stream.ledger.until(lambda now=lives: self.sandbox.stream.ledger.lives > now)
+        stream = self.sandbox.stream
+        while True:
+            await stream.until_live()
+            lives, at = stream.ledger.lives, datetime.now(UTC)
+            serial = stream.publish("orders", "u", ACCOUNTS[0], order(int(last[1:])))
+            self.published[last] = (serial, at)
+            await stream.until_live(lives + 1)
 
     # What must be true ------------------------------------------------------------------------------------------------
 

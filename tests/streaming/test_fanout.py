@@ -94,7 +94,9 @@ async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
     ),
 )
 @settings(deadline=None)
-async def test_the_index_delivers_what_asking_everybody_would(interests: list[Interest], events: list[OrderUpdate]) -> None:
+async def test_the_index_delivers_what_asking_everybody_would(
+    interests: list[Interest], events: list[OrderUpdate]
+) -> None:
     hub = fanout()
     subscriptions = [hub.subscribe(interest, "close", WIDE) for interest in interests]
     for event in events:

@@ -98,10 +98,18 @@ def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> 
 
 @pytest.mark.parametrize(
     ("code", "verdict"),
-    [("401", Verdict.REFUSED), (401, Verdict.REFUSED), ("409", Verdict.TAKEN), ("500", Verdict.AGAIN), (None, Verdict.AGAIN)],
+    [
+        ("401", Verdict.REFUSED),
+        (401, Verdict.REFUSED),
+        ("409", Verdict.TAKEN),
+        ("500", Verdict.AGAIN),
+        (None, Verdict.AGAIN),
+    ],
 )
 @pytest.mark.parametrize("steps", range(3))
-def test_an_error_before_it_is_live_ends_it_with_what_its_code_means(steps: int, code: object, verdict: Verdict) -> None:
+def test_an_error_before_it_is_live_ends_it_with_what_its_code_means(
+    steps: int, code: object, verdict: Verdict
+) -> None:
     one = climbed(steps)
     assert one.receive(refusal(code), 1.0) is None
     assert one.ending is not None
@@ -124,7 +132,9 @@ def test_an_error_without_words_says_so() -> None:
     assert one.ending == Ending(Verdict.AGAIN, "the server said 500: no explanation given")
 
 
-@pytest.mark.parametrize(("code", "verdict"), [(4401, Verdict.REFUSED), (4409, Verdict.TAKEN), (1006, Verdict.AGAIN), (None, Verdict.AGAIN)])
+@pytest.mark.parametrize(
+    ("code", "verdict"), [(4401, Verdict.REFUSED), (4409, Verdict.TAKEN), (1006, Verdict.AGAIN), (None, Verdict.AGAIN)]
+)
 def test_close_codes_mean_what_the_table_says(code: int | None, verdict: Verdict) -> None:
     one = climbed(3)
     one.lost("gone", code)
@@ -151,7 +161,10 @@ FRAMES = st.one_of(
     st.sampled_from([*LADDER, UNSUBSCRIBED, ORDER]),
     st.sampled_from(["401", "409", "500", None, 403]).map(refusal),
     st.binary(max_size=40),
-    st.recursive(st.none() | st.text(max_size=5), lambda inner: st.dictionaries(st.sampled_from(["type", "event", "data", "x"]), inner)).map(
+    st.recursive(
+        st.none() | st.text(max_size=5),
+        lambda inner: st.dictionaries(st.sampled_from(["type", "event", "data", "x"]), inner),
+    ).map(
         lambda value: json.dumps(value).encode(),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from websockets.asyncio.server import serve
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 HURRIED = Reconnect(base=0.01, cap=0.02, standby=0.02)
 PATIENCE = 10.0
 PRETEND = "pretend-secret"
+# What the far side logs is no concern of ours.
+QUIET = logging.getLogger("onstream")
+QUIET.setLevel(logging.CRITICAL)
 E = TypeVar("E")
 
 
@@ -94,7 +98,12 @@ async def nothing_left() -> AsyncGenerator[None]:
 @contextlib.asynccontextmanager
 async def end_that(handler: Callable[[ServerConnection], Awaitable[None]], **settings: Any) -> AsyncGenerator[str]:
     """Serve a WebSocket that does what the handler does; yields its address."""
-    options: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 0.1} | settings
+    options: dict[str, Any] = {
+        "compression": None,
+        "ping_interval": None,
+        "close_timeout": 0.1,
+        "logger": QUIET,
+    } | settings
     async with serve(handler, "127.0.0.1", 0, **options) as server:
         yield "ws://{}:{}".format(*next(iter(server.sockets)).getsockname())
 
