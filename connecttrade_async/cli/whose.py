@@ -66,8 +66,8 @@ def _question(every: Sequence[Account], fitting: Sequence[Account], account: str
         return "there is no account to trade in: `connecttrade connect` links a broker"
     if fitting:
         return f"say with --account which one is meant: {_listed(fitting)}"
-    asked = " ".join(filter(None, (account and f"account {account!r}", broker and f"at {broker!r}")))
-    return f"there is no {asked if account else f'account {asked}'}: {_listed(every)}"
+    asked = ("account", None if account is None else repr(account), broker and f"at {broker!r}")
+    return f"there is no {' '.join(filter(None, asked))}: {_listed(every)}"
 
 
 def _listed(accounts: Sequence[Account]) -> str:

@@ -172,6 +172,8 @@ async def test_an_order_that_the_broker_rejects_is_a_failure(call: Call, account
         ("option long-straddle SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "takes one strike"),
         ("option long-straddle SPY --expiry 2040-12-21 --strike 1 --qty 1", "either --price or --market"),
         ("buy AAPL 1 --account nobody's", 'there is no account "nobody\'s"'),
+        ("buy AAPL 1 --account zzz --broker ALPACA", "there is no account 'zzz' at 'ALPACA': "),
+        ("buy AAPL 1 --account=", "there is no account '': "),
         ("buy AAPL 1 --broker WEBULL", "there is no account at 'WEBULL': "),
     ],
     ids=str,
