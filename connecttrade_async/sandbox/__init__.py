@@ -6,7 +6,8 @@ mistake with the client.
 
 from .clock import Clock
 from .endpoints import Entitlements
-from .faults import Armed, Fault, Faults
+from .fault import Fault
+from .faults import LOSSES, Armed, Faults
 from .paper import PaperBroker
 from .refusals import RefusalError
 from .served import Served, Visit
@@ -16,6 +17,7 @@ from .world import BROKERS, Broker, World
 
 __all__ = [
     "BROKERS",
+    "LOSSES",
     "Armed",
     "Broker",
     "Clock",

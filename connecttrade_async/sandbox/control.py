@@ -13,7 +13,8 @@ from aiohttp import web
 from . import consent
 from .clock import Clock
 from .endpoints import Desk, Entitlements
-from .faults import Fault, Faults
+from .fault import Fault
+from .faults import Faults
 from .http import json_response
 from .paper import PaperBroker
 from .parameters import Fields, fields, moment, text

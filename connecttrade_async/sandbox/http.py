@@ -7,6 +7,7 @@ about users; errors are JSON objects with ``message``.
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 
 from aiohttp import web
 
@@ -33,7 +34,10 @@ from .refusals import BadRequestError, RefusalError, UnauthorizedError
 from .trading import cancel_order, place_order, replace_order
 from .world import User
 
-__all__ = ["Credentials", "json_response", "refusal_response", "rest_routes"]
+__all__ = ["PARTS", "Credentials", "json_response", "refusal_response", "rest_routes"]
+
+PARTS: ContextVar[Mapping[str, str]] = ContextVar("parts")
+"""The parts of the path that vary, by name, of the request that is being answered."""
 
 Endpoint = Callable[[Call], Answer]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -92,7 +96,7 @@ def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.
                 known = _recognize(desk, request) if needs_user else None
                 call = Call(
                     desk=desk,
-                    path=request.match_info,
+                    path=PARTS.get(),
                     query=_query(request),
                     body=await request.read() if request.method in {"POST", "PATCH"} else b"",
                     now=clock.now(),

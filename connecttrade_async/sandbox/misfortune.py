@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from aiohttp import web
 
-from .faults import Fault
+from .fault import Fault
 
 __all__ = ["Misfortune"]
 

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from . import consent
 from .clock import Clock
+from .http import PARTS
 from .pages import PASSWORD, Markup, accounts_page, brokers_page, login_page, refusal_page
 from .refusals import BadRequestError, GoneError, RefusalError, UnknownError
 from .world import BROKERS, Broker, LoginLink, World, find_broker
@@ -106,7 +107,7 @@ def _handler(world: World, clock: Clock, visit: Visit) -> Callable[[web.Request]
         now = clock.now()
         try:
             fields = await _fields(request)
-            return visit(world.link(request.match_info["token"], now), fields, now)
+            return visit(world.link(PARTS.get()["token"], now), fields, now)
         except RefusalError as refusal:
             title = _TITLES.get(refusal.status, "This did not work")
             return _html(refusal_page(title, refusal.message), status=refusal.status)

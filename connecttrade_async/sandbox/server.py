@@ -5,7 +5,6 @@ and left in another.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
@@ -13,21 +12,20 @@ from aiohttp import web
 
 from . import consent
 from .clock import Clock
-from .control import CONTROL, control_routes
+from .control import control_routes
 from .cursors import Cursors
 from .endpoints import Desk, Entitlements
 from .faults import Faults
-from .http import Credentials, json_response, rest_routes
+from .gate import Gate
+from .http import Credentials, rest_routes
 from .misfortune import Misfortune
 from .oauth import login_routes
 from .paper import PaperBroker
-from .served import Served, Visit
+from .served import Served
 from .spellings import Spellings
 from .world import Hours, Keeping, World, find_broker
 
 __all__ = ["Endpoints", "Sandbox"]
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _GRACE = 0.1
 """Seconds that an answer on its way is given when the sandbox closes."""
@@ -191,53 +189,10 @@ class Sandbox:
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
     def _application(self) -> web.Application:
-        app = web.Application(middlewares=[self._gate])
-        app.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
-        app.add_routes(login_routes(self.world, self.clock))
-        app.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
+        router = web.UrlDispatcher()
+        router.add_routes(rest_routes(self._desk, self.clock, Credentials(self.client_id, self.client_secret)))
+        router.add_routes(login_routes(self.world, self.clock))
+        router.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", Gate(router, self.faults, self._misfortune, self.served).enter)
         return app
-
-    @web.middleware
-    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
-        path = request.rel_url.raw_path
-        if path.startswith(f"{CONTROL}/"):
-            return await _answer(request, handler)
-        fault = self.faults.draw(request.method, path)
-        worked = False
-        answer: web.StreamResponse | None = None
-
-        async def work() -> web.StreamResponse:
-            nonlocal worked
-            response = await _answer(request, handler)
-            worked = response.status < 400  # noqa: PLR2004  errors begin here
-            return response
-
-        try:
-            answer = await (work() if fault is None else self._misfortune.befall(fault, request, work))
-        finally:
-            self._note(
-                request, None if answer is None else answer.status, None if fault is None else fault.kind, worked=worked
-            )
-        return web.Response() if answer is None else answer
-
-    def _note(self, request: web.Request, status: int | None, fault: str | None, *, worked: bool) -> None:
-        resource = request.match_info.route.resource
-        route = "" if resource is None else resource.canonical
-        path = request.rel_url.raw_path
-        if path.startswith("/connect/"):
-            path = route or "/connect/{token}"
-        self.served.note(Visit(request.method, path, route, status, worked, fault))
-
-
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """The handler's answer, or JSON for what the router and the HTTP layer refuse."""
-    try:
-        return await handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
-        return json_response({"message": f"{request.path} takes no {request.method}."}, status=405, headers=allow)
-    except web.HTTPNotFound:
-        return json_response({"message": f"There is no {request.path} here."}, status=404)
-    except web.HTTPException as error:
-        return json_response({"message": f"{error.reason}."}, status=error.status)

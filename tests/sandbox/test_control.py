@@ -102,3 +102,37 @@ async def test_no_web_page_may_drive_it(panel: Panel) -> None:
     for origin in ("https://evil.example", "null"):
         assert (await panel.ask("GET", "/served", Origin=origin))[0] == 404
     assert (await panel.ask("GET", "/none"))[0] == 404
+
+
+async def test_market(panel: Panel, sandbox: Sandbox) -> None:
+    told: dict[str, Any] = {"hours": "open", "latency": 0.02, "prices": {}, "halted": []}
+    assert await panel.ask("GET", "/market") == (200, told)
+    changes: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"symbol": "AAPL", "price": "99.50"}, {"prices": {"AAPL": "99.50"}}),
+        ({"symbol": "AAPL", "price": None}, {"prices": {}}),
+        ({"halt": "F"}, {"halted": ["F"]}),
+        ({"halt": True}, {"halted": True}),
+        ({"resume": True}, {"halted": []}),
+        ({"resume": "F"}, {"halted": []}),
+        ({"latency": 0.5}, {"latency": 0.5}),
+    ]
+    for sent, change in changes:
+        told |= change
+        assert await panel.ask("POST", "/market", sent) == (200, told)
+    assert sandbox.broker.latency == 0.5
+    for wrong in ({}, {"symbol": "AAPL"}, {"halt": False}, {"latency": -1}, {"symbol": "AAPL", "price": "0"}):
+        assert (await panel.ask("POST", "/market", wrong))[0] == 400
+
+
+async def test_fills_and_rejections(panel: Panel, sandbox: Sandbox) -> None:
+    jane = sandbox.world.create_user("jane")
+    link = sandbox.world.invite(jane, "trade", "https://app.example/", sandbox.clock.now())
+    await sandbox.approve(f"{sandbox.url}/connect/{link.token}")
+    account = next(sandbox.world.accounts(jane))[1].account_id
+    one, two = (sandbox.world.add_order(account, sandbox.clock.now(), qty=5).order_id for _ in range(2))
+    told = {"order_id": one, "status": "partially_filled", "filled_qty": "2"}
+    assert await panel.ask("POST", "/fill", {"order_id": one, "quantity": "2", "price": "9.99"}) == (200, told)
+    assert (await panel.ask("POST", "/fill", {"order_id": one}))[1]["status"] == "filled"
+    assert (await panel.ask("POST", "/reject", {"order_id": two, "reason": "No."}))[1]["status"] == "rejected"
+    assert (await panel.ask("POST", "/fill", {"order_id": one}))[0] == 400
+    assert (await panel.ask("POST", "/fill", {"order_id": "none"}))[0] == 404

@@ -95,3 +95,29 @@ def test_a_wrong_fault_is_refused(members: dict[str, Any], sentence: str) -> Non
 def test_a_fault_from_json_is_the_same_fault() -> None:
     fault = Fault("status", times=None, status=429, retry_after="2", path="/orders")
     assert Fault.read({"kind": "status", "times": None, "status": 429, "retry_after": "2", "path": "/orders"}) == fault
+
+
+def test_a_schedule_is_the_same_for_the_same_seed_and_strikes_only_its_requests() -> None:
+    def run(seed: int) -> list[str | None]:
+        faults = Faults()
+        faults.schedule(seed, requests=8, method="POST", path="/orders")
+        requests = [("POST", "/orders"), ("GET", "/orders"), ("POST", "/users")] * 10
+        return struck(faults, *requests)
+
+    runs = [run(seed) for seed in range(60)]
+    assert runs == [run(seed) for seed in range(60)]
+    assert len({tuple(drawn) for drawn in runs}) > 50
+    for drawn in runs:
+        assert {kind for number, kind in enumerate(drawn) if number % 3} == {None}
+        assert set(drawn[24:]) == {None}
+    assert {kind for drawn in runs for kind in drawn} == {None, "drop", "reset", "status", "html", "cut_body"}
+
+
+def test_a_schedule_strikes_each_request_by_its_own_lot() -> None:
+    faults = Faults()
+    lots = [faults.schedule(seed, requests=20, share=0.5) for seed in range(10)]
+    assert 60 < sum(len(lot) for lot in lots) < 140
+    for share, number in ((0, 0), (1, 5)):
+        assert len(Faults().schedule(1, requests=5, share=share)) == number
+    only = Fault("reset")
+    assert {armed.fault.kind for armed in Faults().schedule(1, share=1, among=[only])} == {"reset"}

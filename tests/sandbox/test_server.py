@@ -1,6 +1,8 @@
 """Start and stop: ports, tasks, and an end within a second whatever is under way."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from time import perf_counter
@@ -111,3 +113,13 @@ async def test_what_is_served_holds_no_secret(ask: Ask, sandbox: Sandbox, http: 
     assert sandbox.served.count(path="/connect/{token}") == 2
     sandbox.served.clear()
     assert (sandbox.served.total, len(sandbox.served), repr(sandbox.served)) == (0, 0, "<Served 0 requests>")
+
+
+async def test_nobody_holds_on_to_a_sandbox_that_is_gone() -> None:
+    async with Sandbox() as sandbox, aiohttp.ClientSession() as http:
+        async with http.get(f"{sandbox.url}/users") as answer:
+            assert answer.status == 401
+        gone = weakref.ref(sandbox.world)
+    del sandbox, http, answer
+    gc.collect()
+    assert gone() is None

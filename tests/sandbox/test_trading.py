@@ -131,3 +131,177 @@ async def test_with_the_clock_running_it_is_filled_in_no_time(
     order = await place()
     while (await found(ask, order))["status"] != "filled":
         pass
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"account_id": None}, "account_id is needed"),
+    ({"cl_order_id": ""}, "cl_order_id is needed"),
+    ({"cl_order_id": "x" * 65}, "cl_order_id must be at most 64"),
+    ({"cl_order_id": "a\nb"}, "cl_order_id must be at most 64"),
+    ({"broker": None}, "broker is needed"),
+    ({"broker": "ROBINHOOD"}, "There is no broker"),
+    ({"broker": "PUBLIC"}, "broker must be ALPACA"),
+    ({"side": None}, "side is needed"),
+    ({"side": "BUY_TO_OPEN"}, "side must be one of BUY, SELL"),
+    ({"side": "BUY_TO_COVER"}, "side BUY_TO_COVER is for TRADESTATION only"),
+    ({"order_type": "LIMIT"}, "order_type must be one of MKT"),
+    ({"order_tif": "GTD"}, "order_tif must be one of DAY"),
+    ({"symbol": "aapl"}, "symbol 'aapl' is neither"),
+    ({"symbol": "AAPL  260918C00230000"}, "is neither"),
+    ({"symbol": None}, "symbol is needed, or legs"),
+    ({"symbol": 5}, "symbol is needed"),
+    ({"instrument": "OPT"}, "instrument must be STK"),
+    ({"instrument": "FUT"}, "instrument must be one of"),
+    ({"order_qty": None}, "Either order_qty or order_notional"),
+    ({"order_notional": "5"}, "Either order_qty or order_notional"),
+    ({"order_qty": 5}, "order_qty must be a number above 0"),
+    ({"order_qty": "0"}, "order_qty must be a number above 0"),
+    ({"order_qty": "0.000"}, "order_qty must be a number above 0"),
+    ({"order_qty": "-1"}, "order_qty must be a number above 0"),
+    ({"order_qty": "1e3"}, "order_qty must be a number above 0"),
+    ({"order_qty": "NaN"}, "order_qty must be a number above 0"),
+    ({"order_qty": "1.0000000001"}, "order_qty must be a number above 0"),
+    ({"order_qty": " 1"}, "order_qty must be a number above 0"),
+    ({"order_qty": "\u0661"}, "order_qty must be a number above 0"),
+    ({"order_limit_price": "5"}, "order_limit_price is not wanted"),
+    ({"order_type": "LMT"}, "order_limit_price is needed"),
+    ({"order_type": "STP"}, "stop_price is needed"),
+    ({"order_type": "STPLMT", "order_limit_price": "5"}, "stop_price is needed"),
+    ({"order_type": "LMT", "order_limit_price": "5", "stop_price": "5"}, "stop_price is not wanted"),
+]
+CALL, HIGHER = "AAPL270115C00230000", "AAPL270115C00240000"
+LEG = {"symbol": CALL, "action": "BUY_TO_OPEN", "ratio": "1"}
+OTHER = {"symbol": HIGHER, "action": "SELL_TO_OPEN", "ratio": "1"}
+SPREAD: dict[str, Any] = {"symbol": None, "side": "BUY_TO_OPEN", "legs": [LEG, OTHER]}
+WRONG_SPREADS: list[tuple[dict[str, Any], str]] = [
+    (SPREAD | {"legs": [LEG]}, "legs must be 2 to 4"),
+    (SPREAD | {"legs": [LEG] * 5}, "legs must be 2 to 4"),
+    (SPREAD | {"legs": [LEG, LEG]}, "legs must each have another symbol"),
+    (SPREAD | {"legs": LEG}, "legs must be an array"),
+    (SPREAD | {"legs": ["AAPL", LEG]}, "legs[0] must be an object"),
+    (SPREAD | {"legs": [LEG, OTHER | {"ratio": "0"}]}, "legs[1].ratio must be a whole number"),
+    (SPREAD | {"legs": [LEG, OTHER | {"ratio": 1}]}, "legs[1].ratio is needed"),
+    (SPREAD | {"legs": [LEG, OTHER | {"action": "SELL"}]}, "legs[1].action must be one of"),
+    (SPREAD | {"legs": [LEG, OTHER | {"symbol": "AAPL"}]}, "legs[1].symbol 'AAPL' is no OSI option"),
+    (SPREAD | {"symbol": "AAPL"}, "not both"),
+    (SPREAD | {"side": "BUY"}, "side must be one of BUY_TO_OPEN"),
+    (SPREAD | {"order_qty": "1.5"}, "whole number of contracts"),
+    (SPREAD | {"order_qty": None, "order_notional": "100"}, "order_notional is for stocks only"),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), WRONG + WRONG_SPREADS)
+async def test_an_order_that_makes_no_sense_is_a_400(
+    ask: Ask, ticket: dict[str, Any], change: dict[str, Any], sentence: str
+) -> None:
+    status, refused = await ask("POST", "/orders", "jane", json=ticket | change)
+    assert (status, list(refused)) == (400, ["message"])
+    assert sentence in refused["message"]
+    assert (await ask("POST", "/orders", "jane", json=ticket))[0] == 200
+
+
+async def test_a_spread_over_the_wire(ask: Ask, sandbox: Sandbox, place: Place) -> None:
+    order = await place(**SPREAD, order_qty="2", instrument="MLEG_OPT")
+    assert (order["instrument"], order["symbol"], order["legs"]) == ("MLEG_OPT", None, [LEG, OTHER])
+    sandbox.clock.advance(2 * STEP)
+    assert (await found(ask, order))["status"] == "filled"
+    held = (await ask("GET", f"/positions?symbols={CALL},{HIGHER}&account_id={order['account_id']}", "jane"))[1]
+    assert [item["quantity"] for item in held] == ["2", "-2"]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"symbol": "ZZTOP"}, "Unknown symbol ZZTOP."),
+        ({"order_qty": "900000"}, "Insufficient buying power"),
+        ({"side": "SELL", "order_qty": "900"}, "Insufficient quantity to SELL AAPL"),
+        ({"symbol": "AAPL260601C00230000", "side": "BUY_TO_OPEN"}, "has expired."),
+    ],
+)
+async def test_what_the_broker_does_not_like_is_a_rejected_order(
+    ask: Ask, place: Place, ticket: dict[str, Any], change: dict[str, Any], reason: str
+) -> None:
+    order = await place(**change)
+    assert order["status"] == "rejected"
+    assert reason in order["reject_reason"]
+    assert await found(ask, order) == order
+    assert (await ask("POST", "/orders", "jane", json=ticket))[0] == 409
+
+
+async def test_who_may_not_trade(ask: Ask, sandbox: Sandbox, connect: Connect, ticket: dict[str, Any]) -> None:
+    async def post(user: str, **changes: Any) -> int:
+        return (await ask("POST", "/orders", user, json=ticket | changes))[0]
+
+    await connect("john", "ALPACA", "readonly")
+    await connect("jack", "CHASE", "readonly")
+    [john, jack] = [(await ask("GET", "/accounts", name))[1][0]["account_id"] for name in ("john", "jack")]
+    assert await post("john") == 404
+    assert await post("john", account_id="none") == 404
+    assert await post("john", account_id=john) == 401
+    assert await post("jack", account_id=jack, broker="CHASE") == 400
+    assert await post("jane") == 200
+    sandbox.entitlements.trading = False
+    assert await post("jane", cl_order_id="two") == 401
+
+
+async def test_other_peoples_orders_are_not_there(ask: Ask, connect: Connect, place: Place) -> None:
+    order = await place(order_type="LMT", order_limit_price="1")
+    await connect("john")
+    mine = (await ask("GET", "/accounts", "john"))[1][0]["account_id"]
+    sent = {"new_cl_order_id": "two", "broker": "ALPACA", "order_qty": "7"}
+    for user, url in (
+        ("john", path(order)),
+        ("john", f"/accounts/{mine}/orders/{order['order_id']}"),
+        ("jane", f"/accounts/{order['account_id']}/orders/none"),
+    ):
+        assert (await ask("DELETE", url, user))[0] == 404
+        assert (await ask("PATCH", url, user, json=sent))[0] == 404
+    assert (await found(ask, order))["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"new_cl_order_id": None}, "new_cl_order_id is needed"),
+        ({"broker": None}, "broker is needed"),
+        ({"broker": "PUBLIC"}, "broker must be ALPACA"),
+        ({"order_qty": None}, "At least one of order_qty"),
+        ({"order_qty": "x"}, "order_qty must be a number above 0"),
+        ({"order_notional": "100"}, "The order is by order_qty"),
+        ({"stop_price": "100"}, "stop_price is not wanted"),
+    ],
+)
+async def test_a_replacement_that_makes_no_sense_is_a_400(
+    ask: Ask, place: Place, change: dict[str, Any], sentence: str
+) -> None:
+    order = await place(order_type="LMT", order_limit_price="1")
+    sent = {"new_cl_order_id": "two", "broker": "ALPACA", "order_qty": "7"}
+    status, refused = await ask("PATCH", path(order), "jane", json=sent | change)
+    assert (status, list(refused)) == (400, ["message"])
+    assert sentence in refused["message"]
+    assert (await ask("PATCH", path(order), "jane", json=sent))[0] == 200
+    status, refused = await ask("PATCH", path(order), "jane", json=sent | {"new_cl_order_id": "three"})
+    assert (status, "is being replaced by" in refused["message"]) == (400, True)
+
+
+async def test_replacing_what_is_on_its_way_out_or_gone_is_a_400(ask: Ask, sandbox: Sandbox, place: Place) -> None:
+    order = await place(order_type="LMT", order_limit_price="1")
+    await ask("DELETE", path(order), "jane")
+    sent = {"new_cl_order_id": "two", "broker": "ALPACA", "order_limit_price": "2"}
+    for word in ("is being cancelled", "is already cancelled"):
+        status, refused = await ask("PATCH", path(order), "jane", json=sent)
+        assert (status, word in refused["message"]) == (400, True)
+        sandbox.clock.advance(STEP)
+
+
+async def test_an_order_by_notional_is_replaced_by_notional(ask: Ask, sandbox: Sandbox, place: Place) -> None:
+    sandbox.broker.halt()
+    order = await place(order_qty=None, order_notional="250.50")
+    assert (order["order_qty"], order["order_notional"]) == (None, "250.50")
+    sent = {"new_cl_order_id": "two", "broker": "ALPACA", "order_notional": "300"}
+    new = (await ask("PATCH", path(order), "jane", json=sent))[1]
+    sandbox.clock.advance(STEP)
+    sandbox.broker.resume()
+    sandbox.clock.advance(STEP)
+    done = await found(ask, new)
+    assert (done["status"], len(done["filled_qty"].partition(".")[2]) <= 6) == ("filled", True)

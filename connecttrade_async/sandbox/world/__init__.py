@@ -14,7 +14,7 @@ from .market import Market, Quote
 from .people import Connection, LoginLink, Token, User
 from .records import CLOSED, EDGES, OPEN, SIDES, STATUSES, TIFS, TYPES, Fill, Leg, Order, Transaction
 from .state import World
-from .ticket import LEG_SIDES, Ticket
+from .ticket import LEG_SIDES, STOCK_SIDES, Ticket
 
 __all__ = [
     "BROKERS",
@@ -25,6 +25,7 @@ __all__ = [
     "OPEN",
     "SIDES",
     "STATUSES",
+    "STOCK_SIDES",
     "TIFS",
     "TYPES",
     "Account",

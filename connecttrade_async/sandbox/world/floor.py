@@ -190,7 +190,7 @@ class Floor:
         """Let an order be one at work, or turn it down; what it is to replace stands in nobody's way."""
         account.enter(order)
         self.journal.note(now, order, 0)
-        others = [other for other in self._roster.of(account) if other is not old]
+        others = [other for other in self._roster.of(account) if other is not old and other.successor is None]
         working = self._roster.take(account, order)
         weigh(working, self._market, now)
         reason = find_reason(working, self._market, now, others)
@@ -204,8 +204,9 @@ class Floor:
         working = self._at_work(account, order_id)
         if working.order.status == "pending_cancel":
             raise BadRequestError(f"Order {order_id} is being cancelled.")
-        if working.successor is not None:
-            raise BadRequestError(f"Order {order_id} is being replaced by {working.successor.order_id}.")
+        if working.order.status == "pending_replace":
+            by = "another" if working.successor is None else working.successor.order_id
+            raise BadRequestError(f"Order {order_id} is being replaced by {by}.")
         return working
 
     def _at_work(self, account: Account, order_id: str) -> Working:

@@ -85,12 +85,8 @@ class Market:
         if option is None:
             low, high = self._walk(symbol).bounds(cell)
             return _cents(math.exp(low)), _cents(math.exp(high))
-        ends = [
-            _premium(option, spot, at)
-            for spot, at in zip(self.bounds(option.root, cell), (begin, end), strict=True)
-            for at in (begin, end)
-        ]
-        return min(ends), max(ends)
+        worst, best = self.bounds(option.root, cell)[:: 1 if option.right == "C" else -1]
+        return _premium(option, worst, end), _premium(option, best, begin)
 
     def expiry(self, after: date, months: int) -> date:
         """The third Friday of the month so many months ahead, when its monthly options expire."""

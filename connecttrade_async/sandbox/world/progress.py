@@ -11,12 +11,14 @@ from typing import NamedTuple
 
 from .hours import Hours
 from .market import Market
-from .walk import Cell, first_tick, moment_of, tick_of
+from .walk import Cell, anchor, first_tick, moment_of, tick_of
 from .working import Working
 
 __all__ = ["Step", "can_trade", "next_step", "piece", "sweep_size"]
 
 _SHORTEST_LOOK = timedelta(minutes=1)
+_SPREAD_TICKS = 20
+"""A spread is looked at every five seconds: how far it strays cannot be told as well as of one symbol."""
 _SWEPT = 4
 """How many pieces an order can have that takes what there is at once."""
 
@@ -81,6 +83,7 @@ def _bound(working: Working, hours: Hours, latency: timedelta) -> Step | None:
     if order.order_tif in {"DAY", "DAY+"} and not working.is_idle:
         extended = order.order_tif == "DAY+"
         steps.append(Step(hours.day_end(working.created_at, extended=extended), "expire"))
+    steps.extend(Step(anchor(option.expiry), "expire") for option in working.options)
     return min(steps, key=_time) if steps else None
 
 
@@ -123,9 +126,9 @@ def _first(working: Working, market: Market, low: datetime, high: datetime) -> d
 
     if does(low):
         return low
-    tick = first_tick(
-        tick_of(low) + 1, tick_of(high - timedelta(microseconds=1)) + 1, may, lambda at: does(moment_of(at))
-    )
+    begin, end = tick_of(low) + 1, tick_of(high - timedelta(microseconds=1)) + 1
+    every = _SPREAD_TICKS if working.order.legs else 1
+    tick = first_tick(begin, end, may, lambda tick: does(moment_of(tick)), every=every)
     return None if tick is None else moment_of(tick)
 
 

@@ -110,7 +110,9 @@ class Walk:
         return (mixed ^ (mixed >> 31)) / (1 << 63) - 1
 
 
-def first_tick(start: int, end: int, may: Callable[[Cell], bool], does: Callable[[int], bool]) -> int | None:
+def first_tick(
+    start: int, end: int, may: Callable[[Cell], bool], does: Callable[[int], bool], *, every: int = 1
+) -> int | None:
     """The first tick of a stretch at which something holds, found without looking at each.
 
     Args:
@@ -118,11 +120,12 @@ def first_tick(start: int, end: int, may: Callable[[Cell], bool], does: Callable
         end: the tick after the last.
         may: whether it may hold anywhere in a cell; a yes need not be right, a no must be.
         does: whether it holds at a tick.
+        every: how many ticks lie between two that count.
     """
     pending = list(_days(start, end))[::-1]
     while pending:
         cell = pending.pop()
-        if cell.high <= start or cell.low >= end or not may(cell):
+        if cell.high <= start or cell.low >= end or -cell.low % every >= cell.high - cell.low or not may(cell):
             continue
         if cell.high - cell.low > 1:
             pending.extend(reversed(cell.halves()))

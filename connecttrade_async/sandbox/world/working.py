@@ -13,6 +13,7 @@ from typing import NamedTuple
 from .account import Account
 from .market import Market, Quote, quote_of
 from .records import Order
+from .symbols import Option, parse_option
 from .walk import Cell
 
 __all__ = ["Deal", "Part", "Working"]
@@ -100,8 +101,15 @@ class Working:
         return Decimal(1) if left is None else left
 
     @property
+    def options(self) -> tuple[Option, ...]:
+        """The options in it, none of which outlives its last day."""
+        return tuple(option for part in self.parts if (option := parse_option(part.symbol)) is not None)
+
+    @property
     def margin(self) -> Decimal:
-        """The initial margin that it will need, in dollars."""
+        """The initial margin that it will need, in dollars; nothing when another is about to take its place."""
+        if self.successor is not None:
+            return Decimal(0)
         return self.unit_margin * min(self.left, self.opening)
 
     @property
