@@ -79,7 +79,7 @@ def test_every_argument_of_the_client_and_every_variable_is_there() -> None:
 def test_every_command_is_there_and_none_else() -> None:
     table = README.partition("## The command")[2].partition("Try it")[0]
     for name in connecttrade.commands:
-        assert re.search(rf"`(connecttrade )?{name}`", table), name
+        assert re.search(rf"`(connecttrade )?{name}[` ]", table), name
     for name in re.findall(r"connecttrade ([a-z]+)", README):
         assert name in connecttrade.commands
 

@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from connecttrade_async import __version__
+from connecttrade_async.cli.changing import cancel, replace
 from connecttrade_async.cli.connecting import connect
-from connecttrade_async.cli.failures import ExitCode, explain, say
+from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
 from connecttrade_async.cli.reading import accounts, balances, positions, transactions
 from connecttrade_async.cli.serving import demo, sandbox
+from connecttrade_async.cli.strategies import option
+from connecttrade_async.cli.trading import buy, sell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,9 +60,7 @@ class FrontDoor(click.Group):
         except Exception as exc:  # noqa: BLE001 - the last line of defence: a person never sees a traceback unasked
             if ctx.params.get("verbose"):
                 traceback.print_exc()
-            sentence, code = explain(exc)
-            say(sentence)
-            ctx.exit(code)
+            ctx.exit(report(exc))
         return None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own name
@@ -104,7 +105,7 @@ def _stop_writing() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked again, and why.")
 @click.pass_context
 def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
-    """Ask brokerages through Connect Trade.
+    """Ask brokerages, and trade, through Connect Trade.
 
     Credentials come from the environment or a prompt, never from an argument: CONNECTTRADE_CLIENT_ID and
     CONNECTTRADE_CLIENT_SECRET, and for what belongs to a user CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET.
@@ -117,5 +118,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-for command in (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions):
+READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions)
+TRADING = (buy, sell, option, cancel, replace)
+for command in (*READING, *TRADING):
     connecttrade.add_command(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -275,6 +276,21 @@ async def test_finding_nothing_is_none_and_failing_is_an_error() -> None:
         assert await desk.user.orders.find("nobody's") is None
         with pytest.raises(BadRequestError):
             await desk.user.orders.find("nobody's")
+
+
+async def test_how_far_back_an_id_is_looked_for() -> None:
+    clock = SteppedClock()
+    own, foreign = "019caed9-4300-7000-8000-000000000000", "0fffffff-ffff-7ab0-9233-7a89c1325f90"
+    async with Desk(listed(), clock=clock) as desk:
+        for name in (own, foreign, "mine"):
+            await desk.user.orders.find(name)
+        await desk.user.orders.find("mine", since=datetime(2026, 1, 1, tzinfo=UTC))
+    assert [query["start_time"] for query in desk.queries()] == [
+        ["2026-03-02T13:45:00Z"],
+        ["2026-02-23T14:30:00Z"],
+        ["2026-02-23T14:30:00Z"],
+        ["2026-01-01T00:00:00Z"],
+    ]
 
 
 WORKING = Order(order_id="o-1", account_id="a", broker=None, created_at_text="2026-03-01T10:00:00Z")

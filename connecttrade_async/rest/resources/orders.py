@@ -298,8 +298,10 @@ class Orders(Resource):
 
         Cancelling drops the call and changes nothing.
         """
-        born = born_at(cl_order_id)
-        default = self._requester.caller.clock.wall() - ONE_WEEK if born is None else born - lookups.MARGIN
+        now, born = self._requester.caller.clock.wall(), born_at(cl_order_id)
+        # Somebody else's id may look like ours and tell any time.
+        is_ours = born is not None and born <= now + lookups.MARGIN
+        default = born - lookups.MARGIN if born is not None and is_ours else now - ONE_WEEK
         return await lookups.find(self, cl_order_id, since or default)
 
     async def _settle(self, search: Search, cause: TransportError | BrokerError) -> Order:
