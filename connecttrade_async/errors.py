@@ -299,7 +299,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         super().__init__(f"nobody can say yet whether {what}: {named} was sent, its answer was lost, and {looked}")
 
     def resolve(self, *, timeout: float = 30.0) -> Awaitable[Order]:
-        """Look again, for so many seconds.
+        """Look again, for so many seconds; 0 looks once.
 
         Returns:
             The order, once awaited.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "settle"]
 
-# A look in the last moment is given a second all the same: it may be the one that finds the order.
+# A look that begins in the last moment is given a second all the same: it may be the one that finds the order.
 SHORTEST_LOOK = 1.0
 
 
@@ -49,7 +49,9 @@ class Search(NamedTuple):
 
 
 async def settle(caller: Caller, search: Search, seconds: float) -> Order:
-    """Look, with growing pauses, until the order is found or the time is up.
+    """Look once, and again with growing pauses, until the order is found or the time is up.
+
+    The last look may take a second more than there was.
 
     Raises:
         OrderOutcomeUnknownError: the time is up.
@@ -59,12 +61,11 @@ async def settle(caller: Caller, search: Search, seconds: float) -> Order:
     Cancelling stops looking and changes nothing.
     """
     deadline = caller.clock.now() + seconds
-    least = min(seconds, SHORTEST_LOOK)
     delays = growing_delays(caller.retry.base, caller.retry.cap)
     while True:
         trouble: ConnectTradeError | None = None
         try:
-            found = await search.look(max(deadline - caller.clock.now(), least), caller.clock.wall())
+            found = await search.look(max(deadline - caller.clock.now(), SHORTEST_LOOK), caller.clock.wall())
         except OrderNotReplacedError:
             raise
         except (TransportError, BrokerError, CursorError) as exc:
