@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import logging
 import os
 import sys
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["connecttrade"]
+
+
+# What a disk says that takes no more; TransportError is for what a network says.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class FrontDoor(click.Group):
@@ -57,6 +62,12 @@ class FrontDoor(click.Group):
         except BrokenPipeError:
             _stop_writing()
             ctx.exit(ExitCode.NOBODY_READS)
+        except OSError as exc:
+            if exc.errno not in FULL:
+                ctx.exit(report(exc))
+            _stop_writing()
+            say(f"the output cannot be written: {os.strerror(exc.errno or 0)}. Make room, or write it somewhere else.")
+            ctx.exit(ExitCode.YOURS)
         except Exception as exc:  # noqa: BLE001 - the last line of defence: a person never sees a traceback unasked
             if ctx.params.get("verbose"):
                 traceback.print_exc()
