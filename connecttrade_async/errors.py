@@ -76,10 +76,17 @@ class ConfigurationError(CallerError, ValueError):
 
 
 class ClosedError(CallerError):
-    """The client was closed, before the call or while it was under way."""
+    """The client was closed, before the call or while it was under way.
 
-    def __init__(self, what: str = "this client") -> None:
+    Attributes:
+        what: what is closed.
+        may_be_done: whether the request had left, so that what it asked may have been done all the same.
+    """
+
+    def __init__(self, what: str = "this client", *, may_be_done: bool = False) -> None:
         """Say what is closed."""
+        self.what = what
+        self.may_be_done = may_be_done
         super().__init__(f"{what} is closed: open a new one, or keep this one open until its last call has returned")
 
 
@@ -318,6 +325,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         what: the question, ``the order was placed``.
         cl_order_id: the id to look for, on a ticket or a replacement; None for a cancellation.
         order_id: the order that was to be replaced or cancelled; None for a new one.
+        is_known: whether the API said that it knows the id, and only does not list the order yet.
         last_error: why the latest look-up brought no answer, or None where it did and the order was not in it.
         look_again: what ``resolve`` calls, with the seconds it may take.
     """
@@ -328,6 +336,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         what: str,
         cl_order_id: str | None,
         order_id: str | None,
+        is_known: bool,
         last_error: str | None,
         look_again: Callable[[float], Awaitable[Order]],
     ) -> None:
@@ -335,14 +344,16 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         self.what = what
         self.cl_order_id = cl_order_id
         self.order_id = order_id
+        self.is_known = is_known
         self.last_error = last_error
         self.look_again = look_again
         named = f"cl_order_id {cl_order_id}" if cl_order_id else f"order {order_id}"
-        looked = f"looking it up failed too ({last_error})" if last_error else "it was not found yet"
-        super().__init__(f"nobody can say yet whether {what}: {named} was sent, its answer was lost, and {looked}")
+        answered = "the API said that it knows the id" if is_known else "its answer was lost"
+        looked = f"looking it up failed ({last_error})" if last_error else "it is not listed yet"
+        super().__init__(f"nobody can say yet whether {what}: {named} was sent, {answered}, and {looked}")
 
     def resolve(self, *, timeout: float = 30.0) -> Awaitable[Order]:
-        """Look again, for so many seconds.
+        """Look again, for so many seconds; 0 looks once.
 
         Returns:
             The order, once awaited.
@@ -350,10 +361,15 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         Raises:
             OrderOutcomeUnknownError: still nobody can say.
             OrderNotReplacedError: it was a replacement, and the order ended unreplaced.
-            ClosedError: the client is closed, or this error came out of a pickle: use ``orders.find`` then.
+            ConflictError: the id belongs to another order than was sent.
+            ConfigurationError: the time-out is below zero.
+            ClosedError: this error came out of a pickle: use ``orders.find`` then.
 
         Cancelling stops looking and changes nothing.
         """
+        if not timeout >= 0:
+            msg = f"timeout must be seconds, 0 or more, not {timeout!r}"
+            raise ConfigurationError(msg)
         return self.look_again(timeout)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -48,9 +48,9 @@ def born_at(cl_order_id: str) -> datetime | None:
     """Return when an id of this kind was drawn, in UTC; None for an id of any other kind."""
     try:
         uuid = UUID(cl_order_id)
-    except ValueError:
+        return _EPOCH + (uuid.int >> 80) * _MILLISECOND if uuid.version == _VERSION else None
+    except (ValueError, OverflowError):
         return None
-    return _EPOCH + (uuid.int >> 80) * _MILLISECOND if uuid.version == _VERSION else None
 
 
 class OrderIds:

@@ -121,6 +121,11 @@ def test_an_average_of_equal_prices_is_that_price(quantities: list[Decimal], pri
         ({"fills": fills(("1", "10")), "filled_qty": "4", "avg_fill_price": "11.50"}, "11.50", 1, 0),
         ({"fills": fills(("1", "10"), ("3", None)), "filled_qty": "4", "avg_fill_price": "11.50"}, "11.50", 1, 0),
         ({"filled_qty": "4", "avg_fill_price": "11.50", "status": "filled"}, "11.50", 1, 0),
+        # They come to more than was filled, so none of them is believed.
+        ({"fills": fills(("1", "10"), ("1", "20")), "filled_qty": "1", "avg_fill_price": "10"}, "10", 1, 0),
+        ({"fills": fills(("1", "10"), ("1", None)), "filled_qty": "1", "avg_fill_price": "10"}, "10", 1, 0),
+        ({"fills": fills(("1", "10"), ("1", "20")), "filled_qty": "1"}, None, 0, 1),
+        ({"fills": fills(("1", "10")), "filled_qty": "0", "avg_fill_price": "10"}, None, 0, 1),
         # Nobody does, in whole or in part.
         ({"fills": fills(("1", "10")), "filled_qty": "4"}, "10", 1, 1),
         ({"fills": fills(("1", "10"), ("3", None)), "filled_qty": "4"}, "10", 1, 1),

@@ -76,6 +76,8 @@ def tree_of(kind: type[ConnectTradeError]) -> dict[str, object]:
 
 FACTS: dict[str, object] = {
     "what": "this client",
+    "may_be_done": True,
+    "is_known": False,
     "symbol": "IBM/",
     "position": 4,
     "problems": ("the price is missing",),
@@ -176,13 +178,15 @@ def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
     late = OrderNotReplacedError(order_id="o-1", status="filled")
     assert str(late) == "order o-1 was not replaced: it is filled"
     facts: dict[str, Any] = {"what": "the order was placed", "look_again": errors._came_out_of_a_pickle}
-    new = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, last_error=None, **facts)
+    new = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=False, last_error=None, **facts)
     assert str(new) == (
         "nobody can say yet whether the order was placed: "
-        "cl_order_id mine was sent, its answer was lost, and it was not found yet"
+        "cl_order_id mine was sent, its answer was lost, and it is not listed yet"
     )
-    old = OrderOutcomeUnknownError(cl_order_id=None, order_id="o-1", last_error="no link", **facts)
-    assert str(old).endswith("order o-1 was sent, its answer was lost, and looking it up failed too (no link)")
+    old = OrderOutcomeUnknownError(cl_order_id=None, order_id="o-1", is_known=False, last_error="no link", **facts)
+    assert str(old).endswith("order o-1 was sent, its answer was lost, and looking it up failed (no link)")
+    taken = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=True, last_error=None, **facts)
+    assert str(taken).endswith("was sent, the API said that it knows the id, and it is not listed yet")
 
 
 def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:
@@ -194,10 +198,18 @@ def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:
         asked.append(seconds)
         return answer
 
-    facts: dict[str, Any] = {"what": "x", "cl_order_id": "mine", "order_id": None, "last_error": None}
+    facts: dict[str, Any] = {
+        "what": "x",
+        "cl_order_id": "mine",
+        "order_id": None,
+        "is_known": False,
+        "last_error": None,
+    }
     error = OrderOutcomeUnknownError(**facts, look_again=look_again)
     assert error.resolve(timeout=3) is answer
     assert asked == [3]
+    with pytest.raises(ConfigurationError, match="timeout must be seconds, 0 or more, not -1"):
+        error.resolve(timeout=-1)
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     with pytest.raises(ClosedError, match="the client of a pickled error is closed"):
         again.resolve()

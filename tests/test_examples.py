@@ -6,6 +6,7 @@ import os
 import runpy
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,21 +18,27 @@ from connecttrade_async import ConnectTrade
 from connecttrade_async.sandbox import Sandbox
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     import pytest
+
+    from connecttrade_async import User
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-async def run(name: str, **environment: str) -> str:
-    """Run an example in a process of its own, and return what it printed."""
+async def run(name: str, *arguments: str, aside: str = "", **environment: str) -> str:
+    """Run an example in a process of its own, and return what it printed; only what is foreseen may be said aside."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTTRADE_")}
     finished = await anyio.run_process(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
         env={**clean, **environment},
         check=False,
     )
     assert finished.returncode == 0, finished.stderr.decode()
-    assert finished.stderr == b""
+    said = finished.stderr.decode()
+    assert said.startswith(aside)
+    assert said.count("\n") == bool(aside)
     return finished.stdout.decode()
 
 
@@ -56,21 +63,90 @@ async def test_many_users() -> None:
     assert lines[-1].startswith("cash of all that answered: ")
 
 
-async def test_all_orders() -> None:
+@asynccontextmanager
+async def somebody(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
+    """A user with one broker connected, and the environment in which an example asks for that user."""
     async with (
         Sandbox() as sandbox,
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
     ):
         new = await ct.users.create("ada")
         user = ct.user("ada", new.user_secret)
-        request = await user.connections.create("trade", redirect_url="https://app.example/done", broker="WEBULL")
+        request = await user.connections.create("trade", redirect_url="https://app.example/done", broker=broker)
         await sandbox.approve(request.url)
-        told = await run(
-            "all_orders.py",
-            **environment(sandbox),
-            CONNECTTRADE_USER_ID="ada",
-            CONNECTTRADE_USER_SECRET=new.user_secret.reveal(),
+        yield (
+            user,
+            {
+                **environment(sandbox),
+                "CONNECTTRADE_USER_ID": "ada",
+                "CONNECTTRADE_USER_SECRET": new.user_secret.reveal(),
+            },
         )
+
+
+async def test_total_unrealized_pl() -> None:
+    async with somebody("ALPACA") as (_, asking):
+        told = await run("total_unrealized_pl.py", **asking)
+    assert told.endswith(" positions; 0 gave no number\n")
+    async with somebody("TASTYTRADE") as (user, asking):
+        told = await run("total_unrealized_pl.py", **asking)
+        held = len(await user.positions.list())
+    assert told == f"unrealized: 0 in 0 positions; {held} gave no number\n"
+
+
+async def test_average_fill_price() -> None:
+    async with somebody("ALPACA") as (user, asking):
+        first, second = [await run("average_fill_price.py", *named, **asking) for named in ([], ["MSFT"])]
+        bought = [order async for order in user.orders.list(status="all", side="BUY", symbols="AAPL")]
+    executions = sum(len(order.fills) for order in bought)
+    assert first.startswith("AAPL: ")
+    assert f"in {executions} executions" in first
+    assert second.startswith("MSFT: ")
+
+
+async def test_daily_summary() -> None:
+    async with somebody("WEBULL") as (user, asking):
+        lines = (await run("daily_summary.py", **asking)).splitlines()
+        held = await user.positions.list()
+    assert lines[0].startswith("cash ")
+    assert lines[-1] == f"today in all 0 ({len(held)} missing)"
+    assert len(lines) == len({position.symbol for position in held}) + 3
+
+
+async def test_partially_filled() -> None:
+    async with somebody("ALPACA") as (user, asking):
+        lines = (await run("partially_filled.py", **asking)).splitlines()
+        there = [order async for order in user.orders.list(status="partially_filled")]
+    assert len(lines) >= len(there) > 0
+    assert {order.order_id for order in there} <= {line.partition(":")[0] for line in lines}
+
+
+async def test_place_an_order() -> None:
+    lines = (
+        await run("place_an_order.py", aside="the answer was lost, looking whether the order was placed")
+    ).splitlines()
+    assert [line.partition(":")[0] for line in lines if not line.startswith("would send")] == [
+        "not sent",
+        "not sent",
+        "placed",
+        "replaced",
+        "cancelled",
+        "not known yet, so it is looked for again",
+        "found",
+        "orders sent",
+    ]
+    assert lines[-1].startswith("orders sent: 2, ")
+
+
+async def test_options_strategies() -> None:
+    lines = (await run("options_strategies.py")).splitlines()
+    assert len(lines) == 6
+    assert all(", filled at " in line for line in lines)
+
+
+async def test_all_orders() -> None:
+    async with somebody("WEBULL") as (user, asking):
+        told = await run("all_orders.py", **asking)
         there = [order async for order in user.orders.list(status="all")]
     counts = [int(line.split()[0]) for line in told.splitlines()[:-2]]
     assert sum(counts) == len(there)

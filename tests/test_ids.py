@@ -77,4 +77,5 @@ def test_text_sorts_as_the_ticks_do(one: tuple[int, int], other: tuple[int, int]
 def test_an_id_tells_when_it_was_drawn_and_others_tell_nothing() -> None:
     assert born_at(order_id(1_772_461_800_123 << 12, 7)) == datetime(2026, 3, 2, 14, 30, 0, 123_000, tzinfo=UTC)
     assert born_at("mine") is None
+    assert born_at("ffffffff-ffff-7ab0-9233-7a89c1325f90") is None
     assert born_at("6ba7b810-9dad-41d1-80b4-00c04fd430c8") is None

@@ -15,7 +15,7 @@ import connecttrade_async
 from connecttrade_async import ConnectTrade, ConnectTradeError, Endpoints, Limits, Retry, Timeouts
 from connecttrade_async.cli import connecttrade
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET
-from connecttrade_async.sandbox import faults
+from connecttrade_async.sandbox import fault
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -79,7 +79,7 @@ def test_every_argument_of_the_client_and_every_variable_is_there() -> None:
 def test_every_command_is_there_and_none_else() -> None:
     table = README.partition("## The command")[2].partition("Try it")[0]
     for name in connecttrade.commands:
-        assert re.search(rf"`(connecttrade )?{name}`", table), name
+        assert re.search(rf"`(connecttrade )?{name}[` ]", table), name
     for name in re.findall(r"connecttrade ([a-z]+)", README):
         assert name in connecttrade.commands
 
@@ -96,5 +96,5 @@ def test_every_file_on_the_map_exists_and_every_room_is_on_it() -> None:
 
 
 def test_every_kind_of_fault_is_there() -> None:
-    for kind in get_args(faults.Kind):
+    for kind in get_args(fault.Kind):
         assert f"`{kind}`" in README

@@ -243,6 +243,7 @@ def test_one_thing_that_is_wrong_is_one_problem(changed: dict[str, Any], problem
         ([leg(CALL, "SELL"), leg(PUT, STO)], "leg 1: the action SELL is for stocks: a leg takes BUY_TO_OPEN, "),
         ([leg(CALL, "LONG"), leg(PUT, STO)], "leg 1: the action 'LONG' is none of BUY, "),
         ([leg(CALL, BTO), leg(PUT, STO, 0)], "leg 2: the ratio must be above zero"),
+        ([leg(CALL, BTO), leg(PUT, STO, "1.5")], "leg 2: the ratio must be whole, and is 1.5: contracts are not"),
         ([leg(CALL, BTO), msgspec.convert({"symbol": PUT}, dict)], "leg 2 is no leg: build it with leg(symbol, "),
         ([leg(CALL, BTO), TicketLeg(symbol=PUT, action=STO, ratio=None)], "leg 2: the ratio is missing"),  # type: ignore[arg-type]
     ],
@@ -279,17 +280,63 @@ def test_all_that_is_wrong_with_legs_is_said_at_once() -> None:
 
 def test_all_that_is_wrong_with_a_strategy_is_said_at_once() -> None:
     strikes: dict[str, Any] = {"put_low": 410, "put_high": "410", "call_low": "405.5555", "call_high": 4.5}
-    unwritten = "the symbol 'SPY261218C' is not well formed at position 10: "
     advice = "pass text or a Decimal"
     assert problems_of(tickets.iron_condor, "SPY", expiry=DAY, **strikes, price=-1, **WHO) == (
+        "call_low: the strike 405.5555 has more than 3 decimals",
+        f"call_high: the strike is the float 4.5, which is seldom exactly the number it shows: {advice}",
         "the strike put_high, 410, must be above the strike put_low, 410",
         "the strike call_low, 405.5555, must be above the strike put_high, 410",
-        f"leg 3: {unwritten}the strike 405.5555 has more than 3 decimals",
-        f"leg 4: {unwritten}the strike is the float 4.5, which is seldom exactly the number it shows: {advice}",
-        "legs 1 and 2 are equal: both are in SPY261218P00410000",
         "the order has neither a quantity nor a notional: give one of them",
         "the limit price must be above zero, and is negative",
     )
+
+
+def test_a_wrong_underlying_hides_no_wrong_strike_and_is_said_once() -> None:
+    strikes: dict[str, Any] = {"put_low": 400, "put_high": 390, "call_low": 450.0, "call_high": "x"}
+    advice = "pass text or a Decimal"
+    assert problems_of(tickets.iron_condor, "spy", expiry=date(1999, 12, 17), **strikes, price=1, qty=1, **WHO) == (
+        "underlying 'spy': 's' is no capital letter and no digit, as a root has them",
+        "expiry: the year 1999 cannot be written: 2000 to 2099 can",
+        f"call_low: the strike is the float 450.0, which is seldom exactly the number it shows: {advice}",
+        "call_high: the strike must be written in digits with at most one point, unlike 'x'",
+        "the strike put_high, 390, must be above the strike put_low, 400",
+    )
+    one_lost = strikes | {"put_high": 410, "call_low": "x", "call_high": 410}
+    told = problems_of(tickets.iron_condor, "SPY", expiry=DAY, **one_lost, price=1, qty=1, **WHO)
+    assert [problem.partition(",")[0] for problem in told] == [
+        "call_low: the strike must be written in digits with at most one point",
+        "the strike call_high",
+    ]
+
+
+@pytest.mark.parametrize("right", ["C", "X"])
+def test_equal_strikes_are_said_of_a_ratio_spread_whatever_else_is_wrong(right: str) -> None:
+    told = problems_of(
+        tickets.ratio_spread, "spy", expiry=DAY, right=right, buy=430, sell="430.0", price=1, qty=1, **WHO
+    )
+    assert "the strikes buy and sell are equal: both are 430" in told
+    assert ("right: the right must be C or P, and is 'X'" in told) is (right == "X")
+    assert len(told) == (2 if right == "C" else 3)
+    unwritten: dict[str, Any] = {"right": "C", "buy": "x", "sell": 1}
+    assert len(problems_of(tickets.ratio_spread, "SPY", expiry=DAY, **unwritten, price=1, qty=1, **WHO)) == 1
+
+
+@pytest.mark.parametrize("qty", ["0.5", Decimal("2.000000001")])
+def test_contracts_are_whole_and_shares_need_not_be(qty: Decimal | str) -> None:
+    said = f"the quantity must be whole, and is {qty}: contracts are not divided"
+    assert problems_of(tickets.market, CALL, BTO, qty=qty, **WHO) == (said,)
+    legs = [leg(CALL, BTO), leg(PUT, STO)]
+    assert problems_of(tickets.multi_leg, legs, BTO, price=1, qty=qty, **WHO) == (said,)
+    assert tickets.market(CALL, BTO, qty="2.0", **WHO).order_qty == 2
+    assert tickets.market("MSFT", "BUY", qty=qty, **WHO).order_qty == Decimal(qty)
+
+
+@pytest.mark.parametrize("legs", [None, 7, "AB", b"AB", object()], ids=repr)
+def test_legs_that_are_none_are_a_problem_among_the_others(legs: object) -> None:
+    told = problems_of(tickets.multi_leg, legs, BTO, price=1, qty=0, **WHO)
+    assert len(told) == 2
+    assert "legs" in told[0]
+    assert told[1] == "the quantity must be above zero, and is zero"
 
 
 @pytest.mark.parametrize("build", [tickets.bull_call_spread, tickets.bear_put_spread])
@@ -300,10 +347,10 @@ def test_a_spread_upside_down_is_another_strategy(build: Callable[..., OrderTick
 
 def test_a_wrong_strike_is_said_when_all_else_is_right() -> None:
     told = problems_of(tickets.long_straddle, "spy", expiry=DAY, strike=430, price=1, qty=1, **WHO)
-    assert [problem[:6] for problem in told] == ["leg 1:", "leg 2:"]
+    assert [problem[:17] for problem in told] == ["underlying 'spy':"]
     ratio: dict[str, Any] = {"right": "X", "buy": 1, "sell": 0, "ratio": 0}
     told = problems_of(tickets.ratio_spread, "SPY", expiry=DAY, **ratio, price=1, qty=1, **WHO)
-    assert [problem[:18] for problem in told] == ["leg 1: the symbol ", "leg 2: the symbol ", "leg 2: the ratio m"]
+    assert [problem[:18] for problem in told] == ["sell: the strike m", "right: the right m", "leg 2: the ratio m"]
 
 
 def test_a_forgotten_price_does_not_make_a_market_order() -> None:

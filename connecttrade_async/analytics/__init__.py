@@ -58,8 +58,9 @@ def average_fill_price(executed: Iterable[Order | Fill]) -> AverageFillPrice:
     """Average the price of executions, weighted by volume.
 
     An order counts by its fills, if they all have their numbers and add up to what the order says was filled; else by
-    its own filled quantity and average price; else by the fills that can be read, and one more is missing for what they
-    leave unexplained. An order that is pending, working or rejected and tells of no execution has none.
+    its own filled quantity and average price; else by those of too few fills that can be read, and one more is missing
+    for what they leave unexplained. Of fills that come to more than was filled none is believed, and the order is
+    missing. An order that is pending, working or rejected and tells of no execution has none.
 
     Args:
         executed: orders or fills, or both, of one symbol; fills of orders that are given too would count twice.
@@ -156,10 +157,13 @@ def _executions(item: Order | Fill) -> list[_Execution]:
     filled = None if item.filled_qty is None else item.filled_qty.copy_abs()
     explained = _sum(qty.copy_abs() for qty, _ in fills if qty is not None)
     is_short = filled is not None and explained < filled
-    if fills and not is_short and all(None not in pair for pair in fills):
+    is_beyond = filled is not None and explained > filled
+    if fills and not is_short and not is_beyond and all(None not in pair for pair in fills):
         return fills
     if filled and item.avg_fill_price is not None:
         return [(filled, item.avg_fill_price)]
+    if is_beyond:
+        return [(None, None)]
     is_untold = filled is None and not fills and item.status not in _NOTHING_FILLED
     # A fill without a quantity may be what is short; it is counted as missing already.
     is_partly_told = is_short and all(qty is not None for qty, _ in fills)

@@ -13,7 +13,7 @@ import click
 
 from connecttrade_async.cli.prompting import ask, somebody_is_there
 from connecttrade_async.client import ConnectTrade, User
-from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints
+from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -33,8 +33,11 @@ class Caller(NamedTuple):
 
 
 @asynccontextmanager
-async def open_client() -> AsyncGenerator[ConnectTrade]:
+async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectTrade]:
     """Open a client with the credentials of the environment, or of a person at the terminal.
+
+    Args:
+        settle: for how many seconds to look for an order whose answer was lost; None for the client's own default.
 
     Raises:
         click.UsageError: a credential is missing and nobody is there to ask.
@@ -47,20 +50,24 @@ async def open_client() -> AsyncGenerator[ConnectTrade]:
         client_id,
         _secret(CLIENT_SECRET, "Client secret"),
         endpoints=Endpoints(**addresses),
+        timeouts=None if settle is None else Timeouts(settle=settle),
     ) as ct:
         yield ct
 
 
 @asynccontextmanager
-async def open_user() -> AsyncGenerator[Caller]:
+async def open_user(*, settle: float | None = None) -> AsyncGenerator[Caller]:
     """Open a client and a handle on the user of the environment, or of a person at the terminal.
+
+    Args:
+        settle: as for ``open_client``.
 
     Raises:
         click.UsageError: a credential is missing and nobody is there to ask.
         ConfigurationError: a credential or an address cannot be one.
     """
     _require(CLIENT_ID, CLIENT_SECRET, USER_ID, USER_SECRET)
-    async with open_client() as ct:
+    async with open_client(settle=settle) as ct:
         user_id = _text(USER_ID, "User id")
         yield Caller(ct, ct.user(user_id, _secret(USER_SECRET, "User secret")))
 

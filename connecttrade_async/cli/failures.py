@@ -8,7 +8,7 @@ from __future__ import annotations
 import traceback
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -24,15 +24,18 @@ from connecttrade_async.errors import (
     MalformedResponseError,
     NotFoundError,
     OAuthError,
+    OrderNotReplacedError,
+    OrderOutcomeUnknownError,
     RateLimitedError,
     ServerError,
+    TicketError,
     TransportError,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ExitCode", "explain", "say"]
+__all__ = ["ExitCode", "explain", "fail", "report", "say"]
 
 
 class ExitCode(IntEnum):
@@ -45,6 +48,7 @@ class ExitCode(IntEnum):
     NOBODY_READS = 141
 
 
+_THEIRS = (BrokerError, TransportError, OrderOutcomeUnknownError)
 _HOUSE = Path(__file__).parents[1]
 _USERS = "/users"
 _ENTITLED = "if they are right, the account is not entitled to this"
@@ -60,6 +64,7 @@ _ADVICE: Mapping[type[ConnectTradeError], str] = {
     MalformedResponseError: (
         "something other than the API may have answered, such as a proxy: check CONNECTTRADE_API_URL and the network"
     ),
+    OrderNotReplacedError: "it had ended before, and nothing came in its place",
     OAuthError: "start again with `connecttrade connect` when the person is ready",
     APIError: "check CONNECTTRADE_API_URL if you set it, else try again later",
 }
@@ -70,9 +75,28 @@ def explain(error: Exception) -> tuple[str, ExitCode]:
     if isinstance(error, click.ClickException):
         return plain(error.format_message()), ExitCode.YOURS
     if isinstance(error, ConnectTradeError):
-        code = ExitCode.THEIRS if isinstance(error, BrokerError | TransportError) else ExitCode.YOURS
+        code = ExitCode.THEIRS if isinstance(error, _THEIRS) else ExitCode.YOURS
         return _joined(_fact(error), _advice(error)), code
     return f"this is a mistake in connecttrade itself ({_place(error)}): please report it.", ExitCode.THEIRS
+
+
+def report(error: Exception) -> ExitCode:
+    """Say what went wrong, each problem of a ticket as its own sentence, and return how the run ends."""
+    sentence, code = explain(error)
+    problems = [_joined(problem, "") for problem in error.problems] if isinstance(error, TicketError) else [sentence]
+    for problem in problems:
+        say(problem)
+    return code
+
+
+def fail(sentence: str) -> NoReturn:
+    """Say why what was asked for did not happen, where no error of ours tells it, and end the run.
+
+    Raises:
+        click.exceptions.Exit: always.
+    """
+    say(_joined(sentence, ""))
+    raise click.exceptions.Exit(ExitCode.THEIRS)
 
 
 def say(sentence: str) -> None:
@@ -92,6 +116,9 @@ def _advice(error: ConnectTradeError) -> str:
     if isinstance(error, AuthenticationError):
         # Everything but /users is asked in the name of a user (documented), whose credentials may be the wrong ones.
         return f"{_CLIENT if error.path.startswith(_USERS) else _USER}; {_ENTITLED}"
+    if isinstance(error, OrderOutcomeUnknownError):
+        look = f"`connecttrade orders --find {error.cl_order_id or error.order_id}`"
+        return f"it may have happened, so look with {look} before you send anything again"
     if isinstance(error, RateLimitedError):
         wait = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
         return f"too many requests, so wait {wait} and try again"

@@ -16,11 +16,14 @@ __all__ = ["connections"]
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
-def connections(ctx: click.Context) -> None:
+def connections(ctx: click.Context, *, as_json: bool) -> None:
     """List and delete the user's links to brokers."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_connections, as_json=False)
+        ctx.invoke(list_connections, as_json=as_json)
+    elif as_json:
+        ctx.fail(f"--json belongs behind {ctx.invoked_subcommand!r}.")
 
 
 @connections.command("list")

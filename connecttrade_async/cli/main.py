@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import logging
 import os
 import sys
@@ -12,18 +13,25 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from connecttrade_async import __version__
+from connecttrade_async.cli.changing import cancel, replace
 from connecttrade_async.cli.connecting import connect
-from connecttrade_async.cli.failures import ExitCode, explain, say
+from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
 from connecttrade_async.cli.reading import accounts, balances, positions, transactions
 from connecttrade_async.cli.serving import demo, sandbox
+from connecttrade_async.cli.strategies import option
+from connecttrade_async.cli.trading import buy, sell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ["connecttrade"]
+
+
+# What a disk says that takes no more; TransportError is for what a network says.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class FrontDoor(click.Group):
@@ -54,12 +62,16 @@ class FrontDoor(click.Group):
         except BrokenPipeError:
             _stop_writing()
             ctx.exit(ExitCode.NOBODY_READS)
+        except OSError as exc:
+            if exc.errno not in FULL:
+                ctx.exit(report(exc))
+            _stop_writing()
+            say(f"the output cannot be written: {os.strerror(exc.errno or 0)}. Make room, or write it somewhere else.")
+            ctx.exit(ExitCode.YOURS)
         except Exception as exc:  # noqa: BLE001 - the last line of defence: a person never sees a traceback unasked
             if ctx.params.get("verbose"):
                 traceback.print_exc()
-            sentence, code = explain(exc)
-            say(sentence)
-            ctx.exit(code)
+            ctx.exit(report(exc))
         return None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own name
@@ -104,7 +116,7 @@ def _stop_writing() -> None:
 @click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked again, and why.")
 @click.pass_context
 def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
-    """Ask brokerages through Connect Trade.
+    """Ask brokerages, and trade, through Connect Trade.
 
     Credentials come from the environment or a prompt, never from an argument: CONNECTTRADE_CLIENT_ID and
     CONNECTTRADE_CLIENT_SECRET, and for what belongs to a user CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET.
@@ -117,5 +129,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-for command in (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions):
+READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions)
+TRADING = (buy, sell, option, cancel, replace)
+for command in (*READING, *TRADING):
     connecttrade.add_command(command)

@@ -17,6 +17,7 @@ from connecttrade_async.cli.options import (
     symbols_option,
 )
 from connecttrade_async.cli.output import print_items, print_objects
+from connecttrade_async.cli.seeking import find_order
 from connecttrade_async.cli.telling import tell
 from connecttrade_async.cli.views import ORDERS
 from connecttrade_async.cli.waiting import Progress, waiting
@@ -35,6 +36,7 @@ LARGEST_PAGE = 500
 
 
 @click.command()
+@click.option("--find", "any_id", metavar="ID", help="Only the order of this order_id or cl_order_id, whenever it was.")
 @click.option("--status", metavar="STATUS", help="all, open, closed, or one status such as filled.")
 @account_option
 @connection_option
@@ -53,9 +55,19 @@ LARGEST_PAGE = 500
 @click.option("--max", "most", type=click.IntRange(min=1), default=MOST, show_default=True, help="Stop after so many.")
 @json_option
 @in_event_loop
-async def orders(*, most: int, as_json: bool, limit: int | None, **filters: str | datetime | None) -> None:
+async def orders(
+    *,
+    any_id: str | None,
+    most: int,
+    as_json: bool,
+    limit: int | None,
+    **filters: str | datetime | None,
+) -> None:
     """List orders. Without any filter: those that are open since midnight UTC."""
     given = {name: value for name, value in filters.items() if value is not None}
+    if any_id is not None:
+        await _find(any_id, has_filters=bool(given or limit), as_json=as_json)
+        return
     # A limit counts as a filter to the API, and would switch off what it does when there is none.
     limit = limit or (min(LARGEST_PAGE, most) if given else None)
     async with open_user() as (ct, user), waiting("Asking for orders", ct) as progress:
@@ -65,6 +77,15 @@ async def orders(*, most: int, as_json: bool, limit: int | None, **filters: str 
         print_items(found, ORDERS, as_json=False, none="No orders. --status all lists those of every day.")
     if is_cut:
         tell(f"There are more than these {most:,}: --max {most * 10} shows more of them.")
+
+
+async def _find(any_id: str, *, has_filters: bool, as_json: bool) -> None:
+    if has_filters:
+        msg = "--find looks among all orders, so leave the filters out"
+        raise click.UsageError(msg)
+    async with open_user() as caller:
+        order = await find_order(caller, any_id)
+    print_items([order], ORDERS, as_json=as_json, none="")
 
 
 async def _collect(

@@ -18,11 +18,14 @@ __all__ = ["users"]
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @click.pass_context
-def users(ctx: click.Context) -> None:
+def users(ctx: click.Context, *, as_json: bool) -> None:
     """List, create and delete the users of this client."""
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_users, as_json=False)
+        ctx.invoke(list_users, as_json=as_json)
+    elif as_json:
+        ctx.fail(f"--json belongs behind {ctx.invoked_subcommand!r}.")
 
 
 @users.command("list")

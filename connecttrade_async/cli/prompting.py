@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-__all__ = ["agreed", "ask", "ask_choice", "read_line", "somebody_is_there"]
+__all__ = ["agreed", "ask", "ask_choice", "read_line", "require_somebody", "somebody_is_there"]
 
 
 class _Question(NamedTuple):
@@ -81,13 +81,22 @@ def agreed(question: str, *, yes: bool) -> bool:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
         click.UsageError: nobody is there to ask.
     """
+    require_somebody(yes=yes)
     if yes:
         return True
-    if not somebody_is_there():
-        msg = "this cannot be undone and nobody is there to ask, so add --yes"
-        raise click.UsageError(msg)
     with _interruptible():
         return click.confirm(question, err=True)
+
+
+def require_somebody(*, yes: bool) -> None:
+    """See to it that a person can be asked, or has said yes beforehand.
+
+    Raises:
+        click.UsageError: neither is so.
+    """
+    if not yes and not somebody_is_there():
+        msg = "this cannot be undone and nobody is there to ask, so add --yes"
+        raise click.UsageError(msg)
 
 
 def _asked(question: _Question) -> str:

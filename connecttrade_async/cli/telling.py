@@ -1,4 +1,4 @@
-"""The front door: what is said to a person beside the output, on stderr, so that stdout stays what was asked for."""
+"""The front door: what is said to a person. Asides go to stderr, so that stdout stays what was asked for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import textwrap
 
 import click
 
-__all__ = ["plain", "tell"]
+__all__ = ["announce", "plain", "tell"]
 
 
 def plain(text: str) -> str:
@@ -18,7 +18,14 @@ def plain(text: str) -> str:
 
 def tell(text: str) -> None:
     """Say a sentence, broken between words where a terminal shows it."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns
-        text = textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
-    click.echo(text, err=True)
+    click.echo(_broken(text) if sys.stderr.isatty() else text, err=True)
+
+
+def announce(text: str) -> None:
+    """Say on stdout in one sentence what was done, broken between words where a terminal shows it."""
+    click.echo(_broken(plain(text)) if sys.stdout.isatty() else plain(text))
+
+
+def _broken(text: str) -> str:
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)

@@ -6,7 +6,9 @@ There is no endpoint for one order (documented), so every look-up walks the page
 from __future__ import annotations
 
 import logging
+import re
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
@@ -14,35 +16,29 @@ import msgspec
 from connecttrade_async.errors import (
     BrokerError,
     ConfigurationError,
+    ConflictError,
+    ConnectTradeError,
     CursorError,
+    MalformedResponseError,
     OrderNotReplacedError,
     TransportError,
 )
 from connecttrade_async.models.enums import Broker, OrderStatus
+from connecttrade_async.rest import wire
 from connecttrade_async.rest.settling import Search
 
 if TYPE_CHECKING:
     from connecttrade_async.models.orders import Order
     from connecttrade_async.rest.pagination import Listing
+    from connecttrade_async.tickets import OrderTicket
 
-__all__ = [
-    "MARGIN",
-    "Target",
-    "completed",
-    "ended_before",
-    "find",
-    "for_ended",
-    "for_placed",
-    "for_replacing",
-    "target",
-]
+__all__ = ["ONE_DAY", "Target", "ended_before", "find", "for_ended", "for_placed", "for_replacing", "target"]
 
-# Their clock and ours may disagree by so much before an order is looked for in the wrong window.
-MARGIN = timedelta(minutes=15)
-# A ``cl_order_id`` is unique per day (documented), so an id that is taken belongs to an order of the day at the most.
+# Around the time of sending: a ``cl_order_id`` is unique per day (documented), and clocks may disagree.
 ONE_DAY = timedelta(days=1)
 WHOLE_PAGE = 500
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
+FAILED = (TransportError, BrokerError, CursorError)
 
 log = logging.getLogger("connecttrade_async.rest")
 
@@ -61,8 +57,8 @@ class Orders(Protocol):
         """List orders."""
         ...
 
-    def asked_within(self, seconds: float) -> Self:
-        """Return these orders, asked for once and for at most so many seconds."""
+    def asked_once(self) -> Self:
+        """Return these orders, asked for once."""
         ...
 
 
@@ -97,11 +93,19 @@ def target(order: Order | None, account_id: str | None, order_id: str | None, br
     if not account_id or not order_id:
         msg = "say which order: pass the order, or its account_id= and order_id="
         raise ConfigurationError(msg)
-    since = order.created_at - MARGIN if order is not None and order.created_at is not None else None
-    return Target(account_id, order_id, broker, since)
+    made = made_at(order) if order is not None else None
+    return Target(account_id, order_id, broker, None if made is None else made - ONE_DAY)
 
 
-def completed(order: Order, account_id: str | None, broker: str | None, cl_order_id: str | None) -> Order:
+def made_at(order: Order) -> datetime | None:
+    """Return when an order was made; None where that cannot be read, which must not stand in anybody's way."""
+    try:
+        return order.created_at
+    except MalformedResponseError:
+        return None
+
+
+def completed(order: Order, *, account_id: str | None, broker: str | None, cl_order_id: str | None) -> Order:
     """Return an order with what was sent, where the answer left it out.
 
     The least that the API answers is ids and a status (assumed), and changing the order later needs whose it is.
@@ -114,64 +118,93 @@ def completed(order: Order, account_id: str | None, broker: str | None, cl_order
     )
 
 
-async def find(orders: Orders, cl_order_id: str, since: datetime, until: datetime | None = None) -> Order | None:
-    """Return the latest order of that id in a window of time, all pages of it, or None."""
-    listing = orders.list(status="all", start_time=since, end_time=until, limit=WHOLE_PAGE)
-    found = [order async for order in listing if order.cl_order_id == cl_order_id]
-    return max(found, key=lambda order: order.created_at or LONG_AGO, default=None)
+async def find(
+    orders: Orders,
+    cl_order_id: str,
+    since: datetime,
+    until: datetime | None = None,
+    account_id: str | None = None,
+) -> Order | None:
+    """Return the latest order of that id in a window of time, all pages of it, or None.
+
+    A page that fails is an error only where nothing was found before it.
+    """
+    found: list[Order] = []
+    try:
+        async for order in orders.list(status="all", start_time=since, end_time=until, limit=WHOLE_PAGE):
+            if order.cl_order_id == cl_order_id and is_of(order, account_id):
+                found.append(order)  # noqa: PERF401 - a comprehension would lose what was found before a failure
+    except FAILED as exc:
+        if not found:
+            raise
+        log.warning("order %s was found before its look-up failed: %s", cl_order_id, exc)
+    return max(found, key=lambda order: made_at(order) or LONG_AGO, default=None)
 
 
 async def state(orders: Orders, old: Target) -> Order | None:
     """Return an order as it stands, or None where it is not listed."""
     # Newest first is the default, and what is changed is seldom old: most walks end on their first page.
     async for order in orders.list(status="all", start_time=old.since, limit=WHOLE_PAGE):
-        if order.order_id == old.order_id:
+        if order.order_id == old.order_id and is_of(order, old.account_id):
             return order
     return None
 
 
-def for_placed(orders: Orders, cl_order_id: str, began: datetime, *, is_old: bool) -> Search:
-    """Return the search for an order that was placed; ``is_old`` where the API says that the id was known before."""
-    since = began - (ONE_DAY if is_old else MARGIN)
+def for_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> Search:
+    """Return the search for an order that was placed."""
 
-    async def look(seconds: float, now: datetime) -> Order | None:
-        return await find(orders.asked_within(seconds), cl_order_id, since, now + MARGIN)
+    async def look() -> Order | ConnectTradeError | None:
+        found = await find(orders.asked_once(), ticket.cl_order_id, began - ONE_DAY, began + ONE_DAY)
+        if found is None or is_what_was_sent(found, ticket):
+            return found
+        message = f"cl_order_id {ticket.cl_order_id} belongs to another order, {found.order_id}: make a new ticket"
+        return ConflictError(status=wire.TAKEN, message=message, method="POST", path="/orders")
 
-    return Search("the order was placed", look, cl_order_id=cl_order_id)
+    complete = partial(
+        completed,
+        account_id=ticket.account_id,
+        broker=ticket.broker,
+        cl_order_id=ticket.cl_order_id,
+    )
+    return Search("the order was placed", look, complete, cl_order_id=ticket.cl_order_id)
 
 
-def for_replacing(orders: Orders, old: Target, new_id: str, began: datetime, *, is_old: bool) -> Search:
+def for_replacing(orders: Orders, old: Target, new_id: str, began: datetime) -> Search:
     """Return the search for the outcome of a replacement: the new order, or the old one ended without it."""
-    since = began - (ONE_DAY if is_old else MARGIN)
 
-    async def look(seconds: float, now: datetime) -> Order | None:
-        asked = orders.asked_within(seconds)
-        replacing = await find(asked, new_id, since, now + MARGIN)
-        if replacing is None:
-            before = await state(asked, old)
-            if before is not None and has_ended(before) and before.status is not OrderStatus.REPLACED:
-                raise OrderNotReplacedError(order_id=old.order_id, status=str(before.status))
-        return replacing
+    async def look() -> Order | ConnectTradeError | None:
+        asked = orders.asked_once()
+        search = partial(find, asked, new_id, began - ONE_DAY, began + ONE_DAY, old.account_id)
+        replacing = await search()
+        if replacing is not None:
+            return replacing
+        before = await state(asked, old)
+        if before is None or not has_ended(before) or before.status is OrderStatus.REPLACED:
+            return None
+        # It may have been replaced between the two looks, by a broker that calls that cancelled.
+        ended = OrderNotReplacedError(order_id=old.order_id, status=str(before.status))
+        return await search() or ended
 
-    return Search(f"order {old.order_id} was replaced", look, cl_order_id=new_id, order_id=old.order_id)
+    complete = partial(completed, account_id=old.account_id, broker=old.broker, cl_order_id=new_id)
+    return Search(f"order {old.order_id} was replaced", look, complete, cl_order_id=new_id, order_id=old.order_id)
 
 
 def for_ended(orders: Orders, old: Target) -> Search:
     """Return the search for the outcome of a cancellation: heard, or come too late."""
 
-    async def look(seconds: float, now: datetime) -> Order | None:
-        del now
-        found = await state(orders.asked_within(seconds), old)
+    async def look() -> Order | ConnectTradeError | None:
+        found = await state(orders.asked_once(), old)
         return found if found is not None and (has_ended(found) or found.status is OrderStatus.PENDING_CANCEL) else None
 
-    return Search(f"order {old.order_id} was cancelled", look, order_id=old.order_id)
+    complete = partial(completed, account_id=old.account_id, broker=old.broker, cl_order_id=None)
+    return Search(f"order {old.order_id} was cancelled", look, complete, order_id=old.order_id)
 
 
 async def ended_before(orders: Orders, old: Target) -> Order | None:
     """Return an order whose cancellation was refused, if it has ended; None if it has not, or if that is unknown."""
     try:
         found = await state(orders, old)
-    except (TransportError, BrokerError, CursorError) as exc:
+    except FAILED as exc:
         log.warning("order %s could not be looked up after its cancellation was refused: %s", old.order_id, exc)
         return None
     return found if found is not None and has_ended(found) else None
@@ -180,3 +213,41 @@ async def ended_before(orders: Orders, old: Target) -> Order | None:
 def has_ended(order: Order) -> bool:
     """Say whether an order can never change again."""
     return order.status is not None and order.status.is_terminal
+
+
+def is_of(order: Order, account_id: str | None) -> bool:
+    """Say whether an order may be of an account: only where both say whose it is can they differ."""
+    return not account_id or not order.account_id or order.account_id == account_id
+
+
+def is_what_was_sent(order: Order, ticket: OrderTicket) -> bool:
+    """Say whether an order may be the one of a ticket: nothing that both say differs.
+
+    Spellings are not held against it: brokers write ``BRK.B`` for ``BRK/B``, and some only ``BUY`` or ``SELL``.
+    """
+    pairs = (
+        (_letters(order.symbol), _letters(ticket.symbol)),
+        (_way(order.side), _way(ticket.side)),
+        (order.order_type, ticket.order_type),
+        (_amount(order, "order_qty"), ticket.order_qty),
+        (_amount(order, "order_notional"), ticket.order_notional),
+    )
+    return is_of(order, ticket.account_id) and all(
+        theirs is None or ours is None or theirs == ours for theirs, ours in pairs
+    )
+
+
+def _letters(symbol: str | None) -> str | None:
+    return re.sub(r"[^A-Z0-9]", "", symbol.upper()) if symbol else None
+
+
+def _way(side: str | None) -> str | None:
+    return side.partition("_")[0] if side else None
+
+
+def _amount(order: Order, name: str) -> object:
+    # What replaced another may count only the rest, and what cannot be read cannot differ.
+    try:
+        return getattr(order, name) if order.status is not OrderStatus.REPLACED else None
+    except MalformedResponseError:
+        return None

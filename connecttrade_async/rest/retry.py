@@ -49,13 +49,16 @@ FAILURES: Mapping[str, Row] = {
 }
 
 STATUSES: Mapping[int, Row] = {
+    408: Row(passes=True, may_be_done=True, reason="a proxy gave up on a request that may have gone on"),
     429: Row(passes=True, may_be_done=False, reason="turned away before any work"),
+    499: Row(passes=True, may_be_done=True, reason="a proxy thinks that we went away; the work may go on"),
     502: Row(passes=True, may_be_done=True, reason="a proxy lost the answer of somebody behind it"),
     503: Row(passes=True, may_be_done=True, reason="overloaded; a proxy may say so after passing the request on"),
     504: Row(passes=True, may_be_done=True, reason="a proxy stopped waiting; the work may go on"),
 }
 
 _THEIR_FAULT = Row(passes=False, may_be_done=True, reason="it broke while working; the same again breaks the same way")
+_ELSEWHERE = Row(passes=False, may_be_done=True, reason="something on the way points elsewhere; who knows what it did")
 _THEIR_NO = Row(passes=False, may_be_done=False, reason="the answer is no")
 
 
@@ -64,8 +67,12 @@ def row_for(error: TransportError | BrokerError) -> Row:
     if isinstance(error, TransportError):
         return FAILURES[error.kind]
     if isinstance(error, APIError):
-        return STATUSES.get(error.status, _THEIR_FAULT if error.status >= 500 else _THEIR_NO)  # noqa: PLR2004 - 5xx
+        return STATUSES.get(error.status) or _row_of_class(error.status // 100)
     return _THEIR_FAULT
+
+
+def _row_of_class(hundreds: int) -> Row:
+    return {3: _ELSEWHERE, 4: _THEIR_NO}.get(hundreds, _THEIR_FAULT)
 
 
 def was_never_sent(error: ConnectTradeError) -> bool:
@@ -76,8 +83,8 @@ def was_never_sent(error: ConnectTradeError) -> bool:
 def is_ambiguous(error: ConnectTradeError) -> bool:
     """Say whether what was asked may have been done although this came instead of a good answer.
 
-    A refusal in the 4xx is the broker's no. Everything else that came after the request left is no answer at all, an
-    unreadable body included.
+    A refusal in the 4xx is the broker's no, but for what proxies say in the rows above. Everything else that came after
+    the request left is no answer at all, an unreadable body included.
     """
     return isinstance(error, TransportError | BrokerError) and row_for(error).may_be_done
 

@@ -6,13 +6,15 @@ find the order yet, is none, and when the time is up the outcome is called unkno
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.errors import (
+    APIError,
     BrokerError,
+    ClosedError,
     ConnectTradeError,
     CursorError,
-    OrderNotReplacedError,
     OrderOutcomeUnknownError,
     TransportError,
 )
@@ -20,14 +22,13 @@ from connecttrade_async.pacing import growing_delays
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
 
     from connecttrade_async.models.orders import Order
     from connecttrade_async.rest.caller import Caller
 
-__all__ = ["Search", "settle"]
+__all__ = ["Search", "settle", "unknown"]
 
-# A look in the last moment is given a second all the same: it may be the one that finds the order.
+# A look that begins in the last moment is given a second all the same: it may be the one that finds the order.
 SHORTEST_LOOK = 1.0
 
 
@@ -36,56 +37,79 @@ class Search(NamedTuple):
 
     Attributes:
         what: the question, to be read after *nobody can say yet whether*.
-        look: looks once, for at most so many seconds, given the time of day; returns the order, or None where it is
-            not settled yet.
+        look: looks once; returns the order, or an error that settles it otherwise, or None where it is not settled.
+        complete: returns an order with what was sent, where the answer left it out.
         cl_order_id: the id it was sent under, or None for a cancellation.
         order_id: the order that was to be changed, or None for a new one.
     """
 
     what: str
-    look: Callable[[float, datetime], Awaitable[Order | None]]
+    look: Callable[[], Awaitable[Order | ConnectTradeError | None]]
+    complete: Callable[[Order], Order]
     cl_order_id: str | None = None
     order_id: str | None = None
 
 
-async def settle(caller: Caller, search: Search, seconds: float) -> Order:
-    """Look, with growing pauses, until the order is found or the time is up.
+async def settle(caller: Caller, search: Search, seconds: float, *, is_known: bool = False) -> Order:
+    """Look once, and again with growing pauses, until the order is found or the time is up.
+
+    The whole is bounded, however many pages a look has; the last look may take a second more than there was.
 
     Raises:
-        OrderOutcomeUnknownError: the time is up.
-        OrderNotReplacedError: it was a replacement, and the order ended unreplaced.
-        ClosedError: the client was closed meanwhile.
+        OrderOutcomeUnknownError: the time is up, or the client was closed meanwhile.
+        ConnectTradeError: what the look returned, if it settles it otherwise.
 
     Cancelling stops looking and changes nothing.
     """
     deadline = caller.clock.now() + seconds
-    least = min(seconds, SHORTEST_LOOK)
     delays = growing_delays(caller.retry.base, caller.retry.cap)
     while True:
-        trouble: ConnectTradeError | None = None
-        try:
-            found = await search.look(max(deadline - caller.clock.now(), least), caller.clock.wall())
-        except OrderNotReplacedError:
-            raise
-        except (TransportError, BrokerError, CursorError) as exc:
-            found, trouble = None, exc
+        found, trouble = await _look(search, max(deadline - caller.clock.now(), SHORTEST_LOOK))
+        if isinstance(found, ConnectTradeError):
+            raise found
         if found is not None:
-            return found
-        pause = next(delays)
-        if caller.clock.now() + pause >= deadline:
-            raise _unknown(caller, search, trouble)
-        del trouble
-        await caller.gate.pause(pause)
+            return search.complete(found)
+        asked_for = trouble.retry_after if isinstance(trouble, APIError) else None
+        pause = max(next(delays), asked_for or 0.0)
+        if isinstance(trouble, ClosedError) or caller.clock.now() + pause >= deadline:
+            raise unknown(caller, search, trouble, is_known=is_known)
+        try:
+            await caller.gate.pause(pause)
+        except ClosedError as exc:
+            raise unknown(caller, search, exc, is_known=is_known) from exc
 
 
-def _unknown(caller: Caller, search: Search, trouble: ConnectTradeError | None) -> OrderOutcomeUnknownError:
+async def _look(
+    search: Search,
+    seconds: float,
+) -> tuple[Order | ConnectTradeError | None, ConnectTradeError | str | None]:
+    """Look once; returns what was found, and why nothing could be where the look itself failed."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await search.look(), None
+    except (TransportError, BrokerError, CursorError, ClosedError) as exc:
+        return None, exc
+    except TimeoutError:
+        return None, f"no end within {seconds:.3g} s"
+
+
+def unknown(
+    caller: Caller,
+    search: Search,
+    trouble: ConnectTradeError | str | None,
+    *,
+    is_known: bool = False,
+) -> OrderOutcomeUnknownError:
+    """Return the error that says that nobody can say."""
+
     async def look_again(seconds: float) -> Order:
-        return await settle(caller, search, seconds)
+        return await settle(caller, search, seconds, is_known=is_known)
 
     return OrderOutcomeUnknownError(
         what=search.what,
         cl_order_id=search.cl_order_id,
         order_id=search.order_id,
+        is_known=is_known,
         last_error=None if trouble is None else str(trouble),
         look_again=look_again,
     )

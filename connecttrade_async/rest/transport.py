@@ -120,7 +120,7 @@ class Transport:
             raise
         # Raised out here so that the error's context is not what aiohttp raised, with all its frames.
         if self.is_closed:
-            raise ClosedError
+            raise ClosedError(may_be_done=True)
         raise failure from cause
 
     def _translated(

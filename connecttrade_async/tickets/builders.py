@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, cast
 
 from connecttrade_async.models.enums import OrderType, Side, TimeInForce
 from connecttrade_async.tickets.order import OrderTicket
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from connecttrade_async.amounts import Amount
     from connecttrade_async.tickets.legs import TicketLeg
 
@@ -35,7 +34,7 @@ def market(
             ``BUY_TO_CLOSE``, ``SELL_TO_OPEN`` or ``SELL_TO_CLOSE`` for an option.
         account_id: whose.
         broker: the broker's code.
-        qty: shares or contracts, as a Decimal, an int or text, with at most 9 decimals.
+        qty: shares, as a Decimal, an int or text, with at most 9 decimals; or contracts, a whole number.
         notional: money to spend, in dollars, instead of a quantity.
         tif: how long it works: ``DAY``, ``GTC``, ``IOC``, ``FOK``, ``OPEN``, ``CLOSE``, ``DAY+`` or ``GTC+``.
         cl_order_id: your own id, unique on the day; else the ticket draws one.
@@ -219,7 +218,7 @@ def multi_leg(
             no default, so that a forgotten price does not become a market order.
         account_id: whose.
         broker: the broker's code.
-        qty: units; each trades ``ratio`` contracts of each leg.
+        qty: units, a whole number; each trades ``ratio`` contracts of each leg.
         notional: as for ``market``.
         tif: as for ``market``.
         cl_order_id: as for ``market``.
@@ -232,7 +231,7 @@ def multi_leg(
     """
     return _ticket(
         cl_order_id,
-        legs=tuple(legs),
+        legs=_listed(legs),
         instrument="MLEG_OPT",
         side=side,
         order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
@@ -243,6 +242,13 @@ def multi_leg(
         order_qty=qty,
         order_notional=notional,
     )
+
+
+def _listed(legs: object) -> object:
+    # Whatever has no legs in it is left for the ticket to refuse, together with all else that is wrong.
+    if not isinstance(legs, Iterable) or isinstance(legs, str | bytes):
+        return legs
+    return tuple(cast("Iterable[object]", legs))
 
 
 def _ticket(cl_order_id: str | None, **given: Any) -> OrderTicket:  # noqa: ANN401 - the ticket reads and checks it all

@@ -65,7 +65,7 @@ def read_terms(given: Given, instrument: Instrument | None, problems: list[str])
         "order_tif": read_listed(TimeInForce, "order_tif", given.get("order_tif"), problems),
     }
     _check_side(terms["side"], terms["broker"], instrument, problems)
-    return terms | _read_size(given, problems) | _read_prices(given, terms["order_type"], problems)
+    return terms | _read_size(given, instrument, problems) | _read_prices(given, terms["order_type"], problems)
 
 
 def _read_symbol(given: object, problems: list[str]) -> tuple[str | None, Instrument | None]:
@@ -98,11 +98,12 @@ def _check_side(side: Side | None, broker: Broker | None, instrument: Instrument
         problems.append("the side BUY_TO_COVER is taken by TRADESTATION only")
 
 
-def _read_size(given: Given, problems: list[str]) -> dict[str, Any]:
+def _read_size(given: Given, instrument: Instrument | None, problems: list[str]) -> dict[str, Any]:
     qty, notional = given.get("order_qty"), given.get("order_notional")
     if qty is None and notional is None:
         problems.append("the order has neither a quantity nor a notional: give one of them")
-    read = read_one_size(qty, notional, problems)
+    is_in_contracts = instrument in {Instrument.OPTION, Instrument.MULTI_LEG_OPTION}
+    read = read_one_size(qty, notional, problems, whole=is_in_contracts)
     return {"order_qty": read[0], "order_notional": read[1]}
 
 

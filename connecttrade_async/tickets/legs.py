@@ -9,7 +9,7 @@ from connecttrade_async.errors import SymbolError
 from connecttrade_async.models.enums import Side
 from connecttrade_async.models.fields import Model
 from connecttrade_async.symbology import parse_option
-from connecttrade_async.tickets.reading import read_listed, read_number, read_text
+from connecttrade_async.tickets.reading import read_listed, read_text, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ class TicketLeg(Model, frozen=True, kw_only=True, gc=False):
     Attributes:
         symbol: the option, OSI; padding is taken off.
         action: ``BUY_TO_OPEN``, ``BUY_TO_CLOSE``, ``SELL_TO_OPEN`` or ``SELL_TO_CLOSE``.
-        ratio: contracts of this leg for each unit of the order.
+        ratio: contracts of this leg for each unit of the order, a whole number.
     """
 
     symbol: str
@@ -104,7 +104,7 @@ def _read_action(given: object, problems: list[str]) -> Side | None:
 def _read_ratio(given: object, problems: list[str]) -> Decimal | None:
     if given is None:
         problems.append("the ratio is missing")
-    return read_number("ratio", given, problems)
+    return read_whole("ratio", given, problems)
 
 
 def _refuse_equals(symbols: list[str | None], problems: list[str]) -> None:

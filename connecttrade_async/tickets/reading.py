@@ -13,7 +13,7 @@ from connecttrade_async.models.enums import OpenEnum
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["read_listed", "read_number", "read_one_size", "read_text"]
+__all__ = ["read_listed", "read_number", "read_one_size", "read_text", "read_whole"]
 
 _Listed = TypeVar("_Listed", bound=OpenEnum)
 
@@ -46,8 +46,20 @@ def read_number(name: str, value: object, problems: list[str]) -> Decimal | None
         return None
 
 
-def read_one_size(qty: object, notional: object, problems: list[str]) -> tuple[Decimal | None, Decimal | None]:
-    """Read a quantity or a notional, of which an order has one at most (documented)."""
+def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
+    """Read an amount that counts contracts, which are not divided; None where none was given."""
+    amount = read_number(name, value, problems)
+    if amount is not None and amount != amount.to_integral_value():
+        problems.append(f"the {name} must be whole, and is {amount}: contracts are not divided")
+        return None
+    return amount
+
+
+def read_one_size(
+    qty: object, notional: object, problems: list[str], *, whole: bool = False
+) -> tuple[Decimal | None, Decimal | None]:
+    """Read a quantity, whole if it counts contracts, or a notional; an order has one of them at most (documented)."""
     if qty is not None and notional is not None:
         problems.append("the order has both a quantity and a notional: give one of them")
-    return read_number("quantity", qty, problems), read_number("notional", notional, problems)
+    read_quantity = read_whole if whole else read_number
+    return read_quantity("quantity", qty, problems), read_number("notional", notional, problems)

@@ -7,10 +7,12 @@ the vendor documents the words, and not their meaning for a net price; ``side=``
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import date
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, Unpack
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
 
-from connecttrade_async.amounts import Amount, read_amount
+from connecttrade_async.amounts import Amount, plain, read_amount
 from connecttrade_async.errors import SymbolError, TicketError
 from connecttrade_async.models.enums import Side, TimeInForce
 from connecttrade_async.symbology import OptionRight, build_option
@@ -18,11 +20,16 @@ from connecttrade_async.tickets.builders import multi_leg
 from connecttrade_async.tickets.legs import TicketLeg
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from decimal import Decimal
+
     from connecttrade_async.tickets.order import OrderTicket
 
 __all__ = ["Terms", "bear_put_spread", "bull_call_spread", "iron_condor", "long_straddle", "ratio_spread"]
 
-_ANY_DAY = date(2000, 1, 1)
+_DAY = date(2000, 1, 1)
+_CALL = OptionRight.CALL
+_Part = TypeVar("_Part")
 
 
 class Terms(TypedDict):
@@ -32,7 +39,7 @@ class Terms(TypedDict):
         price: the net price of one unit, in dollars per share, or None for a market order; it must be said.
         account_id: whose.
         broker: the broker's code.
-        qty: units.
+        qty: units, a whole number.
         notional: money to spend, instead of a quantity.
         tif: how long it works; ``DAY`` unless said.
         cl_order_id: your own id; else the ticket draws one.
@@ -67,9 +74,10 @@ def bull_call_spread(
         TicketError: it cannot be sent; its ``problems`` are all that is wrong.
     """
     draft = _Draft(underlying, expiry)
-    draft.check_rising("low", low, "high", high)
-    draft.add(Side.BUY_TO_OPEN, OptionRight.CALL, low)
-    draft.add(Side.SELL_TO_OPEN, OptionRight.CALL, high)
+    draft.read(low=low, high=high)
+    draft.check_rising("low", "high")
+    draft.add(Side.BUY_TO_OPEN, OptionRight.CALL, "low")
+    draft.add(Side.SELL_TO_OPEN, OptionRight.CALL, "high")
     return draft.ticket(Side.BUY_TO_OPEN, terms)
 
 
@@ -89,9 +97,10 @@ def bear_put_spread(underlying: str, *, expiry: date, low: Amount, high: Amount,
         TicketError: it cannot be sent; its ``problems`` are all that is wrong.
     """
     draft = _Draft(underlying, expiry)
-    draft.check_rising("low", low, "high", high)
-    draft.add(Side.BUY_TO_OPEN, OptionRight.PUT, high)
-    draft.add(Side.SELL_TO_OPEN, OptionRight.PUT, low)
+    draft.read(low=low, high=high)
+    draft.check_rising("low", "high")
+    draft.add(Side.BUY_TO_OPEN, OptionRight.PUT, "high")
+    draft.add(Side.SELL_TO_OPEN, OptionRight.PUT, "low")
     return draft.ticket(Side.BUY_TO_OPEN, terms)
 
 
@@ -110,8 +119,9 @@ def long_straddle(underlying: str, *, expiry: date, strike: Amount, **terms: Unp
         TicketError: it cannot be sent; its ``problems`` are all that is wrong.
     """
     draft = _Draft(underlying, expiry)
-    draft.add(Side.BUY_TO_OPEN, OptionRight.CALL, strike)
-    draft.add(Side.BUY_TO_OPEN, OptionRight.PUT, strike)
+    draft.read(strike=strike)
+    draft.add(Side.BUY_TO_OPEN, OptionRight.CALL, "strike")
+    draft.add(Side.BUY_TO_OPEN, OptionRight.PUT, "strike")
     return draft.ticket(Side.BUY_TO_OPEN, terms)
 
 
@@ -142,13 +152,12 @@ def iron_condor(
         TicketError: it cannot be sent; its ``problems`` are all that is wrong.
     """
     draft = _Draft(underlying, expiry)
-    draft.check_rising("put_low", put_low, "put_high", put_high)
-    draft.check_rising("put_high", put_high, "call_low", call_low, may_be_equal=True)
-    draft.check_rising("call_low", call_low, "call_high", call_high)
-    draft.add(Side.BUY_TO_OPEN, OptionRight.PUT, put_low)
-    draft.add(Side.SELL_TO_OPEN, OptionRight.PUT, put_high)
-    draft.add(Side.SELL_TO_OPEN, OptionRight.CALL, call_low)
-    draft.add(Side.BUY_TO_OPEN, OptionRight.CALL, call_high)
+    draft.read(put_low=put_low, put_high=put_high, call_low=call_low, call_high=call_high)
+    draft.check_rising("put_low", "put_high", "call_low", "call_high", may_be_equal=("put_high", "call_low"))
+    draft.add(Side.BUY_TO_OPEN, OptionRight.PUT, "put_low")
+    draft.add(Side.SELL_TO_OPEN, OptionRight.PUT, "put_high")
+    draft.add(Side.SELL_TO_OPEN, OptionRight.CALL, "call_low")
+    draft.add(Side.BUY_TO_OPEN, OptionRight.CALL, "call_high")
     return draft.ticket(Side.SELL_TO_OPEN, terms)
 
 
@@ -172,48 +181,78 @@ def ratio_spread(
         right: ``C`` or ``P``, of both.
         buy: the strike that is bought, in dollars per share.
         sell: the strike that is sold.
-        ratio: contracts sold for each one bought.
+        ratio: contracts sold for each one bought, a whole number.
         terms: price, account, broker, size and so on.
 
     Raises:
         TicketError: it cannot be sent; its ``problems`` are all that is wrong.
     """
     draft = _Draft(underlying, expiry)
-    draft.add(Side.BUY_TO_OPEN, right, buy)
-    draft.add(Side.SELL_TO_OPEN, right, sell, ratio)
+    draft.read(buy=buy, sell=sell)
+    draft.check_differing("buy", "sell")
+    checked = draft.check_right(right)
+    draft.add(Side.BUY_TO_OPEN, checked, "buy")
+    draft.add(Side.SELL_TO_OPEN, checked, "sell", ratio)
     return draft.ticket(Side.BUY_TO_OPEN, terms)
 
 
 class _Draft:
-    """Legs as they come together, and what is wrong with them."""
+    """Legs as they come together, and all that is wrong with them, each thing once however many legs it concerns."""
 
-    __slots__ = ("_expiry", "_legs", "_problems", "_underlying")
+    __slots__ = ("_amounts", "_expiry", "_legs", "_problems", "_strikes", "_underlying")
 
     def __init__(self, underlying: str, expiry: date) -> None:
-        self._underlying = underlying
-        self._expiry = expiry
-        self._legs: list[TicketLeg] = []
         self._problems: list[str] = []
+        self._underlying = self._checked(
+            f"underlying {underlying!r}", underlying, lambda: build_option(underlying, _DAY, _CALL, 1)
+        )
+        self._expiry = self._checked("expiry", expiry, lambda: build_option("X", expiry, _CALL, 1))
+        self._amounts: dict[str, Decimal] = {}
+        self._strikes: dict[str, Decimal] = {}
+        self._legs: list[TicketLeg] = []
 
-    def add(self, action: Side, right: OptionRight | str, strike: Amount, ratio: Amount = 1) -> None:
-        number = len(self._legs) + 1
-        try:
+    def read(self, **strikes: Amount) -> None:
+        """Read the strikes, by their names: as amounts, to compare them, and as symbols have them, to write them."""
+        for name, given in strikes.items():
+            with suppress(ValueError):  # which the line below will say
+                self._amounts[name] = read_amount(given)
+            try:
+                self._strikes[name] = build_option("X", _DAY, _CALL, given).strike
+            except SymbolError as exc:
+                self._problems.append(f"{name}: {exc.problem}")
+
+    def check_rising(self, *names: str, may_be_equal: tuple[str, str] | None = None) -> None:
+        """See to it that each strike that could be read is above the one before it."""
+        for lower, upper in pairwise(name for name in names if name in self._amounts):
+            low, high = self._amounts[lower], self._amounts[upper]
+            if low > high or (low == high and (lower, upper) != may_be_equal):
+                self._problems.append(
+                    f"the strike {upper}, {plain(high)}, must be above the strike {lower}, {plain(low)}"
+                )
+                self._strikes.pop(upper, None)
+
+    def check_differing(self, one: str, other: str) -> None:
+        """See to it that two strikes, if they could be read, are not the same."""
+        if one in self._amounts and self._amounts[one] == self._amounts.get(other):
+            self._problems.append(f"the strikes {one} and {other} are equal: both are {plain(self._amounts[one])}")
+            self._strikes.pop(other, None)
+
+    def check_right(self, right: OptionRight | str) -> OptionRight | None:
+        """Read ``C`` or ``P``; None for anything else."""
+        checked = self._checked("right", right, lambda: build_option("X", _DAY, right, 1))
+        return None if checked is None else OptionRight(checked)
+
+    def add(self, action: Side, right: OptionRight | None, name: str, ratio: Amount = 1) -> None:
+        """Add a leg at the strike of this name."""
+        # A leg that can be built stands in for one that cannot, so that the rest of the ticket is still checked.
+        option = build_option("X", _DAY, _CALL, len(self._legs) + 1)
+        strike = self._strikes.get(name)
+        if self._underlying is not None and self._expiry is not None and right is not None and strike is not None:
             option = build_option(self._underlying, self._expiry, right, strike)
-        except SymbolError as exc:
-            self._problems.append(f"leg {number}: {exc}")
-            # A leg that can be built stands in for this one, so that the rest of the ticket is still checked.
-            option = build_option("X", _ANY_DAY, OptionRight.CALL, number)
         self._legs.append(TicketLeg(symbol=str(option), action=action, ratio=ratio))
 
-    def check_rising(self, lower: str, low: Amount, upper: str, high: Amount, *, may_be_equal: bool = False) -> None:
-        try:
-            below, above = read_amount(low), read_amount(high)
-        except ValueError:
-            return  # said by the leg whose strike it is
-        if below > above or (below == above and not may_be_equal):
-            self._problems.append(f"the strike {upper}, {high}, must be above the strike {lower}, {low}")
-
     def ticket(self, side: Side, terms: Terms) -> OrderTicket:
+        """Build the ticket, or say all that is wrong with it."""
         told: dict[str, Any] = {"side": side, **terms}
         try:
             ticket = multi_leg(self._legs, **told)
@@ -222,3 +261,11 @@ class _Draft:
         if self._problems:
             raise TicketError(self._problems)
         return ticket
+
+    def _checked(self, name: str, value: _Part, build: Callable[[], object]) -> _Part | None:
+        try:
+            build()
+        except SymbolError as exc:
+            self._problems.append(f"{name}: {exc.problem}")
+            return None
+        return value

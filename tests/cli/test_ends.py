@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 COMMAND = [sys.executable, "-m", "connecttrade_async"]
 CANARY = "canary-4f3c2b1a"
+FULL = Path("/dev/full")
 
 
 async def test_help_and_version_are_output(run: Run) -> None:
@@ -139,3 +141,23 @@ def test_the_library_stays_light() -> None:
     command = [sys.executable, "-c", script, "connecttrade_async"]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - ours
     assert ended.stdout == "[]\n"
+
+
+async def test_a_list_may_be_asked_for_by_its_noun_alone(run: Run) -> None:
+    for noun in ("users", "connections"):
+        short, long = await run(noun, "--json"), await run(noun, "list", "--json")
+        assert (short.returncode, short.stdout) == (0, long.stdout)
+        assert short.stdout.startswith(b"{")
+    misplaced = await run("users", "--json", "list")
+    assert misplaced.returncode == 2
+    assert b"--json belongs behind 'list'" in misplaced.stderr
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [["positions"], ["accounts", "--json"]])
+async def test_a_full_disk_is_said_plainly(environment: dict[str, str], arguments: list[str]) -> None:
+    with FULL.open("wb") as full:  # noqa: ASYNC230 - a device, not a file
+        ended = await anyio.run_process([*COMMAND, *arguments], stdout=full, env=environment, check=False)
+    assert ended.returncode == 2
+    sentence = b"the output cannot be written: No space left on device. Make room, or write it somewhere else."
+    assert ended.stderr == b"connecttrade: " + sentence + b"\n"

@@ -16,12 +16,16 @@ from connecttrade_async import (
     MalformedResponseError,
     NotFoundError,
     OAuthError,
+    Order,
+    OrderNotReplacedError,
+    OrderOutcomeUnknownError,
     RateLimitedError,
     RequestTimeoutError,
     ServerError,
+    TicketError,
     TransportError,
 )
-from connecttrade_async.cli.failures import ExitCode, explain
+from connecttrade_async.cli.failures import ExitCode, explain, fail, report
 
 
 def api(kind: type[APIError], status: int, path: str = "/orders", retry_after: float | None = None) -> APIError:
@@ -32,7 +36,19 @@ def wire(kind: type[TransportError]) -> TransportError:
     return kind(method="GET", path="/orders", kind="dropped", detail="the link was dropped")
 
 
+async def never(_seconds: float) -> Order:
+    raise NotImplementedError
+
+
+def unknown(**ids: str | None) -> OrderOutcomeUnknownError:
+    facts = {"cl_order_id": None, "order_id": None, **ids}
+    return OrderOutcomeUnknownError(what="it was placed", **facts, last_error=None, look_again=never)
+
+
 THEIRS: list[ConnectTradeError] = [
+    unknown(cl_order_id="c-1"),
+    unknown(order_id="o-1"),
+    OrderNotReplacedError(order_id="o-1", status="filled"),
     api(BadRequestError, 400),
     api(AuthenticationError, 401),
     api(NotFoundError, 404),
@@ -50,6 +66,7 @@ YOURS: list[Exception] = [
     ConfigurationError("the client secret is empty"),
     ClosedError(),
     CursorError(cursor="abc", why="it repeats"),
+    TicketError(["the quantity is missing", "the side is missing"]),
     click.UsageError("there is no such option"),
 ]
 
@@ -71,6 +88,23 @@ def test_each_error_is_one_sentence_and_says_who_must_act(error: Exception, code
 @pytest.mark.parametrize("error", THEIRS, ids=lambda error: type(error).__name__)
 def test_what_is_their_side_comes_with_what_to_do(error: ConnectTradeError) -> None:
     assert "; " in explain(error)[0]
+
+
+def test_what_nobody_knows_yet_comes_with_the_command_that_looks() -> None:
+    assert "`connecttrade orders --find c-1` before you send anything again" in explain(unknown(cl_order_id="c-1"))[0]
+    assert "`connecttrade orders --find o-1`" in explain(unknown(order_id="o-1"))[0]
+
+
+def test_each_problem_of_a_ticket_is_its_own_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(TicketError(["the quantity is\nmissing", "the side is missing"])) is ExitCode.YOURS
+    assert capsys.readouterr().err == ("connecttrade: the quantity is missing.\nconnecttrade: the side is missing.\n")
+
+
+def test_what_did_not_happen_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit) as caught:
+        fail("there is none")
+    assert caught.value.exit_code == ExitCode.THEIRS
+    assert capsys.readouterr() == ("", "connecttrade: there is none.\n")
 
 
 def test_only_credentials_that_were_sent_are_named() -> None:

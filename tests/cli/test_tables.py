@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 from rich.console import Console
 
 from connecttrade_async.cli.tables import DASH, Column, build_table, cell, figure, fitting, print_table
@@ -87,6 +87,7 @@ def test_a_narrow_terminal_loses_whole_columns_the_least_wanted_first() -> None:
 
 @given(st.integers(1, 120), st.decimals(allow_nan=False, allow_infinity=False, places=9, max_value=10**12))
 def test_a_number_is_whole_or_not_there(width: int, value: Decimal) -> None:
+    assume(value)  # a zero looks like its own opposite, so nobody could tell which of the two is shown
     rows = [Row("x", format(value, "f"), format(-value, "f"))]
     lines, dropped = drawn(rows, width)
     shown = " ".join(lines).split()

@@ -43,6 +43,7 @@ class Terminal:
             preexec_fn=_take_terminal,  # noqa: PLW1509 - this process has no other thread that could hold a lock in it
         )
         os.close(theirs)
+        self._came = b""
         self.screen = ""
 
     async def until(self, words: str) -> None:
@@ -73,7 +74,9 @@ class Terminal:
             more = os.read(self._ours, 4096)
         except OSError:  # Linux says so when the other end was closed
             return False
-        self.screen += STEERING.sub("", more.decode("utf-8", "replace")).replace("\r\n", "\n")
+        # All of it anew: a chunk may end in the middle of a character, or of what steers the terminal.
+        self._came += more
+        self.screen = STEERING.sub("", self._came.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(more)
 
 
@@ -140,6 +143,35 @@ async def test_deleting_is_asked_about(terminal: Callable[..., Terminal], sandbo
     await shown.type("n\n")
     assert await shown.end() == 0
     assert "ada" in sandbox.world.users
+
+
+async def test_an_order_is_shown_and_asked_about(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
+    account = next(iter(sandbox.world.accounts(sandbox.world.users["ada"])))[1].account_id
+    for answer, posted in (("n", 0), ("y", 1)):
+        shown = terminal("buy", "AAPL", "1234", "--limit", "0.50", "--account", account)
+        await shown.until("Send this order? [y/N]: ")
+        assert shown.screen.startswith("Order      buy 1,234 AAPL\nPrice      at 0.50 or less\nWorks for  DAY\n")
+        await shown.type(f"{answer}\n")
+        assert await shown.end() == 0
+        assert sandbox.served.count("POST", "/orders") == posted
+        assert max(map(len, shown.screen.splitlines())) <= 80
+        assert ("Nothing was sent." if answer == "n" else "Placed: buy 1,234 AAPL") in shown.screen
+
+
+async def test_who_leaves_while_an_order_is_sent_is_told_how_to_look(
+    terminal: Callable[..., Terminal],
+    sandbox: Sandbox,
+) -> None:
+    account = next(iter(sandbox.world.accounts(sandbox.world.users["ada"])))[1].account_id
+    armed = sandbox.faults.add(Fault("slow_headers", method="POST", seconds=60, when="after"))
+    shown = terminal("buy", "AAPL", "1", "--account", account, "--yes")
+    await shown.until("Placing the order (1 s)")
+    assert armed.fired == 1
+    await shown.type("\x03")
+    assert await shown.end() == 130
+    found = re.search(r"`connecttrade orders --find ([0-9a-f-]{36})`", " ".join(shown.screen.split()))
+    assert found
+    assert found[1] in {order.cl_order_id for order in sandbox.broker.orders(account)}
 
 
 async def test_a_person_is_walked_through_connecting(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -60,7 +61,7 @@ def ticket(cl_order_id: str | None = None) -> OrderTicket:
 
 
 def order(status: str = "working", order_id: str = "o-1", **facts: Any) -> dict[str, Any]:
-    return {"order_id": order_id, "account_id": "a", "broker": "ALPACA", "status": status, **facts}
+    return {"order_id": order_id, "account_id": "a", "broker": "ALPACA", "status": status} | facts
 
 
 def listed(*orders: dict[str, Any], following: str | None = None) -> Act:
@@ -183,7 +184,7 @@ async def test_when_the_budget_ends_the_outcome_is_unknown_and_can_be_resolved_l
 
 async def test_an_unknown_outcome_names_why_the_last_look_failed_and_survives_a_pickle() -> None:
     settings: Any = {"timeouts": Timeouts(settle=0.3), "retry": Retry(base=1, cap=1)}
-    why = r"looking it up failed too \(GET /orders answered 500"
+    why = r"looking it up failed \(GET /orders answered 500"
     async with Desk(drop, answer(500, NO), **settings) as desk:
         with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
             await desk.user.orders.place(ticket("mine"))
@@ -260,14 +261,143 @@ async def test_a_caller_who_is_cancelled_sends_nothing_more_and_can_find_out() -
         assert found.order_id == "o-1"
 
 
-async def test_a_client_that_is_closed_while_it_settles_says_so() -> None:
+async def test_a_client_that_is_closed_while_it_settles_cannot_say() -> None:
     clock = SteppedClock()
     async with Desk(drop, listed(), clock=clock) as desk:
-        placing = asyncio.create_task(desk.user.orders.place(ticket()))
+        placing = asyncio.create_task(desk.user.orders.place(ticket("mine")))
         await clock.until_asked(1)
         await desk.ct.aclose()
-        with pytest.raises(ClosedError):
+        with pytest.raises(OrderOutcomeUnknownError, match="this client is closed") as caught:
             await placing
+        assert caught.value.cl_order_id == "mine"
+        with pytest.raises(OrderOutcomeUnknownError, match="this client is closed"):
+            await caught.value.resolve(timeout=0)
+
+
+async def test_a_client_that_is_closed_after_the_order_left_cannot_say() -> None:
+    async with Desk(silence, timeouts=Timeouts()) as desk:
+        placing = asyncio.create_task(desk.user.orders.place(ticket("mine")))
+        await desk.end.until_seen(1)
+        await desk.ct.aclose()
+        with pytest.raises(OrderOutcomeUnknownError) as caught:
+            await placing
+        assert isinstance(caught.value.__cause__, ClosedError)
+
+
+async def test_a_client_that_was_closed_before_placed_nothing() -> None:
+    async with Desk() as desk:
+        await desk.ct.aclose()
+        with pytest.raises(ClosedError):
+            await desk.user.orders.place(ticket())
+    assert desk.end.seen == []
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "account": {"account_id": "b"},
+    "symbol": {"symbol": "AAPL"},
+    "side": {"side": "SELL"},
+    "type": {"order_type": "MKT"},
+    "quantity": {"order_qty": "7"},
+}
+
+
+@pytest.mark.parametrize("facts", OTHERS.values(), ids=OTHERS)
+@pytest.mark.parametrize("lost", [drop, answer(409, NO)])
+async def test_an_id_that_belongs_to_another_order_is_not_taken_for_ours(lost: Act, facts: dict[str, Any]) -> None:
+    async with Desk(lost, listed(order(cl_order_id="mine") | facts)) as desk:
+        with pytest.raises(ConflictError, match="cl_order_id mine belongs to another order, o-1"):
+            await desk.user.orders.place(ticket("mine"))
+    assert desk.sent("POST") == 1
+
+
+async def test_spellings_and_odd_numbers_of_a_broker_are_not_held_against_an_order() -> None:
+    sent = tickets.limit("BRK/B", "BUY", qty=1, price="410.50", account_id="a", broker="ALPACA", cl_order_id="mine")
+    brokers = {"symbol": "BRK.B", "side": "BUY", "order_qty": "many", "created_at": "soon", "order_type": "LMT"}
+    async with Desk(drop, listed(order(cl_order_id="mine", **brokers))) as desk:
+        assert (await desk.user.orders.place(sent)).order_id == "o-1"
+
+
+async def test_what_was_found_before_a_page_failed_is_found() -> None:
+    for second in (answer(500, NO), listed(following="b"), answer(200, b"<html>")):
+        async with Desk(drop, listed(order(cl_order_id="mine"), following="b"), second) as desk:
+            assert (await desk.user.orders.place(ticket("mine"))).order_id == "o-1"
+
+
+async def test_the_whole_look_is_bounded_however_many_pages_there_are() -> None:
+    pages = [listed(order(order_id=f"p-{number}"), following=f"c-{number}") for number in range(3000)]
+    async with Desk(drop, *pages, timeouts=Timeouts(settle=0.01)) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match=r"no end within 1 s|c-2999"):
+            await desk.user.orders.place(ticket("mine"))
+
+
+async def test_what_a_server_asks_to_wait_is_waited_between_looks() -> None:
+    clock = SteppedClock()
+    busy = answer(429, NO, retry_after="7")
+    async with Desk(drop, busy, listed(order(cl_order_id="mine")), clock=clock, timeouts=Timeouts()) as desk:
+        placing = asyncio.create_task(desk.user.orders.place(ticket("mine")))
+        await clock.until_asked(1)
+        assert clock.asked == [7]
+        clock.advance(7)
+        assert (await placing).order_id == "o-1"
+
+
+async def test_a_conflict_over_an_order_that_is_not_listed_says_so() -> None:
+    settings: Any = {"timeouts": Timeouts(call=0.2, settle=0.01)}
+    why = "the API said that it knows the id, and it is not listed yet"
+    async with Desk(answer(409, NO), listed(), **settings) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
+            await desk.user.orders.place(ticket("mine"))
+    assert caught.value.is_known
+
+
+@pytest.mark.parametrize("odd", [order(cl_order_id="another"), order(order_id="", cl_order_id="mine")])
+async def test_an_answer_with_another_order_is_no_answer(odd: dict[str, Any]) -> None:
+    async with Desk(told(odd), listed(order(order_id="o-7", cl_order_id="mine"))) as desk:
+        assert (await desk.user.orders.place(ticket("mine"))).order_id == "o-7"
+
+
+@pytest.mark.parametrize("status", [302, 307, 408, 499])
+async def test_what_somebody_on_the_way_answers_is_no_answer(status: int) -> None:
+    lost = answer(status, NO, location="https://elsewhere.example/")
+    async with Desk(lost, listed(order(cl_order_id="mine"))) as desk:
+        assert (await desk.user.orders.place(ticket("mine"))).order_id == "o-1"
+    assert desk.sent("POST") == 1
+
+
+async def test_what_was_resolved_can_be_changed_like_what_was_placed() -> None:
+    least = {"order_id": "o-1", "cl_order_id": "mine", "status": "working"}
+    async with Desk(drop, listed(), timeouts=Timeouts(call=0.2, settle=0.001)) as desk:
+        with pytest.raises(OrderOutcomeUnknownError) as caught:
+            await desk.user.orders.place(ticket("mine"))
+        desk.end.acts[:] = [listed(least), told(order("cancelled"))]
+        resolved = await caught.value.resolve(timeout=0)
+        assert (resolved.account_id, resolved.broker) == ("a", "ALPACA")
+        assert (await desk.user.orders.cancel(resolved)).status == "cancelled"
+        for wrong in (-1, float("nan")):
+            with pytest.raises(ConfigurationError, match="timeout must be seconds"):
+                caught.value.resolve(timeout=wrong)
+
+
+async def test_another_account_s_order_of_the_same_number_is_not_ours() -> None:
+    theirs = order("filled") | {"account_id": "b"}
+    async with Desk(answer(409, NO), listed(theirs)) as desk:
+        with pytest.raises(ConflictError, match="not like this"):
+            await desk.user.orders.cancel(WORKING)
+    async with Desk(listed(theirs | {"cl_order_id": "mine"})) as desk:
+        assert await desk.user.orders.find("mine", account_id="a") is None
+
+
+async def test_an_order_with_an_odd_time_can_be_cancelled() -> None:
+    odd = Order(order_id="o-1", account_id="a", created_at_text="soon")
+    async with Desk(told(order("cancelled"))) as desk:
+        assert (await desk.user.orders.cancel(odd)).status == "cancelled"
+
+
+async def test_a_replacement_that_shows_a_moment_after_the_old_one_ended_is_found() -> None:
+    ended, new = order("cancelled"), order(order_id="o-2", cl_order_id="n")
+    async with Desk(drop, listed(), listed(ended), listed(ended, new)) as desk:
+        replaced = await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2, new_cl_order_id="n")
+    assert replaced.order_id == "o-2"
 
 
 async def test_finding_nothing_is_none_and_failing_is_an_error() -> None:
@@ -275,6 +405,21 @@ async def test_finding_nothing_is_none_and_failing_is_an_error() -> None:
         assert await desk.user.orders.find("nobody's") is None
         with pytest.raises(BadRequestError):
             await desk.user.orders.find("nobody's")
+
+
+async def test_how_far_back_an_id_is_looked_for() -> None:
+    clock = SteppedClock()
+    own, foreign = "019caed9-4300-7000-8000-000000000000", "0fffffff-ffff-7ab0-9233-7a89c1325f90"
+    async with Desk(listed(), clock=clock) as desk:
+        for name in (own, foreign, "mine"):
+            await desk.user.orders.find(name)
+        await desk.user.orders.find("mine", since=datetime(2026, 1, 1, tzinfo=UTC))
+    assert [query["start_time"] for query in desk.queries()] == [
+        ["2026-03-01T14:00:00Z"],
+        ["2026-02-23T14:30:00Z"],
+        ["2026-02-23T14:30:00Z"],
+        ["2026-01-01T00:00:00Z"],
+    ]
 
 
 WORKING = Order(order_id="o-1", account_id="a", broker=None, created_at_text="2026-03-01T10:00:00Z")
@@ -333,7 +478,7 @@ async def test_a_lost_replacement_is_found_under_its_new_id(lost: Act) -> None:
 
 
 async def test_a_lost_replacement_of_an_order_that_ended_is_told_so() -> None:
-    async with Desk(drop, listed(), listed(order("filled"))) as desk:
+    async with Desk(drop, listed(), listed(order("filled")), listed(order("filled"))) as desk:
         with pytest.raises(OrderNotReplacedError, match="order o-1 was not replaced: it is filled") as caught:
             await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2)
     assert (caught.value.order_id, caught.value.status) == ("o-1", "filled")
@@ -396,7 +541,7 @@ async def test_a_lost_cancellation_of_an_order_that_goes_on_working_stays_unknow
 async def test_cancelling_what_has_ended_gives_the_truth(status: int, state: str) -> None:
     async with Desk(answer(status, NO), listed(order(state))) as desk:
         assert (await desk.user.orders.cancel(WORKING)).status == state
-    assert desk.queries()[0]["start_time"] == ["2026-03-01T09:45:00Z"]
+    assert desk.queries()[0]["start_time"] == ["2026-02-28T10:00:00Z"]
 
 
 @pytest.mark.parametrize("look", [listed(order("working")), listed(), answer(400, NO), answer(200, b"<html>")])

@@ -242,6 +242,21 @@ def test_a_chain_of_replacements_all_asked_for_at_once(pit: Pit) -> None:
     assert pit.known(second).replaced_by == third.order_id
 
 
+def test_what_is_to_be_replaced_needs_no_money_and_what_waits_does_not_trade(pit: Pit) -> None:
+    there = pit.world.balance(pit.account, pit.now).buying_power
+    old = pit.place("LMT", "GTC", at="150", qty="10")
+    new = pit.replace(old, "20")
+    newest = pit.replace(new, "30")
+    pit.world.floor.cancel(pit.account, newest.order_id, pit.now)
+    assert pit.world.balance(pit.account, pit.now).buying_power == there - 30 * 150
+    with pytest.raises(BadRequestError, match="waits for the place"):
+        pit.world.floor.fill(pit.account, newest.order_id, pit.now, Decimal(1))
+    pit.world.floor.fill(pit.account, old.order_id, pit.now, Decimal(3))
+    pit.pass_time()
+    assert [pit.known(order).order_qty for order in (new, newest)] == [17, 30]
+    assert pit.way(newest) == ["pending", "pending_cancel", "cancelled"]
+
+
 def test_too_late_to_replace(pit: Pit) -> None:
     old = pit.place("LMT", "GTC", at="150")
     new = pit.replace(old)
@@ -276,6 +291,9 @@ def test_an_order_that_was_written_by_hand_can_be_cancelled_and_replaced(pit: Pi
     pit.pass_time()
     assert [pit.status(order) for order in written] == ["replaced", "cancelled"]
     assert pit.status(new) == "working"
+    leaving = pit.world.add_order(pit.account.account_id, pit.now, status="pending_replace")
+    with pytest.raises(BadRequestError, match="being replaced by another"):
+        pit.world.floor.cancel(pit.account, leaving.order_id, pit.now)
     with pytest.raises(UnknownError):
         pit.world.floor.cancel(pit.account, "none", pit.now)
 
@@ -287,9 +305,13 @@ def test_an_order_by_notional(pit: Pit) -> None:
     pit.pass_time(2 * STEP)
     assert (pit.known(bought).filled_qty, pit.status(bought)) == (Decimal("4.999500"), "filled")
     assert tiny.reject_reason == "An order by notional is for a dollar at least."
-    sold = pit.place(side="SELL", qty=None, order_notional=Decimal(500))
+    swept = pit.place(qty=None, order_notional=Decimal(100), tif="IOC")
     pit.pass_time(2 * STEP)
-    assert pit.account.held("AAPL") == before + Decimal("4.9995") - pit.known(sold).filled_qty
+    assert (pit.known(swept).filled_qty, pit.status(swept)) == (Decimal("0.499950"), "filled")
+    sold = pit.place(side="SELL", qty=None, order_notional=Decimal(500))
+    assert pit.place(side="SELL", qty="1").status == "rejected"
+    pit.pass_time(2 * STEP)
+    assert pit.account.held("AAPL") == before + Decimal("5.49945") - pit.known(sold).filled_qty
     assert pit.place(side="SELL", qty=None, order_notional=Decimal(50_000)).status == "rejected"
     working = pit.place(qty=None, order_notional=Decimal(500))
     with pytest.raises(BadRequestError, match="as a whole"):

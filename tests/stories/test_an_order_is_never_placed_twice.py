@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Self
 
 import pytest
+from msgspec import structs
 
 from connecttrade_async import (
     APIError,
+    ConflictError,
     ConnectTrade,
     Limits,
     Order,
@@ -163,6 +166,45 @@ async def test_the_same_ticket_placed_by_many_at_once_is_one_order() -> None:
         placed = await asyncio.gather(*(desk.user.orders.place(ticket) for _ in range(10)))
         assert len({order.order_id for order in placed}) == 1
         assert len(await desk.truth(ticket.cl_order_id)) == 1
+
+
+async def test_an_id_that_another_account_uses_is_not_taken_for_ours() -> None:
+    async with Desk() as desk:
+        other = (await desk.user.accounts.list())[1].account_id
+        first = await desk.user.orders.place(desk.ticket())
+        again = tickets.limit(
+            "AAPL",
+            "BUY",
+            qty=1,
+            price="1.50",
+            account_id=other,
+            broker=BROKER,
+            cl_order_id=first.cl_order_id,
+        )
+        with pytest.raises(ConflictError, match=f"belongs to another order, {first.order_id}"):
+            await desk.user.orders.place(again)
+        assert len(await desk.truth(first.cl_order_id or "")) == 1
+
+
+async def test_a_copied_ticket_with_other_terms_is_not_answered_with_the_first_order() -> None:
+    async with Desk() as desk:
+        ticket = desk.ticket()
+        await desk.user.orders.place(ticket)
+        with pytest.raises(ConflictError, match="make a new ticket"):
+            await desk.user.orders.place(structs.replace(ticket, order_qty="7"))
+
+
+@pytest.mark.parametrize("minutes", [-20, 20, 600])
+async def test_clocks_that_disagree_do_not_hide_an_order(minutes: int) -> None:
+    async with Desk() as desk:
+        now = desk.sandbox.clock.now()
+        desk.sandbox.clock.hold(now + timedelta(minutes=minutes))
+        desk.sandbox.faults.add(aimed(LOST_AFTER[0], "POST"))
+        ticket = desk.ticket()
+        placed = await desk.user.orders.place(ticket)
+        found = await desk.user.orders.find(ticket.cl_order_id)
+        assert found is not None
+        assert found.order_id == placed.order_id
 
 
 async def test_cancelling_the_caller_at_any_moment_never_makes_two_and_find_tells() -> None:

@@ -11,8 +11,10 @@ import msgspec
 from connecttrade_async.errors import (
     BadRequestError,
     BrokerError,
+    ClosedError,
     ConfigurationError,
     ConflictError,
+    MalformedResponseError,
     NotFoundError,
     OrderOutcomeUnknownError,
     TransportError,
@@ -25,7 +27,7 @@ from connecttrade_async.rest import lookups, wire
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
-from connecttrade_async.rest.settling import settle
+from connecttrade_async.rest.settling import settle, unknown
 from connecttrade_async.tickets import replacement
 
 if TYPE_CHECKING:
@@ -149,6 +151,7 @@ class Orders(Resource):
         Raises:
             OrderOutcomeUnknownError: it was sent, and nobody can say yet; it has ``.resolve()``. It may be live.
             BadRequestError: the broker refused it.
+            ConflictError: the ticket's id belongs to another order, of another account or with other terms.
             AuthenticationError: the connection is not entitled to trade (documented), or a secret is wrong.
             NotFoundError: the user has no such account.
             APIError: the API refused it otherwise; nothing was placed.
@@ -159,19 +162,10 @@ class Orders(Resource):
         payload = ticket.payload()
         if dry_run:
             return msgspec.json.encode(payload).decode()
-        caller = self._requester.caller
-        began = caller.clock.wall()
+        search = lookups.for_placed(self, ticket, self._requester.caller.clock.wall())
         request = self._requester.request_for("POST", "/orders", body=payload, repeat=wire.Repeat.UNSENT)
-        try:
-            order = wire.read(await caller.send(request), _ORDER, request)
-        except (TransportError, BrokerError) as exc:
-            # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
-            exists = isinstance(exc, ConflictError)
-            if not exists and not is_ambiguous(exc):
-                raise
-            search = lookups.for_placed(self, ticket.cl_order_id, began, is_old=exists)
-            order = await self._settle(search, exc)
-        return lookups.completed(order, ticket.account_id, ticket.broker, ticket.cl_order_id)
+        # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
+        return await self._once(request, search, is_conflict_ours=True)
 
     async def replace(
         self,
@@ -221,17 +215,10 @@ class Orders(Resource):
             raise ConfigurationError(msg)
         new_id = new_cl_order_id or new_order_id()
         body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
-        caller = self._requester.caller
-        began = caller.clock.wall()
+        search = lookups.for_replacing(self, old, new_id, self._requester.caller.clock.wall())
         request = self._requester.request_for("PATCH", _path(old), body=body, repeat=wire.Repeat.UNSENT)
-        try:
-            replacing = wire.read(await caller.send(request), _ORDER, request)
-        except (TransportError, BrokerError) as exc:
-            exists = isinstance(exc, ConflictError) and new_cl_order_id is not None
-            if not exists and not is_ambiguous(exc):
-                raise
-            replacing = await self._settle(lookups.for_replacing(self, old, new_id, began, is_old=exists), exc)
-        return lookups.completed(replacing, old.account_id, old.broker, new_id)
+        # An id that was just drawn cannot be known already; then a conflict is the broker's no.
+        return await self._once(request, search, is_conflict_ours=new_cl_order_id is not None)
 
     async def cancel(
         self,
@@ -242,7 +229,8 @@ class Orders(Resource):
     ) -> Order:
         """Cancel an order, and return it as it then stands.
 
-        An order that had ended before comes back as it ended, filled or cancelled: look at its ``status``. If the
+        An order that had ended before comes back as it ended, filled or cancelled: look at its ``status``. One that is
+        ``replaced`` has a successor that goes on working, under an id of its own. If the
         answer is lost, the order's state is looked at until it shows the cancellation, or ``timeouts.settle`` seconds
         are over.
 
@@ -265,26 +253,27 @@ class Orders(Resource):
         """
         old = lookups.target(order, account_id, order_id, None)
         request = self._requester.request_for("DELETE", _path(old), repeat=wire.Repeat.UNSENT)
-        caller = self._requester.caller
+        search = lookups.for_ended(self, old)
         try:
-            ended = wire.read(await caller.send(request), _ORDER, request)
-        except (TransportError, BrokerError) as exc:
-            if is_ambiguous(exc):
-                ended = await self._settle(lookups.for_ended(self, old), exc)
-            elif isinstance(exc, BadRequestError | ConflictError | NotFoundError):
-                truth = await lookups.ended_before(self, old)
-                if truth is None:
-                    raise
-                ended = truth
-            else:
+            return await self._once(request, search, is_conflict_ours=False)
+        except (BadRequestError, ConflictError, NotFoundError):
+            truth = await lookups.ended_before(self, old)
+            if truth is None:
                 raise
-        return lookups.completed(ended, old.account_id, old.broker, None)
+            return search.complete(truth)
 
-    async def find(self, cl_order_id: str, *, since: datetime | None = None) -> Order | None:
+    async def find(
+        self,
+        cl_order_id: str,
+        *,
+        account_id: str | None = None,
+        since: datetime | None = None,
+    ) -> Order | None:
         """Look an order up by the id that it was sent under.
 
         Args:
             cl_order_id: the id of a ticket or of a replacement.
+            account_id: only an order of that account, where the API says whose it is.
             since: how far back to look, aware. By default to when the id was drawn, if it is one of ours, else a week.
 
         Returns:
@@ -298,24 +287,41 @@ class Orders(Resource):
 
         Cancelling drops the call and changes nothing.
         """
-        born = born_at(cl_order_id)
-        default = self._requester.caller.clock.wall() - ONE_WEEK if born is None else born - lookups.MARGIN
-        return await lookups.find(self, cl_order_id, since or default)
+        now, born = self._requester.caller.clock.wall(), born_at(cl_order_id)
+        # Somebody else's id may look like ours and tell any time.
+        is_ours = born is not None and born <= now + lookups.ONE_DAY
+        default = born - lookups.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
+        return await lookups.find(self, cl_order_id, since or default, account_id=account_id)
 
-    async def _settle(self, search: Search, cause: TransportError | BrokerError) -> Order:
-        log.warning("the answer was lost, looking whether %s: %s", search.what, cause)
+    async def _once(self, request: wire.Request, search: Search, *, is_conflict_ours: bool) -> Order:
+        """Send what must not be done twice, and settle a lost answer."""
         caller = self._requester.caller
+        is_known = False
+        cause: TransportError | BrokerError
         try:
-            return await settle(caller, search, caller.timeouts.settle)
-        except OrderOutcomeUnknownError as exc:
+            order = wire.read(await caller.send(request), _ORDER, request)
+            if order.order_id and search.cl_order_id in {None, order.cl_order_id or search.cl_order_id}:
+                return search.complete(order)
+            cause = MalformedResponseError(where="$", problem="another order than was sent", request=str(request))
+        except ClosedError as exc:
+            if not exc.may_be_done:
+                raise
+            raise unknown(caller, search, exc) from exc
+        except (TransportError, BrokerError) as exc:
+            is_known, cause = isinstance(exc, ConflictError) and is_conflict_ours, exc
+            if not is_known and not is_ambiguous(exc):
+                raise
+        log.warning("no clear answer, looking whether %s: %s", search.what, cause)
+        try:
+            return await settle(caller, search, caller.timeouts.settle, is_known=is_known)
+        except (OrderOutcomeUnknownError, ConflictError) as exc:
             raise exc from cause
 
-    def asked_within(self, seconds: float) -> Self:
-        """Return these orders, asked for once and for at most so many seconds."""
+    def asked_once(self) -> Self:
+        """Return these orders, asked for once: whoever looks again decides when."""
         caller = self._requester.caller
-        timeouts = msgspec.structs.replace(caller.timeouts, call=min(seconds, caller.timeouts.call))
-        once = msgspec.structs.replace(caller.retry, attempts=1, budget=seconds)
-        return type(self)(self._requester.through(caller.with_options(timeouts, once)))
+        once = msgspec.structs.replace(caller.retry, attempts=1)
+        return type(self)(self._requester.through(caller.with_options(None, once)))
 
     async def _page(self, params: dict[str, object]) -> Page[Order]:
         request = self._requester.asking("/orders", params)

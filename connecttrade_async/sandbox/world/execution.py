@@ -91,9 +91,11 @@ class Execution:
         """Let an order trade, whatever the market does.
 
         Raises:
-            BadRequestError: it has less left, or is a spread that was given a price, or by notional and given a
-                quantity.
+            BadRequestError: it has less left, or waits for another's place; or a spread was given a price, or an order
+                by notional a quantity.
         """
+        if working.order.replaces is not None and working.accepted_at is None:
+            raise BadRequestError("The order waits for the place of another; let the clock go on first.")
         if price is not None and working.order.legs:
             raise BadRequestError("A spread fills at the prices of its legs; pin those.")
         if quantity is not None and working.order.left is None:

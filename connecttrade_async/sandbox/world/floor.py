@@ -210,8 +210,9 @@ class Floor:
         working = self._at_work(account, order_id)
         if working.order.status == "pending_cancel":
             raise BadRequestError(f"Order {order_id} is being cancelled.")
-        if working.successor is not None:
-            raise BadRequestError(f"Order {order_id} is being replaced by {working.successor.order_id}.")
+        if working.order.status == "pending_replace":
+            by = "another" if working.successor is None else working.successor.order_id
+            raise BadRequestError(f"Order {order_id} is being replaced by {by}.")
         return working
 
     def _at_work(self, account: Account, order_id: str) -> Working:

@@ -1,7 +1,4 @@
-"""The front door: ``connecttrade demo``, the whole story in some seconds on the embedded sandbox.
-
-Its vow: what it prints is what happened. Each line of code that it shows is a line that it runs.
-"""
+"""The front door: the demo's first part. A user is made, connects brokers, and reads what it has there."""
 
 from __future__ import annotations
 
@@ -9,71 +6,30 @@ from collections import Counter
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
-from connecttrade_async import AuthenticationError, ConnectTrade, Retry, parse_redirect
-from connecttrade_async.cli.failures import explain
-from connecttrade_async.cli.stage import Aloud, Stage
+from connecttrade_async import parse_redirect
 from connecttrade_async.cli.tables import Column, figure
 from connecttrade_async.cli.views import ACCOUNTS, BALANCES, ORDERS, POSITIONS
 from connecttrade_async.cli.visitor import Page, Visitor
-from connecttrade_async.cli.waiting import waiting
-from connecttrade_async.clock import SystemClock
 from connecttrade_async.models import Instrument
-from connecttrade_async.sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connecttrade_async.client import User
+    from connecttrade_async.cli.stage import Stage
+    from connecttrade_async.client import ConnectTrade, User
     from connecttrade_async.models import Position
+    from connecttrade_async.sandbox import Sandbox
 
-__all__ = ["tell"]
+__all__ = ["connect_brokers", "follow_orders", "make_a_user", "read_money", "read_positions", "sum_transactions"]
 
-CLOCK = SystemClock()
 REDIRECT = "https://app.example/done"
 SHOWN_STOCKS = ("AAPL", "IBMp", "IBM/B", "IBM/WS", "IBMr", "SPY")
 SHOWN_OPTIONS = 2
 SHOWN_ORDERS = 5
-WIDEST = 110
 
 
-async def tell(*, seed: int = 7, console: Console | None = None) -> None:
-    """Tell the story.
-
-    Args:
-        seed: which world.
-        console: where to; None is stdout.
-
-    Raises:
-        ConnectTradeError: the story took a turn that it should not.
-
-    Cancelling closes the sandbox and the client.
-    """
-    console = console or Console(highlight=False)
-    console.width = min(console.width, WIDEST)
-    stage = Stage(console)
-    began = CLOCK.now()
-    async with (
-        Sandbox(seed=seed) as sandbox,
-        ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
-    ):
-        console.print(Text("connecttrade_async, from the first call to the last", style="bold"))
-        stage.fact(f"A sandbox is served at {sandbox.url} (seed {seed}). All below goes over HTTP, on this machine.")
-        user = await _make_a_user(stage, ct)
-        await _connect_brokers(stage, user, sandbox)
-        await _read_money(stage, user)
-        await _read_positions(stage, user)
-        await _follow_orders(stage, ct, user)
-        await _sum_transactions(stage, user)
-        await _heal_a_fault(stage, ct, user, sandbox)
-        await _be_refused(stage, sandbox)
-        await _clean_up(stage, ct, user)
-        _end(stage, ct, CLOCK.now() - began)
-
-
-async def _make_a_user(stage: Stage, ct: ConnectTrade) -> User:
+async def make_a_user(stage: Stage, ct: ConnectTrade) -> User:
+    """Make a user, and hold it in hand."""
     stage.chapter("A user: one person for whom you act")
     stage.code('new = await ct.users.create("ada")')
     new = await ct.users.create("ada")
@@ -84,7 +40,8 @@ async def _make_a_user(stage: Stage, ct: ConnectTrade) -> User:
     return user
 
 
-async def _connect_brokers(stage: Stage, user: User, sandbox: Sandbox) -> None:
+async def connect_brokers(stage: Stage, user: User, sandbox: Sandbox) -> None:
+    """Connect one broker as a person does, and another as a test does."""
     stage.chapter("A broker: the person logs in at pages, in a browser")
     stage.code('request = await user.connections.create("trade", redirect_url=REDIRECT)')
     request = await user.connections.create("trade", redirect_url=REDIRECT)
@@ -128,7 +85,8 @@ async def _next_page(person: Visitor, page: Page, **answers: str) -> Page:
     return following
 
 
-async def _read_money(stage: Stage, user: User) -> None:
+async def read_money(stage: Stage, user: User) -> None:
+    """Read accounts and balances."""
     stage.chapter("Accounts and balances")
     stage.code("accounts = await user.accounts.list()")
     accounts = await user.accounts.list()
@@ -140,7 +98,8 @@ async def _read_money(stage: Stage, user: User) -> None:
     stage.fact(f"cash in all: {figure(str(cash))}, a Decimal, exact to the last digit that came")
 
 
-async def _read_positions(stage: Stage, user: User) -> None:
+async def read_positions(stage: Stage, user: User) -> None:
+    """Read positions, and show some of each kind."""
     stage.chapter("Positions: stocks of every CQS kind, and options")
     stage.code("positions = await user.positions.list()")
     positions = await user.positions.list()
@@ -164,7 +123,8 @@ def _some_of(positions: Iterable[Position]) -> list[Position]:
     return [*stocks, *options[:SHOWN_OPTIONS], *unknown[:SHOWN_OPTIONS]]
 
 
-async def _follow_orders(stage: Stage, ct: ConnectTrade, user: User) -> None:
+async def follow_orders(stage: Stage, ct: ConnectTrade, user: User) -> None:
+    """Follow all pages of orders."""
     stage.chapter("Orders: one loop over all pages, the next one fetched while you work")
     before = ct.health().exchanges
     stage.code('found = [order async for order in user.orders.list(status="all", limit=50)]')
@@ -179,7 +139,8 @@ async def _follow_orders(stage: Stage, ct: ConnectTrade, user: User) -> None:
         stage.fact(f"the spread's first fill: {fill.quantity} at {fill.price}, {fill.time:%Y-%m-%d %H:%M} UTC")
 
 
-async def _sum_transactions(stage: Stage, user: User) -> None:
+async def sum_transactions(stage: Stage, user: User) -> None:
+    """Add up a year of transactions by their type."""
     stage.chapter("Transactions: a year of what moved")
     stage.code("moves = await user.transactions.list()")
     moves = await user.transactions.list()
@@ -195,51 +156,3 @@ async def _sum_transactions(stage: Stage, user: User) -> None:
         Column[tuple[str, int]]("Amount", lambda row: amounts[row[0]], "gain"),
     )
     stage.table(sums.most_common(), columns)
-
-
-async def _heal_a_fault(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
-    stage.chapter("A fault, healed before your eyes")
-    stage.code('fault = Fault("status", path="/positions", status=503, retry_after="1")')
-    fault = Fault("status", path="/positions", status=503, retry_after="1")
-    armed = sandbox.faults.add(fault)
-    stage.code("positions = await user.positions.list()")
-    began, retries = CLOCK.now(), ct.health().retries
-    with Aloud(stage):
-        async with waiting("The server asked for a second of patience", ct, console=stage.console):
-            positions = await user.positions.list()
-    stage.fact(
-        f"{len(positions)} positions after {CLOCK.now() - began:.1f} s; faults that struck: {armed.fired}, "
-        f"requests asked again: {ct.health().retries - retries}",
-        "green",
-    )
-
-
-async def _be_refused(stage: Stage, sandbox: Sandbox) -> None:
-    stage.chapter("A mistake of yours, said clearly")
-    stage.code('stranger = ConnectTrade(sandbox.client_id, "not-the-secret", endpoints=sandbox.endpoints)')
-    stranger = ConnectTrade(sandbox.client_id, "not-the-secret", endpoints=sandbox.endpoints)
-    async with stranger:
-        try:
-            await stranger.with_options(retry=Retry(attempts=1)).users.list()
-        except AuthenticationError as exc:
-            stage.fact(f"{type(exc).__name__}: {explain(exc)[0]}", "red")
-
-
-async def _clean_up(stage: Stage, ct: ConnectTrade, user: User) -> None:
-    stage.chapter("Clean up")
-    for connection in await user.connections.list():
-        await user.connections.delete(connection.connection_id)
-        stage.fact(f"connection {connection.connection_id} at {connection.broker} deleted")
-    stage.code("await ct.users.delete(user.user_id)")
-    await ct.users.delete(user.user_id)
-    stage.fact(f"{len(await ct.users.list())} users left")
-
-
-def _end(stage: Stage, ct: ConnectTrade, seconds: float) -> None:
-    health = ct.health()
-    stage.console.print()
-    stage.fact(
-        f"Done: {health.exchanges} requests to the API, {health.retries} asked again, in {seconds:.1f} s.", "bold green"
-    )
-    stage.fact("Next: README.md has the quickstart and examples/ has programs to begin from;")
-    stage.fact("`connecttrade sandbox` serves this world to your own.")

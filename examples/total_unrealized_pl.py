@@ -1,0 +1,23 @@
+"""Cookbook: what have all my positions gained or lost since they were opened?
+
+It asks for the user in the environment, on the live API or on a sandbox, as all_orders.py says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from connecttrade_async import ConnectTrade, analytics
+
+
+async def main() -> None:
+    """One call. What a broker does not tell is counted as missing, and never taken for zero."""
+    async with ConnectTrade.from_env() as ct:
+        user = ct.user(os.environ["CONNECTTRADE_USER_ID"], os.environ["CONNECTTRADE_USER_SECRET"])
+        total = analytics.total_unrealized_pl(await user.positions.list())
+        print(f"unrealized: {total.total} in {total.counted} positions; {total.missing} gave no number")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

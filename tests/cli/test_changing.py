@@ -1,0 +1,128 @@
+"""``cancel``, ``replace`` and ``orders --find``: by either id, and the truth about what came too late."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async.sandbox import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
+
+
+@pytest.fixture
+async def order(call: Call, sandbox: Sandbox) -> dict[str, Any]:
+    """An order that works and will not be filled."""
+    account = json.loads((await call("accounts", "--json")).stdout.splitlines()[0])["account_id"]
+    line = ["buy", "MSFT", "10", "--limit", "1.50", "--account", account, "--yes", "--json"]
+    placed: dict[str, Any] = json.loads((await call(*line)).stdout)
+    sandbox.clock.advance(1)
+    return placed
+
+
+@pytest.mark.parametrize("by", ["order_id", "cl_order_id"])
+async def test_an_order_is_cancelled_by_either_id(
+    call: Call,
+    sandbox: Sandbox,
+    order: dict[str, Any],
+    by: str,
+) -> None:
+    result = await call("cancel", order[by], "--yes")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Asked to cancel: buy 10 MSFT at 1.50 or less, now pending cancel; ")
+    sandbox.clock.advance(1)
+    result = await call("cancel", order[by], "--yes", "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["status"] == "cancelled"
+    assert (await call("cancel", order[by], "--yes")).stdout.startswith("Cancelled: buy 10 MSFT")
+    assert sandbox.served.count("DELETE") == 1
+
+
+async def test_what_ended_otherwise_is_not_called_cancelled(
+    call: Call,
+    sandbox: Sandbox,
+    order: dict[str, Any],
+) -> None:
+    sandbox.broker.fill(order["order_id"])
+    result = await call("cancel", order["order_id"], "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "it was not cancelled, for it is filled already: buy 10 MSFT at 1.50 or less, 10 filled at " in result.stderr
+    result = await call("cancel", order["order_id"], "--yes", "--json")
+    assert (result.exit_code, json.loads(result.stdout)["status"]) == (1, "filled")
+    result = await call("replace", order["order_id"], "--qty", "2", "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "it cannot be replaced, for it is filled already" in result.stderr
+    assert sandbox.served.count("DELETE") == sandbox.served.count("PATCH") == 0
+
+
+async def test_a_refused_cancellation_is_told_and_so_is_what_was_filled(
+    call: Call, sandbox: Sandbox, order: dict[str, Any]
+) -> None:
+    sandbox.faults.add(Fault("status", method="DELETE", status=400))
+    listed = sandbox.served.count("GET", "/orders")
+    sandbox.broker.fill(order["order_id"], 4)
+    result = await call("cancel", order["order_id"], "--yes")
+    assert result.exit_code == 1  # it still works, so the refusal stands
+    assert "answered 400" in result.stderr
+    assert sandbox.served.count("GET", "/orders") > listed
+    partial = await call("cancel", order["order_id"], "--yes")
+    assert ", 4 filled at " in partial.stdout
+    assert "So far    4 filled at " in partial.stderr
+
+
+async def test_an_order_is_replaced(call: Call, sandbox: Sandbox, order: dict[str, Any]) -> None:
+    result = await call("replace", order["cl_order_id"], "--qty", "12", "--limit", "1.75", "--yes")
+    assert result.exit_code == 0
+    assert "Quantity  10 becomes 12" in result.stderr
+    assert "Limit     1.50 becomes 1.75" in result.stderr
+    assert result.stdout.startswith("Replaced: buy 12 MSFT at 1.75 or less, now pending; ")
+    sandbox.clock.advance(1)
+    assert sandbox.broker.order(order["order_id"]).status == "replaced"
+    new_id = result.stdout.split("--find ")[1].partition("`")[0]
+    again = await call("replace", new_id, "--limit", "1.80", "--yes", "--json")
+    assert json.loads(again.stdout)["order_limit_price"] == "1.80"
+    assert again.stderr == ""
+
+
+async def test_a_dry_run_of_a_replacement(call: Call, sandbox: Sandbox, order: dict[str, Any]) -> None:
+    result = await call("replace", order["order_id"], "--stop", "2", "--notional", "100", "--dry-run")
+    body = json.loads(result.stdout)
+    assert len(body.pop("new_cl_order_id")) == 36
+    assert body == {"broker": "ALPACA", "stop_price": "2", "order_notional": "100"}
+    assert "Stop      none becomes 2" in result.stderr
+    assert sandbox.served.count("PATCH") == 0
+
+
+async def test_a_replacement_that_cannot_be_sent_asks_nobody(call: Call, sandbox: Sandbox) -> None:
+    before = sandbox.served.total
+    result = await call("replace", "any", "--qty", "0", "--notional", "-1", "--yes")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 3)
+    result = await call("replace", "any", "--yes")
+    assert "nothing is to be changed" in result.stderr
+    assert sandbox.served.total == before
+
+
+@pytest.mark.parametrize("line", [["cancel"], ["replace", "--qty", "1"]], ids=str)
+async def test_an_unknown_id_is_a_sentence(call: Call, line: list[str]) -> None:
+    result = await call(*line, "no-such-id", "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "orders has the id 'no-such-id'" in result.stderr
+
+
+async def test_finding_takes_no_filters_and_a_failure_is_not_nothing(call: Call, sandbox: Sandbox) -> None:
+    result = await call("orders", "--find", "x", "--status", "all")
+    assert result.exit_code == 2
+    assert "leave the filters out" in result.stderr
+    sandbox.faults.add(Fault("status", status=500, path="/orders"))
+    result = await call("orders", "--find", "x")
+    assert result.exit_code == 1
+    assert "answered 500" in result.stderr

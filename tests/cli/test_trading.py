@@ -1,0 +1,224 @@
+"""``buy``, ``sell`` and ``option``: what is sent, what is said of it, and what is not sent at all."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async.sandbox import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
+
+CALL = "AAPL401221C00200000"
+CONDOR = "option iron-condor SPY --expiry 2040-12-21 --strikes 380,390,430,440 --qty 1 --market"
+
+
+@pytest.fixture
+async def account(call: Call) -> str:
+    """The number of ada's first account at ALPACA."""
+    found = [json.loads(line) for line in (await call("accounts", "--broker", "ALPACA", "--json")).stdout.splitlines()]
+    return str(found[0]["account_number"])
+
+
+def sent(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.stderr
+    (line,) = result.stdout.splitlines()
+    found: dict[str, Any] = json.loads(line)
+    return found
+
+
+def posted(sandbox: Sandbox) -> int:
+    return sandbox.served.count("POST", "/orders")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        ("buy AAPL 10", {"side": "BUY", "order_type": "MKT", "order_tif": "DAY", "order_qty": "10"}),
+        (
+            "sell IBM/B 1 --limit 190.50",
+            {"side": "SELL", "order_type": "LMT", "order_limit_price": "190.50"},
+        ),
+        (
+            "buy F 1 --stop 9 --tif gtc+",
+            {"order_type": "STP", "stop_price": "9", "order_tif": "GTC+"},
+        ),
+        (
+            "sell F 1 --stop 9 --limit 8.5 --short",
+            {"side": "SELL_SHORT", "order_type": "STPLMT", "stop_price": "9", "order_limit_price": "8.5"},
+        ),
+        ("buy AAPL 500 --notional", {"order_notional": "500", "instrument": "STK"}),
+        (f"buy {CALL} 1 --open", {"side": "BUY_TO_OPEN", "instrument": "OPT", "symbol": CALL}),
+        (f"buy {CALL} 1 --close", {"side": "BUY_TO_CLOSE"}),
+        (f"sell {CALL} 1 --open", {"side": "SELL_TO_OPEN"}),
+        (f"sell {CALL} 1 --close", {"side": "SELL_TO_CLOSE"}),
+        (
+            "option put SPY --expiry 2040-12-21 --strike 430.5 --side Sell-To-Close --qty 2 --price 1.05",
+            {"symbol": "SPY401221P00430500", "side": "SELL_TO_CLOSE", "order_qty": "2", "order_limit_price": "1.05"},
+        ),
+        (
+            "option call SPY --expiry 2040-12-21 --strike 430 --side buy-to-open --qty 2 --market",
+            {"symbol": "SPY401221C00430000", "order_type": "MKT"},
+        ),
+    ],
+    ids=str,
+)
+async def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
+    call: Call,
+    sandbox: Sandbox,
+    account: str,
+    arguments: str,
+    fields: dict[str, str],
+) -> None:
+    result = await call(*arguments.split(), "--account", account, "--dry-run")
+    body = sent(result)
+    assert body | fields == body
+    assert body["broker"] == "ALPACA"
+    assert body["cl_order_id"] in result.stderr
+    assert result.stderr.startswith("Order ")
+    assert f"{account} at ALPACA" in result.stderr
+    assert posted(sandbox) == 0
+    assert (await call(*arguments.split(), "--account", account, "--dry-run", "--json")).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "side", "legs"),
+    [
+        ("bull-call-spread 380,390", "BUY_TO_OPEN", ["+1 C 380", "-1 C 390"]),
+        ("bear-put-spread 380,390", "BUY_TO_OPEN", ["+1 P 390", "-1 P 380"]),
+        ("long-straddle 380", "BUY_TO_OPEN", ["+1 C 380", "+1 P 380"]),
+        ("iron-condor 380,390,430,440", "SELL_TO_OPEN", ["+1 P 380", "-1 P 390", "-1 C 430", "+1 C 440"]),
+        ("ratio-spread 380,390 --right call", "BUY_TO_OPEN", ["+1 C 380", "-2 C 390"]),
+        ("ratio-spread 390,380 --right put --ratio 3 --credit", "SELL_TO_OPEN", ["+1 P 390", "-3 P 380"]),
+    ],
+)
+async def test_each_strategy_makes_its_legs(
+    call: Call,
+    account: str,
+    line: str,
+    side: str,
+    legs: list[str],
+) -> None:
+    name, strikes, *more = line.split()
+    rest = ["--expiry", "2040-12-21", "--strikes", strikes, "--qty", "1", "--price", "2.10", *more]
+    result = await call("option", name, "SPY", *rest, "--account", account, "--dry-run")
+    body = sent(result)
+    assert (body["side"], body["instrument"], body["order_limit_price"]) == (side, "MLEG_OPT", "2.10")
+    assert legs == [
+        f"{'+' if leg['action'] == 'BUY_TO_OPEN' else '-'}{leg['ratio']} "
+        f"{leg['symbol'][9]} {int(leg['symbol'][10:]) // 1000}"
+        for leg in body["legs"]
+    ]
+    assert f"{name.replace('-', ' ')}: " in result.stderr
+    assert all(leg["symbol"] in result.stderr for leg in body["legs"])
+
+
+async def test_an_order_is_placed_and_told_in_one_sentence(call: Call, sandbox: Sandbox, account: str) -> None:
+    result = await call("buy", "AAPL", "3", "--account", account, "--yes")
+    assert result.exit_code == 0
+    (sentence,) = result.stdout.splitlines()
+    assert sentence.startswith("Placed: buy 3 AAPL at the market's price, now pending; `connecttrade orders --find ")
+    order_id = sentence.split("--find ")[1].partition("`")[0]
+    assert sandbox.broker.order(order_id).order_qty == 3
+    sandbox.clock.advance(1)
+    found = sent(await call("orders", "--find", order_id, "--json"))
+    assert found["status"] == "filled"
+    again = await call("orders", "--find", found["cl_order_id"])
+    assert "filled" in again.stdout
+    assert order_id in again.stdout
+
+
+async def test_a_program_gets_the_order_as_one_object(call: Call, sandbox: Sandbox, account: str) -> None:
+    result = await call(*CONDOR.split(), "--account", account, "--yes", "--json")
+    order = sent(result)
+    assert result.stderr == ""
+    assert (order["status"], len(order["legs"])) == ("pending", 4)
+    assert posted(sandbox) == 1
+
+
+async def test_an_order_that_the_broker_rejects_is_a_failure(call: Call, account: str) -> None:
+    result = await call("buy", "AAPL", "1000000", "--account", account, "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "the broker rejected it: buy 1,000,000 AAPL" in result.stderr
+    assert "Insufficient buying power" in result.stderr
+    result = await call("buy", "AAPL", "1000000", "--account", account, "--yes", "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["status"] == "rejected"
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (f"buy {CALL} 1", "say either --open or --close"),
+        (f"buy {CALL} 1 --open --close", "say either --open or --close"),
+        (f"sell {CALL} 1 --short", "instead of --short or --cover"),
+        ("sell AAPL 1 --open", "--open and --close are for options"),
+        ("buy AAPL", "QTY"),
+        ("buy AAPL 1 --settle 0", "--settle"),
+        ("option call SPY --qty 1", "--expiry"),
+        ("option call SPY --expiry 2040-12-21 --strike 4 --qty 1 --side buy --market", "--side"),
+        ("option call SPY --expiry soon --strike 4 --qty 1 --side buy-to-open --market", "'soon' is no day"),
+        ("option iron-condor SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "takes 4 strikes"),
+        ("option long-straddle SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "takes one strike"),
+        ("option long-straddle SPY --expiry 2040-12-21 --strike 1 --qty 1", "either --price or --market"),
+        ("buy AAPL 1 --account nobody's", 'there is no account "nobody\'s"'),
+        ("buy AAPL 1 --account zzz --broker ALPACA", "there is no account 'zzz' at 'ALPACA': "),
+        ("buy AAPL 1 --account=", "there is no account '': "),
+        ("buy AAPL 1 --broker WEBULL", "there is no account at 'WEBULL': "),
+    ],
+    ids=str,
+)
+async def test_what_is_not_clear_is_one_sentence(call: Call, sandbox: Sandbox, arguments: str, says: str) -> None:
+    result = await call(*arguments.split(), "--yes")
+    assert (result.exit_code, result.stdout) == (2, "")
+    (line,) = result.stderr.splitlines()
+    assert says in line
+    assert posted(sandbox) == 0
+
+
+async def test_all_that_is_wrong_with_a_ticket_is_said_each_in_its_own_sentence(
+    call: Call,
+    sandbox: Sandbox,
+    account: str,
+) -> None:
+    result = await call("buy", "aapl", "1e3", "--limit", "-5", "--tif", "x", "--account", account, "--yes", "--cover")
+    assert (result.exit_code, result.stdout) == (2, "")
+    lines = result.stderr.splitlines()
+    assert len(lines) == 5
+    assert all(line.startswith("connecttrade: ") and line.endswith(".") for line in lines)
+    for word in ("symbol 'aapl'", "order_tif 'X'", "exponent, '1e3'", "is negative", "TRADESTATION only"):
+        assert any(word in line for line in lines), word
+    line = "option call SPY --expiry 1999-12-21 --strike x --qty 1 --side buy-to-open --market --yes"
+    result = await call(*line.split(), "--account", account)
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "1999" in result.stderr
+    assert posted(sandbox) == 0
+
+
+async def test_several_accounts_are_listed_and_none_is_guessed(call: Call, sandbox: Sandbox, account: str) -> None:
+    result = await call("buy", "AAPL", "1", "--yes")
+    assert result.exit_code == 2
+    assert "say with --account which one is meant: " in result.stderr
+    assert f"{account} at ALPACA" in result.stderr
+    assert result.stderr.count("TASTYTRADE") == 2
+    narrowed = await call("buy", "AAPL", "1", "--yes", "--broker", "tastytrade")
+    assert "ALPACA" not in narrowed.stderr
+    assert posted(sandbox) == 0
+
+
+async def test_a_lost_answer_is_settled_without_a_word(call: Call, sandbox: Sandbox, account: str) -> None:
+    sandbox.faults.add(Fault("drop", method="POST", path="/orders"))
+    result = await call("buy", "AAPL", "1", "--account", account, "--yes")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Placed: buy 1 AAPL")
+    assert posted(sandbox) == 1
