@@ -27,9 +27,8 @@ __all__ = ["Broadcast", "Displaces", "Talk"]
 
 Displaces = Literal["older", "newer"]
 
-_LONGEST = 3600
-_TURNS = 20
-"""Turns of the loop in which everything that was closed has ended."""
+_TURNS = range(5, 50)
+"""Turns of the loop in which everything that is closed ends: a peer that just arrives takes the fewest of them."""
 
 
 class Talk(NamedTuple):
@@ -116,13 +115,13 @@ class Broadcast:
         """Whether a session is authenticated and subscribed to something."""
         return any(session.is_live for session in self._sessions.values())
 
-    async def start(self) -> None:
-        """Listen.
+    async def start(self, *, again: bool = False) -> None:
+        """Listen, if `again` on the port that it had before.
 
         Raises:
             OSError: the port is taken.
         """
-        await self._sockets.open()
+        await self._sockets.open(again=again)
         self._is_open = True
         self._ticker.start()
 
@@ -133,9 +132,9 @@ class Broadcast:
         self._sockets.close()
         for session in tuple(self._sessions.values()):
             session.link.abandon()
-        for _ in range(_TURNS):
+        for turn in range(_TURNS.stop):
             await asyncio.sleep(0)
-            if not self._sessions:
+            if turn >= _TURNS.start and not self._sessions:
                 break
 
     async def restart(self) -> None:
@@ -145,7 +144,7 @@ class Broadcast:
             OSError: somebody else has taken the port.
         """
         await self.aclose()
-        await self.start()
+        await self.start(again=True)
 
     # What is told -----------------------------------------------------------------------------------------------------
 
@@ -168,9 +167,11 @@ class Broadcast:
 
     def _give(self, news: News) -> None:
         owner = {"user_id": news.user_id, "account_id": news.account_id, "timestamp": news.timestamp}
+        self._spread(news.topic, news.account_id, self.wording.event(KINDS[news.topic], owner, news.data))
+
+    def _spread(self, topic: str, account_id: str, text: str) -> None:
         self.published += 1
-        text = self.wording.event(KINDS[news.topic], owner, news.data)
-        event = Event(self.published, news.topic, news.account_id, text)
+        event = Event(self.published, topic, account_id, text)
         for session in tuple(self._sessions.values()):
             session.tell(event)
 
@@ -192,7 +193,7 @@ class Broadcast:
 
     def claim(self, session: Session) -> bool:
         """Let a session have the credentials for itself, as far as it displaces the one that had them."""
-        if self._holder is not None:
+        if self._holder is not None and self._holder.link.is_open:
             if self.displaces == "newer":
                 return False
             self._holder.displace()

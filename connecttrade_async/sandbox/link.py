@@ -79,13 +79,14 @@ class Link(asyncio.Protocol):
         self._websocket = ServerProtocol(max_size=_LARGEST, logger=_LOGGER)
         self._parts: list[bytes] = []
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_cut = False
         self._transport: asyncio.Transport
         self._outlet: Outlet
 
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return self._websocket.state is State.OPEN and not self._transport.is_closing()
+        return self._websocket.state is State.OPEN and not self._is_cut and not self._transport.is_closing()
 
     @property
     def is_frozen(self) -> bool:
@@ -184,16 +185,17 @@ class Link(asyncio.Protocol):
                 self._websocket.send_close(code, reason)
             except ProtocolError as error:
                 raise ValueError(f"{code} is no code to close with: {error}") from None
+            self.flush()
+            self._bound_close()
         else:
-            self._outlet.put(b"")
-        self.flush()
-        if self._deadline is None and not self._transport.is_closing():
-            self._deadline = asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
+            self.cut()
 
     def cut(self) -> None:
         """Close the socket, without a word in the WebSocket."""
         self.flush()
+        self._is_cut = True
         self._outlet.put(b"")
+        self._bound_close()
 
     def reset(self) -> None:
         """Break the connection with a TCP reset."""
@@ -221,9 +223,17 @@ class Link(asyncio.Protocol):
         """Come back; what was kept goes out first."""
         if self.is_frozen:
             self._outlet.thaw()
+            if self._is_cut or self._websocket.state is State.CLOSING:
+                self._bound_close()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def delay(self, seconds: float) -> None:
         """Let everything that goes out from now on take so long."""
         self._outlet.delay = seconds
+
+    def _bound_close(self) -> None:
+        """Give a close a second, unless the link is frozen and nobody could notice."""
+        if self._deadline is None and not self.is_frozen:
+            seconds = self._outlet.delay + _PATIENCE
+            self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

@@ -8,6 +8,7 @@ import asyncio
 from datetime import datetime
 from types import TracebackType
 from typing import NamedTuple, Self
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -151,10 +152,13 @@ class Sandbox:
         """What the client has bought; switch one off to be refused."""
         return self._desk.entitlements
 
-    async def start(self) -> None:
+    async def start(self, *, again: bool = False) -> None:
         """Listen. The same sandbox may be started again after `aclose`, with all that it knows.
 
         Cancelling it leaves nothing behind.
+
+        Args:
+            again: on the ports that it had before.
 
         Raises:
             RuntimeError: it is already started.
@@ -166,8 +170,10 @@ class Sandbox:
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
             await runner.setup()
-            await web.TCPSite(runner, *self._address).start()
-            await self.stream.start()
+            host, port = self._address
+            last = urlsplit(self.url).port or port
+            await web.TCPSite(runner, host, last if again else port).start()
+            await self.stream.start(again=again)
         except BaseException:
             await runner.cleanup()
             raise
@@ -184,6 +190,17 @@ class Sandbox:
         await self.stream.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
+
+    async def restart(self) -> None:
+        """Close, and start again on the same ports with all that it knows, as a server does that is deployed anew.
+
+        Cancelling it leaves it closed.
+
+        Raises:
+            OSError: somebody else has taken a port.
+        """
+        await self.aclose()
+        await self.start(again=True)
 
     async def approve(self, url: str, broker: str | None = None, *, login: str = "") -> str:
         """Do what a person does at a login link who agrees to everything; needs no HTTP.
@@ -221,7 +238,9 @@ class Sandbox:
         router = web.UrlDispatcher()
         router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
         router.add_routes(login_routes(self.world, self.clock))
-        router.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
+        router.add_routes(
+            control_routes(self._desk, self.clock, self.faults, self.served, self.broker, stream=self.stream)
+        )
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", Gate(router, self.faults, self._misfortune, self.served).enter)
         return app

@@ -13,32 +13,33 @@ class Sockets:
 
     Args:
         host: the address to listen on.
-        port: 0 takes a free one, and keeps it from then on.
+        port: 0 takes a free one.
         dial: makes the link of a new peer.
     """
 
     def __init__(self, host: str, port: int, dial: Callable[[], Link]) -> None:
         self._host = host
         self._port = port
+        self._last = 0
         self._dial = dial
         self._server: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         """``ws://127.0.0.1:port``; empty before it was opened."""
-        if not self._port:
-            return ""
-        return f"ws://[{self._host}]:{self._port}" if ":" in self._host else f"ws://{self._host}:{self._port}"
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"ws://{host}:{self._last}" if self._last else ""
 
-    async def open(self) -> None:
-        """Listen.
+    async def open(self, *, again: bool = False) -> None:
+        """Listen, if `again` on the port that it had before.
 
         Raises:
             OSError: the port is taken.
         """
-        server = await asyncio.get_running_loop().create_server(self._dial, self._host, self._port)
+        port = self._last if again else self._port
+        server = await asyncio.get_running_loop().create_server(self._dial, self._host, port)
         self._server = server
-        self._port = server.sockets[0].getsockname()[1]
+        self._last = server.sockets[0].getsockname()[1]
 
     def close(self) -> None:
         """Listen no longer; the links that there are stay."""
