@@ -90,7 +90,7 @@ class Broadcast:
         self._ticker = Ticker(world.floor, clock, self.tell)
         self._told = 0
         self._links = 0
-        self._is_open = False
+        self._is_open = True
         self._sessions: dict[int, Session] = {}
         self._holder: Session | None = None
 
@@ -116,13 +116,13 @@ class Broadcast:
         return any(session.is_live for session in self._sessions.values())
 
     async def start(self, *, again: bool = False) -> None:
-        """Listen, if `again` on the port that it had before.
+        """Listen, if `again` on the port that it had before. Cancelling it leaves nothing behind.
 
         Raises:
             OSError: the port is taken.
         """
-        await self._sockets.open(again=again)
         self._is_open = True
+        await self._sockets.open(again=again)
         self._ticker.start()
 
     async def aclose(self) -> None:

@@ -31,15 +31,21 @@ class Sockets:
         return f"ws://{host}:{self._last}" if self._last else ""
 
     async def open(self, *, again: bool = False) -> None:
-        """Listen, if `again` on the port that it had before.
+        """Listen, if `again` on the port that it had before. Cancelling it leaves nothing behind.
 
         Raises:
             OSError: the port is taken.
         """
         port = self._last if again else self._port
-        server = await asyncio.get_running_loop().create_server(self._dial, self._host, port)
-        self._server = server
-        self._last = server.sockets[0].getsockname()[1]
+        loop = asyncio.get_running_loop()
+        # A server that serves from the start is lost, and its port with it, if it is cancelled in that very moment.
+        self._server = await loop.create_server(self._dial, self._host, port, start_serving=False)
+        self._last = self._server.sockets[0].getsockname()[1]
+        try:
+            await self._server.start_serving()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Listen no longer; the links that there are stay."""
