@@ -86,7 +86,7 @@ class Broadcast:
         self._delay = 0.0
         self._world = world
         self._payloads = payloads
-        self._sockets = Sockets(*address, self._dial)
+        self._sockets = Sockets(*address)
         self._ticker = Ticker(world.floor, clock, self.tell)
         self._told = 0
         self._links = 0
@@ -100,7 +100,7 @@ class Broadcast:
     @property
     def url(self) -> str:
         """Where it is served, ``ws://127.0.0.1:port``; empty before it was started."""
-        return self._sockets.url
+        return f"ws://{self._sockets.authority}" if self._sockets.authority else ""
 
     @property
     def sessions(self) -> tuple[Talk, ...]:
@@ -122,7 +122,7 @@ class Broadcast:
             OSError: the port is taken.
         """
         self._is_open = True
-        await self._sockets.open(again=again)
+        await self._sockets.open(self._dial, again=again)
         self._ticker.start()
 
     async def aclose(self) -> None:

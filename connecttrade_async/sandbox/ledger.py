@@ -37,7 +37,7 @@ class Ledger:
     Attributes:
         total: how many messages were noted in all.
         received: how often each action came, such as ``authenticate``, and ``connect``, ``upgrade``, ``ping``,
-            ``close`` and ``unreadable`` for what is no action.
+            ``close``, ``unreadable``, ``unknown`` and ``disconnect`` for what is no action.
         lives: how many sessions went live: authenticated, and subscribed to something.
     """
 

@@ -125,6 +125,7 @@ class Link(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self.conversation.gone()
+        self._ledger.count("disconnect")
 
     # What is said -----------------------------------------------------------------------------------------------------
 

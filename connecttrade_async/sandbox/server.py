@@ -7,8 +7,7 @@ and left in another.
 import asyncio
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple, Self
-from urllib.parse import urlsplit
+from typing import NamedTuple, Self, cast
 
 from aiohttp import web
 
@@ -26,6 +25,7 @@ from .oauth import login_routes
 from .paper import PaperBroker
 from .payloads import Payloads
 from .served import Served
+from .sockets import Sockets
 from .spellings import Spellings
 from .stream import Stream
 from .world import Hours, Keeping, World, find_broker
@@ -97,7 +97,7 @@ class Sandbox:
         self.served = Served()
         self.client_id = client_id or f"sandbox-{self.world.serials.draw('client id')[:12]}"
         self.client_secret = client_secret or self.world.serials.draw("client secret")
-        self._address = (host, port)
+        self._sockets = Sockets(host, port)
         self._desk = Desk(
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
@@ -170,16 +170,14 @@ class Sandbox:
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
             await runner.setup()
-            host, port = self._address
-            last = urlsplit(self.url).port or port
-            await web.TCPSite(runner, host, last if again else port).start()
+            await self._sockets.open(cast("web.Server", runner.server), again=again)
             await self.stream.start(again=again)
         except BaseException:
+            self._sockets.close()
             await runner.cleanup()
             raise
         self._runner = runner
-        host, port = runner.addresses[0][:2]
-        self._desk.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._desk.url = f"http://{self._sockets.authority}"
 
     async def aclose(self) -> None:
         """Stop listening and end every connection and every slow fault, within a second. Twice is once."""
@@ -187,6 +185,7 @@ class Sandbox:
         if runner is None:
             return
         self._misfortune.end()
+        self._sockets.close()
         await self.stream.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn

@@ -1,46 +1,50 @@
-"""The sandbox's sockets: where a stream listens, and the links that it has."""
+"""The sandbox's sockets: where it listens."""
 
 import asyncio
 from collections.abc import Callable
 
-from .link import Link
-
 __all__ = ["Sockets"]
+
+_BACKLOG = 1024
 
 
 class Sockets:
-    """Listens on one port and keeps the links.
+    """Listens on one port. What becomes of those who come is not its concern.
 
     Args:
         host: the address to listen on.
         port: 0 takes a free one.
-        dial: makes the link of a new peer.
     """
 
-    def __init__(self, host: str, port: int, dial: Callable[[], Link]) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._last = 0
-        self._dial = dial
+        self._last: tuple[str, int] | None = None
         self._server: asyncio.Server | None = None
 
     @property
-    def url(self) -> str:
-        """``ws://127.0.0.1:port``; empty before it was opened."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"ws://{host}:{self._last}" if self._last else ""
+    def authority(self) -> str:
+        """Address and port as a URL has them, ``127.0.0.1:port``; empty before it was opened."""
+        if self._last is None:
+            return ""
+        host, port = self._last
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    async def open(self, *, again: bool = False) -> None:
-        """Listen, if `again` on the port that it had before. Cancelling it leaves nothing behind.
+    async def open(self, dial: Callable[[], asyncio.BaseProtocol], *, again: bool = False) -> None:
+        """Listen. Cancelling it leaves nothing behind.
+
+        Args:
+            dial: makes the near end of the link to somebody who comes.
+            again: on the port that it had before.
 
         Raises:
             OSError: the port is taken.
         """
-        port = self._last if again else self._port
+        port = self._last[1] if again and self._last is not None else self._port
         loop = asyncio.get_running_loop()
         # A server that serves from the start is lost, and its port with it, if it is cancelled in that very moment.
-        self._server = await loop.create_server(self._dial, self._host, port, start_serving=False)
-        self._last = self._server.sockets[0].getsockname()[1]
+        self._server = await loop.create_server(dial, self._host, port, backlog=_BACKLOG, start_serving=False)
+        self._last = self._server.sockets[0].getsockname()[:2]
         try:
             await self._server.start_serving()
         except BaseException:

@@ -51,6 +51,11 @@ def _is_whole(low: int, high: int) -> Callable[[object], bool]:
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
+def _is_code(value: object) -> bool:
+    """Whether RFC 6455 lets a peer send it."""
+    return any(_is_whole(low, high)(value) for low, high in ((1000, 1003), (1007, 1014), (3000, 4999)))
+
+
 def _is_header(value: object) -> bool:
     return isinstance(value, str) and value.isprintable() and value.isascii() and bool(value)
 
@@ -63,7 +68,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "status": (_is_whole(300, 599), "a status from 300 to 599"),
     "retry_after": (_is_header, "seconds or an HTTP date, as text"),
     "size": (_is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
-    "code": (_is_whole(1000, 4999), "a close code from 1000 to 4999"),
+    "code": (_is_code, "a close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999"),
 }
 
 
