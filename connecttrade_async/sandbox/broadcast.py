@@ -61,7 +61,7 @@ class Broadcast:
         displaces: who loses when there is a second session with the same credentials, the ``older`` one (Assumed) or
             the ``newer``.
         login_limit: as given; may be changed for links to come.
-        published: how many events there were so far for somebody to hear.
+        published: how many events there were so far; what the world does while nobody is live counts for nothing.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Broadcast:
         """Stop listening and end every link at once, frozen or not. Twice is once."""
         self._is_open = False
         self._ticker.stop()
-        self._sockets.close()
+        await self._sockets.close()
         for session in tuple(self._sessions.values()):
             session.link.abandon()
         for turn in range(_TURNS.stop):

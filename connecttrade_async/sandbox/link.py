@@ -8,8 +8,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import MutableMapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
@@ -33,9 +32,6 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  the name is logging's
         return level > logging.INFO and super().isEnabledFor(level)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:  # noqa: ANN401  as logging has it
-        return msg, kwargs
 
 
 _LOGGER = _Discreet(logging.getLogger(__name__), {})

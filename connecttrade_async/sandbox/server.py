@@ -173,7 +173,7 @@ class Sandbox:
             await self._sockets.open(cast("web.Server", runner.server), again=again)
             await self.stream.start(again=again)
         except BaseException:
-            self._sockets.close()
+            await self._sockets.close()
             await runner.cleanup()
             raise
         self._runner = runner
@@ -185,7 +185,7 @@ class Sandbox:
         if runner is None:
             return
         self._misfortune.end()
-        self._sockets.close()
+        await self._sockets.close()
         await self.stream.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn

@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 
 __all__ = ["Sockets"]
 
 _BACKLOG = 1024
+_TURNS = 3
+"""Turns of the loop between an accept and the first that anybody hears of it."""
 
 
 class Sockets:
@@ -48,11 +51,20 @@ class Sockets:
         try:
             await self._server.start_serving()
         except BaseException:
-            self.close()
+            await self.close()
             raise
 
-    def close(self) -> None:
-        """Listen no longer; the links that there are stay."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    async def close(self) -> None:
+        """Listen no longer; the links that there are stay. Twice is once."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        loop = asyncio.get_running_loop()
+        # Whoever is accepted, but not yet met, when a server of asyncio's closes, makes it fail an assertion: so let
+        # nobody else in, and meet those who are in, before it closes.
+        for listener in server.sockets:
+            with suppress(NotImplementedError):
+                loop.remove_reader(listener.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        server.close()

@@ -29,7 +29,7 @@ async def end_of(link: ClientConnection) -> int | None:
     async with asyncio.timeout(5):
         with pytest.raises(ConnectionClosed):
             await link.recv()
-    return link.close_code
+    return link.protocol.close_code
 
 
 def login(sandbox: Sandbox) -> dict[str, str]:

@@ -28,7 +28,7 @@ def do(sandbox: Sandbox, http: aiohttp.ClientSession) -> Do:
 async def end_of(link: ClientConnection) -> int | None:
     async with asyncio.timeout(5):
         await link.wait_closed()
-    return link.close_code
+    return link.protocol.close_code
 
 
 async def test_what_it_tells(sandbox: Sandbox, do: Do, listen: Dial) -> None:

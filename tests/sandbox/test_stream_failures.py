@@ -36,7 +36,7 @@ async def end_of(link: ClientConnection) -> int | None:
     async with asyncio.timeout(5):
         with pytest.raises(ConnectionClosed):
             await link.recv()
-    return link.close_code
+    return link.protocol.close_code
 
 
 def publish(sandbox: Sandbox, number: int) -> None:
@@ -50,7 +50,7 @@ async def test_dropped_with_a_code(sandbox: Sandbox, listen: Dial, code: int) ->
     sandbox.stream.drop(code, "because")
     publish(sandbox, 2)
     assert (await read(link))["data"] == {"number": 1}
-    assert (await end_of(link), link.close_reason) == (code, "because")
+    assert (await end_of(link), link.protocol.close_reason) == (code, "because")
     assert sandbox.stream.published == 2
     assert sandbox.stream.ledger.total == 4
 
@@ -275,10 +275,26 @@ async def test_a_peer_that_arrives_while_it_closes() -> None:
     before = asyncio.all_tasks()
     async with Sandbox() as sandbox:
         port = int(sandbox.stream.url.rpartition(":")[2])
-        with socket.create_connection(("127.0.0.1", port)):
-            await sandbox.aclose()
+        for turns in range(6):
+            with socket.create_connection(("127.0.0.1", port)):
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await sandbox.restart()
+        assert sandbox.stream.sessions == ()
     assert asyncio.all_tasks() == before
-    assert sandbox.stream.sessions == ()
+
+
+async def test_what_is_asked_while_it_closes_is_not_done(sandbox: Sandbox, listen: Dial) -> None:
+    link = await listen("orders")
+    await link.send('{"action": "dance"}')
+    sandbox.stream.drop()
+    assert await end_of(link) == 1001
+    assert sandbox.stream.ledger.received["unknown"] == 0
+
+
+def test_before_the_start_it_is_nowhere() -> None:
+    sandbox = Sandbox()
+    assert (sandbox.endpoints.stream, repr(sandbox.stream)) == ("", "<Stream closed 0 sessions, 0 events>")
 
 
 async def test_cancelling_the_start_leaves_nothing() -> None:
