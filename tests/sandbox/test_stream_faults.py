@@ -249,3 +249,31 @@ def test_a_random_run_of_faults_is_the_same_for_the_same_seed() -> None:
     assert repr(runs[0]).endswith("set, 0 fired>")
     runs[0].clear()
     assert runs[0].draw("event") is None
+
+
+async def hear(link: ClientConnection) -> list[str]:
+    """All that comes until the end, which is not long in coming."""
+    heard: list[str] = []
+    with suppress(ConnectionClosed):
+        async with asyncio.timeout(5):
+            while True:
+                heard.append(str(await link.recv()))
+    return heard
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_what_the_ledger_says_was_sent_is_what_comes(sandbox: Sandbox, listen: Dial, seed: int) -> None:
+    events = (StreamFault(kind) for kind in get_args(StreamKind) if MOMENTS[kind] == "event")
+    kinds = [fault for fault in events if fault.kind != "oversize"]
+    armed = sandbox.stream.faults.schedule(seed, chances=30, among=kinds)
+    for number in range(1, 6):
+        link = await listen()
+        publish(sandbox, *"abababab")
+        sandbox.stream.drop()
+        heard = await hear(link)
+        sent = [message for message in sandbox.stream.ledger if message.link == number and message.serial]
+        told = [message.text for message in sent if message.fate == "sent"]
+        known = [text for text in heard if text in told]
+        assert known == told[: len(known)]
+        if not any(fault.fault.kind == "reset" and fault.fired for fault in armed):
+            assert known == told
