@@ -4,15 +4,22 @@ It stands alone on the far side of the wire and imports nothing else of this pac
 mistake with the client.
 """
 
+from .armed import Armed
+from .broadcast import Talk
 from .clock import Clock
 from .endpoints import Entitlements
 from .fault import Fault
-from .faults import LOSSES, Armed, Faults
+from .faults import LOSSES, Faults
+from .ledger import Ledger, Sent
 from .paper import PaperBroker
 from .refusals import RefusalError
 from .served import Served, Visit
 from .server import Endpoints, Sandbox
 from .spellings import Spellings
+from .stream import Stream
+from .streamfault import StreamFault
+from .streamfaults import StreamFaults
+from .wording import Wording
 from .world import BROKERS, Broker, World
 
 __all__ = [
@@ -25,11 +32,18 @@ __all__ = [
     "Entitlements",
     "Fault",
     "Faults",
+    "Ledger",
     "PaperBroker",
     "RefusalError",
     "Sandbox",
+    "Sent",
     "Served",
     "Spellings",
+    "Stream",
+    "StreamFault",
+    "StreamFaults",
+    "Talk",
     "Visit",
+    "Wording",
     "World",
 ]

@@ -27,9 +27,8 @@ __all__ = ["Broadcast", "Displaces", "Talk"]
 
 Displaces = Literal["older", "newer"]
 
-_LONGEST = 3600
-_TURNS = 20
-"""Turns of the loop in which everything that was closed has ended."""
+_TURNS = range(5, 50)
+"""Turns of the loop in which everything that is closed ends: a peer that just arrives takes the fewest of them."""
 
 
 class Talk(NamedTuple):
@@ -62,7 +61,7 @@ class Broadcast:
         displaces: who loses when there is a second session with the same credentials, the ``older`` one (Assumed) or
             the ``newer``.
         login_limit: as given; may be changed for links to come.
-        published: how many events there were so far for somebody to hear.
+        published: how many events there were so far; what the world does while nobody is live counts for nothing.
     """
 
     def __init__(
@@ -87,11 +86,11 @@ class Broadcast:
         self._delay = 0.0
         self._world = world
         self._payloads = payloads
-        self._sockets = Sockets(*address, self._dial)
+        self._sockets = Sockets(*address)
         self._ticker = Ticker(world.floor, clock, self.tell)
         self._told = 0
         self._links = 0
-        self._is_open = False
+        self._is_open = True
         self._sessions: dict[int, Session] = {}
         self._holder: Session | None = None
 
@@ -101,7 +100,7 @@ class Broadcast:
     @property
     def url(self) -> str:
         """Where it is served, ``ws://127.0.0.1:port``; empty before it was started."""
-        return self._sockets.url
+        return f"ws://{self._sockets.authority}" if self._sockets.authority else ""
 
     @property
     def sessions(self) -> tuple[Talk, ...]:
@@ -116,26 +115,26 @@ class Broadcast:
         """Whether a session is authenticated and subscribed to something."""
         return any(session.is_live for session in self._sessions.values())
 
-    async def start(self) -> None:
-        """Listen.
+    async def start(self, *, again: bool = False) -> None:
+        """Listen, if `again` on the port that it had before. Cancelling it leaves nothing behind.
 
         Raises:
             OSError: the port is taken.
         """
-        await self._sockets.open()
         self._is_open = True
+        await self._sockets.open(self._dial, again=again)
         self._ticker.start()
 
     async def aclose(self) -> None:
         """Stop listening and end every link at once, frozen or not. Twice is once."""
         self._is_open = False
         self._ticker.stop()
-        self._sockets.close()
+        await self._sockets.close()
         for session in tuple(self._sessions.values()):
             session.link.abandon()
-        for _ in range(_TURNS):
+        for turn in range(_TURNS.stop):
             await asyncio.sleep(0)
-            if not self._sessions:
+            if turn >= _TURNS.start and not self._sessions:
                 break
 
     async def restart(self) -> None:
@@ -145,7 +144,7 @@ class Broadcast:
             OSError: somebody else has taken the port.
         """
         await self.aclose()
-        await self.start()
+        await self.start(again=True)
 
     # What is told -----------------------------------------------------------------------------------------------------
 
@@ -168,9 +167,11 @@ class Broadcast:
 
     def _give(self, news: News) -> None:
         owner = {"user_id": news.user_id, "account_id": news.account_id, "timestamp": news.timestamp}
+        self._spread(news.topic, news.account_id, self.wording.event(KINDS[news.topic], owner, news.data))
+
+    def _spread(self, topic: str, account_id: str, text: str) -> None:
         self.published += 1
-        text = self.wording.event(KINDS[news.topic], owner, news.data)
-        event = Event(self.published, news.topic, news.account_id, text)
+        event = Event(self.published, topic, account_id, text)
         for session in tuple(self._sessions.values()):
             session.tell(event)
 
@@ -192,7 +193,7 @@ class Broadcast:
 
     def claim(self, session: Session) -> bool:
         """Let a session have the credentials for itself, as far as it displaces the one that had them."""
-        if self._holder is not None:
+        if self._holder is not None and self._holder.link.is_open:
             if self.displaces == "newer":
                 return False
             self._holder.displace()

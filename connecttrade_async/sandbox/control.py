@@ -22,6 +22,8 @@ from .pit import Pit
 from .refusals import BadRequestError, RefusalError, UnknownError
 from .served import Served
 from .spellings import Spellings
+from .stream import Stream
+from .switchboard import Switchboard
 from .world import find_broker
 
 __all__ = ["CONTROL", "control_routes"]
@@ -32,9 +34,11 @@ CONTROL = "/_sandbox"
 _Setting = TypeVar("_Setting", Spellings, Entitlements)
 
 
-def control_routes(desk: Desk, clock: Clock, faults: Faults, served: Served, broker: PaperBroker) -> list[web.RouteDef]:
+def control_routes(
+    desk: Desk, clock: Clock, faults: Faults, served: Served, broker: PaperBroker, *, stream: Stream
+) -> list[web.RouteDef]:
     """Every control path with its handler."""
-    panel, pit = _Panel(desk, clock, faults, served), Pit(broker)
+    panel, pit, board = _Panel(desk, clock, faults, served), Pit(broker), Switchboard(stream)
     table: tuple[tuple[str, str, Callable[[Fields], object]], ...] = (
         ("GET", "/faults", panel.list_faults),
         ("POST", "/faults", panel.add_fault),
@@ -51,6 +55,10 @@ def control_routes(desk: Desk, clock: Clock, faults: Faults, served: Served, bro
         ("POST", "/market", pit.set_market),
         ("POST", "/fill", pit.fill),
         ("POST", "/reject", pit.reject),
+        ("GET", "/stream", board.read),
+        ("POST", "/stream", board.act),
+        ("DELETE", "/stream", board.clear),
+        ("GET", "/stream/sent", board.list_sent),
         ("POST", "/approve", panel.approve),
         ("POST", "/decline", panel.decline),
     )
@@ -143,7 +151,8 @@ def _handler(action: Callable[[Fields], object]) -> Callable[[web.Request], Awai
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             _check_visitor(request)
-            return json_response(action(fields(await request.read()) if request.method == "POST" else {}))
+            done = action(fields(await request.read()) if request.method == "POST" else {})
+            return json_response(await cast("Awaitable[object]", done) if isinstance(done, Awaitable) else done)
         except RefusalError as refusal:
             return json_response({"message": refusal.message}, status=refusal.status)
         except (ValueError, OverflowError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
-__all__ = ["Fault", "Kind"]
+__all__ = ["Fault", "Kind", "is_header", "is_whole"]
 
 Kind = Literal[
     "status",
@@ -36,7 +36,8 @@ _LONGEST = 3600.0
 _LARGEST = 1 << 30
 
 
-def _is_whole(low: int, high: int) -> Callable[[object], bool]:
+def is_whole(low: int, high: int) -> Callable[[object], bool]:
+    """Tells whether a value is a whole number between two others, these included."""
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
@@ -44,7 +45,8 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_header(value: object) -> bool:
+def is_header(value: object) -> bool:
+    """Whether a value can be that of a header."""
     return isinstance(value, str) and value.isprintable() and value.isascii() and bool(value)
 
 
@@ -61,18 +63,18 @@ def _is_duration(value: object) -> bool:
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "kind": (lambda value: value in get_args(Kind), f"one of {', '.join(get_args(Kind))}"),
-    "times": (_is_whole(1, 1_000_000), "a whole number from 1, or null for every request"),
-    "after": (_is_whole(0, 1_000_000), "a whole number of requests to let pass"),
+    "times": (is_whole(1, 1_000_000), "a whole number from 1, or null for every request"),
+    "after": (is_whole(0, 1_000_000), "a whole number of requests to let pass"),
     "method": (lambda value: isinstance(value, str) and value.isalpha(), "an HTTP method"),
     "path": (lambda value: isinstance(value, str) and value.startswith("/"), "how the path begins, from its slash"),
     "pattern": (_is_pattern, "a regular expression"),
     "when": (lambda value: value in {"before", "after"}, "before or after, which means the work"),
-    "status": (_is_whole(200, 599), "a status from 200 to 599"),
-    "retry_after": (_is_header, "seconds or an HTTP date, as text"),
+    "status": (is_whole(200, 599), "a status from 200 to 599"),
+    "retry_after": (is_header, "seconds or an HTTP date, as text"),
     "body": (_is_text, "text"),
     "seconds": (_is_duration, "a number of seconds, up to an hour"),
-    "size": (_is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
-    "location": (_is_header, "a URL"),
+    "size": (is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
+    "location": (is_header, "a URL"),
 }
 
 

@@ -4,12 +4,13 @@ Nothing in here touches a socket.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import Random
 
+from .armed import Armed, Arsenal
 from .fault import Fault
 
-__all__ = ["LOSSES", "Armed", "Faults"]
+__all__ = ["LOSSES", "Faults"]
 
 LOSSES = (
     Fault("drop", when="before"),
@@ -27,55 +28,8 @@ LOSSES = (
 """Every way in which an answer is lost at once: before the work was done, after it, or half of it on its way."""
 
 
-@dataclass(slots=True)
-class Armed:
-    """A fault that is set.
-
-    Attributes:
-        fault: what may strike.
-        seen: how many requests it concerned so far.
-        fired: how many of them it struck.
-    """
-
-    fault: Fault
-    seen: int = 0
-    fired: int = 0
-
-    def strikes(self, method: str, path: str) -> bool:
-        """Whether it strikes this request; asking counts."""
-        if self.is_spent or not self.fault.concerns(method, path):
-            return False
-        self.seen += 1
-        if self.seen <= self.fault.after:
-            return False
-        self.fired += 1
-        return True
-
-    @property
-    def is_spent(self) -> bool:
-        """Whether it has struck as often as it was to."""
-        return self.fault.times is not None and self.fired >= self.fault.times
-
-
-class Faults:
-    """The faults that are set. Of several that concern a request, the one set first strikes."""
-
-    def __init__(self) -> None:
-        self._armed: list[Armed] = []
-
-    def __repr__(self) -> str:
-        return f"<Faults {len(self._armed)} set, {sum(armed.fired for armed in self._armed)} fired>"
-
-    @property
-    def armed(self) -> tuple[Armed, ...]:
-        """Every fault that was set since the last `clear`, spent or not, in that order."""
-        return tuple(self._armed)
-
-    def add(self, fault: Fault) -> Armed:
-        """Set a fault. What comes back tells how often it has fired."""
-        armed = Armed(fault)
-        self._armed.append(armed)
-        return armed
+class Faults(Arsenal[Fault]):
+    """The faults of REST that are set."""
 
     def schedule(
         self,
@@ -86,7 +40,7 @@ class Faults:
         method: str | None = None,
         path: str | None = None,
         among: Sequence[Fault] = LOSSES,
-    ) -> tuple[Armed, ...]:
+    ) -> tuple[Armed[Fault], ...]:
         """Set a random run of faults over the next requests of a kind; after those nothing goes wrong.
 
         Args:
@@ -98,7 +52,7 @@ class Faults:
             among: the faults that may strike.
         """
         random = Random(f"faults/{seed}")  # noqa: S311  a pretend misfortune needs no secrecy
-        armed: list[Armed] = []
+        armed: list[Armed[Fault]] = []
         passed = 0
         for _ in range(requests):
             if random.random() < share:
@@ -108,11 +62,3 @@ class Faults:
             else:
                 passed += 1
         return tuple(armed)
-
-    def clear(self) -> None:
-        """Let nothing go wrong any more; what is under way takes its course."""
-        self._armed.clear()
-
-    def draw(self, method: str, path: str) -> Fault | None:
-        """The fault that strikes this request, if one does."""
-        return next((armed.fault for armed in self._armed if armed.strikes(method, path)), None)

@@ -18,10 +18,11 @@ class Sent(NamedTuple):
 
     Attributes:
         link: the number of the link, counted from 1.
-        kind: ``welcome``, ``order`` and so on.
+        kind: ``welcome``, ``order`` and so on; ``by hand`` for what `Stream.send` sent.
         serial: which event it was, counted from 1; 0 for what is no event.
         text: all of it, also if only a part was sent.
-        fate: ``sent`` means given to the socket as a whole, ``torn`` a part of it, ``lost`` nothing.
+        fate: ``sent`` means given to the socket as a whole, which a reset may still destroy, ``torn`` a part of it,
+            ``lost`` nothing.
     """
 
     link: int
@@ -37,7 +38,7 @@ class Ledger:
     Attributes:
         total: how many messages were noted in all.
         received: how often each action came, such as ``authenticate``, and ``connect``, ``upgrade``, ``ping``,
-            ``close`` and ``unreadable`` for what is no action.
+            ``close``, ``unreadable``, ``unknown`` and ``disconnect`` for what is no action.
         lives: how many sessions went live: authenticated, and subscribed to something.
     """
 

@@ -8,8 +8,7 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import MutableMapping
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from websockets.exceptions import ProtocolError
 from websockets.frames import Frame, Opcode
@@ -33,9 +32,6 @@ class _Discreet(logging.LoggerAdapter[logging.Logger]):
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  the name is logging's
         return level > logging.INFO and super().isEnabledFor(level)
-
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:  # noqa: ANN401  as logging has it
-        return msg, kwargs
 
 
 _LOGGER = _Discreet(logging.getLogger(__name__), {})
@@ -79,13 +75,14 @@ class Link(asyncio.Protocol):
         self._websocket = ServerProtocol(max_size=_LARGEST, logger=_LOGGER)
         self._parts: list[bytes] = []
         self._deadline: asyncio.TimerHandle | None = None
+        self._is_cut = False
         self._transport: asyncio.Transport
         self._outlet: Outlet
 
     @property
     def is_open(self) -> bool:
         """Whether messages can be sent."""
-        return self._websocket.state is State.OPEN and not self._transport.is_closing()
+        return self._websocket.state is State.OPEN and not self._is_cut and not self._transport.is_closing()
 
     @property
     def is_frozen(self) -> bool:
@@ -124,6 +121,7 @@ class Link(asyncio.Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
         self.conversation.gone()
+        self._ledger.count("disconnect")
 
     # What is said -----------------------------------------------------------------------------------------------------
 
@@ -184,16 +182,17 @@ class Link(asyncio.Protocol):
                 self._websocket.send_close(code, reason)
             except ProtocolError as error:
                 raise ValueError(f"{code} is no code to close with: {error}") from None
+            self.flush()
+            self._bound_close()
         else:
-            self._outlet.put(b"")
-        self.flush()
-        if self._deadline is None and not self._transport.is_closing():
-            self._deadline = asyncio.get_running_loop().call_later(_PATIENCE, self._transport.abort)
+            self.cut()
 
     def cut(self) -> None:
         """Close the socket, without a word in the WebSocket."""
         self.flush()
+        self._is_cut = True
         self._outlet.put(b"")
+        self._bound_close()
 
     def reset(self) -> None:
         """Break the connection with a TCP reset."""
@@ -221,9 +220,17 @@ class Link(asyncio.Protocol):
         """Come back; what was kept goes out first."""
         if self.is_frozen:
             self._outlet.thaw()
+            if self._is_cut or self._websocket.state is State.CLOSING:
+                self._bound_close()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def delay(self, seconds: float) -> None:
         """Let everything that goes out from now on take so long."""
         self._outlet.delay = seconds
+
+    def _bound_close(self) -> None:
+        """Give a close a second, unless the link is frozen and nobody could notice."""
+        if self._deadline is None and not self.is_frozen:
+            seconds = self._outlet.delay + _PATIENCE
+            self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

@@ -75,6 +75,9 @@ class Outlet:
         """Forget what was kept; the socket is gone."""
         self._waiting.clear()
         self._ready.clear()
+        self._stop_timer()
+
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -89,7 +92,7 @@ class Outlet:
             self._transport.close()
 
     def _let_due_out(self) -> None:
-        self._timer = None
+        self._stop_timer()
         while self._waiting and not self._is_frozen and self._waiting[0].due <= self._loop.time():
             _, data, message = self._waiting.popleft()
             self._let_out(data, message)

@@ -7,7 +7,7 @@ and left in another.
 import asyncio
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, cast
 
 from aiohttp import web
 
@@ -25,6 +25,7 @@ from .oauth import login_routes
 from .paper import PaperBroker
 from .payloads import Payloads
 from .served import Served
+from .sockets import Sockets
 from .spellings import Spellings
 from .stream import Stream
 from .world import Hours, Keeping, World, find_broker
@@ -96,7 +97,7 @@ class Sandbox:
         self.served = Served()
         self.client_id = client_id or f"sandbox-{self.world.serials.draw('client id')[:12]}"
         self.client_secret = client_secret or self.world.serials.draw("client secret")
-        self._address = (host, port)
+        self._sockets = Sockets(host, port)
         self._desk = Desk(
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
@@ -151,10 +152,13 @@ class Sandbox:
         """What the client has bought; switch one off to be refused."""
         return self._desk.entitlements
 
-    async def start(self) -> None:
+    async def start(self, *, again: bool = False) -> None:
         """Listen. The same sandbox may be started again after `aclose`, with all that it knows.
 
         Cancelling it leaves nothing behind.
+
+        Args:
+            again: on the ports that it had before.
 
         Raises:
             RuntimeError: it is already started.
@@ -166,14 +170,14 @@ class Sandbox:
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
             await runner.setup()
-            await web.TCPSite(runner, *self._address).start()
-            await self.stream.start()
+            await self._sockets.open(cast("web.Server", runner.server), again=again)
+            await self.stream.start(again=again)
         except BaseException:
+            await self._sockets.close()
             await runner.cleanup()
             raise
         self._runner = runner
-        host, port = runner.addresses[0][:2]
-        self._desk.url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        self._desk.url = f"http://{self._sockets.authority}"
 
     async def aclose(self) -> None:
         """Stop listening and end every connection and every slow fault, within a second. Twice is once."""
@@ -181,9 +185,21 @@ class Sandbox:
         if runner is None:
             return
         self._misfortune.end()
+        await self._sockets.close()
         await self.stream.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
+
+    async def restart(self) -> None:
+        """Close, and start again on the same ports with all that it knows, as a server does that is deployed anew.
+
+        Cancelling it leaves it closed.
+
+        Raises:
+            OSError: somebody else has taken a port.
+        """
+        await self.aclose()
+        await self.start(again=True)
 
     async def approve(self, url: str, broker: str | None = None, *, login: str = "") -> str:
         """Do what a person does at a login link who agrees to everything; needs no HTTP.
@@ -221,7 +237,9 @@ class Sandbox:
         router = web.UrlDispatcher()
         router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
         router.add_routes(login_routes(self.world, self.clock))
-        router.add_routes(control_routes(self._desk, self.clock, self.faults, self.served, self.broker))
+        router.add_routes(
+            control_routes(self._desk, self.clock, self.faults, self.served, self.broker, stream=self.stream)
+        )
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", Gate(router, self.faults, self._misfortune, self.served).enter)
         return app

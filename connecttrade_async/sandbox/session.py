@@ -58,7 +58,7 @@ class Session:
     @property
     def is_live(self) -> bool:
         """Whether it is authenticated, subscribed to something, and not over."""
-        return self.phase == "authenticated" and bool(self.topics)
+        return self.phase == "authenticated" and bool(self.topics) and self.link.is_open
 
     # What comes -------------------------------------------------------------------------------------------------------
 
@@ -81,16 +81,14 @@ class Session:
             self._welcome()
 
     def heard(self, data: bytes) -> None:
-        """Do what a message asks for."""
-        try:
-            members: object = json.loads(data)
-        except (ValueError, RecursionError):
-            members = None
-        if not isinstance(members, dict):
+        """Do what a message asks for; a session that is over does nothing more."""
+        if self.phase == "over" or not self.link.is_open:
+            return
+        known = _members(data)
+        if known is None:
             self._stream.ledger.count("unreadable")
             self._error(400, "A message must be a JSON object.")
             return
-        known = cast("Fields", members)
         action = known.get("action")
         act = self._actions.get(action) if isinstance(action, str) else None
         self._stream.ledger.count(str(action) if act is not None else "unknown")
@@ -216,3 +214,11 @@ class Session:
 
     def _draw(self, moment: str, account_id: str = "") -> StreamFault | None:
         return self._stream.faults.draw(moment, account_id)
+
+
+def _members(data: bytes) -> "Fields | None":
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Fields", value) if isinstance(value, dict) else None

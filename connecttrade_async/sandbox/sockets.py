@@ -1,47 +1,70 @@
-"""The sandbox's sockets: where a stream listens, and the links that it has."""
+"""The sandbox's sockets: where it listens."""
 
 import asyncio
 from collections.abc import Callable
-
-from .link import Link
+from contextlib import suppress
 
 __all__ = ["Sockets"]
 
+_BACKLOG = 1024
+_TURNS = 3
+"""Turns of the loop between an accept and the first that anybody hears of it."""
+
 
 class Sockets:
-    """Listens on one port and keeps the links.
+    """Listens on one port. What becomes of those who come is not its concern.
 
     Args:
         host: the address to listen on.
-        port: 0 takes a free one, and keeps it from then on.
-        dial: makes the link of a new peer.
+        port: 0 takes a free one.
     """
 
-    def __init__(self, host: str, port: int, dial: Callable[[], Link]) -> None:
+    def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._dial = dial
+        self._last: tuple[str, int] | None = None
         self._server: asyncio.Server | None = None
 
     @property
-    def url(self) -> str:
-        """``ws://127.0.0.1:port``; empty before it was opened."""
-        if not self._port:
+    def authority(self) -> str:
+        """Address and port as a URL has them, ``127.0.0.1:port``; empty before it was opened."""
+        if self._last is None:
             return ""
-        return f"ws://[{self._host}]:{self._port}" if ":" in self._host else f"ws://{self._host}:{self._port}"
+        host, port = self._last
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    async def open(self) -> None:
-        """Listen.
+    async def open(self, dial: Callable[[], asyncio.BaseProtocol], *, again: bool = False) -> None:
+        """Listen. Cancelling it leaves nothing behind.
+
+        Args:
+            dial: makes the near end of the link to somebody who comes.
+            again: on the port that it had before.
 
         Raises:
             OSError: the port is taken.
         """
-        server = await asyncio.get_running_loop().create_server(self._dial, self._host, self._port)
-        self._server = server
-        self._port = server.sockets[0].getsockname()[1]
+        port = self._last[1] if again and self._last is not None else self._port
+        loop = asyncio.get_running_loop()
+        # A server that serves from the start is lost, and its port with it, if it is cancelled in that very moment.
+        self._server = await loop.create_server(dial, self._host, port, backlog=_BACKLOG, start_serving=False)
+        self._last = self._server.sockets[0].getsockname()[:2]
+        try:
+            await self._server.start_serving()
+        except BaseException:
+            await self.close()
+            raise
 
-    def close(self) -> None:
-        """Listen no longer; the links that there are stay."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+    async def close(self) -> None:
+        """Listen no longer; the links that there are stay. Twice is once."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        loop = asyncio.get_running_loop()
+        # Whoever is accepted, but not yet met, when a server of asyncio's closes, makes it fail an assertion: so let
+        # nobody else in, and meet those who are in, before it closes.
+        for listener in server.sockets:
+            with suppress(NotImplementedError):
+                loop.remove_reader(listener.fileno())
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+        server.close()

@@ -16,6 +16,8 @@ from .wording import KINDS, encoded
 __all__ = ["Stream"]
 
 _LONGEST = 3600
+_NUMBER = "{number}"
+"""Stands in a burst's text for the number of the order, so that the rest of it is written once."""
 _BATCH = 500
 """Events of a burst that leave at once; between two batches everybody else has a turn."""
 
@@ -61,7 +63,7 @@ class Stream(Broadcast):
         """Send any message to every live session: text as it is, an object as JSON."""
         text = message if isinstance(message, str) else encoded(message)
         for link in self._live():
-            link.send(Sent(link.number, "", 0, text))
+            link.send(Sent(link.number, "by hand", 0, text))
             link.flush()
 
     async def burst(self, count: int, *, user_id: str = "burst", account_id: str = "burst") -> int:
@@ -72,10 +74,12 @@ class Stream(Broadcast):
         Returns:
             The serial number of the last one.
         """
+        self.tell()
         at = self._payloads().time(self.clock.now())
+        owner = {"user_id": user_id, "account_id": account_id, "timestamp": at}
+        parts = self.wording.event("order", owner, _order(_NUMBER, account_id, at)).split(_NUMBER)
         for number in range(count):
-            data = _order(number + 1, account_id, at)
-            self._give(News("orders", user_id, account_id, at, data))
+            self._spread("orders", account_id, str(number + 1).join(parts))
             if number % _BATCH == _BATCH - 1:
                 self._flush()
                 await asyncio.sleep(0)
@@ -159,7 +163,7 @@ class Stream(Broadcast):
         return [session.link for session in self._sessions.values() if session.is_live]
 
 
-def _order(number: int, account_id: str, at: str) -> dict[str, object]:
+def _order(number: str, account_id: str, at: str) -> dict[str, object]:
     """An order that nobody placed, complete as the wire has it."""
     return {
         "order_id": f"burst-{number}",

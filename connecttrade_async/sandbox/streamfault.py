@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, cast, get_args
 
+from .fault import is_header, is_whole
+
 __all__ = ["MOMENTS", "StreamFault", "StreamKind"]
 
 StreamKind = Literal[
@@ -47,23 +49,20 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
 _LARGEST = 1 << 30
 
 
-def _is_whole(low: int, high: int) -> Callable[[object], bool]:
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_header(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable() and value.isascii() and bool(value)
+def _is_code(value: object) -> bool:
+    """Whether RFC 6455 lets a peer send it."""
+    return any(is_whole(low, high)(value) for low, high in ((1000, 1003), (1007, 1014), (3000, 4999)))
 
 
 _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "kind": (lambda value: value in get_args(StreamKind), f"one of {', '.join(get_args(StreamKind))}"),
-    "times": (_is_whole(1, 1_000_000), "a whole number from 1, or null for every time"),
-    "after": (_is_whole(0, 1_000_000), "a whole number of chances to let pass"),
+    "times": (is_whole(1, 1_000_000), "a whole number from 1, or null for every time"),
+    "after": (is_whole(0, 1_000_000), "a whole number of chances to let pass"),
     "account_id": (lambda value: isinstance(value, str), "an account_id"),
-    "status": (_is_whole(300, 599), "a status from 300 to 599"),
-    "retry_after": (_is_header, "seconds or an HTTP date, as text"),
-    "size": (_is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
-    "code": (_is_whole(1000, 4999), "a close code from 1000 to 4999"),
+    "status": (is_whole(300, 599), "a status from 300 to 599"),
+    "retry_after": (is_header, "seconds or an HTTP date, as text"),
+    "size": (is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
+    "code": (_is_code, "a close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999"),
 }
 
 

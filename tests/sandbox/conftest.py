@@ -1,12 +1,15 @@
 """A running sandbox whose clock stands still, and a bare HTTP client that knows its credentials."""
 
 import gc
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
 import pytest
+from websockets.asyncio.client import ClientConnection, connect as connect_socket
 
 from connecttrade_async.sandbox import Sandbox
 
@@ -61,3 +64,34 @@ def connect(sandbox: Sandbox) -> Callable[..., Awaitable[str]]:
         return next(reversed(user.connections))
 
     return connect
+
+
+@pytest.fixture
+async def dial(sandbox: Sandbox) -> AsyncIterator[Callable[..., Awaitable[ClientConnection]]]:
+    """Open bare WebSockets to the stream, none of which outlives the test."""
+    async with AsyncExitStack() as stack:
+
+        async def dial(path: str = "/") -> ClientConnection:
+            url = sandbox.endpoints.stream + path
+            options: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 0.1}
+            return await stack.enter_async_context(connect_socket(url, **options))
+
+        yield dial
+
+
+@pytest.fixture
+def listen(
+    sandbox: Sandbox, dial: Callable[..., Awaitable[ClientConnection]]
+) -> Callable[..., Awaitable[ClientConnection]]:
+    """Open a WebSocket that has logged in and subscribed."""
+
+    async def listen(*topics: str) -> ClientConnection:
+        link = await dial()
+        login = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
+        await link.send(json.dumps({"action": "authenticate", **login}))
+        await link.send(json.dumps({"action": "subscribe", "topics": topics or ("orders", "positions", "balances")}))
+        for expected in ("welcome", "authenticated", "subscribed"):
+            assert json.loads(await link.recv())["type"] == expected
+        return link
+
+    return listen
