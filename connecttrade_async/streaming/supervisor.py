@@ -145,7 +145,7 @@ class Supervisor:
         try:
             while life.ending is None:
                 raw = await receive()
-                tally.last_message = moment = now()
+                moment = now()
                 event = understand(raw, moment)
                 if event is None:
                     await self._control(link, life)
@@ -154,6 +154,7 @@ class Supervisor:
                 if type(event) is UnknownMessage:
                     self._set_aside(event)
                 publish(event)
+                tally.last_message = moment
         finally:
             stop()
 
@@ -189,7 +190,9 @@ class Supervisor:
     def _went_live(self) -> None:
         now = self._plan.clock.wall()
         self.tally.live_since = now
-        self._settled_at = self._plan.clock.now() + self._plan.reconnect.settled
+        # Not every answer counts: what is sent after the refusal that ends a link is lost before that is heard.
+        self.tally.last_message = self._plan.clock.now()
+        self._settled_at = self.tally.last_message + self._plan.reconnect.settled
         if self._lost is not None:
             since, cause = self._lost
             self._lost = None
