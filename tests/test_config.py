@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async import config
-from connecttrade_async.config import Endpoints, Limits, Retry, Timeouts, check_address, from_environment
+from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts, check_address, from_environment
 from connecttrade_async.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -232,3 +232,19 @@ def test_what_is_given_is_not_looked_for(environment: pytest.MonkeyPatch) -> Non
     assert from_environment({"client_id", "client_secret", "endpoints"}) == {}
     environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
     assert from_environment(["client_secret"]) == {"client_id": "client-1", "endpoints": Endpoints()}
+
+
+@pytest.mark.parametrize("name", ["base", "cap", "settled", "standby", "attempts"])
+@pytest.mark.parametrize("value", [0, -1, True, "1"])
+def test_a_reconnect_that_cannot_be_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"Reconnect\.{name}"):
+        Reconnect(**{name: value})
+
+
+def test_a_reconnect_without_an_end_and_a_stream_without_a_limit_to_its_silence() -> None:
+    assert Reconnect().attempts is None
+    assert Reconnect(attempts=3).attempts == 3
+    assert Timeouts().silence is None
+    assert Timeouts(silence=5).silence == 5
+    with pytest.raises(ConfigurationError, match=r"Timeouts\.silence"):
+        Timeouts(silence=0)

@@ -23,6 +23,21 @@ ROOT = Path(connecttrade_async.__file__).parent
 WHOLE = ["client", "clock", "config", "errors", "models", "redirects", "rest.pagination", "secret"]
 # The rooms of which some names are; the rest is for the house.
 SOME = {
+    "models.events": {
+        "BalanceUpdate",
+        "Connecting",
+        "Ended",
+        "Gap",
+        "Live",
+        "Lost",
+        "OrderUpdate",
+        "PositionUpdate",
+        "Retrying",
+        "UnknownMessage",
+    },
+    "streaming.fanout": {"Statistics", "Subscription"},
+    "streaming.protocol": {"Verdict"},
+    "streaming.streams": {"BrokerageStream", "StreamHealth"},
     "rest.wire": {"Response"},
     "symbology": {
         "EquityKind",
@@ -172,10 +187,16 @@ def test_a_dir_and_a_name_of_a_light_room_stay_light() -> None:
     assert set(loaded) & {"aiohttp", "asyncio", "msgspec", "connecttrade_async.client"} == set()
 
 
+def test_a_client_that_only_asks_needs_no_websockets() -> None:
+    loaded = fresh(f"{HERE}; import connecttrade_async; connecttrade_async.ConnectTrade('c', 's'); {LOADED}")
+    assert "aiohttp" in loaded
+    assert "websockets" not in loaded
+
+
 def test_the_whole_client_needs_neither_sandbox_nor_command() -> None:
     loaded = fresh(f"{HERE}; from connecttrade_async import *; {LOADED}")
     assert "connecttrade_async.client" in loaded
-    assert set(loaded) & {"click", "rich", "websockets"} == set()
+    assert set(loaded) & {"click", "rich"} == set()
     assert {name.split(".")[1] for name in loaded if name.startswith("connecttrade_async.")} & {
         "sandbox",
         "cli",

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 import connecttrade_async
-from connecttrade_async import ConnectTrade, ConnectTradeError, Endpoints, Limits, Retry, Timeouts
+from connecttrade_async import ConnectTrade, ConnectTradeError, Endpoints, Limits, Reconnect, Retry, Timeouts
 from connecttrade_async.cli import connecttrade
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET
 from connecttrade_async.sandbox import fault
@@ -61,7 +61,7 @@ def test_the_tree_of_errors_is_the_real_one() -> None:
     assert {name for _, name in found} == public
 
 
-@pytest.mark.parametrize("settings", [Endpoints, Timeouts, Retry, Limits], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("settings", [Endpoints, Timeouts, Retry, Reconnect, Limits], ids=lambda kind: kind.__name__)
 def test_every_setting_is_there_with_its_default(settings: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(settings):
         default = f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
