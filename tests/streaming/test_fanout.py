@@ -122,11 +122,10 @@ async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_
     for number in range(10):
         hub.publish(order(number))
     assert [event.order.order_id for event in taken(fast) if isinstance(event, OrderUpdate)] == list("0123456789")
-    got: list[Event] = []
+    got = [await slow.receive() for _ in range(3)]
     with pytest.raises(SlowConsumerError) as caught:
-        while True:
-            got.append(await slow.receive())
-    assert len(got) == caught.value.waiting == 3
+        await slow.receive()
+    assert len(got) == caught.value.waiting
     with pytest.raises(SlowConsumerError):
         slow.receive_nowait()
     assert hub.members == (fast,)
@@ -140,7 +139,7 @@ async def test_the_bound_by_bytes() -> None:
     assert slow.statistics() == (0, 2, 1, 200)
     assert len([await slow.receive(), await slow.receive()]) == 2
     assert slow.statistics() == (2, 0, 1, 0)
-    with pytest.raises(SlowConsumerError, match="0 events of 0 bytes|2 events of 200 bytes"):
+    with pytest.raises(SlowConsumerError, match="2 events of 200 bytes waited"):
         await slow.receive()
 
 
