@@ -140,7 +140,7 @@ async def test_during_backoff_nobody_is_there_for_a_while() -> None:
         await sandbox.stream.aclose()
         for _ in range(4):
             await until(life, Retrying)
-        await sandbox.stream.start()
+        await sandbox.stream.start(again=True)
         gap = await until(events, Gap)
         assert gap.cause == "the server closed the link with code 1001 (The sandbox closes.)"
         publish(sandbox, 1)
