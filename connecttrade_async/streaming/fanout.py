@@ -138,12 +138,16 @@ class Subscription:
             StreamRefusedError: the server ended the stream for good.
             ConnectTradeError: the stream gave up.
             ClosedError: the stream or this subscription was closed.
+            ConfigurationError: another task waits on this subscription already.
 
         Cancelling loses nothing.
         """
         while not self._items:
             if self._ending is not None:
-                raise self._ending
+                raise self._ending.with_traceback(None)
+            if self._waiter is not None:
+                msg = "two tasks wait on one subscription: give each a subscription of its own"
+                raise ConfigurationError(msg)
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
@@ -160,7 +164,7 @@ class Subscription:
         if self._items:
             return self._take()
         if self._ending is not None:
-            raise self._ending
+            raise self._ending.with_traceback(None)  # every consumer meets the same ending
         return None
 
     def statistics(self) -> Statistics:

@@ -249,3 +249,14 @@ async def test_a_queue_that_is_full_leaves_in_the_middle_of_a_publication() -> N
     assert len(taken(last)) == 2
     for subscription in subscriptions:
         assert await subscription.receive() == order(1)
+
+
+async def test_two_tasks_on_one_subscription_are_told_so_and_the_first_goes_on() -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, "close", WIDE)
+    first = asyncio.create_task(subscription.receive())
+    await asyncio.sleep(0)
+    with pytest.raises(ConfigurationError, match="give each a subscription of its own"):
+        await subscription.receive()
+    hub.publish(order(1))
+    assert await first == order(1)
