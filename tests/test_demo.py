@@ -58,7 +58,7 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
         "replaced      0",
         "first pending_cancel, and a second later cancelled",
         "a share, 1.50 was the least asked for",
-        "log: the answer was lost, looking whether the order was placed: POST /orders",
+        "log: no clear answer, looking whether the order was placed: POST /orders",
         "the server saw POST /orders: done, no answer",
         "the server saw GET /orders: not done, answered 503",
         "orders with this id at the broker: 1",

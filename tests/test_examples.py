@@ -122,9 +122,7 @@ async def test_partially_filled() -> None:
 
 
 async def test_place_an_order() -> None:
-    lines = (
-        await run("place_an_order.py", aside="the answer was lost, looking whether the order was placed")
-    ).splitlines()
+    lines = (await run("place_an_order.py", aside="no clear answer, looking whether the order was placed")).splitlines()
     assert [line.partition(":")[0] for line in lines if not line.startswith("would send")] == [
         "not sent",
         "not sent",

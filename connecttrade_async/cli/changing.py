@@ -11,19 +11,20 @@ from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.failures import fail
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_object
-from connecttrade_async.cli.seeking import find_to_change
+from connecttrade_async.cli.seeking import find_successor, find_to_change
 from connecttrade_async.cli.sending import Manner, sending, settle_option
-from connecttrade_async.cli.wording import changed_order, changes, filled, in_words, status_of
+from connecttrade_async.cli.wording import changed_order, changes, filled, how_to_look, in_words, status_of
 from connecttrade_async.ids import new_order_id
 from connecttrade_async.models import OrderStatus
 from connecttrade_async.tickets import replacement
 
 if TYPE_CHECKING:
+    from connecttrade_async.cli.credentials import Caller
     from connecttrade_async.models import Order
 
 __all__ = ["cancel", "replace"]
 
-whose_option = click.option("--account", metavar="ID", help="In this account, if the order does not say.")
+whose_option = click.option("--account", metavar="ID", help="Only in this account, by its id or its number.")
 
 
 @click.command()
@@ -45,13 +46,14 @@ async def cancel(*, any_id: str, account: str | None, yes: bool, settle: float, 
                 return
             async with sending("Cancelling the order", caller, order.order_id):
                 order = await caller.user.orders.cancel(order)
+        successor = await _successor(caller, order)
     if order.status is OrderStatus.CANCELLED or not _has_ended(order):
         manner.report("Cancelled" if _has_ended(order) else "Asked to cancel", order, words)
         return
     if as_json:
         print_object(order)
     so_far = f", {filled(order)}" if filled(order) else ""
-    fail(f"it was not cancelled, for it is {status_of(order)} already: {words}{so_far}")
+    fail(f"it was not cancelled, for it is {status_of(order)} already: {words}{so_far}{successor}")
 
 
 @click.command()
@@ -61,7 +63,7 @@ async def cancel(*, any_id: str, account: str | None, yes: bool, settle: float, 
 @click.option("--limit", metavar="P", help="The limit price.")
 @click.option("--stop", metavar="P", help="The stop price.")
 @whose_option
-@click.option("--broker", metavar="CODE", help="At this broker, if the order does not say.")
+@click.option("--broker", metavar="CODE", help="Only at this broker; needed if the order does not say.")
 @click.option("--dry-run", is_flag=True, help="Send nothing; print the exact JSON that would be sent.")
 @yes_option
 @settle_option
@@ -88,7 +90,8 @@ async def replace(
     async with open_user(settle=settle) as caller:
         order = await find_to_change(caller, any_id, account, broker)
         if _has_ended(order):
-            fail(f"it cannot be replaced, for it is {status_of(order)} already: {in_words(order)}")
+            successor = await _successor(caller, order)
+            fail(f"it cannot be replaced, for it is {status_of(order)} already: {in_words(order)}{successor}")
         sent = replacement(new_order_id(), order.broker or "", **wanted)
         if not manner.agree(changes(order, sent), "Replace this order?"):
             return
@@ -99,6 +102,20 @@ async def replace(
             new = await caller.user.orders.replace(order, **wanted)
     # The least that the API answers is ids and a status (assumed).
     manner.report("Replaced", new, in_words(new if new.side else changed_order(order, sent)))
+
+
+async def _successor(caller: Caller, order: Order) -> str:
+    """Return what there is to say of the order that took an order's place; nothing where none did."""
+    if order.status is not OrderStatus.REPLACED:
+        return ""
+    successor = await find_successor(caller, order)
+    if successor is None:
+        named = f" {order.replaced_by}" if order.replaced_by else ""
+        return f"; the order{named} that took its place was left alone and may live: `connecttrade orders` tells"
+    look = how_to_look(successor.order_id)
+    told = f"; the order {successor.order_id} took its place and "
+    told += "is " if _has_ended(successor) else "lives, left alone as it was: it is "
+    return f"{told}{status_of(successor)}, and {look} tells more"
 
 
 def _has_ended(order: Order) -> bool:

@@ -66,7 +66,9 @@ async def orders(
     """List orders. Without any filter: those that are open since midnight UTC."""
     given = {name: value for name, value in filters.items() if value is not None}
     if any_id is not None:
-        await _find(any_id, has_filters=bool(given or limit), as_json=as_json)
+        account = filters.pop("account_id")
+        has_filters = bool(limit) or any(value is not None for value in filters.values())
+        await _find(any_id, str(account) if account is not None else None, has_filters=has_filters, as_json=as_json)
         return
     # A limit counts as a filter to the API, and would switch off what it does when there is none.
     limit = limit or (min(LARGEST_PAGE, most) if given else None)
@@ -79,12 +81,12 @@ async def orders(
         tell(f"There are more than these {most:,}: --max {most * 10} shows more of them.")
 
 
-async def _find(any_id: str, *, has_filters: bool, as_json: bool) -> None:
+async def _find(any_id: str, account: str | None, *, has_filters: bool, as_json: bool) -> None:
     if has_filters:
-        msg = "--find looks among all orders, so leave the filters out"
+        msg = "--find looks among all orders, so leave the filters out, all but --account"
         raise click.UsageError(msg)
     async with open_user() as caller:
-        order = await find_order(caller, any_id)
+        order = await find_order(caller, any_id, account)
     print_items([order], ORDERS, as_json=as_json, none="")
 
 

@@ -15,6 +15,8 @@ from connecttrade_async.cli.options import in_event_loop
 from connecttrade_async.cli.sending import Choices, Manner, place, placing_options
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.whose import choose_account
+from connecttrade_async.cli.wording import in_cqs
+from connecttrade_async.errors import TicketError
 from connecttrade_async.models import Side
 from connecttrade_async.symbology import is_option
 
@@ -105,7 +107,10 @@ async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
             whose = await choose_account(caller.user, line["account"], line["broker"])
         terms = _Terms(account_id=whose.account_id, broker=whose.broker, tif=line["tif"].upper())
         terms["notional" if line["notional"] else "qty"] = line["qty"]
-        ticket = _ticket(line, side, terms)
+        try:
+            ticket = _ticket(line, side, terms)
+        except TicketError as exc:
+            raise TicketError(in_cqs(line["symbol"], exc.problems)) from None
         await place(caller, ticket, manner, whose=whose.name)
 
 

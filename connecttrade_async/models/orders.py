@@ -80,6 +80,8 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
         created_at: when it was made, aware. ``Assumed:``
         updated_at: when it last changed, aware. ``Assumed:``
         reject_reason: why it was refused, or None. ``Assumed:``
+        replaces: the ``order_id`` of the order whose place it took, or None. ``Assumed:``
+        replaced_by: the ``order_id`` of the order that took its place, or None. ``Assumed:``
     """
 
     order_id: str
@@ -103,6 +105,8 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
     created_at_text: str | None = field(default=None, name="created_at")
     updated_at_text: str | None = field(default=None, name="updated_at")
     reject_reason: str | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
     fills_listed: tuple[Fill, ...] | None = field(default=None, name="fills")
     legs_listed: tuple[Leg, ...] | None = field(default=None, name="legs")
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
+from connecttrade_async.models import Order
+from connecttrade_async.rest.resources.orders import Orders
 from connecttrade_async.sandbox import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from click.testing import Result
 
@@ -126,3 +129,92 @@ async def test_finding_takes_no_filters_and_a_failure_is_not_nothing(call: Call,
     result = await call("orders", "--find", "x")
     assert result.exit_code == 1
     assert "answered 500" in result.stderr
+
+
+async def test_who_cancels_what_was_replaced_learns_which_order_lives(
+    call: Call, sandbox: Sandbox, order: dict[str, Any]
+) -> None:
+    newest = order["order_id"]
+    for price in ("1.75", "1.80"):
+        newest = json.loads((await call("replace", newest, "--limit", price, "--yes", "--json")).stdout)["order_id"]
+        sandbox.clock.advance(1)
+    result = await call("cancel", order["cl_order_id"], "--yes")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "it was not cancelled, for it is replaced already: buy 10 MSFT at 1.50 or less" in result.stderr
+    lives = f"; the order {newest} took its place and lives, left alone as it was: it is working, and "
+    assert f"{lives}`connecttrade orders --find {newest}` tells more." in result.stderr
+    result = await call("replace", order["order_id"], "--qty", "3", "--yes")
+    assert "it cannot be replaced, for it is replaced already" in result.stderr
+    assert lives in result.stderr
+    assert sandbox.served.count("DELETE") == 0
+    sandbox.broker.fill(newest)
+    result = await call("cancel", order["order_id"], "--yes")
+    assert f"; the order {newest} took its place and is filled, and " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("shown", "told"),
+    [
+        ([{"replaced_by": "o-2"}], "; the order o-2 that took its place was left alone and may live: "),
+        ([dict[str, str]()], "; the order that took its place was left alone and may live: "),
+        (
+            [dict[str, str](), {"order_id": "o-2", "replaces": "o-1", "status": "working"}],
+            "; the order o-2 took its place and lives",
+        ),
+        (
+            [{"replaced_by": "o-2"}, {"order_id": "o-2", "status": "working"}],
+            "; the order o-2 took its place and lives",
+        ),
+        (
+            [{"replaced_by": "o-2"}, {"order_id": "o-2", "replaced_by": "o-1", "status": "filled"}],
+            "; the order o-2 took its place and is filled",
+        ),
+    ],
+    ids=str,
+)
+async def test_what_took_its_place_is_told_as_far_as_the_listing_shows_it(
+    call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, str]], told: str
+) -> None:
+    old = {"order_id": "o-1", "account_id": "a-1", "broker": "ALPACA", "status": "replaced"}
+    listed = [msgspec.convert(old | one, Order) for one in shown]
+
+    def answer(*_given: object, **_filters: object) -> AsyncIterator[Order]:
+        return listing(listed)
+
+    monkeypatch.setattr(Orders, "list", answer)
+    result = await call("cancel", "o-1", "--yes")
+    assert (result.exit_code, sandbox.served.count("DELETE")) == (1, 0)
+    assert "it was not cancelled, for it is replaced already: order o-1" + told in result.stderr
+
+
+async def listing(orders: list[Order]) -> AsyncIterator[Order]:
+    for one in orders:
+        yield one
+
+
+@pytest.mark.parametrize(
+    "line", [["cancel", "--yes"], ["replace", "--qty", "2", "--yes"], ["orders", "--find"]], ids=str
+)
+async def test_no_order_of_another_account_than_the_named_one_is_found(
+    call: Call, sandbox: Sandbox, order: dict[str, Any], line: list[str]
+) -> None:
+    accounts = [json.loads(one) for one in (await call("accounts", "--json")).stdout.splitlines()]
+    mine = next(one for one in accounts if one["account_id"] == order["account_id"])
+    theirs = next(one for one in accounts if one["broker"] != mine["broker"])
+    for name in ("account_id", "account_number"):
+        for any_id in (order["order_id"], order["cl_order_id"]):
+            result = await call(*line, any_id, "--account", theirs[name])
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert f"orders in {theirs[name]!r} has the id {any_id!r}" in result.stderr
+    assert sandbox.served.count("DELETE") == sandbox.served.count("PATCH") == 0
+    assert "there is no account 'nobody'" in (await call(*line, order["order_id"], "--account", "nobody")).stderr
+    assert (await call(*line, order["order_id"], "--account", mine["account_number"])).exit_code == 0
+
+
+async def test_an_order_is_not_replaced_at_another_broker_than_the_named_one(
+    call: Call, sandbox: Sandbox, order: dict[str, Any]
+) -> None:
+    result = await call("replace", order["order_id"], "--qty", "2", "--broker", "TASTYTRADE", "--yes")
+    assert "orders at 'TASTYTRADE' has the id" in result.stderr
+    assert (result.exit_code, sandbox.served.count("PATCH")) == (1, 0)
+    assert (await call("replace", order["order_id"], "--qty", "2", "--broker", "alpaca", "--yes")).exit_code == 0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 
@@ -41,7 +43,7 @@ async def never(_seconds: float) -> Order:
 
 
 def unknown(**ids: str | None) -> OrderOutcomeUnknownError:
-    facts = {"cl_order_id": None, "order_id": None, **ids}
+    facts: dict[str, Any] = {"cl_order_id": None, "order_id": None, "is_known": False, **ids}
     return OrderOutcomeUnknownError(what="it was placed", **facts, last_error=None, look_again=never)
 
 

@@ -205,6 +205,27 @@ async def test_all_that_is_wrong_with_a_ticket_is_said_each_in_its_own_sentence(
     assert posted(sandbox) == 0
 
 
+@pytest.mark.parametrize(
+    ("symbol", "says"),
+    [
+        ("BRK.B", "the symbol 'BRK.B' is not as the API spells it: write BRK/B."),
+        ("BRK-B", "the symbol 'BRK-B' is not as the API spells it: write BRK/B."),
+        ("IBM.PRA", "the symbol 'IBM.PRA' is not as the API spells it: write IBMpA."),
+        ("BRK/BB", "or /WS may follow the root."),
+    ],
+)
+async def test_a_brokers_spelling_is_answered_with_the_apis(
+    call: Call, sandbox: Sandbox, account: str, symbol: str, says: str
+) -> None:
+    result = await call("buy", symbol, "0", "--account", account, "--yes")
+    assert (result.exit_code, result.stdout) == (2, "")
+    wrong_symbol, wrong_quantity = result.stderr.splitlines()
+    assert wrong_symbol.endswith(says)
+    assert "parse_" not in result.stderr
+    assert "zero" in wrong_quantity
+    assert posted(sandbox) == 0
+
+
 async def test_several_accounts_are_listed_and_none_is_guessed(call: Call, sandbox: Sandbox, account: str) -> None:
     result = await call("buy", "AAPL", "1", "--yes")
     assert result.exit_code == 2

@@ -98,6 +98,8 @@ FULL: dict[type[Model], dict[str, Any]] = {
         "created_at": NOON,
         "updated_at": AN_HOUR_LATER,
         "reject_reason": "none yet",
+        "replaces": "o-0",
+        "replaced_by": "o-2",
         "fills": [FILL],
         "legs": [LEG],
     },

@@ -384,7 +384,10 @@ def test_what_is_not_held_cannot_be_sold(pit: Pit) -> None:
     assert pit.place(side="SELL", qty=str(held + 1)).status == "rejected"
     assert pit.place("LMT", side="SELL", qty=str(held), at="300").status == "pending"
     assert pit.place(side="SELL", qty="1").status == "rejected"
-    assert pit.place(symbol="ZZTOP").reject_reason == "Unknown symbol ZZTOP."
+    for typo in ("AAPLL", "APPL", "MFST", "TSLAA", "AAPLL261218C00200000", "IMB/B", "ZZTOP"):
+        side = "BUY_TO_OPEN" if "C0" in typo else "BUY"
+        order = pit.place(symbol=typo, side=side)
+        assert (order.status, order.reject_reason) == ("rejected", f"Unknown symbol {typo}: it is not listed.")
     assert pit.place(symbol=CALL, side="SELL_TO_CLOSE", qty="1").status == "rejected"
 
 

@@ -212,7 +212,7 @@ async def test_a_spread_over_the_wire(ask: Ask, sandbox: Sandbox, place: Place) 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"symbol": "ZZTOP"}, "Unknown symbol ZZTOP."),
+        ({"symbol": "ZZTOP"}, "Unknown symbol ZZTOP: it is not listed."),
         ({"order_qty": "900000"}, "Insufficient buying power"),
         ({"side": "SELL", "order_qty": "900"}, "Insufficient quantity to SELL AAPL"),
         ({"symbol": "AAPL260601C00230000", "side": "BUY_TO_OPEN"}, "has expired."),

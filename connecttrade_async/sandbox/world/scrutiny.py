@@ -68,7 +68,7 @@ def _dear(working: Working, market: Market, at: datetime) -> Decimal:
 def _unlisted(working: Working, at: datetime) -> str | None:
     for symbol in (part.symbol for part in working.parts):
         if not is_listed(symbol):
-            return f"Unknown symbol {symbol}."
+            return f"Unknown symbol {symbol}: it is not listed."
         option = parse_option(symbol)
         if option is not None and anchor(option.expiry) <= at:
             return f"{symbol} has expired."

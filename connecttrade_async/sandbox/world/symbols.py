@@ -1,7 +1,8 @@
 """The world's symbols: which stocks and options there are, and how each is spelled (documented).
 
-Every well-formed symbol is listed, but one: a root that begins with ``ZZ`` is a symbol that no exchange knows, so that
-a test can have one.
+A few hundred roots are listed (``roots.py``), and with each all that is spelled with it: preferred shares, classes and
+options. An order in anything else, ``AAPLL`` or ``APPL``, is rejected as one in a symbol that is not listed. No root
+that begins with ``ZZ`` will ever be listed, so that a test can have one that is not.
 """
 
 import re
@@ -9,6 +10,8 @@ from datetime import date
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
+
+from .roots import ROOTS
 
 __all__ = [
     "LISTINGS",
@@ -25,7 +28,6 @@ __all__ = [
 
 _OSI = re.compile(r"([A-Z]{1,6})(\d{2})(\d{2})(\d{2})([CP])(\d{8})", re.ASCII)
 _CQS = re.compile(r"([A-Z]{1,6})(?:p[A-Z]?|r|w|/[A-Z]{1,3}){0,3}", re.ASCII)
-_UNLISTED = "ZZ"
 
 
 class Listing(NamedTuple):
@@ -93,8 +95,9 @@ def is_stock(symbol: str) -> bool:
 
 
 def is_listed(symbol: str) -> bool:
-    """Whether an exchange knows a well-formed symbol."""
-    return not symbol.startswith(_UNLISTED)
+    """Whether an exchange knows a well-formed symbol, which it does if it knows its root."""
+    match = _OSI.fullmatch(symbol) or _CQS.fullmatch(symbol)
+    return match is not None and match[1] in ROOTS
 
 
 def root_of(symbol: str) -> str:
