@@ -205,8 +205,11 @@ class ConnectTrade:
                 assumed.
 
         Raises:
-            ConfigurationError: a topic or the policy cannot be one.
+            ConfigurationError: a topic or the policy cannot be one, or there is no address to dial.
         """
+        if not self._stream_url:
+            msg = "the endpoints that were given have no stream address"
+            raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
         from connecttrade_async.streaming.brokerage import Brokerage  # noqa: PLC0415
         from connecttrade_async.streaming.streams import BrokerageStream  # noqa: PLC0415

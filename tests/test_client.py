@@ -293,3 +293,25 @@ async def test_times_as_values_and_days_of_times() -> None:
         "/orders?start_time=2026-01-01T14%3A30%3A00Z",
         "/transactions?start_date=2026-01-01&end_date=2026-02-01",
     ]
+
+
+def test_endpoints_without_a_stream_serve_rest_and_say_so_where_a_stream_is_wanted() -> None:
+    class OnlyRest:
+        api = "http://127.0.0.1:9"
+
+    ct = ConnectTrade("client", "hush", endpoints=OnlyRest())
+    with pytest.raises(ConfigurationError, match="have no stream address"):
+        ct.brokerage_stream()
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"topics": ()}, "topics must be some of orders"),
+        ({"topics": ["quotes"]}, "topics must be some of orders"),
+        ({"on_taken": "cry"}, "on_taken must be stop, standby or fight"),
+    ],
+)
+def test_a_stream_that_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        ConnectTrade("client", "hush").brokerage_stream(**options)
