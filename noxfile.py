@@ -77,7 +77,8 @@ def examples(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """What the client costs, beside the bare libraries in the same run."""
     session.install(".")
-    session.run("python", "benchmarks/rest.py", *session.posargs)
+    session.run("python", "benchmarks/rest.py")
+    session.run("python", "benchmarks/stream.py")
 
 
 @nox.session
