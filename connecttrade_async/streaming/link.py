@@ -103,7 +103,7 @@ class Link:
                 max_size=LARGEST_FRAME,
                 logger=LOGGER,
             )
-        except (OSError, TimeoutError, WebSocketException) as exc:
+        except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
             raise _undialled(exc) from without_frames(exc)
         return cls(socket, close_timeout)
 
