@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import time
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import anyio
 import msgspec
 from websockets.asyncio.client import connect
 
@@ -26,6 +28,8 @@ from connecttrade_async.streaming import brokerage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from anyio.streams.memory import MemoryObjectReceiveStream
 
 SEEN = 50
 
@@ -70,6 +74,34 @@ async def queued(url: str, count: int, consumers: int) -> float:
         return count / (time.perf_counter() - began)
 
 
+async def through_anyio(url: str, count: int, consumers: int) -> float:
+    """The same, spread over so many anyio streams, without waiting for room."""
+    decode = msgspec.json.Decoder(brokerage.Message).decode
+    ends = [anyio.create_memory_object_stream[object](math.inf) for _ in range(consumers)]
+
+    async def consume(end: MemoryObjectReceiveStream[object]) -> None:
+        with end:
+            for _ in range(count):
+                await end.receive()
+
+    async with connect(url, compression=None) as socket:
+        await socket.recv()
+        await socket.send("{}")
+        await socket.recv()
+        await socket.send('{"action": "subscribe"}')
+        await socket.recv()
+        began = time.perf_counter()
+        tasks = [asyncio.create_task(consume(end)) for _, end in ends]
+        for _ in range(count):
+            event = decode(await socket.recv(decode=False))
+            for end, _ in ends:
+                end.send_nowait(event)
+        await asyncio.gather(*tasks)
+        for end, _ in ends:
+            end.close()
+        return count / (time.perf_counter() - began)
+
+
 async def ours(url: str, count: int, consumers: int, *, filtered: bool = False) -> float:
     """The stream, with so many consumers of everything, or of one account each."""
     async with ConnectTrade("client", "secret", endpoints=Endpoints(stream=url)) as ct:
@@ -98,6 +130,7 @@ CASES: dict[str, tuple[Callable[[str, int], Coroutine[None, None, float]], int]]
     "10 consumers": (lambda url, count: ours(url, count, 10), 4),
     "100 consumers": (lambda url, count: ours(url, count, 100), 20),
     "100 consumers, one wants each": (lambda url, count: ours(url, count, 100, filtered=True), 1),
+    "anyio stream, 100": (lambda url, count: through_anyio(url, count, 100), 50),
     "asyncio.Queue, 10": (lambda url, count: queued(url, count, 10), 4),
     "asyncio.Queue, 100": (lambda url, count: queued(url, count, 100), 20),
 }

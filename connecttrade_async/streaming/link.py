@@ -8,22 +8,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.protocol import State
 
 from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Generator
 
-    from websockets.asyncio.client import ClientConnection
+    from websockets.http11 import Request, Response
 
 __all__ = ["PING_EVERY", "Link", "LinkLostError"]
 
 LARGEST_FRAME = 1 << 22
 PING_EVERY = 20.0
+MANY = 4096
+DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
@@ -41,6 +45,61 @@ class _Straight(connect):
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
+
+
+class _Gathering(ClientConnection):
+    """Gathers whole frames as they come, so that all of a chunk can be taken at once.
+
+    ``recv`` costs three coroutines for each message, a quarter of all that a message costs. A message that comes in
+    pieces is left to it: a None stands where that begins.
+
+    Attributes:
+        has_begun: whether frames come here at all: it is websockets that decides which methods it calls.
+        gathered: what came.
+        waiter: done when something came or the link is gone.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever websockets gives
+        super().__init__(*args, **kwargs)
+        self.has_begun = False
+        self.gathered: list[bytes | None] = []
+        self.waiter: asyncio.Future[None] | None = None
+
+    def process_event(self, event: Request | Response | Frame) -> None:
+        """Take a frame, or the answer to the handshake, which comes first."""
+        if type(event) is not Frame or event.opcode not in DATA:
+            self.has_begun = True
+            super().process_event(event)
+            return
+        if event.fin and event.opcode is not Opcode.CONT:
+            self.gathered.append(bytes(event.data))
+        else:
+            super().process_event(event)
+            if event.opcode is Opcode.CONT:
+                return
+            self.gathered.append(None)
+        if len(self.gathered) > MANY:
+            self.transport.pause_reading()  # nobody takes them
+        self.wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wake whoever waits for what will not come."""
+        super().connection_lost(exc)
+        self.wake()
+
+    def take(self) -> list[bytes]:
+        """Return what came, up to where a message in pieces begins."""
+        gathered = self.gathered
+        whole = len(gathered) if None not in gathered else gathered.index(None)
+        self.gathered = gathered[whole:]
+        if len(gathered) > MANY:
+            self.transport.resume_reading()
+        return cast("list[bytes]", gathered[:whole])
+
+    def wake(self) -> None:
+        """Wake whoever waits."""
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
 
 
 class LinkLostError(Exception):
@@ -95,6 +154,7 @@ class Link:
         try:
             socket = await _Straight(
                 url,
+                create_connection=_Gathering,
                 compression=None,  # inflating costs two fifths of the throughput, and saves bandwidth only
                 open_timeout=open_timeout,
                 close_timeout=close_timeout,
@@ -121,9 +181,22 @@ class Link:
         except ConnectionClosed as exc:
             raise _closed(exc) from without_frames(exc)
 
-    def receive(self) -> Coroutine[Any, Any, bytes]:
-        """Return the next frame, once awaited; cancelling loses none. Call it only while ``speaking``."""
-        return self._socket.recv(decode=False)
+    async def receive(self) -> list[bytes]:
+        """Return the frames that came, at least one; cancelling loses none. Call it only while ``speaking``."""
+        socket = self._socket
+        if not isinstance(socket, _Gathering) or not socket.has_begun:
+            return [await socket.recv(decode=False)]
+        while not socket.gathered and socket.state is not State.CLOSED:
+            socket.waiter = asyncio.get_running_loop().create_future()
+            try:
+                await socket.waiter
+            finally:
+                socket.waiter = None
+        if frames := socket.take():
+            return frames
+        whole = await socket.recv(decode=False)
+        del socket.gathered[0]  # only now: whoever is cancelled before asks again
+        return [whole]
 
     def send(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Send a frame, as text. Call it only while ``speaking``."""

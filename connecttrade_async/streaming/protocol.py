@@ -21,7 +21,7 @@ step that leads out of WELCOMING; after the end nothing is sent and nothing is t
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from connecttrade_async.streaming.brokerage import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
@@ -112,7 +112,18 @@ class LinkLife:
         deadline: when to call ``check``, or None for never.
     """
 
-    __slots__ = ("_codes", "_dialect", "_moves", "_silence", "_topics", "deadline", "ending", "outbox", "state")
+    __slots__ = (
+        "_codes",
+        "_dialect",
+        "_moves",
+        "_read",
+        "_silence",
+        "_topics",
+        "deadline",
+        "ending",
+        "outbox",
+        "state",
+    )
 
     def __init__(
         self,
@@ -125,6 +136,7 @@ class LinkLife:
         codes: Mapping[str, Verdict] = CODES,
     ) -> None:
         self._dialect = dialect
+        self._read: Callable[[bytes], Any] = dialect.read
         self._topics = topics
         self._silence = silence
         self._codes = codes
@@ -142,16 +154,17 @@ class LinkLife:
 
     def receive(self, raw: bytes, now: float) -> Update | UnknownMessage | None:
         """Take a frame; returns what it tells, or None where it only moves the link on."""
-        if self.state is State.OVER:
+        if self.ending is not None:
             return None
         if self._silence is not None and self.state is State.LIVE:
             self.deadline = now + self._silence
-        message = self._dialect.read(raw)
+        message: Any = self._read(raw)
         # Updates are not in the table: one look-up tells them from what moves a link on.
-        move = self._moves.get(type(message))
+        move = self._moves.get(message.__class__)
         if move is None:
-            return cast("Update | UnknownMessage", message)
-        move(cast("Message", message), now)
+            told: Update | UnknownMessage = message
+            return told
+        move(message, now)
         return None
 
     def check(self, now: float) -> None:

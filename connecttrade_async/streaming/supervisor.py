@@ -144,16 +144,17 @@ class Supervisor:
         look, stop = self._watch(link, life)
         try:
             while life.ending is None:
-                raw = await receive()
+                frames = await receive()
                 moment = now()
-                event = understand(raw, moment)
-                if event is None:
-                    await self._control(link, life)
-                    look()  # the deadline has moved, perhaps to an earlier moment
-                    continue
-                if type(event) is UnknownMessage:
-                    self._set_aside(event)
-                publish(event)
+                for raw in frames:
+                    event = understand(raw, moment)
+                    if event is None:
+                        await self._control(link, life)
+                        look()  # the deadline has moved, perhaps to an earlier moment
+                        continue
+                    if type(event) is UnknownMessage:
+                        self._set_aside(event)
+                    publish(event)
                 tally.last_message = moment
         finally:
             stop()

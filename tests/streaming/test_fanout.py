@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+import itertools
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,13 +14,14 @@ from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
-from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
+from connecttrade_async.streaming.fanout import LOOK_EVERY, Bound, Fanout, Interest
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
     from connecttrade_async.streaming.fanout import Subscription
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=2)
 WIDE = Bound(1000, 1 << 20)
 ALL = Interest(("orders", "positions", "balances"))
 
@@ -137,6 +139,7 @@ async def test_the_bound_by_bytes() -> None:
     for _ in range(3):
         hub.publish(order(raw=b"x" * 100))
     assert slow.statistics() == (0, 2, 1, 200)
+    assert hub.largest == 100
     assert len([await slow.receive(), await slow.receive()]) == 2
     assert slow.statistics() == (2, 0, 1, 0)
     with pytest.raises(SlowConsumerError, match="2 events of 200 bytes waited"):
@@ -152,6 +155,73 @@ async def test_dropping_the_oldest_tells_a_gap_in_their_place() -> None:
     assert gap == Gap(cause="this consumer was too slow", since=NOON, until=NOON, dropped=3)
     assert [event.order.order_id for event in rest if isinstance(event, OrderUpdate)] == ["3", "4"]
     assert slow.statistics().dropped == 3
+
+
+async def test_a_gap_begins_when_the_consumer_last_had_everything() -> None:
+    minute = itertools.count()
+    hub = Fanout(lambda: NOON + timedelta(minutes=next(minute)))
+    slow = hub.subscribe(ALL, "drop_oldest", Bound(1, 1 << 20))  # minute 0
+    hub.publish(order(1))
+    assert slow.receive_nowait() == order(1)
+    assert slow.receive_nowait() is None  # minute 1
+    hub.publish(order(2))
+    hub.publish(order(3))
+    gap = slow.receive_nowait()
+    assert gap == Gap(cause="this consumer was too slow", since=NOON + timedelta(minutes=1), until=LATER, dropped=1)
+
+
+async def test_a_gap_of_the_stream_is_not_lost_with_what_is_dropped() -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "drop_oldest", Bound(2, 1 << 20))
+    long_ago = NOON - timedelta(hours=1)
+    hub.publish(order(1))
+    hub.tell_all(Gap(cause="the link was lost", since=long_ago, until=NOON))
+    for number in range(2, 6):
+        hub.publish(order(number))
+    assert taken(slow) == [
+        Gap(cause="this consumer was too slow", since=long_ago, until=NOON, dropped=3),
+        order(4),
+        order(5),
+    ]
+    assert slow.statistics().dropped == 3
+
+
+@pytest.mark.parametrize(("overflow", "kept"), [("close", 4), ("drop_oldest", 4)])
+@given(sizes=st.lists(st.integers(0, 400), max_size=60), looks=st.sets(st.integers(0, 60)))
+@settings(deadline=None)
+async def test_the_bounds_seen_are_exact_whenever_somebody_looks(
+    overflow: str, kept: int, sizes: list[int], looks: set[int]
+) -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, overflow, Bound(kept, 500))
+    for number, size in enumerate(sizes):
+        hub.publish(order(number, raw=b"x" * size))
+        if number in looks:
+            seen = slow.statistics()
+            assert seen.waiting <= kept + (overflow == "drop_oldest")
+            assert seen.bytes_waiting <= 500
+            assert overflow != "drop_oldest" or seen.dropped + seen.waiting > number
+    if sum(sizes) <= 500 and len(sizes) <= kept:
+        assert slow.statistics() == (0, len(sizes), 0, sum(sizes))
+
+
+async def test_a_bound_by_bytes_is_kept_though_frames_grow() -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "drop_oldest", Bound(10_000, 100_000))
+    for number in range(3000):
+        hub.publish(order(number, raw=b"x" * (number // 10)))
+        assert sum(len(event.raw) for event in slow._items) <= 100_000 + LOOK_EVERY * 300
+    assert 99_000 < slow.statistics().bytes_waiting <= 100_000
+
+
+async def test_a_bound_is_kept_for_a_consumer_that_nobody_looks_at() -> None:
+    hub = fanout()
+    kept, closed = hub.subscribe(ALL, "drop_oldest", Bound(5, 1 << 20)), hub.subscribe(ALL, "close", Bound(5, 1 << 20))
+    for number in range(100):
+        hub.publish(order(number))
+        assert len(kept._items) <= 5 + LOOK_EVERY
+        assert len(closed._items) <= 5 + LOOK_EVERY
+    assert hub.members == (kept,)
 
 
 async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> None:

@@ -5,11 +5,14 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
+from websockets.asyncio.client import connect
 
-from connecttrade_async.streaming.link import LARGEST_FRAME, Link, LinkLostError
+from connecttrade_async.streaming.link import LARGEST_FRAME, MANY, Link, LinkLostError
 from onstream import PATIENCE, end_that, nothing_left
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from websockets.asyncio.server import ServerConnection
 
 
@@ -53,7 +56,7 @@ async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes() -> None:
         link = await dialled(url)
         with link.speaking():
             await link.send(b'{"a": "\xc3\xa9"}')
-            assert await link.receive() == b'{"a": "\xc3\xa9"}'
+            assert await link.receive() == [b'{"a": "\xc3\xa9"}']
         await link.aclose()
         await link.aclose()
     assert kinds == [str]
@@ -68,7 +71,94 @@ async def test_cancelling_a_receive_loses_no_frame() -> None:
             await link.send(b"1")
             waiting.cancel()
             await asyncio.wait([waiting])
-            assert await link.receive() == b"1"
+            assert await link.receive() == [b"1"]
+        await link.aclose()
+
+
+async def count(link: Link, wanted: int) -> list[bytes]:
+    """Take so many frames."""
+    frames: list[bytes] = []
+    async with asyncio.timeout(PATIENCE):
+        with link.speaking():
+            while len(frames) < wanted:
+                frames += await link.receive()
+    return frames
+
+
+async def send_in_pieces(link: ServerConnection) -> None:
+    for number in range(3):
+        await link.send(f"before {number}")
+    await link.send(["in ", "three ", "pieces"])
+    await link.send([b"and ", b"again"])
+    await link.send(b"bytes")
+    await link.send("after")
+    await link.wait_closed()
+
+
+async def test_messages_in_pieces_keep_their_place_among_whole_ones() -> None:
+    async with nothing_left(), end_that(send_in_pieces) as url:
+        link = await dialled(url)
+        assert await count(link, 7) == [
+            *(b"before 0", b"before 1", b"before 2"),
+            *(b"in three pieces", b"and again", b"bytes", b"after"),
+        ]
+        await link.aclose()
+
+
+async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none() -> None:
+    go_on = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[str]:
+        yield "one "
+        await asyncio.wait_for(go_on.wait(), PATIENCE)
+        yield "two"
+
+    async def send(link: ServerConnection) -> None:
+        await link.send(pieces())
+        await link.send("after")
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dialled(url)
+        with link.speaking():
+            waiting = asyncio.ensure_future(link.receive())
+            await asyncio.wait([waiting], timeout=0.05)
+            assert not waiting.done()
+            waiting.cancel()
+            await asyncio.wait([waiting])
+            go_on.set()
+        assert await count(link, 2) == [b"one two", b"after"]
+        await link.aclose()
+
+
+async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends() -> None:
+    total = MANY * 4
+    asked, sent = asyncio.Event(), asyncio.Event()
+
+    async def send(link: ServerConnection) -> None:
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        for number in range(total):
+            await link.send(str(number))
+        sent.set()
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dialled(url)
+        transport = link._socket.transport
+        asked.set()
+        async with asyncio.timeout(PATIENCE):
+            await sent.wait()
+            while transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it was paused
+                await asyncio.sleep(0)
+        assert await count(link, total) == [str(number).encode() for number in range(total)]
+        assert transport.is_reading()
+        await link.aclose()
+
+
+async def test_it_does_without_its_own_way_of_gathering() -> None:
+    async with nothing_left(), end_that(send_in_pieces) as url:
+        link = Link(await connect(url, compression=None), 0.2)
+        assert (await count(link, 7))[3:] == [b"in three pieces", b"and again", b"bytes", b"after"]
         await link.aclose()
 
 
@@ -120,7 +210,8 @@ async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not() -> 
     async with nothing_left(), end_that(send) as url:
         link = await dialled(url)
         with link.speaking():
-            assert len(await link.receive()) == LARGEST_FRAME
+            (frame,) = await link.receive()
+            assert len(frame) == LARGEST_FRAME
         error = await lost(link)
     assert "1009" in error.cause
     assert error.code is None  # it was ours
