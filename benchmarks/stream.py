@@ -130,7 +130,7 @@ CASES: dict[str, tuple[Callable[[str, int], Coroutine[None, None, float]], int]]
     "10 consumers": (lambda url, count: ours(url, count, 10), 4),
     "100 consumers": (lambda url, count: ours(url, count, 100), 20),
     "100 consumers, one wants each": (lambda url, count: ours(url, count, 100, filtered=True), 1),
-    "anyio stream, 100": (lambda url, count: through_anyio(url, count, 100), 50),
+    "anyio stream, 100": (lambda url, count: through_anyio(url, count, 100), 20),
     "asyncio.Queue, 10": (lambda url, count: queued(url, count, 10), 4),
     "asyncio.Queue, 100": (lambda url, count: queued(url, count, 100), 20),
 }

@@ -193,6 +193,7 @@ class ConnectTrade:
         *,
         on_taken: OnTaken = "stop",
         codes: Mapping[str, Verdict] | None = None,
+        watchdog: float | None = None,
     ) -> BrokerageStream:
         """Return the stream of all users of this client; ``async with`` opens it.
 
@@ -203,6 +204,8 @@ class ConnectTrade:
                 in ten minutes.
             codes: what error codes and close codes mean, beside ``CODES``, should live traffic differ from what is
                 assumed.
+            watchdog: warn, by the logger ``connecttrade_async.streaming``, when the event loop was blocked for more
+                than so many seconds, and by what. A blocked loop loses healthy links. It costs a thread; None for not.
 
         Raises:
             ConfigurationError: a topic or the policy cannot be one, or there is no address to dial.
@@ -223,6 +226,7 @@ class ConnectTrade:
             clock=self._caller.clock,
             on_taken=on_taken,
             codes=codes or {},
+            watchdog=watchdog,
         )
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:

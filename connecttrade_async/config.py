@@ -104,6 +104,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         connect: making a connection, with name look-up and TLS.
         login: a stream, from the open link until it is logged in and subscribed.
         silence: a live stream without a frame before its link counts as dead; None trusts its pings.
+        ping: between two pings of a stream's link, and as long again for the answer to one.
         settle: finding out what became of an order whose answer was lost.
         close: closing the client.
     """
@@ -112,12 +113,14 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     connect: float = 10.0
     login: float = 10.0
     silence: float | None = None
+    ping: float = 20.0
     settle: float = 30.0
     close: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what is no duration."""
-        _positive(self, call=self.call, connect=self.connect, login=self.login, settle=self.settle, close=self.close)
+        names = ("call", "connect", "login", "ping", "settle", "close")
+        _positive(self, **{name: getattr(self, name) for name in names})
         if self.silence is not None:
             _positive(self, silence=self.silence)
 

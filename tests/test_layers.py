@@ -62,6 +62,7 @@ PLAN = {
     "streaming.fanout": "doors",
     "streaming.link": "doors",
     "streaming.supervisor": "loops",
+    "streaming.watchdog": "loops",
     "streaming.streams": "loops",
     "rest.caller": "loops",
     "rest.pagination": "loops",

@@ -116,6 +116,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         since: from when on something may have been missed, aware.
         until: up to when, aware.
         dropped: how many events your own queue dropped; 0 where the stream was away.
+        could_send: whether the link stood meanwhile, so that the server could have been spoken to.
     """
 
     raw: ClassVar[bytes] = b""
@@ -123,6 +124,7 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     since: datetime
     until: datetime
     dropped: int = 0
+    could_send: bool = True
 
 
 class UnknownMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):

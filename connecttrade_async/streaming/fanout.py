@@ -277,18 +277,21 @@ class DropOldest(Subscription):
     __slots__ = ()
 
     def _overflow(self) -> None:
-        items, dropped, since = self._items, 0, self._idle_at
+        items, dropped, since, could_send = self._items, 0, self._idle_at, True
         events, weight = self._count(), self._weight()
         while events > self._capacity or (weight > self._max_bytes and events > 1):
             first = items.popleft()
             if type(first) is Gap:  # what it told of goes into the gap that takes its place
                 dropped, since = dropped + first.dropped, min(since, first.since)
+                could_send = could_send and first.could_send
             else:
                 dropped, events = dropped + 1, events - 1
                 self._dropped += 1
             weight -= len(first.raw)
         if dropped:
-            items.appendleft(Gap(cause=SLOW, since=since, until=self._hub.wall(), dropped=dropped))
+            items.appendleft(
+                Gap(cause=SLOW, since=since, until=self._hub.wall(), dropped=dropped, could_send=could_send)
+            )
 
 
 class Latest(Subscription):
@@ -508,8 +511,8 @@ class Fanout:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many events of each topic there were so far."""
-        return {topic: place.count for topic, place in self._places.items()}
+        """How many events of each topic there were so far, where there were any."""
+        return {topic: place.count for topic, place in self._places.items() if place.count}
 
     def _forget(self, topic: str, name: str, value: str) -> None:
         del self._keyed[topic][name][value]

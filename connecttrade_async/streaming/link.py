@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 
     from websockets.http11 import Request, Response
 
-__all__ = ["PING_EVERY", "Link", "LinkLostError"]
+__all__ = ["Link", "LinkLostError"]
 
 LARGEST_FRAME = 1 << 22
-PING_EVERY = 20.0
 MANY = 4096
 DATA = frozenset({Opcode.TEXT, Opcode.BINARY, Opcode.CONT})
 
@@ -137,7 +136,7 @@ class Link:
         self._close_timeout = close_timeout
 
     @classmethod
-    async def dial(cls, url: str, *, open_timeout: float, close_timeout: float, ping: float = PING_EVERY) -> Link:
+    async def dial(cls, url: str, *, open_timeout: float, close_timeout: float, ping: float) -> Link:
         """Open a link.
 
         Args:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import nullcontext
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -10,9 +12,9 @@ import msgspec
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.streaming.brokerage import TOPICS
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest, Statistics, Subscription
-from connecttrade_async.streaming.link import PING_EVERY
 from connecttrade_async.streaming.protocol import CODES, LinkLife, Verdict
 from connecttrade_async.streaming.supervisor import Plan, Supervisor, Tally
+from connecttrade_async.streaming.watchdog import Watchdog
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,16 +39,20 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: ``CONNECTING``, ``LIVE``, ``LOST``, ``RETRYING`` or ``ENDED``.
         live_since: since when it is live, aware, or None.
-        links: links that were opened, the first included.
+        last_message: when the last frame came, aware, or None.
+        reconnects: links that were opened after the first.
         gaps: times that it was away and came back.
+        messages: updates that came so far, by topic; ``unknown`` are those that were set aside.
         set_aside: frames that were not understood.
         consumers: what each consumer has had.
     """
 
     state: str
     live_since: datetime | None
-    links: int
+    last_message: datetime | None
+    reconnects: int
     gaps: int
+    messages: dict[str, int]
     set_aside: int
     consumers: tuple[Statistics, ...]
 
@@ -68,10 +74,13 @@ class BrokerageStream:
         clock: Clock,
         on_taken: OnTaken,
         codes: Mapping[str, Verdict],
-        ping: float = PING_EVERY,
+        watchdog: float | None = None,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
             msg = f"topics must be some of {', '.join(TOPICS)}"
+            raise ConfigurationError(msg)
+        if watchdog is not None and not watchdog > 0:
+            msg = f"watchdog must be a number of seconds above zero, not {watchdog!r}"
             raise ConfigurationError(msg)
         if on_taken not in {"stop", "standby", "fight"}:
             msg = f"on_taken must be stop, standby or fight, not {on_taken!r}"
@@ -83,7 +92,8 @@ class BrokerageStream:
         def make_life(now: float) -> LinkLife:
             return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken, ping)
+        self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken)
+        self._watchdog = watchdog
         self._supervisor: Supervisor | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -135,11 +145,17 @@ class BrokerageStream:
         return StreamHealth(
             state=tally.state,
             live_since=tally.live_since,
-            links=tally.links,
+            last_message=self._moment(tally.last_message),
+            reconnects=max(tally.links - 1, 0),
             gaps=tally.gaps,
+            messages={topic: count for topic, count in self._fanout.counts.items() if topic != "lifecycle"},
             set_aside=tally.set_aside,
             consumers=tuple(member.statistics() for member in self._fanout.members),
         )
+
+    def _moment(self, heard: float | None) -> datetime | None:
+        clock = self._plan.clock
+        return None if heard is None else clock.wall() - timedelta(seconds=clock.now() - heard)
 
     async def aclose(self) -> None:
         """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
@@ -161,13 +177,17 @@ class BrokerageStream:
         if self._supervisor is not None or self._is_closed:
             raise ClosedError("the stream")
         self._supervisor = Supervisor(self._plan)
-        self._task = asyncio.create_task(self._supervisor.run(), name="connecttrade stream")
+        self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
         try:
             await asyncio.shield(self._supervisor.is_live)
         except BaseException:
             await self.aclose()
             raise
         return self
+
+    async def _run(self, supervisor: Supervisor) -> None:
+        with Watchdog(self._watchdog) if self._watchdog is not None else nullcontext():
+            await supervisor.run()
 
     async def __aexit__(
         self,

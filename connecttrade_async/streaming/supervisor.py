@@ -25,7 +25,7 @@ from connecttrade_async.errors import (
 from connecttrade_async.models.events import Connecting, Ended, Gap, Live, Lost, Retrying, UnknownMessage
 from connecttrade_async.pacing import full_jitter_delays, growing_delays
 from connecttrade_async.rest.wire import retry_after
-from connecttrade_async.streaming.link import PING_EVERY, Link, LinkLostError
+from connecttrade_async.streaming.link import Link, LinkLostError
 from connecttrade_async.streaming.protocol import Ending, LinkLife, State, Verdict
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ class Plan(NamedTuple):
     timeouts: Timeouts
     reconnect: Reconnect
     on_taken: OnTaken
-    ping: float = PING_EVERY
 
 
 class Supervisor:
@@ -92,6 +91,10 @@ class Supervisor:
         error: ConnectTradeError | None = None
         try:
             error = await self._keep()
+        except Exception as exc:
+            log.exception("the stream broke off on what nobody foresaw")
+            error = ConnectTradeError(f"the stream broke off on an unforeseen {type(exc).__name__}")
+            error.__cause__ = exc
         finally:
             self.end(error)
 
@@ -121,7 +124,7 @@ class Supervisor:
                 plan.url,
                 open_timeout=plan.timeouts.connect,
                 close_timeout=plan.timeouts.close / 2,
-                ping=plan.ping,
+                ping=plan.timeouts.ping,
             )
         except LinkLostError as exc:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
@@ -198,7 +201,7 @@ class Supervisor:
             since, cause = self._lost
             self._lost = None
             self.tally.gaps += 1
-            self._plan.fanout.tell_all(Gap(cause=cause, since=since, until=now))
+            self._plan.fanout.tell_all(Gap(cause=cause, since=since, until=now, could_send=False))
             log.info("the stream is live again; it was away since %s", since)
         self._tell(Live(), "LIVE")
         if not self.is_live.done():

@@ -75,12 +75,11 @@ class Schedule:
             sandbox.stream.url,
             Brokerage(sandbox.client_id, Secret(sandbox.client_secret)),
             topics=("orders",),
-            timeouts=Timeouts(login=0.05, connect=0.05, close=0.1),
+            timeouts=Timeouts(login=0.05, connect=0.05, close=0.1, ping=0.02),
             reconnect=Reconnect(base=0.001, cap=0.002, standby=0.002),
             clock=SystemClock(),
             on_taken="standby",
             codes={},
-            ping=0.02,
         )
 
     async def play(self) -> None:

@@ -208,7 +208,7 @@ async def test_a_link_by_itself_logs_no_frame_and_says_none(caplog: pytest.LogCa
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "connecttrade_async.streaming.link")
     async with nothing_left(), end_that(is_cut_when_live) as url:
-        link = await Link.dial(url, open_timeout=1.0, close_timeout=0.1)
+        link = await Link.dial(url, open_timeout=1.0, close_timeout=0.1, ping=20.0)
         with pytest.raises(LinkLostError) as caught, link.speaking():  # noqa: PT012 - a conversation is several words
             for _ in range(2):
                 await link.receive()

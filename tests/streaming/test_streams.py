@@ -34,7 +34,13 @@ def stream_of(**settings: Any) -> BrokerageStream:
 
 @pytest.mark.parametrize(
     "settings",
-    [{"topics": ()}, {"topics": ("orders", "weather")}, {"topics": ("unknown",)}, {"on_taken": "give up"}],
+    [
+        {"topics": ()},
+        {"topics": ("orders", "weather")},
+        {"topics": ("unknown",)},
+        {"on_taken": "give up"},
+        {"watchdog": 0},
+    ],
     ids=str,
 )
 def test_what_cannot_be_is_refused_where_it_is_written(settings: dict[str, Any]) -> None:
@@ -146,8 +152,12 @@ async def test_its_health_is_plain_values_and_its_repr_an_instrument_panel() -> 
             await taken(events, 2)
             health = stream.health()
             assert repr(stream) == "<BrokerageStream LIVE 1 subscriptions 0 gaps>"
-            assert (health.state, health.live_since, health.links, health.gaps) == ("LIVE", BEGIN, 1, 0)
+            assert (health.state, health.live_since, health.reconnects, health.gaps) == ("LIVE", BEGIN, 0, 0)
             assert (health.set_aside, health.consumers) == (1, ((2, 0, 0, 0),))
+            assert health.messages == {"orders": 1, "unknown": 1}
+            assert health.last_message == BEGIN
+            clock.advance(5)
+            assert stream.health().last_message == BEGIN
             assert b'"state":"LIVE"' in msgspec.json.encode(health)
         assert repr(stream) == "<BrokerageStream ENDED 0 subscriptions 0 gaps>"
         assert stream.health().live_since is None

@@ -10,7 +10,7 @@ from connecttrade_async import Timeouts
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConnectError, ConnectTradeError
-from connecttrade_async.models.events import Ended, Gap, Live, OrderUpdate
+from connecttrade_async.models.events import Ended, Gap, Live, OrderUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
@@ -22,6 +22,7 @@ from onstream import PATIENCE, nothing_left, publish, story, taken, until, waiti
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
+    from connecttrade_async.streaming.brokerage import Message
     from connecttrade_async.streaming.fanout import Subscription
 
 
@@ -39,7 +40,7 @@ class Watched:
         )
 
         def make_life(now: float) -> LinkLife:
-            dialect = Brokerage(sandbox.client_id, Secret(sandbox.client_secret))
+            dialect = settings.get("dialect", Brokerage)(sandbox.client_id, Secret(sandbox.client_secret))
             return LinkLife(dialect, ("orders",), now=now, login=timeouts.login, silence=timeouts.silence)
 
         reconnect = settings.get("reconnect", Reconnect(base=0.001, cap=0.002))
@@ -61,6 +62,27 @@ async def test_the_error_that_nobody_waits_for_is_no_complaint() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         sandbox.stream.faults.add(StreamFault("refuse_upgrade"))
         await Watched(sandbox).supervisor.run()
+
+
+async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Brokerage):
+        def read(self, raw: bytes) -> Message | UnknownMessage:
+            message = super().read(raw)
+            if isinstance(message, OrderUpdate):
+                raise ZeroDivisionError
+            return message
+
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched = Watched(sandbox, dialect=Broken)
+        running = asyncio.create_task(watched.supervisor.run())
+        await until(watched.events, Live)
+        publish(sandbox, 1)
+        await asyncio.wait([running])
+        assert "unforeseen ZeroDivisionError" in (await until(watched.events, Ended)).error
+        with pytest.raises(ConnectTradeError, match="unforeseen ZeroDivisionError") as caught:
+            await watched.events.receive()
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        assert "nobody foresaw" in caplog.text
 
 
 async def test_cancelling_it_closes_it() -> None:
