@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Caller", "Requester", "Traffic"]
 
 T = TypeVar("T")
+LEEWAY = 0.05  # seconds: a time-out made for the moments since a call began would cost as much as all else here
 log = logging.getLogger("connecttrade_async.rest")
 
 
@@ -145,13 +146,15 @@ class Caller:
         if self.is_closed or self.gate.is_closed:
             raise ClosedError
         gate = self.gate
-        try:
-            await gate.enter(request, self._time_left(request, deadline))
-        except TransportError as exc:
-            return exc
+        if not gate.enter_nowait():
+            try:
+                await gate.enter(request, min(self.timeouts.call, self._time_left(request, deadline)))
+            except TransportError as exc:
+                return exc
         try:
             left = self._time_left(request, deadline)
-            limit = self._limit if left >= self.timeouts.call else time_limit(max(left, 0.001), self.timeouts.connect)
+            is_early = left >= self.timeouts.call - LEEWAY
+            limit = self._limit if is_early else time_limit(max(left, 0.001), self.timeouts.connect)
             self.traffic.exchanges += 1
             response = await self.transport.exchange(request, limit)
         except TransportError as exc:
@@ -164,7 +167,7 @@ class Caller:
 
     def _time_left(self, request: Request, deadline: float) -> float:
         # To cut short what cannot be repeated would only make its outcome unknown.
-        return min(self.timeouts.call, deadline - self.clock.now()) if request.is_harmless else self.timeouts.call
+        return deadline - self.clock.now() if request.repeat is Repeat.HARMLESS else self.timeouts.call
 
     def _patience(self, request: Request, deadline: float) -> Patience:
         delays = full_jitter_delays(self.retry.base, self.retry.cap)

@@ -53,6 +53,13 @@ class Gate:
         """Requests in line."""
         return sum(not place.done() for place in self._line)
 
+    def enter_nowait(self) -> bool:
+        """Take a place if one is free and nothing else has to be waited for; say whether it was."""
+        if self._free and not self._line and self._bucket is None:
+            self._free -= 1
+            return True
+        return False
+
     async def enter(self, request: Request, seconds: float) -> None:
         """Take a place, waiting in line for at most so many seconds. Each ``enter`` needs one ``leave``.
 

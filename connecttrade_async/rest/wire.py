@@ -119,11 +119,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
 
-    @property
-    def is_harmless(self) -> bool:
-        """Whether asking twice does the same as asking once."""
-        return self.repeat is Repeat.HARMLESS
-
     def headers(self) -> dict[str, str]:
         """Return the headers that this request adds to those of the client (documented)."""
         headers: dict[str, str] = {}

@@ -27,7 +27,6 @@ from connecttrade_async.errors import (
 )
 from connecttrade_async.models import Broker, NewUser, Order, Position, UserRecord, UserToken
 from connecttrade_async.rest.wire import (
-    Repeat,
     Request,
     Response,
     checked_method,
@@ -580,12 +579,6 @@ def test_decoders_read_whole_lists_and_single_things() -> None:
 def test_a_reason_that_speaks_of_tokens_is_kept_and_a_token_is_not() -> None:
     said = response(b"").presentable("invalid token: expired; access-token: canary; token=canary; user_token : canary")
     assert said == "invalid token: expired; access-token: ***; token=***; user_token : ***"
-
-
-@pytest.mark.parametrize("repeat", Repeat)
-def test_only_what_may_be_repeated_freely_is_harmless(repeat: Repeat) -> None:
-    assert Request(method="GET", path="/", repeat=repeat).is_harmless is (repeat is Repeat.HARMLESS)
-    assert Request(method="GET", path="/").repeat is Repeat.NEVER
 
 
 @given(text=st.text() | st.from_regex(r"Mon, 01 Jan 2024 00:00:00 [+-][0-9]{1,24}", fullmatch=True))
