@@ -83,6 +83,6 @@ class Arsenal(Generic[_FaultT]):
 
         Args:
             what: a request's method, or a moment of a stream's session.
-            whom: a request's path, or the account of an event.
+            whom: a request's path, or the account or symbol of an event.
         """
         return next((armed.fault for armed in self._armed if armed.strikes(what, whom)), None)

@@ -1,11 +1,11 @@
-"""The sandbox's courier: carries the events of a stream over one link, and what may befall them on the way."""
+"""The sandbox's courier: carries the events of either stream over one link, and what may befall them on the way."""
 
 from typing import NamedTuple
 
 from .ledger import Ledger, Sent
 from .link import Link
 from .streamfault import StreamFault
-from .wording import KINDS, Wording
+from .wording import Wording
 
 __all__ = ["Courier", "Event"]
 
@@ -13,11 +13,18 @@ _TWO_MEBIBYTES = 2 << 20
 
 
 class Event(NamedTuple):
-    """One event as it is sent. `serial` counts the events of a stream from 1."""
+    """One event as it is sent.
+
+    Attributes:
+        serial: counts the events of a stream from 1.
+        kind: the type of its message.
+        whose: the account of which it tells, or the symbol.
+        text: the message.
+    """
 
     serial: int
-    topic: str
-    account_id: str
+    kind: str
+    whose: str
     text: str
 
 
@@ -54,7 +61,7 @@ class Courier:
         else:
             self._befall(fault, event, wording)
         if self._late:
-            self._catch_up(event.account_id)
+            self._catch_up(event.whose)
 
     def _befall(self, fault: StreamFault, event: Event, wording: Wording) -> None:
         message = self._message(event)
@@ -84,14 +91,14 @@ class Courier:
         else:
             self._link.reset()
 
-    def _catch_up(self, account_id: str) -> None:
-        late = [event for event in self._late if event.account_id == account_id]
-        self._late = [event for event in self._late if event.account_id != account_id]
+    def _catch_up(self, whose: str) -> None:
+        late = [event for event in self._late if event.whose == whose]
+        self._late = [event for event in self._late if event.whose != whose]
         for event in late:
             self._link.send(self._message(event))
 
     def _message(self, event: Event) -> Sent:
-        return Sent(self._link.number, KINDS[event.topic], event.serial, event.text)
+        return Sent(self._link.number, event.kind, event.serial, event.text)
 
 
 def _blown_up(text: str, size: int) -> str:

@@ -59,6 +59,7 @@ _RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
     "times": (is_whole(1, 1_000_000), "a whole number from 1, or null for every time"),
     "after": (is_whole(0, 1_000_000), "a whole number of chances to let pass"),
     "account_id": (lambda value: isinstance(value, str), "an account_id"),
+    "symbol": (lambda value: isinstance(value, str), "a symbol"),
     "status": (is_whole(300, 599), "a status from 300 to 599"),
     "retry_after": (is_header, "seconds or an HTTP date, as text"),
     "size": (is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
@@ -77,9 +78,10 @@ class StreamFault:
         ``refuse_login`` refuses what is right; ``no_login`` does not take notice of a login; ``cut_login`` resets the
         connection instead of answering.
         ``no_ack`` does what a subscribe or unsubscribe asks and does not say so; ``cut_ack`` resets the connection
-        instead of saying it.
+        instead of saying it. On the market-data stream the answers to ``list_subscriptions`` and
+        ``snapshot`` count too.
         ``lose`` does not send an event; ``duplicate`` sends it twice; ``reorder`` sends it after the next event of the
-        same account; ``tear`` sends half its frame and closes the socket; ``garble`` sends half its text as a frame;
+        same account or symbol; ``tear`` sends half its frame and closes the socket; ``garble`` sends half its text as a frame;
         ``oversize`` blows it up to `size` bytes (2 MiB); ``unknown`` sends a message of an unknown type before it;
         ``drop`` sends it and closes with `code` (1001); ``reset`` sends it and resets the connection.
 
@@ -88,6 +90,7 @@ class StreamFault:
         times: how often it strikes; None strikes always.
         after: how many chances it lets pass first.
         account_id: whose events it strikes; None strikes everybody's.
+        symbol: likewise on the market-data stream, of which symbol.
         status: of the answer to the upgrade.
         retry_after: the header ``Retry-After`` of that answer.
         size: of the frame's text, in bytes.
@@ -101,6 +104,7 @@ class StreamFault:
     times: int | None = 1
     after: int = 0
     account_id: str | None = None
+    symbol: str | None = None
     status: int | None = None
     retry_after: str | None = None
     size: int | None = None
@@ -114,7 +118,7 @@ class StreamFault:
                 raise ValueError(f"{name} must be {wanted}, not {value!r}")
         known = _OPTIONS.get(self.kind, frozenset()) | {"kind", "times", "after"}
         if MOMENTS[self.kind] == "event":
-            known |= {"account_id"}
+            known |= {"symbol"} if self.account_id is None else {"account_id"}
         if given.keys() - known:
             raise ValueError(f"a fault of kind {self.kind} takes no {', '.join(sorted(given.keys() - known))}")
 
@@ -132,6 +136,11 @@ class StreamFault:
             raise ValueError(f"kind must be {_RULES['kind'][1]}")
         return cls(**cast("dict[str, Any]", members))
 
-    def concerns(self, moment: str, account_id: str) -> bool:
-        """Whether it may strike at a moment of a session's life, and an event of this account."""
-        return MOMENTS[self.kind] == moment and self.account_id in {None, account_id}
+    @property
+    def whose(self) -> str | None:
+        """Of which account or symbol the events are that it strikes; None for all."""
+        return self.symbol if self.account_id is None else self.account_id
+
+    def concerns(self, moment: str, whose: str) -> bool:
+        """Whether it may strike at a moment of a session's life, and an event of this account or symbol."""
+        return MOMENTS[self.kind] == moment and self.whose in {None, whose}

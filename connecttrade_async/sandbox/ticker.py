@@ -5,9 +5,9 @@ The world itself does not move: it is brought up to date by whoever asks. While 
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime
 
 from .clock import Clock
-from .world import Floor
 
 __all__ = ["Ticker"]
 
@@ -16,19 +16,18 @@ class Ticker:
     """Calls `tell`, in the loop that it was started in, until it is stopped.
 
     Args:
-        floor: where things happen.
-        clock: by which they do.
+        clock: by which things happen.
         tell: brings the world up to date and tells the news.
+        due: when something is due next, None if nothing is.
     """
 
-    def __init__(self, floor: Floor, clock: Clock, tell: Callable[[], object]) -> None:
-        self._floor = floor
+    def __init__(self, clock: Clock, tell: Callable[[], object], due: Callable[[], datetime | None]) -> None:
         self._clock = clock
         self._tell = tell
+        self._next = due
         self._loop: asyncio.AbstractEventLoop | None = None
         self._soon: asyncio.Handle | None = None
         self._due: asyncio.TimerHandle | None = None
-        floor.journal.bell = self.ring
 
     def start(self) -> None:
         """Begin, in the running loop."""
@@ -54,7 +53,7 @@ class Ticker:
     def plan(self) -> None:
         """All is told: wait for what is due next. A clock that is held says so itself when it moves."""
         self.rest()
-        due = self._floor.due
+        due = self._next()
         if self._loop is not None and due is not None and not self._clock.is_held:
             seconds = (due - self._clock.now()).total_seconds()
             self._due = self._loop.call_later(max(0.0, seconds), self._tell)
