@@ -81,9 +81,9 @@ class StreamFault:
         instead of saying it. On the market-data stream the answers to ``list_subscriptions`` and
         ``snapshot`` count too.
         ``lose`` does not send an event; ``duplicate`` sends it twice; ``reorder`` sends it after the next event of the
-        same account or symbol; ``tear`` sends half its frame and closes the socket; ``garble`` sends half its text as a frame;
-        ``oversize`` blows it up to `size` bytes (2 MiB); ``unknown`` sends a message of an unknown type before it;
-        ``drop`` sends it and closes with `code` (1001); ``reset`` sends it and resets the connection.
+        same account or symbol; ``tear`` sends half its frame and closes the socket; ``garble`` sends half its text as
+        a frame; ``oversize`` blows it up to `size` bytes (2 MiB); ``unknown`` sends a message of an unknown type before
+        it; ``drop`` sends it and closes with `code` (1001); ``reset`` sends it and resets the connection.
 
     Attributes:
         kind: what happens.

@@ -67,6 +67,15 @@ class Broker:
         """Whether a connection of this type can be made: everyone can be read, traders also trade and quote."""
         return self.trading or connection_type == "readonly"
 
+    def check(self, connection_type: str) -> None:
+        """Refuse what cannot be made.
+
+        Raises:
+            BadRequestError: the broker can be read only.
+        """
+        if not self.can(connection_type):
+            raise BadRequestError(f"{self.name} can be read only: it offers no {connection_type} connection.")
+
 
 _ALL = (
     Broker(code="ALPACA", name="Alpaca", trading=True, words=_PLAIN),

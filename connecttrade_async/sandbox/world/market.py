@@ -6,12 +6,15 @@ any order and answers the same. Options follow their root: Black and Scholes, wi
 
 import math
 from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
 from .hours import Hours
+from .pricing import worth
 from .symbols import LISTINGS, Option, parse_option, root_of
 from .walk import Cell, Walk, anchor, moment_of, tick_of
 
@@ -21,7 +24,6 @@ _CENT = Decimal("0.01")
 _FRIDAY = 4
 _WAVES = ((97, 0.11), (23, 0.04), (5, 0.012))
 """Period in days and height of the swings that make a price move."""
-_VOLATILITY = 0.3
 _YEAR = timedelta(days=365)
 _STOCK_SPREAD, _OPTION_SPREAD = Decimal("0.0001"), Decimal("0.01")
 """Half the distance from bid to ask, as a share of the price; at least a cent."""
@@ -41,7 +43,10 @@ class Market:
 
     Attributes:
         hours: when it is open; while it is closed the last price stands.
+        bell: rung when somebody has pinned a price, or let it go.
     """
+
+    bell: Callable[[], object] | None = None
 
     def __init__(self, seed: int, hours: Hours | None = None) -> None:
         self.hours = hours or Hours()
@@ -69,7 +74,18 @@ class Market:
 
     def last(self, symbol: str, at: datetime) -> Decimal:
         """The last price at a moment."""
-        return self._at(symbol, self.hours.last_open(at))
+        return self.while_open(symbol, self.hours.last_open(at))
+
+    def while_open(self, symbol: str, at: datetime) -> Decimal:
+        """The last price at a moment, as if it were open."""
+        pinned = self._pinned(symbol, at)
+        if pinned is not None:
+            return pinned
+        tick = tick_of(at)
+        option = parse_option(symbol)
+        if option is None:
+            return _cents(math.exp(self._walk(symbol).value(tick)))
+        return _premium(option, self.while_open(option.root, at), moment_of(tick))
 
     def quote(self, symbol: str, at: datetime) -> Quote:
         """Bid, ask and last price at a moment."""
@@ -87,6 +103,22 @@ class Market:
             return _cents(math.exp(low)), _cents(math.exp(high))
         worst, best = self.bounds(option.root, cell)[:: 1 if option.right == "C" else -1]
         return _premium(option, worst, end), _premium(option, best, begin)
+
+    def pieces(self, symbol: str, start: int, end: int) -> Iterator[tuple[int, int, Decimal | None]]:
+        """The parts of a stretch of ticks in which a symbol is pinned somewhere, or walks (None)."""
+        cuts = {
+            -(tick_of(at) if moment_of(tick_of(at)) == at else tick_of(at) + 1) for at, _ in self._pins.get(symbol, ())
+        }
+        edges = [start, *sorted(-cut for cut in cuts if start < -cut < end), end]
+        for low, high in pairwise(edges):
+            yield low, high, self._pinned(symbol, moment_of(low))
+
+    def farthest(self, symbol: str, start: int, end: int, counts: Callable[[int], bool]) -> Iterator[Decimal]:
+        """The lowest and the highest price of a stock that walks, at the ticks of a stretch that count, if any does."""
+        for sign in (-1, 1):
+            found = self._walk(symbol).farthest(start, end, counts, sign=sign)
+            if found is not None:
+                yield _cents(math.exp(found))
 
     def expiry(self, after: date, months: int) -> date:
         """The third Friday of the month so many months ahead, when its monthly options expire."""
@@ -117,6 +149,8 @@ class Market:
         pins = self._pins.setdefault(symbol, [])
         del pins[bisect_right(pins, at, key=_time) :]
         pins.append((at, price))
+        if self.bell is not None:
+            self.bell()
 
     def halt(self, symbol: str | None) -> None:
         """Let nothing trade in a symbol, or at all; prices go on."""
@@ -136,16 +170,6 @@ class Market:
     def is_halted(self, symbol: str) -> bool:
         """Whether nothing trades in a symbol: itself, its root, or everything is halted."""
         return self._is_halted or symbol in self._halted or root_of(symbol) in self._halted
-
-    def _at(self, symbol: str, at: datetime) -> Decimal:
-        pinned = self._pinned(symbol, at)
-        if pinned is not None:
-            return pinned
-        tick = tick_of(at)
-        option = parse_option(symbol)
-        if option is None:
-            return _cents(math.exp(self._walk(symbol).value(tick)))
-        return _premium(option, self._at(option.root, at), moment_of(tick))
 
     def _pinned(self, symbol: str, at: datetime) -> Decimal | None:
         pins = self._pins.get(symbol)
@@ -178,20 +202,13 @@ def quote_of(symbol: str, last: Decimal) -> Quote:
 
 
 def _premium(option: Option, spot: Decimal, at: datetime) -> Decimal:
-    """What one unit is worth until the evening of its last day: a half-way normal curve of where the root may end."""
+    """What one unit is worth until the evening of its last day, a cent at least; then what is inside it."""
     sign = 1 if option.right == "C" else -1
     inner = max(sign * (spot - option.strike), Decimal(0))
     years = (anchor(option.expiry) - at) / _YEAR
     if years <= 0 or not option.strike:
         return inner
-    deviation = _VOLATILITY * math.sqrt(years)
-    above = math.log(spot / option.strike) / deviation + deviation / 2
-    worth = sign * (float(spot) * _normal(sign * above) - float(option.strike) * _normal(sign * (above - deviation)))
-    return max(inner, _cents(worth))
-
-
-def _normal(value: float) -> float:
-    return (1 + math.erf(value / math.sqrt(2))) / 2
+    return max(inner, _cents(worth(float(spot), float(option.strike), years, sign=sign)))
 
 
 def _cents(value: float) -> Decimal:

@@ -14,6 +14,7 @@ from random import Random
 from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError, GoneError, UnknownError
 
 from .account import Account, Balance
+from .bars import Bars
 from .books import Books
 from .brokers import CONNECTION_TYPES, Broker
 from .floor import Floor
@@ -22,13 +23,13 @@ from .market import Market
 from .people import Connection, LoginLink, Token, User
 from .records import Order
 from .serials import Serials
+from .tape import Tape
 from .teller import Teller
+from .tokens import Tokens
 
 __all__ = ["World"]
 
 _LINK_LIFE = timedelta(minutes=15)
-_TOKEN_LIFE = timedelta(hours=24)
-"""A market-data token is valid 24 hours (documented)."""
 
 
 class World:
@@ -43,6 +44,7 @@ class World:
         floor: where orders are placed and trade.
         serials: where ids and secrets come from.
         books: what the brokers know, whoever may see it.
+        tokens: who may listen to the market; `tape` and `bars` are what may be heard.
         users: by user id, oldest first.
     """
 
@@ -52,6 +54,9 @@ class World:
         self.serials = Serials(seed)
         self.floor = Floor(self.market, self.serials)
         self.books = Books(self.serials, self.market)
+        self.tokens = Tokens(self.serials)
+        self.tape = Tape(self.market, seed)
+        self.bars = Bars(self.tape)
         self.users: dict[str, User] = {}
         self._links: dict[str, LoginLink] = {}
         self._owners: dict[tuple[str, str], str] = {}
@@ -85,6 +90,7 @@ class World:
         if user is None:
             raise UnknownError(f"There is no user {user_id!r}.")
         for connection in user.connections.values():
+            self.tokens.revoke(connection)
             self._owners.pop((connection.broker.code, connection.login), None)
         self._links = {token: link for token, link in self._links.items() if link.user_id != user_id}
 
@@ -109,7 +115,7 @@ class World:
         if connection_type not in CONNECTION_TYPES:
             raise BadRequestError(f"connection_type must be one of {', '.join(CONNECTION_TYPES)}.")
         if broker is not None:
-            _check_ability(broker, connection_type)
+            broker.check(connection_type)
             self._check_owner(user, broker, user.login(broker))
         token = self.serials.draw("link", user.user_id)
         expires_at = now + _LINK_LIFE
@@ -142,7 +148,7 @@ class World:
             BadRequestError: the broker cannot do what was asked for.
             ConflictError: another user of the client has these accounts. The login is remembered.
         """
-        _check_ability(broker, link.connection_type)
+        broker.check(link.connection_type)
         user = self.users[link.user_id]
         user.logins[broker.code] = login
         link.is_used = True
@@ -178,7 +184,7 @@ class World:
             UnknownError: the user has none of this id.
         """
         connection = self.connection(user, connection_id)
-        connection.token = None
+        self.tokens.revoke(connection)
         del user.connections[connection_id]
         if not any(self._is_same_login(connection, other) for other in user.connections.values()):
             self._owners.pop((connection.broker.code, connection.login), None)
@@ -190,9 +196,8 @@ class World:
         Raises:
             BadRequestError: the broker has no market data.
         """
-        _check_ability(connection.broker, "market_data")
-        connection.token = Token(self.serials.draw("token", connection.connection_id), now + _TOKEN_LIFE)
-        return connection.token
+        connection.broker.check("market_data")
+        return self.tokens.mint(connection, now)
 
     # Accounts ---------------------------------------------------------------------------------------------------------
 
@@ -243,8 +248,3 @@ class World:
     @staticmethod
     def _is_same_login(one: Connection, other: Connection) -> bool:
         return one.broker is other.broker and one.login == other.login
-
-
-def _check_ability(broker: Broker, connection_type: str) -> None:
-    if not broker.can(connection_type):
-        raise BadRequestError(f"{broker.name} can be read only: it offers no {connection_type} connection.")

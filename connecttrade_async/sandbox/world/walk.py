@@ -6,10 +6,12 @@ alone, and by less on every level. So any moment can be asked for at once, in an
 how far the walk can stray from its ends, which is what makes it cheap to find when a price is first reached.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from random import Random
 from typing import NamedTuple
+
+from .dice import salt_of, stir
 
 __all__ = ["Cell", "Walk", "anchor", "first_tick", "moment_of", "tick_of"]
 
@@ -21,7 +23,9 @@ _ZERO_DAY = _ZERO.date()
 _HEIGHT = 0.008
 """How far, as a share of the price, the middle of a day is moved at most."""
 _SHRINK = 0.5**0.5
-_MASK = (1 << 64) - 1
+_STRAY = 2 / 3 / (1 - _SHRINK) + 1e-9
+"""How far a walk may stray beyond its higher end, in heights: no place lies under every middle at once, and the best of
+them, a third of the way along, has two thirds of each. A little more, for floats are not exact."""
 _KEPT = 1 << 14
 
 
@@ -67,7 +71,7 @@ class Walk:
     """
 
     def __init__(self, seed: str, daily: Callable[[date], float]) -> None:
-        self._salt = Random(seed).getrandbits(64)  # noqa: S311  a pretend market needs no secrecy
+        self._salt = salt_of(seed)
         self._daily = daily
         self._known: dict[int, float] = {}
 
@@ -84,6 +88,32 @@ class Walk:
         """Between which values the walk stays in a cell."""
         ends = self.value(cell.low), self.value(cell.high)
         return min(ends) - cell.reach, max(ends) + cell.reach
+
+    def farthest(self, start: int, end: int, counts: Callable[[int], bool], *, sign: int) -> float | None:
+        """The highest value (or the lowest, with a `sign` of -1) at the ticks of a stretch that count.
+
+        Halves that cannot hold a better one than the best so far are not looked into.
+        """
+        best = -math.inf
+        for day in range(start // _DAY, -(-end // _DAY)):
+            ends = (self._daily(_ZERO_DAY + timedelta(days=day)), self._daily(_ZERO_DAY + timedelta(days=day + 1)))
+            pending = [(day * _DAY, ends[0], (day + 1) * _DAY, ends[1], _HEIGHT)]
+            while pending:
+                low, at_low, high, at_high, height = pending.pop()
+                hope = max(sign * at_low, sign * at_high) + height * _STRAY
+                if high <= start or low >= end or hope <= best:
+                    continue
+                if high - low == 1:
+                    best = sign * at_low if sign * at_low > best and counts(low) else best
+                    continue
+                middle = (low + high) // 2
+                at_middle = (at_low + at_high) / 2 + height * self._noise(middle)
+                halves = (
+                    (low, at_low, middle, at_middle, height * _SHRINK),
+                    (middle, at_middle, high, at_high, height * _SHRINK),
+                )
+                pending.extend(halves if sign * at_high > sign * at_low else reversed(halves))
+        return None if best == -math.inf else sign * best
 
     def _find(self, tick: int) -> float:
         day, rest = divmod(tick, _DAY)
@@ -103,11 +133,8 @@ class Walk:
         return at_low
 
     def _noise(self, tick: int) -> float:
-        """Something from -1 to 1 that only salt and tick decide: both stirred until no pattern is left."""
-        mixed = (self._salt + tick * 0x9E3779B97F4A7C15) & _MASK
-        mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9 & _MASK
-        mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & _MASK
-        return (mixed ^ (mixed >> 31)) / (1 << 63) - 1
+        """Something from -1 to 1."""
+        return stir(self._salt, tick) / (1 << 63) - 1
 
 
 def first_tick(
