@@ -4,17 +4,21 @@ It stands alone on the far side of the wire and imports nothing else of this pac
 mistake with the client.
 """
 
+from .addresses import Endpoints
 from .armed import Armed
 from .broadcast import Talk
+from .channels import Subscription
 from .clock import Clock
 from .endpoints import Entitlements
 from .fault import Fault
 from .faults import LOSSES, Faults
 from .ledger import Ledger, Sent
+from .marketcast import Ear
+from .marketdata import MarketData
 from .paper import PaperBroker
 from .refusals import RefusalError
 from .served import Served, Visit
-from .server import Endpoints, Sandbox
+from .server import Sandbox
 from .spellings import Spellings
 from .stream import Stream
 from .streamfault import StreamFault
@@ -28,11 +32,13 @@ __all__ = [
     "Armed",
     "Broker",
     "Clock",
+    "Ear",
     "Endpoints",
     "Entitlements",
     "Fault",
     "Faults",
     "Ledger",
+    "MarketData",
     "PaperBroker",
     "RefusalError",
     "Sandbox",
@@ -42,6 +48,7 @@ __all__ = [
     "Stream",
     "StreamFault",
     "StreamFaults",
+    "Subscription",
     "Talk",
     "Visit",
     "Wording",

@@ -4,7 +4,7 @@ It needs no credentials; in return it answers loopback only, and no web page: a 
 """
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, fields as fields_of, replace
 from typing import Any, TypeVar, cast
 
@@ -16,6 +16,8 @@ from .endpoints import Desk, Entitlements
 from .fault import Fault
 from .faults import Faults
 from .http import json_response
+from .marketboard import MarketBoard
+from .marketdata import MarketData
 from .paper import PaperBroker
 from .parameters import Fields, fields, moment, text
 from .pit import Pit
@@ -23,7 +25,7 @@ from .refusals import BadRequestError, RefusalError, UnknownError
 from .served import Served
 from .spellings import Spellings
 from .stream import Stream
-from .switchboard import Switchboard
+from .switchboard import StreamBoard
 from .world import find_broker
 
 __all__ = ["CONTROL", "control_routes"]
@@ -35,10 +37,11 @@ _Setting = TypeVar("_Setting", Spellings, Entitlements)
 
 
 def control_routes(
-    desk: Desk, clock: Clock, faults: Faults, served: Served, broker: PaperBroker, *, stream: Stream
+    desk: Desk, clock: Clock, faults: Faults, served: Served, broker: PaperBroker, *, stream: Stream, market: MarketData
 ) -> list[web.RouteDef]:
     """Every control path with its handler."""
-    panel, pit, board = _Panel(desk, clock, faults, served), Pit(broker), Switchboard(stream)
+    panel, pit = _Panel(desk, clock, faults, served), Pit(broker)
+    boards: dict[str, StreamBoard | MarketBoard] = {"stream": StreamBoard(stream), "market_data": MarketBoard(market)}
     table: tuple[tuple[str, str, Callable[[Fields], object]], ...] = (
         ("GET", "/faults", panel.list_faults),
         ("POST", "/faults", panel.add_fault),
@@ -55,14 +58,18 @@ def control_routes(
         ("POST", "/market", pit.set_market),
         ("POST", "/fill", pit.fill),
         ("POST", "/reject", pit.reject),
-        ("GET", "/stream", board.read),
-        ("POST", "/stream", board.act),
-        ("DELETE", "/stream", board.clear),
-        ("GET", "/stream/sent", board.list_sent),
+        *(entry for name, board in boards.items() for entry in _board_paths(name, board)),
         ("POST", "/approve", panel.approve),
         ("POST", "/decline", panel.decline),
     )
     return [web.route(method, f"{CONTROL}{path}", _handler(action)) for method, path, action in table]
+
+
+def _board_paths(name: str, board: StreamBoard | MarketBoard) -> Iterator[tuple[str, str, Callable[[Fields], object]]]:
+    yield "GET", f"/{name}", board.read
+    yield "POST", f"/{name}", board.act
+    yield "DELETE", f"/{name}", board.clear
+    yield "GET", f"/{name}/sent", board.list_sent
 
 
 class _Panel:

@@ -15,6 +15,7 @@ from websockets.http11 import Request
 
 from .courier import Courier, Event
 from .ledger import Sent
+from .refusals import UnauthorizedError
 from .streamfault import StreamFault
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from .parameters import Fields
     from .station import Station
 
-__all__ = ["Dialogue", "Phase"]
+__all__ = ["Dialogue", "Phase", "id_of"]
 
 Phase = Literal["connecting", "welcomed", "authenticated", "over"]
 
@@ -66,8 +67,12 @@ class Dialogue(ABC, Generic[_StationT]):
         """What may be asked for once it is authenticated, by action."""
 
     @abstractmethod
-    def _recognize(self, members: "Fields") -> str | None:
-        """What only one session may have and this login lets it have; None if the login is wrong."""
+    def _recognize(self, members: "Fields") -> str:
+        """What only one session may have and this login lets it have.
+
+        Raises:
+            UnauthorizedError: the login is wrong.
+        """
 
     @abstractmethod
     def _wants(self, topics: tuple[object, ...]) -> bool:
@@ -108,7 +113,7 @@ class Dialogue(ABC, Generic[_StationT]):
         if self.phase != "authenticated" and act != self._login:
             self._refuse("Authenticate first.")
         elif act is None:
-            self._error(400, f"action must be one of {', '.join(self._actions)}.", **_id_of(known))
+            self._error(400, f"action must be one of {', '.join(self._actions)}.", **id_of(known))
         else:
             act(known)
 
@@ -152,9 +157,16 @@ class Dialogue(ABC, Generic[_StationT]):
                 self.link.reset()
         elif self.phase == "authenticated":
             self._error(400, "This session is authenticated already.")
-        elif fault is not None or (whose := self._recognize(members)) is None:
+        elif fault is not None:
             self._refuse(self.STRANGER)
-        elif not self._stream.claim(self, whose):
+        else:
+            try:
+                self._enter(self._recognize(members))
+            except UnauthorizedError as refusal:
+                self._refuse(refusal.message)
+
+    def _enter(self, whose: str) -> None:
+        if not self._stream.claim(self, whose):
             self.displace()
         else:
             self.phase = "authenticated"
@@ -225,6 +237,6 @@ def _members(data: bytes) -> "Fields | None":
     return cast("Fields", value) if isinstance(value, dict) else None
 
 
-def _id_of(members: "Fields") -> dict[str, object]:
+def id_of(members: "Fields") -> dict[str, object]:
     """The id of a message, to be said again with its answer, if it has one that can be."""
     return {"id": members["id"]} if isinstance(members.get("id"), str | int) else {}

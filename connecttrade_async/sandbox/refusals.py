@@ -6,7 +6,15 @@ with ``message`` that the documentation shows.
 
 from typing import ClassVar
 
-__all__ = ["BadRequestError", "ConflictError", "GoneError", "RefusalError", "UnauthorizedError", "UnknownError"]
+__all__ = [
+    "BadRequestError",
+    "ConflictError",
+    "ForbiddenError",
+    "GoneError",
+    "RefusalError",
+    "UnauthorizedError",
+    "UnknownError",
+]
 
 
 class RefusalError(Exception):
@@ -34,6 +42,12 @@ class UnauthorizedError(RefusalError):
     """401, documented: authentication **or entitlement**."""
 
     status = 401
+
+
+class ForbiddenError(RefusalError):
+    """403, Assumed: the one thing that was asked for is not for this client. REST says 401 of that."""
+
+    status = 403
 
 
 class UnknownError(RefusalError):

@@ -7,11 +7,12 @@ and left in another.
 import asyncio
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple, Self, cast
+from typing import Self, cast
 
 from aiohttp import web
 
 from . import consent
+from .addresses import Endpoints
 from .clock import Clock
 from .control import control_routes
 from .credentials import Credentials
@@ -20,6 +21,7 @@ from .endpoints import Desk, Entitlements
 from .faults import Faults
 from .gate import Gate
 from .http import rest_routes
+from .marketdata import MarketData
 from .misfortune import Misfortune
 from .oauth import login_routes
 from .paper import PaperBroker
@@ -30,22 +32,10 @@ from .spellings import Spellings
 from .stream import Stream
 from .world import Hours, Keeping, World, find_broker
 
-__all__ = ["Endpoints", "Sandbox"]
+__all__ = ["Sandbox"]
 
 _GRACE = 0.1
 """Seconds that an answer on its way is given when the sandbox closes."""
-
-
-class Endpoints(NamedTuple):
-    """Where the sandbox is served, without a slash at the end.
-
-    Attributes:
-        api: the base of the REST paths.
-        stream: the brokerage data stream.
-    """
-
-    api: str
-    stream: str
 
 
 class Sandbox:
@@ -63,7 +53,8 @@ class Sandbox:
             what is good for the day ends at four in the afternoon there.
         latency: seconds until an order is accepted, and for each thing that happens to it after that.
         stream_port: where the brokerage data stream listens; 0 takes a free port.
-        login_limit: seconds that a client of the stream has to log in (documented: 30).
+        login_limit: seconds that a client of either stream has to log in (documented: 30).
+        market_port: where the market-data stream listens; 0 takes a free port.
 
     Attributes:
         client_id: what a client sends as ``client-id``.
@@ -74,6 +65,7 @@ class Sandbox:
         faults: what goes wrong; nothing until a fault is added.
         served: what arrived.
         stream: the brokerage data stream.
+        market: the market-data stream, which tells what the market does that `broker` has a hand on.
     """
 
     def __init__(
@@ -88,6 +80,7 @@ class Sandbox:
         latency: float = 0.02,
         stream_port: int = 0,
         login_limit: float = 30.0,
+        market_port: int = 0,
     ) -> None:
         self.world = World(seed, Hours(hours))
         self.clock = Clock(self._tell)
@@ -104,14 +97,11 @@ class Sandbox:
             signing_key=self.world.serials.draw("user tokens"),
         )
         self._credentials = Credentials(self.client_id, self.client_secret)
+        payloads = lambda: Payloads(self._desk.spellings)  # noqa: E731  both streams ask for the spelling of the moment
         self.stream = Stream(
-            self.world,
-            self.clock,
-            self._credentials,
-            lambda: Payloads(self._desk.spellings),
-            address=(host, stream_port),
-            login_limit=login_limit,
+            self.world, self.clock, self._credentials, payloads, address=(host, stream_port), login_limit=login_limit
         )
+        self.market = MarketData(self.world, self.clock, payloads, address=(host, market_port), login_limit=login_limit)
         self._misfortune = Misfortune()
         self._runner: web.AppRunner | None = None
 
@@ -136,7 +126,7 @@ class Sandbox:
     @property
     def endpoints(self) -> Endpoints:
         """Where a client finds it."""
-        return Endpoints(api=self.url, stream=self.stream.url)
+        return Endpoints(api=self.url, stream=self.stream.url, market_data=self.market.url)
 
     @property
     def spellings(self) -> Spellings:
@@ -172,8 +162,10 @@ class Sandbox:
             await runner.setup()
             await self._sockets.open(cast("web.Server", runner.server), again=again)
             await self.stream.start(again=again)
+            await self.market.start(again=again)
         except BaseException:
             await self._sockets.close()
+            await self.stream.aclose()
             await runner.cleanup()
             raise
         self._runner = runner
@@ -187,6 +179,7 @@ class Sandbox:
         self._misfortune.end()
         await self._sockets.close()
         await self.stream.aclose()
+        await self.market.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
 
@@ -232,13 +225,16 @@ class Sandbox:
 
     def _tell(self, now: datetime) -> None:
         self.stream.tell(now)
+        self.market.tell(now)
 
     def _application(self) -> web.Application:
         router = web.UrlDispatcher()
         router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
         router.add_routes(login_routes(self.world, self.clock))
         router.add_routes(
-            control_routes(self._desk, self.clock, self.faults, self.served, self.broker, stream=self.stream)
+            control_routes(
+                self._desk, self.clock, self.faults, self.served, self.broker, stream=self.stream, market=self.market
+            )
         )
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", Gate(router, self.faults, self._misfortune, self.served).enter)

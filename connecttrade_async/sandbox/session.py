@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 from .dialogue import Dialogue
+from .refusals import UnauthorizedError
 from .wording import KINDS
 
 if TYPE_CHECKING:
@@ -40,9 +41,10 @@ class Session(Dialogue["Broadcast"]):
     def _deeds(self) -> Mapping[str, "Callable[[Fields], None]"]:
         return {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe}
 
-    def _recognize(self, members: "Fields") -> str | None:
-        is_right = self._stream.credentials.are(members.get("client_id"), members.get("client_secret"))
-        return "" if is_right else None
+    def _recognize(self, members: "Fields") -> str:
+        if not self._stream.credentials.are(members.get("client_id"), members.get("client_secret")):
+            raise UnauthorizedError(self.STRANGER)
+        return ""
 
     def _wants(self, topics: tuple[object, ...]) -> bool:
         return not self.topics.isdisjoint(cast("tuple[str, ...]", topics))

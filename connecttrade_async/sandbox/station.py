@@ -58,7 +58,7 @@ class Station(ABC, Generic[_SessionT]):
         self.ledger = Ledger()
         self.wording = Wording()
         self.silent = False
-        self.published = 0
+        self.published: int = 0
         self.displaces: Displaces = "older"
         self._delay = 0.0
         self._sockets = Sockets(*address)

@@ -1,30 +1,36 @@
-"""The sandbox's switchboard: the control path of the stream, for whoever drives the sandbox from outside."""
+"""The sandbox's switchboard: the control paths of the streams, for whoever drives the sandbox from outside."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields as fields_of, replace
-from typing import Any, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
+from .marketdata import MarketData
 from .parameters import Fields, choice, text
 from .refusals import BadRequestError
 from .stream import Stream
 from .streamfault import StreamFault
 
-__all__ = ["Switchboard"]
+__all__ = ["Board", "StreamBoard", "number_of", "object_of"]
 
 _MOST = 1_000_000
+_DISPLACES = ("older", "newer", "neither")
+
+_StreamT = TypeVar("_StreamT", Stream, MarketData)
 
 
-class Switchboard:
-    """The switches. Each takes the members of a JSON object and answers with what the state is now."""
+class Board(ABC, Generic[_StreamT]):
+    """The switches of a stream. Each takes the members of a JSON object and answers with what the state is now."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self, stream: _StreamT) -> None:
+        self._stream: _StreamT = stream
         self._done: Mapping[str, Callable[[], object]] = {
             "reset": stream.reset,
             "freeze": stream.freeze,
             "thaw": stream.thaw,
             "displace": stream.displace,
             "restart": stream.restart,
+            **self._more_done(),
         }
         self._set: Mapping[str, Callable[[object], object]] = {
             "drop": self._drop,
@@ -34,17 +40,27 @@ class Switchboard:
             "login_limit": self._limit,
             "wording": self._wording,
             "fault": self._fault,
-            "publish": self._publish,
             "send": self._send,
             "burst": self._burst,
+            **self._more_set(),
         }
 
-    def read(self, _: Fields) -> object:
+    @abstractmethod
+    def read(self, members: Fields) -> object:
         """What the stream is, who is connected, and what is set."""
+
+    def _more_done(self) -> Mapping[str, Callable[[], object]]:
+        """What only this stream can do when it is told ``true``."""
+        return {}
+
+    @abstractmethod
+    def _more_set(self) -> Mapping[str, Callable[[object], object]]:
+        """What only this stream can do with a value."""
+
+    def _common(self, _: Fields) -> dict[str, object]:
         stream = self._stream
         return {
             "url": stream.url,
-            "sessions": [talk._asdict() for talk in stream.sessions],
             "published": stream.published,
             "lives": stream.ledger.lives,
             "received": dict(stream.ledger.received),
@@ -90,7 +106,7 @@ class Switchboard:
         elif value is None:
             self._stream.drop(None)
         else:
-            self._stream.drop(int(_number("drop", value)))
+            self._stream.drop(int(number_of("drop", value)))
 
     def _silence(self, value: object) -> None:
         if not isinstance(value, bool):
@@ -98,43 +114,65 @@ class Switchboard:
         self._stream.silent = value
 
     def _delay(self, value: object) -> None:
-        self._stream.delay = _number("delay", value)
+        self._stream.delay = number_of("delay", value)
 
     def _displaces(self, value: object) -> None:
-        self._stream.displaces = "newer" if choice("displaces", str(value), ("older", "newer")) == "newer" else "older"
+        chosen = choice("displaces", str(value), _DISPLACES)
+        self._stream.displaces = cast("Literal['older', 'newer', 'neither']", chosen)
 
     def _limit(self, value: object) -> None:
-        self._stream.login_limit = _number("login_limit", value)
+        self._stream.login_limit = number_of("login_limit", value)
 
     def _wording(self, value: object) -> None:
-        members, known = _object("wording", value), [field.name for field in fields_of(self._stream.wording)]
+        members, known = object_of("wording", value), [field.name for field in fields_of(self._stream.wording)]
         if members.keys() - known:
             raise BadRequestError(f"wording has only {', '.join(known)}.")
         self._stream.wording = replace(self._stream.wording, **cast("dict[str, Any]", members))
 
     def _fault(self, value: object) -> None:
-        self._stream.faults.add(StreamFault.read(_object("fault", value)))
+        self._stream.faults.add(StreamFault.read(object_of("fault", value)))
+
+    def _send(self, value: object) -> None:
+        self._stream.send(value if isinstance(value, str) else object_of("send", value))
+
+    def _burst(self, value: object) -> Awaitable[int]:
+        return self._stream.burst(int(number_of("burst", value)))
+
+
+class StreamBoard(Board[Stream]):
+    """The switches of the brokerage stream, on top of those of every stream."""
+
+    def read(self, members: Fields) -> object:
+        """What the stream is, who is connected, and what is set."""
+        return {**self._common(members), "sessions": [talk._asdict() for talk in self._stream.sessions]}
+
+    def _more_set(self) -> Mapping[str, Callable[[object], object]]:
+        return {"publish": self._publish}
 
     def _publish(self, value: object) -> None:
         """``{"topic", "user_id", "account_id", "data"}``."""
-        members = _object("publish", value)
+        members = object_of("publish", value)
         topic, user_id, account_id = (text(members, name) for name in ("topic", "user_id", "account_id"))
-        self._stream.publish(topic, user_id, account_id, _object("data", members.get("data")))
-
-    def _send(self, value: object) -> None:
-        self._stream.send(value if isinstance(value, str) else _object("send", value))
-
-    def _burst(self, value: object) -> Awaitable[int]:
-        return self._stream.burst(int(_number("burst", value)))
+        self._stream.publish(topic, user_id, account_id, object_of("data", members.get("data")))
 
 
-def _number(name: str, value: object) -> float:
+def number_of(name: str, value: object) -> float:
+    """A number that is neither negative nor beyond reason.
+
+    Raises:
+        BadRequestError: it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
         raise BadRequestError(f"{name} must be a number from 0 to {_MOST}.")
     return value
 
 
-def _object(name: str, value: object) -> Fields:
+def object_of(name: str, value: object) -> Fields:
+    """A JSON object.
+
+    Raises:
+        BadRequestError: it is none.
+    """
     if not isinstance(value, dict):
         raise BadRequestError(f"{name} must be a JSON object.")
     return cast("Fields", value)

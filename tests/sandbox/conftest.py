@@ -71,8 +71,8 @@ async def dial(sandbox: Sandbox) -> AsyncIterator[Callable[..., Awaitable[Client
     """Open bare WebSockets to the stream, none of which outlives the test."""
     async with AsyncExitStack() as stack:
 
-        async def dial(path: str = "/") -> ClientConnection:
-            url = sandbox.endpoints.stream + path
+        async def dial(path: str = "/", *, at: str = "stream") -> ClientConnection:
+            url = getattr(sandbox.endpoints, at) + path
             options: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 0.1}
             return await stack.enter_async_context(connect_socket(url, **options))
 
@@ -95,3 +95,31 @@ def listen(
         return link
 
     return listen
+
+
+@pytest.fixture
+def mint(sandbox: Sandbox, connect: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
+    """Connect a broker for market data and answer with a token for it."""
+
+    async def mint(user_id: str = "jane", broker: str = "ALPACA") -> str:
+        connection_id = await connect(user_id, broker, "market_data")
+        return sandbox.market.replace_token(connection_id)
+
+    return mint
+
+
+@pytest.fixture
+def tune(
+    dial: Callable[..., Awaitable[ClientConnection]], mint: Callable[..., Awaitable[str]]
+) -> Callable[..., Awaitable[ClientConnection]]:
+    """Open a WebSocket that has logged in to the market-data stream."""
+
+    async def tune(user_id: str = "jane", *, token: str | None = None) -> ClientConnection:
+        link = await dial(at="market_data")
+        token = await mint(user_id) if token is None else token
+        await link.send(json.dumps({"action": "authenticate", "access_token": token}))
+        for expected in ("welcome", "authenticated"):
+            assert json.loads(await link.recv())["type"] == expected
+        return link
+
+    return tune

@@ -22,7 +22,9 @@ async def test_it_leaves_nothing_behind() -> None:
         async with http.get(f"{sandbox.url}/users") as answer:
             assert answer.status == 401
         _, idle = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
-        assert sandbox.endpoints == Endpoints(api=sandbox.url, stream=sandbox.stream.url)
+        assert sandbox.endpoints == Endpoints(
+            api=sandbox.url, stream=sandbox.stream.url, market_data=sandbox.market.url
+        )
     assert asyncio.all_tasks() == before
     idle.close()
     with pytest.raises(OSError, match="Connect"):

@@ -80,6 +80,7 @@ class Bars:
 
     def between(self, symbol: str, interval: str, start: datetime, end: datetime) -> Iterator[Bar]:
         """The bars that begin at or after `start` and before `end`, oldest first."""
+        start = max(start, _MIDNIGHT)
         low, high = span(interval, start)
         while low < end:
             bar = self.bar(symbol, interval, low) if low >= start else None
