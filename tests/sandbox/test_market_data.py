@@ -1,6 +1,7 @@
 """The market-data stream's conversation, frame by frame, as the wire contract has it."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable
@@ -256,8 +257,11 @@ async def test_a_token_of_rest_is_good_for_a_day_and_then_ends_its_link(
     sandbox.clock.advance(timedelta(hours=24).total_seconds() - 1)
     assert sandbox.market.is_live
     sandbox.clock.advance(1)
-    messages = [json.loads(message) async for message in _until_closed(link)]
-    assert messages[-1] == {"type": "error", "code": "401", "message": "This access_token has expired."}
+    assert (await told_until_closed(link))[-1] == {
+        "type": "error",
+        "code": "401",
+        "message": "This access_token has expired.",
+    }
     assert link.protocol.close_code == 4401
     late = await dial(at="market_data")
     await read(late)
@@ -265,13 +269,13 @@ async def test_a_token_of_rest_is_good_for_a_day_and_then_ends_its_link(
     assert await end_of(late) == 4401
 
 
-async def _until_closed(link: ClientConnection) -> Any:
+async def told_until_closed(link: ClientConnection) -> list[Any]:
+    found: list[Any] = []
     async with asyncio.timeout(5):
-        try:
+        with contextlib.suppress(ConnectionClosed):
             while True:
-                yield await link.recv()
-        except ConnectionClosed:
-            return
+                found.append(json.loads(await link.recv()))
+    return found
 
 
 async def test_a_token_ends_by_the_running_clock_too(sandbox: Sandbox, tune: Dial) -> None:

@@ -15,7 +15,7 @@ from connecttrade_async.sandbox.world.depth import Depths
 from connecttrade_async.sandbox.world.pricing import Greeks, greeks, worth
 from connecttrade_async.sandbox.world.symbols import Option, option_symbol, parse_option
 from connecttrade_async.sandbox.world.tape import MINUTE, Print
-from connecttrade_async.sandbox.world.walk import anchor, tick_of
+from connecttrade_async.sandbox.world.walk import Walk, anchor, tick_of
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 CALL = "AAPL260821C00230000"
@@ -80,6 +80,31 @@ def test_prints_do_not_depend_on_what_was_asked_before(symbol: str, at: datetime
     for found in whole:
         assert found.size > 0
         assert found.price == WORLD.market.last(symbol, found.at)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(6_000_000_000, 8_000_000_000), st.integers(1, 5000), st.integers(1, 40), st.sampled_from((1, -1)))
+def test_the_farthest_of_a_walk_is_found_without_looking_at_all_of_it(
+    start: int, length: int, every: int, sign: int
+) -> None:
+    walk, looked = Walk("farthest", lambda on: on.toordinal() % 3 / 100), list[int]()
+
+    def counts(tick: int) -> bool:
+        looked.append(tick)
+        return tick % every == 0
+
+    found = walk.farthest(start, start + length, counts, sign=sign)
+    values = [sign * walk.value(tick) for tick in range(start, start + length) if tick % every == 0]
+    assert found == (sign * max(values) if values else None)
+    assert len(looked) <= length
+
+
+def test_what_the_tape_has_forgotten_it_says_again() -> None:
+    tape, start = World(7).tape, tick_of(NOON)
+    first = list(tape.prints("AAPL", start, start + MINUTE))
+    for minute in range(5000):
+        tape.marks(CALL, minute)
+    assert list(tape.prints("AAPL", start, start + MINUTE)) == first
 
 
 def test_every_minute_of_a_stock_has_prints_while_the_market_is_open() -> None:

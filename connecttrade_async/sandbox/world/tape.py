@@ -21,7 +21,7 @@ MINUTE = 240
 """Ticks of a minute."""
 _MOST = 64
 """No minute has so many prints."""
-_KEPT = 1 << 15
+_MINUTES_KEPT, _HOURS_KEPT = 1 << 12, 1 << 16
 
 
 class Print(NamedTuple):
@@ -95,7 +95,7 @@ class Tape:
         key = (symbol, minute)
         found = self._marks.get(key)
         if found is None:
-            if len(self._marks) >= _KEPT:
+            if len(self._marks) >= _MINUTES_KEPT:
                 self._marks.clear()
             found = self._marks[key] = tuple(self._throw(symbol, minute))
         return found
@@ -105,7 +105,7 @@ class Tape:
         total = 0
         for low, high in self.open(symbol, start, end):
             first, last = -(-low // MINUTE), high // MINUTE
-            edges = {low // MINUTE, last} - set(range(first, last)) if low < high else set[int]()
+            edges = {low // MINUTE, last} - set(range(first, last))
             total += self._whole(symbol, first, last)
             total += sum(size for edge in edges for tick, size in self.marks(symbol, edge) if low <= tick < high)
         return total
@@ -123,7 +123,7 @@ class Tape:
         key = (symbol, minute)
         found = self._hours.get(key)
         if found is None:
-            if len(self._hours) >= _KEPT:
+            if len(self._hours) >= _HOURS_KEPT:
                 self._hours.clear()
             found = self._hours[key] = sum(self._minute(symbol, minute + place)[1] for place in range(60))
         return found
