@@ -136,7 +136,7 @@ _EXTRA = {"bars": frozenset({"backfill"}), "options_chain": frozenset({"underlyi
 
 def _chain_of(members: Fields) -> tuple[str, ...]:
     underlying = text(members, "underlying")
-    if members.get("symbols", [underlying]) not in ([], [underlying]):
+    if members.get("symbols") not in (None, [], [underlying]):
         raise BadRequestError("symbols may be the underlying and nothing else.")
     return (underlying,)
 

@@ -69,10 +69,8 @@ class Feeds:
             for bar in self._world.bars.before(wanted.symbol, interval, at, backfill):
                 yield Tiding((wanted,), self._figures.bar(wanted.symbol, interval, bar, closed=True))
         for feed in self._expanded((wanted,), at):
-            known = self._seen.pop(feed, None)
+            self._seen.pop(feed, None)
             yield from self._tellers[feed.channel](feed, None, at)
-            if known is not None:
-                self._seen[feed] = known
 
     def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[Tiding]:
         """What has changed after a tick, up to a moment, of what anybody wants."""

@@ -127,7 +127,7 @@ async def test_subscribing_is_told_by_the_server_and_undone(sandbox: Sandbox, tu
         (
             {"channel": "options_chain", "underlying": "AAPL270115C00230000", "symbols": None},
             "400",
-            "symbols may be the underlying and nothing else.",
+            "AAPL270115C00230000 is no symbol of a stock.",
         ),
         (
             {"channel": "options_chain", "underlying": "AAPL270115C00230000", "symbols": []},
