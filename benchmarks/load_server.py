@@ -1,7 +1,8 @@
 """Across the wire: an HTTP end that answers faster than any client asks, in a process of its own.
 
 It reads no more of a request than where it ends, and answers every GET of ``/balances`` with one balance and of
-``/orders`` with a page of 500 orders, both made before the first request comes.
+``/orders`` with a page of 500 orders; the peers find a page of 500 of their own vendor's where they look for it. All
+are made before the first request comes.
 """
 
 from __future__ import annotations
@@ -9,7 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import TYPE_CHECKING
 
+import vendors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PAGE = 500
 BALANCE = {
     "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
     "account_number": "***1234",
@@ -27,6 +35,7 @@ def an_order(number: int) -> dict[str, object]:
         "order_id": f"order-{number:08}-5a6b-4b1e-9d1c-2f6f0a7c1d11",
         "cl_order_id": f"0195b2c8-{number:04}-7b1e-9d1c-2f6f0a7c1d11",
         "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
+        "connection_id": "6d7a3c52-4f0e-4a7b-8c1d-9b2e5f60a713",
         "broker": "ALPACA",
         "symbol": "MSFT",
         "instrument": "STK",
@@ -44,6 +53,9 @@ def an_order(number: int) -> dict[str, object]:
         "created_at": "2026-03-02T14:30:00.000001Z",
         "updated_at": "2026-03-02T14:30:05.123456Z",
         "reject_reason": None,
+        "replaces": None,
+        "replaced_by": None,
+        "legs": None,
         "fills": [{"fill_id": f"fill-{number}-1", **fill}, {"fill_id": f"fill-{number}-2", **fill}],
     }
 
@@ -54,10 +66,18 @@ def answer(body: object) -> bytes:
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw
 
 
+def page_of(order: Callable[[int], dict[str, object]]) -> list[dict[str, object]]:
+    """Return a page of somebody's orders."""
+    return [order(number) for number in range(PAGE)]
+
+
 ANSWERS = {
     b"/balances": answer([BALANCE]),
-    b"/orders": answer(
-        {"orders": [an_order(number) for number in range(500)], "next_cursor": None, "prev_cursor": None},
+    b"/orders": answer({"orders": page_of(an_order), "next_cursor": None, "prev_cursor": None}),
+    b"/v2/orders": answer(page_of(vendors.alpaca_order)),
+    f"/accounts/{vendors.ACCOUNT}/orders".encode(): answer(page_of(vendors.snaptrade_order)),
+    f"/accounts/{vendors.TASTYTRADE_ACCOUNT}/orders".encode(): answer(
+        {"data": {"items": page_of(vendors.tastytrade_order)}, "context": "/accounts/orders"},
     ),
 }
 

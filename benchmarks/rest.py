@@ -1,32 +1,33 @@
-"""How much does the client cost on top of bare aiohttp + msgspec? CPU for each request, both sides in one run.
+"""How much does the client cost on top of bare aiohttp + msgspec? CPU for each request, both sides in one process.
 
     python benchmarks/rest.py [--rounds 7] [--requests 4000]
 
 Both sides ask the same server, which runs in its own process, through one session with 100 requests in flight, and
-decode into structs of text. The sides take turns within a round, and ratios are taken inside a round, so that a machine
-whose speed drifts does not lean to either.
+decode into structs of text. That they share a process brings their turns close together, so that this is the finest of
+the comparisons.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Order
+from measured import in_flight
+from processes import server
+from rounds import parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-IN_FLIGHT = 100
+    from processes import Server
+    from rounds import Row
 
 
 class Page(msgspec.Struct, gc=False):
@@ -36,27 +37,12 @@ class Page(msgspec.Struct, gc=False):
 
 
 class Case(NamedTuple):
-    """One question: how to ask it bare and through the client, and how often."""
+    """One question: how to ask it on each side, how often, and what is promised."""
 
     name: str
-    bare: Callable[[], Awaitable[object]]
-    ours: Callable[[], Awaitable[object]]
+    sides: dict[str, Callable[[], Awaitable[object]]]
     requests: int
-
-
-async def cpu_per_request(ask: Callable[[], Awaitable[object]], requests: int) -> float:
-    """Return the CPU seconds of this process for one request."""
-    left = requests
-
-    async def worker() -> None:
-        nonlocal left
-        while left > 0:
-            left -= 1
-            await ask()
-
-    began = time.process_time()
-    await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-    return (time.process_time() - began) / requests
+    goal: str
 
 
 def cases(url: str, http: aiohttp.ClientSession, ct: ConnectTrade, requests: int) -> list[Case]:
@@ -76,41 +62,51 @@ def cases(url: str, http: aiohttp.ClientSession, ct: ConnectTrade, requests: int
 
     balances: msgspec.json.Decoder[object] = msgspec.json.Decoder(list[Balance])
     orders: msgspec.json.Decoder[object] = msgspec.json.Decoder(Page)
+    small = {"bare": bare("/balances", balances), "ours": user.balances.list}
+    large = {"bare": bare("/orders?status=all&limit=500", orders), "ours": page}
     return [
-        Case("small GET, 100 in flight", bare("/balances", balances), user.balances.list, requests),
-        Case("page of 500 orders, 100 in flight", bare("/orders?status=all&limit=500", orders), page, requests // 10),
+        Case("small GET, 100 in flight", small, requests, "at most 1.15"),
+        Case("page of 500 orders, 100 in flight", large, requests // 10, "at most 1.05"),
     ]
 
 
-async def measure(url: str, rounds: int, requests: int) -> None:
-    """Print one line a case."""
-    print(f"{'':36}{'ratio to bare':>14}{'[min .. max]':>18}{'bare us':>10}{'ours us':>10}")
+async def measured(case: Case, rounds: int, there: Server) -> Row:
+    """Let the sides take turns, and return the line."""
+    spent: dict[str, list[float]] = defaultdict(list)
+    served, wall = there.cpu(), time.perf_counter()
+    for name in turns(rounds, case.sides):
+        began = time.process_time()
+        await in_flight(case.sides[name], case.requests)
+        spent[name].append((time.process_time() - began) / case.requests)
+    served, wall = there.cpu() - served, time.perf_counter() - wall
+    bare, ours = (statistics.median(spent[name]) * 1e6 for name in ("bare", "ours"))
+    figures = f"ours {ours:.0f} us, bare {bare:.0f} us (server busy {served / wall:.0%})"
+    what = f"{case.name}, CPU, one process: ours to bare"
+    return row(what, ratios(spent["ours"], spent["bare"]), goal=case.goal, figures=figures)
+
+
+async def measure(there: Server, rounds: int, requests: int) -> list[Row]:
+    """Return one line a case."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-        ConnectTrade("client", "secret", endpoints=Endpoints(url)) as ct,
+        ConnectTrade("client", "secret", endpoints=Endpoints(there.url)) as ct,
     ):
-        for case in cases(url, http, ct, requests):
-            pairs: list[tuple[float, float]] = []
-            for turn in range(rounds):
-                sides = (case.bare, case.ours) if turn % 2 else (case.ours, case.bare)
-                spent = {side: await cpu_per_request(side, case.requests) for side in sides}
-                pairs.append((spent[case.bare], spent[case.ours]))
-            ratios = [ours / bare for bare, ours in pairs]
-            spread = f"[{min(ratios):.2f} .. {max(ratios):.2f}]"
-            bare_us, ours_us = (statistics.median(column) * 1e6 for column in zip(*pairs, strict=True))
-            print(f"{case.name:36}{statistics.median(ratios):>14.3f}{spread:>18}{bare_us:>10.0f}{ours_us:>10.0f}")
+        found: list[Row] = []
+        for case in cases(there.url, http, ct, requests):
+            for ask in case.sides.values():
+                await in_flight(ask, case.requests // 10)
+            found.append(await measured(case, rounds, there))
+        return found
 
 
 def main() -> None:
-    """Start the server, measure, and stop it."""
-    parser = argparse.ArgumentParser(description="CPU for each request, beside bare aiohttp + msgspec.")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--requests", type=int, default=4000)
-    options = parser.parse_args()
-    command = [sys.executable, str(Path(__file__).with_name("load_server.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own file
-        assert server.stdout is not None  # noqa: S101 - a pipe was asked for
-        asyncio.run(measure(server.stdout.readline().strip(), options.rounds, options.requests))
+    """Start the server, measure, and print."""
+    options = parser("CPU for each request, beside bare aiohttp + msgspec.", rounds=7)
+    options.add_argument("--requests", type=int, default=4000)
+    chosen = options.parse_args()
+    with server("load_server.py") as there:
+        rows = asyncio.run(measure(there, chosen.rounds, chosen.requests))
+    show(rows, as_json=chosen.json)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+"""One side of ``peers_rest.py``: alpaca-py's TradingClient, which blocks, in threads."""
+
+from __future__ import annotations
+
+import threading
+
+from alpaca.trading.client import TradingClient
+from alpaca.trading.enums import QueryOrderStatus
+from alpaca.trading.requests import GetOrdersRequest
+
+from measured import arguments, asked_by_threads
+
+
+def main() -> None:
+    """Ask for pages, with one client for each thread, since the session inside is not made to be shared."""
+    url, _, requests = arguments()
+    everything = GetOrdersRequest(status=QueryOrderStatus.ALL, limit=500)
+    own = threading.local()
+
+    def page() -> object:
+        if not hasattr(own, "client"):
+            own.client = TradingClient("key", "secret", url_override=url)
+        return own.client.get_orders(everything)
+
+    asked_by_threads(page, requests)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Rounds: sides take turns in random order, ratios are taken inside a round, and medians over the rounds.
+
+A machine whose speed drifts then leans to no side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One line of the table.
+
+    Attributes:
+        what: the question, and beside whom.
+        value: the median of what the goal is about; None where it could not be measured.
+        low: the least of all rounds.
+        high: the most of all rounds.
+        unit: of these three; "x" for a ratio.
+        goal: "at most 1.15", "at least 3", or "" where nothing is promised.
+        figures: the absolute figures behind it, in words; or why there are none.
+    """
+
+    what: str
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = "x"
+    goal: str = ""
+    figures: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met: "yes", "no", or "" where there is nothing to say."""
+        if self.value is None or not self.goal:
+            return ""
+        sense, _, limit = self.goal.rpartition(" ")
+        met = self.value <= float(limit) if sense == "at most" else self.value >= float(limit)
+        return "yes" if met else "no"
+
+    @property
+    def spread(self) -> str:
+        """From the least to the most."""
+        return "" if self.low is None or self.high is None else f"[{spelled(self.low)} .. {spelled(self.high)}]"
+
+
+def spelled(number: float) -> str:
+    """Return a number with as many digits as are worth reading."""
+    if number >= 1000:  # noqa: PLR2004 - where thousands begin
+        return f"{number:,.0f}"
+    return f"{number:.3g}" if number < 1 else f"{number:.2f}"
+
+
+def row(what: str, values: Sequence[float], *, unit: str = "x", goal: str = "", figures: str = "") -> Row:
+    """Return the line for what each round found."""
+    median = statistics.median(values)
+    return Row(what, median, min(values), max(values), unit=unit, goal=goal, figures=figures)
+
+
+def ratios(over: Iterable[float], under: Iterable[float]) -> list[float]:
+    """Return the ratio of each round."""
+    return [above / below for above, below in zip(over, under, strict=True)]
+
+
+def turns(rounds: int, sides: Iterable[str]) -> Iterator[str]:
+    """Yield each side once a round, in random order."""
+    for _ in range(rounds):
+        names = list(sides)
+        random.shuffle(names)
+        yield from names
+
+
+def parser(question: str, rounds: int = 5) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has."""
+    options = argparse.ArgumentParser(description=question)
+    options.add_argument("--rounds", type=int, default=rounds)
+    options.add_argument("--json", action="store_true", help="one JSON object a line, for the table")
+    return options
+
+
+def show(rows: Iterable[Row], *, as_json: bool) -> None:
+    """Print the lines, ratio first."""
+    for each in rows:
+        if as_json:
+            print(msgspec.json.encode(each).decode(), flush=True)
+            continue
+        value = "-" if each.value is None else f"{spelled(each.value)} {each.unit}"
+        print(f"{value:>14} {each.spread:22}{each.what:58}{each.goal:16}{each.verdict:5}{each.figures}", flush=True)
