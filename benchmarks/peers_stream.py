@@ -1,0 +1,120 @@
+"""How many stream messages a second, beside the peers' streams? Each on its own vendor's messages, of like size.
+
+    python benchmarks/homes.py .peers
+    python benchmarks/peers_stream.py --homes .peers [--rounds 5] [--messages 20000]
+
+Each side is a process of its own on one core, made anew for each turn, and the feeder one on another. All do the same
+work: count typed events, from the first one to the last.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from homes import python_of, why_not
+from processes import FailedError, Spent, server, spent
+from rounds import Row, parser, ratios, row, show, turns
+from vendor_feeder import VENDORS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from processes import Server
+
+
+class Side(NamedTuple):
+    """Who listens.
+
+    Attributes:
+        home: the environment that it needs, or None for our own.
+        script: the program.
+        case: what to tell it.
+        vendor: who speaks to it.
+        goal: how much faster ours should be.
+    """
+
+    home: str | None
+    script: str
+    case: str
+    vendor: str
+    goal: str = ""
+
+
+OURS = "ours"
+SIDES = {
+    OURS: Side(None, "hear_ours.py", "orders", "ours"),
+    "alpaca-py TradingStream": Side("alpaca", "peers/hear_alpaca.py", "orders", "alpaca", "at least 3"),
+    "tastytrade AlertStreamer": Side("tastytrade", "peers/hear_tastytrade.py", "orders", "tastytrade", "at least 8"),
+    "alpaca-py StockDataStream": Side("alpaca", "peers/hear_alpaca.py", "quotes", "alpaca-quotes", "at least 2.5"),
+}
+NOT_YET = {"alpaca-py StockDataStream": "we have no stream of quotes yet"}
+Found = dict[str, list[Spent]]
+
+
+def measure(there: Server, homes: Path | None, rounds: int, messages: int) -> tuple[Found, dict[str, str]]:
+    """Return what each side spent in each round, and why some could not be measured."""
+    found: Found = defaultdict(list)
+    missing: dict[str, str] = {}
+    for name in turns(rounds, SIDES):
+        side = SIDES[name]
+        python = python_of(homes, side.home) if side.home else Path(sys.executable)
+        if name in missing:
+            continue
+        if python is None:
+            missing[name] = why_not(homes, side.home or "")
+            continue
+        there.order(f"{side.vendor} {messages}")
+        try:
+            found[name].append(spent(there, python, side.script, side.case, messages))
+        except FailedError as failed:
+            missing[name] = f"{name} failed: {failed}"
+    return found, missing
+
+
+def described(name: str, spent: list[Spent]) -> str:
+    """Say how fast one side was, on what, and which process was busy meanwhile."""
+    speed = statistics.median(1 / each.wall for each in spent)
+    busy = statistics.median(each.cpu / each.wall for each in spent)
+    fed = statistics.median(each.server for each in spent)
+    vendor = VENDORS[SIDES[name].vendor]
+    size = len(vendor.spell(vendor.message(0)))
+    return f"{name} {speed:,.0f}/s of {size} B, busy {busy:.0%} (feeder {fed * 1e6:.1f} us)"
+
+
+def rows(found: Found, missing: dict[str, str]) -> Iterator[Row]:
+    """Yield one line for ours, and one a peer."""
+    if OURS not in missing:
+        speeds = [1 / each.wall for each in found[OURS]]
+        yield row("stream messages a second: ours", speeds, unit="/s", figures=described(OURS, found[OURS]))
+    for name, side in SIDES.items():
+        if name == OURS:
+            continue
+        what, goal = f"stream messages a second: ours to {name}", side.goal
+        absent = next((missing[each] for each in (name, OURS) if each in missing), None)
+        if absent is not None:
+            yield Row(what, goal=goal, figures=absent)
+        elif name in NOT_YET:
+            yield Row(what, goal=goal, figures=f"{described(name, found[name])}; {NOT_YET[name]}")
+        else:
+            theirs, ours = ([each.wall for each in found[which]] for which in (name, OURS))
+            figures = f"{described(OURS, found[OURS])}; {described(name, found[name])}"
+            yield row(what, ratios(theirs, ours), goal=goal, figures=figures)
+
+
+def main() -> None:
+    """Start the feeder, measure, and print."""
+    options = parser("Stream messages a second, beside the peers' streams.")
+    options.add_argument("--homes", type=Path, help="where homes.py put the peers")
+    options.add_argument("--messages", type=int, default=20_000)
+    chosen = options.parse_args()
+    with server("vendor_feeder.py") as there:
+        found, missing = measure(there, chosen.homes, chosen.rounds, chosen.messages)
+    show(rows(found, missing), as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
