@@ -75,10 +75,12 @@ def examples(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """What the client costs, beside the bare libraries in the same run."""
-    session.install(".")
-    session.run("python", "benchmarks/rest.py")
-    session.run("python", "benchmarks/stream.py")
+    """What the client costs, beside the bare libraries and its peers, each in its own environment: one table."""
+    beside = nox.project.load_toml("benchmarks/peers/versions.toml")["beside"]
+    session.install(".", *beside.values())
+    homes = Path(session.create_tmp()) / "peers"
+    session.run("python", "benchmarks/homes.py", str(homes))
+    session.run("python", "benchmarks/table.py", "--homes", str(homes), *session.posargs)
 
 
 @nox.session

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parent.parent
 
@@ -16,11 +18,75 @@ def printed(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+def rows(*arguments: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in printed(*arguments, "--rounds", "1", "--json")]
+
+
+def assert_measured(found: list[dict[str, Any]], count: int) -> None:
+    assert len(found) == count
+    for row in found:
+        assert row["low"] <= row["value"] <= row["high"]
+        assert row["high"] > 0
+
+
 def test_the_rest_benchmark_prints_a_ratio_for_each_case() -> None:
-    lines = printed("benchmarks/rest.py", "--rounds", "1", "--requests", "200")
-    ratios = [float(line.split("flight")[1].split()[0]) for line in lines if "flight" in line]
-    assert len(ratios) == 2
-    assert min(ratios) > 0
+    assert_measured(rows("benchmarks/rest.py", "--requests", "200"), 2)
+
+
+def test_the_delay_benchmark_prints_a_ratio_for_each_percentile() -> None:
+    found = rows("benchmarks/delay.py", "--messages", "200")
+    assert_measured([row for row in found if "asyncio" in row["what"]], 3)
+    assert len(found) == 6
+
+
+def test_the_fairness_benchmark_counts_who_is_served_and_how_long_it_takes() -> None:
+    found = rows("benchmarks/fairness.py", "--requests", "600", "--workers", "200")
+    assert len(found) == 6
+    assert found[0]["value"] <= 2
+    assert min(row["value"] for row in found[1::2]) >= 1
+
+
+def test_the_benchmark_of_held_orders_prints_bytes_and_a_collection_and_says_which_peer_is_missing() -> None:
+    each, beside, collection = rows("benchmarks/held.py", "--orders", "5000")
+    assert_measured([each, collection], 2)
+    assert (beside["value"], "pydantic" in beside["figures"], "not installed" in beside["figures"]) == (
+        None,
+        True,
+        True,
+    )
+
+
+def test_the_benchmark_of_imports_prints_what_each_takes() -> None:
+    assert len(rows("benchmarks/imports.py")) == 3
+
+
+def test_the_benchmark_beside_the_peers_measures_ours_and_says_which_peers_are_missing() -> None:
+    found = rows("benchmarks/peers_rest.py", "--share", "0.01")
+    assert_measured([row for row in found if row["what"].endswith("ours to bare")], 2)
+    missing = [row for row in found if row["value"] is None]
+    assert len(missing) == len(found) - 2
+    assert all("not installed" in row["figures"] for row in missing)
+
+
+def test_the_streams_benchmark_beside_the_peers_measures_ours_and_says_which_peers_are_missing() -> None:
+    ours, *missing = rows("benchmarks/peers_stream.py", "--messages", "700")
+    assert_measured([ours], 1)
+    assert [(row["value"], "not installed" in row["figures"]) for row in missing] == [(None, True)] * 3
+
+
+def test_the_table_has_the_rows_of_a_benchmark_that_prints_for_a_reader_with_goals_and_verdicts() -> None:
+    lines = printed("benchmarks/table.py", "--only", "stream.py", "--quick", "--markdown")
+    cells = {line.split(" | ")[2]: line.split(" | ")[3:5] for line in lines if line.startswith("| ")}
+    assert cells["stream.py, one consumer: to bare"][0] == "at least 0.85"
+    goal, verdict = cells["stream.py, 100 consumers: to asyncio.Queue, 100"]
+    assert goal == "at least 2"
+    assert verdict in {"yes", "no"}
+
+
+def test_every_benchmark_is_in_the_table() -> None:
+    asks = {path.name for path in (ROOT / "benchmarks").glob("*.py") if "--rounds" in path.read_text()}
+    listed = (ROOT / "benchmarks" / "table.py").read_text()
+    assert {name for name in asks - {"rounds.py", "table.py"} if f'Bench("{name}"' not in listed} == set()
 
 
 def test_the_stream_benchmark_prints_a_ratio_for_each_case() -> None:
