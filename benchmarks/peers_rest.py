@@ -54,12 +54,12 @@ class Match(NamedTuple):
 
 
 SIDES = {
-    "balance, ours": Side(None, "ask_ours.py", "ours balance", 4000),
-    "balance, bare": Side(None, "ask_ours.py", "bare balance", 4000),
+    "balance, ours": Side(None, "ask_ours.py", "ours balance", 6000),
+    "balance, bare": Side(None, "ask_ours.py", "bare balance", 6000),
     "balance, httpx + pydantic": Side("plain", "peers/ask_plain.py", "httpx balance", 400),
     "balance, requests in threads": Side("plain", "peers/ask_plain.py", "requests balance", 1000),
-    "page, ours": Side(None, "ask_ours.py", "ours page", 600),
-    "page, bare": Side(None, "ask_ours.py", "bare page", 600),
+    "page, ours": Side(None, "ask_ours.py", "ours page", 1000),
+    "page, bare": Side(None, "ask_ours.py", "bare page", 1000),
     "page, ours, every number read": Side(None, "ask_ours.py", "ours numbers", 300),
     "page, httpx + pydantic": Side("plain", "peers/ask_plain.py", "httpx page", 100),
     "page, requests in threads": Side("plain", "peers/ask_plain.py", "requests page", 100),
@@ -88,14 +88,23 @@ MATCHES = (
     ),
     Match("500 orders, peak memory: ours to alpaca-py", "page, ours", "page, alpaca-py", "peak", "at most 0.5"),
 )
+# Sides that cost nearly the same run right after one another, or the machine's moods would hide the difference.
+TOGETHER = {"balance, bare": "balance, ours", "page, bare": "page, ours", "page, ours, every number read": "page, ours"}
 Found = dict[str, list[Spent]]
+
+
+def order(rounds: int) -> Iterator[str]:
+    """Yield each side once a round, in random order but for those that belong together."""
+    for leader in turns(rounds, [name for name in SIDES if name not in TOGETHER]):
+        group = [leader, *(name for name, other in TOGETHER.items() if other == leader)]
+        yield from turns(1, group)
 
 
 def measure(there: Server, homes: Path | None, rounds: int, share: float) -> tuple[Found, dict[str, str]]:
     """Return what each side spent in each round, and why some could not be measured."""
     found: Found = defaultdict(list)
     missing: dict[str, str] = {}
-    for name in turns(rounds, SIDES):
+    for name in order(rounds):
         side = SIDES[name]
         python = python_of(homes, side.home) if side.home else Path(sys.executable)
         if name in missing:

@@ -20,7 +20,7 @@ class Row(msgspec.Struct, frozen=True):
     """One line of the table.
 
     Attributes:
-        what: the question, and beside whom.
+        what: the question, and who beside whom.
         value: the median of what the goal is about; None where it could not be measured.
         low: the least of all rounds.
         high: the most of all rounds.
@@ -93,4 +93,4 @@ def show(rows: Iterable[Row], *, as_json: bool) -> None:
             print(msgspec.json.encode(each).decode(), flush=True)
             continue
         value = "-" if each.value is None else f"{spelled(each.value)} {each.unit}"
-        print(f"{value:>14} {each.spread:22}{each.what:58}{each.goal:16}{each.verdict:5}{each.figures}", flush=True)
+        print(f"{value:>14} {each.spread:22}{each.what:66} {each.goal:16}{each.verdict:5}{each.figures}", flush=True)
