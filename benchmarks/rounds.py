@@ -56,7 +56,7 @@ def spelled(number: float) -> str:
     """Return a number with as many digits as are worth reading."""
     if number >= 1000:  # noqa: PLR2004 - where thousands begin
         return f"{number:,.0f}"
-    return f"{number:.3g}" if number < 1 else f"{number:.2f}"
+    return f"{number:.3g}" if number < 1 else f"{number:.4g}"
 
 
 def row(what: str, values: Sequence[float], *, unit: str = "x", goal: str = "", figures: str = "") -> Row:

@@ -60,7 +60,7 @@ BETWEEN = {
     ("100 consumers, one wants each", "one consumer"): "at least 0.75",
 }
 PRINTED = re.compile(
-    r"(?P<what>\S.*?)\s{2,}(?P<value>[\d.]+)\s+\[(?P<low>[\d.]+) \.\. (?P<high>[\d.]+)\]\s*(?P<rest>.*)"
+    r"(?P<what>\S.*?)\s{2,}(?P<value>[\d.]+)\s*\[(?P<low>[\d.]+) \.\. (?P<high>[\d.]+)\]\s*(?P<rest>.*)"
 )
 
 
