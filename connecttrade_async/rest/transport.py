@@ -62,7 +62,18 @@ class Transport:
         ConfigurationError: both a session and tracing for one that would be made.
     """
 
-    __slots__ = ("_api", "_borrowed", "_client_secret", "_extra", "_headers", "_http", "_loop", "_traces", "is_closed")
+    __slots__ = (
+        "_api",
+        "_borrowed",
+        "_client_secret",
+        "_extra",
+        "_extra_for_get",
+        "_headers",
+        "_http",
+        "_loop",
+        "_traces",
+        "is_closed",
+    )
 
     def __init__(
         self,
@@ -82,10 +93,11 @@ class Transport:
         self._traces = list(trace_configs)
         self._borrowed = http is not None
         # A redirect would carry the credentials to wherever it points, so it is an answer like any other.
-        self._extra: dict[str, Any] = {"allow_redirects": False}
+        self._extra: dict[str, Any] = {"allow_redirects": False, "middlewares": (_send_once,)}
         if http is not None:
             theirs = getattr(http, "_middlewares", ())
             self._extra |= {"raise_for_status": False, "middlewares": (*theirs, _send_once)}
+        self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
     async def exchange(self, request: Request, limit: aiohttp.ClientTimeout) -> Response:
@@ -117,7 +129,7 @@ class Transport:
                 data=request.body,
                 headers=headers,
                 timeout=limit,
-                **self._extra,
+                **(self._extra_for_get if request.method == "GET" else self._extra),
             ) as reply:
                 body = await reply.read()
                 return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
@@ -159,9 +171,13 @@ class Transport:
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            middlewares=(_send_once,),
             trace_configs=self._traces,
         )
+        if hasattr(self._http, "_retry_connection"):
+            # aiohttp's own switch, which is not public. It is trusted only with what is harmless to send twice, where
+            # it saves the middleware: a thirtieth of a small request.
+            self._http._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - see above
+            self._extra_for_get = {"allow_redirects": False}
         return self._http
 
 
