@@ -16,6 +16,7 @@ from connecttrade_async.cli.telling import plain, tell
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
+    AuthenticationRefusedError,
     BadRequestError,
     BrokerError,
     ConflictError,
@@ -28,6 +29,7 @@ from connecttrade_async.errors import (
     OrderOutcomeUnknownError,
     RateLimitedError,
     ServerError,
+    SessionTakenError,
     TicketError,
     TransportError,
 )
@@ -51,6 +53,7 @@ class ExitCode(IntEnum):
 _THEIRS = (BrokerError, TransportError, OrderOutcomeUnknownError)
 _HOUSE = Path(__file__).parents[1]
 _USERS = "/users"
+_STREAM = "STREAM"
 _ENTITLED = "if they are right, the account is not entitled to this"
 _CLIENT = "check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET"
 _USER = f"{_CLIENT}, and CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET"
@@ -59,6 +62,8 @@ _ADVICE: Mapping[type[ConnectTradeError], str] = {
     NotFoundError: "look up the right id with `connecttrade users`, `connections` or `accounts`",
     ConflictError: "use the one that exists, or delete it first",
     ServerError: "the trouble is on their side, so try again in a few minutes",
+    AuthenticationRefusedError: f"{_CLIENT}; {_ENTITLED}",
+    SessionTakenError: "end the other program that follows the stream with these credentials, and run this again",
     ConnectError: "check the network, and CONNECTTRADE_API_URL if you set it",
     TransportError: "try again in a moment",
     MalformedResponseError: (
@@ -122,6 +127,8 @@ def _advice(error: ConnectTradeError) -> str:
     if isinstance(error, RateLimitedError):
         wait = "a minute" if error.retry_after is None else f"{error.retry_after:.0f} s"
         return f"too many requests, so wait {wait} and try again"
+    if isinstance(error, ConnectError) and error.method == _STREAM:
+        return "check the network, and CONNECTTRADE_STREAM_URL if you set it"
     return next((_ADVICE[kind] for kind in type(error).__mro__ if kind in _ADVICE), "")
 
 

@@ -16,6 +16,7 @@ from connecttrade_async import __version__
 from connecttrade_async.cli.changing import cancel, replace
 from connecttrade_async.cli.connecting import connect
 from connecttrade_async.cli.failures import ExitCode, explain, report, say
+from connecttrade_async.cli.following import stream
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
@@ -120,7 +121,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
 
     Credentials come from the environment or a prompt, never from an argument: CONNECTTRADE_CLIENT_ID and
     CONNECTTRADE_CLIENT_SECRET, and for what belongs to a user CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET.
-    CONNECTTRADE_API_URL points elsewhere, for example at `connecttrade sandbox`.
+    CONNECTTRADE_API_URL and CONNECTTRADE_STREAM_URL point elsewhere, for example at `connecttrade sandbox`.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -129,7 +130,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions)
+READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions, stream)
 TRADING = (buy, sell, option, cancel, replace)
 for command in (*READING, *TRADING):
     connecttrade.add_command(command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, date, datetime, time
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 __all__ = [
+    "a_name",
     "account_option",
     "beginning",
     "connection_option",
@@ -20,6 +22,7 @@ __all__ = [
     "end",
     "in_event_loop",
     "json_option",
+    "seconds_option",
     "symbols_option",
     "yes_option",
 ]
@@ -60,6 +63,25 @@ def end(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datet
     return None if text is None else _moment(text, time.max)
 
 
+def a_name(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    """Read an option that names something.
+
+    Raises:
+        click.BadParameter: it is empty, and so nothing could be it.
+    """
+    if text is not None and not text.strip():
+        msg = "it names nothing"
+        raise click.BadParameter(msg)
+    return None if text is None else text.strip()
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds < math.inf:
+        msg = f"{seconds} is no number of seconds above zero"
+        raise click.BadParameter(msg)
+    return seconds
+
+
 def _day(text: str) -> date:
     return datetime.now(UTC).date() if text == "today" else date.fromisoformat(text)
 
@@ -80,6 +102,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 account_option = click.option("--account", "account_id", metavar="ID", help="Only this account.")
 connection_option = click.option("--connection", "connection_id", metavar="ID", help="Only this connection.")
 symbols_option = click.option("--symbols", metavar="AAPL,MSFT", help="Only these symbols, separated by commas.")
+seconds_option = click.option(
+    "--for", "seconds", type=float, metavar="SECONDS", callback=_duration, help="End after so many seconds."
+)
 yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
 
 

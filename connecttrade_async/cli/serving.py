@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import shlex
-import signal
+from typing import TYPE_CHECKING
 
 import click
 
+from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET
+
+if TYPE_CHECKING:
+    from connecttrade_async.sandbox import Sandbox
 
 __all__ = ["demo", "sandbox"]
 
@@ -23,11 +26,16 @@ SEED = 7
 @click.option(
     "--port", type=click.IntRange(0, LARGEST_PORT), default=8900, show_default=True, help="0 takes a free one."
 )
+@click.option(
+    "--stream-port",
+    type=click.IntRange(0, LARGEST_PORT),
+    help="Where the stream is served; by default at the next port, or a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
 @json_option
 @in_event_loop
-async def sandbox(*, port: int, host: str, seed: int, as_json: bool) -> None:
+async def sandbox(*, port: int, stream_port: int | None, host: str, seed: int, as_json: bool) -> None:
     """Serve a pretend Connect Trade until Ctrl-C.
 
     What is printed are lines for the shell of the other terminal: with them the other commands ask this sandbox. Its
@@ -35,40 +43,38 @@ async def sandbox(*, port: int, host: str, seed: int, as_json: bool) -> None:
     """
     from connecttrade_async.sandbox import Sandbox  # noqa: PLC0415 - the other commands stay light
 
-    end = asyncio.Event()
-    _on_ending(end)
-    served = Sandbox(seed=seed, port=port, host=host)
-    try:
-        await served.start()
-    except OSError as exc:
-        msg = f"cannot listen on {host}:{port} ({exc.strerror or type(exc).__name__}); choose another with --port"
-        raise click.UsageError(msg) from None
-    try:
-        control = f"{served.url}/_sandbox"
-        settings = {
-            ADDRESSES["api"]: served.url,
-            CLIENT_ID: served.client_id,
-            CLIENT_SECRET: served.client_secret,
-        }
-        if as_json:
-            print_object({"url": served.url, "control": control, "environment": settings})
-        else:
-            for name, value in settings.items():
-                click.echo(f"export {name}={shlex.quote(value)}")
-            click.echo(
-                f"The sandbox is served at {served.url}, its faults at {control}/faults. Ctrl-C ends it.", err=True
-            )
-        await end.wait()
-    finally:
-        await served.aclose()
+    if stream_port is None:
+        stream_port = port + 1 if 0 < port < LARGEST_PORT else 0
+    served = Sandbox(seed=seed, port=port, host=host, stream_port=stream_port)
+    async with for_a_while():
+        try:
+            await served.start()
+        except OSError as exc:
+            ports = f"{port} and {stream_port}"
+            problem = exc.strerror or type(exc).__name__
+            msg = f"cannot listen on {host}:{ports} ({problem}); choose others with --port and --stream-port"
+            raise click.UsageError(msg) from None
+        try:
+            _print_settings(served, as_json=as_json)
+            await asyncio.Event().wait()
+        finally:
+            await served.aclose()
 
 
-def _on_ending(end: asyncio.Event) -> None:
-    """Let Ctrl-C and SIGTERM be the ordinary end."""
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # Windows has Ctrl-C only, and asyncio handles that
-            loop.add_signal_handler(number, end.set)
+def _print_settings(served: Sandbox, *, as_json: bool) -> None:
+    control = f"{served.url}/_sandbox"
+    settings = {
+        ADDRESSES["api"]: served.url,
+        ADDRESSES["stream"]: served.stream.url,
+        CLIENT_ID: served.client_id,
+        CLIENT_SECRET: served.client_secret,
+    }
+    if as_json:
+        print_object({"url": served.url, "control": control, "environment": settings})
+        return
+    for name, value in settings.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo(f"The sandbox is served at {served.url}, its faults at {control}/faults. Ctrl-C ends it.", err=True)
 
 
 @click.command()

@@ -38,6 +38,7 @@ def client_only(sandbox: Sandbox) -> dict[str, str]:
         "COLUMNS": "80",
         "PYTHONASYNCIODEBUG": "",
         "CONNECTTRADE_API_URL": sandbox.url,
+        "CONNECTTRADE_STREAM_URL": sandbox.stream.url,
         "CONNECTTRADE_CLIENT_ID": sandbox.client_id,
         "CONNECTTRADE_CLIENT_SECRET": sandbox.client_secret,
     }

@@ -23,10 +23,12 @@ async def test_the_sandbox_is_served_until_it_is_told_to_end(ending: signal.Sign
             assert process.stdout is not None
             said: dict[str, Any] = json.loads(await process.stdout.receive())
             settings = said["environment"]
-            endpoints = Endpoints(api=settings["CONNECTTRADE_API_URL"])
+            endpoints = Endpoints(settings["CONNECTTRADE_API_URL"], settings["CONNECTTRADE_STREAM_URL"])
             secret = settings["CONNECTTRADE_CLIENT_SECRET"]
             async with ConnectTrade(settings["CONNECTTRADE_CLIENT_ID"], secret, endpoints=endpoints) as ct:
                 assert await ct.users.list() == []
+                async with ct.brokerage_stream() as stream:
+                    assert stream.health().state == "LIVE"
             assert said["control"].startswith(said["url"])
             process.send_signal(ending)
             assert await process.wait() == 0
@@ -50,6 +52,7 @@ async def test_its_lines_are_fit_for_a_shell() -> None:
     *exports, aside = text.splitlines()
     assert [line.partition("=")[0] for line in exports] == [
         "export CONNECTTRADE_API_URL",
+        "export CONNECTTRADE_STREAM_URL",
         "export CONNECTTRADE_CLIENT_ID",
         "export CONNECTTRADE_CLIENT_SECRET",
     ]
@@ -59,11 +62,27 @@ async def test_its_lines_are_fit_for_a_shell() -> None:
 def test_a_port_that_is_taken_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        ended = subprocess.run([*COMMAND, "--port", port], capture_output=True, text=True, check=False)  # noqa: S603 - ours
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    assert f"cannot listen on 127.0.0.1:{port}" in ended.stderr
-    assert "Traceback" not in ended.stderr
+        for arguments in (["--port", port], ["--port", "0", "--stream-port", port]):
+            ended = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - ours
+            assert ended.returncode == 2
+            assert ended.stdout == ""
+            assert "cannot listen on 127.0.0.1:" in ended.stderr
+            assert f"'127.0.0.1', {port})" in ended.stderr
+            assert "choose others with --port and --stream-port." in ended.stderr
+            assert "Traceback" not in ended.stderr
+
+
+async def test_the_stream_is_served_at_the_next_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with anyio.fail_after(20):
+        async with await anyio.open_process([*COMMAND, "--port", str(port), "--json"]) as process:
+            assert process.stdout is not None
+            settings = json.loads(await process.stdout.receive())["environment"]
+            process.terminate()
+            assert await process.wait() == 0
+    assert settings["CONNECTTRADE_API_URL"] == f"http://127.0.0.1:{port}"
+    assert settings["CONNECTTRADE_STREAM_URL"] == f"ws://127.0.0.1:{port + 1}"
 
 
 def test_a_host_that_is_none_is_said() -> None:

@@ -43,7 +43,7 @@ class Terminal:
             preexec_fn=_take_terminal,  # noqa: PLW1509 - this process has no other thread that could hold a lock in it
         )
         os.close(theirs)
-        self._came = b""
+        self.came = b""
         self.screen = ""
 
     async def until(self, words: str) -> None:
@@ -75,8 +75,8 @@ class Terminal:
         except OSError:  # Linux says so when the other end was closed
             return False
         # All of it anew: a chunk may end in the middle of a character, or of what steers the terminal.
-        self._came += more
-        self.screen = STEERING.sub("", self._came.decode("utf-8", "replace")).replace("\r\n", "\n")
+        self.came += more
+        self.screen = STEERING.sub("", self.came.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(more)
 
 
@@ -190,3 +190,21 @@ async def test_a_person_is_walked_through_connecting(terminal: Callable[..., Ter
     await shown.until("Connected: ")
     assert await shown.end() == 0
     assert shown.screen.count("WEBULL") == 3  # the list of brokers, and two accounts
+
+
+async def test_the_stream_is_followed_in_colour_until_ctrl_c(
+    terminal: Callable[..., Terminal],
+    sandbox: Sandbox,
+) -> None:
+    shown = terminal("stream")
+    await shown.until("Following orders, positions, balances. Ctrl-C ends it.\n")
+    sandbox.stream.publish("orders", "ada", "a1", {"order_id": "o1\x1b[2J", "status": "filled"})
+    await shown.until("filled\n")
+    assert b"\x1b[36morder" in shown.came
+    assert b"\x1b[2J" not in shown.came
+    sandbox.stream.reset()
+    await shown.until("so look again: the link was dropped\n")
+    assert "The stream was lost: the link was dropped.\nTrying again in " in shown.screen
+    await shown.type("\x03")
+    assert await shown.end() == 0
+    assert "Traceback" not in shown.screen
