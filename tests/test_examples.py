@@ -136,6 +136,18 @@ async def test_place_an_order() -> None:
     assert lines[-1].startswith("orders sent: 2, ")
 
 
+async def test_follow_the_stream() -> None:
+    lines = (await run("follow_the_stream.py", aside="the stream was lost: the link was dropped")).splitlines()
+    assert lines == [
+        "following",
+        "ada: 1 MSFT filled, the order is partially_filled",
+        "the link was dropped, so look again",
+        "ada: 2 MSFT filled while nobody listened, the order is partially_filled",
+        "ada: 3 MSFT filled, the order is filled",
+        "only one program may follow: the server said 409: There is another session with these credentials.",
+    ]
+
+
 async def test_options_strategies() -> None:
     lines = (await run("options_strategies.py")).splitlines()
     assert len(lines) == 6

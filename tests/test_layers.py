@@ -111,6 +111,7 @@ PLAN = {
     "cli.wording": "command",
     "demo": "demo",
     "demo.reading": "demo",
+    "demo.streaming": "demo",
     "demo.trading": "demo",
     "__main__": "entry",
 }

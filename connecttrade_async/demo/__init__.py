@@ -23,6 +23,7 @@ from connecttrade_async.demo.reading import (
     read_positions,
     sum_transactions,
 )
+from connecttrade_async.demo.streaming import follow_fills
 from connecttrade_async.demo.trading import trade
 from connecttrade_async.sandbox import Fault, Sandbox
 
@@ -56,7 +57,9 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
     ):
         console.print(Text("connecttrade_async, from the first call to the last", style="bold"))
-        stage.fact(f"A sandbox is served at {sandbox.url} (seed {seed}). All below goes over HTTP, on this machine.")
+        stage.fact(
+            f"A sandbox is served at {sandbox.url} (seed {seed}). All below goes over the wire, on this machine."
+        )
         user = await make_a_user(stage, ct)
         await connect_brokers(stage, user, sandbox)
         await read_money(stage, user)
@@ -64,6 +67,7 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
         await follow_orders(stage, ct, user)
         await sum_transactions(stage, user)
         await trade(stage, ct, user, sandbox)
+        await follow_fills(stage, ct, user, sandbox)
         await _heal_a_fault(stage, ct, user, sandbox)
         await _be_refused(stage, sandbox)
         await _clean_up(stage, ct, user)
