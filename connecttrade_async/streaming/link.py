@@ -160,6 +160,7 @@ class Link:
                 ping_interval=ping,
                 ping_timeout=ping,
                 max_size=LARGEST_FRAME,
+                proxy=None,  # as for REST: a proxy of the environment would be told of, password and all, in errors
                 logger=LOGGER,
             )
         except (OSError, EOFError, TimeoutError, WebSocketException) as exc:

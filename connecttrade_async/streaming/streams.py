@@ -123,13 +123,19 @@ class BrokerageStream:
                 ``close`` where orders are wanted, else ``latest``.
 
         Raises:
-            ConfigurationError: a topic, the bound or the policy cannot be one.
+            ConfigurationError: a topic, a filter, the bound or the policy cannot be one.
             ConnectTradeError: the stream has ended, with why.
         """
         wanted = topics or (*self.topics, "unknown")
         if not set(wanted) <= {*self.topics, *SIDE_TOPICS}:
             msg = f"topics must be some of {', '.join((*self.topics, *SIDE_TOPICS))}"
             raise ConfigurationError(msg)
+        keys: dict[str, object] = {"account_id": account_id, "user_id": user_id, "symbol": symbol}
+        for name, value in keys.items():
+            # Anything else would match nothing, and whoever waits for fills would wait in vain.
+            if value is not None and not (isinstance(value, str) and value):
+                msg = f"{name} must be a text that is not empty, not {value!r}"
+                raise ConfigurationError(msg)
         if overflow is None:
             overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
         interest = Interest(wanted, account_id, user_id, symbol)
@@ -160,7 +166,7 @@ class BrokerageStream:
     async def aclose(self) -> None:
         """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
 
-        What waits for consumers can still be taken; then they end.
+        What waits for consumers can still be taken; then they end. Cancelling drops the link at once.
         """
         self._is_closed = True
         task, supervisor = self._task, self._supervisor
@@ -170,7 +176,11 @@ class BrokerageStream:
         # Whatever it is doing can be cancelled, but for the closing of a link, which keeps to its own time-out.
         if not task.done():
             task.cancel()
-            await asyncio.wait([task])
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                task.cancel()  # whoever will not wait drops the link without a word
+                raise
         supervisor.end()  # a task that is cancelled before its first step does not get to say so
 
     async def __aenter__(self) -> Self:

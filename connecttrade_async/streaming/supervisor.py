@@ -9,7 +9,6 @@ import asyncio
 import logging
 import math
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -40,6 +39,7 @@ __all__ = ["OnTaken", "Supervisor", "Tally"]
 OnTaken = Literal["stop", "standby", "fight"]
 FIGHTS = 3
 FIGHTING = 600.0
+LONGEST_ASKED = 600.0
 log = logging.getLogger("connecttrade_async.streaming")
 
 
@@ -232,12 +232,13 @@ class Supervisor:
         delay = next(delays)
         if ending.verdict is Verdict.TAKEN and self._plan.on_taken == "standby":
             delay = next(growing_delays(self._plan.reconnect.standby, self._plan.reconnect.standby))
-        delay = max(delay, asked_for or 0.0)
+        # What a server asks is heeded, but no answer may keep a stream away for a day: asking again costs one request.
+        delay = max(delay, min(asked_for or 0.0, max(self._plan.reconnect.cap, LONGEST_ASKED)))
         self._tell(Retrying(delay=delay), "RETRYING")
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._plan.clock.call_later(delay, partial(done.set_result, None))
+        is_over = asyncio.Event()  # and no Future: it may be cancelled in the very turn in which the timer is due
+        timer = self._plan.clock.call_later(delay, is_over.set)
         try:
-            await done
+            await is_over.wait()
         finally:
             timer.cancel()
 

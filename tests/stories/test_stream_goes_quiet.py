@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
-from connecttrade_async import Timeouts
+import pytest
+
+from connecttrade_async import ClosedError, ConnectError, Timeouts
 from connecttrade_async.models.events import Gap, Live, Lost
 from connecttrade_async.sandbox import Sandbox
-from onstream import client, nothing_left, publish, story, taken, until
+from onstream import PATIENCE, client, client_at, end_that, nothing_left, publish, story, taken, until
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
+    from websockets.asyncio.server import ServerConnection
+
     from connecttrade_async.streaming.streams import BrokerageStream
 
 
@@ -114,3 +119,40 @@ async def test_a_peer_that_freezes_while_it_is_asked_is_left_in_time() -> None:
         causes = [(await until(events, Lost)).cause for _ in range(2)]
         assert causes[1].startswith("no answer in time while ")
         await until(events, Gap)
+
+
+LARGE = "s" * 8_000_000
+
+
+@pytest.mark.parametrize("ending", ["reset", "deadline", "close", "cancel"])
+async def test_a_write_that_the_peer_does_not_take_holds_nothing_up(ending: str) -> None:
+    welcomed = asyncio.Event()
+
+    async def welcome(link: ServerConnection) -> None:
+        link.transport.pause_reading()
+        await link.send('{"type": "welcome"}')
+        welcomed.set()
+        if ending == "reset":
+            await asyncio.sleep(0.05)
+            link.transport.abort()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(left.wait(), PATIENCE)
+        link.transport.abort()
+
+    left = asyncio.Event()
+    timeouts = Timeouts(login=0.2 if ending == "deadline" else 60.0, close=0.2)
+    async with nothing_left(), end_that(welcome) as url, client_at(url, LARGE, timeouts=timeouts) as ct:
+        stream = ct.brokerage_stream()
+        async with asyncio.timeout(PATIENCE):
+            entering = asyncio.create_task(stream.__aenter__())
+            await welcomed.wait()
+            await asyncio.sleep(0.05)  # more than the sockets' buffers hold is on its way, and stands still
+            if ending == "close":
+                await stream.aclose()
+            elif ending == "cancel":
+                entering.cancel()
+            foreseen = {"close": ClosedError, "cancel": asyncio.CancelledError}.get(ending, ConnectError)
+            with pytest.raises(foreseen):
+                await entering
+        left.set()
+        assert stream.health().state == "ENDED"

@@ -13,7 +13,7 @@ from connecttrade_async.config import Reconnect
 from connecttrade_async.models.events import OrderUpdate, Retrying
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
-from onstream import PATIENCE, client, nothing_left, publish, story, taken, until, waiting
+from onstream import PATIENCE, client, nothing_left, publish, story, taken, until, until_state, waiting
 
 if TYPE_CHECKING:
     from connecttrade_async.streaming.streams import BrokerageStream
@@ -173,6 +173,39 @@ async def test_by_another_task_at_any_moment_and_whoever_enters_is_told(part: in
                 async with asyncio.timeout(PATIENCE):
                     with contextlib.suppress(ClosedError):
                         await using
+
+
+@pytest.mark.parametrize("part", range(4))
+async def test_by_cancelling_the_user_s_task_while_it_comes_back(part: int) -> None:
+    at_once = Reconnect(base=1e-6, cap=1e-6)  # so that a turn of the loop is all that backoff takes
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME, reconnect=at_once) as ct:
+        for turns in range(part, 80, 4):
+            async with nothing_left():
+                stream = ct.brokerage_stream()
+                using = asyncio.create_task(used(stream, []))
+                await until_state(stream, "LIVE")
+                sandbox.stream.reset()
+                await turned(turns)
+                using.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await using
+            assert stream.health().state == "ENDED"
+
+
+@pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
+async def test_by_cancelling_whoever_closes_it_at_any_await(is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
+    async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=Timeouts(close=60)) as ct:
+        for turns in range(1, 20):
+            async with nothing_left():
+                stream = await ct.brokerage_stream().__aenter__()
+                if is_frozen:
+                    sandbox.stream.freeze()
+                closing = asyncio.create_task(stream.aclose())
+                await turned(turns)
+                closing.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await closing
+            assert stream.health().state == "ENDED"
 
 
 async def used(stream: BrokerageStream, heard: list[object]) -> None:

@@ -188,6 +188,26 @@ async def test_429_is_waited_out_as_long_as_it_asks(as_date: bool) -> None:  # n
         await until(events, Gap)
 
 
+@pytest.mark.parametrize("asked", ["86400", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize(("cap", "longest"), [(0.02, 600.0), (900.0, 900.0)])
+async def test_nobody_can_send_it_away_for_a_day(asked: str, cap: float, longest: float) -> None:
+    clock = SteppedClock()
+    async with (
+        Sandbox(seed=1) as sandbox,
+        client(sandbox, clock=clock, reconnect=Reconnect(base=0.01, cap=cap)) as ct,
+        nothing_left(),
+        ct.brokerage_stream() as stream,
+    ):
+        events = stream.subscribe("orders", "lifecycle")
+        sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=429, retry_after=asked))
+        sandbox.stream.reset()
+        await until(events, Retrying)
+        clock.advance(0.02)
+        assert (await until(events, Retrying)).delay == longest
+        clock.advance(longest)
+        await until(events, Gap)
+
+
 async def test_attempts_run_out() -> None:
     reconnect = Reconnect(base=0.005, cap=0.01, attempts=3)
     async with (
