@@ -151,7 +151,7 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         base: the upper bound of the first delay, in seconds; it doubles each time.
-        cap: the upper bound of every delay, in seconds.
+        cap: the upper bound of every delay, in seconds; a server's ``Retry-After`` may ask for up to ten minutes.
         attempts: links that may fail in a row before the stream ends; None for no end.
         settled: seconds that a link must have been live before the delays begin anew.
         standby: the longest delay, in seconds, while somebody else has the session and we stand by.

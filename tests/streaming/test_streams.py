@@ -178,9 +178,11 @@ async def test_leaving_by_an_error_ends_it_too_and_the_error_goes_on() -> None:
 @pytest.mark.parametrize("value", ["", 5, 0, [], b"a"], ids=repr)
 async def test_a_filter_that_nothing_could_meet_is_refused_and_does_no_harm(key: str, value: Any) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
+        odd: dict[str, Any] = {key: value}
         with pytest.raises(ConfigurationError, match=f"{key} must be a text that is not empty"):
-            stream.subscribe(**{key: value})
-        events = stream.subscribe(**{key: "u→ \u2028\x00"})
+            stream.subscribe(**odd)
+        odd[key] = "u→ \u2028\x00"
+        events = stream.subscribe(**odd)
         publish(sandbox, 1)
         assert len(stream.health().consumers) == 1
         assert events.receive_nowait() is None
