@@ -375,8 +375,8 @@ def test_every_exception_is_needed() -> None:
 
 
 def test_a_module_without_a_place_is_asked_for_one() -> None:
-    (complaint,) = complaints_of_place("live.accounts")
-    assert complaint.startswith("decide where 'live.accounts' lives and enter it in PLAN")
+    (complaint,) = complaints_of_place("live.nowhere")
+    assert complaint.startswith("decide where 'live.nowhere' lives and enter it in PLAN")
 
 
 def test_imports_are_found_wherever_they_hide() -> None:

@@ -60,6 +60,7 @@ OWN_TEST = {
     "live/changes.py": "live/test_book.py",
     "live/fills.py": "live/test_fills.py",
     "live/merging.py": "live/test_merging.py",
+    "live/reports.py": "live/test_reports.py",
     "live/shelf.py": "live/test_book.py",
     "live/tracker.py": "live/test_book.py",
     "rest/__init__.py": "rest/test_wire.py",

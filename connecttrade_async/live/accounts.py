@@ -125,7 +125,8 @@ class LiveAccounts:
     def is_current(self) -> bool:
         """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``."""
         roster, failed = self._roster, self._following.surveyor.failed
-        are_read = all(roster.has_read(each) or user_id in failed for user_id, each in roster.members.items())
+        # Whoever is asked after everything that happens must find a no fast.
+        are_read = roster.is_live and all(member.user.user_id in failed for member in roster.unread)
         return are_read and all(map(roster.is_current, roster.places.values()))
 
     # What changes -----------------------------------------------------------------------------------------------------

@@ -121,9 +121,9 @@ class Bookkeeper:
         account_id: whose.
         user_id: of which user.
         keep: how long orders that have ended stay.
-        horizon: before which an unknown order that has ended is history, aware, by the broker's clock.
 
     Attributes:
+        is_loaded: whether there was a snapshot yet.
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
     """
@@ -135,16 +135,18 @@ class Bookkeeper:
         "_tracker",
         "account_id",
         "as_of",
+        "is_loaded",
         "is_read",
         "user_id",
     )
 
-    def __init__(self, account_id: str, user_id: str, keep: KeepOrders, horizon: datetime | None = None) -> None:
+    def __init__(self, account_id: str, user_id: str, keep: KeepOrders) -> None:
         self.account_id = account_id
         self.user_id = user_id
+        self.is_loaded = False
         self.is_read = False
         self.as_of: datetime | None = None
-        self._tracker = Tracker(account_id, user_id, keep, horizon)
+        self._tracker = Tracker(account_id, user_id, keep)
         self._positions: Shelf[Position] = Shelf()
         self._balances: Shelf[Balance] = Shelf()
         self._heard_since: set[str] | None = None
@@ -234,7 +236,7 @@ class Bookkeeper:
         for order in listed.orders:
             before = self._tracker.orders.get(order.order_id)
             changes += self._tracker.learn(before, order, cause, at, is_ahead=order.order_id in heard)
-        self.is_read = listed.is_read
+        self.is_loaded, self.is_read = True, listed.is_read
         if listed.is_read:
             positions = {position.symbol: position for position in listed.positions}
             changes += (change for step in self._positions.load(positions) for change in self._moved(step, cause))

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ConnectTradeError
+from connecttrade_async.live.merging import moment_of
 from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate, UnknownMessage
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ class Intake:
         self._look = look
         self._is_live = is_live
         self._is_stale = not is_live()
+        self._last: Update | None = None
 
     async def run(self) -> ConnectTradeError:
         """Take events until the stream ends; returns why it did. Cancelling stops it."""
@@ -98,7 +100,8 @@ class Intake:
         place = self._roster.places.get(event.account_id) or self._stranger(event)
         if place is None:
             return
-        keeper, member = place
+        keeper, member, _ = place
+        self._last = event
         self.frames += 1
         member.frames += 1
         changes = keeper.apply(event, at)
@@ -118,10 +121,8 @@ class Intake:
             self.ignored += 1
             return None
         log.info("user %s has an account that is new here", member.user.user_id)
-        if account_id:
-            self._roster.keeper_for(member, account_id)
         self._surveyor.missed(member)
-        return self._roster.places.get(account_id or "")
+        return self._roster.place_for(member, account_id, moment_of(event.time_text)) if account_id else None
 
     def _notice(self, event: Event) -> None:
         match event:
@@ -154,6 +155,7 @@ class Intake:
 
     def _resync(self, cause: str) -> None:
         self.gaps += 1
+        self._roster.missed_since = None if self._last is None else moment_of(self._last.time_text)
         log.info("something may have been missed: %s; everybody is looked at again", cause)
         self._surveyor.resync()
 

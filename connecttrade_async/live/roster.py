@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.live.book import Book, Bookkeeper
+from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.live.merging import moment_of
 from connecttrade_async.live.snapshots import ONE_DAY, Window
 from connecttrade_async.live.tracker import LAG
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from connecttrade_async.clock import Timer
+    from connecttrade_async.live.changes import Change
     from connecttrade_async.live.snapshots import Reader
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.models.orders import Order
@@ -28,7 +31,6 @@ class Member:
         user: who, and how to ask.
         keepers: by account.
         frames: how many were heard: the most active are asked about first.
-        counted: the generation for which the latest snapshot counts; below zero where none did.
         misses: how many times something of this user alone was missed.
         since: when the latest snapshot that was loaded was asked for; None before the first.
         is_due: whether a snapshot is wanted.
@@ -40,7 +42,6 @@ class Member:
     """
 
     __slots__ = (
-        "counted",
         "failures",
         "frames",
         "is_asking",
@@ -58,7 +59,6 @@ class Member:
         self.user = user
         self.keepers: dict[str, Bookkeeper] = {}
         self.frames = 0
-        self.counted = -1
         self.misses = 0
         self.since: datetime | None = None
         self.is_due = False
@@ -90,10 +90,27 @@ class Member:
 
 
 class Place(NamedTuple):
-    """Where an account's frames go."""
+    """Where an account's frames go.
+
+    Attributes:
+        keeper: of its book.
+        member: whose it is.
+        begins: for an account that appeared while its user was followed: from when on what happens is news, by the
+            broker's clock; None where nothing before its first snapshot is.
+    """
 
     keeper: Bookkeeper
     member: Member
+    begins: datetime | None
+
+    def is_news(self, change: Change) -> bool:
+        """Say whether what the first snapshot of an account changed is news, or was so before anybody listened."""
+        if change.before is not None:
+            return True
+        if self.begins is None or not isinstance(change, OrderChanged):
+            return False
+        when = moment_of(change.after.updated_at_text)
+        return when is None or when >= self.begins
 
 
 class Roster:
@@ -105,8 +122,10 @@ class Roster:
     Attributes:
         members: by user.
         places: by account.
-        generation: how many gaps there were: a snapshot counts for the one in which it was asked for.
+        generation: how many gaps there were: a snapshot counts if there was none since it was asked for.
+        unread: those of whom no snapshot counts.
         is_live: whether the stream tells what happens.
+        missed_since: when the last thing happened that was heard before the latest gap, by the broker's clock.
     """
 
     def __init__(self, keep: KeepOrders) -> None:
@@ -114,12 +133,15 @@ class Roster:
         self.members: dict[str, Member] = {}
         self.places: dict[str, Place] = {}
         self.generation = 0
+        self.unread: set[Member] = set()
         self.is_live = False
+        self.missed_since: datetime | None = None
 
     def add(self, user: Reader) -> Member:
         """Follow a user; one of the same name is followed no more."""
         self.remove(user.user_id)
         member = self.members[user.user_id] = Member(user)
+        self.unread.add(member)
         return member
 
     def remove(self, user_id: str) -> Member | None:
@@ -127,28 +149,29 @@ class Roster:
         member = self.members.pop(user_id, None)
         if member is not None:
             member.is_gone = True
+            self.unread.discard(member)
             member.call_off()
             for account_id in member.keepers:
                 del self.places[account_id]
         return member
 
-    def keeper_for(self, member: Member, account_id: str) -> Bookkeeper:
-        """Return the keeper of a user's account; a new one where there is none."""
+    def place_for(self, member: Member, account_id: str, begins: datetime | None) -> Place:
+        """Return the place of a user's account; a new one where there is none."""
         place = self.places.get(account_id)
         if place is not None and place.member is member:
-            return place.keeper
+            return place
         if place is not None:  # the account is another user's now
             del place.member.keepers[account_id]
-        keeper = Bookkeeper(account_id, member.user.user_id, self.keep, member.horizon)
+        keeper = Bookkeeper(account_id, member.user.user_id, self.keep)
         if member.is_asking:
             keeper.ask()
         member.keepers[account_id] = keeper
-        self.places[account_id] = Place(keeper, member)
-        return keeper
+        place = self.places[account_id] = Place(keeper, member, begins)
+        return place
 
     def has_read(self, member: Member) -> bool:
         """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""
-        return self.is_live and member.counted == self.generation
+        return self.is_live and member not in self.unread
 
     def is_current(self, place: Place) -> bool:
         """Say whether a book is what the server has."""

@@ -104,7 +104,7 @@ class Surveyor:
 
     def missed(self, member: Member) -> None:
         """Something of one user was missed: no snapshot so far counts any more."""
-        member.counted = -1
+        self._roster.unread.add(member)
         member.misses += 1
         self.want(member)
 
@@ -112,6 +112,7 @@ class Surveyor:
         """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first."""
         self._roster.generation += 1
         everybody = self._roster.most_active_first()
+        self._roster.unread.update(everybody)
         for member in everybody:
             member.call_off()
             member.is_due = True
@@ -185,7 +186,7 @@ class Surveyor:
             self.tally.outdated += 1
             return
         changes = self._load(member, listed, cause, asked)
-        member.counted = generation
+        roster.unread.discard(member)
         self._succeeds(member)
         self._tell(changes)
 
@@ -196,19 +197,23 @@ class Surveyor:
         cause: Cause,
         asked: datetime,
     ) -> Sequence[Change]:
+        roster = self._roster
         is_first, member.since = member.since is None, asked
+        begins = roster.missed_since if cause == "recovered" else None
         for account_id in listed:
-            self._roster.keeper_for(member, account_id)
+            roster.place_for(member, account_id, begins)
         changes: list[Change] = []
         now = self._clock.wall()
         for account_id, keeper in member.keepers.items():
-            changes += keeper.load(listed.get(account_id, Listed()), cause, now)
+            is_known, place = keeper.is_loaded, roster.places[account_id]
+            found = keeper.load(listed.get(account_id, Listed()), cause, now)
+            changes += found if is_known else filter(place.is_news, found)
         # What a user has when the following begins is where it begins, and no news.
         if is_first:
             return ()
-        found = sum(change.is_material for change in changes)
-        self.tally.swept += found if cause == "sweep" else 0
-        self.tally.recovered += found if cause == "recovered" else 0
+        count = sum(change.is_material for change in changes)
+        self.tally.swept += count if cause == "sweep" else 0
+        self.tally.recovered += count if cause == "recovered" else 0
         return changes
 
     def _succeeds(self, member: Member) -> None:
@@ -227,7 +232,7 @@ class Surveyor:
         member.failures += 1
         is_refused = isinstance(error, AuthenticationError)
         if is_refused:
-            member.counted = -1
+            self._roster.unread.add(member)
         # While the stream tells everything, the books are no worse for a sweep that failed.
         if not self._roster.has_read(member):
             self.failed[member.user.user_id] = error

@@ -54,16 +54,16 @@ class Tracker:
         account_id: whose.
         user_id: of which user.
         keep: how long orders that have ended stay.
-        horizon: before which an unknown order that has ended is history, aware, by the broker's clock.
 
     Attributes:
+        horizon: before which an unknown order that has ended is history, aware, by the broker's clock; or None.
         orders: by ``order_id``: all open ones, and those that ended not long ago.
     """
 
     __slots__ = ("_account_id", "_ended", "_implied", "_keep", "_let_go", "_user_id", "horizon", "orders")
 
-    def __init__(self, account_id: str, user_id: str, keep: KeepOrders, horizon: datetime | None) -> None:
-        self.horizon = horizon
+    def __init__(self, account_id: str, user_id: str, keep: KeepOrders) -> None:
+        self.horizon: datetime | None = None
         self.orders: dict[str, Order] = {}
         self._account_id = account_id
         self._user_id = user_id

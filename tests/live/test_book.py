@@ -169,7 +169,7 @@ def test_a_frame_that_is_out_of_order_is_dropped() -> None:
 
 def test_a_snapshot_overrules_what_was_heard_before_it_was_asked_for() -> None:
     one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
-    assert one.is_read
+    assert (one.is_read, one.is_loaded, keeper().is_loaded) == (True, True, False)
     listed = Listed((order(status="working"),), (position(quantity="7"),), (balance(currency="USD", cash="90"),))
     assert shown(snapshot(one, listed)) == [
         ("o", None, "working", [], "recovered"),
@@ -316,8 +316,6 @@ def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
     assert len(one.apply(order_frame(order_id="open", status="working", updated_at=horizon), NOW)) == 1
     assert len(one.apply(order_frame(**{**old, "order_id": "recent"}, updated_at=at(1)), NOW)) == 1
     assert len(one.apply(order_frame(**{**old, "order_id": "timeless"}), NOW)) == 1
-    heir = Bookkeeper("b", "u", KeepOrders(), one.horizon)
-    assert heir.apply(order_frame(**old, updated_at=horizon), NOW) == ()
 
 
 def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new() -> None:
