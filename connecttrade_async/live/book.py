@@ -34,12 +34,13 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
+from msgspec import field
 
 from connecttrade_async.live.changes import BalanceChanged, Cause, Change, PositionChanged
-from connecttrade_async.live.merging import has_ended, laid_over
+from connecttrade_async.live.merging import has_ended, in_doubt, laid_over
 from connecttrade_async.live.shelf import Shelf
 from connecttrade_async.live.tracker import Tracker
 from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
@@ -114,42 +115,37 @@ class Listed(NamedTuple):
         return bool(self.positions or self.balances)
 
 
-class Bookkeeper:
-    """Keeps the book of one account, from any source.
-
-    Args:
-        account_id: whose.
-        user_id: of which user.
-        keep: how long orders that have ended stay.
+class Bookkeeper(msgspec.Struct, gc=False, eq=False):
+    """Keeps the book of one account, from any source; ``Bookkeeper.of`` makes one.
 
     Attributes:
+        account_id: whose.
+        user_id: of which user.
         is_loaded: whether there was a snapshot yet.
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
     """
 
-    __slots__ = (
-        "_balances",
-        "_heard_since",
-        "_positions",
-        "_tracker",
-        "account_id",
-        "as_of",
-        "is_loaded",
-        "is_read",
-        "user_id",
-    )
+    account_id: str
+    user_id: str
+    _tracker: Tracker
+    _positions: Shelf[Position] = field(default_factory=Shelf)
+    _balances: Shelf[Balance] = field(default_factory=Shelf)
+    _heard_since: set[str] | None = None
+    is_loaded: bool = False
+    is_read: bool = False
+    as_of: datetime | None = None
 
-    def __init__(self, account_id: str, user_id: str, keep: KeepOrders) -> None:
-        self.account_id = account_id
-        self.user_id = user_id
-        self.is_loaded = False
-        self.is_read = False
-        self.as_of: datetime | None = None
-        self._tracker = Tracker(account_id, user_id, keep)
-        self._positions: Shelf[Position] = Shelf()
-        self._balances: Shelf[Balance] = Shelf()
-        self._heard_since: set[str] | None = None
+    @classmethod
+    def of(cls, account_id: str, user_id: str, keep: KeepOrders) -> Self:
+        """Return a keeper of an account of which nothing is known yet.
+
+        Args:
+            account_id: whose.
+            user_id: of which user.
+            keep: how long orders that have ended stay.
+        """
+        return cls(account_id, user_id, Tracker(account_id, user_id, keep))
 
     def order(self, order_id: str) -> Order | None:
         """Return an order, or None where the book does not have it."""
@@ -197,9 +193,10 @@ class Bookkeeper:
         before = self._tracker.orders.get(order.order_id)
         if self._heard_since is not None:
             self._heard_since.add(order.order_id)
-        if before is not None:
+        places = None if before is None else in_doubt(before, order)
+        if before is not None and places:
             order = laid_over(before, order, update)
-        return self._tracker.learn(before, order, "stream", at)
+        return self._tracker.learn(before, order, "stream", at, is_whole=not places)
 
     def _hear_position(self, update: PositionUpdate) -> Sequence[Change]:
         step = self._positions.hear(update.position.symbol, update.position, update)

@@ -100,11 +100,11 @@ class Intake:
         place = self._roster.places.get(event.account_id) or self._stranger(event)
         if place is None:
             return
-        keeper, member, _ = place
+        member = place.member
         self._last = event
         self.frames += 1
         member.frames += 1
-        changes = keeper.apply(event, at)
+        changes = place.keeper.apply(event, at)
         # Before a user's first snapshot nobody was promised anything: it only helps to make that right.
         if changes and member.since is not None:
             self._tell(changes)

@@ -16,12 +16,13 @@ from connecttrade_async.models.enums import OrderStatus
 from connecttrade_async.models.fields import as_moment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
     from connecttrade_async.models.fields import Model
     from connecttrade_async.models.orders import Fill, Order
 
-__all__ = ["amount", "carried", "compared", "has_ended", "joined", "laid_over", "moment_of", "unknown"]
+__all__ = ["amount", "carried", "compared", "has_ended", "in_doubt", "joined", "laid_over", "moment_of", "unknown"]
 
 M = TypeVar("M", bound="Model")
 NOTHING = Decimal(0)
@@ -62,13 +63,18 @@ def laid_over(before: M, after: M, payload: Payload) -> M:
 
     The frame is asked what it carried only where that matters.
     """
-    old, new = astuple(before), astuple(after)
-    in_doubt = [place for place, value in enumerate(new) if value is None and old[place] is not None]
-    if not in_doubt:
+    places = in_doubt(before, after)
+    if not places:
         return after
-    given, wire = payload.given, after.__struct_encode_fields__
-    kept = {after.__struct_fields__[place]: old[place] for place in in_doubt if wire[place] not in given}
+    given, wire, old = payload.given, after.__struct_encode_fields__, astuple(before)
+    kept = {after.__struct_fields__[place]: old[place] for place in places if wire[place] not in given}
     return replace(after, **kept) if kept else after
+
+
+def in_doubt(before: Model, after: Model) -> list[int]:
+    """Return the places of the fields that are absent or null now, and were not."""
+    old = astuple(before)
+    return [place for place, value in enumerate(astuple(after)) if value is None and old[place] is not None]
 
 
 def carried(thing: Model, payload: Payload) -> dict[str, Any]:
@@ -81,24 +87,21 @@ def carried(thing: Model, payload: Payload) -> dict[str, Any]:
     return {name: value for name, wire, value in pairs if value is not None or wire in given}
 
 
-def joined(before: Order, after: Order, *, is_ahead: bool = False) -> Order:
+def joined(before: Order, after: Order, *, is_ahead: bool = False, is_whole: bool = False) -> Order:
     """Return what is known of an order from two sayings of it.
 
     Args:
         before: what is known.
         after: what is said now.
         is_ahead: whether what is known wins where neither saying is the newer.
+        is_whole: whether what is said now is known to lack nothing that was said before.
     """
     older = compared(after.updated_at_text, before.updated_at_text)
     is_stale = older < 0 if older else _is_behind(before, after, is_ahead=is_ahead)
     base, other = (before, after) if is_stale else (after, before)
     # Of the same moment, what is known may be a part only, and what is said now the whole.
     names = base.__struct_fields__ if is_stale and not older else NEVER_UNLEARNED
-    kept: dict[str, Any] = {
-        name: value
-        for name in names
-        if getattr(base, name) is None and (value := getattr(other, name)) is not None and name != "fills_listed"
-    }
+    kept = {} if is_whole and not is_stale else _blanks(base, other, names)
     if base.filled_qty_text != other.filled_qty_text and _filled(other) > _filled(base):
         kept |= {"filled_qty_text": other.filled_qty_text, "avg_fill_price_text": other.avg_fill_price_text}
     if has_ended(other) and not has_ended(base):
@@ -107,6 +110,14 @@ def joined(before: Order, after: Order, *, is_ahead: bool = False) -> Order:
         extra = unknown(base.fills, other.fills)
         kept |= {"fills_listed": (*extra, *base.fills)} if extra else {}
     return replace(base, **kept) if kept else base
+
+
+def _blanks(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: value
+        for name in names
+        if getattr(base, name) is None and (value := getattr(other, name)) is not None and name != "fills_listed"
+    }
 
 
 def _is_behind(before: Order, after: Order, *, is_ahead: bool) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec import field
 
 from connecttrade_async.live.book import Book, Bookkeeper
 from connecttrade_async.live.changes import OrderChanged
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Member", "Place", "Roster"]
 
 
-class Member:
+class Member(msgspec.Struct, gc=False, eq=False):
     """One user who is followed.
 
     Attributes:
@@ -41,32 +44,17 @@ class Member:
         tried: done when the first snapshot was loaded or has failed.
     """
 
-    __slots__ = (
-        "failures",
-        "frames",
-        "is_asking",
-        "is_due",
-        "is_gone",
-        "keepers",
-        "misses",
-        "since",
-        "timer",
-        "tried",
-        "user",
-    )
-
-    def __init__(self, user: Reader) -> None:
-        self.user = user
-        self.keepers: dict[str, Bookkeeper] = {}
-        self.frames = 0
-        self.misses = 0
-        self.since: datetime | None = None
-        self.is_due = False
-        self.is_asking = False
-        self.is_gone = False
-        self.failures = 0
-        self.timer: Timer | None = None
-        self.tried: asyncio.Future[None] | None = None
+    user: Reader
+    keepers: dict[str, Bookkeeper] = field(default_factory=dict)
+    frames: int = 0
+    misses: int = 0
+    since: datetime | None = None
+    is_due: bool = False
+    is_asking: bool = False
+    is_gone: bool = False
+    failures: int = 0
+    timer: Timer | None = None
+    tried: asyncio.Future[None] | None = None
 
     @property
     def horizon(self) -> datetime | None:
@@ -89,7 +77,7 @@ class Member:
             timer.cancel()
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Where an account's frames go.
 
     Attributes:
@@ -162,7 +150,7 @@ class Roster:
             return place
         if place is not None:  # the account is another user's now
             del place.member.keepers[account_id]
-        keeper = Bookkeeper(account_id, member.user.user_id, self.keep)
+        keeper = Bookkeeper.of(account_id, member.user.user_id, self.keep)
         if member.is_asking:
             keeper.ask()
         member.keepers[account_id] = keeper

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+import msgspec
+from msgspec import field
 from msgspec.structs import replace
 
 from connecttrade_async.live.merging import carried, compared, laid_over
@@ -36,19 +38,18 @@ class Step(NamedTuple, Generic[M]):
     after: M | None
 
 
-class Shelf(Generic[M]):
+class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     """Things by key, the frames heard of each, and what was heard since a snapshot was asked for.
+
+    Like all that is kept of an account it is not tracked by the garbage collector: it holds no cycle.
 
     Attributes:
         things: what there is.
     """
 
-    __slots__ = ("_heard", "_since", "things")
-
-    def __init__(self) -> None:
-        self.things: dict[str, M] = {}
-        self._heard: dict[str, str] = {}
-        self._since: dict[str, dict[str, Any]] | None = None
+    things: dict[str, M] = field(default_factory=dict)
+    _heard: dict[str, str] = field(default_factory=dict)
+    _since: dict[str, dict[str, Any]] | None = None
 
     def hear(self, key: str, thing: M, update: PositionUpdate | BalanceUpdate) -> Step[M] | None:
         """Take what a frame says of a thing; return how that changed it, or None."""

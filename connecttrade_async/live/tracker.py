@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
+from msgspec import field
 from msgspec.structs import replace
 
 from connecttrade_async.errors import ConfigurationError
@@ -47,30 +48,25 @@ class KeepOrders(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(msg)
 
 
-class Tracker:
+class Tracker(msgspec.Struct, gc=False, eq=False):
     """Tracks the orders of one account.
 
-    Args:
+    Attributes:
         account_id: whose.
         user_id: of which user.
         keep: how long orders that have ended stay.
-
-    Attributes:
-        horizon: before which an unknown order that has ended is history, aware, by the broker's clock; or None.
         orders: by ``order_id``: all open ones, and those that ended not long ago.
+        horizon: before which an unknown order that has ended is history, aware, by the broker's clock; or None.
     """
 
-    __slots__ = ("_account_id", "_ended", "_implied", "_keep", "_let_go", "_user_id", "horizon", "orders")
-
-    def __init__(self, account_id: str, user_id: str, keep: KeepOrders) -> None:
-        self.horizon: datetime | None = None
-        self.orders: dict[str, Order] = {}
-        self._account_id = account_id
-        self._user_id = user_id
-        self._keep = keep
-        self._ended: dict[str, datetime] = {}
-        self._let_go: dict[str, datetime | None] = {}
-        self._implied: dict[str, Implied] = {}
+    account_id: str
+    user_id: str
+    keep: KeepOrders
+    orders: dict[str, Order] = field(default_factory=dict)
+    horizon: datetime | None = None
+    _ended: dict[str, datetime] = field(default_factory=dict)
+    _let_go: dict[str, datetime | None] = field(default_factory=dict)
+    _implied: dict[str, Implied] = field(default_factory=dict)
 
     def was_let_go(self, order_id: str) -> bool:
         """Say whether an order had ended, was told, and is kept no more."""
@@ -88,6 +84,7 @@ class Tracker:
         at: datetime,
         *,
         is_ahead: bool = False,
+        is_whole: bool = False,
     ) -> Sequence[OrderChanged]:
         """Take what is said of an order, complete but for what nobody knows; return what that changed.
 
@@ -97,6 +94,7 @@ class Tracker:
             cause: how it was learned.
             at: when it was learned, aware.
             is_ahead: whether what is known wins where neither is the newer.
+            is_whole: whether it is known to lack nothing that the order as it is known has.
         """
         name = order.order_id
         if before is None:
@@ -104,20 +102,19 @@ class Tracker:
                 return ()
             after = self._pointing(order)
         else:
-            after = joined(before, order, is_ahead=is_ahead)
+            after = joined(before, order, is_ahead=is_ahead, is_whole=is_whole)
             if after == before:
                 return ()
-        fills, implied = news_of(before, after, self._implied.get(name, NONE_IMPLIED))
-        if implied.quantity:
+        told = self._implied.get(name, NONE_IMPLIED)
+        fills, implied = news_of(before, after, told)
+        if implied is not told:
             self._implied[name] = implied
-        else:
-            self._implied.pop(name, None)
         self.orders[name] = after
         change = OrderChanged(
-            account_id=self._account_id, user_id=self._user_id, cause=cause, before=before, after=after, fills=fills
+            account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after, fills=fills
         )
         more = self._point_to(after, cause, at) if before is None and after.replaces else ()
-        if after.status is not None and after.status.is_terminal and name not in self._ended:
+        if has_ended(after) and name not in self._ended:
             self._ended[name] = at
             self.let_go_of_the_old(at)
         return (change, *more)
@@ -151,10 +148,10 @@ class Tracker:
 
     def let_go_of_the_old(self, at: datetime) -> None:
         """Let go of orders that ended too long before a time, or are too many."""
-        oldest = at - timedelta(seconds=self._keep.age)
+        oldest = at - timedelta(seconds=self.keep.age)
         while self._ended:
             name, ended = next(iter(self._ended.items()))
-            if len(self._ended) <= self._keep.count and ended >= oldest:
+            if len(self._ended) <= self.keep.count and ended >= oldest:
                 break
             del self._ended[name]
             self._implied.pop(name, None)

@@ -27,7 +27,7 @@ def at(minute: int) -> str:
 
 
 def keeper(**keep: Any) -> Bookkeeper:
-    return Bookkeeper("a", "u", KeepOrders(**keep))
+    return Bookkeeper.of("a", "u", KeepOrders(**keep))
 
 
 def loaded(listed: Listed, **keep: Any) -> Bookkeeper:

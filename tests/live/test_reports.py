@@ -34,7 +34,7 @@ def test_what_may_be_asked() -> None:
         ("keep_orders", 500),
     ],
 )
-def test_what_is_no_setting_is_refused(name: str, value: object) -> None:
+def test_what_is_no_setting_is_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         LiveSettings(**{**RIGHT, name: value})
 

@@ -110,7 +110,7 @@ def test_what_names_no_account_is_of_the_only_one() -> None:
     held: list[Position] = [position(account_id=None)]
     money: list[Balance] = [balance(account_id="a")]
     assert Snapshot([], held, money).by_account() == {"a": Listed([], held, money)}
-    with pytest.raises(MalformedResponseError, match="Position.account_id"):
+    with pytest.raises(MalformedResponseError, match=r"Position\.account_id"):
         Snapshot([], held, [*money, balance(account_id="b")]).by_account()
 
 
