@@ -37,7 +37,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
-from msgspec import field
 
 from connecttrade_async.live.changes import BalanceChanged, Cause, Change, PositionChanged
 from connecttrade_async.live.merging import has_ended, in_doubt, laid_over
@@ -129,8 +128,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     account_id: str
     user_id: str
     _tracker: Tracker
-    _positions: Shelf[Position] = field(default_factory=Shelf)
-    _balances: Shelf[Balance] = field(default_factory=Shelf)
+    _positions: Shelf[Position]
+    _balances: Shelf[Balance]
     _heard_since: set[str] | None = None
     is_loaded: bool = False
     is_read: bool = False
@@ -145,7 +144,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             user_id: of which user.
             keep: how long orders that have ended stay.
         """
-        return cls(account_id, user_id, Tracker(account_id, user_id, keep))
+        return cls(account_id, user_id, Tracker(account_id, user_id, keep), Shelf(), Shelf())
 
     def order(self, order_id: str) -> Order | None:
         """Return an order, or None where the book does not have it."""

@@ -161,14 +161,14 @@ class Following:
         self.roster.is_live = False
         if self._sweep is not None:
             self._sweep.stop()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
         self.surveyor.stop()
         self.teller.close(error)
 
     async def aclose(self) -> None:
         """Stop everything, and wait until it has stopped."""
         self._end(ClosedError(WHAT))
-        if self._task is not None:
-            self._task.cancel()
         try:
             await self.surveyor.aclose()
             if self._task is not None and not self._task.done():

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import field
 
 from connecttrade_async.live.book import Book, Bookkeeper
 from connecttrade_async.live.changes import OrderChanged
@@ -45,7 +44,7 @@ class Member(msgspec.Struct, gc=False, eq=False):
     """
 
     user: Reader
-    keepers: dict[str, Bookkeeper] = field(default_factory=dict)
+    keepers: dict[str, Bookkeeper] = {}
     frames: int = 0
     misses: int = 0
     since: datetime | None = None

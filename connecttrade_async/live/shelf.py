@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
-from msgspec import field
 from msgspec.structs import replace
 
 from connecttrade_async.live.merging import carried, compared, laid_over
@@ -47,8 +46,8 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         things: what there is.
     """
 
-    things: dict[str, M] = field(default_factory=dict)
-    _heard: dict[str, str] = field(default_factory=dict)
+    things: dict[str, M] = {}
+    _heard: dict[str, str] = {}
     _since: dict[str, dict[str, Any]] | None = None
 
     def hear(self, key: str, thing: M, update: PositionUpdate | BalanceUpdate) -> Step[M] | None:

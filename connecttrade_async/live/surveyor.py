@@ -141,6 +141,8 @@ class Surveyor:
             await asyncio.wait(tuple(self._workers))
 
     def _hire(self) -> None:
+        if self._is_over:
+            return
         for _ in range(min(len(self._line), self._concurrency - len(self._workers))):
             worker = asyncio.create_task(self._work(), name="connecttrade snapshots")
             self._workers.add(worker)
@@ -174,6 +176,7 @@ class Surveyor:
         generation, misses, asked = roster.generation, member.misses, self._clock.wall()
         cause: Cause = "sweep" if roster.has_read(member) else "recovered"
         window = member.window(asked, timedelta(seconds=roster.keep.age))
+        member.call_off()
         member.is_asking = True
         for keeper in member.keepers.values():
             keeper.ask()

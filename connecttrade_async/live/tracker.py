@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
-from msgspec import field
 from msgspec.structs import replace
 
 from connecttrade_async.errors import ConfigurationError
@@ -62,11 +61,11 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     account_id: str
     user_id: str
     keep: KeepOrders
-    orders: dict[str, Order] = field(default_factory=dict)
+    orders: dict[str, Order] = {}
     horizon: datetime | None = None
-    _ended: dict[str, datetime] = field(default_factory=dict)
-    _let_go: dict[str, datetime | None] = field(default_factory=dict)
-    _implied: dict[str, Implied] = field(default_factory=dict)
+    _ended: dict[str, datetime] = {}
+    _let_go: dict[str, datetime | None] = {}
+    _implied: dict[str, Implied] = {}
 
     def was_let_go(self, order_id: str) -> bool:
         """Say whether an order had ended, was told, and is kept no more."""

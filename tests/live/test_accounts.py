@@ -119,8 +119,10 @@ async def test_a_user_may_go_while_being_read() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, _ = newcomer(sandbox, ct, "ada")
         async with followed(ct) as live:
-            for kind in ("slow_headers", "status"):
-                fault = Fault(kind, path="/orders", **({"seconds": 0.1} if kind == "slow_headers" else {"status": 400}))
+            for fault in (
+                Fault("slow_headers", path="/orders", seconds=0.1),
+                Fault("status", path="/orders", status=400),
+            ):
                 sandbox.faults.add(fault)
                 adding = asyncio.create_task(live.add(ada))
                 await until_struck(sandbox)
@@ -217,7 +219,8 @@ async def test_changes_are_filtered_and_a_slow_consumer_is_told() -> None:
                 await slow.receive()
             assert isinstance(await lossy.receive(), Gap)
             assert lossy.statistics().dropped > 0
-            for wrong in ({"overflow": "latest"}, {"overflow": "never"}, {"capacity": 0}):
+            wrongs: list[dict[str, Any]] = [{"overflow": "latest"}, {"overflow": "never"}, {"capacity": 0}]
+            for wrong in wrongs:
                 with pytest.raises(ConfigurationError):
                     live.changes(**wrong)
             with pytest.raises(ConfigurationError, match="topics must be"):

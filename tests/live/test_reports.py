@@ -19,7 +19,8 @@ RIGHT: dict[str, Any] = {
 
 def test_what_may_be_asked() -> None:
     assert LiveSettings(**RIGHT).budget == Budget(50, 10)
-    assert LiveSettings(**{**RIGHT, "sweep_every": None, "requests_per_second": None}).budget == Budget(50, None)
+    unbounded: dict[str, Any] = {**RIGHT, "sweep_every": None, "requests_per_second": None}
+    assert LiveSettings(**unbounded).budget == Budget(50, None)
 
 
 @pytest.mark.parametrize(
