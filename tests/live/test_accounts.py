@@ -509,6 +509,51 @@ async def test_an_old_open_order_that_ended_unheard_is_found() -> None:
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
+async def test_while_the_stream_is_away_no_book_is_current() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            away = sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=None))
+            sandbox.stream.reset()
+            await live.wait(lambda live: live.health().state == "AWAY", timeout=PATIENCE)
+            assert not live.book(account).is_current
+            assert live.health().current == 0
+            assert live.statistics().gaps == 0
+            assert away in sandbox.stream.faults.armed
+            sandbox.stream.faults.clear()
+            await current(live)
+            assert live.statistics().gaps == 1
+
+
+async def test_what_happens_while_a_user_is_added_is_in_the_books_and_no_news() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct) as live, live.changes() as changes:
+            order = await placed(ada, account)
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
+            adding = asyncio.create_task(live.add(ada))
+            await until_struck(sandbox)
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            await adding
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert live.book(account).orders[order.order_id].status == "filled"
+            assert live.statistics().frames > 0
+            assert taken(changes) == []
+
+
+async def test_who_waits_is_told_that_it_is_closed() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            order = await placed(ada, account)
+            waits = [asyncio.create_task(live.order_done(order)), asyncio.create_task(live.wait(lambda _: False))]
+            await asyncio.sleep(0)
+        for waiting in waits:
+            with pytest.raises(ClosedError, match="live accounts"):
+                await waiting
+
+
 async def test_more_orders_than_a_page_has() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
