@@ -41,6 +41,12 @@ if TYPE_CHECKING:
         TicketError,
         TransportError,
     )
+    from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.live.book import Book
+    from connecttrade_async.live.changes import BalanceChanged, OrderChanged, PositionChanged
+    from connecttrade_async.live.reports import LiveHealth, LiveStatistics
+    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.models import (
         Account,
         AccountSummary,
@@ -105,11 +111,14 @@ __all__ = [
     "AuthenticationRefusedError",
     "BadRequestError",
     "Balance",
+    "BalanceChanged",
     "BalanceUpdate",
+    "Book",
     "Broker",
     "BrokerError",
     "BrokerageStream",
     "CallerError",
+    "Changes",
     "Clock",
     "ClosedError",
     "ConfigurationError",
@@ -131,10 +140,14 @@ __all__ = [
     "Gap",
     "Health",
     "Instrument",
+    "KeepOrders",
     "Leg",
     "Limits",
     "Listing",
     "Live",
+    "LiveAccounts",
+    "LiveHealth",
+    "LiveStatistics",
     "Lost",
     "MalformedResponseError",
     "NewUser",
@@ -143,6 +156,7 @@ __all__ = [
     "OptionRight",
     "OptionSymbol",
     "Order",
+    "OrderChanged",
     "OrderNotReplacedError",
     "OrderOutcomeUnknownError",
     "OrderStatus",
@@ -152,6 +166,7 @@ __all__ = [
     "Page",
     "Pages",
     "Position",
+    "PositionChanged",
     "PositionUpdate",
     "RateLimitedError",
     "Reconnect",
@@ -229,6 +244,12 @@ _ROOMS = {
         "TicketError",
         "TransportError",
     ),
+    "live.accounts": ("LiveAccounts",),
+    "live.book": ("Book",),
+    "live.changes": ("BalanceChanged", "OrderChanged", "PositionChanged"),
+    "live.reports": ("LiveHealth", "LiveStatistics"),
+    "live.telling": ("Changes",),
+    "live.tracker": ("KeepOrders",),
     "models": (
         "Account",
         "AccountSummary",

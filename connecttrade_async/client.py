@@ -18,12 +18,14 @@ from connecttrade_async.rest.transport import Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
 
     from connecttrade_async.config import HasEndpoints
+    from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.streams import BrokerageStream
@@ -227,6 +229,51 @@ class ConnectTrade:
             on_taken=on_taken,
             codes=codes or {},
             watchdog=watchdog,
+        )
+
+    def live(
+        self,
+        users: Iterable[User] = (),
+        stream: BrokerageStream | None = None,
+        *,
+        sweep_every: float | None = 300.0,
+        concurrency: int = 50,
+        requests_per_second: float | None = None,
+        keep_orders: KeepOrders | None = None,
+        capacity: int = 100_000,
+    ) -> LiveAccounts:
+        """Return the accounts of users, kept true; ``async with`` opens them.
+
+        Args:
+            users: whose; more can be added while it runs.
+            stream: one to borrow, with all three topics; it is left open. None: one is opened and closed.
+            sweep_every: seconds in which everybody is looked at once, to find what a broker's feed lost; None never.
+            concurrency: requests in flight at once, for snapshots.
+            requests_per_second: for snapshots; None for as fast as ``concurrency`` and the client's ``limits`` let it.
+            keep_orders: how long orders that have ended stay in a book: 500 of an account, for a day.
+            capacity: updates of the stream that may wait; if there are more, everybody is looked at again.
+
+        Raises:
+            ConfigurationError: a setting cannot be one, or there is no stream to follow.
+        """
+        from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
+        from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
+        from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
+
+        settings = LiveSettings(
+            sweep_every=sweep_every,
+            concurrency=concurrency,
+            requests_per_second=requests_per_second,
+            keep_orders=keep_orders if keep_orders is not None else KeepOrders(),
+            capacity=capacity,
+        )
+        return LiveAccounts(
+            users,
+            self.brokerage_stream() if stream is None else stream,
+            settings,
+            owns_stream=stream is None,
+            reconnect=self._reconnect,
+            clock=self._caller.clock,
         )
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:

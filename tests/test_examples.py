@@ -63,6 +63,13 @@ async def test_many_users() -> None:
     assert lines[-1].startswith("cash of all that answered: ")
 
 
+async def test_live_accounts() -> None:
+    lines = (await run("live_accounts.py", aside="the stream was lost")).splitlines()
+    assert lines[0] == "filled: 4 MSFT at 1.00 (stream)"
+    assert sorted(lines[1:3]) == ["filled: 10 MSFT at 0.994 on average", "filled: 6 MSFT at 0.99 (recovered)"]
+    assert " CURRENT " in lines[-1]
+
+
 @asynccontextmanager
 async def somebody(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
     """A user with one broker connected, and the environment in which an example asks for that user."""

@@ -23,6 +23,12 @@ ROOT = Path(connecttrade_async.__file__).parent
 WHOLE = ["client", "clock", "config", "errors", "models", "redirects", "rest.pagination", "secret"]
 # The rooms of which some names are; the rest is for the house.
 SOME = {
+    "live.accounts": {"LiveAccounts"},
+    "live.book": {"Book"},
+    "live.changes": {"BalanceChanged", "OrderChanged", "PositionChanged"},
+    "live.reports": {"LiveHealth", "LiveStatistics"},
+    "live.telling": {"Changes"},
+    "live.tracker": {"KeepOrders"},
     "models.events": {
         "BalanceUpdate",
         "Connecting",

@@ -1,0 +1,1 @@
+"""Below the waterline: the room of what is true now."""

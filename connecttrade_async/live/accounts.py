@@ -1,0 +1,262 @@
+"""What users hold of many accounts: books that are kept true, what changes in them, and waiting for it.
+
+Its vow: a book that says it is current is what the server has, but for what is on its way; and each fill is told once.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Self
+
+from connecttrade_async import analytics
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.live.following import TOPICS, Following
+from connecttrade_async.live.merging import has_ended
+from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
+from connecttrade_async.models.orders import Order
+from connecttrade_async.streaming.fanout import Interest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Reconnect
+    from connecttrade_async.errors import ConnectTradeError
+    from connecttrade_async.live.book import Book
+    from connecttrade_async.live.snapshots import Reader
+    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.streaming.streams import BrokerageStream
+
+__all__ = ["LiveAccounts"]
+
+CAPACITY = 10_000
+
+
+class LiveAccounts:
+    """The accounts of many users, kept true by one stream and by snapshots.
+
+    Use it as ``async with``: inside, every book that there is equals the server, and who could not be read is in
+    ``failed``. It may be entered in one task and left in another.
+    """
+
+    def __init__(
+        self,
+        users: Iterable[Reader],
+        stream: BrokerageStream,
+        settings: LiveSettings,
+        *,
+        owns_stream: bool,
+        reconnect: Reconnect,
+        clock: Clock,
+    ) -> None:
+        if not set(TOPICS) <= set(stream.topics):
+            raise ConfigurationError(f"books need a stream of {', '.join(TOPICS)}, not only of {stream.topics}")
+        self._users = tuple(users)
+        self._following = Following(stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock)
+        self._roster = self._following.roster
+        self._teller = self._following.teller
+
+    # Who is followed --------------------------------------------------------------------------------------------------
+
+    @property
+    def failed(self) -> Mapping[str, ConnectTradeError]:
+        """By user id, why there is no snapshot that counts.
+
+        Who was refused is asked about again by the sweep only; everybody else again and again, with growing pauses.
+        """
+        return MappingProxyType(self._following.surveyor.failed)
+
+    async def add(self, user: Reader) -> None:
+        """Follow one more user; one of the same id is replaced. Returns when the user was read, or is in ``failed``.
+
+        What the user has by then is in the books; what changes later is told.
+
+        Raises:
+            ConnectTradeError: the stream has ended, with why, or this was closed.
+
+        Cancelling stops waiting; the user is followed all the same.
+        """
+        await self._following.follow([user])
+
+    async def remove(self, user: Reader | str) -> None:
+        """Follow a user no more: the books go, and nothing more is told of them. Harmless where nobody is followed.
+
+        Who waits for one of the user's orders is told that it is closed.
+
+        Cancelling cannot come in between: it is done at once.
+        """
+        self._following.drop(user if isinstance(user, str) else user.user_id)
+
+    # What is true now -------------------------------------------------------------------------------------------------
+
+    def book(self, account_id: str) -> Book:
+        """Return the book of an account as it is now, as a value.
+
+        Raises:
+            ConfigurationError: no such account is followed.
+        """
+        book = self._roster.book(account_id)
+        if book is None:
+            raise ConfigurationError(f"no account {account_id!r} is followed: is its user, and was the user read?")
+        return book
+
+    def books(self) -> tuple[Book, ...]:
+        """Return every book as it is now."""
+        return tuple(self._roster.books())
+
+    def totals(self, account_ids: Iterable[str] | None = None) -> analytics.DailySummary:
+        """Sum accounts up: cash, buying power, and gain or loss in each symbol.
+
+        Args:
+            account_ids: which; None is all there are.
+
+        Raises:
+            ConfigurationError: no such account is followed, or their balances are in several currencies.
+            MalformedResponseError: a text is no number.
+        """
+        books = self.books() if account_ids is None else [self.book(each) for each in account_ids]
+        return analytics.daily_summary(
+            [balance for book in books for balance in book.balances.values()],
+            [position for book in books for position in book.positions.values()],
+        )
+
+    @property
+    def is_current(self) -> bool:
+        """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``."""
+        roster, failed = self._roster, self._following.surveyor.failed
+        # Whoever is asked after everything that happens must find a no fast.
+        are_read = roster.is_live and all(member.user.user_id in failed for member in roster.unread)
+        return are_read and all(map(roster.is_current, roster.places.values()))
+
+    # What changes -----------------------------------------------------------------------------------------------------
+
+    def changes(
+        self,
+        *topics: str,
+        account_id: str | None = None,
+        user_id: str | None = None,
+        symbol: str | None = None,
+        capacity: int = CAPACITY,
+        overflow: str = "close",
+    ) -> Changes:
+        """Add a consumer of changes: an async context manager and an async iterator.
+
+        It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, and a ``Gap`` where
+        its own queue dropped changes. When the stream ends for good, it raises why, after all that was told.
+
+        Args:
+            topics: some of ``orders``, ``positions``, ``balances``; none means all.
+            account_id: only that account's.
+            user_id: only that user's.
+            symbol: only that symbol's.
+            capacity: changes that may wait.
+            overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
+                ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key, without orders.
+
+        Raises:
+            ConfigurationError: a topic, the bound or the policy cannot be one.
+            ConnectTradeError: the stream has ended, with why, or this was closed.
+        """
+        wanted = topics or TOPICS
+        if not set(wanted) <= set(TOPICS):
+            raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}")
+        return self._teller.subscribe(Interest(wanted, account_id, user_id, symbol), overflow, capacity)
+
+    async def order_done(self, order: Order | str, *, timeout: float | None = None) -> Order:
+        """Wait until an order has ended: filled, cancelled, rejected, expired or replaced; return it.
+
+        However the news comes: by the stream, before or after the answer of ``place``, or by a snapshot. One that is
+        ``replaced`` names its successor in ``replaced_by``.
+
+        Args:
+            order: the order, or its ``order_id``.
+            timeout: seconds; None for ever.
+
+        Raises:
+            TimeoutError: it did not end in time.
+            ConfigurationError: it had ended, and is not kept any more.
+            ConnectTradeError: the stream has ended, with why, or this was closed.
+
+        Cancelling stops waiting.
+        """
+        order_id = order if isinstance(order, str) else order.order_id
+        known = self._roster.order(order_id)
+        if known is not None and has_ended(known):
+            return known
+        if isinstance(order, Order) and has_ended(order):
+            return order
+        if known is None and any(place.keeper.was_let_go(order_id) for place in self._roster.places.values()):
+            raise ConfigurationError(f"order {order_id} has ended, and is not kept any more: keep more, or ask for it")
+        return await self._teller.ended(order_id, timeout)
+
+    async def wait(self, predicate: Callable[[LiveAccounts], object], *, timeout: float | None = None) -> None:
+        """Wait until something holds: ``await live.wait(lambda live: live.is_current)``.
+
+        Args:
+            predicate: is asked now, and whenever something has changed.
+            timeout: seconds; None for ever.
+
+        Raises:
+            TimeoutError: it did not hold in time.
+            ConnectTradeError: the stream has ended, with why, or this was closed.
+            Exception: whatever the predicate raises.
+
+        Cancelling stops waiting.
+        """
+        await self._teller.until(lambda: bool(predicate(self)), timeout)
+
+    # How it is doing --------------------------------------------------------------------------------------------------
+
+    def statistics(self) -> LiveStatistics:
+        """Return what following came to so far."""
+        return self._following.statistics()
+
+    def health(self) -> LiveHealth:
+        """Return how it is doing, at once and without asking anybody."""
+        roster = self._roster
+        return LiveHealth(
+            state=self._state(),
+            users=len(roster.members),
+            accounts=len(roster.places),
+            current=sum(map(roster.is_current, roster.places.values())),
+            waiting=self._following.surveyor.waiting,
+            asking=self._following.surveyor.asking,
+            failed={user_id: str(error) for user_id, error in self._following.surveyor.failed.items()},
+            statistics=self.statistics(),
+        )
+
+    def _state(self) -> str:
+        if self._following.ending is not None:
+            return "ENDED"
+        if not self._roster.is_live:
+            return "AWAY"
+        return "CURRENT" if self.is_current else "RESYNCING"
+
+    # Life -------------------------------------------------------------------------------------------------------------
+
+    async def aclose(self) -> None:
+        """Close, in bounded time from every state; a stream that was borrowed is left open. Twice is harmless.
+
+        What waits for consumers of changes can still be taken; then they end.
+        """
+        await self._following.aclose()
+
+    async def __aenter__(self) -> Self:
+        await self._following.open(self._users)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        health = self.health()
+        return (
+            f"<LiveAccounts {health.state} {health.users} users, {health.current} of {health.accounts} books current, "
+            f"{len(health.failed)} failed>"
+        )

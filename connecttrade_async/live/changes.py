@@ -1,0 +1,107 @@
+"""Below the waterline: what changed in a book, as values: what was, what is, and how it was learned."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import msgspec
+
+from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
+from connecttrade_async.models.orders import Fill, Order  # noqa: TC001 - msgspec reads the annotations
+from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspec reads the annotations
+
+__all__ = ["BalanceChanged", "Cause", "Change", "OrderChanged", "PositionChanged"]
+
+Cause = Literal["stream", "recovered", "sweep"]
+"""How a change was learned: the stream told it; it was missed, and a snapshot found it; the slow sweep found it."""
+
+
+class Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One thing in one account is not what it was.
+
+    Attributes:
+        account_id: in which account.
+        user_id: whose.
+        cause: how it was learned: ``stream``, ``recovered`` or ``sweep``.
+    """
+
+    topic: ClassVar[str]
+    raw: ClassVar[bytes] = b""
+
+    account_id: str
+    user_id: str
+    cause: Cause
+
+
+class OrderChanged(Changed, frozen=True, kw_only=True, gc=False):
+    """An order changed.
+
+    Attributes:
+        before: as it was, or None where it is new to the book.
+        after: as it is.
+        fills: what was executed and not told before; each execution is told once.
+    """
+
+    topic: ClassVar[str] = "orders"
+
+    before: Order | None
+    after: Order
+    fills: tuple[Fill, ...] = ()
+
+    @property
+    def symbol(self) -> str | None:
+        """The symbol of the order."""
+        return self.after.symbol
+
+    @property
+    def is_material(self) -> bool:
+        """Whether it is more than the passing of prices: always, for an order."""
+        return True
+
+
+class PositionChanged(Changed, frozen=True, kw_only=True, gc=False):
+    """A position changed.
+
+    Attributes:
+        before: as it was, or None where it was opened.
+        after: as it is; of quantity zero where it was closed, and then it is in the book no more.
+    """
+
+    topic: ClassVar[str] = "positions"
+
+    before: Position | None
+    after: Position
+
+    @property
+    def symbol(self) -> str | None:
+        """The symbol of the position."""
+        return self.after.symbol
+
+    @property
+    def is_material(self) -> bool:
+        """Whether it is more than the passing of prices: another quantity."""
+        return self.before is None or self.before.quantity_text != self.after.quantity_text
+
+
+class BalanceChanged(Changed, frozen=True, kw_only=True, gc=False):
+    """A balance changed.
+
+    Attributes:
+        before: as it was, or None where it is new to the book.
+        after: as it is.
+    """
+
+    topic: ClassVar[str] = "balances"
+    symbol: ClassVar[str | None] = None
+
+    before: Balance | None
+    after: Balance
+
+    @property
+    def is_material(self) -> bool:
+        """Whether it is more than the passing of prices: other cash."""
+        return self.before is None or self.before.cash_text != self.after.cash_text
+
+
+Change = OrderChanged | PositionChanged | BalanceChanged
+"""Whatever may change in a book."""

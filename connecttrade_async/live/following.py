@@ -1,0 +1,196 @@
+"""A loop: one stream, many snapshots and a sweep, put together: start, end, stop.
+
+It never raises into anybody's task. What ends it is a value, ``ending``, which everybody meets who listens or waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.live.intake import Intake
+from connecttrade_async.live.reports import LiveStatistics
+from connecttrade_async.live.roster import Roster
+from connecttrade_async.live.surveyor import Surveyor
+from connecttrade_async.live.sweep import Sweep
+from connecttrade_async.live.telling import Teller
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Reconnect
+    from connecttrade_async.live.reports import LiveSettings
+    from connecttrade_async.live.roster import Member
+    from connecttrade_async.live.snapshots import Reader
+    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.streams import BrokerageStream
+
+__all__ = ["TOPICS", "Following"]
+
+TOPICS = ("orders", "positions", "balances")
+WHAT = "the live accounts"
+log = logging.getLogger("connecttrade_async.live")
+
+
+class Following:
+    """Follows users.
+
+    Args:
+        stream: what tells the news.
+        settings: how books are kept.
+        owns_stream: whether the stream is opened and closed here.
+        reconnect: how long to wait after a snapshot that failed.
+        clock: time.
+
+    Attributes:
+        roster: who is followed.
+        teller: who hears of it.
+        surveyor: who looks.
+        ending: why it is over, or None while it is not.
+    """
+
+    def __init__(
+        self,
+        stream: BrokerageStream,
+        settings: LiveSettings,
+        *,
+        owns_stream: bool,
+        reconnect: Reconnect,
+        clock: Clock,
+    ) -> None:
+        self.ending: Exception | None = None
+        self.roster = Roster(settings.keep_orders)
+        self.teller = Teller(clock)
+        self.surveyor = Surveyor(
+            self.roster, settings.budget, reconnect, clock, tell=self.teller.tell, crashed=self._crashed
+        )
+        every = settings.sweep_every
+        self._sweep = None if every is None else Sweep(self.roster, self.surveyor, clock, every)
+        self._stream = stream
+        self._owns_stream = owns_stream
+        self._capacity = settings.capacity
+        self._clock = clock
+        self._events: Subscription | None = None
+        self._intake: Intake | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, users: Iterable[Reader]) -> None:
+        """Start, and return when every user was read or could not be."""
+        if self.ending is not None:
+            raise self.ending.with_traceback(None)
+        if self._events is not None:
+            raise ConfigurationError(f"{WHAT} were entered before: make others")
+        try:
+            await self._open()
+            await self.follow(users)
+        except BaseException:
+            await self.aclose()
+            raise
+        if self._sweep is not None:
+            self._sweep.start()
+
+    async def _open(self) -> None:
+        # Subscribed first: what happens while the stream opens and snapshots are taken must not be lost.
+        topics = (*TOPICS, "lifecycle", "unknown")
+        self._events = self._stream.subscribe(*topics, capacity=self._capacity, overflow="drop_oldest")
+        if self._owns_stream:
+            await self._stream.__aenter__()
+        self.roster.is_live = self._is_live()
+        self._intake = Intake(
+            self._events,
+            self.roster,
+            self.surveyor,
+            self._clock,
+            tell=self.teller.tell,
+            look=self.teller.look,
+            is_live=self._is_live,
+        )
+        self._task = asyncio.create_task(self._keep(self._intake), name="connecttrade live accounts")
+
+    async def _keep(self, intake: Intake) -> None:
+        try:
+            self._end(await intake.run())
+        except Exception as exc:  # noqa: BLE001 - whoever listens meets it, and it is logged
+            self._crashed(exc)
+
+    async def follow(self, users: Iterable[Reader]) -> None:
+        """Follow users, and return when each was read or could not be."""
+        self._check_open()
+        members = [self._added(user) for user in users]
+        for member in members:
+            if member.tried is not None:
+                await asyncio.shield(member.tried)
+                member.tried = None
+        self._check_open()
+
+    def _added(self, user: Reader) -> Member:
+        self.drop(user.user_id)
+        member = self.roster.add(user)
+        member.tried = asyncio.get_running_loop().create_future()
+        self.surveyor.want(member)
+        return member
+
+    def drop(self, user_id: str) -> None:
+        """Follow a user no more."""
+        member = self.roster.remove(user_id)
+        if member is not None:
+            self.surveyor.forget(member)
+            self.teller.abandon(lambda name: any(each.order(name) for each in member.keepers.values()))
+
+    def _check_open(self) -> None:
+        if self.ending is not None:
+            raise self.ending.with_traceback(None)
+        if self._task is None:
+            raise ConfigurationError(f"{WHAT} are not open: use them as `async with`")
+
+    def _is_live(self) -> bool:
+        return self._stream.health().state == "LIVE"
+
+    def _crashed(self, error: BaseException) -> None:
+        log.error("%s are over because of a mistake in them", WHAT, exc_info=error)
+        self._end(error if isinstance(error, Exception) else ClosedError(WHAT))
+
+    def _end(self, error: Exception) -> None:
+        """It is over: no book is current any more, and everybody is told why. Twice is once."""
+        if self.ending is not None:
+            return
+        self.ending = error
+        self.roster.is_live = False
+        if self._sweep is not None:
+            self._sweep.stop()
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+        self.surveyor.stop()
+        self.teller.close(error)
+
+    async def aclose(self) -> None:
+        """Stop everything, and wait until it has stopped."""
+        self._end(ClosedError(WHAT))
+        try:
+            await self.surveyor.aclose()
+            if self._task is not None and not self._task.done():
+                await asyncio.wait([self._task])
+            if self._events is not None:
+                await self._events.__aexit__(None, None, None)
+        finally:
+            if self._owns_stream:
+                await self._stream.aclose()
+
+    def statistics(self) -> LiveStatistics:
+        """Return what it came to so far."""
+        intake, tally = self._intake, self.surveyor.tally
+        return LiveStatistics(
+            frames=0 if intake is None else intake.frames,
+            changes=self.teller.told,
+            gaps=0 if intake is None else intake.gaps,
+            snapshots=tally.loaded,
+            outdated=tally.outdated,
+            failures=tally.failed,
+            recovered=tally.recovered,
+            swept=tally.swept,
+            unknown=0 if intake is None else intake.unknown,
+            ignored=0 if intake is None else intake.ignored,
+        )

@@ -1,0 +1,196 @@
+"""Below the waterline: two sayings of one thing made one.
+
+Its vow: whichever of two sayings of an order comes first, what is known after both is the same, if their times differ.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from msgspec.structs import astuple, replace
+
+from connecttrade_async.errors import MalformedResponseError
+from connecttrade_async.models.enums import OrderStatus
+from connecttrade_async.models.fields import as_moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from connecttrade_async.models.fields import Model
+    from connecttrade_async.models.orders import Fill, Order
+
+__all__ = ["amount", "carried", "compared", "has_ended", "in_doubt", "joined", "laid_over", "moment_of", "unknown"]
+
+M = TypeVar("M", bound="Model")
+NOTHING = Decimal(0)
+MOST_DIGITS = 30
+# What an order is born with, or can only come to know: a null or a silence later does not take it back.
+NEVER_UNLEARNED = (
+    "account_id",
+    "avg_fill_price_text",
+    "broker",
+    "cl_order_id",
+    "connection_id",
+    "created_at_text",
+    "filled_qty_text",
+    "instrument",
+    "legs_listed",
+    "order_tif",
+    "order_type",
+    "replaced_by",
+    "replaces",
+    "side",
+    "status",
+    "symbol",
+    "updated_at_text",
+)
+
+
+class Payload(Protocol):
+    """What knows which fields it carried."""
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names on the wire of the fields that came."""
+        ...
+
+
+def laid_over(before: M, after: M, payload: Payload) -> M:
+    """Return what came, with what it did not carry as it was: null is a value, absence is none.
+
+    The frame is asked what it carried only where that matters.
+    """
+    places = in_doubt(before, after)
+    if not places:
+        return after
+    given, wire, old = payload.given, after.__struct_encode_fields__, astuple(before)
+    kept = {after.__struct_fields__[place]: old[place] for place in places if wire[place] not in given}
+    return replace(after, **kept) if kept else after
+
+
+def in_doubt(before: Model, after: Model) -> list[int]:
+    """Return the places of the fields that are absent or null now, and were not."""
+    old = astuple(before)
+    return [place for place, value in enumerate(astuple(after)) if value is None and old[place] is not None]
+
+
+def carried(thing: Model, payload: Payload) -> dict[str, Any]:
+    """Return the fields that a payload carried, by name."""
+    values = astuple(thing)
+    pairs = zip(thing.__struct_fields__, thing.__struct_encode_fields__, values, strict=True)
+    if None not in values:
+        return {name: value for name, _, value in pairs}
+    given = payload.given
+    return {name: value for name, wire, value in pairs if value is not None or wire in given}
+
+
+def joined(before: Order, after: Order, *, is_ahead: bool = False, is_whole: bool = False) -> Order:
+    """Return what is known of an order from two sayings of it.
+
+    Args:
+        before: what is known.
+        after: what is said now.
+        is_ahead: whether what is known wins where neither saying is the newer.
+        is_whole: whether what is said now is known to lack nothing that was said before.
+    """
+    older = compared(after.updated_at_text, before.updated_at_text)
+    is_stale = older < 0 if older else _is_behind(before, after, is_ahead=is_ahead)
+    base, other = (before, after) if is_stale else (after, before)
+    # Of the same moment, what is known may be a part only, and what is said now the whole.
+    names = base.__struct_fields__ if is_stale and not older else NEVER_UNLEARNED
+    kept = {} if is_whole and not is_stale else _blanks(base, other, names)
+    if base.filled_qty_text != other.filled_qty_text and _filled(other) > _filled(base):
+        kept |= {"filled_qty_text": other.filled_qty_text, "avg_fill_price_text": other.avg_fill_price_text}
+    if has_ended(other) and not has_ended(base):
+        kept |= {"status": other.status, "broker_status": other.broker_status, "reject_reason": other.reject_reason}
+    if base.fills_listed != other.fills_listed and other.fills_listed:
+        extra = unknown(base.fills, other.fills)
+        kept |= {"fills_listed": (*extra, *base.fills)} if extra else {}
+    return replace(base, **kept) if kept else base
+
+
+def _blanks(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
+    return {
+        name: value
+        for name in names
+        if getattr(base, name) is None and (value := getattr(other, name)) is not None and name != "fills_listed"
+    }
+
+
+def _is_behind(before: Order, after: Order, *, is_ahead: bool) -> bool:
+    """Say whether of two sayings of one moment, or of no moment, the second is the less advanced."""
+    more = NOTHING if after.filled_qty_text == before.filled_qty_text else _filled(after) - _filled(before)
+    if more:
+        return more < 0
+    if has_ended(before) or has_ended(after):
+        return has_ended(before)
+    # An order that was accepted is never again one that was not.
+    return is_ahead or (after.status is OrderStatus.PENDING and before.status is not None)
+
+
+def compared(text: str | None, other: str | None) -> int:
+    """Compare two times as they came: below zero if the first is the earlier; 0 if they are one or cannot be told."""
+    if text == other or not text or not other:
+        return 0
+    if len(text) != len(other) or not (text[-1] == other[-1] == "Z" or text.isdecimal() is other.isdecimal() is True):
+        first, second = moment_of(text), moment_of(other)
+        if first is None or second is None:
+            return 0
+        return (first > second) - (first < second)
+    return 1 if text > other else -1
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """Read a time; None where that cannot be read, which must not stand in anybody's way."""
+    try:
+        return as_moment(text) if text else None
+    except (ValueError, OverflowError, OSError):  # a number too large for the machine
+        return None
+
+
+def amount(thing: Order | Fill, name: str) -> Decimal | None:
+    """Read a quantity or a price without its sign; None where there is none, or none that can be one."""
+    try:
+        value: Decimal | None = getattr(thing, name)
+    except MalformedResponseError:
+        return None
+    # Adding to a number of a million digits would fill the memory.
+    if value is None or value.adjusted() > MOST_DIGITS or int(value.as_tuple().exponent) < -MOST_DIGITS:
+        return None
+    return value.copy_abs()
+
+
+def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    """Return those of some executions that are not among others.
+
+    One is told from another by its ``fill_id``; where there is none, by its time, quantity and price, and of two that
+    are alike in all of these the second is another than the first.
+    """
+    if listed[: len(known)] == known:
+        return listed[len(known) :]
+    left = Counter(_identity(fill) for fill in known)
+    found: list[Fill] = []
+    for fill in listed:
+        identity = _identity(fill)
+        if left[identity]:
+            left[identity] -= not fill.fill_id
+        else:
+            found.append(fill)
+            left[identity] += bool(fill.fill_id)
+    return tuple(found)
+
+
+def _identity(fill: Fill) -> object:
+    return fill.fill_id or (fill.time_text, fill.quantity_text, fill.price_text)
+
+
+def _filled(order: Order) -> Decimal:
+    return amount(order, "filled_qty") or NOTHING
+
+
+def has_ended(order: Order) -> bool:
+    """Say whether an order can never change again."""
+    return order.status is not None and order.status.is_terminal

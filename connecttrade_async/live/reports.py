@@ -1,0 +1,119 @@
+"""Below the waterline: how live accounts are set, and how they are doing, as values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.live.tracker import KeepOrders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Budget", "LiveHealth", "LiveSettings", "LiveStatistics"]
+
+
+class Budget(NamedTuple):
+    """How much may be asked.
+
+    Attributes:
+        concurrency: requests in flight at once.
+        requests_per_second: None for as fast as it goes.
+    """
+
+    concurrency: int
+    requests_per_second: float | None
+
+
+class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """How books are kept; see ``ConnectTrade.live``."""
+
+    sweep_every: float | None
+    concurrency: int
+    requests_per_second: float | None
+    keep_orders: KeepOrders
+    capacity: int
+
+    def __post_init__(self) -> None:
+        """Refuse what is no duration, no count and no rate."""
+        _check_counts(concurrency=self.concurrency, capacity=self.capacity)
+        _check_numbers(sweep_every=self.sweep_every, requests_per_second=self.requests_per_second)
+        _check_keep(self.keep_orders)
+
+    @property
+    def budget(self) -> Budget:
+        """How much may be asked."""
+        return Budget(self.concurrency, self.requests_per_second)
+
+
+def _check_counts(**settings: object) -> None:
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigurationError(f"{name} must be a count of at least 1, not {value!r}")
+
+
+def _check_numbers(**settings: object) -> None:
+    for name, value in settings.items():
+        is_right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+        if value is not None and not is_right:
+            raise ConfigurationError(f"{name} must be above 0, or None, not {value!r}")
+
+
+def _check_keep(value: object) -> None:
+    if not isinstance(value, KeepOrders):
+        raise ConfigurationError(f"keep_orders must be KeepOrders(...), not {value!r}")
+
+
+class LiveStatistics(NamedTuple):
+    """What following came to so far.
+
+    Attributes:
+        frames: updates of the stream that were applied.
+        changes: changes that were told.
+        gaps: times that something may have been missed, and everybody was looked at again.
+        snapshots: snapshots that were loaded.
+        outdated: snapshots that did not count, since a gap came before their answer.
+        failures: snapshots that failed.
+        recovered: changes that were missed, and found by a snapshot; the passing of prices does not count.
+        swept: changes that the stream lost, and the sweep found; likewise.
+        unknown: updates of accounts that nobody knew.
+        ignored: of these, updates of nobody who is followed.
+    """
+
+    frames: int
+    changes: int
+    gaps: int
+    snapshots: int
+    outdated: int
+    failures: int
+    recovered: int
+    swept: int
+    unknown: int
+    ignored: int
+
+
+class LiveHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """How live accounts are doing, as plain values that a web backend can serve.
+
+    Attributes:
+        state: ``CURRENT`` if every book is; ``RESYNCING`` while some are not; ``AWAY`` while the stream is;
+            ``ENDED`` when it will not come back.
+        users: users who are followed.
+        accounts: books there are.
+        current: of these, books that are what the server has.
+        waiting: users in line for a snapshot.
+        asking: snapshots under way.
+        failed: by user, why there is no snapshot that counts, in words.
+        statistics: what it came to so far.
+    """
+
+    state: str
+    users: int
+    accounts: int
+    current: int
+    waiting: int
+    asking: int
+    failed: Mapping[str, str]
+    statistics: LiveStatistics

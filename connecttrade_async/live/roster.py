@@ -1,0 +1,187 @@
+"""A loop's memory: which users are followed, which accounts they have, and whether their books are current."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from connecttrade_async.live.book import Book, Bookkeeper
+from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.live.merging import moment_of
+from connecttrade_async.live.snapshots import ONE_DAY, Window
+from connecttrade_async.live.tracker import LAG
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterator
+    from datetime import datetime, timedelta
+
+    from connecttrade_async.clock import Timer
+    from connecttrade_async.live.changes import Change
+    from connecttrade_async.live.snapshots import Reader
+    from connecttrade_async.live.tracker import KeepOrders
+    from connecttrade_async.models.orders import Order
+
+__all__ = ["Member", "Place", "Roster"]
+
+
+class Member(msgspec.Struct, gc=False, eq=False):
+    """One user who is followed.
+
+    Attributes:
+        user: who, and how to ask.
+        keepers: by account.
+        frames: how many were heard: the most active are asked about first.
+        misses: how many times something of this user alone was missed.
+        since: when the latest snapshot that was loaded was asked for; None before the first.
+        is_due: whether a snapshot is wanted.
+        is_asking: whether one is being taken.
+        is_gone: whether the user is followed no more.
+        failures: snapshots that failed in a row.
+        timer: until the next attempt, or None.
+        tried: done when the first snapshot was loaded or has failed.
+    """
+
+    user: Reader
+    keepers: dict[str, Bookkeeper] = {}
+    frames: int = 0
+    misses: int = 0
+    since: datetime | None = None
+    is_due: bool = False
+    is_asking: bool = False
+    is_gone: bool = False
+    failures: int = 0
+    timer: Timer | None = None
+    tried: asyncio.Future[None] | None = None
+
+    @property
+    def horizon(self) -> datetime | None:
+        """The latest horizon of the user's books."""
+        return max((each.horizon for each in self.keepers.values() if each.horizon is not None), default=None)
+
+    def window(self, now: datetime, age: timedelta) -> Window:
+        """Return which orders a snapshot that is asked for now needs."""
+        if self.since is None:
+            return Window(now - age, None, ())
+        horizon = self.horizon
+        latest = self.since if horizon is None else min(self.since, horizon + LAG)
+        open_orders = [order for keeper in self.keepers.values() for order in keeper.open_orders()]
+        return Window(latest - ONE_DAY, self.keepers, open_orders)
+
+    def call_off(self) -> None:
+        """Call off the next attempt, if one is planned."""
+        timer, self.timer = self.timer, None
+        if timer is not None:
+            timer.cancel()
+
+
+class Place(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """Where an account's frames go.
+
+    Attributes:
+        keeper: of its book.
+        member: whose it is.
+        begins: for an account that appeared while its user was followed: from when on what happens is news, by the
+            broker's clock; None where nothing before its first snapshot is.
+    """
+
+    keeper: Bookkeeper
+    member: Member
+    begins: datetime | None
+
+    def is_news(self, change: Change) -> bool:
+        """Say whether what the first snapshot of an account changed is news, or was so before anybody listened."""
+        if change.before is not None:
+            return True
+        if self.begins is None or not isinstance(change, OrderChanged):
+            return False
+        when = moment_of(change.after.updated_at_text)
+        return when is None or when >= self.begins
+
+
+class Roster:
+    """Everybody who is followed.
+
+    Args:
+        keep: how long orders that have ended stay in a book.
+
+    Attributes:
+        members: by user.
+        places: by account.
+        generation: how many gaps there were: a snapshot counts if there was none since it was asked for.
+        unread: those of whom no snapshot counts.
+        is_live: whether the stream tells what happens.
+        missed_since: when the last thing happened that was heard before the latest gap, by the broker's clock.
+    """
+
+    def __init__(self, keep: KeepOrders) -> None:
+        self.keep = keep
+        self.members: dict[str, Member] = {}
+        self.places: dict[str, Place] = {}
+        self.generation = 0
+        self.unread: set[Member] = set()
+        self.is_live = False
+        self.missed_since: datetime | None = None
+
+    def add(self, user: Reader) -> Member:
+        """Follow a user; one of the same name is followed no more."""
+        self.remove(user.user_id)
+        member = self.members[user.user_id] = Member(user)
+        self.unread.add(member)
+        return member
+
+    def remove(self, user_id: str) -> Member | None:
+        """Follow a user no more; returns who that was."""
+        member = self.members.pop(user_id, None)
+        if member is not None:
+            member.is_gone = True
+            self.unread.discard(member)
+            member.call_off()
+            for account_id in member.keepers:
+                del self.places[account_id]
+        return member
+
+    def place_for(self, member: Member, account_id: str, begins: datetime | None) -> Place:
+        """Return the place of a user's account; a new one where there is none."""
+        place = self.places.get(account_id)
+        if place is not None and place.member is member:
+            return place
+        if place is not None:  # the account is another user's now
+            del place.member.keepers[account_id]
+        keeper = Bookkeeper.of(account_id, member.user.user_id, self.keep)
+        if member.is_asking:
+            keeper.ask()
+        member.keepers[account_id] = keeper
+        place = self.places[account_id] = Place(keeper, member, begins)
+        return place
+
+    def has_read(self, member: Member) -> bool:
+        """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""
+        return self.is_live and member not in self.unread
+
+    def is_current(self, place: Place) -> bool:
+        """Say whether a book is what the server has."""
+        return place.keeper.is_read and self.has_read(place.member)
+
+    def book(self, account_id: str) -> Book | None:
+        """Return the book of an account as it is, or None where there is none."""
+        place = self.places.get(account_id)
+        return None if place is None else place.keeper.book(is_current=self.is_current(place))
+
+    def order(self, order_id: str) -> Order | None:
+        """Return an order of anybody, or None where no book has it."""
+        found = (place.keeper.order(order_id) for place in self.places.values())
+        return next((order for order in found if order is not None), None)
+
+    def books(self) -> Iterator[Book]:
+        """Return every book as it is."""
+        return (place.keeper.book(is_current=self.is_current(place)) for place in self.places.values())
+
+    def most_active_first(self) -> list[Member]:
+        """Return everybody, those first of whom most was heard."""
+        return sorted(self.members.values(), key=_activity, reverse=True)
+
+
+def _activity(member: Member) -> int:
+    return member.frames

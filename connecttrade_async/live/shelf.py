@@ -1,0 +1,90 @@
+"""Below the waterline: things that have no version of their own, each under its key: positions and balances.
+
+The theory of what comes last is on top of ``book.py``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from connecttrade_async.live.merging import carried, compared, laid_over
+from connecttrade_async.models.fields import Model
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from connecttrade_async.models.events import BalanceUpdate, PositionUpdate
+
+__all__ = ["Shelf", "Step"]
+
+M = TypeVar("M", bound=Model)
+
+
+class Step(NamedTuple, Generic[M]):
+    """How one thing changed.
+
+    Attributes:
+        key: which.
+        before: as it was, or None.
+        after: as it is; None where a complete list has it no more.
+    """
+
+    key: str
+    before: M | None
+    after: M | None
+
+
+class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
+    """Things by key, the frames heard of each, and what was heard since a snapshot was asked for.
+
+    Like all that is kept of an account it is not tracked by the garbage collector: it holds no cycle.
+
+    Attributes:
+        things: what there is.
+    """
+
+    things: dict[str, M] = {}
+    _heard: dict[str, str] = {}
+    _since: dict[str, dict[str, Any]] | None = None
+
+    def hear(self, key: str, thing: M, update: PositionUpdate | BalanceUpdate) -> Step[M] | None:
+        """Take what a frame says of a thing; return how that changed it, or None."""
+        time = update.time_text
+        if time:
+            heard = self._heard.get(key)
+            if heard is not None and compared(time, heard) < 0:
+                return None
+            self._heard[key] = time
+        if self._since is not None:
+            self._since.setdefault(key, {}).update(carried(thing, update))
+        before = self.things.get(key)
+        if before is not None:
+            thing = laid_over(before, thing, update)
+            if thing == before:
+                return None
+        self.things[key] = thing
+        return Step(key, before, thing)
+
+    def ask(self) -> None:
+        """A snapshot is being asked for: what is heard from now on may be newer than it."""
+        self._since = {}
+
+    def forget_asking(self) -> None:
+        """No snapshot is being asked for any more."""
+        self._since = None
+
+    def load(self, listed: Mapping[str, M]) -> Iterator[Step[M]]:
+        """Take a complete list that was asked for; yields how that changed each thing."""
+        since, self._since = self._since or {}, None
+        for key, thing in listed.items():
+            after = replace(thing, **since[key]) if key in since else thing
+            before = self.things.get(key)
+            if after != before:
+                self.things[key] = after
+                yield Step(key, before, after)
+        for key in [key for key in self.things if key not in listed and key not in since]:
+            yield Step(key, self.things.pop(key), None)
+        self._heard = {key: time for key, time in self._heard.items() if key in self.things or key in since}

@@ -1,0 +1,278 @@
+"""A loop: take snapshots of those who are due, so many at once, and tell what they find.
+
+Its vow: a snapshot counts only if it was asked for after the latest gap, and a failed one changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from datetime import timedelta
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError
+from connecttrade_async.live.book import Listed
+from connecttrade_async.live.snapshots import take
+from connecttrade_async.pacing import TokenBucket, growing_delays
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Reconnect
+    from connecttrade_async.live.changes import Cause, Change
+    from connecttrade_async.live.reports import Budget
+    from connecttrade_async.live.roster import Member, Roster
+
+__all__ = ["Surveyor", "Tally"]
+
+log = logging.getLogger("connecttrade_async.live")
+
+
+class Tally:
+    """What snapshots came to."""
+
+    __slots__ = ("failed", "loaded", "outdated", "recovered", "swept")
+
+    def __init__(self) -> None:
+        self.loaded = self.failed = self.outdated = self.recovered = self.swept = 0
+
+
+class Surveyor:
+    """Takes snapshots.
+
+    Args:
+        roster: of whom.
+        budget: how fast.
+        reconnect: how long to wait after a failure.
+        clock: time.
+        tell: takes what was found, and nothing where only what is current has changed.
+        crashed: takes what nobody foresaw.
+
+    Attributes:
+        failed: by user, why there is no snapshot that counts.
+        tally: what came of it.
+    """
+
+    def __init__(
+        self,
+        roster: Roster,
+        budget: Budget,
+        reconnect: Reconnect,
+        clock: Clock,
+        *,
+        tell: Callable[[Sequence[Change]], None],
+        crashed: Callable[[BaseException], None],
+    ) -> None:
+        self.failed: dict[str, ConnectTradeError] = {}
+        self.tally = Tally()
+        self._roster = roster
+        self._concurrency = budget.concurrency
+        rate = budget.requests_per_second
+        self._bucket = None if rate is None else TokenBucket(rate, clock.now())
+        self._reconnect = reconnect
+        self._clock = clock
+        self._tell = tell
+        self._line: deque[Member] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._crashed = crashed
+        self._is_over = False
+
+    @property
+    def waiting(self) -> int:
+        """Users in line."""
+        return len(self._line)
+
+    @property
+    def asking(self) -> int:
+        """Users who are being asked about."""
+        return len(self._workers)
+
+    def want(self, member: Member) -> None:
+        """Put a user in line, unless one is there already."""
+        member.call_off()
+        if not (member.is_due or member.is_gone or self._is_over):
+            member.is_due = True
+            # Of a user who is being asked about, the answer under way may be too old: once more, when it is here.
+            if not member.is_asking:
+                self._line.append(member)
+                self._hire()
+
+    def missed(self, member: Member) -> None:
+        """Something of one user was missed: no snapshot so far counts any more."""
+        self._roster.unread.add(member)
+        member.misses += 1
+        self.want(member)
+
+    def resync(self) -> None:
+        """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first."""
+        self._roster.generation += 1
+        everybody = self._roster.most_active_first()
+        self._roster.unread.update(everybody)
+        for member in everybody:
+            member.call_off()
+            member.is_due = True
+        self._line = deque(member for member in everybody if not member.is_asking)
+        self._hire()
+
+    def forget(self, member: Member) -> None:
+        """A user is followed no more."""
+        self.failed.pop(member.user.user_id, None)
+        _settle(member)
+
+    def stop(self) -> None:
+        """Ask nothing more; what is being asked is dropped."""
+        self._is_over = True
+        self._line.clear()
+        for member in self._roster.members.values():
+            member.call_off()
+            _settle(member)
+        for worker in self._workers:
+            worker.cancel()
+
+    async def aclose(self) -> None:
+        """Stop, and wait until nothing is being asked any more."""
+        self.stop()
+        if self._workers:
+            await asyncio.wait(tuple(self._workers))
+
+    def _hire(self) -> None:
+        if self._is_over:
+            return
+        for _ in range(min(len(self._line), self._concurrency - len(self._workers))):
+            worker = asyncio.create_task(self._work(), name="connecttrade snapshots")
+            self._workers.add(worker)
+            worker.add_done_callback(self._leaves)
+
+    def _leaves(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        error = None if worker.cancelled() else worker.exception()
+        if error is not None:
+            self._crashed(error)
+        # Whoever came into line while the last worker was leaving found nobody to hire.
+        self._hire()
+
+    async def _work(self) -> None:
+        while self._line:
+            member = self._line.popleft()
+            member.is_due = False
+            if member.is_gone:
+                continue
+            try:
+                await self._survey(member)
+            finally:
+                member.is_asking = False
+                for keeper in member.keepers.values():
+                    keeper.forget_asking()
+            if member.is_due:
+                self._line.append(member)
+
+    async def _survey(self, member: Member) -> None:
+        roster = self._roster
+        generation, misses, asked = roster.generation, member.misses, self._clock.wall()
+        cause: Cause = "sweep" if roster.has_read(member) else "recovered"
+        window = member.window(asked, timedelta(seconds=roster.keep.age))
+        member.call_off()
+        member.is_asking = True
+        for keeper in member.keepers.values():
+            keeper.ask()
+        try:
+            listed = (await take(member.user, window, self._turn)).by_account()
+        except ConnectTradeError as exc:
+            self._fails(member, exc)
+            return
+        if member.is_gone or (generation, misses) != (roster.generation, member.misses):
+            self.tally.outdated += 1
+            return
+        changes = self._load(member, listed, cause, asked)
+        roster.unread.discard(member)
+        self._succeeds(member)
+        self._tell(changes)
+
+    def _load(
+        self,
+        member: Member,
+        listed: Mapping[str, Listed],
+        cause: Cause,
+        asked: datetime,
+    ) -> Sequence[Change]:
+        roster = self._roster
+        is_first, member.since = member.since is None, asked
+        begins = roster.missed_since if cause == "recovered" else None
+        for account_id in listed:
+            roster.place_for(member, account_id, begins)
+        changes: list[Change] = []
+        now = self._clock.wall()
+        for account_id, keeper in member.keepers.items():
+            is_known, place = keeper.is_loaded, roster.places[account_id]
+            found = keeper.load(listed.get(account_id, Listed()), cause, now)
+            changes += found if is_known else filter(place.is_news, found)
+        # What a user has when the following begins is where it begins, and no news.
+        if is_first:
+            return ()
+        count = sum(change.is_material for change in changes)
+        self.tally.swept += count if cause == "sweep" else 0
+        self.tally.recovered += count if cause == "recovered" else 0
+        return changes
+
+    def _succeeds(self, member: Member) -> None:
+        if self.failed.pop(member.user.user_id, None) is not None:
+            log.info("user %s is read again", member.user.user_id)
+        member.failures = 0
+        self.tally.loaded += 1
+        _settle(member)
+
+    def _fails(self, member: Member, error: ConnectTradeError) -> None:
+        self.tally.failed += 1
+        if member.is_gone:
+            return
+        level = logging.DEBUG if member.failures else logging.WARNING
+        log.log(level, "no snapshot of user %s: %s", member.user.user_id, error)
+        member.failures += 1
+        is_refused = isinstance(error, AuthenticationError)
+        if is_refused:
+            self._roster.unread.add(member)
+        # While the stream tells everything, the books are no worse for a sweep that failed.
+        if not self._roster.has_read(member):
+            self.failed[member.user.user_id] = error
+            if not is_refused and not isinstance(error, ClosedError):
+                self._try_again(member)
+        _settle(member)
+        self._tell(())
+
+    def _try_again(self, member: Member) -> None:
+        reconnect = self._reconnect
+        delays = growing_delays(reconnect.base, reconnect.cap)
+        delay = next(islice(delays, min(member.failures, 32) - 1, None))
+        member.timer = self._clock.call_later(delay, partial(self.want, member))
+
+    async def _turn(self) -> None:
+        if self._bucket is None:
+            return
+        delay = self._bucket.reserve(self._clock.now())
+        if delay:
+            await pause(self._clock, delay)
+
+
+async def pause(clock: Clock, seconds: float) -> None:
+    """Wait. Cancelling leaves nothing behind."""
+    done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    timer = clock.call_later(seconds, partial(_set, done))
+    try:
+        await done
+    finally:
+        timer.cancel()
+
+
+def _settle(member: Member) -> None:
+    if member.tried is not None:
+        _set(member.tried)
+
+
+def _set(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)

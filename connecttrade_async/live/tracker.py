@@ -1,0 +1,161 @@
+"""Below the waterline: the orders of one account: which are known, which have ended, and which were let go.
+
+The theory of what is true of an order is on top of ``book.py``.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import msgspec
+from msgspec.structs import replace
+
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.live.changes import Cause, OrderChanged
+from connecttrade_async.live.fills import NONE_IMPLIED, Implied, news_of
+from connecttrade_async.live.merging import has_ended, joined, moment_of
+from connecttrade_async.models.enums import OrderStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connecttrade_async.models.orders import Order
+
+__all__ = ["KeepOrders", "Tracker"]
+
+# What reaches a list later than it happened, by the broker's own clock.
+LAG = timedelta(hours=1)
+MOST_LET_GO = 10_000
+
+
+class KeepOrders(msgspec.Struct, frozen=True, kw_only=True):
+    """How long orders that have ended stay in a book; whichever bound is met first.
+
+    Attributes:
+        count: how many of each account.
+        age: seconds since the book learned that they ended.
+    """
+
+    count: int = 500
+    age: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        """Refuse what keeps nothing."""
+        if self.count < 1 or not self.age > 0:
+            msg = f"orders must be kept for a count of at least 1 and an age above 0 seconds, not {self!r}"
+            raise ConfigurationError(msg)
+
+
+class Tracker(msgspec.Struct, gc=False, eq=False):
+    """Tracks the orders of one account.
+
+    Attributes:
+        account_id: whose.
+        user_id: of which user.
+        keep: how long orders that have ended stay.
+        orders: by ``order_id``: all open ones, and those that ended not long ago.
+        horizon: before which an unknown order that has ended is history, aware, by the broker's clock; or None.
+    """
+
+    account_id: str
+    user_id: str
+    keep: KeepOrders
+    orders: dict[str, Order] = {}
+    horizon: datetime | None = None
+    _ended: dict[str, datetime] = {}
+    _let_go: dict[str, datetime | None] = {}
+    _implied: dict[str, Implied] = {}
+
+    def was_let_go(self, order_id: str) -> bool:
+        """Say whether an order had ended, was told, and is kept no more."""
+        return order_id in self._let_go
+
+    def open_orders(self) -> list[Order]:
+        """Return the orders that can still change."""
+        return [order for order_id, order in self.orders.items() if order_id not in self._ended]
+
+    def learn(
+        self,
+        before: Order | None,
+        order: Order,
+        cause: Cause,
+        at: datetime,
+        *,
+        is_ahead: bool = False,
+        is_whole: bool = False,
+    ) -> Sequence[OrderChanged]:
+        """Take what is said of an order, complete but for what nobody knows; return what that changed.
+
+        Args:
+            before: the order as it is known, or None.
+            order: as it is said to be.
+            cause: how it was learned.
+            at: when it was learned, aware.
+            is_ahead: whether what is known wins where neither is the newer.
+            is_whole: whether it is known to lack nothing that the order as it is known has.
+        """
+        name = order.order_id
+        if before is None:
+            if name in self._let_go or self._is_history(order):
+                return ()
+            after = self._pointing(order)
+        else:
+            after = joined(before, order, is_ahead=is_ahead, is_whole=is_whole)
+            if after == before:
+                return ()
+        told = self._implied.get(name, NONE_IMPLIED)
+        fills, implied = news_of(before, after, told)
+        if implied is not told:
+            self._implied[name] = implied
+        self.orders[name] = after
+        change = OrderChanged(
+            account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after, fills=fills
+        )
+        more = self._point_to(after, cause, at) if before is None and after.replaces else ()
+        if has_ended(after) and name not in self._ended:
+            self._ended[name] = at
+            self.let_go_of_the_old(at)
+        return (change, *more)
+
+    def _pointing(self, order: Order) -> Order:
+        """Return a replaced order that is new here with its successor, if that is known already."""
+        if order.status is not OrderStatus.REPLACED or order.replaced_by is not None:
+            return order
+        heir = next((each.order_id for each in self.orders.values() if each.replaces == order.order_id), None)
+        return order if heir is None else replace(order, replaced_by=heir)
+
+    def _point_to(self, heir: Order, cause: Cause, at: datetime) -> Sequence[OrderChanged]:
+        before = self.orders.get(heir.replaces or "")
+        if before is None or before.replaced_by is not None:
+            return ()
+        return self.learn(before, replace(before, replaced_by=heir.order_id), cause, at)
+
+    def _is_history(self, order: Order) -> bool:
+        if self.horizon is None or not has_ended(order):
+            return False
+        when = moment_of(order.updated_at_text) or moment_of(order.created_at_text)
+        return when is not None and when < self.horizon
+
+    def move_horizon(self, orders: Sequence[Order]) -> None:
+        """Take note of how far a complete list reaches, and forget who was let go before that."""
+        times = [when for order in orders if (when := moment_of(order.updated_at_text)) is not None]
+        latest = max(times, default=None)
+        if latest is not None and (self.horizon is None or latest - LAG > self.horizon):
+            self.horizon = latest - LAG
+            self._let_go = {name: when for name, when in self._let_go.items() if when is None or when >= self.horizon}
+
+    def let_go_of_the_old(self, at: datetime) -> None:
+        """Let go of orders that ended too long before a time, or are too many."""
+        oldest = at - timedelta(seconds=self.keep.age)
+        while self._ended:
+            name, ended = next(iter(self._ended.items()))
+            if len(self._ended) <= self.keep.count and ended >= oldest:
+                break
+            del self._ended[name]
+            self._implied.pop(name, None)
+            self._let_go[name] = moment_of(self.orders.pop(name).updated_at_text)
+        while len(self._let_go) > MOST_LET_GO:
+            when = self._let_go.pop(next(iter(self._let_go)))
+            if when is not None and (self.horizon is None or when > self.horizon):
+                self.horizon = when

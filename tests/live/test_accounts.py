@@ -1,0 +1,586 @@
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pytest
+
+from connecttrade_async import (
+    AuthenticationError,
+    AuthenticationRefusedError,
+    ClosedError,
+    ConfigurationError,
+    ConnectTrade,
+    Endpoints,
+    Gap,
+    OrderStatus,
+    Retry,
+    SlowConsumerError,
+)
+from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.sandbox import Fault, Sandbox
+from connecttrade_async.sandbox.streamfault import StreamFault
+from onlive import (
+    current,
+    fills_of,
+    in_the_book,
+    in_the_world,
+    newcomer,
+    nothing_of_ours_left,
+    placed,
+    taken,
+    until_filled,
+    until_struck,
+    working,
+)
+from onstream import PATIENCE, client, client_at, end_that, publish
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from connecttrade_async import User
+    from connecttrade_async.live.accounts import LiveAccounts
+
+
+def followed(ct: ConnectTrade, *users: User, **settings: Any) -> LiveAccounts:
+    options: dict[str, Any] = {"sweep_every": None} | settings
+    return ct.live(users, **options)
+
+
+# --- who is followed
+
+
+async def test_inside_the_block_every_book_equals_the_server() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        users = [newcomer(sandbox, ct, name) for name in ("ada", "bob")]
+        live = followed(ct, *(user for user, _ in users))
+        assert repr(live) == "<LiveAccounts AWAY 0 users, 0 of 0 books current, 0 failed>"
+        async with live:
+            assert repr(live) == "<LiveAccounts CURRENT 2 users, 4 of 4 books current, 0 failed>"
+            for _, account in users:
+                assert live.book(account).is_current
+                assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert {book.user_id for book in live.books()} == {"ada", "bob"}
+            assert live.statistics().snapshots == 2
+        assert repr(live) == "<LiveAccounts ENDED 2 users, 0 of 4 books current, 0 failed>"
+        for late in (live.__aenter__(), live.add(users[0][0])):
+            with pytest.raises(ClosedError, match="live accounts"):
+                await late
+
+
+async def test_who_is_refused_is_reported_and_sinks_nobody() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with followed(ct, ct.user("eve", "guessed"), user) as live:
+            assert list(live.failed) == ["eve"]
+            assert isinstance(live.failed["eve"], AuthenticationError)
+            assert live.book(account).is_current
+            assert live.is_current
+            assert "guessed" not in repr(live.health())
+            assert list(live.health().failed) == ["eve"]
+            await live.remove("eve")
+            assert dict(live.failed) == {}
+
+
+async def test_users_come_and_go() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, hers = newcomer(sandbox, ct, "ada")
+        bob, his = newcomer(sandbox, ct, "bob")
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            with pytest.raises(ConfigurationError, match="no account"):
+                live.book(his)
+            await live.add(bob)
+            assert in_the_book(live, his) == in_the_world(sandbox, his)
+            assert taken(changes) == []
+            order = await placed(ada, hers)
+            await working(live, order)
+            waiter = asyncio.create_task(live.order_done(order))
+            await asyncio.sleep(0)
+            await live.remove(ada)
+            with pytest.raises(ClosedError, match="the book of that order"):
+                await waiter
+            await live.remove(ada)
+            assert {book.user_id for book in live.books()} == {"bob"}
+            taken(changes)
+            sandbox.broker.fill(order.order_id)
+            later = await placed(bob, his)
+            await working(live, later)
+            assert {change.user_id for change in taken(changes) if isinstance(change, OrderChanged)} == {"bob"}
+            await live.add(bob)
+            assert in_the_book(live, his) == in_the_world(sandbox, his)
+            await live.add(ct.user("eve", "guessed"))
+            assert list(live.failed) == ["eve"]
+
+
+async def test_a_user_may_go_while_being_read() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct, "ada")
+        async with followed(ct) as live:
+            for fault in (
+                Fault("slow_headers", path="/orders", seconds=0.1),
+                Fault("status", path="/orders", status=400),
+            ):
+                sandbox.faults.add(fault)
+                adding = asyncio.create_task(live.add(ada))
+                await until_struck(sandbox)
+                await live.remove(ada)
+                await adding
+                assert live.books() == ()
+                sandbox.faults.clear()
+            assert live.health().users == 0
+
+
+async def test_who_cannot_be_read_at_first_is_read_later() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=Retry(attempts=1)) as ct:
+        ada, account = newcomer(sandbox, ct)
+        sandbox.faults.add(Fault("status", status=503, path="/positions", times=3))
+        async with followed(ct, ada) as live, live.changes() as changes:
+            assert "503" in str(live.failed["ada"])
+            await live.wait(lambda live: not live.failed and live.is_current, timeout=PATIENCE)
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert taken(changes) == []
+            assert live.statistics().failures == 3
+
+
+async def test_a_sweep_that_fails_leaves_the_books_current_and_one_that_is_refused_does_not() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=Retry(attempts=1)) as ct:
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada, sweep_every=0.06) as live:
+            sandbox.faults.add(Fault("status", status=503, path="/orders"))
+            await live.wait(lambda live: live.statistics().failures == 1, timeout=PATIENCE)
+            assert dict(live.failed) == {}
+            assert live.book(account).is_current
+            sandbox.faults.add(Fault("status", status=401, path="/orders", times=1))
+            await live.wait(lambda live: "ada" in live.failed, timeout=PATIENCE)
+            assert not live.book(account).is_current
+            await live.wait(lambda live: live.is_current and not live.failed, timeout=PATIENCE)
+
+
+async def test_the_most_active_are_looked_at_first() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        users = [newcomer(sandbox, ct, name) for name in ("ada", "bob", "cyd")]
+        async with followed(ct, *(user for user, _ in users), concurrency=1) as live:
+            for count, (user, account) in zip((1, 3, 2), users, strict=True):
+                for _ in range(count):
+                    await working(live, await placed(user, account))
+            order: list[str] = []
+            sandbox.stream.reset()
+
+            def note(live: LiveAccounts) -> bool:
+                for book in live.books():
+                    if book.is_current and live.statistics().gaps and book.user_id not in order:
+                        order.append(book.user_id)
+                return len(order) == 3
+
+            await live.wait(note, timeout=PATIENCE)
+            assert order == ["bob", "cyd", "ada"]
+
+
+# --- what is true now
+
+
+async def test_totals_over_many_accounts() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        users = [newcomer(sandbox, ct, name) for name in ("ada", "bob")]
+        async with followed(ct, *(user for user, _ in users)) as live:
+            cash = [
+                sandbox.world.balance(sandbox.world.books.account(book.account_id), sandbox.clock.now()).cash
+                for book in live.books()
+            ]
+            assert live.totals().cash.total == sum(cash)
+            assert live.totals([users[0][1]]).cash.counted == 1
+            with pytest.raises(ConfigurationError):
+                live.totals(["nowhere"])
+
+
+# --- what changes
+
+
+async def test_changes_are_filtered_and_a_slow_consumer_is_told() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            wanted = live.changes(account_id=account, symbol="MSFT")
+            others = live.changes(account_id="another")
+            hers = live.changes("balances", user_id="ada", overflow="latest")
+            slow, lossy = live.changes(capacity=1), live.changes(capacity=1, overflow="drop_oldest")
+            order = await placed(ada, account)
+            await working(live, order)
+            sandbox.broker.fill(order.order_id, 4)
+            await live.wait(lambda live: live.book(account).orders[order.order_id].filled_qty == 4, timeout=PATIENCE)
+            assert {type(each).__name__ for each in taken(wanted)} >= {"OrderChanged"}
+            assert taken(others) == []
+            assert {type(each).__name__ for each in taken(hers)} == {"BalanceChanged"}
+            assert isinstance(await slow.receive(), OrderChanged)
+            with pytest.raises(SlowConsumerError):
+                await slow.receive()
+            assert isinstance(await lossy.receive(), Gap)
+            assert lossy.statistics().dropped > 0
+            wrongs: list[dict[str, Any]] = [{"overflow": "latest"}, {"overflow": "never"}, {"capacity": 0}]
+            for wrong in wrongs:
+                with pytest.raises(ConfigurationError):
+                    live.changes(**wrong)
+            with pytest.raises(ConfigurationError, match="topics must be"):
+                live.changes("trades")
+            assert live.statistics().changes > 0
+        assert [each async for each in wanted] == []
+
+
+# --- waiting
+
+
+async def test_an_order_that_ends_before_its_answer_comes_is_not_missed() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            sandbox.faults.add(Fault("slow_body", method="POST", path="/orders", seconds=0.2))
+            sandbox.broker.set_price("MSFT", "1.00")
+            placing = asyncio.create_task(placed(ada, account, qty=1, price="900.00"))
+            await until_filled(changes, 1)
+            assert not placing.done()
+            order = await placing
+            done = await live.order_done(order, timeout=PATIENCE)
+            assert done.status == "filled"
+            assert await live.order_done(done.order_id) == done
+
+
+async def test_waiting_takes_only_so_long_and_leaves_nothing() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            order = await placed(ada, account)
+            waits = [
+                asyncio.create_task(live.order_done(order, timeout=5)),
+                asyncio.create_task(live.wait(lambda _: False, timeout=6)),
+            ]
+            asked = len(clock.asked)
+            await clock.until_asked(asked + 2)
+            clock.advance(6)
+            with pytest.raises(TimeoutError, match="did not end within 5 s"):
+                await waits[0]
+            with pytest.raises(TimeoutError, match="within 6 s"):
+                await waits[1]
+            for never in (live.order_done(order), live.wait(lambda _: False)):
+                waiting = asyncio.create_task(never)
+                await asyncio.sleep(0)
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+            assert live._teller._orders == {}
+            assert live._teller._conditions == []
+
+
+async def test_a_condition_that_raises_raises_where_it_is_waited_for() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            asked: list[int] = []
+
+            def odd(live: LiveAccounts) -> bool:
+                asked.append(len(live.books()))
+                if len(asked) == 2:
+                    raise LookupError("odd")
+                return False
+
+            waiting = asyncio.create_task(live.wait(odd, timeout=PATIENCE))
+            await asyncio.sleep(0)
+            await placed(ada, account)
+            with pytest.raises(LookupError, match="odd"):
+                await waiting
+
+
+async def test_an_order_that_had_ended_when_it_came_and_one_that_is_kept_no_more() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada, keep_orders=KeepOrders(count=1)) as live:
+            first, second = await placed(ada, account), await placed(ada, account)
+            cancelled = await ada.orders.cancel(first)
+            assert (await live.order_done(cancelled, timeout=PATIENCE)).order_id == first.order_id
+            await ada.orders.cancel(second)
+            await live.order_done(second, timeout=PATIENCE)
+            with pytest.raises(ConfigurationError, match="not kept any more"):
+                await live.order_done(first.order_id)
+            ended = msgspec.structs.replace(first, status=OrderStatus.CANCELLED)
+            assert await live.order_done(ended) is ended
+
+
+# --- settings
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"concurrency": 0},
+        {"concurrency": True},
+        {"capacity": 0.5},
+        {"sweep_every": 0},
+        {"requests_per_second": -1},
+        {"requests_per_second": "many"},
+        {"keep_orders": 500},
+    ],
+)
+async def test_what_is_no_setting_is_refused_at_once(wrong: dict[str, Any]) -> None:
+    async with client_of_nobody() as ct:
+        with pytest.raises(ConfigurationError, match=next(iter(wrong))):
+            ct.live(**wrong)
+
+
+def client_of_nobody() -> ConnectTrade:
+    return ConnectTrade("client", "hush", endpoints=Endpoints())
+
+
+async def test_a_stream_without_all_topics_will_not_do() -> None:
+    async with client_of_nobody() as ct:
+        with pytest.raises(ConfigurationError, match="books need a stream of"):
+            ct.live(stream=ct.brokerage_stream(["orders"]))
+
+
+async def until_served(sandbox: Sandbox, count: int) -> None:
+    while sandbox.served.total < count:  # noqa: ASYNC110 - the sandbox's log tells nobody
+        await asyncio.sleep(0.001)
+
+
+async def test_requests_a_second_are_kept_to() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        opening = asyncio.create_task(followed(ct, ada, requests_per_second=2).__aenter__())
+        async with asyncio.timeout(PATIENCE):
+            await until_served(sandbox, 2)
+            for count in (3, 4):
+                assert sandbox.served.total == count - 1
+                clock.advance(0.5)
+                await until_served(sandbox, count)
+            live = await opening
+        assert sandbox.served.total == 4
+        assert live.book(account).is_current
+        await live.aclose()
+
+
+# --- life
+
+
+async def test_it_may_be_entered_in_one_task_and_left_in_another() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        live = followed(ct, ada)
+        await asyncio.create_task(live.__aenter__(), context=contextvars.Context())
+        assert live.book(account).is_current
+        with pytest.raises(ConfigurationError, match="entered before"):
+            await live.__aenter__()
+        assert live.book(account).is_current
+        await asyncio.create_task(live.aclose())
+        await live.aclose()
+
+
+async def test_before_it_is_entered_nobody_can_be_added() -> None:
+    async with client_of_nobody() as ct:
+        live = ct.live()
+        with pytest.raises(ConfigurationError, match="are not open"):
+            await live.add(ct.user("ada", "hush"))
+        assert live.statistics().frames == 0
+        await live.aclose()
+
+
+async def test_a_refused_stream_is_raised_and_leaves_nothing() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        sandbox.stream.faults.add(StreamFault("refuse_login"))
+        ada, _ = newcomer(sandbox, ct)
+        with pytest.raises(AuthenticationRefusedError):
+            await followed(ct, ada).__aenter__()
+
+
+async def test_the_stream_ends_while_the_first_snapshots_are_taken() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct)
+        sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=5, times=None))
+        async with ct.brokerage_stream() as stream:
+            entering = asyncio.create_task(ct.live([ada], stream).__aenter__())
+            await until_struck(sandbox)
+            await stream.aclose()
+            with pytest.raises(ClosedError, match="the stream"):
+                await entering
+
+
+async def test_entering_is_cancelled() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct)
+        sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=5, times=None))
+        entering = asyncio.create_task(followed(ct, ada).__aenter__())
+        await until_struck(sandbox)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+
+
+async def test_it_is_left_while_everybody_is_looked_at_and_retries_are_planned() -> None:
+    once = Retry(attempts=1)
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=once) as ct, nothing_of_ours_left():
+        users = [newcomer(sandbox, ct, name)[0] for name in ("ada", "bob", "cyd")]
+        async with followed(ct, *users, concurrency=2) as live:
+            sandbox.faults.add(Fault("status", status=503, path="/balances"))
+            sandbox.faults.add(Fault("slow_headers", path="/positions", seconds=5, times=None))
+            sandbox.stream.reset()
+            await until_struck(sandbox)
+            await live.wait(lambda live: live.statistics().failures == 1, timeout=PATIENCE)
+        assert live.health().state == "ENDED"
+
+
+async def test_a_borrowed_stream_that_is_away_makes_no_book_current_until_it_is_back() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        stream = ct.brokerage_stream()
+        async with ct.live([ada], stream, sweep_every=None) as live:
+            assert (live.health().state, live.book(account).is_current) == ("AWAY", False)
+            async with stream:
+                await current(live)
+                assert in_the_book(live, account) == in_the_world(sandbox, account)
+                order = await placed(ada, account)
+                await working(live, order)
+            with pytest.raises(ClosedError):
+                await live.order_done(order, timeout=PATIENCE)
+
+
+async def test_a_mistake_in_what_is_read_ends_it_and_is_met() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct)
+
+        class Odd:
+            user_id = "odd"
+            orders, positions = ada.orders, ada.positions
+
+            @property
+            def balances(self) -> Any:
+                raise ZeroDivisionError
+
+        async with followed(ct, ada) as live:
+            changes = live.changes()
+            with pytest.raises(ZeroDivisionError):
+                await live.add(Odd())
+            with pytest.raises(ZeroDivisionError):
+                await changes.receive()
+
+
+async def test_what_names_no_account_is_looked_up_or_counted() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            sandbox.stream.send({"type": "order", "user_id": "ada", "data": {"order_id": "x", "account_id": account}})
+            sandbox.stream.send({"type": "order", "data": {"order_id": "y"}})
+            sandbox.stream.send({"type": "position", "data": {"symbol": "y"}})
+            sandbox.stream.send({"type": "balance", "data": {"account_id": "nowhere"}})
+            sandbox.stream.send({"type": "order", "user_id": "ada", "data": {"order_id": "z"}})
+            assert (await changes.receive()).after.order_id == "x"  # type: ignore[union-attr]
+            await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
+            assert live.statistics()[-2:] == (4, 3)
+            assert in_the_book(live, account)["open"]["x"] == ("None", None)
+
+
+async def test_an_account_that_is_listed_no_more_keeps_its_book_which_is_not_current() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            held = live.book(account).positions
+            [connection] = sandbox.world.users["ada"].connections.values()
+            sandbox.world.disconnect(sandbox.world.users["ada"], connection.connection_id)
+            sandbox.stream.reset()
+            await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
+            assert live.book(account).positions == held
+            assert not live.book(account).is_current
+            assert live.health().state == "RESYNCING"
+
+
+async def test_an_old_open_order_that_ended_unheard_is_found() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            old = min(live.book(account).open_orders, key=lambda order: order.created_at_text or "")
+            assert old.created_at is not None
+            assert (sandbox.clock.now() - old.created_at).days > 1
+            sandbox.stream.reset()
+            await ada.orders.cancel(old)
+            assert (await live.order_done(old, timeout=PATIENCE)).status == "cancelled"
+            await current(live)
+            assert {each.cause for each in taken(changes) if isinstance(each, OrderChanged)} == {"recovered"}
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_while_the_stream_is_away_no_book_is_current() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            away = sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=None))
+            sandbox.stream.reset()
+            await live.wait(lambda live: live.health().state == "AWAY", timeout=PATIENCE)
+            assert not live.book(account).is_current
+            assert live.health().current == 0
+            assert live.statistics().gaps == 0
+            assert away in sandbox.stream.faults.armed
+            sandbox.stream.faults.clear()
+            await current(live)
+            assert live.statistics().gaps == 1
+
+
+async def test_what_happens_while_a_user_is_added_is_in_the_books_and_no_news() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct) as live, live.changes() as changes:
+            order = await placed(ada, account)
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
+            adding = asyncio.create_task(live.add(ada))
+            await until_struck(sandbox)
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            await adding
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert live.book(account).orders[order.order_id].status == "filled"
+            assert live.statistics().frames > 0
+            assert taken(changes) == []
+
+
+async def test_who_waits_is_told_that_it_is_closed() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            order = await placed(ada, account)
+            waits = [asyncio.create_task(live.order_done(order)), asyncio.create_task(live.wait(lambda _: False))]
+            await asyncio.sleep(0)
+        for waiting in waits:
+            with pytest.raises(ClosedError, match="live accounts"):
+                await waiting
+
+
+async def test_more_orders_than_a_page_has() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        for _ in range(600):
+            sandbox.world.add_order(account, sandbox.clock.now(), status="working")
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert len(live.book(account).open_orders) >= 600
+            assert fills_of(taken(changes)) == []
+            assert isinstance(live.book(account).balances["USD"].cash, Decimal)
+
+
+async def test_nothing_but_strangers_changes_nothing() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        async with followed(ct) as live:
+            publish(sandbox, 1, 2, 3)
+            await live.wait(lambda live: live.is_current, timeout=PATIENCE)
+        assert live.books() == ()
+
+
+async def test_entering_is_cancelled_before_the_stream_is_live() -> None:
+    async def silent(connection: Any) -> None:
+        await connection.wait_closed()
+
+    async with end_that(silent) as url, nothing_of_ours_left(), client_at(url) as ct:
+        entering = asyncio.create_task(ct.live().__aenter__())
+        await asyncio.sleep(0.01)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering

@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.live.book import Book, Bookkeeper, Listed
+from connecttrade_async.live.changes import BalanceChanged, Change, OrderChanged, PositionChanged
+from connecttrade_async.live.tracker import MOST_LET_GO, KeepOrders
+from frames import balance, balance_frame, fill, order, order_frame, position, position_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connecttrade_async.live.book import Update
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+MONEY = balance(currency="USD", cash="100")
+
+
+def at(minute: int) -> str:
+    return f"2026-03-02T14:{minute:02}:00.000000Z"
+
+
+def keeper(**keep: Any) -> Bookkeeper:
+    return Bookkeeper.of("a", "u", KeepOrders(**keep))
+
+
+def loaded(listed: Listed, **keep: Any) -> Bookkeeper:
+    one = keeper(**keep)
+    one.ask()
+    one.load(listed, "recovered", NOW)
+    return one
+
+
+def snapshot(one: Bookkeeper, listed: Listed, *meanwhile: Update, cause: str = "recovered") -> list[Change]:
+    """Ask, hear something, be answered."""
+    one.ask()
+    for update in meanwhile:
+        one.apply(update, NOW)
+    return one.load(listed, cause, NOW)  # type: ignore[arg-type]
+
+
+def read(one: Bookkeeper) -> Book:
+    return one.book(is_current=True)
+
+
+def quantities(one: Bookkeeper) -> dict[str, str | None]:
+    return {symbol: each.quantity_text for symbol, each in read(one).positions.items()}
+
+
+def shown(changes: Sequence[Change]) -> list[object]:
+    """Say in short what changed."""
+    found: list[object] = []
+    for each in changes:
+        match each:
+            case OrderChanged():
+                status = None if each.before is None else str(each.before.status)
+                ids = [one.fill_id for one in each.fills]
+                found.append((each.after.order_id, status, str(each.after.status), ids, each.cause))
+            case PositionChanged():
+                quantity = None if each.before is None else each.before.quantity_text
+                found.append((each.symbol, quantity, each.after.quantity_text, each.cause))
+            case BalanceChanged():
+                cash = None if each.before is None else each.before.cash_text
+                found.append((cash, each.after.cash_text, each.cause))
+    return found
+
+
+# --- the value
+
+
+def test_a_book_is_a_value_that_changes_no_more() -> None:
+    one = keeper()
+    empty = one.book(is_current=False)
+    assert (empty.balance, empty.as_of, empty.is_current) == (None, None, False)
+    one.apply(order_frame(status="working"), NOW)
+    one.apply(position_frame(quantity="5"), NOW)
+    one.apply(balance_frame(cash="1", currency="USD"), NOW)
+    book = read(one)
+    one.apply(position_frame(quantity="6"), NOW)
+    assert book.positions["AAPL"].quantity == Decimal(5)
+    assert [each.order_id for each in book.open_orders] == ["o"]
+    assert (book.account_id, book.user_id, book.as_of) == ("a", "u", NOW)
+    assert book.balance is not None
+    assert book.balance.cash == Decimal(1)
+    assert len(empty.positions) == 0
+    with pytest.raises(TypeError):
+        book.positions["AAPL"] = position()  # type: ignore[index]
+    assert repr(book) == "<Book a CURRENT 1 positions 1 open orders>"
+    assert repr(empty) == "<Book a NOT CURRENT 0 positions 0 open orders>"
+
+
+@pytest.mark.parametrize("keep", [{"count": 0}, {"age": 0}])
+def test_orders_must_be_kept_for_something(keep: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="at least 1 and an age above 0"):
+        KeepOrders(**keep)
+
+
+# --- frames
+
+
+def test_a_frame_changes_what_it_carries_and_is_told_once() -> None:
+    one = keeper()
+    first = order_frame(status="working", symbol="AAPL", order_qty="10", filled_qty="0")
+    assert shown(one.apply(first, NOW)) == [("o", None, "working", [], "stream")]
+    assert one.apply(first, NOW) == ()
+    part = order_frame(status="partially_filled", filled_qty="4", fills=[fill("1", "4")])
+    [change] = one.apply(part, NOW)
+    assert isinstance(change, OrderChanged)
+    assert (change.symbol, change.account_id, change.user_id, change.is_material) == ("AAPL", "a", "u", True)
+    assert change.after.order_qty == Decimal(10)
+    assert [each.fill_id for each in change.fills] == ["1"]
+    assert one.order("o") is change.after
+    assert one.open_orders() == [change.after]
+    assert one.order("p") is None
+
+
+def test_positions_and_balances_change_too() -> None:
+    one = keeper()
+    assert shown(one.apply(position_frame(quantity="5", last_price="1"), NOW)) == [("AAPL", None, "5", "stream")]
+    assert shown(one.apply(balance_frame(cash="5", currency="USD"), NOW)) == [(None, "5", "stream")]
+    [dearer] = one.apply(position_frame(last_price="2"), NOW)
+    assert (dearer.is_material, dearer.symbol, quantities(one)) == (False, "AAPL", {"AAPL": "5"})
+    [richer] = one.apply(balance_frame(cash="6"), NOW)
+    assert (richer.is_material, richer.symbol) == (True, None)
+    assert one.apply(balance_frame(cash="6"), NOW) == ()
+    assert one.apply(position_frame(quantity="5"), NOW) == ()
+    assert list(read(one).balances) == ["USD"]
+
+
+def test_money_without_a_currency_has_a_place_of_its_own_if_it_is_not_clear_which() -> None:
+    one = keeper()
+    for currency in ("USD", "EUR", None):
+        one.apply(balance_frame(cash="1", currency=currency), NOW)
+    one.apply(balance_frame(cash="2"), NOW)
+    assert {name: each.cash_text for name, each in read(one).balances.items()} == {"USD": "1", "EUR": "1", "": "2"}
+
+
+def test_a_position_of_zero_is_closed_and_told_and_then_forgotten() -> None:
+    one = keeper()
+    one.apply(position_frame(quantity="5"), NOW)
+    [change] = one.apply(position_frame(quantity="0.00"), NOW)
+    assert isinstance(change, PositionChanged)
+    assert (change.after.quantity, change.is_material, quantities(one)) == (Decimal(0), True, {})
+    assert one.apply(position_frame(quantity="-0"), NOW) == ()
+    assert shown(one.apply(position_frame(quantity="-5"), NOW)) == [("AAPL", None, "-5", "stream")]
+
+
+def test_a_frame_that_is_out_of_order_is_dropped() -> None:
+    one = keeper()
+    one.apply(position_frame(at(2), quantity="5"), NOW)
+    assert one.apply(position_frame(at(1), quantity="4"), NOW) == ()
+    one.apply(position_frame(at(2), quantity="6"), NOW)
+    one.apply(position_frame(None, quantity="7"), NOW)
+    one.apply(position_frame(at(1), symbol="MSFT", quantity="1"), NOW)
+    assert quantities(one) == {"AAPL": "7", "MSFT": "1"}
+    one.apply(position_frame(at(3), quantity="0"), NOW)
+    assert one.apply(position_frame(at(2), quantity="7"), NOW) == ()
+    assert quantities(one) == {"MSFT": "1"}
+
+
+# --- snapshots and frames
+
+
+def test_a_snapshot_overrules_what_was_heard_before_it_was_asked_for() -> None:
+    one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
+    assert (one.is_read, one.is_loaded, keeper().is_loaded) == (True, True, False)
+    listed = Listed((order(status="working"),), (position(quantity="7"),), (balance(currency="USD", cash="90"),))
+    assert shown(snapshot(one, listed)) == [
+        ("o", None, "working", [], "recovered"),
+        ("AAPL", "5", "7", "recovered"),
+        ("MSFT", "1", "0", "recovered"),
+        ("100", "90", "recovered"),
+    ]
+    assert quantities(one) == {"AAPL": "7"}
+    assert snapshot(one, listed) == []
+
+
+def test_a_snapshot_does_not_undo_what_was_heard_since_it_was_asked_for() -> None:
+    one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
+    stale = Listed((), (position(quantity="5", last_price="3"), position(symbol="MSFT", quantity="1")), (MONEY,))
+    heard = (
+        position_frame(quantity="6"),
+        position_frame(symbol="MSFT", quantity="0"),
+        position_frame(symbol="NVDA", quantity="2"),
+        balance_frame(cash="90"),
+    )
+    assert shown(snapshot(one, stale, *heard, cause="sweep")) == [("AAPL", "6", "6", "sweep")]
+    assert quantities(one) == {"AAPL": "6", "NVDA": "2"}
+    assert read(one).positions["AAPL"].last_price == Decimal(3)
+    assert read(one).balances["USD"].cash == Decimal(90)
+
+
+def test_a_snapshot_that_was_never_answered_holds_nothing_any_more() -> None:
+    one = loaded(Listed((), (position(quantity="5"),), (MONEY,)))
+    one.ask()
+    one.apply(position_frame(quantity="6"), NOW)
+    one.forget_asking()
+    snapshot(one, Listed((), (position(quantity="5"),), (MONEY,)))
+    assert quantities(one) == {"AAPL": "5"}
+    one.load(Listed((), (position(quantity="8"),), (MONEY,)), "sweep", NOW)
+    assert quantities(one) == {"AAPL": "8"}
+
+
+def test_of_an_order_at_one_moment_what_was_heard_since_wins_and_else_the_snapshot() -> None:
+    one = loaded(Listed((order(status="working", updated_at=at(1)),), (), (MONEY,)))
+    pending = Listed((order(status="pending_cancel", updated_at=at(1)),), (), (MONEY,))
+    assert shown(snapshot(one, pending, cause="sweep")) == [("o", "working", "pending_cancel", [], "sweep")]
+    assert snapshot(one, pending, order_frame(status="working", updated_at=at(1)), cause="sweep") == []
+    assert read(one).orders["o"].status == "working"
+
+
+def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
+    one = loaded(Listed((order(status="working"),), (position(quantity="5"),), (MONEY,)))
+    assert shown(snapshot(one, Listed((order(status="filled"),)), position_frame(quantity="6"))) == [
+        ("o", "working", "filled", [], "recovered"),
+    ]
+    assert (one.is_read, quantities(one), len(read(one).balances)) == (False, {"AAPL": "6"}, 1)
+    assert shown(snapshot(one, Listed((), (), (MONEY,)))) == [("AAPL", "6", "0", "recovered")]
+    assert one.is_read
+
+
+def test_a_balance_that_is_listed_no_more_goes() -> None:
+    one = loaded(Listed((), (), (MONEY, balance(currency="EUR", cash="1"))))
+    assert snapshot(one, Listed((), (), (MONEY,))) == []
+    assert list(read(one).balances) == ["USD"]
+
+
+def test_a_closed_position_keeps_what_it_was_in() -> None:
+    one = loaded(Listed((), (position(quantity="5", instrument="STK"),), ()))
+    [change] = snapshot(one, Listed((), (), (MONEY,)))[:1]
+    assert isinstance(change, PositionChanged)
+    assert (change.after.instrument, change.after.account_id, change.after.last_price) == ("STK", "a", None)
+
+
+def test_a_missed_fill_is_recovered_once() -> None:
+    one = loaded(Listed((order(status="working", filled_qty="0", updated_at=at(1)),), (), (MONEY,)))
+    missed = order(status="filled", filled_qty="5", fills=[fill("1", "2"), fill("2", "3")], updated_at=at(3))
+    assert shown(snapshot(one, Listed((missed,), (), (MONEY,)))) == [
+        ("o", "working", "filled", ["1", "2"], "recovered")
+    ]
+    late = order_frame(status="partially_filled", filled_qty="2", fills=[fill("1", "2")], updated_at=at(2))
+    assert one.apply(late, NOW) == ()
+
+
+def test_an_order_that_is_not_listed_stays_as_it_was() -> None:
+    one = loaded(Listed((order(status="working"),), (), (MONEY,)))
+    assert snapshot(one, Listed((), (), (MONEY,))) == []
+    assert read(one).orders["o"].status == "working"
+
+
+# --- successors
+
+
+def test_a_replaced_order_points_to_its_successor() -> None:
+    one = keeper()
+    one.apply(order_frame(status="replaced"), NOW)
+    changes = one.apply(order_frame(order_id="p", status="working", replaces="o"), NOW)
+    assert shown(changes) == [("p", None, "working", [], "stream"), ("o", "replaced", "replaced", [], "stream")]
+    assert read(one).orders["o"].replaced_by == "p"
+    assert one.apply(order_frame(status="replaced", replaced_by=None), NOW) == ()
+    assert shown(one.apply(order_frame(order_id="q", status="working", replaces="o"), NOW)) == [
+        ("q", None, "working", [], "stream"),
+    ]
+
+
+def test_a_replaced_order_that_is_heard_of_later_points_to_it_too() -> None:
+    one = keeper()
+    one.apply(order_frame(order_id="n", status="replaced"), NOW)
+    one.apply(order_frame(order_id="p", status="working", replaces="o"), NOW)
+    one.apply(order_frame(status="replaced"), NOW)
+    assert read(one).orders["o"].replaced_by == "p"
+    assert read(one).orders["n"].replaced_by is None
+
+
+# --- how long orders that have ended are kept
+
+
+def test_orders_that_have_ended_are_kept_by_count_and_come_back_as_no_news() -> None:
+    one = keeper(count=2)
+    frames = [
+        order_frame(order_id=str(n), status="filled", updated_at=at(n), filled_qty="1", fills=[fill(str(n), "1")])
+        for n in range(4)
+    ]
+    for update in frames:
+        assert len(one.apply(update, NOW)) == 1
+    one.apply(order_frame(order_id="open", status="working"), NOW)
+    assert list(read(one).orders) == ["2", "3", "open"]
+    assert [one.was_let_go(name) for name in ("1", "2", "open")] == [True, False, False]
+    assert [one.apply(update, NOW) for update in frames] == [()] * 4
+    assert snapshot(one, Listed([each.order for each in frames], (), ()), cause="sweep") == []
+
+
+def test_orders_that_have_ended_are_kept_by_age() -> None:
+    one = keeper(age=60)
+    one.apply(order_frame(status="partially_filled", filled_qty="3"), NOW)
+    one.apply(order_frame(status="cancelled"), NOW)
+    one.apply(order_frame(order_id="p", status="filled"), NOW + timedelta(seconds=61))
+    assert list(read(one).orders) == ["p"]
+    one.load(Listed(), "sweep", NOW + timedelta(seconds=200))
+    assert (list(read(one).orders), one.as_of) == ([], NOW + timedelta(seconds=61))
+
+
+def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
+    one = loaded(Listed((order(order_id="new", status="working", updated_at=at(59)),), (), (MONEY,)))
+    old = {"order_id": "old", "status": "filled", "filled_qty": "1"}
+    horizon = "2026-03-02T13:58:59.000000Z"
+    assert one.horizon == datetime(2026, 3, 2, 13, 59, tzinfo=UTC)
+    assert one.apply(order_frame(**old, updated_at=horizon), NOW) == ()
+    assert one.apply(order_frame(**old, created_at=horizon), NOW) == ()
+    assert len(one.apply(order_frame(order_id="open", status="working", updated_at=horizon), NOW)) == 1
+    assert len(one.apply(order_frame(**{**old, "order_id": "recent"}, updated_at=at(1)), NOW)) == 1
+    assert len(one.apply(order_frame(**{**old, "order_id": "timeless"}), NOW)) == 1
+
+
+def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new() -> None:
+    one = keeper(count=1)
+    for name, time in (("1", at(1)), ("2", None), ("3", at(3))):
+        one.apply(order_frame(order_id=name, status="filled", updated_at=time), NOW)
+    assert [one.was_let_go(name) for name in ("1", "2", "3")] == [True, True, False]
+    listed = Listed((order(order_id="3", status="filled", updated_at="2026-03-02T15:02:00.000000Z"),), (), (MONEY,))
+    one.load(listed, "sweep", NOW)
+    assert [one.was_let_go(name) for name in ("1", "2", "3")] == [False, True, False]
+    earlier = Listed((order(order_id="3", status="filled", updated_at=at(0)),), (), (MONEY,))
+    one.load(earlier, "sweep", NOW)
+    assert one.horizon == datetime(2026, 3, 2, 14, 2, tzinfo=UTC)
+
+
+def test_how_many_that_were_let_go_are_remembered_is_bounded() -> None:
+    one = keeper(count=1)
+    first = [
+        order_frame(order_id=name, status="filled", updated_at=time)
+        for name, time in (("a", at(5)), ("b", at(3)), ("c", None))
+    ]
+    for update in first:
+        one.apply(update, NOW)
+    for number in range(MOST_LET_GO + 1):
+        one.apply(order_frame(order_id=str(number), status="filled", updated_at=at(6)), NOW)
+    assert [one.was_let_go(name) for name in ("a", "b", "c", "0")] == [False, False, False, True]
+    assert one.horizon == datetime(2026, 3, 2, 14, 5, tzinfo=UTC)
+    assert one.apply(first[1], NOW) == ()
+
+
+# --- any interleaving
+
+
+MOVES = st.lists(
+    st.tuples(st.sampled_from("AB"), st.integers(-2, 3), st.sampled_from(["heard", "lost", "asked", "answered"])),
+    max_size=30,
+)
+
+
+@given(MOVES)
+def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every_fill_is_told_once(
+    moves: list[tuple[str, int, str]],
+) -> None:
+    """A world of one order a symbol, each trade a fill; frames heard or lost; snapshots taken at the answer."""
+    one = loaded(Listed((), (), (MONEY,)))
+    held: dict[str, int] = {}
+    done: dict[str, list[dict[str, Any]]] = {"A": [], "B": []}
+    told: list[str | None] = []
+    clock = 0
+    is_asked = False
+
+    def whole() -> Listed:
+        orders = [order(**spelled(name)) for name in done if done[name]]
+        positions = [position(symbol=name, quantity=str(held[name])) for name in held if held[name]]
+        return Listed(orders, positions, (MONEY,))
+
+    def spelled(name: str) -> dict[str, Any]:
+        total = sum(int(each["quantity"]) for each in done[name])
+        return {
+            "order_id": name,
+            "status": "partially_filled",
+            "filled_qty": str(total),
+            "fills": list(done[name]),
+            "updated_at": done[name][-1]["time"],
+        }
+
+    def hear(changes: Sequence[Change]) -> None:
+        told.extend(each.fill_id for change in changes if isinstance(change, OrderChanged) for each in change.fills)
+
+    for name, quantity, what in [*moves, ("A", 0, "asked"), ("A", 0, "answered")]:
+        if quantity:
+            clock += 1
+            held[name] = held.get(name, 0) + quantity
+            done[name].append(fill(f"{name}{clock}", str(abs(quantity)), "10", str(1_772_461_800 + clock)))
+        if what == "heard" and quantity:
+            hear(one.apply(order_frame(**spelled(name)), NOW))
+            hear(one.apply(position_frame(done[name][-1]["time"], symbol=name, quantity=str(held[name])), NOW))
+        elif what == "asked":
+            one.ask()
+            is_asked = True
+        elif what == "answered" and is_asked:
+            hear(one.load(whole(), "recovered", NOW))
+            is_asked = False
+    assert quantities(one) == {name: str(quantity) for name, quantity in held.items() if quantity}
+    everything = [str(each["fill_id"]) for listed in done.values() for each in listed]
+    assert sorted(str(each) for each in told) == sorted(everything)

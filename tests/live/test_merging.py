@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async.live.merging import amount, carried, compared, joined, laid_over, moment_of, unknown
+from frames import fill, order, order_frame, position, position_frame
+
+if TYPE_CHECKING:
+    from connecttrade_async import Fill
+
+ENDED = ("filled", "cancelled", "rejected", "expired", "replaced")
+OPEN = ("pending", "working", "partially_filled", "pending_cancel", "pending_replace")
+
+
+def at(minute: int) -> str:
+    return f"2026-03-02T14:{minute:02}:00.000000Z"
+
+
+def fills(*listed: dict[str, Any]) -> tuple[Fill, ...]:
+    return order(fills=list(listed)).fills
+
+
+# --- a part laid over a whole
+
+
+def test_what_a_frame_does_not_carry_stays_and_null_is_a_value() -> None:
+    before = order(symbol="AAPL", order_limit_price="10", stop_price="9", status="working")
+    update = order_frame(status="filled", stop_price=None)
+    after = laid_over(before, update.order, update)
+    assert after == order(symbol="AAPL", order_limit_price="10", status="filled", account_id=None)
+
+
+def test_what_carries_everything_is_taken_as_it_is() -> None:
+    before, update = order(status="pending"), order_frame(status="working", symbol="AAPL")
+    assert laid_over(before, update.order, update) is update.order
+
+
+def test_what_says_null_of_everything_is_taken_as_it_is() -> None:
+    before, update = position(quantity="1", account_id=None), position_frame(quantity=None)
+    assert laid_over(before, update.position, update) is update.position
+
+
+def test_what_was_carried() -> None:
+    update = position_frame(quantity="5", last_price=None)
+    assert carried(update.position, update) == {"symbol": "AAPL", "quantity_text": "5", "last_price_text": None}
+    whole = position_frame(
+        **dict.fromkeys(
+            (
+                "account_id",
+                "account_number",
+                "instrument",
+                "quantity",
+                "average_price",
+                "last_price",
+                "market_value",
+                "unrealized_pl",
+                "daily_pl",
+                "total_pl",
+            ),
+            "1",
+        )
+    )
+    assert len(carried(whole.position, whole)) == 11
+
+
+# --- times
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        (at(1), at(1), 0),
+        (at(1), at(2), -1),
+        (at(2), at(1), 1),
+        ("1772461800", "1772461801", -1),
+        (at(1), None, 0),
+        ("", at(1), 0),
+        ("2026-03-02T14:01:00Z", at(1), 0),
+        ("2026-03-02T14:01:00.5Z", "2026-03-02T14:01:00.25Z", 1),
+        ("2026-03-02T16:01:00+02:00", "2026-03-02T14:02:00+00:00", -1),
+        ("1772461860", at(31), 0),
+        ("1772461859", at(31), -1),
+        ("yesterday", at(1), 0),
+        (at(1), "tomorrow", 0),
+    ],
+)
+def test_which_time_is_the_earlier(text: str | None, other: str | None, expected: int) -> None:
+    assert compared(text, other) == expected
+    assert compared(other, text) == -expected
+
+
+def test_a_time_that_cannot_be_read_is_none() -> None:
+    assert [moment_of(text) for text in (None, "", "soon", "9" * 20)] == [None] * 4
+    assert moment_of("0") is not None
+
+
+def test_an_amount_has_no_sign_and_one_that_cannot_be_read_is_none() -> None:
+    assert amount(order(filled_qty="-4"), "filled_qty") == Decimal(4)
+    for odd in (None, "", "many", "NaN", "1E+999999999", "1E-999999999"):
+        assert amount(order(filled_qty=odd), "filled_qty") is None
+
+
+# --- two sayings of an order
+
+
+def test_the_later_wins_and_the_earlier_overwrites_nothing() -> None:
+    early = order(status="working", order_limit_price="10", updated_at=at(1))
+    late = order(status="pending_cancel", order_limit_price="11", updated_at=at(2))
+    assert joined(early, late) == joined(late, early) == late
+
+
+def test_of_no_time_the_last_to_be_heard_wins_unless_what_is_known_is_ahead() -> None:
+    one, other = order(status="working", stop_price="1"), order(status="pending_cancel", stop_price="2")
+    assert joined(one, other) == other
+    assert joined(other, one) == one
+    assert joined(one, other, is_ahead=True) == one
+
+
+@pytest.mark.parametrize("ended", ENDED)
+@pytest.mark.parametrize("open_", OPEN)
+@pytest.mark.parametrize("time", [None, at(1), at(3)])
+def test_what_has_ended_never_comes_back_to_life(ended: str, open_: str, time: str | None) -> None:
+    over = order(status=ended, broker_status="over", updated_at=at(2))
+    said = order(status=open_, broker_status="alive", updated_at=time)
+    for after in (joined(over, said), joined(said, over), joined(said, over, is_ahead=True)):
+        assert (after.status, after.broker_status) == (ended, "over")
+
+
+def test_of_two_ends_at_one_moment_the_first_stays_and_a_later_one_corrects_it() -> None:
+    cancelled = order(status="cancelled", filled_qty="0", updated_at=at(1))
+    assert joined(cancelled, order(status="expired", filled_qty="0", updated_at=at(1))).status == "cancelled"
+    assert joined(cancelled, order(status="filled", filled_qty="5", updated_at=at(1))).status == "filled"
+    assert joined(cancelled, order(status="filled", filled_qty="5", updated_at=at(2))).status == "filled"
+
+
+@pytest.mark.parametrize("time", [None, at(1), at(3)])
+def test_what_was_filled_stays_filled(time: str | None) -> None:
+    before = order(status="partially_filled", filled_qty="5", avg_fill_price="9", updated_at=at(2))
+    after = joined(before, order(status="working", filled_qty="4", avg_fill_price="8", updated_at=time))
+    assert (after.filled_qty, after.avg_fill_price) == (Decimal(5), Decimal(9))
+    assert joined(before, order(filled_qty=None, updated_at=at(4))).filled_qty == Decimal(5)
+
+
+def test_an_accepted_order_is_never_again_one_that_was_not() -> None:
+    assert joined(order(status="working"), order(status="pending")).status == "working"
+    assert joined(order(status=None), order(status="pending")).status == "pending"
+
+
+def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
+    before = order(symbol="AAPL", replaced_by="p", status="replaced", reject_reason="why", updated_at=at(1))
+    after = joined(before, order(status="replaced", updated_at=at(2)))
+    assert (after.symbol, after.replaced_by, after.reject_reason) == ("AAPL", "p", None)
+
+
+def test_of_one_moment_the_part_takes_its_blanks_from_the_whole() -> None:
+    part, whole = order(status="filled", updated_at=at(1)), order(stop_price="9", status="working", updated_at=at(1))
+    assert joined(part, whole) == order(status="filled", stop_price="9", updated_at=at(1))
+
+
+def test_fills_of_both_are_kept() -> None:
+    one, two = fill("1", "1"), fill("2", "2")
+    early, late = order(fills=[one], updated_at=at(1)), order(fills=[two], updated_at=at(2))
+    assert [each.fill_id for each in joined(early, late).fills] == ["1", "2"]
+    assert [each.fill_id for each in joined(late, early).fills] == ["1", "2"]
+    assert joined(order(fills=[one, two], updated_at=at(2)), early).fills == fills(one, two)
+    assert joined(early, order(fills=None, updated_at=at(2))).fills == fills(one)
+
+
+STATUSES = st.sampled_from((*ENDED, *OPEN))
+QUANTITIES = st.integers(0, 9).map(str)
+SAYINGS = st.fixed_dictionaries(
+    {
+        "status": STATUSES,
+        "filled_qty": QUANTITIES,
+        "updated_at": st.integers(0, 59).map(at),
+        "order_limit_price": st.none() | QUANTITIES,
+        "symbol": st.none() | st.just("AAPL"),
+        "fills": st.none() | st.lists(st.integers(1, 4), unique=True).map(lambda ids: [fill(str(n), "1") for n in ids]),
+    },
+)
+
+
+@given(SAYINGS, SAYINGS)
+def test_whichever_comes_first_the_same_is_known(one: dict[str, Any], other: dict[str, Any]) -> None:
+    first, second = order(**one), order(**other)
+    if first.updated_at == second.updated_at:
+        return
+    there, back = joined(first, second), joined(second, first)
+    known = [(each.status, each.filled_qty, each.symbol, each.order_limit_price) for each in (there, back)]
+    assert known[0] == known[1]
+    assert sorted(str(each.fill_id) for each in there.fills) == sorted(str(each.fill_id) for each in back.fills)
+
+
+@pytest.mark.parametrize("is_ahead", [False, True])
+@given(one=SAYINGS, other=SAYINGS)
+def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
+    one: dict[str, Any],
+    other: dict[str, Any],
+    *,
+    is_ahead: bool,
+) -> None:
+    before, said = order(**one), order(**other)
+    after = joined(before, said, is_ahead=is_ahead)
+    if before.status in ENDED or said.status in ENDED:
+        assert after.status in ENDED
+    assert after.filled_qty == max(before.filled_qty or 0, said.filled_qty or 0)
+    assert {each.fill_id for each in after.fills} == {each.fill_id for each in (*before.fills, *said.fills)}
+    assert joined(after, said, is_ahead=is_ahead) == after
+
+
+# --- which fills are others
+
+
+def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
+    known = fills(fill("1", "5"), fill(None, "2"), fill(None, "2"))
+    listed = fills(fill(None, "2"), fill("1", "5"), fill("1", "9"), fill(None, "2"), fill(None, "2"), fill("2", "5"))
+    assert unknown(known, listed) == fills(fill(None, "2"), fill("2", "5"))
+    assert unknown((), fills(fill("1", "5"))) == fills(fill("1", "5"))
+    assert unknown(fills(fill("3", "5")), fills(fill("1", "5"), fill("1", "5"))) == fills(fill("1", "5"))

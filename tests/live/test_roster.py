@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from connecttrade_async.live.book import Listed
+from connecttrade_async.live.changes import OrderChanged, PositionChanged
+from connecttrade_async.live.roster import Roster
+from connecttrade_async.live.tracker import KeepOrders
+from frames import balance, order, order_frame, position
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class Somebody:
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.orders: Any = None
+        self.positions: Any = None
+        self.balances: Any = None
+
+
+def test_an_account_may_become_another_users() -> None:
+    roster = Roster(KeepOrders())
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    first = roster.place_for(ada, "a", None)
+    assert roster.place_for(ada, "a", None) is first
+    second = roster.place_for(bob, "a", None)
+    assert (second.keeper.user_id, ada.keepers, list(bob.keepers)) == ("bob", {}, ["a"])
+    roster.remove("ada")
+    assert roster.places["a"] is second
+    roster.remove("bob")
+    assert roster.places == {}
+
+
+def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
+    roster = Roster(KeepOrders())
+    member = roster.add(Somebody("ada"))
+    assert member.window(NOW, DAY).since == NOW - DAY
+    assert member.window(NOW, DAY).accounts is None
+    keeper = roster.place_for(member, "a", None).keeper
+    member.since = NOW
+    assert member.window(NOW + DAY, DAY).since == NOW - DAY
+    # The broker's clock may be behind ours.
+    keeper.load(Listed([order(status="working", updated_at="2026-02-02T15:00:00Z")], (), (balance(),)), "sweep", NOW)
+    window = member.window(NOW + DAY, DAY)
+    assert window.since == datetime(2026, 2, 1, 15, tzinfo=UTC)
+    assert [each.order_id for each in window.open_orders] == ["o"]
+    assert list(window.accounts or ()) == ["a"]
+
+
+def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
+    roster = Roster(KeepOrders())
+    member = roster.add(Somebody("ada"))
+    facts: dict[str, Any] = {"account_id": "a", "user_id": "ada", "cause": "recovered"}
+    old, new = order(updated_at="2026-03-02T14:00:00Z"), order(updated_at="2026-03-02T16:00:00Z")
+    silent, heard = roster.place_for(member, "a", None), roster.place_for(member, "b", NOW)
+    for place, after, expected in (
+        (silent, new, False),
+        (heard, old, False),
+        (heard, new, True),
+        (heard, order(), True),
+    ):
+        assert place.is_news(OrderChanged(before=None, after=after, **facts)) is expected
+    assert silent.is_news(OrderChanged(before=old, after=new, **facts))
+    assert not heard.is_news(PositionChanged(before=None, after=position(), **facts))
+
+
+def test_an_order_is_found_in_any_book() -> None:
+    roster = Roster(KeepOrders())
+    member = roster.add(Somebody("ada"))
+    roster.place_for(member, "b", None)
+    roster.place_for(member, "a", None).keeper.apply(order_frame(status="working"), NOW)
+    assert roster.order("o") is not None
+    assert roster.order("p") is None
+    assert roster.book("c") is None
+
+
+def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() -> None:
+    roster = Roster(KeepOrders())
+    member = roster.add(Somebody("ada"))
+    member.is_asking = True
+    keeper = roster.place_for(member, "a", NOW).keeper
+    keeper.apply(order_frame(status="working", stop_price="2"), NOW)
+    keeper.load(Listed([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
+    [known] = keeper.book(is_current=True).orders.values()
+    assert known.stop_price_text == "2"

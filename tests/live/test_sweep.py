@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async.live.roster import Roster
+from connecttrade_async.live.sweep import Sweep
+from connecttrade_async.live.tracker import KeepOrders
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from connecttrade_async.live.roster import Member
+
+
+class Somebody:
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.orders: Any = None
+        self.positions: Any = None
+        self.balances: Any = None
+
+
+class Line:
+    """Writes down who is put in line."""
+
+    def __init__(self) -> None:
+        self.wanted: list[str] = []
+
+    def want(self, member: Member) -> None:
+        self.wanted.append(member.user.user_id)
+
+
+def swept(names: list[str], every: float) -> tuple[SteppedClock, Roster, Line, Sweep]:
+    clock, roster, line = SteppedClock(), Roster(KeepOrders()), Line()
+    for name in names:
+        roster.add(Somebody(name))
+    sweep = Sweep(roster, line, clock, every)  # type: ignore[arg-type]
+    sweep.start()
+    return clock, roster, line, sweep
+
+
+def test_everybody_comes_once_a_round_evenly() -> None:
+    clock, _, line, _ = swept(["a", "b", "c"], 300)
+    counts: list[int] = []
+    for _ in range(6):
+        clock.advance(100)
+        counts.append(len(line.wanted))
+    assert counts == [1, 2, 3, 4, 5, 6]
+    assert line.wanted == ["a", "b", "c"] * 2
+
+
+def test_of_many_several_come_at_once() -> None:
+    names = [str(number) for number in range(10_000)]
+    clock, _, line, _ = swept(names, 300)
+    for _ in range(6):
+        clock.advance(50)
+        assert len(line.wanted) == pytest.approx(clock.now() / 300 * 10_000, abs=10)
+    clock.advance(1)
+    assert set(line.wanted) == set(names)
+    # No more wake-ups than twenty a second, however many there are.
+    assert len(clock.asked) <= 301 * 20 + 1
+
+
+def test_who_has_left_is_skipped_and_who_has_come_is_in_the_next_round() -> None:
+    clock, roster, line, sweep = swept(["a", "b", "c"], 300)
+    clock.advance(100)
+    roster.remove("b")
+    roster.add(Somebody("d"))
+    clock.advance(300)
+    assert line.wanted == ["a", "c", "a", "c"]
+    clock.advance(100)
+    assert line.wanted[-1] == "d"
+    for name in ("a", "c", "d"):
+        roster.remove(name)
+    clock.advance(600)
+    assert len(line.wanted) == 5
+    sweep.stop()
+    clock.advance(600)
+    asked = len(clock.asked)
+    clock.advance(600)
+    assert len(clock.asked) == asked
+
+
+def test_a_sweep_that_was_not_started_can_be_stopped() -> None:
+    Sweep(Roster(KeepOrders()), Line(), SteppedClock(), 300).stop()  # type: ignore[arg-type]

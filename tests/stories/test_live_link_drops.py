@@ -1,0 +1,131 @@
+"""The link drops while books are kept, and after it the books are true again and every fill was told once."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from connecttrade_async import Retry
+from connecttrade_async.live.changes import OrderChanged, PositionChanged
+from connecttrade_async.sandbox import Fault, Sandbox
+from onlive import (
+    current,
+    fills_of,
+    in_the_book,
+    in_the_world,
+    newcomer,
+    nothing_of_ours_left,
+    placed,
+    taken,
+    until_filled,
+    until_struck,
+    working,
+)
+from onstream import PATIENCE, client
+
+
+async def test_in_the_middle_of_a_fill() -> None:
+    async with Sandbox(seed=1, latency=0.001) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes(account_id=account) as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            sandbox.broker.fill(order.order_id, 4)
+            assert [cause for _, cause in await until_filled(changes, 1)] == ["stream"]
+            sandbox.stream.reset()
+            sandbox.broker.fill(order.order_id, 6)
+            await sandbox.stream.until_live(2)
+            done = await live.order_done(order, timeout=PATIENCE)
+            assert (done.status, done.filled_qty) == ("filled", Decimal(10))
+            await current(live)
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            rest = taken(changes)
+            assert [cause for _, cause in fills_of(rest)] == ["recovered"]
+            [*_, bought] = [each for each in rest if isinstance(each, PositionChanged) and each.symbol == "MSFT"]
+            assert bought.cause == "recovered"
+            assert bought.after.quantity == live.book(account).positions["MSFT"].quantity
+            assert live.statistics().gaps == 1
+
+
+async def test_an_order_is_placed_and_filled_and_another_cancelled_while_nobody_listens() -> None:
+    async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            old = await placed(user, account)
+            await working(live, old)
+            taken(changes)
+            sandbox.stream.reset()
+            new = await placed(user, account, qty=3)
+            sandbox.broker.fill(new.order_id, 1, "1.00")
+            sandbox.broker.fill(new.order_id, 2, "1.00")
+            await user.orders.cancel(old)
+            assert (await live.order_done(new, timeout=PATIENCE)).status == "filled"
+            assert (await live.order_done(old.order_id, timeout=PATIENCE)).status == "cancelled"
+            await current(live)
+            found = taken(changes)
+            told = [each for each in found if isinstance(each, OrderChanged)]
+            assert {each.after.order_id: str(each.after.status) for each in told} == {
+                old.order_id: "cancelled",
+                new.order_id: "filled",
+            }
+            wanted = [(fill.fill_id, "recovered") for fill in sandbox.broker.order(new.order_id).fills]
+            assert fills_of(found) == wanted
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_again_while_everybody_is_being_looked_at() -> None:
+    async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            taken(changes)
+            # The snapshot is asked for after the first gap, and its answer comes after the second.
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.3, times=1))
+            sandbox.stream.reset()
+            sandbox.broker.fill(order.order_id, 4)
+            await live.wait(lambda live: live.statistics().gaps == 1, timeout=PATIENCE)
+            assert not live.book(account).is_current
+            await until_struck(sandbox)
+            sandbox.stream.reset()
+            sandbox.broker.fill(order.order_id, 6)
+            await live.wait(lambda live: live.statistics().gaps == 2, timeout=PATIENCE)
+            assert not live.book(account).is_current
+            await current(live)
+            assert live.statistics().outdated == 1
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            wanted = [(fill.fill_id, "recovered") for fill in sandbox.broker.order(order.order_id).fills]
+            assert fills_of(taken(changes)) == wanted
+
+
+async def test_and_rest_is_down_for_a_while() -> None:
+    async with (
+        Sandbox(seed=4, latency=0) as sandbox,
+        client(sandbox, retry=Retry(attempts=1)) as ct,
+        nothing_of_ours_left(),
+    ):
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            held = live.book(account).positions
+            down = sandbox.faults.add(Fault("status", status=503, times=None))
+            sandbox.stream.reset()
+            sandbox.broker.fill(order.order_id, 4, "1.00")
+            await live.wait(lambda live: live.statistics().failures >= 3, timeout=PATIENCE)
+            book = live.book(account)
+            assert not book.is_current
+            # A failed read is never an empty account.
+            assert book.positions == held
+            assert "503" in str(live.failed["ada"])
+            assert live.health().state == "RESYNCING"
+            # What the stream tells meanwhile is told at once.
+            taken(changes)
+            sandbox.broker.fill(order.order_id, 1, "1.00")
+            ids = [fill.fill_id for fill in sandbox.broker.order(order.order_id).fills]
+            assert await until_filled(changes, 2) == [(ids[0], "stream"), (ids[1], "stream")]
+            assert down in sandbox.faults.armed
+            sandbox.faults.clear()
+            await current(live)
+            assert dict(live.failed) == {}
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert fills_of(taken(changes)) == []

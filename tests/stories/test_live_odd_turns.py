@@ -1,0 +1,151 @@
+"""What else may happen to live books: the stream is lost for good, frames are lost or unreadable, accounts appear."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import pytest
+
+from connecttrade_async import ClosedError, SessionTakenError
+from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox.streamfault import StreamFault
+from connecttrade_async.sandbox.world import find_broker
+from onlive import (
+    current,
+    fills_of,
+    in_the_book,
+    in_the_world,
+    newcomer,
+    nothing_of_ours_left,
+    placed,
+    taken,
+    until_filled,
+    working,
+)
+from onstream import PATIENCE, client, order as an_order
+
+if TYPE_CHECKING:
+    from connecttrade_async import Gap
+    from connecttrade_async.live.changes import Change
+    from connecttrade_async.live.telling import Changes
+
+
+async def test_the_stream_is_displaced_for_good_and_the_books_say_so() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=0.5) as live, live.changes("orders") as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            sandbox.stream.displace()
+            with pytest.raises(SessionTakenError):
+                await live.order_done(order, timeout=PATIENCE)
+            # What was told before can still be taken, and then the ending is met.
+            assert [type(change) for change in await rest_of(changes)] == [OrderChanged] * 2
+            assert not live.book(account).is_current
+            assert in_the_book(live, account)["open"][order.order_id] == ("working", Decimal(0))
+            assert (live.health().state, live.health().current) == ("ENDED", 0)
+            for refused in (live.add(user), live.wait(lambda _: False)):
+                with pytest.raises(SessionTakenError):
+                    await refused
+            with pytest.raises(SessionTakenError):
+                live.changes()
+
+
+async def rest_of(changes: Changes) -> list[Change | Gap]:
+    """Take what waits, up to the ending."""
+    found: list[Change | Gap] = []
+    while True:
+        try:
+            found.append(await changes.receive())
+        except SessionTakenError:
+            return found
+
+
+async def test_an_account_appears_that_nobody_knows_yet() -> None:
+    async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        stranger, _ = newcomer(sandbox, ct, "bob")
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            world, now = sandbox.world, sandbox.clock.now()
+            link = world.invite(world.users["ada"], "trade", "https://app.example/", now, broker=find_broker("PUBLIC"))
+            new = world.consent(link, find_broker("PUBLIC"), "ada", now).accounts[0].account_id
+            assert new not in {book.account_id for book in live.books()}
+            world.add_order(new, sandbox.clock.now(), qty=1, status="filled")
+            sandbox.stream.tell()
+            [(_, cause)] = await until_filled(changes, 1)
+            assert cause == "stream"
+            await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
+            await current(live)
+            assert in_the_book(live, new) == in_the_world(sandbox, new)
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            assert fills_of(taken(changes)) == []
+            sandbox.stream.publish("orders", "bob", "somewhere", an_order(1))
+            sandbox.stream.publish("orders", "nobody", "nowhere", an_order(2))
+            mark = await placed(user, account)
+            await working(live, mark)
+            assert live.statistics()[-2:] == (3, 2)
+            assert stranger.user_id not in {book.user_id for book in live.books()}
+
+
+async def test_a_frame_is_lost_without_a_word_and_the_sweep_finds_it() -> None:
+    async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=0.2) as live, live.changes("orders") as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            taken(changes)
+            sandbox.stream.faults.add(StreamFault("lose", times=3))
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            done = await live.order_done(order, timeout=PATIENCE)
+            assert done.status == "filled"
+            assert [cause for _, cause in fills_of(taken(changes))] == ["sweep"]
+            assert live.statistics().swept >= 2
+            assert live.statistics().gaps == 0
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_a_frame_cannot_be_read_and_its_account_is_looked_at_again() -> None:
+    async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            taken(changes)
+            sandbox.stream.faults.add(StreamFault("garble", times=3))
+            sandbox.stream.send('{"type": "order", "account_id": "nobody\'s", "data": 5}')
+            sandbox.stream.send("nonsense")
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            assert (await live.order_done(order, timeout=PATIENCE)).status == "filled"
+            await current(live)
+            assert [cause for _, cause in fills_of(taken(changes))] == ["recovered"]
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_more_waits_than_may_and_everybody_is_looked_at_again() -> None:
+    async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None, capacity=5) as live:
+            order = await placed(user, account)
+            await sandbox.stream.burst(1000)
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            assert (await live.order_done(order, timeout=PATIENCE)).status == "filled"
+            await current(live)
+            assert live.statistics().gaps > 0
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_the_borrowed_stream_is_closed_by_its_owner() -> None:
+    async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.brokerage_stream() as stream, ct.live([user], stream, sweep_every=None) as live:
+            changes = live.changes()
+            await stream.aclose()
+            with pytest.raises(ClosedError, match="the stream"):
+                await live.wait(lambda _: False, timeout=PATIENCE)
+            assert [change async for change in changes] == []
+            assert not live.book(account).is_current
