@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from connecttrade_async.models.events import Chosen, Event
+    from connecttrade_async.models.market import MarketUpdate
+
+    Fact = Chosen | MarketUpdate
 
 __all__ = ["Bound", "DropOldest", "Fanout", "Interest", "Latest", "Statistics", "Subscription"]
 
@@ -63,7 +66,7 @@ class Interest(NamedTuple):
         """Whether there is just one key."""
         return (self.account_id, self.user_id, self.symbol).count(None) == 2  # noqa: PLR2004 - of three
 
-    def is_met_by(self, event: Chosen) -> bool:
+    def is_met_by(self, event: Fact) -> bool:
         """Whether an event has every key."""
         return (
             self.account_id in {None, event.account_id}
@@ -125,12 +128,12 @@ class Subscription:
         self._weighed = (0, 0)
         self._idle_at = hub.wall()
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event | Fact) -> None:
         """Take an event and wake the consumer; never waits."""
         self.append(event)
         self.wake()
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: Event | Fact) -> None:
         """Take an event that must not be lost, whatever the bound."""
         self.enforce()
         if self._ending is None:
@@ -306,12 +309,12 @@ class Latest(Subscription):
         super().__init__(bound, hub)
         self._latest: dict[Hashable, Any] = {}
 
-    def put(self, event: Event) -> None:
+    def put(self, event: Event | Fact) -> None:
         """Take an event and wake the consumer; never waits."""
         self.keep(key_of(event), event)
         self.wake()
 
-    def keep(self, key: Hashable, event: Event) -> None:
+    def keep(self, key: Hashable, event: Event | Fact) -> None:
         """Take an event of this key, without waking anybody."""
         latest = self._latest
         if key in latest:
@@ -347,7 +350,7 @@ class Latest(Subscription):
         return await super().__anext__()
 
 
-def key_of(event: Event) -> Hashable:
+def key_of(event: Event | Fact) -> Hashable:
     """Return what an event is the latest of."""
     return (type(event), event.account_id, event.symbol) if not isinstance(event, Gap) else id(event)
 
@@ -387,7 +390,7 @@ class Place:
         self._arrange()
         return not self._members
 
-    def deliver(self, event: Chosen) -> None:
+    def deliver(self, event: Fact) -> None:
         """Deliver an event to whom it concerns; never waits."""
         for append in self._appends:
             append(event)
@@ -400,7 +403,7 @@ class Place:
             for subscription in tuple(self._members):
                 subscription.enforce()
 
-    def _deliver_otherwise(self, event: Chosen) -> None:
+    def _deliver_otherwise(self, event: Fact) -> None:
         key = key_of(event)
         for subscription in self._latest:
             subscription.keep(key, event)
@@ -478,7 +481,7 @@ class Fanout:
             elif self._keyed[topic][key[0]][key[1]].remove(subscription):
                 self._forget(topic, *key)
 
-    def publish(self, event: Chosen) -> None:
+    def publish(self, event: Fact) -> None:
         """Deliver an event to whom it concerns; never waits."""
         topic = event.topic
         if len(event.raw) > self.largest:  # noqa: PLR1730 - max would cost a call for each event

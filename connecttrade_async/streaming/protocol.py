@@ -4,15 +4,19 @@ The theory. A link is born when the socket is open and dies once. Between, it mo
 
     state           what is awaited         what moves it on      what is sent then
     WELCOMING       the welcome             welcome               authenticate
-    AUTHENTICATING  the login's answer      authenticated         subscribe
-    SUBSCRIBING     the topics' answer      subscribed            nothing: it is live
-    LIVE            updates                 nothing
+    AUTHENTICATING  the login's answer      authenticated         what the talk begins with: subscriptions
+    SUBSCRIBING     their answers           the talk is settled   nothing: it is live
+    LIVE            updates                 nothing               what the talk wants to say
     OVER            nothing
+
+The talk is what a stream has to say once it is logged in. That of the brokerage stream is one wish and its answer,
+``Topics``; where it has nothing to begin with, the link is live at once.
 
 Three things end it from any state: the link is lost, a deadline passes, or the server refuses. Before it is live the
 deadline is that of the login; while it is live it is that of silence, where one is set. An error frame before the link
-is live refuses what was asked last; while it is live it ends the link only if its code says so. Which codes refuse for
-good is one table, ``CODES``, that a caller can extend; everything else may be tried again on a new link.
+is live refuses what was asked last; while it is live it ends the link only if its code says so. An error that carries
+an id refuses only what had that id, which is the talk's affair. Which codes refuse for good is one table, ``CODES``,
+that a caller can extend; everything else may be tried again on a new link.
 
 So by construction: nothing is sent before the server spoke; the secret is sent at most once to one link, on the one
 step that leads out of WELCOMING; after the end nothing is sent and nothing is told; and the end is told once.
@@ -21,17 +25,17 @@ step that leads out of WELCOMING; after the end nothing is sent and nothing is t
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from connecttrade_async.streaming.brokerage import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
+from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from connecttrade_async.models.events import UnknownMessage
-    from connecttrade_async.streaming.brokerage import Message, Update
+    from connecttrade_async.models.events import Chosen
+    from connecttrade_async.models.market import MarketUpdate
 
-__all__ = ["CODES", "Ending", "LinkLife", "State", "Verdict"]
+__all__ = ["CODES", "Ending", "LinkLife", "State", "Talk", "Topics", "Verdict"]
 
 
 class State(Enum):
@@ -50,6 +54,7 @@ class Verdict(Enum):
     AGAIN = "try again on a new link"
     REFUSED = "the login is refused, and would be again"
     TAKEN = "somebody else has the one session"
+    RELIEVED = "another link of ours has taken over"
 
 
 CODES: Mapping[str, Verdict] = {
@@ -81,11 +86,7 @@ class Dialect(Protocol):
         """Spell the login."""
         ...
 
-    def subscribe(self, topics: tuple[str, ...]) -> bytes:
-        """Spell the wish for topics."""
-        ...
-
-    def read(self, raw: bytes) -> Message | UnknownMessage:
+    def read(self, raw: bytes) -> Any:  # noqa: ANN401 - each dialect has messages of its own
         """Read one frame."""
         ...
 
@@ -94,12 +95,99 @@ class Dialect(Protocol):
         ...
 
 
+class Talk(Protocol):
+    """What is said on one link once it is logged in.
+
+    Attributes:
+        kinds: the messages that are for it.
+        has_ids: whether what it says is answered by id.
+        outbox: what is to be sent, in order; whoever sends it empties it.
+        news: what is to be told, in order; whoever tells it empties it.
+    """
+
+    kinds: tuple[type, ...]
+    has_ids: bool
+    outbox: list[bytes]
+    news: list[Any]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that it began with is answered."""
+        ...
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``check``, or None for never."""
+        ...
+
+    def begin(self, now: float) -> None:
+        """Begin: the link is logged in."""
+        ...
+
+    def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
+        """Take an answer."""
+        ...
+
+    def check(self, now: float) -> None:
+        """See to what was not answered in time."""
+        ...
+
+    def end(self) -> None:
+        """End: nothing can be said any more."""
+        ...
+
+
+class Spelling(Protocol):
+    """Whoever can spell a wish for topics."""
+
+    def subscribe(self, topics: tuple[str, ...]) -> bytes:
+        """Spell the wish."""
+        ...
+
+
+class Topics:
+    """The talk of the brokerage stream: one wish for topics, and its answer.
+
+    Args:
+        spelling: how it is spelled.
+        topics: what to subscribe.
+    """
+
+    kinds: tuple[type, ...] = (Subscribed, Unsubscribed)
+    has_ids = False
+    deadline: float | None = None
+    __slots__ = ("_spelling", "_topics", "is_settled", "news", "outbox")
+
+    def __init__(self, spelling: Spelling, topics: tuple[str, ...]) -> None:
+        self._spelling = spelling
+        self._topics = topics
+        self.is_settled = False
+        self.outbox: list[bytes] = []
+        self.news: list[Any] = []
+
+    def begin(self, now: float) -> None:
+        """Ask for the topics."""
+        del now
+        self.outbox.append(self._spelling.subscribe(self._topics))
+
+    def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
+        """Take an answer."""
+        del now
+        self.is_settled = self.is_settled or type(message) is Subscribed
+
+    def check(self, now: float) -> None:
+        """Nothing: the deadline of the login is that of the wish too."""
+
+    def end(self) -> None:
+        """Nothing: whoever wants more makes a new link."""
+
+
 class LinkLife:
     """The life of one link. Made when its socket is open.
 
     Args:
         dialect: how it is spelled.
-        topics: what to subscribe.
+        talk: what is said once it is logged in.
         now: the present, in seconds on the caller's clock.
         login: seconds until it must be live.
         silence: seconds without a frame after which a live link counts as dead; None for never.
@@ -107,28 +195,30 @@ class LinkLife:
 
     Attributes:
         state: where it stands.
+        talk: what is said on it.
         outbox: what is to be sent, in order; whoever sends it empties it.
+        news: what it tells beside what it receives, in order; whoever tells it empties it.
         ending: how it ended, or None.
-        deadline: when to call ``check``, or None for never.
     """
 
     __slots__ = (
         "_codes",
         "_dialect",
+        "_due",
         "_moves",
         "_read",
         "_silence",
-        "_topics",
-        "deadline",
         "ending",
+        "news",
         "outbox",
         "state",
+        "talk",
     )
 
     def __init__(
         self,
         dialect: Dialect,
-        topics: tuple[str, ...],
+        talk: Talk,
         *,
         now: float,
         login: float,
@@ -137,79 +227,98 @@ class LinkLife:
     ) -> None:
         self._dialect = dialect
         self._read: Callable[[bytes], Any] = dialect.read
-        self._topics = topics
         self._silence = silence
         self._codes = codes
-        self._moves: Mapping[type, Callable[[Message, float], None]] = {
+        self._moves: Mapping[type, Callable[[Any, float], None]] = {
+            **dict.fromkeys(talk.kinds, self._heard),
             Welcome: self._welcomed,
             Authenticated: self._authenticated,
-            Subscribed: self._subscribed,
-            Unsubscribed: self._nothing,
             Refusal: self._refused,
         }
         self.state = State.WELCOMING
-        self.outbox: list[bytes] = []
+        self.talk = talk
+        self.outbox = talk.outbox
+        self.news = talk.news
         self.ending: Ending | None = None
-        self.deadline: float | None = now + login
+        self._due: float | None = now + login
 
-    def receive(self, raw: bytes, now: float) -> Update | UnknownMessage | None:
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``check``, or None for never."""
+        due, theirs = self._due, self.talk.deadline
+        if theirs is None or self.ending is not None:
+            return due
+        return theirs if due is None else min(due, theirs)
+
+    def receive(self, raw: bytes, now: float) -> Chosen | MarketUpdate | None:
         """Take a frame; returns what it tells, or None where it only moves the link on."""
         if self.ending is not None:
             return None
         if self._silence is not None and self.state is State.LIVE:
-            self.deadline = now + self._silence
+            self._due = now + self._silence
         message: Any = self._read(raw)
         # Updates are not in the table: one look-up tells them from what moves a link on.
         move = self._moves.get(message.__class__)
         if move is None:
-            told: Update | UnknownMessage = message
+            told: Chosen | MarketUpdate = message
             return told
         move(message, now)
         return None
 
     def check(self, now: float) -> None:
-        """End the link if its deadline has passed."""
-        if self.deadline is not None and now >= self.deadline:
+        """End the link if its deadline has passed, and see to what was not answered in time."""
+        if self._due is not None and now >= self._due:
             if self.state is State.LIVE:
                 self._end(Verdict.AGAIN, "nothing came for too long")
             else:
                 self._end(Verdict.AGAIN, f"no answer in time while {self.state.value}")
+        elif self.ending is None:
+            self.talk.check(now)
+            self._settle(now)
 
     def lost(self, cause: str, code: int | None = None) -> None:
         """Say that the link is gone, with its close code if it had one."""
         self._end(self._codes.get(str(code), Verdict.AGAIN), cause)
 
-    def _welcomed(self, message: Message, now: float) -> None:
+    def relieve(self) -> None:
+        """End the link because another has taken its place."""
+        self._end(Verdict.RELIEVED, "another link took its place")
+
+    def _welcomed(self, message: Welcome, now: float) -> None:
         del message, now
         if self.state is State.WELCOMING:
             self.state = State.AUTHENTICATING
             self.outbox.append(self._dialect.authenticate())
 
-    def _authenticated(self, message: Message, now: float) -> None:
-        del message, now
+    def _authenticated(self, message: Authenticated, now: float) -> None:
+        del message
         if self.state is State.AUTHENTICATING:
             self.state = State.SUBSCRIBING
-            self.outbox.append(self._dialect.subscribe(self._topics))
+            self.talk.begin(now)
+            self._settle(now)
 
-    def _subscribed(self, message: Message, now: float) -> None:
-        del message
-        if self.state is State.SUBSCRIBING:
+    def _heard(self, message: object, now: float) -> None:
+        if self.state in {State.SUBSCRIBING, State.LIVE}:
+            self.talk.hear(message, now)
+            self._settle(now)
+
+    def _settle(self, now: float) -> None:
+        if self.state is State.SUBSCRIBING and self.talk.is_settled:
             self.state = State.LIVE
-            self.deadline = None if self._silence is None else now + self._silence
+            self._due = None if self._silence is None else now + self._silence
 
-    def _refused(self, message: Message, now: float) -> None:
-        del now
-        refusal = cast("Refusal", message)
+    def _refused(self, refusal: Refusal, now: float) -> None:
         verdict = self._codes.get(str(refusal.code), Verdict.AGAIN)
-        if self.state is not State.LIVE or verdict is not Verdict.AGAIN:
+        is_of_the_link = refusal.id is None and verdict is not Verdict.AGAIN
+        if self.talk.has_ids and self.state in {State.SUBSCRIBING, State.LIVE} and not is_of_the_link:
+            self._heard(refusal, now)
+        elif self.state is not State.LIVE or verdict is not Verdict.AGAIN:
             self._end(verdict, f"the server said {refusal.code}: {refusal.message or 'no explanation given'}")
 
     def _end(self, verdict: Verdict, cause: str) -> None:
         if self.ending is None:
             self.ending = Ending(verdict, self._dialect.presentable(cause))
             self.state = State.OVER
-            self.deadline = None
+            self._due = None
+            self.talk.end()
             self.outbox.clear()
-
-    def _nothing(self, message: Message, now: float) -> None:
-        """An answer that moves nothing."""

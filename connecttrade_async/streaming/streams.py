@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from connecttrade_async.errors import ClosedError, ConfigurationError
-from connecttrade_async.streaming.brokerage import TOPICS
+from connecttrade_async.streaming.brokerage import TOPICS, Brokerage
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest, Statistics, Subscription
-from connecttrade_async.streaming.protocol import CODES, LinkLife, Verdict
+from connecttrade_async.streaming.protocol import CODES, LinkLife, Topics, Verdict
 from connecttrade_async.streaming.supervisor import Plan, Supervisor, Tally
 from connecttrade_async.streaming.watchdog import Watchdog
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect, Timeouts
-    from connecttrade_async.streaming.protocol import Dialect
     from connecttrade_async.streaming.supervisor import OnTaken
 
 __all__ = ["BrokerageStream", "StreamHealth"]
@@ -66,7 +65,7 @@ class BrokerageStream:
     def __init__(
         self,
         url: str,
-        dialect: Dialect,
+        dialect: Brokerage,
         *,
         topics: tuple[str, ...],
         timeouts: Timeouts,
@@ -90,7 +89,8 @@ class BrokerageStream:
         known = {**CODES, **codes}
 
         def make_life(now: float) -> LinkLife:
-            return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+            talk = Topics(dialect, topics)
+            return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
         self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken)
         self._watchdog = watchdog

@@ -10,7 +10,8 @@ from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Authenticated, Brokerage, Refusal, Subscribed, Unsubscribed, Welcome
+from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
 DIALECT = Brokerage("client", Secret("hush"))
 FACTS = {"user_id": "u", "account_id": "a", "timestamp": "2026-03-02T14:30:00Z"}
@@ -111,4 +112,4 @@ def test_whatever_comes_reading_returns(raw: bytes) -> None:
 def test_commands() -> None:
     assert json.loads(DIALECT.authenticate())["client_secret"] == "hush"
     assert json.loads(DIALECT.subscribe(("orders",))) == {"action": "subscribe", "topics": ["orders"]}
-    assert "hush" not in repr(DIALECT)
+    assert "hush" not in repr(DIALECT) + DIALECT.presentable("what is hush?")

@@ -9,7 +9,10 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
-from connecttrade_async.streaming.protocol import CODES, Ending, LinkLife, State, Verdict
+from connecttrade_async.streaming.demands import Demands, Item, Line
+from connecttrade_async.streaming.market_data import MarketData
+from connecttrade_async.streaming.protocol import CODES, Ending, LinkLife, State, Topics, Verdict
+from connecttrade_async.streaming.talk import MarketTalk, Settled, TurnedDown
 
 TOPICS = ("orders", "balances")
 WELCOME = b'{"type": "welcome", "message": "hello"}'
@@ -26,7 +29,8 @@ def refusal(code: object) -> bytes:
 
 def life(**settings: Any) -> LinkLife:
     options: dict[str, Any] = {"now": 0.0, "login": 10.0} | settings
-    return LinkLife(Brokerage("client", Secret("hush")), TOPICS, **options)
+    dialect = Brokerage("client", Secret("hush"))
+    return LinkLife(dialect, Topics(dialect, TOPICS), **options)
 
 
 def climbed(steps: int, **settings: Any) -> LinkLife:
@@ -164,6 +168,67 @@ def test_after_the_end_nothing_is_told_and_the_first_ending_stays() -> None:
     assert one.receive(ORDER, 1.0) is None
     assert one.receive(refusal("401"), 1.0) is None
     assert one.ending == Ending(Verdict.AGAIN, "first")
+
+
+QUOTES = Line("quotes")
+
+
+def talked(*symbols: str) -> tuple[LinkLife, MarketTalk]:
+    demands = Demands()
+    demands.add("somebody", [Item(QUOTES, symbol) for symbol in symbols])
+    talk = MarketTalk(demands)
+    one = LinkLife(MarketData(Secret("hush")), talk, now=0.0, login=10.0)
+    one.receive(WELCOME, 0.0)
+    return one, talk
+
+
+def test_where_nothing_is_wanted_a_link_is_live_once_it_is_logged_in() -> None:
+    one, _ = talked()
+    assert json.loads(one.outbox.pop()) == {"action": "authenticate", "access_token": "hush"}
+    one.receive(AUTHENTICATED, 0.1)
+    assert (one.state, one.outbox, one.deadline) == (State.LIVE, [], None)
+
+
+def test_what_is_wanted_is_subscribed_before_a_link_is_live() -> None:
+    one, talk = talked("AAPL", "BAD")
+    one.outbox.clear()
+    one.receive(AUTHENTICATED, 0.1)
+    assert (state_of(one), len(one.outbox), one.deadline) == (State.SUBSCRIBING, 1, talk.deadline)
+    one.receive(b'{"type": "error", "id": "1", "code": "401", "message": "not entitled"}', 0.2)
+    assert (state_of(one), len(one.outbox)) == (State.SUBSCRIBING, 3)
+    one.receive(b'{"type": "subscribed", "id": "2"}', 0.3)
+    one.receive(b'{"type": "error", "code": "400", "message": "no id, and no fault of the link"}', 0.4)
+    assert (state_of(one), [type(each) for each in one.news]) == (State.LIVE, [Settled, TurnedDown])
+    one.receive(refusal("401"), 0.5)
+    assert state_of(one) is State.OVER
+    assert not talk.holds(Item(QUOTES, "AAPL"), None)
+
+
+def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_stays() -> None:
+    one, talk = talked("AAPL")
+    one.receive(AUTHENTICATED, 0.0)
+    assert one.deadline == talk.deadline == 3.0
+    one.outbox.clear()
+    one.check(3.0)
+    assert len(one.outbox) == 1
+    one.check(6.0)
+    one.check(9.0)
+    assert (one.state, [type(each) for each in one.news]) == (State.LIVE, [TurnedDown])
+
+
+def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -> None:
+    one, _ = talked("AAPL")
+    one.receive(SUBSCRIBED, 0.0)
+    assert (state_of(one), one.news) == (State.AUTHENTICATING, [])
+    one.receive(b'{"type": "error", "id": "1", "code": "500", "message": "no"}', 0.0)
+    assert one.ending == Ending(Verdict.AGAIN, "the server said 500: no")
+
+
+def test_a_link_whose_place_another_took_says_so() -> None:
+    one = climbed(3)
+    one.relieve()
+    assert one.ending == Ending(Verdict.RELIEVED, "another link took its place")
+    one.check(1e9)
 
 
 FRAMES = st.one_of(

@@ -16,7 +16,7 @@ from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
-from connecttrade_async.streaming.protocol import LinkLife
+from connecttrade_async.streaming.protocol import LinkLife, Topics
 from connecttrade_async.streaming.supervisor import Plan, Supervisor
 from onstream import PATIENCE, nothing_left, publish, story, taken, until, waiting
 from stepped import SteppedClock
@@ -41,7 +41,8 @@ class Watched:
 
         def make_life(now: float) -> LinkLife:
             dialect = settings.get("dialect", Brokerage)(sandbox.client_id, Secret(sandbox.client_secret))
-            return LinkLife(dialect, ("orders",), now=now, login=timeouts.login, silence=timeouts.silence)
+            topics = Topics(dialect, ("orders",))
+            return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence)
 
         reconnect = settings.get("reconnect", Reconnect(base=0.001, cap=0.002))
         plan = Plan(sandbox.stream.url, make_life, self.fanout, clock, timeouts, reconnect, "stop")

@@ -1,0 +1,110 @@
+"""Below the waterline: what the consumers of market data want, all together.
+
+The theory. A *line* is a channel with those of its options that tell its messages apart: bars of one minute and bars of
+five are two lines. The other options only widen what comes: trades of all hours hold those of the regular ones, a book
+ten levels deep holds the first five. No message says for which of these it came, so the server is asked for each symbol
+of a line once, in the widest form that anybody wants, and each consumer takes of it what it asked for.
+
+So what is wanted of the server is the union of what consumers want, counted by who wants it: a second consumer changes
+nothing, and nothing is given up before the last one has left.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+__all__ = ["Demands", "Item", "Line", "Width", "options_of", "widest"]
+
+Width = str | int | bool | None
+WIDENS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
+EVERYTHING = "all"
+
+
+class Line(NamedTuple):
+    """What is asked for together.
+
+    Attributes:
+        channel: ``quotes``, ``trades``, ``bars``, ``depth`` or ``options_chain``.
+        options: those that tell its messages apart, by name and value.
+    """
+
+    channel: str
+    options: tuple[tuple[str, str | None], ...] = ()
+
+
+class Item(NamedTuple):
+    """One symbol of a line: the least that can be asked for."""
+
+    line: Line
+    symbol: str
+
+
+def widest(channel: str, widths: Iterable[Width]) -> Width:
+    """Return the narrowest form that holds all of these, of which there is at least one."""
+    found = set(widths)
+    if channel == "trades" and len(found) > 1:
+        return EVERYTHING
+    return max(found, key=lambda width: width or 0) if len(found) > 1 else found.pop()
+
+
+def options_of(line: Line, width: Width) -> dict[str, object]:
+    """Return the options of a line in this form, by name."""
+    options: dict[str, object] = dict(line.options)
+    if line.channel in WIDENS:
+        options[WIDENS[line.channel]] = width
+    return options
+
+
+class Demands:
+    """Who wants what. It outlives every link.
+
+    Attributes:
+        numbers: the ids of what is asked, none of them twice.
+    """
+
+    __slots__ = ("_wants", "numbers")
+
+    def __init__(self) -> None:
+        self._wants: dict[Item, dict[Hashable, Width]] = {}
+        self.numbers = map(str, count(1))
+
+    def add(self, who: Hashable, items: Iterable[Item], width: Width = None) -> None:
+        """Say that somebody wants these."""
+        for item in items:
+            self._wants.setdefault(item, {})[who] = width
+
+    def remove(self, who: Hashable, items: Iterable[Item]) -> None:
+        """Say that somebody wants these no more; harmless where that is known."""
+        for item in items:
+            wants = self._wants.get(item, {})
+            wants.pop(who, None)
+            if not wants:
+                self._wants.pop(item, None)
+
+    def forget(self, item: Item, width: Width) -> tuple[Hashable, ...]:
+        """Say that it cannot be had in this form; returns who wanted it so, and wants it no more.
+
+        Whoever is content with less still wants it. Where the form is only what several make together, the last is who
+        asked for too much.
+        """
+        wants = self._wants.get(item, {})
+        who = tuple(each for each, wanted in wants.items() if wanted == width) or tuple(wants)[-1:]
+        for each in who:
+            self.remove(each, [item])
+        return who
+
+    def width(self, item: Item) -> Width:
+        """Return the form in which it is wanted, which it is."""
+        return widest(item.line.channel, self._wants[item].values())
+
+    def __contains__(self, item: object) -> bool:
+        return item in self._wants
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """All that is wanted."""
+        return tuple(self._wants)

@@ -1,0 +1,203 @@
+"""Below the waterline: the dialect of the market data stream. Frames to messages, and commands to frames.
+
+Channels and actions are documented; how they are spelled is ``Assumed:``, here and, where both streams share it, in
+``messages``. Counts are spelled as text, as everywhere in this API.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from connecttrade_async.errors import MalformedResponseError
+from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.models.market import Bar, Depth, MarketUpdate, OptionsChain, Quote, Trade
+from connecttrade_async.streaming.messages import CONTROLS, TROUBLES, Control, control, masked, presentable, reread
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from connecttrade_async.secret import Secret
+
+__all__ = [
+    "CHANNELS",
+    "HOURS",
+    "INTERVALS",
+    "Entry",
+    "MarketData",
+    "Snapshot",
+    "Subscriptions",
+    "change",
+    "history",
+    "listing",
+    "past_bars",
+]
+
+CHANNELS = ("quotes", "trades", "bars", "depth", "options_chain")
+HOURS = ("regular", "extended", "all")
+INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
+CHAIN = "options_chain"
+UNDERLYING = "underlying"
+UNKNOWN = datetime.min.replace(tzinfo=UTC)
+PLURALS = {"quotes": "quote", "trades": "trade", "bars": "bar"}
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One line of the server's list of subscriptions.
+
+    Attributes:
+        channel: which channel.
+        symbols: of what.
+        options: with what else was asked for, as it came.
+    """
+
+    channel: str
+    symbols: tuple[str, ...]
+    options: dict[str, Any]
+
+
+class Subscriptions(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscriptions"):
+    """What the server says is subscribed.
+
+    Attributes:
+        id: whose answer it is.
+        subscriptions: its list, as it came.
+    """
+
+    id: str | int | None = None
+    subscriptions: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The list, read; what is no entry is left out."""
+        return tuple(entry for line in self.subscriptions if (entry := _entry(line)) is not None)
+
+
+class Snapshot(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="snapshot"):
+    """Bars of the past.
+
+    Attributes:
+        id: whose answer it is.
+        symbol: of what.
+        bars: the bars, as they came.
+    """
+
+    id: str | int | None = None
+    symbol: str | None = None
+    bars: tuple[dict[str, Any], ...] = ()
+
+
+Message = Control | Subscriptions | Snapshot | MarketUpdate
+ANSWERS: dict[str, type[Subscriptions | Snapshot]] = {"subscriptions": Subscriptions, "snapshot": Snapshot}
+UPDATES: dict[str, type[MarketUpdate]] = {
+    "quote": Quote,
+    "trade": Trade,
+    "bar": Bar,
+    "depth": Depth,
+    "options_chain": OptionsChain,
+}
+UPDATE_KINDS = frozenset(UPDATES.values())
+_MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Message]", Message))
+_keep = msgspec.structs.force_setattr
+
+
+class MarketData:
+    """How to speak to the market data stream.
+
+    Args:
+        token: the token; it is spelled out in one frame, and nowhere kept.
+    """
+
+    __slots__ = ("_token",)
+
+    def __init__(self, token: Secret) -> None:
+        self._token = token
+
+    def authenticate(self) -> bytes:
+        """Spell the login."""
+        return msgspec.json.encode({"action": "authenticate", "access_token": str.__str__(self._token.reveal())})
+
+    def read(self, raw: bytes) -> Message | UnknownMessage:
+        """Read one frame; whatever it is, this returns."""
+        try:
+            message = _MESSAGE.decode(raw)
+        except TROUBLES as exc:
+            otherwise = reread(raw, exc, _otherwise_spelled)
+            if isinstance(otherwise, UnknownMessage):
+                return masked(otherwise, self._token)
+            message = otherwise
+        if type(message) in UPDATE_KINDS:
+            _keep(message, "raw", raw)
+        return message
+
+    def presentable(self, text: str) -> str:
+        """Return a text of the server's on one line, shortened, with the token masked if it is in it."""
+        return presentable(text, self._token)
+
+
+def change(action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]) -> bytes:
+    """Spell a subscription, or its end.
+
+    Args:
+        action: ``subscribe`` or ``unsubscribe``.
+        number: the id.
+        channel: which channel.
+        symbols: of what; of a chain one underlying, which is named twice, since nobody knows where it is looked for.
+        options: with what else; those that are None are left out.
+    """
+    underlying = {UNDERLYING: symbols[0]} if channel == CHAIN else {}
+    return _encoded({"action": action, "id": number, "channel": channel, "symbols": symbols, **underlying, **options})
+
+
+def listing(number: str) -> bytes:
+    """Spell the question what is subscribed."""
+    return _encoded({"action": "list_subscriptions", "id": number})
+
+
+def history(number: str, symbol: str, interval: str, facts: Mapping[str, object]) -> bytes:
+    """Spell the question for bars of the past; ``facts`` are ``start_time``, ``end_time`` and ``limit``, or None."""
+    named = {"channel": "bars", "symbols": [symbol], "interval": interval}
+    return _encoded({"action": "snapshot", "id": number, **named, **facts})
+
+
+def past_bars(snapshot: Snapshot, symbol: str, interval: str) -> tuple[Bar, ...]:
+    """Return the bars of a snapshot, in order and marked.
+
+    Raises:
+        MalformedResponseError: one of them cannot be read.
+    """
+    known = {"symbol": snapshot.symbol or symbol, "interval": interval}
+    given = [{**known, **bar, "type": "bar", "_is_backfill": True} for bar in snapshot.bars]
+    try:
+        bars = msgspec.convert(given, tuple[Bar, ...])
+    except msgspec.ValidationError as exc:
+        raise MalformedResponseError(where="snapshot.bars", problem=str(exc)) from None
+    return tuple(sorted(bars, key=lambda bar: bar.start_time or UNKNOWN))
+
+
+def _encoded(fields: Mapping[str, object]) -> bytes:
+    return msgspec.json.encode({name: _text(value) for name, value in fields.items() if value is not None})
+
+
+def _text(value: object) -> object:
+    return str(value) if type(value) is int else value
+
+
+def _entry(line: dict[str, Any]) -> Entry | None:
+    channel, symbols = line.get("channel"), line.get("symbols") or [line.get(UNDERLYING)]
+    options = {name: value for name, value in line.items() if name not in {"channel", "symbols", UNDERLYING}}
+    try:
+        return msgspec.convert({"channel": channel, "symbols": symbols, "options": options}, Entry)
+    except msgspec.ValidationError:
+        return None
+
+
+def _otherwise_spelled(said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
+    name: Any = PLURALS.get(said, said)
+    if name in CONTROLS:
+        return control(name, frame)
+    kind: Any = ANSWERS[name] if name in ANSWERS else UPDATES[name]
+    inner: Any = frame.get("data") or {}
+    return cast("Message", msgspec.convert({**frame, **inner, "type": name}, kind))

@@ -1,0 +1,132 @@
+"""Below the waterline: what both streams say alike, and how a frame in another spelling is read.
+
+These frames are ``Assumed:`` unless a docstring says otherwise. A frame whose payload lies flat beside its type, or
+that names its type under ``event`` or ``topic``, is understood too.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import msgspec
+
+from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.rest.wire import Response
+from connecttrade_async.secret import MASK, Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "CONTROLS",
+    "TROUBLES",
+    "Authenticated",
+    "Control",
+    "Refusal",
+    "Subscribed",
+    "Unsubscribed",
+    "Welcome",
+    "control",
+    "masked",
+    "presentable",
+    "reread",
+]
+
+NAMES = ("type", "event", "topic")
+KEPT = 4096
+TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+T = TypeVar("T")
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+
+
+class Welcome(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="welcome"):
+    """The server is there (documented)."""
+
+    message: str | None = None
+
+
+class Authenticated(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="authenticated"):
+    """The login was accepted."""
+
+
+class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscribed"):
+    """What was asked for is subscribed.
+
+    Attributes:
+        topics: which topics, on the brokerage stream.
+        id: whose answer it is, on the market data stream.
+        channel: which channel there.
+        symbols: of what there.
+    """
+
+    topics: tuple[str, ...] | None = None
+    id: str | int | None = None
+    channel: str | None = None
+    symbols: tuple[str, ...] | None = None
+
+
+class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="unsubscribed"):
+    """What was named is subscribed no more; its attributes are those of ``Subscribed``."""
+
+    topics: tuple[str, ...] | None = None
+    id: str | int | None = None
+    channel: str | None = None
+    symbols: tuple[str, ...] | None = None
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="error"):
+    """The server said no.
+
+    Attributes:
+        code: its code, ``401`` for a refused login, ``409`` for a session taken by another.
+        message: its words.
+        id: what it refuses, or None for the link itself.
+    """
+
+    code: str | int | None = None
+    message: str | None = None
+    id: str | int | None = None
+
+
+Control = Welcome | Authenticated | Subscribed | Unsubscribed | Refusal
+CONTROLS: dict[str, type[Control]] = {
+    "welcome": Welcome,
+    "authenticated": Authenticated,
+    "subscribed": Subscribed,
+    "unsubscribed": Unsubscribed,
+    "error": Refusal,
+}
+
+
+def control(name: str, frame: dict[str, Any]) -> Control:
+    """Read a control message of this name."""
+    kind: Any = CONTROLS[name]
+    return cast("Control", msgspec.convert({**frame, "type": name}, kind))
+
+
+def reread(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]], T]) -> T | UnknownMessage:
+    """Read a frame once more, that is not spelled as expected.
+
+    Args:
+        raw: the frame.
+        trouble: what was odd about it.
+        build: makes the message of what the frame calls itself and of its fields, or raises.
+    """
+    try:
+        frame = _ANYTHING.decode(raw)
+        said: Any = next((frame[key] for key in NAMES if key in frame), "")
+        return build(said, frame)
+    except (*TROUBLES, AttributeError, KeyError, TypeError):
+        return UnknownMessage(raw=raw, problem=str(trouble))
+
+
+def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
+    """Return what was not understood, shortened and without the secret: a server may echo what it does not like."""
+    # Masked before it is cut, which could leave half a secret.
+    raw = message.raw.replace(secret.reveal().encode(), MASK.encode())
+    return UnknownMessage(raw=raw[:KEPT], problem=presentable(message.problem, secret))
+
+
+def presentable(text: str, secret: Secret) -> str:
+    """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""
+    return Response(0, {}, b"", (secret,)).presentable(text)

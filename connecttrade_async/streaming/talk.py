@@ -1,0 +1,396 @@
+"""Below the waterline: what is said on one link of market data, until the server holds what is wanted.
+
+The theory. Each symbol of a line stands somewhere on this link::
+
+    ABSENT    the server does not hold it
+    ASKED     it was asked for, and the answer is awaited
+    HELD      the server said that it holds it, in one width
+    LEAVING   it was given up, and the answer is awaited
+
+``mend`` compares where it stands with what is wanted and asks for what is missing and gives up what is too much. It is
+called when something is wanted or not any more, and again for each symbol whose answer has come, and only symbols that
+await no answer are looked at. So it does not matter in which order wishes and answers arrive: once all is answered,
+the server holds what is wanted.
+
+An answer belongs to its request by id; one without an id belongs to the oldest request that it could answer. A request
+that is not answered in time is asked again with a new id, and the old one still counts. A refusal of many symbols does
+not say which of them it means, so each half is asked for by itself, down to the one: it is told, and harms no other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from connecttrade_async.streaming import market_data
+from connecttrade_async.streaming.demands import Item, Line, Width, options_of, widest
+from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
+from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Sequence
+
+    from connecttrade_async.streaming.demands import Demands
+
+__all__ = ["Answered", "Difference", "MarketTalk", "Patience", "Settled", "TurnedDown"]
+
+NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
+PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
+
+
+class Patience(NamedTuple):
+    """How long answers are waited for.
+
+    Attributes:
+        seconds: for one.
+        attempts: how often the same is asked.
+    """
+
+    seconds: float = 3.0
+    attempts: int = 3
+
+
+class Settled(NamedTuple):
+    """The server holds these."""
+
+    items: tuple[Item, ...]
+
+
+class TurnedDown(NamedTuple):
+    """The server does not give this.
+
+    Attributes:
+        item: what.
+        code: its code, or ``""``.
+        cause: its words.
+        who: whoever wanted it.
+    """
+
+    item: Item
+    code: str
+    cause: str
+    who: tuple[Hashable, ...]
+
+
+class Difference(NamedTuple):
+    """Where the server's list was not what this link believed.
+
+    Attributes:
+        missing: what the server did not hold, and is asked for again.
+        extra: what it held and nobody wants, and is given up.
+    """
+
+    missing: tuple[Item, ...]
+    extra: tuple[market_data.Entry, ...]
+
+
+class Answered(NamedTuple):
+    """An answer to a question that is no subscription.
+
+    Attributes:
+        number: the question's id.
+        message: the answer.
+        difference: what was not as believed, where the answer is the server's list.
+    """
+
+    number: str
+    message: Snapshot | Subscriptions | Refusal
+    difference: Difference | None = None
+
+
+class Standing(Enum):
+    """Where a symbol stands that is not absent."""
+
+    ASKED = "asked"
+    HELD = "held"
+    LEAVING = "leaving"
+
+
+class Place(NamedTuple):
+    """Where a symbol stands, and in which width."""
+
+    standing: Standing
+    width: Width
+
+
+class Request(msgspec.Struct, eq=False):
+    """One frame whose answer is awaited."""
+
+    action: str
+    line: Line
+    width: Width
+    symbols: tuple[str, ...]
+    due: float
+    is_first: bool
+    attempt: int = 1
+    code: str = ""
+    cause: str = ""
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What it is about."""
+        return tuple(Item(self.line, symbol) for symbol in self.symbols)
+
+
+class MarketTalk:
+    """What is said on one link.
+
+    Args:
+        demands: what is wanted.
+        patience: how long answers are waited for.
+
+    Attributes:
+        outbox: what is to be sent, in order; whoever sends it empties it.
+        news: what is to be told, in order; whoever tells it empties it.
+    """
+
+    kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot)
+    has_ids = True
+    __slots__ = ("_demands", "_is_open", "_patience", "_pending", "_places", "news", "outbox")
+
+    def __init__(self, demands: Demands, patience: Patience = Patience()) -> None:  # noqa: B008 - it is immutable
+        self._demands = demands
+        self._patience = patience
+        self._is_open = False
+        self._places: dict[Item, Place] = {}
+        self._pending: dict[str, Request] = {}
+        self.outbox: list[bytes] = []
+        self.news: list[Settled | TurnedDown | Answered] = []
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether all that it began with is answered."""
+        return not any(request.is_first for request in self._pending.values())
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call ``check``, or None for never."""
+        return min((request.due for request in self._pending.values()), default=None)
+
+    def begin(self, now: float) -> None:
+        """Ask for all that is wanted, in few frames."""
+        self._is_open = True
+        self._mend(self._demands.items, now, is_first=True)
+
+    def end(self) -> None:
+        """Forget the link: the server has."""
+        self._is_open = False
+        self._places.clear()
+        self._pending.clear()
+
+    def holds(self, item: Item, width: Width) -> bool:
+        """Whether the server holds a symbol, at least in this width."""
+        place = self._places.get(item)
+        return place is not None and place.standing is Standing.HELD and _holds(item, place.width, width)
+
+    def mend(self, items: Iterable[Item], now: float) -> None:
+        """Ask for what of these is missing, and give up what is too much."""
+        if self._is_open:
+            self._mend(items, now, is_first=False)
+
+    def say(self, frame: bytes) -> None:
+        """Say something whose answer will be told as ``Answered``."""
+        if self._is_open:
+            self.outbox.append(frame)
+
+    def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
+        """Take an answer."""
+        match message:
+            case Snapshot():
+                self.news.append(Answered(str(message.id), message))
+            case Subscriptions():
+                # Compared where it stands in the order of answers, which is that of what was asked.
+                self.news.append(Answered(str(message.id), message, self._compare(message.entries, now)))
+            case Refusal():
+                self._hear_no(message, now)
+            case _:
+                self._hear_yes(message, now)
+
+    def check(self, now: float) -> None:
+        """Ask again for what was not answered in time; give up on it after so many attempts."""
+        for request in {id(each): each for each in self._pending.values() if now >= each.due}.values():
+            if request.attempt < self._patience.attempts:
+                request.attempt += 1
+                self._send(request, now)
+            else:
+                self._give_up(request, now)
+
+    def _mend(self, items: Iterable[Item], now: float, *, is_first: bool) -> None:
+        missing: defaultdict[tuple[Line, Width], list[str]] = defaultdict(list)
+        too_much: defaultdict[tuple[Line, Width], list[str]] = defaultdict(list)
+        for item in dict.fromkeys(items):
+            place = self._places.get(item)
+            if place is not None and place.standing is not Standing.HELD:
+                continue
+            if item not in self._demands:
+                if place is not None:
+                    too_much[item.line, place.width].append(item.symbol)
+                continue
+            width = self._demands.width(item)
+            if place is None:
+                missing[item.line, width].append(item.symbol)
+            elif not _holds(item, place.width, width):
+                # Given up and asked for anew in one breath: a server that keeps one form of each would drop the new
+                # one if it were told the other way round.
+                self._drop(item.line.channel, [item.symbol], options_of(item.line, place.width))
+                missing[item.line, width].append(item.symbol)
+        for (line, width), symbols in too_much.items():
+            self._ask("unsubscribe", line, width, symbols, now, is_first=is_first)
+        for (line, width), symbols in missing.items():
+            self._ask("subscribe", line, width, symbols, now, is_first=is_first)
+
+    def _ask(
+        self, action: str, line: Line, width: Width, symbols: Sequence[str], now: float, *, is_first: bool
+    ) -> None:
+        standing = Standing.ASKED if action == "subscribe" else Standing.LEAVING
+        for symbol in symbols:
+            self._places[Item(line, symbol)] = Place(standing, width)
+        for some in _framed(line, symbols):
+            self._send(Request(action, line, width, some, 0.0, is_first), now)
+
+    def _send(self, request: Request, now: float) -> None:
+        number = next(self._demands.numbers)
+        request.due = now + self._patience.seconds
+        self._pending[number] = request
+        options = options_of(request.line, request.width)
+        frame = market_data.change(request.action, number, request.line.channel, request.symbols, options)
+        self.outbox.append(frame)
+
+    def _drop(self, channel: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
+        """Give up what is asked for anew, or was never ours: nobody waits for the answer."""
+        for some in _framed(Line(channel), symbols):
+            number = next(self._demands.numbers)
+            self.outbox.append(market_data.change("unsubscribe", number, channel, some, options))
+
+    def _compare(self, entries: Iterable[market_data.Entry], now: float) -> Difference:
+        """Compare the server's list with what this link believes, and mend the difference.
+
+        What awaits an answer is left out: it may change before the list is read.
+        """
+        unseen = {item for item, place in self._places.items() if place.standing is Standing.HELD}
+        known: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
+        for item in self._places:
+            known[item.line.channel, item.symbol].append(item)
+        extra: list[market_data.Entry] = []
+        for entry in entries:
+            meant = {
+                symbol: [item for item in known[entry.channel, symbol] if _is_meant(item, self._places[item], entry)]
+                for symbol in entry.symbols
+            }
+            unseen.difference_update(*meant.values())
+            if too_much := tuple(symbol for symbol, items in meant.items() if not items):
+                extra.append(market_data.Entry(entry.channel, too_much, entry.options))
+                self._drop(entry.channel, too_much, entry.options)
+        missing = tuple(sorted(unseen, key=str))
+        for item in missing:
+            del self._places[item]
+        self._mend(missing, now, is_first=False)
+        return Difference(missing, tuple(extra))
+
+    def _hear_yes(self, answer: Subscribed | Unsubscribed, now: float) -> None:
+        action = "subscribe" if type(answer) is Subscribed else "unsubscribe"
+        request = self._taken(answer.id, action, answer.channel)
+        if request is None:
+            return
+        if action == "unsubscribe":
+            self._left(request, now)
+            return
+        # An acknowledgement that names some of the symbols leaves out the others; a chain may be named in any way.
+        said = None if request.line.channel == market_data.CHAIN else answer.symbols
+        held = tuple(symbol for symbol in request.symbols if said is None or symbol in said)
+        items = tuple(Item(request.line, symbol) for symbol in held)
+        self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width))
+        if items:
+            self.news.append(Settled(items))
+        self._mend(items, now, is_first=False)
+        if rest := tuple(symbol for symbol in request.symbols if symbol not in held):
+            request.symbols, request.cause = rest, "the server acknowledged others, and not this"
+            self._again_or_not(request, now)
+
+    def _hear_no(self, refusal: Refusal, now: float) -> None:
+        request = self._taken(refusal.id, None, None)
+        if request is None:
+            if refusal.id is not None:
+                self.news.append(Answered(str(refusal.id), refusal))
+            return
+        request.code = "" if refusal.code is None else str(refusal.code)
+        request.cause = refusal.message or "no explanation given"
+        if request.action == "unsubscribe":
+            self._left(request, now)  # what cannot be given up is not held
+        elif request.code in PASSING:
+            self._later(request)
+        elif len(request.symbols) > 1:
+            middle = len(request.symbols) // 2
+            for some in (request.symbols[:middle], request.symbols[middle:]):
+                self._send(msgspec.structs.replace(request, symbols=some), now)
+        else:
+            self._turn_down(request, now)
+
+    def _again_or_not(self, request: Request, now: float) -> None:
+        if request.attempt < self._patience.attempts:
+            request.attempt += 1
+            self._send(request, now)
+        else:
+            self._turn_down(request, now)
+
+    def _later(self, request: Request) -> None:
+        """Leave it pending until its time-out, which asks again."""
+        self._pending[next(self._demands.numbers)] = request
+
+    def _give_up(self, request: Request, now: float) -> None:
+        self._forget(request)
+        if request.action == "unsubscribe":
+            self._left(request, now)
+            return
+        # It may be held all the same.
+        self._drop(request.line.channel, request.symbols, options_of(request.line, request.width))
+        request.cause = request.cause or NOBODY_ANSWERED.format(request.attempt)
+        self._turn_down(request, now)
+
+    def _turn_down(self, request: Request, now: float) -> None:
+        for item in request.items:
+            del self._places[item]
+            who = self._demands.forget(item, request.width)
+            self.news.append(TurnedDown(item, request.code, request.cause, who))
+        self._mend(request.items, now, is_first=request.is_first)  # for whoever is content with less
+
+    def _left(self, request: Request, now: float) -> None:
+        for item in request.items:
+            del self._places[item]
+        # The answer does not say whether other lines of the same symbols went with it, so the server is asked.
+        gone = {(request.line.channel, symbol) for symbol in request.symbols}
+        if any((item.line.channel, item.symbol) in gone for item in self._places):
+            self.outbox.append(market_data.listing(next(self._demands.numbers)))
+        self._mend(request.items, now, is_first=False)
+
+    def _taken(self, number: str | int | None, action: str | None, channel: str | None) -> Request | None:
+        """Return the request that an answer belongs to, which is then no longer pending."""
+        could = self._pending.values() if number is None else filter(None, [self._pending.get(str(number))])
+        for request in could:
+            if action in {None, request.action} and (number is not None or channel in {None, request.line.channel}):
+                self._forget(request)
+                return request
+        return None
+
+    def _forget(self, request: Request) -> None:
+        for number in [number for number, each in self._pending.items() if each is request]:
+            del self._pending[number]
+
+
+def _holds(item: Item, held: Width, wanted: Width) -> bool:
+    return widest(item.line.channel, (held, wanted)) == held
+
+
+def _framed(line: Line, symbols: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the symbols of each frame: all of them in one, but for chains, of which a frame names one."""
+    return [(symbol,) for symbol in symbols] if line.channel == market_data.CHAIN else [tuple(symbols)]
+
+
+def _is_meant(item: Item, place: Place, entry: market_data.Entry) -> bool:
+    """Whether a line of the server's list may mean this item, by those options that it names."""
+    said = {name: str(value).lower() for name, value in entry.options.items()}
+    ours = options_of(item.line, place.width)
+    return all(said.get(name, word) == word for name, value in ours.items() if (word := str(value).lower()) != "none")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import pytest
+
+from connecttrade_async.streaming.demands import Demands, Item, Line, Width, options_of, widest
+
+AAPL = Item(Line("quotes"), "AAPL")
+BOOK = Item(Line("depth"), "AAPL")
+
+
+@pytest.mark.parametrize(
+    ("channel", "widths", "wide"),
+    [
+        ("quotes", (None, None), None),
+        ("trades", ("regular", "regular"), "regular"),
+        ("trades", ("regular", "all"), "all"),
+        ("trades", ("regular", "extended"), "all"),
+        ("depth", (5, 20, 10), 20),
+        ("options_chain", (False, True), True),
+        ("options_chain", (False,), False),
+    ],
+)
+def test_the_widest_form_holds_all(channel: str, widths: tuple[Width, ...], wide: Width) -> None:
+    assert widest(channel, widths) == wide
+
+
+def test_the_options_of_a_line() -> None:
+    assert options_of(Line("bars", (("interval", "1m"),)), None) == {"interval": "1m"}
+    assert options_of(Line("depth"), 5) == {"levels": 5}
+
+
+def test_it_is_wanted_until_the_last_has_left() -> None:
+    demands = Demands()
+    for _ in range(2):  # wanting twice is wanting once
+        demands.add("a", [AAPL])
+    demands.add("b", [AAPL, BOOK], 5)
+    assert list(demands.items) == [AAPL, BOOK]
+    demands.remove("a", [AAPL])
+    demands.remove("a", [AAPL])
+    assert AAPL in demands
+    demands.remove("b", [AAPL])
+    demands.remove("b", [AAPL])
+    assert list(demands.items) == [BOOK]
+
+
+def test_what_cannot_be_had_is_wanted_by_nobody() -> None:
+    demands = Demands()
+    demands.add("a", [BOOK], 5)
+    demands.add("b", [BOOK], 20)
+    assert demands.width(BOOK) == 20
+    assert demands.forget(BOOK, 20) == ("b",)
+    assert demands.width(BOOK) == 5
+    assert demands.forget(BOOK, 5) == ("a",)
+    assert demands.forget(BOOK, 5) == ()
+    assert BOOK not in demands
+
+
+def test_the_last_asked_for_too_much_where_several_make_it_together() -> None:
+    demands, trades = Demands(), Item(Line("trades"), "AAPL")
+    demands.add("a", [trades], "regular")
+    demands.add("b", [trades], "extended")
+    assert demands.forget(trades, "all") == ("b",)
+    assert demands.width(trades) == "regular"
+
+
+def test_no_number_comes_twice() -> None:
+    demands = Demands()
+    assert [next(demands.numbers) for _ in range(3)] == ["1", "2", "3"]

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.messages import Refusal, Welcome, control, masked, presentable, reread
+
+TROUBLE = ValueError("odd")
+
+
+def named(said: object, frame: dict[str, object]) -> object:
+    if said == "wrong":
+        raise KeyError
+    return said, dict(frame)
+
+
+@pytest.mark.parametrize("name", ["type", "event", "topic"])
+def test_a_frame_names_its_type_under_any_of_three_names(name: str) -> None:
+    assert reread(f'{{"{name}": "x"}}'.encode(), TROUBLE, named) == ("x", {name: "x"})
+
+
+@pytest.mark.parametrize("raw", [b"", b"[7]", b"\xff", b"7", b'{"type": "wrong"}', b"[" * 100_000])
+def test_what_cannot_be_made_is_unknown(raw: bytes) -> None:
+    assert reread(raw, TROUBLE, named) == UnknownMessage(raw=raw, problem="odd")
+
+
+def test_controls() -> None:
+    assert control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
+    assert control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)
+
+
+def test_the_secret_is_masked_before_it_is_cut() -> None:
+    message = UnknownMessage(raw=b"x" * 4090 + b"hush-hush", problem="what is hush-hush?\n")
+    shown = masked(message, Secret("hush-hush"))
+    assert shown.raw == b"x" * 4090 + b"***"
+    assert shown.problem == "what is ***?"
+    assert presentable("hush-hush\n", Secret("hush-hush")) == "***"

@@ -1,0 +1,496 @@
+from __future__ import annotations
+
+import json
+from collections import deque
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.demands import Demands, Item, Line, Width
+from connecttrade_async.streaming.market_data import Entry, MarketData, Snapshot, Subscriptions
+from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
+from connecttrade_async.streaming.talk import Answered, Difference, MarketTalk, Patience, Settled, TurnedDown
+
+QUOTES = Line("quotes")
+TRADES = Line("trades")
+DEPTH = Line("depth")
+MINUTES = Line("bars", (("interval", "1m"),))
+FIVES = Line("bars", (("interval", "5m"),))
+CHAIN = Line("options_chain", (("expiration", None),))
+READ = MarketData(Secret("token")).read
+
+
+class Talked:
+    """A talk, who wants, and what was sent."""
+
+    def __init__(self, *, is_open: bool = True) -> None:
+        self.demands = Demands()
+        self.talk = MarketTalk(self.demands, Patience(1.0, 3))
+        if is_open:
+            self.talk.begin(0.0)
+
+    def want(self, who: str, line: Line, *symbols: str, width: Width = None, now: float = 0.0) -> list[dict[str, Any]]:
+        items = [Item(line, symbol) for symbol in symbols]
+        self.demands.add(who, items, width)
+        self.talk.mend(items, now)
+        return self.sent()
+
+    def leave(self, who: str, line: Line, *symbols: str) -> list[dict[str, Any]]:
+        items = [Item(line, symbol) for symbol in symbols]
+        self.demands.remove(who, items)
+        self.talk.mend(items, 0.0)
+        return self.sent()
+
+    def sent(self) -> list[dict[str, Any]]:
+        frames = [json.loads(frame) for frame in self.talk.outbox]
+        self.talk.outbox.clear()
+        return frames
+
+    def hear(self, message: object, now: float = 0.0) -> list[dict[str, Any]]:
+        self.talk.hear(message, now)
+        return self.sent()
+
+    def check(self, now: float) -> list[dict[str, Any]]:
+        self.talk.check(now)
+        return self.sent()
+
+    def told(self) -> list[Any]:
+        news = list(self.talk.news)
+        self.talk.news.clear()
+        return news
+
+    def is_settled(self) -> bool:
+        # By a call, since type checkers take it that an attribute stays as it was last seen.
+        return self.talk.is_settled
+
+    def held(self, line: Line, *symbols: str, width: Width = None) -> None:
+        for frame in self.want("somebody", line, *symbols, width=width):
+            self.hear(Subscribed(id=frame["id"]))
+        self.told()
+
+
+def test_the_second_who_wants_it_sends_nothing_and_the_last_to_leave_gives_it_up() -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "AAPL", "MSFT")
+    assert frame == {"action": "subscribe", "id": "1", "channel": "quotes", "symbols": ["AAPL", "MSFT"]}
+    assert one.want("b", QUOTES, "AAPL") == []  # in flight
+    assert not one.talk.holds(Item(QUOTES, "AAPL"), None)
+    assert one.hear(Subscribed(id="1", channel="quotes", symbols=("AAPL", "MSFT"))) == []
+    assert one.told() == [Settled((Item(QUOTES, "AAPL"), Item(QUOTES, "MSFT")))]
+    assert one.talk.holds(Item(QUOTES, "AAPL"), None)
+    assert one.want("c", QUOTES, "AAPL") == []
+    assert one.leave("a", QUOTES, "AAPL") == one.leave("b", QUOTES, "AAPL") == []
+    [frame] = one.leave("c", QUOTES, "AAPL")
+    assert frame == {"action": "unsubscribe", "id": "2", "channel": "quotes", "symbols": ["AAPL"]}
+    assert one.want("d", QUOTES, "AAPL") == []  # its end is in flight
+    [frame] = one.hear(Unsubscribed(id="2"))
+    assert (frame["action"], frame["symbols"]) == ("subscribe", ["AAPL"])
+
+
+def test_a_line_of_its_own_for_what_a_message_tells_apart() -> None:
+    one = Talked()
+    [first] = one.want("a", MINUTES, "AAPL")
+    [second] = one.want("b", FIVES, "AAPL")
+    assert (first["interval"], second["interval"]) == ("1m", "5m")
+
+
+def test_what_only_widens_is_asked_for_once_in_the_widest_form() -> None:
+    one = Talked()
+    one.held(DEPTH, "AAPL", width=10)
+    assert one.want("b", DEPTH, "AAPL", width=5) == []
+    assert one.talk.holds(Item(DEPTH, "AAPL"), 5)
+    given_up, asked = one.want("c", DEPTH, "AAPL", width=20)
+    assert (given_up["action"], given_up["levels"]) == ("unsubscribe", "10")
+    assert (asked["action"], asked["levels"]) == ("subscribe", "20")
+    assert one.hear(Unsubscribed(id=given_up["id"])) == one.hear(Subscribed(id=asked["id"])) == []
+    assert one.talk.holds(Item(DEPTH, "AAPL"), 20)
+
+
+def test_a_wider_form_that_is_refused_harms_only_who_asked_for_it() -> None:
+    one = Talked()
+    one.held(DEPTH, "AAPL", width=10)
+    _, asked = one.want("c", DEPTH, "AAPL", width=20)
+    [again] = one.hear(Refusal("400", "too deep", asked["id"]))
+    assert (again["action"], again["levels"]) == ("subscribe", "10")
+    assert one.told() == [TurnedDown(Item(DEPTH, "AAPL"), "400", "too deep", ("c",))]
+
+
+def test_hours_of_both_sorts_together_are_all() -> None:
+    one = Talked()
+    one.held(TRADES, "AAPL", width="regular")
+    _, asked = one.want("b", TRADES, "AAPL", width="extended")
+    assert asked["session"] == "all"
+    [again] = one.hear(Refusal("401", None, asked["id"]))
+    assert again["session"] == "regular"
+    assert one.told() == [TurnedDown(Item(TRADES, "AAPL"), "401", "no explanation given", ("b",))]
+
+
+def test_a_chain_is_asked_for_by_itself_and_acknowledged_in_any_words() -> None:
+    one = Talked()
+    first, second = one.want("a", CHAIN, "TSLA", "SPY", width=True)
+    assert first["underlying"] == "TSLA"
+    assert first["greeks"] is True
+    assert "expiration" not in first
+    assert one.hear(Subscribed(id=int(first["id"]), symbols=("TSLA251031C00437500",))) == []
+    assert one.hear(Refusal(None, "no", second["id"])) == []
+    assert one.told() == [
+        Settled((Item(CHAIN, "TSLA"),)),
+        TurnedDown(Item(CHAIN, "SPY"), "", "no", ("a",)),
+    ]
+
+
+def test_a_refusal_of_many_is_traced_to_the_one() -> None:
+    one = Talked()
+    frames = deque(one.want("a", QUOTES, "A", "B", "BAD", "C"))
+    asked = 0
+    while frames:
+        frame = frames.popleft()
+        asked += 1
+        said = (
+            Refusal("400", "no such symbol", frame["id"]) if "BAD" in frame["symbols"] else Subscribed(id=frame["id"])
+        )
+        frames.extend(one.hear(said))
+    news = one.told()
+    assert TurnedDown(Item(QUOTES, "BAD"), "400", "no such symbol", ("a",)) in news
+    assert {item.symbol for each in news if isinstance(each, Settled) for item in each.items} == {"A", "B", "C"}
+    assert asked == 5
+    assert one.talk.deadline is None
+
+
+def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "A", "B")
+    for _ in range(2):
+        [frame] = one.hear(Subscribed(id=frame["id"], symbols=("A",)))
+        assert frame["symbols"] == ["B"]
+    assert one.hear(Subscribed(id=frame["id"], symbols=())) == []
+    assert one.told() == [
+        Settled((Item(QUOTES, "A"),)),
+        TurnedDown(Item(QUOTES, "B"), "", "the server acknowledged others, and not this", ("a",)),
+    ]
+
+
+def test_without_an_answer_it_is_asked_again_and_a_late_answer_counts() -> None:
+    one = Talked()
+    [first] = one.want("a", QUOTES, "A")
+    assert one.talk.deadline == 1.0
+    assert one.check(0.9) == []
+    [second] = one.check(1.0)
+    assert second["id"] != first["id"]
+    assert one.talk.deadline == 2.0
+    one.hear(Subscribed(id=first["id"]))
+    assert one.talk.holds(Item(QUOTES, "A"), None)
+    assert one.talk.deadline is None
+    assert one.hear(Subscribed(id=second["id"])) == []
+
+
+def test_what_is_never_answered_is_told_and_given_up_in_case_it_is_held() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    assert [len(one.check(now)) for now in (1.0, 2.0)] == [1, 1]
+    [frame] = one.check(3.0)
+    assert frame["action"] == "unsubscribe"
+    assert one.told() == [TurnedDown(Item(QUOTES, "A"), "", "it was asked for 3 times, and no answer came", ("a",))]
+    assert one.check(9.0) == []
+
+
+def test_an_end_that_is_never_answered_or_refused_is_taken_for_one() -> None:
+    one = Talked()
+    one.held(QUOTES, "A", "B")
+    one.leave("somebody", QUOTES, "A")
+    for now in (1.0, 2.0, 3.0):
+        one.check(now)
+    assert one.talk.deadline is None
+    [frame] = one.leave("somebody", QUOTES, "B")
+    assert one.hear(Refusal("404", "not subscribed", frame["id"])) == []
+    assert one.told() == []
+    assert len(one.want("b", QUOTES, "A", "B")) == 1
+
+
+def test_a_refusal_that_may_pass_is_asked_again_in_time_and_told_in_the_end() -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "A", "B")
+    for now in (1.0, 2.0):
+        assert one.hear(Refusal("429", "slow down", frame["id"]), now - 0.5) == []
+        [frame] = one.check(now)
+    one.hear(Refusal(503, "later", frame["id"]), 2.5)
+    one.check(3.0)
+    assert [(each.code, each.cause) for each in one.told()] == [("503", "later")] * 2
+
+
+def test_answers_without_an_id_belong_to_the_oldest_that_they_could_answer() -> None:
+    one = Talked()
+    one.held(DEPTH, "A", width=5)
+    one.want("a", QUOTES, "A")
+    one.want("a", TRADES, "A", width="all")
+    one.leave("somebody", DEPTH, "A")
+    one.hear(Subscribed(channel="trades"))
+    one.hear(Unsubscribed())
+    one.hear(Refusal("400", "no quotes"))
+    assert [type(each) for each in one.told()] == [Settled, TurnedDown]
+    for message in (Subscribed(), Unsubscribed(), Refusal()):
+        assert one.hear(message) == []
+    assert one.told() == []
+
+
+def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "A")
+    assert one.hear(Subscribed(id="99")) == []
+    assert one.hear(Unsubscribed(id=frame["id"])) == []
+    assert one.hear(Refusal("400", "what?", "77")) == []
+    assert one.told() == [Answered("77", Refusal("400", "what?", "77"))]
+    [again] = one.check(1.0)
+    assert again["symbols"] == ["A"]
+
+
+def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> None:
+    one = Talked()
+    symbols = [f"S{number}" for number in range(100)]
+    one.held(QUOTES, *symbols)
+    one.held(MINUTES, *symbols)
+    one.talk.end()
+    assert one.talk.deadline is None
+    assert one.want("b", QUOTES, "MORE") == []
+    one.talk.say(b"{}")
+    assert one.sent() == []
+    one.talk = MarketTalk(one.demands)
+    assert one.is_settled()
+    one.talk.begin(0.0)
+    first, second = one.sent()
+    assert len(first["symbols"]) == 101
+    assert not one.is_settled()
+    one.hear(Subscribed(id=first["id"]))
+    one.hear(Subscribed(id=second["id"]))
+    assert one.is_settled()
+
+
+def test_it_is_settled_when_what_it_began_with_is() -> None:
+    one = Talked(is_open=False)
+    one.want("a", QUOTES, "A", "BAD")
+    one.talk.begin(0.0)
+    [frame] = one.sent()
+    halves = one.hear(Refusal("400", "no", frame["id"]))
+    one.want("b", QUOTES, "LATER")
+    assert not one.is_settled()
+    one.hear(Subscribed(id=halves[0]["id"]))
+    one.hear(Refusal("400", "no", halves[1]["id"]))
+    assert one.is_settled()
+
+
+def test_questions_are_answered_by_id() -> None:
+    one = Talked()
+    one.talk.say(b'{"id": "5"}')
+    assert one.sent() == [{"id": "5"}]
+    snapshot = Snapshot("5", "AAPL", ())
+    one.hear(snapshot)
+    assert one.told() == [Answered("5", snapshot)]
+
+
+def listed(*lines: dict[str, Any]) -> Subscriptions:
+    return Subscriptions("9", lines)
+
+
+def test_the_server_s_list_is_compared_and_the_difference_mended() -> None:
+    one = Talked()
+    one.held(QUOTES, "A", "B")
+    one.held(MINUTES, "A")
+    one.held(DEPTH, "A", width=5)
+    [flying] = one.want("x", QUOTES, "FLYING")
+    frames = one.hear(
+        listed(
+            {"channel": "quotes", "symbols": ["A", "STRAY"]},
+            {"channel": "bars", "symbols": ["A"], "interval": "1m"},
+            {"channel": "depth", "symbols": ["A"], "levels": 10},
+            {"nonsense": True},
+        )
+    )
+    assert [(frame["action"], frame["channel"], frame["symbols"]) for frame in frames] == [
+        ("unsubscribe", "quotes", ["STRAY"]),
+        ("unsubscribe", "depth", ["A"]),
+        ("subscribe", "depth", ["A"]),
+        ("subscribe", "quotes", ["B"]),
+    ]
+    [answer] = one.told()
+    assert answer.difference == Difference(
+        (Item(DEPTH, "A"), Item(QUOTES, "B")),
+        (Entry("quotes", ("STRAY",), {}), Entry("depth", ("A",), {"levels": 10})),
+    )
+    one.hear(Subscribed(id=flying["id"]))
+    for frame in frames[2:]:
+        one.hear(Subscribed(id=frame["id"]))
+    assert one.hear(listed({"channel": "quotes", "symbols": ["A", "B", "FLYING"]})) != []  # bars and depth are gone
+
+
+def test_a_list_that_names_no_options_means_every_line_of_that_symbol() -> None:
+    one = Talked()
+    one.held(MINUTES, "A")
+    one.held(FIVES, "A")
+    one.held(CHAIN, "TSLA", width=True)
+    chain = {"channel": "options_chain", "underlying": "TSLA", "expiration": "2026-12-18", "greeks": "true"}
+    assert one.hear(listed({"channel": "bars", "symbols": ["A"]}, chain)) == []
+    [answer] = one.told()
+    assert answer.difference == ((), ())
+
+
+def test_when_one_line_of_a_symbol_is_left_the_server_is_asked_for_the_others() -> None:
+    one = Talked()
+    one.held(MINUTES, "A")
+    one.held(FIVES, "A")
+    [left] = one.leave("somebody", FIVES, "A")
+    [asked] = one.hear(Unsubscribed(id=left["id"]))
+    assert asked["action"] == "list_subscriptions"
+    [again] = one.hear(listed())
+    assert (again["action"], again["interval"]) == ("subscribe", "1m")
+
+
+class Server:
+    """A server by the wire's contract: it holds what it was asked for, until it is given up."""
+
+    def __init__(self, *, keeps_one_form: bool) -> None:
+        self.keeps_one_form = keeps_one_form
+        self.held: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def answer(self, frame: dict[str, Any]) -> bytes:
+        action, number = frame["action"], frame["id"]
+        if action == "list_subscriptions":
+            return json.dumps(
+                {"type": "subscriptions", "id": number, "subscriptions": list(self.held.values())}
+            ).encode()
+        if "BAD" in frame["symbols"] and action == "subscribe":
+            return json.dumps({"type": "error", "id": number, "code": "400", "message": "no"}).encode()
+        for symbol in frame["symbols"]:
+            fields = {**frame, "symbols": [symbol]}
+            line = {name: value for name, value in fields.items() if name not in {"action", "id"}}
+            if action == "subscribe":
+                self.held[self.key(line)] = line
+            else:
+                self.held.pop(self.key(line), None)
+        return json.dumps({**frame, "type": f"{action}d"}).encode()
+
+    def key(self, line: dict[str, Any]) -> tuple[str, ...]:
+        named = {"channel", "interval"} if self.keeps_one_form else set(line) - {"symbols"}
+        return (line["symbols"][0], *sorted(f"{name}={line[name]}" for name in named & set(line)))
+
+    @property
+    def items(self) -> list[tuple[str, str, str]]:
+        return sorted((line["channel"], line.get("interval", ""), line["symbols"][0]) for line in self.held.values())
+
+
+ITEMS = st.sampled_from(
+    [
+        (QUOTES, "A", None),
+        (QUOTES, "B", None),
+        (QUOTES, "BAD", None),
+        (DEPTH, "A", 5),
+        (DEPTH, "A", 10),
+        (TRADES, "A", "regular"),
+        (TRADES, "A", "extended"),
+        (MINUTES, "A", None),
+        (FIVES, "A", None),
+    ]
+)
+DEEDS = st.lists(
+    st.one_of(
+        st.tuples(st.just("add"), st.sampled_from("xyz"), ITEMS),
+        st.tuples(st.just("remove"), st.sampled_from("xyz"), ITEMS),
+        st.tuples(
+            st.sampled_from(["serve", "lose the answer", "ignore", "step", "drop", "hear"]), st.none(), st.none()
+        ),
+    ),
+    max_size=40,
+)
+
+
+class World:
+    """Somebody who wants, a talk, a server, and what is on its way between them."""
+
+    def __init__(self, *, keeps_one_form: bool) -> None:
+        self.talked = Talked()
+        self.keeps_one_form = keeps_one_form
+        self.server = Server(keeps_one_form=keeps_one_form)
+        self.answers: deque[bytes] = deque()
+        self.now = 0.0
+        self.was_ignored = False
+
+    def do(self, deed: str, who: str, what: tuple[Line, str, Width]) -> None:
+        talk, demands = self.talked.talk, self.talked.demands
+        if deed in {"add", "remove"}:
+            item = Item(*what[:2])
+            demands.add(who, [item], what[2]) if deed == "add" else demands.remove(who, [item])
+            talk.mend([item], self.now)
+        elif deed == "step":
+            self.now += 0.6
+            talk.check(self.now)
+        elif deed == "hear":
+            self.hear()
+        elif deed == "drop":
+            talk.end()
+            self.server = Server(keeps_one_form=self.keeps_one_form)
+            self.answers.clear()
+            self.talked.talk = MarketTalk(demands, Patience(1.0, 3))
+            self.talked.talk.begin(self.now)
+        elif talk.outbox:
+            self.pass_on(json.loads(talk.outbox.pop(0)), deed)
+
+    def pass_on(self, frame: dict[str, Any], deed: str) -> None:
+        if deed == "ignore":
+            self.was_ignored = True
+            return
+        answer = self.server.answer(frame)
+        if deed == "serve":
+            self.answers.append(answer)
+
+    def hear(self) -> None:
+        if self.answers:
+            self.talked.talk.hear(READ(self.answers.popleft()), self.now)
+
+    def come_to_rest(self) -> None:
+        talk = self.talked.talk
+        while talk.outbox or self.answers or talk.deadline is not None:
+            while talk.outbox:
+                self.pass_on(json.loads(talk.outbox.pop(0)), "serve")
+            if not self.answers:
+                self.do("step", "", (QUOTES, "", None))
+            self.hear()
+
+    @property
+    def wanted(self) -> list[tuple[str, str, str]]:
+        return sorted(
+            (item.line.channel, dict(item.line.options).get("interval") or "", item.symbol)
+            for item in self.talked.demands.items
+        )
+
+
+@given(deeds=DEEDS, keeps_one_form=st.booleans())
+@settings(deadline=None, max_examples=300)
+def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
+    deeds: list[tuple[str, Any, Any]],
+    keeps_one_form: bool,  # noqa: FBT001 - hypothesis hands it in
+) -> None:
+    world = World(keeps_one_form=keeps_one_form)
+    for deed in deeds:
+        world.do(*deed)
+    world.come_to_rest()
+    if not world.was_ignored:
+        assert world.server.items == world.wanted
+    world.pass_on({"action": "list_subscriptions", "id": "list"}, "serve")
+    world.come_to_rest()
+    assert world.server.items == world.wanted
+    talk, demands = world.talked.talk, world.talked.demands
+    assert all(talk.holds(item, demands.width(item)) for item in demands.items)
+    world.pass_on({"action": "list_subscriptions", "id": "list"}, "serve")
+    world.talked.talk.news.clear()
+    world.come_to_rest()
+    [answer] = world.talked.told()
+    assert answer.difference == ((), ())
+
+
+@pytest.mark.parametrize("message", [Subscribed(id="1"), Refusal("400", "no", "1")])
+def test_nothing_is_heard_of_a_link_that_is_over(message: object) -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    one.talk.end()
+    assert one.hear(message) == []
