@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.wire import Response
+    from connecttrade_async.streaming.market_stream import MarketDataStream
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.streams import BrokerageStream
     from connecttrade_async.streaming.supervisor import OnTaken
+    from connecttrade_async.streaming.tokens import TokenSource
 
 __all__ = ["ConnectTrade", "Health", "User"]
 
@@ -56,6 +59,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     troubles: int
     last_error: str | None
+
+
+class Market(NamedTuple):
+    """What a user's market data needs of the client: where it is, how it comes back, and which users have it open."""
+
+    url: str
+    reconnect: Reconnect
+    taken: set[str]
 
 
 class ConnectTrade:
@@ -121,6 +132,7 @@ class ConnectTrade:
         )
         self._client_secret = client_secret
         self._stream_url = _stream_of(endpoints or Endpoints())
+        self._market = Market(_stream_of(endpoints or Endpoints(), "market_data"), reconnect or Reconnect(), set())
         self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 
@@ -159,7 +171,7 @@ class ConnectTrade:
         user_secret = Secret(user_secret)  # rebound before it is checked: tracebacks can print variables
         user_secret.check("user secret")
         _check_id(user_id, "user id")
-        return User(Requester(self._caller, user_id, user_secret))
+        return User(Requester(self._caller, user_id, user_secret), self._market)
 
     async def request(
         self,
@@ -284,6 +296,7 @@ class ConnectTrade:
         _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry))
         view = ConnectTrade.__new__(ConnectTrade)
         view._client_secret, view._stream_url, view._reconnect = self._client_secret, self._stream_url, self._reconnect  # noqa: SLF001 - its own kind
+        view._market = self._market  # noqa: SLF001 - its own kind
         view._adopt(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
         return view
 
@@ -337,10 +350,11 @@ class ConnectTrade:
 class User:
     """A handle on one user of the client: who asks, and nothing else."""
 
-    __slots__ = ("_requester",)
+    __slots__ = ("_market", "_requester")
 
-    def __init__(self, requester: Requester) -> None:
+    def __init__(self, requester: Requester, market: Market) -> None:
         self._requester = requester
+        self._market = market
 
     @property
     def user_id(self) -> str:
@@ -381,6 +395,46 @@ class User:
     def transactions(self) -> resources.Transactions:
         """What moved in the user's accounts."""
         return resources.Transactions(self._requester)
+
+    def market_data(
+        self,
+        connection_id: str,
+        *,
+        token_source: TokenSource | None = None,
+        codes: Mapping[str, Verdict] | None = None,
+        watchdog: float | None = None,
+    ) -> MarketDataStream:
+        """Return the market data of one of the user's connections; ``async with`` opens it.
+
+        A token is made for it, and made anew before it ends. Connect Trade allows one broker connection at a time per
+        user, and all subscriptions of one from one address (documented); a second stream of a user in this client is
+        refused here, and what others have open only the server can refuse.
+
+        Args:
+            connection_id: which connection, of type ``market_data``.
+            token_source: an async callable that gives a token made elsewhere: a ``ConnectionToken``, a ``Secret`` or
+                text. It is asked when the stream opens, before a token ends, and when one is refused that was good.
+            codes: as for ``ConnectTrade.brokerage_stream``.
+            watchdog: as for ``ConnectTrade.brokerage_stream``.
+
+        Raises:
+            ConfigurationError: the id cannot be one, or there is no address to dial.
+        """
+        if not self._market.url:
+            msg = "the endpoints that were given have no market data address"
+            raise ConfigurationError(msg)
+        # websockets is imported where a stream is wanted: it costs a tenth of a second.
+        from connecttrade_async.streaming.market_stream import Door, MarketDataStream  # noqa: PLC0415
+
+        caller = self._requester.caller
+        return MarketDataStream(
+            Door(self._market.url, caller.timeouts, self._market.reconnect, caller.clock, self._market.taken),
+            self.user_id,
+            token_source or partial(self.connections.token, connection_id),
+            mints=token_source is None,
+            codes=codes or {},
+            watchdog=watchdog,
+        )
 
     async def request(
         self,
@@ -426,7 +480,7 @@ def _api_of(endpoints: object) -> str:
     return check_address("api", address, ("https", "http"))
 
 
-def _stream_of(endpoints: object) -> str:
+def _stream_of(endpoints: object, name: str = "stream") -> str:
     # Whoever serves only REST has no stream address; the stream itself says so when it is wanted.
-    address = getattr(endpoints, "stream", "")
-    return check_address("stream", address, ("wss", "ws")) if address else ""
+    address = getattr(endpoints, name, "")
+    return check_address(name, address, ("wss", "ws")) if address else ""

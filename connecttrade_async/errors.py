@@ -27,6 +27,7 @@ __all__ = [
     "ConnectTradeError",
     "CursorError",
     "MalformedResponseError",
+    "MarketDataRefusedError",
     "NotFoundError",
     "OAuthError",
     "OrderNotReplacedError",
@@ -220,6 +221,27 @@ class OAuthError(BrokerError):
         # Both come out of an address that anybody can write, so they are facts as they came, and a message only tamed.
         explained = f" ({one_line(details)})" if details else ""
         super().__init__(f"the broker connection was not made: {one_line(error)}{explained}")
+
+
+class MarketDataRefusedError(BrokerError):
+    """The server does not give what was asked for on the market data stream; everything else on it goes on.
+
+    Attributes:
+        what: what was asked for: a channel, ``history`` or ``subscriptions``.
+        symbol: of what, or ``""``.
+        code: the server's code, or ``""`` where it gave none.
+        cause: why, in the server's words.
+    """
+
+    def __init__(self, *, what: str, symbol: str, code: str, cause: str) -> None:
+        """Build the message from the facts."""
+        self.what = what
+        self.symbol = symbol
+        self.code = one_line(code)
+        self.cause = one_line(cause)
+        named = f"{what} of {symbol}" if symbol else what
+        coded = f" ({self.code})" if self.code else ""
+        super().__init__(f"{named} is not given: {self.cause}{coded}")
 
 
 class StreamRefusedError(BrokerError):

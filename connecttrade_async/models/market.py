@@ -21,7 +21,7 @@ __all__ = [
     "OptionContract",
     "OptionsChain",
     "Quote",
-    "Refused",
+    "SymbolRefused",
     "Trade",
 ]
 
@@ -254,7 +254,7 @@ class OptionsChain(Update, frozen=True, kw_only=True, gc=False, tag="options_cha
         return self.underlying
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class SymbolRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The server gives a symbol no more, though it did; a consumer's other symbols go on.
 
     Attributes:

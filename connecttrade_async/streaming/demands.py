@@ -64,13 +64,15 @@ class Demands:
 
     Attributes:
         numbers: the ids of what is asked, none of them twice.
+        questions: what is asked beside subscriptions and not answered yet, by id.
     """
 
-    __slots__ = ("_wants", "numbers")
+    __slots__ = ("_wants", "numbers", "questions")
 
     def __init__(self) -> None:
         self._wants: dict[Item, dict[Hashable, Width]] = {}
         self.numbers = map(str, count(1))
+        self.questions: dict[str, bytes] = {}
 
     def add(self, who: Hashable, items: Iterable[Item], width: Width = None) -> None:
         """Say that somebody wants these."""

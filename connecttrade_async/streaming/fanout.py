@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, SlowConsumerError
 from connecttrade_async.models.events import Gap
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from connecttrade_async.models.events import Chosen, Event
-    from connecttrade_async.models.market import MarketUpdate
+    from connecttrade_async.models.market import MarketUpdate, SymbolRefused
 
     Fact = Chosen | MarketUpdate
 
-__all__ = ["Bound", "DropOldest", "Fanout", "Interest", "Latest", "Statistics", "Subscription"]
+__all__ = ["Bound", "DropOldest", "Fanout", "Interest", "Latest", "Place", "Statistics", "Subscription"]
 
 SLOW = "this consumer was too slow"
 LOOK_EVERY = 16  # a power of two; measured: with 64 nothing is gained, with 4 a tenth is lost at a hundred consumers
@@ -128,12 +128,12 @@ class Subscription:
         self._weighed = (0, 0)
         self._idle_at = hub.wall()
 
-    def put(self, event: Event | Fact) -> None:
+    def put(self, event: Event | Fact | SymbolRefused) -> None:
         """Take an event and wake the consumer; never waits."""
         self.append(event)
         self.wake()
 
-    def tell(self, event: Event | Fact) -> None:
+    def tell(self, event: Event | SymbolRefused) -> None:
         """Take an event that must not be lost, whatever the bound."""
         self.enforce()
         if self._ending is None:
@@ -309,12 +309,12 @@ class Latest(Subscription):
         super().__init__(bound, hub)
         self._latest: dict[Hashable, Any] = {}
 
-    def put(self, event: Event | Fact) -> None:
+    def put(self, event: Event | Fact | SymbolRefused) -> None:
         """Take an event and wake the consumer; never waits."""
         self.keep(key_of(event), event)
         self.wake()
 
-    def keep(self, key: Hashable, event: Event | Fact) -> None:
+    def keep(self, key: Hashable, event: Event | Fact | SymbolRefused) -> None:
         """Take an event of this key, without waking anybody."""
         latest = self._latest
         if key in latest:
@@ -350,7 +350,7 @@ class Latest(Subscription):
         return await super().__anext__()
 
 
-def key_of(event: Event | Fact) -> Hashable:
+def key_of(event: Event | Fact | SymbolRefused) -> Hashable:
     """Return what an event is the latest of."""
     return (type(event), event.account_id, event.symbol) if not isinstance(event, Gap) else id(event)
 
@@ -358,28 +358,45 @@ def key_of(event: Event | Fact) -> Hashable:
 POLICIES: dict[str, type[Subscription]] = {"close": Subscription, "drop_oldest": DropOldest, "latest": Latest}
 
 
+class Choice(Protocol):
+    """What a consumer that looks closer wants."""
+
+    def is_met_by(self, event: Any, /) -> bool:  # noqa: ANN401 - whatever comes to the place where it looks
+        """Whether an event is wanted."""
+        ...
+
+
 class Place:
     """Where one kind of event is delivered: to everybody who wants it as it is, and to those who look closer.
+
+    Args:
+        waiting: where those are who wait empty-handed, if that is shared with other places.
+        key: of what an event is the latest, if not what ``key_of`` says.
 
     Attributes:
         count: events that came here.
     """
 
-    __slots__ = ("_appends", "_choosy", "_latest", "_members", "_waiting", "count")
+    __slots__ = ("_appends", "_choosy", "_key", "_latest", "_members", "_waiting", "count")
 
-    def __init__(self) -> None:
-        self._members: dict[Subscription, Interest | None] = {}
+    def __init__(
+        self,
+        waiting: set[Subscription] | None = None,
+        key: Callable[[Any], Hashable] | None = None,
+    ) -> None:
+        self._members: dict[Subscription, Choice | None] = {}
+        self._key = key_of if key is None else key
         # Tuples, made anew when somebody comes or goes: a queue that is full leaves while it is asked.
         self._appends: tuple[Callable[[Any], None], ...] = ()
         self._latest: tuple[Latest, ...] = ()
-        self._choosy: tuple[tuple[Subscription, Interest], ...] = ()
-        self._waiting: set[Subscription] = set()
+        self._choosy: tuple[tuple[Subscription, Choice], ...] = ()
+        self._waiting: set[Subscription] = set() if waiting is None else waiting
         self.count = 0
 
-    def add(self, subscription: Subscription, interest: Interest | None) -> None:
+    def add(self, subscription: Subscription, interest: Choice | None) -> None:
         """Add a consumer; with an interest if it has to be asked for each event."""
         self._members[subscription] = interest
-        if interest is None:
+        if interest is None and not any(bell is self._waiting for bell in subscription.bells):
             subscription.bells.append(self._waiting)
         self._arrange()
 
@@ -404,7 +421,7 @@ class Place:
                 subscription.enforce()
 
     def _deliver_otherwise(self, event: Fact) -> None:
-        key = key_of(event)
+        key = self._key(event)
         for subscription in self._latest:
             subscription.keep(key, event)
         for chooser, interest in self._choosy:
@@ -492,6 +509,9 @@ class Fanout:
                 place = places.get(getattr(event, name))
                 if place is not None:
                     place.deliver(event)
+
+    def take(self, news: object) -> None:
+        """Take what a link tells that is no event; here nobody waits for any."""
 
     def tell_all(self, event: Event) -> None:
         """Deliver what concerns everybody, whatever is in the way."""

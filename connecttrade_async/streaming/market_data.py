@@ -33,6 +33,7 @@ __all__ = [
     "history",
     "listing",
     "past_bars",
+    "spelled",
 ]
 
 CHANNELS = ("quotes", "trades", "bars", "depth", "options_chain")
@@ -160,6 +161,11 @@ def history(number: str, symbol: str, interval: str, facts: Mapping[str, object]
     """Spell the question for bars of the past; ``facts`` are ``start_time``, ``end_time`` and ``limit``, or None."""
     named = {"channel": "bars", "symbols": [symbol], "interval": interval}
     return _encoded({"action": "snapshot", "id": number, **named, **facts})
+
+
+def spelled(moment: datetime) -> str:
+    """Spell a time, which knows its zone, as RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def past_bars(snapshot: Snapshot, symbol: str, interval: str) -> tuple[Bar, ...]:

@@ -6,8 +6,11 @@ The theory. A link is born when the socket is open and dies once. Between, it mo
     WELCOMING       the welcome             welcome               authenticate
     AUTHENTICATING  the login's answer      authenticated         what the talk begins with: subscriptions
     SUBSCRIBING     their answers           the talk is settled   nothing: it is live
-    LIVE            updates                 nothing               what the talk wants to say
+    LIVE            updates                 another's relief      what the talk wants to say, then its farewell
+    LEAVING         the last updates        the farewell's answer nothing: it is over
     OVER            nothing
+
+A link is LEAVING while another takes its place: what the server told before it answers the farewell is still read.
 
 The talk is what a stream has to say once it is logged in. That of the brokerage stream is one wish and its answer,
 ``Topics``; where it has nothing to begin with, the link is live at once.
@@ -45,6 +48,7 @@ class State(Enum):
     AUTHENTICATING = "authenticating"
     SUBSCRIBING = "subscribing"
     LIVE = "live"
+    LEAVING = "leaving"
     OVER = "over"
 
 
@@ -57,6 +61,7 @@ class Verdict(Enum):
     RELIEVED = "another link of ours has taken over"
 
 
+TALKING = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
 CODES: Mapping[str, Verdict] = {
     "401": Verdict.REFUSED,  # Assumed: as over REST
     "403": Verdict.REFUSED,  # Assumed: as over REST
@@ -116,6 +121,15 @@ class Talk(Protocol):
         ...
 
     @property
+    def is_over(self) -> bool:
+        """Whether its farewell is answered."""
+        ...
+
+    def farewell(self) -> None:
+        """Say something whose answer comes after everything else."""
+        ...
+
+    @property
     def deadline(self) -> float | None:
         """When to call ``check``, or None for never."""
         ...
@@ -155,6 +169,7 @@ class Topics:
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed)
     has_ids = False
+    is_over = True
     deadline: float | None = None
     __slots__ = ("_spelling", "_topics", "is_settled", "news", "outbox")
 
@@ -177,6 +192,9 @@ class Topics:
 
     def check(self, now: float) -> None:
         """Nothing: the deadline of the login is that of the wish too."""
+
+    def farewell(self) -> None:
+        """Nothing: no other link takes the place of this one."""
 
     def end(self) -> None:
         """Nothing: whoever wants more makes a new link."""
@@ -270,6 +288,8 @@ class LinkLife:
         if self._due is not None and now >= self._due:
             if self.state is State.LIVE:
                 self._end(Verdict.AGAIN, "nothing came for too long")
+            elif self.state is State.LEAVING:
+                self.relieve()
             else:
                 self._end(Verdict.AGAIN, f"no answer in time while {self.state.value}")
         elif self.ending is None:
@@ -278,11 +298,20 @@ class LinkLife:
 
     def lost(self, cause: str, code: int | None = None) -> None:
         """Say that the link is gone, with its close code if it had one."""
+        if self.state is State.LEAVING:
+            self.relieve()
         self._end(self._codes.get(str(code), Verdict.AGAIN), cause)
 
+    def leave(self, now: float, within: float) -> None:
+        """Leave the link to another that took its place, once all is read, or after so many seconds."""
+        if self.state is State.LIVE:
+            self.state = State.LEAVING
+            self._due = now + within
+            self.talk.farewell()
+
     def relieve(self) -> None:
-        """End the link because another has taken its place."""
-        self._end(Verdict.RELIEVED, "another link took its place")
+        """End the link because another takes its place."""
+        self._end(Verdict.RELIEVED, "another link takes its place")
 
     def _welcomed(self, message: Welcome, now: float) -> None:
         del message, now
@@ -298,7 +327,7 @@ class LinkLife:
             self._settle(now)
 
     def _heard(self, message: object, now: float) -> None:
-        if self.state in {State.SUBSCRIBING, State.LIVE}:
+        if self.state in TALKING:
             self.talk.hear(message, now)
             self._settle(now)
 
@@ -306,11 +335,13 @@ class LinkLife:
         if self.state is State.SUBSCRIBING and self.talk.is_settled:
             self.state = State.LIVE
             self._due = None if self._silence is None else now + self._silence
+        elif self.state is State.LEAVING and self.talk.is_over:
+            self.relieve()
 
     def _refused(self, refusal: Refusal, now: float) -> None:
         verdict = self._codes.get(str(refusal.code), Verdict.AGAIN)
         is_of_the_link = refusal.id is None and verdict is not Verdict.AGAIN
-        if self.talk.has_ids and self.state in {State.SUBSCRIBING, State.LIVE} and not is_of_the_link:
+        if self.talk.has_ids and self.state in TALKING and not is_of_the_link:
             self._heard(refusal, now)
         elif self.state is not State.LIVE or verdict is not Verdict.AGAIN:
             self._end(verdict, f"the server said {refusal.code}: {refusal.message or 'no explanation given'}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.streaming.supervisor import OnTaken
 
-__all__ = ["BrokerageStream", "StreamHealth"]
+__all__ = ["BrokerageStream", "Stream", "StreamHealth"]
 
 SIDE_TOPICS = ("unknown", "lifecycle")
 CAPACITY = 10_000
@@ -56,90 +56,24 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     consumers: tuple[Statistics, ...]
 
 
-class BrokerageStream:
-    """Orders, positions and balances of all users of a client, over one link that heals.
+class Stream:
+    """One stream, as whoever opened it holds it: opened once, looked at, closed.
 
-    Use it as ``async with``: inside, it is connected, logged in and subscribed, or it raised.
+    Args:
+        plan: what its supervisor needs.
+        watchdog: warn when the event loop was blocked for more than so many seconds; None for not.
     """
 
-    def __init__(
-        self,
-        url: str,
-        dialect: Brokerage,
-        *,
-        topics: tuple[str, ...],
-        timeouts: Timeouts,
-        reconnect: Reconnect,
-        clock: Clock,
-        on_taken: OnTaken,
-        codes: Mapping[str, Verdict],
-        watchdog: float | None = None,
-    ) -> None:
-        if not topics or not set(topics) <= set(TOPICS):
-            msg = f"topics must be some of {', '.join(TOPICS)}"
-            raise ConfigurationError(msg)
+    def __init__(self, plan: Plan, watchdog: float | None) -> None:
         if watchdog is not None and not watchdog > 0:
             msg = f"watchdog must be a number of seconds above zero, not {watchdog!r}"
             raise ConfigurationError(msg)
-        if on_taken not in {"stop", "standby", "fight"}:
-            msg = f"on_taken must be stop, standby or fight, not {on_taken!r}"
-            raise ConfigurationError(msg)
-        self.topics = topics
-        self._fanout = Fanout(clock.wall)
-        known = {**CODES, **codes}
-
-        def make_life(now: float) -> LinkLife:
-            talk = Topics(dialect, topics)
-            return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
-
-        self._plan = Plan(url, make_life, self._fanout, clock, timeouts, reconnect, on_taken)
+        self._plan = plan
+        self._fanout = plan.fanout
         self._watchdog = watchdog
         self._supervisor: Supervisor | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
-
-    def subscribe(
-        self,
-        *topics: str,
-        account_id: str | None = None,
-        user_id: str | None = None,
-        symbol: str | None = None,
-        capacity: int = CAPACITY,
-        max_bytes: int = MAX_BYTES,
-        overflow: str | None = None,
-    ) -> Subscription:
-        """Add a consumer: an async context manager and an async iterator.
-
-        Args:
-            topics: some of the stream's topics, ``unknown`` for frames that were not understood, ``lifecycle`` for
-                what happens to the stream; none means the stream's own and ``unknown``.
-            account_id: only that account's.
-            user_id: only that user's.
-            symbol: only that symbol's.
-            capacity: events that may wait.
-            max_bytes: how large their frames may be together.
-            overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
-                ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key. By default
-                ``close`` where orders are wanted, else ``latest``.
-
-        Raises:
-            ConfigurationError: a topic, a filter, the bound or the policy cannot be one.
-            ConnectTradeError: the stream has ended, with why.
-        """
-        wanted = topics or (*self.topics, "unknown")
-        if not set(wanted) <= {*self.topics, *SIDE_TOPICS}:
-            msg = f"topics must be some of {', '.join((*self.topics, *SIDE_TOPICS))}"
-            raise ConfigurationError(msg)
-        keys: dict[str, object] = {"account_id": account_id, "user_id": user_id, "symbol": symbol}
-        for name, value in keys.items():
-            # Anything else would match nothing, and whoever waits for fills would wait in vain.
-            if value is not None and not (isinstance(value, str) and value):
-                msg = f"{name} must be a text that is not empty, not {value!r}"
-                raise ConfigurationError(msg)
-        if overflow is None:
-            overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
-        interest = Interest(wanted, account_id, user_id, symbol)
-        return self._fanout.subscribe(interest, overflow, Bound(capacity, max_bytes))
 
     def health(self) -> StreamHealth:
         """Return how the stream is doing, at once."""
@@ -187,6 +121,7 @@ class BrokerageStream:
         if self._supervisor is not None or self._is_closed:
             raise ClosedError("the stream")
         self._supervisor = Supervisor(self._plan)
+        self._opening(self._supervisor)
         self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
         try:
             await asyncio.shield(self._supervisor.is_live)
@@ -194,6 +129,9 @@ class BrokerageStream:
             await self.aclose()
             raise
         return self
+
+    def _opening(self, supervisor: Supervisor) -> None:
+        """What a stream does beside, before it dials."""
 
     async def _run(self, supervisor: Supervisor) -> None:
         with Watchdog(self._watchdog) if self._watchdog is not None else nullcontext():
@@ -209,4 +147,82 @@ class BrokerageStream:
 
     def __repr__(self) -> str:
         health = self.health()
-        return f"<BrokerageStream {health.state} {len(health.consumers)} subscriptions {health.gaps} gaps>"
+        return f"<{type(self).__name__} {health.state} {len(health.consumers)} subscriptions {health.gaps} gaps>"
+
+
+class BrokerageStream(Stream):
+    """Orders, positions and balances of all users of a client, over one link that heals.
+
+    Use it as ``async with``: inside, it is connected, logged in and subscribed, or it raised.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        dialect: Brokerage,
+        *,
+        topics: tuple[str, ...],
+        timeouts: Timeouts,
+        reconnect: Reconnect,
+        clock: Clock,
+        on_taken: OnTaken,
+        codes: Mapping[str, Verdict],
+        watchdog: float | None = None,
+    ) -> None:
+        if not topics or not set(topics) <= set(TOPICS):
+            msg = f"topics must be some of {', '.join(TOPICS)}"
+            raise ConfigurationError(msg)
+        if on_taken not in {"stop", "standby", "fight"}:
+            msg = f"on_taken must be stop, standby or fight, not {on_taken!r}"
+            raise ConfigurationError(msg)
+        self.topics = topics
+        known = {**CODES, **codes}
+
+        def make_life(now: float) -> LinkLife:
+            talk = Topics(dialect, topics)
+            return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+
+        super().__init__(Plan(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken), watchdog)
+
+    def subscribe(
+        self,
+        *topics: str,
+        account_id: str | None = None,
+        user_id: str | None = None,
+        symbol: str | None = None,
+        capacity: int = CAPACITY,
+        max_bytes: int = MAX_BYTES,
+        overflow: str | None = None,
+    ) -> Subscription:
+        """Add a consumer: an async context manager and an async iterator.
+
+        Args:
+            topics: some of the stream's topics, ``unknown`` for frames that were not understood, ``lifecycle`` for
+                what happens to the stream; none means the stream's own and ``unknown``.
+            account_id: only that account's.
+            user_id: only that user's.
+            symbol: only that symbol's.
+            capacity: events that may wait.
+            max_bytes: how large their frames may be together.
+            overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
+                ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key. By default
+                ``close`` where orders are wanted, else ``latest``.
+
+        Raises:
+            ConfigurationError: a topic, a filter, the bound or the policy cannot be one.
+            ConnectTradeError: the stream has ended, with why.
+        """
+        wanted = topics or (*self.topics, "unknown")
+        if not set(wanted) <= {*self.topics, *SIDE_TOPICS}:
+            msg = f"topics must be some of {', '.join((*self.topics, *SIDE_TOPICS))}"
+            raise ConfigurationError(msg)
+        keys: dict[str, object] = {"account_id": account_id, "user_id": user_id, "symbol": symbol}
+        for name, value in keys.items():
+            # Anything else would match nothing, and whoever waits for fills would wait in vain.
+            if value is not None and not (isinstance(value, str) and value):
+                msg = f"{name} must be a text that is not empty, not {value!r}"
+                raise ConfigurationError(msg)
+        if overflow is None:
+            overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
+        interest = Interest(wanted, account_id, user_id, symbol)
+        return self._fanout.subscribe(interest, overflow, Bound(capacity, max_bytes))

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -18,23 +18,31 @@ from connecttrade_async.errors import (
     ClosedError,
     ConnectError,
     ConnectTradeError,
+    RateLimitedError,
+    ServerError,
     SessionTakenError,
     TransportError,
 )
-from connecttrade_async.models.events import Connecting, Ended, Gap, Live, Lost, Retrying, UnknownMessage
+from connecttrade_async.models.events import Chosen, Connecting, Ended, Gap, Live, Lost, Retrying, UnknownMessage
 from connecttrade_async.pacing import full_jitter_delays, growing_delays
 from connecttrade_async.rest.wire import retry_after
 from connecttrade_async.streaming.link import Link, LinkLostError
+from connecttrade_async.streaming.overlap import Overlap
 from connecttrade_async.streaming.protocol import Ending, LinkLife, State, Verdict
+from connecttrade_async.streaming.voice import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect, Timeouts
+    from connecttrade_async.models.market import MarketUpdate
     from connecttrade_async.streaming.fanout import Fanout
 
-__all__ = ["OnTaken", "Supervisor", "Tally"]
+    Outcome = tuple[Ending, float | None]
+    """How a link ended, and for how many seconds the server asked us to wait."""
+
+__all__ = ["Login", "OnTaken", "Plan", "Supervisor", "Tally"]
 
 OnTaken = Literal["stop", "standby", "fight"]
 FIGHTS = 3
@@ -54,6 +62,34 @@ class Tally(msgspec.Struct):
     set_aside: int = 0
 
 
+class Login(Protocol):
+    """Whatever has to be had before a link can log in.
+
+    Attributes:
+        renew_at: when a new one should be got, on the clock; None for never.
+        got: how many were got so far.
+    """
+
+    renew_at: float | None
+    got: int
+
+    async def prepare(self, *, is_renewal: bool) -> None:
+        """Have it, or get it; for a renewal, get a new one.
+
+        Raises:
+            ConnectTradeError: it cannot be had.
+        """
+        ...
+
+    def accepted(self) -> None:
+        """Take note that the server took it."""
+        ...
+
+    def refused(self, cause: str) -> ConnectTradeError | None:
+        """Take note that the server refused it; returns what that means, or None where a new one may do."""
+        ...
+
+
 class Plan(NamedTuple):
     """What a supervisor needs to know and to use."""
 
@@ -64,6 +100,7 @@ class Plan(NamedTuple):
     timeouts: Timeouts
     reconnect: Reconnect
     on_taken: OnTaken
+    login: Login | None = None
 
 
 class Supervisor:
@@ -75,36 +112,49 @@ class Supervisor:
     Attributes:
         tally: what it has seen.
         is_live: done when the stream is live for the first time, or has ended before.
+        voices: the links that are spoken over, the one that counts first: while one relieves another there are two.
     """
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self.tally = Tally()
         self.is_live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.voices: list[Voice] = []
         self._taken: list[float] = []
         self._lost: tuple[datetime, str] | None = None
         self._settled_at = math.inf
         self._has_ended = False
+        self._relief: asyncio.Task[Outcome] | None = None
+        self._renewing: Timer | None = None
+        self._overlap: Overlap | None = None
 
     async def run(self) -> None:
         """Keep the stream alive until it ends. Cancelling closes it."""
         error: ConnectTradeError | None = None
         try:
             error = await self._keep()
+        except ConnectTradeError as exc:
+            error = exc
         except Exception as exc:
             log.exception("the stream broke off on what nobody foresaw")
             error = ConnectTradeError(f"the stream broke off on an unforeseen {type(exc).__name__}")
             error.__cause__ = exc
         finally:
-            self.end(error)
+            try:
+                await self._call_off()
+            finally:
+                self.end(error)
 
     async def _keep(self) -> ConnectTradeError:
         reconnect, clock = self._plan.reconnect, self._plan.clock
         failed, delays = 0, self._delays()
         while True:
             self._tell(Connecting(attempt=failed + 1), "CONNECTING")
-            ending, asked_for = await self._one_link()
+            ending, asked_for = await self._links()
             self._tell(Lost(cause=ending.cause), "LOST")
+            if ending.verdict is Verdict.RELIEVED:
+                self._note_loss(ending)
+                continue
             error = self._final(ending, failed)
             if error is not None:
                 return error
@@ -116,10 +166,28 @@ class Supervisor:
                 return TransportError(method="STREAM", path=self._plan.url, kind="dropped", detail=detail)
             await self._wait(ending, asked_for, delays)
 
-    async def _one_link(self) -> tuple[Ending, float | None]:
+    async def _links(self) -> Outcome:
+        """Speak over one link, and over those that relieve it; returns how the last ended."""
+        ended = await self._one_link()
+        while self._relief is not None:
+            # That the old one ended any other way than by being relieved is our own doing: it has a new token.
+            relief, self._relief = self._relief, None
+            if ended[0].verdict is not Verdict.RELIEVED:
+                self._note_loss(ended[0])
+                self._tell(Lost(cause=ended[0].cause), "LOST")
+            try:
+                ended = await relief
+            finally:
+                relief.cancel()
+        return ended
+
+    async def _one_link(self, *, is_relief: bool = False) -> Outcome:
         plan = self._plan
-        self._settled_at = math.inf
+        if not is_relief:
+            self._settled_at = math.inf
         try:
+            if plan.login is not None:
+                await self._prepare(plan.login, is_renewal=is_relief)
             link = await Link.dial(
                 plan.url,
                 open_timeout=plan.timeouts.connect,
@@ -130,73 +198,91 @@ class Supervisor:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
             return Ending(Verdict.AGAIN, exc.cause), asked_for
         self.tally.links += 1
-        life = plan.make_life(plan.clock.now())
+        voice = Voice(link, plan.make_life(plan.clock.now()), plan.clock, self._moved)
+        self.voices.append(voice)
         try:
             with link.speaking():
-                await self._converse(link, life)
+                await self._converse(voice)
         except LinkLostError as exc:
-            life.lost(exc.cause, exc.code)
+            voice.life.lost(exc.cause, exc.code)
         finally:
-            await link.aclose()
-        assert life.ending is not None  # noqa: S101 - the conversation goes on until it has one
-        return life.ending, None
+            self.voices.remove(voice)
+            try:
+                await voice.aclose()
+            finally:
+                await link.aclose()
+        assert voice.life.ending is not None  # noqa: S101 - the conversation goes on until it has one
+        return voice.life.ending, None
 
-    async def _converse(self, link: Link, life: LinkLife) -> None:
-        now, publish, tally = self._plan.clock.now, self._plan.fanout.publish, self.tally
-        receive, understand = link.receive, life.receive
-        look, stop = self._watch(link, life)
+    async def _prepare(self, login: Login, *, is_renewal: bool) -> None:
         try:
-            while life.ending is None:
-                frames = await receive()
-                moment = now()
-                for raw in frames:
-                    event = understand(raw, moment)
-                    if event is None:
-                        await self._control(link, life)
-                        look()  # the deadline has moved, perhaps to an earlier moment
-                        continue
-                    if type(event) is UnknownMessage:
-                        self._set_aside(event)
-                    publish(event)
-                tally.last_message = moment
-        finally:
-            stop()
+            await login.prepare(is_renewal=is_renewal)
+        except (TransportError, ServerError, RateLimitedError) as exc:
+            if not self.is_live.done():
+                raise
+            raise LinkLostError(str(exc), retry_after=str(getattr(exc, "retry_after", None) or "")) from exc
 
-    async def _control(self, link: Link, life: LinkLife) -> None:
-        frames, life.outbox[:] = tuple(life.outbox), []
-        for frame in frames:
-            await link.send(frame)
-        if life.state is State.LIVE and self._settled_at == math.inf:
-            self._went_live()
+    async def _converse(self, voice: Voice) -> None:
+        now, tally, life = self._plan.clock.now, self.tally, voice.life
+        receive, understand = voice.link.receive, life.receive
+        voice.look()
+        while life.ending is None:
+            frames = await receive()
+            moment = now()
+            publish = self._publisher(voice, moment)
+            for raw in frames:
+                event = understand(raw, moment)
+                if event is None:
+                    self._moved(voice)
+                    await voice.send()
+                    voice.look()  # the deadline has moved, perhaps to an earlier moment
+                    continue
+                if type(event) is UnknownMessage:
+                    self._set_aside(event)
+                publish(event)
+            tally.last_message = moment
 
-    def _watch(self, link: Link, life: LinkLife) -> tuple[Callable[[], None], Callable[[], None]]:
-        """Keep the life's deadline without a timer for each frame; returns how to look again, and how to stop."""
-        clock = self._plan.clock
-        timer: Timer | None = None
+    def _publisher(self, voice: Voice, moment: float) -> Callable[[Any], None]:
+        publish = self._plan.fanout.publish
+        overlap = self._overlap
+        if overlap is None:
+            return publish
+        if overlap.is_over(moment):
+            self._overlap = None
+            return publish
 
-        def look() -> None:
-            nonlocal timer
-            stop()
-            was_over = life.ending is not None
-            life.check(clock.now())
-            if life.ending is not None and not was_over:
-                link.abort()
-            elif life.deadline is not None:
-                timer = clock.call_later(max(life.deadline - clock.now(), 0.001), look)
+        def publish_once(event: Chosen | MarketUpdate) -> None:
+            if overlap.is_new(voice, event):
+                publish(event)
 
-        def stop() -> None:
-            if timer is not None:
-                timer.cancel()
+        return publish_once
 
-        look()
-        return look, stop
+    def _moved(self, voice: Voice) -> None:
+        """See to what a life has to tell, and to its going live."""
+        news, voice.life.news[:] = tuple(voice.life.news), []
+        for each in news:
+            self._plan.fanout.take(each)
+        if voice.life.state is State.LIVE and not voice.has_gone_live:
+            voice.has_gone_live = True
+            self._went_live(voice)
 
-    def _went_live(self) -> None:
+    def touch(self) -> None:
+        """Send what there is to say on the links that stand."""
+        for voice in self.voices:
+            voice.speak()
+
+    def _went_live(self, voice: Voice) -> None:
         now = self._plan.clock.wall()
-        self.tally.live_since = now
         # Not every answer counts: what is sent after the refusal that ends a link is lost before that is heard.
         self.tally.last_message = self._plan.clock.now()
         self._settled_at = self.tally.last_message + self._plan.reconnect.settled
+        if self._plan.login is not None:
+            self._plan.login.accepted()
+        self._renew_in_time()
+        if len(self.voices) > 1:
+            self._take_over(voice)
+            return
+        self.tally.live_since = now
         if self._lost is not None:
             since, cause = self._lost
             self._lost = None
@@ -207,10 +293,67 @@ class Supervisor:
         if not self.is_live.done():
             self.is_live.set_result(None)
 
+    def _renew_in_time(self) -> None:
+        clock, login = self._plan.clock, self._plan.login
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if login is not None and login.renew_at is not None:
+            self._renewing = clock.call_later(max(login.renew_at - clock.now(), 0.001), self._renew)
+
+    def _renew(self) -> None:
+        if self._relief is None and self.voices:
+            self._overlap = Overlap()
+            self._relief = asyncio.create_task(self._relieve(), name="connecttrade stream renews")
+
+    async def _relieve(self) -> Outcome:
+        """Make a new link while the old one stands; returns how the new one ended."""
+        old, login = self.voices[0], self._plan.login
+        assert login is not None  # noqa: S101 - it is what asks for relief
+        got = login.got
+        try:
+            ended = await self._one_link(is_relief=True)
+        except ConnectTradeError as exc:
+            if old.life.ending is not None:
+                raise
+            ended = Ending(Verdict.AGAIN, str(exc)), None
+        if old.life.ending is None:
+            self._relief = None
+            self._not_relieved(old, ended[0], has_new=login.got > got)
+        return ended
+
+    def _not_relieved(self, old: Voice, ending: Ending, *, has_new: bool) -> None:
+        """Go on with the old link, or where its token is spent, leave it for a new one."""
+        self._overlap = None
+        log.warning("the login could not be renewed beside the link that stands: %s", ending.cause)
+        if has_new:
+            old.life.relieve()
+            old.link.abort()
+        else:
+            self._renew_in_time()
+
+    def _take_over(self, voice: Voice) -> None:
+        """Leave the old link, once all that it told is read."""
+        self.voices.remove(voice)
+        self.voices.insert(0, voice)
+        now = self._plan.clock.now()
+        if self._overlap is not None:
+            self._overlap.until = now + self._plan.timeouts.login
+        for old in self.voices[1:]:
+            old.life.leave(now, self._plan.timeouts.login)
+            old.speak()
+
+    async def _call_off(self) -> None:
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self._relief is not None:
+            self._relief.cancel()
+            await asyncio.wait([self._relief])
+
     def _final(self, ending: Ending, failed: int) -> ConnectTradeError | None:
         """Return the error that ends the stream for good, or None where it goes on."""
         if ending.verdict is Verdict.REFUSED:
-            return AuthenticationRefusedError(cause=ending.cause)
+            login = self._plan.login
+            return AuthenticationRefusedError(cause=ending.cause) if login is None else login.refused(ending.cause)
         if ending.verdict is Verdict.AGAIN and not self.is_live.done() and not failed:
             return ConnectError(method="STREAM", path=self._plan.url, kind="unreachable", detail=ending.cause)
         # Whoever stands by or fights does so from the first link on: the server may drop the newer session.
@@ -224,11 +367,7 @@ class Supervisor:
         return SessionTakenError(cause=ending.cause)
 
     async def _wait(self, ending: Ending, asked_for: float | None, delays: Iterator[float]) -> None:
-        if self._lost is None and self.is_live.done():
-            self._lost = (self._last_heard(), ending.cause)
-            log.warning("the stream was lost: %s", ending.cause)
-        else:
-            log.debug("the stream is still away: %s", ending.cause)
+        self._note_loss(ending)
         delay = next(delays)
         if ending.verdict is Verdict.TAKEN and self._plan.on_taken == "standby":
             delay = next(growing_delays(self._plan.reconnect.standby, self._plan.reconnect.standby))
@@ -241,6 +380,13 @@ class Supervisor:
             await is_over.wait()
         finally:
             timer.cancel()
+
+    def _note_loss(self, ending: Ending) -> None:
+        if self._lost is None and self.is_live.done():
+            self._lost = (self._last_heard(), ending.cause)
+            log.warning("the stream was lost: %s", ending.cause)
+        else:
+            log.debug("the stream is still away: %s", ending.cause)
 
     def _delays(self) -> Iterator[float]:
         return full_jitter_delays(self._plan.reconnect.base, self._plan.reconnect.cap)

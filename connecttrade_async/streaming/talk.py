@@ -145,16 +145,19 @@ class MarketTalk:
     Attributes:
         outbox: what is to be sent, in order; whoever sends it empties it.
         news: what is to be told, in order; whoever tells it empties it.
+        is_over: whether its farewell is answered.
     """
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot)
     has_ids = True
-    __slots__ = ("_demands", "_is_open", "_patience", "_pending", "_places", "news", "outbox")
+    __slots__ = ("_demands", "_farewell", "_is_open", "_patience", "_pending", "_places", "is_over", "news", "outbox")
 
     def __init__(self, demands: Demands, patience: Patience = Patience()) -> None:  # noqa: B008 - it is immutable
         self._demands = demands
         self._patience = patience
         self._is_open = False
+        self._farewell: str | None = None
+        self.is_over = False
         self._places: dict[Item, Place] = {}
         self._pending: dict[str, Request] = {}
         self.outbox: list[bytes] = []
@@ -168,12 +171,14 @@ class MarketTalk:
     @property
     def deadline(self) -> float | None:
         """When to call ``check``, or None for never."""
-        return min((request.due for request in self._pending.values()), default=None)
+        dues = (request.due for request in self._pending.values())
+        return None if self._farewell is not None else min(dues, default=None)
 
     def begin(self, now: float) -> None:
-        """Ask for all that is wanted, in few frames."""
+        """Ask for all that is wanted, in few frames, and again what another link left unanswered."""
         self._is_open = True
         self._mend(self._demands.items, now, is_first=True)
+        self.outbox += self._demands.questions.values()
 
     def end(self) -> None:
         """Forget the link: the server has."""
@@ -189,15 +194,24 @@ class MarketTalk:
     def mend(self, items: Iterable[Item], now: float) -> None:
         """Ask for what of these is missing, and give up what is too much."""
         if self._is_open:
-            self._mend(items, now, is_first=False)
+            self._mend(items, now, is_first=not self.is_settled)
 
     def say(self, frame: bytes) -> None:
         """Say something whose answer will be told as ``Answered``."""
         if self._is_open:
             self.outbox.append(frame)
 
+    def farewell(self) -> None:
+        """Ask for the list: whatever the server tells comes before that answer, or also on the link that follows."""
+        self._is_open = False
+        self._farewell = next(self._demands.numbers)
+        self.outbox.append(market_data.listing(self._farewell))
+
     def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Take an answer."""
+        if self._farewell is not None:
+            self.is_over = self.is_over or str(message.id) == self._farewell
+            return
         match message:
             case Snapshot():
                 self.news.append(Answered(str(message.id), message))
@@ -211,6 +225,8 @@ class MarketTalk:
 
     def check(self, now: float) -> None:
         """Ask again for what was not answered in time; give up on it after so many attempts."""
+        if self._farewell is not None:
+            return
         for request in {id(each): each for each in self._pending.values() if now >= each.due}.values():
             if request.attempt < self._patience.attempts:
                 request.attempt += 1

@@ -227,7 +227,7 @@ def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -
 def test_a_link_whose_place_another_took_says_so() -> None:
     one = climbed(3)
     one.relieve()
-    assert one.ending == Ending(Verdict.RELIEVED, "another link took its place")
+    assert one.ending == Ending(Verdict.RELIEVED, "another link takes its place")
     one.check(1e9)
 
 

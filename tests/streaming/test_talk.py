@@ -267,16 +267,19 @@ def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> 
     assert one.is_settled()
 
 
-def test_it_is_settled_when_what_it_began_with_is() -> None:
+def test_it_is_settled_when_what_it_began_with_is_and_what_was_wanted_meanwhile() -> None:
     one = Talked(is_open=False)
     one.want("a", QUOTES, "A", "BAD")
     one.talk.begin(0.0)
     [frame] = one.sent()
     halves = one.hear(Refusal("400", "no", frame["id"]))
-    one.want("b", QUOTES, "LATER")
-    assert not one.is_settled()
+    [meanwhile] = one.want("b", QUOTES, "MEANWHILE")
     one.hear(Subscribed(id=halves[0]["id"]))
     one.hear(Refusal("400", "no", halves[1]["id"]))
+    assert not one.is_settled()
+    one.hear(Subscribed(id=meanwhile["id"]))
+    assert one.is_settled()
+    one.want("b", QUOTES, "LATER")
     assert one.is_settled()
 
 

@@ -1,0 +1,144 @@
+"""A loop: where consumers of market data ask, and wait until the server has answered.
+
+Its vow: whoever gives up waiting, leaves nothing behind that is asked for in his name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from connecttrade_async.errors import MarketDataRefusedError, RequestTimeoutError
+from connecttrade_async.streaming import market_data
+from connecttrade_async.streaming.messages import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.streaming.demands import Demands, Item, Width
+    from connecttrade_async.streaming.fanout import Choice, Subscription
+    from connecttrade_async.streaming.routes import Routes
+    from connecttrade_async.streaming.supervisor import Supervisor
+    from connecttrade_async.streaming.talk import Answered, MarketTalk
+
+__all__ = ["Desk"]
+
+
+class Desk:
+    """Asks in the name of consumers.
+
+    Args:
+        demands: what is wanted.
+        routes: where it is delivered.
+        clock: time.
+        url: where it is asked, for what errors say.
+
+    Attributes:
+        routes: where events are delivered.
+        clock: time.
+        supervisor: keeps the stream alive, once it is open.
+    """
+
+    def __init__(self, demands: Demands, routes: Routes, clock: Clock, url: str) -> None:
+        self._demands = demands
+        self._url = url
+        self.routes = routes
+        self.clock = clock
+        self.supervisor: Supervisor | None = None
+
+    async def want(self, who: Subscription, items: Iterable[Item], width: Width, choice: Choice | None) -> None:
+        """Ask for symbols; returns when the server has acknowledged them all.
+
+        Raises:
+            MarketDataRefusedError: the server refuses one of them; then none is asked for.
+            ConnectTradeError: the stream has ended, with why.
+
+        Cancelling gives them up.
+        """
+        had = self.routes.items(who)
+        items = tuple(dict.fromkeys(items))
+        fresh = [item for item in items if item not in had]
+        for item in fresh:
+            self.routes.route(who, item, choice)
+        self._demands.add(who, items, width)
+        awaited = [self.routes.expect(who, item) for item in items if not self._is_held(item, width)]
+        self._mend(items)
+        try:
+            answers = [await asyncio.shield(future) for future in awaited]
+        except BaseException:
+            self.give_up(who, fresh)
+            raise
+        errors = [answer for answer in answers if answer is not None]
+        if errors:
+            self.give_up(who, fresh)
+            raise errors[0]
+
+    def give_up(self, who: Subscription, items: Iterable[Item]) -> None:
+        """Ask for symbols no more; harmless where nobody does."""
+        items = tuple(items)
+        for item in items:
+            self.routes.expect_no_more(who, item)
+            self.routes.unroute(who, item)
+        self._demands.remove(who, items)
+        self._mend(items)
+
+    async def history(self, symbol: str, interval: str, facts: Mapping[str, object], timeout: float) -> Answered:
+        """Ask for bars of the past.
+
+        Raises:
+            MarketDataRefusedError: the server refuses.
+            RequestTimeoutError: no answer in time.
+            ConnectTradeError: the stream has ended, with why.
+        """
+        spell = partial(market_data.history, symbol=symbol, interval=interval, facts=facts)
+        return await self._ask("history", symbol, spell, timeout)
+
+    async def listing(self, timeout: float) -> Answered:
+        """Ask for the server's list of subscriptions; raises as ``history``."""
+        return await self._ask("subscriptions", "", market_data.listing, timeout)
+
+    async def _ask(self, what: str, symbol: str, spell: Callable[[str], bytes], timeout: float) -> Answered:
+        number = next(self._demands.numbers)
+        answer = self.routes.expect(None, number)
+        detail = f"no answer to the question for {what} within {timeout:g} s"
+        late = RequestTimeoutError(method="STREAM", path=self._url, kind="timeout", detail=detail)
+        timer = self.clock.call_later(timeout, partial(self.routes.answer, None, number, late))
+        self._demands.questions[number] = frame = spell(number)
+        try:
+            self._say(frame)
+            found: Any = await answer
+        finally:
+            timer.cancel()
+            self.routes.expect_no_more(None, number)
+            del self._demands.questions[number]
+        if isinstance(found, Exception):
+            raise found
+        if isinstance(found.message, Refusal):
+            refusal = found.message
+            code = "" if refusal.code is None else str(refusal.code)
+            cause = refusal.message or "no explanation given"
+            raise MarketDataRefusedError(what=what, symbol=symbol, code=code, cause=cause)
+        return cast("Answered", found)
+
+    def _is_held(self, item: Item, width: Width) -> bool:
+        talk = self._talk()
+        return talk is not None and talk.holds(item, width)
+
+    def _say(self, frame: bytes) -> None:
+        talk = self._talk()
+        if self.supervisor is not None and talk is not None:
+            talk.say(frame)
+            self.supervisor.touch()
+
+    def _mend(self, items: tuple[Item, ...]) -> None:
+        if self.supervisor is not None:
+            for voice in self.supervisor.voices:
+                cast("MarketTalk", voice.life.talk).mend(items, self.clock.now())
+            self.supervisor.touch()
+
+    def _talk(self) -> MarketTalk | None:
+        """Return what is said on the link that counts."""
+        voices = () if self.supervisor is None else self.supervisor.voices
+        return cast("MarketTalk", voices[0].life.talk) if voices else None

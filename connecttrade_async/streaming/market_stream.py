@@ -1,0 +1,418 @@
+"""What users hold of market data: one link for one connection, and any number of feeds over it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+
+import msgspec
+
+from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.models.market import OptionsChain, Quote, Trade
+from connecttrade_async.streaming import market_data, sieves
+from connecttrade_async.streaming.demands import Demands, Line
+from connecttrade_async.streaming.desk import Desk
+from connecttrade_async.streaming.fanout import Bound, Interest
+from connecttrade_async.streaming.feeds import BarFeed, DepthFeed, Feed, Past, Wish
+from connecttrade_async.streaming.market_data import HOURS, INTERVALS, MarketData, Snapshot, Subscriptions
+from connecttrade_async.streaming.protocol import CODES, LinkLife
+from connecttrade_async.streaming.routes import Routes
+from connecttrade_async.streaming.streams import MAX_BYTES, Stream
+from connecttrade_async.streaming.supervisor import Plan
+from connecttrade_async.streaming.talk import MarketTalk, Patience
+from connecttrade_async.streaming.tokens import Tokens
+from connecttrade_async.symbology import parse_equity, parse_symbol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.config import Reconnect, Timeouts
+    from connecttrade_async.models.market import Bar
+    from connecttrade_async.streaming.demands import Item
+    from connecttrade_async.streaming.fanout import Choice, Subscription
+    from connecttrade_async.streaming.protocol import Verdict
+    from connecttrade_async.streaming.supervisor import Supervisor
+    from connecttrade_async.streaming.tokens import TokenSource
+
+__all__ = ["MarketDataStream", "ServerSubscription", "ServerSubscriptions"]
+
+CAPACITY = 10_000
+TOPICS = ("lifecycle", "unknown")
+ATTEMPTS = 3
+
+
+class ServerSubscription(msgspec.Struct, frozen=True, kw_only=True):
+    """What the server says of one channel.
+
+    Attributes:
+        channel: which channel.
+        symbols: of what.
+        options: with what else, as it came.
+    """
+
+    channel: str
+    symbols: tuple[str, ...]
+    options: dict[str, Any]
+
+
+class ServerSubscriptions(msgspec.Struct, frozen=True, kw_only=True):
+    """The server's word on what is subscribed, and how it differed from ours.
+
+    Attributes:
+        held: what it holds.
+        missing: what it should have held and did not, by channel and symbol; it is asked for again.
+        extra: what it held and nobody wants; it is given up.
+    """
+
+    held: tuple[ServerSubscription, ...]
+    missing: tuple[tuple[str, str], ...]
+    extra: tuple[ServerSubscription, ...]
+
+
+class Door(NamedTuple):
+    """What opens a market data stream.
+
+    Attributes:
+        url: where it is.
+        timeouts: how long things may take.
+        reconnect: how it comes back.
+        clock: time.
+        taken: the users of this client that have a stream open.
+    """
+
+    url: str
+    timeouts: Timeouts
+    reconnect: Reconnect
+    clock: Clock
+    taken: set[str]
+
+
+class MarketDataStream(Stream):
+    """Market data of one connection of one user, over one link that heals.
+
+    Use it as ``async with``: inside, it is connected and logged in, or it raised.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        user_id: str,
+        source: TokenSource,
+        *,
+        mints: bool,
+        codes: Mapping[str, Verdict],
+        watchdog: float | None = None,
+    ) -> None:
+        clock, timeouts = door.clock, door.timeouts
+        tokens, demands, routes = Tokens(source, clock, is_ours=mints), Demands(), Routes(clock.wall)
+        known = {**CODES, **codes}
+        patience = Patience(timeouts.login / ATTEMPTS, ATTEMPTS)
+
+        def make_life(now: float) -> LinkLife:
+            dialect, talk = MarketData(tokens.token), MarketTalk(demands, patience)
+            return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+
+        super().__init__(Plan(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens), watchdog)
+        self._door = door
+        self._user_id = user_id
+        self._routes = routes
+        self._desk = Desk(demands, routes, clock, door.url)
+        self._has_place = False
+
+    def quotes(
+        self, *symbols: str, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES, overflow: str = "latest"
+    ) -> Feed[Quote]:
+        """Return a feed of the best bid and offer of each symbol; ``async with`` opens it.
+
+        Args:
+            symbols: CQS for stocks, OSI for options; more can be added while it is open.
+            capacity: events that may wait.
+            max_bytes: how large their frames may be together.
+            overflow: ``latest`` keeps the latest of each symbol, ``drop_oldest`` drops and tells a ``Gap``, ``close``
+                ends this consumer with ``SlowConsumerError``.
+
+        Raises:
+            SymbolError: a symbol is none.
+        """
+        wish = Wish(Line("quotes"), None, None, _any_symbol, overflow, Bound(capacity, max_bytes))
+        return Feed[Quote](self._desk, wish, symbols)
+
+    def trades(
+        self,
+        *symbols: str,
+        hours: str = "all",
+        capacity: int = CAPACITY,
+        max_bytes: int = MAX_BYTES,
+        overflow: str = "drop_oldest",
+    ) -> Feed[Trade]:
+        """Return a feed of what is bought and sold; ``async with`` opens it.
+
+        Args:
+            symbols: as for ``quotes``.
+            hours: ``regular``, ``extended`` or ``all``.
+            capacity: as for ``quotes``.
+            max_bytes: as for ``quotes``.
+            overflow: as for ``quotes``.
+
+        Raises:
+            SymbolError: a symbol is none.
+            ConfigurationError: there are no such hours.
+        """
+        _check("hours", hours, HOURS)
+        choice = None if hours == "all" else sieves.OfHours(hours)
+        wish = Wish(Line("trades"), hours, choice, _any_symbol, overflow, Bound(capacity, max_bytes))
+        return Feed[Trade](self._desk, wish, symbols)
+
+    def bars(
+        self,
+        *symbols: str,
+        interval: str = "1m",
+        backfill: int = 100,
+        fill_gaps: bool = False,
+        capacity: int = CAPACITY,
+        max_bytes: int = MAX_BYTES,
+        overflow: str = "drop_oldest",
+    ) -> BarFeed:
+        """Return a feed of bars that go up in time; ``async with`` opens it, once the past is there.
+
+        Args:
+            symbols: as for ``quotes``.
+            interval: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d`` (documented).
+            backfill: how many bars of the past of each symbol come first, marked ``is_backfill``; 0 for none.
+            fill_gaps: whether what was missed is fetched and told in its place; else, or where that cannot be done, a
+                ``Gap`` is told.
+            capacity: as for ``quotes``.
+            max_bytes: as for ``quotes``.
+            overflow: as for ``quotes``.
+
+        Raises:
+            SymbolError: a symbol is none.
+            ConfigurationError: there is no such interval, or the count is none.
+        """
+        _check("interval", interval, INTERVALS)
+        if backfill:
+            _check_count("backfill", backfill)
+        line, choice = Line("bars", (("interval", interval),)), sieves.OfInterval(interval)
+        wish = Wish(line, None, choice, _any_symbol, overflow, Bound(capacity, max_bytes))
+
+        async def fetch(symbol: str, start: datetime | None, limit: int | None) -> list[Bar]:
+            return await self.history(symbol, interval=interval, start=start, limit=limit)
+
+        return BarFeed(self._desk, wish, symbols, Past(backfill, fill_gaps, fetch))
+
+    def depth(
+        self,
+        *symbols: str,
+        levels: int = 10,
+        capacity: int = CAPACITY,
+        max_bytes: int = MAX_BYTES,
+        overflow: str = "latest",
+    ) -> DepthFeed:
+        """Return a feed of books, whole each time; ``async with`` opens it.
+
+        Args:
+            symbols: as for ``quotes``.
+            levels: how deep.
+            capacity: as for ``quotes``.
+            max_bytes: as for ``quotes``.
+            overflow: as for ``quotes``.
+
+        Raises:
+            SymbolError: a symbol is none.
+            ConfigurationError: the count is none.
+        """
+        _check_count("levels", levels)
+        wish = Wish(Line("depth"), levels, None, _any_symbol, overflow, Bound(capacity, max_bytes))
+        return DepthFeed(self._desk, wish, symbols)
+
+    def options_chain(
+        self,
+        underlying: str,
+        expiration: date | str | None = None,
+        *,
+        greeks: bool = True,
+        capacity: int = CAPACITY,
+        max_bytes: int = MAX_BYTES,
+        overflow: str = "latest",
+    ) -> Feed[OptionsChain]:
+        """Return a feed of the options on a stock; ``async with`` opens it.
+
+        Args:
+            underlying: the stock, CQS.
+            expiration: the day on which they expire; None for whatever the server sends.
+            greeks: whether they are wanted too. Where another consumer wants them, they come.
+            capacity: as for ``quotes``; one chain is large.
+            max_bytes: as for ``quotes``.
+            overflow: as for ``quotes``; ``latest`` is that of each day of expiration.
+
+        Raises:
+            SymbolError: the underlying is no stock.
+            ConfigurationError: the day is none.
+        """
+        day = None if expiration is None else _day(expiration)
+        choice: Choice | None = None if day is None else sieves.OfExpiration(day)
+        line = Line("options_chain", (("expiration", day),))
+        wish = Wish(line, greeks, choice, _stock, overflow, Bound(capacity, max_bytes))
+        return Feed[OptionsChain](self._desk, wish, [underlying])
+
+    def subscribe(
+        self, *topics: str, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES, overflow: str = "close"
+    ) -> Subscription:
+        """Add a consumer of what happens to the stream itself.
+
+        Args:
+            topics: ``lifecycle`` for that, ``unknown`` for frames that were not understood; none means both.
+            capacity: as for ``quotes``.
+            max_bytes: as for ``quotes``.
+            overflow: as for ``quotes``.
+
+        Raises:
+            ConfigurationError: a topic, the bound or the policy cannot be one.
+            ConnectTradeError: the stream has ended, with why.
+        """
+        for topic in topics:
+            _check("a topic", topic, TOPICS)
+        return self._routes.subscribe(Interest(topics or TOPICS), overflow, Bound(capacity, max_bytes))
+
+    async def history(
+        self,
+        symbol: str,
+        *,
+        interval: str = "1m",
+        start: datetime | None = None,
+        end: datetime | None = None,
+        limit: int | None = None,
+        timeout: float | None = None,
+    ) -> list[Bar]:
+        """Ask for bars of the past, without a subscription. Any number can be asked for at once.
+
+        Args:
+            symbol: as for ``quotes``.
+            interval: as for ``bars``.
+            start: from when on, aware; None for as the server sees fit.
+            end: up to when, aware.
+            limit: how many at most.
+            timeout: seconds; by default ``timeouts.call``. The link may be lost and come back meanwhile.
+
+        Returns:
+            The bars in order, marked ``is_backfill``.
+
+        Raises:
+            SymbolError: the symbol is none.
+            ConfigurationError: an argument cannot be sent.
+            MarketDataRefusedError: the server refuses.
+            RequestTimeoutError: no answer in time.
+            MalformedResponseError: the answer cannot be read.
+            ConnectTradeError: the stream has ended, with why.
+
+        Cancelling drops the question.
+        """
+        _check("interval", interval, INTERVALS)
+        if limit is not None:
+            _check_count("limit", limit)
+        symbol = _any_symbol(symbol)
+        times = {"start_time": _time("start", start), "end_time": _time("end", end)}
+        facts = {**times, "limit": limit}
+        found = await self._desk.history(symbol, interval, facts, self._patience(timeout))
+        return list(market_data.past_bars(cast("Snapshot", found.message), symbol, interval))
+
+    async def list_subscriptions(self, *, timeout: float | None = None) -> ServerSubscriptions:
+        """Ask the server what is subscribed; a difference from what it should hold is mended, and told.
+
+        Args:
+            timeout: seconds; by default ``timeouts.call``.
+
+        Raises:
+            MarketDataRefusedError: the server refuses.
+            RequestTimeoutError: no answer in time.
+            ConnectTradeError: the stream has ended, with why.
+
+        Cancelling drops the question; a difference is mended all the same.
+        """
+        found = await self._desk.listing(self._patience(timeout))
+        missing: tuple[Item, ...] = () if found.difference is None else found.difference.missing
+        extra = () if found.difference is None else found.difference.extra
+        return ServerSubscriptions(
+            held=tuple(map(_told, cast("Subscriptions", found.message).entries)),
+            missing=tuple((item.line.channel, item.symbol) for item in missing),
+            extra=tuple(map(_told, extra)),
+        )
+
+    async def aclose(self) -> None:
+        """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
+
+        What waits for consumers can still be taken; then they end.
+        """
+        try:
+            await super().aclose()
+        finally:
+            if self._has_place:
+                self._has_place = False
+                self._door.taken.discard(self._user_id)
+
+    async def __aenter__(self) -> Self:
+        if self._user_id in self._door.taken:
+            msg = (
+                f"user {self._user_id!r} has a market data stream open in this client, and Connect Trade allows one "
+                "broker connection at a time per user: close that one first, or open more feeds on it"
+            )
+            raise ConfigurationError(msg)
+        self._door.taken.add(self._user_id)
+        self._has_place = True
+        return await super().__aenter__()
+
+    def _opening(self, supervisor: Supervisor) -> None:
+        self._desk.supervisor = supervisor
+
+    def _patience(self, timeout: float | None) -> float:
+        if timeout is None:
+            return self._plan.timeouts.call
+        if not timeout > 0:
+            msg = f"timeout must be a number of seconds above zero, not {timeout!r}"
+            raise ConfigurationError(msg)
+        return timeout
+
+
+def _told(entry: market_data.Entry) -> ServerSubscription:
+    return ServerSubscription(channel=entry.channel, symbols=entry.symbols, options=entry.options)
+
+
+def _any_symbol(symbol: str) -> str:
+    return str(parse_symbol(symbol))
+
+
+def _stock(symbol: str) -> str:
+    return str(parse_equity(symbol))
+
+
+def _check(name: str, value: str, values: tuple[str, ...]) -> None:
+    if value not in values:
+        msg = f"{name} must be one of {', '.join(values)}, not {value!r}"
+        raise ConfigurationError(msg)
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        msg = f"{name} must be a whole number from 1 on, not {value!r}"
+        raise ConfigurationError(msg)
+
+
+def _day(value: date | str) -> str:
+    try:
+        return (
+            date.fromisoformat(value) if isinstance(value, str) else date(value.year, value.month, value.day)
+        ).isoformat()
+    except (ValueError, AttributeError):
+        msg = f"expiration must be a day, or YYYY-MM-DD, not {value!r}"
+    raise ConfigurationError(msg)
+
+
+def _time(name: str, value: datetime | None) -> str | None:
+    if value is None:
+        return None
+    if value.utcoffset() is None:
+        msg = f"{name} has no time zone: give it one, such as datetime.UTC"
+        raise ConfigurationError(msg)
+    return market_data.spelled(value)

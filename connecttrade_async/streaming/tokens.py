@@ -1,0 +1,126 @@
+"""A loop: the token of one market data stream. Get it, renew it in time, and know what its refusal means.
+
+Its vow: a token that somebody else replaced is not replaced again. One is active per connection (documented), so
+getting a new one would take it from whoever has it now.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from connecttrade_async.errors import (
+    AuthenticationRefusedError,
+    ConfigurationError,
+    ConnectTradeError,
+    MalformedResponseError,
+    SessionTakenError,
+)
+from connecttrade_async.models.connections import ConnectionToken
+from connecttrade_async.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from connecttrade_async.clock import Clock
+
+__all__ = ["Tokens"]
+
+LIFETIME = timedelta(hours=24)  # documented
+EARLY = 900.0
+EARLIEST = 0.1
+AGAIN = 30.0
+
+if TYPE_CHECKING:
+    TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
+    """Whatever gets a token: from the API, or from wherever it was made."""
+
+
+class Tokens:
+    """The token that a stream logs in with.
+
+    Args:
+        source: gets one.
+        clock: time.
+        is_ours: whether getting one makes a new one, which replaces the old.
+
+    Attributes:
+        token: the token, once there is one.
+        renew_at: when to get the next, on the clock, or None for never.
+        got: how many were got so far.
+    """
+
+    def __init__(self, source: TokenSource, clock: Clock, *, is_ours: bool) -> None:
+        self.token = Secret("")
+        self.renew_at: float | None = None
+        self.got = 0
+        self._source = source
+        self._clock = clock
+        self._is_ours = is_ours
+        self._ends_at: float | None = None
+        self._worn_at: float | None = None
+        self._was_accepted = False
+        self._refused: Secret | None = None
+
+    async def prepare(self, *, is_renewal: bool) -> None:
+        """Have a token that has not ended; for a renewal, a new one.
+
+        Raises:
+            ConnectTradeError: there is none to be had, or only the one that was refused.
+
+        Cancelling drops the call; a token may have been made and the old one replaced.
+        """
+        now = self._clock.now()
+        if self.token and not is_renewal and (self._ends_at is None or now < self._ends_at):
+            return
+        if is_renewal:
+            self.renew_at = now + AGAIN  # should it fail
+        found = await self._get()
+        if self._refused is not None and found[0] == self._refused:
+            raise AuthenticationRefusedError(cause="the token source gave the token again that was refused")
+        self._take(*found)
+
+    def accepted(self) -> None:
+        """Take note that the server took it."""
+        self._was_accepted = True
+
+    def refused(self, cause: str) -> ConnectTradeError | None:
+        """Take note that the server refused it; returns what that means, or None where a new one may do."""
+        has_ended = self._worn_at is not None and self._clock.now() >= self._worn_at
+        if has_ended or (self._was_accepted and not self._is_ours):
+            self._refused, self.token = self.token, Secret("")
+            return None
+        if self._was_accepted:
+            newer = "a newer token has replaced the one in use, or its connection is gone"
+            return SessionTakenError(cause=f"{newer}: {cause}")
+        return AuthenticationRefusedError(cause=cause)
+
+    async def _get(self) -> tuple[Secret, float | None]:
+        try:
+            given = await self._source()
+        except ConnectTradeError:
+            raise
+        except Exception as exc:
+            msg = f"the token source failed on {type(exc).__name__}"
+            raise ConfigurationError(msg) from exc
+        if isinstance(given, ConnectionToken):
+            return given.access_token, self._end_of(given)
+        token = Secret(given)
+        token.check("token")
+        return token, None
+
+    def _end_of(self, token: ConnectionToken) -> float:
+        try:
+            ends = token.expires_at
+        except MalformedResponseError:
+            ends = None
+        lifetime = LIFETIME if ends is None else ends - self._clock.wall()
+        return self._clock.now() + lifetime.total_seconds()
+
+    def _take(self, token: Secret, ends_at: float | None) -> None:
+        now = self._clock.now()
+        self.token, self._ends_at = token, ends_at
+        self._was_accepted = False
+        self.got += 1
+        early = 0.0 if ends_at is None else min(EARLY, (ends_at - now) * EARLIEST)
+        self.renew_at = self._worn_at = None if ends_at is None else ends_at - early

@@ -1,0 +1,92 @@
+"""A loop: one end of one link. It sends what the link's life has to say, and keeps its deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from connecttrade_async.streaming.link import LinkLostError
+from connecttrade_async.streaming.protocol import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connecttrade_async.clock import Clock, Timer
+    from connecttrade_async.streaming.link import Link
+    from connecttrade_async.streaming.protocol import LinkLife
+
+__all__ = ["Voice"]
+
+
+class Voice:
+    """Speaks for a life on its link.
+
+    Args:
+        link: the link.
+        life: its life.
+        clock: time.
+        moved: what to do when time has moved the life on.
+
+    Attributes:
+        link: the link.
+        life: its life.
+        has_gone_live: whether it is known that the link went live.
+    """
+
+    __slots__ = ("_clock", "_moved", "_sending", "_timer", "has_gone_live", "life", "link")
+
+    def __init__(self, link: Link, life: LinkLife, clock: Clock, moved: Callable[[Voice], None]) -> None:
+        self.link = link
+        self.life = life
+        self.has_gone_live = False
+        self._clock = clock
+        self._moved = moved
+        self._timer: Timer | None = None
+        self._sending: asyncio.Task[None] | None = None
+
+    async def send(self) -> None:
+        """Send what is to be sent. Call it only while the link is spoken over; cancelling may leave some unsent."""
+        outbox = self.life.outbox
+        while outbox:
+            await self.link.send(outbox.pop(0))
+
+    def speak(self) -> None:
+        """Send what is to be sent, without waiting for it."""
+        if self.life.outbox and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send(), name="connecttrade stream sends")
+        self.look()
+
+    def look(self) -> None:
+        """End the life if its deadline has passed, and look again at the next: no frame costs a timer."""
+        life, clock = self.life, self._clock
+        self._stop()
+        if life.deadline is None:
+            return
+        if clock.now() < life.deadline:
+            self._timer = clock.call_later(max(life.deadline - clock.now(), 0.001), self.look)
+            return
+        life.check(clock.now())
+        if life.state is State.OVER:
+            self.link.abort()
+        else:
+            self._moved(self)
+            self.speak()
+
+    async def aclose(self) -> None:
+        """Say no more. Cancelling leaves nothing that speaks."""
+        self._stop()
+        if self._sending is not None:
+            self._sending.cancel()
+            await asyncio.wait([self._sending])
+
+    async def _send(self) -> None:
+        try:
+            with self.link.speaking():
+                await self.send()
+        except LinkLostError:
+            return  # whoever reads meets the same, and says so
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
