@@ -9,7 +9,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from connecttrade_async.errors import MarketDataRefusedError, RequestTimeoutError
+from connecttrade_async.errors import ClosedError, MarketDataRefusedError, RequestTimeoutError
 from connecttrade_async.streaming import market_data
 from connecttrade_async.streaming.messages import Refusal
 
@@ -57,6 +57,7 @@ class Desk:
 
         Cancelling gives them up.
         """
+        self._check_is_open()
         had = self.routes.items(who)
         items = tuple(dict.fromkeys(items))
         fresh = [item for item in items if item not in had]
@@ -100,6 +101,7 @@ class Desk:
         return await self._ask("subscriptions", "", market_data.listing, timeout)
 
     async def _ask(self, what: str, symbol: str, spell: Callable[[str], bytes], timeout: float) -> Answered:
+        self._check_is_open()
         number = next(self._demands.numbers)
         answer = self.routes.expect(None, number)
         detail = f"no answer to the question for {what} within {timeout:g} s"
@@ -121,6 +123,10 @@ class Desk:
             cause = refusal.message or "no explanation given"
             raise MarketDataRefusedError(what=what, symbol=symbol, code=code, cause=cause)
         return cast("Answered", found)
+
+    def _check_is_open(self) -> None:
+        if self.supervisor is None:
+            raise ClosedError("the stream")
 
     def _is_held(self, item: Item, width: Width) -> bool:
         talk = self._talk()

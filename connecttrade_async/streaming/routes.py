@@ -124,6 +124,8 @@ class Routes(Fanout):
         future = self._expected.get((who, what))
         if future is None:
             future = self._expected[who, what] = asyncio.get_running_loop().create_future()
+            if self._ending is not None:
+                self.answer(who, what, self._ending)
         return future
 
     def expect_no_more(self, who: Hashable, what: Hashable) -> None:

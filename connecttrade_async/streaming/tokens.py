@@ -104,7 +104,7 @@ class Tokens:
             msg = f"the token source failed on {type(exc).__name__}"
             raise ConfigurationError(msg) from exc
         if isinstance(given, ConnectionToken):
-            return given.access_token, self._end_of(given)
+            return Secret(given.access_token), self._end_of(given)
         token = Secret(given)
         token.check("token")
         return token, None

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -21,6 +21,7 @@ from connecttrade_async.streaming.market_data import (
     history,
     listing,
     past_bars,
+    spelled,
 )
 from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
@@ -141,6 +142,7 @@ def test_commands() -> None:
         "underlying": "TSLA",
         "greeks": True,
     }
+    assert spelled(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
     assert json.loads(listing("9")) == {"action": "list_subscriptions", "id": "9"}
     assert json.loads(history("10", "AAPL", "1m", {"start_time": AT, "end_time": None, "limit": 5})) == {
         "action": "snapshot",

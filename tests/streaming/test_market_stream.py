@@ -1,13 +1,37 @@
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async import MarketDataRefusedError
-from connecttrade_async.models.market import Quote
+from connecttrade_async import (
+    ClosedError,
+    ConfigurationError,
+    Depth,
+    Gap,
+    Live,
+    MarketDataRefusedError,
+    Quote,
+    Reconnect,
+    RequestTimeoutError,
+    Secret,
+    SlowConsumerError,
+    SymbolError,
+    SymbolRefused,
+    Timeouts,
+)
 from marketend import MarketEnd
-from onstream import nothing_left
+from onstream import PATIENCE, nothing_left, until
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from connecttrade_async import Feed
+    from marketend import Held
 
 
 async def test_quotes() -> None:
@@ -29,3 +53,394 @@ async def test_a_refused_subscription_raises_where_it_is_opened_and_harms_no_oth
         await end.until(lambda: end.subscribed == [("quotes", "AAPL")])
         await end.quote("AAPL", "1")
         assert isinstance(await quotes.receive(), Quote)
+
+
+async def test_the_second_consumer_sends_no_frame_and_the_last_gives_it_up() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        async with md.quotes("AAPL") as one, md.quotes("AAPL") as other:
+            assert len(end.of("subscribe")) == 1
+            await end.quote("AAPL", "1")
+            assert [type(await feed.receive()) for feed in (one, other)] == [Quote, Quote]
+            await one.add("MSFT")
+            await one.remove("AAPL")
+            assert (set(one.symbols), set(other.symbols)) == ({"MSFT"}, {"AAPL"})
+            assert end.subscribed == [("quotes", "AAPL"), ("quotes", "MSFT")]
+            await end.quote("AAPL", "2")
+            await end.quote("MSFT", "3")
+            assert [quote.symbol async for quote in taking(one, 1)] == ["MSFT"]
+        await end.until(lambda: end.subscribed == [])
+        assert len(end.of("unsubscribe")) == 2
+
+
+async def taking(feed: Feed[Any], count: int) -> AsyncGenerator[Any]:
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(count):
+            yield await feed.receive()
+
+
+async def took(feed: Feed[Any], count: int) -> list[Any]:
+    return [event async for event in taking(feed, count)]
+
+
+async def test_trades_of_the_hours_that_were_asked_for() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.trades("AAPL", hours="regular") as regular,
+        md.trades("AAPL") as every,
+    ):
+        assert [line["session"] for line in end.links[0].lines] == ["all"]
+        for price, hours in (("1", "extended"), ("2", "regular")):
+            await end.tell("trade", "AAPL", price=price, session=hours)
+        assert [trade.price for trade in await took(every, 2)] == [1, 2]
+        assert [trade.price for trade in await took(regular, 1)] == [2]
+
+
+async def test_books_are_cut_to_the_levels_that_were_asked_for() -> None:
+    levels = [{"price": str(price), "size": "1"} for price in range(5)]
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.depth("AAPL", levels=2) as shallow,
+        md.depth("AAPL", levels=5) as deep,
+    ):
+        await end.tell("depth", "AAPL", bids=levels, asks=levels)
+        assert [len(depth.bids) for depth in [*await took(shallow, 1), *await took(deep, 1)]] == [2, 5]
+        await end.tell("depth", "AAPL", bids=levels[:1], asks=[])
+        async for depth in shallow:
+            assert isinstance(depth, Depth)
+            assert len(depth.bids) == 1
+            break
+
+
+async def test_chains_of_the_day_that_was_asked_for() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.options_chain("TSLA", "2026-12-18", greeks=False) as one,
+        md.options_chain("TSLA", overflow="latest") as every,
+    ):
+        assert len(end.links[0].lines) == 2
+        for day in ("2026-12-18", "2027-01-15"):
+            await end.tell("options_chain", "TSLA", expiration=day, contracts=[{"symbol": "TSLA261218C00400000"}])
+        assert {chain.expiration_text for chain in await took(every, 2)} == {"2026-12-18", "2027-01-15"}
+        [chain] = await took(one, 1)
+        assert chain.expiration == date(2026, 12, 18)
+        assert one.statistics().waiting == 0
+
+
+def bar(minute: int, *, closed: bool = True, **fields: Any) -> dict[str, Any]:
+    return {
+        "interval": "1m",
+        "start_time": f"2026-03-02T14:{minute}:00Z",
+        "close": str(minute),
+        "closed": closed,
+        **fields,
+    }
+
+
+async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars["AAPL"] = [bar(31), bar(30), bar(32, closed=False)]
+        async with md.bars("AAPL", backfill=2) as bars:
+            for one in (bar(31), bar(32, closed=False), bar(32), bar(32), bar(33)):
+                await end.tell("bar", "AAPL", **one)
+            await end.tell("bar", "AAPL", **{**bar(34), "interval": "5m"})
+            told = await took(bars, 5)
+            assert [(each.close, each.closed, each.is_backfill) for each in told] == [
+                (30, True, True),
+                (32, False, True),
+                (32, False, False),
+                (32, True, False),
+                (33, True, False),
+            ]
+            assert end.of("snapshot")[0]["limit"] == "2"
+            end.bars["MSFT"] = [bar(20)]
+            await bars.add("MSFT")
+            [past] = await took(bars, 1)
+            assert (past.symbol, past.is_backfill) == ("MSFT", True)
+            await bars.remove("AAPL")
+            await bars.add("AAPL")
+            assert [each.close for each in await took(bars, 2)] == [30, 32]
+
+
+async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        await end.tell("bar", "AAPL", **bar(30))
+        assert [each.close for each in await took(bars, 1)] == [30]
+        end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
+        end.drop()
+        await end.until_received("subscribe", 2)
+        await end.until(lambda: end.subscribed == [("bars", "AAPL")])
+        await end.tell("bar", "AAPL", **bar(32))
+        await end.tell("bar", "AAPL", **bar(33))
+        assert [(each.close, each.is_backfill) for each in await took(bars, 3)] == [(31, True), (32, True), (33, False)]
+        assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:30:00Z"
+
+
+async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        end.act("snapshot", 1, refuse)
+        end.drop()
+        await end.until_received("subscribe", 2)
+        assert [type(each) for each in await took(bars, 1)] == [Gap]
+
+
+def refuse(held: Held, frame: dict[str, Any]) -> None:
+    task = asyncio.ensure_future(held.say(type="error", id=frame["id"], code="500", message="no history"))
+    TASKS.append(task)
+
+
+TASKS: list[asyncio.Future[None]] = []
+
+
+async def test_after_a_drop_everything_is_subscribed_again_and_each_consumer_hears_of_the_gap() -> None:
+    symbols = ["A", "B", "C"]
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.subscribe("lifecycle") as life,
+        md.quotes(*symbols) as quotes,
+        md.trades("A") as trades,
+    ):
+        end.drop()
+        await until(life, Live)
+        assert end.subscribed == [("quotes", "A"), ("quotes", "B"), ("quotes", "C"), ("trades", "A")]
+        assert len(end.of("subscribe")) == 4
+        assert [type(each) for each in [*await took(quotes, 1), *await took(trades, 1)]] == [Gap, Gap]
+        assert (md.health().gaps, md.health().state) == (1, "LIVE")
+
+
+async def test_a_refused_renewal_of_one_symbol_is_told_and_harms_no_other() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.quotes("A", "B", "C", "D") as quotes,
+        md.quotes("B") as only,
+    ):
+        end.refused = {"B"}
+        end.drop()
+        told = await took(quotes, 2)
+        assert [type(each) for each in told] == [SymbolRefused, Gap]
+        assert told[0] == SymbolRefused(channel="quotes", symbol="B", code="403", cause="not entitled to B")
+        assert quotes.symbols == {"A", "C", "D"}
+        assert end.subscribed == [("quotes", "A"), ("quotes", "C"), ("quotes", "D")]
+        assert [type(each) for each in await took(only, 1)] == [SymbolRefused]
+        with pytest.raises(MarketDataRefusedError, match="quotes of B"):
+            await only.receive()
+        await end.quote("C", "1")
+        assert [type(each) for each in await took(quotes, 1)] == [Quote]
+
+
+async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream(timeouts=Timeouts(login=0.15, close=1.0)) as md:
+        end.act("subscribe", 2)
+        async with md.quotes("AAPL"):
+            assert len(end.of("subscribe")) == 3
+        end.act("subscribe", None)
+        with pytest.raises(MarketDataRefusedError, match="it was asked for 3 times, and no answer came"):
+            await md.quotes("MSFT").__aenter__()
+
+
+async def test_history_is_answered_by_id_whatever_the_order() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars = {"AAPL": [bar(30)], "MSFT": [bar(31), bar(32)]}
+        waiting: list[tuple[Held, dict[str, Any]]] = []
+        end.act("snapshot", 2, lambda held, frame: waiting.append((held, frame)))
+        start = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+        first = asyncio.create_task(md.history("AAPL", start=start, limit=5))
+        second = asyncio.create_task(md.history("MSFT", end=start))
+        await end.until_received("snapshot", 2)
+        for held, frame in reversed(waiting):
+            await end._snapshot(held, frame)
+        assert [[one.close for one in await task] for task in (first, second)] == [[30], [31, 32]]
+        end.refused = {"IBM"}
+        with pytest.raises(MarketDataRefusedError, match=r"history of IBM is not given: no such symbol \(404\)"):
+            await md.history("IBM")
+
+
+async def test_history_has_a_time_out_of_its_own_and_outlives_a_link() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, nothing_left(), end.stream(clock=clock, reconnect=Reconnect(base=1, cap=1)) as md:
+        end.act("snapshot", 1)
+        end.bars = {"AAPL": [bar(30)]}
+        asking = asyncio.create_task(md.history("AAPL", timeout=60))
+        await end.until_received("snapshot")
+        asked = len(clock.asked)
+        end.drop()
+        await clock.until_asked(asked + 1)
+        clock.advance(1)
+        assert [one.close for one in await asking] == [30]
+        end.act("snapshot", None)
+        asking = asyncio.create_task(md.history("AAPL", timeout=60))
+        await end.until_received("snapshot", 3)
+        clock.advance(60)
+        with pytest.raises(RequestTimeoutError, match="no answer to the question for history within 60 s"):
+            await asking
+        with pytest.raises(ConfigurationError, match="timeout must be"):
+            await md.history("AAPL", timeout=0)
+
+
+async def test_the_server_s_list_is_told_and_a_difference_mended() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A", "B"):
+        end.links[0].lines = [
+            {"channel": "quotes", "symbols": ["A"]},
+            {"channel": "trades", "symbols": ["X"], "session": "all"},
+        ]
+        found = await md.list_subscriptions()
+        assert [(line.channel, line.symbols) for line in found.held] == [("quotes", ("A",)), ("trades", ("X",))]
+        assert found.missing == (("quotes", "B"),)
+        assert [(line.channel, line.symbols, line.options) for line in found.extra] == [
+            ("trades", ("X",), {"session": "all"})
+        ]
+        await end.until(lambda: end.subscribed == [("quotes", "A"), ("quotes", "B")])
+        found = await md.list_subscriptions()
+        assert (found.missing, found.extra) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda md: md.trades("AAPL", hours="night"),
+        lambda md: md.bars("AAPL", interval="2m"),
+        lambda md: md.bars("AAPL", backfill=-1),
+        lambda md: md.depth("AAPL", levels=0),
+        lambda md: md.options_chain("TSLA", "soon"),
+        lambda md: md.subscribe("weather"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_refused_where_it_is_written(make: Callable[[Any], object]) -> None:
+    with pytest.raises(ConfigurationError, match="must be"):
+        make(MarketEnd.stream(away()))
+
+
+def away() -> MarketEnd:
+    end = MarketEnd()
+    end.url = "ws://127.0.0.1:1"
+    return end
+
+
+def test_what_is_no_symbol_is_refused_before_it_is_sent() -> None:
+    md = away().stream()
+    for make in (lambda: md.quotes("aapl"), lambda: md.options_chain("TSLA251031C00437500")):
+        with pytest.raises(SymbolError):
+            make()
+    assert md.quotes("TSLA  251031C00437500").symbols == {"TSLA251031C00437500"}
+
+
+async def test_a_stream_that_is_not_open_says_so() -> None:
+    md = away().stream()
+    for ask in (md.quotes("A").__aenter__, lambda: md.history("A"), md.list_subscriptions):
+        with pytest.raises(ClosedError):
+            await ask()
+
+
+async def test_a_feed_that_is_not_open_says_so() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        quotes = md.quotes("AAPL")
+        assert repr(quotes) == "<quotes of 1 symbols: UNOPENED>"
+        for ask in (quotes.receive, lambda: quotes.add("MSFT"), lambda: quotes.remove("AAPL")):
+            with pytest.raises(ClosedError):
+                await ask()
+        async with quotes:
+            assert repr(quotes) == "<quotes of 1 symbols: Latest OPEN 0 waiting 0 dropped>"
+            with pytest.raises(ClosedError):
+                await quotes.__aenter__()
+        with pytest.raises(ClosedError):
+            await quotes.receive()
+        assert [event async for event in quotes] == []
+        async with md.depth("AAPL") as books:
+            pass
+        assert [event async for event in books] == []
+
+
+async def test_a_feed_whose_opening_is_cancelled_leaves_nothing() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
+        end.act("subscribe", 1)
+        opening = asyncio.create_task(md.quotes("A", "B").__aenter__())
+        await end.until_received("subscribe", 2)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        adding = asyncio.create_task(quotes.add("C"))
+        await end.until_received("subscribe", 3)
+        await adding
+        assert list(md.health().consumers) == [quotes.statistics()]
+
+
+async def test_a_consumer_that_is_too_slow_is_let_go_and_costs_no_more() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.trades("A", capacity=2, overflow="close") as slow,
+        md.trades("A", capacity=2) as dropping,
+        md.trades("A") as other,
+    ):
+        for price in range(40):
+            await end.tell("trade", "A", price=str(price))
+        assert [trade.price for trade in await took(other, 40)] == list(range(40))
+        gap, *rest = await took(dropping, 3)
+        assert (gap.dropped, [trade.price for trade in rest]) == (38, [38, 39])
+        await took(slow, 2)
+        with pytest.raises(SlowConsumerError):
+            await slow.receive()
+        assert slow.symbols == frozenset()
+        assert md.health().messages == {"trades": 40}
+
+
+async def test_one_user_has_one_stream_at_a_time_in_one_client() -> None:
+    async with MarketEnd() as end, nothing_left():
+        ct = end.client()
+
+        async def source() -> Secret:
+            return Secret("token")
+
+        user = ct.user("ada", "hush")
+        async with user.market_data("c1", token_source=source) as md:
+            with pytest.raises(ConfigurationError, match="one broker connection at a time per user"):
+                await user.market_data("c2", token_source=source).__aenter__()
+            assert md.health().state == "LIVE"
+            async with ct.user("bob", "hush").market_data("c3", token_source=source):
+                assert len(end.links) == 2
+        async with ct.with_options(timeouts=Timeouts()).user("ada", "hush").market_data("c2", token_source=source):
+            assert end.logins == ["token"] * 3
+
+
+async def test_it_can_be_closed_and_left_from_another_task_while_everybody_waits() -> None:
+    async with MarketEnd() as end, nothing_left():
+        md = await asyncio.create_task(end.stream().__aenter__())
+        quotes = await asyncio.create_task(md.quotes("A").__aenter__())
+        end.act("subscribe", None)
+        end.act("snapshot", None)
+        waiting = [
+            asyncio.create_task(asyncio.wait_for(asking, PATIENCE))
+            for asking in (quotes.receive(), quotes.add("B"), md.history("A"), md.quotes("C").__aenter__())
+        ]
+        await end.until_received("snapshot")
+        await end.until_received("subscribe", 3)
+        assert repr(md) == "<MarketDataStream LIVE 2 subscriptions 0 gaps>"
+        await asyncio.create_task(md.aclose())
+        for task in waiting:
+            with pytest.raises(ClosedError):
+                await task
+        with pytest.raises(ClosedError):
+            await md.quotes("A").__aenter__()
+        with pytest.raises(ClosedError):
+            await md.history("A")
+        await quotes.aclose()

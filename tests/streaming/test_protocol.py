@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.models.events import OrderUpdate, UnknownMessage
+from connecttrade_async.models.market import Quote
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
 from connecttrade_async.streaming.demands import Demands, Item, Line
@@ -229,6 +230,50 @@ def test_a_link_whose_place_another_took_says_so() -> None:
     one.relieve()
     assert one.ending == Ending(Verdict.RELIEVED, "another link takes its place")
     one.check(1e9)
+
+
+def leaving() -> LinkLife:
+    one, _ = talked("AAPL")
+    one.receive(AUTHENTICATED, 0.0)
+    one.receive(b'{"type": "subscribed", "id": "1"}', 0.0)
+    one.outbox.clear()
+    one.leave(1.0, 5.0)
+    return one
+
+
+QUOTE = b'{"type": "quote", "symbol": "AAPL"}'
+
+
+def test_a_link_that_another_relieves_is_read_until_its_farewell_is_answered() -> None:
+    one = leaving()
+    assert (state_of(one), one.deadline) == (State.LEAVING, 6.0)
+    [farewell] = one.outbox
+    assert json.loads(farewell) == {"action": "list_subscriptions", "id": "2"}
+    assert isinstance(one.receive(QUOTE, 1.1), Quote)
+    one.receive(b'{"type": "subscriptions", "id": "1"}', 1.2)
+    one.check(2.0)
+    assert ending_of(one) is None
+    one.receive(b'{"type": "error", "id": "2", "code": "400", "message": "what list?"}', 1.2)
+    assert one.ending == Ending(Verdict.RELIEVED, "another link takes its place")
+
+
+def test_a_link_that_is_left_ends_in_time_or_when_the_server_ends_it() -> None:
+    one = leaving()
+    one.check(6.0)
+    assert ending_of(one) == Ending(Verdict.RELIEVED, "another link takes its place")
+    one = leaving()
+    one.lost("closed", 4409)
+    assert ending_of(one) == Ending(Verdict.RELIEVED, "another link takes its place")
+
+
+def test_only_a_live_link_is_left() -> None:
+    one = climbed(2)
+    one.leave(1.0, 5.0)
+    assert one.state is State.SUBSCRIBING
+    one = climbed(3)
+    one.leave(1.0, 5.0)
+    one.receive(UNSUBSCRIBED, 1.0)
+    assert one.state is State.OVER
 
 
 FRAMES = st.one_of(

@@ -61,6 +61,9 @@ class Talked:
         self.talk.news.clear()
         return news
 
+    def deadline(self) -> float | None:
+        return self.talk.deadline
+
     def is_settled(self) -> bool:
         # By a call, since type checkers take it that an attribute stays as it was last seen.
         return self.talk.is_settled
@@ -156,7 +159,7 @@ def test_a_refusal_of_many_is_traced_to_the_one() -> None:
     assert TurnedDown(Item(QUOTES, "BAD"), "400", "no such symbol", ("a",)) in news
     assert {item.symbol for each in news if isinstance(each, Settled) for item in each.items} == {"A", "B", "C"}
     assert asked == 5
-    assert one.talk.deadline is None
+    assert one.deadline() is None
 
 
 def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
@@ -175,14 +178,14 @@ def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
 def test_without_an_answer_it_is_asked_again_and_a_late_answer_counts() -> None:
     one = Talked()
     [first] = one.want("a", QUOTES, "A")
-    assert one.talk.deadline == 1.0
+    assert one.deadline() == 1.0
     assert one.check(0.9) == []
     [second] = one.check(1.0)
     assert second["id"] != first["id"]
-    assert one.talk.deadline == 2.0
+    assert one.deadline() == 2.0
     one.hear(Subscribed(id=first["id"]))
     assert one.talk.holds(Item(QUOTES, "A"), None)
-    assert one.talk.deadline is None
+    assert one.deadline() is None
     assert one.hear(Subscribed(id=second["id"])) == []
 
 
@@ -202,7 +205,7 @@ def test_an_end_that_is_never_answered_or_refused_is_taken_for_one() -> None:
     one.leave("somebody", QUOTES, "A")
     for now in (1.0, 2.0, 3.0):
         one.check(now)
-    assert one.talk.deadline is None
+    assert one.deadline() is None
     [frame] = one.leave("somebody", QUOTES, "B")
     assert one.hear(Refusal("404", "not subscribed", frame["id"])) == []
     assert one.told() == []
@@ -252,7 +255,7 @@ def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> 
     one.held(QUOTES, *symbols)
     one.held(MINUTES, *symbols)
     one.talk.end()
-    assert one.talk.deadline is None
+    assert one.deadline() is None
     assert one.want("b", QUOTES, "MORE") == []
     one.talk.say(b"{}")
     assert one.sent() == []
@@ -347,6 +350,27 @@ def test_when_one_line_of_a_symbol_is_left_the_server_is_asked_for_the_others() 
     assert asked["action"] == "list_subscriptions"
     [again] = one.hear(listed())
     assert (again["action"], again["interval"]) == ("subscribe", "1m")
+
+
+def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    one.want("a", QUOTES, "B")
+    one.talk.farewell()
+    [asked] = one.sent()
+    assert asked["action"] == "list_subscriptions"
+    assert one.deadline() is None
+    assert one.want("a", QUOTES, "C") == one.check(9.0) == []
+    for answer, is_over in ((listed(), False), (Subscriptions(asked["id"], ()), True), (listed(), True)):
+        assert one.hear(answer) == one.told() == []
+        assert one.talk.is_over is is_over
+
+
+def test_what_another_link_left_unanswered_is_asked_again() -> None:
+    one = Talked(is_open=False)
+    one.demands.questions["5"] = b'{"id": "5"}'
+    one.talk.begin(0.0)
+    assert one.sent() == [{"id": "5"}]
 
 
 class Server:

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import itertools
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async.models.market import Bar, OptionsChain, Trade
+from connecttrade_async.streaming.sieves import OfExpiration, OfHours, OfInterval, Upwards
+
+
+def bar(minute: int, *, closed: bool | None = True, symbol: str = "A") -> Bar:
+    return Bar(symbol=symbol, interval="1m", start_time_text=f"2026-03-02T14:{minute:02}:00Z", closed=closed)
+
+
+@pytest.mark.parametrize(("hours", "is_met"), [("regular", True), ("extended", False), (None, True)])
+def test_hours(hours: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
+    assert OfHours("regular").is_met_by(Trade(symbol="A", hours=hours)) is is_met
+
+
+def test_intervals() -> None:
+    assert OfInterval("1m").is_met_by(bar(1))
+    assert not OfInterval("5m").is_met_by(bar(1))
+
+
+@pytest.mark.parametrize(("day", "is_met"), [("2026-12-18", True), ("2027-01-15", False), (None, True)])
+def test_expirations(day: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
+    assert OfExpiration("2026-12-18").is_met_by(OptionsChain(underlying="A", expiration_text=day)) is is_met
+
+
+def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
+    upwards = Upwards()
+    took = [upwards.takes(each) for each in (bar(1), bar(1), bar(2, closed=False), bar(2, closed=None), bar(2), bar(2))]
+    assert took == [True, False, True, True, True, False]
+    assert [upwards.takes(each) for each in (bar(1), bar(1, symbol="B"), bar(3))] == [False, True, True]
+    assert upwards.last("A") == datetime(2026, 3, 2, 14, 3, tzinfo=UTC)
+    upwards.forget("A")
+    assert upwards.last("A") is None
+    assert upwards.takes(bar(1))
+    assert upwards.takes(Bar(symbol="A", interval="1m"))
+
+
+@given(minutes=st.lists(st.tuples(st.integers(0, 5), st.booleans())))
+def test_whatever_comes_times_never_go_down_and_what_is_over_stays(minutes: list[tuple[int, bool]]) -> None:
+    upwards = Upwards()
+    told = [(minute, closed) for minute, closed in minutes if upwards.takes(bar(minute, closed=closed))]
+    assert [minute for minute, _ in told] == sorted(minute for minute, _ in told)
+    for before, after in itertools.pairwise(told):
+        assert before[0] < after[0] or not before[1]

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import (
+    AuthenticationError,
+    AuthenticationRefusedError,
+    ConfigurationError,
+    ConnectionToken,
+    ConnectTradeError,
+    Live,
+    NotFoundError,
+    Reconnect,
+    Retry,
+    Secret,
+    SessionTakenError,
+    Timeouts,
+    Trade,
+)
+from connecttrade_async.models.events import Ended, Retrying
+from marketend import MarketEnd
+from onstream import PATIENCE, nothing_left, until, waiting
+from scripted import ScriptedEnd, answer, drop
+from stepped import BEGIN, SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from connecttrade_async import Feed, User
+    from connecttrade_async.streaming.market_stream import MarketDataStream
+    from scripted import Act
+
+DAY = 24 * 3600
+EARLY = 900
+SOON = Reconnect(base=1.0, cap=1.0)
+
+
+def minted(number: int, hours: float = 24) -> Act:
+    ends = BEGIN.timestamp() + hours * 3600
+    return answer(200, json.dumps({"access_token": f"token-{number}", "expires_at": str(ends)}))
+
+
+@contextlib.asynccontextmanager
+async def user_of(end: MarketEnd, rest: ScriptedEnd, clock: SteppedClock) -> AsyncGenerator[User]:
+    """Make a user whose tokens come over REST."""
+    patience = Timeouts(close=1.0)
+    async with (
+        nothing_left(),
+        end.client(api=rest.url, clock=clock, retry=Retry(attempts=1), reconnect=SOON, timeouts=patience) as ct,
+    ):
+        yield ct.user("ada", "hush")
+
+
+async def trades(feed: Feed[Trade], count: int) -> list[str | None]:
+    async with asyncio.timeout(PATIENCE):
+        return [
+            event.price_text if isinstance(event, Trade) else "gap"
+            for event in [await feed.receive() for _ in range(count)]
+        ]
+
+
+async def trade(end: MarketEnd, price: str) -> None:
+    await end.tell("trade", "A", price=price, size="1", session="regular", timestamp=price)
+
+
+async def test_a_token_is_made_for_it() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md:
+            assert end.logins == ["token-1"]
+            assert [(seen.method, seen.target) for seen in rest.seen] == [("GET", "/connections/c1/token")]
+            assert rest.seen[0].headers["user-id"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(401, AuthenticationError), (404, NotFoundError), (503, ConnectTradeError)]
+)
+async def test_where_none_is_made_it_raises_what_rest_says(status: int, error: type[Exception]) -> None:
+    clock, no = SteppedClock(), answer(status, '{"message": "no"}')
+    async with MarketEnd() as end, ScriptedEnd(no) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        with pytest.raises(error, match="no"):
+            await md.__aenter__()
+        assert end.logins == []
+
+
+async def test_it_is_renewed_before_it_ends_without_losing_a_tick_or_telling_one_twice() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
+            held = asyncio.Event()
+            waits: list[asyncio.Future[None]] = []
+
+            def hold(link: Any, frame: dict[str, Any]) -> None:
+                async def later() -> None:
+                    await held.wait()
+                    await end._list_subscriptions(link, frame)
+
+                waits.append(asyncio.ensure_future(later()))
+
+            end.act("list_subscriptions", 1, hold)
+            clock.advance(DAY - EARLY - 1)
+            assert len(rest.seen) == 1
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            clock.advance(1)
+            await end.until_received("list_subscriptions")
+            assert end.logins == ["token-1", "token-2"]
+            assert end.subscribed == [("trades", "A")]
+            for price in "234":
+                await trade(end, price)  # over both links
+            old, new = end.links
+            await old.say(type="trade", symbol="A", price="5", size="1", session="regular", timestamp="5")
+            held.set()
+            await end.until(lambda: len(end.links) == 1)
+            await new.say(type="trade", symbol="A", price="5", size="1", session="regular", timestamp="5")
+            await trade(end, "6")
+            assert await trades(feed, 5) == ["2", "3", "4", "5", "6"]
+            clock.advance(20)
+            await trade(end, "6")
+            assert await trades(feed, 1) == ["6"]
+            assert waiting(life) == []
+            assert (md.health().state, md.health().gaps) == ("LIVE", 0)
+            await feed.add("B")
+            assert end.subscribed == [("trades", "A"), ("trades", "B")]
+        await asyncio.gather(*waits)
+
+
+async def test_where_the_server_ends_the_old_link_for_the_new_one_the_gap_is_told() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        end.takes_over = True
+        md = user.market_data("c1")
+        async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
+            clock.advance(DAY - EARLY)
+            await until(life, Live)
+            assert await trades(feed, 1) == ["gap"]
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert end.logins == ["token-1", "token-2"]
+            assert md.health().gaps == 1
+
+
+async def test_where_the_server_takes_no_second_link_the_old_one_is_left_for_the_shortest_gap() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
+            end.act("authenticate", 1, lambda held, _: held.socket.transport.abort())
+            clock.advance(DAY - EARLY)
+            await until(life, Live)
+            assert await trades(feed, 1) == ["gap"]
+            assert end.logins == ["token-1", "token-2"]
+            assert len(rest.seen) == 2
+
+
+async def test_a_renewal_that_fails_leaves_the_link_as_it_is_and_is_tried_again() -> None:
+    clock = SteppedClock()
+    acts = [minted(1), drop, answer(404, '{"message": "gone"}'), minted(2, 48)]
+    async with MarketEnd() as end, ScriptedEnd(*acts) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed:
+            clock.advance(DAY - EARLY)
+            for times in (2, 3):
+                await rest.until_seen(times)
+                await renewal_is_over(md)
+                await trade(end, str(times))
+                assert await trades(feed, 1) == [str(times)]
+                clock.advance(30)
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            assert md.health().gaps == 0
+
+
+async def renewal_is_over(md: MarketDataStream) -> None:
+    supervisor = md._supervisor
+    assert supervisor is not None
+    if supervisor._relief is not None:
+        await asyncio.wait([supervisor._relief], timeout=PATIENCE)
+
+
+async def test_a_link_that_is_lost_is_made_again_with_the_same_token_until_that_ends() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1, 1), minted(2, 24)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.subscribe("lifecycle") as life:
+            end.drop()
+            await until(life, Retrying)
+            clock.advance(1)
+            await until(life, Live)
+            assert end.logins == ["token-1"] * 2
+            assert len(rest.seen) == 1
+            rest.held.clear()
+            end.drop()
+            await until(life, Retrying)
+            clock.advance(3600)
+            rest.held.set()
+            await until(life, Live)
+            assert end.logins[2:] == ["token-2"]
+
+
+@pytest.mark.parametrize("way", ["login", "error", "close"])
+async def test_a_token_that_somebody_else_replaced_is_not_fought_over(way: str) -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.quotes("A") as quotes, md.subscribe("lifecycle") as life:
+            end.valid = {"theirs"}
+            if way == "login":
+                end.drop()
+                await until(life, Retrying)
+                clock.advance(1)
+            elif way == "error":
+                await end.say(type="error", code="409", message="a newer token is in use")
+            else:
+                await end.links[0].socket.close(4401, "token replaced")
+            ended = await until(life, Ended)
+            assert "token" in ended.error
+            with pytest.raises(SessionTakenError):
+                await everything(quotes)
+            assert len(rest.seen) == 1
+
+
+async def everything(feed: Feed[Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        async for _ in feed:
+            pass
+
+
+class Source:
+    """Gives tokens made elsewhere."""
+
+    def __init__(self, *given: Any) -> None:
+        self.given = list(given)
+        self.asked = 0
+
+    async def __call__(self) -> Any:
+        self.asked += 1
+        given = self.given.pop(0) if len(self.given) > 1 else self.given[0]
+        if isinstance(given, Exception):
+            raise given
+        return given
+
+
+async def test_a_source_is_asked_anew_when_its_token_was_good_and_is_refused() -> None:
+    source = Source("one", ConnectionToken(access_token=Secret("two")), "three")
+    async with MarketEnd() as end, nothing_left():
+        end.valid = {"one"}
+        user = end.client().user("ada", "hush")
+        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
+            end.valid = {"two"}
+            end.drop()
+            await until(life, Live)
+            assert end.logins == ["one", "one", "two"]
+            end.valid = {"four"}
+            end.drop()
+            assert "no such token" in (await until(life, Ended)).error
+            assert source.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        (7, ConfigurationError),
+        ("", ConfigurationError),
+        ("to\nken", ConfigurationError),
+        (ZeroDivisionError("secret words"), ConfigurationError),
+        (AuthenticationRefusedError(cause="no"), AuthenticationRefusedError),
+    ],
+)
+async def test_a_source_that_gives_no_token_is_told_where_it_is_opened(given: Any, error: type[Exception]) -> None:
+    async with MarketEnd() as end, nothing_left():
+        with pytest.raises(error) as caught:
+            await end.client().user("ada", "hush").market_data("c1", token_source=Source(given)).__aenter__()
+        assert "secret words" not in str(caught.value)
+
+
+async def test_a_refused_token_is_refused_where_it_is_opened_and_not_shown() -> None:
+    async with MarketEnd() as end, nothing_left():
+        end.valid = set()
+        with pytest.raises(AuthenticationRefusedError) as caught:
+            await end.stream("hush-hush").__aenter__()
+        assert "hush-hush" not in str(caught.value)
+        assert "no such token: ***" in str(caught.value)
+
+
+async def test_a_source_that_gives_the_refused_token_again_ends_it() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream("one") as md, md.subscribe("lifecycle") as life:
+        end.valid = set()
+        end.drop()
+        assert "gave the token again that was refused" in (await until(life, Ended)).error
+
+
+async def test_it_is_closed_in_the_midst_of_a_renewal() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed:
+            end.act("authenticate", None)
+            clock.advance(DAY - EARLY)
+            await end.until_received("authenticate", 2)
+        with pytest.raises(ConnectTradeError):
+            await feed.receive()
+
+
+async def test_what_the_server_says_of_the_end_may_be_unreadable_or_missing() -> None:
+    clock = SteppedClock()
+    acts = [answer(200, '{"access_token": "a", "expires_at": "soon"}'), answer(200, '{"access_token": "b"}')]
+    async with MarketEnd() as end, ScriptedEnd(*acts) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.subscribe("lifecycle"):
+            clock.advance(DAY - EARLY)
+            await end.until(lambda: [held.token for held in end.links] == ["b"])
