@@ -82,7 +82,7 @@ class Endpoints(msgspec.Struct, frozen=True):
     Attributes:
         api: the REST API, ``https://...``.
         stream: the brokerage data stream, ``wss://...``.
-        market_data: the market data stream, ``wss://...``; checked, and not yet used by this release.
+        market_data: the market data stream, ``wss://...``.
     """
 
     api: str = "https://api.connecttrade.com"

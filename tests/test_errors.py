@@ -51,6 +51,7 @@ TREE: dict[str, object] = {
                 "RateLimitedError": {},
                 "ServerError": {},
             },
+            "MarketDataRefusedError": {},
             "OrderNotReplacedError": {},
             "StreamRefusedError": {"AuthenticationRefusedError": {}, "SessionTakenError": {}},
         },
@@ -78,6 +79,7 @@ def tree_of(kind: type[ConnectTradeError]) -> dict[str, object]:
 
 FACTS: dict[str, object] = {
     "what": "this client",
+    "code": "403",
     "may_be_done": True,
     "is_known": False,
     "waiting": 3,

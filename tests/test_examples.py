@@ -16,6 +16,8 @@ from aiohttp import web
 
 from connecttrade_async import ConnectTrade
 from connecttrade_async.sandbox import Sandbox
+from marketend import MarketEnd
+from scripted import ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -216,3 +218,58 @@ async def test_your_own_tests() -> None:
 def test_every_example_has_a_test() -> None:
     here = Path(__file__).read_text("utf-8")
     assert all(path.name in here for path in EXAMPLES.glob("*.py"))
+
+
+def market_environment(rest: ScriptedEnd, end: MarketEnd) -> dict[str, str]:
+    return {
+        "CONNECTTRADE_API_URL": rest.url,
+        "CONNECTTRADE_MDSTREAM_URL": end.url,
+        "CONNECTTRADE_CLIENT_ID": "client",
+        "CONNECTTRADE_CLIENT_SECRET": "hush",
+        "CONNECTTRADE_USER_ID": "ada",
+        "CONNECTTRADE_USER_SECRET": "hush",
+    }
+
+
+TOKEN = '{"access_token": "made-here", "expires_at": "2030-01-01T00:00:00Z"}'
+
+
+async def test_quotes() -> None:
+    symbols, lines = [*"ABCDEFGHIJ"], list[str]()
+    async with MarketEnd() as end, ScriptedEnd(answer(200, TOKEN)) as rest:
+        async with anyio.create_task_group() as tasks:
+
+            async def tell() -> None:
+                await end.until_received("subscribe")
+                for symbol in symbols:
+                    await end.quote(symbol, "1.50")
+
+            tasks.start_soon(tell)
+            lines = (await run("quotes.py", "c1", *symbols, **market_environment(rest, end))).splitlines()
+        assert end.logins == ["made-here"]
+    assert [line.split() for line in lines] == [[symbol, "1.50", "/", "None"] for symbol in symbols]
+
+
+async def test_token_for_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
+    no = answer(401, '{"message": "not entitled"}')
+    async with MarketEnd() as end, ScriptedEnd(answer(200, TOKEN), no) as rest, aiohttp.ClientSession() as browser:
+        for name, value in market_environment(rest, end).items():
+            monkeypatch.setenv(name, value)
+        example: dict[str, Any] = runpy.run_path(str(EXAMPLES / "token_for_the_browser.py"))
+        runner = web.AppRunner(example["make_app"]("c1"))
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            server = "http://127.0.0.1:{1}".format(*runner.addresses[0])
+            async with browser.get(server) as page:
+                text = await page.text()
+                assert end.url in text
+                assert "hush" not in text
+            async with browser.post(f"{server}/token") as made:
+                assert made.headers["cache-control"] == "no-store"
+                assert await made.json() == {"access_token": "made-here", "expires_at": "2030-01-01T00:00:00+00:00"}
+            async with browser.post(f"{server}/token") as refused:
+                assert (refused.status, await refused.text()) == (403, "not entitled")
+        finally:
+            await runner.cleanup()

@@ -30,7 +30,7 @@ from stepped import SteppedClock
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from connecttrade_async import Feed
+    from connecttrade_async import Feed, MarketDataStream
     from marketend import Held
 
 
@@ -313,20 +313,27 @@ async def test_the_server_s_list_is_told_and_a_difference_mended() -> None:
         assert (found.missing, found.extra) == ((), ())
 
 
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda md: md.trades("AAPL", hours="night"),
-        lambda md: md.bars("AAPL", interval="2m"),
-        lambda md: md.bars("AAPL", backfill=-1),
-        lambda md: md.depth("AAPL", levels=0),
-        lambda md: md.options_chain("TSLA", "soon"),
-        lambda md: md.subscribe("weather"),
-    ],
-)
-def test_what_cannot_be_asked_for_is_refused_where_it_is_written(make: Callable[[Any], object]) -> None:
-    with pytest.raises(ConfigurationError, match="must be"):
-        make(MarketEnd.stream(away()))
+ODD: dict[str, Callable[[MarketDataStream], object]] = {
+    "hours": lambda md: md.trades("AAPL", hours="night"),
+    "interval": lambda md: md.bars("AAPL", interval="2m"),
+    "backfill": lambda md: md.bars("AAPL", backfill=-1),
+    "levels": lambda md: md.depth("AAPL", levels=0),
+    "expiration": lambda md: md.options_chain("TSLA", "soon"),
+    "a topic": lambda md: md.subscribe("weather"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_cannot_be_asked_for_is_refused_where_it_is_written(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be"):
+        ODD[name](away().stream())
+
+
+async def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="start has no time zone"):
+        await away().stream().history("AAPL", start=datetime(2026, 3, 2))  # noqa: DTZ001 - on purpose
+    with pytest.raises(ConfigurationError, match="limit must be"):
+        await away().stream().history("AAPL", limit=0)
 
 
 def away() -> MarketEnd:
