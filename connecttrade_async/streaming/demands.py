@@ -87,6 +87,10 @@ class Demands:
             if not wants:
                 self._wants.pop(item, None)
 
+    def wanted_by(self, who: Hashable) -> tuple[Item, ...]:
+        """Return what somebody wants."""
+        return tuple(item for item, wants in self._wants.items() if who in wants)
+
     def forget(self, item: Item, width: Width) -> tuple[Hashable, ...]:
         """Say that it cannot be had in this form; returns who wanted it so, and wants it no more.
 

@@ -85,6 +85,10 @@ class Desk:
         self._demands.remove(who, items)
         self._mend(items)
 
+    def leave(self, who: Subscription) -> None:
+        """Ask for nothing any more in this name, whatever was delivered last."""
+        self.give_up(who, self._demands.wanted_by(who))
+
     async def history(self, symbol: str, interval: str, facts: Mapping[str, object], timeout: float) -> Answered:
         """Ask for bars of the past.
 

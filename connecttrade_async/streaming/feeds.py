@@ -134,7 +134,7 @@ class Feed(Generic[T]):
     async def aclose(self) -> None:
         """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
         if self._queue is not None:
-            self._desk.give_up(self._queue, self._items(self.symbols))
+            self._desk.leave(self._queue)
             await self._queue.__aexit__(None, None, None)
 
     async def _begin(self, queue: Subscription) -> None:

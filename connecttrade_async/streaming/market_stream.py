@@ -108,7 +108,7 @@ class MarketDataStream(Stream):
         clock, timeouts = door.clock, door.timeouts
         tokens, demands, routes = Tokens(source, clock, is_ours=mints), Demands(), Routes(clock.wall)
         known = {**CODES, **codes}
-        patience = Patience(timeouts.login / ATTEMPTS, ATTEMPTS)
+        patience = Patience(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
 
         def make_life(now: float) -> LinkLife:
             dialect, talk = MarketData(tokens.token), MarketTalk(demands, patience)
@@ -353,6 +353,7 @@ class MarketDataStream(Stream):
                 self._door.taken.discard(self._user_id)
 
     async def __aenter__(self) -> Self:
+        self._check_is_new()
         if self._user_id in self._door.taken:
             msg = (
                 f"user {self._user_id!r} has a market data stream open in this client, and Connect Trade allows one "

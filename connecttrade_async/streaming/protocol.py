@@ -342,7 +342,8 @@ class LinkLife:
         verdict = self._codes.get(str(refusal.code), Verdict.AGAIN)
         is_of_the_link = refusal.id is None and verdict is not Verdict.AGAIN
         if self.talk.has_ids and self.state in TALKING and not is_of_the_link:
-            self._heard(refusal, now)
+            words = self._dialect.presentable(refusal.message or "no explanation given")
+            self._heard(Refusal(refusal.code, words, refusal.id), now)
         elif self.state is not State.LIVE or verdict is not Verdict.AGAIN:
             self._end(verdict, f"the server said {refusal.code}: {refusal.message or 'no explanation given'}")
 

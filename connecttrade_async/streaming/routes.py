@@ -170,8 +170,8 @@ class Routes(Fanout):
 
     def _turn_down(self, news: TurnedDown) -> None:
         channel, symbol = news.item.line.channel, news.item.symbol
-        error = MarketDataRefusedError(what=channel, symbol=symbol, code=news.code, cause=news.cause)
         for who in news.who:
+            error = MarketDataRefusedError(what=channel, symbol=symbol, code=news.code, cause=news.cause)
             if (who, news.item) in self._expected:
                 self.answer(who, news.item, error)
             elif isinstance(who, Subscription):

@@ -118,8 +118,7 @@ class Stream:
         supervisor.end()  # a task that is cancelled before its first step does not get to say so
 
     async def __aenter__(self) -> Self:
-        if self._supervisor is not None or self._is_closed:
-            raise ClosedError("the stream")
+        self._check_is_new()
         self._supervisor = Supervisor(self._plan)
         self._opening(self._supervisor)
         self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
@@ -129,6 +128,10 @@ class Stream:
             await self.aclose()
             raise
         return self
+
+    def _check_is_new(self) -> None:
+        if self._supervisor is not None or self._is_closed:
+            raise ClosedError("the stream")
 
     def _opening(self, supervisor: Supervisor) -> None:
         """What a stream does beside, before it dials."""

@@ -279,6 +279,8 @@ class Supervisor:
         if self._plan.login is not None:
             self._plan.login.accepted()
         self._renew_in_time()
+        if self._overlap is not None:
+            self._overlap.until = self.tally.last_message + self._plan.timeouts.login
         if len(self.voices) > 1:
             self._take_over(voice)
             return
@@ -336,8 +338,6 @@ class Supervisor:
         self.voices.remove(voice)
         self.voices.insert(0, voice)
         now = self._plan.clock.now()
-        if self._overlap is not None:
-            self._overlap.until = now + self._plan.timeouts.login
         for old in self.voices[1:]:
             old.life.leave(now, self._plan.timeouts.login)
             old.speak()

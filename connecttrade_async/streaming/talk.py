@@ -228,7 +228,8 @@ class MarketTalk:
         if self._farewell is not None:
             return
         for request in {id(each): each for each in self._pending.values() if now >= each.due}.values():
-            if request.attempt < self._patience.attempts:
+            # What a link began with is asked for until the login's deadline ends that link: no word is no refusal.
+            if request.is_first or request.attempt < self._patience.attempts:
                 request.attempt += 1
                 self._send(request, now)
             else:

@@ -35,6 +35,7 @@ def test_it_is_wanted_until_the_last_has_left() -> None:
         demands.add("a", [AAPL])
     demands.add("b", [AAPL, BOOK], 5)
     assert list(demands.items) == [AAPL, BOOK]
+    assert (demands.wanted_by("a"), demands.wanted_by("b")) == ((AAPL,), (AAPL, BOOK))
     demands.remove("a", [AAPL])
     demands.remove("a", [AAPL])
     assert AAPL in demands

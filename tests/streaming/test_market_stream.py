@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,13 +12,16 @@ import pytest
 from connecttrade_async import (
     ClosedError,
     ConfigurationError,
+    ConnectTradeError,
     Depth,
     Gap,
     Live,
+    Lost,
     MarketDataRefusedError,
     Quote,
     Reconnect,
     RequestTimeoutError,
+    Retrying,
     Secret,
     SlowConsumerError,
     SymbolError,
@@ -408,6 +413,11 @@ async def test_a_consumer_that_is_too_slow_is_let_go_and_costs_no_more() -> None
         with pytest.raises(SlowConsumerError):
             await slow.receive()
         assert slow.symbols == frozenset()
+        await other.remove("A")
+        await dropping.remove("A")
+        assert end.subscribed == [("trades", "A")]
+        await slow.aclose()
+        await end.until(lambda: end.subscribed == [])
         assert md.health().messages == {"trades": 40}
 
 
@@ -451,3 +461,116 @@ async def test_it_can_be_closed_and_left_from_another_task_while_everybody_waits
         with pytest.raises(ClosedError):
             await md.history("A")
         await quotes.aclose()
+
+
+async def test_five_hundred_symbols_over_five_channels_through_ten_drops_stay_subscribed() -> None:
+    symbols = [f"S{first}{second}" for first in "ABCDEFGHIJ" for second in "ABCDEFGHIJ"]
+    async with (
+        MarketEnd() as end,
+        end.stream() as md,
+        md.quotes(*symbols) as quotes,
+        md.trades(*symbols),
+        md.bars(*symbols, backfill=0),
+        md.depth(*symbols),
+        contextlib.AsyncExitStack() as chains,
+        md.subscribe("lifecycle") as life,
+    ):
+        for symbol in symbols:
+            await chains.enter_async_context(md.options_chain(symbol))
+        for turn in range(10):
+            end.drop()
+            gone, new = symbols[turn], f"N{'ABCDEFGHIJ'[turn]}"
+            await quotes.remove(gone)
+            adding = asyncio.create_task(quotes.add(new))
+            await until(life, Live)
+            await adding
+        wanted = [(channel, symbol) for channel in ("bars", "depth", "options_chain", "trades") for symbol in symbols]
+        assert end.subscribed == sorted([*wanted, *(("quotes", symbol) for symbol in quotes.symbols)])
+        assert len(quotes.symbols) == 100
+        listed = await md.list_subscriptions()
+        assert (listed.missing, listed.extra) == ((), ())
+        assert md.health().gaps == 10
+
+
+async def test_a_renewal_without_an_answer_costs_the_link_and_no_symbol() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(timeouts=Timeouts(login=0.1, close=1.0)) as md,
+        md.quotes("A") as quotes,
+        md.subscribe("lifecycle") as life,
+    ):
+        end.act("subscribe", None)
+        end.drop()
+        while "while subscribing" not in (await until(life, Lost)).cause:
+            pass
+        end.acts.clear()
+        await until(life, Live)
+        assert quotes.symbols == {"A"}
+        assert [type(each) for each in await took(quotes, 1)] == [Gap]
+
+
+STALLS = ["upgrade", "authenticate", "subscribe"]
+
+
+@pytest.mark.parametrize("action", STALLS)
+async def test_it_is_closed_in_time_while_it_comes_back(action: str) -> None:
+    patience = Timeouts(close=0.3)
+    async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md, md.quotes("A"):
+        life = md.subscribe("lifecycle")
+        if action == "upgrade":
+            end.is_away = True
+        else:
+            end.act(action, None)
+        end.drop()
+        await until(life, Retrying)
+        if action != "upgrade":
+            await end.until_received(action, 2)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await md.aclose()
+        assert loop.time() - began < 0.6
+        assert md.health().state == "ENDED"
+
+
+async def test_whoever_gives_up_entering_leaves_nothing_and_can_try_again() -> None:
+    async with MarketEnd() as end, nothing_left():
+        user = end.client().user("ada", "hush")
+
+        async def source() -> str:
+            return "token"
+
+        end.act("authenticate", 1)
+        md = user.market_data("c1", token_source=source)
+        entering = asyncio.create_task(md.__aenter__())
+        await end.until_received("authenticate")
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        with pytest.raises(ClosedError):
+            await md.__aenter__()
+        async with user.market_data("c1", token_source=source) as again:
+            with pytest.raises(ClosedError):
+                await again.__aenter__()
+
+
+async def test_the_token_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with MarketEnd() as end, nothing_left(), end.stream("hush-hush") as md, md.quotes("A") as quotes:
+        unknown = md.subscribe("unknown")
+        await end.say(type="what", token="hush-hush")
+        message = await unknown.receive()
+        end.act("subscribe", 1, echo)
+        with pytest.raises(MarketDataRefusedError) as caught:
+            await quotes.add("B")
+        end.valid = set()
+        end.drop()
+        with pytest.raises(ConnectTradeError) as ended:
+            await took(quotes, 9)
+        shown = f"{md!r} {quotes!r} {message!r} {caught.value} {ended.value} {vars(md._plan.login)} {md._plan!r}"
+        assert "***" in str(caught.value)
+    assert "hush-hush" not in shown + caplog.text
+
+
+def echo(held: Held, frame: dict[str, Any]) -> None:
+    TASKS.append(asyncio.ensure_future(held.say(type="error", id=frame["id"], code="400", message=f"{held.token}?")))

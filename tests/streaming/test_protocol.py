@@ -198,7 +198,8 @@ def test_what_is_wanted_is_subscribed_before_a_link_is_live() -> None:
     one.receive(b'{"type": "error", "id": "1", "code": "401", "message": "not entitled"}', 0.2)
     assert (state_of(one), len(one.outbox)) == (State.SUBSCRIBING, 3)
     one.receive(b'{"type": "subscribed", "id": "2"}', 0.3)
-    one.receive(b'{"type": "error", "code": "400", "message": "no id, and no fault of the link"}', 0.4)
+    one.receive(b'{"type": "error", "code": "400", "message": "hush has no such right"}', 0.4)
+    assert one.news[1].cause == "*** has no such right"
     assert (state_of(one), [type(each) for each in one.news]) == (State.LIVE, [Settled, TurnedDown])
     one.receive(refusal("401"), 0.5)
     assert state_of(one) is State.OVER
@@ -212,9 +213,11 @@ def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_st
     one.outbox.clear()
     one.check(3.0)
     assert len(one.outbox) == 1
-    one.check(6.0)
-    one.check(9.0)
-    assert (one.state, [type(each) for each in one.news]) == (State.LIVE, [TurnedDown])
+    for now in (6.0, 9.0, 9.9):
+        one.check(now)
+    assert (state_of(one), one.news, one.deadline) == (State.SUBSCRIBING, [], 10.0)
+    one.check(10.0)
+    assert one.ending == Ending(Verdict.AGAIN, "no answer in time while subscribing")
 
 
 def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -> None:

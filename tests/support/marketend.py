@@ -57,6 +57,7 @@ class MarketEnd:
         self.bars: dict[str, list[Frame]] = {}
         self.acts: list[Callable[[Held, Frame], bool]] = []
         self.takes_over = False
+        self.is_away = False
         self.url = ""
         self._news = asyncio.Condition()
 
@@ -138,6 +139,8 @@ class MarketEnd:
 
     async def _meet(self, socket: ServerConnection) -> None:
         held = Held(socket)
+        if self.is_away:
+            return
         with contextlib.suppress(ConnectionClosed):
             await held.say(type="welcome", message="hello")
             async for raw in socket:
