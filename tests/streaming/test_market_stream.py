@@ -389,9 +389,16 @@ async def test_a_feed_whose_opening_is_cancelled_leaves_nothing() -> None:
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-        adding = asyncio.create_task(quotes.add("C"))
+        await end.until(lambda: end.subscribed == [("quotes", "A")])
+        end.act("subscribe", 1)
+        adding = asyncio.create_task(quotes.add("A", "C"))
         await end.until_received("subscribe", 3)
-        await adding
+        adding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+        assert quotes.symbols == {"A"}
+        listed = await md.list_subscriptions()
+        assert (listed.missing, listed.extra) == ((), ())
         assert list(md.health().consumers) == [quotes.statistics()]
 
 
