@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.market_stream import MarketDataStream
+    from connecttrade_async.streaming.plan import OnTaken
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.streams import BrokerageStream
-    from connecttrade_async.streaming.supervisor import OnTaken
     from connecttrade_async.streaming.tokens import TokenSource
 
 __all__ = ["ConnectTrade", "Health", "User"]

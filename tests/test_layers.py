@@ -90,6 +90,7 @@ PLAN = {
     "streaming.market_stream": "loops",
     "streaming.tokens": "loops",
     "streaming.voice": "loops",
+    "streaming.plan": "loops",
     "streaming.supervisor": "loops",
     "streaming.watchdog": "loops",
     "streaming.streams": "loops",

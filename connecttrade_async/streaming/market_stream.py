@@ -15,10 +15,10 @@ from connecttrade_async.streaming.desk import Desk
 from connecttrade_async.streaming.fanout import Bound, Interest
 from connecttrade_async.streaming.feeds import BarFeed, DepthFeed, Feed, Past, Wish
 from connecttrade_async.streaming.market_data import HOURS, INTERVALS, MarketData, Snapshot, Subscriptions
+from connecttrade_async.streaming.plan import Plan
 from connecttrade_async.streaming.protocol import CODES, LinkLife
 from connecttrade_async.streaming.routes import Routes
 from connecttrade_async.streaming.streams import MAX_BYTES, Stream
-from connecttrade_async.streaming.supervisor import Plan
 from connecttrade_async.streaming.talk import MarketTalk, Patience
 from connecttrade_async.streaming.tokens import Tokens
 from connecttrade_async.symbology import parse_equity, parse_symbol

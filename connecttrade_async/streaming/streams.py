@@ -12,8 +12,9 @@ import msgspec
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.streaming.brokerage import TOPICS, Brokerage
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest, Statistics, Subscription
+from connecttrade_async.streaming.plan import Plan, Tally
 from connecttrade_async.streaming.protocol import CODES, LinkLife, Topics, Verdict
-from connecttrade_async.streaming.supervisor import Plan, Supervisor, Tally
+from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect, Timeouts
-    from connecttrade_async.streaming.supervisor import OnTaken
+    from connecttrade_async.streaming.plan import OnTaken
 
 __all__ = ["BrokerageStream", "Stream", "StreamHealth"]
 

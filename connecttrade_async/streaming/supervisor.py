@@ -9,9 +9,7 @@ import asyncio
 import logging
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import (
     AuthenticationRefusedError,
@@ -28,79 +26,26 @@ from connecttrade_async.pacing import full_jitter_delays, growing_delays
 from connecttrade_async.rest.wire import retry_after
 from connecttrade_async.streaming.link import Link, LinkLostError
 from connecttrade_async.streaming.overlap import Overlap
-from connecttrade_async.streaming.protocol import Ending, LinkLife, State, Verdict
+from connecttrade_async.streaming.plan import Tally
+from connecttrade_async.streaming.protocol import Ending, State, Verdict
 from connecttrade_async.streaming.voice import Voice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from connecttrade_async.clock import Clock, Timer
-    from connecttrade_async.config import Reconnect, Timeouts
+    from connecttrade_async.clock import Timer
     from connecttrade_async.models.market import MarketUpdate
-    from connecttrade_async.streaming.fanout import Fanout
+    from connecttrade_async.streaming.plan import Login, Plan
 
     Outcome = tuple[Ending, float | None]
     """How a link ended, and for how many seconds the server asked us to wait."""
 
-__all__ = ["Login", "OnTaken", "Plan", "Supervisor", "Tally"]
+__all__ = ["Supervisor"]
 
-OnTaken = Literal["stop", "standby", "fight"]
 FIGHTS = 3
 FIGHTING = 600.0
 LONGEST_ASKED = 600.0
 log = logging.getLogger("connecttrade_async.streaming")
-
-
-class Tally(msgspec.Struct):
-    """What a stream has seen so far."""
-
-    state: str = "CONNECTING"
-    live_since: datetime | None = None
-    last_message: float | None = None
-    links: int = 0
-    gaps: int = 0
-    set_aside: int = 0
-
-
-class Login(Protocol):
-    """Whatever has to be had before a link can log in.
-
-    Attributes:
-        renew_at: when a new one should be got, on the clock; None for never.
-        got: how many were got so far.
-    """
-
-    renew_at: float | None
-    got: int
-
-    async def prepare(self, *, is_renewal: bool) -> None:
-        """Have it, or get it; for a renewal, get a new one.
-
-        Raises:
-            ConnectTradeError: it cannot be had.
-        """
-        ...
-
-    def accepted(self) -> None:
-        """Take note that the server took it."""
-        ...
-
-    def refused(self, cause: str) -> ConnectTradeError | None:
-        """Take note that the server refused it; returns what that means, or None where a new one may do."""
-        ...
-
-
-class Plan(NamedTuple):
-    """What a supervisor needs to know and to use."""
-
-    url: str
-    make_life: Callable[[float], LinkLife]
-    fanout: Fanout
-    clock: Clock
-    timeouts: Timeouts
-    reconnect: Reconnect
-    on_taken: OnTaken
-    login: Login | None = None
 
 
 class Supervisor:

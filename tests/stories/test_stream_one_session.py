@@ -18,7 +18,7 @@ from stepped import SteppedClock
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from connecttrade_async.streaming.supervisor import OnTaken
+    from connecttrade_async.streaming.plan import OnTaken
 
 SLOWLY = Reconnect(base=0.01, cap=0.02, standby=60.0)
 

@@ -16,8 +16,9 @@ from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
+from connecttrade_async.streaming.plan import Plan
 from connecttrade_async.streaming.protocol import LinkLife, Topics
-from connecttrade_async.streaming.supervisor import Plan, Supervisor
+from connecttrade_async.streaming.supervisor import Supervisor
 from onstream import PATIENCE, nothing_left, publish, story, taken, until, waiting
 from stepped import SteppedClock
 
