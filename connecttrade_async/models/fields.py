@@ -20,6 +20,7 @@ __all__ = ["Model", "day", "moment", "number"]
 T = TypeVar("T")
 _PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _EPOCH = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")  # bounded: a body may hold a million digits
+UNREADABLE = (ValueError, OverflowError, OSError)  # OSError where the machine's own calendar ends
 MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138, as milliseconds it is 1973
 
 
@@ -87,7 +88,7 @@ class moment(Field[datetime]):  # noqa: N801 - reads as a declaration in the mod
     def _read(self, text: str) -> datetime:
         try:
             return as_moment(text)
-        except (ValueError, OverflowError) as exc:
+        except UNREADABLE as exc:
             self._refuse(text, exc)
 
 
@@ -100,12 +101,12 @@ class day(Field[date]):  # noqa: N801 - reads as a declaration in the models
     def _read(self, text: str) -> date:
         try:
             return date.fromisoformat(text) if _PLAIN_DAY.fullmatch(text) else as_moment(text).date()
-        except (ValueError, OverflowError) as exc:
+        except UNREADABLE as exc:
             self._refuse(text, exc)
 
 
 def as_moment(text: str) -> datetime:
-    """Read a time as ``moment`` does, or raise ValueError or OverflowError."""
+    """Read a time as ``moment`` does, or raise one of ``UNREADABLE``."""
     if _EPOCH.fullmatch(text):
         value = Decimal(text)
         seconds = value / 1000 if value >= MILLISECONDS_FROM else value

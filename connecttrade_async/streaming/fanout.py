@@ -87,6 +87,10 @@ class Bound(NamedTuple):
     bytes: int
 
 
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
 class Subscription:
     """One consumer's queue: an async context manager and an async iterator over events.
 
@@ -469,8 +473,8 @@ class Fanout:
             ConfigurationError: there is no such policy, or the bound lets nothing wait.
             ConnectTradeError: the stream has ended, with why.
         """
-        if overflow not in POLICIES or min(bound) < 1:
-            msg = f"overflow must be one of {', '.join(POLICIES)}, and what may wait at least 1"
+        if overflow not in tuple(POLICIES) or not all(map(_is_count, bound)):
+            msg = f"overflow must be one of {', '.join(POLICIES)}, and what may wait a whole number from 1 on"
             raise ConfigurationError(msg)
         if self._ending is not None:
             raise self._ending

@@ -1,7 +1,7 @@
 """Below the waterline: what both streams say alike, and how a frame in another spelling is read.
 
 These frames are ``Assumed:`` unless a docstring says otherwise. A frame whose payload lies flat beside its type, or
-that names its type under ``event`` or ``topic``, is understood too.
+that names its type under ``event`` or ``topic``, or that has bare numbers where text is documented, is understood too.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ NAMES = ("type", "event", "topic")
 KEPT = 4096
 TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
-_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+UNTOUCHED = ("id", "code")
+_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
 
 
 class Welcome(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="welcome"):
@@ -115,9 +116,23 @@ def reread(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]]
     try:
         frame = _ANYTHING.decode(raw)
         said: Any = next((frame[key] for key in NAMES if key in frame), "")
-        return build(said, frame)
+        return build(said, {key: value if key in UNTOUCHED else _in_words(value) for key, value in frame.items()})
     except (*TROUBLES, AttributeError, KeyError, TypeError):
         return UnknownMessage(raw=raw, problem=str(trouble))
+
+
+def _in_words(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    # Numbers are documented to come as text. One that does not is still a fill: take it as it was written.
+    match value:
+        case bool() | None | str():
+            return value
+        case int():
+            return str(value)
+        case dict():
+            fields = cast("dict[str, Any]", value)
+            return {name: _in_words(each) for name, each in fields.items()}
+        case _:
+            return [_in_words(each) for each in cast("list[Any]", value)]
 
 
 def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:

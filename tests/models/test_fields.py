@@ -13,6 +13,7 @@ from hypothesis import example, given, strategies as st
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models import fields
 from connecttrade_async.models.fields import Field, Model, as_moment, day, moment, number
+from connecttrade_async.models.orders import Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +31,12 @@ class Sample(Model, frozen=True, kw_only=True, gc=False):
 
 decode = msgspec.json.Decoder(Sample).decode
 NOON = datetime(2024, 5, 17, 12, 30, 15, tzinfo=UTC)
+
+
+def test_digits_beyond_every_calendar_are_no_time() -> None:
+    order = Order(order_id="1", updated_at_text="9" * 20)
+    with pytest.raises(MalformedResponseError, match="not a time"):
+        _ = order.updated_at
 
 
 def refused(read: Callable[[], object], where: str, text: str) -> MalformedResponseError:

@@ -50,6 +50,14 @@ def test_a_payload_that_leaves_out_whose_it_is() -> None:
     assert balance.given == frozenset({"cash"})
 
 
+def test_a_fill_is_not_lost_for_a_number_that_is_no_text() -> None:
+    raw = b'{"type": "order", "user_id": "u", "data": {"order_id": "1", "order_qty": 10, "filled_qty": 2.50}}'
+    event = DIALECT.read(raw)
+    assert isinstance(event, OrderUpdate)
+    assert (event.order.order_qty, event.order.filled_qty) == (Decimal(10), Decimal("2.50"))
+    assert event.given == {"order_id", "order_qty", "filled_qty"}
+
+
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
 @pytest.mark.parametrize("spelled", ["order", "orders"])
 @pytest.mark.parametrize("flat", [True, False])
@@ -91,7 +99,7 @@ def test_what_moves_a_link_on(frame: dict[str, Any], kind: type) -> None:
         b'{"type": 7}',
         b'{"type": ["order"]}',
         b'{"type": "order", "data": "text"}',
-        b'{"type": "order", "data": {"order_id": 7}}',
+        b'{"type": "order", "data": {"order_id": [7]}}',
         b'{"type": "error", "message": []}',
         b"[" * 100_000,
     ],

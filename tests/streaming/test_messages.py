@@ -25,6 +25,17 @@ def test_what_cannot_be_made_is_unknown(raw: bytes) -> None:
     assert reread(raw, TROUBLE, named) == UnknownMessage(raw=raw, problem="odd")
 
 
+def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> None:
+    raw = b'{"type": "x", "id": 7, "code": 401, "data": {"a": 1.50, "b": [12345678901234567890123, true, null, "t"]}}'
+    expected = {
+        "type": "x",
+        "id": 7,
+        "code": 401,
+        "data": {"a": "1.50", "b": ["12345678901234567890123", True, None, "t"]},
+    }
+    assert reread(raw, TROUBLE, named) == ("x", expected)
+
+
 def test_controls() -> None:
     assert control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
     assert control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)

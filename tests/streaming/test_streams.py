@@ -54,7 +54,19 @@ def test_a_topic_that_the_stream_has_not_is_refused(topics: tuple[str, ...]) -> 
         stream_of(topics=("orders",)).subscribe(*topics)
 
 
-@pytest.mark.parametrize("settings", [{"capacity": 0}, {"max_bytes": 0}, {"overflow": "ignore"}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"capacity": 0},
+        {"capacity": "3"},
+        {"capacity": 1.5},
+        {"capacity": True},
+        {"max_bytes": 0},
+        {"overflow": "ignore"},
+        {"overflow": []},
+    ],
+    ids=str,
+)
 def test_a_queue_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="must be"):
         stream_of().subscribe(**settings)
