@@ -29,6 +29,7 @@ CHAPTERS = [
     "The stream",
     "A fault",
     "A mistake of yours",
+    "A live book",
     "Clean up",
 ]
 
@@ -76,6 +77,11 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
         "log: asking again in 1 s: GET /positions answered 503",
         "faults that struck: 1, requests asked again: 1",
         "AuthenticationError: GET /users answered 401",
+        "stream: 4 at ",
+        "the rest was filled unheard; ",
+        "NOT CURRENT",
+        "recovered: 6 at ",
+        "the book equals the server: True",
         "0 users left",
         "Next: README.md",
     ):

@@ -24,6 +24,7 @@ from connecttrade_async.cli.reading import accounts, balances, positions, transa
 from connecttrade_async.cli.serving import demo, sandbox
 from connecttrade_async.cli.strategies import option
 from connecttrade_async.cli.trading import buy, sell
+from connecttrade_async.cli.watching import watch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +131,20 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions, stream)
+READING = (
+    demo,
+    sandbox,
+    users,
+    connect,
+    connections,
+    accounts,
+    balances,
+    positions,
+    orders,
+    transactions,
+    stream,
+    watch,
+)
 TRADING = (buy, sell, option, cancel, replace)
 for command in (*READING, *TRADING):
     connecttrade.add_command(command)

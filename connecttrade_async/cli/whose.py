@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from connecttrade_async.client import User
     from connecttrade_async.models import Account
 
-__all__ = ["Whose", "choose_account"]
+__all__ = ["Whose", "choose_account", "named_accounts"]
 
 
 class Whose(NamedTuple):
@@ -56,14 +56,45 @@ async def choose_account(user: User, account: str | None, broker: str | None) ->
     return Whose(one.account_id, code, f"{_name(one)} at {code}")
 
 
+async def named_accounts(user: User, wanted: Sequence[str]) -> dict[str, str]:
+    """Return the accounts that are meant, by id, each as people know it.
+
+    Args:
+        user: whose accounts.
+        wanted: their ids, or the broker's numbers for them; none for all there are.
+
+    Raises:
+        click.UsageError: one of them is not there.
+        TransportError: the wire failed.
+        BrokerError: the API said no, or something unreadable.
+    """
+    every = await user.accounts.list()
+    for account in wanted:
+        if not any(_fits(one, account, None) for one in every):
+            raise click.UsageError(_question(every, [], account, None, "watch"))
+    fitting = [one for one in every if not wanted or {one.account_id, one.account_number} & set(wanted)]
+    names = [_name(one) for one in fitting]
+    # Two brokers may give the same number; the id is always the account's own.
+    return {
+        one.account_id: one.account_id if names.count(name) > 1 else name
+        for one, name in zip(fitting, names, strict=True)
+    }
+
+
 def _fits(one: Account, account: str | None, broker: str | None) -> bool:
     at_broker = not broker or one.broker is None or one.broker == Broker(broker)
     return at_broker and account in {None, one.account_id, one.account_number}
 
 
-def _question(every: Sequence[Account], fitting: Sequence[Account], account: str | None, broker: str | None) -> str:
+def _question(
+    every: Sequence[Account],
+    fitting: Sequence[Account],
+    account: str | None,
+    broker: str | None,
+    use: str = "trade in",
+) -> str:
     if not every:
-        return "there is no account to trade in: `connecttrade connect` links a broker"
+        return f"there is no account to {use}: `connecttrade connect` links a broker"
     if fitting:
         return f"say with --account which one is meant: {_listed(fitting)}"
     asked = ("account", None if account is None else repr(account), broker and f"at {broker!r}")

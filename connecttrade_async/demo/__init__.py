@@ -15,6 +15,7 @@ from connecttrade_async.cli.failures import explain
 from connecttrade_async.cli.stage import Aloud, Stage
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.clock import SystemClock
+from connecttrade_async.demo.living import keep_a_book
 from connecttrade_async.demo.reading import (
     connect_brokers,
     follow_orders,
@@ -70,6 +71,7 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
         await follow_fills(stage, ct, user, sandbox)
         await _heal_a_fault(stage, ct, user, sandbox)
         await _be_refused(stage, sandbox)
+        await keep_a_book(stage, ct, user, sandbox)
         await _clean_up(stage, ct, user)
         _end(stage, ct, CLOCK.now() - began)
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
-from collections import deque
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
 import pytest
 
 from connecttrade_async.sandbox.streamfault import StreamFault
+from oncommand import Following
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -27,38 +26,6 @@ if TYPE_CHECKING:
     Run = Callable[..., Awaitable[CompletedProcess[bytes]]]
 
 COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async", "stream"]
-
-
-class Following:
-    """A run of the command, read line by line."""
-
-    def __init__(self, process: Any) -> None:
-        self.process = process
-        self.asides = b""
-        self._lines: deque[str] = deque()
-        self._rest = b""
-
-    async def line(self) -> str:
-        """Read the next line of its output."""
-        while not self._lines:
-            *lines, self._rest = (self._rest + await self.process.stdout.receive()).split(b"\n")
-            self._lines.extend(line.decode() for line in lines)
-        return self._lines.popleft()
-
-    async def told(self) -> dict[str, Any]:
-        """Read the next object of its output."""
-        return dict(json.loads(await self.line()))
-
-    async def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send it a signal, and return how it ended."""
-        self.process.send_signal(number)
-        return await self.left()
-
-    async def left(self) -> int:
-        """Wait until it has ended by itself."""
-        async for chunk in self.process.stderr:
-            self.asides += chunk
-        return int(await self.process.wait())
 
 
 @asynccontextmanager

@@ -1,0 +1,203 @@
+"""The front door: ``watch`` keeps the books of the user's accounts live, on a screen, in lines, or as objects."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import deque
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Protocol
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from connecttrade_async.cli.changed import change_line, spelled_book, spelled_change, turn_line
+from connecttrade_async.cli.credentials import open_user
+from connecttrade_async.cli.endings import for_a_while
+from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.output import print_object
+from connecttrade_async.cli.screen import Face, draw
+from connecttrade_async.cli.telling import plain, tell
+from connecttrade_async.cli.vigil import Vigil
+from connecttrade_async.cli.waiting import waiting
+from connecttrade_async.cli.whose import named_accounts
+from connecttrade_async.clock import SystemClock
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from rich.text import Text
+
+    from connecttrade_async.cli.vigil import News
+    from connecttrade_async.live.book import Book
+    from connecttrade_async.live.changes import Change
+
+__all__ = ["watch"]
+
+CLOCK = SystemClock()
+BEAT = 0.25
+RECENT = 100
+
+
+@click.command()
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@seconds_option
+@click.option("--times", type=click.IntRange(min=1), help="End after so many changes.")
+@json_option
+@in_event_loop
+async def watch(*, accounts: tuple[str, ...], seconds: float | None, times: int | None, as_json: bool) -> None:
+    """Watch money, positions and open orders live, until Ctrl-C: all accounts of the user, or those that are named.
+
+    A lost link is made again and what was missed is looked up; until then the screen says that it is not current.
+    An ACCOUNT is named by its id or the broker's number. Where stdout is no terminal, each change is a line; the
+    mere passing of prices is on the screen and in --json only.
+
+    Only one program at a time may follow (the API allows one session).
+    """
+    on_screen = sys.stdout.isatty() and not as_json and not Console().is_dumb_terminal
+    async with open_user() as (ct, user), AsyncExitStack() as stack:
+        async with waiting("Asking for accounts", ct):
+            names = await named_accounts(user, accounts)
+        stream = ct.brokerage_stream()
+        live = ct.live([user], stream)
+        async with waiting("Connecting to the stream", ct) as progress:
+            await stack.enter_async_context(stream)
+            progress.words = "Reading the accounts"
+            await stack.enter_async_context(live)
+        vigil = Vigil(live, stream, names, is_all=not accounts, clock=CLOCK)
+        async with for_a_while(seconds):
+            if on_screen:
+                await _show(vigil, times)
+            else:
+                await _tell(vigil, _Objects(vigil) if as_json else _Lines(vigil), times)
+
+
+class _Output(Protocol):
+    """Where news is told."""
+
+    def is_told(self, change: Change) -> bool:
+        """Say whether a change is told here."""
+        ...
+
+    def tell(self, news: News) -> None:
+        """Tell news, in the order in which it counts."""
+        ...
+
+
+async def _tell(vigil: Vigil, output: _Output, times: int | None) -> None:
+    """Tell news as it comes, up to so many changes."""
+    news, left = vigil.take(), times
+    while True:
+        changes = tuple(filter(output.is_told, news.changes))[:left]
+        output.tell(news._replace(changes=changes))
+        if left is not None:
+            left -= len(changes)
+            if not left:
+                return
+        if news.ending is not None:
+            raise news.ending
+        news = await vigil.turn()
+
+
+class _Objects:
+    """Objects for programs: first each book whole, then what becomes of it."""
+
+    def __init__(self, vigil: Vigil) -> None:
+        self._vigil = vigil
+
+    def is_told(self, change: Change) -> bool:  # noqa: ARG002 - lines choose by it
+        """Programs are told everything."""
+        return True
+
+    def tell(self, news: News) -> None:
+        """Print an object for each thing."""
+        now = CLOCK.wall()
+        for book in news.stale:
+            print_object({**_turned("not_current", book, now), "cause": self._vigil.trouble})
+        for change in news.changes:
+            print_object(spelled_change(change, now))
+        if news.dropped:
+            print_object({"type": "gap", "time": now, "dropped": news.dropped})
+        for book in news.fresh:
+            print_object(spelled_book(book, now))
+        for book in news.current:
+            print_object(_turned("current", book, now))
+        if news.failure:
+            print_object({"type": "failed", "time": now, "cause": news.failure})
+
+
+def _turned(kind: str, book: Book, now: datetime) -> dict[str, object]:
+    return {"type": kind, "user_id": book.user_id, "account_id": book.account_id, "time": now}
+
+
+class _Lines:
+    """Lines for people: what changed on stdout, also whether it is current, and aside what becomes of the link."""
+
+    def __init__(self, vigil: Vigil) -> None:
+        self._vigil = vigil
+        self._console = Console(highlight=False)
+        self._has_begun = False
+
+    def is_told(self, change: Change) -> bool:
+        """People are told what matters."""
+        return change.is_material
+
+    def tell(self, news: News) -> None:
+        """Print a line for each thing."""
+        for book in news.stale:
+            self._turn(book, f"is not current: {self._vigil.trouble or 'it is read again'}")
+        for change in news.changes:
+            self._print(change_line(change, self._vigil.name(change.account_id), CLOCK.wall()))
+        if news.dropped:
+            tell(f"{news.dropped} changes were too many to tell.")
+        for book in news.current:
+            self._turn(book, "is current again")
+        if news.failure:
+            tell(f"Not read, to be tried again: {plain(news.failure)}.")
+        if self._has_begun:
+            for book in news.fresh:
+                self._turn(book, "is watched now")
+        else:
+            self._has_begun = True
+            tell(f"Watching {', '.join(map(self._vigil.name, self._watched())) or 'no account'}. Ctrl-C ends it.")
+
+    def _watched(self) -> list[str]:
+        return [book.account_id for book in self._vigil.books()]
+
+    def _turn(self, book: Book, words: str) -> None:
+        self._print(turn_line(words, self._vigil.name(book.account_id), CLOCK.wall()))
+
+    def _print(self, text: Text) -> None:
+        with self._console.capture() as capture:
+            self._console.print(text, soft_wrap=True)
+        click.echo(capture.get(), nl=False)
+
+
+async def _show(vigil: Vigil, times: int | None) -> None:
+    """Show the books, drawn anew at most every quarter of a second and only if they look otherwise."""
+    console = Console(highlight=False)
+    recent: deque[Text] = deque(maxlen=RECENT)
+    left, shown = times, None
+    with Live(console=console, screen=True, auto_refresh=False) as screen:
+        while True:
+            news = vigil.take()
+            changes = [change for change in news.changes if change.is_material]
+            now = CLOCK.wall()
+            recent.extendleft(change_line(change, vigil.name(change.account_id), now) for change in changes)
+            seen = _face(vigil, recent), console.size
+            if seen != shown:
+                screen.update(draw(seen[0], console), refresh=True)
+                shown = seen
+            if news.ending is not None:
+                raise news.ending
+            if left is not None:
+                left -= len(changes)
+                if left <= 0:
+                    return
+            await asyncio.sleep(BEAT)
+
+
+def _face(vigil: Vigil, recent: deque[Text]) -> Face:
+    trouble = vigil.trouble or (f"{vigil.failure}; it is tried again" if vigil.failure else "")
+    return Face(vigil.books(), vigil.names, dict(vigil.since), trouble, tuple(recent))
