@@ -111,6 +111,7 @@ PLAN = {
     "client": "front door",
     "": "front door",
     "cli": "command",
+    "cli.bulletins": "command",
     "cli.changed": "command",
     "cli.changing": "command",
     "cli.connecting": "command",

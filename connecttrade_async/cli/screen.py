@@ -43,6 +43,7 @@ class Face(NamedTuple):
         names: by account, as people know it; also of accounts that have no book yet.
         since: by account, since when its book is not current.
         trouble: why something is not current, in words; empty where nobody knows better than that it is read again.
+        healed: how many times something may have been missed so far, and how many changes were recovered.
         recent: what changed last, the latest first, a line each.
     """
 
@@ -50,6 +51,7 @@ class Face(NamedTuple):
     names: Mapping[str, str]
     since: Mapping[str, datetime]
     trouble: str
+    healed: tuple[int, int]
     recent: tuple[Text, ...]
 
 
@@ -140,13 +142,18 @@ def _top(face: Face) -> tuple[Text, Text]:
     count, bad = len(face.books) + len(unread), len(face.since) + len(unread)
     if not bad and not face.trouble:
         accounts = "1 account" if count == 1 else f"{count} accounts"
-        return Text.assemble(("CURRENT", "bold green"), f"  {accounts}. Ctrl-C ends it."), Text()
+        return Text.assemble(("CURRENT", "bold green"), f"  {accounts}. Ctrl-C ends it."), _healed(*face.healed)
     some = f"{bad} of {count}: " if 0 < bad < count else ""
     since = f" since {clock(min(face.since.values()))} UTC" if face.since else ""
     said = Text.assemble(
         (f"{some}NOT CURRENT{since}", "bold red"), "  What is below was true then." if face.since else ""
     )
     return said, Text(plain(face.trouble or "reading the accounts again"), style="yellow")
+
+
+def _healed(gaps: int, recovered: int) -> Text:
+    said = f"Gaps healed so far: {gaps}; changes that were missed, and recovered: {recovered}." if gaps else ""
+    return Text(said, style="dim")
 
 
 def _money(face: Face) -> Iterator[_Money]:

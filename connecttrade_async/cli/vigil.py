@@ -86,6 +86,12 @@ class Vigil:
         """Return an account as people know it."""
         return self.names.get(account_id, account_id)
 
+    @property
+    def healed(self) -> tuple[int, int]:
+        """How many times something may have been missed, and how many changes were recovered."""
+        done = self._live.statistics()
+        return done.gaps, done.recovered
+
     def books(self) -> tuple[Book, ...]:
         """Return the books that are watched, as they are now."""
         return tuple(book for book in self._live.books() if self._is_watched(book.account_id))

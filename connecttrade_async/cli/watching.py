@@ -6,32 +6,27 @@ import asyncio
 import sys
 from collections import deque
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
 from rich.live import Live
 
-from connecttrade_async.cli.changed import change_line, spelled_book, spelled_change, turn_line
+from connecttrade_async.cli.bulletins import Lines, Objects
+from connecttrade_async.cli.changed import change_line
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option
-from connecttrade_async.cli.output import print_object
 from connecttrade_async.cli.screen import Face, draw
-from connecttrade_async.cli.telling import plain, tell
 from connecttrade_async.cli.vigil import Vigil
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.whose import named_accounts
 from connecttrade_async.clock import SystemClock
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from rich.text import Text
 
-    from connecttrade_async.cli.vigil import News
-    from connecttrade_async.live.book import Book
-    from connecttrade_async.live.changes import Change
+    from connecttrade_async.cli.bulletins import Bulletin
 
 __all__ = ["watch"]
 
@@ -70,22 +65,10 @@ async def watch(*, accounts: tuple[str, ...], seconds: float | None, times: int 
             if on_screen:
                 await _show(vigil, times)
             else:
-                await _tell(vigil, _Objects(vigil) if as_json else _Lines(vigil), times)
+                await _tell(vigil, Objects(vigil) if as_json else Lines(vigil), times)
 
 
-class _Output(Protocol):
-    """Where news is told."""
-
-    def is_told(self, change: Change) -> bool:
-        """Say whether a change is told here."""
-        ...
-
-    def tell(self, news: News) -> None:
-        """Tell news, in the order in which it counts."""
-        ...
-
-
-async def _tell(vigil: Vigil, output: _Output, times: int | None) -> None:
+async def _tell(vigil: Vigil, output: Bulletin, times: int | None) -> None:
     """Tell news as it comes, up to so many changes."""
     news, left = vigil.take(), times
     while True:
@@ -98,80 +81,6 @@ async def _tell(vigil: Vigil, output: _Output, times: int | None) -> None:
         if news.ending is not None:
             raise news.ending
         news = await vigil.turn()
-
-
-class _Objects:
-    """Objects for programs: first each book whole, then what becomes of it."""
-
-    def __init__(self, vigil: Vigil) -> None:
-        self._vigil = vigil
-
-    def is_told(self, change: Change) -> bool:  # noqa: ARG002 - lines choose by it
-        """Programs are told everything."""
-        return True
-
-    def tell(self, news: News) -> None:
-        """Print an object for each thing."""
-        now = CLOCK.wall()
-        for book in news.stale:
-            print_object({**_turned("not_current", book, now), "cause": self._vigil.trouble})
-        for change in news.changes:
-            print_object(spelled_change(change, now))
-        if news.dropped:
-            print_object({"type": "gap", "time": now, "dropped": news.dropped})
-        for book in news.fresh:
-            print_object(spelled_book(book, now))
-        for book in news.current:
-            print_object(_turned("current", book, now))
-        if news.failure:
-            print_object({"type": "failed", "time": now, "cause": news.failure})
-
-
-def _turned(kind: str, book: Book, now: datetime) -> dict[str, object]:
-    return {"type": kind, "user_id": book.user_id, "account_id": book.account_id, "time": now}
-
-
-class _Lines:
-    """Lines for people: what changed on stdout, also whether it is current, and aside what becomes of the link."""
-
-    def __init__(self, vigil: Vigil) -> None:
-        self._vigil = vigil
-        self._console = Console(highlight=False)
-        self._has_begun = False
-
-    def is_told(self, change: Change) -> bool:
-        """People are told what matters."""
-        return change.is_material
-
-    def tell(self, news: News) -> None:
-        """Print a line for each thing."""
-        for book in news.stale:
-            self._turn(book, f"is not current: {self._vigil.trouble or 'it is read again'}")
-        for change in news.changes:
-            self._print(change_line(change, self._vigil.name(change.account_id), CLOCK.wall()))
-        if news.dropped:
-            tell(f"{news.dropped} changes were too many to tell.")
-        for book in news.current:
-            self._turn(book, "is current again")
-        if news.failure:
-            tell(f"Not read, to be tried again: {plain(news.failure)}.")
-        if self._has_begun:
-            for book in news.fresh:
-                self._turn(book, "is watched now")
-        else:
-            self._has_begun = True
-            tell(f"Watching {', '.join(map(self._vigil.name, self._watched())) or 'no account'}. Ctrl-C ends it.")
-
-    def _watched(self) -> list[str]:
-        return [book.account_id for book in self._vigil.books()]
-
-    def _turn(self, book: Book, words: str) -> None:
-        self._print(turn_line(words, self._vigil.name(book.account_id), CLOCK.wall()))
-
-    def _print(self, text: Text) -> None:
-        with self._console.capture() as capture:
-            self._console.print(text, soft_wrap=True)
-        click.echo(capture.get(), nl=False)
 
 
 async def _show(vigil: Vigil, times: int | None) -> None:
@@ -200,4 +109,4 @@ async def _show(vigil: Vigil, times: int | None) -> None:
 
 def _face(vigil: Vigil, recent: deque[Text]) -> Face:
     trouble = vigil.trouble or (f"{vigil.failure}; it is tried again" if vigil.failure else "")
-    return Face(vigil.books(), vigil.names, dict(vigil.since), trouble, tuple(recent))
+    return Face(vigil.books(), vigil.names, dict(vigil.since), trouble, vigil.healed, tuple(recent))

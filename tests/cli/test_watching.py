@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.text import Text
 
 from connecttrade_async import ConnectTrade, tickets
+from connecttrade_async.cli.bulletins import Lines, Objects
 from connecttrade_async.cli.changed import change_line, spelled_book, spelled_change
 from connecttrade_async.cli.screen import Face, draw, shares
+from connecttrade_async.cli.vigil import News
 from connecttrade_async.live.book import Book
 from connecttrade_async.live.changes import BalanceChanged, OrderChanged, PositionChanged
 from connecttrade_async.models import Balance, Fill, Order, OrderStatus, Position
@@ -69,7 +71,14 @@ def drawn(face: Face, width: int = 80, height: int = 24) -> list[str]:
 def face(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> Face:
     since = {each.account_id: NOW for each in books if not each.is_current}
     names = {each.account_id: each.account_id for each in books}
-    facts: dict[str, Any] = {"names": names, "since": since, "trouble": "", "recent": recent, **fields}
+    facts: dict[str, Any] = {
+        "names": names,
+        "since": since,
+        "trouble": "",
+        "healed": (0, 0),
+        "recent": recent,
+        **fields,
+    }
     return Face(books, **facts)
 
 
@@ -96,6 +105,11 @@ def test_one_account_of_two_is_told_apart() -> None:
     lines = drawn(face(book("a1"), book("a2", is_current=False)))
     assert lines[0].startswith("1 of 2: NOT CURRENT since 14:30:05 UTC")
     assert [line.split()[:2] for line in lines[4:6]] == [["a1", "current"], ["a2", "since"]]
+
+
+def test_gaps_that_were_healed_are_told() -> None:
+    assert drawn(face(book(), healed=(2, 5)))[1] == "Gaps healed so far: 2; changes that were missed, and recovered: 5."
+    assert not drawn(face(book()))[1]
 
 
 def test_a_link_that_is_lost_is_never_called_current() -> None:
@@ -220,6 +234,59 @@ def test_an_object_has_the_wire_s_own_text() -> None:
     assert "fills" not in spelled_change(paid, NOW)
     whole = json.loads(msgspec.json.encode(spelled_book(book(), NOW)))
     assert (whole["type"], whole["is_current"], whole["balances"][0]["cash"]) == ("book", True, "98000.10")
+
+
+class Names:
+    """What bulletins ask of a vigil."""
+
+    trouble = "the stream was lost: cut"
+
+    def name(self, account_id: str) -> str:
+        return f"no. {account_id}"
+
+
+NAMES: Any = Names()
+NOTHING = News((), (), 0, (), (), None, None)
+
+
+def test_lines_tell_what_turned_and_what_was_too_much(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines(NAMES)
+    lines.tell(NOTHING._replace(fresh=(book("a1"), book("a2", is_current=False))))
+    moved = PositionChanged(**WHOSE, cause="recovered", before=None, after=Position(symbol="S", quantity_text="1"))
+    stale, fresh = (book("a1", is_current=False),), (book("a3"),)
+    lines.tell(NOTHING._replace(stale=stale, changes=(moved,), fresh=fresh, current=(book("a2"),)))
+    lines.tell(NOTHING._replace(dropped=3, fresh=(book("a1"),), failure="GET /orders answered 503"))
+    out, err = capsys.readouterr()
+    assert [line[10:] for line in out.splitlines()] == [
+        "no. a2 is not current: it was not read yet",
+        "no. a1 is not current: the stream was lost: cut",
+        "recovered  no. a1  S: 1 held",
+        "no. a2 is current again",
+        "no. a3 is watched now",
+    ]
+    assert err.splitlines() == [
+        "Watching no. a1, no. a2. Ctrl-C ends it.",
+        "3 changes were too many to tell.",
+        "Not read, to be tried again: GET /orders answered 503.",
+    ]
+
+
+def test_objects_tell_what_turned_and_the_books_anew_after_too_much(capsys: pytest.CaptureFixture[str]) -> None:
+    moved = PositionChanged(**WHOSE, cause="recovered", before=None, after=Position(symbol="S"))
+    stale, fresh = (book("a1", is_current=False),), (book("a3"),)
+    Objects(NAMES).tell(News(stale, (moved,), 3, fresh, (book("a2"),), "answered 503", None))
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["type"] for one in told] == ["not_current", "position", "gap", "book", "current", "failed"]
+    assert (told[0]["cause"], told[2]["dropped"], told[5]["cause"]) == ("the stream was lost: cut", 3, "answered 503")
+
+
+def test_the_passing_of_prices_is_told_to_programs_only() -> None:
+    before = Position(symbol="S", quantity_text="1", last_price_text="1")
+    passed = PositionChanged(
+        **WHOSE, cause="stream", before=before, after=msgspec.structs.replace(before, last_price_text="2")
+    )
+    assert not Lines(NAMES).is_told(passed)
+    assert Objects(NAMES).is_told(passed)
 
 
 # The command ----------------------------------------------------------------------------------------------------------
