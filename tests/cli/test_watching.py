@@ -123,7 +123,7 @@ def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
     assert "No accounts: `connecttrade connect` links a broker." in drawn(face())
 
 
-@pytest.mark.parametrize("height", [16, 24, 50])
+@pytest.mark.parametrize("height", [13, 16, 24, 50])
 def test_long_lists_are_shortened_and_said_to_be(height: int) -> None:
     recent = tuple(Text(f"{n:02}  change") for n in range(30))
     lines = drawn(face(book(positions=200, orders=90), recent=recent), height=height)
@@ -136,8 +136,9 @@ def test_long_lists_are_shortened_and_said_to_be(height: int) -> None:
     assert more == [f"and {200 - held} more", f"and {90 - ordered} more", f"and {30 - told} more"]
 
 
-def test_a_terminal_that_is_too_small_says_so() -> None:
-    low = drawn(face(book(is_current=False)), height=8)
+@pytest.mark.parametrize("height", [8, 10, 11])
+def test_a_terminal_that_is_too_small_says_so(height: int) -> None:
+    low = drawn(face(book(is_current=False)), height=height)
     assert low[0].startswith("NOT CURRENT")
     assert low[2:] == ["The terminal is too low to show more."]
     narrow = drawn(face(book()), width=30)
