@@ -31,11 +31,10 @@ def _answers(version: str) -> bool:
     return asked.returncode == 0 and asked.stdout.strip() == version
 
 
-def _found() -> list[str]:
+def _others() -> list[str]:
     here = "{}.{}".format(*sys.version_info[:2])
     supported = [line.rpartition(" ")[2] for line in PROJECT["project"]["classifiers"] if ":: 3." in line]
-    others = [version for version in supported if version != here and _answers(version)]
-    return [*others, here] if here in supported else others
+    return [version for version in supported if version != here and _answers(version)]
 
 
 def _group(name: str) -> tuple[str, ...]:
@@ -59,11 +58,26 @@ def types(session: nox.Session) -> None:
     session.run("pyright", "--pythonpath", f"{python}/python")
 
 
-@nox.session(python=_found())
+@nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, on every Python found; the one that runs nox comes last."""
+    """Every test, on the Python that runs nox."""
     session.install("-e", ".[cli]", *_group("test"))
     session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=_others())
+def others(session: nox.Session) -> None:
+    """Every test, on every other supported Python that there is."""
+    session.install("-e", ".[cli]", *_group("test"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """The proof of the books, with ten times the examples."""
+    session.install("-e", ".[cli]", *_group("test"))
+    test = "tests/stories/test_books_equal_the_world.py"
+    session.run("python", "-m", "pytest", test, *session.posargs, env={"HYPOTHESIS_PROFILE": "nightly"})
 
 
 @nox.session
