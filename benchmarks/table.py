@@ -51,6 +51,9 @@ BENCHES = (
     Bench("imports.py", "--rounds 1"),
     Bench("stream.py", "--rounds 1 --messages 4000", speaks_json=False),
     Bench("delay.py", "--rounds 1 --messages 500"),
+    Bench("live.py", "--rounds 1 --updates 500"),
+    Bench("live_held.py", "--rounds 1 --users 100"),
+    Bench("resync.py", "--rounds 1 --users 100"),
     Bench("peers_stream.py", "--rounds 1 --messages 500", has_peers=True),
 )
 GOALS = {"one consumer": "at least 0.85"}

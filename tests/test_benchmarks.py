@@ -74,6 +74,18 @@ def test_the_streams_benchmark_beside_the_peers_measures_ours_and_says_which_pee
     assert [(row["value"], "not installed" in row["figures"]) for row in missing] == [(None, True)] * 3
 
 
+def test_the_benchmark_of_live_accounts_prints_a_ratio_for_each_mix_with_and_without_books() -> None:
+    assert_measured(rows("benchmarks/live.py", "--updates", "500"), 4)
+
+
+def test_the_benchmark_of_users_held_live_prints_bytes_and_a_collection() -> None:
+    assert len(rows("benchmarks/live_held.py", "--users", "100")) == 2
+
+
+def test_the_benchmark_of_reading_again_prints_a_ratio_of_time_and_one_of_cpu() -> None:
+    assert_measured(rows("benchmarks/resync.py", "--users", "100"), 2)
+
+
 def test_the_table_has_the_rows_of_a_benchmark_that_prints_for_a_reader_with_goals_and_verdicts() -> None:
     lines = printed("benchmarks/table.py", "--only", "stream.py", "--quick", "--markdown")
     cells = {line.split(" | ")[2]: line.split(" | ")[3:5] for line in lines if line.startswith("| ")}

@@ -1,0 +1,51 @@
+"""Across the wire: an HTTP end that has the accounts of many users, in a process of its own.
+
+It answers every GET of ``/balances``, ``/positions`` and ``/orders`` with what the user in ``user-id`` holds. Each
+answer is made before, of one user, and the user's number is put in its place: it answers faster than any client asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+
+from holdings import bodies
+from load_server import answer
+
+TEMPLATE = b"000000"
+ANSWERS = {path.encode(): answer(body) for path, body in bodies(0).items()}
+USER = re.compile(rb"\r\nuser-id: user-([0-9]{6})\r\n", re.IGNORECASE)
+
+
+class Link(asyncio.Protocol):
+    """One connection: a GET has no body, so a request ends with its first empty line."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember where answers go."""
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Answer every request that is whole."""
+        *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
+        for request in requests:
+            path = request.split(b" ", 2)[1].partition(b"?")[0]
+            user = USER.search(request + b"\r\n")
+            if user is not None and isinstance(self._transport, asyncio.WriteTransport):
+                self._transport.write(ANSWERS[path].replace(TEMPLATE, user[1]))
+
+
+async def serve() -> None:
+    """Print the address, and serve until standard input ends."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Link, "127.0.0.1", 0)
+    print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+    server.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

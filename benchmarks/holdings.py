@@ -1,0 +1,150 @@
+"""What users hold in the benchmarks of live accounts: one account each, 20 positions, 5 open orders, one balance.
+
+Bodies of the REST end, and the lives of orders as the stream tells them. All is told as the wire spells it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+POSITIONS = 20
+OPEN_ORDERS = 5
+ACCOUNTS = 100  # that a feed tells of
+SYMBOLS = [f"SYM{chr(65 + number)}" for number in range(POSITIONS)]
+# Orders of today: a book that knows them looks for them in one listing.
+START = datetime.now(UTC).replace(microsecond=123456)
+LIFE = ((0, "working"), (30, "partially_filled"), (80, "partially_filled"), (100, "filled"))
+
+
+def user_id(number: int) -> str:
+    """Return the name of a user."""
+    return f"user-{number:06}"
+
+
+def account_id(number: int) -> str:
+    """Return the account of a user."""
+    return f"{number:06}ab-5a6b-4b1e-9d1c-2f6f0a7c1d11"
+
+
+def _moment(microseconds: int) -> str:
+    return (START + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def a_balance(number: int, cash: int = 10_234) -> dict[str, Any]:
+    """Return the money of a user."""
+    return {
+        "account_id": account_id(number),
+        "account_number": f"***{number:06}",
+        "currency": "USD",
+        "cash": f"{cash}.56",
+        "buying_power": f"{cash * 2}.12",
+        "margin_buying_power": f"{cash * 2}.12",
+        "maintenance_margin": "1500.00",
+        "initial_margin": "2500.00",
+        "equity": "31220.07",
+    }
+
+
+def a_position(number: int, symbol: str, quantity: int = 120) -> dict[str, Any]:
+    """Return what a user holds of something."""
+    return {
+        "account_id": account_id(number),
+        "account_number": f"***{number:06}",
+        "symbol": symbol,
+        "instrument": "STK",
+        "quantity": f"{quantity}",
+        "average_price": "398.1234",
+        "last_price": "410.50",
+        "market_value": f"{quantity * 410}.50",
+        "unrealized_pl": "1485.19",
+        "daily_pl": "-12.40",
+        "total_pl": "1485.19",
+    }
+
+
+def an_order(number: int, name: str, filled: int = 0, status: str = "working", at: int = 0) -> dict[str, Any]:
+    """Return an order of a user: every part that was filled is a fill with an id."""
+    parts = [(before, now) for (before, _), (now, _) in pairwise(LIFE) if now <= filled]
+    fills = [
+        {"fill_id": f"{name}-{now}", "time": _moment(now), "quantity": f"{now - before}", "price": "410.123456"}
+        for before, now in parts
+    ]
+    return {
+        "order_id": f"{name}-5a6b-4b1e-9d1c-2f6f0a7c1d11",
+        "cl_order_id": f"{name}-7b1e-9d1c-2f6f0a7c1d11",
+        "account_id": account_id(number),
+        "connection_id": f"{number:06}52-4f0e-4a7b-8c1d-9b2e5f60a713",
+        "broker": "ALPACA",
+        "symbol": SYMBOLS[int(name) % POSITIONS],
+        "instrument": "STK",
+        "side": "BUY",
+        "order_type": "LMT",
+        "order_tif": "DAY",
+        "order_qty": "100",
+        "order_notional": None,
+        "order_limit_price": "410.50",
+        "stop_price": None,
+        "status": status,
+        "broker_status": status.upper(),
+        "filled_qty": f"{filled}",
+        "avg_fill_price": "410.123456" if filled else None,
+        "created_at": _moment(0),
+        "updated_at": _moment(at),
+        "reject_reason": None,
+        "replaces": None,
+        "replaced_by": None,
+        "legs": None,
+        "fills": fills,
+    }
+
+
+def bodies(number: int) -> dict[str, object]:
+    """Return what the REST end has of a user, by path."""
+    orders = [an_order(number, f"{number:06}{which:02}") for which in range(OPEN_ORDERS)]
+    return {
+        "/balances": [a_balance(number)],
+        "/positions": [a_position(number, symbol) for symbol in SYMBOLS],
+        "/orders": {"orders": orders, "next_cursor": None, "prev_cursor": None},
+    }
+
+
+def frames(case: str, count: int) -> Iterator[bytes]:
+    """Yield so many frames, of 100 accounts in turn.
+
+    An order is told when it is taken, when it is partly filled, twice, and when it is filled: 4 frames. In the case
+    ``mixed`` each of its three executions is followed by the position and the balance that it makes: 10 frames.
+    """
+    told = 0
+    for turn in range(count):
+        for step in _steps(case):
+            for account in range(ACCOUNTS):
+                if told == count:
+                    return
+                told += 1
+                yield _frame(account, *_said(account, turn, step, told))
+
+
+def _steps(case: str) -> list[tuple[str, int]]:
+    told = ("order",) if case == "orders" else ("order", "position", "balance")
+    return [(kind, step) for step in range(len(LIFE)) for kind in (told if step else ("order",))]
+
+
+def _said(account: int, turn: int, step: tuple[str, int], at: int) -> tuple[str, dict[str, Any], int]:
+    kind, part = step
+    filled, status = LIFE[part]
+    if kind == "position":
+        return kind, a_position(account, SYMBOLS[turn % POSITIONS], 1_000 + turn * 100 + filled), at
+    if kind == "balance":
+        return kind, a_balance(account, 1_000_000 - turn * 100 - filled), at
+    return kind, an_order(account, f"9{turn:05}{account:03}", filled, status, at), at
+
+
+def _frame(account: int, kind: str, data: dict[str, Any], at: int) -> bytes:
+    owner = {"user_id": user_id(account), "account_id": account_id(account)}
+    return json.dumps({"type": kind, **owner, "timestamp": _moment(at), "data": data}).encode()

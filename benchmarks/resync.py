@@ -1,0 +1,185 @@
+"""How long does it take to read 10,000 users again after a drop, beside a bare loop that asks and decodes the same?
+
+    python benchmarks/resync.py [--rounds 5] [--users 10000]
+
+The books of all users stand. In our turn the stream is dropped, and time runs from its return until every book is
+current again; so each answer was compared with its book. In the other, a loop over aiohttp sends the same requests with
+the same headers, as many at once, and decodes them into the same structs. Both are in one process and ask another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import statistics
+import time
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+import aiohttp
+import msgspec
+
+from connecttrade_async import Balance, ConnectTrade, Endpoints, Live, Order, Position, Reconnect, __version__
+from holdings import user_id
+from processes import server
+from rounds import parser, ratios, row, show, turns
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.streaming.fanout import Subscription
+    from processes import Server
+    from rounds import Row
+
+AT_ONCE = 50
+REQUESTS = 3  # of each user
+AT_ONCE_BACK = Reconnect(base=0.001, cap=0.001)
+
+
+class Page(msgspec.Struct, gc=False):
+    """What the bare side decodes a page of orders into."""
+
+    orders: tuple[Order, ...]
+
+
+class Took(NamedTuple):
+    """What one turn took, in seconds: on the clock, on the CPU, and on the server's; and requests."""
+
+    wall: float
+    cpu: float
+    server: float
+
+
+class Ours:
+    """The live accounts."""
+
+    def __init__(self, feeder: Server, live: LiveAccounts, lifecycle: Subscription) -> None:
+        self._feeder = feeder
+        self._live = live
+        self._lifecycle = lifecycle
+
+    async def begin(self) -> None:
+        """Drop the stream, and return when it is back."""
+        while self._lifecycle.receive_nowait() is not None:
+            pass
+        self._feeder.order("bye")
+        self._feeder.order("mixed 0")
+        while type(await self._lifecycle.receive()) is not Live:
+            pass
+        self._feeder.order("go")
+
+    async def end(self) -> None:
+        """Return when every book is current."""
+        assert not self._live.is_current  # noqa: S101 - else nothing was measured
+        await self._live.wait(lambda live: live.is_current)
+
+
+class Bare:
+    """A loop over aiohttp and msgspec."""
+
+    def __init__(self, url: str, http: aiohttp.ClientSession, users: int) -> None:
+        self._http = http
+        since = (datetime.now(UTC) - timedelta(days=1)).isoformat().replace("+00:00", "Z")
+        shapes: dict[str, type] = {
+            "/balances": list[Balance],
+            "/positions": list[Position],
+            f"/orders?status=all&start_time={since}&limit=500": Page,
+        }
+        self._asked: list[tuple[str, Callable[[bytes], object]]] = [
+            (url + path, msgspec.json.Decoder(shape).decode) for path, shape in shapes.items()
+        ]
+        self._users = users
+
+    async def begin(self) -> None:
+        """Do nothing."""
+
+    async def end(self) -> None:
+        """Ask for everything of everybody."""
+        left = iter(range(self._users))
+
+        async def work() -> None:
+            for number in left:
+                headers = _headers(number)
+                for url, decode in self._asked:
+                    async with self._http.get(url, headers=headers) as reply:
+                        decode(await reply.read())
+
+        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+
+
+def _headers(number: int) -> dict[str, str]:
+    return {
+        "client-id": "client",
+        "client-secret": "secret",
+        "user-id": user_id(number),
+        "user-secret": "secret",
+        "accept": "application/json",
+        "user-agent": f"connecttrade-async/{__version__}",
+    }
+
+
+async def _took(side: Ours | Bare, rest: Server) -> Took:
+    gc.collect()
+    await side.begin()
+    served, cpu, wall = rest.cpu(), time.process_time(), time.perf_counter()
+    await side.end()
+    return Took(time.perf_counter() - wall, time.process_time() - cpu, rest.cpu() - served)
+
+
+async def measure(feeder: Server, rest: Server, rounds: int, users: int) -> dict[str, list[Took]]:
+    """Let the sides take turns; return what each took."""
+    feeder.order("mixed 0")
+    feeder.order("go")
+    endpoints = Endpoints(rest.url, stream=feeder.url)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
+        ConnectTrade("client", "secret", endpoints=endpoints, reconnect=AT_ONCE_BACK) as ct,
+        ct.brokerage_stream() as stream,
+        stream.subscribe("lifecycle") as lifecycle,
+        ct.live(
+            [ct.user(user_id(number), "secret") for number in range(users)],
+            stream,
+            sweep_every=None,
+            concurrency=AT_ONCE,
+        ) as live,
+    ):
+        sides: dict[str, Ours | Bare] = {"ours": Ours(feeder, live, lifecycle), "bare": Bare(rest.url, http, users)}
+        found: dict[str, list[Took]] = defaultdict(list)
+        asked = ct.health().exchanges
+        for name in turns(rounds, sides):
+            found[name].append(await _took(sides[name], rest))
+        assert ct.health().exchanges - asked == rounds * users * REQUESTS  # noqa: S101 - as many as the other side
+        feeder.order("bye")
+    return found
+
+
+def rows(found: dict[str, list[Took]], users: int) -> Iterator[Row]:
+    """Yield a line for the clock, and one for the CPU."""
+    figures = "; ".join(_described(name, found[name]) for name in ("ours", "bare"))
+    what = f"{users:,} users read again"
+    for name, place in (("time", 0), ("CPU", 1)):
+        speeds = ratios([each[place] for each in found["bare"]], [each[place] for each in found["ours"]])
+        yield row(f"{what}, {name}: speed, ours to bare", speeds, goal="at least 0.85", figures=figures)
+
+
+def _described(name: str, took: list[Took]) -> str:
+    wall, cpu, served = (statistics.median(values) for values in zip(*took, strict=True))
+    return f"{name} {wall:.2f} s, busy {cpu / wall:.0%} (server busy {served / wall:.0%})"
+
+
+def main() -> None:
+    """Start the other ends, measure, and print."""
+    options = parser("Time to read all users again after a drop, beside a bare loop.")
+    options.add_argument("--users", type=int, default=10_000)
+    chosen = options.parse_args()
+    logging.getLogger("connecttrade_async").setLevel(logging.ERROR)  # that the stream was lost is meant
+    with server("account_server.py") as rest, server("account_feeder.py") as feeder:
+        found = asyncio.run(measure(feeder, rest, chosen.rounds, chosen.users))
+    show(rows(found, chosen.users), as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
