@@ -70,9 +70,10 @@ def a_position(number: int, symbol: str, quantity: int = 120) -> dict[str, Any]:
 
 def an_order(number: int, name: str, filled: int = 0, status: str = "working", at: int = 0) -> dict[str, Any]:
     """Return an order of a user: every part that was filled is a fill with an id."""
+    lot = 1 + int(name) % 97  # orders are of many sizes
     parts = [(before, now) for (before, _), (now, _) in pairwise(LIFE) if now <= filled]
     fills = [
-        {"fill_id": f"{name}-{now}", "time": _moment(now), "quantity": f"{now - before}", "price": "410.123456"}
+        {"fill_id": f"{name}-{now}", "time": _moment(now), "quantity": f"{(now - before) * lot}", "price": "410.123456"}
         for before, now in parts
     ]
     return {
@@ -86,13 +87,13 @@ def an_order(number: int, name: str, filled: int = 0, status: str = "working", a
         "side": "BUY",
         "order_type": "LMT",
         "order_tif": "DAY",
-        "order_qty": "100",
+        "order_qty": f"{100 * lot}",
         "order_notional": None,
         "order_limit_price": "410.50",
         "stop_price": None,
         "status": status,
         "broker_status": status.upper(),
-        "filled_qty": f"{filled}",
+        "filled_qty": f"{filled * lot}",
         "avg_fill_price": "410.123456" if filled else None,
         "created_at": _moment(0),
         "updated_at": _moment(at),

@@ -68,10 +68,10 @@ def news_of(before: Order | None, after: Order, implied: Implied = NONE_IMPLIED)
 
 
 def _taken_off(fill: Fill, implied: Implied) -> tuple[Sequence[Fill], Implied]:
-    quantity = amount(fill, "quantity")
+    quantity = amount(fill.quantity_text)
     if quantity is None or not implied.quantity:
         return (fill,), implied
-    covered, price = min(quantity, implied.quantity), amount(fill, "price")
+    covered, price = min(quantity, implied.quantity), amount(fill.price_text)
     left = _EXACT.subtract(implied.quantity, covered)
     value = None if price is None or implied.value is None else implied.value - _EXACT.multiply(covered, price)
     remaining = Implied(left, value) if left else NONE_IMPLIED
@@ -81,30 +81,33 @@ def _taken_off(fill: Fill, implied: Implied) -> tuple[Sequence[Fill], Implied]:
 
 
 def _rest(order: Order, implied: Implied) -> tuple[Sequence[Fill], Implied]:
-    filled = amount(order, "filled_qty")
-    quantities = [amount(fill, "quantity") for fill in order.fills]
-    known = [quantity for quantity in quantities if quantity is not None]
-    if filled is None or len(known) < len(quantities):
+    filled, known = amount(order.filled_qty_text), implied.quantity
+    if filled is None:
         return (), implied
-    rest = _EXACT.subtract(filled, _sum([*known, implied.quantity]))
-    if rest <= 0:
+    for fill in order.fills:
+        quantity = amount(fill.quantity_text)
+        if quantity is None:
+            return (), implied
+        known = _EXACT.add(known, quantity)
+    if filled <= known:
         return (), implied
+    rest = _EXACT.subtract(filled, known)
     value = _value(order, filled, implied)
     price = None if value is None else _EXACT.divide(value, rest).quantize(_STEP, context=_EXACT).normalize(_EXACT)
     is_price = price is not None and price > 0
-    fill = Fill(
+    part = Fill(
         time_text=order.updated_at_text,
         quantity_text=plain(rest),
         price_text=plain(price) if price is not None and is_price else None,
     )
     together = None if value is None or implied.value is None else _EXACT.add(value, implied.value)
-    return (fill,), Implied(_EXACT.add(rest, implied.quantity), together)
+    return (part,), Implied(_EXACT.add(rest, implied.quantity), together)
 
 
 def _value(order: Order, filled: Decimal, implied: Implied) -> Decimal | None:
     """Return what the untold part cost: what everything cost, less what is listed and what was told."""
-    average = amount(order, "avg_fill_price")
-    listed = [(amount(fill, "quantity"), amount(fill, "price")) for fill in order.fills]
+    average = amount(order.avg_fill_price_text)
+    listed = [(amount(fill.quantity_text), amount(fill.price_text)) for fill in order.fills]
     costs = [_EXACT.multiply(qty, price) for qty, price in listed if qty is not None and price is not None]
     if average is None or implied.value is None or len(costs) < len(listed):
         return None

@@ -6,14 +6,14 @@ Its vow: whichever of two sayings of an order comes first, what is known after b
 from __future__ import annotations
 
 from collections import Counter
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec.structs import astuple, replace
 
-from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.enums import OrderStatus
-from connecttrade_async.models.fields import as_moment
+from connecttrade_async.models.fields import as_moment, as_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,11 +22,25 @@ if TYPE_CHECKING:
     from connecttrade_async.models.fields import Model
     from connecttrade_async.models.orders import Fill, Order
 
-__all__ = ["amount", "carried", "compared", "has_ended", "in_doubt", "joined", "laid_over", "moment_of", "unknown"]
+__all__ = [
+    "amount",
+    "carried",
+    "compared",
+    "has_ended",
+    "in_doubt",
+    "joined",
+    "laid_over",
+    "latest_of",
+    "moment_of",
+    "unknown",
+]
 
 M = TypeVar("M", bound="Model")
 NOTHING = Decimal(0)
 MOST_DIGITS = 30
+# Each saying of an order has the same few quantities as the one before: the latest that were read are kept.
+KEPT = 4096
+LONGEST_KEPT = 32
 # What an order is born with, or can only come to know: a null or a silence later does not take it back.
 NEVER_UNLEARNED = (
     "account_id",
@@ -73,8 +87,11 @@ def laid_over(before: M, after: M, payload: Payload) -> M:
 
 def in_doubt(before: Model, after: Model) -> list[int]:
     """Return the places of the fields that are absent or null now, and were not."""
+    values = astuple(after)
+    if all(values):
+        return []
     old = astuple(before)
-    return [place for place, value in enumerate(astuple(after)) if value is None and old[place] is not None]
+    return [place for place, value in enumerate(values) if value is None and old[place] is not None]
 
 
 def carried(thing: Model, payload: Payload) -> dict[str, Any]:
@@ -151,14 +168,32 @@ def moment_of(text: str | None) -> datetime | None:
         return None
 
 
-def amount(thing: Order | Fill, name: str) -> Decimal | None:
+def latest_of(texts: Iterable[str | None]) -> datetime | None:
+    """Return the latest of some times as they came; what cannot be read does not count."""
+    told = {text for text in texts if text}
+    # Times of one spelling are in order as texts are, so only one is read.
+    if len({len(text) for text in told}) == 1 and all(text[-1] == "Z" for text in told):
+        latest = moment_of(max(told))
+        if latest is not None:
+            return latest
+    return max((when for text in told if (when := moment_of(text)) is not None), default=None)
+
+
+def amount(text: str | None) -> Decimal | None:
     """Read a quantity or a price without its sign; None where there is none, or none that can be one."""
+    if not text:
+        return None
+    return _read(text) if len(text) <= LONGEST_KEPT else _read.__wrapped__(text)
+
+
+@lru_cache(maxsize=KEPT)
+def _read(text: str) -> Decimal | None:
     try:
-        value: Decimal | None = getattr(thing, name)
-    except MalformedResponseError:
+        value = as_number(text)
+    except (ValueError, InvalidOperation):
         return None
     # Adding to a number of a million digits would fill the memory.
-    if value is None or value.adjusted() > MOST_DIGITS or int(value.as_tuple().exponent) < -MOST_DIGITS:
+    if value.adjusted() > MOST_DIGITS or int(value.as_tuple().exponent) < -MOST_DIGITS:
         return None
     return value.copy_abs()
 
@@ -170,7 +205,12 @@ def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ..
     are alike in all of these the second is another than the first.
     """
     if listed[: len(known)] == known:
-        return listed[len(known) :]
+        names = [fill.fill_id for fill in listed]
+        # One that is named twice is one execution, and those without a name are counted.
+        if all(names) and len({*names}) == len(names):
+            return listed[len(known) :]
+    if known[: len(listed)] == listed:
+        return ()
     left = Counter(_identity(fill) for fill in known)
     found: list[Fill] = []
     for fill in listed:
@@ -188,7 +228,7 @@ def _identity(fill: Fill) -> object:
 
 
 def _filled(order: Order) -> Decimal:
-    return amount(order, "filled_qty") or NOTHING
+    return amount(order.filled_qty_text) or NOTHING
 
 
 def has_ended(order: Order) -> bool:

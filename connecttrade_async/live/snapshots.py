@@ -175,7 +175,11 @@ async def _walk(
         await turn()
         return await user.orders.list(status=status, start_time=since, limit=WHOLE_PAGE, next_cursor=cursor)
 
-    found = [order async for page in Listing(fetch).pages() for order in page.items]
+    # Most have one page, and need no listing of pages.
+    first = await fetch(None)
+    found = list(first.items)
+    if first.next_cursor:
+        found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
     return found[::-1]
 
 

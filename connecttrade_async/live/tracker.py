@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.live.changes import Cause, OrderChanged
 from connecttrade_async.live.fills import NONE_IMPLIED, Implied, news_of
-from connecttrade_async.live.merging import has_ended, joined, moment_of
+from connecttrade_async.live.merging import has_ended, joined, latest_of, moment_of
 from connecttrade_async.models.enums import OrderStatus
 
 if TYPE_CHECKING:
@@ -95,6 +95,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             is_ahead: whether what is known wins where neither is the newer.
             is_whole: whether it is known to lack nothing that the order as it is known has.
         """
+        if order == before:
+            return ()
         name = order.order_id
         if before is None:
             if name in self._let_go or self._is_history(order):
@@ -139,8 +141,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
     def move_horizon(self, orders: Sequence[Order]) -> None:
         """Take note of how far a complete list reaches, and forget who was let go before that."""
-        times = [when for order in orders if (when := moment_of(order.updated_at_text)) is not None]
-        latest = max(times, default=None)
+        latest = latest_of(order.updated_at_text for order in orders)
         if latest is not None and (self.horizon is None or latest - LAG > self.horizon):
             self.horizon = latest - LAG
             self._let_go = {name: when for name, when in self._let_go.items() if when is None or when >= self.horizon}

@@ -70,13 +70,9 @@ class number(Field[Decimal]):  # noqa: N801 - reads as a declaration in the mode
 
     def _read(self, text: str) -> Decimal:
         try:
-            value = Decimal(text)
-        except InvalidOperation as exc:
+            return as_number(text)
+        except (ValueError, InvalidOperation) as exc:
             self._refuse(text, exc)
-        # Decimal also reads NaN, Infinity, 1_000 and the digits of every script; none of them is a price.
-        if not value.is_finite() or "_" in text or not text.isascii():
-            self._refuse(text)
-        return value
 
 
 class moment(Field[datetime]):  # noqa: N801 - reads as a declaration in the models
@@ -105,6 +101,15 @@ class day(Field[date]):  # noqa: N801 - reads as a declaration in the models
             self._refuse(text, exc)
 
 
+def as_number(text: str) -> Decimal:
+    """Read a number as ``number`` does, or raise ValueError or InvalidOperation."""
+    value = Decimal(text)
+    # Decimal also reads NaN, Infinity, 1_000 and the digits of every script; none of them is a price.
+    if not value.is_finite() or "_" in text or not text.isascii():
+        raise ValueError(text)
+    return value
+
+
 def as_moment(text: str) -> datetime:
     """Read a time as ``moment`` does, or raise one of ``UNREADABLE``."""
     if _EPOCH.fullmatch(text):
@@ -113,4 +118,6 @@ def as_moment(text: str) -> datetime:
         micros = int(seconds * 1_000_000)
         return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
     parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is UTC:
+        return parsed
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)

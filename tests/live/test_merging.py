@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.live.merging import amount, carried, compared, joined, laid_over, moment_of, unknown
+from connecttrade_async.live.merging import (
+    amount,
+    carried,
+    compared,
+    in_doubt,
+    joined,
+    laid_over,
+    latest_of,
+    moment_of,
+    unknown,
+)
 from frames import fill, order, order_frame, position, position_frame
 
 if TYPE_CHECKING:
@@ -42,6 +52,12 @@ def test_what_carries_everything_is_taken_as_it_is() -> None:
 def test_what_says_null_of_everything_is_taken_as_it_is() -> None:
     before, update = position(quantity="1", account_id=None), position_frame(quantity=None)
     assert laid_over(before, update.position, update) is update.position
+
+
+def test_what_lacks_nothing_leaves_nothing_in_doubt() -> None:
+    before = position(**dict.fromkeys(position().__struct_encode_fields__, "1"))
+    assert in_doubt(before, before) == []
+    assert before.__struct_fields__[in_doubt(before, position(account_id=None))[0]] == "account_id"
 
 
 def test_what_was_carried() -> None:
@@ -98,10 +114,27 @@ def test_a_time_that_cannot_be_read_is_none() -> None:
     assert moment_of("0") is not None
 
 
+@pytest.mark.parametrize(
+    ("texts", "latest"),
+    [
+        ([], None),
+        ([None, "", "soon"], None),
+        ([at(2), at(3), at(1)], at(3)),
+        ([at(2), "2026-03-02T15:03:00+01:00", None], at(3)),
+        ([at(2), "x" * (len(at(2)) - 1) + "Z"], at(2)),
+    ],
+)
+def test_the_latest_of_times_is_found_in_whatever_way_they_are_spelled(
+    texts: list[str | None], latest: str | None
+) -> None:
+    assert latest_of(texts) == moment_of(latest)
+
+
 def test_an_amount_has_no_sign_and_one_that_cannot_be_read_is_none() -> None:
-    assert amount(order(filled_qty="-4"), "filled_qty") == Decimal(4)
-    for odd in (None, "", "many", "NaN", "1E+999999999", "1E-999999999"):
-        assert amount(order(filled_qty=odd), "filled_qty") is None
+    assert amount("-4") == Decimal(4)
+    assert amount("0" * 100 + "4") == Decimal(4)
+    for odd in (None, "", "many", "NaN", "1_000", "1E+999999999", "1E-999999999", "9" * 1_000):
+        assert amount(odd) is None
 
 
 # --- two sayings of an order
@@ -220,4 +253,9 @@ def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
     listed = fills(fill(None, "2"), fill("1", "5"), fill("1", "9"), fill(None, "2"), fill(None, "2"), fill("2", "5"))
     assert unknown(known, listed) == fills(fill(None, "2"), fill("2", "5"))
     assert unknown((), fills(fill("1", "5"))) == fills(fill("1", "5"))
+    assert unknown(fills(fill("1", "5"), fill("2", "5")), fills(fill("1", "5"))) == ()
+
+
+def test_an_execution_that_is_listed_twice_under_one_name_is_one_wherever_the_second_stands() -> None:
+    assert unknown(fills(fill("1", "5")), fills(fill("1", "5"), fill("1", "5"))) == ()
     assert unknown(fills(fill("3", "5")), fills(fill("1", "5"), fill("1", "5"))) == fills(fill("1", "5"))
