@@ -249,7 +249,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     # Positions and balances -------------------------------------------------------------------------------------------
 
     def _moved(self, step: Step[Position], cause: Cause) -> Sequence[Change]:
-        symbol, before, after = step
+        symbol, before, after = step.key, step.before, step.after
         if after is None:
             after = Position(
                 account_id=self.account_id,
@@ -267,11 +267,10 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         return (change,)
 
     def _paid(self, step: Step[Balance], cause: Cause) -> Sequence[Change]:
-        _, before, after = step
-        if after is None:
+        if step.after is None:
             return ()
         change = BalanceChanged(
-            account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after
+            account_id=self.account_id, user_id=self.user_id, cause=cause, before=step.before, after=step.after
         )
         return (change,)
 

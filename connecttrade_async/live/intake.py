@@ -68,6 +68,7 @@ class Intake:
         self.frames = self.unknown = self.ignored = self.gaps = 0
         self._events = events
         self._roster = roster
+        self._places = roster.places
         self._surveyor = surveyor
         self._clock = clock
         self._tell = tell
@@ -97,8 +98,8 @@ class Intake:
         if type(event) not in UPDATES:
             self._notice(event)
             return
-        place = self._roster.places.get(event.account_id) or self._stranger(event)
-        if place is None:
+        place = self._places.get(event.account_id)
+        if place is None and (place := self._stranger(event)) is None:
             return
         member = place.member
         self._last = event

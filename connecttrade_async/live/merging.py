@@ -116,14 +116,16 @@ def joined(before: Order, after: Order, *, is_ahead: bool = False, is_whole: boo
     older = compared(after.updated_at_text, before.updated_at_text)
     is_stale = older < 0 if older else _is_behind(before, after, is_ahead=is_ahead)
     base, other = (before, after) if is_stale else (after, before)
-    # Of the same moment, what is known may be a part only, and what is said now the whole.
-    names = base.__struct_fields__ if is_stale and not older else NEVER_UNLEARNED
-    kept = {} if is_whole and not is_stale else _blanks(base, other, names)
-    if base.filled_qty_text != other.filled_qty_text and _filled(other) > _filled(base):
-        kept |= {"filled_qty_text": other.filled_qty_text, "avg_fill_price_text": other.avg_fill_price_text}
+    kept: dict[str, Any] = {}
+    if is_stale or not is_whole:
+        # Of the same moment, what is known may be a part only, and what is said now the whole.
+        kept = _blanks(base, other, base.__struct_fields__ if is_stale and not older else NEVER_UNLEARNED)
+    filled = other.filled_qty_text
+    if filled and filled != base.filled_qty_text and _filled(other) > _filled(base):
+        kept |= {"filled_qty_text": filled, "avg_fill_price_text": other.avg_fill_price_text}
     if has_ended(other) and not has_ended(base):
         kept |= {"status": other.status, "broker_status": other.broker_status, "reject_reason": other.reject_reason}
-    if base.fills_listed != other.fills_listed and other.fills_listed:
+    if other.fills_listed and base.fills_listed != other.fills_listed:
         extra = unknown(base.fills, other.fills)
         kept |= {"fills_listed": (*extra, *base.fills)} if extra else {}
     return replace(base, **kept) if kept else base
@@ -204,13 +206,13 @@ def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ..
     One is told from another by its ``fill_id``; where there is none, by its time, quantity and price, and of two that
     are alike in all of these the second is another than the first.
     """
+    if known[: len(listed)] == listed:
+        return ()
     if listed[: len(known)] == known:
         names = [fill.fill_id for fill in listed]
         # One that is named twice is one execution, and those without a name are counted.
         if all(names) and len({*names}) == len(names):
             return listed[len(known) :]
-    if known[: len(listed)] == listed:
-        return ()
     left = Counter(_identity(fill) for fill in known)
     found: list[Fill] = []
     for fill in listed:

@@ -5,7 +5,7 @@ The theory of what comes last is on top of ``book.py``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ __all__ = ["Shelf", "Step"]
 M = TypeVar("M", bound=Model)
 
 
-class Step(NamedTuple, Generic[M]):
+class Step(msgspec.Struct, Generic[M], frozen=True, gc=False):
     """How one thing changed.
 
     Attributes:

@@ -104,7 +104,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             after = self._pointing(order)
         else:
             after = joined(before, order, is_ahead=is_ahead, is_whole=is_whole)
-            if after == before:
+            if after is not order and after == before:
                 return ()
         told = self._implied.get(name, NONE_IMPLIED)
         fills, implied = news_of(before, after, told)
