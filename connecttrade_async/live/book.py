@@ -231,7 +231,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         heard, self._heard_since = self._heard_since or set(), None
         for order in listed.orders:
             before = self._tracker.orders.get(order.order_id)
-            changes += self._tracker.learn(before, order, cause, at, is_ahead=order.order_id in heard)
+            if order != before:  # most are as they were
+                changes += self._tracker.learn(before, order, cause, at, is_ahead=order.order_id in heard)
         self.is_loaded, self.is_read = True, listed.is_read
         if listed.is_read:
             positions = {position.symbol: position for position in listed.positions}

@@ -125,8 +125,10 @@ def joined(before: Order, after: Order, *, is_ahead: bool = False, is_whole: boo
         kept |= {"filled_qty_text": filled, "avg_fill_price_text": other.avg_fill_price_text}
     if has_ended(other) and not has_ended(base):
         kept |= {"status": other.status, "broker_status": other.broker_status, "reject_reason": other.reject_reason}
-    if other.fills_listed and base.fills_listed != other.fills_listed:
-        extra = unknown(base.fills, other.fills)
+    listed = other.fills_listed
+    # Most list what was listed before, and then more.
+    if listed and base.fills[: len(listed)] != listed:
+        extra = unknown(base.fills, listed)
         kept |= {"fills_listed": (*extra, *base.fills)} if extra else {}
     return replace(base, **kept) if kept else base
 

@@ -1,8 +1,8 @@
 """A loop: ask for all that one user has, and sort it by account. What could not be asked whole is an error, never less.
 
 Which orders are asked for. Asking for all that ever were would take pages without end, so it is a window of time, which
-begins a day before the latest that is known: clocks disagree, and lists lag. An order that is known to be open and is
-older than the window is looked for among the open ones, and if it is not there, from when it was made.
+begins a day before the latest that is known, at a whole hour: clocks disagree, and lists lag. An order that is known to
+be open and is older than the window is looked for among the open ones, and if it is not there, from when it was made.
 """
 
 from __future__ import annotations

@@ -95,8 +95,6 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             is_ahead: whether what is known wins where neither is the newer.
             is_whole: whether it is known to lack nothing that the order as it is known has.
         """
-        if order == before:
-            return ()
         name = order.order_id
         if before is None:
             if name in self._let_go or self._is_history(order):
@@ -104,7 +102,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             after = self._pointing(order)
         else:
             after = joined(before, order, is_ahead=is_ahead, is_whole=is_whole)
-            if after is not order and after == before:
+            if after == before:
                 return ()
         told = self._implied.get(name, NONE_IMPLIED)
         fills, implied = news_of(before, after, told)

@@ -248,6 +248,12 @@ def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
 # --- which fills are others
 
 
+def test_what_is_known_to_lack_nothing_is_taken_as_it_is() -> None:
+    before, after = order(broker="ALPACA", updated_at=at(1)), order(updated_at=at(2))
+    assert joined(before, after).broker == "ALPACA"
+    assert joined(before, after, is_whole=True) is after
+
+
 def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
     known = fills(fill("1", "5"), fill(None, "2"), fill(None, "2"))
     listed = fills(fill(None, "2"), fill("1", "5"), fill("1", "9"), fill(None, "2"), fill(None, "2"), fill("2", "5"))

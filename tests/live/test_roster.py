@@ -38,6 +38,7 @@ def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
     roster = Roster(KeepOrders())
     member = roster.add(Somebody("ada"))
     assert member.window(NOW, DAY).since == NOW - DAY
+    assert member.window(NOW + timedelta(minutes=59, microseconds=1), DAY).since == NOW - DAY  # a whole hour
     assert member.window(NOW, DAY).accounts is None
     keeper = roster.place_for(member, "a", None).keeper
     member.since = NOW
