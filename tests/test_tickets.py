@@ -331,7 +331,7 @@ def test_contracts_are_whole_and_shares_need_not_be(qty: Decimal | str) -> None:
     assert tickets.market("MSFT", "BUY", qty=qty, **WHO).order_qty == Decimal(qty)
 
 
-@pytest.mark.parametrize("legs", [None, 7, "AB", b"AB", object()], ids=["nothing", "a number", "a text", "bytes", "an object"])
+@pytest.mark.parametrize("legs", [None, 7, "AB", b"AB", object()], ids=["nothing", "number", "text", "bytes", "object"])
 def test_legs_that_are_none_are_a_problem_among_the_others(legs: object) -> None:
     told = problems_of(tickets.multi_leg, legs, BTO, price=1, qty=0, **WHO)
     assert len(told) == 2

@@ -184,7 +184,7 @@ class Roster:
 
 
 def _whole_hour(when: datetime) -> datetime:
-    # Everybody is then asked about in the same words: to spell an address anew costs a fifth of a request.
+    # Everybody is then asked about in the same words, whose address is kept and not spelled anew.
     return when.replace(minute=0, second=0, microsecond=0)
 
 
