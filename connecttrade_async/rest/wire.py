@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from functools import lru_cache
 from html import escape
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -69,6 +70,7 @@ REFUSALS: Mapping[int, type[APIError]] = {
 }
 SERVER_SIDE = 500
 
+ONE_SPELLING = frozenset({str, int, datetime})  # of these, what is equal is spelled alike
 EXCERPT = 200
 WINDOW = 65_536
 _SENSITIVE = re.compile(
@@ -273,9 +275,24 @@ def query_string(params: Mapping[str, object]) -> str:
         ConfigurationError: a filter is empty, a float, a time without a zone, or of no kind that has a spelling. An
             empty filter is refused because a server may read it as no filter, and answer with everything.
     """
-    spelled = [(name, _spell(name, value)) for name, value in params.items() if value is not None]
+    given = tuple((name, value) for name, value in params.items() if value is not None)
+    if not given:
+        return ""
+    if all(type(value) in ONE_SPELLING for _, value in given):
+        return _known_query(given)
+    return _query(given)
+
+
+@lru_cache(maxsize=256)
+def _known_query(given: tuple[tuple[str, object], ...]) -> str:
+    # Pollers ask for the same thing all day, and to spell it costs as much as to decode a small answer.
+    return _query(given)
+
+
+def _query(given: tuple[tuple[str, object], ...]) -> str:
+    spelled = [(name, _spell(name, value)) for name, value in given]
     try:
-        return "?" + urlencode(spelled, quote_via=quote, safe=",") if spelled else ""
+        return "?" + urlencode(spelled, quote_via=quote, safe=",")
     except UnicodeEncodeError:
         msg = "a filter has half a character in it, a lone surrogate, which no address can carry"
     raise ConfigurationError(msg)

@@ -610,3 +610,15 @@ def test_a_method_that_is_none_and_a_path_that_begins_twice_are_refused() -> Non
         checked_method("FOO")
     with pytest.raises(ConfigurationError, match="must begin with /"):
         checked_path("//evil.example/x")
+
+
+def test_a_spelling_that_is_kept_is_never_another_value_s() -> None:
+    east = timezone(timedelta(hours=3))
+    noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    said = [True, 1, "1", Decimal("1.0"), Decimal("1.00"), noon, noon.astimezone(east), [1], ["1", True]]
+    expected = ["true", "1", "1", "1.0", "1.00", "2026-03-02T12%3A00%3A00Z", "2026-03-02T12%3A00%3A00Z", "1", "1,true"]
+    for _ in range(2):
+        assert [query_string({"a": value}) for value in said] == [f"?a={text}" for text in expected]
+        assert query_string({"a": None}) == query_string({}) == ""
+        with pytest.raises(ConfigurationError, match="a is empty"):
+            query_string({"a": ""})
