@@ -31,6 +31,10 @@ SLOW = "this consumer was too slow"
 LOOK_EVERY = 16  # a power of two; measured: with 64 nothing is gained, with 4 a tenth is lost at a hundred consumers
 
 
+UNKEYED = frozenset({"lifecycle"})
+"""What happens to the stream itself happens to everybody who asked to hear of it, whatever else they want."""
+
+
 class Statistics(NamedTuple):
     """What one consumer has had.
 
@@ -48,7 +52,10 @@ class Statistics(NamedTuple):
 
 
 class Interest(NamedTuple):
-    """What a consumer wants: topics, and of these only what matches every key that is not None."""
+    """What a consumer wants: topics, and of these only what matches every key that is not None.
+
+    The topic ``lifecycle`` has no keys: whoever asks for it hears all of it.
+    """
 
     topics: tuple[str, ...]
     account_id: str | None = None
@@ -56,10 +63,15 @@ class Interest(NamedTuple):
     symbol: str | None = None
 
     @property
-    def key(self) -> tuple[str, str] | None:
-        """The most telling key there is, by name and value; None where everything is wanted."""
-        keys = (("account_id", self.account_id), ("user_id", self.user_id), ("symbol", self.symbol))
-        return next(((name, value) for name, value in keys if value is not None), None)
+    def keys(self) -> tuple[tuple[str, str | None], ...]:
+        """Every key, the most telling first, by name and value."""
+        return (("account_id", self.account_id), ("user_id", self.user_id), ("symbol", self.symbol))
+
+    def key_of(self, topic: str) -> tuple[str, str] | None:
+        """Return the most telling key there is, by name and value; None where all of a topic is wanted."""
+        if topic in UNKEYED:
+            return None
+        return next(((name, value) for name, value in self.keys if value is not None), None)
 
     @property
     def has_one_key(self) -> bool:
@@ -85,6 +97,15 @@ class Bound(NamedTuple):
 
     events: int
     bytes: int
+
+
+def _check_keys(interest: Interest) -> None:
+    for name, value in interest.keys:
+        given: object = value
+        # Anything else would match nothing, and whoever waits for fills would wait in vain.
+        if given is not None and not (isinstance(given, str) and given):
+            msg = f"{name} must be a text that is not empty, not {given!r}"
+            raise ConfigurationError(msg)
 
 
 def _is_count(value: object) -> bool:
@@ -470,18 +491,19 @@ class Fanout:
         """Add a consumer.
 
         Raises:
-            ConfigurationError: there is no such policy, or the bound lets nothing wait.
+            ConfigurationError: there is no such policy, the bound lets nothing wait, or a key is no text.
             ConnectTradeError: the stream has ended, with why.
         """
         if overflow not in tuple(POLICIES) or not all(map(_is_count, bound)):
             msg = f"overflow must be one of {', '.join(POLICIES)}, and what may wait a whole number from 1 on"
             raise ConfigurationError(msg)
+        _check_keys(interest)
         if self._ending is not None:
-            raise self._ending
+            raise self._ending.with_traceback(None)  # everybody who comes too late meets the same ending
         subscription = POLICIES[overflow](bound, self)
         self._members[subscription] = interest
-        key = interest.key
         for topic in dict.fromkeys(interest.topics):
+            key = interest.key_of(topic)
             if key is None:
                 self._places[topic].add(subscription, None)
             else:
@@ -495,8 +517,8 @@ class Fanout:
         interest = self._members.pop(subscription, None)
         if interest is None:
             return
-        key = interest.key
         for topic in dict.fromkeys(interest.topics):
+            key = interest.key_of(topic)
             if key is None:
                 self._places[topic].remove(subscription)
             elif self._keyed[topic][key[0]][key[1]].remove(subscription):

@@ -203,9 +203,9 @@ class BrokerageStream(Stream):
         Args:
             topics: some of the stream's topics, ``unknown`` for frames that were not understood, ``lifecycle`` for
                 what happens to the stream; none means the stream's own and ``unknown``.
-            account_id: only that account's.
-            user_id: only that user's.
-            symbol: only that symbol's.
+            account_id: only that account's; what the stream itself tells as ``lifecycle`` is told all the same.
+            user_id: only that user's, likewise.
+            symbol: only that symbol's, likewise.
             capacity: events that may wait.
             max_bytes: how large their frames may be together.
             overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
@@ -220,12 +220,6 @@ class BrokerageStream(Stream):
         if not set(wanted) <= {*self.topics, *SIDE_TOPICS}:
             msg = f"topics must be some of {', '.join((*self.topics, *SIDE_TOPICS))}"
             raise ConfigurationError(msg)
-        keys: dict[str, object] = {"account_id": account_id, "user_id": user_id, "symbol": symbol}
-        for name, value in keys.items():
-            # Anything else would match nothing, and whoever waits for fills would wait in vain.
-            if value is not None and not (isinstance(value, str) and value):
-                msg = f"{name} must be a text that is not empty, not {value!r}"
-                raise ConfigurationError(msg)
         if overflow is None:
             overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
         interest = Interest(wanted, account_id, user_id, symbol)

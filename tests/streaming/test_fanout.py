@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import traceback
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async import ClosedError, ConfigurationError
 from connecttrade_async.errors import SessionTakenError, SlowConsumerError
 from connecttrade_async.models.balances import Balance
-from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate
+from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
 from connecttrade_async.streaming.fanout import LOOK_EVERY, Bound, Fanout, Interest
@@ -330,3 +331,35 @@ async def test_two_tasks_on_one_subscription_are_told_so_and_the_first_goes_on()
         await subscription.receive()
     hub.publish(order(1))
     assert await first == order(1)
+
+
+@pytest.mark.parametrize("key", ["account_id", "user_id", "symbol"])
+@pytest.mark.parametrize("value", ["", 5, ["a"], b"a"], ids=repr)
+def test_a_key_that_nothing_could_meet_is_refused_and_leaves_nothing_behind(key: str, value: Any) -> None:
+    hub, odd = fanout(), {key: value}
+    with pytest.raises(ConfigurationError, match=f"{key} must be a text that is not empty"):
+        hub.subscribe(Interest(("orders",), **odd), "close", WIDE)
+    assert hub.members == ()
+    hub.close()
+
+
+def test_what_happens_to_the_stream_is_told_also_to_who_wants_one_account_only() -> None:
+    hub = fanout()
+    one = hub.subscribe(Interest(("orders", "lifecycle"), account_id="a", symbol="MSFT"), "close", WIDE)
+    for event in (Live(), order(1), order(2, account="b"), order(3, symbol="AAPL"), Lost(cause="cut")):
+        hub.publish(event)
+    assert taken(one) == [Live(), order(1), Lost(cause="cut")]
+    hub.leave(one)
+    hub.publish(Live())
+    assert one.receive_nowait() is None
+
+
+def test_whoever_comes_too_late_again_and_again_makes_no_error_grow() -> None:
+    hub, ending = fanout(), SessionTakenError(cause="gone")
+    hub.close(ending)
+    depths: set[int] = set()
+    for _ in range(3):
+        with pytest.raises(SessionTakenError):
+            hub.subscribe(ALL, "close", WIDE)
+        depths.add(len(traceback.extract_tb(ending.__traceback__)))
+    assert len(depths) == 1
