@@ -99,13 +99,11 @@ class Bound(NamedTuple):
     bytes: int
 
 
-def _check_keys(interest: Interest) -> None:
-    for name, value in interest.keys:
-        given: object = value
-        # Anything else would match nothing, and whoever waits for fills would wait in vain.
-        if given is not None and not (isinstance(given, str) and given):
-            msg = f"{name} must be a text that is not empty, not {given!r}"
-            raise ConfigurationError(msg)
+def _check_key(name: str, value: object) -> None:
+    # Anything else would match nothing, and whoever waits for fills would wait in vain.
+    if value is not None and not (isinstance(value, str) and value):
+        msg = f"{name} must be a text that is not empty, not {value!r}"
+        raise ConfigurationError(msg)
 
 
 def _is_count(value: object) -> bool:
@@ -497,7 +495,8 @@ class Fanout:
         if overflow not in tuple(POLICIES) or not all(map(_is_count, bound)):
             msg = f"overflow must be one of {', '.join(POLICIES)}, and what may wait a whole number from 1 on"
             raise ConfigurationError(msg)
-        _check_keys(interest)
+        for name, value in interest.keys:
+            _check_key(name, value)
         if self._ending is not None:
             raise self._ending.with_traceback(None)  # everybody who comes too late meets the same ending
         subscription = POLICIES[overflow](bound, self)
@@ -507,8 +506,7 @@ class Fanout:
             if key is None:
                 self._places[topic].add(subscription, None)
             else:
-                name, value = key
-                place = self._keyed.setdefault(topic, {}).setdefault(name, {}).setdefault(value, Place())
+                place = self._keyed.setdefault(topic, {}).setdefault(key[0], {}).setdefault(key[1], Place())
                 place.add(subscription, None if interest.has_one_key else interest)
         return subscription
 
