@@ -169,11 +169,12 @@ class Response:
     def presentable(self, text: str) -> str:
         """Return a text on one line, shortened, with everything masked that is or is named like a secret."""
         text = _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
-        for spelling in self._spellings():
+        for spelling in self.spellings():
             text = text.replace(spelling, MASK)
         return one_line(text, EXCERPT)
 
-    def _spellings(self) -> list[str]:
+    def spellings(self) -> list[str]:
+        """Return every way in which the secrets may stand in a text."""
         # As JSON, HTML and an address write them, and the longest first: one may be the beginning of another.
         spellings: set[str] = set()
         for secret in self._secrets:
@@ -188,7 +189,7 @@ class Response:
         """How the body begins, free of secrets."""
         text = self.body[:WINDOW].decode("utf-8", "replace")
         if len(self.body) > WINDOW:
-            for spelling in self._spellings():
+            for spelling in self.spellings():
                 text = _without_beginning(text, spelling)
         return self.presentable(text)
 

@@ -66,3 +66,4 @@ class Session(Dialogue["Broadcast"]):
         change(cast("list[str]", names))
         if self._answer(answer, topics=names) and self.is_live and not was_live:
             self._stream.ledger.count_life()
+            self._stream.tell()  # the ticker runs only while somebody is live: start it

@@ -138,7 +138,9 @@ def _in_words(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
 def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
     """Return what was not understood, shortened and without the secret: a server may echo what it does not like."""
     # Masked before it is cut, which could leave half a secret.
-    raw = message.raw.replace(secret.reveal().encode(), MASK.encode())
+    raw = message.raw
+    for spelling in Response(0, {}, b"", (secret,)).spellings():
+        raw = raw.replace(spelling.encode(), MASK.encode())
     return UnknownMessage(raw=raw[:KEPT], problem=presentable(message.problem, secret))
 
 

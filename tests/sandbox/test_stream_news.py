@@ -85,6 +85,16 @@ async def test_it_is_told_when_real_time_passes(
     assert account.held("F")
 
 
+async def test_what_was_under_way_before_anybody_listened_goes_on_and_is_told(
+    sandbox: Sandbox, listen: Dial, place: Callable[..., Order]
+) -> None:
+    sandbox.broker.latency = 0.2
+    place()
+    sandbox.clock.release()
+    link = await listen("orders")
+    assert kinds(await read(link, 2)) == ["working", "filled"]
+
+
 async def test_a_price_set_by_hand_is_told_by_what_it_does(
     sandbox: Sandbox, listen: Dial, place: Callable[..., Order]
 ) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from connecttrade_async.models.events import UnknownMessage
@@ -39,6 +41,15 @@ def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> N
 def test_controls() -> None:
     assert control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
     assert control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)
+
+
+@pytest.mark.parametrize("secret", ['pre"tend\\sec/ret', "plain"])
+def test_the_secret_is_masked_however_it_is_spelled(secret: str) -> None:
+    echo = json.dumps({"type": "weird", "echo": {"client_secret": secret}})
+    for raw in (echo, echo.replace("/", "\\/"), json.dumps({"echo": echo})):
+        shown = masked(UnknownMessage(raw=raw.encode(), problem="odd"), Secret(secret))
+        assert secret.encode() not in shown.raw
+        assert json.dumps(secret)[1:-1].encode() not in shown.raw
 
 
 def test_the_secret_is_masked_before_it_is_cut() -> None:
