@@ -20,6 +20,7 @@ from connecttrade_async.cli.following import stream
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
+from connecttrade_async.cli.quoting import quotes
 from connecttrade_async.cli.reading import accounts, balances, positions, transactions
 from connecttrade_async.cli.serving import demo, sandbox
 from connecttrade_async.cli.strategies import option
@@ -131,6 +132,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
 
 
 READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions, stream)
+MARKET = (quotes,)
 TRADING = (buy, sell, option, cancel, replace)
-for command in (*READING, *TRADING):
+for command in (*READING, *MARKET, *TRADING):
     connecttrade.add_command(command)
