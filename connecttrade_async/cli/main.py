@@ -14,6 +14,7 @@ import click
 
 from connecttrade_async import __version__
 from connecttrade_async.cli.changing import cancel, replace
+from connecttrade_async.cli.charting import bars
 from connecttrade_async.cli.connecting import connect
 from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.following import stream
@@ -132,7 +133,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
 
 
 READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions, stream)
-MARKET = (quotes,)
+MARKET = (quotes, bars)
 TRADING = (buy, sell, option, cancel, replace)
 for command in (*READING, *MARKET, *TRADING):
     connecttrade.add_command(command)

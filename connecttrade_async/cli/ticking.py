@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.feeds import Feed
     from connecttrade_async.streaming.market_stream import MarketDataStream
 
-__all__ = ["Picture", "as_lines", "as_objects", "has_screen", "market_object", "show", "tell_all"]
+__all__ = ["Picture", "as_lines", "as_objects", "as_rows", "has_screen", "market_object", "show", "tell_all"]
 
 T = TypeVar("T")
 CLOCK = SystemClock()
@@ -100,8 +100,37 @@ def as_lines(spell: Callable[[Any, datetime], str | None]) -> Callable[[Event | 
     return show_one
 
 
-async def tell_all(md: MarketDataStream, feed: Feed[T], print_one: Callable[[Any], None], times: int | None) -> None:
+def as_rows(print_row: Callable[[Any], None]) -> Callable[[Event | MarketUpdate | SymbolRefused], None]:
+    """Return what prints each update for a spreadsheet, and says everything else aside."""
+    otherwise = as_lines(lambda _event, _now: None)
+
+    def show_one(event: Event | MarketUpdate | SymbolRefused) -> None:
+        if isinstance(event, MarketUpdate):
+            print_row(event)
+        elif isinstance(event, Gap):
+            tell(f"Something may have been missed: {plain(event.cause)}.")
+        else:
+            otherwise(event)
+
+    return show_one
+
+
+async def tell_all(
+    md: MarketDataStream,
+    feed: Feed[T],
+    print_one: Callable[[Any], None],
+    times: int | None,
+    *,
+    is_told: Callable[[object], bool] = lambda _: True,
+) -> None:
     """Tell what comes and what becomes of the link, up to so many updates.
+
+    Args:
+        md: the stream.
+        feed: of what.
+        print_one: prints what is told.
+        times: how many updates; None for no end. What came of the past does not count.
+        is_told: whether something that came is told at all.
 
     Raises:
         ConnectTradeError: the feed or the stream has ended, with why.
@@ -113,6 +142,8 @@ async def tell_all(md: MarketDataStream, feed: Feed[T], print_one: Callable[[Any
         try:
             left = times
             async for event in feed:
+                if not is_told(event):
+                    continue
                 print_one(event)
                 left = _after(event, left)
                 if left == 0:
@@ -199,7 +230,8 @@ async def _tell_turns(turns: Subscription, print_one: Callable[[Any], None]) -> 
 
 
 def _after(event: object, left: int | None) -> int | None:
-    return left - 1 if left is not None and isinstance(event, MarketUpdate) else left
+    is_new = isinstance(event, MarketUpdate) and not getattr(event, "is_backfill", False)
+    return left - 1 if left is not None and is_new else left
 
 
 def _refused(event: SymbolRefused) -> str:
