@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from connecttrade_async import __version__
+from connecttrade_async.cli.chains import chain
 from connecttrade_async.cli.changing import cancel, replace
 from connecttrade_async.cli.charting import bars
 from connecttrade_async.cli.connecting import connect
+from connecttrade_async.cli.deepening import depth
 from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.following import stream
 from connecttrade_async.cli.links import connections
@@ -133,7 +135,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
 
 
 READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions, stream)
-MARKET = (quotes, bars)
+MARKET = (quotes, bars, depth, chain)
 TRADING = (buy, sell, option, cancel, replace)
 for command in (*READING, *MARKET, *TRADING):
     connecttrade.add_command(command)

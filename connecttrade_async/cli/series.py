@@ -63,7 +63,7 @@ class Series:
         if not candles:
             return title.append("  No bars to draw.", style="dim")
         shown = candles[-room(candles, console.width) :]
-        title.append_text(self._said(shown, len(self._bars)))
+        title.append_text(self._said(shown, len(candles)))
         height = min(max(console.height - BESIDE, 0), TALLEST)
         drawn = chart(shown, console.width, height, has_days=self._has_days)
         return Text("\n").join([title, drawn])

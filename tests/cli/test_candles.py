@@ -116,7 +116,7 @@ def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
     assert drawn(series, 120)[0] == (
         "AAPL 1m  Bars without all their prices, not drawn: 2.  4  +3 since 2026-03-02 14:30 UTC"
     )
-    assert drawn(series, 120)[1:3] == [" █ ┤ 4", "╷█ │"]
+    assert drawn(series, 120)[1:6] == [" █ ┤ 4", " █ │", " █ │", "█▀ │", "█│ ┤ 1"]
 
 
 def test_a_bar_takes_the_place_of_what_it_was_and_the_oldest_go() -> None:
