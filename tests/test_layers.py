@@ -151,6 +151,7 @@ PLAN = {
     "cli.whose": "command",
     "cli.wording": "command",
     "demo": "demo",
+    "demo.quoting": "demo",
     "demo.reading": "demo",
     "demo.streaming": "demo",
     "demo.trading": "demo",
