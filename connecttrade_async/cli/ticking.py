@@ -20,7 +20,7 @@ from connecttrade_async.cli.output import print_object
 from connecttrade_async.cli.telling import plain, tell
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.errors import ConnectTradeError
-from connecttrade_async.models.events import Gap, Live as LiveAgain
+from connecttrade_async.models.events import Gap, Live as LiveAgain, UnknownMessage
 from connecttrade_async.models.market import MarketUpdate, SymbolRefused
 
 if TYPE_CHECKING:
@@ -107,8 +107,8 @@ def as_rows(print_row: Callable[[Any], None]) -> Callable[[Event | MarketUpdate 
     def show_one(event: Event | MarketUpdate | SymbolRefused) -> None:
         if isinstance(event, MarketUpdate):
             print_row(event)
-        elif isinstance(event, Gap):
-            tell(f"Something may have been missed: {plain(event.cause)}.")
+        elif isinstance(event, Gap | UnknownMessage) and (text := line(event, CLOCK.wall())) is not None:
+            tell(text.plain)
         else:
             otherwise(event)
 

@@ -97,12 +97,15 @@ async def test_a_spreadsheet_is_told_aside_of_the_link(environment: dict[str, st
             following = Following(process)
             for _ in range(3):
                 await following.line()
+            sandbox.market.send("what?")
             sandbox.market.drop(1012, "deploying")
             sandbox.clock.advance(60)
             await sandbox.market.until_live(2)
             assert (await following.line()).split(",")[6] == world_closes(sandbox, "1m", 1)[0]
             assert await following.end() == 0
-    assert following.asides.startswith(b"The stream was lost: ")
+    odd, lost, *_ = following.asides.decode().splitlines()
+    assert odd.endswith(": what?")
+    assert lost.startswith("The stream was lost: ")
 
 
 async def test_a_chart_goes_on_in_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
