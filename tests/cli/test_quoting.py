@@ -250,12 +250,13 @@ async def test_a_board_ticks_on_a_terminal_until_ctrl_c(environment: dict[str, s
         assert b"\x1b[31m" in shown.came
         assert b"\x1b[2J" not in shown.came
         sandbox.market.refuse("MSFT", "Not yours.")
-        sandbox.market.reset()
+        await sandbox.market.aclose()
+        await shown.until("NOT LIVE since ")
+        await sandbox.market.start(again=True)
         await shown.until("Gaps so far: 1.")
         await shown.until("No more quotes of MSFT: Not yours.")
         await shown.type("\x03")
         assert await shown.end() == 0
-        assert "NOT LIVE since " in shown.screen
         assert "Traceback" not in shown.screen
     finally:
         shown.close()
