@@ -26,6 +26,7 @@ CHAPTERS = [
     "An answer lost on its way",
     "A ticket with mistakes",
     "The day in one value",
+    "Market data",
     "The stream",
     "A fault",
     "A mistake of yours",
@@ -67,6 +68,8 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
         "- the limit price must be above zero, and is negative",
         "requests sent: 0",
         "symbols that moved most today",
+        "Symbol    Bid ",
+        "12 quotes came, and the order is filled at ",
         "OrderUpdate: partially filled, 100 of 300 filled",
         "log: the stream was lost: the link was dropped",
         "log: the stream is live again; it was away since",
@@ -97,6 +100,7 @@ async def test_every_world_tells_the_same_story(seed: int) -> None:
     await demo.tell(seed=seed, console=Console(file=screen, width=110, highlight=False))
     for milestone in (
         "a second later cancelled",
+        "12 quotes came, and the order is filled at ",
         "a share, 1.50 was the least",
         "with this id at the broker: 1",
         "300 of 300 filled",

@@ -118,6 +118,8 @@ def _fact(error: ConnectTradeError) -> str:
 
 
 def _advice(error: ConnectTradeError) -> str:
+    if notes := getattr(error, "__notes__", None):
+        return str(notes[0])
     if isinstance(error, AuthenticationError):
         # Everything but /users is asked in the name of a user (documented), whose credentials may be the wrong ones.
         return f"{_CLIENT if error.path.startswith(_USERS) else _USER}; {_ENTITLED}"

@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from connecttrade_async import __version__
+from connecttrade_async.cli.chains import chain
 from connecttrade_async.cli.changing import cancel, replace
+from connecttrade_async.cli.charting import bars
 from connecttrade_async.cli.connecting import connect
+from connecttrade_async.cli.deepening import depth
 from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.following import stream
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
+from connecttrade_async.cli.quoting import quotes
 from connecttrade_async.cli.reading import accounts, balances, positions, transactions
 from connecttrade_async.cli.serving import demo, sandbox
 from connecttrade_async.cli.strategies import option
@@ -145,6 +149,7 @@ READING = (
     stream,
     watch,
 )
+MARKET = (quotes, bars, depth, chain)
 TRADING = (buy, sell, option, cancel, replace)
-for command in (*READING, *TRADING):
+for command in (*READING, *MARKET, *TRADING):
     connecttrade.add_command(command)

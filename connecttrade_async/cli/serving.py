@@ -31,11 +31,18 @@ SEED = 7
     type=click.IntRange(0, LARGEST_PORT),
     help="Where the stream is served; by default at the next port, or a free one.",
 )
+@click.option(
+    "--market-port",
+    type=click.IntRange(0, LARGEST_PORT),
+    help="Where market data is served; by default at the port after the stream's, or a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
 @json_option
 @in_event_loop
-async def sandbox(*, port: int, stream_port: int | None, host: str, seed: int, as_json: bool) -> None:
+async def sandbox(
+    *, port: int, stream_port: int | None, market_port: int | None, host: str, seed: int, as_json: bool
+) -> None:
     """Serve a pretend Connect Trade until Ctrl-C.
 
     What is printed are lines for the shell of the other terminal: with them the other commands ask this sandbox. Its
@@ -43,16 +50,17 @@ async def sandbox(*, port: int, stream_port: int | None, host: str, seed: int, a
     """
     from connecttrade_async.sandbox import Sandbox  # noqa: PLC0415 - the other commands stay light
 
-    if stream_port is None:
-        stream_port = port + 1 if 0 < port < LARGEST_PORT else 0
-    served = Sandbox(seed=seed, port=port, host=host, stream_port=stream_port)
+    stream_port = _after(port) if stream_port is None else stream_port
+    market_port = _after(stream_port) if market_port is None else market_port
+    served = Sandbox(seed=seed, port=port, host=host, stream_port=stream_port, market_port=market_port)
     async with for_a_while():
         try:
             await served.start()
         except OSError as exc:
-            ports = f"{port} and {stream_port}"
+            ports = f"{port}, {stream_port} and {market_port}"
             problem = exc.strerror or type(exc).__name__
-            msg = f"cannot listen on {host}:{ports} ({problem}); choose others with --port and --stream-port"
+            others = "choose others with --port, --stream-port or --market-port"
+            msg = f"cannot listen on {host}:{ports} ({problem}); {others}"
             raise click.UsageError(msg) from None
         try:
             _print_settings(served, as_json=as_json)
@@ -61,11 +69,16 @@ async def sandbox(*, port: int, stream_port: int | None, host: str, seed: int, a
             await served.aclose()
 
 
+def _after(port: int) -> int:
+    return port + 1 if 0 < port < LARGEST_PORT else 0
+
+
 def _print_settings(served: Sandbox, *, as_json: bool) -> None:
     control = f"{served.url}/_sandbox"
     settings = {
         ADDRESSES["api"]: served.url,
         ADDRESSES["stream"]: served.stream.url,
+        ADDRESSES["market_data"]: served.market.url,
         CLIENT_ID: served.client_id,
         CLIENT_SECRET: served.client_secret,
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-__all__ = ["Aloud", "Stage"]
+__all__ = ["INDENT", "Aloud", "Stage"]
 
 T = TypeVar("T")
 INDENT = 4

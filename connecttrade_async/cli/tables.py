@@ -64,7 +64,9 @@ def figure(text: str) -> str:
 
 
 def cell(value: object, kind: Kind) -> Text:
-    """Return what stands in the table for a value: a dash for none."""
+    """Return what stands in the table for a value: a dash for none, and what has its own style as it is."""
+    if isinstance(value, Text):
+        return value
     text = "" if value is None else str(value)
     if not text:
         return Text(DASH, style="dim")

@@ -16,6 +16,7 @@ from connecttrade_async.cli.stage import Aloud, Stage
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.demo.living import keep_a_book
+from connecttrade_async.demo.quoting import follow_quotes
 from connecttrade_async.demo.reading import (
     connect_brokers,
     follow_orders,
@@ -68,6 +69,7 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
         await follow_orders(stage, ct, user)
         await sum_transactions(stage, user)
         await trade(stage, ct, user, sandbox)
+        await follow_quotes(stage, user, sandbox)
         await follow_fills(stage, ct, user, sandbox)
         await _heal_a_fault(stage, ct, user, sandbox)
         await _be_refused(stage, sandbox)

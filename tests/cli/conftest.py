@@ -39,6 +39,7 @@ def client_only(sandbox: Sandbox) -> dict[str, str]:
         "PYTHONASYNCIODEBUG": "",
         "CONNECTTRADE_API_URL": sandbox.url,
         "CONNECTTRADE_STREAM_URL": sandbox.stream.url,
+        "CONNECTTRADE_MDSTREAM_URL": sandbox.market.url,
         "CONNECTTRADE_CLIENT_ID": sandbox.client_id,
         "CONNECTTRADE_CLIENT_SECRET": sandbox.client_secret,
     }
@@ -59,6 +60,19 @@ async def environment(sandbox: Sandbox, client_only: dict[str, str]) -> dict[str
         "CONNECTTRADE_USER_ID": "ada",
         "CONNECTTRADE_USER_SECRET": str.__str__(new.user_secret.reveal()),
     }
+
+
+@pytest.fixture
+async def connection(sandbox: Sandbox, environment: dict[str, str]) -> str:
+    """The id of ada's connection for market data, in a market whose clock stands still."""
+    sandbox.clock.hold()
+    secret = environment["CONNECTTRADE_USER_SECRET"]
+    async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
+        connections = ct.user("ada", secret).connections
+        request = await connections.create("market_data", redirect_url="https://a.example")
+        await sandbox.approve(request.url, broker="ALPACA")
+        found = [one.connection_id for one in await connections.list() if one.connection_type == "market_data"]
+    return found[0]
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ async def test_the_sandbox_is_served_until_it_is_told_to_end(ending: signal.Sign
             assert process.stdout is not None
             said: dict[str, Any] = json.loads(await process.stdout.receive())
             settings = said["environment"]
-            endpoints = Endpoints(settings["CONNECTTRADE_API_URL"], settings["CONNECTTRADE_STREAM_URL"])
+            names = ("CONNECTTRADE_API_URL", "CONNECTTRADE_STREAM_URL", "CONNECTTRADE_MDSTREAM_URL")
+            endpoints = Endpoints(*(settings[name] for name in names))
             secret = settings["CONNECTTRADE_CLIENT_SECRET"]
             async with ConnectTrade(settings["CONNECTTRADE_CLIENT_ID"], secret, endpoints=endpoints) as ct:
                 assert await ct.users.list() == []
@@ -53,6 +54,7 @@ async def test_its_lines_are_fit_for_a_shell() -> None:
     assert [line.partition("=")[0] for line in exports] == [
         "export CONNECTTRADE_API_URL",
         "export CONNECTTRADE_STREAM_URL",
+        "export CONNECTTRADE_MDSTREAM_URL",
         "export CONNECTTRADE_CLIENT_ID",
         "export CONNECTTRADE_CLIENT_SECRET",
     ]
@@ -62,17 +64,21 @@ async def test_its_lines_are_fit_for_a_shell() -> None:
 def test_a_port_that_is_taken_is_said() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        for arguments in (["--port", port], ["--port", "0", "--stream-port", port]):
+        for arguments in (
+            ["--port", port],
+            ["--port", "0", "--stream-port", port],
+            ["--port", "0", "--market-port", port],
+        ):
             ended = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, check=False)  # noqa: S603 - ours
             assert ended.returncode == 2
             assert ended.stdout == ""
             assert "cannot listen on 127.0.0.1:" in ended.stderr
             assert f"'127.0.0.1', {port})" in ended.stderr
-            assert "choose others with --port and --stream-port." in ended.stderr
+            assert "choose others with --port, --stream-port or --market-port." in ended.stderr
             assert "Traceback" not in ended.stderr
 
 
-async def test_the_stream_is_served_at_the_next_port() -> None:
+async def test_the_streams_are_served_at_the_next_ports() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with anyio.fail_after(20):
@@ -83,6 +89,7 @@ async def test_the_stream_is_served_at_the_next_port() -> None:
             assert await process.wait() == 0
     assert settings["CONNECTTRADE_API_URL"] == f"http://127.0.0.1:{port}"
     assert settings["CONNECTTRADE_STREAM_URL"] == f"ws://127.0.0.1:{port + 1}"
+    assert settings["CONNECTTRADE_MDSTREAM_URL"] == f"ws://127.0.0.1:{port + 2}"
 
 
 def test_a_host_that_is_none_is_said() -> None:

@@ -1,0 +1,126 @@
+"""The front door: quotes drawn as a board, a row for each symbol. What went up is green, what went down is red."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.text import Text
+
+from connecttrade_async.cli.tables import Column, figure, fitting
+from connecttrade_async.cli.telling import plain
+from connecttrade_async.errors import MalformedResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+    from decimal import Decimal
+
+    from rich.console import Console, RenderableType
+
+    from connecttrade_async.models.market import Quote
+
+__all__ = ["BOARD", "Board", "Row", "quote_line"]
+
+PRICES = ("bid_price", "ask_price", "last_price")
+STYLES = {-1: "red", 0: "", 1: "green"}
+ARROWS = {-1: "▼ ", 0: "  ", 1: "▲ "}
+
+
+class Row(NamedTuple):
+    """A symbol as it stands.
+
+    Attributes:
+        symbol: which.
+        quote: its last quote, or None before there was one.
+        moves: of each price, 1 where it went up when it last moved, -1 where down, 0 before it moved.
+    """
+
+    symbol: str
+    quote: Quote | None = None
+    moves: tuple[int, int, int] = (0, 0, 0)
+
+
+class Board:
+    """The last quote of each symbol, and where its prices went.
+
+    Args:
+        symbols: in which order.
+    """
+
+    def __init__(self, symbols: Iterable[str]) -> None:
+        self._rows = {symbol: Row(symbol) for symbol in symbols}
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows, in order."""
+        return tuple(self._rows.values())
+
+    def take(self, quote: Quote) -> None:
+        """Take a quote."""
+        row = self._rows.get(quote.symbol, Row(quote.symbol))
+        first, second, third = (
+            _moved(row.quote, quote, name, kept) for name, kept in zip(PRICES, row.moves, strict=True)
+        )
+        self._rows[quote.symbol] = Row(quote.symbol, quote, (first, second, third))
+
+    def draw(self, console: Console) -> RenderableType:
+        """Return the board, of the columns for which there is room."""
+        return fitting(self.rows, BOARD, console)[0]
+
+
+def quote_line(quote: Quote, now: datetime) -> str:
+    """Return a quote as one line."""
+    bid = f"{_figure(quote.bid_price_text)} x {_figure(quote.bid_size_text)}"
+    ask = f"{_figure(quote.ask_price_text)} x {_figure(quote.ask_size_text)}"
+    return plain(
+        f"{_time(quote) or f'{now:%H:%M:%S}'}  {quote.symbol:<6}  {bid} / {ask}  last {_figure(quote.last_price_text)}"
+    )
+
+
+def _price(row: Row, place: int) -> Text | None:
+    text = None if row.quote is None else getattr(row.quote, f"{PRICES[place]}_text")
+    return Text(figure(plain(text)), style=STYLES[row.moves[place]]) if text else None
+
+
+def _last(row: Row) -> Text | None:
+    price = _price(row, 2)
+    return None if price is None else Text(ARROWS[row.moves[2]], style=price.style).append_text(price)
+
+
+BOARD: Sequence[Column[Row]] = (
+    Column[Row]("Symbol", lambda row: row.symbol),
+    Column[Row]("Bid", lambda row: _price(row, 0), "number"),
+    Column[Row]("Size", lambda row: row.quote and row.quote.bid_size_text, "number", rank=2),
+    Column[Row]("Ask", lambda row: _price(row, 1), "number"),
+    Column[Row]("Size", lambda row: row.quote and row.quote.ask_size_text, "number", rank=3),
+    Column[Row]("Last", _last, "number"),
+    Column[Row]("Time (UTC)", lambda row: row.quote and _time(row.quote), rank=1),
+)
+
+
+def _moved(before: Quote | None, now: Quote, name: str, kept: int) -> int:
+    was, is_now = (None if quote is None else _number(quote, name) for quote in (before, now))
+    if was is None or is_now is None or was == is_now:
+        return kept
+    return 1 if is_now > was else -1
+
+
+def _number(quote: Quote, name: str) -> Decimal | None:
+    try:
+        value: Decimal | None = getattr(quote, name)
+    except MalformedResponseError:
+        return None
+    return value
+
+
+def _figure(text: str | None) -> str:
+    return figure(text) if text else "?"
+
+
+def _time(quote: Quote) -> str | None:
+    try:
+        when = quote.time
+    except MalformedResponseError:
+        return quote.time_text
+    return None if when is None else when.astimezone(UTC).strftime("%H:%M:%S")

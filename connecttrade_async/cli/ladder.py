@@ -1,0 +1,131 @@
+"""The front door: a book of orders drawn as a ladder, offers above and bids below, each with a bar for its size.
+
+Its vow: the figures are whole, as in every table; only the bars are rounded, to an eighth of a column.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from rich.text import Text
+
+from connecttrade_async.cli.tables import DASH, figure
+from connecttrade_async.cli.telling import plain
+from connecttrade_async.errors import MalformedResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.console import Console
+
+    from connecttrade_async.models.market import Depth, Level
+
+__all__ = ["Ladder", "draw_ladder"]
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+WIDEST = 40
+GAP = "  "
+
+
+class Ladder:
+    """The last book of a symbol.
+
+    Args:
+        name: the symbol.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._depth: Depth | None = None
+
+    def take(self, depth: Depth) -> None:
+        """Take a book, in the place of the one before."""
+        self._depth = depth
+
+    def draw(self, console: Console) -> Text:
+        """Return the ladder."""
+        if self._depth is None:
+            return Text(f"{self._name}  No book yet.", style="dim")
+        return draw_ladder(self._depth, console.width)
+
+
+class _Rung(NamedTuple):
+    price: str
+    size: str
+    amount: Decimal
+    style: str
+
+
+def draw_ladder(depth: Depth, width: int) -> Text:
+    """Return the ladder of a book, without a line's end after the last line.
+
+    Args:
+        depth: the book, its best prices first on both sides.
+        width: columns; the bars take what the figures leave.
+    """
+    asks, bids = _rungs(reversed(depth.asks), "red"), _rungs(depth.bids, "green")
+    every = [*asks, *bids]
+    prices, sizes = (
+        max((len(text) for text in column), default=1)
+        for column in ([rung.price for rung in every], [rung.size for rung in every])
+    )
+    largest = max((rung.amount for rung in every), default=Decimal(0))
+    longest = max(min(width - prices - sizes - 2 * len(GAP), WIDEST), 0)
+    lines = [Text.assemble((plain(depth.symbol), "bold"), f"  {_time(depth)}")]
+    for side, none in ((asks, "no offers"), (bids, "no bids")):
+        if side is bids:
+            lines.append(Text(_spread(depth), style="dim"))
+        lines.extend(_drawn(rung, prices, sizes, _bar(rung.amount, largest, longest)) for rung in side)
+        if not side:
+            lines.append(Text(none, style="dim"))
+    return Text("\n").join(lines)
+
+
+def _rungs(levels: Iterable[Level], style: str) -> Sequence[_Rung]:
+    return [
+        _Rung(_figure(level.price_text), _figure(level.size_text), max(_number(level, "size"), Decimal(0)), style)
+        for level in levels
+    ]
+
+
+def _drawn(rung: _Rung, prices: int, sizes: int, bar: str) -> Text:
+    size = f"{GAP}{rung.size:>{sizes}}"
+    return Text.assemble((rung.price.rjust(prices), rung.style), size, (f"{GAP}{bar}" if bar else "", rung.style))
+
+
+def _bar(amount: Decimal, largest: Decimal, longest: int) -> str:
+    """Return a bar, as long as may be for the largest, and an eighth of a column at least for any size."""
+    if not amount or not longest:
+        return ""
+    eighths = max(int(amount * longest * len(EIGHTHS) / largest), 1)
+    whole, rest = divmod(eighths, len(EIGHTHS))
+    return "█" * whole + (EIGHTHS[rest] if rest else "")
+
+
+def _spread(depth: Depth) -> str:
+    bid, ask = (_number(side[0], "price") if side else Decimal(0) for side in (depth.bids, depth.asks))
+    if not bid or not ask:
+        return "no spread"
+    return f"spread {figure(str(ask - bid))}, middle {figure(str((bid + ask) / 2))}"
+
+
+def _number(level: Level, name: str) -> Decimal:
+    try:
+        value: Decimal | None = getattr(level, name)
+    except MalformedResponseError:
+        return Decimal(0)
+    return value or Decimal(0)
+
+
+def _figure(text: str | None) -> str:
+    return figure(plain(text)) if text else DASH
+
+
+def _time(depth: Depth) -> str:
+    try:
+        when = depth.time
+    except MalformedResponseError:
+        return plain(depth.time_text or "")
+    return "" if when is None else f"{when.astimezone(UTC):%H:%M:%S} UTC"

@@ -1,0 +1,142 @@
+"""Candles, drawn from values: what each glyph says, prices at the side, times below, and what does not fit."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given, strategies as st
+from rich.console import Console
+
+from connecttrade_async.cli.candles import Candle, chart, read_candles, room
+from connecttrade_async.cli.series import Series, bar_line
+from connecttrade_async.models.market import Bar
+
+BEGUN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+
+
+def candles(*prices: str) -> list[Candle]:
+    """Return a candle a minute, each of open, high, low and close."""
+    return [Candle(BEGUN + timedelta(minutes=minute), *map(Decimal, one.split())) for minute, one in enumerate(prices)]
+
+
+def bar(minute: int, prices: str, **more: object) -> Bar:
+    names = ("open_text", "high_text", "low_text", "close_text")
+    start = (BEGUN + timedelta(minutes=minute)).isoformat()
+    facts = {**dict(zip(names, prices.split(), strict=True)), "start_time_text": start, **more}
+    return Bar(symbol="AAPL", interval="1m", **facts)  # type: ignore[arg-type]
+
+
+def drawn(series: Series, width: int = 40, height: int = 11) -> list[str]:
+    console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    with console.capture() as capture:
+        console.print(series.draw(console))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def test_a_bar_that_rose_is_a_block_and_one_that_fell_a_stroke() -> None:
+    picture = chart(candles("2 7 0 5", "5 7 0 2", "0 1 0 1", "7 7 6 6", "3 3 3 3"), 20, 5)
+    assert picture.plain.split("\n") == [
+        "││ ┃  ┤ 7",
+        "█┃    │",
+        "█┃  ▀ │",
+        "││█   ┤ 0",
+        "14:30",
+    ]
+
+
+def test_a_body_that_ends_within_a_line_shares_it_with_the_wick() -> None:
+    picture = chart(candles("1 7 0 6", "6 7 0 1", "1 6 1 6", "6 6 1 1", "3 5 2 4"), 20, 5)
+    assert picture.plain.split("\n") == [
+        "▄╽▄╻  ┤ 7",
+        "█┃█┃▄ │",
+        "█┃█┃▀ │",
+        "▀╿▀╹  ┤ 0",
+        "14:30",
+    ]
+    assert {span.style for span in picture.spans} == {"green", "red", "dim"}
+
+
+def test_a_wick_may_end_within_a_line() -> None:
+    picture = chart(candles("0 7 0 7", "3 6 1 3"), 20, 5)
+    assert picture.plain.split("\n") == ["█╷ ┤ 7", "█│ │", "█▀ │", "█╵ ┤ 0", "14:30"]
+
+
+def test_prices_stand_at_the_side_and_times_below() -> None:
+    picture = chart(candles(*["1000.5 1010.00 1000 1009.25"] * 25), 60, 8)
+    lines = picture.plain.split("\n")
+    assert [line.partition("┤")[2] for line in lines if "┤" in line] == [" 1,010.00", " 1,003.46", " 1,000.00"]
+    assert lines[-1] == "14:30     14:40     14:50"
+    assert chart(candles(*["1 2 1 2"] * 24), 60, 8).plain.endswith("\n14:30     14:40")
+    assert chart(candles("1 2 1 2"), 60, 8, has_days=True).plain.endswith("\n03-02")
+    assert chart([Candle(None, *map(Decimal, (1, 2, 1, 2)))], 60, 8).plain.endswith("\n")
+
+
+def test_one_price_only_is_drawn_in_the_middle() -> None:
+    assert chart(candles("5.10 5.10 5.10 5.1"), 20, 5).plain.split("\n") == [
+        "  │",
+        "▄ ┤ 5.10",
+        "  │",
+        "  │",
+        "14:30",
+    ]
+
+
+PRICE = st.decimals(min_value=0, max_value=100_000, places=2)
+
+
+@given(
+    st.lists(st.tuples(PRICE, PRICE, PRICE, PRICE), min_size=1, max_size=90),
+    st.integers(0, 120),
+    st.integers(0, 30),
+)
+def test_a_chart_is_never_larger_than_its_room(prices: list[tuple[Decimal, ...]], width: int, height: int) -> None:
+    given_bars = [bar(minute, " ".join(map(str, one))) for minute, one in enumerate(prices)]
+    found = read_candles(given_bars)
+    lines = chart(found, width, height).plain.split("\n")
+    assert len(lines) == max(height, 3)
+    assert max(map(len, lines)) <= max(width, 20)
+    shown = found[-room(found, width) :]
+    bodies = list(zip(*(line.ljust(len(shown))[: len(shown)] for line in lines[:-1]), strict=True))
+    assert len(bodies) == len(shown)
+    for column, candle in zip(bodies, shown, strict=True):
+        body = "█▀▄" if candle.has_risen else "┃╿╽╹╻"
+        assert any(glyph in body for glyph in column)
+
+
+def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
+    series = Series("AAPL", "1m", 120)
+    assert drawn(series) == ["AAPL 1m  No bars to draw."]
+    for number, one in enumerate(
+        (bar(0, "1 2 1 2"), bar(1, "1 2 1 soon"), bar(2, "1 2 1 2", low_text=None), bar(3, "2 1 3 4"))
+    ):
+        series.take(one)
+        assert len(drawn(series, 120)) == 7, number
+    assert drawn(series, 120)[0] == (
+        "AAPL 1m  Bars without all their prices, not drawn: 2.  4  +3 since 2026-03-02 14:30 UTC"
+    )
+    assert drawn(series, 120)[1:6] == [" █ ┤ 4", " █ │", " █ │", "█▀ │", "█│ ┤ 1"]
+
+
+def test_a_bar_takes_the_place_of_what_it_was_and_the_oldest_go() -> None:
+    series = Series("AAPL", "1d", 2)
+    for one in (bar(0, "9 9 9 9"), bar(1, "1 1 1 1"), bar(2, "2 2 2 2"), bar(2, "2 2 0.5 0.5")):
+        series.take(one)
+    assert drawn(series)[0] == "AAPL 1d  0.5  -0.5 since 2026-03-02 UTC"
+    many = Series("AAPL", "1m", 120)
+    for minute in range(120):
+        many.take(bar(minute, "1 1 1 1"))
+    title = " ".join(drawn(many)[:2])
+    assert title.endswith("since 2026-03-02 15:54 UTC, the last 36 of 120 bars")
+
+
+def test_a_bar_is_a_line() -> None:
+    now = BEGUN + timedelta(hours=1)
+    assert bar_line(bar(0, "1190.10 1191 1190 1190.500", volume_text="12345"), now) == (
+        "2026-03-02 14:30  AAPL   1m   open 1,190.10  high 1,191  low 1,190  close 1,190.50  volume 12,345"
+    )
+    assert bar_line(bar(0, "1 1 1 1", start_time_text="soon", open_text=None), now).startswith(
+        "soon  AAPL   1m   open ?"
+    )
+    assert bar_line(bar(0, "1 1 1 1", start_time_text=None), now).startswith("2026-03-02 15:30  AAPL")

@@ -1,0 +1,80 @@
+"""The ladder of a book, drawn from values."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from connecttrade_async.cli.ladder import Ladder, draw_ladder
+from connecttrade_async.models.market import Depth, Level
+
+AT = "2026-03-02T14:30:05Z"
+
+
+def levels(*pairs: tuple[str | None, str | None]) -> tuple[Level, ...]:
+    return tuple(Level(price_text=price, size_text=size) for price, size in pairs)
+
+
+def book(bids: tuple[Level, ...], asks: tuple[Level, ...], time: str | None = AT) -> Depth:
+    return Depth(symbol="AAPL", bids=bids, asks=asks, time_text=time)
+
+
+def test_offers_stand_above_and_bids_below_each_with_its_size() -> None:
+    drawn = draw_ladder(
+        book(
+            levels(("189.98", "800"), ("189.900", "1")),
+            levels(("190.02", "300"), ("190.04", "1600"), ("1190", "0")),
+        ),
+        24,
+    )
+    assert drawn.plain.split("\n") == [
+        "AAPL  14:30:05 UTC",
+        " 1,190      0",
+        "190.04  1,600  █████████",
+        "190.02    300  █▋",
+        "spread 0.04, middle 190.00",
+        "189.98    800  ████▌",
+        "189.90      1  ▏",
+    ]
+    assert {span.style for span in drawn.spans} == {"bold", "red", "green", "dim"}
+
+
+def test_the_largest_has_forty_columns_at_most_and_the_figures_go_first() -> None:
+    one = book(levels(("1", "8")), levels(("2", "4")))
+    assert max(len(line) for line in draw_ladder(one, 200).plain.split("\n")) == len("1  8  ") + 40
+    assert draw_ladder(one, 6).plain.split("\n") == [
+        "AAPL  14:30:05 UTC",
+        "2  4",
+        "spread 1, middle 1.5",
+        "1  8",
+    ]
+
+
+def test_a_side_may_be_empty() -> None:
+    assert draw_ladder(book((), levels(("0.02", "5"))), 10).plain.split("\n") == [
+        "AAPL  14:30:05 UTC",
+        "0.02  5  █",
+        "no spread",
+        "no bids",
+    ]
+    assert draw_ladder(book((), (), None), 10).plain.split("\n") == ["AAPL  ", "no offers", "no spread", "no bids"]
+
+
+def test_what_cannot_be_read_is_shown_as_it_came_without_a_bar() -> None:
+    odd = book(levels(("soon\x1b", "many")), levels((None, "-4"), ("2", "1")), "later")
+    assert draw_ladder(odd, 14).plain.split("\n") == [
+        "AAPL  later",
+        "   2     1  ██",
+        "   –    -4",  # noqa: RUF001 - the house's dash
+        "no spread",
+        "soon  many",
+    ]
+
+
+def test_a_ladder_has_the_last_book() -> None:
+    ladder, console = Ladder("AAPL"), Console(file=io.StringIO(), width=24)
+    assert ladder.draw(console).plain == "AAPL  No book yet."
+    ladder.take(book((), ()))
+    ladder.take(book(levels(("1", "8")), ()))
+    assert ladder.draw(console).plain.split("\n")[-1].startswith("1  8  █")
