@@ -80,6 +80,15 @@ async def agreed(sandbox: Sandbox, md: MarketDataStream) -> dict[tuple[str, str]
     return held
 
 
+async def until_held(sandbox: Sandbox, wanted: set[tuple[str, str]]) -> None:
+    """Wait until the server holds just this, with nobody asking it what it holds."""
+    listened = sandbox.market.listened
+    async with asyncio.timeout(PATIENCE):
+        await sandbox.market.ledger.until(
+            lambda: [{(one.channel, one.symbol) for one in each} for each in listened().values()] == [wanted],
+        )
+
+
 async def gap(feed: Feed[Any]) -> Gap:
     """Take events up to a gap."""
     return await until(feed, Gap)
