@@ -51,6 +51,7 @@ BENCHES = (
     Bench("imports.py", "--rounds 1"),
     Bench("stream.py", "--rounds 1 --messages 4000", speaks_json=False),
     Bench("delay.py", "--rounds 1 --messages 500"),
+    Bench("market.py", "--rounds 1 --messages 2000"),
     Bench("peers_stream.py", "--rounds 1 --messages 500", has_peers=True),
 )
 GOALS = {"one consumer": "at least 0.85"}
