@@ -1,4 +1,4 @@
-"""One side of ``peers_stream.py``: the brokerage stream with one consumer, in a process of its own.
+"""One side of ``peers_stream.py``: either stream with one consumer, in a process of its own.
 
 python benchmarks/hear_ours.py URL orders 20000
 """
@@ -23,10 +23,31 @@ async def orders(url: str, count: int) -> None:
                     break
 
 
+async def quotes(url: str, count: int) -> None:
+    """Count typed quotes."""
+
+    async def token() -> str:
+        return "token"
+
+    tally = Tally(count)
+    async with ConnectTrade("client", "secret", endpoints=Endpoints(market_data=url)) as ct:
+        user = ct.user("user", "secret")
+        async with (
+            user.market_data("connection", token_source=token) as md,
+            md.quotes("MSFT", capacity=count + 1, overflow="drop_oldest") as feed,
+        ):
+            async for _ in feed:
+                if tally.add():
+                    break
+
+
+CASES = {"orders": orders, "quotes": quotes}
+
+
 def main() -> None:
-    """Measure the one case there is."""
-    url, _, count = arguments()
-    asyncio.run(orders(url, count))
+    """Measure the case that was asked for."""
+    url, case, count = arguments()
+    asyncio.run(CASES[case](url, count))
 
 
 if __name__ == "__main__":

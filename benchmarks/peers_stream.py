@@ -37,6 +37,7 @@ class Side(NamedTuple):
         case: what to tell it.
         vendor: who speaks to it.
         goal: how much faster ours should be.
+        beside: which of ours.
     """
 
     home: str | None
@@ -44,16 +45,19 @@ class Side(NamedTuple):
     case: str
     vendor: str
     goal: str = ""
+    beside: str = "ours"
 
 
-OURS = "ours"
+OURS = ("ours", "our quotes")
 SIDES = {
-    OURS: Side(None, "hear_ours.py", "orders", "ours"),
+    "ours": Side(None, "hear_ours.py", "orders", "ours"),
+    "our quotes": Side(None, "hear_ours.py", "quotes", "ours-quotes"),
     "alpaca-py TradingStream": Side("alpaca", "peers/hear_alpaca.py", "orders", "alpaca", "at least 3"),
     "tastytrade AlertStreamer": Side("tastytrade", "peers/hear_tastytrade.py", "orders", "tastytrade", "at least 8"),
-    "alpaca-py StockDataStream": Side("alpaca", "peers/hear_alpaca.py", "quotes", "alpaca-quotes", "at least 2.5"),
+    "alpaca-py StockDataStream": Side(
+        "alpaca", "peers/hear_alpaca.py", "quotes", "alpaca-quotes", "at least 2.5", "our quotes"
+    ),
 }
-NOT_YET = {"alpaca-py StockDataStream": "we have no stream of quotes yet"}
 Found = dict[str, list[Spent]]
 
 
@@ -88,22 +92,21 @@ def described(name: str, spent: list[Spent]) -> str:
 
 
 def rows(found: Found, missing: dict[str, str]) -> Iterator[Row]:
-    """Yield one line for ours, and one a peer."""
-    if OURS not in missing:
-        speeds = [1 / each.cpu for each in found[OURS]]
-        yield row("stream messages a second: ours", speeds, unit="/s", figures=described(OURS, found[OURS]))
+    """Yield one line for each of ours, and one a peer."""
+    for name in OURS:
+        if name not in missing:
+            speeds = [1 / each.cpu for each in found[name]]
+            yield row(f"stream messages a second: {name}", speeds, unit="/s", figures=described(name, found[name]))
     for name, side in SIDES.items():
-        if name == OURS:
+        if name in OURS:
             continue
-        what, goal = f"stream messages a second: ours to {name}", side.goal
-        absent = next((missing[each] for each in (name, OURS) if each in missing), None)
+        what, goal = f"stream messages a second: {side.beside} to {name}", side.goal
+        absent = next((missing[each] for each in (name, side.beside) if each in missing), None)
         if absent is not None:
             yield Row(what, goal=goal, figures=absent)
-        elif name in NOT_YET:
-            yield Row(what, goal=goal, figures=f"{described(name, found[name])}; {NOT_YET[name]}")
         else:
-            theirs, ours = ([each.cpu for each in found[which]] for which in (name, OURS))
-            figures = f"{described(OURS, found[OURS])}; {described(name, found[name])}"
+            theirs, ours = ([each.cpu for each in found[which]] for which in (name, side.beside))
+            figures = f"{described(side.beside, found[side.beside])}; {described(name, found[name])}"
             yield row(what, ratios(theirs, ours), goal=goal, figures=figures)
 
 

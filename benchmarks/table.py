@@ -54,6 +54,7 @@ BENCHES = (
     Bench("live.py", "--rounds 1 --updates 500"),
     Bench("live_held.py", "--rounds 1 --users 100"),
     Bench("resync.py", "--rounds 1 --users 100"),
+    Bench("market.py", "--rounds 1 --messages 2000"),
     Bench("peers_stream.py", "--rounds 1 --messages 500", has_peers=True),
 )
 GOALS = {"one consumer": "at least 0.85"}

@@ -58,6 +58,11 @@ VENDORS = {
         ({"type": "authenticated"}, {"type": "subscribed", "topics": ["orders"]}),
         an_update,
     ),
+    "ours-quotes": Vendor(
+        {"type": "welcome"},
+        ({"type": "authenticated"}, {"type": "subscribed", "channel": "quotes", "symbols": ["MSFT"]}),
+        vendors.our_quote,
+    ),
     "alpaca": Vendor(
         None,
         (

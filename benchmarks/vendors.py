@@ -88,6 +88,20 @@ def alpaca_quote(number: int) -> list[dict[str, object]]:
     return [quote]
 
 
+def our_quote(number: int) -> dict[str, object]:
+    """Return a quote of our own market data stream."""
+    return {
+        "type": "quote",
+        "symbol": "MSFT",
+        "bid_price": f"{410.11 + number % 100 / 100:.2f}",
+        "bid_size": str(100 + number % 9),
+        "ask_price": f"{410.13 + number % 100 / 100:.2f}",
+        "ask_size": "400",
+        "last_price": "410.12",
+        "timestamp": FILLED,
+    }
+
+
 def tastytrade_order(number: int) -> dict[str, object]:
     """Return an order of tastytrade's API, which its account stream sends whole."""
     fill = {"quantity": "50", "fill-price": "410.12", "filled-at": FILLED, "destination-venue": "ZERO_HASH"}

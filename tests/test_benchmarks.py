@@ -69,8 +69,8 @@ def test_the_benchmark_beside_the_peers_measures_ours_and_says_which_peers_are_m
 
 
 def test_the_streams_benchmark_beside_the_peers_measures_ours_and_says_which_peers_are_missing() -> None:
-    ours, *missing = rows("benchmarks/peers_stream.py", "--messages", "700")
-    assert_measured([ours], 1)
+    ours, quotes, *missing = rows("benchmarks/peers_stream.py", "--messages", "700")
+    assert_measured([ours, quotes], 2)
     assert [(row["value"], "not installed" in row["figures"]) for row in missing] == [(None, True)] * 3
 
 
@@ -84,6 +84,10 @@ def test_the_benchmark_of_users_held_live_prints_bytes_and_a_collection() -> Non
 
 def test_the_benchmark_of_reading_again_prints_a_ratio_of_time_and_one_of_cpu() -> None:
     assert_measured(rows("benchmarks/resync.py", "--users", "100"), 2)
+def test_the_benchmark_of_market_data_prints_a_ratio_for_each_kind_of_consumers_and_loses_nothing() -> None:
+    *measured, lost = rows("benchmarks/market.py", "--messages", "2000")
+    assert_measured(measured, 7)
+    assert lost["value"] == 0
 
 
 def test_the_table_has_the_rows_of_a_benchmark_that_prints_for_a_reader_with_goals_and_verdicts() -> None:

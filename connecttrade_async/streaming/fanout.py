@@ -448,7 +448,12 @@ class Place:
         for subscription in self._latest:
             subscription.keep(key, event)
         for chooser, interest in self._choosy:
-            if interest.is_met_by(event):
+            if not interest.is_met_by(event):
+                continue
+            if isinstance(chooser, Latest):
+                chooser.keep(key, event)
+                chooser.wake()
+            else:
                 chooser.put(event)
 
     def _ring(self) -> None:

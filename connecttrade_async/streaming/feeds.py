@@ -267,7 +267,16 @@ class BarFeed(SteppingFeed[Bar]):
 
     async def _fill(self, gap: Gap) -> None:
         """Fetch what was missed; where that cannot be had, the gap is told."""
-        found = await self._fetched((symbol, self._upwards.last(symbol) or gap.since, None) for symbol in self.symbols)
+        wishes = [(symbol, self._upwards.last(symbol) or gap.since, None) for symbol in self.symbols]
+        found = Fetched([], [])
+        # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
+        while wishes:
+            more = await self._fetched(wishes)
+            latest = {bar.symbol: bar.start_time for bar in more.bars}
+            wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
+            found.bars.extend(more.bars)
+            found.errors.extend(more.errors)
+        found.bars.sort(key=_start)
         self._unfilled = None
         self._ahead.extend(found.bars)
         if found.errors:
@@ -284,5 +293,9 @@ class BarFeed(SteppingFeed[Bar]):
                 raise answer
             else:
                 found.bars.extend(answer)
-        found.bars.sort(key=lambda bar: bar.start_time or UNKNOWN)
+        found.bars.sort(key=_start)
         return found
+
+
+def _start(bar: Bar) -> datetime:
+    return bar.start_time or UNKNOWN

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.models.market import Bar
     from connecttrade_async.streaming.demands import Item
-    from connecttrade_async.streaming.fanout import Choice, Subscription
+    from connecttrade_async.streaming.fanout import Subscription
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.supervisor import Supervisor
     from connecttrade_async.streaming.tokens import TokenSource
@@ -252,7 +252,7 @@ class MarketDataStream(Stream):
             ConfigurationError: the day is none.
         """
         day = None if expiration is None else _day(expiration)
-        choice: Choice | None = None if day is None else sieves.OfExpiration(day)
+        choice = None if day is None and not greeks else sieves.OfExpiration(day, greeks=greeks)
         line = Line("options_chain", (("expiration", day),))
         wish = Wish(line, greeks, choice, _stock, overflow, Bound(capacity, max_bytes))
         return Feed[OptionsChain](self._desk, wish, [underlying])

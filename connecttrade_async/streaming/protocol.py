@@ -298,8 +298,6 @@ class LinkLife:
 
     def lost(self, cause: str, code: int | None = None) -> None:
         """Say that the link is gone, with its close code if it had one."""
-        if self.state is State.LEAVING:
-            self.relieve()
         self._end(self._codes.get(str(code), Verdict.AGAIN), cause)
 
     def leave(self, now: float, within: float) -> None:

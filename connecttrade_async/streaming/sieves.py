@@ -36,14 +36,31 @@ class OfInterval(NamedTuple):
         return bar.interval == self.interval
 
 
-class OfExpiration(NamedTuple):
-    """Chains of one day: what does not say its day is taken."""
+class OfExpiration:
+    """Chains of one day, or of all: what does not say its day is taken.
 
-    expiration: str
+    Another consumer may want the same day without greeks, under a subscription of its own, and no message says for
+    which it came. So once a day's chain has come with greeks, one without them is passed over by who wants them.
+    """
+
+    __slots__ = ("_expiration", "_greeks", "_with_greeks")
+
+    def __init__(self, expiration: str | None, *, greeks: bool) -> None:
+        self._expiration = expiration
+        self._greeks = greeks
+        self._with_greeks: set[str | None] = set()
 
     def is_met_by(self, chain: OptionsChain) -> bool:
         """Whether a chain is wanted."""
-        return chain.expiration_text in {None, self.expiration}
+        day = chain.expiration_text
+        if self._expiration is not None and day not in {None, self._expiration}:
+            return False
+        if not self._greeks or not chain.contracts:
+            return True
+        if any(contract.greeks is not None for contract in chain.contracts):
+            self._with_greeks.add(day)
+            return True
+        return day not in self._with_greeks
 
 
 class Upwards:

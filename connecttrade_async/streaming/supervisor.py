@@ -68,6 +68,7 @@ class Supervisor:
         self._taken: list[float] = []
         self._lost: tuple[datetime, str] | None = None
         self._settled_at = math.inf
+        self._heard = 0.0
         self._has_ended = False
         self._relief: asyncio.Task[Outcome] | None = None
         self._renewing: Timer | None = None
@@ -119,7 +120,10 @@ class Supervisor:
             relief, self._relief = self._relief, None
             if ended[0].verdict is not Verdict.RELIEVED:
                 self._note_loss(ended[0])
-                self._tell(Lost(cause=ended[0].cause), "LOST")
+                if self._is_relieved():
+                    self._tell_of_the_gap()
+                else:
+                    self._tell(Lost(cause=ended[0].cause), "LOST")
             try:
                 ended = await relief
             finally:
@@ -152,6 +156,8 @@ class Supervisor:
             voice.life.lost(exc.cause, exc.code)
         finally:
             self.voices.remove(voice)
+            if voice.has_gone_live:
+                self._heard = voice.heard
             try:
                 await voice.aclose()
             finally:
@@ -185,7 +191,7 @@ class Supervisor:
                 if type(event) is UnknownMessage:
                     self._set_aside(event)
                 publish(event)
-            tally.last_message = moment
+            tally.last_message = voice.heard = moment
 
     def _publisher(self, voice: Voice, moment: float) -> Callable[[Any], None]:
         publish = self._plan.fanout.publish
@@ -217,9 +223,8 @@ class Supervisor:
             voice.speak()
 
     def _went_live(self, voice: Voice) -> None:
-        now = self._plan.clock.wall()
         # Not every answer counts: what is sent after the refusal that ends a link is lost before that is heard.
-        self.tally.last_message = self._plan.clock.now()
+        self.tally.last_message = voice.heard = self._plan.clock.now()
         self._settled_at = self.tally.last_message + self._plan.reconnect.settled
         if self._plan.login is not None:
             self._plan.login.accepted()
@@ -229,16 +234,25 @@ class Supervisor:
         if len(self.voices) > 1:
             self._take_over(voice)
             return
-        self.tally.live_since = now
+        self.tally.live_since = self._plan.clock.wall()
+        self._tell_of_the_gap()
+        self._tell(Live(), "LIVE")
+        if not self.is_live.done():
+            self.is_live.set_result(None)
+
+    def _tell_of_the_gap(self) -> None:
+        """Tell what may have been missed, if something may."""
         if self._lost is not None:
             since, cause = self._lost
             self._lost = None
             self.tally.gaps += 1
-            self._plan.fanout.tell_all(Gap(cause=cause, since=since, until=now, could_send=False))
+            gap = Gap(cause=cause, since=since, until=self._plan.clock.wall(), could_send=False)
+            self._plan.fanout.tell_all(gap)
             log.info("the stream is live again; it was away since %s", since)
-        self._tell(Live(), "LIVE")
-        if not self.is_live.done():
-            self.is_live.set_result(None)
+
+    def _is_relieved(self) -> bool:
+        """Whether the new link went live before the end of the old one was heard."""
+        return any(voice.has_gone_live for voice in self.voices)
 
     def _renew_in_time(self) -> None:
         clock, login = self._plan.clock, self._plan.login
@@ -339,9 +353,7 @@ class Supervisor:
     def _last_heard(self) -> datetime:
         # What was sent after the last frame that came may be lost, so the gap begins there.
         clock = self._plan.clock
-        heard = self.tally.last_message
-        assert heard is not None  # noqa: S101 - the stream was live
-        return datetime.fromtimestamp(clock.wall().timestamp() - (clock.now() - heard), UTC)
+        return datetime.fromtimestamp(clock.wall().timestamp() - (clock.now() - self._heard), UTC)
 
     def _set_aside(self, event: UnknownMessage) -> None:
         self.tally.set_aside += 1

@@ -336,7 +336,9 @@ class MarketTalk:
         request.code = "" if refusal.code is None else str(refusal.code)
         request.cause = refusal.message or "no explanation given"
         if request.action == "unsubscribe":
-            self._left(request, now)  # what cannot be given up is not held
+            # What cannot be given up is not held; of many it may be one that is not, so the server is asked.
+            self._left(request, now)
+            self.outbox.append(market_data.listing(next(self._demands.numbers)))
         elif request.code in PASSING:
             self._later(request)
         elif len(request.symbols) > 1:

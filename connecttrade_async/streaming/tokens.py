@@ -114,7 +114,11 @@ class Tokens:
             ends = token.expires_at
         except MalformedResponseError:
             ends = None
-        lifetime = LIFETIME if ends is None else ends - self._clock.wall()
+        lifetime = LIFETIME if ends is None else min(ends - self._clock.wall(), LIFETIME)
+        if self._is_ours and lifetime <= timedelta(0):
+            lifetime = (
+                LIFETIME  # it is new, so the clocks disagree: by ours each new one would have to be renewed at once
+            )
         return self._clock.now() + lifetime.total_seconds()
 
     def _take(self, token: Secret, ends_at: float | None) -> None:

@@ -31,14 +31,16 @@ class Voice:
         link: the link.
         life: its life.
         has_gone_live: whether it is known that the link went live.
+        heard: when frames came last, on the clock.
     """
 
-    __slots__ = ("_clock", "_moved", "_sending", "_timer", "has_gone_live", "life", "link")
+    __slots__ = ("_clock", "_moved", "_sending", "_timer", "has_gone_live", "heard", "life", "link")
 
     def __init__(self, link: Link, life: LinkLife, clock: Clock, moved: Callable[[Voice], None]) -> None:
         self.link = link
         self.life = life
         self.has_gone_live = False
+        self.heard = 0.0
         self._clock = clock
         self._moved = moved
         self._timer: Timer | None = None

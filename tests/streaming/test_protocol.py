@@ -260,13 +260,13 @@ def test_a_link_that_another_relieves_is_read_until_its_farewell_is_answered() -
     assert one.ending == Ending(Verdict.RELIEVED, "another link takes its place")
 
 
-def test_a_link_that_is_left_ends_in_time_or_when_the_server_ends_it() -> None:
+def test_a_link_that_is_left_ends_in_time_and_what_the_server_ends_before_is_lost() -> None:
     one = leaving()
     one.check(6.0)
     assert ending_of(one) == Ending(Verdict.RELIEVED, "another link takes its place")
     one = leaving()
     one.lost("closed", 4409)
-    assert ending_of(one) == Ending(Verdict.RELIEVED, "another link takes its place")
+    assert ending_of(one) == Ending(Verdict.TAKEN, "closed")
 
 
 def test_only_a_live_link_is_left() -> None:

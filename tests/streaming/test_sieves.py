@@ -3,10 +3,11 @@ from __future__ import annotations
 import itertools
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.models.market import Bar, OptionsChain, Trade
+from connecttrade_async.models.market import Bar, Greeks, OptionContract, OptionsChain, Trade
 from connecttrade_async.streaming.sieves import OfExpiration, OfHours, OfInterval, Upwards
 
 
@@ -26,7 +27,22 @@ def test_intervals() -> None:
 
 @pytest.mark.parametrize(("day", "is_met"), [("2026-12-18", True), ("2027-01-15", False), (None, True)])
 def test_expirations(day: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
-    assert OfExpiration("2026-12-18").is_met_by(OptionsChain(underlying="A", expiration_text=day)) is is_met
+    chain = OptionsChain(underlying="A", expiration_text=day)
+    assert OfExpiration("2026-12-18", greeks=False).is_met_by(chain) is is_met
+    assert OfExpiration(None, greeks=True).is_met_by(chain)
+
+
+def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> None:
+    contract = OptionContract(symbol="A261218C00100000")
+    plain, other = (
+        OptionsChain(underlying="A", expiration_text=day, contracts=(contract,)) for day in ("2026-12-18", "2027-01-15")
+    )
+    full = OptionsChain(
+        underlying="A", expiration_text="2026-12-18", contracts=(msgspec.structs.replace(contract, greeks=Greeks()),)
+    )
+    wanting, content = OfExpiration(None, greeks=True), OfExpiration(None, greeks=False)
+    assert [wanting.is_met_by(each) for each in (plain, full, plain, other)] == [True, True, False, True]
+    assert [content.is_met_by(each) for each in (plain, full, plain, other)] == [True, True, True, True]
 
 
 def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:

@@ -207,7 +207,8 @@ def test_an_end_that_is_never_answered_or_refused_is_taken_for_one() -> None:
         one.check(now)
     assert one.deadline() is None
     [frame] = one.leave("somebody", QUOTES, "B")
-    assert one.hear(Refusal("404", "not subscribed", frame["id"])) == []
+    [asked] = one.hear(Refusal("404", "not subscribed", frame["id"]))
+    assert asked["action"] == "list_subscriptions"
     assert one.told() == []
     assert len(one.want("b", QUOTES, "A", "B")) == 1
 

@@ -1,0 +1,132 @@
+"""Bars from the stream and from the past together are the bars of the world: none missing, none twice."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async.models.events import Gap
+from connecttrade_async.models.market import Bar
+from onmarket import gap, market, taken
+from onstream import PATIENCE, nothing_left
+from stepped import BEGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+    from connecttrade_async.sandbox import Sandbox
+    from connecttrade_async.streaming.feeds import BarFeed
+
+
+def facts(bar: Any) -> tuple[object, ...]:
+    """Return what a bar says, of either side."""
+    start = bar.start if hasattr(bar, "start") else bar.start_time
+    return start, bar.open, bar.high, bar.low, bar.close, int(bar.volume)
+
+
+def true(sandbox: Sandbox, symbol: str, interval: str, start: datetime) -> list[tuple[object, ...]]:
+    """Return the bars of the world that are over by now."""
+    whole = {"1m": 60, "5m": 300}[interval]
+    now = sandbox.clock.now()
+    end = now - timedelta(seconds=(now - BEGIN).total_seconds() % whole)
+    return [facts(bar) for bar in sandbox.world.bars.between(symbol, interval, start, end)]
+
+
+async def over_by(bars: BarFeed, symbols: Iterable[str], last: datetime) -> dict[str, list[Bar]]:
+    """Take bars until one of each symbol that begins at a time is over; returns those that are over."""
+    told: dict[str, list[Bar]] = {symbol: [] for symbol in symbols}
+    async with asyncio.timeout(PATIENCE):
+        while not all(found and found[-1].start_time == last for found in told.values()):
+            event = await bars.receive()
+            assert not isinstance(event, Gap)
+            if isinstance(event, Bar) and event.closed:
+                told[event.symbol].append(event)
+    return told
+
+
+@pytest.mark.parametrize("interval", ["1m", "5m"])
+async def test_through_drops_with_gaps_filled(interval: str) -> None:
+    symbols, step = ("AAPL", "MSFT", "TSLA"), {"1m": 60, "5m": 300}[interval]
+    async with (
+        market() as (sandbox, md),
+        nothing_left(),
+        md,
+        md.bars(*symbols, interval=interval, backfill=7, fill_gaps=True) as bars,
+    ):
+        for life in range(2, 6):
+            sandbox.clock.advance(3.5 * step)
+            if life % 2:
+                sandbox.market.reset()
+            else:
+                await sandbox.market.aclose()
+            sandbox.clock.advance(4.25 * step)  # nobody hears of these
+            if not life % 2:
+                await sandbox.market.start(again=True)
+            await sandbox.market.until_live(life)
+            await sandbox.market.until_subscribed("bars", *symbols)
+        sandbox.clock.advance(2 * step)
+        whole = int((sandbox.clock.now() - BEGIN).total_seconds() // step)
+        told = await over_by(bars, symbols, BEGIN + timedelta(seconds=(whole - 1) * step))
+        for symbol in symbols:
+            begin = BEGIN - timedelta(seconds=7 * step)
+            assert [facts(bar) for bar in told[symbol]] == true(sandbox, symbol, interval, begin)
+            assert [bar.is_backfill for bar in told[symbol][:7]] == [True] * 7
+        assert md.health().gaps == 4
+
+
+async def test_a_gap_longer_than_what_the_server_gives_at_once_is_filled_to_its_end() -> None:
+    async with (
+        market() as (sandbox, md),
+        nothing_left(),
+        md,
+        md.bars("AAPL", "MSFT", backfill=1, fill_gaps=True) as bars,
+    ):
+        sandbox.clock.advance(30)
+        await sandbox.market.aclose()
+        sandbox.clock.advance(60 * 250)
+        await sandbox.market.start(again=True)
+        await sandbox.market.until_subscribed("bars", "AAPL", "MSFT")
+        told = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=249))
+        for symbol, found in told.items():
+            truth = true(sandbox, symbol, "1m", BEGIN - timedelta(minutes=1))
+            assert [facts(bar) for bar in found] == truth
+            assert len(truth) == 251
+
+
+async def test_without_filling_the_gap_is_told_and_history_fills_it() -> None:
+    async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=3) as bars:
+        told = [facts(bar) for bar in await taken(bars, 3)]
+        sandbox.market.reset()
+        sandbox.clock.advance(60 * 5)
+        await gap(bars)
+        told += [facts(bar) for bar in await md.history("AAPL", start=BEGIN)]
+        assert told == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=3))
+
+
+async def test_symbols_that_join_later_bring_their_own_past() -> None:
+    async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=2) as bars:
+        sandbox.clock.advance(90)
+        await bars.add("MSFT")
+        sandbox.clock.advance(60)
+        told = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=1))
+        assert [facts(bar) for bar in told["AAPL"]] == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=2))
+        assert [facts(bar) for bar in told["MSFT"]] == true(sandbox, "MSFT", "1m", BEGIN - timedelta(minutes=1))
+
+
+async def test_bars_of_two_lengths_do_not_mix() -> None:
+    async with (
+        market() as (sandbox, md),
+        nothing_left(),
+        md,
+        md.bars("AAPL", backfill=2) as minutes,
+        md.bars("AAPL", interval="5m", backfill=2) as fives,
+    ):
+        sandbox.clock.advance(300)
+        short = await over_by(minutes, ["AAPL"], BEGIN + timedelta(minutes=4))
+        long = await over_by(fives, ["AAPL"], BEGIN)
+        assert [facts(bar) for bar in short["AAPL"]] == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=2))
+        assert [facts(bar) for bar in long["AAPL"]] == true(sandbox, "AAPL", "5m", BEGIN - timedelta(minutes=10))
