@@ -1,0 +1,179 @@
+"""What users hold of a poller: enter it, iterate over its results, add and remove users, look at it, leave it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from connecttrade_async.errors import ClosedError
+from connecttrade_async.live.polled import PollResult, PollStatistics
+from connecttrade_async.live.rounds import House, Rounds
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from connecttrade_async.client import User
+    from connecttrade_async.live.plan import Plan
+    from connecttrade_async.live.polled import PollEvent
+
+__all__ = ["Poller"]
+
+T = TypeVar("T")
+
+
+class Poller(Generic[T]):
+    """Many users, asked over and over; see ``ConnectTrade.poll``.
+
+    Use it as ``async with``, and iterate over it: each item is a ``PollResult``. It may be entered and left in
+    different tasks. It never ends by itself, but for a client that is closed, or an error of the caller's own ``users``
+    or ``every``, which is raised where the results are taken.
+    """
+
+    def __init__(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: Callable[[User], Awaitable[T]],
+        plan: Plan,
+        house: House,
+    ) -> None:
+        self._users = users
+        self._caller = house.caller
+        self._rounds: Rounds[T] = Rounds(fetch, plan, house)
+        self._feeding: asyncio.Task[None] | None = None
+        self._is_entered = self._is_closed = False
+
+    async def add(self, user: User) -> None:
+        """Poll one more user; its first turn comes within one interval.
+
+        For one who is there already, this handle is used from now on, and if it was parked it takes turns again.
+        Cancelling changes nothing.
+
+        Raises:
+            ClosedError: the poller was left.
+        """
+        if self._is_closed:
+            raise ClosedError("the poller")
+        self._rounds.add(user)
+        if self._is_entered:
+            self._rounds.workers.wake()
+
+    async def remove(self, user: User) -> None:
+        """Poll a user no more: from now on no result of it comes. Harmless for one who is not there.
+
+        A poll of it that is under way ends unheard. Cancelling changes nothing.
+        """
+        self._rounds.remove(user.user_id)
+
+    def resume(self, user: User) -> None:
+        """Let a parked user take turns again; harmless for others. For a new secret, ``add`` the new handle."""
+        self._rounds.resume(user.user_id)
+
+    @property
+    def parked(self) -> Mapping[str, Exception]:
+        """Users that are not asked any more, by id, with the refusal of their secret."""
+        return dict(self._rounds.parked)
+
+    def statistics(self) -> PollStatistics:
+        """Return how the poller is doing, at once."""
+        rounds, tally = self._rounds, self._rounds.tally
+        return PollStatistics(
+            state=self._state(),
+            users=len(rounds.records),
+            running=tally.running,
+            waiting=len(rounds.inbox),
+            failing=tally.failing,
+            parked=len(rounds.parked),
+            polls=tally.polls,
+            unchanged=tally.unchanged,
+            failures=tally.failures,
+            skipped=rounds.schedule.skipped,
+            late=tally.late,
+        )
+
+    async def with_events(self) -> AsyncGenerator[PollResult[T] | PollEvent]:
+        """Iterate over results and, in their place among them, ``Outage``, ``Recovered`` and ``Slowed``.
+
+        Iterating over the poller itself takes from the same queue, and passes over the events.
+
+        Raises:
+            ClosedError: the client was closed.
+            ConfigurationError: another task waits for results already.
+            Exception: what ``users`` or ``every`` raised.
+
+        Cancelling loses nothing.
+        """
+        while (told := await self._receive()) is not None:
+            yield told
+
+    async def aclose(self) -> None:
+        """Stop, within ``timeouts.close`` seconds, and leave no task. Closing twice is harmless.
+
+        Cancelling leaves the polls that are under way ending by themselves.
+        """
+        self._is_closed = True
+        self._rounds.stop(None)
+        self._rounds.inbox.clear()
+        if self._feeding is not None:
+            self._feeding.cancel()
+        await self._rounds.workers.aclose(self._caller.timeouts.close, self._feeding)
+
+    async def _receive(self) -> PollResult[T] | PollEvent | None:
+        try:
+            told = await self._rounds.inbox.receive()
+        except ClosedError:
+            if self._is_closed:
+                return None
+            raise
+        self._rounds.make_room()
+        return told
+
+    async def _feed(self, users: AsyncIterable[User]) -> None:
+        try:
+            async for user in users:
+                self._rounds.add(user)
+                self._rounds.workers.wake()
+        except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
+            self._rounds.stop(exc)
+
+    def _state(self) -> str:
+        if not self._is_entered or self._is_closed:
+            return "CLOSED" if self._is_closed else "NEW"
+        return self._rounds.state()
+
+    async def __aenter__(self) -> Self:
+        if self._is_entered or self._is_closed:
+            raise ClosedError("the poller")
+        if self._caller.is_closed or self._caller.gate.is_closed:
+            raise ClosedError
+        self._is_entered = True
+        users, self._users = self._users, ()
+        if isinstance(users, AsyncIterable):
+            self._feeding = asyncio.create_task(self._feed(users), name="connecttrade poll users")
+        else:
+            for user in users:
+                self._rounds.add(user)
+        self._rounds.workers.wake()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PollResult[T]:
+        while (told := await self._receive()) is not None:
+            if isinstance(told, PollResult):
+                return told
+        raise StopAsyncIteration
+
+    def __repr__(self) -> str:
+        seen = self.statistics()
+        return f"<Poller {seen.state} {seen.users} users {seen.failing} failing {seen.parked} parked>"
