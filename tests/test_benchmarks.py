@@ -95,3 +95,11 @@ def test_the_stream_benchmark_prints_a_ratio_for_each_case() -> None:
     assert len(ratios) == 8
     assert ratios[0] == 1
     assert min(ratios) > 0
+
+
+def test_the_poller_benchmark_prints_a_figure_for_each_case() -> None:
+    lines = printed("benchmarks/poller.py", "--rounds", "1", "--polls", "300", "--users", "100")
+    figures = [float(line[38:].split()[0]) for line in lines[1:]]
+    assert len(figures) == 4
+    assert min(figures[:2]) > 0
+    assert figures[2] <= 1

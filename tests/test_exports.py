@@ -41,6 +41,8 @@ SOME = {
         "Retrying",
         "UnknownMessage",
     },
+    "live.polled": {"Outage", "PollResult", "PollStatistics", "Recovered", "Slowed"},
+    "live.poller": {"Poller"},
     "streaming.fanout": {"Statistics", "Subscription"},
     "streaming.protocol": {"Verdict"},
     "streaming.streams": {"BrokerageStream", "StreamHealth"},

@@ -52,16 +52,20 @@ class PollResult(Generic[T_co]):
         self.late = late
 
     @property
-    def value(self) -> T_co:
-        """What was fetched. One that has not changed may be read only here.
+    def value(self) -> T_co | None:
+        """What was fetched, or None where it failed. What has not changed is read here, and not before."""
+        value = cast("T_co | Unread[T_co] | None", self._value)
+        return value.read() if isinstance(value, Unread) else value
+
+    def get(self) -> T_co:
+        """Return what was fetched.
 
         Raises:
-            Exception: the ``error`` of a poll that failed: a failure is never an empty value.
+            Exception: the ``error`` of a poll that failed.
         """
         if self.error is not None:
             raise self.error
-        value = cast("T_co | Unread[T_co]", self._value)
-        return value.read() if isinstance(value, Unread) else value
+        return cast("T_co", self.value)
 
     def __repr__(self) -> str:
         state = type(self.error).__name__ if self.error is not None else "changed" if self.changed else "unchanged"

@@ -279,7 +279,10 @@ class Rounds(Generic[T]):
         why = None if error is None else blame(error)
         if error is None or why is Blame.PACE or record.state is State.GONE:
             self.schedule.done(record, now, interval)
-        elif why is Blame.SECRET and self.standing.away_since is None:
+        elif self.standing.away_since is not None:
+            self._set_failures(record, record.failures or 1)  # it is not this user's trouble
+            self.schedule.done(record, now, interval)
+        elif why is Blame.SECRET:
             self._set_failures(record, 0)
             self.schedule.park(record)
             self.parked[result.user.user_id] = error

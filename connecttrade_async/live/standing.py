@@ -15,7 +15,7 @@ from connecttrade_async.rest.retry import row_for
 from connecttrade_async.rest.wire import UNKNOWN_CALLER
 
 if TYPE_CHECKING:
-    from random import Random
+    from collections.abc import Callable
 
 __all__ = ["Blame", "News", "Standing", "blame"]
 
@@ -61,7 +61,7 @@ class Standing:
     """How the platform stands: well, asking for patience, or away. Time is an argument, in seconds.
 
     Args:
-        rng: the dice; a test hands in seeded ones.
+        delay: how long to wait, of the turn, the first bound and the last, in seconds.
 
     Attributes:
         in_a_row: failures since the last answer that may be everybody's trouble.
@@ -70,10 +70,10 @@ class Standing:
         probe_at: when to look whether that is over.
     """
 
-    __slots__ = ("_first", "_probes", "_rng", "_slowed", "away_since", "in_a_row", "probe_at", "slow_until")
+    __slots__ = ("_delay", "_first", "_probes", "_slowed", "away_since", "in_a_row", "probe_at", "slow_until")
 
-    def __init__(self, rng: Random | None = None) -> None:
-        self._rng = rng
+    def __init__(self, delay: Callable[[int, float, float], float] = grown_delay) -> None:
+        self._delay = delay
         self._first = 0.0
         self._probes = 0
         self._slowed = 0
@@ -103,16 +103,15 @@ class Standing:
             users: how many must fail in a row for it to be everybody's trouble; never fewer than three.
         """
         asked_for = error.retry_after if isinstance(error, APIError) else None
-        match blame(error):
-            case Blame.REQUEST:
-                return self.answered()
-            case Blame.PACE:
-                return self._slow_down(asked_for, now)
-            case Blame.PLATFORM | Blame.SECRET:
-                return self._count(asked_for, now, users)
-            case Blame.OURS:
-                self._probe_again(None, now)
-                return None
+        whose = blame(error)
+        if whose is Blame.REQUEST:
+            return self.answered()
+        if whose is Blame.PACE:
+            return self._slow_down(asked_for, now)
+        if whose is Blame.OURS:
+            self._probe_again(None, now)
+            return None
+        return self._count(asked_for, now, users)
 
     def _slow_down(self, asked_for: float | None, now: float) -> News | None:
         if self.away_since is not None:
@@ -121,7 +120,7 @@ class Standing:
         was_well = now >= self.slow_until
         if was_well:
             self._slowed += 1
-        wait = grown_delay(self._slowed, SLOW_AFTER / 2, SLOWEST, self._rng) if asked_for is None else asked_for
+        wait = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST) if asked_for is None else asked_for
         self.slow_until = max(self.slow_until, now + wait)
         return News.SLOWED if was_well and wait > 0 else None
 
@@ -139,6 +138,6 @@ class Standing:
     def _probe_again(self, asked_for: float | None, now: float) -> None:
         if self.away_since is None or now < self.probe_at:
             return
-        delay = grown_delay(self._probes, PROBE_AFTER, PROBE_AT_LEAST_EVERY, self._rng)
+        delay = self._delay(self._probes, PROBE_AFTER, PROBE_AT_LEAST_EVERY)
         self.probe_at = now + max(delay, asked_for or 0.0)
         self._probes += 1

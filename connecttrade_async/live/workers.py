@@ -73,8 +73,10 @@ class Workers(Generic[T]):
                 log.warning("%d tasks of a poller would not be cancelled within %.3g s", len(left), seconds)
 
     async def _run(self, job: T) -> None:
-        while not self._is_stopped:
+        while True:
             await self._work(job)
+            if self._is_stopped:  # a job may have swallowed that it was cancelled
+                return
             following = self._take()
             job = await self._rest() if following is None else following
 
