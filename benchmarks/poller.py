@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 100
 AT_ONCE = 0.001
-SOON = 5.0
 
 
 class Spent(NamedTuple):
@@ -156,7 +155,7 @@ async def memory(ct: ConnectTrade, users: int) -> None:
         await asyncio.sleep(0.01)
         gc.collect()
         tracemalloc.start()
-        async with ct.poll(own, lambda user: user.balances.list(), every=SOON, capacity=count) as poller:
+        async with ct.poll(own, lambda user: user.balances.list(), every=0.2 + count / 2000, capacity=count) as poller:
             while poller.statistics().polls < count:
                 await anext(poller)
             while poller.statistics().waiting:
@@ -178,7 +177,7 @@ async def measure(url: str, options: argparse.Namespace) -> None:
         for users in options.users:
             await throughput(url, ct, users, options.rounds, options.polls)
         await unchanged(ct, options.rounds, options.polls)
-        await fairness(ct, min(options.users) // 10, options.polls)
+        await fairness(ct, 3 * IN_FLIGHT, options.polls)
         await memory(ct, min(options.users))
 
 

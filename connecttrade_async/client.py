@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from connecttrade_async.config import HasEndpoints
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.live.polled import PollResult
     from connecttrade_async.live.poller import Poller
+    from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.streams import BrokerageStream

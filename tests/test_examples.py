@@ -70,6 +70,14 @@ async def test_live_accounts() -> None:
     assert " CURRENT " in lines[-1]
 
 
+async def test_poll_users() -> None:
+    lines = (await run("poll_users.py", aside="a user's secret was refused, so it is parked")).splitlines()
+    assert len([line for line in lines if line.endswith(" positions")]) >= 10
+    assert "user-0: not known now (AuthenticationError)" in lines
+    assert lines[-2:] == ["the platform answers again", "parked: user-0"] or lines[-1] == "parked: user-0"
+    assert any(line.startswith("everything fails, ") for line in lines)
+
+
 @asynccontextmanager
 async def somebody(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
     """A user with one broker connected, and the environment in which an example asks for that user."""

@@ -124,6 +124,7 @@ PLAN = {
     "cli.orders": "command",
     "cli.output": "command",
     "cli.people": "command",
+    "cli.polling": "command",
     "cli.prompting": "command",
     "cli.reading": "command",
     "cli.seeking": "command",

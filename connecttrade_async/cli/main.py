@@ -20,6 +20,7 @@ from connecttrade_async.cli.following import stream
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
+from connecttrade_async.cli.polling import poll
 from connecttrade_async.cli.reading import accounts, balances, positions, transactions
 from connecttrade_async.cli.serving import demo, sandbox
 from connecttrade_async.cli.strategies import option
@@ -130,7 +131,20 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-READING = (demo, sandbox, users, connect, connections, accounts, balances, positions, orders, transactions, stream)
+READING = (
+    demo,
+    sandbox,
+    users,
+    connect,
+    connections,
+    accounts,
+    balances,
+    positions,
+    orders,
+    transactions,
+    poll,
+    stream,
+)
 TRADING = (buy, sell, option, cancel, replace)
 for command in (*READING, *TRADING):
     connecttrade.add_command(command)

@@ -286,8 +286,9 @@ class Rounds(Generic[T]):
             self._set_failures(record, 0)
             self.schedule.park(record)
             self.parked[result.user.user_id] = error
+            level = logging.DEBUG if self._parked_in_a_row else logging.WARNING
             self._parked_in_a_row.append(result.user.user_id)
-            log.warning("a user's secret was refused, so it is parked: %s", error)
+            log.log(level, "a user's secret was refused, so it is parked: %s", error)
         else:
             self._set_failures(record, record.failures + 1)
             asked_for = (error.retry_after if isinstance(error, APIError) else None) or 0.0
