@@ -13,12 +13,9 @@ import heapq
 import math
 from collections import deque
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 __all__ = ["Record", "Schedule", "State", "Turn"]
 
@@ -110,7 +107,8 @@ class Schedule:
         if self._held_at is not None:
             return None
         own = self._own(now) + EARLY
-        for record, due in self._popped(own):
+        while (popped := self._pop(own)) is not None:
+            record, due = popped
             if record.state is State.WAITING and record.ready <= own:
                 record.state = State.RUNNING
                 return Turn(record, max(0.0, own - EARLY - due))
@@ -121,10 +119,10 @@ class Schedule:
     def probe(self) -> Turn | None:
         """Return the next user in line whether or not it is due, also while time is held; None where nobody can be."""
         for _ in range(len(self._ring) + len(self._heap)):
-            record, _ = next(self._popped(math.inf), (None, 0.0))
-            if record is not None and record.state is State.WAITING:
-                record.state = State.RUNNING
-                return Turn(record, 0.0)
+            popped = self._pop(math.inf)
+            if popped is not None and popped[0].state is State.WAITING:
+                popped[0].state = State.RUNNING
+                return Turn(popped[0], 0.0)
         return None
 
     def next_at(self) -> float | None:
@@ -186,29 +184,24 @@ class Schedule:
         heap = self._heap[0][0] if self._heap else math.inf
         return min(ring, heap)
 
-    def _popped(self, own: float) -> Iterator[tuple[Record, float]]:
-        """Pop what is due, first come first; with one interval for all, each goes to the end of the ring at once."""
+    def _pop(self, own: float) -> tuple[Record, float] | None:
+        """Pop what is due, first come first; with one interval for all, it goes to the end of the ring at once."""
         ring, heap = self._ring, self._heap
         while ring or heap:
-            if ring and (not heap or ring[0].due + self._behind <= heap[0][0]):
+            if from_ring := bool(ring) and (not heap or ring[0].due + self._behind <= heap[0][0]):
                 due = ring[0].due + self._behind
-                if due > own:
-                    return
-                record = ring.popleft()
-                self._to_the_end(record, due, own, from_ring=True)
             else:
                 due = heap[0][0]
-                if due > own:
-                    return
-                record = heapq.heappop(heap)[2]
-                self._to_the_end(record, due, own, from_ring=False)
+            if due > own:
+                return None
+            record = ring.popleft() if from_ring else heapq.heappop(heap)[2]
             if record.state is not State.GONE:
-                yield record, due
+                if self._every is not None:
+                    self._to_the_end(record, due, own, self._every, from_ring=from_ring)
+                return record, due
+        return None
 
-    def _to_the_end(self, record: Record, due: float, own: float, *, from_ring: bool) -> None:
-        every = self._every
-        if every is None or record.state is State.GONE:
-            return
+    def _to_the_end(self, record: Record, due: float, own: float, every: float, *, from_ring: bool) -> None:
         if every < own - due < math.inf:
             missed = math.floor((own - due) / every)
             due += missed * every

@@ -24,7 +24,7 @@ class Workers(Generic[T]):
         work: does a job. What it raises ends its worker, so it should raise nothing.
     """
 
-    __slots__ = ("_is_stopped", "_most", "_resting", "_take", "_tasks", "_work")
+    __slots__ = ("_is_stopped", "_most", "_resting", "_take", "_tasks", "_woken", "_work")
 
     def __init__(
         self,
@@ -37,6 +37,7 @@ class Workers(Generic[T]):
         self._work = work
         self._tasks: set[asyncio.Task[None]] = set()
         self._resting: list[asyncio.Future[T]] = []
+        self._woken = 0
         self._is_stopped = False
 
     def wake(self) -> None:
@@ -45,6 +46,7 @@ class Workers(Generic[T]):
             job = self._take()
             if job is None:
                 return
+            self._woken += 1
             if self._resting:
                 # The latest to rest is woken first, so that no more are busy than need be.
                 self._resting.pop().set_result(job)
@@ -73,14 +75,19 @@ class Workers(Generic[T]):
                 log.warning("%d tasks of a poller would not be cancelled within %.3g s", len(left), seconds)
 
     async def _run(self, job: T) -> None:
+        self._woken -= 1
         while True:
             await self._work(job)
             if self._is_stopped:  # a job may have swallowed that it was cancelled
                 return
+            if self._woken:
+                await asyncio.sleep(0)  # who was woken before begins before, so that jobs begin in their order
             following = self._take()
             job = await self._rest() if following is None else following
 
     async def _rest(self) -> T:
         place: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._resting.append(place)
-        return await place
+        job = await place
+        self._woken -= 1
+        return job
