@@ -19,7 +19,6 @@ from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.cli.telling import announce, tell
 from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
-from connecttrade_async.models import Page
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ def _users(ct: ConnectTrade, file: IO[str] | None) -> list[User]:
 
 
 def _show(told: PollResult[Any], what: str, *, as_json: bool) -> None:
-    value = [] if told.error is not None else told.get()
-    items = list(value.items if isinstance(value, Page) else value)
+    found: Any = told.value
+    items: list[object] = [] if told.error is not None else list(found.items if what == "orders" else found)
     error = None if told.error is None else explain(told.error)[0]
     if as_json:
         print_object(

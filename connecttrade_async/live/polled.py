@@ -54,8 +54,7 @@ class PollResult(Generic[T_co]):
     @property
     def value(self) -> T_co | None:
         """What was fetched, or None where it failed. What has not changed is read here, and not before."""
-        value = cast("T_co | Unread[T_co] | None", self._value)
-        return value.read() if isinstance(value, Unread) else value
+        return cast("T_co | None", self._value.read() if isinstance(self._value, Unread) else self._value)
 
     def get(self) -> T_co:
         """Return what was fetched.

@@ -262,6 +262,8 @@ class Rounds(Generic[T]):
             news = self.standing.failed(error, now, self._everybody())
         if not self.standing.in_a_row:
             self._parked_in_a_row.clear()
+        if news is News.RECOVERED:
+            self.inbox.put(Recovered(since=self._at(self._away_since, now), seconds=now - self._away_since))
         if record.state is not State.GONE and (result.changed or not self._plan.only_changed):
             self.inbox.put(result)
         self._next_turn(record, result, now)
@@ -282,6 +284,8 @@ class Rounds(Generic[T]):
         elif self.standing.away_since is not None:
             self._set_failures(record, record.failures or 1)  # it is not this user's trouble
             self.schedule.done(record, now, interval)
+        elif why is Blame.SECRET and record.user is not result.user:
+            self.schedule.done(record, now, interval)  # there is a new handle, with another secret perhaps
         elif why is Blame.SECRET:
             self._set_failures(record, 0)
             self.schedule.park(record)
@@ -299,10 +303,11 @@ class Rounds(Generic[T]):
         """Let everybody feel what one poll has found out."""
         standing = self.standing
         self._turnstile.pace.not_before = standing.slow_until
+        if not standing.is_well(now) and not self._is_held:
+            self._is_held = True
+            self.schedule.hold(now)
         if news is News.RECOVERED:
             log.info("the platform answers again")
-            seconds = now - self._away_since
-            self.inbox.put(Recovered(since=self._at(self._away_since, now), seconds=seconds))
         elif error is not None and standing.away_since is not None and news is News.OUTAGE:
             self._away_since = standing.away_since
             log.warning("everything fails, so one probe at a time stands for all: %s", error)
@@ -313,9 +318,6 @@ class Rounds(Generic[T]):
         elif error is not None and news is News.SLOWED:
             log.warning("asked to slow down, for %.3g s", standing.slow_until - now)
             self.inbox.put(Slowed(seconds=standing.slow_until - now, error=error))
-        if not standing.is_well(now) and not self._is_held:
-            self._is_held = True
-            self.schedule.hold(now)
         self.workers.wake()
 
     def _everybody(self) -> int:

@@ -7,7 +7,7 @@ the cursors that may come beside it; two answers that differ have the same diges
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 from connecttrade_async.rest import wire
 
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Unread", "digest", "digest_of_all"]
 
-T = TypeVar("T")
 SIZE = 16
 
 
-class Unread(Generic[T]):
+class Unread:
     """An answer that is the same as last time, and is read only if somebody wants to.
 
     Args:
@@ -31,10 +30,11 @@ class Unread(Generic[T]):
 
     __slots__ = ("_reading", "_value")
 
-    def __init__(self, reading: Callable[[], T]) -> None:
-        self._reading: Callable[[], T] | None = reading
+    def __init__(self, reading: Callable[[], object]) -> None:
+        self._reading: Callable[[], object] | None = reading
+        self._value: object = None
 
-    def read(self) -> T:
+    def read(self) -> object:
         """Return the value; it is read once."""
         if self._reading is not None:
             self._value = self._reading()

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     Call = Callable[..., Awaitable[Result]]
 
 
-async def test_the_user_of_the_environment_is_polled_and_changes_are_told(call: Call) -> None:
+async def test_the_user_of_the_environment_is_polled_and_changes_are_told(call: Call, sandbox: Sandbox) -> None:
+    sandbox.clock.hold()  # prices move with it
     result = await call("poll", "--every", "0.02", "--times", "3")
     assert (result.exit_code, result.stderr) == (0, "")
     (line,) = result.stdout.splitlines()
@@ -27,7 +28,8 @@ async def test_the_user_of_the_environment_is_polled_and_changes_are_told(call: 
     assert [line.endswith("as before") for line in every.stdout.splitlines()] == [False, True, True]
 
 
-async def test_json_has_the_wire_s_own_numbers(call: Call) -> None:
+async def test_json_has_the_wire_s_own_numbers(call: Call, sandbox: Sandbox) -> None:
+    sandbox.clock.hold()
     for what in ("positions", "balances", "orders"):
         result = await call("poll", "--every", "0.02", "--times", "2", "--what", what, "--json", "--all")
         assert result.exit_code == 0, result.stderr

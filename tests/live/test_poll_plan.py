@@ -21,7 +21,8 @@ GOOD: dict[str, Any] = {
 
 def test_an_interval_is_one_for_all_or_each_user_s_own() -> None:
     assert Plan(**GOOD).interval == 5.0
-    assert Plan(**GOOD | {"every": lambda _user, _last: 3}).interval is None
+    own: dict[str, Any] = GOOD | {"every": lambda _user, _last: 3}  # pyright: ignore[reportUnknownLambdaType]
+    assert Plan(**own).interval is None
     assert seconds_between(3) == 3.0
 
 
@@ -44,8 +45,9 @@ def test_an_interval_is_one_for_all_or_each_user_s_own() -> None:
     ],
 )
 def test_what_cannot_be_used_is_said_by_name(name: str, value: object) -> None:
+    bad: dict[str, Any] = GOOD | {name: value}
     with pytest.raises(ConfigurationError, match=f"^{name} must be .*{value!r}$"):
-        Plan(**GOOD | {name: value})
+        Plan(**bad)
 
 
 def test_without_a_limit_nobody_waits() -> None:

@@ -138,7 +138,9 @@ async def test_everybody_is_asked_to_slow_down() -> None:
                     clock.advance(0.5)
                     await watcher.until(lambda: results.statistics().running == 0)
 
-            await pass_time(0.5)
+            while not watcher.events:
+                await pass_time(0.5)
+                await settle()
             seen = len(end.seen)
             assert results.statistics().state == "SLOWED"
             (slowed,) = watcher.events
