@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sys
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from connecttrade_async.cli.credentials import USER_ID, USER_SECRET, open_client
+from connecttrade_async.cli.credentials import open_client, open_user
 from connecttrade_async.cli.failures import explain, fail
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_object
@@ -62,30 +61,33 @@ async def poll(
     The users are those of --users, or the one of CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET. A user that keeps
     failing is asked more and more rarely, and one whose secret is refused not again.
     """
-    async with open_client() as ct:
-        users = _users(ct, file)
-        async with ct.poll(users, _FETCH[what], every=every) as poller, _progress(poller):
-            done: Counter[str] = Counter()
-            async for told in poller.with_events():
-                if not isinstance(told, PollResult):
-                    tell(_event(told))
-                    continue
-                if show_all or told.changed:
-                    _show(told, what, as_json=as_json)
-                done[told.user.user_id] += 1
-                left = {user.user_id for user in users} - poller.parked.keys()
-                if not left:
-                    fail("nobody is left to poll: every secret was refused")
-                if times is not None and all(done[user_id] >= times for user_id in left):
-                    return
+    async with _whom(file) as (ct, users), ct.poll(users, _FETCH[what], every=every) as poller, _progress(poller):
+        done: Counter[str] = Counter()
+        async for told in poller.with_events():
+            if not isinstance(told, PollResult):
+                tell(_event(told))
+                continue
+            if show_all or told.changed:
+                _show(told, what, as_json=as_json)
+            done[told.user.user_id] += 1
+            left = {user.user_id for user in users} - poller.parked.keys()
+            if not left:
+                fail("nobody is left to poll: every secret was refused")
+            if times is not None and all(done[user_id] >= times for user_id in left):
+                return
 
 
-def _users(ct: ConnectTrade, file: IO[str] | None) -> list[User]:
+@asynccontextmanager
+async def _whom(file: IO[str] | None) -> AsyncGenerator[tuple[ConnectTrade, list[User]]]:
     if file is None:
-        if not (os.environ.get(USER_ID) and os.environ.get(USER_SECRET)):
-            msg = f"say whom to poll with --users FILE, or set {USER_ID} and {USER_SECRET} in the environment"
-            raise click.UsageError(msg)
-        return [ct.user(os.environ[USER_ID], Secret(os.environ[USER_SECRET]))]
+        async with open_user() as (ct, user):
+            yield ct, [user]
+    else:
+        async with open_client() as ct:
+            yield ct, _users(ct, file)
+
+
+def _users(ct: ConnectTrade, file: IO[str]) -> list[User]:
     users: list[User] = []
     for number, line in enumerate(file, 1):
         words = line.split()

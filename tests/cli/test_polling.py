@@ -72,7 +72,7 @@ async def test_whom_to_poll_must_be_said(call: Call, tmp_path: Path) -> None:
         assert "bob" not in result.stderr
     nobody = await call("poll", CONNECTTRADE_USER_ID=None)
     assert nobody.exit_code == 2
-    assert "--users" in nobody.stderr
+    assert "CONNECTTRADE_USER_ID" in nobody.stderr
 
 
 async def test_it_ends_when_nobody_is_left(call: Call) -> None:
