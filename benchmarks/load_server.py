@@ -1,9 +1,9 @@
 """Across the wire: an HTTP end that answers faster than any client asks, in a process of its own.
 
 It reads no more of a request than where it ends, and answers every GET of ``/balances`` with one balance, of
-``/orders`` with a page of 500 orders, and of ``/positions`` with 50 positions; the peers find a page of 500 of their own
-vendor's where they look for it. All are made before the first request comes. One answer in twenty has other positions,
-so that of the answers to one user one in ten differs from the one before.
+``/orders`` with a page of 500 orders, and of ``/positions`` with 50 positions; the peers find a page of 500 of their
+own vendor's where they look for it. All are made before the first request comes. One answer in twenty has other
+positions, so that of the answers to one user one in ten differs from the one before.
 """
 
 from __future__ import annotations

@@ -318,9 +318,9 @@ class ConnectTrade:
             ConfigurationError: an argument cannot be used.
         """
         # Whoever does not poll does not load it.
+        from connecttrade_async.live.asking import House  # noqa: PLC0415
         from connecttrade_async.live.plan import Plan  # noqa: PLC0415
         from connecttrade_async.live.poller import Poller  # noqa: PLC0415
-        from connecttrade_async.live.rounds import House  # noqa: PLC0415
         from connecttrade_async.rest.resources.single import asks_once  # noqa: PLC0415
 
         plan = Plan(

@@ -67,7 +67,6 @@ OWN_TEST = {
     "rest/wire.py": "rest/test_wire.py",
     "rest/retry.py": "rest/test_retry.py",
     "rest/comparing.py": "live/test_polled.py",
-    "live/__init__.py": "live/test_poll_schedule.py",
     "live/pace.py": "live/test_poll_plan.py",
     "live/plan.py": "live/test_poll_plan.py",
     "live/polled.py": "live/test_polled.py",

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from connecttrade_async.errors import ClosedError
 from connecttrade_async.live.polled import PollResult, PollStatistics
-from connecttrade_async.live.rounds import House, Rounds
+from connecttrade_async.live.rounds import Rounds
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
     from types import TracebackType
 
     from connecttrade_async.client import User
+    from connecttrade_async.live.asking import House
     from connecttrade_async.live.plan import Plan
     from connecttrade_async.live.polled import PollEvent
 
@@ -73,18 +74,18 @@ class Poller(Generic[T]):
     @property
     def parked(self) -> Mapping[str, Exception]:
         """Users that are not asked any more, by id, with the refusal of their secret."""
-        return dict(self._rounds.parked)
+        return dict(self._rounds.verdicts.parked)
 
     def statistics(self) -> PollStatistics:
         """Return how the poller is doing, at once."""
-        rounds, tally = self._rounds, self._rounds.tally
+        rounds, verdicts, tally = self._rounds, self._rounds.verdicts, self._rounds.verdicts.tally
         return PollStatistics(
             state=self._state(),
-            users=len(rounds.records),
+            users=len(verdicts.records),
             running=tally.running,
             waiting=len(rounds.inbox),
             failing=tally.failing,
-            parked=len(rounds.parked),
+            parked=len(verdicts.parked),
             polls=tally.polls,
             unchanged=tally.unchanged,
             failures=tally.failures,

@@ -21,20 +21,23 @@ class Workers(Generic[T]):
     Args:
         most: how many at most.
         take: returns the next job, or None where there is none now; whoever makes one due calls ``wake``.
-        work: does a job. What it raises ends its worker, so it should raise nothing.
+        work: does a job. What it raises is a mistake, or the end.
+        crashed: takes what was raised where jobs are taken or done.
     """
 
-    __slots__ = ("_is_stopped", "_most", "_resting", "_take", "_tasks", "_woken", "_work")
+    __slots__ = ("_crashed", "_is_stopped", "_most", "_resting", "_take", "_tasks", "_woken", "_work")
 
     def __init__(
         self,
         most: int,
         take: Callable[[], T | None],
         work: Callable[[T], Coroutine[None, None, None]],
+        crashed: Callable[[Exception], None],
     ) -> None:
         self._most = most
         self._take = take
         self._work = work
+        self._crashed = crashed
         self._tasks: set[asyncio.Task[None]] = set()
         self._resting: list[asyncio.Future[T]] = []
         self._woken = 0
@@ -43,7 +46,7 @@ class Workers(Generic[T]):
     def wake(self) -> None:
         """Give what there is to do to those who rest, and start more where these are too few."""
         while not self._is_stopped and (self._resting or len(self._tasks) < self._most):
-            job = self._take()
+            job = self._following()
             if job is None:
                 return
             self._woken += 1
@@ -77,13 +80,24 @@ class Workers(Generic[T]):
     async def _run(self, job: T) -> None:
         self._woken -= 1
         while True:
-            await self._work(job)
+            try:
+                await self._work(job)
+            except Exception as exc:  # noqa: BLE001 - a worker that ended in silence would be missed by nobody
+                self._crashed(exc)
+                return
             if self._is_stopped:  # a job may have swallowed that it was cancelled
                 return
             if self._woken:
                 await asyncio.sleep(0)  # who was woken before begins before, so that jobs begin in their order
-            following = self._take()
+            following = self._following()
             job = await self._rest() if following is None else following
+
+    def _following(self) -> T | None:
+        try:
+            return self._take()
+        except Exception as exc:  # noqa: BLE001 - likewise; whoever wakes the workers has nothing to do with it
+            self._crashed(exc)
+            return None
 
     async def _rest(self) -> T:
         place: asyncio.Future[T] = asyncio.get_running_loop().create_future()

@@ -56,7 +56,7 @@ async def test_everything_is_away_and_comes_back() -> None:
             async def pass_time(seconds: int) -> None:
                 for _ in range(seconds * 2):
                     clock.advance(0.5)
-                    await watcher.until(lambda: results.statistics().running == 0)
+                    await watcher.until_idle()
 
             await pass_time(10)
             assert len(watcher.results) == 30
@@ -117,7 +117,7 @@ async def test_when_every_secret_is_refused_it_is_not_the_users() -> None:
             watcher = Watcher(results)
             for _ in range(12):
                 clock.advance(0.1)
-                await watcher.until(lambda: results.statistics().running == 0)
+                await watcher.until_idle()
             await watcher.until(lambda: len(watcher.events) == 1)
             assert isinstance(watcher.events[0], Outage)
             assert results.parked == {}
@@ -136,7 +136,7 @@ async def test_everybody_is_asked_to_slow_down() -> None:
             async def pass_time(seconds: float) -> None:
                 for _ in range(round(seconds / 0.5)):
                     clock.advance(0.5)
-                    await watcher.until(lambda: results.statistics().running == 0)
+                    await watcher.until_idle()
 
             while not watcher.events:
                 await pass_time(0.5)
@@ -387,3 +387,72 @@ async def test_one_fault_of_the_platform_is_one_failure_and_asked_once() -> None
         assert isinstance(first.error, ServerError)
         assert second.get() == []
         assert ct.health().retries == 0
+
+
+class BreakingClock(SteppedClock):
+    """A clock that can break: a mistake of ours, as far as a poller can tell."""
+
+    is_broken = False
+
+    def now(self) -> float:
+        if self.is_broken:
+            raise LookupError("no time is left")
+        return super().now()
+
+
+async def test_a_mistake_of_the_poller_s_own_ends_it_aloud() -> None:
+    clock = BreakingClock()
+
+    async def fetch(user: User) -> str:
+        clock.is_broken = user.user_id == "u0"
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0) as results:
+        clock.advance(1.0)
+        with pytest.raises(LookupError, match="no time"):
+            await anext(results)
+        assert results.statistics().state == "ENDED"
+        clock.is_broken = False
+
+
+async def test_a_mistake_where_turns_are_taken_ends_it_aloud_and_troubles_nobody_else() -> None:
+    clock = BreakingClock()
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0) as results:
+        clock.is_broken = True
+        clock.advance(1.0)  # whose timer wakes the workers, and is not what has failed
+        with pytest.raises(LookupError, match="no time"):
+            await anext(results)
+        clock.is_broken = False
+
+
+async def test_who_failed_before_an_outage_was_known_is_not_left_alone_longer_when_it_is_over() -> None:
+    clock, is_away = SteppedClock(), True
+    asked: Counter[str] = Counter()
+
+    async def fetch(user: User) -> object:
+        asked[user.user_id] += 1
+        found = await user.positions.list()
+        if is_away:
+            raise BROKEN
+        return found
+
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 4), fetch, every=10.0) as results:
+            watcher = Watcher(results)
+            while not watcher.events:
+                clock.advance(0.5)
+                await watcher.until_idle()
+            is_away = False
+            clock.advance(2.0)  # the first probe comes within a second
+            await watcher.until_idle()
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            asked.clear()
+            for _ in range(21):
+                clock.advance(0.5)
+                await watcher.until_idle()
+            assert set(asked) == {"u0", "u1", "u2", "u3"}
+        await watcher.aclose()

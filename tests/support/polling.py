@@ -58,6 +58,10 @@ class Watcher:
             while not is_so():  # noqa: ASYNC110 - it may depend on anything
                 await asyncio.sleep(0.001)
 
+    async def until_idle(self) -> None:
+        """Wait until no poll is under way, and all that was told has been taken."""
+        await self.until(lambda: not (self._poller.statistics().running or self._poller.statistics().waiting))
+
     async def aclose(self) -> None:
         """Wait for the end of what is told."""
         await self._task
