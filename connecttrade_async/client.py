@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import msgspec
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.config import HasEndpoints
     from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.live.changes import Change
     from connecttrade_async.live.polled import PollResult
     from connecttrade_async.live.poller import Poller
     from connecttrade_async.live.tracker import KeepOrders
@@ -280,19 +281,49 @@ class ConnectTrade:
             clock=self._caller.clock,
         )
 
+    @overload
+    def poll(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: None = None,
+        *,
+        every: float | Callable[[User, PollResult[tuple[Change, ...]] | None], float] = ...,
+        concurrency: int = ...,
+        capacity: int = ...,
+        only_changed: bool = ...,
+        requests_per_second: float | None = ...,
+        user_requests_per_second: float | None = ...,
+        slowest: float = ...,
+        keep_orders: KeepOrders | None = ...,
+    ) -> Poller[tuple[Change, ...]]: ...
+    @overload
     def poll(
         self,
         users: Iterable[User] | AsyncIterable[User],
         fetch: Callable[[User], Awaitable[T]],
         *,
-        every: float | Callable[[User, PollResult[T] | None], float] = 5.0,
+        every: float | Callable[[User, PollResult[T] | None], float] = ...,
+        concurrency: int = ...,
+        capacity: int = ...,
+        only_changed: bool = ...,
+        requests_per_second: float | None = ...,
+        user_requests_per_second: float | None = ...,
+        slowest: float = ...,
+    ) -> Poller[T]: ...
+    def poll(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: Callable[[User], Awaitable[Any]] | None = None,
+        *,
+        every: float | Callable[[User, PollResult[Any] | None], float] = 5.0,
         concurrency: int = 100,
         capacity: int = 1000,
         only_changed: bool = False,
         requests_per_second: float | None = None,
         user_requests_per_second: float | None = None,
         slowest: float = 300.0,
-    ) -> Poller[T]:
+        keep_orders: KeepOrders | None = None,
+    ) -> Poller[Any]:
         """Return a poller: it asks for many users over and over, where no stream tells; ``async with`` starts it.
 
         Turns are spread evenly from the start and do not drift; a user whose poll still runs is not asked again. Each
@@ -304,7 +335,9 @@ class ConnectTrade:
             users: handles, from anywhere; an async iterator is read while the others are polled already.
             fetch: asks for what is wanted of the handle that it is given, ``lambda user: user.positions.list()``. Where
                 it returns a call of the library itself, an answer that has not changed is not even decoded, unless
-                ``value`` is looked at. It may ask for any number of things.
+                ``value`` is looked at. It may ask for any number of things. None keeps books, as ``live`` does, of
+                orders, positions and balances: ``book`` and ``changes`` of the poller serve them, and each ``value`` is
+                what a poll has changed.
             every: seconds between the polls of one user; or a function of the user and its last result, which is None
                 before the first.
             concurrency: polls under way at once; requests in flight are bounded by the client's ``Limits`` as well.
@@ -313,6 +346,7 @@ class ConnectTrade:
             requests_per_second: over all users of this poller; None for as fast as it goes.
             user_requests_per_second: for each user; None likewise.
             slowest: the longest that a failing user is left alone, in seconds.
+            keep_orders: with books, how long orders that have ended stay in them: 500 of an account, for a day.
 
         Raises:
             ConfigurationError: an argument cannot be used.
@@ -332,7 +366,14 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        return Poller(users, fetch, plan, House(self._caller, _requester_of, User, asks_once))
+        house = House(self._caller, _requester_of, User, asks_once)
+        if fetch is not None:
+            return Poller(users, fetch, plan, house)
+        from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
+        from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
+
+        books = PolledBooks(house, keep_orders if keep_orders is not None else KeepOrders())
+        return Poller(users, books.read, plan, house, books)
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
         """Return a view of this client with other patience. It shares the session, the limits and the counters.

@@ -50,6 +50,10 @@ class Inbox(Generic[T]):
         """Drop what waits."""
         self._items.clear()
 
+    def drop_oldest(self) -> None:
+        """Drop what has waited the longest."""
+        self._items.popleft()
+
     def keep(self, wanted: Callable[[T], bool]) -> None:
         """Drop what is not wanted any more."""
         self._items = deque(item for item in self._items if wanted(item))

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterable
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from connecttrade_async.errors import ClosedError
+from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.live.polled import PollResult, PollStatistics
 from connecttrade_async.live.rounds import Rounds
+from connecttrade_async.live.telling import CAPACITY, interest_in
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
 
     from connecttrade_async.client import User
     from connecttrade_async.live.asking import House
+    from connecttrade_async.live.book import Book
     from connecttrade_async.live.plan import Plan
     from connecttrade_async.live.polled import PollEvent
+    from connecttrade_async.live.polled_books import PolledBooks
+    from connecttrade_async.live.telling import Changes
 
 __all__ = ["Poller"]
 
@@ -38,10 +42,12 @@ class Poller(Generic[T]):
         fetch: Callable[[User], Awaitable[T]],
         plan: Plan,
         house: House,
+        books: PolledBooks | None = None,
     ) -> None:
+        self._books = books
         self._users = users
         self._caller = house.caller
-        self._rounds: Rounds[T] = Rounds(fetch, plan, house)
+        self._rounds: Rounds[T] = Rounds(fetch, plan, house, books)
         self._feeding: asyncio.Task[None] | None = None
         self._is_entered = self._is_closed = False
 
@@ -92,6 +98,69 @@ class Poller(Generic[T]):
             skipped=rounds.schedule.skipped,
             late=tally.late,
         )
+
+    # With books -------------------------------------------------------------------------------------------------------
+
+    def book(self, account_id: str) -> Book:
+        """Return the book of an account as the last good poll of its user left it, as a value.
+
+        It is current where the latest poll was good, and polling goes on; but it is as old as ``every`` lets it be.
+
+        Raises:
+            ConfigurationError: no such account was read, or no books are kept: that takes ``fetch=None``.
+        """
+        book = self._with_books().roster.book(account_id)
+        if book is None:
+            raise ConfigurationError(f"no account {account_id!r} is known: is its user polled, and was the user read?")
+        return book
+
+    def books(self) -> tuple[Book, ...]:
+        """Return every book as it is now.
+
+        Raises:
+            ConfigurationError: no books are kept: that takes ``fetch=None``.
+        """
+        return tuple(self._with_books().roster.books())
+
+    def changes(
+        self,
+        *topics: str,
+        account_id: str | None = None,
+        user_id: str | None = None,
+        symbol: str | None = None,
+        capacity: int = CAPACITY,
+        overflow: str = "close",
+    ) -> Changes:
+        """Add a consumer of changes, as ``LiveAccounts.changes`` does: one consumer serves streamed and polled users.
+
+        The cause of each is ``poll``, or ``recovered`` where polls had failed before. Once there is such a consumer,
+        results need not be taken: where ``capacity`` of them wait, the oldest is left out.
+
+        Args:
+            topics: some of ``orders``, ``positions``, ``balances``; none means all.
+            account_id: only that account's.
+            user_id: only that user's.
+            symbol: only that symbol's.
+            capacity: changes that may wait.
+            overflow: ``close``, ``drop_oldest``, or without orders ``latest``; see ``LiveAccounts.changes``.
+
+        Raises:
+            ConfigurationError: a topic, the bound or the policy cannot be one, or no books are kept.
+            ConnectTradeError: the poller has ended, with why.
+        """
+        books = self._with_books()
+        changes = books.teller.subscribe(interest_in(topics, account_id, user_id, symbol), overflow, capacity)
+        books.is_followed = True
+        self._rounds.make_room()
+        return changes
+
+    def _with_books(self) -> PolledBooks:
+        if self._books is None:
+            raise ConfigurationError("no books are kept where fetch says what to ask for: poll with fetch=None")
+        self._books.roster.is_live = self._state() == "POLLING"
+        return self._books
+
+    # What is told -----------------------------------------------------------------------------------------------------
 
     async def with_events(self) -> AsyncGenerator[PollResult[T] | PollEvent]:
         """Iterate over results and, in their place among them, ``Outage``, ``Recovered`` and ``Slowed``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from connecttrade_async.errors import ClosedError
 from connecttrade_async.live.asking import Asker
 from connecttrade_async.live.inbox import Inbox
 from connecttrade_async.live.pace import Pace
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.asking import House
     from connecttrade_async.live.plan import Plan
     from connecttrade_async.live.polled import PollEvent
+    from connecttrade_async.live.polled_books import PolledBooks
     from connecttrade_async.live.schedule import Turn
 
 __all__ = ["Rounds"]
@@ -36,6 +38,7 @@ class Rounds(Generic[T]):
         fetch: asks for what is wanted of one user.
         plan: how often, and how much at once.
         house: the rooms above.
+        books: what ``fetch`` keeps, if it does.
 
     Attributes:
         schedule: whose turn it is.
@@ -44,7 +47,10 @@ class Rounds(Generic[T]):
         verdicts: what was judged, and of whom.
     """
 
-    def __init__(self, fetch: Callable[[User], Awaitable[T]], plan: Plan, house: House) -> None:
+    def __init__(
+        self, fetch: Callable[[User], Awaitable[T]], plan: Plan, house: House, books: PolledBooks | None
+    ) -> None:
+        self._books = books
         self._plan = plan
         self._clock = clock = house.caller.clock
         turnstile = Turnstile(Pace(plan.requests_per_second, plan.user_requests_per_second, clock.now()), clock)
@@ -77,6 +83,8 @@ class Rounds(Generic[T]):
         if record is None:
             return
         self.verdicts.forget(record, user_id)
+        if self._books is not None:
+            self._books.forget(user_id)
         self.inbox.keep(lambda told: not isinstance(told, PollResult) or told.user.user_id != user_id)
         self.make_room()
 
@@ -97,6 +105,8 @@ class Rounds(Generic[T]):
         self._is_stopped = True
         self._asker.stop()
         self.inbox.close(error)
+        if self._books is not None:
+            self._books.teller.close(error or ClosedError("the poller"))
         if self._timer is not None:
             self._timer[1].cancel()
             self._timer = None
@@ -117,13 +127,20 @@ class Rounds(Generic[T]):
             asked = await self._asker.ask(turn)
         finally:
             self._tally.running -= 1
+        # Who takes the changes need not take the results as well: those that find no room are left out.
+        if self._is_told_elsewhere and len(self.inbox) >= self._plan.capacity:
+            self.inbox.drop_oldest()
         if self.verdicts.conclude(turn.record, asked):
             self.workers.wake()
+
+    @property
+    def _is_told_elsewhere(self) -> bool:
+        return self._books is not None and self._books.is_followed
 
     def _take(self) -> Turn | None:
         if self._is_stopped:
             return None
-        if len(self.inbox) + self._tally.running >= self._plan.capacity:
+        if len(self.inbox) + self._tally.running >= self._plan.capacity and not self._is_told_elsewhere:
             self._is_full = True
             return None
         now, verdicts = self._clock.now(), self.verdicts

@@ -67,6 +67,11 @@ class WatchedRequester(Requester):
         """Return the digest of all that was answered; None where nothing was asked."""
         return self._notes[0] if self.is_single and self._notes else digest_of_all(self._notes)
 
+    @property
+    def latest(self) -> bytes:
+        """The digest of the latest answer."""
+        return self._notes[-1]
+
     async def send(self, request: Request) -> Response:
         """Send a request when it is its turn, and note the answer."""
         delay = self._turnstile.delay(self.user_id or "")
