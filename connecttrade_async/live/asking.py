@@ -7,7 +7,6 @@ whatever the client's ``Retry`` says: the next turn is the retry.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -18,6 +17,7 @@ from connecttrade_async.rest.watching import WatchedRequester
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from connecttrade_async.client import User
     from connecttrade_async.live.schedule import Turn
@@ -28,6 +28,7 @@ __all__ = ["Asked", "Asker", "House"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
+ANCHOR_HOLDS = 1.0  # seconds: what the time of day was is asked no more often, for it is seldom read
 
 
 class House(NamedTuple):
@@ -46,7 +47,7 @@ class House(NamedTuple):
     asks_once: Callable[[object], bool]
 
 
-class Asked(NamedTuple, Generic[T]):
+class Asked(msgspec.Struct, Generic[T]):
     """What came of one poll.
 
     Attributes:
@@ -69,7 +70,7 @@ class Asker(Generic[T]):
         turnstile: says when a request may be sent.
     """
 
-    __slots__ = ("_fetch", "_house", "_is_stopped", "_once", "_turnstile")
+    __slots__ = ("_anchor", "_fetch", "_house", "_is_stopped", "_once", "_turnstile")
 
     def __init__(self, fetch: Callable[[User], Awaitable[T]], house: House, turnstile: Turnstile) -> None:
         self._fetch = fetch
@@ -77,6 +78,8 @@ class Asker(Generic[T]):
         self._turnstile = turnstile
         self._once: dict[Caller, Caller] = {}
         self._is_stopped = False
+        clock = house.caller.clock
+        self._anchor = (clock.now(), clock.wall())
 
     def stop(self) -> None:
         """From now on, who is cancelled is meant to end."""
@@ -110,16 +113,17 @@ class Asker(Generic[T]):
         if isinstance(error, ClosedError) and (origin.caller.is_closed or origin.caller.gate.is_closed):
             raise error
         now, seen = clock.now(), requester.seen()
+        changed = error is not None or seen is None or seen != record.digest
+        late, latency = turn.late, now - began
         result: PollResult[T] = PollResult(
-            user,
-            value,
-            error,
-            changed=error is not None or seen is None or seen != record.digest,
-            latency=now - began,
-            due=clock.wall() - timedelta(seconds=now - began + turn.late),
-            late=turn.late,
+            user, value, error, changed, latency, late, began - late, self._anchor_at(now)
         )
         return Asked(result, seen, now)
+
+    def _anchor_at(self, now: float) -> tuple[float, datetime]:
+        if now - self._anchor[0] > ANCHOR_HOLDS:
+            self._anchor = (now, self._house.caller.clock.wall())
+        return self._anchor
 
     def _asking_once(self, caller: Caller) -> Caller:
         once = self._once.get(caller)

@@ -58,6 +58,10 @@ class Inbox(Generic[T]):
         """Drop what is not wanted any more."""
         self._items = deque(item for item in self._items if wanted(item))
 
+    def receive_nowait(self) -> T | None:
+        """Return the next item, or None where none waits."""
+        return self._items.popleft() if self._items else None
+
     async def receive(self) -> T:
         """Return the next item.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 import msgspec
@@ -26,30 +26,36 @@ class PollResult(Generic[T_co]):
         changed: False where every answer is byte for byte that of the last poll of this user. True for the first, for a
             failure, and for the first good one after that.
         latency: seconds from asking to the answer, its time in line included.
-        due: when it was this user's turn, aware, in UTC.
-        late: seconds after that at which the asking began; growing where the poller cannot keep up.
+        late: seconds after its turn at which the asking began; growing where the poller cannot keep up.
     """
 
-    __slots__ = ("_value", "changed", "due", "error", "late", "latency", "user")
+    __slots__ = ("_anchor", "_moment", "_value", "changed", "error", "late", "latency", "user")
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - by place, since one is made of every poll
         self,
         user: User,
         value: object,
         error: Exception | None,
-        *,
-        changed: bool,
+        changed: bool,  # noqa: FBT001
         latency: float,
-        due: datetime,
         late: float,
+        moment: float,
+        anchor: tuple[float, datetime],
     ) -> None:
         self.user = user
         self._value = value
         self.error = error
         self.changed = changed
         self.latency = latency
-        self.due = due
         self.late = late
+        self._moment = moment
+        self._anchor = anchor
+
+    @property
+    def due(self) -> datetime:
+        """When it was this user's turn, aware, in UTC; reckoned when it is read."""
+        seconds, wall = self._anchor
+        return wall + timedelta(seconds=self._moment - seconds)
 
     @property
     def value(self) -> T_co | None:

@@ -239,7 +239,8 @@ class Poller(Generic[T]):
         return self
 
     async def __anext__(self) -> PollResult[T]:
-        while (told := await self._receive()) is not None:
+        # What waits is handed out without a coroutine more: the consumer stands in the way of every poll.
+        while (told := self._rounds.receive_nowait() or await self._receive()) is not None:
             if isinstance(told, PollResult):
                 return told
         raise StopAsyncIteration

@@ -94,6 +94,13 @@ class Rounds(Generic[T]):
         if record is not None and self.verdicts.resume(record, user_id, self._clock.now()):
             self.workers.wake()
 
+    def receive_nowait(self) -> PollResult[T] | PollEvent | None:
+        """Return what waits, or None."""
+        told = self.inbox.receive_nowait()
+        if told is not None:
+            self.make_room()
+        return told
+
     def make_room(self) -> None:
         """Go on where everything waited for the consumer."""
         if self._is_full:

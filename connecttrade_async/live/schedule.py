@@ -13,7 +13,7 @@ import heapq
 import math
 from collections import deque
 from enum import IntEnum
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -61,7 +61,7 @@ class Record(msgspec.Struct, eq=False, gc=False):
     state: State = State.WAITING
 
 
-class Turn(NamedTuple):
+class Turn(msgspec.Struct, gc=False):
     """One user's turn.
 
     Attributes:

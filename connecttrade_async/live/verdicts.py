@@ -91,7 +91,7 @@ class Verdicts(Generic[T]):
         Raises:
             Exception: the caller's own ``every`` did, or returned no seconds.
         """
-        result, seen, now = asked
+        result, seen, now = asked.result, asked.seen, asked.now
         if record is self.probe:
             self.probe = None
         self.tally.polls += 1

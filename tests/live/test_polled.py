@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import msgspec
@@ -19,7 +19,7 @@ RESPONSE = Response(200, {}, b"[1]")
 
 def result(value: object = None, error: Exception | None = None, *, changed: bool = True) -> PollResult[Any]:
     user = ConnectTrade("client", "hush").user("ada", "whisper")
-    return PollResult(user, value, error, changed=changed, latency=0.5, due=NOW, late=0.1)
+    return PollResult(user, value, error, changed, 0.5, 0.1, 8.0, (10.0, NOW))
 
 
 def test_a_result_has_a_value_or_raises_why_it_has_none() -> None:
@@ -92,3 +92,16 @@ def test_many_answers_are_the_same_in_any_order_and_never_those_of_one() -> None
     assert digest_of_all([one, other]) == digest_of_all([other, one])
     assert len({digest_of_all([one]), digest_of_all([one, one]), digest_of_all([one, other]), one, other}) == 5
     assert len(cast("bytes", digest_of_all([one]))) == 16
+
+
+def test_a_result_reckons_when_it_was_due() -> None:
+    assert result().due == NOW - timedelta(seconds=2)
+
+
+def test_no_two_answers_come_to_the_same_digest_by_where_one_part_ends() -> None:
+    answers = (
+        Response(200, {"next-cursor": "a", "prev-cursor": "b"}, b"c"),
+        Response(200, {"next-cursor": "a b", "prev-cursor": ""}, b"c"),
+        Response(200, {"next-cursor": "a"}, b"b\nc"),
+    )
+    assert len({digest(REQUEST, answer) for answer in answers}) == len(answers)
