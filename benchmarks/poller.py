@@ -1,41 +1,45 @@
-"""What does polling many users cost on top of bare worker loops? All sides in one run.
+"""What does polling many users cost on top of bare worker loops? Is it fair, and what does it keep of each user?
 
     python benchmarks/poller.py [--rounds 5] [--polls 20000] [--users 10000 50000]
 
 Both sides ask the same server, which runs in its own process, through one session with 100 requests in flight, each
 with the headers of its user, and decode into structs of text. ``bare`` is 100 loops over one deque of users, with no
-schedule, no results and no consumer. Sides take turns within a round, and ratios are taken inside a round.
+schedule, no results and no consumer. What is compared is polls in the same time on the CPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import random
 import statistics
-import subprocess
-import sys
 import time
 import tracemalloc
-from collections import Counter, deque
-from pathlib import Path
+from collections import Counter, defaultdict, deque
 from typing import TYPE_CHECKING, NamedTuple
 
 import aiohttp
 import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Timeouts, User
+from measured import IN_FLIGHT
+from processes import server
+from rounds import Row, parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-IN_FLIGHT = 100
+    from processes import Server
+
+    Side = Callable[[], Awaitable["Spent"]]
+
 AT_ONCE = 0.001
+FEW = 500
+WINDOWS = 200
 
 
 class Spent(NamedTuple):
-    """What a side took, for each poll."""
+    """What a side took for each poll, in seconds."""
 
     wall: float
     cpu: float
@@ -85,52 +89,51 @@ async def ours(
         return Spent((time.perf_counter() - began) / done, (time.process_time() - cpu) / done)
 
 
-def told(name: str, pairs: list[tuple[Spent, Spent]], sides: str) -> None:
-    """Print how the second side does beside the first: throughput, and CPU."""
-    rates = [one.wall / other.wall for one, other in pairs]
-    cpu = statistics.median(one.cpu / other.cpu for one, other in pairs)
-    spread = f"[{min(rates):.2f} .. {max(rates):.2f}]"
-    spent = " ".join(f"{statistics.median(pair[side].cpu for pair in pairs) * 1e6:>7.0f}" for side in (0, 1))
-    print(f"{name:38}{statistics.median(rates):>8.3f}{spread:>18}{cpu:>8.3f} {spent}  {sides}")
+async def beside(what: str, sides: Mapping[str, Side], rounds: int, goal: str, there: Server) -> Row:
+    """Let two sides take turns; return how many polls the second does in the time of one of the first."""
+    spent: dict[str, list[Spent]] = defaultdict(list)
+    served, wall = there.cpu(), time.perf_counter()
+    for name in turns(rounds, sides):
+        spent[name].append(await sides[name]())
+    busy = (there.cpu() - served) / (time.perf_counter() - wall)
+    one, other = (spent[name] for name in sides)
+    rates = ratios((each.cpu for each in one), (each.cpu for each in other))
+    clock = statistics.median(ratios((each.wall for each in one), (each.wall for each in other)))
+    costs = ", ".join(f"{name} {statistics.median(each.cpu for each in spent[name]) * 1e6:.0f} us" for name in sides)
+    return row(what, rates, goal=goal, figures=f"{costs}; by the clock {clock:.2f} (server busy {busy:.0%})")
 
 
-async def throughput(url: str, ct: ConnectTrade, users: int, rounds: int, polls: int) -> None:
-    """Print polls a second beside bare loops."""
+async def throughput(there: Server, ct: ConnectTrade, users: int, rounds: int, polls: int) -> Row:
+    """Return polls beside bare loops."""
     own = handles(ct, users)
-    pairs: list[tuple[Spent, Spent]] = []
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        for turn in range(rounds):
-            if turn % 2:
-                one = await bare(url, http, users, polls)
-                other = await ours(ct, own, lambda user: user.balances.list(), polls)
-            else:
-                other = await ours(ct, own, lambda user: user.balances.list(), polls)
-                one = await bare(url, http, users, polls)
-            pairs.append((one, other))
-    told(f"{users:,} users beside bare loops", pairs, "bare, ours")
+        sides: dict[str, Side] = {
+            "bare": lambda: bare(there.url, http, users, polls),
+            "ours": lambda: ours(ct, own, lambda user: user.balances.list(), polls),
+        }
+        what = f"{users:,} users, polls in the same CPU: ours to bare"
+        return await beside(what, sides, rounds, "at least 0.95", there)
 
 
-async def unchanged(ct: ConnectTrade, rounds: int, polls: int) -> None:
-    """Print what it saves that nine answers of ten are not decoded."""
-    own = handles(ct, 500)
+async def unchanged(there: Server, ct: ConnectTrade, rounds: int, polls: int) -> Row:
+    """Return what it saves that nine answers of ten are not decoded."""
+    own = handles(ct, FEW)
+    origins = {user.user_id: user for user in own}
 
     async def decoding(user: User) -> object:
-        return await user.positions.list()
+        # Through the caller's own handle nobody takes a digest.
+        return await origins[user.user_id].positions.list()
 
-    pairs: list[tuple[Spent, Spent]] = []
-    for turn in range(rounds):
-        if turn % 2:
-            one = await ours(ct, own, decoding, polls)
-            other = await ours(ct, own, lambda user: user.positions.list(), polls)
-        else:
-            other = await ours(ct, own, lambda user: user.positions.list(), polls)
-            one = await ours(ct, own, decoding, polls)
-        pairs.append((one, other))
-    told("50 positions, nine of ten unchanged", pairs, "all decoded, only what changed")
+    sides: dict[str, Side] = {
+        "all decoded": lambda: ours(ct, own, decoding, polls),
+        "only what changed": lambda: ours(ct, own, lambda user: user.positions.list(), polls),
+    }
+    what = "50 positions, nine of ten unchanged: to a poller that decodes all and takes no digest"
+    return await beside(what, sides, rounds, "at least 1.2", there)
 
 
-async def fairness(ct: ConnectTrade, users: int, polls: int) -> None:
-    """Print by how many polls the most and the least polled differ, over windows of every place and size."""
+async def fairness(ct: ConnectTrade, users: int, polls: int) -> Row:
+    """Return by how many polls the most and the least polled differ, over windows of every place and size."""
     order: list[str] = []
 
     async def fetch(user: User) -> object:
@@ -140,15 +143,15 @@ async def fairness(ct: ConnectTrade, users: int, polls: int) -> None:
     own = handles(ct, users)
     await ours(ct, own, fetch, polls)
     dice, most = random.Random(7), 0  # noqa: S311 - chooses where to look
-    for _ in range(200):
+    for _ in range(WINDOWS):
         begin, end = sorted(dice.choices(range(len(order)), k=2))
         counts = Counter(order[begin:end])
         most = max(most, max(counts.values(), default=0) - min(counts[user.user_id] for user in own))
-    print(f"{f'{users:,} users, most and least polled':38}{most:>8}")
+    return row(f"{users:,} users, most and least polled", [float(most)], unit="", goal="at most 1")
 
 
-async def memory(ct: ConnectTrade, users: int) -> None:
-    """Print the bytes that the poller keeps of one user between turns, beyond the handle and what a few users take."""
+async def memory(ct: ConnectTrade, users: int) -> Row:
+    """Return the bytes that the poller keeps of one user between turns, beyond the handle and what a few users take."""
 
     async def kept(count: int) -> int:
         own = handles(ct, count)
@@ -167,31 +170,31 @@ async def memory(ct: ConnectTrade, users: int) -> None:
 
     few = users // 10
     await kept(few)
-    print(f"{f'{users:,} users, bytes for each':38}{(await kept(users) - await kept(few)) / (users - few):>8.0f}")
+    each = (await kept(users) - await kept(few)) / (users - few)
+    return row(f"{users:,} users, memory of an idle one", [each], unit="bytes", goal="at most 300")
 
 
-async def measure(url: str, options: argparse.Namespace) -> None:
-    """Print one line a case."""
-    print(f"{'':38}{'ratio':>8}{'[min .. max]':>18}{'CPU':>8} {'us':>7} {'us':>7}")
-    async with ConnectTrade("client", "secret", endpoints=Endpoints(url), timeouts=Timeouts(close=0.1)) as ct:
-        for users in options.users:
-            await throughput(url, ct, users, options.rounds, options.polls)
-        await unchanged(ct, options.rounds, options.polls)
-        await fairness(ct, 3 * IN_FLIGHT, options.polls)
-        await memory(ct, min(options.users))
+async def measure(there: Server, rounds: int, polls: int, users: Sequence[int]) -> list[Row]:
+    """Return one line a case."""
+    async with ConnectTrade("client", "secret", endpoints=Endpoints(there.url), timeouts=Timeouts(close=0.1)) as ct:
+        await ours(ct, handles(ct, FEW), lambda user: user.balances.list(), polls // 10)
+        return [
+            *[await throughput(there, ct, count, rounds, polls) for count in users],
+            await unchanged(there, ct, rounds, polls),
+            await fairness(ct, 3 * IN_FLIGHT, polls),
+            await memory(ct, min(users)),
+        ]
 
 
 def main() -> None:
-    """Start the server, measure, and stop it."""
-    parser = argparse.ArgumentParser(description="Polling many users, beside bare worker loops.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--polls", type=int, default=20_000)
-    parser.add_argument("--users", type=int, nargs="+", default=[10_000, 50_000])
-    command = [sys.executable, str(Path(__file__).with_name("load_server.py"))]
-    options = parser.parse_args()
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603 - our own file
-        assert server.stdout is not None  # noqa: S101 - a pipe was asked for
-        asyncio.run(measure(server.stdout.readline().strip(), options))
+    """Start the server, measure, and print."""
+    options = parser("Polling many users, beside bare worker loops.")
+    options.add_argument("--polls", type=int, default=20_000)
+    options.add_argument("--users", type=int, nargs="+", default=[10_000, 50_000])
+    chosen = options.parse_args()
+    with server("load_server.py") as there:
+        rows = asyncio.run(measure(there, chosen.rounds, chosen.polls, chosen.users))
+    show(rows, as_json=chosen.json)
 
 
 if __name__ == "__main__":

@@ -97,9 +97,9 @@ def test_the_stream_benchmark_prints_a_ratio_for_each_case() -> None:
     assert min(ratios) > 0
 
 
-def test_the_poller_benchmark_prints_a_figure_for_each_case() -> None:
-    lines = printed("benchmarks/poller.py", "--rounds", "1", "--polls", "300", "--users", "100")
-    figures = [float(line[38:].split()[0]) for line in lines[1:]]
-    assert len(figures) == 4
-    assert min(figures[:2]) > 0
-    assert figures[2] <= 1
+def test_the_poller_benchmark_measures_each_case() -> None:
+    found = rows("benchmarks/poller.py", "--polls", "300", "--users", "100")
+    assert_measured(found[:2], 2)
+    fair, memory = found[2:]
+    assert fair["value"] <= 1
+    assert memory["unit"] == "bytes"
