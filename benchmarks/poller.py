@@ -29,6 +29,7 @@ from rounds import Row, parser, ratios, row, show, turns
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from connecttrade_async import Poller
     from processes import Server
 
     Side = Callable[[], Awaitable["Spent"]]
@@ -78,15 +79,21 @@ async def ours(
     polls: int,
 ) -> Spent:
     """Poll with the poller, as fast as it goes, and take every result."""
-    left = polls
     async with ct.poll(users, fetch, every=AT_ONCE, concurrency=IN_FLIGHT) as poller:
-        began, cpu = time.perf_counter(), time.process_time()
-        async for _ in poller:
-            left -= 1
-            if not left:
-                break
-        done = poller.statistics().polls
+        # The last poller dropped what it had under way: until there are links again, it is not polling that is seen.
+        await take(poller, IN_FLIGHT)
+        before, began, cpu = poller.statistics().polls, time.perf_counter(), time.process_time()
+        await take(poller, polls)
+        done = poller.statistics().polls - before
         return Spent((time.perf_counter() - began) / done, (time.process_time() - cpu) / done)
+
+
+async def take(poller: Poller[object], count: int) -> None:
+    """Take so many results."""
+    async for _ in poller:
+        count -= 1
+        if not count:
+            return
 
 
 async def beside(what: str, sides: Mapping[str, Side], rounds: int, goal: str, there: Server) -> Row:
