@@ -1,14 +1,16 @@
 """Across the wire: an HTTP end that answers faster than any client asks, in a process of its own.
 
-It reads no more of a request than where it ends, and answers every GET of ``/balances`` with one balance and of
-``/orders`` with a page of 500 orders; the peers find a page of 500 of their own vendor's where they look for it. All
-are made before the first request comes.
+It reads no more of a request than where it ends, and answers every GET of ``/balances`` with one balance, of
+``/orders`` with a page of 500 orders, and of ``/positions`` with 50 positions; the peers find a page of 500 of their
+own vendor's where they look for it. All are made before the first request comes. One answer in twenty has other
+positions, so that of the answers to one user one in ten differs from the one before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import random
 import sys
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,23 @@ def an_order(number: int) -> dict[str, object]:
     }
 
 
+def a_position(number: int, last_price: str) -> dict[str, object]:
+    """Return a position as the wire spells it."""
+    return {
+        "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
+        "account_number": "***1234",
+        "symbol": f"SYM{number}",
+        "instrument": "STK",
+        "quantity": "100",
+        "average_price": "410.123456789",
+        "last_price": last_price,
+        "market_value": "41125.00",
+        "unrealized_pl": "112.65",
+        "daily_pl": "14.80",
+        "total_pl": "112.65",
+    }
+
+
 def answer(body: object) -> bytes:
     """Return a whole HTTP answer."""
     raw = json.dumps(body).encode()
@@ -79,7 +98,15 @@ ANSWERS = {
     f"/accounts/{vendors.TASTYTRADE_ACCOUNT}/orders".encode(): answer(
         {"data": {"items": page_of(vendors.tastytrade_order)}, "context": "/accounts/orders"},
     ),
+    b"/positions": answer([a_position(number, "411.25") for number in range(50)]),
 }
+MOVED = answer([a_position(number, "411.26") for number in range(50)])
+DICE = random.Random(7)  # noqa: S311 - a pretend market needs no secrecy
+
+
+def chosen(path: bytes) -> bytes:
+    """Return the answer for a path; prices move now and then."""
+    return MOVED if path == b"/positions" and DICE.random() < 1 / 20 else ANSWERS[path]
 
 
 class Link(asyncio.Protocol):
@@ -98,7 +125,7 @@ class Link(asyncio.Protocol):
         for request in requests:
             path = request.split(b" ", 2)[1].partition(b"?")[0]
             if isinstance(self._transport, asyncio.WriteTransport):
-                self._transport.write(ANSWERS[path])
+                self._transport.write(chosen(path))
 
 
 async def serve() -> None:

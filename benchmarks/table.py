@@ -47,6 +47,7 @@ BENCHES = (
     Bench("rest.py", "--rounds 1 --requests 200"),
     Bench("peers_rest.py", "--rounds 1 --share 0.01", has_peers=True),
     Bench("fairness.py", "--rounds 1 --requests 600 --workers 200"),
+    Bench("poller.py", "--rounds 1 --polls 300 --users 100"),
     Bench("held.py", "--rounds 1 --orders 1000", has_peers=True),
     Bench("imports.py", "--rounds 1"),
     Bench("stream.py", "--rounds 1 --messages 4000", speaks_json=False),

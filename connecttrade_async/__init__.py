@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.live.book import Book
     from connecttrade_async.live.changes import BalanceChanged, OrderChanged, PositionChanged
+    from connecttrade_async.live.polled import Outage, PollResult, PollStatistics, Recovered, Slowed
+    from connecttrade_async.live.poller import Poller
     from connecttrade_async.live.reports import LiveHealth, LiveStatistics
     from connecttrade_async.live.telling import Changes
     from connecttrade_async.live.tracker import KeepOrders
@@ -188,14 +190,19 @@ __all__ = [
     "OrderTicket",
     "OrderType",
     "OrderUpdate",
+    "Outage",
     "Page",
     "Pages",
+    "PollResult",
+    "PollStatistics",
+    "Poller",
     "Position",
     "PositionChanged",
     "PositionUpdate",
     "Quote",
     "RateLimitedError",
     "Reconnect",
+    "Recovered",
     "Redirect",
     "RequestTimeoutError",
     "Response",
@@ -208,6 +215,7 @@ __all__ = [
     "SessionTakenError",
     "Side",
     "SlowConsumerError",
+    "Slowed",
     "Statistics",
     "StreamHealth",
     "StreamRefusedError",
@@ -281,6 +289,8 @@ _ROOMS = {
     "live.reports": ("LiveHealth", "LiveStatistics"),
     "live.telling": ("Changes",),
     "live.tracker": ("KeepOrders",),
+    "live.polled": ("Outage", "PollResult", "PollStatistics", "Recovered", "Slowed"),
+    "live.poller": ("Poller",),
     "models": (
         "Account",
         "AccountSummary",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
 
 import msgspec
 
@@ -19,13 +19,16 @@ from connecttrade_async.rest.transport import Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
 
     from connecttrade_async.config import HasEndpoints
     from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.live.changes import Change
+    from connecttrade_async.live.polled import PollResult
+    from connecttrade_async.live.poller import Poller
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.market_stream import MarketDataStream
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.tokens import TokenSource
 
 __all__ = ["ConnectTrade", "Health", "User"]
+
+T = TypeVar("T")
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,6 +293,100 @@ class ConnectTrade:
             clock=self._caller.clock,
         )
 
+    @overload
+    def poll(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: None = None,
+        *,
+        every: float | Callable[[User, PollResult[tuple[Change, ...]] | None], float] = ...,
+        concurrency: int = ...,
+        capacity: int = ...,
+        only_changed: bool = ...,
+        requests_per_second: float | None = ...,
+        user_requests_per_second: float | None = ...,
+        slowest: float = ...,
+        keep_orders: KeepOrders | None = ...,
+    ) -> Poller[tuple[Change, ...]]: ...
+    @overload
+    def poll(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: Callable[[User], Awaitable[T]],
+        *,
+        every: float | Callable[[User, PollResult[T] | None], float] = ...,
+        concurrency: int = ...,
+        capacity: int = ...,
+        only_changed: bool = ...,
+        requests_per_second: float | None = ...,
+        user_requests_per_second: float | None = ...,
+        slowest: float = ...,
+    ) -> Poller[T]: ...
+    def poll(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: Callable[[User], Awaitable[Any]] | None = None,
+        *,
+        every: float | Callable[[User, PollResult[Any] | None], float] = 5.0,
+        concurrency: int = 100,
+        capacity: int = 1000,
+        only_changed: bool = False,
+        requests_per_second: float | None = None,
+        user_requests_per_second: float | None = None,
+        slowest: float = 300.0,
+        keep_orders: KeepOrders | None = None,
+    ) -> Poller[Any]:
+        """Return a poller: it asks for many users over and over, where no stream tells; ``async with`` starts it.
+
+        Turns are spread evenly from the start and do not drift; a user whose poll still runs is not asked again. Each
+        call is asked once, whatever ``Retry`` says: the next turn is the retry. A user that keeps failing is asked more
+        and more rarely, and not at all after a 401, until ``resume`` or ``add``. A 429 lets everybody wait for what it
+        asks. When everything fails, one probe at a time stands for all.
+
+        Args:
+            users: handles, from anywhere; an async iterator is read while the others are polled already.
+            fetch: asks for what is wanted of the handle that it is given, ``lambda user: user.positions.list()``. Where
+                it returns a call of the library itself, an answer that has not changed is not even decoded, unless
+                ``value`` is looked at. It may ask for any number of things. None keeps books, as ``live`` does, of
+                orders, positions and balances: ``book`` and ``changes`` of the poller serve them, and each ``value`` is
+                what a poll has changed.
+            every: seconds between the polls of one user; or a function of the user and its last result, which is None
+                before the first.
+            concurrency: polls under way at once; requests in flight are bounded by the client's ``Limits`` as well.
+            capacity: results that may wait for the consumer. When so many do, nobody is asked until it takes some.
+            only_changed: whether good results that are the same as last time are left out. Failures never are.
+            requests_per_second: over all users of this poller; None for as fast as it goes.
+            user_requests_per_second: for each user; None likewise.
+            slowest: the longest that a failing user is left alone, in seconds.
+            keep_orders: with books, how long orders that have ended stay in them: 500 of an account, for a day.
+
+        Raises:
+            ConfigurationError: an argument cannot be used.
+        """
+        # Whoever does not poll does not load it.
+        from connecttrade_async.live.asking import House  # noqa: PLC0415
+        from connecttrade_async.live.plan import Plan  # noqa: PLC0415
+        from connecttrade_async.live.poller import Poller  # noqa: PLC0415
+        from connecttrade_async.rest.resources.single import asks_once  # noqa: PLC0415
+
+        plan = Plan(
+            every=every,
+            concurrency=concurrency,
+            capacity=capacity,
+            only_changed=only_changed,
+            requests_per_second=requests_per_second,
+            user_requests_per_second=user_requests_per_second,
+            slowest=slowest,
+        )
+        house = House(self._caller, _requester_of, partial(User, market=self._market), asks_once)
+        if fetch is not None:
+            return Poller(users, fetch, plan, house)
+        from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
+        from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
+
+        books = PolledBooks(house, keep_orders if keep_orders is not None else KeepOrders())
+        return Poller(users, books.read, plan, house, books)
+
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
         """Return a view of this client with other patience. It shares the session, the limits and the counters.
 
@@ -457,6 +556,10 @@ class User:
 
     def __repr__(self) -> str:
         return f"<User {self.user_id!r}>"
+
+
+def _requester_of(user: User) -> Requester:
+    return user._requester  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
 def _check_id(text: object, name: str) -> None:

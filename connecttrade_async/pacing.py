@@ -14,7 +14,7 @@ import backoff
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TokenBucket", "full_jitter_delays", "growing_delays"]
+__all__ = ["TokenBucket", "full_jitter_delays", "growing_delays", "grown_delay", "start_of_cycle"]
 
 
 def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
@@ -48,6 +48,25 @@ def _drawn(least: float, base: float, cap: float, rng: random.Random | None) -> 
     while True:
         bound = min(float(next(bounds)), cap)
         yield dice.uniform(least * bound, bound)
+
+
+def grown_delay(turn: int, base: float, cap: float, rng: random.Random | None = None) -> float:
+    """Return the delay of one turn of ``growing_delays``, for who has too many to keep an iterator for each.
+
+    Args:
+        turn: 0 for the first.
+        base: the first upper bound, in seconds.
+        cap: the last upper bound, in seconds.
+        rng: the dice; a test hands in a seeded one.
+    """
+    dice = rng if rng is not None else random
+    bound = min(cap, base * 2.0 ** min(turn, 100))
+    return dice.uniform(0.5 * bound, bound)
+
+
+def start_of_cycle(rng: random.Random | None = None) -> float:
+    """Return where in a cycle to begin, from 0 to 1, so that many who have the same cycle do not keep step."""
+    return (rng if rng is not None else random).random()
 
 
 class TokenBucket:

@@ -84,6 +84,8 @@ def test_the_benchmark_of_users_held_live_prints_bytes_and_a_collection() -> Non
 
 def test_the_benchmark_of_reading_again_prints_a_ratio_of_time_and_one_of_cpu() -> None:
     assert_measured(rows("benchmarks/resync.py", "--users", "100"), 2)
+
+
 def test_the_benchmark_of_market_data_prints_a_ratio_for_each_kind_of_consumers_and_loses_nothing() -> None:
     *measured, lost = rows("benchmarks/market.py", "--messages", "2000")
     assert_measured(measured, 7)
@@ -111,3 +113,11 @@ def test_the_stream_benchmark_prints_a_ratio_for_each_case() -> None:
     assert len(ratios) == 8
     assert ratios[0] == 1
     assert min(ratios) > 0
+
+
+def test_the_poller_benchmark_measures_each_case() -> None:
+    found = rows("benchmarks/poller.py", "--polls", "300", "--users", "100")
+    assert_measured(found[:2], 2)
+    fair, memory = found[2:]
+    assert fair["value"] <= 1
+    assert memory["unit"] == "bytes"

@@ -72,6 +72,14 @@ async def test_live_accounts() -> None:
     assert " CURRENT " in lines[-1]
 
 
+async def test_poll_users() -> None:
+    lines = (await run("poll_users.py", aside="everything fails, so one probe at a time")).splitlines()
+    assert len([line for line in lines if line.endswith(" positions")]) >= 10
+    assert len([line for line in lines if line.endswith("not known now (ServerError)")]) == 10
+    assert lines[-1] == "the platform answers again"
+    assert any(line.startswith("everything fails, ") for line in lines)
+
+
 @asynccontextmanager
 async def somebody(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
     """A user with one broker connected, and the environment in which an example asks for that user."""

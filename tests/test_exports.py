@@ -54,6 +54,8 @@ SOME = {
     },
     "streaming.feeds": {"BarFeed", "DepthFeed", "Feed"},
     "streaming.market_stream": {"MarketDataStream", "ServerSubscription", "ServerSubscriptions"},
+    "live.polled": {"Outage", "PollResult", "PollStatistics", "Recovered", "Slowed"},
+    "live.poller": {"Poller"},
     "streaming.fanout": {"Statistics", "Subscription"},
     "streaming.protocol": {"Verdict"},
     "streaming.streams": {"BrokerageStream", "StreamHealth"},

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.pacing import TokenBucket, full_jitter_delays, growing_delays
+from connecttrade_async.pacing import TokenBucket, full_jitter_delays, growing_delays, grown_delay, start_of_cycle
 
 SECONDS = st.floats(min_value=1e-3, max_value=1e3)
 
@@ -128,3 +128,15 @@ def test_growing_delays_lie_in_the_upper_half_below_their_bound(base: float, cap
 def test_growing_delays_differ_between_callers() -> None:
     one, other = (list(islice(growing_delays(0.25, 8.0), 10)) for _ in range(2))
     assert one != other
+
+
+@given(turn=st.integers(min_value=0, max_value=10_000), seed=st.integers())
+def test_one_grown_delay_lies_in_the_upper_half_below_its_bound(turn: int, seed: int) -> None:
+    bound = 0.5 * 2**turn if turn < 10 else 60.0
+    assert min(bound, 60.0) / 2 <= grown_delay(turn, 0.5, 60.0, Random(seed)) <= min(bound, 60.0)  # noqa: S311 - spreads load
+    assert 15.0 <= grown_delay(turn + 7, 0.5, 30.0) <= 30.0
+
+
+def test_a_cycle_begins_anywhere() -> None:
+    assert start_of_cycle(Random(7)) == start_of_cycle(Random(7))  # noqa: S311 - spreads load; guards nothing
+    assert all(0.0 <= start_of_cycle() < 1.0 for _ in range(10))

@@ -73,6 +73,12 @@ OWN_TEST = {
     "rest/__init__.py": "rest/test_wire.py",
     "rest/wire.py": "rest/test_wire.py",
     "rest/retry.py": "rest/test_retry.py",
+    "rest/comparing.py": "live/test_polled.py",
+    "live/pace.py": "live/test_poll_plan.py",
+    "live/plan.py": "live/test_poll_plan.py",
+    "live/polled.py": "live/test_polled.py",
+    "live/schedule.py": "live/test_poll_schedule.py",
+    "live/standing.py": "live/test_poll_standing.py",
 }
 
 

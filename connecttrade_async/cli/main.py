@@ -23,6 +23,7 @@ from connecttrade_async.cli.following import stream
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
+from connecttrade_async.cli.polling import poll
 from connecttrade_async.cli.quoting import quotes
 from connecttrade_async.cli.reading import accounts, balances, positions, transactions
 from connecttrade_async.cli.serving import demo, sandbox
@@ -146,6 +147,7 @@ READING = (
     positions,
     orders,
     transactions,
+    poll,
     stream,
     watch,
 )

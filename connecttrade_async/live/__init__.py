@@ -1,1 +1,1 @@
-"""Below the waterline: the room of what is true now."""
+"""The room of what is true now: books that follow the stream, and many users asked over and over."""

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Self
 
 from connecttrade_async import analytics
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.live.following import TOPICS, Following
+from connecttrade_async.live.following import Following
 from connecttrade_async.live.merging import has_ended
 from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
+from connecttrade_async.live.telling import CAPACITY, TOPICS, interest_in
 from connecttrade_async.models.orders import Order
-from connecttrade_async.streaming.fanout import Interest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.streams import BrokerageStream
 
 __all__ = ["LiveAccounts"]
-
-CAPACITY = 10_000
 
 
 class LiveAccounts:
@@ -158,10 +156,7 @@ class LiveAccounts:
             ConfigurationError: a topic, the bound or the policy cannot be one.
             ConnectTradeError: the stream has ended, with why, or this was closed.
         """
-        wanted = topics or TOPICS
-        if not set(wanted) <= set(TOPICS):
-            raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}")
-        return self._teller.subscribe(Interest(wanted, account_id, user_id, symbol), overflow, capacity)
+        return self._teller.subscribe(interest_in(topics, account_id, user_id, symbol), overflow, capacity)
 
     async def order_done(self, order: Order | str, *, timeout: float | None = None) -> Order:
         """Wait until an order has ended: filled, cancelled, rejected, expired or replaced; return it.

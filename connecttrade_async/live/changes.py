@@ -12,8 +12,9 @@ from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspe
 
 __all__ = ["BalanceChanged", "Cause", "Change", "OrderChanged", "PositionChanged"]
 
-Cause = Literal["stream", "recovered", "sweep"]
-"""How a change was learned: the stream told it; it was missed, and a snapshot found it; the slow sweep found it."""
+Cause = Literal["stream", "recovered", "sweep", "poll"]
+"""How a change was learned: the stream told it; it was missed, and a snapshot found it; the slow sweep found it; a poll
+found it, of a user whom no stream tells about."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -22,7 +23,7 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         account_id: in which account.
         user_id: whose.
-        cause: how it was learned: ``stream``, ``recovered`` or ``sweep``.
+        cause: how it was learned: ``stream``, ``recovered``, ``sweep`` or ``poll``.
     """
 
     topic: ClassVar[str]

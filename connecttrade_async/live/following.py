@@ -15,7 +15,7 @@ from connecttrade_async.live.reports import LiveStatistics
 from connecttrade_async.live.roster import Roster
 from connecttrade_async.live.surveyor import Surveyor
 from connecttrade_async.live.sweep import Sweep
-from connecttrade_async.live.telling import Teller
+from connecttrade_async.live.telling import TOPICS, Teller
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.fanout import Subscription
     from connecttrade_async.streaming.streams import BrokerageStream
 
-__all__ = ["TOPICS", "Following"]
+__all__ = ["Following"]
 
-TOPICS = ("orders", "positions", "balances")
 WHAT = "the live accounts"
 log = logging.getLogger("connecttrade_async.live")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from connecttrade_async.live.book import Book, Bookkeeper
+from connecttrade_async.live.book import Book, Bookkeeper, Listed
 from connecttrade_async.live.changes import OrderChanged
 from connecttrade_async.live.merging import moment_of
 from connecttrade_async.live.snapshots import ONE_DAY, Window
@@ -14,11 +14,11 @@ from connecttrade_async.live.tracker import LAG
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from connecttrade_async.clock import Timer
-    from connecttrade_async.live.changes import Change
+    from connecttrade_async.live.changes import Cause, Change
     from connecttrade_async.live.snapshots import Reader
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.models.orders import Order
@@ -155,6 +155,33 @@ class Roster:
         member.keepers[account_id] = keeper
         place = self.places[account_id] = Place(keeper, member, begins)
         return place
+
+    def load(
+        self,
+        member: Member,
+        listed: Mapping[str, Listed],
+        cause: Cause,
+        begins: datetime | None,
+        now: datetime,
+    ) -> Sequence[Change]:
+        """Take a snapshot of a user into the books; return what of it is news.
+
+        Args:
+            member: whose; one whose ``since`` is None has no other yet.
+            listed: what the snapshot has, by account.
+            cause: how it was learned.
+            begins: from when on what happened in an account that is new is news; see ``Place``.
+            now: when it was answered, aware.
+        """
+        for account_id in listed:
+            self.place_for(member, account_id, begins)
+        changes: list[Change] = []
+        for account_id, keeper in member.keepers.items():
+            is_known, place = keeper.is_loaded, self.places[account_id]
+            found = keeper.load(listed.get(account_id, Listed()), cause, now)
+            changes += found if is_known else filter(place.is_news, found)
+        # What a user has when the following begins is where it begins, and no news.
+        return changes if member.since is not None else ()
 
     def has_read(self, member: Member) -> bool:
         """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""

@@ -14,7 +14,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError
-from connecttrade_async.live.book import Listed
 from connecttrade_async.live.snapshots import take
 from connecttrade_async.pacing import TokenBucket, growing_delays
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect
+    from connecttrade_async.live.book import Listed
     from connecttrade_async.live.changes import Cause, Change
     from connecttrade_async.live.reports import Budget
     from connecttrade_async.live.roster import Member, Roster
@@ -201,19 +201,9 @@ class Surveyor:
         asked: datetime,
     ) -> Sequence[Change]:
         roster = self._roster
-        is_first, member.since = member.since is None, asked
         begins = roster.missed_since if cause == "recovered" else None
-        for account_id in listed:
-            roster.place_for(member, account_id, begins)
-        changes: list[Change] = []
-        now = self._clock.wall()
-        for account_id, keeper in member.keepers.items():
-            is_known, place = keeper.is_loaded, roster.places[account_id]
-            found = keeper.load(listed.get(account_id, Listed()), cause, now)
-            changes += found if is_known else filter(place.is_news, found)
-        # What a user has when the following begins is where it begins, and no news.
-        if is_first:
-            return ()
+        changes = roster.load(member, listed, cause, begins, self._clock.wall())
+        member.since = asked
         count = sum(change.is_material for change in changes)
         self.tally.swept += count if cause == "sweep" else 0
         self.tally.recovered += count if cause == "recovered" else 0

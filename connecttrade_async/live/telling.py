@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from connecttrade_async.models.orders import Order
     from connecttrade_async.streaming.fanout import Statistics
 
-__all__ = ["Changes", "Teller"]
+__all__ = ["CAPACITY", "TOPICS", "Changes", "Teller", "interest_in"]
 
 T = TypeVar("T")
 UNSIZED = 1 << 62
+CAPACITY = 10_000
+TOPICS = ("orders", "positions", "balances")
 
 
 class Changes(Protocol):
@@ -163,6 +165,18 @@ class Teller:
                 _fail(waiter, self._ending)
         for _, hoping in self._conditions:
             _fail(hoping, self._ending)
+
+
+def interest_in(topics: tuple[str, ...], account_id: str | None, user_id: str | None, symbol: str | None) -> Interest:
+    """Return what a consumer of changes wants; no topic means all.
+
+    Raises:
+        ConfigurationError: there is no such topic.
+    """
+    wanted = topics or TOPICS
+    if not set(wanted) <= set(TOPICS):
+        raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}")
+    return Interest(wanted, account_id, user_id, symbol)
 
 
 def _give(waiter: asyncio.Future[T], value: T) -> None:

@@ -7,7 +7,7 @@ judges. On the way of a call that succeeds nothing is made that it does not need
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from connecttrade_async.rest.transport import time_limit
 from connecttrade_async.rest.wire import Repeat
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Coroutine, Mapping
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Retry, Timeouts
@@ -202,10 +202,18 @@ class Requester:
         """Return the same somebody, asking in another way."""
         return Requester(caller, self.user_id, self.user_secret)
 
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """Send a request; whoever watches what is asked does it here."""
+        return self.caller.send(request)
+
     async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path and read the answer."""
         request = self.asking(path, params)
-        return wire.read(await self.caller.send(request), shape, request)
+        return wire.read(await self.send(request), shape, request)
+
+    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+        """Send a request, and read the answer as it needs."""
+        return reading(await self.send(request), request)
 
     def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
@@ -214,11 +222,11 @@ class Requester:
     async def tell(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
         """Send a body with a method that is never repeated, and read the answer."""
         request = self.request_for(method, path, body=body)
-        return wire.read(await self.caller.send(request), shape, request)
+        return wire.read(await self.send(request), shape, request)
 
     async def delete(self, path: str) -> None:
         """DELETE what is harmless to delete twice; the answer's body is not needed, and may be empty (documented)."""
-        await self.caller.send(self.request_for("DELETE", path, repeat=Repeat.HARMLESS))
+        await self.send(self.request_for("DELETE", path, repeat=Repeat.HARMLESS))
 
     async def request(
         self,
@@ -232,7 +240,7 @@ class Requester:
         query = wire.query_string(params) if params else ""
         method = wire.checked_method(method)
         repeat = Repeat.HARMLESS if method == "GET" else Repeat.NEVER
-        return await self.caller.send(
+        return await self.send(
             self.request_for(method, wire.checked_path(path), query=query, body=json, repeat=repeat),
         )
 

@@ -9,19 +9,36 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.errors import ClosedError, RequestTimeoutError
 from connecttrade_async.pacing import TokenBucket
 
 if TYPE_CHECKING:
-    from connecttrade_async.clock import Clock
+    from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Limits
     from connecttrade_async.rest.wire import Request
 
 __all__ = ["Gate"]
 
 Place = asyncio.Future[None]
+GRAIN = 0.005  # seconds: a wait in line may end so much later than it should
+
+
+class Waiting(NamedTuple):
+    """Somebody in line.
+
+    Attributes:
+        place: done when the wait is over.
+        deadline: when it is over at the latest, in seconds on the clock.
+        seconds: how long that was from the start.
+        request: what for.
+    """
+
+    place: Place
+    deadline: float
+    seconds: float
+    request: Request
 
 
 class Gate:
@@ -32,12 +49,13 @@ class Gate:
         clock: time.
     """
 
-    __slots__ = ("_bucket", "_clock", "_free", "_line", "_pauses", "_size", "is_closed")
+    __slots__ = ("_alarm", "_bucket", "_clock", "_free", "_line", "_pauses", "_size", "is_closed")
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._clock = clock
         self._size = self._free = limits.connections
-        self._line: deque[Place] = deque()
+        self._line: deque[Waiting] = deque()
+        self._alarm: tuple[float, Timer] | None = None
         self._pauses: set[Place] = set()
         rate = limits.requests_per_second
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
@@ -51,7 +69,7 @@ class Gate:
     @property
     def waiting(self) -> int:
         """Requests in line."""
-        return sum(not place.done() for place in self._line)
+        return sum(not waiting.place.done() for waiting in self._line)
 
     def enter_nowait(self) -> bool:
         """Take a place if one is free and nothing else has to be waited for; say whether it was."""
@@ -80,7 +98,7 @@ class Gate:
         """Give the place to the first in line, or back."""
         line = self._line
         while line:
-            place = line.popleft()
+            place = line.popleft().place
             if not place.done():
                 place.set_result(None)
                 return
@@ -104,15 +122,20 @@ class Gate:
     def close(self) -> None:
         """Send everybody home who waits."""
         self.is_closed = True
-        for place in (*self._line, *self._pauses):
+        for place in (*(waiting.place for waiting in self._line), *self._pauses):
             if not place.done():
                 place.set_exception(ClosedError())
         self._line.clear()
+        if self._alarm is not None:
+            self._alarm[1].cancel()
+            self._alarm = None
 
     async def _stand_in_line(self, request: Request, seconds: float) -> None:
         place: Place = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_give_up, place, request, self, seconds))
-        self._line.append(place)
+        deadline = self._clock.now() + seconds
+        self._line.append(Waiting(place, deadline, seconds, request))
+        if self._alarm is None or deadline < self._alarm[0]:
+            self._set_alarm(deadline)
         try:
             await place
         except asyncio.CancelledError:
@@ -120,8 +143,24 @@ class Gate:
             if place.done() and not place.cancelled() and place.exception() is None:
                 self.leave()
             raise
-        finally:
-            timer.cancel()
+
+    def _set_alarm(self, deadline: float) -> None:
+        # One for the whole line: nearly all who stand in it are served in time, and a timer for each would cost more
+        # than all else here. It may ring for nobody.
+        if self._alarm is not None:
+            self._alarm[1].cancel()
+        seconds = max(0.0, deadline - self._clock.now())
+        self._alarm = (deadline, self._clock.call_later(seconds, partial(self._ring, deadline)))
+
+    def _ring(self, until: float) -> None:
+        self._alarm = None
+        for waiting in self._line:
+            if waiting.deadline <= until:
+                _give_up(waiting.place, waiting.request, self, waiting.seconds)
+        self._line = deque(waiting for waiting in self._line if not waiting.place.done())
+        if self._line:
+            # Where thousands end one after another, the line is not walked for each of them.
+            self._set_alarm(max(until + GRAIN, min(waiting.deadline for waiting in self._line)))
 
     async def _wait_for_token(self, bucket: TokenBucket, request: Request, seconds: float) -> None:
         delay = bucket.reserve(self._clock.now())

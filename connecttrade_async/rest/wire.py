@@ -55,6 +55,7 @@ T = TypeVar("T")
 
 OK_BELOW = 300
 GONE_ALREADY = 204
+UNKNOWN_CALLER = 401
 TAKEN = 409
 NEXT_CURSOR = "next-cursor"
 PREV_CURSOR = "prev-cursor"

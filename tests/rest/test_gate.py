@@ -169,3 +169,43 @@ async def test_who_is_cancelled_while_waiting_for_a_turn_gives_everything_back()
     clock.advance(1)
     await waiting
     assert gate.in_flight == 2
+
+
+async def test_one_timer_serves_the_whole_line_and_each_wait_has_its_own_end() -> None:
+    clock = SteppedClock()
+    gate = Gate(Limits(connections=1), clock)
+    await gate.enter(ASK, 9)
+    long = [await started(gate.enter(ASK, 3.0)) for _ in range(20)]
+    assert len(clock.asked) == 1
+    clock.advance(1.0)
+    patient, hasty = await started(gate.enter(ASK, 3.0)), await started(gate.enter(ASK, 1.0))
+    assert len(clock.asked) == 2  # for the hasty one, who gives up before those who came before
+    clock.advance(1.0)
+    await asyncio.sleep(0)
+    assert (hasty.done(), gate.waiting) == (True, 21)
+    gate.leave()
+    await long.pop(0)
+    clock.advance(0.99)
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in (*long, patient))
+    clock.advance(0.02)
+    ended = await asyncio.gather(*long, hasty, return_exceptions=True)
+    assert [type(each) for each in ended] == [RequestTimeoutError] * 20
+    gate.leave()
+    await patient
+    gate.leave()
+    assert gate.in_flight == 0
+    clock.advance(9.0)
+    asked = len(clock.asked)
+    clock.advance(9.0)
+    assert len(clock.asked) == asked  # a line of nobody is not watched
+
+
+async def test_waits_that_end_one_after_another_are_ended_together() -> None:
+    clock = SteppedClock()
+    gate = Gate(Limits(connections=1), clock)
+    await gate.enter(ASK, 9)
+    tasks = [await started(gate.enter(ASK, 1.0 + number / 100_000)) for number in range(100)]
+    clock.advance(1.01)
+    assert len(await asyncio.gather(*tasks, return_exceptions=True)) == 100
+    assert len(clock.asked) == 2

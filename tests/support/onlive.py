@@ -14,7 +14,7 @@ from onstream import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from connecttrade_async import ConnectTrade, Order, User
+    from connecttrade_async import ConnectTrade, Order, Poller, User
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.live.changes import Change
     from connecttrade_async.live.telling import Changes
@@ -56,7 +56,7 @@ async def current(live: LiveAccounts) -> None:
     await live.wait(lambda live: live.is_current, timeout=PATIENCE)
 
 
-def in_the_book(live: LiveAccounts, account_id: str) -> dict[str, Any]:
+def in_the_book(live: LiveAccounts | Poller[Any], account_id: str) -> dict[str, Any]:
     """Say what a book has, as far as the passing of prices does not change it."""
     book = live.book(account_id)
     assert book.balance is not None

@@ -299,7 +299,7 @@ class Orders(Resource):
         is_known = False
         cause: TransportError | BrokerError
         try:
-            order = wire.read(await caller.send(request), _ORDER, request)
+            order = wire.read(await self._requester.send(request), _ORDER, request)
             if order.order_id and search.cl_order_id in {None, order.cl_order_id or search.cl_order_id}:
                 return search.complete(order)
             cause = MalformedResponseError(where="$", problem="another order than was sent", request=str(request))
@@ -324,18 +324,20 @@ class Orders(Resource):
         return type(self)(self._requester.through(caller.with_options(None, once)))
 
     async def _page(self, params: dict[str, object]) -> Page[Order]:
-        request = self._requester.asking("/orders", params)
-        response = await self._requester.caller.send(request)
-        body = wire.read(response, _PAGE, request)
-        if isinstance(body, _Envelope):
-            items, following, previous = body.orders, body.next_cursor, body.prev_cursor
-        else:
-            items, following, previous = body, None, None
-        return Page(
-            items=items,
-            next_cursor=following or response.headers.get(wire.NEXT_CURSOR) or None,
-            prev_cursor=previous or response.headers.get(wire.PREV_CURSOR) or None,
-        )
+        return await self._requester.answer(self._requester.asking("/orders", params), _read_page)
+
+
+def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
+    body = wire.read(response, _PAGE, request)
+    if isinstance(body, _Envelope):
+        items, following, previous = body.orders, body.next_cursor, body.prev_cursor
+    else:
+        items, following, previous = body, None, None
+    return Page(
+        items=items,
+        next_cursor=following or response.headers.get(wire.NEXT_CURSOR) or None,
+        prev_cursor=previous or response.headers.get(wire.PREV_CURSOR) or None,
+    )
 
 
 def _path(order: lookups.Target) -> str:

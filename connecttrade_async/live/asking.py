@@ -1,0 +1,142 @@
+"""A loop: ask for what is wanted of one user, once, and say what came of it: a value or an error.
+
+Its vow: whatever is raised in a poll is the result of that poll, and never an empty value. Each call is asked once,
+whatever the client's ``Retry`` says: the next turn is the retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+import msgspec
+
+from connecttrade_async.errors import CallerError, ClosedError
+from connecttrade_async.live.polled import PollResult
+from connecttrade_async.rest.watching import WatchedRequester
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from connecttrade_async.client import User
+    from connecttrade_async.live.schedule import Turn
+    from connecttrade_async.live.turnstile import Turnstile
+    from connecttrade_async.rest.caller import Caller, Requester
+
+__all__ = ["Asked", "Asker", "House"]
+
+T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
+ANCHOR_HOLDS = 1.0  # seconds: what the time of day was is asked no more often, for it is seldom read
+
+
+class House(NamedTuple):
+    """What a poller needs of the rooms above it.
+
+    Attributes:
+        caller: the client's own way of asking.
+        requester_of: tells in whose name a handle asks.
+        handle: makes a handle.
+        asks_once: tells whether a call sends one request, and returns its answer as it was read.
+    """
+
+    caller: Caller
+    requester_of: Callable[[User], Requester]
+    handle: Callable[[Requester], User]
+    asks_once: Callable[[object], bool]
+
+
+class Asked(msgspec.Struct, Generic[T]):
+    """What came of one poll.
+
+    Attributes:
+        result: what the consumer is told.
+        seen: the digest of all that was answered; None where nothing was.
+        now: when it ended, in seconds on the client's clock.
+    """
+
+    result: PollResult[T]
+    seen: bytes | None
+    now: float
+
+
+class Asker(Generic[T]):
+    """Asks.
+
+    Args:
+        fetch: asks for what is wanted of one user.
+        house: the rooms above.
+        turnstile: says when a request may be sent.
+    """
+
+    __slots__ = ("_anchor", "_fetch", "_house", "_is_stopped", "_once", "_turnstile")
+
+    def __init__(self, fetch: Callable[[User], Awaitable[T]], house: House, turnstile: Turnstile) -> None:
+        self._fetch = fetch
+        self._house = house
+        self._turnstile = turnstile
+        self._once: dict[Caller, Caller] = {}
+        self._is_stopped = False
+        clock = house.caller.clock
+        self._anchor = (clock.now(), clock.wall())
+
+    def stop(self) -> None:
+        """From now on, who is cancelled is meant to end."""
+        self._is_stopped = True
+
+    async def ask(self, turn: Turn) -> Asked[T]:
+        """Ask for one user.
+
+        Raises:
+            ClosedError: the client was closed.
+
+        Cancelling drops what is under way.
+        """
+        clock = self._house.caller.clock
+        record, user, began = turn.record, turn.record.user, clock.now()
+        origin = self._house.requester_of(user)
+        requester = WatchedRequester(origin, self._asking_once(origin.caller), self._turnstile, record.digest)
+        value: object = None
+        error: Exception | None = None
+        try:
+            call = self._fetch(self._house.handle(requester))
+            requester.is_single = self._house.asks_once(call)
+            value = await call
+        except Exception as exc:  # noqa: BLE001 - whatever it is, it is told as the result of this poll
+            error = _trimmed(exc)
+        except asyncio.CancelledError as exc:
+            if self._is_stopped or _is_being_cancelled():
+                raise
+            error = CallerError("the fetch of a poll was cancelled by its own code")
+            error.__cause__ = _trimmed(exc)
+        if isinstance(error, ClosedError) and (origin.caller.is_closed or origin.caller.gate.is_closed):
+            raise error
+        now, seen = clock.now(), requester.seen()
+        changed = error is not None or seen is None or seen != record.digest
+        late, latency = turn.late, now - began
+        result: PollResult[T] = PollResult(
+            user, value, error, changed, latency, late, began - late, self._anchor_at(now)
+        )
+        return Asked(result, seen, now)
+
+    def _anchor_at(self, now: float) -> tuple[float, datetime]:
+        if now - self._anchor[0] > ANCHOR_HOLDS:
+            self._anchor = (now, self._house.caller.clock.wall())
+        return self._anchor
+
+    def _asking_once(self, caller: Caller) -> Caller:
+        once = self._once.get(caller)
+        if once is None:
+            self._once[caller] = once = caller.with_options(None, msgspec.structs.replace(caller.retry, attempts=1))
+        return once
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _trimmed(exc: E) -> E:
+    # Without the frame of ours that holds the error: the two would keep each other alive.
+    return exc.with_traceback(exc.__traceback__ and exc.__traceback__.tb_next)

@@ -1,0 +1,91 @@
+"""A door: results that wait for their consumer. A deque, and one Future only while the consumer waits empty-handed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from connecttrade_async.errors import ClosedError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Inbox"]
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """One consumer's queue. Its bound is kept by whoever puts, for only they know what is still to come.
+
+    Args:
+        what: what has ended when it is closed without an error.
+    """
+
+    __slots__ = ("_ending", "_items", "_waiter", "_what")
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._items: deque[T] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._ending: Exception | None = None
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, item: T) -> None:
+        """Take an item; never waits."""
+        if self._ending is None:
+            self._items.append(item)
+            self._wake()
+
+    def close(self, error: Exception | None = None) -> None:
+        """End it: what waits can still be taken, and then the ending is met."""
+        if self._ending is None:
+            self._ending = error if error is not None else ClosedError(self._what)
+            self._wake()
+
+    def clear(self) -> None:
+        """Drop what waits."""
+        self._items.clear()
+
+    def drop_oldest(self) -> None:
+        """Drop what has waited the longest."""
+        self._items.popleft()
+
+    def keep(self, wanted: Callable[[T], bool]) -> None:
+        """Drop what is not wanted any more."""
+        self._items = deque(item for item in self._items if wanted(item))
+
+    def receive_nowait(self) -> T | None:
+        """Return the next item, or None where none waits."""
+        return self._items.popleft() if self._items else None
+
+    async def receive(self) -> T:
+        """Return the next item.
+
+        Raises:
+            ClosedError: it was closed, and nothing waits.
+            Exception: the error with which it was closed.
+            ConfigurationError: another task waits already.
+
+        Cancelling loses nothing.
+        """
+        while not self._items:
+            if self._ending is not None:
+                raise self._ending.with_traceback(None)
+            if self._waiter is not None:
+                msg = f"two tasks wait on {self._what}: let one take the results and hand them on"
+                raise ConfigurationError(msg)
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self._items.popleft()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)

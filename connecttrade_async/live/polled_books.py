@@ -1,0 +1,129 @@
+"""A loop: keep the books of users that are polled: ask for all that one has, compare, tell.
+
+Its vow: one poll is all or nothing, so a failed read is never an empty account. Its books stay as they were, are not
+current, and what was missed meanwhile is told by the next good poll, with the cause ``recovered``.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from connecttrade_async.live.roster import Roster
+from connecttrade_async.live.snapshots import take
+from connecttrade_async.live.telling import Teller
+from connecttrade_async.live.tracker import LAG
+from connecttrade_async.rest.recalling import RecallingRequester
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from connecttrade_async.client import User
+    from connecttrade_async.live.asking import House
+    from connecttrade_async.live.book import Listed
+    from connecttrade_async.live.changes import Cause, Change
+    from connecttrade_async.live.roster import Member
+    from connecttrade_async.live.tracker import KeepOrders
+    from connecttrade_async.rest.watching import WatchedRequester
+
+__all__ = ["PolledBooks"]
+
+
+class Memory(msgspec.Struct, eq=False):
+    """What is kept of a user beside the books.
+
+    Attributes:
+        member: whose books.
+        known: what the last good poll read, by the digest of each answer: the books hold the same values.
+        asked: when that was asked for, aware; None before the first.
+    """
+
+    member: Member
+    known: dict[bytes, object] = {}
+    asked: datetime | None = None
+
+
+class PolledBooks:
+    """Keeps books by polling.
+
+    Args:
+        house: the rooms above.
+        keep: how long orders that have ended stay in a book.
+
+    Attributes:
+        roster: the books.
+        teller: who hears of changes.
+        is_followed: whether anybody ever wanted to.
+    """
+
+    def __init__(self, house: House, keep: KeepOrders) -> None:
+        self._house = house
+        self._clock = house.caller.clock
+        self._memories: dict[str, Memory] = {}
+        self.roster = Roster(keep)
+        self.teller = Teller(self._clock)
+        self.is_followed = False
+
+    async def read(self, user: User) -> tuple[Change, ...]:
+        """Ask for all that a user has; tell and return what has changed since the last good poll.
+
+        What a user has at the first is where it begins, and no news.
+
+        Raises:
+            ConnectTradeError: something could not be read; then nothing was.
+
+        Cancelling drops the request under way, and changes nothing but that the books are not current.
+        """
+        memory = self._memory(user)
+        member, asked = memory.member, self._clock.wall()
+        watched = cast("WatchedRequester", self._house.requester_of(user))
+        recalling = RecallingRequester(watched, memory.known)
+        window = member.window(asked, timedelta(seconds=self.roster.keep.age))
+        try:
+            snapshot = await take(self._house.handle(recalling), window, _at_once)
+            listed = {} if recalling.is_same else snapshot.by_account()
+        except BaseException:
+            if not member.is_gone:
+                self.roster.unread.add(member)
+            raise
+        if member.is_gone:
+            return ()
+        changes: tuple[Change, ...] = ()
+        if recalling.is_same:
+            for keeper in member.keepers.values():
+                keeper.as_of = self._clock.wall() if keeper.is_read else keeper.as_of
+        else:
+            changes = self._load(memory, listed, asked)
+            memory.known = recalling.read
+        memory.asked = asked
+        self.roster.unread.discard(member)
+        self.teller.tell(changes)
+        return changes
+
+    def _load(self, memory: Memory, listed: Mapping[str, Listed], asked: datetime) -> tuple[Change, ...]:
+        member = memory.member
+        cause: Cause = "recovered" if member in self.roster.unread else "poll"
+        begins = None if memory.asked is None else memory.asked - LAG
+        changes = tuple(self.roster.load(member, listed, cause, begins, self._clock.wall()))
+        # The window of orders moves on with what happens: while nothing does, the same is asked, and answered.
+        if member.since is None or changes:
+            member.since = asked
+        return changes
+
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user."""
+        self._memories.pop(user_id, None)
+        self.roster.remove(user_id)
+
+    def _memory(self, user: User) -> Memory:
+        memory = self._memories.get(user.user_id)
+        if memory is None:
+            memory = self._memories[user.user_id] = Memory(self.roster.add(user))
+        return memory
+
+
+async def _at_once() -> None:
+    """Wait for nothing: requests wait for their turn where they are sent."""

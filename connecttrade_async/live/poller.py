@@ -1,0 +1,250 @@
+"""What users hold of a poller: enter it, iterate over its results, add and remove users, look at it, leave it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.live.polled import PollResult, PollStatistics
+from connecttrade_async.live.rounds import Rounds
+from connecttrade_async.live.telling import CAPACITY, interest_in
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
+
+    from connecttrade_async.client import User
+    from connecttrade_async.live.asking import House
+    from connecttrade_async.live.book import Book
+    from connecttrade_async.live.plan import Plan
+    from connecttrade_async.live.polled import PollEvent
+    from connecttrade_async.live.polled_books import PolledBooks
+    from connecttrade_async.live.telling import Changes
+
+__all__ = ["Poller"]
+
+T = TypeVar("T")
+
+
+class Poller(Generic[T]):
+    """Many users, asked over and over; see ``ConnectTrade.poll``.
+
+    Use it as ``async with``, and iterate over it: each item is a ``PollResult``. It may be entered and left in
+    different tasks. It never ends by itself, but for a client that is closed, or an error of the caller's own ``users``
+    or ``every``, which is raised where the results are taken.
+    """
+
+    def __init__(
+        self,
+        users: Iterable[User] | AsyncIterable[User],
+        fetch: Callable[[User], Awaitable[T]],
+        plan: Plan,
+        house: House,
+        books: PolledBooks | None = None,
+    ) -> None:
+        self._books = books
+        self._users = users
+        self._caller = house.caller
+        self._rounds: Rounds[T] = Rounds(fetch, plan, house, books)
+        self._feeding: asyncio.Task[None] | None = None
+        self._is_entered = self._is_closed = False
+
+    async def add(self, user: User) -> None:
+        """Poll one more user; its first turn comes within one interval.
+
+        For one who is there already, this handle is used from now on, and if it was parked it takes turns again.
+        Cancelling changes nothing.
+
+        Raises:
+            ClosedError: the poller was left.
+        """
+        if self._is_closed:
+            raise ClosedError("the poller")
+        self._rounds.add(user)
+        if self._is_entered:
+            self._rounds.workers.wake()
+
+    async def remove(self, user: User) -> None:
+        """Poll a user no more: from now on no result of it comes. Harmless for one who is not there.
+
+        A poll of it that is under way ends unheard. Cancelling changes nothing.
+        """
+        self._rounds.remove(user.user_id)
+
+    def resume(self, user: User) -> None:
+        """Let a parked user take turns again; harmless for others. For a new secret, ``add`` the new handle."""
+        self._rounds.resume(user.user_id)
+
+    @property
+    def parked(self) -> Mapping[str, Exception]:
+        """Users that are not asked any more, by id, with the refusal of their secret."""
+        return dict(self._rounds.verdicts.parked)
+
+    def statistics(self) -> PollStatistics:
+        """Return how the poller is doing, at once."""
+        rounds, verdicts, tally = self._rounds, self._rounds.verdicts, self._rounds.verdicts.tally
+        return PollStatistics(
+            state=self._state(),
+            users=len(verdicts.records),
+            running=tally.running,
+            waiting=len(rounds.inbox),
+            failing=tally.failing,
+            parked=len(verdicts.parked),
+            polls=tally.polls,
+            unchanged=tally.unchanged,
+            failures=tally.failures,
+            skipped=rounds.schedule.skipped,
+            late=tally.late,
+        )
+
+    # With books -------------------------------------------------------------------------------------------------------
+
+    def book(self, account_id: str) -> Book:
+        """Return the book of an account as the last good poll of its user left it, as a value.
+
+        It is current where the latest poll was good, and polling goes on; but it is as old as ``every`` lets it be.
+
+        Raises:
+            ConfigurationError: no such account was read, or no books are kept: that takes ``fetch=None``.
+        """
+        book = self._with_books().roster.book(account_id)
+        if book is None:
+            raise ConfigurationError(f"no account {account_id!r} is known: is its user polled, and was the user read?")
+        return book
+
+    def books(self) -> tuple[Book, ...]:
+        """Return every book as it is now.
+
+        Raises:
+            ConfigurationError: no books are kept: that takes ``fetch=None``.
+        """
+        return tuple(self._with_books().roster.books())
+
+    def changes(
+        self,
+        *topics: str,
+        account_id: str | None = None,
+        user_id: str | None = None,
+        symbol: str | None = None,
+        capacity: int = CAPACITY,
+        overflow: str = "close",
+    ) -> Changes:
+        """Add a consumer of changes, as ``LiveAccounts.changes`` does: one consumer serves streamed and polled users.
+
+        The cause of each is ``poll``, or ``recovered`` where polls had failed before. Once there is such a consumer,
+        results need not be taken: where ``capacity`` of them wait, the oldest is left out.
+
+        Args:
+            topics: some of ``orders``, ``positions``, ``balances``; none means all.
+            account_id: only that account's.
+            user_id: only that user's.
+            symbol: only that symbol's.
+            capacity: changes that may wait.
+            overflow: ``close``, ``drop_oldest``, or without orders ``latest``; see ``LiveAccounts.changes``.
+
+        Raises:
+            ConfigurationError: a topic, the bound or the policy cannot be one, or no books are kept.
+            ConnectTradeError: the poller has ended, with why.
+        """
+        books = self._with_books()
+        changes = books.teller.subscribe(interest_in(topics, account_id, user_id, symbol), overflow, capacity)
+        books.is_followed = True
+        self._rounds.make_room()
+        return changes
+
+    def _with_books(self) -> PolledBooks:
+        if self._books is None:
+            raise ConfigurationError("no books are kept where fetch says what to ask for: poll with fetch=None")
+        self._books.roster.is_live = self._state() == "POLLING"
+        return self._books
+
+    # What is told -----------------------------------------------------------------------------------------------------
+
+    async def with_events(self) -> AsyncGenerator[PollResult[T] | PollEvent]:
+        """Iterate over results and, in their place among them, ``Outage``, ``Recovered`` and ``Slowed``.
+
+        Iterating over the poller itself takes from the same queue, and passes over the events.
+
+        Raises:
+            ClosedError: the client was closed.
+            ConfigurationError: another task waits for results already.
+            Exception: what ``users`` or ``every`` raised.
+
+        Cancelling loses nothing.
+        """
+        while (told := await self._receive()) is not None:
+            yield told
+
+    async def aclose(self) -> None:
+        """Stop, within ``timeouts.close`` seconds, and leave no task. Closing twice is harmless.
+
+        Cancelling leaves the polls that are under way ending by themselves.
+        """
+        self._is_closed = True
+        self._rounds.stop(None)
+        self._rounds.inbox.clear()
+        if self._feeding is not None:
+            self._feeding.cancel()
+        await self._rounds.workers.aclose(self._caller.timeouts.close, self._feeding)
+
+    async def _receive(self) -> PollResult[T] | PollEvent | None:
+        try:
+            told = await self._rounds.inbox.receive()
+        except ClosedError:
+            if self._is_closed:
+                return None
+            raise
+        self._rounds.make_room()
+        return told
+
+    async def _feed(self, users: AsyncIterable[User]) -> None:
+        try:
+            async for user in users:
+                self._rounds.add(user)
+                self._rounds.workers.wake()
+        except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
+            self._rounds.stop(exc)
+
+    def _state(self) -> str:
+        if not self._is_entered or self._is_closed:
+            return "CLOSED" if self._is_closed else "NEW"
+        return self._rounds.state()
+
+    async def __aenter__(self) -> Self:
+        if self._is_entered or self._is_closed:
+            raise ClosedError("the poller")
+        if self._caller.is_closed or self._caller.gate.is_closed:
+            raise ClosedError
+        self._is_entered = True
+        users, self._users = self._users, ()
+        if isinstance(users, AsyncIterable):
+            self._feeding = asyncio.create_task(self._feed(users), name="connecttrade poll users")
+        else:
+            for user in users:
+                self._rounds.add(user)
+        self._rounds.workers.wake()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PollResult[T]:
+        # What waits is handed out without a coroutine more: the consumer stands in the way of every poll.
+        while (told := self._rounds.receive_nowait() or await self._receive()) is not None:
+            if isinstance(told, PollResult):
+                return told
+        raise StopAsyncIteration
+
+    def __repr__(self) -> str:
+        seen = self.statistics()
+        return f"<Poller {seen.state} {seen.users} users {seen.failing} failing {seen.parked} parked>"

@@ -1,0 +1,193 @@
+"""A loop: take the next turn, ask, judge, tell, again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from connecttrade_async.errors import ClosedError
+from connecttrade_async.live.asking import Asker
+from connecttrade_async.live.inbox import Inbox
+from connecttrade_async.live.pace import Pace
+from connecttrade_async.live.polled import PollResult
+from connecttrade_async.live.schedule import Record, Schedule
+from connecttrade_async.live.turnstile import Turnstile
+from connecttrade_async.live.verdicts import Verdicts
+from connecttrade_async.live.workers import Workers
+from connecttrade_async.pacing import start_of_cycle
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from connecttrade_async.client import User
+    from connecttrade_async.clock import Timer
+    from connecttrade_async.live.asking import House
+    from connecttrade_async.live.plan import Plan
+    from connecttrade_async.live.polled import PollEvent
+    from connecttrade_async.live.polled_books import PolledBooks
+    from connecttrade_async.live.schedule import Turn
+
+__all__ = ["Rounds"]
+
+T = TypeVar("T")
+
+
+class Rounds(Generic[T]):
+    """Polls users in turns.
+
+    Args:
+        fetch: asks for what is wanted of one user.
+        plan: how often, and how much at once.
+        house: the rooms above.
+        books: what ``fetch`` keeps, if it does.
+
+    Attributes:
+        schedule: whose turn it is.
+        workers: who take the turns.
+        inbox: what is told.
+        verdicts: what was judged, and of whom.
+    """
+
+    def __init__(
+        self, fetch: Callable[[User], Awaitable[T]], plan: Plan, house: House, books: PolledBooks | None
+    ) -> None:
+        self._books = books
+        self._plan = plan
+        self._clock = clock = house.caller.clock
+        turnstile = Turnstile(Pace(plan.requests_per_second, plan.user_requests_per_second, clock.now()), clock)
+        self._asker = Asker(fetch, house, turnstile)
+        self.schedule = Schedule(plan.interval, start_of_cycle())
+        self.inbox: Inbox[PollResult[T] | PollEvent] = Inbox("the poller")
+        self.verdicts: Verdicts[T] = Verdicts(plan, self.schedule, self.inbox, turnstile.pace, clock)
+        self.workers: Workers[Turn] = Workers(plan.concurrency, self._take, self._poll, self.stop)
+        self._tally = self.verdicts.tally
+        self._timer: tuple[float, Timer] | None = None
+        self._is_full = self._is_stopped = False
+
+    # --- who is polled
+
+    def add(self, user: User) -> None:
+        """Give a user a turn within one interval; one who is there gets the new handle, and is parked no more."""
+        records, interval = self.verdicts.records, self._plan.interval
+        record = records.get(user.user_id)
+        if record is not None:
+            record.user = user
+            self.resume(user.user_id)
+            return
+        records[user.user_id] = record = Record(user)
+        interval = self.verdicts.own_interval(user, None) if interval is None else interval
+        self.schedule.add(record, self._clock.now(), interval)
+
+    def remove(self, user_id: str) -> None:
+        """Forget a user, and what waits of it."""
+        record = self.verdicts.records.pop(user_id, None)
+        if record is None:
+            return
+        self.verdicts.forget(record, user_id)
+        if self._books is not None:
+            self._books.forget(user_id)
+        self.inbox.keep(lambda told: not isinstance(told, PollResult) or told.user.user_id != user_id)
+        self.make_room()
+
+    def resume(self, user_id: str) -> None:
+        """Give a parked user turns again."""
+        record = self.verdicts.records.get(user_id)
+        if record is not None and self.verdicts.resume(record, user_id, self._clock.now()):
+            self.workers.wake()
+
+    def receive_nowait(self) -> PollResult[T] | PollEvent | None:
+        """Return what waits, or None."""
+        told = self.inbox.receive_nowait()
+        if told is not None:
+            self.make_room()
+        return told
+
+    def make_room(self) -> None:
+        """Go on where everything waited for the consumer."""
+        if self._is_full:
+            self._is_full = False
+            self.workers.wake()
+
+    def stop(self, error: Exception | None) -> None:
+        """Take no more turns; the consumer meets the error after what waits."""
+        self._is_stopped = True
+        self._asker.stop()
+        self.inbox.close(error)
+        if self._books is not None:
+            self._books.teller.close(error or ClosedError("the poller"))
+        if self._timer is not None:
+            self._timer[1].cancel()
+            self._timer = None
+        self.workers.stop()
+
+    def state(self) -> str:
+        """Name the state of the platform, as far as it is known."""
+        if self._is_stopped:
+            return "ENDED"
+        if not self.verdicts.is_held:
+            return "POLLING"
+        return "SLOWED" if self.verdicts.standing.away_since is None else "OUTAGE"
+
+    # --- turns
+
+    async def _poll(self, turn: Turn) -> None:
+        try:
+            asked = await self._asker.ask(turn)
+        finally:
+            self._tally.running -= 1
+        # Who takes the changes need not take the results as well: those that find no room are left out.
+        if self._is_told_elsewhere and len(self.inbox) >= self._plan.capacity:
+            self.inbox.drop_oldest()
+        if self.verdicts.conclude(turn.record, asked):
+            self.workers.wake()
+
+    @property
+    def _is_told_elsewhere(self) -> bool:
+        return self._books is not None and self._books.is_followed
+
+    def _take(self) -> Turn | None:
+        if self._is_stopped:
+            return None
+        if len(self.inbox) + self._tally.running >= self._plan.capacity and not self._is_told_elsewhere:
+            self._is_full = True
+            return None
+        now, verdicts = self._clock.now(), self.verdicts
+        turn = self._take_held(now) if verdicts.is_held else None
+        if turn is None and not verdicts.is_held:
+            turn = self.schedule.take(now)
+            if turn is None:
+                self._wake_at(self.schedule.next_at(), now)
+        if turn is not None:
+            self._tally.running += 1
+            self._tally.late = turn.late
+        return turn
+
+    def _take_held(self, now: float) -> Turn | None:
+        """While nobody is asked: send the one probe when it is time, or let everybody go on."""
+        verdicts, standing = self.verdicts, self.verdicts.standing
+        if standing.away_since is not None:
+            if verdicts.probe is not None:
+                return None
+            if now < standing.probe_at:
+                self._wake_at(standing.probe_at, now)
+                return None
+            turn = self.schedule.probe()
+            verdicts.probe = None if turn is None else turn.record
+            return turn
+        if standing.is_well(now):
+            self.schedule.release(now)
+            verdicts.is_held = False
+        else:
+            self._wake_at(standing.slow_until, now)
+        return None
+
+    def _wake_at(self, when: float | None, now: float) -> None:
+        timer = self._timer
+        if timer is not None:
+            if when is not None and timer[0] <= when and timer[0] > now:
+                return
+            timer[1].cancel()
+        self._timer = None if when is None else (when, self._clock.call_later(max(0.0, when - now), self._on_time))
+
+    def _on_time(self) -> None:
+        self._timer = None
+        self.workers.wake()

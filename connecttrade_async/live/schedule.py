@@ -1,0 +1,217 @@
+"""Below the waterline: whose turn it is. Even from the start, without drift, and nobody twice before all once.
+
+Each user has a place in the cycle that stays, spread by the golden ratio: wherever one looks, and however many come
+later, the places lie evenly, and neighbours in the list of users are far apart in time. With one interval for all, the
+users stand in a ring in the order of their turns: a turn costs the same for ten users as for fifty thousand, and who
+has had a turn goes to the end. Turns that are missed are skipped and never made up for. Only turns that know no order,
+such as those of an interval of each user's own, take a heap.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from enum import IntEnum
+from typing import Any, Protocol
+
+import msgspec
+
+__all__ = ["Record", "Schedule", "State", "Turn"]
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+EARLY = 0.0005  # timers fire a little early, and to wait once more for so little is not worth it
+
+
+class HasUserId(Protocol):
+    """Whoever can be polled."""
+
+    @property
+    def user_id(self) -> str:
+        """The user's name."""
+        ...
+
+
+class State(IntEnum):
+    """What a user is doing."""
+
+    WAITING = 0
+    RUNNING = 1
+    PARKED = 2
+    GONE = 3
+
+
+class Record(msgspec.Struct, eq=False, gc=False):
+    """What is kept of one user: some 200 bytes, values and bodies not among them.
+
+    Attributes:
+        user: the caller's own handle.
+        due: the next turn, in seconds of the schedule's own time.
+        ready: no turn is taken before, in seconds of the same.
+        digest: of what the last good poll was answered; None before.
+        failures: polls in a row that failed.
+        state: what it is doing.
+    """
+
+    user: Any
+    due: float = 0.0
+    ready: float = 0.0
+    digest: bytes | None = None
+    failures: int = 0
+    state: State = State.WAITING
+
+
+class Turn(msgspec.Struct, gc=False):
+    """One user's turn.
+
+    Attributes:
+        record: whose.
+        late: seconds since it was due.
+    """
+
+    record: Record
+    late: float
+
+
+class Schedule:
+    """Turns, one after the other. Time is an argument, in seconds on the caller's clock.
+
+    Args:
+        every: the one interval, in seconds; None where each record has its own.
+        phase: where in the cycle the first place is, from 0 to 1; drawn, so that many pollers do not keep step.
+
+    Attributes:
+        skipped: turns that were skipped because their time had passed, or their user's poll still ran.
+    """
+
+    __slots__ = ("_behind", "_count", "_every", "_heap", "_held_at", "_lost", "_phase", "_ring", "skipped")
+
+    def __init__(self, every: float | None, phase: float) -> None:
+        self._every = every
+        self._phase = phase
+        self._ring: deque[Record] = deque()
+        self._heap: list[tuple[float, int, Record]] = []
+        self._count = 0
+        self._behind = 0.0
+        self._lost = 0.0
+        self._held_at: float | None = None
+        self.skipped = 0
+
+    def add(self, record: Record, now: float, interval: float) -> None:
+        """Give a user a place in the cycle; the first turn comes within one interval."""
+        self._phase = (self._phase + GOLDEN) % 1.0
+        self._push(record, self._own(now) + self._phase * interval)
+
+    def take(self, now: float) -> Turn | None:
+        """Return the first turn that is due, or None."""
+        if self._held_at is not None:
+            return None
+        own = self._own(now) + EARLY
+        while (popped := self._pop(own)) is not None:
+            record, due = popped
+            if record.state is State.WAITING and record.ready <= own:
+                record.state = State.RUNNING
+                return Turn(record, max(0.0, own - EARLY - due))
+            if record.state is State.RUNNING:
+                self.skipped += 1
+        return None
+
+    def probe(self) -> Turn | None:
+        """Return the next user in line whether or not it is due, also while time is held; None where nobody can be."""
+        for _ in range(len(self._ring) + len(self._heap)):
+            popped = self._pop(math.inf)
+            if popped is not None and popped[0].state is State.WAITING:
+                popped[0].state = State.RUNNING
+                return Turn(popped[0], 0.0)
+        return None
+
+    def next_at(self) -> float | None:
+        """Return when the next turn is due, on the caller's clock; None where there is none."""
+        if self._held_at is not None or not (self._ring or self._heap):
+            return None
+        return self._head() + self._lost
+
+    def done(self, record: Record, now: float, interval: float, pause: float = 0.0) -> None:
+        """End a turn. The next is one interval after the last, or as many as have passed; not before the pause ends.
+
+        Args:
+            record: whose.
+            now: the present.
+            interval: seconds between turns.
+            pause: seconds that nothing is asked of this user, which keeps its place in the cycle.
+        """
+        own = self._own(now)
+        record.ready = own + pause if pause else 0.0
+        if record.state is not State.RUNNING:
+            return
+        record.state = State.WAITING
+        if self._every is None:
+            passed = max(0, math.floor((max(own, record.ready) - record.due) / interval))
+            self.skipped += max(0, math.floor((own - record.due) / interval))
+            self._push(record, record.due + (passed + 1) * interval)
+
+    def park(self, record: Record) -> None:
+        """Take no turn of this user any more, whose poll is under way."""
+        record.state = State.PARKED
+
+    def resume(self, record: Record, now: float) -> None:
+        """Let a parked user take turns again."""
+        record.state, record.ready = State.WAITING, 0.0
+        if self._every is None:
+            self._push(record, self._own(now))
+
+    def hold(self, now: float) -> None:
+        """Let the schedule's time stand."""
+        if self._held_at is None:
+            self._held_at = now
+
+    def release(self, now: float) -> None:
+        """Let it go on, from where it stood: what was due meanwhile is still spread as it was."""
+        if self._held_at is not None:
+            self._lost += now - self._held_at
+            self._held_at = None
+
+    def _own(self, now: float) -> float:
+        return (now if self._held_at is None else self._held_at) - self._lost
+
+    def _push(self, record: Record, due: float) -> None:
+        record.due = due
+        self._count += 1
+        heapq.heappush(self._heap, (due, self._count, record))
+
+    def _head(self) -> float:
+        ring = self._ring[0].due + self._behind if self._ring else math.inf
+        heap = self._heap[0][0] if self._heap else math.inf
+        return min(ring, heap)
+
+    def _pop(self, own: float) -> tuple[Record, float] | None:
+        """Pop what is due, first come first; with one interval for all, it goes to the end of the ring at once."""
+        ring, heap = self._ring, self._heap
+        while ring or heap:
+            if from_ring := bool(ring) and (not heap or ring[0].due + self._behind <= heap[0][0]):
+                due = ring[0].due + self._behind
+            else:
+                due = heap[0][0]
+            if due > own:
+                return None
+            record = ring.popleft() if from_ring else heapq.heappop(heap)[2]
+            if record.state is not State.GONE:
+                if self._every is not None:
+                    self._to_the_end(record, due, own, self._every, from_ring=from_ring)
+                return record, due
+        return None
+
+    def _to_the_end(self, record: Record, due: float, own: float, every: float, *, from_ring: bool) -> None:
+        if every < own - due < math.inf:
+            missed = math.floor((own - due) / every)
+            due += missed * every
+            if from_ring:
+                # Whole cycles are skipped for all at once: the order stays, and so does everybody's place.
+                self._behind += missed * every
+                self.skipped += missed * (len(self._ring) + 1)
+            else:
+                self.skipped += missed
+        record.due = due + every - self._behind
+        if self._ring:  # who came late stays behind whoever is in line, so that the ring is in order
+            record.due = max(record.due, self._ring[-1].due)
+        self._ring.append(record)

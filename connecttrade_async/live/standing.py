@@ -1,0 +1,143 @@
+"""Below the waterline: is it one user's trouble, or everybody's?
+
+A failure is judged by who could mend it. Where everything fails that is asked, it is no longer the users' trouble: one
+event says so, and from then on one probe at a time finds out when it is over.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from connecttrade_async.errors import APIError, BrokerError, RateLimitedError, ServerError, TransportError
+from connecttrade_async.pacing import grown_delay
+from connecttrade_async.rest.retry import row_for
+from connecttrade_async.rest.wire import UNKNOWN_CALLER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Blame", "News", "Standing", "blame"]
+
+FEWEST = 3
+PROBE_AFTER = 1.0
+PROBE_AT_LEAST_EVERY = 30.0
+SLOW_AFTER = 1.0
+SLOWEST = 60.0
+
+
+class Blame(Enum):
+    """Whose trouble a failure is."""
+
+    PLATFORM = "the wire or their side: it may be everybody's"
+    SECRET = "a secret was refused: asking again will not help"  # noqa: S105 - what it means, not a secret
+    PACE = "asked too often: everybody slows down"
+    REQUEST = "the platform answered, and the answer was no"
+    OURS = "nobody was asked, or the caller's own code failed: it says nothing about the platform"
+
+
+class News(Enum):
+    """What a poll has changed for all."""
+
+    OUTAGE = auto()
+    RECOVERED = auto()
+    SLOWED = auto()
+
+
+def blame(error: BaseException) -> Blame:
+    """Return whose trouble a failure is."""
+    if isinstance(error, RateLimitedError):
+        return Blame.PACE
+    if isinstance(error, APIError) and error.status == UNKNOWN_CALLER:
+        return Blame.SECRET
+    if isinstance(error, APIError) and not isinstance(error, ServerError) and not row_for(error).passes:
+        return Blame.REQUEST
+    if isinstance(error, TransportError):
+        return Blame.OURS if error.kind == "pool-timeout" else Blame.PLATFORM
+    return Blame.PLATFORM if isinstance(error, BrokerError) else Blame.OURS
+
+
+class Standing:
+    """How the platform stands: well, asking for patience, or away. Time is an argument, in seconds.
+
+    Args:
+        delay: how long to wait, of the turn, the first bound and the last, in seconds.
+
+    Attributes:
+        in_a_row: failures since the last answer that may be everybody's trouble.
+        slow_until: nothing is asked before.
+        away_since: since when everything fails, or None.
+        probe_at: when to look whether that is over.
+    """
+
+    __slots__ = ("_delay", "_first", "_probes", "_slowed", "away_since", "in_a_row", "probe_at", "slow_until")
+
+    def __init__(self, delay: Callable[[int, float, float], float] = grown_delay) -> None:
+        self._delay = delay
+        self._first = 0.0
+        self._probes = 0
+        self._slowed = 0
+        self.in_a_row = 0
+        self.slow_until = 0.0
+        self.away_since: float | None = None
+        self.probe_at = 0.0
+
+    def is_well(self, now: float) -> bool:
+        """Whether anybody may be asked."""
+        return self.away_since is None and now >= self.slow_until
+
+    def answered(self) -> News | None:
+        """Take note of an answer, a good one or a no."""
+        self.in_a_row = self._slowed = 0
+        if self.away_since is None:
+            return None
+        self.away_since, self._probes, self.probe_at = None, 0, 0.0
+        return News.RECOVERED
+
+    def failed(self, error: BaseException, now: float, users: int) -> News | None:
+        """Take note of a failure.
+
+        Args:
+            error: what it was.
+            now: the present.
+            users: how many must fail in a row for it to be everybody's trouble; never fewer than three.
+        """
+        asked_for = error.retry_after if isinstance(error, APIError) else None
+        whose = blame(error)
+        if whose is Blame.REQUEST:
+            return self.answered()
+        if whose is Blame.PACE:
+            return self._slow_down(asked_for, now)
+        if whose is Blame.OURS:
+            self._probe_again(None, now)
+            return None
+        return self._count(asked_for, now, users)
+
+    def _slow_down(self, asked_for: float | None, now: float) -> News | None:
+        if self.away_since is not None:
+            self._probe_again(asked_for, now)
+            return None
+        was_well = now >= self.slow_until
+        if was_well:
+            self._slowed += 1
+        wait = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST) if asked_for is None else asked_for
+        self.slow_until = max(self.slow_until, now + wait)
+        return News.SLOWED if was_well and wait > 0 else None
+
+    def _count(self, asked_for: float | None, now: float, users: int) -> News | None:
+        if not self.in_a_row:
+            self._first = now
+        self.in_a_row += 1
+        if self.away_since is not None or self.in_a_row < max(users, FEWEST):
+            self._probe_again(asked_for, now)
+            return None
+        self.away_since = self._first
+        self._probe_again(asked_for, now)
+        return News.OUTAGE
+
+    def _probe_again(self, asked_for: float | None, now: float) -> None:
+        if self.away_since is None or now < self.probe_at:
+            return
+        delay = self._delay(self._probes, PROBE_AFTER, PROBE_AT_LEAST_EVERY)
+        self.probe_at = now + max(delay, asked_for or 0.0)
+        self._probes += 1

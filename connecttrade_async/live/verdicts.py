@@ -1,0 +1,211 @@
+"""A loop's judgement: what one poll means for its user, and for all.
+
+Its vow: a failure is never a storm. A user that fails is asked more and more rarely, a refused secret is not asked
+again, and when everything fails one probe at a time stands for all. What everybody suffered is held against nobody.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
+
+import msgspec
+
+from connecttrade_async.errors import APIError
+from connecttrade_async.live.plan import seconds_between
+from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
+from connecttrade_async.live.schedule import State
+from connecttrade_async.live.standing import Blame, News, Standing, blame
+from connecttrade_async.pacing import grown_delay
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from connecttrade_async.client import User
+    from connecttrade_async.clock import Clock
+    from connecttrade_async.live.asking import Asked
+    from connecttrade_async.live.inbox import Inbox
+    from connecttrade_async.live.pace import Pace
+    from connecttrade_async.live.plan import Plan
+    from connecttrade_async.live.polled import PollEvent
+    from connecttrade_async.live.schedule import Record, Schedule
+
+__all__ = ["Tally", "Verdicts"]
+
+T = TypeVar("T")
+log = logging.getLogger("connecttrade_async.live")
+
+
+class Tally(msgspec.Struct):
+    """What has happened so far."""
+
+    running: int = 0
+    failing: int = 0
+    polls: int = 0
+    unchanged: int = 0
+    failures: int = 0
+    late: float = 0.0
+
+
+class Verdicts(Generic[T]):
+    """Judges polls.
+
+    Args:
+        plan: how often, and how much at once.
+        schedule: where turns are given, and time may be held.
+        inbox: what is told.
+        pace: what is told not to go on before somebody's patience ends.
+        clock: time.
+
+    Attributes:
+        records: the users, by their id.
+        parked: those whose secret was refused, with how.
+        standing: how the platform stands.
+        tally: what has happened so far.
+        probe: the one user that is asked for all, while it is.
+        is_held: whether nobody else is asked.
+    """
+
+    def __init__(
+        self, plan: Plan, schedule: Schedule, inbox: Inbox[PollResult[T] | PollEvent], pace: Pace, clock: Clock
+    ) -> None:
+        self._plan = plan
+        self._schedule = schedule
+        self._inbox = inbox
+        self._pace = pace
+        self._clock = clock
+        self.records: dict[str, Record] = {}
+        self.parked: dict[str, Exception] = {}
+        self.standing = Standing()
+        self.tally = Tally()
+        self.probe: Record | None = None
+        self.is_held = False
+        self._in_a_row: list[Record] = []
+        self._away_since = 0.0
+
+    def conclude(self, record: Record, asked: Asked[T]) -> bool:
+        """Judge what came of a turn, and tell it; say whether it has changed something for all.
+
+        Raises:
+            Exception: the caller's own ``every`` did, or returned no seconds.
+        """
+        result, seen, now = asked.result, asked.seen, asked.now
+        if record is self.probe:
+            self.probe = None
+        self.tally.polls += 1
+        error = result.error
+        if error is None:
+            record.digest = seen
+            self.tally.unchanged += not result.changed
+            if record.failures:
+                self.set_failures(record, 0)
+            news = self.standing.answered() if seen is not None else None
+        else:
+            self.tally.failures += 1
+            record.digest = None  # so that the next good answer is told as a change, whatever it says
+            news = self.standing.failed(error, now, self._everybody())
+        if not self.standing.in_a_row:
+            self._in_a_row.clear()
+        if news is News.RECOVERED:
+            self._inbox.put(Recovered(since=self._at(self._away_since, now), seconds=now - self._away_since))
+        if record.state is not State.GONE and (result.changed or not self._plan.only_changed):
+            self._inbox.put(result)
+        self._next_turn(record, result, now)
+        if news is None and (error is None or self.standing.is_well(now)):
+            return False
+        self._spread(news, error, now)
+        return True
+
+    def own_interval(self, user: User, result: PollResult[T] | None) -> float:
+        """Return the seconds to a user's next turn, where the caller's own function says."""
+        every = cast("Callable[[User, PollResult[T] | None], float]", self._plan.every)
+        return seconds_between(every(user, result))
+
+    def resume(self, record: Record, user_id: str, now: float) -> bool:
+        """Give a parked user turns again; say whether it was parked."""
+        if self.parked.pop(user_id, None) is None:
+            return False
+        self._schedule.resume(record, now)
+        return True
+
+    def forget(self, record: Record, user_id: str) -> None:
+        """Keep nothing of a user."""
+        self.set_failures(record, 0)
+        record.state = State.GONE
+        self.parked.pop(user_id, None)
+        self._pace.forget(user_id)
+
+    def set_failures(self, record: Record, failures: int) -> None:
+        """Note how often a user has failed in a row."""
+        self.tally.failing += bool(failures) - bool(record.failures)
+        record.failures = failures
+
+    def _next_turn(self, record: Record, result: PollResult[T], now: float) -> None:
+        error, interval = result.error, self._plan.interval
+        if interval is None:
+            interval = self.own_interval(result.user, result)
+        if error is None or record.state is State.GONE:
+            self._schedule.done(record, now, interval)
+            return
+        why = blame(error)
+        if why is Blame.PACE:
+            self._schedule.done(record, now, interval)
+        elif self.standing.away_since is not None:
+            self.set_failures(record, record.failures or 1)  # it is not this user's trouble
+            self._schedule.done(record, now, interval)
+        elif why is Blame.SECRET and record.user is not result.user:
+            self._schedule.done(record, now, interval)  # there is a new handle, with another secret perhaps
+        elif why is Blame.SECRET:
+            self._park(record, error)
+        else:
+            if why is Blame.PLATFORM:
+                self._in_a_row.append(record)
+            self.set_failures(record, record.failures + 1)
+            asked_for = (error.retry_after if isinstance(error, APIError) else None) or 0.0
+            pause = grown_delay(record.failures, interval, max(interval, self._plan.slowest))
+            self._schedule.done(record, now, interval, max(pause, asked_for))
+
+    def _park(self, record: Record, error: Exception) -> None:
+        self.set_failures(record, 0)
+        self._schedule.park(record)
+        self.parked[record.user.user_id] = error
+        is_first = not any(each.state is State.PARKED for each in self._in_a_row)
+        self._in_a_row.append(record)
+        log.log(
+            logging.WARNING if is_first else logging.DEBUG, "a user's secret was refused, so it is parked: %s", error
+        )
+
+    def _spread(self, news: News | None, error: Exception | None, now: float) -> None:
+        """Let everybody feel what one poll has found out."""
+        standing = self.standing
+        self._pace.not_before = standing.slow_until
+        if not standing.is_well(now) and not self.is_held:
+            self.is_held = True
+            self._schedule.hold(now)
+        if news is News.RECOVERED:
+            log.info("the platform answers again")
+        elif error is not None and standing.away_since is not None and news is News.OUTAGE:
+            self._away_since = standing.away_since
+            log.warning("everything fails, so one probe at a time stands for all: %s", error)
+            self._inbox.put(Outage(since=self._at(self._away_since, now), error=error, failures=standing.in_a_row))
+            self._acquit(now)
+        elif error is not None and news is News.SLOWED:
+            log.warning("asked to slow down, for %.3g s", standing.slow_until - now)
+            self._inbox.put(Slowed(seconds=standing.slow_until - now, error=error))
+
+    def _acquit(self, now: float) -> None:
+        """It was not those who failed, nor their secrets, since nobody's was taken."""
+        for record in self._in_a_row:
+            record.ready = 0.0
+            self.resume(record, record.user.user_id, now)
+        self._in_a_row.clear()
+
+    def _everybody(self) -> int:
+        """How many must fail in a row to speak for all: each user once, or as many as are asked at once."""
+        parked = sum(record.state is State.PARKED for record in self._in_a_row)
+        return min(len(self.records) - len(self.parked) + parked, self._plan.concurrency)
+
+    def _at(self, moment: float, now: float) -> datetime:
+        return self._clock.wall() - timedelta(seconds=now - moment)

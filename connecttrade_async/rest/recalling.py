@@ -1,0 +1,62 @@
+"""A loop: ask as ever, and read no answer again that is the same as last time: what was read then is given again."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from connecttrade_async.rest import wire
+from connecttrade_async.rest.caller import Requester
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import msgspec
+
+    from connecttrade_async.rest.watching import WatchedRequester
+    from connecttrade_async.rest.wire import Request, Response
+
+__all__ = ["RecallingRequester"]
+
+T = TypeVar("T")
+
+
+class RecallingRequester(Requester):
+    """Somebody in whose name one thing after another is asked, who knows the answers of last time.
+
+    Args:
+        watched: who asks, and digests the answers.
+        known: what was read last time, by the digest of its answer. Nobody changes it.
+
+    Attributes:
+        read: what was read now, likewise.
+    """
+
+    __slots__ = ("_known", "_watched", "read")
+
+    def __init__(self, watched: WatchedRequester, known: Mapping[bytes, object]) -> None:
+        super().__init__(watched.caller, watched.user_id, watched.user_secret)
+        self._watched = watched
+        self._known = known
+        self.read: dict[bytes, object] = {}
+
+    @property
+    def is_same(self) -> bool:
+        """Whether the same things were asked and answered as last time."""
+        return self.read.keys() == self._known.keys()
+
+    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+        """GET a path, and read the answer unless it is known."""
+        return await self.answer(self.asking(path, params), partial(_read, shape))
+
+    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+        """Send a request, and read the answer unless it is known."""
+        response = await self._watched.send(request)
+        seen = self._watched.latest
+        value = self._known[seen] if seen in self._known else reading(response, request)
+        self.read[seen] = value
+        return cast("T", value)
+
+
+def _read(shape: msgspec.json.Decoder[T], response: Response, request: Request) -> T:
+    return wire.read(response, shape, request)

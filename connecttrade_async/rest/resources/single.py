@@ -1,0 +1,26 @@
+"""What of all this asks but once: one request, and its answer read as it came is the result."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+
+from connecttrade_async.rest.pagination import Listing
+from connecttrade_async.rest.resources.accounts import Accounts
+from connecttrade_async.rest.resources.balances import Balances
+from connecttrade_async.rest.resources.connections import Connections
+from connecttrade_async.rest.resources.positions import Positions
+from connecttrade_async.rest.resources.transactions import Transactions
+
+__all__ = ["asks_once"]
+
+_ASKING_ONCE = frozenset(kind.list.__code__ for kind in (Accounts, Balances, Connections, Positions, Transactions))
+
+
+def asks_once(call: object) -> bool:
+    """Say whether a call that has not begun is one of those. A page of a listing is; a caller's own coroutine is not.
+
+    What is not known to ask once may go on with the answer in any way, so it always gets it read.
+    """
+    if isinstance(call, CoroutineType):
+        return call.cr_code in _ASKING_ONCE
+    return type(call) is Listing

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from functools import partial
+from random import Random
+from typing import Any
+
+import pytest
+
+from connecttrade_async.errors import (
+    AuthenticationError,
+    ConnectError,
+    CursorError,
+    MalformedResponseError,
+    NotFoundError,
+    RateLimitedError,
+    RequestTimeoutError,
+    ServerError,
+    TransportError,
+)
+from connecttrade_async.live.standing import Blame, News, Standing, blame
+from connecttrade_async.pacing import grown_delay
+
+FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
+BROKEN = ServerError(status=503, **FACTS)
+REFUSED = AuthenticationError(status=401, **FACTS)
+NOTHING = NotFoundError(status=404, **FACTS)
+LIMITED = RateLimitedError(status=429, **FACTS)
+WIRE: dict[str, Any] = {"method": "GET", "path": "/positions", "detail": "gone"}
+
+
+def limited(seconds: float) -> RateLimitedError:
+    return RateLimitedError(status=429, retry_after=seconds, **FACTS)
+
+
+def standing() -> Standing:
+    return Standing(partial(grown_delay, rng=Random(7)))  # noqa: S311 - spreads load; guards nothing
+
+
+def away(users: int = 3) -> Standing:
+    it = standing()
+    assert [it.failed(BROKEN, float(moment), users) for moment in range(users)] == [*[None] * (users - 1), News.OUTAGE]
+    return it
+
+
+@pytest.mark.parametrize(
+    ("error", "whose"),
+    [
+        (BROKEN, Blame.PLATFORM),
+        (ServerError(status=500, **FACTS), Blame.PLATFORM),
+        (ConnectError(kind="refused", **WIRE), Blame.PLATFORM),
+        (RequestTimeoutError(kind="timeout", **WIRE), Blame.PLATFORM),
+        (MalformedResponseError(where="$", problem="no JSON"), Blame.PLATFORM),
+        (TransportError(kind="dropped", **WIRE), Blame.PLATFORM),
+        (RequestTimeoutError(kind="pool-timeout", **WIRE), Blame.OURS),
+        (CursorError(cursor="c", why="a circle"), Blame.OURS),
+        (KeyError("mine"), Blame.OURS),
+        (REFUSED, Blame.SECRET),
+        (AuthenticationError(status=403, **FACTS), Blame.REQUEST),
+        (NOTHING, Blame.REQUEST),
+        (LIMITED, Blame.PACE),
+    ],
+    ids=repr,
+)
+def test_a_failure_is_judged_by_who_could_mend_it(error: Exception, whose: Blame) -> None:
+    assert blame(error) is whose
+
+
+def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
+    it = away()
+    assert not it.is_well(1e9)
+    assert it.away_since == 0.0
+    assert 2.5 <= it.probe_at <= 3.0
+    assert it.failed(BROKEN, 2.1, 3) is None  # who was still being asked
+    assert it.probe_at <= 3.0
+    assert it.answered() is News.RECOVERED
+    assert it.is_well(2.2)
+    assert it.answered() is None
+
+
+def test_probes_become_rarer_and_never_too_rare() -> None:
+    it, waits = away(), list[float]()
+    for _ in range(12):
+        now = it.probe_at
+        assert it.failed(BROKEN, now, 3) is None
+        waits.append(it.probe_at - now)
+    assert 1.0 <= waits[0] <= 2.0
+    assert all(15.0 <= wait <= 30.0 for wait in waits[5:])
+    assert it.failed(ServerError(status=503, retry_after=99.0, **FACTS), it.probe_at, 3) is None
+    assert it.failed(LIMITED, it.probe_at, 3) is None
+    assert it.failed(KeyError("mine"), it.probe_at, 3) is None
+    assert not it.is_well(1e9)
+
+
+def test_one_answer_says_that_the_platform_is_there() -> None:
+    it = standing()
+    for moment in range(20):
+        assert it.failed(BROKEN, moment, 3) is None
+        assert it.failed(REFUSED, moment, 3) is None
+        assert it.failed(NOTHING, moment, 3) is None
+    assert away().failed(NOTHING, 9.0, 3) is News.RECOVERED
+
+
+def test_the_caller_s_own_failures_say_nothing_about_the_platform() -> None:
+    it = standing()
+    assert [it.failed(KeyError("mine"), 0.0, 3) for _ in range(50)] == [None] * 50
+    assert it.in_a_row == 0
+
+
+def test_few_users_are_not_everybody() -> None:
+    it = standing()
+    assert it.failed(BROKEN, 0.0, 1) is None
+    assert it.failed(BROKEN, 1.0, 1) is None
+    assert it.failed(BROKEN, 2.0, 1) is News.OUTAGE
+
+
+def test_everybody_waits_for_what_was_asked_and_is_told_once() -> None:
+    it = standing()
+    assert it.failed(limited(7.0), 10.0, 3) is News.SLOWED
+    assert it.failed(limited(9.0), 10.5, 3) is None
+    assert it.failed(limited(1.0), 11.0, 3) is None
+    assert it.slow_until == 19.5
+    assert not it.is_well(19.4)
+    assert it.is_well(19.5)
+    assert it.failed(limited(0.0), 20.0, 3) is None
+    assert it.is_well(20.0)
+
+
+def test_where_no_time_was_named_the_waits_grow_until_somebody_is_answered() -> None:
+    it, now, waits = standing(), 0.0, list[float]()
+    for _ in range(12):
+        assert it.failed(LIMITED, now, 3) is News.SLOWED
+        waits.append(it.slow_until - now)
+        now = it.slow_until
+    assert 0.5 <= waits[0] <= 1.0
+    assert all(30.0 <= wait <= 60.0 for wait in waits[8:])
+    it.answered()
+    it.failed(LIMITED, now, 3)
+    assert it.slow_until - now <= 1.0

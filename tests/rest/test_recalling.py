@@ -1,0 +1,41 @@
+"""What was answered the same is read once, and what was asked otherwise is never taken for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from connecttrade_async.rest.recalling import RecallingRequester
+from polling import client, people
+from scripted import ScriptedEnd, answer
+
+if TYPE_CHECKING:
+    from connecttrade_async import User
+    from connecttrade_async.rest.watching import WatchedRequester
+    from connecttrade_async.rest.wire import Request, Response
+
+
+async def test_the_same_answer_is_read_once_and_another_again() -> None:
+    read: list[bytes] = []
+    memory: dict[bytes, object] = {}
+
+    def reading(response: Response, request: Request) -> str:
+        read.append(response.body)
+        return request.path
+
+    async def fetch(user: User) -> bool:
+        recalling = RecallingRequester(cast("WatchedRequester", user._requester), memory)
+        for path in ("/one", "/two"):
+            assert await recalling.answer(recalling.asking(path, None), reading) == path
+        is_same = recalling.is_same
+        memory.clear()
+        memory.update(recalling.read)
+        return is_same
+
+    acts = [answer(200, body) for body in ("1", "1", "1", "1", "1", "2")]
+    async with (
+        ScriptedEnd(*acts) as end,
+        client(end) as ct,
+        ct.poll(people(ct, 1), fetch, every=0.001) as results,
+    ):
+        assert [(await anext(results)).get() for _ in range(5)] == [False, True, False, False, True]
+    assert read == [b"1", b"1", b"2", b"2"]

@@ -1,0 +1,243 @@
+"""Books of users whom no stream tells about, kept by polling: each fill once, and no failure is an empty book."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import ClosedError, ConfigurationError, OrderChanged, PositionChanged, ServerError
+from connecttrade_async.sandbox import Fault, Sandbox
+from connecttrade_async.sandbox.world import find_broker
+from connecttrade_async.sandbox.world.ticket import Ticket
+from onlive import (
+    fills_of,
+    in_the_book,
+    in_the_world,
+    newcomer,
+    nothing_of_ours_left,
+    placed,
+    taken,
+    until_filled,
+    working,
+)
+from onstream import PATIENCE, client
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connecttrade_async import ConnectTrade, Poller, PollResult, User
+    from connecttrade_async.live.changes import Change
+    from connecttrade_async.live.telling import Changes
+
+READ_ONLY = "FIDELITY"
+SOON = 0.01
+
+
+def saver(sandbox: Sandbox, ct: ConnectTrade, name: str = "sue", broker: str = READ_ONLY) -> tuple[User, str]:
+    """Make a user of a broker that pushes nothing, and takes no orders from us."""
+    world, there, now = sandbox.world, find_broker(broker), sandbox.clock.now()
+    user = world.users.get(name) or world.create_user(name)
+    link = world.invite(user, "readonly", "https://app.example/done", now, broker=there)
+    return ct.user(name, user.secret), world.consent(link, there, name, now).accounts[0].account_id
+
+
+def ordered(sandbox: Sandbox, account_id: str, name: str, qty: int = 10) -> str:
+    """Let a person place an order at the broker's own counter; it does not fill by itself."""
+    account = sandbox.world.books.account(account_id)
+    ticket = Ticket(
+        cl_order_id=name,
+        side="BUY",
+        order_type="LMT",
+        order_tif="GTC",
+        symbol="MSFT",
+        order_qty=Decimal(qty),
+        order_limit_price=Decimal("1.00"),
+    )
+    return str(sandbox.world.floor.place(account, ticket, sandbox.clock.now()).order_id)
+
+
+async def until_book(poller: Poller[Any], is_so: Callable[[Poller[Any]], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not is_so(poller):  # noqa: ASYNC110 - a book tells nobody
+            await asyncio.sleep(0.002)
+
+
+def is_read(account: str) -> Callable[[Poller[Any]], bool]:
+    return lambda poller: any(book.account_id == account and book.is_current for book in poller.books())
+
+
+def equals(sandbox: Sandbox, account: str) -> Callable[[Poller[Any]], bool]:
+    # What happens in the middle of a poll is in some of its answers, and in the others a poll later.
+    return lambda poller: in_the_book(poller, account) == in_the_world(sandbox, account)
+
+
+async def test_a_read_only_broker_fills_and_each_fill_is_told_once() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = saver(sandbox, ct)
+        old = ordered(sandbox, account, "old")
+        sandbox.broker.fill(old, 3)
+        async with ct.poll([user], every=SOON, capacity=2) as results, results.changes("orders") as changes:
+            await until_book(results, is_read(account))
+            assert fills_of(taken(changes)) == []  # what was before is where it begins
+            new = ordered(sandbox, account, "new")
+            sandbox.broker.fill(new, 4)
+            told = await until_filled(changes, 1)
+            sandbox.broker.fill(new, 6)
+            sandbox.broker.fill(old)
+            told += await until_filled(changes, 2)
+            polls = results.statistics().polls
+            await until_book(results, lambda poller: poller.statistics().polls >= polls + 10)
+            assert fills_of(taken(changes)) == []
+            listed = [fill.fill_id for name in (new, old) for fill in sandbox.broker.order(name).fills]
+            assert Counter(told) == Counter((fill_id, "poll") for fill_id in listed[:2] + listed[3:])
+            await until_book(results, equals(sandbox, account))
+            assert results.statistics().waiting <= 2  # nobody takes the results, and nothing stands still for it
+        assert [change async for change in changes] == []
+        assert not results.book(account).is_current
+
+
+async def test_a_failed_read_is_no_empty_account_and_what_was_missed_is_recovered() -> None:
+    async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = saver(sandbox, ct)
+        other, _ = saver(sandbox, ct, "tom")
+        working_on = ordered(sandbox, account, "one")
+        sandbox.broker.fill(working_on, 4)
+
+        async with (
+            ct.poll([user, other], every=SOON, slowest=SOON) as results,
+            results.changes(user_id="sue") as changes,
+        ):
+            await until_book(results, is_read(account))
+            before = in_the_book(results, account)
+            assert before["positions"]["MSFT"] >= 4
+            sandbox.faults.add(Fault("status", status=500, path="/positions", times=None))
+            failures = results.statistics().failures
+            await until_book(results, lambda poller: poller.statistics().failures >= failures + 2)
+            assert not results.book(account).is_current
+            assert in_the_book(results, account)["positions"] == before["positions"]
+            taken(changes)
+            sandbox.broker.fill(working_on)
+            sandbox.faults.clear()
+            ((_, cause),) = await until_filled(changes, 1)
+            assert cause == "recovered"
+            await until_book(results, is_read(account))
+            await until_book(results, equals(sandbox, account))
+
+
+async def test_one_consumer_serves_the_streamed_and_the_polled() -> None:
+    async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        streamed, mine = newcomer(sandbox, ct)
+        polled, theirs = saver(sandbox, ct)
+        told: list[Change] = []
+
+        async def consume(changes: Changes) -> None:
+            async for change in changes:
+                told.extend([change] if isinstance(change, OrderChanged) and change.fills else [])
+
+        async with ct.live([streamed]) as live, ct.poll([polled], every=SOON) as results:
+            await until_book(results, is_read(theirs))
+            both = [asyncio.create_task(consume(each.changes())) for each in (live, results)]
+            order = await placed(streamed, mine)
+            await working(live, order)
+            sandbox.broker.fill(order.order_id)
+            sandbox.broker.fill(ordered(sandbox, theirs, "one"))
+            await until_book(results, lambda _: len(told) == 2)
+        await asyncio.gather(*both)
+        assert {(change.account_id, change.user_id, change.cause) for change in told} == {
+            (mine, "ada", "stream"),
+            (theirs, "sue", "poll"),
+        }
+
+
+async def test_results_bring_what_a_poll_has_changed_and_a_position_is_closed_aloud() -> None:
+    async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = saver(sandbox, ct)
+        async with ct.poll([user], every=SOON) as results:
+            first: PollResult[Any] = await anext(results)
+            assert (first.value, first.changed, first.error) == ((), True, None)
+            sandbox.broker.fill(ordered(sandbox, account, "one"))
+            found: list[Change] = []
+            async with asyncio.timeout(PATIENCE):
+                while not any(isinstance(change, PositionChanged) and change.symbol == "MSFT" for change in found):
+                    found += (await anext(results)).get()
+            assert {change.cause for change in found} == {"poll"}
+            await results.remove(user)
+            assert results.books() == ()
+            with pytest.raises(ConfigurationError, match="no account"):
+                results.book(account)
+
+
+async def test_what_is_answered_the_same_is_not_read_again() -> None:
+    async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = saver(sandbox, ct)
+        sandbox.broker.halt()
+        for symbol in {position.symbol for position in await user.positions.list()}:
+            sandbox.broker.set_price(symbol, "10")
+        async with ct.poll([user], every=SOON) as results:
+            await anext(results)
+            book = results.book(account)
+            async with asyncio.timeout(PATIENCE):
+                while results.statistics().unchanged < 3:
+                    assert (await anext(results)).value == ()
+            later = results.book(account)
+            assert later.is_current
+            assert (later.positions, later.orders) == (book.positions, book.orders)
+            assert later.as_of is not None
+            assert book.as_of is not None
+            assert later.as_of > book.as_of
+
+
+async def test_an_account_that_is_linked_while_polling_runs_tells_what_happens_in_it() -> None:
+    async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = saver(sandbox, ct)
+        async with ct.poll([user], every=SOON) as results, results.changes("orders") as changes:
+            await until_book(results, is_read(account))
+            _, new = saver(sandbox, ct, broker="CHASE")
+            sandbox.broker.fill(ordered(sandbox, new, "one"))
+            assert [cause for _, cause in await until_filled(changes, 1)] == ["poll"]
+            await until_book(results, is_read(new))
+            await until_book(results, equals(sandbox, new))
+
+
+async def test_books_are_for_who_asks_for_books() -> None:
+    async with Sandbox(seed=7) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, _ = saver(sandbox, ct)
+        async with ct.poll([user], lambda user: user.balances.list(), every=SOON) as results:
+            for refused in (results.changes, results.books, lambda: results.book("one")):
+                with pytest.raises(ConfigurationError, match="fetch=None"):
+                    refused()
+        async with ct.poll([user], every=SOON) as books:
+            with pytest.raises(ConfigurationError, match="topics"):
+                books.changes("quotes")
+            changes = books.changes()
+            await ct.aclose()
+            with pytest.raises(ClosedError, match="client"):
+                await until_ended(changes)
+        with pytest.raises(ClosedError):
+            books.changes()
+
+
+async def until_ended(changes: Changes) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await changes.receive()
+
+
+async def test_who_is_removed_while_being_asked_leaves_nothing() -> None:
+    async with Sandbox(seed=8, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = saver(sandbox, ct)
+        async with ct.poll([user], every=SOON) as results:
+            sandbox.faults.add(Fault("slow_headers", seconds=0.1, path="/orders", times=1))
+            await until_book(results, lambda _: any(armed.fired for armed in sandbox.faults.armed))
+            await results.remove(user)
+            await until_book(results, lambda poller: poller.statistics().running == 0)
+            assert results.books() == ()
+            sandbox.faults.add(Fault("status", status=500, path="/orders", times=1))
+            await results.add(user)
+            failed = await anext(results)
+            assert isinstance(failed.error, ServerError)
+            await until_book(results, is_read(account))

@@ -1,0 +1,168 @@
+"""Many users on one poller: each in its turn, whoever is slow, whoever comes and goes, and for as long as it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from onstream import nothing_left
+from polling import Watcher, client, people, settle, steps
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from connecttrade_async import User
+
+
+async def test_one_slow_user_among_a_thousand() -> None:
+    clock, never = SteppedClock(), asyncio.Event()
+    asked: Counter[str] = Counter()
+
+    async def fetch(user: User) -> str:
+        asked[user.user_id] += 1
+        if user.user_id == "u500":
+            await never.wait()
+        return user.user_id
+
+    async with client(clock=clock) as ct, nothing_left(), ct.poll(people(ct, 1000), fetch, every=10.0) as results:
+        watcher = Watcher(results)
+        await steps(clock, 50.0, 0.5)
+        assert asked.pop("u500") == 1  # who still runs is not asked again
+        assert set(asked.values()) == {5}
+        assert max(result.late for result in watcher.results) < 0.5
+        assert results.statistics().skipped == 4
+        never.set()
+        await steps(clock, 10.0)
+        assert len(watcher.of("u500")) == 2
+        assert watcher.of("u500")[0].latency >= 40
+    await watcher.aclose()
+
+
+async def test_a_day_without_drift() -> None:
+    clock = SteppedClock()
+    asked: dict[str, list[float]] = defaultdict(list)
+
+    async def fetch(user: User) -> None:
+        asked[user.user_id].append(clock.now())
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 5), fetch, every=600.0) as results:
+        watcher = Watcher(results)
+        for _ in range(24 * 60):
+            clock.advance(60.0)
+            await settle()
+        assert {len(moments) for moments in asked.values()} == {144}
+        for moments in asked.values():
+            assert moments[-1] - moments[0] == 143 * 600.0
+        dues = [result.due for result in watcher.of("u3")]
+        assert (dues[-1] - dues[0]).total_seconds() == pytest.approx(143 * 600.0, abs=1e-3)
+    await watcher.aclose()
+
+
+async def test_users_come_and_go_while_it_runs() -> None:
+    clock = SteppedClock()
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    async with client(clock=clock) as ct, nothing_left():
+        here = people(ct, 6)
+        more = asyncio.Event()
+
+        async def from_a_database() -> AsyncGenerator[User]:
+            for user in here[:3]:
+                yield user
+            await more.wait()
+            yield here[3]
+
+        async with ct.poll(from_a_database(), fetch, every=1.0) as results:
+            watcher = Watcher(results)
+            await steps(clock, 2.0)
+            assert {result.user.user_id for result in watcher.results} == {"u0", "u1", "u2"}
+            more.set()
+            await results.add(here[4])
+            await results.remove(here[0])
+            await results.remove(here[5])  # was never there
+            watcher.results.clear()
+            await steps(clock, 3.0)
+            counts = Counter(result.user.user_id for result in watcher.results)
+            assert sorted(counts) == ["u1", "u2", "u3", "u4"]
+            assert min(counts.values()) >= 2
+            assert all(result.user is here[int(result.user.user_id[1:])] for result in watcher.results)
+            other = ct.user("u1", "renewed")
+            await results.add(other)
+            await results.add(here[0])
+            watcher.results.clear()
+            await steps(clock, 2.0)
+            assert {result.user for result in watcher.results} == {here[0], other, *here[2:5]}
+            assert results.statistics().users == 5
+        await watcher.aclose()
+
+
+async def test_what_waits_of_a_user_goes_with_it() -> None:
+    clock, held = SteppedClock(), asyncio.Event()
+
+    async def fetch(user: User) -> None:
+        if user.user_id == "u1":
+            await held.wait()
+
+    async with client(clock=clock) as ct:
+        here = people(ct, 3)
+        async with ct.poll(here, fetch, every=1.0) as results:
+            await steps(clock, 1.0)
+            assert results.statistics().waiting == 2
+            await results.remove(here[0])
+            await results.remove(here[1])
+            held.set()
+            await settle()
+            assert results.statistics().waiting == 1
+            assert (await anext(results)).user is here[2]
+
+
+async def test_each_user_has_an_interval_of_its_own() -> None:
+    clock = SteppedClock()
+    seen: list[object] = []
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    def every(user: User, last: object) -> float:
+        seen.append(last)
+        return 1.0 if user.user_id == "u0" else 5.0
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 2), fetch, every=every) as results:
+        watcher = Watcher(results)
+        await steps(clock, 20.0)
+        assert len(watcher.of("u0")) == 20
+        assert len(watcher.of("u1")) == 4
+        assert seen[:2] == [None, None]
+        assert seen[2:] == watcher.results
+    await watcher.aclose()
+
+
+async def test_a_slow_consumer_is_polled_for_less_and_told_so() -> None:
+    clock = SteppedClock()
+    asked = 0
+
+    async def fetch(user: User) -> str:
+        nonlocal asked
+        asked += 1
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 10), fetch, every=1.0, capacity=5) as results:
+        await steps(clock, 30.0)
+        assert asked == results.statistics().waiting == 5  # and not three hundred
+        taken = [await anext(results) for _ in range(5)]
+        assert [result.late < 0.2 for result in taken] == [True] * 5
+        await settle()
+        late = await anext(results)
+        assert late.late > 25
+        assert results.statistics().skipped >= 10 * 25
+        # Turns that have passed are not made up for.
+        watcher = Watcher(results)
+        await steps(clock, 3.0)
+        assert len(watcher.results) <= 10 + 3 * 10
+    await watcher.aclose()

@@ -1,0 +1,458 @@
+"""What goes wrong under a poller: one user's trouble stays its own, and everybody's is one event and one probe."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import (
+    AuthenticationError,
+    CallerError,
+    ClosedError,
+    ConfigurationError,
+    Outage,
+    RateLimitedError,
+    Recovered,
+    Retry,
+    ServerError,
+    Slowed,
+    Timeouts,
+)
+from connecttrade_async.sandbox import Fault, Sandbox
+from onstream import client as sandbox_client, nothing_left
+from polling import Watcher, client, people, settle, steps
+from scripted import ScriptedEnd, answer
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from connecttrade_async import User
+
+NO = '{"message": "no"}'
+FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
+BROKEN = ServerError(status=503, **FACTS)
+
+
+async def test_everything_is_away_and_comes_back() -> None:
+    clock, is_away = SteppedClock(), False
+    asked: Counter[str] = Counter()
+    async with ScriptedEnd() as end, client(end, clock, retry=Retry(attempts=4)) as ct:
+        here = people(ct, 30)
+
+        async def fetch(user: User) -> object:
+            asked[user.user_id] += 1
+            found = await user.positions.list()
+            if is_away:
+                raise BROKEN
+            return found
+
+        async with ct.poll(here, fetch, every=10.0, concurrency=5) as results:
+            watcher = Watcher(results)
+
+            async def pass_time(seconds: int) -> None:
+                for _ in range(seconds * 2):
+                    clock.advance(0.5)
+                    await watcher.until_idle()
+
+            await pass_time(10)
+            assert len(watcher.results) == 30
+            is_away = True
+            asked.clear()
+            await pass_time(600)
+            # Five in a row, and then one probe after the other; not thirty users each ten seconds.
+            assert results.statistics().state == "OUTAGE"
+            assert 5 + 600 / 30 - 1 <= asked.total() <= 5 + 600 / 15 + 6
+            assert len(asked) > 10  # the probe is not always the same user
+            (outage,) = watcher.events
+            assert isinstance(outage, Outage)
+            assert outage.failures == 5
+            assert outage.error is BROKEN
+            is_away = False
+            await pass_time(31)
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert isinstance(watcher.events[1], Recovered)
+            assert watcher.events[1].seconds >= 590
+            assert watcher.events[1].since == outage.since
+            asked.clear()
+            await pass_time(30)
+            assert set(asked) == {user.user_id for user in here}
+            assert asked.total() <= 3 * 30 + 2  # at the ordinary pace, and not all at once
+            assert results.statistics().failing == 0
+        await watcher.aclose()
+
+
+async def test_the_secret_of_one_is_refused() -> None:
+    async with Sandbox(seed=7) as sandbox, sandbox_client(sandbox) as ct:
+        good = [ct.user(name, (await ct.users.create(name)).user_secret) for name in ("ada", "bob")]
+        lost = ct.user("ada", "wrong")
+        async with ct.poll([lost, good[1]], lambda user: user.positions.list(), every=0.02) as results:
+            watcher = Watcher(results)
+            await watcher.until(lambda: len(watcher.of("bob")) >= 5)
+            (refused,) = watcher.of("ada")
+            assert refused.user is lost
+            assert isinstance(refused.error, AuthenticationError)
+            assert results.parked == {"ada": refused.error}
+            assert results.statistics().parked == 1
+            results.resume(good[1])  # is not parked
+            results.resume(lost)
+            assert results.parked == {}
+            await watcher.until(lambda: len(watcher.of("ada")) == 2)
+            await watcher.until(lambda: bool(results.parked))
+            await results.add(good[0])
+            await watcher.until(lambda: len(watcher.of("ada")) >= 4)
+            assert watcher.of("ada")[-1].get() == []
+            assert (results.parked, watcher.events) == ({}, [])
+            assert repr(results) == "<Poller POLLING 2 users 0 failing 0 parked>"
+        await watcher.aclose()
+
+
+async def test_when_every_secret_is_refused_it_is_not_the_users() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd(answer(401, NO)) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 5), lambda user: user.balances.list(), every=1.0) as results:
+            watcher = Watcher(results)
+            for _ in range(12):
+                clock.advance(0.1)
+                await watcher.until_idle()
+            await watcher.until(lambda: len(watcher.events) == 1)
+            assert isinstance(watcher.events[0], Outage)
+            assert results.parked == {}
+            end.acts = [answer()]
+            clock.advance(60.0)
+            await watcher.until(lambda: len(watcher.events) == 2)
+        await watcher.aclose()
+
+
+async def test_everybody_is_asked_to_slow_down() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd(answer(429, NO, retry_after="30"), answer()) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 20), lambda user: user.balances.list(), every=10.0) as results:
+            watcher = Watcher(results)
+
+            async def pass_time(seconds: float) -> None:
+                for _ in range(round(seconds / 0.5)):
+                    clock.advance(0.5)
+                    await watcher.until_idle()
+
+            while not watcher.events:
+                await pass_time(0.5)
+                await settle()
+            seen = len(end.seen)
+            assert results.statistics().state == "SLOWED"
+            (slowed,) = watcher.events
+            assert isinstance(slowed, Slowed)
+            assert slowed.seconds == 30
+            assert isinstance(slowed.error, RateLimitedError)
+            await pass_time(29)
+            assert len(end.seen) == seen
+            await pass_time(11)
+            assert results.statistics().state == "POLLING"
+            assert 18 <= len(end.seen) - seen <= 22  # spread as ever
+            assert results.statistics().failing == 0
+        await watcher.aclose()
+
+
+async def test_who_keeps_failing_is_asked_more_and_more_rarely_and_forgiven() -> None:
+    clock, is_broken = SteppedClock(), True
+    asked: Counter[str] = Counter()
+
+    async def fetch(user: User) -> str:
+        asked[user.user_id] += 1
+        if user.user_id == "u0" and is_broken:
+            raise KeyError("mine")
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 3), fetch, every=1.0, slowest=60.0) as results:
+        watcher = Watcher(results)
+        await steps(clock, 600.0, 0.5)
+        assert asked["u1"] == asked["u2"] == 600
+        assert 600 / 60 <= asked["u0"] <= 600 / 30 + 8
+        assert results.statistics().failing == 1
+        assert all(isinstance(result.error, KeyError) for result in watcher.of("u0"))
+        assert watcher.events == []
+        is_broken = False
+        asked.clear()
+        await steps(clock, 70.0, 0.5)
+        assert asked["u0"] >= 10
+        assert results.statistics().failing == 0
+    await watcher.aclose()
+
+
+async def test_what_has_not_changed_is_not_read_and_can_be_left_out() -> None:
+    clock = SteppedClock()
+    same, other = '[{"symbol": "A", "quantity": "1"}]', '[{"symbol": "A", "quantity": "2"}]'
+    acts = [answer(body=same)] * 3 + [answer(500, NO), answer(body=same), answer(body=other), answer(body=other)]
+    for only_changed in (False, True):
+        async with ScriptedEnd(*acts) as end, client(end, clock) as ct:
+            async with ct.poll(
+                people(ct, 1), lambda user: user.positions.list(), every=1.0, slowest=0.1, only_changed=only_changed
+            ) as results:
+                watcher = Watcher(results)
+                for count in range(1, 8):
+                    while len(end.seen) < count or results.statistics().running:
+                        clock.advance(0.5)
+                        await asyncio.sleep(0.002)
+                await settle()
+                told = [
+                    (result.changed, result.error is None) for result in watcher.results[: 3 if only_changed else 7]
+                ]
+                failed, good, old = (True, False), (True, True), (False, True)
+                assert told[:7] == ([good, failed, good] if only_changed else [good, old, old, failed, good, good, old])
+                if not only_changed:
+                    assert [result.get()[0].quantity_text for result in watcher.results[:3]] == ["1", "1", "1"]
+                    assert results.statistics().unchanged >= 3
+            await watcher.aclose()
+
+
+async def test_several_requests_are_one_poll_and_always_read() -> None:
+    clock = SteppedClock()
+    bodies = ["[]", "[]", "[]", "[]", "[]", '[{"account_id": "a"}]']
+    async with ScriptedEnd(*[answer(body=body) for body in bodies]) as end, client(end, clock) as ct:
+
+        async def fetch(user: User) -> int:
+            return len(await user.accounts.list()) + len(await user.balances.list())
+
+        async with ct.poll(people(ct, 1), fetch, every=1.0) as results:
+            told: list[tuple[int, bool]] = []
+            for _ in range(3):
+                clock.advance(1.0)
+                result = await anext(results)
+                told.append((result.get(), result.changed))
+            assert told == [(0, True), (0, False), (1, True)]
+
+
+async def test_a_page_of_orders_and_a_plain_request_are_compared_too() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+        (user,) = people(ct, 1)
+        async with ct.poll([user], lambda each: each.orders.list(), every=1.0) as pages:
+            for changed in (True, False):
+                clock.advance(1.0)
+                page = await anext(pages)
+                assert (page.changed, page.get().items) == (changed, ())
+        async with ct.poll([user], lambda each: each.request("GET", "/x"), every=1.0) as replies:
+            for changed in (True, False):
+                clock.advance(1.0)
+                reply = await anext(replies)
+                assert (reply.changed, reply.get().body) == (changed, b"[]")
+        assert end.seen[0].headers["user-secret"] == "whisper0"
+
+
+async def test_requests_keep_to_a_pace() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+
+        async def fetch(user: User) -> None:
+            for _ in range(3):
+                await user.balances.list()
+
+        async with ct.poll(people(ct, 1), fetch, every=1.0, user_requests_per_second=0.5) as results:
+            clock.advance(1.0)
+            await end.until_seen(1)
+            for count in (2, 3):
+                await settle()
+                clock.advance(1.9)
+                await asyncio.sleep(0.01)
+                assert len(end.seen) == count - 1
+                clock.advance(0.1)
+                await end.until_seen(count)
+            assert (await anext(results)).error is None
+            clock.advance(1.0)
+            await settle()  # leaves while it waits for its turn
+
+
+async def test_a_fetch_that_is_cancelled_from_within_is_a_failure_and_costs_no_worker() -> None:
+    clock = SteppedClock()
+
+    async def fetch(user: User) -> None:
+        del user
+        raise asyncio.CancelledError
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0, slowest=1.0) as results:
+        for _ in range(2):
+            await steps(clock, 3.0)
+            assert isinstance((await anext(results)).error, CallerError)
+
+
+async def test_a_client_that_is_closed_ends_it_and_says_so() -> None:
+    async with ScriptedEnd() as end, client(end) as ct:
+        poller = ct.poll(people(ct, 1), lambda user: user.balances.list(), every=0.01)
+        async with poller as results:
+            await anext(results)
+            await ct.aclose()
+            with pytest.raises(ClosedError, match="this client is closed"):
+                async for _ in results:
+                    pass
+            with pytest.raises(ClosedError):
+                async for _ in results.with_events():
+                    pass
+            assert results.statistics().state == "ENDED"
+        with pytest.raises(ClosedError):
+            await ct.poll([], lambda user: user.balances.list()).__aenter__()
+
+
+async def test_an_error_of_the_caller_s_own_iterator_or_interval_is_met_at_the_results() -> None:
+    clock = SteppedClock()
+
+    async def users() -> AsyncGenerator[User]:
+        for user in people(ct, 1):
+            if user.user_id == "u0":
+                raise LookupError("the database is gone")
+            yield user
+
+    def every(user: User, last: object) -> float:
+        del user
+        return 1.0 if last is None else -1.0
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    async with client(clock=clock) as ct, nothing_left():
+        async with ct.poll(users(), fetch) as results:
+            with pytest.raises(LookupError, match="database"):
+                await anext(results)
+        async with ct.poll(people(ct, 1), fetch, every=every) as results:
+            await steps(clock, 1.0)
+            assert (await anext(results)).get() == "u0"
+            with pytest.raises(ConfigurationError, match="every must be"):
+                await anext(results)
+            await steps(clock, 5.0)
+
+
+async def test_it_is_left_in_another_task_and_leaves_nothing() -> None:
+    clock, never = SteppedClock(), asyncio.Event()
+
+    async def fetch(user: User) -> None:
+        del user
+        await never.wait()
+
+    async def users(ct_users: list[User]) -> AsyncGenerator[User]:
+        for user in ct_users:
+            yield user
+        await never.wait()
+
+    async with client(clock=clock) as ct, nothing_left():
+        results = ct.poll(users(people(ct, 50)), fetch, every=1.0, concurrency=10)
+        assert results.statistics().state == "NEW"
+        await asyncio.create_task(results.__aenter__())
+        with pytest.raises(ClosedError):
+            await results.__aenter__()
+        await steps(clock, 1.0)
+        assert results.statistics().running == 10
+        waiting = asyncio.create_task(anext(results))
+        await settle()
+        with pytest.raises(ConfigurationError, match="two tasks wait"):
+            await anext(results)
+        await asyncio.create_task(results.aclose())
+        with pytest.raises(StopAsyncIteration):
+            await waiting
+        await results.aclose()
+        assert results.statistics().state == "CLOSED"
+        with pytest.raises(ClosedError):
+            await results.add(people(ct, 1)[0])
+
+
+async def test_a_fetch_that_will_not_be_cancelled_does_not_hold_up_the_leaving(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    begun, end = asyncio.Event(), asyncio.Event()
+
+    async def fetch(user: User) -> None:
+        del user
+        begun.set()
+        while not end.is_set():
+            try:
+                await end.wait()
+            except asyncio.CancelledError:
+                continue
+
+    async with client(timeouts=Timeouts(close=0.02)) as ct, nothing_left():
+        async with ct.poll(people(ct, 1), fetch, every=0.01):
+            await begun.wait()
+            caplog.set_level("WARNING", "connecttrade_async.live")
+        assert "1 tasks of a poller would not be cancelled" in caplog.text
+        end.set()
+
+
+async def test_one_fault_of_the_platform_is_one_failure_and_asked_once() -> None:
+    async with Sandbox(seed=7) as sandbox, sandbox_client(sandbox, retry=Retry(attempts=5)) as ct:
+        user = ct.user("ada", (await ct.users.create("ada")).user_secret)
+        sandbox.faults.add(Fault("status", status=503, path="/balances", times=1))
+        async with ct.poll([user], lambda each: each.balances.list(), every=0.02) as results:
+            first, second = await anext(results), await anext(results)
+        assert isinstance(first.error, ServerError)
+        assert second.get() == []
+        assert ct.health().retries == 0
+
+
+class BreakingClock(SteppedClock):
+    """A clock that can break: a mistake of ours, as far as a poller can tell."""
+
+    is_broken = False
+
+    def now(self) -> float:
+        if self.is_broken:
+            raise LookupError("no time is left")
+        return super().now()
+
+
+async def test_a_mistake_of_the_poller_s_own_ends_it_aloud() -> None:
+    clock = BreakingClock()
+
+    async def fetch(user: User) -> str:
+        clock.is_broken = user.user_id == "u0"
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0) as results:
+        clock.advance(1.0)
+        with pytest.raises(LookupError, match="no time"):
+            await anext(results)
+        assert results.statistics().state == "ENDED"
+        clock.is_broken = False
+
+
+async def test_a_mistake_where_turns_are_taken_ends_it_aloud_and_troubles_nobody_else() -> None:
+    clock = BreakingClock()
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0) as results:
+        clock.is_broken = True
+        clock.advance(1.0)  # whose timer wakes the workers, and is not what has failed
+        with pytest.raises(LookupError, match="no time"):
+            await anext(results)
+        clock.is_broken = False
+
+
+async def test_who_failed_before_an_outage_was_known_is_not_left_alone_longer_when_it_is_over() -> None:
+    clock, is_away = SteppedClock(), True
+    asked: Counter[str] = Counter()
+
+    async def fetch(user: User) -> object:
+        asked[user.user_id] += 1
+        found = await user.positions.list()
+        if is_away:
+            raise BROKEN
+        return found
+
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 4), fetch, every=10.0) as results:
+            watcher = Watcher(results)
+            while not watcher.events:
+                clock.advance(0.5)
+                await watcher.until_idle()
+            is_away = False
+            clock.advance(2.0)  # the first probe comes within a second
+            await watcher.until_idle()
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            asked.clear()
+            for _ in range(21):
+                clock.advance(0.5)
+                await watcher.until_idle()
+            assert len(asked) >= 3  # the one that was the probe has had this turn
+        await watcher.aclose()
