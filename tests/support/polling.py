@@ -60,6 +60,8 @@ class Watcher:
 
     async def until_idle(self) -> None:
         """Wait until no poll is under way, and all that was told has been taken."""
+        for _ in range(10):
+            await asyncio.sleep(0)  # whoever is due has first to be woken
         await self.until(lambda: not (self._poller.statistics().running or self._poller.statistics().waiting))
 
     async def aclose(self) -> None:
