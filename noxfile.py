@@ -60,9 +60,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, on the Python that runs nox."""
+    """Every test, on the Python that runs nox, in two processes."""
     session.install("-e", ".[cli]", *_group("test"))
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(python=_others())
