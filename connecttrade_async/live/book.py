@@ -6,9 +6,10 @@ account in the order in which it happened. What is true is found without numbers
 
 Orders only go forward. Of two sayings of an order the one with the later ``updated_at`` is what it is now, and some of
 it can never be taken back by either: an order that has ended stays ended, what was filled stays filled, a fill that was
-listed stays listed, and an order that was replaced keeps pointing to its successor. Where the times do not decide, the
-more advanced saying wins; where that does not either, the later to be heard. So a frame and a snapshot can be taken in
-any order, or twice, and the book comes out the same.
+listed stays listed, and an order that was replaced keeps pointing to its successor. A fill is known
+by its id, and where one of the two sayings has none, by its time, quantity and price. Where the times do not decide,
+the more advanced saying wins; where that does not either, the later to be heard. So a frame and a snapshot can be taken
+in any order, or twice, and the book comes out the same.
 
 Positions and balances go up and down, and their snapshot has no time. But whatever was heard *before* a snapshot was
 asked for is in it; and whatever was heard *since* may be newer than it, and if it is not, what made the snapshot newer

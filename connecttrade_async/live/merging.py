@@ -5,7 +5,6 @@ Its vow: whichever of two sayings of an order comes first, what is known after b
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -32,6 +31,7 @@ __all__ = [
     "laid_over",
     "latest_of",
     "moment_of",
+    "united",
     "unknown",
 ]
 
@@ -41,6 +41,8 @@ MOST_DIGITS = 30
 # Each saying of an order has the same few quantities as the one before: the latest that were read are kept.
 KEPT = 4096
 LONGEST_KEPT = 32
+# Which of the known an execution is that is listed twice under one name: the one that it was the first time.
+REPEATED = -1
 # What an order is born with, or can only come to know: a null or a silence later does not take it back.
 NEVER_UNLEARNED = (
     "account_id",
@@ -128,8 +130,8 @@ def joined(before: Order, after: Order, *, is_ahead: bool = False, is_whole: boo
     listed = other.fills_listed
     # Most list what was listed before, and then more.
     if listed and base.fills[: len(listed)] != listed:
-        extra = unknown(base.fills, listed)
-        kept |= {"fills_listed": (*extra, *base.fills)} if extra else {}
+        fills = united(base.fills, listed)
+        kept |= {} if fills is base.fills else {"fills_listed": fills}
     return replace(base, **kept) if kept else base
 
 
@@ -205,30 +207,79 @@ def _read(text: str) -> Decimal | None:
 def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
     """Return those of some executions that are not among others.
 
-    One is told from another by its ``fill_id``; where there is none, by its time, quantity and price, and of two that
-    are alike in all of these the second is another than the first.
+    One is told from another by its ``fill_id``. Where one of the two has none, they are one if their time, quantity and
+    price are, however these are spelled; and of two that are alike in all of these the second is another than the first.
     """
     if known[: len(listed)] == listed:
         return ()
-    if listed[: len(known)] == known:
-        names = [fill.fill_id for fill in listed]
-        # One that is named twice is one execution, and those without a name are counted.
-        if all(names) and len({*names}) == len(names):
-            return listed[len(known) :]
-    left = Counter(_identity(fill) for fill in known)
-    found: list[Fill] = []
+    names = [fill.fill_id for fill in listed]
+    # One that is named twice is one execution, and those without a name are counted.
+    if all(names) and len({*names}) == len(names) and listed[: len(known)] == known:
+        return listed[len(known) :]
+    return tuple(fill for fill, twin in zip(listed, _twins(known, listed), strict=True) if twin is None)
+
+
+def united(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    """Return those of others that are not among some executions, and then these, each with its id if either has it.
+
+    They are told from each other as in ``unknown``.
+    """
+    twins = _twins(known, listed)
+    extra = [fill for fill, twin in zip(listed, twins, strict=True) if twin is None]
+    names = {twin: fill.fill_id for fill, twin in zip(listed, twins, strict=True) if fill.fill_id}
+    if any(not fill.fill_id and place in names for place, fill in enumerate(known)):
+        named = [replace(fill, fill_id=fill.fill_id or names.get(place)) for place, fill in enumerate(known)]
+        return (*extra, *named)
+    return (*extra, *known) if extra else known
+
+
+def _twins(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> list[int | None]:
+    """Return for each of some executions which of others it is; None where it is none of them."""
+    named = {fill.fill_id: place for place, fill in enumerate(known) if fill.fill_id}
+    nameless = _by_content(known, [place for place, fill in enumerate(known) if not fill.fill_id])
+    twins: list[int | None] = []
+    seen: dict[str | None, int | None] = {}
+    # Those with a name can be one of the nameless only, so they come first: as many as can be find their twin.
     for fill in listed:
-        identity = _identity(fill)
-        if left[identity]:
-            left[identity] -= not fill.fill_id
+        name = fill.fill_id
+        if not name:
+            twins.append(None)
+        elif name in seen:
+            twins.append(REPEATED)
         else:
-            found.append(fill)
-            left[identity] += bool(fill.fill_id)
-    return tuple(found)
+            seen[name] = named[name] if name in named else _first(nameless, fill)
+            twins.append(seen[name])
+    if len(listed) > len(seen):
+        left = _by_content(known, [place for name, place in named.items() if name not in seen])
+        for number, fill in enumerate(listed):
+            if not fill.fill_id:
+                place = _first(nameless, fill)
+                twins[number] = _first(left, fill) if place is None else place
+    return twins
 
 
-def _identity(fill: Fill) -> object:
-    return fill.fill_id or (fill.time_text, fill.quantity_text, fill.price_text)
+def _by_content(fills: tuple[Fill, ...], places: list[int]) -> dict[object, list[int]]:
+    found: dict[object, list[int]] = {}
+    for place in reversed(places):
+        found.setdefault(_content(fills[place]), []).append(place)
+    return found
+
+
+def _first(places: dict[object, list[int]], fill: Fill) -> int | None:
+    if not places:
+        return None
+    alike = places.get(_content(fill))
+    return alike.pop() if alike else None
+
+
+def _content(fill: Fill) -> object:
+    """Return what an execution was, however it is spelled; what cannot be read is as it came."""
+    quantity, price = amount(fill.quantity_text), amount(fill.price_text)
+    return (
+        moment_of(fill.time_text) or fill.time_text,
+        fill.quantity_text if quantity is None else quantity,
+        fill.price_text if price is None else price,
+    )
 
 
 def _filled(order: Order) -> Decimal:

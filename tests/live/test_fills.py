@@ -113,3 +113,13 @@ def test_what_is_told_adds_up_however_it_is_shown(parts: list[int], shows: list[
         assert implied == NONE_IMPLIED
         ids = [each.fill_id for each in told if each.fill_id is not None]
         assert len(set(ids)) == len(ids)
+
+
+def test_a_fill_that_is_listed_with_its_id_only_later_is_told_once() -> None:
+    told, implied = told_by(
+        order(filled_qty="4", fills=[fill(None, "4", time="2026-03-02T14:00:00.000Z")]),
+        order(filled_qty="4.0", fills=[fill("1", "4.0", time="2026-03-02T14:00:00Z")]),
+        order(filled_qty="4", fills=[fill(None, "4", time="2026-03-02T14:00:00Z")]),
+    )
+    assert shown(told) == [(None, "4", "10")]
+    assert implied == NONE_IMPLIED

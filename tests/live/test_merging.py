@@ -265,3 +265,34 @@ def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
 def test_an_execution_that_is_listed_twice_under_one_name_is_one_wherever_the_second_stands() -> None:
     assert unknown(fills(fill("1", "5")), fills(fill("1", "5"), fill("1", "5"))) == ()
     assert unknown(fills(fill("3", "5")), fills(fill("1", "5"), fill("1", "5"))) == fills(fill("1", "5"))
+
+
+LISTED = {"quantity": "4", "price": "10.0", "time": "2026-03-02T14:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("heard", "listed"),
+    [
+        (fill(None, "4", "10", at(0)), fill("1", **LISTED)),
+        (fill("1", "4", "10", at(0)), fill(None, **LISTED)),
+        (fill(None, "4.00", "1e1", "1772460000"), fill(None, **LISTED)),
+        (fill(None, "?", "?", "?"), fill("1", "?", "?", "?")),
+    ],
+)
+def test_a_fill_that_has_a_name_in_one_place_only_is_known_by_what_it_is(
+    heard: dict[str, Any], listed: dict[str, Any]
+) -> None:
+    assert unknown(fills(heard), fills(listed)) == ()
+    for first, second in ((heard, listed), (listed, heard)):
+        [known] = joined(order(fills=[first], updated_at=at(1)), order(fills=[second], updated_at=at(2))).fills
+        assert known.fill_id == (heard["fill_id"] or listed["fill_id"])
+        assert known.price_text == second["price"]
+
+
+def test_fills_without_a_name_are_counted() -> None:
+    one, other = fill(None, "4"), fill(None, "4.0")
+    assert unknown(fills(one), fills(other, one)) == fills(one)
+    assert unknown(fills(one, other), fills(fill("1", "4"), fill("2", "4"), fill("3", "4"))) == fills(fill("3", "4"))
+    assert unknown(fills(one, fill("9", "4")), fills(other, fill("1", "4"))) == ()
+    assert unknown(fills(fill("1", "4")), fills(other, fill("1", "4"))) == fills(other)
+    assert unknown(fills(fill("1", "4")), fills(fill(None, "5"))) == fills(fill(None, "5"))

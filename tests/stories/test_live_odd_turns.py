@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from connecttrade_async import ClosedError, SessionTakenError
@@ -149,3 +150,27 @@ async def test_the_borrowed_stream_is_closed_by_its_owner() -> None:
                 await live.wait(lambda _: False, timeout=PATIENCE)
             assert [change async for change in changes] == []
             assert not live.book(account).is_current
+
+
+async def test_a_fill_is_heard_without_its_id_and_listed_with_it() -> None:
+    async with Sandbox(seed=7, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            order = await placed(user, account)
+            await working(live, order)
+            taken(changes)
+            sandbox.stream.faults.add(StreamFault("lose", times=3))
+            sandbox.broker.fill(order.order_id, 4)
+            sandbox.stream.tell()
+            [listed] = [each async for each in user.orders.list() if each.order_id == order.order_id]
+            said = [msgspec.to_builtins(each) for each in listed.fills]
+            said[0].pop("fill_id")
+            told = {"order_id": order.order_id, "status": "partially_filled", "filled_qty": "4", "fills": said}
+            sandbox.stream.publish("orders", "ada", account, told)
+            assert await until_filled(changes, 1) == [(None, "stream")]
+            sandbox.stream.reset()
+            await live.wait(lambda live: live.statistics().gaps == 1, timeout=PATIENCE)
+            await current(live)
+            assert fills_of(taken(changes)) == []
+            [known] = live.book(account).orders[order.order_id].fills
+            assert (known.fill_id, known.quantity) == (listed.fills[0].fill_id, Decimal(4))
