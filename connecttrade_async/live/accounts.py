@@ -66,9 +66,10 @@ class LiveAccounts:
         return MappingProxyType(self._following.surveyor.failed)
 
     async def add(self, user: Reader) -> None:
-        """Follow one more user; one of the same id is replaced. Returns when the user was read, or is in ``failed``.
+        """Follow one more user. Returns when the user was read, or is in ``failed``.
 
-        What the user has by then is in the books; what changes later is told.
+        What the user has by then is in the books; what changes later is told. One who is followed already is asked in
+        this one's name from now on, with a new secret, say: the books stay, and what they missed is told.
 
         Raises:
             ConnectTradeError: the stream has ended, with why, or this was closed.
@@ -168,13 +169,17 @@ class LiveAccounts:
             order: the order, or its ``order_id``.
             timeout: seconds; None for ever.
 
+        An order that had ended before the live accounts were entered, and that no list of theirs has, is waited for
+        until ``timeout``: nobody can tell it from one that is still to be heard of.
+
         Raises:
             TimeoutError: it did not end in time.
-            ConfigurationError: it had ended, and is not kept any more.
+            ConfigurationError: it had ended, and is not kept any more; or the live accounts were not entered.
             ConnectTradeError: the stream has ended, with why, or this was closed.
 
         Cancelling stops waiting.
         """
+        self._following.check_open()
         order_id = order if isinstance(order, str) else order.order_id
         known = self._roster.order(order_id)
         if known is not None and has_ended(known):
@@ -194,11 +199,13 @@ class LiveAccounts:
 
         Raises:
             TimeoutError: it did not hold in time.
+            ConfigurationError: the live accounts were not entered.
             ConnectTradeError: the stream has ended, with why, or this was closed.
             Exception: whatever the predicate raises.
 
         Cancelling stops waiting.
         """
+        self._following.check_open()
         await self._teller.until(lambda: bool(predicate(self)), timeout)
 
     # How it is doing --------------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ from connecttrade_async.models.orders import Order  # noqa: TC001 - msgspec read
 from connecttrade_async.models.positions import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from connecttrade_async.live.shelf import Step
     from connecttrade_async.live.tracker import KeepOrders
@@ -90,6 +90,10 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     def open_orders(self) -> tuple[Order, ...]:
         """The orders that can still change."""
         return tuple(order for order in self.orders.values() if not has_ended(order))
+
+    def __reduce__(self) -> tuple[Callable[..., Book], tuple[object, ...]]:
+        views = (dict(self.orders), dict(self.positions), dict(self.balances))
+        return _book, (self.account_id, self.user_id, *views, self.as_of, self.is_current)
 
     def __repr__(self) -> str:
         state = "CURRENT" if self.is_current else "NOT CURRENT"
@@ -166,15 +170,9 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     def book(self, *, is_current: bool) -> Book:
         """Return the book as it is, as a value."""
-        return Book(
-            account_id=self.account_id,
-            user_id=self.user_id,
-            orders=MappingProxyType(self._tracker.orders.copy()),
-            positions=MappingProxyType(self._positions.things.copy()),
-            balances=MappingProxyType(self._balances.things.copy()),
-            as_of=self.as_of,
-            is_current=is_current,
-        )
+        orders, positions, balances = self._tracker.orders, self._positions.things, self._balances.things
+        views = orders.copy(), positions.copy(), balances.copy()
+        return _book(self.account_id, self.user_id, *views, self.as_of, is_current)
 
     # Frames -----------------------------------------------------------------------------------------------------------
 
@@ -275,6 +273,26 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=step.before, after=step.after
         )
         return (change,)
+
+
+def _book(  # noqa: PLR0917 - what a copy or a pickle is made of has an order and no names
+    account_id: str,
+    user_id: str,
+    orders: dict[str, Order],
+    positions: dict[str, Position],
+    balances: dict[str, Balance],
+    as_of: datetime | None,
+    is_current: bool,  # noqa: FBT001
+) -> Book:
+    return Book(
+        account_id=account_id,
+        user_id=user_id,
+        orders=MappingProxyType(orders),
+        positions=MappingProxyType(positions),
+        balances=MappingProxyType(balances),
+        as_of=as_of,
+        is_current=is_current,
+    )
 
 
 def _is_nothing(quantity: str | None) -> bool:

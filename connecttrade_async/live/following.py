@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Following"]
 
 WHAT = "the live accounts"
+CLOSED = "this set of live accounts"
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -82,6 +83,8 @@ class Following:
             raise self.ending.with_traceback(None)
         if self._events is not None:
             raise ConfigurationError(f"{WHAT} were entered before: make others")
+        if not self._owns_stream and self._was_never_opened():
+            raise ConfigurationError("the stream was never opened: use it as `async with`, around the live accounts")
         try:
             await self._open()
             await self.follow(users)
@@ -117,19 +120,22 @@ class Following:
 
     async def follow(self, users: Iterable[Reader]) -> None:
         """Follow users, and return when each was read or could not be."""
-        self._check_open()
+        self.check_open()
         members = [self._added(user) for user in users]
         for member in members:
             if member.tried is not None:
                 await asyncio.shield(member.tried)
                 member.tried = None
-        self._check_open()
+        self.check_open()
 
     def _added(self, user: Reader) -> Member:
-        self.drop(user.user_id)
+        before = self.roster.members.get(user.user_id)
         member = self.roster.add(user)
+        if before is not None:
+            self.surveyor.forget(before)
         member.tried = asyncio.get_running_loop().create_future()
         self.surveyor.want(member)
+        self.teller.look()
         return member
 
     def drop(self, user_id: str) -> None:
@@ -138,8 +144,10 @@ class Following:
         if member is not None:
             self.surveyor.forget(member)
             self.teller.abandon(lambda name: any(each.order(name) for each in member.keepers.values()))
+            self.teller.look()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise why nobody can be followed: it is over, or it was not entered."""
         if self.ending is not None:
             raise self.ending.with_traceback(None)
         if self._task is None:
@@ -148,9 +156,13 @@ class Following:
     def _is_live(self) -> bool:
         return self._stream.health().state == "LIVE"
 
+    def _was_never_opened(self) -> bool:
+        health = self._stream.health()
+        return health.state == "CONNECTING" and health.last_message is None
+
     def _crashed(self, error: BaseException) -> None:
         log.error("%s are over because of a mistake in them", WHAT, exc_info=error)
-        self._end(error if isinstance(error, Exception) else ClosedError(WHAT))
+        self._end(error if isinstance(error, Exception) else ClosedError(CLOSED))
 
     def _end(self, error: Exception) -> None:
         """It is over: no book is current any more, and everybody is told why. Twice is once."""
@@ -167,11 +179,16 @@ class Following:
 
     async def aclose(self) -> None:
         """Stop everything, and wait until it has stopped."""
-        self._end(ClosedError(WHAT))
         try:
+            self._end(ClosedError(CLOSED))
             await self.surveyor.aclose()
             if self._task is not None and not self._task.done():
                 await asyncio.wait([self._task])
+        finally:
+            await self._leave_stream()
+
+    async def _leave_stream(self) -> None:
+        try:
             if self._events is not None:
                 await self._events.__aexit__(None, None, None)
         finally:

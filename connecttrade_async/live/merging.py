@@ -220,7 +220,7 @@ def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ..
 
 
 def united(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
-    """Return those of others that are not among some executions, and then these, each with its id if either has it.
+    """Return those of others that are not among some executions, then these, each with its id if it has one.
 
     They are told from each other as in ``unknown``.
     """

@@ -125,9 +125,16 @@ class Roster:
         self.missed_since: datetime | None = None
 
     def add(self, user: Reader) -> Member:
-        """Follow a user; one of the same name is followed no more."""
-        self.remove(user.user_id)
-        member = self.members[user.user_id] = Member(user)
+        """Follow a user; one of the same name is asked no more, and leaves the books behind."""
+        member, before = Member(user), self.members.get(user.user_id)
+        if before is not None:
+            # What was asked for in the name of the one before must not reach the books any more.
+            keepers, before.keepers = before.keepers, {}
+            places = {account_id: self.places[account_id] for account_id in keepers}
+            self.remove(user.user_id)
+            member.keepers, member.frames, member.since = keepers, before.frames, before.since
+            self.places |= {name: Place(place.keeper, member, place.begins) for name, place in places.items()}
+        self.members[user.user_id] = member
         self.unread.add(member)
         return member
 

@@ -50,7 +50,8 @@ class Sweep:
     def _tick(self) -> None:
         count = len(self._roster.members)
         # Where the next one would come sooner than a tick, several come at once; what is left over is owed.
-        self._owed += max(1.0, SHORTEST * count / self._every) if count else 0.0
+        # Where a whole round would be shorter than a tick, a tick brings one round.
+        self._owed = min(self._owed + max(1.0, SHORTEST * count / self._every), count)
         while self._owed >= 1.0:
             self._owed -= 1.0
             self._next()

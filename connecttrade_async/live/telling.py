@@ -158,7 +158,7 @@ class Teller:
         """End everybody: with why, or because it was closed. Twice is once."""
         if self._ending is not None:
             return
-        self._ending = error if error is not None else ClosedError("the live accounts")
+        self._ending = error if error is not None else ClosedError("this set of live accounts")
         self._fanout.close(self._ending)
         for waiting in self._orders.values():
             for waiter in waiting:

@@ -6,7 +6,7 @@ The theory of what is true of an order is on top of ``book.py``.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -27,6 +27,8 @@ __all__ = ["KeepOrders", "Tracker"]
 # What reaches a list later than it happened, by the broker's own clock.
 LAG = timedelta(hours=1)
 MOST_LET_GO = 10_000
+# Seconds; a time so long before now that no calendar has it could not be told.
+OLDEST = 3650 * 86_400.0
 
 
 class KeepOrders(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +36,21 @@ class KeepOrders(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         count: how many of each account.
-        age: seconds since the book learned that they ended.
+        age: seconds since the book learned that they ended; ten years at most.
     """
 
     count: int = 500
     age: float = 86_400.0
 
     def __post_init__(self) -> None:
-        """Refuse what keeps nothing."""
-        if self.count < 1 or not self.age > 0:
-            msg = f"orders must be kept for a count of at least 1 and an age above 0 seconds, not {self!r}"
+        """Refuse what keeps nothing, and what is no count or no age."""
+        count, age = cast("object", self.count), cast("object", self.age)
+        is_count = type(count) is int and count >= 1
+        is_age = isinstance(age, int | float) and not isinstance(age, bool) and 0 < age <= OLDEST
+        if not (is_count and is_age):
+            msg = (
+                f"orders must be kept for a count of at least 1 and an age in seconds, ten years at most, not {self!r}"
+            )
             raise ConfigurationError(msg)
 
 

@@ -43,6 +43,7 @@ from stepped import SteppedClock
 if TYPE_CHECKING:
     from connecttrade_async import User
     from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.streaming.streams import BrokerageStream
 
 
 def followed(ct: ConnectTrade, *users: User, **settings: Any) -> LiveAccounts:
@@ -382,8 +383,92 @@ async def test_before_it_is_entered_nobody_can_be_added() -> None:
         live = ct.live()
         with pytest.raises(ConfigurationError, match="are not open"):
             await live.add(ct.user("ada", "hush"))
+        for waiting in (live.order_done("o", timeout=PATIENCE), live.wait(lambda _: True)):
+            with pytest.raises(ConfigurationError, match="are not open"):
+                await waiting
         assert live.statistics().frames == 0
         await live.aclose()
+        for waiting in (live.order_done("o", timeout=PATIENCE), live.wait(lambda _: True)):
+            with pytest.raises(ClosedError, match="this set of live accounts is closed"):
+                await waiting
+
+
+async def test_a_borrowed_stream_that_was_never_opened_will_not_do() -> None:
+    async with client_of_nobody() as ct:
+        live = ct.live([], ct.brokerage_stream())
+        with pytest.raises(ConfigurationError, match="never opened"):
+            await live.__aenter__()
+
+
+class Broken(BaseException):
+    """What no watcher expects."""
+
+
+async def test_whatever_a_condition_raises_at_the_end_the_stream_is_closed() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct)
+        live = await followed(ct, ada).__aenter__()
+
+        def breaks(live: LiveAccounts) -> bool:
+            if live.health().users:
+                return False
+            raise Broken
+
+        waiting = asyncio.create_task(live.wait(breaks))
+        await asyncio.sleep(0)
+        with pytest.raises(Broken):
+            await live.remove(ada)
+        await live.aclose()
+        with pytest.raises(ClosedError):
+            await waiting
+
+
+async def test_a_new_secret_keeps_the_books_and_tells_what_was_missed() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            order = await placed(ada, account)
+            await working(live, order)
+            taken(changes)
+            waiting = asyncio.create_task(live.order_done(order, timeout=PATIENCE))
+            await asyncio.sleep(0)
+            sandbox.stream.faults.add(StreamFault("lose", times=3))
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.05))
+            first, second = (
+                asyncio.create_task(live.add(ct.user("ada", sandbox.world.users["ada"].secret))) for _ in range(2)
+            )
+            await asyncio.sleep(0)
+            assert not live.book(account).is_current
+            assert live.book(account).orders[order.order_id].status == "working"
+            await asyncio.gather(first, second)
+            assert live.is_current
+            assert [cause for _, cause in fills_of(taken(changes))] == ["recovered"]
+            assert (await waiting).status == "filled"
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+            await live.add(ct.user("ada", "guessed"))
+            assert (list(live.failed), live.book(account).is_current) == (["ada"], False)
+            later = await placed(ada, account)
+            await working(live, later)
+
+
+async def test_who_waits_hears_who_comes_and_who_goes() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct)
+        async with followed(ct) as live:
+            coming = asyncio.create_task(live.wait(lambda live: live.health().users == 1, timeout=PATIENCE))
+            await asyncio.sleep(0)
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=60))
+            adding = asyncio.create_task(live.add(ada))
+            await coming
+            going = asyncio.create_task(live.wait(lambda live: not live.books(), timeout=PATIENCE))
+            await going
+            gone = asyncio.create_task(live.wait(lambda live: live.health().users == 0, timeout=PATIENCE))
+            await asyncio.sleep(0)
+            await live.remove(ada)
+            await gone
+            await adding
 
 
 async def test_a_refused_stream_is_raised_and_leaves_nothing() -> None:
@@ -433,16 +518,26 @@ async def test_it_is_left_while_everybody_is_looked_at_and_retries_are_planned()
 async def test_a_borrowed_stream_that_is_away_makes_no_book_current_until_it_is_back() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
-        stream = ct.brokerage_stream()
-        async with ct.live([ada], stream, sweep_every=None) as live:
-            assert (live.health().state, live.book(account).is_current) == ("AWAY", False)
-            async with stream:
+        async with ct.brokerage_stream() as stream:
+            sandbox.stream.faults.add(StreamFault("cut_upgrade", times=None))
+            sandbox.stream.reset()
+            await until_away(stream)
+            async with ct.live([ada], stream, sweep_every=None) as live:
+                assert (live.health().state, live.book(account).is_current) == ("AWAY", False)
+                sandbox.stream.faults.clear()
                 await current(live)
                 assert in_the_book(live, account) == in_the_world(sandbox, account)
                 order = await placed(ada, account)
                 await working(live, order)
-            with pytest.raises(ClosedError):
-                await live.order_done(order, timeout=PATIENCE)
+                await stream.aclose()
+                with pytest.raises(ClosedError):
+                    await live.order_done(order, timeout=PATIENCE)
+
+
+async def until_away(stream: BrokerageStream) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while stream.health().state == "LIVE":  # noqa: ASYNC110 - health tells nobody
+            await asyncio.sleep(0.001)
 
 
 async def test_a_mistake_in_what_is_read_ends_it_and_is_met() -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -95,9 +97,26 @@ def test_a_book_is_a_value_that_changes_no_more() -> None:
     assert repr(empty) == "<Book a NOT CURRENT 0 positions 0 open orders>"
 
 
-@pytest.mark.parametrize("keep", [{"count": 0}, {"age": 0}])
+def test_a_book_can_be_copied_and_kept() -> None:
+    one = keeper()
+    one.apply(order_frame(status="working"), NOW)
+    one.apply(position_frame(quantity="5"), NOW)
+    book = read(one)
+    for again in (copy.copy(book), copy.deepcopy(book), pickle.loads(pickle.dumps(book))):  # noqa: S301
+        assert again == book
+        with pytest.raises(TypeError):
+            again.positions["AAPL"] = position()  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        *({"count": count} for count in (0, True, 1.0, float("inf"), "9")),
+        *({"age": age} for age in (0, float("inf"), float("nan"), 1e300, True, "9", None)),
+    ],
+)
 def test_orders_must_be_kept_for_something(keep: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="at least 1 and an age above 0"):
+    with pytest.raises(ConfigurationError, match="at least 1 and an age in seconds"):
         KeepOrders(**keep)
 
 

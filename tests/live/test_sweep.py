@@ -62,6 +62,12 @@ def test_of_many_several_come_at_once() -> None:
     assert len(clock.asked) <= 301 * 20 + 1
 
 
+def test_a_tick_brings_one_round_at_most() -> None:
+    clock, _, line, _ = swept(["a", "b", "c"], 1e-6)
+    clock.advance(0.06)
+    assert line.wanted == ["a", "b", "c"]
+
+
 def test_who_has_left_is_skipped_and_who_has_come_is_in_the_next_round() -> None:
     clock, roster, line, sweep = swept(["a", "b", "c"], 300)
     clock.advance(100)
