@@ -19,7 +19,8 @@ as the book is. Nothing waits for the snapshot: a frame is applied and told at o
 the last one of the same thing is out of order, and is dropped.
 
 A frame may carry a part of a thing. What it carries is laid over what is known, null included; what it does not carry
-stays.
+stays. A part of a thing that is not known, an order without a status or a position without a quantity, is not taken for
+the thing: the book does not have it, and is not current, until a snapshot tells the whole.
 
 What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
 gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
@@ -128,6 +129,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         is_loaded: whether there was a snapshot yet.
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
+        lacks_whole: whether a part was heard of a thing that is not known, since this was last set to False.
     """
 
     account_id: str
@@ -139,6 +141,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     is_loaded: bool = False
     is_read: bool = False
     as_of: datetime | None = None
+    lacks_whole: bool = False
 
     @classmethod
     def of(cls, account_id: str, user_id: str, keep: KeepOrders) -> Self:
@@ -191,13 +194,20 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         before = self._tracker.orders.get(order.order_id)
         if self._heard_since is not None:
             self._heard_since.add(order.order_id)
+        if before is None and order.status is None:
+            self.lacks_whole = self.lacks_whole or not self.was_let_go(order.order_id)
+            return ()
         places = None if before is None else in_doubt(before, order)
         if before is not None and places:
             order = laid_over(before, order, update)
         return self._tracker.learn(before, order, "stream", at, is_whole=not places)
 
     def _hear_position(self, update: PositionUpdate) -> Sequence[Change]:
-        step = self._positions.hear(update.position.symbol, update.position, update)
+        position = update.position
+        is_part = position.quantity_text is None
+        if is_part and position.symbol not in self._positions.things:
+            self.lacks_whole = True
+        step = self._positions.hear(position.symbol, position, update, is_part=is_part)
         return () if step is None else self._moved(step, "stream")
 
     def _hear_balance(self, update: BalanceUpdate) -> Sequence[Change]:

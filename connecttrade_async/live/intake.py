@@ -32,6 +32,9 @@ __all__ = ["Intake"]
 BATCH = 250
 UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 _ACCOUNT = re.compile(rb'"account_id"\s*:\s*"([^"\\]{1,200})"')
+_USER = re.compile(rb'"user_id"\s*:\s*"([^"\\]{1,200})"')
+_KIND = re.compile(rb'"type"\s*:\s*"([^"\\]{1,200})"')
+KINDS = frozenset({b"order", b"position", b"balance"})
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -107,8 +110,13 @@ class Intake:
         member.frames += 1
         changes = place.keeper.apply(event, at)
         # Before a user's first snapshot nobody was promised anything: it only helps to make that right.
-        if changes and member.since is not None:
-            self._tell(changes)
+        if changes:
+            if member.since is not None:
+                self._tell(changes)
+        elif place.keeper.lacks_whole:
+            place.keeper.lacks_whole = False
+            self._surveyor.doubt([member])
+            self._look()
 
     def _stranger(self, event: Update) -> Place | None:
         """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
@@ -116,10 +124,17 @@ class Intake:
         place = self._roster.places.get(account_id or "")
         if place is not None:
             return place
+        if not account_id and isinstance(event, OrderUpdate):
+            place = self._roster.place_of(event.order.order_id)
+            if place is not None:
+                return place
         self.unknown += 1
         member = self._roster.members.get(event.user_id or "")
         if member is None:
             self.ignored += 1
+            if not event.user_id:
+                order_id = event.order.order_id if isinstance(event, OrderUpdate) else None
+                self._roster.note_stray(account_id or order_id)
             return None
         log.info("user %s has an account that is new here", member.user.user_id)
         self._surveyor.missed(member)
@@ -148,11 +163,21 @@ class Intake:
         self._look()
 
     def _set_aside(self, raw: bytes) -> None:
-        """Look again at the account of a frame that could not be read, if it names one: what it told was missed."""
+        """Look again at whose the frame was that could not be read: what it told was missed.
+
+        If nobody knows whose it was, everybody is looked at, but what calls itself something else is no news.
+        """
         named = _ACCOUNT.search(raw)
         place = self._roster.places.get(named[1].decode(errors="replace")) if named is not None else None
         if place is not None:
             self._surveyor.missed(place.member)
+            return
+        named, kind = _USER.search(raw), _KIND.search(raw)
+        if named is not None:
+            member = self._roster.members.get(named[1].decode(errors="replace"))
+            self._surveyor.doubt([] if member is None else [member])
+        elif kind is None or kind[1] in KINDS:
+            self._surveyor.doubt(self._roster.members.values())
 
     def _resync(self, cause: str) -> None:
         self.gaps += 1

@@ -208,7 +208,7 @@ def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ..
     """Return those of some executions that are not among others.
 
     One is told from another by its ``fill_id``. Where one of the two has none, they are one if their time, quantity and
-    price are, however these are spelled; and of two that are alike in all of these the second is another than the first.
+    price are, however these are spelled; and of two that are alike in all of that the second is not the first.
     """
     if known[: len(listed)] == listed:
         return ()

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.models.orders import Order
 
-__all__ = ["Member", "Place", "Roster"]
+__all__ = ["Member", "Place", "Roster", "activity"]
+
+# What names neither an account nor an order, or is one too many to remember.
+ANYTHING = ""
+MOST_STRAYS = 10_000
 
 
 class Member(msgspec.Struct, gc=False, eq=False):
@@ -41,6 +45,8 @@ class Member(msgspec.Struct, gc=False, eq=False):
         failures: snapshots that failed in a row.
         timer: until the next attempt, or None.
         tried: done when the first snapshot was loaded or has failed.
+        strays: while the first snapshot is taken, the accounts and orders heard of that nobody could be found for.
+        rereads: how often that snapshot was taken once more for their sake.
     """
 
     user: Reader
@@ -54,6 +60,8 @@ class Member(msgspec.Struct, gc=False, eq=False):
     failures: int = 0
     timer: Timer | None = None
     tried: asyncio.Future[None] | None = None
+    strays: set[str] = set()
+    rereads: int = 0
 
     @property
     def horizon(self) -> datetime | None:
@@ -68,6 +76,13 @@ class Member(msgspec.Struct, gc=False, eq=False):
         latest = self.since if horizon is None else min(self.since, horizon + LAG)
         open_orders = [order for keeper in self.keepers.values() for order in keeper.open_orders()]
         return Window(_whole_hour(latest - ONE_DAY), self.keepers, open_orders)
+
+    def has_stray(self) -> bool:
+        """Say whether some of what was heard, and nobody could be found for, was this user's, or may have been."""
+        keepers = self.keepers.values()
+        return ANYTHING in self.strays or any(
+            stray in self.keepers or any(keeper.order(stray) for keeper in keepers) for stray in self.strays
+        )
 
     def call_off(self) -> None:
         """Call off the next attempt, if one is planned."""
@@ -111,6 +126,8 @@ class Roster:
         places: by account.
         generation: how many gaps there were: a snapshot counts if there was none since it was asked for.
         unread: those of whom no snapshot counts.
+        doubted: those of whom something may have been missed, and who will be looked at for that a little later.
+        newcomers: those whose first snapshot is being taken.
         is_live: whether the stream tells what happens.
         missed_since: when the last thing happened that was heard before the latest gap, by the broker's clock.
     """
@@ -121,6 +138,8 @@ class Roster:
         self.places: dict[str, Place] = {}
         self.generation = 0
         self.unread: set[Member] = set()
+        self.doubted: set[Member] = set()
+        self.newcomers: set[Member] = set()
         self.is_live = False
         self.missed_since: datetime | None = None
 
@@ -144,6 +163,7 @@ class Roster:
         if member is not None:
             member.is_gone = True
             self.unread.discard(member)
+            self.doubted.discard(member)
             member.call_off()
             for account_id in member.keepers:
                 del self.places[account_id]
@@ -192,7 +212,7 @@ class Roster:
 
     def has_read(self, member: Member) -> bool:
         """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""
-        return self.is_live and member not in self.unread
+        return self.is_live and member not in self.unread and member not in self.doubted
 
     def is_current(self, place: Place) -> bool:
         """Say whether a book is what the server has."""
@@ -208,13 +228,22 @@ class Roster:
         found = (place.keeper.order(order_id) for place in self.places.values())
         return next((order for order in found if order is not None), None)
 
+    def place_of(self, order_id: str) -> Place | None:
+        """Return where an order is, or None where no book has it."""
+        return next((place for place in self.places.values() if place.keeper.order(order_id) is not None), None)
+
+    def note_stray(self, name: str | None) -> None:
+        """Remember an account or an order nobody could be found for: it may be somebody's who is being read."""
+        for member in self.newcomers:
+            member.strays.add(name if name and len(member.strays) < MOST_STRAYS else ANYTHING)
+
     def books(self) -> Iterator[Book]:
         """Return every book as it is."""
         return (place.keeper.book(is_current=self.is_current(place)) for place in self.places.values())
 
     def most_active_first(self) -> list[Member]:
         """Return everybody, those first of whom most was heard."""
-        return sorted(self.members.values(), key=_activity, reverse=True)
+        return sorted(self.members.values(), key=activity, reverse=True)
 
 
 def _whole_hour(when: datetime) -> datetime:
@@ -222,5 +251,6 @@ def _whole_hour(when: datetime) -> datetime:
     return when.replace(minute=0, second=0, microsecond=0)
 
 
-def _activity(member: Member) -> int:
+def activity(member: Member) -> int:
+    """Say how much was heard of a user."""
     return member.frames

@@ -50,8 +50,17 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     _heard: dict[str, str] = {}
     _since: dict[str, dict[str, Any]] | None = None
 
-    def hear(self, key: str, thing: M, update: PositionUpdate | BalanceUpdate) -> Step[M] | None:
-        """Take what a frame says of a thing; return how that changed it, or None."""
+    def hear(
+        self, key: str, thing: M, update: PositionUpdate | BalanceUpdate, *, is_part: bool = False
+    ) -> Step[M] | None:
+        """Take what a frame says of a thing; return how that changed it, or None.
+
+        Args:
+            key: which.
+            thing: what is said of it.
+            update: the frame.
+            is_part: whether that is too little to be a thing that is new.
+        """
         time = update.time_text
         if time:
             heard = self._heard.get(key)
@@ -65,6 +74,8 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             thing = laid_over(before, thing, update)
             if thing == before:
                 return None
+        elif is_part:
+            return None
         self.things[key] = thing
         return Step(key, before, thing)
 

@@ -13,15 +13,16 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError
+from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError, RateLimitedError
+from connecttrade_async.live.roster import activity
 from connecttrade_async.live.snapshots import take
 from connecttrade_async.pacing import TokenBucket, growing_delays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from connecttrade_async.clock import Clock
+    from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect
     from connecttrade_async.live.book import Listed
     from connecttrade_async.live.changes import Cause, Change
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Surveyor", "Tally"]
 
+# How long at most, in seconds: between two looks at those of whom something may have been missed, and as told to wait.
+LONGEST_DOUBT = 60.0
+LONGEST_HOLD = 600.0
+MOST_REREADS = 3
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -81,6 +86,9 @@ class Surveyor:
         self._workers: set[asyncio.Task[None]] = set()
         self._crashed = crashed
         self._is_over = False
+        self._doubting: Timer | None = None
+        self._doubt_for = reconnect.base
+        self._held_until = clock.now()
 
     @property
     def waiting(self) -> int:
@@ -108,6 +116,26 @@ class Surveyor:
         member.misses += 1
         self.want(member)
 
+    def doubt(self, members: Iterable[Member]) -> None:
+        """Something of some users may have been missed: look at once, and if it goes on, with growing pauses.
+
+        Until they were looked at, their books are not current.
+        """
+        self._roster.doubted.update(members)
+        if self._doubting is None:
+            self._settle_doubts()
+
+    def _settle_doubts(self) -> None:
+        roster = self._roster
+        doubted, roster.doubted, self._doubting = roster.doubted, set(), None
+        if not doubted or self._is_over:
+            self._doubt_for = self._reconnect.base
+            return
+        self._doubting = self._clock.call_later(self._doubt_for, self._settle_doubts)
+        self._doubt_for = min(self._doubt_for * 2, LONGEST_DOUBT)
+        for member in sorted(doubted, key=activity, reverse=True):
+            self.missed(member)
+
     def resync(self) -> None:
         """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first."""
         self._roster.generation += 1
@@ -131,6 +159,8 @@ class Surveyor:
         for member in self._roster.members.values():
             member.call_off()
             _settle(member)
+        if self._doubting is not None:
+            self._doubting.cancel()
         for worker in self._workers:
             worker.cancel()
 
@@ -166,6 +196,7 @@ class Surveyor:
                 await self._survey(member)
             finally:
                 member.is_asking = False
+                self._roster.newcomers.discard(member)
                 for keeper in member.keepers.values():
                     keeper.forget_asking()
             if member.is_due:
@@ -178,6 +209,9 @@ class Surveyor:
         window = member.window(asked, timedelta(seconds=roster.keep.age))
         member.call_off()
         member.is_asking = True
+        if member.since is None:
+            member.strays.clear()
+            roster.newcomers.add(member)
         for keeper in member.keepers.values():
             keeper.ask()
         try:
@@ -189,6 +223,13 @@ class Surveyor:
             self.tally.outdated += 1
             return
         changes = self._load(member, listed, cause, asked)
+        if member in roster.newcomers and member.rereads < MOST_REREADS and member.has_stray():
+            # Now that it is known what is this user's, the frames find it: it begins with the next snapshot.
+            member.rereads += 1
+            member.since = None
+            self.tally.outdated += 1
+            self.missed(member)
+            return
         roster.unread.discard(member)
         self._succeeds(member)
         self._tell(changes)
@@ -218,6 +259,9 @@ class Surveyor:
 
     def _fails(self, member: Member, error: ConnectTradeError) -> None:
         self.tally.failed += 1
+        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+            # Who asks too often is the platform, not one of its users: nobody is asked about before that.
+            self._held_until = max(self._held_until, self._clock.now() + min(error.retry_after, LONGEST_HOLD))
         if member.is_gone:
             return
         level = logging.DEBUG if member.failures else logging.WARNING
@@ -238,9 +282,12 @@ class Surveyor:
         reconnect = self._reconnect
         delays = growing_delays(reconnect.base, reconnect.cap)
         delay = next(islice(delays, min(member.failures, 32) - 1, None))
+        delay = max(delay, self._held_until - self._clock.now())
         member.timer = self._clock.call_later(delay, partial(self.want, member))
 
     async def _turn(self) -> None:
+        while (held := self._held_until - self._clock.now()) > 0:
+            await pause(self._clock, held)
         if self._bucket is None:
             return
         delay = self._bucket.reserve(self._clock.now())

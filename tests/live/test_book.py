@@ -421,3 +421,12 @@ def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every
     assert quantities(one) == {name: str(quantity) for name, quantity in held.items() if quantity}
     everything = [str(each["fill_id"]) for listed in done.values() for each in listed]
     assert sorted(str(each) for each in told) == sorted(everything)
+
+
+def test_a_part_of_what_is_not_known_is_not_taken_for_it() -> None:
+    one = loaded(Listed((), (), (balance(),)))
+    for part in (position_frame(last_price="5"), order_frame(filled_qty="5")):
+        assert one.apply(part, NOW) == ()
+        assert one.lacks_whole
+        one.lacks_whole = False
+    assert (read(one).orders, read(one).positions) == ({}, {})

@@ -4,15 +4,19 @@ import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+import pytest
+from msgspec.structs import replace
+
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
+from connecttrade_async.errors import RateLimitedError
 from connecttrade_async.live.intake import Intake
 from connecttrade_async.live.reports import Budget
 from connecttrade_async.live.roster import Roster
 from connecttrade_async.live.surveyor import Surveyor
 from connecttrade_async.live.tracker import KeepOrders
 from connecttrade_async.models import Page
-from connecttrade_async.models.events import Gap, Live, Lost
+from connecttrade_async.models.events import Gap, Live, Lost, UnknownMessage
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
 from frames import balance, order_frame
@@ -71,7 +75,9 @@ class Money:
 
 def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
     clock, roster, crashes = SystemClock(), Roster(KeepOrders()), list[object]()
-    surveyor = Surveyor(roster, Budget(1, None), Reconnect(), clock, tell=lambda _: None, crashed=crashes.append)
+    surveyor = Surveyor(
+        roster, Budget(1, None), Reconnect(base=0.01), clock, tell=lambda _: None, crashed=crashes.append
+    )
     fanout = Fanout(clock.wall)
     interest = Interest(("orders", "positions", "balances", "lifecycle", "unknown"))
     events = fanout.subscribe(interest, "drop_oldest", Bound(capacity, 1 << 20))
@@ -123,3 +129,62 @@ async def test_whoever_comes_into_line_while_the_last_worker_leaves_is_read_too(
     surveyor.want(first)
     surveyor.resync()
     assert surveyor.asking == 0
+
+
+async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_be_taken_again() -> None:
+    fanout, roster, surveyor, intake = made()
+    told: list[int] = []
+
+    def tell() -> None:
+        told.append(1)
+        if len(told) == 1:
+            intake._take(replace(order_frame(status="working"), user_id=None), NOW)
+
+    ada = roster.add(Somebody("ada", tell))
+    roster.is_live = True
+    surveyor.want(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert (surveyor.tally.outdated, surveyor.tally.loaded, ada.rereads) == (1, 1, 1)
+    fanout.close()
+    await surveyor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_doubted"),
+    [
+        (b"nonsense", True),
+        (b'{"type": "order", "account_id": "elsewhere", "data": 5}', True),
+        (b'{"type": "order", "user_id": "ada", "data": 5}', True),
+        (b'{"type": "order", "user_id": "eve", "data": 5}', False),
+        (b'{"type": "weather"}', False),
+    ],
+)
+async def test_what_cannot_be_read_makes_those_due_whose_it_may_be(raw: bytes, *, is_doubted: bool) -> None:
+    _, roster, surveyor, intake = made()
+    ada = roster.add(Somebody("ada"))
+    roster.is_live = True
+    roster.unread.clear()
+    for _ in range(3):
+        intake._take(UnknownMessage(raw=raw, problem="odd"), NOW)
+        assert roster.has_read(ada) is not is_doubted
+    assert ada.misses == is_doubted
+    async with asyncio.timeout(PATIENCE):
+        while not roster.has_read(ada):  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    await surveyor.aclose()
+
+
+async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Somebody("ada"))
+    late = RateLimitedError(status=429, message="slow down", method="GET", path="/orders", retry_after=9_999.0)
+    before = surveyor._clock.now()
+    surveyor._fails(ada, late)
+    assert 599 < surveyor._held_until - before < 601
+    surveyor.want(ada)
+    await asyncio.sleep(0.01)
+    assert surveyor.asking == 1
+    assert ada in roster.unread
+    await surveyor.aclose()
