@@ -400,6 +400,20 @@ async def test_a_borrowed_stream_that_was_never_opened_will_not_do() -> None:
             await live.__aenter__()
 
 
+async def test_closing_is_cancelled_and_the_borrowed_stream_is_left() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, _ = newcomer(sandbox, ct)
+        async with ct.brokerage_stream() as stream:
+            live = await ct.live([ada], stream, sweep_every=None).__aenter__()
+            assert len(stream.health().consumers) == 1
+            closing = asyncio.create_task(live.aclose())
+            await asyncio.sleep(0)
+            closing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await closing
+            assert not stream.health().consumers
+
+
 async def test_a_new_secret_keeps_the_books_and_tells_what_was_missed() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
