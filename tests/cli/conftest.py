@@ -36,6 +36,7 @@ def client_only(sandbox: Sandbox) -> dict[str, str]:
     return {
         **clean,
         "COLUMNS": "80",
+        "LINES": "25",
         "PYTHONASYNCIODEBUG": "",
         "CONNECTTRADE_API_URL": sandbox.url,
         "CONNECTTRADE_STREAM_URL": sandbox.stream.url,
