@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from connecttrade_async.errors import MalformedResponseError
-from connecttrade_async.models.events import UnknownMessage
 from connecttrade_async.models.market import Bar, Depth, MarketUpdate, OptionsChain, Quote, Trade
-from connecttrade_async.streaming.messages import CONTROLS, TROUBLES, Control, control, masked, presentable, reread
+from connecttrade_async.streaming.messages import CONTROLS, Control, Reader, control
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from connecttrade_async.secret import Secret
 
 __all__ = [
     "CHANNELS",
@@ -99,43 +97,33 @@ UPDATES: dict[str, type[MarketUpdate]] = {
     "depth": Depth,
     "options_chain": OptionsChain,
 }
-UPDATE_KINDS = frozenset(UPDATES.values())
 _MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Message]", Message))
-_keep = msgspec.structs.force_setattr
 
 
-class MarketData:
+class MarketData(Reader[Message]):
     """How to speak to the market data stream.
 
     Args:
         token: the token; it is spelled out in one frame, and nowhere kept.
     """
 
-    __slots__ = ("_token",)
+    __slots__ = ()
 
-    def __init__(self, token: Secret) -> None:
-        self._token = token
+    decoder = _MESSAGE
+    updates = frozenset(UPDATES.values())
 
     def authenticate(self) -> bytes:
         """Spell the login."""
-        return msgspec.json.encode({"action": "authenticate", "access_token": str.__str__(self._token.reveal())})
+        return msgspec.json.encode({"action": "authenticate", "access_token": str.__str__(self._secret.reveal())})
 
-    def read(self, raw: bytes) -> Message | UnknownMessage:
-        """Read one frame; whatever it is, this returns."""
-        try:
-            message = _MESSAGE.decode(raw)
-        except TROUBLES as exc:
-            otherwise = reread(raw, exc, _otherwise_spelled)
-            if isinstance(otherwise, UnknownMessage):
-                return masked(otherwise, self._token)
-            message = otherwise
-        if type(message) in UPDATE_KINDS:
-            _keep(message, "raw", raw)
-        return message
-
-    def presentable(self, text: str) -> str:
-        """Return a text of the server's on one line, shortened, with the token masked if it is in it."""
-        return presentable(text, self._token)
+    def otherwise(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
+        """Make a message of a frame in another spelling."""
+        name: Any = PLURALS.get(said, said)
+        if name in CONTROLS:
+            return control(name, frame)
+        kind: Any = ANSWERS[name] if name in ANSWERS else UPDATES[name]
+        inner: Any = frame.get("data") or {}
+        return cast("Message", msgspec.convert({**frame, **inner, "type": name}, kind))
 
 
 def change(action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]) -> bytes:
@@ -198,12 +186,3 @@ def _entry(line: dict[str, Any]) -> Entry | None:
         return msgspec.convert({"channel": channel, "symbols": symbols, "options": options}, Entry)
     except msgspec.ValidationError:
         return None
-
-
-def _otherwise_spelled(said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
-    name: Any = PLURALS.get(said, said)
-    if name in CONTROLS:
-        return control(name, frame)
-    kind: Any = ANSWERS[name] if name in ANSWERS else UPDATES[name]
-    inner: Any = frame.get("data") or {}
-    return cast("Message", msgspec.convert({**frame, **inner, "type": name}, kind))

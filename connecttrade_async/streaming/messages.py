@@ -6,7 +6,8 @@ that names its type under ``event`` or ``topic``, or that has bare numbers where
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +23,7 @@ __all__ = [
     "TROUBLES",
     "Authenticated",
     "Control",
+    "Reader",
     "Refusal",
     "Subscribed",
     "Unsubscribed",
@@ -36,6 +38,8 @@ NAMES = ("type", "event", "topic")
 KEPT = 4096
 TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
+M = TypeVar("M")
+_keep = msgspec.structs.force_setattr
 UNTOUCHED = ("id", "code")
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
 
@@ -119,6 +123,48 @@ def reread(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]]
         return build(said, {key: value if key in UNTOUCHED else _in_words(value) for key, value in frame.items()})
     except (*TROUBLES, AttributeError, KeyError, TypeError):
         return UnknownMessage(raw=raw, problem=str(trouble))
+
+
+class Reader(ABC, Generic[M]):
+    """Reads the frames of one stream, and shows its secret nowhere. Each dialect says what the messages are.
+
+    Args:
+        secret: what the login spells out.
+
+    Attributes:
+        decoder: reads a frame that is spelled as expected.
+        updates: the messages that keep the frame they came in.
+    """
+
+    __slots__ = ("_secret",)
+
+    decoder: ClassVar[msgspec.json.Decoder[Any]]
+    updates: ClassVar[frozenset[type]]
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    @abstractmethod
+    def otherwise(self, said: Any, frame: dict[str, Any]) -> M:  # noqa: ANN401 - whatever the frame calls itself
+        """Make a message of a frame in another spelling, or raise one of those that ``reread`` knows."""
+
+    def read(self, raw: bytes) -> M | UnknownMessage:
+        """Read one frame; whatever it is, this returns."""
+        try:
+            message = self.decoder.decode(raw)
+        except TROUBLES as exc:
+            otherwise = reread(raw, exc, self.otherwise)
+            if isinstance(otherwise, UnknownMessage):
+                return masked(otherwise, self._secret)
+            message = cast("Any", otherwise)
+        if type(message) in self.updates:
+            _keep(message, "raw", raw)
+        understood: M = message
+        return understood
+
+    def presentable(self, text: str) -> str:
+        """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""
+        return presentable(text, self._secret)
 
 
 def _in_words(value: Any) -> Any:  # noqa: ANN401 - JSON is anything

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import msgspec
 import pytest
 
-from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.messages import Refusal, Welcome, control, masked, presentable, reread
+from connecttrade_async.streaming.messages import Reader, Refusal, Welcome, control, masked, presentable, reread
 
 TROUBLE = ValueError("odd")
 
@@ -58,3 +60,30 @@ def test_the_secret_is_masked_before_it_is_cut() -> None:
     assert shown.raw == b"x" * 4090 + b"***"
     assert shown.problem == "what is ***?"
     assert presentable("hush-hush\n", Secret("hush-hush")) == "***"
+
+
+class Parrot(Reader[Welcome | Refusal | OrderUpdate]):
+    """Knows two messages, and one of them by another name."""
+
+    __slots__ = ()
+
+    decoder = msgspec.json.Decoder(Welcome | Refusal | OrderUpdate)
+    updates = frozenset({OrderUpdate})
+
+    def otherwise(self, said: Any, frame: dict[str, Any]) -> Welcome:
+        if said != "hello":
+            raise KeyError(said)
+        return Welcome(frame.get("message"))
+
+
+def test_a_reader_reads_what_is_expected_what_is_spelled_otherwise_and_masks_the_rest() -> None:
+    parrot = Parrot(Secret("hush-hush"))
+    assert parrot.read(b'{"type": "welcome"}') == Welcome()
+    assert parrot.read(b'{"event": "hello", "message": "you"}') == Welcome("you")
+    order = parrot.read(b'{"type": "order", "data": {"order_id": "1"}}')
+    assert isinstance(order, OrderUpdate)
+    assert order.raw == b'{"type": "order", "data": {"order_id": "1"}}'
+    strange = parrot.read(b'{"type": "hush-hush"}')
+    assert isinstance(strange, UnknownMessage)
+    assert strange.raw == b'{"type": "***"}'
+    assert parrot.presentable("hush-hush?") == "***?"
