@@ -30,19 +30,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from anyio.streams.memory import MemoryObjectReceiveStream
+    from websockets.asyncio.client import ClientConnection
 
 SEEN = 50
+
+
+async def be_greeted(socket: ClientConnection) -> None:
+    """Log in and subscribe, as far as the feeder wants it."""
+    await socket.recv()
+    await socket.send("{}")
+    await socket.recv()
+    await socket.send('{"action": "subscribe"}')
+    await socket.recv()
 
 
 async def bare(url: str, count: int) -> float:
     """Receive and decode, and nothing else."""
     decode = msgspec.json.Decoder(brokerage.Message).decode
     async with connect(url, compression=None) as socket:
-        await socket.recv()
-        await socket.send("{}")
-        await socket.recv()
-        await socket.send('{"action": "subscribe"}')
-        await socket.recv()
+        await be_greeted(socket)
         began = time.perf_counter()
         for _ in range(count):
             decode(await socket.recv(decode=False))
@@ -59,11 +65,7 @@ async def queued(url: str, count: int, consumers: int) -> float:
             await queue.get()
 
     async with connect(url, compression=None) as socket:
-        await socket.recv()
-        await socket.send("{}")
-        await socket.recv()
-        await socket.send('{"action": "subscribe"}')
-        await socket.recv()
+        await be_greeted(socket)
         began = time.perf_counter()
         tasks = [asyncio.create_task(consume(queue)) for queue in queues]
         for _ in range(count):
@@ -85,11 +87,7 @@ async def through_anyio(url: str, count: int, consumers: int) -> float:
                 await end.receive()
 
     async with connect(url, compression=None) as socket:
-        await socket.recv()
-        await socket.send("{}")
-        await socket.recv()
-        await socket.send('{"action": "subscribe"}')
-        await socket.recv()
+        await be_greeted(socket)
         began = time.perf_counter()
         tasks = [asyncio.create_task(consume(end)) for _, end in ends]
         for _ in range(count):

@@ -44,7 +44,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
 
 @lru_cache(maxsize=256)
 def _address(api: str, path: str, query: str) -> URL:
-    # Kept, since aiohttp takes an address apart each time anew, and yarl remembers the parts: two microseconds.
+    # Kept, since aiohttp takes an address apart each time anew, and yarl remembers the parts of one that it knows.
     return URL(f"{api}{path}{query}", encoded=True)
 
 
@@ -175,7 +175,7 @@ class Transport:
         )
         if hasattr(self._http, "_retry_connection"):
             # aiohttp's own switch, which is not public. It is trusted only with what is harmless to send twice, where
-            # it saves the middleware: a thirtieth of a small request.
+            # it saves the middleware, some two microseconds.
             self._http._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - see above
             self._extra_for_get = {"allow_redirects": False}
         return self._http

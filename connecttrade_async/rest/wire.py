@@ -287,7 +287,7 @@ def query_string(params: Mapping[str, object]) -> str:
 
 @lru_cache(maxsize=256)
 def _known_query(given: tuple[tuple[str, object], ...]) -> str:
-    # Pollers ask for the same thing all day, and to spell it costs as much as to decode a small answer.
+    # Pollers ask for the same thing all day.
     return _query(given)
 
 

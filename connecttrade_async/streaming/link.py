@@ -49,8 +49,8 @@ class _Straight(connect):
 class _Gathering(ClientConnection):
     """Gathers whole frames as they come, so that all of a chunk can be taken at once.
 
-    ``recv`` costs three coroutines for each message, a quarter of all that a message costs. A message that comes in
-    pieces is left to it: a None stands where that begins.
+    ``recv`` costs three coroutines for each message; without them a stream delivered 1.01 instead of 0.78 times what
+    bare websockets and msgspec do. A message that comes in pieces is left to it: a None stands where that begins.
 
     Attributes:
         has_begun: whether frames come here at all: it is websockets that decides which methods it calls.
