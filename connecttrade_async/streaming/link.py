@@ -69,6 +69,7 @@ class Gathering(ClientConnection):
         self.hear: Callable[[list[bytes]], bool] = bool
         self.waiter: asyncio.Future[bool] | None = None
         self._answer: bytes | None = b""
+        self._is_abandoned = False
         self._is_held = False
         self._pong: asyncio.Future[float] | None = None
 
@@ -93,8 +94,11 @@ class Gathering(ClientConnection):
             if data:
                 super().data_received(data)
             return
-        if self.state is not State.OPEN and not self.cutter.is_over:
-            self.cutter.leave()
+        if self._is_abandoned:
+            self.cutter.cut(bytes(data), [])
+            return
+        if self.state is not State.OPEN:
+            self._leave()
         self.cutter.cut(bytes(data), self.gathered)
         self._deliver()
 
@@ -127,6 +131,12 @@ class Gathering(ClientConnection):
             self.transport.resume_reading()
         return cast("list[bytes]", gathered[:whole])
 
+    def abandon(self) -> None:
+        """Let go of every message from now on: whoever closes waits for the peer's close behind all of them."""
+        self._is_abandoned = True
+        self.take()
+        self.gathered.clear()
+
     def _shake_hands(self, before: bytes, data: bytes) -> bytes:
         """Hand on the answer to the handshake; returns what came behind it, where that can be cut."""
         so_far = before + data
@@ -143,7 +153,7 @@ class Gathering(ClientConnection):
 
     def _hand_on(self, data: bytes) -> bool:
         super().data_received(data)
-        return self.state is State.OPEN
+        return self._is_abandoned or self.state is State.OPEN
 
     def _leave(self) -> None:
         if self.cutter is not None and not self.cutter.is_over:
@@ -281,7 +291,9 @@ class Link:
         return self._socket.send(frame, text=True)
 
     async def aclose(self) -> None:
-        """Close, within the link's close time-out. Cancelling drops the connection at once."""
+        """Close, within the link's close time-out; what was not heard is dropped. Cancelling drops the connection."""
+        if isinstance(self._socket, Gathering):
+            self._socket.abandon()
         try:
             # websockets waits without end for a peer that does not read before it begins to count.
             with suppress(TimeoutError):

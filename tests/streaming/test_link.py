@@ -420,6 +420,22 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
         thawed.set()
 
 
+async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before() -> None:
+    async def send(link: ServerConnection) -> None:
+        await link.recv()
+        for _ in range(MANY):
+            await link.send("x" * 1000)
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dialled(url, close_timeout=PATIENCE * 2)
+        with link.speaking():
+            await link.send(b"send")
+            await link.listen(bool)
+        async with asyncio.timeout(PATIENCE):
+            await link.aclose()
+
+
 async def flood(link: Link) -> None:
     """Send until nothing more goes through."""
     with link.speaking():
