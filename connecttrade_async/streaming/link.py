@@ -1,4 +1,4 @@
-"""A door: one WebSocket. Dial, send, receive, close. The only user of websockets.
+"""A door: one WebSocket. Dial, send, listen, close. The only user of websockets.
 
 Its vow: what websockets raises is translated here, and what it would log of frames and headers is not logged.
 """
@@ -79,7 +79,7 @@ class Gathering(ClientConnection):
         try:
             return await self.waiter
         finally:
-            self.waiter = None
+            self.hear, self.waiter = bool, None
 
     @property
     def is_cutting(self) -> bool:
@@ -166,7 +166,7 @@ class Gathering(ClientConnection):
                 is_enough = self.hear(self.take())
             except Exception as exc:  # noqa: BLE001 - raised where the messages are waited for
                 waiter.set_exception(exc)
-        if is_enough or self.gathered or not self.is_cutting:
+        if is_enough or self.gathered or not self.is_cutting:  # the reader, or ``recv``, is to go on
             self._wake(is_enough=is_enough)
         if len(self.gathered) > MANY:
             self._is_held = True
