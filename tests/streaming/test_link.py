@@ -251,7 +251,7 @@ async def test_messages_are_heard_in_the_turn_in_which_they_came() -> None:
 
 
 async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialled) -> None:
-    total = MANY * 4
+    total = MANY * 2
     asked, sent = asyncio.Event(), asyncio.Event()
 
     async def send(link: ServerConnection) -> None:
@@ -359,7 +359,7 @@ async def test_pings_that_are_not_answered_end_the_link(dial: Dialled) -> None:
 
 
 async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a_pong() -> None:
-    total = MANY * 4
+    total = MANY * 2
     ping = 0.03
     asked = asyncio.Event()
 
