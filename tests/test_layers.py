@@ -63,6 +63,7 @@ PLAN = {
     "streaming.brokerage": "rules",
     "streaming.demands": "rules",
     "streaming.market_data": "rules",
+    "streaming.cutter": "rules",
     "streaming.messages": "rules",
     "streaming.overlap": "rules",
     "streaming.protocol": "rules",

@@ -128,7 +128,6 @@ class Subscription:
         "_dropped",
         "_ending",
         "_hub",
-        "_idle_at",
         "_items",
         "_max_bytes",
         "_received",
@@ -149,7 +148,6 @@ class Subscription:
         self._received = 0
         self._dropped = 0
         self._weighed = (0, 0)
-        self._idle_at = hub.wall()
 
     def put(self, event: Event | Fact | SymbolRefused) -> None:
         """Take an event and wake the consumer; never waits."""
@@ -209,7 +207,6 @@ class Subscription:
             return event
         if self._ending is not None:
             raise self._ending.with_traceback(None)  # every consumer meets the same ending
-        self._idle_at = self._hub.wall()
         return None
 
     def statistics(self) -> Statistics:
@@ -300,7 +297,22 @@ class Subscription:
 class DropOldest(Subscription):
     """When it is full the oldest goes, and a ``Gap`` in its place tells how many did."""
 
-    __slots__ = ()
+    __slots__ = ("_idle_at",)
+
+    def __init__(self, bound: Bound, hub: Fanout) -> None:
+        super().__init__(bound, hub)
+        self._idle_at = hub.wall()
+
+    def receive_nowait(self) -> Event | None:
+        """Return the next event, or None where none waits.
+
+        Raises:
+            ConnectTradeError: as ``receive``, once nothing waits.
+        """
+        event = super().receive_nowait()
+        if event is None:
+            self._idle_at = self._hub.wall()
+        return event
 
     def _overflow(self) -> None:
         items, dropped, since, could_send = self._items, 0, self._idle_at, True

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import (
@@ -174,24 +175,25 @@ class Supervisor:
             raise LinkLostError(str(exc), retry_after=str(getattr(exc, "retry_after", None) or "")) from exc
 
     async def _converse(self, voice: Voice) -> None:
-        now, tally, life = self._plan.clock.now, self.tally, voice.life
-        receive, understand = voice.link.receive, life.receive
         voice.look()
-        while life.ending is None:
-            frames = await receive()
-            moment = now()
-            publish = self._publisher(voice, moment)
-            for raw in frames:
-                event = understand(raw, moment)
-                if event is None:
-                    self._moved(voice)
-                    await voice.send()
-                    voice.look()  # the deadline has moved, perhaps to an earlier moment
-                    continue
-                if type(event) is UnknownMessage:
-                    self._set_aside(event)
-                publish(event)
-            tally.last_message = voice.heard = moment
+        if voice.life.ending is None:
+            await voice.link.listen(partial(self._hear, voice))
+
+    def _hear(self, voice: Voice, frames: list[bytes]) -> bool:
+        """Take what came; returns whether the life is over."""
+        life, moment = voice.life, self._plan.clock.now()
+        understand, publish = life.receive, self._publisher(voice, moment)
+        for raw in frames:
+            event = understand(raw, moment)
+            if event is None:
+                self._moved(voice)
+                voice.speak()  # and look: the deadline has moved, perhaps to an earlier moment
+                continue
+            if type(event) is UnknownMessage:
+                self._set_aside(event)
+            publish(event)
+        self.tally.last_message = voice.heard = moment
+        return life.ending is not None
 
     def _publisher(self, voice: Voice, moment: float) -> Callable[[Any], None]:
         publish = self._plan.fanout.publish

@@ -77,7 +77,7 @@ class Voice:
     async def aclose(self) -> None:
         """Say no more. Cancelling leaves nothing that speaks."""
         self._stop()
-        if self._sending is not None:
+        if self._sending is not None and not self._sending.done():
             self._sending.cancel()
             await asyncio.wait([self._sending])
 

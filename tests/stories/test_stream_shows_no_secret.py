@@ -211,10 +211,10 @@ async def test_a_link_by_itself_logs_no_frame_and_says_none(caplog: pytest.LogCa
         link = await Link.dial(url, open_timeout=1.0, close_timeout=0.1, ping=20.0)
         with pytest.raises(LinkLostError) as caught, link.speaking():  # noqa: PT012 - a conversation is several words
             for _ in range(2):
-                await link.receive()
+                await link.listen(bool)
                 await link.send(LOGIN.encode())
             while True:
-                await link.receive()
+                await link.listen(bool)
         await link.aclose()
     no_canary_in(repr(caught.value))
     no_canary_in("\n".join(f"{record.getMessage()} {record.__dict__!r}" for record in caplog.records))

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
-from connecttrade_async.streaming.link import LARGEST_FRAME, MANY, Link, LinkLostError
+from connecttrade_async.streaming.link import LARGEST_FRAME, MANY, Gathering, Link, LinkLostError
 from onstream import PATIENCE, end_that, nothing_left
 
 if TYPE_CHECKING:
@@ -16,8 +16,61 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
 
+class Dialled(Protocol):
+    """Opens a link."""
+
+    async def __call__(self, url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> Link: ...
+
+
 async def dialled(url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> Link:
     return await Link.dial(url, open_timeout=0.2, close_timeout=close_timeout, ping=ping)
+
+
+class Unasked(Gathering, asyncio.BufferedProtocol):
+    """What a websockets would be that takes its chunks in some other way than by ``data_received``."""
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        self.buffer = bytearray(max(sizehint, 1024))
+        return self.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        ClientConnection.data_received(self, bytes(self.buffer[:nbytes]))
+
+
+class Late(Gathering):
+    """What a websockets would be that tells of the answer to its handshake later than in the turn in which it came."""
+
+    def process_event(self, event: Any) -> None:
+        self.loop.call_soon(super().process_event, event)
+
+
+OTHERS = {"recv alone": ClientConnection, "unasked": Unasked, "late": Late}
+
+
+@pytest.fixture(params=["fast", *OTHERS])
+def dial(request: pytest.FixtureRequest) -> Dialled:
+    """Every way in which a link may get its messages."""
+    if request.param == "fast":
+        return dialled
+
+    async def dial_otherwise(url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> Link:
+        settings: dict[str, Any] = {"ping_interval": ping, "ping_timeout": ping, "close_timeout": close_timeout}
+        settings |= {"compression": None, "max_size": LARGEST_FRAME, "create_connection": OTHERS[request.param]}
+        return Link(await connect(url, **settings), close_timeout)
+
+    return dial_otherwise
+
+
+async def received(link: Link) -> list[bytes]:
+    """Take what comes next."""
+    frames: list[bytes] = []
+
+    def hear(some: list[bytes]) -> bool:
+        frames.extend(some)
+        return True
+
+    await link.listen(hear)
+    return frames
 
 
 async def echo(link: ServerConnection) -> None:
@@ -40,11 +93,11 @@ async def lost(link: Link) -> LinkLostError:
 async def heard(link: Link) -> None:
     async with asyncio.timeout(PATIENCE):
         with link.speaking():
-            while await link.receive():
+            while await received(link):
                 pass
 
 
-async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes() -> None:
+async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes(dial: Dialled) -> None:
     kinds: list[type] = []
 
     async def note(link: ServerConnection) -> None:
@@ -53,25 +106,25 @@ async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes() -> None:
             await link.send(message)
 
     async with nothing_left(), end_that(note) as url:
-        link = await dialled(url)
+        link = await dial(url)
         with link.speaking():
             await link.send(b'{"a": "\xc3\xa9"}')
-            assert await link.receive() == [b'{"a": "\xc3\xa9"}']
+            assert await received(link) == [b'{"a": "\xc3\xa9"}']
         await link.aclose()
         await link.aclose()
     assert kinds == [str]
 
 
-async def test_cancelling_a_receive_loses_no_frame() -> None:
+async def test_cancelling_a_receive_loses_no_frame(dial: Dialled) -> None:
     async with nothing_left(), end_that(echo) as url:
-        link = await dialled(url)
+        link = await dial(url)
         with link.speaking():
-            waiting = asyncio.ensure_future(link.receive())
+            waiting = asyncio.ensure_future(received(link))
             await asyncio.sleep(0)
             await link.send(b"1")
             waiting.cancel()
             await asyncio.wait([waiting])
-            assert await link.receive() == [b"1"]
+            assert await received(link) == [b"1"]
         await link.aclose()
 
 
@@ -81,7 +134,7 @@ async def count(link: Link, wanted: int) -> list[bytes]:
     async with asyncio.timeout(PATIENCE):
         with link.speaking():
             while len(frames) < wanted:
-                frames += await link.receive()
+                frames += await received(link)
     return frames
 
 
@@ -95,9 +148,9 @@ async def send_in_pieces(link: ServerConnection) -> None:
     await link.wait_closed()
 
 
-async def test_messages_in_pieces_keep_their_place_among_whole_ones() -> None:
+async def test_messages_in_pieces_keep_their_place_among_whole_ones(dial: Dialled) -> None:
     async with nothing_left(), end_that(send_in_pieces) as url:
-        link = await dialled(url)
+        link = await dial(url)
         assert await count(link, 7) == [
             *(b"before 0", b"before 1", b"before 2"),
             *(b"in three pieces", b"and again", b"bytes", b"after"),
@@ -105,7 +158,7 @@ async def test_messages_in_pieces_keep_their_place_among_whole_ones() -> None:
         await link.aclose()
 
 
-async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none() -> None:
+async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none(dial: Dialled) -> None:
     go_on = asyncio.Event()
 
     async def pieces() -> AsyncIterator[str]:
@@ -119,9 +172,9 @@ async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none() -> N
         await link.wait_closed()
 
     async with nothing_left(), end_that(send) as url:
-        link = await dialled(url)
+        link = await dial(url)
         with link.speaking():
-            waiting = asyncio.ensure_future(link.receive())
+            waiting = asyncio.ensure_future(received(link))
             await asyncio.wait([waiting], timeout=0.05)
             assert not waiting.done()
             waiting.cancel()
@@ -131,8 +184,74 @@ async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none() -> N
         await link.aclose()
 
 
-async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends() -> None:
-    total = MANY * 4
+async def test_what_came_before_a_close_is_heard(dial: Dialled) -> None:
+    async def send_and_close(link: ServerConnection) -> None:
+        for number in range(3):
+            await link.send(str(number))
+        await link.close(4401, "who?")
+
+    async with nothing_left(), end_that(send_and_close) as url:
+        link = await dial(url)
+        assert await count(link, 3) == [b"0", b"1", b"2"]
+        assert (await lost(link)).code == 4401
+
+
+async def test_text_that_is_not_utf_8_is_told_as_it_came(dial: Dialled) -> None:
+    async def send(link: ServerConnection) -> None:
+        link.protocol.send_text(b"{\xff\xfe}")
+        link.send_data()
+        await link.send("after")
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dial(url)
+        assert await count(link, 2) == [b"{\xff\xfe}", b"after"]
+        await link.aclose()
+
+
+async def test_whoever_has_heard_enough_is_told_the_rest_when_it_asks_again(dial: Dialled) -> None:
+    async with nothing_left(), end_that(echo) as url:
+        link = await dial(url)
+        for word in (b"one", b"two"):
+            with link.speaking():
+                await link.send(word)
+                assert await received(link) == [word]
+        await link.aclose()
+
+
+async def test_what_a_hearer_raises_is_raised_where_the_messages_are_waited_for(dial: Dialled) -> None:
+    def stumble(frames: list[bytes]) -> bool:
+        raise ZeroDivisionError(frames)
+
+    async with nothing_left(), end_that(echo) as url:
+        link = await dial(url)
+        with link.speaking():
+            await link.send(b"1")
+            with pytest.raises(ZeroDivisionError):
+                await link.listen(stumble)
+            await link.send(b"2")
+            assert await received(link) == [b"2"]
+        await link.aclose()
+
+
+async def test_messages_are_heard_in_the_turn_in_which_they_came() -> None:
+    async with nothing_left(), end_that(echo) as url:
+        link = await dialled(url)
+        heard_by: list[asyncio.Task[None] | None] = []
+
+        def hear(frames: list[bytes]) -> bool:
+            heard_by.append(asyncio.current_task())
+            return frames == [b"1"]
+
+        with link.speaking():
+            await link.send(b"1")
+            await link.listen(hear)
+        assert heard_by == [None]
+        await link.aclose()
+
+
+async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialled) -> None:
+    total = MANY * 2
     asked, sent = asyncio.Event(), asyncio.Event()
 
     async def send(link: ServerConnection) -> None:
@@ -143,7 +262,7 @@ async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends() -> None:
         await link.wait_closed()
 
     async with nothing_left(), end_that(send) as url:
-        link = await dialled(url)
+        link = await dial(url)
         transport = link._socket.transport
         asked.set()
         async with asyncio.timeout(PATIENCE):
@@ -152,13 +271,6 @@ async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends() -> None:
                 await asyncio.sleep(0)
         assert await count(link, total) == [str(number).encode() for number in range(total)]
         assert transport.is_reading()
-        await link.aclose()
-
-
-async def test_it_does_without_its_own_way_of_gathering() -> None:
-    async with nothing_left(), end_that(send_in_pieces) as url:
-        link = Link(await connect(url, compression=None), 0.2)
-        assert (await count(link, 7))[3:] == [b"in three pieces", b"and again", b"bytes", b"after"]
         await link.aclose()
 
 
@@ -182,54 +294,58 @@ async def test_it_offers_no_compression_and_sends_no_secret_in_its_upgrade() -> 
         (4401, "who?", "the server closed the link with code 4401 (who?)"),
     ],
 )
-async def test_a_close_tells_its_code(code: int, reason: str, cause: str) -> None:
+async def test_a_close_tells_its_code(dial: Dialled, code: int, reason: str, cause: str) -> None:
     async def close(link: ServerConnection) -> None:
         await link.close(code, reason)
 
     async with nothing_left(), end_that(close) as url:
-        error = await lost(await dialled(url))
+        error = await lost(await dial(url))
     assert (error.cause, error.code, error.status, error.retry_after) == (cause, code, None, None)
     assert str(error) == cause
 
 
-async def test_a_drop_has_no_code() -> None:
+async def test_a_drop_has_no_code(dial: Dialled) -> None:
     async def cut(link: ServerConnection) -> None:
+        await link.recv()
         link.transport.abort()
 
     async with nothing_left(), end_that(cut) as url:
-        error = await lost(await dialled(url))
+        link = await dial(url)
+        with link.speaking():
+            await link.send(b"cut")
+        error = await lost(link)
     assert (error.cause, error.code) == ("the link was dropped", None)
 
 
-async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not() -> None:
+async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not(dial: Dialled) -> None:
     async def send(link: ServerConnection) -> None:
         await link.send("x" * LARGEST_FRAME)
         await link.send("x" * (LARGEST_FRAME + 1))
         await link.wait_closed()
 
     async with nothing_left(), end_that(send) as url:
-        link = await dialled(url)
+        link = await dial(url)
         with link.speaking():
-            (frame,) = await link.receive()
+            (frame,) = await received(link)
             assert len(frame) == LARGEST_FRAME
         error = await lost(link)
     assert "1009" in error.cause
     assert error.code is None  # it was ours
 
 
-async def test_a_send_on_a_link_that_is_gone_says_so() -> None:
+async def test_a_send_on_a_link_that_is_gone_says_so(dial: Dialled) -> None:
     async def close(link: ServerConnection) -> None:
         await link.close(1001)
 
     async with nothing_left(), end_that(close) as url:
-        link = await dialled(url)
+        link = await dial(url)
         await lost(link)
         with pytest.raises(LinkLostError) as caught, link.speaking():
             await link.send(b"?")
     assert caught.value.code == 1001
 
 
-async def test_pings_that_are_not_answered_end_the_link() -> None:
+async def test_pings_that_are_not_answered_end_the_link(dial: Dialled) -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(thawed.wait(), PATIENCE)
@@ -237,9 +353,31 @@ async def test_pings_that_are_not_answered_end_the_link() -> None:
 
     thawed = asyncio.Event()
     async with nothing_left(), end_that(freeze) as url:
-        error = await lost(await dialled(url, ping=0.03))
+        error = await lost(await dial(url, ping=0.03))
         thawed.set()
     assert "the link was given up with code 1011" in error.cause
+
+
+async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a_pong() -> None:
+    total = MANY * 2
+    ping = 0.03
+    asked = asyncio.Event()
+
+    async def send(link: ServerConnection) -> None:
+        await asyncio.wait_for(asked.wait(), PATIENCE)
+        for number in range(total):
+            await link.send(str(number))
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dialled(url, ping=ping)
+        asked.set()
+        async with asyncio.timeout(PATIENCE):
+            while link._socket.transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it was paused
+                await asyncio.sleep(0)
+            await asyncio.sleep(ping * 5)
+        assert len(await count(link, total)) == total
+        await link.aclose()
 
 
 async def test_an_upgrade_that_is_never_answered_is_given_up() -> None:
@@ -261,7 +399,7 @@ async def test_cancelling_a_dial_leaves_nothing_open(turns: int) -> None:
             await dialling.result().aclose()
 
 
-async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing() -> None:
+async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing(dial: Dialled) -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(thawed.wait(), PATIENCE)
@@ -270,7 +408,7 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
     thawed = asyncio.Event()
     loop = asyncio.get_running_loop()
     async with nothing_left(), end_that(freeze) as url:
-        link = await dialled(url, close_timeout=0.1)
+        link = await dial(url, close_timeout=0.1)
         sending = asyncio.create_task(flood(link))
         done, _ = await asyncio.wait([sending], timeout=0.05)
         assert not done
@@ -282,6 +420,22 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
         thawed.set()
 
 
+async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before() -> None:
+    async def send(link: ServerConnection) -> None:
+        await link.recv()
+        for _ in range(MANY):
+            await link.send("x" * 1000)
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dialled(url, close_timeout=PATIENCE * 2)
+        with link.speaking():
+            await link.send(b"send")
+            await link.listen(bool)
+        async with asyncio.timeout(PATIENCE):
+            await link.aclose()
+
+
 async def flood(link: Link) -> None:
     """Send until nothing more goes through."""
     with link.speaking():
@@ -289,7 +443,7 @@ async def flood(link: Link) -> None:
             await link.send(b"x" * (1 << 20))
 
 
-async def test_cancelling_a_close_drops_the_link_at_once() -> None:
+async def test_cancelling_a_close_drops_the_link_at_once(dial: Dialled) -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(thawed.wait(), PATIENCE)
@@ -297,7 +451,7 @@ async def test_cancelling_a_close_drops_the_link_at_once() -> None:
 
     thawed = asyncio.Event()
     async with nothing_left(), end_that(freeze) as url:
-        link = await dialled(url, close_timeout=30.0)
+        link = await dial(url, close_timeout=30.0)
         closing = asyncio.create_task(link.aclose())
         await asyncio.sleep(0)
         closing.cancel()
