@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -120,6 +121,56 @@ async def test_what_waits_of_a_user_goes_with_it() -> None:
             await settle()
             assert results.statistics().waiting == 1
             assert (await anext(results)).user is here[2]
+
+
+@pytest.mark.parametrize("every", [1.0, lambda _user, _last: 1.0], ids=["one", "own"])
+async def test_who_comes_again_while_still_being_asked_is_not_asked_twice_at_once(every: Any) -> None:
+    clock, held = SteppedClock(), asyncio.Event()
+    now = most = 0
+
+    async def fetch(user: User) -> str:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await held.wait()
+        now -= 1
+        return user.user_id
+
+    async with client(clock=clock) as ct, nothing_left():
+        (user,) = people(ct, 1)
+        again = ct.user("u0", "renewed")
+        async with ct.poll([user], fetch, every=every) as results:
+            await steps(clock, 1.0)
+            for _ in range(2):
+                await results.remove(user)
+                await results.add(again)
+            await steps(clock, 5.0)
+            assert (most, results.statistics().users, results.statistics().running) == (1, 1, 1)
+            held.set()
+            await steps(clock, 3.0)
+            assert most == 1
+            assert (await anext(results)).user is again
+            assert 2 <= results.statistics().polls - 1 <= 3
+
+
+async def test_a_loop_that_stood_still_is_told_and_nobody_is_asked_twice_for_it() -> None:
+    asked: list[str] = []
+
+    async def fetch(user: User) -> None:
+        asked.append(user.user_id)
+
+    async with client() as ct, ct.poll(people(ct, 20), fetch, every=0.02, capacity=100) as results:
+        watcher = Watcher(results)
+        await watcher.until(lambda: len(watcher.results) >= 40)
+        skipped = results.statistics().skipped
+        asked.clear()
+        watcher.results.clear()
+        time.sleep(0.3)  # noqa: ASYNC251 - that is the misfortune
+        await watcher.until(lambda: len(watcher.results) >= 20)
+        assert len(set(asked[:20])) == 20
+        assert max(result.late for result in watcher.results) >= 0.28
+        assert results.statistics().skipped >= skipped + 20 * 10
+    await watcher.aclose()
 
 
 async def test_each_user_has_an_interval_of_its_own() -> None:
