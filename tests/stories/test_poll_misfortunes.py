@@ -214,8 +214,9 @@ async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() ->
 
     async def fetch(user: User) -> int:
         async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(user.balances.list()), group.create_task(user.positions.list())]
-        return sum(len(task.result()) for task in asked)
+            balances = group.create_task(user.balances.list())
+            positions = group.create_task(user.positions.list())
+        return len(balances.result()) + len(positions.result())
 
     async with ScriptedEnd(answer(503, NO)) as end, client(end, clock) as ct:
         async with ct.poll(people(ct, 5), fetch, every=1.0) as results:
