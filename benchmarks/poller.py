@@ -188,7 +188,7 @@ async def measure(there: Server, rounds: int, polls: int, users: Sequence[int]) 
         return [
             *[await throughput(there, ct, count, rounds, polls) for count in users],
             await unchanged(there, ct, rounds, polls),
-            await fairness(ct, 3 * IN_FLIGHT, polls),
+            *[await fairness(ct, max(count, 3 * IN_FLIGHT), 2 * count) for count in users],
             await memory(ct, min(users)),
         ]
 
