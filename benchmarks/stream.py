@@ -15,6 +15,7 @@ import math
 import statistics
 import time
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
@@ -157,13 +158,13 @@ class Match(NamedTuple):
 
 CASES = {
     "bare": Case(bare),
-    "one consumer": Case(lambda url, count: ours(url, count, 1)),
-    "10 consumers": Case(lambda url, count: ours(url, count, 10), 4),
-    "100 consumers": Case(lambda url, count: ours(url, count, 100), 20),
-    "100 consumers, one wants each": Case(lambda url, count: ours(url, count, 100, filtered=True)),
-    "asyncio.Queue, 10": Case(lambda url, count: queued(url, count, 10), 4),
-    "asyncio.Queue, 100": Case(lambda url, count: queued(url, count, 100), 20),
-    "anyio streams, 100": Case(lambda url, count: through_anyio(url, count, 100), 20),
+    "one consumer": Case(partial(ours, consumers=1)),
+    "10 consumers": Case(partial(ours, consumers=10), 4),
+    "100 consumers": Case(partial(ours, consumers=100), 20),
+    "100 consumers, one wants each": Case(partial(ours, consumers=100, filtered=True)),
+    "asyncio.Queue, 10": Case(partial(queued, consumers=10), 4),
+    "asyncio.Queue, 100": Case(partial(queued, consumers=100), 20),
+    "anyio streams, 100": Case(partial(through_anyio, consumers=100), 20),
 }
 MATCHES = (
     Match("one consumer", "bare", "at least 0.85"),

@@ -7,7 +7,7 @@ event says so, and from then on one probe at a time finds out when it is over.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from connecttrade_async.errors import (
     APIError,
@@ -73,7 +73,10 @@ def patience_asked_for(error: BaseException) -> float | None:
 def _ours_in(error: BaseException, depth: int = DEEPEST) -> list[ConnectTradeError]:
     if isinstance(error, ConnectTradeError):
         return [error]
-    inside = error.exceptions if isinstance(error, BaseExceptionGroup) else filter(None, [error.__cause__])
+    if isinstance(error, BaseExceptionGroup):
+        inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    else:
+        inside = () if error.__cause__ is None else (error.__cause__,)
     return [each for one in inside for each in _ours_in(one, depth - 1)] if depth else []
 
 
