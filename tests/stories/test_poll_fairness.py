@@ -103,6 +103,39 @@ async def test_users_come_and_go_while_it_runs() -> None:
         await watcher.aclose()
 
 
+async def test_two_handles_of_one_user_are_one_user_and_the_later_is_asked() -> None:
+    clock = SteppedClock()
+    asked: list[User] = []
+
+    async def fetch(user: User) -> str:
+        asked.append(user)
+        return user.user_id
+
+    async with client(clock=clock) as ct:
+        old, new = ct.user("u0", "old"), ct.user("u0", "new")
+        async with ct.poll([old, new], fetch, every=1.0) as results:
+            watcher = Watcher(results)
+            await steps(clock, 5.0)
+            assert (len(asked), results.statistics().users) == (5, 1)
+            assert {result.user for result in watcher.results} == {new}
+        await watcher.aclose()
+
+
+async def test_two_pollers_of_the_same_users_do_not_keep_step() -> None:
+    clock = SteppedClock()
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    async with client(clock=clock) as ct:
+        first: list[float] = []
+        for _ in range(2):
+            clock.asked.clear()
+            async with ct.poll(people(ct, 1), fetch, every=1000.0):
+                first += [delay for delay in clock.asked if delay <= 1000.0]
+        assert len(set(first)) == 2
+
+
 async def test_what_waits_of_a_user_goes_with_it() -> None:
     clock, held = SteppedClock(), asyncio.Event()
 

@@ -204,6 +204,10 @@ async def test_what_has_not_changed_is_not_read_and_can_be_left_out() -> None:
                 failed, good, old = (True, False), (True, True), (False, True)
                 assert told[:7] == ([good, failed, good] if only_changed else [good, old, old, failed, good, good, old])
                 if not only_changed:
+                    is_read = [
+                        "<Unread>" not in repr(result._value) for result in watcher.results[:7]
+                    ]  # whoever asks has it read
+                    assert is_read == [True, False, False, True, True, True, False]
                     assert [result.get()[0].quantity_text for result in watcher.results[:3]] == ["1", "1", "1"]
                     assert results.statistics().unchanged >= 3
             await watcher.aclose()
@@ -371,6 +375,28 @@ async def test_requests_keep_to_a_pace() -> None:
             assert (await anext(results)).error is None
             clock.advance(1.0)
             await settle()  # leaves while it waits for its turn
+
+
+async def test_all_users_together_keep_to_a_pace_and_nothing_piles_up() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+        async with ct.poll(
+            people(ct, 20), lambda user: user.balances.list(), every=1.0, requests_per_second=5.0, concurrency=10
+        ) as results:
+            watcher = Watcher(results)
+            for _ in range(400):
+                clock.advance(0.05)
+                await settle()
+            await watcher.until(lambda: len(end.seen) >= 90)
+            seen = results.statistics()
+            assert len(end.seen) <= 5 * 20 + 5 + 1
+            assert seen.running <= 10
+            counts = Counter(request.headers["user-id"] for request in end.seen)
+            assert len(counts) == 20
+            assert max(counts.values()) - min(counts.values()) <= 1
+            assert seen.skipped >= 20 * 20 - 150
+            assert max(result.late for result in watcher.results) > 0.5
+        await watcher.aclose()
 
 
 async def test_a_fetch_that_is_cancelled_from_within_is_a_failure_and_costs_no_worker() -> None:
