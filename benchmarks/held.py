@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from homes import python_of, why_not
 from processes import HERE, FailedError, run
-from rounds import Row, parser, ratios, row, show, turns
+from rounds import Row, failed, parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,39 +24,39 @@ SIDES = {"ours": (None, "hold_ours.py"), "pydantic": ("plain", "peers/hold_plain
 Found = dict[str, list[dict[str, float]]]
 
 
-def measure(homes: Path | None, rounds: int, orders: int) -> tuple[Found, str]:
-    """Return what each side told in each round, and why the peer could not be measured, or nothing."""
+def measure(homes: Path | None, rounds: int, orders: int) -> tuple[Found, Row | None]:
+    """Return what each side told in each round, and a line for the peer where it could not be measured."""
     found: Found = defaultdict(list)
-    why = ""
+    absent: Row | None = None
     for name in turns(rounds, SIDES):
         home, script = SIDES[name]
         python = python_of(homes, home) if home else Path(sys.executable)
         if python is None:
-            why = why_not(homes, home or "")
+            absent = Row(name, figures=why_not(homes, home or ""))
             continue
         try:
             found[name].append(run([str(python), str(HERE / script), "-", "orders", str(orders)]))
-        except FailedError as failed:
+        except FailedError as error:
             if name == "ours":
                 raise
-            why = f"{name} failed: {failed}"
-    return found, why
+            absent = failed(name, str(error))
+    return found, absent
 
 
-def rows(found: Found, why: str, orders: int) -> Iterator[Row]:
+def rows(found: Found, absent: Row | None, orders: int) -> Iterator[Row]:
     """Yield a line for each goal."""
     what = f"{orders:,} orders held"
     ours = [each["bytes"] for each in found["ours"]]
     collections = [each["collection"] * 1e3 for each in found["ours"]]
     yield row(f"{what}, each", ours, unit="B", goal="at most 2600")
-    if why:
-        yield Row(f"{what}, memory: ours to pydantic", goal="at most 0.6", figures=why)
+    if absent is not None:
+        yield absent.instead_of(f"{what}, memory: ours to pydantic", "at most 0.6")
     else:
         theirs = [each["bytes"] for each in found["pydantic"]]
         figures = f"pydantic {sorted(theirs)[len(theirs) // 2]:,.0f} B each"
         yield row(f"{what}, memory: ours to pydantic", ratios(ours, theirs), goal="at most 0.6", figures=figures)
     beside = sorted(each["collection"] * 1e3 for each in found["pydantic"])
-    figures = why or f"pydantic {beside[len(beside) // 2]:,.0f} ms"
+    figures = absent.figures if absent is not None else f"pydantic {beside[len(beside) // 2]:,.0f} ms"
     yield row(f"{what}, a full garbage collection", collections, unit="ms", goal="at most 10", figures=figures)
 
 
@@ -66,8 +66,8 @@ def main() -> None:
     options.add_argument("--homes", type=Path, help="where homes.py put the peers")
     options.add_argument("--orders", type=int, default=100_000)
     chosen = options.parse_args()
-    found, why = measure(chosen.homes, chosen.rounds, chosen.orders)
-    show(rows(found, why, chosen.orders), as_json=chosen.json)
+    found, absent = measure(chosen.homes, chosen.rounds, chosen.orders)
+    show(rows(found, absent, chosen.orders), as_json=chosen.json)
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def rows(found: list[dict[str, float]], users: int) -> Iterator[Row]:
 
 def main() -> None:
     """Measure, and print."""
-    options = parser("Memory for each user held live, and a full garbage collection.", rounds=3)
+    options = parser("Memory for each user held live, and a full garbage collection.")
     options.add_argument("--users", type=int, default=10_000)
     chosen = options.parse_args()
     show(rows(measure(chosen.rounds, chosen.users), chosen.users), as_json=chosen.json)

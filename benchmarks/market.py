@@ -55,11 +55,15 @@ class Heard(NamedTuple):
         speed: quotes a second.
         delay: the median, in microseconds.
         lost: quotes that did not come to every consumer.
+        busy: the share of the time that this process was on its core.
+        fed: seconds of the feeder's CPU for each quote; 0 where the platform does not say.
     """
 
     speed: float
     delay: float
     lost: int
+    busy: float = 0.0
+    fed: float = 0.0
 
 
 SIDES = {
@@ -155,8 +159,17 @@ def measure(feeder: Server, rounds: int, messages: int, rate: int) -> Found:
         count, stamps = max(messages // side.share, 2), Stamps(is_kept=is_steady)
         feeder.order(f"{count} {rate if is_steady else 0}")
         run = ours(feeder.url, count, stamps, side) if side.consumers else bare(feeder.url, count, stamps)
-        found[name].append(asyncio.run(run))
+        fed, cpu, wall = feeder.cpu(), time.process_time(), time.perf_counter()
+        heard = asyncio.run(run)
+        fed, cpu, wall = feeder.cpu() - fed, time.process_time() - cpu, time.perf_counter() - wall
+        found[name].append(heard._replace(busy=cpu / wall, fed=fed / count))
     return found
+
+
+def busy(heard: list[Heard]) -> str:
+    """Say which process was busy."""
+    share, fed = (statistics.median(each) for each in zip(*((each.busy, each.fed) for each in heard), strict=True))
+    return f"busy {share:.0%} (feeder {fed * 1e6:.1f} us)"
 
 
 def rows(found: Found, rate: int) -> Iterator[Row]:
@@ -164,7 +177,11 @@ def rows(found: Found, rate: int) -> Iterator[Row]:
     plain = [each.speed for each in found["bare"]]
     for name in list(SIDES)[1:]:
         speeds = [each.speed for each in found[name]]
-        figures = f"ours {statistics.median(speeds):,.0f}/s; bare {statistics.median(plain):,.0f}/s"
+        sides = (
+            (f"ours {statistics.median(speeds):,.0f}/s", found[name]),
+            (f"bare {statistics.median(plain):,.0f}/s", found["bare"]),
+        )
+        figures = "; ".join(f"{said}, {busy(heard)}" for said, heard in sides)
         yield row(
             f"quotes a second, {name}: ours to bare", ratios(speeds, plain), goal=GOALS.get(name, ""), figures=figures
         )

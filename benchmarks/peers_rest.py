@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from homes import python_of, why_not
 from processes import FailedError, Spent, server, spent
-from rounds import Row, parser, ratios, row, show, turns
+from rounds import Row, failed, parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,22 +100,22 @@ def order(rounds: int) -> Iterator[str]:
         yield from turns(1, group)
 
 
-def measure(there: Server, homes: Path | None, rounds: int, share: float) -> tuple[Found, dict[str, str]]:
-    """Return what each side spent in each round, and why some could not be measured."""
+def measure(there: Server, homes: Path | None, rounds: int, share: float) -> tuple[Found, dict[str, Row]]:
+    """Return what each side spent in each round, and a line for each that could not be measured."""
     found: Found = defaultdict(list)
-    missing: dict[str, str] = {}
+    missing: dict[str, Row] = {}
     for name in order(rounds):
         side = SIDES[name]
         python = python_of(homes, side.home) if side.home else Path(sys.executable)
         if name in missing:
             continue
         if python is None:
-            missing[name] = why_not(homes, side.home or "")
+            missing[name] = Row(name, figures=why_not(homes, side.home or ""))
             continue
         try:
             found[name].append(spent(there, python, side.script, side.case, max(20, int(side.requests * share))))
-        except FailedError as failed:
-            missing[name] = f"{name} failed: {failed}"
+        except FailedError as error:
+            missing[name] = failed(name, str(error))
     return found, missing
 
 
@@ -129,12 +129,12 @@ def described(name: str, spent: list[Spent], field: str) -> str:
     return f"{name} {median * 1e6:,.0f} us, busy {busy:.0%} (server {served * 1e6:,.0f} us)"
 
 
-def rows(found: Found, missing: dict[str, str]) -> Iterator[Row]:
+def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
     """Yield one line a match."""
     for match in MATCHES:
         absent = next((missing[name] for name in (match.over, match.under) if name in missing), None)
         if absent is not None:
-            yield Row(match.what, goal=match.goal, figures=absent)
+            yield absent.instead_of(match.what, match.goal)
             continue
         over, under = (list(map(attrgetter(match.field), found[name])) for name in (match.over, match.under))
         if not all(under):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from homes import python_of, why_not
 from processes import FailedError, Spent, server, spent
-from rounds import Row, parser, ratios, row, show, turns
+from rounds import Row, failed, parser, ratios, row, show, turns
 from vendor_feeder import VENDORS
 
 if TYPE_CHECKING:
@@ -61,23 +61,23 @@ SIDES = {
 Found = dict[str, list[Spent]]
 
 
-def measure(there: Server, homes: Path | None, rounds: int, messages: int) -> tuple[Found, dict[str, str]]:
-    """Return what each side spent in each round, and why some could not be measured."""
+def measure(there: Server, homes: Path | None, rounds: int, messages: int) -> tuple[Found, dict[str, Row]]:
+    """Return what each side spent in each round, and a line for each that could not be measured."""
     found: Found = defaultdict(list)
-    missing: dict[str, str] = {}
+    missing: dict[str, Row] = {}
     for name in turns(rounds, SIDES):
         side = SIDES[name]
         python = python_of(homes, side.home) if side.home else Path(sys.executable)
         if name in missing:
             continue
         if python is None:
-            missing[name] = why_not(homes, side.home or "")
+            missing[name] = Row(name, figures=why_not(homes, side.home or ""))
             continue
         there.order(f"{side.vendor} {messages}")
         try:
             found[name].append(spent(there, python, side.script, side.case, messages))
-        except FailedError as failed:
-            missing[name] = f"{name} failed: {failed}"
+        except FailedError as error:
+            missing[name] = failed(name, str(error))
     return found, missing
 
 
@@ -91,7 +91,7 @@ def described(name: str, spent: list[Spent]) -> str:
     return f"{name} {speed:,.0f}/s of {size} B, busy {busy:.0%} (feeder {fed * 1e6:.1f} us)"
 
 
-def rows(found: Found, missing: dict[str, str]) -> Iterator[Row]:
+def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
     """Yield one line for each of ours, and one a peer."""
     for name in OURS:
         if name not in missing:
@@ -103,7 +103,7 @@ def rows(found: Found, missing: dict[str, str]) -> Iterator[Row]:
         what, goal = f"stream messages a second: {side.beside} to {name}", side.goal
         absent = next((missing[each] for each in (name, side.beside) if each in missing), None)
         if absent is not None:
-            yield Row(what, goal=goal, figures=absent)
+            yield absent.instead_of(what, goal)
         else:
             theirs, ours = ([each.cpu for each in found[which]] for which in (name, side.beside))
             figures = f"{described(side.beside, found[side.beside])}; {described(name, found[name])}"

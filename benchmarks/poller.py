@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 AT_ONCE = 0.001
 FEW = 500
+FEW_LINKS = 5
 WINDOWS = 200
 
 
@@ -81,7 +82,9 @@ async def ours(
     """Poll with the poller, as fast as it goes, and take every result."""
     async with ct.poll(users, fetch, every=AT_ONCE, concurrency=IN_FLIGHT) as poller:
         # The last poller dropped what it had under way: until there are links again, it is not polling that is seen.
+        # And what was polled meanwhile, ahead of its consumer, is not what is counted.
         await take(poller, IN_FLIGHT)
+        await take(poller, poller.statistics().waiting)
         before, began, cpu = poller.statistics().polls, time.perf_counter(), time.process_time()
         await take(poller, polls)
         done = poller.statistics().polls - before
@@ -90,10 +93,8 @@ async def ours(
 
 async def take(poller: Poller[object], count: int) -> None:
     """Take so many results."""
-    async for _ in poller:
-        count -= 1
-        if not count:
-            return
+    for _ in range(count):
+        await anext(poller)
 
 
 async def beside(what: str, sides: Mapping[str, Side], rounds: int, goal: str, there: Server) -> Row:
@@ -165,7 +166,10 @@ async def memory(ct: ConnectTrade, users: int) -> Row:
         await asyncio.sleep(0.01)
         gc.collect()
         tracemalloc.start()
-        async with ct.poll(own, lambda user: user.balances.list(), every=0.2 + count / 2000, capacity=count) as poller:
+        # With few in flight: each link takes as much as a hundred users, and how many there are is left to chance.
+        async with ct.poll(
+            own, lambda user: user.balances.list(), every=0.2 + count / 2000, capacity=count, concurrency=FEW_LINKS
+        ) as poller:
             while poller.statistics().polls < count:
                 await anext(poller)
             while poller.statistics().waiting:
@@ -188,7 +192,7 @@ async def measure(there: Server, rounds: int, polls: int, users: Sequence[int]) 
         return [
             *[await throughput(there, ct, count, rounds, polls) for count in users],
             await unchanged(there, ct, rounds, polls),
-            await fairness(ct, 3 * IN_FLIGHT, polls),
+            *[await fairness(ct, max(count, 3 * IN_FLIGHT), 2 * count) for count in users],
             await memory(ct, min(users)),
         ]
 

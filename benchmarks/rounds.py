@@ -27,6 +27,7 @@ class Row(msgspec.Struct, frozen=True):
         unit: of these three; "x" for a ratio.
         goal: "at most 1.15", "at least 3", or "" where nothing is promised.
         figures: the absolute figures behind it, in words; or why there are none.
+        has_failed: whether there are none because somebody failed who should have been measured.
     """
 
     what: str
@@ -36,10 +37,13 @@ class Row(msgspec.Struct, frozen=True):
     unit: str = "x"
     goal: str = ""
     figures: str = ""
+    has_failed: bool = False
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met: "yes", "no", or "" where there is nothing to say."""
+        """Whether the goal is met: "yes", "no", "failed", or "" where there is nothing to say."""
+        if self.has_failed:
+            return "failed"
         if self.value is None or not self.goal:
             return ""
         sense, _, limit = self.goal.rpartition(" ")
@@ -50,6 +54,10 @@ class Row(msgspec.Struct, frozen=True):
     def spread(self) -> str:
         """From the least to the most."""
         return "" if self.low is None or self.high is None else f"[{spelled(self.low)} .. {spelled(self.high)}]"
+
+    def instead_of(self, what: str, goal: str) -> Row:
+        """Return the same for another question."""
+        return msgspec.structs.replace(self, what=what, goal=goal)
 
 
 def spelled(number: float) -> str:
@@ -63,6 +71,11 @@ def row(what: str, values: Sequence[float], *, unit: str = "x", goal: str = "", 
     """Return the line for what each round found."""
     median = statistics.median(values)
     return Row(what, median, min(values), max(values), unit=unit, goal=goal, figures=figures)
+
+
+def failed(what: str, why: str) -> Row:
+    """Return the line for who should have been measured, and has failed."""
+    return Row(what, figures=f"{what} failed: {why}", has_failed=True)
 
 
 def ratios(over: Iterable[float], under: Iterable[float]) -> list[float]:
@@ -93,4 +106,4 @@ def show(rows: Iterable[Row], *, as_json: bool) -> None:
             print(msgspec.json.encode(each).decode(), flush=True)
             continue
         value = "-" if each.value is None else f"{spelled(each.value)} {each.unit}"
-        print(f"{value:>14} {each.spread:22}{each.what:66} {each.goal:16}{each.verdict:5}{each.figures}", flush=True)
+        print(f"{value:>14} {each.spread:22}{each.what:66} {each.goal:16}{each.verdict:7}{each.figures}", flush=True)

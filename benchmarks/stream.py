@@ -1,23 +1,22 @@
-"""What does the brokerage stream cost on top of bare websockets + msgspec? Messages a second, all sides in one run.
+"""What does the brokerage stream cost on top of bare websockets + msgspec, to 1, 10 and 100 consumers?
 
     python benchmarks/stream.py [--rounds 5] [--messages 60000]
 
 The feeder runs in its own process and writes the same frames to every side. ``bare`` is ``recv(decode=False)`` and one
-msgspec union of the same structs, with no queue behind it. Sides take turns within a round, and ratios are taken inside
-a round.
+msgspec union of the same structs, with no queue behind it; the queues of asyncio and the streams of anyio are fed from
+the same, without waiting for room. What is compared is messages for each second on the CPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
+import gc
 import math
 import statistics
-import subprocess
-import sys
 import time
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from collections import defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 import anyio
 import msgspec
@@ -25,14 +24,29 @@ from websockets.asyncio.client import connect
 
 from connecttrade_async import ConnectTrade, Endpoints
 from connecttrade_async.streaming import brokerage
+from processes import Spent, server
+from rounds import parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
     from anyio.streams.memory import MemoryObjectReceiveStream
     from websockets.asyncio.client import ClientConnection
 
-SEEN = 50
+    from processes import Server
+    from rounds import Row
+
+
+class Watch:
+    """CPU and clock of this process since it was made."""
+
+    def __init__(self) -> None:
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+
+    def spent(self, count: int) -> Spent:
+        """Return what each of so many messages took; what the feeder did is filled in by whoever knows."""
+        cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        return Spent(cpu / count, wall / count, 0, 0)
 
 
 async def be_greeted(socket: ClientConnection) -> None:
@@ -44,18 +58,18 @@ async def be_greeted(socket: ClientConnection) -> None:
     await socket.recv()
 
 
-async def bare(url: str, count: int) -> float:
+async def bare(url: str, count: int) -> Spent:
     """Receive and decode, and nothing else."""
     decode = msgspec.json.Decoder(brokerage.Message).decode
     async with connect(url, compression=None) as socket:
         await be_greeted(socket)
-        began = time.perf_counter()
+        watch = Watch()
         for _ in range(count):
             decode(await socket.recv(decode=False))
-        return count / (time.perf_counter() - began)
+        return watch.spent(count)
 
 
-async def queued(url: str, count: int, consumers: int) -> float:
+async def queued(url: str, count: int, consumers: int) -> Spent:
     """The same, spread over so many ``asyncio.Queue``: what most would write."""
     decode = msgspec.json.Decoder(brokerage.Message).decode
     queues: list[asyncio.Queue[object]] = [asyncio.Queue() for _ in range(consumers)]
@@ -66,17 +80,18 @@ async def queued(url: str, count: int, consumers: int) -> float:
 
     async with connect(url, compression=None) as socket:
         await be_greeted(socket)
-        began = time.perf_counter()
         tasks = [asyncio.create_task(consume(queue)) for queue in queues]
+        await asyncio.sleep(0)  # all of them wait, as ours do
+        watch = Watch()
         for _ in range(count):
             event = decode(await socket.recv(decode=False))
             for queue in queues:
                 queue.put_nowait(event)
         await asyncio.gather(*tasks)
-        return count / (time.perf_counter() - began)
+        return watch.spent(count)
 
 
-async def through_anyio(url: str, count: int, consumers: int) -> float:
+async def through_anyio(url: str, count: int, consumers: int) -> Spent:
     """The same, spread over so many anyio streams, without waiting for room."""
     decode = msgspec.json.Decoder(brokerage.Message).decode
     ends = [anyio.create_memory_object_stream[object](math.inf) for _ in range(consumers)]
@@ -88,8 +103,9 @@ async def through_anyio(url: str, count: int, consumers: int) -> float:
 
     async with connect(url, compression=None) as socket:
         await be_greeted(socket)
-        began = time.perf_counter()
         tasks = [asyncio.create_task(consume(end)) for _, end in ends]
+        await asyncio.sleep(0)  # all of them wait, as ours do
+        watch = Watch()
         for _ in range(count):
             event = decode(await socket.recv(decode=False))
             for end, _ in ends:
@@ -97,10 +113,10 @@ async def through_anyio(url: str, count: int, consumers: int) -> float:
         await asyncio.gather(*tasks)
         for end, _ in ends:
             end.close()
-        return count / (time.perf_counter() - began)
+        return watch.spent(count)
 
 
-async def ours(url: str, count: int, consumers: int, *, filtered: bool = False) -> float:
+async def ours(url: str, count: int, consumers: int, *, filtered: bool = False) -> Spent:
     """The stream, with so many consumers of everything, or of one account each."""
     async with ConnectTrade("client", "secret", endpoints=Endpoints(stream=url)) as ct:
         stream = ct.brokerage_stream()
@@ -117,54 +133,105 @@ async def ours(url: str, count: int, consumers: int, *, filtered: bool = False) 
 
         tasks = [asyncio.create_task(consume(number)) for number in range(consumers)]
         async with stream:
-            began = time.perf_counter()
+            watch = Watch()
             await asyncio.gather(*tasks)
-            return count / (time.perf_counter() - began)
+            return watch.spent(count)
 
 
-CASES: dict[str, tuple[Callable[[str, int], Coroutine[None, None, float]], int]] = {
-    "bare": (bare, 1),
-    "one consumer": (lambda url, count: ours(url, count, 1), 1),
-    "10 consumers": (lambda url, count: ours(url, count, 10), 4),
-    "100 consumers": (lambda url, count: ours(url, count, 100), 20),
-    "100 consumers, one wants each": (lambda url, count: ours(url, count, 100, filtered=True), 1),
-    "anyio stream, 100": (lambda url, count: through_anyio(url, count, 100), 20),
-    "asyncio.Queue, 10": (lambda url, count: queued(url, count, 10), 4),
-    "asyncio.Queue, 100": (lambda url, count: queued(url, count, 100), 20),
+class Case(NamedTuple):
+    """One side.
+
+    Attributes:
+        hear: takes so many messages from an address.
+        share: which part of the messages is enough, one over this.
+    """
+
+    hear: Callable[[str, int], Coroutine[None, None, Spent]]
+    share: int = 1
+
+
+class Match(NamedTuple):
+    """One line of the table: how many messages one side takes in the CPU of one of the other's."""
+
+    over: str
+    under: str
+    goal: str = ""
+
+
+CASES = {
+    "bare": Case(bare),
+    "one consumer": Case(partial(ours, consumers=1)),
+    "10 consumers": Case(partial(ours, consumers=10), 4),
+    "100 consumers": Case(partial(ours, consumers=100), 10),
+    "100 consumers, one wants each": Case(partial(ours, consumers=100, filtered=True)),
+    "asyncio.Queue, 10": Case(partial(queued, consumers=10), 4),
+    "asyncio.Queue, 100": Case(partial(queued, consumers=100), 10),
+    "anyio streams, 100": Case(partial(through_anyio, consumers=100), 10),
 }
+MATCHES = (
+    Match("one consumer", "bare", "at least 0.85"),
+    Match("10 consumers", "bare"),
+    Match("100 consumers", "bare"),
+    Match("10 consumers", "asyncio.Queue, 10"),
+    Match("100 consumers", "asyncio.Queue, 100", "at least 2"),
+    Match("100 consumers", "anyio streams, 100", "at least 6"),
+    Match("100 consumers, one wants each", "one consumer", "at least 0.75"),
+)
+# Sides that are compared run right after one another, or the machine's moods would hide the difference.
+GROUPS = {
+    "few": ("bare", "one consumer", "100 consumers, one wants each"),
+    "ten": ("10 consumers", "asyncio.Queue, 10"),
+    "hundred": ("100 consumers", "asyncio.Queue, 100", "anyio streams, 100"),
+}
+Found = dict[str, list[Spent]]
 
 
-def measure(url: str, orders: IO[str], rounds: int, messages: int) -> dict[str, list[float]]:
-    """Return messages a second for each case, a list over the rounds."""
-    speeds: dict[str, list[float]] = {name: [] for name in CASES}
-    for turn in range(rounds):
-        names = list(CASES) if turn % 2 else list(reversed(CASES))
-        for name in names:
-            side, share = CASES[name]
-            count = messages // share // 100 * 100
-            orders.write(f"{count} 0\n")
-            orders.flush()
-            speeds[name].append(asyncio.run(side(url, count)))
-    return speeds
+def heard(feeder: Server, case: Case, messages: int) -> Spent:
+    """Let one side have its turn."""
+    count = max(messages // case.share // 100, 1) * 100
+    gc.collect()
+    fed = feeder.cpu()
+    feeder.order(f"{count} 0")
+    spent = asyncio.run(case.hear(feeder.url, count))
+    return spent._replace(server=(feeder.cpu() - fed) / count)
+
+
+def measure(feeder: Server, rounds: int, messages: int) -> Found:
+    """Return what a message took each side, a list over the rounds."""
+    found: Found = defaultdict(list)
+    for case in CASES.values():  # whoever comes first would load the code, and ask the machine for memory
+        heard(feeder, case, messages // 10)
+    for group in turns(rounds, GROUPS):
+        for name in turns(1, GROUPS[group]):
+            found[name].append(heard(feeder, CASES[name], messages))
+    return found
+
+
+def described(name: str, spent: list[Spent]) -> str:
+    """Say how fast one side was, and which process was busy meanwhile."""
+    speed = statistics.median(1 / each.cpu for each in spent)
+    busy = statistics.median(each.cpu / each.wall for each in spent)
+    fed = statistics.median(each.server for each in spent)
+    return f"{name} {speed:,.0f}/s, busy {busy:.0%} (feeder {fed * 1e6:.1f} us)"
+
+
+def rows(found: Found) -> Iterator[Row]:
+    """Yield a line a match."""
+    for match in MATCHES:
+        over, under = found[match.over], found[match.under]
+        values = ratios([each.cpu for each in under], [each.cpu for each in over])
+        figures = "; ".join(described(name, found[name]) for name in match[:2])
+        yield row(f"stream, {match.over}: to {match.under}", values, goal=match.goal, figures=figures)
 
 
 def main() -> None:
-    """Start the feeder, measure, and print one line a case."""
-    parser = argparse.ArgumentParser(description="Messages a second, beside bare websockets + msgspec.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--messages", type=int, default=60_000)
-    options = parser.parse_args()
-    command = [sys.executable, str(Path(__file__).with_name("feeder.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as feeder:  # noqa: S603 - our own file
-        assert feeder.stdout is not None  # noqa: S101 - a pipe was asked for
-        assert feeder.stdin is not None  # noqa: S101 - a pipe was asked for
-        speeds = measure(feeder.stdout.readline().strip(), feeder.stdin, options.rounds, options.messages)
-        feeder.stdin.close()
-    print(f"{'':32}{'ratio to bare':>14}{'[min .. max]':>18}{'messages/s':>12}")
-    for name, values in speeds.items():
-        ratios = [value / base for value, base in zip(values, speeds["bare"], strict=True)]
-        spread = f"[{min(ratios):.3f} .. {max(ratios):.3f}]"
-        print(f"{name:32}{statistics.median(ratios):>14.3f}{spread:>18}{statistics.median(values):>12,.0f}")
+    """Start the feeder, measure, and print."""
+    options = parser("Messages a second, beside bare websockets + msgspec.")
+    options.add_argument("--messages", type=int, default=60_000)
+    chosen = options.parse_args()
+    with server("feeder.py") as feeder:
+        found = measure(feeder, chosen.rounds, chosen.messages)
+    show(rows(found), as_json=chosen.json)
 
 
 if __name__ == "__main__":

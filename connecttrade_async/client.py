@@ -347,9 +347,10 @@ class ConnectTrade:
             users: handles, from anywhere; an async iterator is read while the others are polled already.
             fetch: asks for what is wanted of the handle that it is given, ``lambda user: user.positions.list()``. Where
                 it returns a call of the library itself, an answer that has not changed is not even decoded, unless
-                ``value`` is looked at. It may ask for any number of things. None keeps books, as ``live`` does, of
-                orders, positions and balances: ``book`` and ``changes`` of the poller serve them, and each ``value`` is
-                what a poll has changed.
+                ``value`` is looked at. It may ask for any number of things, also at once in a task group: a 401 or a
+                429 among its errors counts as if it came alone. None keeps books, as ``live`` does, of orders,
+                positions and balances: ``book`` and ``changes`` of the poller serve them, and each ``value`` is what a
+                poll has changed.
             every: seconds between the polls of one user; or a function of the user and its last result, which is None
                 before the first.
             concurrency: polls under way at once; requests in flight are bounded by the client's ``Limits`` as well.

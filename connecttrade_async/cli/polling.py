@@ -11,6 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType
 
 from connecttrade_async.cli.credentials import open_client, open_user
 from connecttrade_async.cli.failures import explain, fail
@@ -21,7 +23,7 @@ from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
     from connecttrade_async.client import ConnectTrade, User
     from connecttrade_async.live.polled import PollEvent
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["poll"]
 
 BEAT = 0.2
+FREE = 4  # columns of the last line: where Ctrl-C is echoed into a full one, it goes on in the next
 _FETCH: Mapping[str, Callable[[User], Awaitable[Any]]] = {
     "positions": lambda user: user.positions.list(),
     "balances": lambda user: user.balances.list(),
@@ -61,19 +64,27 @@ async def poll(
     The users are those of --users, or the one of CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET. A user that keeps
     failing is asked more and more rarely, and one whose secret is refused not again.
     """
-    async with _whom(file) as (ct, users), ct.poll(users, _FETCH[what], every=every) as poller, _progress(poller):
-        done: Counter[str] = Counter()
+    async with (
+        _whom(file) as (ct, users),
+        ct.poll(users, _FETCH[what], every=every) as poller,
+        _last_line(poller) as line,
+    ):
+        names = {user.user_id for user in users}
+        left = Counter(dict.fromkeys(names, times or 0))
         async for told in poller.with_events():
             if not isinstance(told, PollResult):
-                tell(_event(told))
+                with line.aside():
+                    tell(_event(told))
                 continue
             if show_all or told.changed:
-                _show(told, what, as_json=as_json)
-            done[told.user.user_id] += 1
-            left = {user.user_id for user in users} - poller.parked.keys()
-            if not left:
+                with line.aside():
+                    _show(told, what, as_json=as_json)
+            if poller.statistics().parked == len(names):
                 fail("nobody is left to poll: every secret was refused")
-            if times is not None and all(done[user_id] >= times for user_id in left):
+            left[told.user.user_id] -= 1
+            if left[told.user.user_id] == 0:
+                del left[told.user.user_id]
+            if times is not None and _is_done(left, poller):
                 return
 
 
@@ -137,28 +148,66 @@ def _event(told: PollEvent) -> str:
             return f"Asked to slow down: nobody is asked for {seconds:.0f} s."
 
 
+def _is_done(left: Counter[str], poller: Poller[Any]) -> bool:
+    # Counted first, for this is asked after every poll, of who may be ten thousand.
+    return len(left) <= poller.statistics().parked and left.keys() <= poller.parked.keys()
+
+
+class _Line:
+    """How a poller is doing, on the last line of a terminal. What is printed in ``aside`` stands above it."""
+
+    def __init__(self, poller: Poller[Any], console: Console | None) -> None:
+        self._poller = poller
+        self._console = console
+        self._is_shown = False
+
+    def show(self) -> None:
+        """Write it, or write it anew."""
+        if self._console is None:
+            return
+        self.hide()
+        seen = self._poller.statistics()
+        words = (
+            f"{seen.state.lower()}: {seen.users:,} users, {seen.polls:,} polls, {seen.failing:,} failing,"
+            f" {seen.parked:,} parked ({seen.late:.1f} s late)"
+        )
+        self._console.print(words[: self._console.width - FREE], end="", style="dim", highlight=False, soft_wrap=True)
+        self._is_shown = True
+
+    def hide(self) -> None:
+        """Leave no trace of it."""
+        if self._console is not None and self._is_shown:
+            self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
+            self._is_shown = False
+
+    @contextlib.contextmanager
+    def aside(self) -> Generator[None]:
+        """Let something else be printed."""
+        was_shown = self._is_shown
+        self.hide()
+        yield
+        if was_shown:
+            self.show()
+
+
 @asynccontextmanager
-async def _progress(poller: Poller[Any]) -> AsyncGenerator[None]:
-    """Show how the poller is doing, at a terminal only; leaves no trace on the screen."""
+async def _last_line(poller: Poller[Any]) -> AsyncGenerator[_Line]:
+    """Show how the poller is doing, at a terminal only."""
     console = Console(stderr=True)
-    if not (console.is_terminal and sys.stdout.isatty()):
-        yield
+    if not (console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty()):
+        yield _Line(poller, None)
         return
-    showing = asyncio.create_task(_beat(poller, console), name="connecttrade progress")
+    line = _Line(poller, console)
+    showing = asyncio.create_task(_beat(line), name="connecttrade progress")
     try:
-        yield
+        yield line
     finally:
         showing.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await showing
+        await asyncio.wait([showing])
+        line.hide()
 
 
-async def _beat(poller: Poller[Any], console: Console) -> None:
-    with console.status("", spinner="dots") as status:
-        while True:
-            seen = poller.statistics()
-            status.update(
-                f"{seen.state.lower()}: {seen.users:,} users, {seen.polls:,} polls, {seen.failing:,} failing,"
-                f" {seen.parked:,} parked [dim]({seen.late:.1f} s late)[/dim]",
-            )
-            await asyncio.sleep(BEAT)
+async def _beat(line: _Line) -> None:
+    while True:
+        line.show()
+        await asyncio.sleep(BEAT)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Poller"]
 
 T = TypeVar("T")
+A_WHILE = 86_400.0  # seconds; what is waited for is no time
 
 
 class Poller(Generic[T]):
@@ -48,7 +49,7 @@ class Poller(Generic[T]):
         self._users = users
         self._caller = house.caller
         self._rounds: Rounds[T] = Rounds(fetch, plan, house, books)
-        self._feeding: asyncio.Task[None] | None = None
+        self._companions: list[asyncio.Task[None]] = []
         self._is_entered = self._is_closed = False
 
     async def add(self, user: User) -> None:
@@ -185,9 +186,9 @@ class Poller(Generic[T]):
         self._is_closed = True
         self._rounds.stop(None)
         self._rounds.inbox.clear()
-        if self._feeding is not None:
-            self._feeding.cancel()
-        await self._rounds.workers.aclose(self._caller.timeouts.close, self._feeding)
+        for companion in self._companions:
+            companion.cancel()
+        await self._rounds.workers.aclose(self._caller.timeouts.close, self._companions)
 
     async def _receive(self) -> PollResult[T] | PollEvent | None:
         try:
@@ -207,6 +208,14 @@ class Poller(Generic[T]):
         except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
             self._rounds.stop(exc)
 
+    async def _end_with_client(self) -> None:
+        # The next turn would meet it as well; but that may be far away, or never come where everybody is parked.
+        try:
+            while True:
+                await self._caller.gate.pause(A_WHILE)
+        except ClosedError as exc:
+            self._rounds.stop(exc)
+
     def _state(self) -> str:
         if not self._is_entered or self._is_closed:
             return "CLOSED" if self._is_closed else "NEW"
@@ -220,11 +229,12 @@ class Poller(Generic[T]):
         self._is_entered = True
         users, self._users = self._users, ()
         if isinstance(users, AsyncIterable):
-            self._feeding = asyncio.create_task(self._feed(users), name="connecttrade poll users")
+            self._companions.append(asyncio.create_task(self._feed(users), name="connecttrade poll users"))
         else:
             for user in users:
                 self._rounds.add(user)
         self._rounds.workers.wake()
+        self._companions.append(asyncio.create_task(self._end_with_client(), name="connecttrade poll end"))
         return self
 
     async def __aexit__(

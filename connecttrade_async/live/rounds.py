@@ -9,7 +9,7 @@ from connecttrade_async.live.asking import Asker
 from connecttrade_async.live.inbox import Inbox
 from connecttrade_async.live.pace import Pace
 from connecttrade_async.live.polled import PollResult
-from connecttrade_async.live.schedule import Record, Schedule
+from connecttrade_async.live.schedule import Record, Schedule, State
 from connecttrade_async.live.turnstile import Turnstile
 from connecttrade_async.live.verdicts import Verdicts
 from connecttrade_async.live.workers import Workers
@@ -62,26 +62,29 @@ class Rounds(Generic[T]):
         self._tally = self.verdicts.tally
         self._timer: tuple[float, Timer] | None = None
         self._is_full = self._is_stopped = False
+        self._leaving: dict[str, Record] = {}
 
     # --- who is polled
 
     def add(self, user: User) -> None:
         """Give a user a turn within one interval; one who is there gets the new handle, and is parked no more."""
-        records, interval = self.verdicts.records, self._plan.interval
+        records = self.verdicts.records
         record = records.get(user.user_id)
         if record is not None:
             record.user = user
             self.resume(user.user_id)
             return
         records[user.user_id] = record = Record(user)
-        interval = self.verdicts.own_interval(user, None) if interval is None else interval
-        self.schedule.add(record, self._clock.now(), interval)
+        if user.user_id not in self._leaving:
+            self._give_a_place(record)
 
     def remove(self, user_id: str) -> None:
         """Forget a user, and what waits of it."""
         record = self.verdicts.records.pop(user_id, None)
         if record is None:
             return
+        if record.state is State.RUNNING:
+            self._leaving[user_id] = record
         self.verdicts.forget(record, user_id)
         if self._books is not None:
             self._books.forget(user_id)
@@ -127,6 +130,21 @@ class Rounds(Generic[T]):
             return "POLLING"
         return "SLOWED" if self.verdicts.standing.away_since is None else "OUTAGE"
 
+    def _give_a_place(self, record: Record) -> None:
+        interval = self._plan.interval
+        interval = self.verdicts.own_interval(record.user, None) if interval is None else interval
+        self.schedule.add(record, self._clock.now(), interval)
+
+    def _has_left(self, record: Record) -> None:
+        """A user was removed while it was asked, and that has ended: if it has come again, it may be asked again."""
+        user_id = record.user.user_id
+        if self._leaving.get(user_id) is record:
+            del self._leaving[user_id]
+            again = self.verdicts.records.get(user_id)
+            if again is not None:
+                self._give_a_place(again)
+                self.workers.wake()
+
     # --- turns
 
     async def _poll(self, turn: Turn) -> None:
@@ -139,6 +157,8 @@ class Rounds(Generic[T]):
             self.inbox.drop_oldest()
         if self.verdicts.conclude(turn.record, asked):
             self.workers.wake()
+        if turn.record.state is State.GONE:
+            self._has_left(turn.record)
 
     @property
     def _is_told_elsewhere(self) -> bool:

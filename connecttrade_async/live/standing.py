@@ -7,9 +7,16 @@ event says so, and from then on one probe at a time finds out when it is over.
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from connecttrade_async.errors import APIError, BrokerError, RateLimitedError, ServerError, TransportError
+from connecttrade_async.errors import (
+    APIError,
+    BrokerError,
+    ConnectTradeError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
 from connecttrade_async.pacing import grown_delay
 from connecttrade_async.rest.retry import row_for
 from connecttrade_async.rest.wire import UNKNOWN_CALLER
@@ -17,23 +24,27 @@ from connecttrade_async.rest.wire import UNKNOWN_CALLER
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Blame", "News", "Standing", "blame"]
+__all__ = ["Blame", "News", "Standing", "blame", "patience_asked_for"]
 
 FEWEST = 3
 PROBE_AFTER = 1.0
 PROBE_AT_LEAST_EVERY = 30.0
 SLOW_AFTER = 1.0
 SLOWEST = 60.0
+DEEPEST = 10  # errors in one another: whoever wraps more of them has made a circle
 
 
 class Blame(Enum):
-    """Whose trouble a failure is."""
+    """Whose trouble a failure is. Of several at once, the first of these counts."""
 
-    PLATFORM = "the wire or their side: it may be everybody's"
-    SECRET = "a secret was refused: asking again will not help"  # noqa: S105 - what it means, not a secret
     PACE = "asked too often: everybody slows down"
+    SECRET = "a secret was refused: asking again will not help"  # noqa: S105 - what it means, not a secret
+    PLATFORM = "the wire or their side: it may be everybody's"
     REQUEST = "the platform answered, and the answer was no"
     OURS = "nobody was asked, or the caller's own code failed: it says nothing about the platform"
+
+
+_WEIGHT = {whose: weight for weight, whose in enumerate(Blame)}
 
 
 class News(Enum):
@@ -45,7 +56,31 @@ class News(Enum):
 
 
 def blame(error: BaseException) -> Blame:
-    """Return whose trouble a failure is."""
+    """Return whose trouble a failure is, whatever the caller's own code has wrapped around what the platform said.
+
+    So a group of errors, as ``asyncio.TaskGroup`` raises it, and an error that was raised ``from`` ours, are no less a
+    refusal, a plea for patience or a dropped link than these themselves.
+    """
+    return min(map(_blame, _ours_in(error)), key=_WEIGHT.__getitem__, default=Blame.OURS)
+
+
+def patience_asked_for(error: BaseException) -> float | None:
+    """Return the seconds of patience that the platform asked for, or None."""
+    asked = [each.retry_after for each in _ours_in(error) if isinstance(each, APIError)]
+    return max((seconds for seconds in asked if seconds is not None), default=None)
+
+
+def _ours_in(error: BaseException, depth: int = DEEPEST) -> list[ConnectTradeError]:
+    if isinstance(error, ConnectTradeError):
+        return [error]
+    if isinstance(error, BaseExceptionGroup):
+        inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    else:
+        inside = () if error.__cause__ is None else (error.__cause__,)
+    return [each for one in inside for each in _ours_in(one, depth - 1)] if depth else []
+
+
+def _blame(error: ConnectTradeError) -> Blame:
     if isinstance(error, RateLimitedError):
         return Blame.PACE
     if isinstance(error, APIError) and error.status == UNKNOWN_CALLER:
@@ -102,7 +137,7 @@ class Standing:
             now: the present.
             users: how many must fail in a row for it to be everybody's trouble; never fewer than three.
         """
-        asked_for = error.retry_after if isinstance(error, APIError) else None
+        asked_for = patience_asked_for(error)
         whose = blame(error)
         if whose is Blame.REQUEST:
             return self.answered()

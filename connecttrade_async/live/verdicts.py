@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.errors import APIError
 from connecttrade_async.live.plan import seconds_between
 from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
 from connecttrade_async.live.schedule import State
-from connecttrade_async.live.standing import Blame, News, Standing, blame
+from connecttrade_async.live.standing import Blame, News, Standing, blame, patience_asked_for
 from connecttrade_async.pacing import grown_delay
 
 if TYPE_CHECKING:
@@ -84,6 +83,7 @@ class Verdicts(Generic[T]):
         self.is_held = False
         self._in_a_row: list[Record] = []
         self._away_since = 0.0
+        self._is_asked_through_us = False
 
     def conclude(self, record: Record, asked: Asked[T]) -> bool:
         """Judge what came of a turn, and tell it; say whether it has changed something for all.
@@ -101,7 +101,7 @@ class Verdicts(Generic[T]):
             self.tally.unchanged += not result.changed
             if record.failures:
                 self.set_failures(record, 0)
-            news = self.standing.answered() if seen is not None else None
+            news = self.standing.answered() if self._has_asked(seen) else None
         else:
             self.tally.failures += 1
             record.digest = None  # so that the next good answer is told as a change, whatever it says
@@ -142,6 +142,12 @@ class Verdicts(Generic[T]):
         self.tally.failing += bool(failures) - bool(record.failures)
         record.failures = failures
 
+    def _has_asked(self, seen: bytes | None) -> bool:
+        # Who fetches through handles of its own is never seen to ask: its word is then taken for an answer. But where
+        # others ask through the handle that they are given, who did not has found its value elsewhere.
+        self._is_asked_through_us = self._is_asked_through_us or seen is not None
+        return seen is not None or not self._is_asked_through_us
+
     def _next_turn(self, record: Record, result: PollResult[T], now: float) -> None:
         error, interval = result.error, self._plan.interval
         if interval is None:
@@ -163,7 +169,7 @@ class Verdicts(Generic[T]):
             if why is Blame.PLATFORM:
                 self._in_a_row.append(record)
             self.set_failures(record, record.failures + 1)
-            asked_for = (error.retry_after if isinstance(error, APIError) else None) or 0.0
+            asked_for = patience_asked_for(error) or 0.0
             pause = grown_delay(record.failures, interval, max(interval, self._plan.slowest))
             self._schedule.done(record, now, interval, max(pause, asked_for))
 

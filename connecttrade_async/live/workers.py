@@ -6,8 +6,10 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from connecttrade_async.errors import CallerError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
 
 __all__ = ["Workers"]
 
@@ -56,7 +58,7 @@ class Workers(Generic[T]):
             else:
                 task = asyncio.create_task(self._run(job), name="connecttrade poll")
                 self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                task.add_done_callback(self._ended)
 
     def stop(self) -> None:
         """Cancel everybody; wait for them with ``aclose``."""
@@ -65,13 +67,13 @@ class Workers(Generic[T]):
         for task in self._tasks:
             task.cancel()
 
-    async def aclose(self, seconds: float, companion: asyncio.Task[None] | None) -> None:
-        """Cancel everybody, and wait for so long until they are gone, and a companion of theirs with them.
+    async def aclose(self, seconds: float, companions: Iterable[asyncio.Task[None]]) -> None:
+        """Cancel everybody, and wait for so long until they are gone, and companions of theirs with them.
 
         Cancelling leaves them ending by themselves.
         """
         self.stop()
-        others = ({*self._tasks, companion} if companion is not None else self._tasks) - {asyncio.current_task()}
+        others = {*self._tasks, *companions} - {asyncio.current_task()}
         if others:
             _, left = await asyncio.wait(others, timeout=seconds)
             if left:
@@ -91,6 +93,12 @@ class Workers(Generic[T]):
                 await asyncio.sleep(0)  # who was woken before begins before, so that jobs begin in their order
             following = self._following()
             job = await self._rest() if following is None else following
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if task.cancelled() and not self._is_stopped:
+            # Its job has no end now, and would be waited for as long as all goes on.
+            self._crashed(CallerError("a task of the poller was cancelled from outside"))
 
     def _following(self) -> T | None:
         try:

@@ -141,3 +141,19 @@ async def test_the_stream_is_followed_in_colour_until_ctrl_c(
     await shown.type("\x03")
     assert await shown.end() == 0
     assert "Traceback" not in shown.screen
+
+
+async def test_polls_are_told_above_a_line_of_progress_that_leaves_no_trace(
+    terminal: Callable[..., Terminal],
+    sandbox: Sandbox,
+) -> None:
+    sandbox.clock.hold()
+    shown = terminal("poll", "--every", "0.3", "--times", "4", "--all", "--what", "balances")
+    await shown.until("polling: 1 users, 2 polls, 0 failing, 0 parked (")
+    assert await shown.end() == 0
+    # Whoever writes over a line goes to its beginning first.
+    *lines, last = [line.rpartition("\r")[2] for line in shown.screen.split("\n")]
+    assert len(lines) == 4
+    assert all(re.fullmatch(r"\d\d:\d\d:\d\d ada: \d+ balances(, as before)?", line) for line in lines)
+    assert last == ""
+    assert shown.came.endswith(b"\x1b[2K")

@@ -17,7 +17,7 @@ from connecttrade_async.errors import (
     ServerError,
     TransportError,
 )
-from connecttrade_async.live.standing import Blame, News, Standing, blame
+from connecttrade_async.live.standing import Blame, News, Standing, blame, patience_asked_for
 from connecttrade_async.pacing import grown_delay
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
@@ -63,6 +63,43 @@ def away(users: int = 3) -> Standing:
 )
 def test_a_failure_is_judged_by_who_could_mend_it(error: Exception, whose: Blame) -> None:
     assert blame(error) is whose
+
+
+def wrapped(error: Exception, inside: BaseException) -> Exception:
+    error.__cause__ = inside
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "whose"),
+    [
+        (wrapped(KeyError("mine"), BROKEN), Blame.PLATFORM),
+        (wrapped(KeyError("mine"), wrapped(ValueError("mine too"), REFUSED)), Blame.SECRET),
+        (wrapped(KeyError("mine"), ValueError("mine too")), Blame.OURS),
+        (ExceptionGroup("two", [BROKEN, KeyError("mine")]), Blame.PLATFORM),
+        (ExceptionGroup("two", [NOTHING, REFUSED, BROKEN]), Blame.SECRET),
+        (ExceptionGroup("two", [ExceptionGroup("one", [LIMITED]), REFUSED]), Blame.PACE),
+        (ExceptionGroup("two", [KeyError("mine"), ValueError("mine too")]), Blame.OURS),
+        (wrapped(NotFoundError(status=404, **FACTS), BROKEN), Blame.REQUEST),
+    ],
+    ids=repr,
+)
+def test_what_the_platform_said_counts_whatever_is_wrapped_around_it(error: Exception, whose: Blame) -> None:
+    assert blame(error) is whose
+
+
+def test_an_error_that_is_its_own_cause_is_the_caller_s() -> None:
+    one, other = KeyError("one"), KeyError("other")
+    one.__cause__, other.__cause__ = other, one
+    assert blame(one) is Blame.OURS
+
+
+def test_patience_is_asked_for_from_within_a_group_too() -> None:
+    assert patience_asked_for(ExceptionGroup("all", [limited(3.0), limited(7.0), LIMITED, KeyError("mine")])) == 7.0
+    assert patience_asked_for(KeyError("mine")) is None
+    it = standing()
+    assert it.failed(ExceptionGroup("one", [limited(7.0)]), 10.0, 3) is News.SLOWED
+    assert it.slow_until == 17.0
 
 
 def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:

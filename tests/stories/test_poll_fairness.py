@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -102,6 +103,39 @@ async def test_users_come_and_go_while_it_runs() -> None:
         await watcher.aclose()
 
 
+async def test_two_handles_of_one_user_are_one_user_and_the_later_is_asked() -> None:
+    clock = SteppedClock()
+    asked: list[User] = []
+
+    async def fetch(user: User) -> str:
+        asked.append(user)
+        return user.user_id
+
+    async with client(clock=clock) as ct:
+        old, new = ct.user("u0", "old"), ct.user("u0", "new")
+        async with ct.poll([old, new], fetch, every=1.0) as results:
+            watcher = Watcher(results)
+            await steps(clock, 5.0)
+            assert (len(asked), results.statistics().users) == (5, 1)
+            assert {result.user for result in watcher.results} == {new}
+        await watcher.aclose()
+
+
+async def test_two_pollers_of_the_same_users_do_not_keep_step() -> None:
+    clock = SteppedClock()
+
+    async def fetch(user: User) -> str:
+        return user.user_id
+
+    async with client(clock=clock) as ct:
+        first: list[float] = []
+        for _ in range(2):
+            clock.asked.clear()
+            async with ct.poll(people(ct, 1), fetch, every=1000.0):
+                first += [delay for delay in clock.asked if delay <= 1000.0]
+        assert len(set(first)) == 2
+
+
 async def test_what_waits_of_a_user_goes_with_it() -> None:
     clock, held = SteppedClock(), asyncio.Event()
 
@@ -120,6 +154,60 @@ async def test_what_waits_of_a_user_goes_with_it() -> None:
             await settle()
             assert results.statistics().waiting == 1
             assert (await anext(results)).user is here[2]
+
+
+def each_second(_user: User, _last: object) -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize("every", [1.0, each_second], ids=["one", "own"])
+async def test_who_comes_again_while_still_being_asked_is_not_asked_twice_at_once(every: Any) -> None:
+    clock, held = SteppedClock(), asyncio.Event()
+    now = most = 0
+
+    async def fetch(user: User) -> str:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await held.wait()
+        now -= 1
+        return user.user_id
+
+    async with client(clock=clock) as ct, nothing_left():
+        (user,) = people(ct, 1)
+        again = ct.user("u0", "renewed")
+        async with ct.poll([user], fetch, every=every) as results:
+            await steps(clock, 1.0)
+            for _ in range(2):
+                await results.remove(user)
+                await results.add(again)
+            await steps(clock, 5.0)
+            assert (most, results.statistics().users, results.statistics().running) == (1, 1, 1)
+            held.set()
+            await steps(clock, 3.0)
+            assert most == 1
+            assert (await anext(results)).user is again
+            assert 2 <= results.statistics().polls - 1 <= 3
+
+
+async def test_a_loop_that_stood_still_is_told_and_nobody_is_asked_twice_for_it() -> None:
+    asked: list[str] = []
+
+    async def fetch(user: User) -> None:
+        asked.append(user.user_id)
+
+    async with client() as ct, ct.poll(people(ct, 20), fetch, every=0.02, capacity=100) as results:
+        watcher = Watcher(results)
+        await watcher.until(lambda: len(watcher.results) >= 40)
+        skipped = results.statistics().skipped
+        asked.clear()
+        watcher.results.clear()
+        time.sleep(0.3)  # noqa: ASYNC251 - that is the misfortune
+        await watcher.until(lambda: len(watcher.results) >= 20)
+        assert len(set(asked[:20])) == 20
+        assert max(result.late for result in watcher.results) >= 0.28
+        assert results.statistics().skipped >= skipped + 20 * 10
+    await watcher.aclose()
 
 
 async def test_each_user_has_an_interval_of_its_own() -> None:

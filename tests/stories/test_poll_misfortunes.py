@@ -22,6 +22,7 @@ from connecttrade_async import (
     Timeouts,
 )
 from connecttrade_async.sandbox import Fault, Sandbox
+from onlive import newcomer, placed
 from onstream import client as sandbox_client, nothing_left
 from polling import Watcher, client, people, settle, steps
 from scripted import ScriptedEnd, answer
@@ -203,9 +204,120 @@ async def test_what_has_not_changed_is_not_read_and_can_be_left_out() -> None:
                 failed, good, old = (True, False), (True, True), (False, True)
                 assert told[:7] == ([good, failed, good] if only_changed else [good, old, old, failed, good, good, old])
                 if not only_changed:
+                    is_read = [
+                        "<Unread>" not in repr(result._value) for result in watcher.results[:7]
+                    ]  # whoever asks has it read
+                    assert is_read == [True, False, False, True, True, True, False]
                     assert [result.get()[0].quantity_text for result in watcher.results[:3]] == ["1", "1", "1"]
                     assert results.statistics().unchanged >= 3
             await watcher.aclose()
+
+
+async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() -> None:
+    clock = SteppedClock()
+
+    async def fetch(user: User) -> int:
+        async with asyncio.TaskGroup() as group:
+            balances = group.create_task(user.balances.list())
+            positions = group.create_task(user.positions.list())
+        return len(balances.result()) + len(positions.result())
+
+    async with ScriptedEnd(answer(503, NO)) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 5), fetch, every=1.0) as results:
+            watcher = Watcher(results)
+
+            async def pass_time(seconds: float) -> None:
+                for _ in range(round(seconds / 0.1)):
+                    clock.advance(0.1)
+                    await watcher.until_idle()
+
+            await pass_time(5)
+            assert [type(event) for event in watcher.events] == [Outage]
+            assert len(end.seen) <= 2 * (5 + 5)
+            end.acts = [answer()]
+            await pass_time(10)
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            end.acts = [answer(429, NO, retry_after="30"), answer(429, NO, retry_after="30"), answer()]
+            while len(watcher.events) < 3:
+                await pass_time(0.1)
+            assert isinstance(watcher.events[2], Slowed)
+            assert watcher.events[2].seconds == pytest.approx(30)
+            await pass_time(35)
+            end.acts = [answer(401, NO), answer(401, NO), answer()]
+            while not results.parked:
+                await pass_time(0.1)
+            assert len(results.parked) == 1
+        await watcher.aclose()
+
+
+async def test_an_outage_ends_also_for_who_asks_through_handles_of_their_own() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd(answer(503, NO)) as end, client(end, clock, retry=Retry(attempts=1)) as ct:
+        here = people(ct, 5)
+        own = {user.user_id: user for user in here}
+        async with ct.poll(here, lambda user: own[user.user_id].balances.list(), every=1.0) as results:
+            watcher = Watcher(results)
+
+            async def pass_time(seconds: float) -> None:
+                for _ in range(round(seconds / 0.5)):
+                    clock.advance(0.5)
+                    await watcher.until_idle()
+
+            await pass_time(3)
+            assert [type(event) for event in watcher.events] == [Outage]
+            end.acts = [answer()]
+            await pass_time(30)
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert results.statistics().state == "POLLING"
+            # A failure now and then among good answers never adds up to an outage.
+            end.acts = [*[answer(503, NO), answer(), answer()] * 10, answer()]
+            await pass_time(30)
+            assert len(watcher.events) == 2
+        await watcher.aclose()
+
+
+async def test_a_value_that_nobody_asked_for_says_nothing_about_the_platform() -> None:
+    clock, is_away = SteppedClock(), False
+
+    async def fetch(user: User) -> object:
+        if user.user_id == "u0":
+            return "kept from yesterday"
+        await user.balances.list()
+        if is_away:
+            raise BROKEN
+        return "asked"
+
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 3), fetch, every=1.0) as results:
+            watcher = Watcher(results)
+            for turn in range(100):
+                is_away = turn >= 10
+                clock.advance(0.5)
+                await watcher.until_idle()
+            assert len(watcher.of("u0")) >= 5
+            assert [type(event) for event in watcher.events] == [Outage]
+        await watcher.aclose()
+
+
+async def test_pages_that_are_walked_through_are_compared_as_one() -> None:
+    async with Sandbox(seed=7, latency=0) as sandbox, sandbox_client(sandbox) as ct:
+        user, account = newcomer(sandbox, ct)
+        await placed(user, account)
+        before = [order.order_id async for order in user.orders.list(status="all")]
+        size = len(before) // 2  # so that there are three pages
+
+        async def fetch(each: User) -> list[str]:
+            return [order.order_id async for order in each.orders.list(status="all", limit=size)]
+
+        async with ct.poll([user], fetch, every=0.02) as results:
+            first, second = await anext(results), await anext(results)
+            assert (first.get(), first.changed) == (before, True)
+            assert (second.get(), second.changed) == (before, False)
+            await placed(user, account)
+            async with asyncio.timeout(10):
+                while not (told := await anext(results)).changed:
+                    assert told.get() == before
+            assert len(told.get()) == len(before) + 1
 
 
 async def test_several_requests_are_one_poll_and_always_read() -> None:
@@ -265,6 +377,28 @@ async def test_requests_keep_to_a_pace() -> None:
             await settle()  # leaves while it waits for its turn
 
 
+async def test_all_users_together_keep_to_a_pace_and_nothing_piles_up() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd() as end, client(end, clock) as ct:
+        async with ct.poll(
+            people(ct, 20), lambda user: user.balances.list(), every=1.0, requests_per_second=5.0, concurrency=10
+        ) as results:
+            watcher = Watcher(results)
+            for _ in range(400):
+                clock.advance(0.05)
+                await settle()
+            await watcher.until(lambda: len(end.seen) >= 90)
+            seen = results.statistics()
+            assert len(end.seen) <= 5 * 20 + 5 + 1
+            assert seen.running <= 10
+            counts = Counter(request.headers["user-id"] for request in end.seen)
+            assert len(counts) == 20
+            assert max(counts.values()) - min(counts.values()) <= 1
+            assert seen.skipped >= 20 * 20 - 150
+            assert max(result.late for result in watcher.results) > 0.5
+        await watcher.aclose()
+
+
 async def test_a_fetch_that_is_cancelled_from_within_is_a_failure_and_costs_no_worker() -> None:
     clock = SteppedClock()
 
@@ -293,6 +427,42 @@ async def test_a_client_that_is_closed_ends_it_and_says_so() -> None:
             assert results.statistics().state == "ENDED"
         with pytest.raises(ClosedError):
             await ct.poll([], lambda user: user.balances.list()).__aenter__()
+
+
+async def test_who_waits_for_a_turn_that_is_far_away_hears_at_once_that_the_client_was_closed() -> None:
+    clock = SteppedClock()
+    async with (
+        client(clock=clock) as ct,
+        nothing_left(),
+        ct.poll(people(ct, 1), lambda user: user.balances.list(), every=1e9) as results,
+    ):
+        waiting = asyncio.create_task(anext(results))
+        await settle()
+        clock.advance(100_000.0)
+        await settle()
+        assert not waiting.done()
+        await ct.aclose()
+        with pytest.raises(ClosedError, match="this client is closed"):
+            await asyncio.wait_for(waiting, 10)
+
+
+async def test_a_poll_whose_task_is_cancelled_from_outside_ends_it_aloud() -> None:
+    clock, never = SteppedClock(), asyncio.Event()
+    tasks: list[asyncio.Task[None] | None] = []
+
+    async def fetch(user: User) -> None:
+        del user
+        tasks.append(asyncio.current_task())
+        await never.wait()
+
+    async with client(clock=clock) as ct, nothing_left(), ct.poll(people(ct, 1), fetch, every=1.0) as results:
+        await steps(clock, 1.0)
+        (task,) = tasks
+        assert task is not None
+        task.cancel()
+        with pytest.raises(CallerError, match="cancelled from outside"):
+            await asyncio.wait_for(anext(results), 10)
+        assert results.statistics().state == "ENDED"
 
 
 async def test_an_error_of_the_caller_s_own_iterator_or_interval_is_met_at_the_results() -> None:
