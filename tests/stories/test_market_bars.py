@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connecttrade_async.sandbox import Sandbox
-    from connecttrade_async.streaming.feeds import BarFeed
+    from connecttrade_async.streaming.bar_feed import BarFeed
 
 
 def facts(bar: Any) -> tuple[object, ...]:

@@ -150,26 +150,27 @@ def bar(minute: int, *, closed: bool = True, **fields: Any) -> dict[str, Any]:
 async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars["AAPL"] = [bar(31), bar(30), bar(32, closed=False)]
-        async with md.bars("AAPL", backfill=2) as bars:
+        async with md.bars("AAPL", backfill=3) as bars:
             for one in (bar(31), bar(32, closed=False), bar(32), bar(32), bar(33)):
                 await end.tell("bar", "AAPL", **one)
             await end.tell("bar", "AAPL", **{**bar(34), "interval": "5m"})
-            told = await took(bars, 5)
+            told = await took(bars, 6)
             assert [(each.close, each.closed, each.is_backfill) for each in told] == [
                 (30, True, True),
+                (31, True, True),
                 (32, False, True),
                 (32, False, False),
                 (32, True, False),
                 (33, True, False),
             ]
-            assert end.of("snapshot")[0]["limit"] == "2"
+            assert end.of("snapshot")[0]["limit"] == "3"
             end.bars["MSFT"] = [bar(20)]
             await bars.add("MSFT")
             [past] = await took(bars, 1)
             assert (past.symbol, past.is_backfill) == ("MSFT", True)
             await bars.remove("AAPL")
             await bars.add("AAPL")
-            assert [each.close for each in await took(bars, 2)] == [30, 32]
+            assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
 
 
 async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
