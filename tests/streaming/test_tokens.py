@@ -13,6 +13,7 @@ from connecttrade_async import (
     ConfigurationError,
     ConnectionToken,
     ConnectTradeError,
+    Gap,
     Live,
     NotFoundError,
     Reconnect,
@@ -231,6 +232,63 @@ async def everything(feed: Feed[Any]) -> None:
     async with asyncio.timeout(PATIENCE):
         async for _ in feed:
             pass
+
+
+SLEEPS = {"it is lost": DAY, "login": DAY - 60, "error": DAY, "close": DAY}
+
+
+@pytest.mark.parametrize("way", SLEEPS)
+async def test_one_that_wore_out_while_the_machine_slept_is_got_anew_and_the_link_made_again(way: str) -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+            clock.sleep(SLEEPS[way])
+            end.valid = {"token-2"}
+            if way == "error":
+                await end.say(type="error", code="401", message="token expired")
+            elif way == "close":
+                await end.links[0].socket.close(4401, "token expired")
+            else:
+                end.drop()
+            for _ in range(2 if way == "login" else 1):
+                await until(life, Retrying)
+                clock.advance(1)
+            await until(life, Live)
+            assert end.logins[1:] == (["token-1", "token-2"] if way == "login" else ["token-2"])
+            gap = await feed.receive()
+            assert isinstance(gap, Gap)
+            assert gap.since == BEGIN  # and not when it woke: what was said meanwhile is missing too
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert len(rest.seen) == 2
+
+
+async def test_one_that_is_replaced_while_the_machine_sleeps_for_less_is_not_fought_over() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.quotes("A") as quotes:
+            clock.sleep(DAY - EARLY - 1)
+            end.valid = {"theirs"}
+            await end.links[0].socket.close(4401, "token replaced")
+            with pytest.raises(SessionTakenError):
+                await everything(quotes)
+            assert len(rest.seen) == 1
+
+
+@pytest.mark.parametrize("slept", [DAY - EARLY - 30, DAY, -DAY])
+async def test_one_that_ends_soon_when_the_machine_wakes_is_renewed_beside_the_link_that_stands(slept: float) -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 96)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed:
+            clock.sleep(slept)
+            clock.advance(DAY - EARLY if slept < 0 else 60)  # the day may be set back, too
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (md.health().state, md.health().gaps) == ("LIVE", 0)
 
 
 class Source:
