@@ -62,6 +62,10 @@ class Login(Protocol):
         """Take note that the server refused it; returns what that means, or None where a new one may do."""
         ...
 
+    def taken(self, cause: str) -> ConnectTradeError:
+        """Return what it means that somebody else has what this logs in to."""
+        ...
+
 
 class Plan(NamedTuple):
     """What a supervisor needs to know and to use."""

@@ -318,8 +318,8 @@ class Supervisor:
 
     def _final(self, ending: Ending, failed: int) -> ConnectTradeError | None:
         """Return the error that ends the stream for good, or None where it goes on."""
+        login = self._plan.login
         if ending.verdict is Verdict.REFUSED:
-            login = self._plan.login
             return AuthenticationRefusedError(cause=ending.cause) if login is None else login.refused(ending.cause)
         if ending.verdict is Verdict.AGAIN and not self.is_live.done() and not failed:
             return ConnectError(method="STREAM", path=self._plan.url, kind="unreachable", detail=ending.cause)
@@ -331,7 +331,7 @@ class Supervisor:
         if self._plan.on_taken == "fight" and len(self._taken) < FIGHTS:
             self._taken.append(now)
             return None
-        return SessionTakenError(cause=ending.cause)
+        return SessionTakenError(cause=ending.cause) if login is None else login.taken(ending.cause)
 
     async def _wait(self, ending: Ending, asked_for: float | None, delays: Iterator[float]) -> None:
         self._note_loss(ending)

@@ -33,6 +33,9 @@ LIFETIME = timedelta(hours=24)  # documented
 EARLY = 900.0
 EARLIEST = 0.1
 AGAIN = 30.0
+RESTRICTION = (  # documented; what others have open only the server can see
+    "Connect Trade allows one broker connection at a time per user, and all its subscriptions from one address"
+)
 
 if TYPE_CHECKING:
     TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
@@ -100,7 +103,11 @@ class Tokens:
         if self._was_accepted:
             newer = "a newer token has replaced the one in use, or its connection is gone"
             return SessionTakenError(cause=f"{newer}: {cause}")
-        return AuthenticationRefusedError(cause=cause)
+        return AuthenticationRefusedError(cause=f"{cause}; where the token is good: {RESTRICTION}")
+
+    def taken(self, cause: str) -> ConnectTradeError:
+        """Return what it means that somebody else has what this logs in to."""
+        return SessionTakenError(cause=f"{cause}; {RESTRICTION}")
 
     async def _get(self) -> tuple[Secret, float | None]:
         try:

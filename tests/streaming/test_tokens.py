@@ -10,11 +10,13 @@ import pytest
 from connecttrade_async import (
     AuthenticationError,
     AuthenticationRefusedError,
+    BadRequestError,
     ConfigurationError,
     ConnectionToken,
     ConnectTradeError,
     Gap,
     Live,
+    Lost,
     NotFoundError,
     Reconnect,
     Retry,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import Feed, User
     from connecttrade_async.streaming.market_stream import MarketDataStream
+    from marketend import Held
     from scripted import Act
 
 DAY = 24 * 3600
@@ -80,7 +83,13 @@ async def test_a_token_is_made_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(401, AuthenticationError), (404, NotFoundError), (503, ConnectTradeError)]
+    ("status", "error"),
+    [
+        (400, BadRequestError),  # a connection that is not for market data
+        (401, AuthenticationError),  # or one that is not entitled to it
+        (404, NotFoundError),
+        (503, ConnectTradeError),
+    ],
 )
 async def test_where_none_is_made_it_raises_what_rest_says(status: int, error: type[Exception]) -> None:
     clock, no = SteppedClock(), answer(status, '{"message": "no"}')
@@ -232,6 +241,68 @@ async def everything(feed: Feed[Any]) -> None:
     async with asyncio.timeout(PATIENCE):
         async for _ in feed:
             pass
+
+
+RULE = "one broker connection at a time per user"
+
+
+async def test_what_only_the_server_can_see_of_the_vendors_restrictions_is_explained() -> None:
+    async with MarketEnd() as end, nothing_left():
+        end.act("authenticate", 1, lambda held, _: LATER.append(asyncio.ensure_future(refuse(held, "403"))))
+        with pytest.raises(AuthenticationRefusedError, match=RULE) as refused:
+            await end.stream().__aenter__()
+        end.act("authenticate", 1, lambda held, _: LATER.append(asyncio.ensure_future(refuse(held, "409"))))
+        with pytest.raises(SessionTakenError, match=RULE):
+            await end.stream().__aenter__()
+        async with end.stream() as md, md.quotes("A") as quotes:
+            await end.links[0].socket.close(4409, "another link")
+            with pytest.raises(SessionTakenError, match=RULE) as taken:
+                await everything(quotes)
+        assert "another address" in refused.value.cause
+        assert "another link" in taken.value.cause
+
+
+async def refuse(held: Held, code: str) -> None:
+    await held.say(type="error", code=code, message="another address is subscribed")
+
+
+LATER: list[asyncio.Future[None]] = []
+
+
+async def test_a_renewal_that_takes_long_is_the_only_one() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed:
+            rest.held.clear()
+            clock.advance(DAY - EARLY)
+            await rest.until_seen(2)
+            for _ in range(5):
+                clock.advance(60)
+                await md.list_subscriptions()
+            rest.held.set()
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (len(rest.seen), end.logins) == (2, ["token-1", "token-2"])
+
+
+async def test_a_link_that_is_lost_while_its_token_is_renewed_waits_for_that_and_gets_no_other() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+            rest.held.clear()
+            clock.advance(DAY - EARLY)
+            await rest.until_seen(2)
+            end.drop()
+            await until(life, Lost)
+            rest.held.set()
+            await until(life, Live)
+            assert await trades(feed, 1) == ["gap"]
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (len(rest.seen), end.logins, md.health().gaps) == (2, ["token-1", "token-2"], 1)
 
 
 SLEEPS = {"it is lost": DAY, "login": DAY - 60, "error": DAY, "close": DAY}
