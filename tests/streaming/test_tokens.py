@@ -18,6 +18,7 @@ from connecttrade_async import (
     Live,
     Lost,
     NotFoundError,
+    Quote,
     Reconnect,
     Retry,
     Secret,
@@ -141,6 +142,27 @@ async def test_it_is_renewed_before_it_ends_without_losing_a_tick_or_telling_one
             await feed.add("B")
             assert end.subscribed == [("trades", "A"), ("trades", "B")]
         await asyncio.gather(*waits)
+
+
+async def test_what_the_old_link_tells_late_does_not_take_the_place_of_what_the_new_one_told() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.quotes("A") as quotes, md.quotes("A", overflow="drop_oldest") as every:
+            kept: list[tuple[Held, dict[str, Any]]] = []
+            end.act("list_subscriptions", 1, lambda held, frame: kept.append((held, frame)))
+            clock.advance(DAY - EARLY)
+            await end.until_received("list_subscriptions")
+            old, new = end.links
+            await new.say(type="quote", symbol="A", bid_price="2", timestamp="2026-03-03T14:15:02Z")
+            assert isinstance(await every.receive(), Quote)
+            await old.say(type="quote", symbol="A", bid_price="1", timestamp="2026-03-03T14:15:01Z")
+            await end._list_subscriptions(*kept[0])  # the answer comes after what the old link has to tell
+            await end.until(lambda: len(end.links) == 1)
+            quote = await quotes.receive()
+            assert isinstance(quote, Quote)
+            assert quote.bid_price == 2
+            assert (quotes.statistics().waiting, every.statistics().waiting) == (0, 0)
 
 
 async def test_where_the_server_ends_the_old_link_for_the_new_one_the_gap_is_told() -> None:
