@@ -143,9 +143,10 @@ class Desk:
         return talk is not None and talk.holds(item, width)
 
     def _say(self, frame: bytes) -> None:
-        talk = self._talk()
-        if self.supervisor is not None and talk is not None:
-            talk.say(frame)
+        # On a link that takes over, too: the answer may be lost with the one that is left.
+        if self.supervisor is not None:
+            for voice in self.supervisor.voices:
+                cast("MarketTalk", voice.life.talk).say(frame)
             self.supervisor.touch()
 
     def _mend(self, items: tuple[Item, ...]) -> None:

@@ -165,6 +165,26 @@ async def test_what_the_old_link_tells_late_does_not_take_the_place_of_what_the_
             assert (quotes.statistics().waiting, every.statistics().waiting) == (0, 0)
 
 
+async def test_what_is_asked_while_one_link_takes_over_from_another_is_answered() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A"):
+            kept: list[tuple[Held, dict[str, Any]]] = []
+            end.bars["A"] = [{"start_time": "2026-03-02T14:30:00Z", "close": "1", "closed": True}]
+            end.act("subscribe", 1, lambda held, frame: kept.append((held, frame)))
+            end.act("snapshot", 1)  # the link that is left does not answer any more
+            clock.advance(DAY - EARLY)
+            await end.until_received("subscribe", 2)
+            asking = asyncio.create_task(md.history("A"))
+            await end.until_received("snapshot")
+            await end._subscribe(*kept[0])
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            async with asyncio.timeout(PATIENCE):
+                assert [bar.close for bar in await asking] == [1]
+            assert md.health().gaps == 0
+
+
 async def test_where_the_server_ends_the_old_link_for_the_new_one_the_gap_is_told() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
