@@ -83,7 +83,7 @@ class BarFeed(SteppingFeed[Bar]):
         await super().add(*symbols)
 
     async def remove(self, *symbols: str) -> None:
-        """Ask for some symbols no more; what is on its way of them is not told.
+        """Ask for some symbols no more; what waits of them, or is on its way, is not told.
 
         Raises:
             SymbolError: one of them is none.

@@ -76,7 +76,7 @@ class Feed(Generic[T]):
         await self._add(self._opened(), [self._wish.read(symbol) for symbol in symbols])
 
     async def remove(self, *symbols: str) -> None:
-        """Ask for some symbols no more; what is on its way of them is not told.
+        """Ask for some symbols no more; what waits of them, or is on its way, is not told.
 
         Raises:
             SymbolError: one of them is none.
