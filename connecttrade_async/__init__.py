@@ -101,8 +101,9 @@ if TYPE_CHECKING:
     from connecttrade_async.rest.pagination import Listing, Pages
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.secret import Secret
+    from connecttrade_async.streaming.bar_feed import BarFeed
     from connecttrade_async.streaming.fanout import Statistics, Subscription
-    from connecttrade_async.streaming.feeds import BarFeed, DepthFeed, Feed
+    from connecttrade_async.streaming.feeds import DepthFeed, Feed
     from connecttrade_async.streaming.market_stream import MarketDataStream, ServerSubscription, ServerSubscriptions
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.streams import BrokerageStream, StreamHealth
@@ -343,7 +344,8 @@ _ROOMS = {
     "rest.wire": ("Response",),
     "secret": ("Secret",),
     "streaming.fanout": ("Statistics", "Subscription"),
-    "streaming.feeds": ("BarFeed", "DepthFeed", "Feed"),
+    "streaming.bar_feed": ("BarFeed",),
+    "streaming.feeds": ("DepthFeed", "Feed"),
     "streaming.market_stream": ("MarketDataStream", "ServerSubscription", "ServerSubscriptions"),
     "streaming.protocol": ("Verdict",),
     "streaming.streams": ("BrokerageStream", "StreamHealth"),

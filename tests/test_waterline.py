@@ -55,6 +55,7 @@ OWN_TEST = {
     "models/users.py": "models/test_nouns.py",
     "streaming/__init__.py": "streaming/test_protocol.py",
     "streaming/brokerage.py": "streaming/test_brokerage.py",
+    "streaming/claims.py": "streaming/test_claims.py",
     "streaming/cutter.py": "streaming/test_cutter.py",
     "streaming/demands.py": "streaming/test_demands.py",
     "streaming/market_data.py": "streaming/test_market_data.py",

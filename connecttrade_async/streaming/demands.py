@@ -91,6 +91,10 @@ class Demands:
         """Return what somebody wants."""
         return tuple(item for item, wants in self._wants.items() if who in wants)
 
+    def is_wanted_by(self, who: Hashable, item: Item) -> bool:
+        """Whether somebody wants this."""
+        return who in self._wants.get(item, ())
+
     def forget(self, item: Item, width: Width) -> tuple[Hashable, ...]:
         """Say that it cannot be had in this form; returns who wanted it so, and wants it no more.
 

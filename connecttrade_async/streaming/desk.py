@@ -10,7 +10,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from connecttrade_async.errors import ClosedError, MarketDataRefusedError, RequestTimeoutError
+from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming import market_data
+from connecttrade_async.streaming.claims import Claims
 from connecttrade_async.streaming.messages import Refusal
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ class Desk:
     def __init__(self, demands: Demands, routes: Routes, clock: Clock, url: str) -> None:
         self._demands = demands
         self._url = url
+        self._claims: Claims[tuple[Subscription, Item]] = Claims()
         self.routes = routes
         self.clock = clock
         self.supervisor: Supervisor | None = None
@@ -58,30 +61,33 @@ class Desk:
         Cancelling gives them up.
         """
         self._check_is_open()
-        had = self.routes.items(who)
-        items = tuple(dict.fromkeys(items))
-        fresh = [item for item in items if item not in had]
-        for item in fresh:
-            self.routes.route(who, item, choice)
+        items, had, claim = tuple(dict.fromkeys(items)), self.routes.items(who), object()
+        fresh = [(who, item) for item in items if item not in had or (who, item) in self._claims]
+        self._claims.lay(claim, fresh)
+        for item in items:
+            if item not in had:
+                self.routes.route(who, item, choice)
         self._demands.add(who, items, width)
         awaited = [self.routes.expect(who, item) for item in items if not self._is_held(item, width)]
         self._mend(items)
         try:
-            answers = [await asyncio.shield(future) for future in awaited]
+            await _answered(awaited)
         except BaseException:
-            self.give_up(who, fresh)
+            # Others may wait for the same still; and what the server refused is held no more, though it was before.
+            unclaimed = [item for _, item in self._claims.withdraw(claim, fresh)]
+            self.give_up(who, [*unclaimed, *(item for item in items if not self._demands.is_wanted_by(who, item))])
             raise
-        errors = [answer for answer in answers if answer is not None]
-        if errors:
-            self.give_up(who, fresh)
-            raise errors[0]
+        self._claims.settle(claim, fresh)
 
     def give_up(self, who: Subscription, items: Iterable[Item]) -> None:
-        """Ask for symbols no more; harmless where nobody does."""
+        """Ask for symbols no more, and tell nothing more of them; harmless where nobody asks."""
         items = tuple(items)
         for item in items:
             self.routes.expect_no_more(who, item)
             self.routes.unroute(who, item)
+        self._claims.drop((who, item) for item in items)
+        gone = {item.symbol for item in items}
+        who.discard(lambda event: getattr(event, "symbol", None) in gone and not isinstance(event, SymbolRefused))
         self._demands.remove(who, items)
         self._mend(items)
 
@@ -137,9 +143,10 @@ class Desk:
         return talk is not None and talk.holds(item, width)
 
     def _say(self, frame: bytes) -> None:
-        talk = self._talk()
-        if self.supervisor is not None and talk is not None:
-            talk.say(frame)
+        # On a link that takes over, too: the answer may be lost with the one that is left.
+        if self.supervisor is not None:
+            for voice in self.supervisor.voices:
+                cast("MarketTalk", voice.life.talk).say(frame)
             self.supervisor.touch()
 
     def _mend(self, items: tuple[Item, ...]) -> None:
@@ -152,3 +159,11 @@ class Desk:
         """Return what is said on the link that counts."""
         voices = () if self.supervisor is None else self.supervisor.voices
         return cast("MarketTalk", voices[0].life.talk) if voices else None
+
+
+async def _answered(awaited: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait for all the answers, of which others may wait for some; raise the first that is an error."""
+    answers = [await asyncio.shield(future) for future in awaited]
+    for error in answers:
+        if error is not None:
+            raise error

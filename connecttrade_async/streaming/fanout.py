@@ -180,17 +180,27 @@ class Subscription:
         Cancelling loses nothing.
         """
         while (event := self.receive_nowait()) is None:
-            if self._waiter is not None:
-                msg = "two tasks wait on one subscription: give each a subscription of its own"
-                raise ConfigurationError(msg)
-            self._waiter = asyncio.get_running_loop().create_future()
-            for bell in self.bells:
-                bell.add(self)
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
+            await self.woken()
         return event
+
+    async def woken(self) -> None:
+        """Wait until something came, or somebody woke it; call it only when nothing waits.
+
+        Raises:
+            ConfigurationError: another task waits on this subscription already.
+
+        Cancelling loses nothing.
+        """
+        if self._waiter is not None:
+            msg = "two tasks wait on one subscription: give each a subscription of its own"
+            raise ConfigurationError(msg)
+        self._waiter = asyncio.get_running_loop().create_future()
+        for bell in self.bells:
+            bell.add(self)
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
 
     def receive_nowait(self) -> Event | None:
         """Return the next event, or None where none waits.
@@ -208,6 +218,13 @@ class Subscription:
         if self._ending is not None:
             raise self._ending.with_traceback(None)  # every consumer meets the same ending
         return None
+
+    def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
+        """Take out of the queue what is wanted no more, as if it had never come."""
+        kept = [event for event in self._items if not is_unwanted(event)]
+        self._items.clear()  # the same deque: places hold its ``append``
+        self._items.extend(kept)
+        self._weighed = (0, 0)  # what it was weighed by counted these
 
     def statistics(self) -> Statistics:
         """Return what this consumer has had."""
@@ -370,6 +387,12 @@ class Latest(Subscription):
         """
         key = super().receive_nowait()
         return None if key is None else self._latest.pop(key)
+
+    def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
+        """Take out of the queue what is wanted no more, as if it had never come."""
+        latest = self._latest
+        super().discard(lambda key: is_unwanted(latest[key]))
+        self._latest = {key: latest[key] for key in self._items}
 
     def enforce(self) -> None:
         """See to it that the bound is kept: it is, since nothing is taken that would break it."""

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar, cast
 
-from connecttrade_async.errors import ClosedError, ConnectTradeError
-from connecttrade_async.models.events import Gap
-from connecttrade_async.models.market import Bar, Depth, SymbolRefused
+from connecttrade_async.errors import ClosedError
+from connecttrade_async.models.market import Depth
 from connecttrade_async.streaming.demands import Item
-from connecttrade_async.streaming.market_data import UNKNOWN
-from connecttrade_async.streaming.sieves import Upwards
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-    from datetime import datetime
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
     from types import TracebackType
 
+    from connecttrade_async.models.events import Gap
+    from connecttrade_async.models.market import SymbolRefused
     from connecttrade_async.streaming.demands import Line, Width
     from connecttrade_async.streaming.desk import Desk
     from connecttrade_async.streaming.fanout import Bound, Choice, Statistics, Subscription
 
-__all__ = ["BarFeed", "DepthFeed", "Feed", "Past", "Wish"]
+__all__ = ["DepthFeed", "Feed", "SteppingFeed", "Wish"]
 
 T = TypeVar("T")
 
@@ -80,7 +76,7 @@ class Feed(Generic[T]):
         await self._add(self._opened(), [self._wish.read(symbol) for symbol in symbols])
 
     async def remove(self, *symbols: str) -> None:
-        """Ask for some symbols no more; what is on its way of them is not told.
+        """Ask for some symbols no more; what waits of them, or is on its way, is not told.
 
         Raises:
             SymbolError: one of them is none.
@@ -117,7 +113,7 @@ class Feed(Generic[T]):
         queue = self._desk.routes.open(self._wish.overflow, self._wish.bound)
         self._queue = queue
         try:
-            await self._begin(queue)
+            await self._add(queue, self._first)
         except BaseException:
             await self.aclose()
             raise
@@ -137,10 +133,7 @@ class Feed(Generic[T]):
             self._desk.leave(self._queue)
             await self._queue.__aexit__(None, None, None)
 
-    async def _begin(self, queue: Subscription) -> None:
-        await self._add(queue, self._first)
-
-    def _add(self, queue: Subscription, symbols: Iterable[str]) -> Awaitable[None]:
+    def _add(self, queue: Subscription, symbols: Iterable[str]) -> Coroutine[None, None, None]:
         return self._desk.want(queue, self._items(symbols), self._wish.width, self._wish.choice)
 
     def _items(self, symbols: Iterable[str]) -> tuple[Item, ...]:
@@ -179,123 +172,3 @@ class DepthFeed(SteppingFeed[Depth]):
         """
         event = await super().receive()
         return event.down_to(cast("int", self._wish.width)) if isinstance(event, Depth) else event
-
-
-class Past(NamedTuple):
-    """What a feed of bars does about the past.
-
-    Attributes:
-        backfill: how many bars of each symbol it begins with.
-        fill_gaps: whether it fetches what was missed.
-        fetch: fetches bars of a symbol, from a time on if there is one, else the last so many.
-    """
-
-    backfill: int
-    fill_gaps: bool
-    fetch: Callable[[str, datetime | None, int | None], Awaitable[list[Bar]]]
-
-
-class Fetched(NamedTuple):
-    """Bars of the past, in order, and why some could not be had."""
-
-    bars: list[Bar]
-    errors: list[ConnectTradeError]
-
-
-class BarFeed(SteppingFeed[Bar]):
-    """Bars that go up in time, each told once when it is over: first those of the past, then as they happen."""
-
-    def __init__(self, desk: Desk, wish: Wish, symbols: Iterable[str], past: Past) -> None:
-        super().__init__(desk, wish, symbols)
-        self._past = past
-        self._upwards = Upwards()
-        self._ahead: deque[Bar | Gap] = deque()
-        self._unfilled: Gap | None = None
-        self._unfillable: Gap | None = None
-
-    async def add(self, *symbols: str) -> None:
-        """Ask for more symbols; returns when the server has acknowledged them and given their past.
-
-        Raises:
-            SymbolError: one of them is none.
-            MarketDataRefusedError: the server refuses one of them; then none of these is added.
-            ConnectTradeError: the stream has ended, with why.
-
-        Cancelling adds none, or gives up the past of those that are added.
-        """
-        fresh = [symbol for name in symbols if (symbol := self._wish.read(name)) not in self.symbols]
-        await super().add(*symbols)
-        await self._begin_with_the_past(fresh)
-
-    async def remove(self, *symbols: str) -> None:
-        """Ask for some symbols no more; what is on its way of them is not told.
-
-        Raises:
-            SymbolError: one of them is none.
-            ClosedError: this feed is not open.
-
-        It does not wait for the server, so there is nothing to cancel.
-        """
-        await super().remove(*symbols)
-        for symbol in symbols:
-            self._upwards.forget(self._wish.read(symbol))
-
-    async def receive(self) -> Bar | Gap | SymbolRefused:
-        """Return what comes next; raises as every feed does.
-
-        Cancelling loses nothing.
-        """
-        while True:
-            if self._unfilled is not None:
-                await self._fill(self._unfilled)
-            event = self._ahead.popleft() if self._ahead else await super().receive()
-            if isinstance(event, Gap) and self._past.fill_gaps and event is not self._unfillable:
-                self._unfilled = event
-            elif not isinstance(event, Bar) or self._upwards.takes(event):
-                return event
-
-    async def _begin(self, queue: Subscription) -> None:
-        await super()._begin(queue)
-        await self._begin_with_the_past(self._first)
-
-    async def _begin_with_the_past(self, symbols: Iterable[str]) -> None:
-        if self._past.backfill:
-            found = await self._fetched((symbol, None, self._past.backfill) for symbol in symbols)
-            for error in found.errors:
-                raise error
-            self._ahead.extend(found.bars)
-
-    async def _fill(self, gap: Gap) -> None:
-        """Fetch what was missed; where that cannot be had, the gap is told."""
-        wishes = [(symbol, self._upwards.last(symbol) or gap.since, None) for symbol in self.symbols]
-        found = Fetched([], [])
-        # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
-        while wishes:
-            more = await self._fetched(wishes)
-            latest = {bar.symbol: bar.start_time for bar in more.bars}
-            wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
-            found.bars.extend(more.bars)
-            found.errors.extend(more.errors)
-        found.bars.sort(key=_start)
-        self._unfilled = None
-        self._ahead.extend(found.bars)
-        if found.errors:
-            self._unfillable = gap
-            self._ahead.appendleft(gap)
-
-    async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> Fetched:
-        answers = await asyncio.gather(*(self._past.fetch(*wish) for wish in wishes), return_exceptions=True)
-        found = Fetched([], [])
-        for answer in answers:
-            if isinstance(answer, ConnectTradeError):
-                found.errors.append(answer)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
-                found.bars.extend(answer)
-        found.bars.sort(key=_start)
-        return found
-
-
-def _start(bar: Bar) -> datetime:
-    return bar.start_time or UNKNOWN

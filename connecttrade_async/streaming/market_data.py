@@ -6,7 +6,7 @@ Channels and actions are documented; how they are spelled is ``Assumed:``, here 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -23,6 +23,7 @@ __all__ = [
     "CHANNELS",
     "HOURS",
     "INTERVALS",
+    "LENGTHS",
     "Entry",
     "MarketData",
     "Snapshot",
@@ -36,7 +37,15 @@ __all__ = [
 
 CHANNELS = ("quotes", "trades", "bars", "depth", "options_chain")
 HOURS = ("regular", "extended", "all")
-INTERVALS = ("1m", "5m", "15m", "30m", "1h", "1d")
+LENGTHS = {
+    "1m": timedelta(minutes=1),
+    "5m": timedelta(minutes=5),
+    "15m": timedelta(minutes=15),
+    "30m": timedelta(minutes=30),
+    "1h": timedelta(hours=1),
+    "1d": timedelta(days=1),
+}
+INTERVALS = tuple(LENGTHS)
 CHAIN = "options_chain"
 UNDERLYING = "underlying"
 UNKNOWN = datetime.min.replace(tzinfo=UTC)

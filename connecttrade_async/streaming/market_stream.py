@@ -10,11 +10,12 @@ import msgspec
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models.market import OptionsChain, Quote, Trade
 from connecttrade_async.streaming import market_data, sieves
+from connecttrade_async.streaming.bar_feed import BarFeed, Past
 from connecttrade_async.streaming.demands import Demands, Line
 from connecttrade_async.streaming.desk import Desk
 from connecttrade_async.streaming.fanout import Bound, Interest
-from connecttrade_async.streaming.feeds import BarFeed, DepthFeed, Feed, Past, Wish
-from connecttrade_async.streaming.market_data import HOURS, INTERVALS, MarketData, Snapshot, Subscriptions
+from connecttrade_async.streaming.feeds import DepthFeed, Feed, Wish
+from connecttrade_async.streaming.market_data import HOURS, INTERVALS, LENGTHS, MarketData, Snapshot, Subscriptions
 from connecttrade_async.streaming.plan import Plan
 from connecttrade_async.streaming.protocol import CODES, LinkLife
 from connecttrade_async.streaming.routes import Routes
@@ -177,6 +178,9 @@ class MarketDataStream(Stream):
     ) -> BarFeed:
         """Return a feed of bars that go up in time; ``async with`` opens it, once the past is there.
 
+        Each is told once when it is over, and before that as often as it changes. One that is over only after the next
+        has begun is told then.
+
         Args:
             symbols: as for ``quotes``.
             interval: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d`` (documented).
@@ -200,7 +204,7 @@ class MarketDataStream(Stream):
         async def fetch(symbol: str, start: datetime | None, limit: int | None) -> list[Bar]:
             return await self.history(symbol, interval=interval, start=start, limit=limit)
 
-        return BarFeed(self._desk, wish, symbols, Past(backfill, fill_gaps, fetch))
+        return BarFeed(self._desk, wish, symbols, Past(backfill, fill_gaps, LENGTHS[interval], fetch))
 
     def depth(
         self,

@@ -36,12 +36,15 @@ class Login(Protocol):
     """Whatever has to be had before a link can log in.
 
     Attributes:
-        renew_at: when a new one should be got, on the clock; None for never.
         got: how many were got so far.
     """
 
-    renew_at: float | None
     got: int
+
+    @property
+    def renew_in(self) -> float | None:
+        """In how many seconds a new one should be got; None for never."""
+        ...
 
     async def prepare(self, *, is_renewal: bool) -> None:
         """Have it, or get it; for a renewal, get a new one.
@@ -57,6 +60,10 @@ class Login(Protocol):
 
     def refused(self, cause: str) -> ConnectTradeError | None:
         """Take note that the server refused it; returns what that means, or None where a new one may do."""
+        ...
+
+    def taken(self, cause: str) -> ConnectTradeError:
+        """Return what it means that somebody else has what this logs in to."""
         ...
 
 

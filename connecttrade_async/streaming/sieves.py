@@ -1,19 +1,23 @@
 """Below the waterline: what a consumer takes of what comes for its symbols, since the server is asked for more.
 
 Bars have a rule of their own: of each symbol they go up in time, each is told once when it is over, and before that as
-often as it changes. So what a link that heals tells again, or what was fetched from the past, comes only once.
+often as it changes. So what a link that heals tells again, or what was fetched from the past, comes only once. Only the
+end of a bar may come after the next has begun: without it the bar would be missing.
 """
 
 from __future__ import annotations
 
+from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
 from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from datetime import datetime
+import msgspec
 
+if TYPE_CHECKING:
     from connecttrade_async.models.market import Bar, OptionsChain, Trade
 
 __all__ = ["OfExpiration", "OfHours", "OfInterval", "Upwards"]
+
+LATE = 4  # bars of one symbol that may be open at once: more are none that end late, but of a server that ends none
 
 
 class OfHours(NamedTuple):
@@ -63,31 +67,59 @@ class OfExpiration:
         return day not in self._with_greeks
 
 
-class Upwards:
-    """Bars, each symbol's going up in time."""
+class Course(msgspec.Struct):
+    """How far one symbol's bars have come.
 
-    __slots__ = ("_over", "_seen")
+    Attributes:
+        last: when the latest that was told began.
+        over: when the latest that was told as over began, or None.
+        open: when those began that were told and not yet as over, the latest of them.
+    """
+
+    last: datetime
+    over: datetime | None = None
+    open: tuple[datetime, ...] = ()
+
+    def leads_to(self, start: datetime, *, is_over: bool) -> bool:
+        """Whether a bar that began then is to be told."""
+        if start > self.last or (start == self.last and start in self.open):
+            return True
+        return is_over and (start in self.open or (self.over is not None and start > self.over))
+
+
+class Upwards:
+    """Bars, each symbol's going up in time; one that ends after the next has begun is told once more, when it does."""
+
+    __slots__ = ("_courses",)
 
     def __init__(self) -> None:
-        self._seen: dict[str, datetime] = {}
-        self._over: dict[str, bool] = {}
+        self._courses: dict[str, Course] = {}
 
     def takes(self, bar: Bar) -> bool:
         """Take a bar; returns whether it is to be told."""
-        start, last = bar.start_time, self._seen.get(bar.symbol)
+        start, is_over = bar.start_time, bar.closed is True
         if start is None:
             return True
-        if last is not None and (start < last or (start == last and self._over[bar.symbol])):
+        course = self._courses.get(bar.symbol)
+        if course is None:
+            course = self._courses[bar.symbol] = Course(start)
+        elif not course.leads_to(start, is_over=is_over):
             return False
-        self._seen[bar.symbol] = start
-        self._over[bar.symbol] = bar.closed is True
+        course.last = max(course.last, start)
+        if is_over:
+            course.over = start if course.over is None else max(course.over, start)
+            course.open = tuple(each for each in course.open if each != start)
+        elif start not in course.open:
+            course.open = (*course.open, start)[-LATE:]
         return True
 
-    def last(self, symbol: str) -> datetime | None:
-        """When the last bar of a symbol began, or None."""
-        return self._seen.get(symbol)
+    def since(self, symbol: str) -> datetime | None:
+        """From when on a symbol's bars may be missing or not yet over, or None where none was told."""
+        course = self._courses.get(symbol)
+        if course is None:
+            return None
+        return min((*course.open, course.last if course.over is None else course.over))
 
     def forget(self, symbol: str) -> None:
         """Forget a symbol."""
-        self._seen.pop(symbol, None)
-        self._over.pop(symbol, None)
+        self._courses.pop(symbol, None)

@@ -46,6 +46,8 @@ __all__ = ["Supervisor"]
 FIGHTS = 3
 FIGHTING = 600.0
 LONGEST_ASKED = 600.0
+SOON = 0.001
+LOOK_EVERY = 60.0
 log = logging.getLogger("connecttrade_async.streaming")
 
 
@@ -70,6 +72,7 @@ class Supervisor:
         self._lost: tuple[datetime, str] | None = None
         self._settled_at = math.inf
         self._heard = 0.0
+        self._offset = 0.0
         self._has_ended = False
         self._relief: asyncio.Task[Outcome] | None = None
         self._renewing: Timer | None = None
@@ -228,6 +231,7 @@ class Supervisor:
         # Not every answer counts: what is sent after the refusal that ends a link is lost before that is heard.
         self.tally.last_message = voice.heard = self._plan.clock.now()
         self._settled_at = self.tally.last_message + self._plan.reconnect.settled
+        self._offset = self._wall_offset()
         if self._plan.login is not None:
             self._plan.login.accepted()
         self._renew_in_time()
@@ -260,11 +264,15 @@ class Supervisor:
         clock, login = self._plan.clock, self._plan.login
         if self._renewing is not None:
             self._renewing.cancel()
-        if login is not None and login.renew_at is not None:
-            self._renewing = clock.call_later(max(login.renew_at - clock.now(), 0.001), self._renew)
+        if login is not None and login.renew_in is not None:
+            # A timer stands still while the machine sleeps, so it is looked at again before it is due.
+            self._renewing = clock.call_later(min(max(login.renew_in, SOON), LOOK_EVERY), self._look_at_the_login)
 
-    def _renew(self) -> None:
-        if self._relief is None and self.voices:
+    def _look_at_the_login(self) -> None:
+        login = self._plan.login
+        if login is not None and login.renew_in is not None and login.renew_in >= SOON:
+            self._renew_in_time()
+        elif self._relief is None and self.voices and self.voices[0].has_gone_live:
             self._overlap = Overlap()
             self._relief = asyncio.create_task(self._relieve(), name="connecttrade stream renews")
 
@@ -312,8 +320,8 @@ class Supervisor:
 
     def _final(self, ending: Ending, failed: int) -> ConnectTradeError | None:
         """Return the error that ends the stream for good, or None where it goes on."""
+        login = self._plan.login
         if ending.verdict is Verdict.REFUSED:
-            login = self._plan.login
             return AuthenticationRefusedError(cause=ending.cause) if login is None else login.refused(ending.cause)
         if ending.verdict is Verdict.AGAIN and not self.is_live.done() and not failed:
             return ConnectError(method="STREAM", path=self._plan.url, kind="unreachable", detail=ending.cause)
@@ -325,7 +333,7 @@ class Supervisor:
         if self._plan.on_taken == "fight" and len(self._taken) < FIGHTS:
             self._taken.append(now)
             return None
-        return SessionTakenError(cause=ending.cause)
+        return SessionTakenError(cause=ending.cause) if login is None else login.taken(ending.cause)
 
     async def _wait(self, ending: Ending, asked_for: float | None, delays: Iterator[float]) -> None:
         self._note_loss(ending)
@@ -354,8 +362,11 @@ class Supervisor:
 
     def _last_heard(self) -> datetime:
         # What was sent after the last frame that came may be lost, so the gap begins there.
-        clock = self._plan.clock
-        return datetime.fromtimestamp(clock.wall().timestamp() - (clock.now() - self._heard), UTC)
+        # If the machine slept since, only one of the clocks has gone on: by the other it was heard just now.
+        return datetime.fromtimestamp(self._heard + min(self._offset, self._wall_offset()), UTC)
+
+    def _wall_offset(self) -> float:
+        return self._plan.clock.wall().timestamp() - self._plan.clock.now()
 
     def _set_aside(self, event: UnknownMessage) -> None:
         self.tally.set_aside += 1

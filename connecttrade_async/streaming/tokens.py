@@ -2,6 +2,9 @@
 
 Its vow: a token that somebody else replaced is not replaced again. One is active per connection (documented), so
 getting a new one would take it from whoever has it now.
+
+How old a token is, two clocks say, and the later counts: the one that never goes back may stand still while the machine
+sleeps, and the time of day may be set. A token that only wore out is not taken for one that was replaced.
 """
 
 from __future__ import annotations
@@ -30,6 +33,9 @@ LIFETIME = timedelta(hours=24)  # documented
 EARLY = 900.0
 EARLIEST = 0.1
 AGAIN = 30.0
+RESTRICTION = (  # documented; what others have open only the server can see
+    "Connect Trade allows one broker connection at a time per user, and all its subscriptions from one address"
+)
 
 if TYPE_CHECKING:
     TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
@@ -46,21 +52,26 @@ class Tokens:
 
     Attributes:
         token: the token, once there is one.
-        renew_at: when to get the next, on the clock, or None for never.
         got: how many were got so far.
     """
 
     def __init__(self, source: TokenSource, clock: Clock, *, is_ours: bool) -> None:
         self.token = Secret("")
-        self.renew_at: float | None = None
         self.got = 0
         self._source = source
         self._clock = clock
         self._is_ours = is_ours
-        self._ends_at: float | None = None
-        self._worn_at: float | None = None
+        self._made = (clock.now(), clock.wall())
+        self._lifetime: float | None = None
+        self._worn_after: float | None = None
+        self._renew_after: float | None = None
         self._was_accepted = False
         self._refused: Secret | None = None
+
+    @property
+    def renew_in(self) -> float | None:
+        """In how many seconds to get the next, or None for never."""
+        return None if self._renew_after is None else max(self._renew_after - self._age(), 0.0)
 
     async def prepare(self, *, is_renewal: bool) -> None:
         """Have a token that has not ended; for a renewal, a new one.
@@ -70,11 +81,10 @@ class Tokens:
 
         Cancelling drops the call; a token may have been made and the old one replaced.
         """
-        now = self._clock.now()
-        if self.token and not is_renewal and (self._ends_at is None or now < self._ends_at):
+        if self.token and not is_renewal and (self._lifetime is None or self._age() < self._lifetime):
             return
         if is_renewal:
-            self.renew_at = now + AGAIN  # should it fail
+            self._renew_after = self._age() + AGAIN  # should it fail
         found = await self._get()
         if self._refused is not None and found[0] == self._refused:
             raise AuthenticationRefusedError(cause="the token source gave the token again that was refused")
@@ -86,14 +96,18 @@ class Tokens:
 
     def refused(self, cause: str) -> ConnectTradeError | None:
         """Take note that the server refused it; returns what that means, or None where a new one may do."""
-        has_ended = self._worn_at is not None and self._clock.now() >= self._worn_at
+        has_ended = self._worn_after is not None and self._age() >= self._worn_after
         if has_ended or (self._was_accepted and not self._is_ours):
             self._refused, self.token = self.token, Secret("")
             return None
         if self._was_accepted:
             newer = "a newer token has replaced the one in use, or its connection is gone"
             return SessionTakenError(cause=f"{newer}: {cause}")
-        return AuthenticationRefusedError(cause=cause)
+        return AuthenticationRefusedError(cause=f"{cause}; where the token is good: {RESTRICTION}")
+
+    def taken(self, cause: str) -> ConnectTradeError:
+        """Return what it means that somebody else has what this logs in to."""
+        return SessionTakenError(cause=f"{cause}; {RESTRICTION}")
 
     async def _get(self) -> tuple[Secret, float | None]:
         try:
@@ -104,12 +118,12 @@ class Tokens:
             msg = f"the token source failed on {type(exc).__name__}"
             raise ConfigurationError(msg) from exc
         if isinstance(given, ConnectionToken):
-            return Secret(given.access_token), self._end_of(given)
+            return Secret(given.access_token), self._lifetime_of(given)
         token = Secret(given)
         token.check("token")
         return token, None
 
-    def _end_of(self, token: ConnectionToken) -> float:
+    def _lifetime_of(self, token: ConnectionToken) -> float:
         try:
             ends = token.expires_at
         except MalformedResponseError:
@@ -119,12 +133,15 @@ class Tokens:
             lifetime = (
                 LIFETIME  # it is new, so the clocks disagree: by ours each new one would have to be renewed at once
             )
-        return self._clock.now() + lifetime.total_seconds()
+        return lifetime.total_seconds()
 
-    def _take(self, token: Secret, ends_at: float | None) -> None:
-        now = self._clock.now()
-        self.token, self._ends_at = token, ends_at
+    def _take(self, token: Secret, lifetime: float | None) -> None:
+        self.token, self._lifetime = token, lifetime
+        self._made = (self._clock.now(), self._clock.wall())
         self._was_accepted = False
         self.got += 1
-        early = 0.0 if ends_at is None else min(EARLY, (ends_at - now) * EARLIEST)
-        self.renew_at = self._worn_at = None if ends_at is None else ends_at - early
+        self._renew_after = self._worn_after = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
+
+    def _age(self) -> float:
+        began, moment = self._made
+        return max(self._clock.now() - began, (self._clock.wall() - moment).total_seconds())

@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from connecttrade_async.config import ADDRESSES, CREDENTIALS
 from connecttrade_async.sandbox import Fault
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ async def test_help_and_version_are_output(run: Run) -> None:
         ended = await run(*arguments)
         assert (ended.returncode, ended.stderr) == (0, b"")
         assert ended.stdout
+
+
+async def test_help_names_whatever_is_read_of_the_environment(run: Run) -> None:
+    said = (await run("--help")).stdout.decode()
+    assert [name for name in (*CREDENTIALS.values(), *ADDRESSES.values()) if name not in said] == []
 
 
 async def test_output_is_output_and_asides_are_aside(run: Run) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connecttrade_async.sandbox import Sandbox
-    from connecttrade_async.streaming.feeds import BarFeed
+    from connecttrade_async.streaming.bar_feed import BarFeed
 
 
 def facts(bar: Any) -> tuple[object, ...]:
@@ -115,6 +115,47 @@ async def test_symbols_that_join_later_bring_their_own_past() -> None:
         told = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=1))
         assert [facts(bar) for bar in told["AAPL"]] == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=2))
         assert [facts(bar) for bar in told["MSFT"]] == true(sandbox, "MSFT", "1m", BEGIN - timedelta(minutes=1))
+
+
+async def test_symbols_that_join_while_somebody_reads_bring_their_past_before_their_present() -> None:
+    symbols = ("AAPL", "MSFT", "TSLA", "F", "GE")
+    async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=3) as bars:
+        reading = asyncio.create_task(over_by(bars, symbols, BEGIN + timedelta(minutes=9)))
+        for number, symbol in enumerate(symbols[1:], 1):
+            sandbox.clock.advance(30)
+            adding = asyncio.create_task(bars.add(symbol))
+            while not adding.done():
+                sandbox.clock.advance(1)  # it trades on
+                await asyncio.sleep(0)
+            await adding
+            sandbox.clock.advance(60 * number - (sandbox.clock.now() - BEGIN).total_seconds() % 60)
+        sandbox.clock.advance((BEGIN + timedelta(minutes=10) - sandbox.clock.now()).total_seconds())
+        told = await reading
+        for symbol, found in told.items():
+            begin = found[0].start_time
+            assert begin is not None
+            assert [facts(bar) for bar in found] == true(sandbox, symbol, "1m", begin)
+            assert [bar.is_backfill for bar in found[:4]] == [True, True, True, False]
+
+
+async def test_what_a_slow_consumer_dropped_is_fetched_too() -> None:
+    async with (
+        market() as (sandbox, md),
+        nothing_left(),
+        md,
+        md.bars("AAPL", "MSFT", backfill=2, fill_gaps=True, capacity=5) as bars,
+    ):
+        told: dict[str, list[Bar]] = {"AAPL": [], "MSFT": []}
+        for minutes in (4, 20):
+            for _ in range(10):
+                sandbox.clock.advance(6 * minutes)
+            await md.list_subscriptions()
+            assert bars.statistics().dropped
+            last = sandbox.clock.now() - timedelta(minutes=1)
+            for symbol, found in (await over_by(bars, told, last)).items():
+                told[symbol] += found
+        for symbol, found in told.items():
+            assert [facts(bar) for bar in found] == true(sandbox, symbol, "1m", BEGIN - timedelta(minutes=2))
 
 
 async def test_bars_of_two_lengths_do_not_mix() -> None:

@@ -36,6 +36,11 @@ def test_it_is_wanted_until_the_last_has_left() -> None:
     demands.add("b", [AAPL, BOOK], 5)
     assert list(demands.items) == [AAPL, BOOK]
     assert (demands.wanted_by("a"), demands.wanted_by("b")) == ((AAPL,), (AAPL, BOOK))
+    assert [demands.is_wanted_by("a", item) for item in (AAPL, BOOK, Item(Line("bars"), "AAPL"))] == [
+        True,
+        False,
+        False,
+    ]
     demands.remove("a", [AAPL])
     demands.remove("a", [AAPL])
     assert AAPL in demands

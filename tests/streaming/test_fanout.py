@@ -364,3 +364,39 @@ def test_whoever_comes_too_late_again_and_again_makes_no_error_grow() -> None:
             hub.subscribe(ALL, "close", WIDE)
         depths.add(len(traceback.extract_tb(ending.__traceback__)))
     assert len(depths) == 1
+
+
+@pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
+async def test_what_is_wanted_no_more_is_taken_out_and_the_bound_holds_as_before(overflow: str) -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, overflow, Bound(100, 60))
+    for number in range(20):
+        hub.publish(position(number, symbol=f"S{number}"))
+    assert subscription.statistics().bytes_waiting == 40
+    subscription.discard(lambda event: event.symbol != "S7")
+    assert subscription.statistics()[1:] == (1, 0, 2)
+    for number in range(29):
+        hub.publish(position(number, symbol=f"S{number}"))
+    assert subscription.statistics()[1:] == ((29, 1, 58) if overflow == "latest" else (30, 0, 60))
+    for number in range(30, 50):
+        hub.publish(position(number, symbol=f"S{number}"))
+    if overflow == "drop_oldest":
+        assert subscription.statistics()[1:] == (31, 20, 60)  # and the gap that tells of it
+    elif overflow == "close":
+        told = [subscription.receive_nowait() for _ in range(30)]
+        assert told[0] == position(7, symbol="S7")
+        with pytest.raises(SlowConsumerError):
+            subscription.receive_nowait()
+
+
+async def test_whoever_waits_goes_on_waiting_when_all_that_came_is_wanted_no_more() -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, "close", WIDE)
+    waiting = asyncio.create_task(subscription.receive())
+    await asyncio.sleep(0)
+    hub.publish(order(1))
+    subscription.discard(lambda _: True)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    hub.publish(order(2))
+    assert await waiting == order(2)

@@ -150,26 +150,27 @@ def bar(minute: int, *, closed: bool = True, **fields: Any) -> dict[str, Any]:
 async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars["AAPL"] = [bar(31), bar(30), bar(32, closed=False)]
-        async with md.bars("AAPL", backfill=2) as bars:
+        async with md.bars("AAPL", backfill=3) as bars:
             for one in (bar(31), bar(32, closed=False), bar(32), bar(32), bar(33)):
                 await end.tell("bar", "AAPL", **one)
             await end.tell("bar", "AAPL", **{**bar(34), "interval": "5m"})
-            told = await took(bars, 5)
+            told = await took(bars, 6)
             assert [(each.close, each.closed, each.is_backfill) for each in told] == [
                 (30, True, True),
+                (31, True, True),
                 (32, False, True),
                 (32, False, False),
                 (32, True, False),
                 (33, True, False),
             ]
-            assert end.of("snapshot")[0]["limit"] == "2"
+            assert end.of("snapshot")[0]["limit"] == "3"
             end.bars["MSFT"] = [bar(20)]
             await bars.add("MSFT")
             [past] = await took(bars, 1)
             assert (past.symbol, past.is_backfill) == ("MSFT", True)
             await bars.remove("AAPL")
             await bars.add("AAPL")
-            assert [each.close for each in await took(bars, 2)] == [30, 32]
+            assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
 
 
 async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
@@ -426,6 +427,47 @@ async def test_a_consumer_that_is_too_slow_is_let_go_and_costs_no_more() -> None
         await slow.aclose()
         await end.until(lambda: end.subscribed == [])
         assert md.health().messages == {"trades": 40}
+
+
+LEVEL = {"price": "1", "size": "1"}
+WAITING: dict[str, tuple[Callable[[MarketDataStream], Feed[Any]], Callable[[int], dict[str, Any]], str]] = {
+    "quotes": (lambda md: md.quotes("A", "B"), lambda n: {"bid_price": str(n)}, "latest"),
+    "trades": (lambda md: md.trades("A", "B", capacity=3), lambda n: {"price": str(n)}, "drop_oldest"),
+    "bars": (lambda md: md.bars("A", "B", backfill=0, capacity=3), lambda n: bar(30 + n), "drop_oldest"),
+    "depth": (lambda md: md.depth("A", "B"), lambda n: {"bids": [LEVEL] * n, "asks": []}, "latest"),
+}
+
+
+@pytest.mark.parametrize("channel", WAITING)
+async def test_what_a_consumer_that_does_not_keep_up_gets_by_default(channel: str) -> None:
+    make, fields, policy = WAITING[channel]
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, make(md) as feed:
+        for number in range(1, 10):
+            for symbol in "AB":
+                await end.tell(channel.removesuffix("s"), symbol, **fields(number))
+        await md.list_subscriptions()
+        if policy == "latest":  # the last of each symbol
+            last = await took(feed, 2)
+            assert [(each.symbol, getattr(each, "bid_price", 0) or len(each.bids)) for each in last] == [
+                ("A", 9),
+                ("B", 9),
+            ]
+        else:  # the last there is room for, and how many are missing
+            gap, *rest = await took(feed, 4)
+            assert (type(gap), gap.dropped, [each.symbol for each in rest]) == (Gap, 15, ["B", "A", "B"])
+        assert feed.statistics().waiting == 0
+
+
+async def test_of_chains_the_latest_of_each_day_is_kept_by_default() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.options_chain("TSLA") as chains:
+        for number in range(5):
+            for day in ("2026-12-18", "2027-01-15"):
+                contracts: list[Any] = [{"symbol": "TSLA261218C00400000", "volume": str(number), "greeks": {}}]
+                await end.tell("options_chain", "TSLA", expiration=day, contracts=contracts)
+        await md.list_subscriptions()
+        told = [(chain.expiration_text, chain.contracts[0].volume) for chain in await took(chains, 2)]
+        assert told == [("2026-12-18", 4), ("2027-01-15", 4)]
+        assert chains.statistics().waiting == 0
 
 
 async def test_one_user_has_one_stream_at_a_time_in_one_client() -> None:

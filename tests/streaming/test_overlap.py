@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.models.market import Quote, Trade
+from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
 from connecttrade_async.streaming.overlap import Overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def trade(price: str) -> Trade:
@@ -19,9 +25,31 @@ def test_a_trade_of_both_links_is_told_once_and_as_often_as_it_happened() -> Non
     assert overlap.is_new("new", trade("1")) is True
 
 
-def test_what_replaces_what_was_told_is_always_told() -> None:
+def quote(time: str | None) -> Quote:
+    return Quote(symbol="A", time_text=time)
+
+
+def book(time: str | None) -> Depth:
+    return Depth(symbol="A", time_text=time)
+
+
+def chain(time: str | None, day: str = "2026-12-18") -> OptionsChain:
+    return OptionsChain(underlying="A", expiration_text=day, time_text=time)
+
+
+@pytest.mark.parametrize("make", [quote, book, chain])
+def test_what_replaces_what_was_told_is_told_unless_something_later_was(make: Callable[[str | None], object]) -> None:
     overlap = Overlap()
-    assert [overlap.is_new(link, Quote(symbol="A")) for link in ("old", "new")] == [True, True]
+    times = [("old", "3", True), ("new", "3", True), ("new", "5", True), ("old", "4", False), ("old", "5", True)]
+    for link, time, is_new in [*times, ("old", None, True), ("new", "no time", True), ("new", "4", False)]:
+        assert overlap.is_new(link, make(time)) is is_new
+    assert overlap.is_new("old", Quote(symbol="B", time_text="4"))
+    assert overlap.is_new("old", chain("4", "2027-01-15"))
+
+
+def test_bars_are_told_as_they_come() -> None:
+    overlap = Overlap()
+    assert all(overlap.is_new(link, Bar(symbol="A", interval="1m")) for link in ("old", "new"))
 
 
 def test_it_is_over_at_its_time() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import itertools
 from datetime import UTC, datetime
 
 import msgspec
@@ -50,17 +49,54 @@ def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
     took = [upwards.takes(each) for each in (bar(1), bar(1), bar(2, closed=False), bar(2, closed=None), bar(2), bar(2))]
     assert took == [True, False, True, True, True, False]
     assert [upwards.takes(each) for each in (bar(1), bar(1, symbol="B"), bar(3))] == [False, True, True]
-    assert upwards.last("A") == datetime(2026, 3, 2, 14, 3, tzinfo=UTC)
     upwards.forget("A")
-    assert upwards.last("A") is None
     assert upwards.takes(bar(1))
     assert upwards.takes(Bar(symbol="A", interval="1m"))
 
 
-@given(minutes=st.lists(st.tuples(st.integers(0, 5), st.booleans())))
-def test_whatever_comes_times_never_go_down_and_what_is_over_stays(minutes: list[tuple[int, bool]]) -> None:
+def test_a_bar_that_ends_after_the_next_has_begun_is_told_then_and_once() -> None:
+    upwards = Upwards()
+    came = (bar(1, closed=False), bar(2, closed=False), bar(1, closed=False), bar(1), bar(1), bar(2), bar(2))
+    assert [upwards.takes(each) for each in came] == [True, True, False, True, False, True, False]
+    # It may be over before anybody told that it was open; but what was before all that was told is of no concern.
+    assert [upwards.takes(each) for each in (bar(4, closed=False), bar(3), bar(3), bar(0))] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert [upwards.takes(bar(5, symbol="B", closed=False)), upwards.takes(bar(4, symbol="B"))] == [True, False]
+
+
+def test_since_when_bars_may_be_missing() -> None:
+    upwards = Upwards()
+    assert upwards.since("A") is None
+    for each, minute in ((bar(1, closed=False), 1), (bar(1), 1), (bar(3, closed=False), 1), (bar(3), 3)):
+        assert upwards.takes(each)
+        assert upwards.since("A") == datetime(2026, 3, 2, 14, minute, tzinfo=UTC)
+    for minute in (4, 5):
+        assert upwards.takes(bar(minute, closed=False))
+    assert upwards.takes(bar(5))
+    assert upwards.since("A") == datetime(2026, 3, 2, 14, 4, tzinfo=UTC)
+    upwards.forget("A")
+    assert upwards.since("A") is None
+
+
+def test_a_server_that_says_of_no_bar_that_it_is_over_costs_no_more_and_more() -> None:
+    upwards = Upwards()
+    assert all(upwards.takes(bar(minute, closed=None)) for minute in range(60))
+    assert upwards.since("A") == datetime(2026, 3, 2, 14, 56, tzinfo=UTC)
+
+
+@given(minutes=st.lists(st.tuples(st.integers(0, 3), st.booleans())))
+def test_whatever_comes_only_an_end_is_told_late_and_what_is_over_stays(minutes: list[tuple[int, bool]]) -> None:
     upwards = Upwards()
     told = [(minute, closed) for minute, closed in minutes if upwards.takes(bar(minute, closed=closed))]
-    assert [minute for minute, _ in told] == sorted(minute for minute, _ in told)
-    for before, after in itertools.pairwise(told):
-        assert before[0] < after[0] or not before[1]
+    for number, (minute, closed) in enumerate(told):
+        assert (minute, True) not in told[:number]
+        assert closed or all(minute >= before for before, _ in told[:number])
+    # What was told as open and then came to its end, was told to be over.
+    for minute, _ in told:
+        first = minutes.index((minute, False)) if (minute, False) in told else None
+        if first is not None and (minute, True) in minutes[first:]:
+            assert (minute, True) in told

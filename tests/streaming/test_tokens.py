@@ -10,11 +10,15 @@ import pytest
 from connecttrade_async import (
     AuthenticationError,
     AuthenticationRefusedError,
+    BadRequestError,
     ConfigurationError,
     ConnectionToken,
     ConnectTradeError,
+    Gap,
     Live,
+    Lost,
     NotFoundError,
+    Quote,
     Reconnect,
     Retry,
     Secret,
@@ -33,6 +37,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import Feed, User
     from connecttrade_async.streaming.market_stream import MarketDataStream
+    from marketend import Held
     from scripted import Act
 
 DAY = 24 * 3600
@@ -79,7 +84,13 @@ async def test_a_token_is_made_for_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(401, AuthenticationError), (404, NotFoundError), (503, ConnectTradeError)]
+    ("status", "error"),
+    [
+        (400, BadRequestError),  # a connection that is not for market data
+        (401, AuthenticationError),  # or one that is not entitled to it
+        (404, NotFoundError),
+        (503, ConnectTradeError),
+    ],
 )
 async def test_where_none_is_made_it_raises_what_rest_says(status: int, error: type[Exception]) -> None:
     clock, no = SteppedClock(), answer(status, '{"message": "no"}')
@@ -131,6 +142,47 @@ async def test_it_is_renewed_before_it_ends_without_losing_a_tick_or_telling_one
             await feed.add("B")
             assert end.subscribed == [("trades", "A"), ("trades", "B")]
         await asyncio.gather(*waits)
+
+
+async def test_what_the_old_link_tells_late_does_not_take_the_place_of_what_the_new_one_told() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.quotes("A") as quotes, md.quotes("A", overflow="drop_oldest") as every:
+            kept: list[tuple[Held, dict[str, Any]]] = []
+            end.act("list_subscriptions", 1, lambda held, frame: kept.append((held, frame)))
+            clock.advance(DAY - EARLY)
+            await end.until_received("list_subscriptions")
+            old, new = end.links
+            await new.say(type="quote", symbol="A", bid_price="2", timestamp="2026-03-03T14:15:02Z")
+            assert isinstance(await every.receive(), Quote)
+            await old.say(type="quote", symbol="A", bid_price="1", timestamp="2026-03-03T14:15:01Z")
+            await end._list_subscriptions(*kept[0])  # the answer comes after what the old link has to tell
+            await end.until(lambda: len(end.links) == 1)
+            quote = await quotes.receive()
+            assert isinstance(quote, Quote)
+            assert quote.bid_price == 2
+            assert (quotes.statistics().waiting, every.statistics().waiting) == (0, 0)
+
+
+async def test_what_is_asked_while_one_link_takes_over_from_another_is_answered() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A"):
+            kept: list[tuple[Held, dict[str, Any]]] = []
+            end.bars["A"] = [{"start_time": "2026-03-02T14:30:00Z", "close": "1", "closed": True}]
+            end.act("subscribe", 1, lambda held, frame: kept.append((held, frame)))
+            end.act("snapshot", 1)  # the link that is left does not answer any more
+            clock.advance(DAY - EARLY)
+            await end.until_received("subscribe", 2)
+            asking = asyncio.create_task(md.history("A"))
+            await end.until_received("snapshot")
+            await end._subscribe(*kept[0])
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            async with asyncio.timeout(PATIENCE):
+                assert [bar.close for bar in await asking] == [1]
+            assert md.health().gaps == 0
 
 
 async def test_where_the_server_ends_the_old_link_for_the_new_one_the_gap_is_told() -> None:
@@ -231,6 +283,125 @@ async def everything(feed: Feed[Any]) -> None:
     async with asyncio.timeout(PATIENCE):
         async for _ in feed:
             pass
+
+
+RULE = "one broker connection at a time per user"
+
+
+async def test_what_only_the_server_can_see_of_the_vendors_restrictions_is_explained() -> None:
+    async with MarketEnd() as end, nothing_left():
+        end.act("authenticate", 1, lambda held, _: LATER.append(asyncio.ensure_future(refuse(held, "403"))))
+        with pytest.raises(AuthenticationRefusedError, match=RULE) as refused:
+            await end.stream().__aenter__()
+        end.act("authenticate", 1, lambda held, _: LATER.append(asyncio.ensure_future(refuse(held, "409"))))
+        with pytest.raises(SessionTakenError, match=RULE):
+            await end.stream().__aenter__()
+        async with end.stream() as md, md.quotes("A") as quotes:
+            await end.links[0].socket.close(4409, "another link")
+            with pytest.raises(SessionTakenError, match=RULE) as taken:
+                await everything(quotes)
+        assert "another address" in refused.value.cause
+        assert "another link" in taken.value.cause
+
+
+async def refuse(held: Held, code: str) -> None:
+    await held.say(type="error", code=code, message="another address is subscribed")
+
+
+LATER: list[asyncio.Future[None]] = []
+
+
+async def test_a_renewal_that_takes_long_is_the_only_one() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed:
+            rest.held.clear()
+            clock.advance(DAY - EARLY)
+            await rest.until_seen(2)
+            for _ in range(5):
+                clock.advance(60)
+                await md.list_subscriptions()
+            rest.held.set()
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (len(rest.seen), end.logins) == (2, ["token-1", "token-2"])
+
+
+async def test_a_link_that_is_lost_while_its_token_is_renewed_waits_for_that_and_gets_no_other() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+            rest.held.clear()
+            clock.advance(DAY - EARLY)
+            await rest.until_seen(2)
+            end.drop()
+            await until(life, Lost)
+            rest.held.set()
+            await until(life, Live)
+            assert await trades(feed, 1) == ["gap"]
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (len(rest.seen), end.logins, md.health().gaps) == (2, ["token-1", "token-2"], 1)
+
+
+SLEEPS = {"it is lost": DAY, "login": DAY - 60, "error": DAY, "close": DAY}
+
+
+@pytest.mark.parametrize("way", SLEEPS)
+async def test_one_that_wore_out_while_the_machine_slept_is_got_anew_and_the_link_made_again(way: str) -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+            clock.sleep(SLEEPS[way])
+            end.valid = {"token-2"}
+            if way == "error":
+                await end.say(type="error", code="401", message="token expired")
+            elif way == "close":
+                await end.links[0].socket.close(4401, "token expired")
+            else:
+                end.drop()
+            for _ in range(2 if way == "login" else 1):
+                await until(life, Retrying)
+                clock.advance(1)
+            await until(life, Live)
+            assert end.logins[1:] == (["token-1", "token-2"] if way == "login" else ["token-2"])
+            gap = await feed.receive()
+            assert isinstance(gap, Gap)
+            assert gap.since == BEGIN  # and not when it woke: what was said meanwhile is missing too
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert len(rest.seen) == 2
+
+
+async def test_one_that_is_replaced_while_the_machine_sleeps_for_less_is_not_fought_over() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.quotes("A") as quotes:
+            clock.sleep(DAY - EARLY - 1)
+            end.valid = {"theirs"}
+            await end.links[0].socket.close(4401, "token replaced")
+            with pytest.raises(SessionTakenError):
+                await everything(quotes)
+            assert len(rest.seen) == 1
+
+
+@pytest.mark.parametrize("slept", [DAY - EARLY - 30, DAY, -DAY])
+async def test_one_that_ends_soon_when_the_machine_wakes_is_renewed_beside_the_link_that_stands(slept: float) -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 96)) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A") as feed:
+            clock.sleep(slept)
+            clock.advance(DAY - EARLY if slept < 0 else 60)  # the day may be set back, too
+            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (md.health().state, md.health().gaps) == ("LIVE", 0)
 
 
 class Source:

@@ -30,6 +30,7 @@ class SteppedClock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.slept = 0.0
         self.asked: list[float] = []
         self._order = count()
         self._timers: list[tuple[float, int, SteppedTimer]] = []
@@ -39,7 +40,7 @@ class SteppedClock:
         return self.seconds
 
     def wall(self) -> datetime:
-        return BEGIN + timedelta(seconds=self.seconds)
+        return BEGIN + timedelta(seconds=self.seconds + self.slept)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> SteppedTimer:
         timer = SteppedTimer(callback)
@@ -56,6 +57,10 @@ class SteppedClock:
             if not timer.is_cancelled:
                 timer.callback()
         self.seconds = until
+
+    def sleep(self, seconds: float) -> None:
+        """Let the machine sleep: the day goes on, and nothing else does."""
+        self.slept += seconds
 
     async def until_asked(self, times: int) -> None:
         """Wait until somebody has asked to wait so many times in all."""

@@ -1,0 +1,207 @@
+"""A loop: what users hold of bars. Those of the past come first, and then each as it happens.
+
+Its vow: none is missing and none comes twice. What happens to a symbol while its past is fetched waits for that past.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from connecttrade_async.errors import ConnectTradeError
+from connecttrade_async.models.events import Gap
+from connecttrade_async.models.market import Bar, SymbolRefused
+from connecttrade_async.streaming.claims import Claims
+from connecttrade_async.streaming.feeds import SteppingFeed, Wish
+from connecttrade_async.streaming.market_data import UNKNOWN
+from connecttrade_async.streaming.sieves import Upwards
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+    from datetime import datetime
+
+    from connecttrade_async.streaming.desk import Desk
+    from connecttrade_async.streaming.fanout import Subscription
+
+__all__ = ["BarFeed", "Past"]
+
+JUST_AFTER = timedelta(microseconds=1)
+
+
+class Past(NamedTuple):
+    """What a feed of bars does about the past.
+
+    Attributes:
+        backfill: how many bars of each symbol it begins with.
+        fill_gaps: whether it fetches what was missed.
+        length: how long a bar is.
+        fetch: fetches bars of a symbol, from a time on if there is one, else the last so many.
+    """
+
+    backfill: int
+    fill_gaps: bool
+    length: timedelta
+    fetch: Callable[[str, datetime | None, int | None], Awaitable[list[Bar]]]
+
+
+class Fetched(NamedTuple):
+    """Bars of the past, in order, and why some could not be had."""
+
+    bars: list[Bar]
+    errors: list[ConnectTradeError]
+
+
+class BarFeed(SteppingFeed[Bar]):
+    """Bars that go up in time, each told once when it is over: first those of the past, then as they happen.
+
+    A bar that is over only after the next has begun is told as over then.
+    """
+
+    def __init__(self, desk: Desk, wish: Wish, symbols: Iterable[str], past: Past) -> None:
+        super().__init__(desk, wish, symbols)
+        self._past = past
+        self._upwards = Upwards()
+        self._ahead: deque[Bar | Gap] = deque()
+        self._unfilled: Gap | None = None
+        self._unfillable: Gap | None = None
+        self._pastless: Claims[str] = Claims()
+        self._held: dict[str, list[Bar]] = {}
+
+    async def add(self, *symbols: str) -> None:
+        """Ask for more symbols; returns when the server has acknowledged them and given their past.
+
+        Raises:
+            SymbolError: one of them is none.
+            MarketDataRefusedError: the server refuses one of them, or its past; then none of these is added.
+            RequestTimeoutError: the past of one did not come in time; then none of these is added.
+            ConnectTradeError: the stream has ended, with why.
+
+        Cancelling adds none.
+        """
+        await super().add(*symbols)
+
+    async def remove(self, *symbols: str) -> None:
+        """Ask for some symbols no more; what waits of them, or is on its way, is not told.
+
+        Raises:
+            SymbolError: one of them is none.
+            ClosedError: this feed is not open.
+
+        It does not wait for the server, so there is nothing to cancel.
+        """
+        await super().remove(*symbols)
+        self._forget([self._wish.read(symbol) for symbol in symbols])
+
+    async def receive(self) -> Bar | Gap | SymbolRefused:
+        """Return what comes next; raises as every feed does.
+
+        Cancelling loses nothing.
+        """
+        queue = self._opened()
+        while True:
+            if self._unfilled is not None:
+                await self._fill(self._unfilled)
+            event: object = self._ahead.popleft() if self._ahead else queue.receive_nowait()
+            if event is None:
+                await queue.woken()
+            elif isinstance(event, Gap) and self._past.fill_gaps and event is not self._unfillable:
+                self._unfilled = event
+            elif isinstance(event, Bar) and event.symbol in self._pastless:
+                self._hold(event)
+            elif isinstance(event, Gap | SymbolRefused) or (isinstance(event, Bar) and self._upwards.takes(event)):
+                return event
+
+    async def aclose(self) -> None:
+        """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
+        await super().aclose()
+        self._ahead.clear()
+
+    async def _add(self, queue: Subscription, symbols: Iterable[str]) -> None:
+        symbols, had, claim = tuple(dict.fromkeys(symbols)), self.symbols, object()
+        fresh = [symbol for symbol in symbols if symbol not in had or symbol in self._pastless]
+        if self._past.backfill:
+            # Before it is asked for: whoever iterates meanwhile could take its present before its past is here.
+            self._pastless.lay(claim, fresh)
+        try:
+            await super()._add(queue, symbols)
+            past = await self._past_of(fresh)
+        except BaseException:
+            unclaimed = self._pastless.withdraw(claim, fresh)
+            self._desk.give_up(queue, self._items(unclaimed))
+            self._forget(unclaimed)
+            raise
+        self._begin_with_the_past(claim, fresh, past)
+        queue.wake()
+
+    async def _past_of(self, symbols: Iterable[str]) -> list[Bar]:
+        count = self._past.backfill
+        found = await self._fetched((symbol, None, count) for symbol in symbols if count)
+        for error in found.errors:
+            raise error
+        return found.bars
+
+    def _begin_with_the_past(self, claim: object, symbols: list[str], past: Iterable[Bar]) -> None:
+        """Put the past of symbols, and what waited for it, before everything else; but what others have put there."""
+        begun = self._pastless.settle(claim, symbols)
+        others = set(symbols).difference(begun)
+        bars = [bar for bar in past if bar.symbol not in others]
+        bars += [bar for symbol in begun for bar in self._held.pop(symbol, ())]
+        bars.sort(key=_start)
+        self._ahead.extendleft(reversed(bars))
+
+    def _hold(self, bar: Bar) -> None:
+        """Keep a bar until its symbol's past is here."""
+        held = self._held.setdefault(bar.symbol, [])
+        if held and held[-1].start_time == bar.start_time and held[-1].closed is not True:
+            held[-1] = bar
+        else:
+            held.append(bar)
+
+    def _forget(self, symbols: Iterable[str]) -> None:
+        gone = set(symbols)
+        self._pastless.drop(gone)
+        for symbol in gone:
+            self._upwards.forget(symbol)
+            self._held.pop(symbol, None)
+        kept = [event for event in self._ahead if isinstance(event, Gap) or event.symbol not in gone]
+        self._ahead = deque(kept)
+
+    async def _fill(self, gap: Gap) -> None:
+        """Fetch what was missed; where that cannot be had, the gap is told."""
+        # Of what was never told, the bar that was open when the gap began is missing too.
+        never = gap.since - self._past.length + JUST_AFTER
+        wishes = [(symbol, self._upwards.since(symbol) or never, None) for symbol in self.symbols]
+        found = Fetched([], [])
+        # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
+        while wishes:
+            more = await self._fetched(wishes)
+            latest = {bar.symbol: bar.start_time for bar in more.bars}
+            wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
+            found.bars.extend(more.bars)
+            found.errors.extend(more.errors)
+        left = self.symbols  # some may have been removed meanwhile
+        self._unfilled = None
+        found.bars.sort(key=_start)
+        self._ahead.extend(bar for bar in found.bars if bar.symbol in left)
+        if found.errors:
+            self._unfillable = gap
+            self._ahead.appendleft(gap)
+
+    async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> Fetched:
+        answers = await asyncio.gather(*(self._past.fetch(*wish) for wish in wishes), return_exceptions=True)
+        found = Fetched([], [])
+        for answer in answers:
+            if isinstance(answer, ConnectTradeError):
+                found.errors.append(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found.bars.extend(answer)
+        found.bars.sort(key=_start)
+        return found
+
+
+def _start(bar: Bar) -> datetime:
+    return bar.start_time or UNKNOWN
