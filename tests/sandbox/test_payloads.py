@@ -71,9 +71,9 @@ def test_what_brokers_lack() -> None:
 
 
 def test_field_names_seen_and_documented() -> None:
-    world, connection = world_with("ALPACA")
+    world, _ = world_with("ALPACA")
     jane = world.users["jane"]
-    link = world.invite(jane, "trade", "https://app.example/", NOON)
+    link = world.invite(jane, "market_data", "https://app.example/", NOON)
     assert SEEN.new_user(jane) == {"user_id": "jane", "user_secret": jane.secret}
     assert DOCUMENTED.new_user(jane) == {"user_id": "jane", "user-secret": jane.secret}
     assert SEEN.connection_request("url", link) == {
@@ -86,7 +86,7 @@ def test_field_names_seen_and_documented() -> None:
     assert (documented["type"], documented["status"]) == ("readonly", "active")
     assert "connection_type" not in documented
     assert [set(account) for account in seen["accounts"]] == [{"account_id", "account_number", "institution_name"}] * 2
-    token = world.mint(connection, NOON)
+    token = world.mint(world.consent(link, find_broker("ALPACA"), "jane", NOON), NOON)
     assert SEEN.market_token(token) == {"access_token": token.text, "expires_at": "2026-07-02T12:00:00.250000Z"}
 
 

@@ -129,13 +129,15 @@ async def test_without_entitlement_401(ask: Ask, sandbox: Sandbox, connect: Conn
 
 
 async def test_market_tokens(ask: Ask, connect: Connect) -> None:
-    name = await connect()
+    name = await connect(kind="market_data")
     first, second = [(await ask("GET", f"/connections/{name}/token", "jane"))[1] for _ in range(2)]
     assert first["access_token"] != second["access_token"]
     assert second["expires_at"] == "2026-07-02T12:00:00.000000Z"
     assert (await ask("GET", "/connections/none/token", "jane"))[0] == 404
-    bank = await connect("john", "CHASE", "readonly")
-    assert (await ask("GET", f"/connections/{bank}/token", "john"))[0] == 400
+    for broker, kind in (("CHASE", "readonly"), ("ALPACA", "readonly"), ("ALPACA", "trade")):
+        other = await connect("john", broker, kind)
+        status, refused = await ask("GET", f"/connections/{other}/token", "john")
+        assert (status, kind in refused["message"]) == (400, True)
 
 
 async def test_user_tokens_are_jwts_for_an_hour(ask: Ask, sandbox: Sandbox) -> None:

@@ -214,7 +214,8 @@ def test_what_a_broker_cannot_do_is_refused() -> None:
 def test_tokens_replace_each_other_and_end_with_the_connection() -> None:
     world, _, _ = opened()
     jane = world.users["jane"]
-    connection = next(iter(jane.connections.values()))
+    link = world.invite(jane, "market_data", "https://app.example/", NOON, broker=find_broker("ALPACA"))
+    connection = world.consent(link, find_broker("ALPACA"), "jane", NOON)
     first = world.mint(connection, NOON)
     second = world.mint(connection, NOON)
     assert (first.text != second.text, connection.token) == (True, second)

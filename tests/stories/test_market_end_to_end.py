@@ -10,7 +10,14 @@ from typing import Any, cast
 
 import pytest
 
-from connecttrade_async import APIError, AuthenticationError, MarketDataRefusedError, SessionTakenError
+from connecttrade_async import (
+    APIError,
+    AuthenticationError,
+    BadRequestError,
+    MarketDataRefusedError,
+    SessionTakenError,
+    parse_redirect,
+)
 from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.world import tick_of
@@ -175,12 +182,26 @@ async def test_what_has_no_market_data_says_so_when_it_is_opened() -> None:
         for name in (connection_id + "0", "nobody"):
             with pytest.raises(APIError):
                 await user.market_data(name).__aenter__()
+        sandbox.entitlements.market_data = False
+        with pytest.raises(AuthenticationError, match="not entitled"):
+            await user.market_data(connection_id).__aenter__()
+        sandbox.entitlements.market_data = True
         await user.connections.delete(connection_id)
         with pytest.raises(APIError):
             await user.market_data(connection_id).__aenter__()
         stranger = ct.user("ada", "wrong")
         with pytest.raises(AuthenticationError):
             await stranger.market_data(connection_id).__aenter__()
+
+
+@pytest.mark.parametrize("kind", ["trade", "readonly"])
+async def test_a_connection_of_another_type_says_so_when_it_is_opened(kind: str) -> None:
+    async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
+        user = ct.user("ada", (await ct.users.create("ada")).user_secret)
+        request = await user.connections.create(kind, redirect_url="https://app.example/done", broker="ALPACA")
+        connection_id = parse_redirect(await sandbox.approve(request.url)).connection_id
+        with pytest.raises(BadRequestError, match=f"of type {kind} has no market data"):
+            await user.market_data(connection_id).__aenter__()
 
 
 async def test_a_connection_that_is_deleted_ends_it() -> None:

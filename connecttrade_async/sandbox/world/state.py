@@ -194,8 +194,10 @@ class World:
         """A market-data token, valid 24 hours, in the place of the one before (documented).
 
         Raises:
-            BadRequestError: the broker has no market data.
+            BadRequestError: the connection is of another type, or the broker has no market data.
         """
+        if connection.connection_type != "market_data":
+            raise BadRequestError(f"A connection of type {connection.connection_type} has no market data.")
         connection.broker.check("market_data")
         return self.tokens.mint(connection, now)
 
