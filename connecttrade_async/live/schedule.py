@@ -41,6 +41,9 @@ class State(IntEnum):
     GONE = 3
 
 
+WAITING, RUNNING = State.WAITING, State.RUNNING  # to look up a member of an enum costs more than all else in a turn
+
+
 class Record(msgspec.Struct, eq=False, gc=False):
     """What is kept of one user: some 200 bytes, values and bodies not among them.
 
@@ -56,7 +59,7 @@ class Record(msgspec.Struct, eq=False, gc=False):
     user: Any
     due: float = 0.0
     ready: float = 0.0
-    digest: bytes | None = None
+    digest: int | None = None
     failures: int = 0
     state: State = State.WAITING
 
@@ -106,13 +109,25 @@ class Schedule:
         """Return the first turn that is due, or None."""
         if self._held_at is not None:
             return None
-        own = self._own(now) + EARLY
+        own = now - self._lost + EARLY
+        ring = self._ring
+        if ring and not self._heap and self._every is not None:
+            # Nearly always: the first in the ring is due, and waits. It goes to the end.
+            record = ring[0]
+            overdue = own - record.due - self._behind
+            if overdue < 0.0:
+                return None
+            if record.state is WAITING and record.ready <= own and overdue <= self._every:
+                record.due = max(record.due + self._every, ring[-1].due)
+                record.state = RUNNING
+                ring.rotate(-1)
+                return Turn(record, max(0.0, overdue - EARLY))
         while (popped := self._pop(own)) is not None:
             record, due = popped
-            if record.state is State.WAITING and record.ready <= own:
-                record.state = State.RUNNING
+            if record.state is WAITING and record.ready <= own:
+                record.state = RUNNING
                 return Turn(record, max(0.0, own - EARLY - due))
-            if record.state is State.RUNNING:
+            if record.state is RUNNING:
                 self.skipped += 1
         return None
 
@@ -120,8 +135,8 @@ class Schedule:
         """Return the next user in line whether or not it is due, also while time is held; None where nobody can be."""
         for _ in range(len(self._ring) + len(self._heap)):
             popped = self._pop(math.inf)
-            if popped is not None and popped[0].state is State.WAITING:
-                popped[0].state = State.RUNNING
+            if popped is not None and popped[0].state is WAITING:
+                popped[0].state = RUNNING
                 return Turn(popped[0], 0.0)
         return None
 
@@ -140,12 +155,12 @@ class Schedule:
             interval: seconds between turns.
             pause: seconds that nothing is asked of this user, which keeps its place in the cycle.
         """
-        own = self._own(now)
-        record.ready = own + pause if pause else 0.0
-        if record.state is not State.RUNNING:
+        record.ready = self._own(now) + pause if pause else 0.0
+        if record.state is not RUNNING:
             return
-        record.state = State.WAITING
+        record.state = WAITING
         if self._every is None:
+            own = self._own(now)
             passed = max(0, math.floor((max(own, record.ready) - record.due) / interval))
             self.skipped += max(0, math.floor((own - record.due) / interval))
             self._push(record, record.due + (passed + 1) * interval)
@@ -156,7 +171,7 @@ class Schedule:
 
     def resume(self, record: Record, now: float) -> None:
         """Let a parked user take turns again."""
-        record.state, record.ready = State.WAITING, 0.0
+        record.state, record.ready = WAITING, 0.0
         if self._every is None:
             self._push(record, self._own(now))
 

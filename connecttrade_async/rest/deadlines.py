@@ -6,11 +6,12 @@ that is ours.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
+
     Running = asyncio.Task[Any]
 
 __all__ = ["Deadlines"]

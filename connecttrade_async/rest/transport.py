@@ -168,7 +168,9 @@ class Transport:
             raise ClosedError(may_be_done=True)
         raise failure from cause
 
-    def _asking(self, http: aiohttp.ClientSession, request: Request, limit: TimeLimit) -> Awaitable[aiohttp.ClientResponse]:
+    def _asking(
+        self, http: aiohttp.ClientSession, request: Request, limit: TimeLimit
+    ) -> Awaitable[aiohttp.ClientResponse]:
         headers = request.headers()
         url = _address(self._api, request.path, request.query)
         if self._borrowed:

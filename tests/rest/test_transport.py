@@ -134,7 +134,7 @@ async def test_a_broken_answer_is_told_by_its_kind(act: Act, kind: str) -> None:
     assert "hush" not in str(error)
 
 
-async def test_silence_ends_with_the_TimeLimit() -> None:
+async def test_silence_ends_with_the_time_limit() -> None:
     error = await failure(silence, limit=TimeLimit(0.05, 5))
     assert isinstance(error, RequestTimeoutError)
     assert isinstance(error, TimeoutError)
