@@ -215,3 +215,32 @@ def test_a_probe_passes_over_who_is_being_asked() -> None:
         record.user for record in records if record is not asked.record
     }
     assert probed[2] is None
+
+
+def test_many_newcomers_and_few_take_their_turns_in_the_order_in_which_they_are_due() -> None:
+    schedule = Schedule(10.0, 0.0)
+    records = [Record(Somebody(f"u{number}")) for number in range(100)]
+    for record in records[:40]:
+        schedule.add(record, 0.0, 10.0)
+    taken: list[tuple[float, Record]] = []
+
+    def take_until(end: float) -> None:
+        while (when := schedule.next_at()) is not None and when < end:
+            turn = schedule.take(when)
+            assert turn is not None
+            schedule.done(turn.record, when, 10.0)
+            taken.append((when, turn.record))
+
+    take_until(15.0)
+    for record in records[40:]:  # many
+        schedule.add(record, 15.0, 10.0)
+    take_until(18.0)
+    late = Record(Somebody("late"))
+    schedule.add(late, 18.0, 10.0)  # one alone
+    take_until(60.0)
+    whens = [when for when, _ in taken]
+    assert whens == sorted(whens)
+    for record in (*records, late):
+        own = [when for when, each in taken if each is record]
+        assert all(after - before == pytest.approx(10.0) for before, after in pairwise(own))
+        assert len(own) >= 4
