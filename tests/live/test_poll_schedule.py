@@ -118,14 +118,26 @@ def test_missed_cycles_are_skipped_and_places_are_kept() -> None:
     assert schedule.skipped == 3 * 8
 
 
-def test_who_comes_late_into_a_late_ring_stays_in_order() -> None:
-    schedule, _ = filled(2)
+@pytest.mark.parametrize("users", [2, 20])
+def test_who_comes_late_into_a_late_ring_stays_in_order(users: int) -> None:
+    schedule, _ = filled(users)
     everything(schedule, 10.0)
     schedule.add(Record(Somebody("new")), 10.0, 10.0)
     taken(schedule, 60.0)
     told = [record.user.user_id for _, record in everything(schedule, 100.0)]
     assert len(told) >= 9
-    assert all(len({*told[begin : begin + 3]}) == 3 for begin in range(len(told) - 2))
+    cycle = users + 1
+    assert all(len({*told[begin : begin + cycle]}) == cycle for begin in range(len(told) - users))
+
+
+def test_cycles_that_a_newcomer_missed_alone_are_its_own() -> None:
+    schedule, _ = filled(20)
+    everything(schedule, 10.0)
+    schedule.add(late := Record(Somebody("late")), 10.0, 10.0)
+    taken(schedule, 60.0)  # the first of all misses cycles, and everybody with it
+    skipped = schedule.skipped
+    assert taken(schedule, 60.0).record is late
+    assert 1 <= schedule.skipped - skipped <= 5
 
 
 def test_an_interval_of_each_user_s_own() -> None:

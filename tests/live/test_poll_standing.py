@@ -65,6 +65,17 @@ def test_a_failure_is_judged_by_who_could_mend_it(error: Exception, whose: Blame
     assert blame(error) is whose
 
 
+@pytest.mark.parametrize("error", [BROKEN, LIMITED], ids=repr)
+def test_after_a_failure_the_next_answer_matters_and_the_one_after_that_does_not(error: Exception) -> None:
+    it = standing()
+    assert not it.is_troubled
+    it.failed(error, 0.0, 10)
+    assert it.is_troubled
+    assert away().is_troubled
+    it.answered()
+    assert not it.is_troubled
+
+
 def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
     it = away()
     assert not it.is_well(1e9)

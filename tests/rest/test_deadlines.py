@@ -93,7 +93,7 @@ async def test_a_task_is_cancelled_at_its_deadline_and_not_before(scene: Scene) 
 
 
 async def test_one_timer_serves_all_and_rings_for_whoever_is_still_there(scene: Scene) -> None:
-    tasks = []
+    tasks: list[asyncio.Task[str]] = []
     for second in range(30):
         scene.loop.step_to(float(second))
         tasks.append(await scene.begin(30.0))
