@@ -80,6 +80,7 @@ PLAN = {
     "streaming.talk": "rules",
     "clock": "doors",
     "ids": "doors",
+    "rest.deadlines": "doors",
     "rest.gate": "doors",
     "rest.transport": "doors",
     "streaming.fanout": "doors",

@@ -17,7 +17,6 @@ from connecttrade_async.rest.watching import WatchedRequester
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from datetime import datetime
 
     from connecttrade_async.client import User
     from connecttrade_async.live.schedule import Turn
@@ -28,6 +27,9 @@ __all__ = ["Asked", "Asker", "House"]
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
+Asked = tuple[PollResult[T], int | None, float]
+"""What came of one poll: what the consumer is told; the digest of all that was answered, None where nothing was; and
+when it ended, in seconds on the client's clock."""
 ANCHOR_HOLDS = 1.0  # seconds: what the time of day was is asked no more often, for it is seldom read
 
 
@@ -47,20 +49,6 @@ class House(NamedTuple):
     asks_once: Callable[[object], bool]
 
 
-class Asked(msgspec.Struct, Generic[T]):
-    """What came of one poll.
-
-    Attributes:
-        result: what the consumer is told.
-        seen: the digest of all that was answered; None where nothing was.
-        now: when it ended, in seconds on the client's clock.
-    """
-
-    result: PollResult[T]
-    seen: bytes | None
-    now: float
-
-
 class Asker(Generic[T]):
     """Asks.
 
@@ -70,7 +58,7 @@ class Asker(Generic[T]):
         turnstile: says when a request may be sent.
     """
 
-    __slots__ = ("_anchor", "_fetch", "_house", "_is_stopped", "_once", "_turnstile")
+    __slots__ = ("_anchor", "_clock", "_fetch", "_house", "_is_stopped", "_once", "_turnstile")
 
     def __init__(self, fetch: Callable[[User], Awaitable[T]], house: House, turnstile: Turnstile) -> None:
         self._fetch = fetch
@@ -78,7 +66,7 @@ class Asker(Generic[T]):
         self._turnstile = turnstile
         self._once: dict[Caller, Caller] = {}
         self._is_stopped = False
-        clock = house.caller.clock
+        self._clock = clock = house.caller.clock
         self._anchor = (clock.now(), clock.wall())
 
     def stop(self) -> None:
@@ -93,15 +81,16 @@ class Asker(Generic[T]):
 
         Cancelling drops what is under way.
         """
-        clock = self._house.caller.clock
-        record, user, began = turn.record, turn.record.user, clock.now()
-        origin = self._house.requester_of(user)
-        requester = WatchedRequester(origin, self._asking_once(origin.caller), self._turnstile, record.digest)
+        record, house, began = turn.record, self._house, self._clock.now()
+        user = record.user
+        origin = house.requester_of(user)
+        once = self._once.get(origin.caller) or self._asking_once(origin.caller)
+        requester = WatchedRequester(origin, once, self._turnstile, record.digest)
         value: object = None
         error: Exception | None = None
         try:
-            call = self._fetch(self._house.handle(requester))
-            requester.is_single = self._house.asks_once(call)
+            call = self._fetch(house.handle(requester))
+            requester.is_single = house.asks_once(call)
             value = await call
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is told as the result of this poll
             error = _trimmed(exc)
@@ -112,23 +101,14 @@ class Asker(Generic[T]):
             error.__cause__ = _trimmed(exc)
         if isinstance(error, ClosedError) and (origin.caller.is_closed or origin.caller.gate.is_closed):
             raise error
-        now, seen = clock.now(), requester.seen()
-        changed = error is not None or seen is None or seen != record.digest
-        late, latency = turn.late, now - began
-        result: PollResult[T] = PollResult(
-            user, value, error, changed, latency, late, began - late, self._anchor_at(now)
-        )
-        return Asked(result, seen, now)
-
-    def _anchor_at(self, now: float) -> tuple[float, datetime]:
+        now, seen, late = self._clock.now(), requester.seen(), turn.late
         if now - self._anchor[0] > ANCHOR_HOLDS:
-            self._anchor = (now, self._house.caller.clock.wall())
-        return self._anchor
+            self._anchor = (now, self._clock.wall())
+        changed = error is not None or seen is None or seen != record.digest
+        return PollResult(user, value, error, changed, now - began, late, began - late, self._anchor), seen, now
 
     def _asking_once(self, caller: Caller) -> Caller:
-        once = self._once.get(caller)
-        if once is None:
-            self._once[caller] = once = caller.with_options(None, msgspec.structs.replace(caller.retry, attempts=1))
+        self._once[caller] = once = caller.with_options(None, msgspec.structs.replace(caller.retry, attempts=1))
         return once
 
 

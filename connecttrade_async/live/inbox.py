@@ -38,7 +38,8 @@ class Inbox(Generic[T]):
         """Take an item; never waits."""
         if self._ending is None:
             self._items.append(item)
-            self._wake()
+            if self._waiter is not None:
+                self._wake()
 
     def close(self, error: Exception | None = None) -> None:
         """End it: what waits can still be taken, and then the ending is met."""

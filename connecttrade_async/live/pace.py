@@ -17,14 +17,16 @@ class Pace:
 
     Attributes:
         not_before: nothing is sent before that, in seconds on the same clock.
+        is_unbounded: whether no pace was asked for.
     """
 
-    __slots__ = ("_bucket", "_free_at", "_gap", "not_before")
+    __slots__ = ("_bucket", "_free_at", "_gap", "is_unbounded", "not_before")
 
     def __init__(self, overall: float | None, per_user: float | None, now: float) -> None:
         self._bucket = None if overall is None else TokenBucket(overall, now)
         self._gap = None if per_user is None else 1 / per_user
         self._free_at: dict[str, float] = {}
+        self.is_unbounded = overall is None and per_user is None
         self.not_before = now
 
     def delay(self, user_id: str, now: float) -> float:

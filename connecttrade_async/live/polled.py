@@ -17,7 +17,7 @@ __all__ = ["Outage", "PollEvent", "PollResult", "PollStatistics", "Recovered", "
 T_co = TypeVar("T_co", covariant=True)
 
 
-class PollResult(Generic[T_co]):
+class PollResult(msgspec.Struct, Generic[T_co], eq=False):
     """What one poll of one user brought: a value or an error.
 
     Attributes:
@@ -29,27 +29,14 @@ class PollResult(Generic[T_co]):
         late: seconds after its turn at which the asking began; growing where the poller cannot keep up.
     """
 
-    __slots__ = ("_anchor", "_moment", "_value", "changed", "error", "late", "latency", "user")
-
-    def __init__(  # noqa: PLR0917 - by place, since one is made of every poll
-        self,
-        user: User,
-        value: object,
-        error: Exception | None,
-        changed: bool,  # noqa: FBT001
-        latency: float,
-        late: float,
-        moment: float,
-        anchor: tuple[float, datetime],
-    ) -> None:
-        self.user = user
-        self._value = value
-        self.error = error
-        self.changed = changed
-        self.latency = latency
-        self.late = late
-        self._moment = moment
-        self._anchor = anchor
+    user: User
+    _value: object
+    error: Exception | None
+    changed: bool
+    latency: float
+    late: float
+    _moment: float
+    _anchor: tuple[float, datetime]
 
     @property
     def due(self) -> datetime:

@@ -42,7 +42,7 @@ class Memory(msgspec.Struct, eq=False):
     """
 
     member: Member
-    known: dict[bytes, object] = {}
+    known: dict[int, object] = {}
     asked: datetime | None = None
 
 

@@ -89,7 +89,7 @@ class Poller(Generic[T]):
         return PollStatistics(
             state=self._state(),
             users=len(verdicts.records),
-            running=tally.running,
+            running=rounds.workers.busy,
             waiting=len(rounds.inbox),
             failing=tally.failing,
             parked=len(verdicts.parked),
@@ -250,10 +250,17 @@ class Poller(Generic[T]):
 
     async def __anext__(self) -> PollResult[T]:
         # What waits is handed out without a coroutine more: the consumer stands in the way of every poll.
-        while (told := self._rounds.receive_nowait() or await self._receive()) is not None:
+        rounds = self._rounds
+        while True:
+            told = rounds.inbox.receive_nowait()
+            if told is None:
+                told = await self._receive()
+            elif rounds.is_full:
+                rounds.make_room()
             if isinstance(told, PollResult):
                 return told
-        raise StopAsyncIteration
+            if told is None:
+                raise StopAsyncIteration
 
     def __repr__(self) -> str:
         seen = self.statistics()

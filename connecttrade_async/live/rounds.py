@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.client import User
     from connecttrade_async.clock import Timer
-    from connecttrade_async.live.asking import House
+    from connecttrade_async.live.asking import Asked, House
     from connecttrade_async.live.plan import Plan
     from connecttrade_async.live.polled import PollEvent
     from connecttrade_async.live.polled_books import PolledBooks
@@ -45,6 +45,7 @@ class Rounds(Generic[T]):
         workers: who take the turns.
         inbox: what is told.
         verdicts: what was judged, and of whom.
+        is_full: whether everything waits for the consumer.
     """
 
     def __init__(
@@ -52,16 +53,19 @@ class Rounds(Generic[T]):
     ) -> None:
         self._books = books
         self._plan = plan
+        self._capacity = plan.capacity
         self._clock = clock = house.caller.clock
         turnstile = Turnstile(Pace(plan.requests_per_second, plan.user_requests_per_second, clock.now()), clock)
         self._asker = Asker(fetch, house, turnstile)
         self.schedule = Schedule(plan.interval, start_of_cycle())
         self.inbox: Inbox[PollResult[T] | PollEvent] = Inbox("the poller")
         self.verdicts: Verdicts[T] = Verdicts(plan, self.schedule, self.inbox, turnstile.pace, clock)
-        self.workers: Workers[Turn] = Workers(plan.concurrency, self._take, self._poll, self.stop)
+        self.workers: Workers[Turn, Asked[T]] = Workers(
+            plan.concurrency, self._take, self._asker.ask, self._conclude, self.stop
+        )
         self._tally = self.verdicts.tally
         self._timer: tuple[float, Timer] | None = None
-        self._is_full = self._is_stopped = False
+        self.is_full = self._is_stopped = False
         self._leaving: dict[str, Record] = {}
 
     # --- who is polled
@@ -97,17 +101,10 @@ class Rounds(Generic[T]):
         if record is not None and self.verdicts.resume(record, user_id, self._clock.now()):
             self.workers.wake()
 
-    def receive_nowait(self) -> PollResult[T] | PollEvent | None:
-        """Return what waits, or None."""
-        told = self.inbox.receive_nowait()
-        if told is not None:
-            self.make_room()
-        return told
-
     def make_room(self) -> None:
         """Go on where everything waited for the consumer."""
-        if self._is_full:
-            self._is_full = False
+        if self.is_full:
+            self.is_full = False
             self.workers.wake()
 
     def stop(self, error: Exception | None) -> None:
@@ -147,13 +144,9 @@ class Rounds(Generic[T]):
 
     # --- turns
 
-    async def _poll(self, turn: Turn) -> None:
-        try:
-            asked = await self._asker.ask(turn)
-        finally:
-            self._tally.running -= 1
+    def _conclude(self, turn: Turn, asked: Asked[T]) -> None:
         # Who takes the changes need not take the results as well: those that find no room are left out.
-        if self._is_told_elsewhere and len(self.inbox) >= self._plan.capacity:
+        if self._books is not None and self._is_told_elsewhere and len(self.inbox) >= self._capacity:
             self.inbox.drop_oldest()
         if self.verdicts.conclude(turn.record, asked):
             self.workers.wake()
@@ -167,8 +160,8 @@ class Rounds(Generic[T]):
     def _take(self) -> Turn | None:
         if self._is_stopped:
             return None
-        if len(self.inbox) + self._tally.running >= self._plan.capacity and not self._is_told_elsewhere:
-            self._is_full = True
+        if len(self.inbox) + self.workers.busy >= self._capacity and not self._is_told_elsewhere:
+            self.is_full = True
             return None
         now, verdicts = self._clock.now(), self.verdicts
         turn = self._take_held(now) if verdicts.is_held else None
@@ -177,7 +170,6 @@ class Rounds(Generic[T]):
             if turn is None:
                 self._wake_at(self.schedule.next_at(), now)
         if turn is not None:
-            self._tally.running += 1
             self._tally.late = turn.late
         return turn
 

@@ -3,8 +3,8 @@
 Each user has a place in the cycle that stays, spread by the golden ratio: wherever one looks, and however many come
 later, the places lie evenly, and neighbours in the list of users are far apart in time. With one interval for all, the
 users stand in a ring in the order of their turns: a turn costs the same for ten users as for fifty thousand, and who
-has had a turn goes to the end. Turns that are missed are skipped and never made up for. Only turns that know no order,
-such as those of an interval of each user's own, take a heap.
+has had a turn goes to the end. Many who come at once are sorted into it in one go. Turns that are missed are skipped
+and never made up for. Only turns that know no order, such as those of an interval of each user's own, take a heap.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import heapq
 import math
 from collections import deque
 from enum import IntEnum
+from operator import attrgetter
 from typing import Any, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ import msgspec
 __all__ = ["Record", "Schedule", "State", "Turn"]
 
 GOLDEN = (math.sqrt(5) - 1) / 2
+MANY = 8  # newcomers are many from one in so many of those who are there
 EARLY = 0.0005  # timers fire a little early, and to wait once more for so little is not worth it
 
 
@@ -41,6 +43,9 @@ class State(IntEnum):
     GONE = 3
 
 
+WAITING, RUNNING = State.WAITING, State.RUNNING  # to look up a member of an enum costs more than all else in a turn
+
+
 class Record(msgspec.Struct, eq=False, gc=False):
     """What is kept of one user: some 200 bytes, values and bodies not among them.
 
@@ -56,7 +61,7 @@ class Record(msgspec.Struct, eq=False, gc=False):
     user: Any
     due: float = 0.0
     ready: float = 0.0
-    digest: bytes | None = None
+    digest: int | None = None
     failures: int = 0
     state: State = State.WAITING
 
@@ -84,13 +89,14 @@ class Schedule:
         skipped: turns that were skipped because their time had passed, or their user's poll still ran.
     """
 
-    __slots__ = ("_behind", "_count", "_every", "_heap", "_held_at", "_lost", "_phase", "_ring", "skipped")
+    __slots__ = ("_behind", "_count", "_every", "_fresh", "_heap", "_held_at", "_lost", "_phase", "_ring", "skipped")
 
     def __init__(self, every: float | None, phase: float) -> None:
         self._every = every
         self._phase = phase
         self._ring: deque[Record] = deque()
         self._heap: list[tuple[float, int, Record]] = []
+        self._fresh: list[Record] = []
         self._count = 0
         self._behind = 0.0
         self._lost = 0.0
@@ -100,33 +106,56 @@ class Schedule:
     def add(self, record: Record, now: float, interval: float) -> None:
         """Give a user a place in the cycle; the first turn comes within one interval."""
         self._phase = (self._phase + GOLDEN) % 1.0
-        self._push(record, self._own(now) + self._phase * interval)
+        due = self._own(now) + self._phase * interval
+        if self._every is None:
+            self._push(record, due)
+        else:
+            record.due = due
+            self._fresh.append(record)
 
     def take(self, now: float) -> Turn | None:
         """Return the first turn that is due, or None."""
         if self._held_at is not None:
             return None
-        own = self._own(now) + EARLY
+        if self._fresh:
+            self._let_in()
+        own = now - self._lost + EARLY
+        ring = self._ring
+        if ring and not self._heap and self._every is not None:
+            # Nearly always: the first in the ring is due, and waits. It goes to the end.
+            record = ring[0]
+            due = record.due + self._behind
+            if due > own:
+                return None
+            if record.state is WAITING and record.ready <= own and own - due <= self._every:
+                record.due = max(record.due + self._every, ring[-1].due)
+                record.state = RUNNING
+                ring.rotate(-1)
+                return Turn(record, max(0.0, own - EARLY - due))
         while (popped := self._pop(own)) is not None:
             record, due = popped
-            if record.state is State.WAITING and record.ready <= own:
-                record.state = State.RUNNING
+            if record.state is WAITING and record.ready <= own:
+                record.state = RUNNING
                 return Turn(record, max(0.0, own - EARLY - due))
-            if record.state is State.RUNNING:
+            if record.state is RUNNING:
                 self.skipped += 1
         return None
 
     def probe(self) -> Turn | None:
         """Return the next user in line whether or not it is due, also while time is held; None where nobody can be."""
+        if self._fresh:
+            self._let_in()
         for _ in range(len(self._ring) + len(self._heap)):
             popped = self._pop(math.inf)
-            if popped is not None and popped[0].state is State.WAITING:
-                popped[0].state = State.RUNNING
+            if popped is not None and popped[0].state is WAITING:
+                popped[0].state = RUNNING
                 return Turn(popped[0], 0.0)
         return None
 
     def next_at(self) -> float | None:
         """Return when the next turn is due, on the caller's clock; None where there is none."""
+        if self._fresh:
+            self._let_in()
         if self._held_at is not None or not (self._ring or self._heap):
             return None
         return self._head() + self._lost
@@ -140,12 +169,12 @@ class Schedule:
             interval: seconds between turns.
             pause: seconds that nothing is asked of this user, which keeps its place in the cycle.
         """
-        own = self._own(now)
-        record.ready = own + pause if pause else 0.0
-        if record.state is not State.RUNNING:
+        record.ready = self._own(now) + pause if pause else 0.0
+        if record.state is not RUNNING:
             return
-        record.state = State.WAITING
+        record.state = WAITING
         if self._every is None:
+            own = self._own(now)
             passed = max(0, math.floor((max(own, record.ready) - record.due) / interval))
             self.skipped += max(0, math.floor((own - record.due) / interval))
             self._push(record, record.due + (passed + 1) * interval)
@@ -156,7 +185,7 @@ class Schedule:
 
     def resume(self, record: Record, now: float) -> None:
         """Let a parked user take turns again."""
-        record.state, record.ready = State.WAITING, 0.0
+        record.state, record.ready = WAITING, 0.0
         if self._every is None:
             self._push(record, self._own(now))
 
@@ -173,6 +202,18 @@ class Schedule:
 
     def _own(self, now: float) -> float:
         return (now if self._held_at is None else self._held_at) - self._lost
+
+    def _let_in(self) -> None:
+        """Give whoever is new a place in line: many are sorted into the ring in one go, few take the heap."""
+        fresh, self._fresh = self._fresh, []
+        if len(fresh) * MANY < len(self._ring):
+            for record in fresh:
+                self._push(record, record.due)
+            return
+        for record in fresh:
+            record.due -= self._behind
+        self._ring.extend(fresh)
+        self._ring = deque(sorted(self._ring, key=attrgetter("due")))
 
     def _push(self, record: Record, due: float) -> None:
         record.due = due

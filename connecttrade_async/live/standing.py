@@ -117,6 +117,11 @@ class Standing:
         self.away_since: float | None = None
         self.probe_at = 0.0
 
+    @property
+    def is_troubled(self) -> bool:
+        """Whether the next good answer would change anything."""
+        return self.in_a_row > 0 or self._slowed > 0 or self.away_since is not None
+
     def is_well(self, now: float) -> bool:
         """Whether anybody may be asked."""
         return self.away_since is None and now >= self.slow_until

@@ -29,7 +29,10 @@ class Turnstile:
 
     def delay(self, user_id: str) -> float:
         """Take a turn, and return the seconds to wait for it."""
-        return self.pace.delay(user_id, self._clock.now())
+        now = self._clock.now()
+        if self.pace.is_unbounded and now >= self.pace.not_before:
+            return 0.0
+        return self.pace.delay(user_id, now)
 
     async def wait(self, seconds: float) -> None:
         """Wait for a turn that was taken. Cancelling gives it back."""

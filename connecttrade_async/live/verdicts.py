@@ -34,13 +34,13 @@ if TYPE_CHECKING:
 __all__ = ["Tally", "Verdicts"]
 
 T = TypeVar("T")
+GONE = State.GONE
 log = logging.getLogger("connecttrade_async.live")
 
 
 class Tally(msgspec.Struct):
     """What has happened so far."""
 
-    running: int = 0
     failing: int = 0
     polls: int = 0
     unchanged: int = 0
@@ -71,6 +71,7 @@ class Verdicts(Generic[T]):
         self, plan: Plan, schedule: Schedule, inbox: Inbox[PollResult[T] | PollEvent], pace: Pace, clock: Clock
     ) -> None:
         self._plan = plan
+        self._interval = plan.interval
         self._schedule = schedule
         self._inbox = inbox
         self._pace = pace
@@ -91,32 +92,47 @@ class Verdicts(Generic[T]):
         Raises:
             Exception: the caller's own ``every`` did, or returned no seconds.
         """
-        result, seen, now = asked.result, asked.seen, asked.now
-        if record is self.probe:
-            self.probe = None
-        self.tally.polls += 1
-        error = result.error
+        result, seen, now = asked
+        error, tally, news = result.error, self.tally, None
+        tally.polls += 1
+        if error is not None or record.failures or self.standing.is_troubled:
+            # Who fetches through handles of its own is never seen to ask: its word is then taken for an answer. But
+            # where others ask through the handle that they are given, who did not has found its value elsewhere.
+            was_answered = seen is not None or not self._is_asked_through_us
+            news = self._note(record, error, now, was_answered=was_answered)
         if error is None:
+            tally.unchanged += not result.changed
             record.digest = seen
-            self.tally.unchanged += not result.changed
-            if record.failures:
-                self.set_failures(record, 0)
-            news = self.standing.answered() if self._has_asked(seen) else None
+            if seen is not None:
+                self._is_asked_through_us = True
         else:
-            self.tally.failures += 1
+            tally.failures += 1
             record.digest = None  # so that the next good answer is told as a change, whatever it says
-            news = self.standing.failed(error, now, self._everybody())
-        if not self.standing.in_a_row:
-            self._in_a_row.clear()
-        if news is News.RECOVERED:
-            self._inbox.put(Recovered(since=self._at(self._away_since, now), seconds=now - self._away_since))
-        if record.state is not State.GONE and (result.changed or not self._plan.only_changed):
+        if record.state is not GONE and (result.changed or not self._plan.only_changed):
             self._inbox.put(result)
         self._next_turn(record, result, now)
         if news is None and (error is None or self.standing.is_well(now)):
             return False
         self._spread(news, error, now)
         return True
+
+    def _note(self, record: Record, error: Exception | None, now: float, *, was_answered: bool) -> News | None:
+        """Note what a poll says of the platform, where not all has been well."""
+        news: News | None = None
+        if record is self.probe:
+            self.probe = None
+        if error is not None:
+            news = self.standing.failed(error, now, self._everybody())
+        else:
+            if record.failures:
+                self.set_failures(record, 0)
+            if was_answered:
+                news = self.standing.answered()
+        if not self.standing.in_a_row:
+            self._in_a_row.clear()
+        if news is News.RECOVERED:
+            self._inbox.put(Recovered(since=self._at(self._away_since, now), seconds=now - self._away_since))
+        return news
 
     def own_interval(self, user: User, result: PollResult[T] | None) -> float:
         """Return the seconds to a user's next turn, where the caller's own function says."""
@@ -133,7 +149,7 @@ class Verdicts(Generic[T]):
     def forget(self, record: Record, user_id: str) -> None:
         """Keep nothing of a user."""
         self.set_failures(record, 0)
-        record.state = State.GONE
+        record.state = GONE
         self.parked.pop(user_id, None)
         self._pace.forget(user_id)
 
@@ -142,17 +158,11 @@ class Verdicts(Generic[T]):
         self.tally.failing += bool(failures) - bool(record.failures)
         record.failures = failures
 
-    def _has_asked(self, seen: bytes | None) -> bool:
-        # Who fetches through handles of its own is never seen to ask: its word is then taken for an answer. But where
-        # others ask through the handle that they are given, who did not has found its value elsewhere.
-        self._is_asked_through_us = self._is_asked_through_us or seen is not None
-        return seen is not None or not self._is_asked_through_us
-
     def _next_turn(self, record: Record, result: PollResult[T], now: float) -> None:
-        error, interval = result.error, self._plan.interval
+        error, interval = result.error, self._interval
         if interval is None:
             interval = self.own_interval(result.user, result)
-        if error is None or record.state is State.GONE:
+        if error is None or record.state is GONE:
             self._schedule.done(record, now, interval)
             return
         why = blame(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from connecttrade_async.errors import CallerError
 
@@ -14,36 +14,44 @@ if TYPE_CHECKING:
 __all__ = ["Workers"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 log = logging.getLogger("connecttrade_async.live")
 
 
-class Workers(Generic[T]):
+class Workers(Generic[T, R]):
     """A pool of tasks.
 
     Args:
         most: how many at most.
         take: returns the next job, or None where there is none now; whoever makes one due calls ``wake``.
         work: does a job. What it raises is a mistake, or the end.
+        done: takes a job and what came of it.
         crashed: takes what was raised where jobs are taken or done.
+
+    Attributes:
+        busy: jobs that were taken and are not done.
     """
 
-    __slots__ = ("_crashed", "_is_stopped", "_most", "_resting", "_take", "_tasks", "_woken", "_work")
+    __slots__ = ("_crashed", "_done", "_is_stopped", "_most", "_resting", "_take", "_tasks", "_woken", "_work", "busy")
 
     def __init__(
         self,
         most: int,
         take: Callable[[], T | None],
-        work: Callable[[T], Coroutine[None, None, None]],
+        work: Callable[[T], Coroutine[Any, Any, R]],
+        done: Callable[[T, R], None],
         crashed: Callable[[Exception], None],
     ) -> None:
         self._most = most
         self._take = take
         self._work = work
+        self._done = done
         self._crashed = crashed
         self._tasks: set[asyncio.Task[None]] = set()
         self._resting: list[asyncio.Future[T]] = []
         self._woken = 0
         self._is_stopped = False
+        self.busy = 0
 
     def wake(self) -> None:
         """Give what there is to do to those who rest, and start more where these are too few."""
@@ -83,7 +91,11 @@ class Workers(Generic[T]):
         self._woken -= 1
         while True:
             try:
-                await self._work(job)
+                try:
+                    outcome = await self._work(job)
+                finally:
+                    self.busy -= 1
+                self._done(job, outcome)
             except Exception as exc:  # noqa: BLE001 - a worker that ended in silence would be missed by nobody
                 self._crashed(exc)
                 return
@@ -102,10 +114,13 @@ class Workers(Generic[T]):
 
     def _following(self) -> T | None:
         try:
-            return self._take()
+            job = self._take()
         except Exception as exc:  # noqa: BLE001 - likewise; whoever wakes the workers has nothing to do with it
             self._crashed(exc)
             return None
+        if job is not None:
+            self.busy += 1
+        return job
 
     async def _rest(self) -> T:
         place: asyncio.Future[T] = asyncio.get_running_loop().create_future()

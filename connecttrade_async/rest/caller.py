@@ -15,7 +15,7 @@ from connecttrade_async.errors import ClosedError, NotFoundError, TransportError
 from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.rest import wire
 from connecttrade_async.rest.retry import Patience
-from connecttrade_async.rest.transport import time_limit
+from connecttrade_async.rest.transport import TimeLimit
 from connecttrade_async.rest.wire import Repeat
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Caller", "Requester", "Traffic"]
 
 T = TypeVar("T")
-LEEWAY = 0.05  # seconds: a time-out made for the moments since a call began would cost as much as all else here
+HARMLESS = Repeat.HARMLESS
 log = logging.getLogger("connecttrade_async.rest")
 
 
@@ -68,6 +68,7 @@ class Caller:
 
     __slots__ = (
         "_limit",
+        "_limit_at_once",
         "clock",
         "gate",
         "is_closed",
@@ -94,7 +95,9 @@ class Caller:
         self.clock = clock
         self.traffic = traffic
         self.is_closed = False
-        self._limit = time_limit(timeouts.call, timeouts.connect)
+        self._limit = TimeLimit(timeouts.call, timeouts.connect)
+        # Of a request that is sent as soon as it is made, and may be repeated.
+        self._limit_at_once = self._limit_of(retry.budget)
 
     def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Caller:
         """Return another way of asking through the same doors."""
@@ -121,53 +124,57 @@ class Caller:
 
         Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
         """
+        gate, limit = self.gate, self._limit if request.repeat is not HARMLESS else self._limit_at_once
         deadline = self.clock.now() + self.retry.budget
         patience: Patience | None = None
         while True:
-            outcome = await self._attempt(request, deadline)
-            if isinstance(outcome, wire.Response):
-                if self.traffic.troubles:
-                    self._recovered()
-                return outcome
+            if self.is_closed or gate.is_closed:
+                raise ClosedError
+            outcome: TransportError | APIError
+            try:
+                if not gate.enter_nowait():
+                    limit = await self._stand_in_line(request, deadline)
+                try:
+                    self.traffic.exchanges += 1
+                    response = await self.transport.exchange(request, limit)
+                finally:
+                    gate.leave()
+            except TransportError as exc:
+                outcome = exc
+            else:
+                if response.status < wire.OK_BELOW:
+                    if self.traffic.troubles:
+                        self._recovered()
+                    return response
+                outcome = wire.refusal(request, response, self.clock.wall())
             if patience is None:
                 patience = self._patience(request, deadline)
             elif isinstance(outcome, NotFoundError) and request.method == "DELETE" and patience.may_be_done:
                 # An earlier attempt deleted it, and its answer was lost.
                 return wire.Response(wire.GONE_ALREADY, {}, b"")
-            pause = patience.pause_after(outcome, self.clock.now())
-            if pause is None:
-                self._given_up(outcome)
-                raise outcome
-            self._trouble(outcome, pause)
-            await self.gate.pause(pause)
-            self.traffic.retries += 1
+            await self._pause_after(outcome, patience)
+            limit = self._limit_of(self._time_left(request, deadline))
 
-    async def _attempt(self, request: Request, deadline: float) -> Response | TransportError | APIError:
-        if self.is_closed or self.gate.is_closed:
-            raise ClosedError
-        gate = self.gate
-        if not gate.enter_nowait():
-            try:
-                await gate.enter(request, min(self.timeouts.call, self._time_left(request, deadline)))
-            except TransportError as exc:
-                return exc
-        try:
-            left = self._time_left(request, deadline)
-            is_early = left >= self.timeouts.call - LEEWAY
-            limit = self._limit if is_early else time_limit(max(left, 0.001), self.timeouts.connect)
-            self.traffic.exchanges += 1
-            response = await self.transport.exchange(request, limit)
-        except TransportError as exc:
-            return exc
-        finally:
-            gate.leave()
-        if response.status < wire.OK_BELOW:
-            return response
-        return wire.refusal(request, response, self.clock.wall())
+    async def _stand_in_line(self, request: Request, deadline: float) -> TimeLimit:
+        seconds = self._time_left(request, deadline)
+        await self.gate.enter(request, min(self.timeouts.call, seconds))
+        return self._limit_of(self._time_left(request, deadline))
+
+    async def _pause_after(self, outcome: TransportError | APIError, patience: Patience) -> None:
+        pause = patience.pause_after(outcome, self.clock.now())
+        if pause is None:
+            self._given_up(outcome)
+            raise outcome
+        self._trouble(outcome, pause)
+        await self.gate.pause(pause)
+        self.traffic.retries += 1
+
+    def _limit_of(self, left: float) -> TimeLimit:
+        return self._limit if left >= self.timeouts.call else TimeLimit(max(left, 0.001), self.timeouts.connect)
 
     def _time_left(self, request: Request, deadline: float) -> float:
         # To cut short what cannot be repeated would only make its outcome unknown.
-        return deadline - self.clock.now() if request.repeat is Repeat.HARMLESS else self.timeouts.call
+        return deadline - self.clock.now() if request.repeat is HARMLESS else self.timeouts.call
 
     def _patience(self, request: Request, deadline: float) -> Patience:
         delays = full_jitter_delays(self.retry.base, self.retry.cap)
@@ -217,7 +224,14 @@ class Requester:
 
     def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
-        return self.request_for("GET", path, query=wire.query_string(params) if params else "", repeat=Repeat.HARMLESS)
+        return wire.Request(
+            method="GET",
+            path=path,
+            query=wire.query_string(params) if params else "",
+            user_id=self.user_id,
+            user_secret=self.user_secret,
+            repeat=HARMLESS,
+        )
 
     async def tell(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
         """Send a body with a method that is never repeated, and read the answer."""

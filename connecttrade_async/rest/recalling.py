@@ -34,11 +34,11 @@ class RecallingRequester(Requester):
 
     __slots__ = ("_known", "_watched", "read")
 
-    def __init__(self, watched: WatchedRequester, known: Mapping[bytes, object]) -> None:
+    def __init__(self, watched: WatchedRequester, known: Mapping[int, object]) -> None:
         super().__init__(watched.caller, watched.user_id, watched.user_secret)
         self._watched = watched
         self._known = known
-        self.read: dict[bytes, object] = {}
+        self.read: dict[int, object] = {}
 
     @property
     def is_same(self) -> bool:

@@ -15,16 +15,17 @@ import aiohttp
 from yarl import URL
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
+from connecttrade_async.rest.deadlines import Deadlines
 from connecttrade_async.rest.wire import Response
 from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Mapping
 
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
 
-__all__ = ["Transport"]
+__all__ = ["TimeLimit", "Transport"]
 
 
 class _LinkLostError(Exception):
@@ -48,6 +49,27 @@ def _address(api: str, path: str, query: str) -> URL:
     return URL(f"{api}{path}{query}", encoded=True)
 
 
+class TimeLimit:
+    """How long one exchange may take.
+
+    Args:
+        total: from the call to the last byte of the answer, in seconds.
+        connect: for a connection, in seconds; never more than the total.
+
+    Attributes:
+        total: likewise.
+        connect: likewise.
+        spelled: what aiohttp is told of it. Of the total it is told nothing, since it would make a timer for each.
+    """
+
+    __slots__ = ("connect", "spelled", "total")
+
+    def __init__(self, total: float, connect: float) -> None:
+        self.total = total
+        self.connect = min(total, connect)
+        self.spelled = aiohttp.ClientTimeout(total=None, connect=self.connect)
+
+
 class Transport:
     """The one HTTP session of a client.
 
@@ -66,10 +88,12 @@ class Transport:
         "_api",
         "_borrowed",
         "_client_secret",
+        "_deadlines",
         "_extra",
         "_extra_for_get",
         "_headers",
         "_http",
+        "_is_untouched",
         "_loop",
         "_traces",
         "is_closed",
@@ -90,8 +114,11 @@ class Transport:
         self._client_secret = client_secret
         self._http = http
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._deadlines = Deadlines()
         self._traces = list(trace_configs)
         self._borrowed = http is not None
+        # Whether nobody else looks on, who would have to be told of every step.
+        self._is_untouched = not self._borrowed and not self._traces
         # A redirect would carry the credentials to wherever it points, so it is an answer like any other.
         self._extra: dict[str, Any] = {"allow_redirects": False, "middlewares": (_send_once,)}
         if http is not None:
@@ -100,7 +127,7 @@ class Transport:
         self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
-    async def exchange(self, request: Request, limit: aiohttp.ClientTimeout) -> Response:
+    async def exchange(self, request: Request, limit: TimeLimit) -> Response:
         """Send a request once and read its answer whole.
 
         Raises:
@@ -111,43 +138,60 @@ class Transport:
         """
         http = self._http or self._open()
         loop = asyncio.get_running_loop()
-        if self._loop is None:
-            self._loop = loop
-        if self._loop is not loop:
-            msg = "this client was first used in another event loop, which its connections belong to: make one in each"
-            raise ConfigurationError(msg)
-        if http.closed:
+        if loop is not self._loop:
+            self._settle_in(loop)
+        if self.is_closed or (self._borrowed and http.closed):
             raise ClosedError("this client" if self.is_closed else "the session that this client borrowed")
-        headers = request.headers()
-        if self._borrowed:
-            headers |= self._headers
-        url = _address(self._api, request.path, request.query)
+        task = _current_task(loop)
+        cancelling = task.cancelling()
+        self._deadlines.add(task, loop, limit.total)
         try:
-            async with http.request(
-                request.method,
-                url,
-                data=request.body,
-                headers=headers,
-                timeout=limit,
-                **(self._extra_for_get if request.method == "GET" else self._extra),
-            ) as reply:
+            reply = await self._asking(http, request, limit)
+            content = reply.content
+            if self._is_untouched and request.body is None and content.is_eof() and content.exception() is None:
+                # All of it came with its head, and the connection is back in the pool: there is nothing to wait for.
+                body = content.read_nowait()
+            else:
                 body = await reply.read()
-                return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
+            return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
         except (aiohttp.ClientError, _LinkLostError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
         except asyncio.CancelledError as exc:
             without_frames(exc)
-            raise
+            if not self._deadlines.is_over(task, cancelling):
+                raise
+            failure, cause = self._translated(request, TimeoutError(), limit)
+        finally:
+            self._deadlines.remove(task)
         # Raised out here so that the error's context is not what aiohttp raised, with all its frames.
         if self.is_closed:
             raise ClosedError(may_be_done=True)
         raise failure from cause
 
+    def _asking(
+        self, http: aiohttp.ClientSession, request: Request, limit: TimeLimit
+    ) -> Awaitable[aiohttp.ClientResponse]:
+        headers = request.headers()
+        url = _address(self._api, request.path, request.query)
+        if self._borrowed:
+            headers |= self._headers
+        if request.method == "GET":
+            return http.get(url, headers=headers, timeout=limit.spelled, **self._extra_for_get)
+        return http.request(
+            request.method, url, data=request.body, headers=headers, timeout=limit.spelled, **self._extra
+        )
+
+    def _settle_in(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._loop is not None:
+            msg = "this client was first used in another event loop, which its connections belong to: make one in each"
+            raise ConfigurationError(msg)
+        self._loop = loop
+
     def _translated(
         self,
         request: Request,
         exc: BaseException,
-        limit: aiohttp.ClientTimeout,
+        limit: TimeLimit,
     ) -> tuple[TransportError, BaseException | None]:
         if isinstance(exc, _LinkLostError) and exc.__cause__ is not None:
             exc = exc.__cause__
@@ -181,6 +225,14 @@ class Transport:
         return self._http
 
 
+def _current_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
+    task = asyncio.current_task(loop)
+    if task is None:
+        msg = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
+        raise ConfigurationError(msg)
+    return task
+
+
 def _check_session(http: object, trace_configs: object) -> None:
     if http is not None and not isinstance(http, aiohttp.ClientSession):
         msg = f"http must be an aiohttp.ClientSession to borrow, not {type(http).__name__}"
@@ -195,12 +247,7 @@ def _check_session(http: object, trace_configs: object) -> None:
         raise ConfigurationError(msg)
 
 
-def time_limit(total: float, connect: float) -> aiohttp.ClientTimeout:
-    """Return aiohttp's spelling of our time-outs, in seconds; aiohttp keeps them at no extra cost."""
-    return aiohttp.ClientTimeout(total=total, connect=min(total, connect))
-
-
-def _meaning(exc: BaseException, limit: aiohttp.ClientTimeout) -> tuple[type[TransportError], str, str]:
+def _meaning(exc: BaseException, limit: TimeLimit) -> tuple[type[TransportError], str, str]:
     """Return the class, the row of the table in ``retry.py`` and the sentence for one of aiohttp's exceptions."""
     meaning: tuple[type[TransportError], str, str]
     match exc:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from connecttrade_async.rest import wire
@@ -48,14 +47,14 @@ class WatchedRequester(Requester):
 
     __slots__ = ("_last", "_notes", "_turnstile", "is_single")
 
-    def __init__(self, origin: Requester, caller: Caller, turnstile: Turnstile, last: bytes | None) -> None:
+    def __init__(self, origin: Requester, caller: Caller, turnstile: Turnstile, last: int | None) -> None:
         self.caller = caller
         self.user_id = origin.user_id
         self.user_secret = origin.user_secret
         self.is_single = False
         self._turnstile = turnstile
         self._last = last
-        self._notes: list[bytes] = []
+        self._notes: list[int] = []
 
     def through(self, caller: Caller) -> WatchedRequester:
         """Return the same somebody, asking in another way, with the same notes."""
@@ -63,12 +62,13 @@ class WatchedRequester(Requester):
         other._notes = self._notes
         return other
 
-    def seen(self) -> bytes | None:
+    def seen(self) -> int | None:
         """Return the digest of all that was answered; None where nothing was asked."""
-        return self._notes[0] if self.is_single and self._notes else digest_of_all(self._notes)
+        notes = self._notes
+        return notes[0] if self.is_single and notes else digest_of_all(notes)
 
     @property
-    def latest(self) -> bytes:
+    def latest(self) -> int:
         """The digest of the latest answer."""
         return self._notes[-1]
 
@@ -84,14 +84,20 @@ class WatchedRequester(Requester):
     async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path, and read the answer unless it is single and the same as last time."""
         request = self.asking(path, params)
-        response = await self.send(request)
-        if self.is_single and self._notes[0] == self._last:
-            return cast("T", Unread(partial(wire.read, response, shape, request)))
+        # As in ``send``: of what pollers ask most, each coroutine less counts.
+        delay = self._turnstile.delay(self.user_id or "")
+        if delay:
+            await self._turnstile.wait(delay)
+        response = await self.caller.send(request)
+        seen = digest(request, response)
+        self._notes.append(seen)
+        if self.is_single and seen == self._last:
+            return cast("T", Unread(wire.read, response, shape, request))
         return wire.read(response, shape, request)
 
     async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer unless it is single and the same as last time."""
         response = await self.send(request)
         if self.is_single and self._notes[0] == self._last:
-            return cast("T", Unread(partial(reading, response, request)))
+            return cast("T", Unread(reading, response, request))
         return reading(response, request)

@@ -118,14 +118,26 @@ def test_missed_cycles_are_skipped_and_places_are_kept() -> None:
     assert schedule.skipped == 3 * 8
 
 
-def test_who_comes_late_into_a_late_ring_stays_in_order() -> None:
-    schedule, _ = filled(2)
+@pytest.mark.parametrize("users", [2, 20])
+def test_who_comes_late_into_a_late_ring_stays_in_order(users: int) -> None:
+    schedule, _ = filled(users)
     everything(schedule, 10.0)
     schedule.add(Record(Somebody("new")), 10.0, 10.0)
     taken(schedule, 60.0)
     told = [record.user.user_id for _, record in everything(schedule, 100.0)]
     assert len(told) >= 9
-    assert all(len({*told[begin : begin + 3]}) == 3 for begin in range(len(told) - 2))
+    cycle = users + 1
+    assert all(len({*told[begin : begin + cycle]}) == cycle for begin in range(len(told) - users))
+
+
+def test_cycles_that_a_newcomer_missed_alone_are_its_own() -> None:
+    schedule, _ = filled(20)
+    everything(schedule, 10.0)
+    schedule.add(late := Record(Somebody("late")), 10.0, 10.0)
+    taken(schedule, 60.0)  # the first of all misses cycles, and everybody with it
+    skipped = schedule.skipped
+    assert taken(schedule, 60.0).record is late
+    assert 1 <= schedule.skipped - skipped <= 5
 
 
 def test_an_interval_of_each_user_s_own() -> None:
@@ -215,3 +227,32 @@ def test_a_probe_passes_over_who_is_being_asked() -> None:
         record.user for record in records if record is not asked.record
     }
     assert probed[2] is None
+
+
+def test_many_newcomers_and_few_take_their_turns_in_the_order_in_which_they_are_due() -> None:
+    schedule = Schedule(10.0, 0.0)
+    records = [Record(Somebody(f"u{number}")) for number in range(100)]
+    for record in records[:40]:
+        schedule.add(record, 0.0, 10.0)
+    taken: list[tuple[float, Record]] = []
+
+    def take_until(end: float) -> None:
+        while (when := schedule.next_at()) is not None and when < end:
+            turn = schedule.take(when)
+            assert turn is not None
+            schedule.done(turn.record, when, 10.0)
+            taken.append((when, turn.record))
+
+    take_until(15.0)
+    for record in records[40:]:  # many
+        schedule.add(record, 15.0, 10.0)
+    take_until(18.0)
+    late = Record(Somebody("late"))
+    schedule.add(late, 18.0, 10.0)  # one alone
+    take_until(60.0)
+    whens = [when for when, _ in taken]
+    assert whens == sorted(whens)
+    for record in (*records, late):
+        own = [when for when, each in taken if each is record]
+        assert all(after - before == pytest.approx(10.0) for before, after in pairwise(own))
+        assert len(own) >= 4

@@ -102,6 +102,16 @@ def test_patience_is_asked_for_from_within_a_group_too() -> None:
     assert it.slow_until == 17.0
 
 
+@pytest.mark.parametrize("error", [BROKEN, LIMITED], ids=repr)
+def test_after_a_failure_the_next_answer_matters_and_the_one_after_that_does_not(error: Exception) -> None:
+    it = standing()
+    was = [it.is_troubled]
+    it.failed(error, 0.0, 10)
+    was += [it.is_troubled, away().is_troubled]
+    it.answered()
+    assert [*was, it.is_troubled] == [False, True, True, False]
+
+
 def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
     it = away()
     assert not it.is_well(1e9)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,7 +9,7 @@ import pytest
 from connecttrade_async.client import ConnectTrade
 from connecttrade_async.live.polled import Outage, PollResult
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.comparing import Unread, digest, digest_of_all
+from connecttrade_async.rest.comparing import Unread, digest, digest_of_all, is_strong, slow_digest
 from connecttrade_async.rest.wire import Request, Response
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -51,11 +51,11 @@ def test_a_result_can_be_matched() -> None:
 def test_what_is_unread_is_read_once_and_only_when_it_is_wanted() -> None:
     reads: list[int] = []
 
-    def reading() -> list[int]:
+    def reading(body: int, other: int) -> list[int]:
         reads.append(1)
-        return [7]
+        return [body + other]
 
-    told = result(unread := Unread(reading), changed=False)
+    told = result(unread := Unread(reading, 3, 4), changed=False)
     assert (repr(unread), reads) == ("<Unread>", [])
     assert told.value == told.value == [7]
     assert reads == [1]
@@ -91,7 +91,18 @@ def test_many_answers_are_the_same_in_any_order_and_never_those_of_one() -> None
     assert digest_of_all([]) is None
     assert digest_of_all([one, other]) == digest_of_all([other, one])
     assert len({digest_of_all([one]), digest_of_all([one, one]), digest_of_all([one, other]), one, other}) == 5
-    assert len(cast("bytes", digest_of_all([one]))) == 16
+
+
+def test_where_the_hash_of_the_interpreter_is_too_short_or_has_no_key_another_is_taken() -> None:
+    assert is_strong("siphash13", 64)
+    assert not is_strong("siphash13", 32)
+    assert not is_strong("fnv", 64)
+    parts = ("/positions", None, 200, b"[1]")
+    assert slow_digest(parts) == slow_digest(("/positions", None, 200, b"[1]"))
+    assert (
+        len({slow_digest(parts), slow_digest((*parts[:3], b"[2]")), slow_digest(("/positions", "", *parts[2:]))}) == 3
+    )
+    assert 2**32 < slow_digest(parts) < 2**64
 
 
 def test_a_result_reckons_when_it_was_due() -> None:

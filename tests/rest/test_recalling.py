@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 async def test_the_same_answer_is_read_once_and_another_again() -> None:
     read: list[bytes] = []
-    memory: dict[bytes, object] = {}
+    memory: dict[int, object] = {}
 
     def reading(response: Response, request: Request) -> str:
         read.append(response.body)

@@ -8,15 +8,15 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
-from connecttrade_async.rest.transport import Transport, time_limit
+from connecttrade_async.rest.transport import TimeLimit, Transport
 from connecttrade_async.rest.wire import Request, client_headers
 from connecttrade_async.secret import Secret
 from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence, untrusted_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
 
-LIMIT = time_limit(5, 5)
+LIMIT = TimeLimit(5, 5)
 CLIENT_SECRET = Secret("hush")
 
 
@@ -29,7 +29,7 @@ def ask(method: str = "GET", path: str = "/balances", **facts: Any) -> Request:
     return Request(method=method, path=path, **facts)
 
 
-async def failure(*acts: Act, limit: aiohttp.ClientTimeout = LIMIT, method: str = "GET") -> TransportError:
+async def failure(*acts: Act, limit: TimeLimit = LIMIT, method: str = "GET") -> TransportError:
     """Return what the transport raises at an end of that script."""
     async with ScriptedEnd(*acts) as end:
         door = transport(end.url)
@@ -40,6 +40,22 @@ async def failure(*acts: Act, limit: aiohttp.ClientTimeout = LIMIT, method: str 
             await door.aclose()
     assert len(end.seen) == 1
     return caught.value
+
+
+class Stepped:
+    """Drives a coroutine by hand, as no task does."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, object]) -> None:
+        self.done = asyncio.Event()
+        self.error: BaseException | None = None
+        self._coroutine = coroutine
+
+    def __call__(self) -> None:
+        try:
+            self._coroutine.send(None)
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the test looks at it
+            self.error = exc
+        self.done.set()
 
 
 async def test_what_is_asked_arrives_to_the_letter() -> None:
@@ -135,11 +151,37 @@ async def test_a_broken_answer_is_told_by_its_kind(act: Act, kind: str) -> None:
 
 
 async def test_silence_ends_with_the_time_limit() -> None:
-    error = await failure(silence, limit=time_limit(0.05, 5))
+    error = await failure(silence, limit=TimeLimit(0.05, 5))
     assert isinstance(error, RequestTimeoutError)
     assert isinstance(error, TimeoutError)
     assert error.kind == "timeout"
     assert "0.05 s" in str(error)
+
+
+async def test_a_time_limit_is_no_cancelling_of_the_task_and_somebody_elses_still_is() -> None:
+    async with ScriptedEnd(silence) as end:
+        door = transport(end.url)
+        task = asyncio.current_task()
+        assert task is not None
+        with pytest.raises(RequestTimeoutError):
+            await door.exchange(ask(), TimeLimit(0.05, 5))
+        assert task.cancelling() == 0
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await door.exchange(ask(), LIMIT)
+        assert task.cancelling() == 0
+        await door.aclose()
+
+
+async def test_outside_of_a_task_nothing_is_sent() -> None:
+    async with ScriptedEnd() as end:
+        door = transport(end.url)
+        sending = door.exchange(ask(), LIMIT)
+        asyncio.get_running_loop().call_soon(caught := Stepped(sending))
+        await caught.done.wait()
+        await door.aclose()
+    assert isinstance(caught.error, ConfigurationError)
+    assert end.seen == []
 
 
 async def test_nothing_listening() -> None:
@@ -204,7 +246,7 @@ async def test_no_connection_in_time() -> None:
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Slow())) as http:
         with pytest.raises(ConnectError, match=r"no connection within 0\.05 s") as caught:
-            await transport("https://api.example", http=http).exchange(ask(), time_limit(5, 0.05))
+            await transport("https://api.example", http=http).exchange(ask(), TimeLimit(5, 0.05))
     assert caught.value.kind == "connect-timeout"
 
 
@@ -251,12 +293,21 @@ async def test_tracing_belongs_to_the_session() -> None:
         del session, context
         paths.append(params.url.path)
 
+    bodies: list[bytes] = []
+
+    async def got(
+        session: aiohttp.ClientSession, context: object, params: aiohttp.TraceResponseChunkReceivedParams
+    ) -> None:
+        del session, context
+        bodies.append(params.chunk)
+
     config.on_request_start.append(told)
-    async with ScriptedEnd() as end:
+    config.on_response_chunk_received.append(got)
+    async with ScriptedEnd(answer(200, "[1]")) as end:
         door = transport(end.url, trace_configs=[config])
         await door.exchange(ask(), LIMIT)
         await door.aclose()
-    assert paths == ["/balances"]
+    assert (paths, bodies) == (["/balances"], [b"[1]"])
     async with aiohttp.ClientSession() as http:
         with pytest.raises(ConfigurationError, match="trace_configs belong to the session"):
             transport("http://127.0.0.1:9", http=http, trace_configs=[config])

@@ -33,10 +33,13 @@ async def test_one_slow_user_among_a_thousand() -> None:
         watcher = Watcher(results)
         await steps(clock, 50.0, 0.5)
         assert asked.pop("u500") == 1  # who still runs is not asked again
-        assert set(asked.values()) == {5}
+        # Where the cycle begins is drawn, and who is due at the very beginning is due at the very end too.
+        assert set(asked.values()) - {6} == {5}
+        assert asked.total() <= 999 * 5 + 1
         assert max(result.late for result in watcher.results) < 0.5
         assert results.statistics().skipped == 4
         never.set()
+        await settle()  # its turn may come with the next step
         await steps(clock, 10.0)
         assert len(watcher.of("u500")) == 2
         assert watcher.of("u500")[0].latency >= 40

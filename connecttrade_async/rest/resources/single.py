@@ -13,7 +13,8 @@ from connecttrade_async.rest.resources.transactions import Transactions
 
 __all__ = ["asks_once"]
 
-_ASKING_ONCE = frozenset(kind.list.__code__ for kind in (Accounts, Balances, Connections, Positions, Transactions))
+# By identity: code is compared, and hashed, by all that is in it.
+_ASKING_ONCE = frozenset(id(kind.list.__code__) for kind in (Accounts, Balances, Connections, Positions, Transactions))
 
 
 def asks_once(call: object) -> bool:
@@ -22,5 +23,5 @@ def asks_once(call: object) -> bool:
     What is not known to ask once may go on with the answer in any way, so it always gets it read.
     """
     if isinstance(call, CoroutineType):
-        return call.cr_code in _ASKING_ONCE
+        return id(call.cr_code) in _ASKING_ONCE
     return type(call) is Listing

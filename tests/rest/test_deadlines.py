@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from connecttrade_async.rest.deadlines import Deadlines
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Handle:
+    def __init__(self, when: float, ring: Callable[[], object]) -> None:
+        self.when = when
+        self.ring = ring
+        self.is_off = False
+
+    def cancel(self) -> None:
+        self.is_off = True
+
+
+class HeldLoop:
+    """As much of an event loop as deadlines need, with time held and stepped."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.handles: list[Handle] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, ring: Callable[..., object], *args: object) -> Handle:
+        self.handles.append(handle := Handle(when, lambda: ring(*args)))
+        return handle
+
+    def step_to(self, now: float) -> None:
+        self.now = now
+        while due := [each for each in self.handles if not each.is_off and each.when <= now]:
+            due[0].is_off = True
+            due[0].ring()
+
+
+class Scene:
+    """Tasks with deadlines, which end with what became of them."""
+
+    def __init__(self) -> None:
+        self.loop = HeldLoop()
+        self.deadlines = Deadlines()
+        self.tasks: list[asyncio.Task[str]] = []
+
+    async def begin(self, seconds: float) -> asyncio.Task[str]:
+        begun = asyncio.Event()
+        self.tasks.append(task := asyncio.create_task(self._wait(seconds, begun)))
+        await begun.wait()
+        return task
+
+    def add(self, task: asyncio.Task[Any], seconds: float) -> None:
+        self.deadlines.add(task, cast("asyncio.AbstractEventLoop", self.loop), seconds)
+
+    async def _wait(self, seconds: float, begun: asyncio.Event) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        self.add(task, seconds)
+        try:
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            if not self.deadlines.is_over(task, 0):
+                raise
+            assert task.cancelling() == 0
+            return "overdue"
+        finally:
+            self.deadlines.remove(task)
+        return "answered"
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    scene = Scene()
+    yield scene
+    assert all(task.done() for task in scene.tasks)
+
+
+async def test_a_task_is_cancelled_at_its_deadline_and_not_before(scene: Scene) -> None:
+    task = await scene.begin(0.5)
+    scene.loop.step_to(0.49)
+    await asyncio.sleep(0)
+    assert not task.done()
+    scene.loop.step_to(0.5)
+    assert await task == "overdue"
+
+
+async def test_one_timer_serves_all_and_rings_for_whoever_is_still_there(scene: Scene) -> None:
+    tasks: list[asyncio.Task[str]] = []
+    for second in range(30):
+        scene.loop.step_to(float(second))
+        tasks.append(await scene.begin(30.0))
+    assert len(scene.loop.handles) == 1
+    for task in tasks[:-1]:
+        task.cancel()
+    await asyncio.wait(tasks[:-1])
+    scene.loop.step_to(30.0)
+    await asyncio.sleep(0)
+    assert not tasks[-1].done()
+    scene.loop.step_to(59.0)
+    assert await tasks[-1] == "overdue"
+    assert len(scene.loop.handles) == 2
+
+
+async def test_a_shorter_deadline_does_not_wait_for_a_longer_one(scene: Scene) -> None:
+    long, short = await scene.begin(30.0), await scene.begin(0.1)
+    scene.loop.step_to(0.1)
+    assert await short == "overdue"
+    assert not long.done()
+    scene.loop.step_to(30.0)
+    assert await long == "overdue"
+
+
+async def test_long_limits_end_on_whole_seconds_and_never_early(scene: Scene) -> None:
+    scene.loop.now = 0.3
+    task = await scene.begin(10.0)
+    scene.loop.step_to(10.99)
+    await asyncio.sleep(0)
+    assert not task.done()
+    scene.loop.step_to(11.0)
+    assert await task == "overdue"
+
+
+async def test_who_is_cancelled_by_somebody_else_as_well_ends_for_them(scene: Scene) -> None:
+    task = await scene.begin(0.5)
+    task.cancel()
+    scene.loop.step_to(0.5)
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert task.cancelling() == 1
+
+
+async def test_a_cancelling_that_was_swallowed_on_the_way_leaves_no_trace(scene: Scene) -> None:
+    async def swallowing() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        scene.add(task, 0.5)
+        try:
+            scene.loop.step_to(0.5)
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass
+        scene.deadlines.remove(task)
+        return task.cancelling()
+
+    assert await asyncio.create_task(swallowing()) == 0
