@@ -87,6 +87,13 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """No snapshot is being asked for any more."""
         self._since = None
 
+    def rename(self, key: str, name: str) -> None:
+        """Take what was heard under one key for what is listed under another."""
+        kept: tuple[dict[str, Any], ...] = (self.things, self._heard, self._since or {})
+        for each in kept:
+            if key in each and key != name:
+                each[name] = each.pop(key)
+
     def load(self, listed: Mapping[str, M]) -> Iterator[Step[M]]:
         """Take a complete list that was asked for; yields how that changed each thing."""
         since, self._since = self._since or {}, None
