@@ -25,12 +25,13 @@ from onlive import (
     until_struck,
     working,
 )
-from onstream import PATIENCE, client
+from onstream import PATIENCE, client, order as an_order
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
     from connecttrade_async import Order
     from connecttrade_async.live.accounts import LiveAccounts
+    from connecttrade_async.streaming.streams import BrokerageStream
 
 ONCE = Retry(attempts=1)
 
@@ -50,6 +51,16 @@ async def filled_unheard(sandbox: Sandbox, order: Order, qty: int) -> None:
     sandbox.stream.faults.clear()
 
 
+async def until_heard(sandbox: Sandbox, stream: BrokerageStream) -> None:
+    """Wait until everything was heard that was told so far."""
+    async with asyncio.timeout(PATIENCE), stream.subscribe("orders") as events:
+        sandbox.stream.publish("orders", "eve", "hers", an_order(1))
+        while getattr(await events.receive(), "user_id", None) != "eve":
+            pass
+        while stream.health().consumers[0].waiting:  # noqa: ASYNC110 - a queue tells nobody
+            await asyncio.sleep(0)
+
+
 # --- strays: frames that name nobody, while somebody is read for the first time
 
 
@@ -57,13 +68,19 @@ async def filled_unheard(sandbox: Sandbox, order: Order, qty: int) -> None:
 async def test_a_frame_that_names_no_user_comes_while_its_user_is_read_for_the_first_time(names: str) -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
-        async with ct.live([], sweep_every=None) as live:
+        async with ct.brokerage_stream() as stream, ct.live([], stream, sweep_every=None) as live:
             order = await placed(ada, account)
-            # The orders are read, and their answer is slow; then the fill's own frames are lost, but for one.
-            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.3, times=1, when="after"))
+            sandbox.stream.tell()
+            sandbox.clock.hold()
+            # What names her must have been heard before she is added.
+            await until_heard(sandbox, stream)
+            # The last answer is slow: it does not know of the fill, whose own frames are lost, but for one.
+            sandbox.stream.faults.add(StreamFault("lose", times=None))
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.3, times=1, after=1, when="after"))
             adding = asyncio.create_task(live.add(ada))
             await until_struck(sandbox)
-            await filled_unheard(sandbox, order, 10)
+            sandbox.broker.fill(order.order_id, 10, "1.00")
+            sandbox.stream.tell()
             said: dict[str, Any] = {"order_id": order.order_id, "status": "filled", "filled_qty": "10"}
             frame: dict[str, Any] = {"type": "order", "data": said}
             if names == "the account":
