@@ -25,6 +25,7 @@ the thing: the book does not have it, and is not current, until a snapshot tells
 What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
 gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
 An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
+A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
 
 An order that has ended is told, and then kept for a while, by count and by age. Which ones were let go is remembered
 until they can no longer be taken for new ones: an order that is unknown, has ended, and last changed well before the
