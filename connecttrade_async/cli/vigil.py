@@ -126,7 +126,7 @@ class Vigil:
         return self._is_all or account_id in self.names
 
     def _failure(self) -> str:
-        return "; ".join(str(error) for error in self._live.failed.values())
+        return "; ".join(str(error).rstrip(".") for error in self._live.failed.values())
 
     def _take_changes(self) -> tuple[list[Change], int, ConnectTradeError | None]:
         changes: list[Change] = []

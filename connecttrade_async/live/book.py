@@ -25,11 +25,12 @@ the thing: the book does not have it, and is not current, until a snapshot tells
 What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
 gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
 An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
+A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
 
 An order that has ended is told, and then kept for a while, by count and by age. Which ones were let go is remembered
 until they can no longer be taken for new ones: an order that is unknown, has ended, and last changed well before the
-latest change that an earlier snapshot knew, is history and no news. That horizon is in the broker's time, so a clock of
-ours that is wrong hides nothing.
+latest change that an earlier snapshot knew, is history and no news. That horizon is in the broker's time, and never
+after our own, so neither a clock of ours that is wrong nor a time of theirs that is to come hides anything.
 """
 
 from __future__ import annotations
@@ -212,8 +213,13 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     def _hear_balance(self, update: BalanceUpdate) -> Sequence[Change]:
         balance, things = update.balance, self._balances.things
-        # A part that names no currency is of the one that there is.
-        key = next(iter(things)) if balance.currency is None and len(things) == 1 else balance.currency or NOBODY
+        key = balance.currency or NOBODY
+        if key not in things and (key == NOBODY or NOBODY in things) and things:
+            # Where one of the two names no currency, it is the one that there is; of several nobody knows which.
+            if len(things) > 1:
+                self.lacks_whole = True
+                return ()
+            [key] = things
         step = self._balances.hear(key, balance, update)
         return () if step is None else self._paid(step, "stream")
 
@@ -247,14 +253,24 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             positions = {position.symbol: position for position in listed.positions}
             changes += (change for step in self._positions.load(positions) for change in self._moved(step, cause))
             balances = {balance.currency or NOBODY: balance for balance in listed.balances}
+            if len(balances) == 1:
+                self._rename_balance(*balances)
             changes += (change for step in self._balances.load(balances) for change in self._paid(step, cause))
             self.as_of = at
         else:
             self._positions.forget_asking()
             self._balances.forget_asking()
-        self._tracker.move_horizon(listed.orders)
+        self._tracker.move_horizon(listed.orders, at)
         self._tracker.let_go_of_the_old(at)
         return changes
+
+    def _rename_balance(self, only: str) -> None:
+        # Where one of the two names no currency, what was known is of the one that is listed.
+        known = list(self._balances.things)
+        if only != NOBODY:
+            self._balances.rename(NOBODY, only)
+        elif len(known) == 1:
+            self._balances.rename(known[0], only)
 
     # Positions and balances -------------------------------------------------------------------------------------------
 

@@ -65,7 +65,13 @@ class Following:
         self.roster = Roster(settings.keep_orders)
         self.teller = Teller(clock)
         self.surveyor = Surveyor(
-            self.roster, settings.budget, reconnect, clock, tell=self.teller.tell, crashed=self._crashed
+            self.roster,
+            settings.budget,
+            reconnect,
+            clock,
+            tell=self.teller.tell,
+            tell_who_waits=self.teller.tell_who_waits,
+            crashed=self._crashed,
         )
         every = settings.sweep_every
         self._sweep = None if every is None else Sweep(self.roster, self.surveyor, clock, every)
@@ -107,6 +113,7 @@ class Following:
             self.surveyor,
             self._clock,
             tell=self.teller.tell,
+            tell_who_waits=self.teller.tell_who_waits,
             look=self.teller.look,
             is_live=self._is_live,
         )

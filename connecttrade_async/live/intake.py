@@ -47,6 +47,7 @@ class Intake:
         surveyor: who looks again.
         clock: time.
         tell: takes what changed.
+        tell_who_waits: takes what changed and is no news.
         look: called where nothing changed but whether books are current.
         is_live: tells whether the stream is live at this moment.
 
@@ -65,6 +66,7 @@ class Intake:
         clock: Clock,
         *,
         tell: Callable[[Sequence[Change]], None],
+        tell_who_waits: Callable[[Sequence[Change]], None],
         look: Callable[[], None],
         is_live: Callable[[], bool],
     ) -> None:
@@ -75,10 +77,10 @@ class Intake:
         self._surveyor = surveyor
         self._clock = clock
         self._tell = tell
+        self._tell_who_waits = tell_who_waits
         self._look = look
         self._is_live = is_live
         self._is_stale = not is_live()
-        self._last: Update | None = None
 
     async def run(self) -> ConnectTradeError:
         """Take events until the stream ends; returns why it did. Cancelling stops it."""
@@ -105,14 +107,16 @@ class Intake:
         if place is None and (place := self._stranger(event)) is None:
             return
         member = place.member
-        self._last = event
+        self._roster.last = event
         self.frames += 1
         member.frames += 1
         changes = place.keeper.apply(event, at)
-        # Before a user's first snapshot nobody was promised anything: it only helps to make that right.
         if changes:
             if member.since is not None:
                 self._tell(changes)
+            else:
+                # Before a user's first snapshot nobody was promised news: it only helps to make that right.
+                self._tell_who_waits(changes)
         elif place.keeper.lacks_whole:
             place.keeper.lacks_whole = False
             self._surveyor.doubt([member])
@@ -135,10 +139,20 @@ class Intake:
             if not event.user_id:
                 order_id = event.order.order_id if isinstance(event, OrderUpdate) else None
                 self._roster.note_stray(account_id or order_id)
+                if not account_id:
+                    # Whose it is nobody says, so it may be anybody's.
+                    self._surveyor.doubt(self._roster.members.values())
+                    self._look()
+            return None
+        if not account_id:
+            self._surveyor.doubt([member])
+            self._look()
             return None
         log.info("user %s has an account that is new here", member.user.user_id)
+        # What was missed before may have been the account's too.
+        begins = [moment_of(event.time_text), None if self._roster.has_read(member) else member.missed_since]
         self._surveyor.missed(member)
-        return self._roster.place_for(member, account_id, moment_of(event.time_text)) if account_id else None
+        return self._roster.place_for(member, account_id, min(filter(None, begins), default=None))
 
     def _notice(self, event: Event) -> None:
         match event:
@@ -170,7 +184,7 @@ class Intake:
         named = _ACCOUNT.search(raw)
         place = self._roster.places.get(named[1].decode(errors="replace")) if named is not None else None
         if place is not None:
-            self._surveyor.missed(place.member)
+            self._surveyor.doubt([place.member])
             return
         named, kind = _USER.search(raw), _KIND.search(raw)
         if named is not None:
@@ -181,7 +195,6 @@ class Intake:
 
     def _resync(self, cause: str) -> None:
         self.gaps += 1
-        self._roster.missed_since = None if self._last is None else moment_of(self._last.time_text)
         log.info("something may have been missed: %s; everybody is looked at again", cause)
         self._surveyor.resync()
 

@@ -107,7 +107,8 @@ class PolledBooks:
         member = memory.member
         cause: Cause = "recovered" if member in self.roster.unread else "poll"
         begins = None if memory.asked is None else memory.asked - LAG
-        changes = tuple(self.roster.load(member, listed, cause, begins, self._clock.wall()))
+        news, _ = self.roster.load(member, listed, cause, begins, self._clock.wall())
+        changes = tuple(news)
         # The window of orders moves on with what happens: while nothing does, the same is asked, and answered.
         if member.since is None or changes:
             member.since = asked

@@ -14,10 +14,11 @@ from connecttrade_async.live.tracker import LAG
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from connecttrade_async.clock import Timer
+    from connecttrade_async.live.book import Update
     from connecttrade_async.live.changes import Cause, Change
     from connecttrade_async.live.snapshots import Reader
     from connecttrade_async.live.tracker import KeepOrders
@@ -47,6 +48,9 @@ class Member(msgspec.Struct, gc=False, eq=False):
         tried: done when the first snapshot was loaded or has failed.
         strays: while the first snapshot is taken, the accounts and orders heard of that nobody could be found for.
         rereads: how often that snapshot was taken once more for their sake.
+        missed_since: when the last thing happened that was heard before something of this user was missed, by the
+            broker's clock.
+        absences: snapshots in a row that had not all of the user's accounts.
     """
 
     user: Reader
@@ -62,6 +66,8 @@ class Member(msgspec.Struct, gc=False, eq=False):
     tried: asyncio.Future[None] | None = None
     strays: set[str] = set()
     rereads: int = 0
+    missed_since: datetime | None = None
+    absences: int = 0
 
     @property
     def horizon(self) -> datetime | None:
@@ -129,7 +135,7 @@ class Roster:
         doubted: those of whom something may have been missed, and who will be looked at for that a little later.
         newcomers: those whose first snapshot is being taken.
         is_live: whether the stream tells what happens.
-        missed_since: when the last thing happened that was heard before the latest gap, by the broker's clock.
+        last: the last update that was heard.
     """
 
     def __init__(self, keep: KeepOrders) -> None:
@@ -141,17 +147,19 @@ class Roster:
         self.doubted: set[Member] = set()
         self.newcomers: set[Member] = set()
         self.is_live = False
-        self.missed_since: datetime | None = None
+        self.last: Update | None = None
 
     def add(self, user: Reader) -> Member:
         """Follow a user; one of the same name is asked no more, and leaves the books behind."""
         member, before = Member(user), self.members.get(user.user_id)
         if before is not None:
+            self.miss([before])
             # What was asked for in the name of the one before must not reach the books any more.
             keepers, before.keepers = before.keepers, {}
             places = {account_id: self.places[account_id] for account_id in keepers}
             self.remove(user.user_id)
             member.keepers, member.frames, member.since = keepers, before.frames, before.since
+            member.missed_since = before.missed_since
             self.places |= {name: Place(place.keeper, member, place.begins) for name, place in places.items()}
         self.members[user.user_id] = member
         self.unread.add(member)
@@ -168,6 +176,25 @@ class Roster:
             for account_id in member.keepers:
                 del self.places[account_id]
         return member
+
+    def miss(self, members: Iterable[Member]) -> None:
+        """Of some users something was missed: no snapshot so far counts."""
+        members = tuple(members)
+        self._note_miss(members)
+        self.unread.update(members)
+
+    def doubt(self, members: Iterable[Member]) -> None:
+        """Of some users something may have been missed."""
+        members = tuple(members)
+        self._note_miss(members)
+        self.doubted.update(members)
+
+    def _note_miss(self, members: Sequence[Member]) -> None:
+        when = None if self.last is None else moment_of(self.last.time_text)
+        for member in members:
+            # Of one who was not looked at since the last time, it began then.
+            if member not in self.unread and member not in self.doubted:
+                member.missed_since = when
 
     def place_for(self, member: Member, account_id: str, begins: datetime | None) -> Place:
         """Return the place of a user's account; a new one where there is none."""
@@ -190,8 +217,8 @@ class Roster:
         cause: Cause,
         begins: datetime | None,
         now: datetime,
-    ) -> Sequence[Change]:
-        """Take a snapshot of a user into the books; return what of it is news.
+    ) -> tuple[Sequence[Change], Sequence[Change]]:
+        """Take a snapshot of a user into the books; return what of it is news, and what is not.
 
         Args:
             member: whose; one whose ``since`` is None has no other yet.
@@ -202,13 +229,17 @@ class Roster:
         """
         for account_id in listed:
             self.place_for(member, account_id, begins)
-        changes: list[Change] = []
+        news: list[Change] = []
+        rest: list[Change] = []
         for account_id, keeper in member.keepers.items():
             is_known, place = keeper.is_loaded, self.places[account_id]
-            found = keeper.load(listed.get(account_id, Listed()), cause, now)
-            changes += found if is_known else filter(place.is_news, found)
-        # What a user has when the following begins is where it begins, and no news.
-        return changes if member.since is not None else ()
+            # What an account did while no snapshot had it was missed.
+            why: Cause = "recovered" if keeper.is_loaded and not keeper.is_read else cause
+            for change in keeper.load(listed.get(account_id, Listed()), why, now):
+                # What a user has when the following begins is where it begins, and no news.
+                is_news = member.since is not None and (is_known or place.is_news(change))
+                (news if is_news else rest).append(change)
+        return news, rest
 
     def has_read(self, member: Member) -> bool:
         """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Shelf", "Step"]
 
 M = TypeVar("M", bound=Model)
+T = TypeVar("T")
 
 
 class Step(msgspec.Struct, Generic[M], frozen=True, gc=False):
@@ -87,6 +88,13 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """No snapshot is being asked for any more."""
         self._since = None
 
+    def rename(self, key: str, name: str) -> None:
+        """Take what was heard under one key for what is listed under another."""
+        _rename(self.things, key, name)
+        _rename(self._heard, key, name)
+        if self._since is not None:
+            _rename(self._since, key, name)
+
     def load(self, listed: Mapping[str, M]) -> Iterator[Step[M]]:
         """Take a complete list that was asked for; yields how that changed each thing."""
         since, self._since = self._since or {}, None
@@ -99,3 +107,8 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         for key in [key for key in self.things if key not in listed and key not in since]:
             yield Step(key, self.things.pop(key), None)
         self._heard = {key: time for key, time in self._heard.items() if key in self.things or key in since}
+
+
+def _rename(kept: dict[str, T], key: str, name: str) -> None:
+    if key in kept:
+        kept[name] = kept.pop(key)

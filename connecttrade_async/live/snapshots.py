@@ -180,6 +180,8 @@ async def _walk(
     found = list(first.items)
     if first.next_cursor:
         found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
+        # What came while the pages were turned has moved the rest: one that is on two of them is as the later says.
+        found = list({order.order_id: order for order in found}.values())
     return found[::-1]
 
 

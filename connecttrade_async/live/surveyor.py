@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError, RateLimitedError
 from connecttrade_async.live.roster import activity
 from connecttrade_async.live.snapshots import take
-from connecttrade_async.pacing import TokenBucket, growing_delays
+from connecttrade_async.pacing import TokenBucket, growing_delays, grown_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Surveyor", "Tally"]
 
-# How long at most, in seconds: between two looks at those of whom something may have been missed, and as told to wait.
+# How long at most, in seconds: between two looks at those of whom something may have been missed; and as told to wait,
+# or between two looks for an account that is absent.
 LONGEST_DOUBT = 60.0
 LONGEST_HOLD = 600.0
 MOST_REREADS = 3
@@ -56,6 +57,7 @@ class Surveyor:
         reconnect: how long to wait after a failure.
         clock: time.
         tell: takes what was found, and nothing where only what is current has changed.
+        tell_who_waits: takes what was found and is no news.
         crashed: takes what nobody foresaw.
 
     Attributes:
@@ -71,6 +73,7 @@ class Surveyor:
         clock: Clock,
         *,
         tell: Callable[[Sequence[Change]], None],
+        tell_who_waits: Callable[[Sequence[Change]], None],
         crashed: Callable[[BaseException], None],
     ) -> None:
         self.failed: dict[str, ConnectTradeError] = {}
@@ -82,6 +85,7 @@ class Surveyor:
         self._reconnect = reconnect
         self._clock = clock
         self._tell = tell
+        self._tell_who_waits = tell_who_waits
         self._line: deque[Member] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._crashed = crashed
@@ -112,7 +116,7 @@ class Surveyor:
 
     def missed(self, member: Member) -> None:
         """Something of one user was missed: no snapshot so far counts any more."""
-        self._roster.unread.add(member)
+        self._roster.miss([member])
         member.misses += 1
         self.want(member)
 
@@ -121,13 +125,14 @@ class Surveyor:
 
         Until they were looked at, their books are not current.
         """
-        self._roster.doubted.update(members)
+        self._roster.doubt(members)
         if self._doubting is None:
             self._settle_doubts()
 
     def _settle_doubts(self) -> None:
         roster = self._roster
         doubted, roster.doubted, self._doubting = roster.doubted, set(), None
+        roster.unread.update(doubted)
         if not doubted or self._is_over:
             self._doubt_for = self._reconnect.base
             return
@@ -140,7 +145,7 @@ class Surveyor:
         """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first."""
         self._roster.generation += 1
         everybody = self._roster.most_active_first()
-        self._roster.unread.update(everybody)
+        self._roster.miss(everybody)
         for member in everybody:
             member.call_off()
             member.is_due = True
@@ -242,12 +247,14 @@ class Surveyor:
         asked: datetime,
     ) -> Sequence[Change]:
         roster = self._roster
-        begins = roster.missed_since if cause == "recovered" else None
-        changes = roster.load(member, listed, cause, begins, self._clock.wall())
+        begins = member.missed_since if cause == "recovered" else None
+        changes, rest = roster.load(member, listed, cause, begins, self._clock.wall())
         member.since = asked
-        count = sum(change.is_material for change in changes)
-        self.tally.swept += count if cause == "sweep" else 0
-        self.tally.recovered += count if cause == "recovered" else 0
+        if rest:
+            self._tell_who_waits(rest)
+        for change in changes:
+            self.tally.swept += change.is_material and change.cause == "sweep"
+            self.tally.recovered += change.is_material and change.cause == "recovered"
         return changes
 
     def _succeeds(self, member: Member) -> None:
@@ -255,7 +262,21 @@ class Surveyor:
             log.info("user %s is read again", member.user.user_id)
         member.failures = 0
         self.tally.loaded += 1
+        self._look_for_absent(member)
         _settle(member)
+
+    def _look_for_absent(self, member: Member) -> None:
+        """An account that the answer did not have was not read: try again, more and more seldom, for it may be gone."""
+        absent = [account_id for account_id, keeper in member.keepers.items() if not keeper.is_read]
+        if not absent:
+            member.absences = 0
+            return
+        level = logging.DEBUG if member.absences else logging.WARNING
+        log.log(level, "no answer has account %s of user %s", ", ".join(absent), member.user.user_id)
+        delay = grown_delay(member.absences, self._reconnect.base, LONGEST_HOLD)
+        member.absences += 1
+        if not member.is_due:
+            member.timer = self._clock.call_later(delay, partial(self.want, member))
 
     def _fails(self, member: Member, error: ConnectTradeError) -> None:
         self.tally.failed += 1
@@ -269,7 +290,7 @@ class Surveyor:
         member.failures += 1
         is_refused = isinstance(error, AuthenticationError)
         if is_refused:
-            self._roster.unread.add(member)
+            self._roster.miss([member])
         # While the stream tells everything, the books are no worse for a sweep that failed.
         if not self._roster.has_read(member):
             self.failed[member.user.user_id] = error

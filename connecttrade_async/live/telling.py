@@ -95,12 +95,23 @@ class Teller:
         publish = self._publish
         for change in changes:
             publish(change)
-            if self._orders and type(change) is OrderChanged and has_ended(change.after):
-                for waiter in self._orders.pop(change.after.order_id, ()):
-                    _give(waiter, change.after)
+            if self._orders:
+                self._end(change)
         self.told += len(changes)
         if self._conditions:
             self.look()
+
+    def tell_who_waits(self, changes: Sequence[Change]) -> None:
+        """Tell changes that are no news, as those of a first snapshot, to those alone who wait for one of them."""
+        if self._orders:
+            for change in changes:
+                self._end(change)
+        self.look()
+
+    def _end(self, change: Change) -> None:
+        if type(change) is OrderChanged and has_ended(change.after):
+            for waiter in self._orders.pop(change.after.order_id, ()):
+                _give(waiter, change.after)
 
     def look(self) -> None:
         """See whose condition has come true."""

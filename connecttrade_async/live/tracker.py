@@ -144,11 +144,13 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         when = moment_of(order.updated_at_text) or moment_of(order.created_at_text)
         return when is not None and when < self.horizon
 
-    def move_horizon(self, orders: Sequence[Order]) -> None:
-        """Take note of how far a complete list reaches, and forget who was let go before that."""
+    def move_horizon(self, orders: Sequence[Order], at: datetime) -> None:
+        """Take note of how far a complete list reaches that came at a time, and forget who was let go before that."""
         latest = latest_of(order.updated_at_text for order in orders)
-        if latest is not None and (self.horizon is None or latest - LAG > self.horizon):
-            self.horizon = latest - LAG
+        # A time that is to come, which is a mistake, would make history of all that happens until then.
+        horizon = None if latest is None else min(latest, at) - LAG
+        if horizon is not None and (self.horizon is None or horizon > self.horizon):
+            self.horizon = horizon
             self._let_go = {name: when for name, when in self._let_go.items() if when is None or when >= self.horizon}
 
     def let_go_of_the_old(self, at: datetime) -> None:
@@ -164,4 +166,4 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         while len(self._let_go) > MOST_LET_GO:
             when = self._let_go.pop(next(iter(self._let_go)))
             if when is not None and (self.horizon is None or when > self.horizon):
-                self.horizon = when
+                self.horizon = min(when, at)

@@ -417,7 +417,7 @@ async def test_a_session_that_is_taken_is_a_sentence_and_no_book_is_current(
 async def test_a_read_that_fails_is_told_and_tried_again(environment: dict[str, str], sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("status", path="/orders", status=400))
     async with watched(environment, sandbox) as watching:
-        await aside(watching, b"Not read, to be tried again: ")
+        await aside(watching, b"Not read, to be tried again: GET /orders answered 400: The sandbox was told to fail.\n")
         assert (await watching.line()).endswith(" is watched now")
         assert await watching.end() == 0
 

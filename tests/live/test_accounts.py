@@ -248,6 +248,30 @@ async def test_an_order_that_ends_before_its_answer_comes_is_not_missed() -> Non
             assert await live.order_done(done.order_id) == done
 
 
+@pytest.mark.parametrize("is_heard", [True, False])
+async def test_who_waits_for_an_order_of_a_user_who_is_still_to_be_read_hears_of_it(*, is_heard: bool) -> None:
+    once = Retry(attempts=1)
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=once) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        sandbox.faults.add(Fault("status", status=503, path="/positions", times=None))
+        async with followed(ct, ada) as live, live.changes() as changes:
+            assert list(live.failed) == ["ada"]
+            order = await placed(ada, account)
+            waiting = asyncio.create_task(live.order_done(order, timeout=PATIENCE))
+            await asyncio.sleep(0)
+            if not is_heard:
+                sandbox.stream.faults.add(StreamFault("lose", times=None))
+            sandbox.broker.fill(order.order_id)
+            sandbox.stream.tell()
+            if not is_heard:
+                sandbox.faults.clear()
+            assert (await waiting).status == "filled"
+            sandbox.faults.clear()
+            await current(live)
+            # It was heard by who waited for it, and is no news.
+            assert fills_of(taken(changes)) == []
+
+
 async def test_waiting_takes_only_so_long_and_leaves_nothing() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():

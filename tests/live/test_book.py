@@ -152,12 +152,34 @@ def test_positions_and_balances_change_too() -> None:
     assert list(read(one).balances) == ["USD"]
 
 
-def test_money_without_a_currency_has_a_place_of_its_own_if_it_is_not_clear_which() -> None:
+def money(one: Bookkeeper) -> dict[str, str | None]:
+    return {name: each.cash_text for name, each in read(one).balances.items()}
+
+
+def test_money_without_a_currency_is_not_taken_where_nobody_knows_of_which() -> None:
     one = keeper()
-    for currency in ("USD", "EUR", None):
+    for currency in ("USD", "EUR", None, ""):
+        one.lacks_whole = False
         one.apply(balance_frame(cash="1", currency=currency), NOW)
-    one.apply(balance_frame(cash="2"), NOW)
-    assert {name: each.cash_text for name, each in read(one).balances.items()} == {"USD": "1", "EUR": "1", "": "2"}
+        assert one.lacks_whole is not bool(currency)
+    assert money(one) == {"USD": "1", "EUR": "1"}
+
+
+@pytest.mark.parametrize(("listed", "heard"), [("USD", None), ("USD", ""), (None, "USD"), ("", "USD")])
+def test_where_one_source_names_no_currency_there_is_one_balance(listed: str | None, heard: str | None) -> None:
+    answer = Listed((), (), (balance(cash="1", buying_power="3", currency=listed),))
+    news = balance_frame(cash="2", currency=heard)
+    for one in (keeper(), keeper(), loaded(answer)):
+        snapshot(one, answer, news)
+        assert list(money(one).values()) == ["2"]
+        one.apply(balance_frame(cash="4", currency=heard), NOW)
+        assert list(money(one).values()) == ["4"]
+        snapshot(one, answer)
+        assert list(money(one).values()) == ["1"]
+    one = keeper()
+    one.apply(news, NOW)
+    snapshot(one, answer)
+    assert list(money(one).values()) == ["1"]
 
 
 def test_a_position_of_zero_is_closed_and_told_and_then_forgotten() -> None:
@@ -343,11 +365,20 @@ def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new(
         one.apply(order_frame(order_id=name, status="filled", updated_at=time), NOW)
     assert [one.was_let_go(name) for name in ("1", "2", "3")] == [True, True, False]
     listed = Listed((order(order_id="3", status="filled", updated_at="2026-03-02T15:02:00.000000Z"),), (), (MONEY,))
-    one.load(listed, "sweep", NOW)
+    one.load(listed, "sweep", NOW + timedelta(minutes=5))
     assert [one.was_let_go(name) for name in ("1", "2", "3")] == [False, True, False]
     earlier = Listed((order(order_id="3", status="filled", updated_at=at(0)),), (), (MONEY,))
     one.load(earlier, "sweep", NOW)
     assert one.horizon == datetime(2026, 3, 2, 14, 2, tzinfo=UTC)
+
+
+def test_a_time_that_is_to_come_makes_no_history_of_what_happens_until_then() -> None:
+    odd = order(order_id="odd", status="filled", updated_at="2036-03-02T15:00:00.000000Z")
+    one = loaded(Listed((odd,), (), (MONEY,)))
+    new = order_frame(order_id="new", status="filled", filled_qty="1", fills=[fill("1", "1")], updated_at=at(30))
+    [change] = one.apply(new, NOW)
+    assert isinstance(change, OrderChanged)
+    assert [each.fill_id for each in change.fills] == ["1"]
 
 
 def test_how_many_that_were_let_go_are_remembered_is_bounded() -> None:

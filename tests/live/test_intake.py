@@ -76,12 +76,27 @@ class Money:
 def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
     clock, roster, crashes = SystemClock(), Roster(KeepOrders()), list[object]()
     surveyor = Surveyor(
-        roster, Budget(1, None), Reconnect(base=0.01), clock, tell=lambda _: None, crashed=crashes.append
+        roster,
+        Budget(1, None),
+        Reconnect(base=0.01),
+        clock,
+        tell=lambda _: None,
+        tell_who_waits=lambda _: None,
+        crashed=crashes.append,
     )
     fanout = Fanout(clock.wall)
     interest = Interest(("orders", "positions", "balances", "lifecycle", "unknown"))
     events = fanout.subscribe(interest, "drop_oldest", Bound(capacity, 1 << 20))
-    intake = Intake(events, roster, surveyor, clock, tell=lambda _: None, look=lambda: None, is_live=lambda: True)
+    intake = Intake(
+        events,
+        roster,
+        surveyor,
+        clock,
+        tell=lambda _: None,
+        tell_who_waits=lambda _: None,
+        look=lambda: None,
+        is_live=lambda: True,
+    )
     return fanout, roster, surveyor, intake
 
 

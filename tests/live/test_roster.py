@@ -7,7 +7,7 @@ from connecttrade_async.live.book import Listed
 from connecttrade_async.live.changes import OrderChanged, PositionChanged
 from connecttrade_async.live.roster import Roster
 from connecttrade_async.live.tracker import KeepOrders
-from frames import balance, order, order_frame, position
+from frames import balance, order, order_frame, position, position_frame
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -66,6 +66,26 @@ def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
         assert place.is_news(OrderChanged(before=None, after=after, **facts)) is expected
     assert silent.is_news(OrderChanged(before=old, after=new, **facts))
     assert not heard.is_news(PositionChanged(before=None, after=position(), **facts))
+
+
+def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
+    roster = Roster(KeepOrders())
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    roster.unread.clear()
+    times = ["2026-03-02T14:00:00Z", "2026-03-02T14:10:00Z", "2026-03-02T14:20:00Z"]
+    first, second, third = (datetime.fromisoformat(time) for time in times)
+    roster.last = position_frame(times[0])
+    roster.doubt([ada])
+    roster.miss([ada, bob])
+    roster.unread.discard(bob)
+    roster.last = position_frame(times[1])
+    roster.miss([ada, bob])
+    assert (ada.missed_since, bob.missed_since) == (first, second)
+    # So it is with who comes in the name of another.
+    assert roster.add(Somebody("ada")).missed_since == first
+    roster.unread.clear()
+    roster.last = position_frame(times[2])
+    assert roster.add(Somebody("bob")).missed_since == third
 
 
 def test_an_order_is_found_in_any_book() -> None:

@@ -79,6 +79,26 @@ async def test_the_first_asks_for_what_is_open_and_for_the_latest() -> None:
     assert [each.order_id for each in found.orders] == ["1", "2", "3"]
 
 
+async def test_an_order_that_is_on_two_pages_is_as_the_later_says() -> None:
+    pages = {
+        None: Page(items=(order(order_id="2", status="pending_cancel"), order(order_id="1")), next_cursor="on"),
+        "on": Page(items=(order(order_id="2", status="working"), order(order_id="0"))),
+    }
+
+    class Paged(Nobody):
+        def list(self, *, next_cursor: str | None, **_: Any) -> Listing[Order]:
+            async def fetch(_: str | None) -> Page[Order]:
+                return pages[next_cursor]
+
+            return Listing(fetch)
+
+    async def turn() -> None:
+        pass
+
+    found = await take(Paged("a"), Window(NOW - timedelta(days=1), ("a",), ()), turn)
+    assert [(each.order_id, each.status) for each in found.orders] == [("0", None), ("1", None), ("2", "working")]
+
+
 async def test_a_later_one_asks_for_the_latest_only() -> None:
     user = Nobody("a")
     await snapshot(user, order(created_at=LATE))
