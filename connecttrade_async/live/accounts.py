@@ -125,7 +125,9 @@ class LiveAccounts:
         """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``."""
         roster, failed = self._roster, self._following.surveyor.failed
         # Whoever is asked after everything that happens must find a no fast.
-        are_read = roster.is_live and all(member.user.user_id in failed for member in roster.unread)
+        if not roster.is_live or len(roster.unread) > len(failed):
+            return False
+        are_read = all(member.user.user_id in failed for member in roster.unread)
         return are_read and all(map(roster.is_current, roster.places.values()))
 
     # What changes -----------------------------------------------------------------------------------------------------
