@@ -176,7 +176,7 @@ class ConnectTrade:
         user_secret = Secret(user_secret)  # rebound before it is checked: tracebacks can print variables
         user_secret.check("user secret")
         _check_id(user_id, "user id")
-        return User(Requester(self._caller, user_id, user_secret), self._market)
+        return User(self._caller, self._market, user_id, user_secret)
 
     async def request(
         self,
@@ -378,7 +378,7 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        house = House(self._caller, _requester_of, partial(User, market=self._market), asks_once)
+        house = House(self._caller, _requester_of, partial(_in_the_name_of, self._market), asks_once)
         if fetch is not None:
             return Poller(users, fetch, plan, house)
         from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
@@ -446,19 +446,29 @@ class ConnectTrade:
         return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"
 
 
-class User:
-    """A handle on one user of the client: who asks, and nothing else."""
+class User(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A handle on one user of the client: who asks, and nothing else.
 
-    __slots__ = ("_market", "_requester")
+    Handles are not tracked by the garbage collector: there are thousands, and nothing that they hold leads back to one.
+    """
 
-    def __init__(self, requester: Requester, market: Market) -> None:
-        self._requester = requester
-        self._market = market
+    _caller: Caller
+    _market: Market
+    _user_id: str | None
+    _user_secret: Secret | None
+    # Who asks instead, where what is asked is watched.
+    _asker: Requester | None = None
 
     @property
     def user_id(self) -> str:
         """The user's name."""
-        return self._requester.user_id or ""
+        return self._user_id or ""
+
+    @property
+    def _requester(self) -> Requester:
+        if self._asker is not None:
+            return self._asker
+        return Requester(self._caller, self._user_id, self._user_secret)
 
     @property
     def accounts(self) -> resources.Accounts:
@@ -525,7 +535,7 @@ class User:
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
         from connecttrade_async.streaming.market_stream import Door, MarketDataStream  # noqa: PLC0415
 
-        caller = self._requester.caller
+        caller = self._caller
         return MarketDataStream(
             Door(self._market.url, caller.timeouts, self._market.reconnect, caller.clock, self._market.taken),
             self.user_id,
@@ -560,6 +570,10 @@ class User:
 
 def _requester_of(user: User) -> Requester:
     return user._requester  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+
+
+def _in_the_name_of(market: Market, asker: Requester) -> User:
+    return User(asker.caller, market, asker.user_id, asker.user_secret, asker)
 
 
 def _check_id(text: object, name: str) -> None:

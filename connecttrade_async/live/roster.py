@@ -60,7 +60,7 @@ class Member(msgspec.Struct, gc=False, eq=False):
     failures: int = 0
     timer: Timer | None = None
     tried: asyncio.Future[None] | None = None
-    strays: set[str] = set()
+    strays: dict[str, None] = {}  # no set: that would be the one thing of a user that the garbage collector tracks
     rereads: int = 0
 
     @property
@@ -235,7 +235,7 @@ class Roster:
     def note_stray(self, name: str | None) -> None:
         """Remember an account or an order nobody could be found for: it may be somebody's who is being read."""
         for member in self.newcomers:
-            member.strays.add(name if name and len(member.strays) < MOST_STRAYS else ANYTHING)
+            member.strays[name if name and len(member.strays) < MOST_STRAYS else ANYTHING] = None
 
     def books(self) -> Iterator[Book]:
         """Return every book as it is."""
