@@ -19,7 +19,7 @@ from connecttrade_async.rest.transport import Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from connecttrade_async.live.changes import Change
     from connecttrade_async.live.polled import PollResult
     from connecttrade_async.live.poller import Poller
+    from connecttrade_async.live.snapshots import Reader
     from connecttrade_async.live.tracker import KeepOrders
+    from connecttrade_async.rest.noting import NotingRequester
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.market_stream import MarketDataStream
     from connecttrade_async.streaming.plan import OnTaken
@@ -276,6 +278,7 @@ class ConnectTrade:
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
         from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
+        from connecttrade_async.rest.noting import NotingRequester  # noqa: PLC0415
 
         settings = LiveSettings(
             sweep_every=sweep_every,
@@ -291,6 +294,7 @@ class ConnectTrade:
             owns_stream=stream is None,
             reconnect=self._reconnect,
             clock=self._caller.clock,
+            noting=partial(_noting, NotingRequester),
         )
 
     @overload
@@ -574,6 +578,15 @@ def _requester_of(user: User) -> Requester:
 
 def _in_the_name_of(market: Market, asker: Requester) -> User:
     return User(asker.caller, market, asker.user_id, asker.user_secret, asker)
+
+
+def _noting(
+    asking: Callable[[Requester, Collection[bytes]], NotingRequester], user: Reader, known: Collection[bytes]
+) -> tuple[Reader, Sequence[bytes]]:
+    if type(user) is not User:
+        return user, ()
+    asker = asking(_requester_of(user), known)
+    return _in_the_name_of(user._market, asker), asker.seen  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
 def _check_id(text: object, name: str) -> None:

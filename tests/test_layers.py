@@ -109,6 +109,7 @@ PLAN = {
     "live.verdicts": "loops",
     "live.poller": "loops",
     "rest.caller": "loops",
+    "rest.noting": "loops",
     "rest.recalling": "loops",
     "rest.watching": "loops",
     "rest.pagination": "loops",
