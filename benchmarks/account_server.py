@@ -2,6 +2,8 @@
 
 It answers every GET of ``/balances``, ``/positions`` and ``/orders`` with what the user in ``user-id`` holds. Each
 answer is made before, of one user, and the user's number is put in its place: it answers faster than any client asks.
+A line on its standard input, as ``51``, moves every price to so many cents: then everybody's positions and balances are
+others. The orders stay.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from holdings import bodies
 from load_server import answer
 
 TEMPLATE = b"000000"
-ANSWERS = {path.encode(): answer(body) for path, body in bodies(0).items()}
+ANSWERS = {path.encode(): answer(body) for path, body in bodies(0, 50).items()}
 USER = re.compile(rb"\r\nuser-id: user-([0-9]{6})\r\n", re.IGNORECASE)
 
 
@@ -43,7 +45,8 @@ async def serve() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Link, "127.0.0.1", 0)
     print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
-    await loop.run_in_executor(None, sys.stdin.read)
+    while line := await loop.run_in_executor(None, sys.stdin.readline):
+        ANSWERS.update({path.encode(): answer(body) for path, body in bodies(0, int(line)).items()})
     server.close()
 
 

@@ -36,7 +36,7 @@ def _moment(microseconds: int) -> str:
     return (START + timedelta(microseconds=microseconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def a_balance(number: int, cash: int = 10_234) -> dict[str, Any]:
+def a_balance(number: int, cash: int = 10_234, cents: int = 7) -> dict[str, Any]:
     """Return the money of a user."""
     return {
         "account_id": account_id(number),
@@ -47,11 +47,11 @@ def a_balance(number: int, cash: int = 10_234) -> dict[str, Any]:
         "margin_buying_power": f"{cash * 2}.12",
         "maintenance_margin": "1500.00",
         "initial_margin": "2500.00",
-        "equity": "31220.07",
+        "equity": f"31220.{cents:02}",
     }
 
 
-def a_position(number: int, symbol: str, quantity: int = 120) -> dict[str, Any]:
+def a_position(number: int, symbol: str, quantity: int = 120, cents: int = 50) -> dict[str, Any]:
     """Return what a user holds of something."""
     return {
         "account_id": account_id(number),
@@ -60,11 +60,11 @@ def a_position(number: int, symbol: str, quantity: int = 120) -> dict[str, Any]:
         "instrument": "STK",
         "quantity": f"{quantity}",
         "average_price": "398.1234",
-        "last_price": "410.50",
-        "market_value": f"{quantity * 410}.50",
-        "unrealized_pl": "1485.19",
+        "last_price": f"410.{cents:02}",
+        "market_value": f"{quantity * 410}.{cents:02}",
+        "unrealized_pl": f"1485.{cents:02}",
         "daily_pl": "-12.40",
-        "total_pl": "1485.19",
+        "total_pl": f"1485.{cents:02}",
     }
 
 
@@ -105,12 +105,12 @@ def an_order(number: int, name: str, filled: int = 0, status: str = "working", a
     }
 
 
-def bodies(number: int) -> dict[str, object]:
-    """Return what the REST end has of a user, by path."""
+def bodies(number: int, cents: int) -> dict[str, object]:
+    """Return what the REST end has of a user, by path, when prices are at so many cents."""
     orders = [an_order(number, f"{number:06}{which:02}") for which in range(OPEN_ORDERS)]
     return {
-        "/balances": [a_balance(number)],
-        "/positions": [a_position(number, symbol) for symbol in SYMBOLS],
+        "/balances": [a_balance(number, cents=cents)],
+        "/positions": [a_position(number, symbol, cents=cents) for symbol in SYMBOLS],
         "/orders": {"orders": orders, "next_cursor": None, "prev_cursor": None},
     }
 

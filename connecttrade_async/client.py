@@ -19,7 +19,7 @@ from connecttrade_async.rest.transport import Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import aiohttp
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from connecttrade_async.live.changes import Change
     from connecttrade_async.live.polled import PollResult
     from connecttrade_async.live.poller import Poller
+    from connecttrade_async.live.snapshots import Reader
     from connecttrade_async.live.tracker import KeepOrders
+    from connecttrade_async.rest.noting import NotingRequester
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.market_stream import MarketDataStream
     from connecttrade_async.streaming.plan import OnTaken
@@ -176,7 +178,7 @@ class ConnectTrade:
         user_secret = Secret(user_secret)  # rebound before it is checked: tracebacks can print variables
         user_secret.check("user secret")
         _check_id(user_id, "user id")
-        return User(Requester(self._caller, user_id, user_secret), self._market)
+        return User(self._caller, self._market, user_id, user_secret)
 
     async def request(
         self,
@@ -276,6 +278,7 @@ class ConnectTrade:
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
         from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
+        from connecttrade_async.rest.noting import NotingRequester  # noqa: PLC0415
 
         settings = LiveSettings(
             sweep_every=sweep_every,
@@ -291,6 +294,7 @@ class ConnectTrade:
             owns_stream=stream is None,
             reconnect=self._reconnect,
             clock=self._caller.clock,
+            noting=partial(_noting, NotingRequester),
         )
 
     @overload
@@ -379,7 +383,7 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        house = House(self._caller, _requester_of, partial(User, market=self._market), asks_once)
+        house = House(self._caller, _requester_of, partial(_in_the_name_of, self._market), asks_once)
         if fetch is not None:
             return Poller(users, fetch, plan, house)
         from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
@@ -447,19 +451,29 @@ class ConnectTrade:
         return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"
 
 
-class User:
-    """A handle on one user of the client: who asks, and nothing else."""
+class User(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """A handle on one user of the client: who asks, and nothing else.
 
-    __slots__ = ("_market", "_requester")
+    Handles are not tracked by the garbage collector: there are thousands, and nothing that they hold leads back to one.
+    """
 
-    def __init__(self, requester: Requester, market: Market) -> None:
-        self._requester = requester
-        self._market = market
+    _caller: Caller
+    _market: Market
+    _user_id: str | None
+    _user_secret: Secret | None
+    # Who asks instead, where what is asked is watched.
+    _asker: Requester | None = None
 
     @property
     def user_id(self) -> str:
         """The user's name."""
-        return self._requester.user_id or ""
+        return self._user_id or ""
+
+    @property
+    def _requester(self) -> Requester:
+        if self._asker is not None:
+            return self._asker
+        return Requester(self._caller, self._user_id, self._user_secret)
 
     @property
     def accounts(self) -> resources.Accounts:
@@ -526,7 +540,7 @@ class User:
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
         from connecttrade_async.streaming.market_stream import Door, MarketDataStream  # noqa: PLC0415
 
-        caller = self._requester.caller
+        caller = self._caller
         return MarketDataStream(
             Door(self._market.url, caller.timeouts, self._market.reconnect, caller.clock, self._market.taken),
             self.user_id,
@@ -561,6 +575,19 @@ class User:
 
 def _requester_of(user: User) -> Requester:
     return user._requester  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+
+
+def _in_the_name_of(market: Market, asker: Requester) -> User:
+    return User(asker.caller, market, asker.user_id, asker.user_secret, asker)
+
+
+def _noting(
+    asking: Callable[[Requester, Collection[int]], NotingRequester], user: Reader, known: Collection[int]
+) -> tuple[Reader, Sequence[int]]:
+    if type(user) is not User:
+        return user, ()
+    asker = asking(_requester_of(user), known)
+    return _in_the_name_of(user._market, asker), asker.seen  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
 def _check_id(text: object, name: str) -> None:

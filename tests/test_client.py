@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import copy
+import gc
 import pickle
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -106,6 +108,12 @@ def test_a_user_is_a_handle_that_costs_bytes() -> None:
     requester = user._requester
     parts = (user, requester, requester.user_secret, requester.user_secret.reveal() if requester.user_secret else "")
     assert sum(sys.getsizeof(part) for part in parts) < 400
+    # Of thousands of handles a full garbage collection has nothing to look at.
+    assert not gc.is_tracked(user)
+    assert user != ct.user("u-1", "whisper")
+    assert len({user, copy.copy(user)}) == 2
+    with pytest.raises(TypeError, match="unsupported"):
+        msgspec.json.encode(user)
 
 
 @pytest.mark.parametrize(

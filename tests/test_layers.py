@@ -113,6 +113,7 @@ PLAN = {
     "live.verdicts": "loops",
     "live.poller": "loops",
     "rest.caller": "loops",
+    "rest.noting": "loops",
     "rest.recalling": "loops",
     "rest.watching": "loops",
     "rest.pagination": "loops",

@@ -13,6 +13,7 @@ from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.live.following import Following
 from connecttrade_async.live.merging import has_ended
 from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
+from connecttrade_async.live.snapshots import as_it_is
 from connecttrade_async.live.telling import CAPACITY, TOPICS, interest_in
 from connecttrade_async.models.orders import Order
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect
     from connecttrade_async.errors import ConnectTradeError
     from connecttrade_async.live.book import Book
-    from connecttrade_async.live.snapshots import Reader
+    from connecttrade_async.live.snapshots import Noting, Reader
     from connecttrade_async.live.telling import Changes
     from connecttrade_async.streaming.streams import BrokerageStream
 
@@ -47,11 +48,14 @@ class LiveAccounts:
         owns_stream: bool,
         reconnect: Reconnect,
         clock: Clock,
+        noting: Noting = as_it_is,
     ) -> None:
         if not set(TOPICS) <= set(stream.topics):
             raise ConfigurationError(f"books need a stream of {', '.join(TOPICS)}, not only of {stream.topics}")
         self._users = tuple(users)
-        self._following = Following(stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock)
+        self._following = Following(
+            stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, noting=noting
+        )
         self._roster = self._following.roster
         self._teller = self._following.teller
 
@@ -125,7 +129,9 @@ class LiveAccounts:
         """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``."""
         roster, failed = self._roster, self._following.surveyor.failed
         # Whoever is asked after everything that happens must find a no fast.
-        are_read = roster.is_live and all(member.user.user_id in failed for member in roster.unread)
+        if not roster.is_live or len(roster.unread) > len(failed):
+            return False
+        are_read = all(member.user.user_id in failed for member in roster.unread)
         return are_read and all(map(roster.is_current, roster.places.values()))
 
     # What changes -----------------------------------------------------------------------------------------------------

@@ -27,6 +27,13 @@ gone: brokers list orders for a while, and not at once, so an absent order stays
 An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
 A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
 
+A snapshot whose answers are the same, to the last byte, as those that the book was last loaded from says nothing, if no
+frame of its user was heard since these were asked for, and the book was *settled* by them: it has each order as it was
+listed, or let go of it, or never had it. For its positions and balances are the listed ones then, too, and to load what
+is there already changes nothing. So such answers need not be read, and nothing is compared: only the time moves on.
+Orders that are the same may be left out by themselves, for what is not among them is no worse for it; positions and
+balances only together, since without either an account was not read.
+
 An order that has ended is told, and then kept for a while, by count and by age. Which ones were let go is remembered
 until they can no longer be taken for new ones: an order that is unknown, has ended, and last changed well before the
 latest change that an earlier snapshot knew, is history and no news. That horizon is in the broker's time, and never
@@ -131,6 +138,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
         lacks_whole: whether a part was heard of a thing that is not known, since this was last set to False.
+        is_settled: whether the orders of the latest snapshot are known just as it had them.
     """
 
     account_id: str
@@ -143,6 +151,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     is_read: bool = False
     as_of: datetime | None = None
     lacks_whole: bool = False
+    is_settled: bool = False
 
     @classmethod
     def of(cls, account_id: str, user_id: str, keep: KeepOrders) -> Self:
@@ -244,9 +253,11 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         """
         changes: list[Change] = []
         heard, self._heard_since = self._heard_since or set(), None
+        is_settled = True
         for order in listed.orders:
             before = self._tracker.orders.get(order.order_id)
             if order != before:  # most are as they were
+                is_settled = False  # until it is seen what is known now
                 changes += self._tracker.learn(before, order, cause, at, is_ahead=order.order_id in heard)
         self.is_loaded, self.is_read = True, listed.is_read
         if listed.is_read:
@@ -262,6 +273,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             self._balances.forget_asking()
         self._tracker.move_horizon(listed.orders, at)
         self._tracker.let_go_of_the_old(at)
+        self.is_settled = is_settled or all(map(self._is_known, listed.orders))
         return changes
 
     def _rename_balance(self, only: str) -> None:
@@ -271,6 +283,17 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             self._balances.rename(NOBODY, only)
         elif len(known) == 1:
             self._balances.rename(known[0], only)
+
+    def _is_known(self, order: Order) -> bool:
+        # One that is not in the book was let go, or is history.
+        return self._tracker.orders.get(order.order_id, order) == order
+
+    def confirm(self, at: datetime) -> None:
+        """Take the snapshot that was loaded last once more, after no frame since it was asked for."""
+        self.forget_asking()
+        if self.is_read:
+            self.as_of = at
+        self._tracker.let_go_of_the_old(at)
 
     # Positions and balances -------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect
     from connecttrade_async.live.reports import LiveSettings
     from connecttrade_async.live.roster import Member
-    from connecttrade_async.live.snapshots import Reader
+    from connecttrade_async.live.snapshots import Noting, Reader
     from connecttrade_async.streaming.fanout import Subscription
     from connecttrade_async.streaming.streams import BrokerageStream
 
@@ -44,6 +44,7 @@ class Following:
         owns_stream: whether the stream is opened and closed here.
         reconnect: how long to wait after a snapshot that failed.
         clock: time.
+        noting: makes a user who takes notes of what is answered.
 
     Attributes:
         roster: who is followed.
@@ -60,6 +61,7 @@ class Following:
         owns_stream: bool,
         reconnect: Reconnect,
         clock: Clock,
+        noting: Noting,
     ) -> None:
         self.ending: Exception | None = None
         self.roster = Roster(settings.keep_orders)
@@ -72,6 +74,7 @@ class Following:
             tell=self.teller.tell,
             tell_who_waits=self.teller.tell_who_waits,
             crashed=self._crashed,
+            noting=noting,
         )
         every = settings.sweep_every
         self._sweep = None if every is None else Sweep(self.roster, self.surveyor, clock, every)
@@ -216,4 +219,5 @@ class Following:
             swept=tally.swept,
             unknown=0 if intake is None else intake.unknown,
             ignored=0 if intake is None else intake.ignored,
+            unchanged=tally.unchanged,
         )

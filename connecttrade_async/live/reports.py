@@ -74,6 +74,7 @@ class LiveStatistics(NamedTuple):
         changes: changes that were told.
         gaps: times that something may have been missed, and everybody was looked at again.
         snapshots: snapshots that were loaded.
+        unchanged: of these, those that were the same as the one before, and did not have to be read.
         outdated: snapshots that did not count, since a gap came before their answer.
         failures: snapshots that failed.
         recovered: changes that were missed, and found by a snapshot; the passing of prices does not count.
@@ -86,6 +87,7 @@ class LiveStatistics(NamedTuple):
     changes: int
     gaps: int
     snapshots: int
+    unchanged: int
     outdated: int
     failures: int
     recovered: int

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Timer
     from connecttrade_async.live.book import Update
     from connecttrade_async.live.changes import Cause, Change
-    from connecttrade_async.live.snapshots import Reader
+    from connecttrade_async.live.snapshots import Known, Reader
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.models.orders import Order
 
@@ -51,6 +51,7 @@ class Member(msgspec.Struct, gc=False, eq=False):
         missed_since: when the last thing happened that was heard before something of this user was missed, by the
             broker's clock.
         absences: snapshots in a row that had not all of the user's accounts.
+        known: what the books were last loaded from, or None; see ``valid_known``.
     """
 
     user: Reader
@@ -64,10 +65,11 @@ class Member(msgspec.Struct, gc=False, eq=False):
     failures: int = 0
     timer: Timer | None = None
     tried: asyncio.Future[None] | None = None
-    strays: set[str] = set()
+    strays: dict[str, None] = {}  # no set: that would be the one thing of a user that the garbage collector tracks
     rereads: int = 0
     missed_since: datetime | None = None
     absences: int = 0
+    known: Known | None = None
 
     @property
     def horizon(self) -> datetime | None:
@@ -80,8 +82,24 @@ class Member(msgspec.Struct, gc=False, eq=False):
             return Window(_whole_hour(now - age), None, ())
         horizon = self.horizon
         latest = self.since if horizon is None else min(self.since, horizon + LAG)
-        open_orders = [order for keeper in self.keepers.values() for order in keeper.open_orders()]
-        return Window(_whole_hour(latest - ONE_DAY), self.keepers, open_orders)
+        since, known = _whole_hour(latest - ONE_DAY), self.valid_known()
+        if known is not None and known.oldest >= since:
+            return Window(since, self.keepers, ())  # no order is older, so none has to be looked for
+        return Window(since, self.keepers, self.open_orders())
+
+    def open_orders(self) -> list[Order]:
+        """Return the orders of the user that can still change."""
+        return [order for keeper in self.keepers.values() for order in keeper.open_orders()]
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the orders of the latest snapshot are known just as it had them."""
+        return all(keeper.is_settled for keeper in self.keepers.values())
+
+    def valid_known(self) -> Known | None:
+        """Return what the books were last loaded from, if nothing was heard since it was asked for."""
+        known = self.known
+        return known if known is not None and self.since is not None and known.frames == self.frames else None
 
     def has_stray(self) -> bool:
         """Say whether some of what was heard, and nobody could be found for, was this user's, or may have been."""
@@ -203,6 +221,8 @@ class Roster:
             return place
         if place is not None:  # the account is another user's now
             del place.member.keepers[account_id]
+            place.member.known = None
+        member.known = None
         keeper = Bookkeeper.of(account_id, member.user.user_id, self.keep)
         if member.is_asking:
             keeper.ask()
@@ -241,6 +261,11 @@ class Roster:
                 (news if is_news else rest).append(change)
         return news, rest
 
+    def confirm(self, member: Member, now: datetime) -> None:
+        """Take a snapshot of a user that is the same as the latest one, while nothing was heard since."""
+        for keeper in member.keepers.values():
+            keeper.confirm(now)
+
     def has_read(self, member: Member) -> bool:
         """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""
         return self.is_live and member not in self.unread and member not in self.doubted
@@ -266,7 +291,7 @@ class Roster:
     def note_stray(self, name: str | None) -> None:
         """Remember an account or an order nobody could be found for: it may be somebody's who is being read."""
         for member in self.newcomers:
-            member.strays.add(name if name and len(member.strays) < MOST_STRAYS else ANYTHING)
+            member.strays[name if name and len(member.strays) < MOST_STRAYS else ANYTHING] = None
 
     def books(self) -> Iterator[Book]:
         """Return every book as it is."""

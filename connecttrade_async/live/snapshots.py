@@ -3,13 +3,20 @@
 Which orders are asked for. Asking for all that ever were would take pages without end, so it is a window of time, which
 begins a day before the latest that is known, at a whole hour: clocks disagree, and lists lag. An order that is known to
 be open and is older than the window is looked for among the open ones, and if it is not there, from when it was made.
+
+An answer that is the same to the last byte as one that the books were last loaded from need not be read: why that is so
+is on top of ``book.py``. Where everything is the same, nothing is loaded; where only the orders are, they are left out.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+
+import msgspec
 
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.live.book import Listed
@@ -17,17 +24,19 @@ from connecttrade_async.live.merging import moment_of
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
+from connecttrade_async.rest.comparing import Unread
 from connecttrade_async.rest.pagination import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable
+    from collections.abc import Awaitable, Coroutine, Iterable, Sequence
 
     from connecttrade_async.models.pages import Page
 
-__all__ = ["Reader", "Snapshot", "Window", "take"]
+__all__ = ["Known", "Noting", "Reader", "Snapshot", "Window", "as_it_is", "oldest", "take"]
 
 M = TypeVar("M", Order, Position, Balance)
 ONE_DAY = timedelta(days=1)
+BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 WHOLE_PAGE = 500
 
 
@@ -62,6 +71,11 @@ class ListsBalances(Protocol):
         ...
 
 
+Noting = Callable[["Reader", Collection[int]], "tuple[Reader, Sequence[int]]"]
+"""Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
+known, and the digests of the answers so far."""
+
+
 class Reader(Protocol):
     """A user, as far as snapshots need one."""
 
@@ -86,6 +100,28 @@ class Reader(Protocol):
         ...
 
 
+def as_it_is(user: Reader, _: Collection[int]) -> tuple[Reader, Sequence[int]]:
+    """Return a user whose answers are all read, and of whose answers no notes are taken."""
+    return user, ()
+
+
+class Known(msgspec.Struct, frozen=True, gc=False, eq=False):
+    """What the books of a user were last loaded from.
+
+    Attributes:
+        digests: of the answers.
+        frames: how many frames had been heard of the user when it was asked for, and when it was loaded.
+        only: the account of what names none.
+        oldest: when the first of the orders was made that were open then; the end of time where none was, its beginning
+            where nobody knows.
+    """
+
+    digests: tuple[int, ...]
+    frames: int
+    only: str | None
+    oldest: datetime
+
+
 class Window(NamedTuple):
     """Which orders are wanted.
 
@@ -101,24 +137,57 @@ class Window(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All that a user has, each list from some moment after it was asked for."""
+    """All that a user has, each list from some moment after it was asked for.
+
+    Where answers may be left unread, so may be these.
+
+    Attributes:
+        orders: oldest first.
+        positions: all there are.
+        balances: all there are.
+        is_plain: whether each listing of orders had one page, and no order had to be looked for besides.
+    """
 
     orders: list[Order]
     positions: list[Position]
     balances: list[Balance]
+    is_plain: bool = False
 
-    def by_account(self) -> dict[str, Listed]:
+    @property
+    def is_unread(self) -> bool:
+        """Whether each answer was known."""
+        return _is_unread(self.orders) and _is_unread(self.positions) and _is_unread(self.balances)
+
+    @property
+    def only(self) -> str | None:
+        """The account of what names none: the one that there is."""
+        accounts = {each.account_id for each in _read(self.balances)}
+        return accounts.pop() if len(accounts) == 1 else None
+
+    def by_account(self, known: Known | None = None) -> dict[str, Listed]:
         """Sort it by account.
+
+        Args:
+            known: what the books were loaded from, if they are still as they were then: orders that are the same are
+                left out.
 
         Raises:
             MalformedResponseError: it is not said of which account something is, and there are several.
         """
-        accounts = {each.account_id for each in self.balances}
-        only = next(iter(accounts)) if len(accounts) == 1 else None
-        orders, positions = _sorted(self.orders, only), _sorted(self.positions, only)
-        balances = _sorted(self.balances, only)
+        only = self.only
+        is_same = known is not None and known.only == only and _is_unread(self.orders)
+        orders = _sorted(() if is_same else _read(self.orders), only)
+        positions, balances = _sorted(_read(self.positions), only), _sorted(_read(self.balances), only)
         names = dict.fromkeys((*balances, *positions, *orders))
         return {name: Listed(orders[name], positions[name], balances[name]) for name in names}
+
+
+def _is_unread(answer: object) -> bool:
+    return type(answer) is Unread
+
+
+def _read(answer: Any) -> Any:  # noqa: ANN401 - a list, or what will be one
+    return answer.read() if type(answer) is Unread else answer
 
 
 def _sorted(listed: Iterable[M], only: str | None) -> defaultdict[str, list[M]]:
@@ -149,27 +218,52 @@ async def take(user: Reader, window: Window, turn: Callable[[], Awaitable[None]]
     balances = await user.balances.list()
     await turn()
     positions = await user.positions.list()
-    seen = {each.account_id for each in balances} | {each.account_id for each in positions}
-    is_new = window.accounts is None or not seen <= {*window.accounts, None}
-    orders: list[Order] = []
+    if not (_is_unread(balances) and _is_unread(positions)):
+        # Of these two both are needed to know whether an account was read.
+        balances, positions = _read(balances), _read(positions)
     old = [order for order in window.open_orders if not _is_within(order, window.since)]
-    if old or is_new:
-        orders += await _walk(user, turn, "open", None)
-    orders += await _walk(user, turn, "all", window.since)
+    listings = [await _listing(user, turn, "open", None)] if old or _is_new(window, balances, positions) else []
+    listings.append(await _listing(user, turn, "all", window.since))
+    if all(map(_is_unread, listings)):
+        # The books were loaded from these, and no order had to be looked for then.
+        return Snapshot(cast("list[Order]", Unread(partial(_together, listings))), positions, balances, is_plain=True)
+    orders, is_plain = _together(listings), all(listing.is_whole for listing in map(_read, listings))
     listed = {order.order_id for order in orders}
     strays = [order for order in old if order.order_id not in listed]
     if strays:
-        orders += await _walk(user, turn, "all", _earliest(strays))
-    return Snapshot(orders, positions, balances)
+        orders += _read(await _listing(user, turn, "all", _earliest(strays))).orders
+    return Snapshot(orders, positions, balances, is_plain and not strays)
 
 
-async def _walk(
+def _is_new(window: Window, balances: list[Balance], positions: list[Position]) -> bool:
+    """Say whether there is an account among these that is not known."""
+    if window.accounts is None:
+        return True
+    if _is_unread(balances):  # they were known before, and their accounts with them
+        return False
+    seen = {each.account_id for each in balances} | {each.account_id for each in positions}
+    return not seen <= {*window.accounts, None}
+
+
+class Orders(NamedTuple):
+    """What a listing of orders came to.
+
+    Attributes:
+        orders: those of all pages, oldest first.
+        is_whole: whether the first page was all of it.
+    """
+
+    orders: list[Order]
+    is_whole: bool
+
+
+async def _listing(
     user: Reader,
     turn: Callable[[], Awaitable[None]],
     status: str,
     since: datetime | None,
-) -> list[Order]:
-    """Return the orders of a listing, all pages of it, oldest first."""
+) -> Orders:
+    """Return a listing of orders; unread, if its only page is."""
 
     async def fetch(cursor: str | None) -> Page[Order]:
         await turn()
@@ -177,12 +271,23 @@ async def _walk(
 
     # Most have one page, and need no listing of pages.
     first = await fetch(None)
-    found = list(first.items)
-    if first.next_cursor:
-        found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
-        # What came while the pages were turned has moved the rest: one that is on two of them is as the later says.
-        found = list({order.order_id: order for order in found}.values())
-    return found[::-1]
+    if _is_unread(first):  # only pages that are whole listings are known
+        return cast("Orders", Unread(partial(_only_page, first)))
+    if not first.next_cursor:
+        return _only_page(first)
+    found = [*first.items]
+    found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
+    # What came while the pages were turned has moved the rest: one that is on two of them is as the later says.
+    found = [*{order.order_id: order for order in found}.values()]
+    return Orders(found[::-1], is_whole=False)
+
+
+def _only_page(page: Page[Order]) -> Orders:
+    return Orders([*reversed(_read(page).items)], is_whole=True)
+
+
+def _together(listings: Iterable[Orders]) -> list[Order]:
+    return [order for listing in listings for order in _read(listing).orders]
 
 
 def _is_within(order: Order, since: datetime) -> bool:
@@ -190,8 +295,13 @@ def _is_within(order: Order, since: datetime) -> bool:
     return made is not None and made >= since
 
 
+def oldest(orders: Iterable[Order]) -> datetime:
+    """Return when the first of some orders was made; see ``Known``."""
+    times = [moment_of(order.created_at_text) or BEGINNING for order in orders]
+    return min(times, default=END)
+
+
 def _earliest(orders: Iterable[Order]) -> datetime | None:
     """Return when the first of some orders was made, or None where nobody knows of one of them."""
-    times = [moment_of(order.created_at_text) for order in orders]
-    known = [time for time in times if time is not None]
-    return min(known) if len(known) == len(times) else None
+    first = oldest(orders)
+    return None if first == BEGINNING else first

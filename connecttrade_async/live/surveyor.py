@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError, RateLimitedError
 from connecttrade_async.live.roster import activity
-from connecttrade_async.live.snapshots import take
+from connecttrade_async.live.snapshots import Known, as_it_is, oldest, take
 from connecttrade_async.pacing import TokenBucket, growing_delays, grown_delay
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.changes import Cause, Change
     from connecttrade_async.live.reports import Budget
     from connecttrade_async.live.roster import Member, Roster
+    from connecttrade_async.live.snapshots import Noting
 
 __all__ = ["Surveyor", "Tally"]
 
@@ -42,10 +43,10 @@ log = logging.getLogger("connecttrade_async.live")
 class Tally:
     """What snapshots came to."""
 
-    __slots__ = ("failed", "loaded", "outdated", "recovered", "swept")
+    __slots__ = ("failed", "loaded", "outdated", "recovered", "swept", "unchanged")
 
     def __init__(self) -> None:
-        self.loaded = self.failed = self.outdated = self.recovered = self.swept = 0
+        self.loaded = self.unchanged = self.failed = self.outdated = self.recovered = self.swept = 0
 
 
 class Surveyor:
@@ -59,6 +60,7 @@ class Surveyor:
         tell: takes what was found, and nothing where only what is current has changed.
         tell_who_waits: takes what was found and is no news.
         crashed: takes what nobody foresaw.
+        noting: makes a user who takes notes of what is answered, and leaves unread what is known.
 
     Attributes:
         failed: by user, why there is no snapshot that counts.
@@ -75,6 +77,7 @@ class Surveyor:
         tell: Callable[[Sequence[Change]], None],
         tell_who_waits: Callable[[Sequence[Change]], None],
         crashed: Callable[[BaseException], None],
+        noting: Noting = as_it_is,
     ) -> None:
         self.failed: dict[str, ConnectTradeError] = {}
         self.tally = Tally()
@@ -89,6 +92,7 @@ class Surveyor:
         self._line: deque[Member] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._crashed = crashed
+        self._noting = noting
         self._is_over = False
         self._doubting: Timer | None = None
         self._doubt_for = reconnect.base
@@ -219,15 +223,30 @@ class Surveyor:
             roster.newcomers.add(member)
         for keeper in member.keepers.values():
             keeper.ask()
+        frames, known = member.frames, member.valid_known()
+        reader, seen = self._noting(member.user, () if known is None else known.digests)
         try:
-            listed = (await take(member.user, window, self._turn)).by_account()
+            snapshot = await take(reader, window, self._turn)
+            is_same = known is not None and known is member.valid_known()
+            listed = None if is_same and snapshot.is_unread else snapshot.by_account(known if is_same else None)
         except ConnectTradeError as exc:
             self._fails(member, exc)
             return
         if member.is_gone or (generation, misses) != (roster.generation, member.misses):
             self.tally.outdated += 1
             return
-        changes = self._load(member, listed, cause, asked)
+        if known is not None and member.known is None:
+            # An account became another's meanwhile, so what is known no longer says which accounts are new.
+            self.tally.outdated += 1
+            self.missed(member)
+            return
+        changes: Sequence[Change] = ()
+        if listed is None:
+            self._confirm(member, asked)
+        else:
+            changes = self._load(member, listed, cause, asked)
+            is_clean = seen and snapshot.is_plain and frames == member.frames and member.is_settled
+            member.known = Known(tuple(seen), frames, snapshot.only, oldest(member.open_orders())) if is_clean else None
         if member in roster.newcomers and member.rereads < MOST_REREADS and member.has_stray():
             # Now that it is known what is this user's, the frames find it: it begins with the next snapshot.
             member.rereads += 1
@@ -238,6 +257,11 @@ class Surveyor:
         roster.unread.discard(member)
         self._succeeds(member)
         self._tell(changes)
+
+    def _confirm(self, member: Member, asked: datetime) -> None:
+        self._roster.confirm(member, self._clock.wall())
+        member.since = asked
+        self.tally.unchanged += 1
 
     def _load(
         self,

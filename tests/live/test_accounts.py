@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +26,7 @@ from connecttrade_async.live.tracker import KeepOrders
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from onlive import (
+    bare_newcomer,
     current,
     fills_of,
     in_the_book,
@@ -617,6 +619,92 @@ async def test_an_old_open_order_that_ended_unheard_is_found() -> None:
             assert (await live.order_done(old, timeout=PATIENCE)).status == "cancelled"
             await current(live)
             assert {each.cause for each in taken(changes) if isinstance(each, OrderChanged)} == {"recovered"}
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_who_has_not_changed_is_not_read_again_and_what_was_missed_is_found() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        # They hold nothing yet: of what somebody holds, the price changes all the time.
+        (ada, account), (bob, other) = (bare_newcomer(sandbox, ct, name) for name in ("ada", "bob"))
+        async with followed(ct, ada, bob) as live, live.changes() as changes:
+            before = live.book(account)
+
+            async def drop() -> tuple[int, int]:
+                counted = live.statistics()
+                sandbox.stream.reset()
+                await live.wait(lambda live: live.statistics().gaps > counted.gaps, timeout=PATIENCE)
+                await current(live)
+                after = live.statistics()
+                return after.snapshots - counted.snapshots, after.unchanged - counted.unchanged
+
+            assert await drop() == (2, 2)
+            assert taken(changes) == []
+            after = live.book(account)
+            assert (after.orders, after.positions, after.balances) == (before.orders, before.positions, before.balances)
+            assert str(before.as_of) < str(after.as_of)
+            # Missed: nobody tells of it.
+            sandbox.stream.faults.add(StreamFault("lose", times=None))
+            order = await placed(bob, other)
+            sandbox.stream.faults.clear()
+            assert await drop() == (2, 1)
+            assert order.order_id in live.book(other).orders
+            assert {each.cause for each in taken(changes)} == {"recovered"}
+            assert await drop() == (2, 2)
+            # Heard: from then on, what the book was loaded from is not what it has.
+            said = {"order_id": "x", "account_id": other, "status": "cancelled"}
+            sandbox.stream.send({"type": "order", "user_id": "bob", "account_id": other, "data": said})
+            await live.wait(lambda live: "x" in live.book(other).orders, timeout=PATIENCE)
+            assert await drop() == (2, 1)
+            assert await drop() == (2, 2)
+            assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+def has_read_more(than: int, live: LiveAccounts) -> bool:
+    return live.statistics().snapshots > than
+
+
+async def test_who_is_listed_otherwise_than_the_book_knows_is_read_every_time() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = bare_newcomer(sandbox, ct, "ada")
+        order = await placed(ada, account)
+        async with followed(ct, ada) as live, live.changes("orders") as changes:
+            # The list lags: it never says what the stream said, and what was filled stays filled.
+            said = {"order_id": order.order_id, "account_id": account, "filled_qty": "5"}
+            sandbox.stream.send({"type": "order", "user_id": "ada", "account_id": account, "data": said})
+            await changes.receive()
+            while live.statistics().snapshots < 4:
+                sandbox.stream.reset()
+                await live.wait(partial(has_read_more, live.statistics().snapshots), timeout=PATIENCE)
+            assert live.statistics().unchanged == 0
+            assert live.book(account).orders[order.order_id].filled_qty == 5
+
+
+async def test_a_frame_heard_since_is_overruled_by_the_same_answers_as_before() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = bare_newcomer(sandbox, ct, "ada")
+        async with followed(ct, ada) as live, live.changes("positions") as changes:
+            said = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
+            sandbox.stream.send({"type": "position", "user_id": "ada", "account_id": account, "data": said})
+            await changes.receive()
+            assert list(live.book(account).positions) == ["AAPL"]
+            sandbox.stream.reset()
+            await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
+            assert dict(live.book(account).positions) == {}
+            assert live.statistics().unchanged == 0
+
+
+async def test_an_account_that_becomes_anothers_while_its_user_is_asked_about_is_asked_about_again() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = bare_newcomer(sandbox, ct, "ada")
+        async with followed(ct, ada) as live:
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
+            sandbox.stream.reset()
+            await until_struck(sandbox)
+            roster = live._roster
+            roster.place_for(roster.add(ct.user("bob", "whisper")), account, None)
+            roster.remove("bob")
+            await live.wait(lambda live: live.statistics().outdated == 1, timeout=PATIENCE)
+            await current(live)
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 

@@ -6,13 +6,16 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
+from msgspec.structs import astuple
 
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.live.book import Book, Bookkeeper, Listed
 from connecttrade_async.live.changes import BalanceChanged, Change, OrderChanged, PositionChanged
 from connecttrade_async.live.tracker import MOST_LET_GO, KeepOrders
+from connecttrade_async.models.fields import Model
 from frames import balance, balance_frame, fill, order, order_frame, position, position_frame
 
 if TYPE_CHECKING:
@@ -461,3 +464,91 @@ def test_a_part_of_what_is_not_known_is_not_taken_for_it() -> None:
         assert one.lacks_whole
         one.lacks_whole = False
     assert (read(one).orders, read(one).positions) == ({}, {})
+
+
+# --- the same snapshot once more
+
+WORDS = st.sampled_from
+FILLS = st.lists(st.builds(fill, WORDS(["1", "2", None]), WORDS(["1", "2", None]), WORDS(["10", None])), max_size=3)
+FACTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {"order_id": WORDS("opq")},
+    optional={
+        "status": WORDS(["pending", "working", "partially_filled", "filled", "cancelled", "replaced", None]),
+        "filled_qty": WORDS(["0", "1", "3", "", None]),
+        "avg_fill_price": WORDS(["10", "11", None]),
+        "updated_at": WORDS([at(1), at(30), "2026-03-02T12:00:00Z", "1772461800", "soon", None]),
+        "replaces": WORDS(["o", "p", None]),
+        "replaced_by": WORDS(["q", None]),
+        "fills": FILLS,
+    },
+)
+HELD = st.lists(st.tuples(WORDS("AB"), WORDS(["0", "1", "-2", None])), max_size=3)
+
+
+def a_listing(orders: list[dict[str, Any]], held: list[tuple[str, str | None]], balances: list[Any]) -> Listed:
+    positions = [position(symbol=symbol, quantity=quantity) for symbol, quantity in held]
+    return Listed([order(**each) for each in orders], positions, balances)
+
+
+def a_frame(facts: dict[str, Any] | str) -> Update:
+    return position_frame(at(2), symbol="A", quantity=facts) if isinstance(facts, str) else order_frame(**facts)
+
+
+LISTED = st.builds(a_listing, st.lists(FACTS, max_size=3), HELD, WORDS([[], [MONEY]]))
+HISTORY = st.lists(st.one_of(st.builds(a_frame, st.one_of(FACTS, WORDS(["0", "5"]))), LISTED), max_size=5)
+
+
+def state(thing: object) -> object:
+    """Return all that there is of a keeper, to the last detail."""
+    if isinstance(thing, msgspec.Struct) and not isinstance(thing, Model):
+        return [state(part) for part in astuple(thing)]
+    return repr(thing)
+
+
+@given(HISTORY, LISTED, LISTED)
+def test_the_same_snapshot_once_more_says_nothing(history: list[Update | Listed], listed: Listed, last: Listed) -> None:
+    """Load a snapshot twice, or only once, or the second time without its orders: it comes to the same."""
+    keepers = [keeper(count=2) for _ in range(3)]
+    for one in keepers:
+        for step in history:
+            if isinstance(step, Listed):
+                snapshot(one, step)
+            else:
+                one.apply(step, NOW)
+        snapshot(one, listed)
+        assume(one.is_settled)
+        one.ask()
+    later = NOW + timedelta(seconds=5)
+    twice, once, without = keepers
+    assert twice.load(listed, "recovered", later) == []
+    assert without.load(listed._replace(orders=()), "recovered", later) == []
+    once.confirm(later)
+    assert state(twice) == state(once) == state(without)
+    changes = [shown(snapshot(one, last)) for one in keepers]
+    assert changes[0] == changes[1] == changes[2]
+    assert read(twice) == read(once) == read(without)
+
+
+@pytest.mark.parametrize(
+    ("heard", "listed", "is_settled"),
+    [
+        ({}, [{"status": "working"}], True),
+        ({}, [{"status": "working"}, {"status": "filled"}], False),
+        ({"status": "working", "filled_qty": "1"}, [{"status": "working", "avg_fill_price": "10"}], False),
+        ({"status": "working", "symbol": "AAPL"}, [{"status": "working"}], False),
+        ({"status": "filled", "updated_at": at(1)}, [{"status": "working", "updated_at": at(0)}], False),
+    ],
+)
+def test_a_book_is_settled_by_a_snapshot_that_it_has_as_it_was_listed(
+    heard: dict[str, Any],
+    listed: list[dict[str, Any]],
+    is_settled: bool,  # noqa: FBT001 - pytest fills it in by name
+) -> None:
+    one = keeper()
+    if heard:
+        one.apply(order_frame(**heard), NOW)
+    for _ in range(2):
+        snapshot(one, Listed([order(**each) for each in listed], (), (MONEY,)))
+        assert one.is_settled is is_settled
+    snapshot(one, Listed((), (), (MONEY,)))
+    assert one.is_settled

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
 
 from connecttrade_async.live.book import Listed
 from connecttrade_async.live.changes import OrderChanged, PositionChanged
@@ -107,3 +112,23 @@ def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() 
     keeper.load(Listed([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
     [known] = keeper.book(is_current=True).orders.values()
     assert known.stop_price_text == "2"
+
+
+def test_of_a_user_the_garbage_collector_tracks_nothing_but_what_was_handed_in() -> None:
+    roster = Roster(KeepOrders())
+    user = Somebody("ada")
+    member = roster.add(user)
+    roster.place_for(member, "a", None)
+    listed = Listed([order(), order(order_id="p", status="filled")], (position(),), (balance(),))
+    roster.load(member, {"a": listed}, "recovered", None, NOW)
+    member.since = NOW
+    assert roster.load(member, {"a": listed}, "recovered", None, NOW) == ([], [])
+    found: list[object] = [member, roster.places["a"].keeper]
+    for step in found:
+        if isinstance(step, msgspec.Struct):
+            found += [part for part in astuple(step) if part is not user]
+        elif type(step) in {dict, tuple, set}:
+            found += gc.get_referents(step)
+    assert {"Member", "Bookkeeper", "Tracker", "Shelf", "Order"} <= {type(each).__name__ for each in found}
+    # Of a status there is one for everybody.
+    assert not [each for each in found if gc.is_tracked(each) and not isinstance(each, Enum)]

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.live.book import Listed
-from connecttrade_async.live.snapshots import Snapshot, Window, take
+from connecttrade_async.live.snapshots import Known, Snapshot, Window, oldest, take
 from connecttrade_async.models.pages import Page
+from connecttrade_async.rest.comparing import Unread
 from connecttrade_async.rest.pagination import Listing
 from frames import balance, order, position
 
@@ -28,6 +30,8 @@ class Nobody:
         self.accounts = accounts
         self.found = orders
         self.asked: list[Any] = []
+        self.same: tuple[str, ...] = ()
+        self.unread = 0
 
     @property
     def orders(self) -> Any:
@@ -35,11 +39,22 @@ class Nobody:
 
     @property
     def positions(self) -> Any:
-        return Answers([position(account_id=None)])
+        return Answers(self.said("positions", [position(account_id=None)]))
 
     @property
     def balances(self) -> Any:
-        return Answers([balance(account_id=each) for each in self.accounts])
+        return Answers(self.said("balances", [balance(account_id=each) for each in self.accounts]))
+
+    def said(self, what: str, answer: Any) -> Any:
+        if what not in self.same:
+            return answer
+        self.unread += 1
+
+        def read() -> Any:
+            self.unread -= 1
+            return answer
+
+        return Unread(read)
 
     def list(self, *, status: str, start_time: datetime | None, limit: int, next_cursor: str | None) -> Listing[Order]:
         assert (limit, next_cursor) == (500, None)
@@ -48,7 +63,8 @@ class Nobody:
         items = tuple(self.found.get(f"{status}{count}", ()))
 
         async def fetch(_: str | None) -> Page[Order]:
-            return Page(items=items)
+            page: Page[Order] = self.said(status, Page(items=items))
+            return page
 
         return Listing(fetch)
 
@@ -137,3 +153,67 @@ def test_what_names_no_account_is_of_the_only_one() -> None:
 def test_an_account_of_which_only_orders_are_listed_was_not_read() -> None:
     listed = Snapshot([order(account_id="b")], [], [balance(account_id="a")]).by_account()
     assert {name: each.is_read for name, each in listed.items()} == {"a": True, "b": False}
+
+
+KNOWN = Known((), 0, "a", NOW)
+
+
+async def test_where_everything_is_the_same_nothing_is_read() -> None:
+    user = Nobody("a", all1=[order()])
+    user.same = ("balances", "positions", "all")
+    found = await snapshot(user, order(created_at=LATE))
+    assert (found.is_unread, found.is_plain, user.unread) == (True, True, 3)
+    assert found.by_account() == {"a": Listed([order()], [position(account_id=None)], [balance()])}
+    assert user.unread == 0
+
+
+async def test_old_orders_that_were_looked_for_and_found_are_the_same_too() -> None:
+    user = Nobody("a", open1=[order(created_at=EARLY)], all1=[order(order_id="p")])
+    user.same = ("balances", "positions", "open", "all")
+    found = await snapshot(user, order(created_at=EARLY))
+    assert ([status for status, _ in user.asked], user.unread) == (["open", "all"], 4)
+    assert found.is_unread
+    assert [each.order_id for each in found.by_account()["a"].orders] == ["o", "p"]
+    # Where one of the two listings is another, who is missed is looked for.
+    user = Nobody("a", all1=[order(order_id="p")])
+    user.same = ("balances", "positions", "all")
+    found = await snapshot(user, order(created_at=EARLY))
+    assert [status for status, _ in user.asked] == ["open", "all", "all"]
+    assert (found.is_unread, found.is_plain) == (False, False)
+
+
+@pytest.mark.parametrize("same", ["balances", "positions"])
+async def test_balances_and_positions_are_read_together(same: str) -> None:
+    user = Nobody("a", all1=[order()])
+    user.same = (same, "all")
+    found = await snapshot(user)
+    assert (found.is_unread, user.unread) == (False, 1)
+    assert found.by_account(KNOWN)["a"] == Listed([], [position(account_id=None)], [balance()])
+    assert user.unread == 1
+    # It is only known of which account the orders are while what names none is of the same.
+    assert found.by_account(replace(KNOWN, only="b"))["a"].orders == [order()]
+    assert user.unread == 0
+
+
+async def test_a_listing_of_several_pages_is_not_plain() -> None:
+    class Turning(Nobody):
+        def list(self, **asked: Any) -> Any:
+            async def fetch(_: str | None) -> Page[Order]:
+                cursor = asked["next_cursor"]
+                return Page(items=(order(order_id=cursor or "1"),), next_cursor=None if cursor else "2")
+
+            return Listing(fetch)
+
+    async def turn() -> None:
+        pass
+
+    found = await take(Turning("a"), Window(NOW, ("a",), ()), turn)
+    assert (found.is_plain, [each.order_id for each in found.orders]) == (False, ["2", "1"])
+    assert (await snapshot(Nobody("a"))).is_plain
+
+
+def test_the_oldest_order_is_as_old_as_it_can_be_if_nobody_knows() -> None:
+    late = datetime(2026, 3, 2, 14, tzinfo=UTC)
+    assert oldest([order(created_at=LATE), order(created_at="2026-03-02T15:00:00Z")]) == late
+    assert oldest([order(created_at=LATE), order(created_at="soon")]).year == 1
+    assert oldest([]).year == 9999

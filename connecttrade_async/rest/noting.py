@@ -1,0 +1,63 @@
+"""A loop: ask as ever, note what was answered, and leave unread what was answered the same the last time.
+
+What is left unread can still be read: whoever asks decides when all answers are here.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from connecttrade_async.rest import wire
+from connecttrade_async.rest.caller import Requester
+from connecttrade_async.rest.comparing import Unread, digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    import msgspec
+
+    from connecttrade_async.rest.wire import Request, Response
+
+__all__ = ["NotingRequester"]
+
+T = TypeVar("T")
+
+
+class NotingRequester(Requester):
+    """Somebody in whose name one thing after another is asked, with notes of what was answered.
+
+    Args:
+        origin: who asks.
+        known: the digests of answers that need not be read. Whoever hands in any takes an ``Unread`` for such a one.
+
+    Attributes:
+        seen: the digests of the answers so far, in their order.
+    """
+
+    __slots__ = ("_known", "seen")
+
+    def __init__(self, origin: Requester, known: Collection[int]) -> None:
+        super().__init__(origin.caller, origin.user_id, origin.user_secret)
+        self._known = known
+        self.seen: list[int] = []
+
+    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+        """GET a path, and read the answer unless it is known."""
+        request = self.asking(path, params)
+        response = await self.caller.send(request)
+        if self._is_known(request, response):
+            return cast("T", Unread(partial(wire.read, response, shape, request)))
+        return wire.read(response, shape, request)
+
+    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+        """Send a request, and read the answer unless it is known."""
+        response = await self.caller.send(request)
+        if self._is_known(request, response):
+            return cast("T", Unread(partial(reading, response, request)))
+        return reading(response, request)
+
+    def _is_known(self, request: Request, response: Response) -> bool:
+        seen = digest(request, response)
+        self.seen.append(seen)
+        return seen in self._known
