@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["ConnectTrade", "Health", "User"]
 
 T = TypeVar("T")
+log = logging.getLogger("connecttrade_async.rest")
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -421,14 +423,19 @@ class ConnectTrade:
     async def aclose(self) -> None:
         """Close, within ``timeouts.close`` seconds. Calls under way, and later ones, raise ``ClosedError``.
 
-        Closing twice is harmless. Cancelling leaves the session closing by itself.
+        Closing twice is harmless. Cancelling leaves the session closing by itself, and so does a peer that is slow to
+        hang up, with a warning.
         """
         self._caller.is_closed = True
         if not self._owns:
             return
         self._caller.gate.close()
-        async with asyncio.timeout(self._caller.timeouts.close):
-            await self._caller.transport.aclose()
+        seconds = self._caller.timeouts.close
+        try:
+            async with asyncio.timeout(seconds):
+                await self._caller.transport.aclose()
+        except TimeoutError:
+            log.warning("the client's connections did not all close within %.3g s", seconds)
 
     async def __aenter__(self) -> Self:
         if not self.health().is_open:

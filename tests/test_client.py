@@ -65,6 +65,15 @@ async def test_a_client_that_was_never_used_closes_quietly() -> None:
     await ConnectTrade("client", "hush").aclose()
 
 
+async def test_what_does_not_close_in_time_is_left_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    async with ScriptedEnd(answer()) as end:
+        ct = ConnectTrade("client", "hush", endpoints=Endpoints(end.url), timeouts=Timeouts(close=1e-9))
+        await ct.users.list()
+        await ct.aclose()
+        assert not ct.health().is_open
+    assert caplog.messages == ["the client's connections did not all close within 1e-09 s"]
+
+
 async def test_options_make_a_view_that_shares_the_doors_and_closes_alone() -> None:
     async with ScriptedEnd(answer()) as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
         view = ct.with_options(timeouts=Timeouts(call=0.05), retry=Retry(attempts=1))
