@@ -27,11 +27,13 @@ SPELLINGS = [
 ]
 
 
-async def connected(sandbox: Sandbox, ct: ConnectTrade, name: str = "user-1", broker: str = "ALPACA") -> User:
+async def connected(
+    sandbox: Sandbox, ct: ConnectTrade, name: str = "user-1", broker: str = "ALPACA", kind: str = "trade"
+) -> User:
     """Make a user and link a broker."""
     new = await ct.users.create(name)
     user = ct.user(name, new.user_secret)
-    request = await user.connections.create("trade", redirect_url="https://app.example/done?tab=2", broker=broker)
+    request = await user.connections.create(kind, redirect_url="https://app.example/done?tab=2", broker=broker)
     redirect = await sandbox.approve(request.url, broker=broker)
     assert redirect.startswith("https://app.example/done?tab=2&connection_id=")
     assert parse_redirect(redirect).connection_id
@@ -154,7 +156,7 @@ async def test_a_person_who_declines_is_an_error_with_the_brokers_words() -> Non
 
 async def test_tokens_for_elsewhere() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
-        user = await connected(sandbox, ct)
+        user = await connected(sandbox, ct, kind="market_data")
         jwt = (await user.tokens.create("read", "trade")).access_token.reveal()
         assert jwt.count(".") == 2
         [connection] = await user.connections.list()
