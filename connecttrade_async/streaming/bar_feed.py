@@ -76,6 +76,7 @@ class BarFeed(SteppingFeed[Bar]):
             SymbolError: one of them is none.
             MarketDataRefusedError: the server refuses one of them, or its past; then none of these is added.
             RequestTimeoutError: the past of one did not come in time; then none of these is added.
+            ClosedError: this feed is not open, or has ended.
             ConnectTradeError: the stream has ended, with why.
 
         Cancelling adds none.
@@ -115,8 +116,10 @@ class BarFeed(SteppingFeed[Bar]):
 
     async def aclose(self) -> None:
         """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
+        symbols = self.symbols
         await super().aclose()
         self._ahead.clear()
+        self._forget(symbols)  # whoever still waits for the past of one finds that it is wanted no more
 
     async def _add(self, queue: Subscription, symbols: Iterable[str]) -> None:
         symbols, had, claim = tuple(dict.fromkeys(symbols)), self.symbols, object()
