@@ -305,6 +305,33 @@ async def test_a_past_that_comes_after_its_feed_was_closed_is_not_told() -> None
         await is_at_rest(md)
 
 
+async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_it_gives_up() -> None:
+    async with bars_of("A", backfill=0, fill_gaps=True) as (end, md, bars):
+        await end.tell("bar", "A", **bar(30))
+        assert closes(await took(bars, 1)) == [("A", 30, True)]
+        end.bars["A"] = [bar(30), bar(31)]
+        snapshots = Kept(end, "snapshot", 1)
+        end.drop()
+        waiting = asyncio.create_task(bars.receive())
+        await snapshots.until(1)
+        for _ in range(3):
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            waiting = asyncio.create_task(bars.receive())
+            await is_at_rest(md)
+        assert len(end.of("snapshot")) == 1
+        await snapshots.answer()
+        assert closes([await waiting]) == [("A", 31, True)]
+        snapshots = Kept(end, "snapshot", 1)
+        end.drop()
+        waiting = asyncio.create_task(bars.receive())
+        await snapshots.until(1)
+        await bars.aclose()
+        with pytest.raises(ClosedError):
+            await waiting
+
+
 # A past that cannot be had.
 
 
