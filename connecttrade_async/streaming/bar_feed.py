@@ -66,6 +66,7 @@ class BarFeed(SteppingFeed[Bar]):
         self._ahead: deque[Bar | Gap] = deque()
         self._unfilled: Gap | None = None
         self._unfillable: Gap | None = None
+        self._filling: asyncio.Task[Fetched] | None = None
         self._pastless: Claims[str] = Claims()
         self._held: dict[str, list[Bar]] = {}
 
@@ -76,6 +77,7 @@ class BarFeed(SteppingFeed[Bar]):
             SymbolError: one of them is none.
             MarketDataRefusedError: the server refuses one of them, or its past; then none of these is added.
             RequestTimeoutError: the past of one did not come in time; then none of these is added.
+            ClosedError: this feed is not open, or has ended.
             ConnectTradeError: the stream has ended, with why.
 
         Cancelling adds none.
@@ -115,8 +117,13 @@ class BarFeed(SteppingFeed[Bar]):
 
     async def aclose(self) -> None:
         """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
+        symbols = self.symbols
         await super().aclose()
         self._ahead.clear()
+        self._unfilled = None
+        if self._filling is not None:
+            self._filling.cancel()
+        self._forget(symbols)  # whoever still waits for the past of one finds that it is wanted no more
 
     async def _add(self, queue: Subscription, symbols: Iterable[str]) -> None:
         symbols, had, claim = tuple(dict.fromkeys(symbols)), self.symbols, object()
@@ -169,7 +176,24 @@ class BarFeed(SteppingFeed[Bar]):
         self._ahead = deque(kept)
 
     async def _fill(self, gap: Gap) -> None:
-        """Fetch what was missed; where that cannot be had, the gap is told."""
+        """Tell what was missed; where that cannot be had, the gap is told."""
+        if self._filling is None:
+            # A task, since whoever waits with a time-out of his own would have it fetched anew each time, and never.
+            self._filling = asyncio.create_task(self._missed_since(gap), name="connecttrade bars fill a gap")
+        filling = self._filling
+        await asyncio.wait([filling])
+        if self._filling is not filling or filling.cancelled():
+            return
+        self._filling = self._unfilled = None
+        found = filling.result()
+        left = self.symbols  # some may have been removed meanwhile
+        self._ahead.extend(bar for bar in found.bars if bar.symbol in left)
+        if found.errors:
+            self._unfillable = gap
+            self._ahead.appendleft(gap)
+
+    async def _missed_since(self, gap: Gap) -> Fetched:
+        """Fetch what was missed."""
         # Of what was never told, the bar that was open when the gap began is missing too.
         never = gap.since - self._past.length + JUST_AFTER
         wishes = [(symbol, self._upwards.since(symbol) or never, None) for symbol in self.symbols]
@@ -181,13 +205,8 @@ class BarFeed(SteppingFeed[Bar]):
             wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
             found.bars.extend(more.bars)
             found.errors.extend(more.errors)
-        left = self.symbols  # some may have been removed meanwhile
-        self._unfilled = None
         found.bars.sort(key=_start)
-        self._ahead.extend(bar for bar in found.bars if bar.symbol in left)
-        if found.errors:
-            self._unfillable = gap
-            self._ahead.appendleft(gap)
+        return found
 
     async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> Fetched:
         answers = await asyncio.gather(*(self._past.fetch(*wish) for wish in wishes), return_exceptions=True)

@@ -56,11 +56,13 @@ class Desk:
 
         Raises:
             MarketDataRefusedError: the server refuses one of them; then none is asked for.
+            ClosedError: this consumer has ended.
             ConnectTradeError: the stream has ended, with why.
 
         Cancelling gives them up.
         """
         self._check_is_open()
+        self.routes.check_is_open(who)
         items, had, claim = tuple(dict.fromkeys(items)), self.routes.items(who), object()
         fresh = [(who, item) for item in items if item not in had or (who, item) in self._claims]
         self._claims.lay(claim, fresh)

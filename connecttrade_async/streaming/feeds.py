@@ -69,6 +69,7 @@ class Feed(Generic[T]):
         Raises:
             SymbolError: one of them is none.
             MarketDataRefusedError: the server refuses one of them; then none of these is added.
+            ClosedError: this feed is not open, or has ended.
             ConnectTradeError: the stream has ended, with why.
 
         Cancelling adds none.

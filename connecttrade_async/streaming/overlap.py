@@ -3,12 +3,12 @@
 Quotes, books, chains and bars replace what they tell, so twice does no harm; but what one link tells late must not take
 the place of what happened after it and the other told. (Bars have that rule of their own, in ``sieves``.) A trade is
 told once, though nothing numbers it: of each trade with all its facts alike, as many are told as the link that told
-more of them told.
+more of them told. Of each link so many trades are remembered, since the new one may be long in coming.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from connecttrade_async.errors import MalformedResponseError
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 __all__ = ["Overlap"]
+
+REMEMBERED = 100_000  # trades of one link: more than two links that stand are ever apart
 
 
 class Overlap:
@@ -31,7 +33,7 @@ class Overlap:
     __slots__ = ("_latest", "_told", "until")
 
     def __init__(self) -> None:
-        self._told: dict[Hashable, Counter[Hashable]] = {}
+        self._told: dict[Hashable, OrderedDict[Hashable, int]] = {}
         self._latest: dict[Hashable, datetime] = {}
         self.until: float | None = None
 
@@ -42,9 +44,11 @@ class Overlap:
         if not isinstance(event, Trade):
             return True
         facts = (event.symbol, event.price_text, event.size_text, event.hours, event.time_text)
-        mine = self._told.setdefault(link, Counter())
-        mine[facts] += 1
-        return all(mine[facts] > told[facts] for other, told in self._told.items() if other != link)
+        mine = self._told.setdefault(link, OrderedDict())
+        mine[facts] = times = mine.get(facts, 0) + 1
+        if len(mine) > REMEMBERED:
+            mine.popitem(last=False)
+        return all(times > told.get(facts, 0) for other, told in self._told.items() if other != link)
 
     def _is_latest(self, event: Quote | Depth | OptionsChain) -> bool:
         day = event.expiration_text if isinstance(event, OptionsChain) else None

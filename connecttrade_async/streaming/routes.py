@@ -119,6 +119,18 @@ class Routes(Fanout):
         self._items.pop(subscription, None)
         self._waiting.discard(subscription)
 
+    def check_is_open(self, subscription: Subscription) -> None:
+        """Refuse a consumer that has ended: what came for it would pile up, and nobody would take it.
+
+        Raises:
+            ClosedError: it has left, or was let go.
+            ConnectTradeError: the stream has ended, with why.
+        """
+        if self._ending is not None:
+            raise self._ending.with_traceback(None)
+        if subscription not in self._members:
+            raise ClosedError("this feed")
+
     def expect(self, who: Hashable, what: Hashable) -> asyncio.Future[Any]:
         """Return the answer that somebody waits for, once it comes."""
         future = self._expected.get((who, what))

@@ -52,7 +52,7 @@ class OfExpiration:
     def __init__(self, expiration: str | None, *, greeks: bool) -> None:
         self._expiration = expiration
         self._greeks = greeks
-        self._with_greeks: set[str | None] = set()
+        self._with_greeks: set[tuple[str, str | None]] = set()
 
     def is_met_by(self, chain: OptionsChain) -> bool:
         """Whether a chain is wanted."""
@@ -62,9 +62,9 @@ class OfExpiration:
         if not self._greeks or not chain.contracts:
             return True
         if any(contract.greeks is not None for contract in chain.contracts):
-            self._with_greeks.add(day)
+            self._with_greeks.add((chain.underlying, day))
             return True
-        return day not in self._with_greeks
+        return (chain.underlying, day) not in self._with_greeks
 
 
 class Course(msgspec.Struct):

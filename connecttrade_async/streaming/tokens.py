@@ -18,6 +18,7 @@ from connecttrade_async.errors import (
     ConnectTradeError,
     MalformedResponseError,
     SessionTakenError,
+    TransportError,
 )
 from connecttrade_async.models.connections import ConnectionToken
 from connecttrade_async.secret import Secret
@@ -78,6 +79,7 @@ class Tokens:
 
         Raises:
             ConnectTradeError: there is none to be had, or only the one that was refused.
+            TransportError: none can be had at present; or for a renewal, only the one in use.
 
         Cancelling drops the call; a token may have been made and the old one replaced.
         """
@@ -88,6 +90,9 @@ class Tokens:
         found = await self._get()
         if self._refused is not None and found[0] == self._refused:
             raise AuthenticationRefusedError(cause="the token source gave the token again that was refused")
+        if is_renewal and found[0] == self.token:
+            # Another link would gain nothing, and each would be due for relief sooner than the one before.
+            raise _later("the token source has no newer token yet")
         self._take(*found)
 
     def accepted(self) -> None:
@@ -116,7 +121,8 @@ class Tokens:
             raise
         except Exception as exc:
             msg = f"the token source failed on {type(exc).__name__}"
-            raise ConfigurationError(msg) from exc
+            # One that has worked before is not wrong but away, as an API may be: that ends no stream.
+            raise (_later(msg) if self.got else ConfigurationError(msg)) from exc
         if isinstance(given, ConnectionToken):
             return Secret(given.access_token), self._lifetime_of(given)
         token = Secret(given)
@@ -141,7 +147,13 @@ class Tokens:
         self._was_accepted = False
         self.got += 1
         self._renew_after = self._worn_after = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
+        if lifetime is not None and lifetime <= 0:
+            self._renew_after = AGAIN  # by our clock each may come ended, and each new link would be due at once
 
     def _age(self) -> float:
         began, moment = self._made
         return max(self._clock.now() - began, (self._clock.wall() - moment).total_seconds())
+
+
+def _later(detail: str) -> TransportError:
+    return TransportError(method="STREAM", path="token", kind="unreachable", detail=detail)

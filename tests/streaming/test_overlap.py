@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
-from connecttrade_async.streaming.overlap import Overlap
+from connecttrade_async.streaming.overlap import REMEMBERED, Overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,13 @@ def test_a_trade_of_both_links_is_told_once_and_as_often_as_it_happened() -> Non
         assert overlap.is_new(link, trade(price)) is is_new
     assert overlap.is_new("new", trade("1")) is False
     assert overlap.is_new("new", trade("1")) is True
+
+
+def test_only_the_latest_trades_are_remembered_while_the_new_link_is_long_in_coming() -> None:
+    overlap = Overlap()
+    for number in range(REMEMBERED + 1):
+        assert overlap.is_new("old", trade(str(number)))
+    assert [overlap.is_new("new", trade(str(number))) for number in (0, 1, REMEMBERED)] == [True, False, False]
 
 
 def quote(time: str | None) -> Quote:

@@ -42,6 +42,8 @@ def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> Non
     wanting, content = OfExpiration(None, greeks=True), OfExpiration(None, greeks=False)
     assert [wanting.is_met_by(each) for each in (plain, full, plain, other)] == [True, True, False, True]
     assert [content.is_met_by(each) for each in (plain, full, plain, other)] == [True, True, True, True]
+    # That those on one stock have greeks says nothing of those on another.
+    assert wanting.is_met_by(msgspec.structs.replace(plain, underlying="B"))
 
 
 def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:

@@ -249,6 +249,89 @@ async def test_what_is_added_is_removed_meanwhile_and_added_again() -> None:
         await is_at_rest(md)
 
 
+async def test_whoever_was_let_go_adds_nothing() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as other:
+        async with md.trades("A") as left:
+            pass
+        async with (
+            md.trades("A", capacity=1, overflow="close") as slow,
+            md.depth("A") as turned_down,
+            md.bars("A", backfill=0) as closed,
+        ):
+            for price in range(17):
+                await end.tell("trade", "A", price=str(price))
+            end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(refuse(held, frame))))
+            held = end.links[-1]
+            held.lines = [line for line in held.lines if line["channel"] != "depth"]
+            await md.list_subscriptions()  # which finds it missing and asks for it again, in vain
+            with pytest.raises(MarketDataRefusedError):
+                await everything(turned_down)
+            end.acts.clear()
+            await closed.aclose()
+            for feed in (left, slow, turned_down, closed):
+                with pytest.raises(ClosedError, match="this feed is closed"):
+                    await feed.add("B")
+                assert feed.symbols == frozenset()
+        await other.add("C")
+        assert end.subscribed == [("quotes", "A"), ("quotes", "C")]
+        await md.aclose()
+        with pytest.raises(ClosedError, match="the stream is closed"):
+            await other.add("D")
+
+
+async def refuse(held: Held, frame: dict[str, Any]) -> None:
+    await held.say(type="error", id=frame["id"], code="403", message="no")
+
+
+async def everything(feed: Feed[Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        async for _ in feed:
+            pass
+
+
+async def test_a_past_that_comes_after_its_feed_was_closed_is_not_told() -> None:
+    async with bars_of("A", backfill=2) as (end, md, bars):
+        end.bars["B"] = [bar(30), bar(31)]
+        snapshots = Kept(end, "snapshot", 1)
+        adding = asyncio.create_task(bars.add("B"))
+        await snapshots.until(1)
+        await bars.aclose()
+        await snapshots.answer()
+        await adding
+        with pytest.raises(ClosedError):
+            await bars.receive()
+        assert [event async for event in bars] == []
+        await end.until(lambda: end.subscribed == [])
+        await is_at_rest(md)
+
+
+async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_it_gives_up() -> None:
+    async with bars_of("A", backfill=0, fill_gaps=True) as (end, md, bars):
+        await end.tell("bar", "A", **bar(30))
+        assert closes(await took(bars, 1)) == [("A", 30, True)]
+        end.bars["A"] = [bar(30), bar(31)]
+        snapshots = Kept(end, "snapshot", 1)
+        end.drop()
+        waiting = asyncio.create_task(bars.receive())
+        await snapshots.until(1)
+        for _ in range(3):
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            waiting = asyncio.create_task(bars.receive())
+            await is_at_rest(md)
+        assert len(end.of("snapshot")) == 1
+        await snapshots.answer()
+        assert closes([await waiting]) == [("A", 31, True)]
+        snapshots = Kept(end, "snapshot", 1)
+        end.drop()
+        waiting = asyncio.create_task(bars.receive())
+        await snapshots.until(1)
+        await bars.aclose()
+        with pytest.raises(ClosedError):
+            await waiting
+
+
 # A past that cannot be had.
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -433,6 +434,89 @@ async def test_a_source_is_asked_anew_when_its_token_was_good_and_is_refused() -
             end.drop()
             assert "no such token" in (await until(life, Ended)).error
             assert source.asked == 3
+
+
+def lasting(token: str, seconds: float) -> ConnectionToken:
+    ends = (BEGIN + timedelta(seconds=seconds)).timestamp()
+    return ConnectionToken(access_token=Secret(token), expires_at_text=str(ends))
+
+
+async def test_a_source_that_keeps_a_token_until_it_ends_costs_no_link_for_it() -> None:
+    clock, source = SteppedClock(), Source(*[lasting("one", 3600)] * 4, lasting("two", DAY))
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock).user("ada", "hush").market_data("c1", token_source=source)
+        async with md, md.trades("A") as feed:
+            clock.advance(3600 - 360)
+            for times in (2, 3, 4):
+                await renewal_is_over(md)
+                clock.advance(29)
+                await md.list_subscriptions()
+                assert (source.asked, end.logins) == (times, ["one"])
+                clock.advance(1)
+            await end.until(lambda: [held.token for held in end.links] == ["two"])
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            assert (end.logins, md.health().gaps) == (["one", "two"], 0)
+
+
+async def test_a_link_that_is_lost_while_its_source_has_no_newer_token_is_made_again_with_the_one_there_is() -> None:
+    clock, asked, may_answer = SteppedClock(), [0], asyncio.Event()
+    may_answer.set()
+
+    async def source() -> ConnectionToken:
+        asked[0] += 1
+        await may_answer.wait()
+        return lasting("one", 3600)
+
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
+        async with md, md.subscribe("lifecycle") as life:
+            may_answer.clear()
+            clock.advance(3600 - 360)
+            end.drop()
+            await until(life, Lost)
+            may_answer.set()
+            await until(life, Retrying)
+            clock.advance(1)
+            await until(life, Live)
+            assert (end.logins, asked) == (["one", "one"], [2])
+
+
+async def test_tokens_that_by_our_clock_come_ended_are_not_renewed_at_once() -> None:
+    clock, source = SteppedClock(), Source(lasting("one", -60), lasting("two", -30), lasting("three", DAY))
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock).user("ada", "hush").market_data("c1", token_source=source)
+        async with md:
+            for token, newer in (("one", "two"), ("two", "three")):
+                clock.advance(29)
+                await md.list_subscriptions()
+                assert (source.asked, end.logins[-1]) == (len(end.logins), token)
+                clock.advance(1)
+                await only_link_is_of(end, newer)
+
+
+async def only_link_is_of(end: MarketEnd, token: str) -> None:
+    await end.until(lambda: [held.token for held in end.links] == [token])
+
+
+async def test_a_source_that_is_away_for_a_while_ends_no_stream() -> None:
+    clock = SteppedClock()
+    source = Source("one", OSError("secret words"), ZeroDivisionError("secret words"), "two")
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+            end.valid = {"two"}
+            end.drop()
+            causes: list[str] = []
+            for _ in range(4):  # the old token once more, and then none, twice
+                causes.append((await until(life, Lost)).cause)
+                await until(life, Retrying)
+                clock.advance(1)
+            await until(life, Live)
+            assert ["failed on" in cause for cause in causes] == [False, False, True, True]
+            assert "secret words" not in "".join(causes)
+            assert await trades(feed, 1) == ["gap"]
+            assert end.logins == ["one", "one", "two"]
 
 
 @pytest.mark.parametrize(
