@@ -116,7 +116,7 @@ async def test_the_index_delivers_what_asking_everybody_would(
         hub.leave(subscription)
         hub.leave(subscription)
     assert hub.members == ()
-    assert hub._keyed == {}
+    assert not any(topic.by_account or topic.by_user or topic.by_symbol for topic in hub._topics.values())
 
 
 async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_nobody() -> None:
@@ -278,6 +278,36 @@ async def test_cancelling_a_consumer_loses_nothing() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert await subscription.receive() == order(1)
+
+
+async def test_who_was_cancelled_while_nothing_came_leaves_the_wait_to_the_next() -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, "close", WIDE)
+    for wait in (subscription.receive, subscription.__anext__):
+        waiting = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+    waiting = asyncio.create_task(subscription.receive())
+    await asyncio.sleep(0)
+    hub.publish(order(1))
+    assert await waiting == order(1)
+
+
+async def test_a_topic_that_nobody_wants_whole_is_counted_all_the_same() -> None:
+    hub = fanout()
+    picky = hub.subscribe(Interest(("orders",), account_id="a"), "close", WIDE)
+    hub.publish(order(1))
+    hub.publish(order(2, account="b"))
+    assert hub.counts == {"orders": 2}
+    assert taken(picky) == [order(1)]
+    whole = hub.subscribe(Interest(("orders",)), "close", WIDE)
+    hub.publish(order(3))
+    hub.leave(whole)
+    hub.publish(order(4))
+    assert hub.counts == {"orders": 4}
+    assert taken(whole) == [order(3)]
 
 
 async def test_iterating_ends_when_the_stream_is_closed_and_raises_when_it_is_refused() -> None:
