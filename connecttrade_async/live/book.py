@@ -218,7 +218,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         if is_part and position.symbol not in self._positions.things:
             self.lacks_whole = True
         step = self._positions.hear(position.symbol, position, update, is_part=is_part)
-        return () if step is None else self._moved(step, "stream")
+        change = None if step is None else self._moved(step, "stream")
+        return () if change is None else (change,)
 
     def _hear_balance(self, update: BalanceUpdate) -> Sequence[Change]:
         balance, things = update.balance, self._balances.things
@@ -230,7 +231,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 return ()
             [key] = things
         step = self._balances.hear(key, balance, update)
-        return () if step is None else self._paid(step, "stream")
+        change = None if step is None else self._paid(step, "stream")
+        return () if change is None else (change,)
 
     # Snapshots --------------------------------------------------------------------------------------------------------
 
@@ -262,11 +264,15 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         self.is_loaded, self.is_read = True, listed.is_read
         if listed.is_read:
             positions = {position.symbol: position for position in listed.positions}
-            changes += (change for step in self._positions.load(positions) for change in self._moved(step, cause))
+            for moved in self._positions.load(positions):
+                if (change := self._moved(moved, cause)) is not None:
+                    changes.append(change)
             balances = {balance.currency or NOBODY: balance for balance in listed.balances}
             if len(balances) == 1:
                 self._rename_balance(*balances)
-            changes += (change for step in self._balances.load(balances) for change in self._paid(step, cause))
+            for paid in self._balances.load(balances):
+                if (change := self._paid(paid, cause)) is not None:
+                    changes.append(change)
             self.as_of = at
         else:
             self._positions.forget_asking()
@@ -297,31 +303,30 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     # Positions and balances -------------------------------------------------------------------------------------------
 
-    def _moved(self, step: Step[Position], cause: Cause) -> Sequence[Change]:
-        symbol, before, after = step.key, step.before, step.after
+    def _moved(self, step: Step[Position], cause: Cause) -> Change | None:
+        before, after = step.before, step.after
         if after is None:
             after = Position(
                 account_id=self.account_id,
-                symbol=symbol,
+                symbol=step.key,
                 instrument=None if before is None else before.instrument,
                 quantity_text="0",
             )
-        elif _is_nothing(after.quantity_text):
-            del self._positions.things[symbol]
+        # No position in the book is of quantity zero, so one of the same quantity is not either.
+        elif (before is None or after.quantity_text != before.quantity_text) and _is_nothing(after.quantity_text):
+            del self._positions.things[step.key]
             if before is None:
-                return ()
-        change = PositionChanged(
+                return None
+        return PositionChanged(
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after
         )
-        return (change,)
 
-    def _paid(self, step: Step[Balance], cause: Cause) -> Sequence[Change]:
+    def _paid(self, step: Step[Balance], cause: Cause) -> Change | None:
         if step.after is None:
-            return ()
-        change = BalanceChanged(
+            return None
+        return BalanceChanged(
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=step.before, after=step.after
         )
-        return (change,)
 
 
 def _book(  # noqa: PLR0917 - what a copy or a pickle is made of has an order and no names

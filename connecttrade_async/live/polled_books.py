@@ -126,5 +126,5 @@ class PolledBooks:
         return memory
 
 
-async def _at_once() -> None:
+def _at_once() -> None:
     """Wait for nothing: requests wait for their turn where they are sent."""

@@ -74,7 +74,8 @@ class Member(msgspec.Struct, gc=False, eq=False):
     @property
     def horizon(self) -> datetime | None:
         """The latest horizon of the user's books."""
-        return max((each.horizon for each in self.keepers.values() if each.horizon is not None), default=None)
+        known = [when for each in self.keepers.values() if (when := each.horizon) is not None]
+        return max(known, default=None)
 
     def window(self, now: datetime, age: timedelta) -> Window:
         """Return which orders a snapshot that is asked for now needs."""
@@ -255,10 +256,15 @@ class Roster:
             is_known, place = keeper.is_loaded, self.places[account_id]
             # What an account did while no snapshot had it was missed.
             why: Cause = "recovered" if keeper.is_loaded and not keeper.is_read else cause
-            for change in keeper.load(listed.get(account_id, Listed()), why, now):
-                # What a user has when the following begins is where it begins, and no news.
-                is_news = member.since is not None and (is_known or place.is_news(change))
-                (news if is_news else rest).append(change)
+            changes = keeper.load(listed.get(account_id, Listed()), why, now)
+            # What a user has when the following begins is where it begins, and no news.
+            if member.since is None:
+                rest += changes
+            elif is_known:
+                news += changes
+            else:
+                for change in changes:
+                    (news if place.is_news(change) else rest).append(change)
         return news, rest
 
     def confirm(self, member: Member, now: datetime) -> None:

@@ -98,15 +98,17 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     def load(self, listed: Mapping[str, M]) -> Iterator[Step[M]]:
         """Take a complete list that was asked for; yields how that changed each thing."""
         since, self._since = self._since or {}, None
+        things = self.things
         for key, thing in listed.items():
             after = replace(thing, **since[key]) if key in since else thing
-            before = self.things.get(key)
+            before = things.get(key)
             if after != before:
-                self.things[key] = after
+                things[key] = after
                 yield Step(key, before, after)
-        for key in [key for key in self.things if key not in listed and key not in since]:
-            yield Step(key, self.things.pop(key), None)
-        self._heard = {key: time for key, time in self._heard.items() if key in self.things or key in since}
+        for key in [key for key in things if key not in listed and key not in since]:
+            yield Step(key, things.pop(key), None)
+        if self._heard:
+            self._heard = {key: time for key, time in self._heard.items() if key in things or key in since}
 
 
 def _rename(kept: dict[str, T], key: str, name: str) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
@@ -28,7 +27,7 @@ from connecttrade_async.rest.comparing import Unread
 from connecttrade_async.rest.pagination import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable, Sequence
+    from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 
     from connecttrade_async.models.pages import Page
 
@@ -74,6 +73,9 @@ class ListsBalances(Protocol):
 Noting = Callable[["Reader", Collection[int]], "tuple[Reader, Sequence[int]]"]
 """Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
 known, and the digests of the answers so far."""
+
+
+Turn = Callable[[], "Awaitable[None] | None"]
 
 
 class Reader(Protocol):
@@ -164,6 +166,10 @@ class Snapshot(NamedTuple):
         accounts = {each.account_id for each in _read(self.balances)}
         return accounts.pop() if len(accounts) == 1 else None
 
+    def has_same_orders(self, known: Known | None) -> bool:
+        """Whether the orders are those that the books were loaded from, of the same accounts."""
+        return known is not None and _is_unread(self.orders) and known.only == self.only
+
     def by_account(self, known: Known | None = None) -> dict[str, Listed]:
         """Sort it by account.
 
@@ -175,11 +181,10 @@ class Snapshot(NamedTuple):
             MalformedResponseError: it is not said of which account something is, and there are several.
         """
         only = self.only
-        is_same = known is not None and known.only == only and _is_unread(self.orders)
-        orders = _sorted(() if is_same else _read(self.orders), only)
+        orders = _sorted(() if self.has_same_orders(known) else _read(self.orders), only)
         positions, balances = _sorted(_read(self.positions), only), _sorted(_read(self.balances), only)
         names = dict.fromkeys((*balances, *positions, *orders))
-        return {name: Listed(orders[name], positions[name], balances[name]) for name in names}
+        return {name: Listed(orders.get(name, []), positions.get(name, []), balances.get(name, [])) for name in names}
 
 
 def _is_unread(answer: object) -> bool:
@@ -190,7 +195,10 @@ def _read(answer: Any) -> Any:  # noqa: ANN401 - a list, or what will be one
     return answer.read() if type(answer) is Unread else answer
 
 
-def _sorted(listed: Iterable[M], only: str | None) -> defaultdict[str, list[M]]:
+def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
+    names = {each.account_id for each in listed}
+    if only is not None and names <= {only, None, ""}:  # most users have one account
+        return {only: listed} if listed else {}
     found: defaultdict[str, list[M]] = defaultdict(list)
     for each in listed:
         account_id = each.account_id or only
@@ -201,22 +209,24 @@ def _sorted(listed: Iterable[M], only: str | None) -> defaultdict[str, list[M]]:
     return found
 
 
-async def take(user: Reader, window: Window, turn: Callable[[], Awaitable[None]]) -> Snapshot:
+async def take(user: Reader, window: Window, turn: Turn) -> Snapshot:
     """Ask for all that a user has, one request after another.
 
     Args:
         user: who.
         window: which orders.
-        turn: waits until the next request may be sent.
+        turn: returns what to await until the next request may be sent; None where it may be sent at once.
 
     Raises:
         ConnectTradeError: something could not be read; then nothing was.
 
     Cancelling drops the request under way.
     """
-    await turn()
+    if (wait := turn()) is not None:
+        await wait
     balances = await user.balances.list()
-    await turn()
+    if (wait := turn()) is not None:
+        await wait
     positions = await user.positions.list()
     if not (_is_unread(balances) and _is_unread(positions)):
         # Of these two both are needed to know whether an account was read.
@@ -226,7 +236,7 @@ async def take(user: Reader, window: Window, turn: Callable[[], Awaitable[None]]
     listings.append(await _listing(user, turn, "all", window.since))
     if all(map(_is_unread, listings)):
         # The books were loaded from these, and no order had to be looked for then.
-        return Snapshot(cast("list[Order]", Unread(partial(_together, listings))), positions, balances, is_plain=True)
+        return Snapshot(cast("list[Order]", Unread(_together, listings)), positions, balances, is_plain=True)
     orders, is_plain = _together(listings), all(listing.is_whole for listing in map(_read, listings))
     listed = {order.order_id for order in orders}
     strays = [order for order in old if order.order_id not in listed]
@@ -259,22 +269,25 @@ class Orders(NamedTuple):
 
 async def _listing(
     user: Reader,
-    turn: Callable[[], Awaitable[None]],
+    turn: Turn,
     status: str,
     since: datetime | None,
 ) -> Orders:
     """Return a listing of orders; unread, if its only page is."""
-
-    async def fetch(cursor: str | None) -> Page[Order]:
-        await turn()
-        return await user.orders.list(status=status, start_time=since, limit=WHOLE_PAGE, next_cursor=cursor)
-
+    if (wait := turn()) is not None:
+        await wait
     # Most have one page, and need no listing of pages.
-    first = await fetch(None)
+    first = await user.orders.list(status=status, start_time=since, limit=WHOLE_PAGE, next_cursor=None)
     if _is_unread(first):  # only pages that are whole listings are known
-        return cast("Orders", Unread(partial(_only_page, first)))
+        return cast("Orders", Unread(_only_page, first))
     if not first.next_cursor:
         return _only_page(first)
+
+    async def fetch(cursor: str | None) -> Page[Order]:
+        if (wait := turn()) is not None:
+            await wait
+        return await user.orders.list(status=status, start_time=since, limit=WHOLE_PAGE, next_cursor=cursor)
+
     found = [*first.items]
     found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
     # What came while the pages were turned has moved the rest: one that is on two of them is as the later says.

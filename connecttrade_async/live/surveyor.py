@@ -19,7 +19,7 @@ from connecttrade_async.live.snapshots import Known, as_it_is, oldest, take
 from connecttrade_async.pacing import TokenBucket, growing_delays, grown_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from connecttrade_async.clock import Clock, Timer
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.changes import Cause, Change
     from connecttrade_async.live.reports import Budget
     from connecttrade_async.live.roster import Member, Roster
-    from connecttrade_async.live.snapshots import Noting
+    from connecttrade_async.live.snapshots import Noting, Snapshot
 
 __all__ = ["Surveyor", "Tally"]
 
@@ -227,8 +227,8 @@ class Surveyor:
         reader, seen = self._noting(member.user, () if known is None else known.digests)
         try:
             snapshot = await take(reader, window, self._turn)
-            is_same = known is not None and known is member.valid_known()
-            listed = None if is_same and snapshot.is_unread else snapshot.by_account(known if is_same else None)
+            still = known if known is member.valid_known() else None
+            listed = None if still is not None and snapshot.is_unread else snapshot.by_account(still)
         except ConnectTradeError as exc:
             self._fails(member, exc)
             return
@@ -246,7 +246,7 @@ class Surveyor:
         else:
             changes = self._load(member, listed, cause, asked)
             is_clean = seen and snapshot.is_plain and frames == member.frames and member.is_settled
-            member.known = Known(tuple(seen), frames, snapshot.only, oldest(member.open_orders())) if is_clean else None
+            member.known = _known_now(member, snapshot, seen, still) if is_clean else None
         if member in roster.newcomers and member.rereads < MOST_REREADS and member.has_stray():
             # Now that it is known what is this user's, the frames find it: it begins with the next snapshot.
             member.rereads += 1
@@ -277,8 +277,9 @@ class Surveyor:
         if rest:
             self._tell_who_waits(rest)
         for change in changes:
-            self.tally.swept += change.is_material and change.cause == "sweep"
-            self.tally.recovered += change.is_material and change.cause == "recovered"
+            if change.is_material:
+                self.tally.swept += change.cause == "sweep"
+                self.tally.recovered += change.cause == "recovered"
         return changes
 
     def _succeeds(self, member: Member) -> None:
@@ -330,7 +331,12 @@ class Surveyor:
         delay = max(delay, self._held_until - self._clock.now())
         member.timer = self._clock.call_later(delay, partial(self.want, member))
 
-    async def _turn(self) -> None:
+    def _turn(self) -> Awaitable[None] | None:
+        if self._bucket is None and self._held_until <= self._clock.now():
+            return None
+        return self._wait_for_turn()
+
+    async def _wait_for_turn(self) -> None:
         while (held := self._held_until - self._clock.now()) > 0:
             await pause(self._clock, held)
         if self._bucket is None:
@@ -348,6 +354,12 @@ async def pause(clock: Clock, seconds: float) -> None:
         await done
     finally:
         timer.cancel()
+
+
+def _known_now(member: Member, snapshot: Snapshot, seen: Sequence[int], before: Known | None) -> Known:
+    # Where the orders are the same, and no frame was heard, those are open that were.
+    first = before.oldest if before is not None and snapshot.has_same_orders(before) else oldest(member.open_orders())
+    return Known(tuple(seen), member.frames, snapshot.only, first)
 
 
 def _settle(member: Member) -> None:

@@ -92,10 +92,12 @@ class Teller:
 
     def tell(self, changes: Sequence[Change]) -> None:
         """Tell changes to whom they concern."""
-        publish = self._publish
-        for change in changes:
-            publish(change)
-            if self._orders:
+        if self._fanout.is_heard:
+            publish = self._publish
+            for change in changes:
+                publish(change)
+        if self._orders:
+            for change in changes:
                 self._end(change)
         self.told += len(changes)
         if self._conditions:

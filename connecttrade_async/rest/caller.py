@@ -224,10 +224,14 @@ class Requester:
 
     def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
+        return self.asking_for(path, wire.query_string(params) if params else "")
+
+    def asking_for(self, path: str, query: str) -> Request:
+        """Return the request for a GET of a path with a query that is spelled already."""
         return wire.Request(
             method="GET",
             path=path,
-            query=wire.query_string(params) if params else "",
+            query=query,
             user_id=self.user_id,
             user_secret=self.user_secret,
             repeat=HARMLESS,

@@ -5,7 +5,6 @@ What is left unread can still be read: whoever asks decides when all answers are
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from connecttrade_async.rest import wire
@@ -47,14 +46,14 @@ class NotingRequester(Requester):
         request = self.asking(path, params)
         response = await self.caller.send(request)
         if self._is_known(request, response):
-            return cast("T", Unread(partial(wire.read, response, shape, request)))
+            return cast("T", Unread(wire.read, response, shape, request))
         return wire.read(response, shape, request)
 
     async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer unless it is known."""
         response = await self.caller.send(request)
         if self._is_known(request, response):
-            return cast("T", Unread(partial(reading, response, request)))
+            return cast("T", Unread(reading, response, request))
         return reading(response, request)
 
     def _is_known(self, request: Request, response: Response) -> bool:

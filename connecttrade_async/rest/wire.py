@@ -277,10 +277,10 @@ def query_string(params: Mapping[str, object]) -> str:
         ConfigurationError: a filter is empty, a float, a time without a zone, or of no kind that has a spelling. An
             empty filter is refused because a server may read it as no filter, and answer with everything.
     """
-    if [*params.values()].count(None) == len(params):  # as most who ask for all do
+    given = tuple([pair for pair in params.items() if pair[1] is not None])
+    if not given:  # as most who ask for all do
         return ""
-    given = tuple((name, value) for name, value in params.items() if value is not None)
-    if all(type(value) in ONE_SPELLING for _, value in given):
+    if ONE_SPELLING.issuperset([type(value) for _, value in given]):
         return _known_query(given)
     return _query(given)
 

@@ -636,6 +636,11 @@ class Fanout:
             subscription.close(error)
 
     @property
+    def is_heard(self) -> bool:
+        """Whether there is any consumer."""
+        return bool(self._members)
+
+    @property
     def members(self) -> tuple[Subscription, ...]:
         """The consumers there are."""
         for subscription in tuple(self._members):

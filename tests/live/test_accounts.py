@@ -622,6 +622,23 @@ async def test_an_old_open_order_that_ended_unheard_is_found() -> None:
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
+async def test_an_old_open_order_is_still_looked_for_when_only_prices_have_moved_since() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = newcomer(sandbox, ct)
+        async with followed(ct, ada) as live:
+            old = min(live.book(account).open_orders, key=lambda order: order.created_at_text or "")
+            # The orders are as they were, and are left unread; what is held is not.
+            while live.statistics().snapshots < 3:
+                sandbox.clock.advance(1)
+                sandbox.stream.reset()
+                await live.wait(partial(has_read_more, live.statistics().snapshots), timeout=PATIENCE)
+                await current(live)
+            assert live.statistics().unchanged == 0
+            sandbox.stream.reset()
+            await ada.orders.cancel(old)
+            assert (await live.order_done(old, timeout=PATIENCE)).status == "cancelled"
+
+
 async def test_who_has_not_changed_is_not_read_again_and_what_was_missed_is_found() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         # They hold nothing yet: of what somebody holds, the price changes all the time.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Self, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
 
 import msgspec
 
@@ -31,7 +31,7 @@ from connecttrade_async.rest.settling import settle, unknown
 from connecttrade_async.tickets import replacement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Coroutine, Iterable
     from datetime import datetime
 
     from connecttrade_async.amounts import Amount
@@ -123,10 +123,11 @@ class Orders(Resource):
         }
         cursor_name, start = ("next_cursor", next_cursor) if prev_cursor is None else ("prev_cursor", prev_cursor)
         # So that a wrong filter is met here, and not where the listing is awaited.
-        wire.query_string({**params, cursor_name: start})
+        first = wire.query_string({**params, cursor_name: start})
 
-        async def fetch(cursor: str | None) -> Page[Order]:
-            return await self._page({**params, cursor_name: cursor})
+        def fetch(cursor: str | None) -> Coroutine[Any, Any, Page[Order]]:
+            query = first if cursor == start else wire.query_string({**params, cursor_name: cursor})
+            return self._page(query)
 
         return Listing(fetch, start=start, backwards=prev_cursor is not None)
 
@@ -323,8 +324,8 @@ class Orders(Resource):
         once = msgspec.structs.replace(caller.retry, attempts=1)
         return type(self)(self._requester.through(caller.with_options(None, once)))
 
-    async def _page(self, params: dict[str, object]) -> Page[Order]:
-        return await self._requester.answer(self._requester.asking("/orders", params), _read_page)
+    def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
+        return self._requester.answer(self._requester.asking_for("/orders", query), _read_page)
 
 
 def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
