@@ -37,8 +37,8 @@ class Deadlines:
     def add(self, task: Running, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         """Give a task so many seconds from now on. Each ``add`` needs one ``remove``."""
         self._until[task] = until = loop.time() + seconds
-        if until < self._rings_at:
-            self._set_alarm(loop, math.ceil(until) if seconds >= COARSE else until)
+        if until < self._rings_at and (when := math.ceil(until) if seconds >= COARSE else until) < self._rings_at:
+            self._set_alarm(loop, when)
 
     def remove(self, task: Running) -> None:
         """Let a task go."""

@@ -109,6 +109,16 @@ async def test_one_timer_serves_all_and_rings_for_whoever_is_still_there(scene: 
     assert len(scene.loop.handles) == 2
 
 
+async def test_many_that_begin_within_one_second_share_one_timer(scene: Scene) -> None:
+    tasks: list[asyncio.Task[str]] = []
+    for tenth in range(2, 10):
+        scene.loop.step_to(tenth / 10)
+        tasks.append(await scene.begin(30.0))
+    assert len(scene.loop.handles) == 1
+    scene.loop.step_to(31.0)
+    assert await asyncio.gather(*tasks) == ["overdue"] * len(tasks)
+
+
 async def test_a_shorter_deadline_does_not_wait_for_a_longer_one(scene: Scene) -> None:
     long, short = await scene.begin(30.0), await scene.begin(0.1)
     scene.loop.step_to(0.1)
