@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.snapshots import Reader
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.noting import NotingRequester
+    from connecttrade_async.rest.watching import Turnstile, WatchedRequester
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.streaming.market_stream import MarketDataStream
     from connecttrade_async.streaming.plan import OnTaken
@@ -149,7 +150,7 @@ class ConnectTrade:
         self.client_id = client_id
         self._caller = caller
         self._owns = owns
-        self._requester = Requester(caller)
+        self._requester = Requester(caller, None, None)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:  # noqa: ANN401 - as the constructor has them
@@ -375,6 +376,7 @@ class ConnectTrade:
         from connecttrade_async.live.plan import Plan  # noqa: PLC0415
         from connecttrade_async.live.poller import Poller  # noqa: PLC0415
         from connecttrade_async.rest.resources.single import asks_once  # noqa: PLC0415
+        from connecttrade_async.rest.watching import WatchedRequester  # noqa: PLC0415
 
         plan = Plan(
             every=every,
@@ -385,7 +387,14 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        house = House(self._caller, _requester_of, partial(_in_the_name_of, self._market), asks_once)
+        house = House(
+            self._caller,
+            caller_of=_caller_of,
+            watched=partial(_watched, WatchedRequester),
+            requester_of=_requester_of,
+            handle=partial(_in_the_name_of, self._market),
+            asks_once=asks_once,
+        )
         if fetch is not None:
             return Poller(users, fetch, plan, house)
         from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
@@ -426,7 +435,7 @@ class ConnectTrade:
         Closing twice is harmless. Cancelling leaves the session closing by itself, and so does a peer that is slow to
         hang up, with a warning.
         """
-        self._caller.is_closed = True
+        self._caller.close()
         if not self._owns:
             return
         self._caller.gate.close()
@@ -585,16 +594,28 @@ def _requester_of(user: User) -> Requester:
     return user._requester  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
+def _caller_of(user: User) -> Caller:
+    return user._caller  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+
+
+def _watched(
+    watching: type[WatchedRequester], user: User, turnstile: Turnstile, last: int | None
+) -> tuple[WatchedRequester, User]:
+    market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    caller = _caller_of(user).asking_once()
+    asker = watching(caller, user_id, secret, turnstile, last)
+    return asker, User(caller, market, user_id, secret, asker)
+
+
 def _in_the_name_of(market: Market, asker: Requester) -> User:
     return User(asker.caller, market, asker.user_id, asker.user_secret, asker)
 
 
-def _noting(
-    asking: Callable[[Requester, Collection[int]], NotingRequester], user: Reader, known: Collection[int]
-) -> tuple[Reader, Sequence[int]]:
+def _noting(asking: type[NotingRequester], user: Reader, known: Collection[int]) -> tuple[Reader, Sequence[int]]:
     if type(user) is not User:
         return user, ()
-    asker = asking(_requester_of(user), known)
+    origin = _requester_of(user)
+    asker = asking(origin.caller, origin.user_id, origin.user_secret, known)
     return _in_the_name_of(user._market, asker), asker.seen  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 

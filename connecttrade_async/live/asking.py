@@ -9,11 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-import msgspec
-
 from connecttrade_async.errors import CallerError, ClosedError
 from connecttrade_async.live.polled import PollResult
-from connecttrade_async.rest.watching import WatchedRequester
+from connecttrade_async.rest.comparing import digest_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.schedule import Turn
     from connecttrade_async.live.turnstile import Turnstile
     from connecttrade_async.rest.caller import Caller, Requester
+    from connecttrade_async.rest.watching import WatchedRequester
 
 __all__ = ["Asked", "Asker", "House"]
 
@@ -38,12 +37,16 @@ class House(NamedTuple):
 
     Attributes:
         caller: the client's own way of asking.
+        caller_of: tells the way in which a handle asks.
+        watched: makes somebody who asks each thing once for the owner of a handle, and is watched; and a handle of it.
         requester_of: tells in whose name a handle asks.
         handle: makes a handle.
         asks_once: tells whether a call sends one request, and returns its answer as it was read.
     """
 
     caller: Caller
+    caller_of: Callable[[User], Caller]
+    watched: Callable[[User, Turnstile, int | None], tuple[WatchedRequester, User]]
     requester_of: Callable[[User], Requester]
     handle: Callable[[Requester], User]
     asks_once: Callable[[object], bool]
@@ -58,13 +61,21 @@ class Asker(Generic[T]):
         turnstile: says when a request may be sent.
     """
 
-    __slots__ = ("_anchor", "_clock", "_fetch", "_house", "_is_stopped", "_once", "_turnstile")
+    __slots__ = (
+        "_anchor",
+        "_asks_once",
+        "_caller_of",
+        "_clock",
+        "_fetch",
+        "_is_stopped",
+        "_turnstile",
+        "_watched",
+    )
 
     def __init__(self, fetch: Callable[[User], Awaitable[T]], house: House, turnstile: Turnstile) -> None:
         self._fetch = fetch
-        self._house = house
+        self._caller_of, self._watched, self._asks_once = house.caller_of, house.watched, house.asks_once
         self._turnstile = turnstile
-        self._once: dict[Caller, Caller] = {}
         self._is_stopped = False
         self._clock = clock = house.caller.clock
         self._anchor = (clock.now(), clock.wall())
@@ -81,16 +92,14 @@ class Asker(Generic[T]):
 
         Cancelling drops what is under way.
         """
-        record, house, began = turn.record, self._house, self._clock.now()
-        user = record.user
-        origin = house.requester_of(user)
-        once = self._once.get(origin.caller) or self._asking_once(origin.caller)
-        requester = WatchedRequester(origin, once, self._turnstile, record.digest)
+        record, began = turn.record, self._clock.now()
+        user, last = record.user, record.digest
+        requester, handle = self._watched(user, self._turnstile, last)
         value: object = None
         error: Exception | None = None
         try:
-            call = self._fetch(house.handle(requester))
-            requester.is_single = house.asks_once(call)
+            call = self._fetch(handle)
+            requester.is_single = self._asks_once(call)
             value = await call
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is told as the result of this poll
             error = _trimmed(exc)
@@ -99,17 +108,16 @@ class Asker(Generic[T]):
                 raise
             error = CallerError("the fetch of a poll was cancelled by its own code")
             error.__cause__ = _trimmed(exc)
-        if isinstance(error, ClosedError) and (origin.caller.is_closed or origin.caller.gate.is_closed):
-            raise error
-        now, seen, late = self._clock.now(), requester.seen(), turn.late
+        if error is not None and isinstance(error, ClosedError):
+            caller = self._caller_of(user)
+            if caller.is_closed or caller.gate.is_closed:
+                raise error
+        now, notes, late = self._clock.now(), requester.notes, turn.late
+        seen = notes[0] if requester.is_single and notes else digest_of_all(notes)
         if now - self._anchor[0] > ANCHOR_HOLDS:
             self._anchor = (now, self._clock.wall())
-        changed = error is not None or seen is None or seen != record.digest
+        changed = error is not None or seen is None or seen != last
         return PollResult(user, value, error, changed, now - began, late, began - late, self._anchor), seen, now
-
-    def _asking_once(self, caller: Caller) -> Caller:
-        self._once[caller] = once = caller.with_options(None, msgspec.structs.replace(caller.retry, attempts=1))
-        return once
 
 
 def _is_being_cancelled() -> bool:

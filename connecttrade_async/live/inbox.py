@@ -21,23 +21,27 @@ class Inbox(Generic[T]):
 
     Args:
         what: what has ended when it is closed without an error.
+
+    Attributes:
+        items: what waits, the oldest first; whoever finds some takes them from the left.
     """
 
-    __slots__ = ("_ending", "_items", "_waiter", "_what")
+    __slots__ = ("_ending", "_is_awaited", "_waiter", "_what", "items")
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._items: deque[T] = deque()
-        self._waiter: asyncio.Future[None] | None = None
+        self.items: deque[T] = deque()
+        self._waiter: asyncio.Future[None] | None = None  # None again as soon as it is woken
+        self._is_awaited = False
         self._ending: Exception | None = None
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def put(self, item: T) -> None:
         """Take an item; never waits."""
         if self._ending is None:
-            self._items.append(item)
+            self.items.append(item)
             if self._waiter is not None:
                 self._wake()
 
@@ -49,19 +53,15 @@ class Inbox(Generic[T]):
 
     def clear(self) -> None:
         """Drop what waits."""
-        self._items.clear()
+        self.items.clear()
 
     def drop_oldest(self) -> None:
         """Drop what has waited the longest."""
-        self._items.popleft()
+        self.items.popleft()
 
     def keep(self, wanted: Callable[[T], bool]) -> None:
         """Drop what is not wanted any more."""
-        self._items = deque(item for item in self._items if wanted(item))
-
-    def receive_nowait(self) -> T | None:
-        """Return the next item, or None where none waits."""
-        return self._items.popleft() if self._items else None
+        self.items = deque(item for item in self.items if wanted(item))
 
     async def receive(self) -> T:
         """Return the next item.
@@ -73,20 +73,21 @@ class Inbox(Generic[T]):
 
         Cancelling loses nothing.
         """
-        while not self._items:
+        while not self.items:
             if self._ending is not None:
                 raise self._ending.with_traceback(None)
-            if self._waiter is not None:
+            if self._is_awaited:
                 msg = f"two tasks wait on {self._what}: let one take the results and hand them on"
                 raise ConfigurationError(msg)
-            self._waiter = asyncio.get_running_loop().create_future()
+            self._waiter = waiter = asyncio.get_running_loop().create_future()
+            self._is_awaited = True
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
-        return self._items.popleft()
+                self._waiter, self._is_awaited = None, False
+        return self.items.popleft()
 
     def _wake(self) -> None:
-        waiter = self._waiter
+        waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)

@@ -80,7 +80,7 @@ class PolledBooks:
         memory = self._memory(user)
         member, asked = memory.member, self._clock.wall()
         watched = cast("WatchedRequester", self._house.requester_of(user))
-        recalling = RecallingRequester(watched, memory.known)
+        recalling = RecallingRequester.through_watched(watched, memory.known)
         window = member.window(asked, timedelta(seconds=self.roster.keep.age))
         try:
             snapshot = await take(self._house.handle(recalling), window, _at_once)

@@ -252,11 +252,14 @@ class Poller(Generic[T]):
         # What waits is handed out without a coroutine more: the consumer stands in the way of every poll.
         rounds = self._rounds
         while True:
-            told = rounds.inbox.receive_nowait()
-            if told is None:
+            items = rounds.inbox.items
+            told: PollResult[T] | PollEvent | None
+            if items:
+                told = items.popleft()
+                if rounds.is_full:
+                    rounds.make_room()
+            else:
                 told = await self._receive()
-            elif rounds.is_full:
-                rounds.make_room()
             if isinstance(told, PollResult):
                 return told
             if told is None:

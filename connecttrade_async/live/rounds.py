@@ -59,9 +59,12 @@ class Rounds(Generic[T]):
         self._asker = Asker(fetch, house, turnstile)
         self.schedule = Schedule(plan.interval, start_of_cycle())
         self.inbox: Inbox[PollResult[T] | PollEvent] = Inbox("the poller")
-        self.verdicts: Verdicts[T] = Verdicts(plan, self.schedule, self.inbox, turnstile.pace, clock)
+        self.verdicts: Verdicts[T] = Verdicts(
+            plan, self.schedule, self.inbox, turnstile, clock, wake=self._wake, left=self._has_left
+        )
+        conclude = self.verdicts.conclude if books is None else self._conclude
         self.workers: Workers[Turn, Asked[T]] = Workers(
-            plan.concurrency, self._take, self._asker.ask, self._conclude, self.stop
+            plan.concurrency, self._take, self._asker.ask, conclude, self.stop
         )
         self._tally = self.verdicts.tally
         self._timer: tuple[float, Timer] | None = None
@@ -146,30 +149,30 @@ class Rounds(Generic[T]):
 
     def _conclude(self, turn: Turn, asked: Asked[T]) -> None:
         # Who takes the changes need not take the results as well: those that find no room are left out.
-        if self._books is not None and self._is_told_elsewhere and len(self.inbox) >= self._capacity:
+        if self._is_told_elsewhere and len(self.inbox) >= self._capacity:
             self.inbox.drop_oldest()
-        if self.verdicts.conclude(turn.record, asked):
-            self.workers.wake()
-        if turn.record.state is State.GONE:
-            self._has_left(turn.record)
+        self.verdicts.conclude(turn, asked)
+
+    def _wake(self) -> None:
+        self.workers.wake()
 
     @property
     def _is_told_elsewhere(self) -> bool:
         return self._books is not None and self._books.is_followed
 
     def _take(self) -> Turn | None:
-        if self._is_stopped:
-            return None
-        if len(self.inbox) + self.workers.busy >= self._capacity and not self._is_told_elsewhere:
+        if len(self.inbox.items) + self.workers.busy >= self._capacity and not self._is_told_elsewhere:
             self.is_full = True
             return None
         now, verdicts = self._clock.now(), self.verdicts
-        turn = self._take_held(now) if verdicts.is_held else None
-        if turn is None and not verdicts.is_held:
-            turn = self.schedule.take(now)
-            if turn is None:
-                self._wake_at(self.schedule.next_at(), now)
-        if turn is not None:
+        if verdicts.is_held:
+            turn = self._take_held(now)
+            if turn is not None or verdicts.is_held:
+                return turn
+        turn = self.schedule.take(now)
+        if turn is None:
+            self._wake_at(self.schedule.next_at(), now)
+        else:
             self._tally.late = turn.late
         return turn
 
@@ -184,6 +187,7 @@ class Rounds(Generic[T]):
                 return None
             turn = self.schedule.probe()
             verdicts.probe = None if turn is None else turn.record
+            self._tally.late = 0.0
             return turn
         if standing.is_well(now):
             self.schedule.release(now)

@@ -120,15 +120,17 @@ class Schedule:
         if self._fresh:
             self._let_in()
         own = now - self._lost + EARLY
-        ring = self._ring
-        if ring and not self._heap and self._every is not None:
+        ring, every = self._ring, self._every
+        if ring and every is not None and not self._heap:
             # Nearly always: the first in the ring is due, and waits. It goes to the end.
             record = ring[0]
             due = record.due + self._behind
             if due > own:
                 return None
-            if record.state is WAITING and record.ready <= own and own - due <= self._every:
-                record.due = max(record.due + self._every, ring[-1].due)
+            if record.state is WAITING and record.ready <= own:
+                if own - due > every:
+                    self._skip_cycles(own - due, every)
+                record.due = max(record.due + every, ring[-1].due)
                 record.state = RUNNING
                 ring.rotate(-1)
                 return Turn(record, max(0.0, own - EARLY - due))
@@ -244,15 +246,20 @@ class Schedule:
 
     def _to_the_end(self, record: Record, due: float, own: float, every: float, *, from_ring: bool) -> None:
         if every < own - due < math.inf:
-            missed = math.floor((own - due) / every)
-            due += missed * every
             if from_ring:
-                # Whole cycles are skipped for all at once: the order stays, and so does everybody's place.
-                self._behind += missed * every
-                self.skipped += missed * (len(self._ring) + 1)
+                due += self._skip_cycles(own - due, every, 1)
             else:
+                missed = math.floor((own - due) / every)
+                due += missed * every
                 self.skipped += missed
         record.due = due + every - self._behind
         if self._ring:  # who came late stays behind whoever is in line, so that the ring is in order
             record.due = max(record.due, self._ring[-1].due)
         self._ring.append(record)
+
+    def _skip_cycles(self, late: float, every: float, popped: int = 0) -> float:
+        """Skip whole cycles for all in the ring at once: the order stays, and everybody's place. Return the seconds."""
+        missed = math.floor(late / every)
+        self._behind += missed * every
+        self.skipped += missed * (len(self._ring) + popped)
+        return missed * every

@@ -100,12 +100,23 @@ class Standing:
 
     Attributes:
         in_a_row: failures since the last answer that may be everybody's trouble.
+        is_troubled: whether the next good answer would change anything.
         slow_until: nothing is asked before.
         away_since: since when everything fails, or None.
         probe_at: when to look whether that is over.
     """
 
-    __slots__ = ("_delay", "_first", "_probes", "_slowed", "away_since", "in_a_row", "probe_at", "slow_until")
+    __slots__ = (
+        "_delay",
+        "_first",
+        "_probes",
+        "_slowed",
+        "away_since",
+        "in_a_row",
+        "is_troubled",
+        "probe_at",
+        "slow_until",
+    )
 
     def __init__(self, delay: Callable[[int, float, float], float] = grown_delay) -> None:
         self._delay = delay
@@ -113,14 +124,10 @@ class Standing:
         self._probes = 0
         self._slowed = 0
         self.in_a_row = 0
+        self.is_troubled = False
         self.slow_until = 0.0
         self.away_since: float | None = None
         self.probe_at = 0.0
-
-    @property
-    def is_troubled(self) -> bool:
-        """Whether the next good answer would change anything."""
-        return self.in_a_row > 0 or self._slowed > 0 or self.away_since is not None
 
     def is_well(self, now: float) -> bool:
         """Whether anybody may be asked."""
@@ -129,6 +136,7 @@ class Standing:
     def answered(self) -> News | None:
         """Take note of an answer, a good one or a no."""
         self.in_a_row = self._slowed = 0
+        self.is_troubled = False
         if self.away_since is None:
             return None
         self.away_since, self._probes, self.probe_at = None, 0, 0.0
@@ -160,6 +168,7 @@ class Standing:
         was_well = now >= self.slow_until
         if was_well:
             self._slowed += 1
+            self.is_troubled = True
         wait = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST) if asked_for is None else asked_for
         self.slow_until = max(self.slow_until, now + wait)
         return News.SLOWED if was_well and wait > 0 else None
@@ -168,6 +177,7 @@ class Standing:
         if not self.in_a_row:
             self._first = now
         self.in_a_row += 1
+        self.is_troubled = True
         if self.away_since is not None or self.in_a_row < max(users, FEWEST):
             self._probe_again(asked_for, now)
             return None

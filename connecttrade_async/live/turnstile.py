@@ -19,20 +19,30 @@ class Turnstile:
     Args:
         pace: the pace.
         clock: time.
+
+    Attributes:
+        is_free: whether nobody has to wait: no pace was asked for, and no patience so far.
     """
 
-    __slots__ = ("_clock", "pace")
+    __slots__ = ("_clock", "_pace", "is_free")
 
     def __init__(self, pace: Pace, clock: Clock) -> None:
-        self.pace = pace
+        self._pace = pace
         self._clock = clock
+        self.is_free = pace.is_unbounded
 
     def delay(self, user_id: str) -> float:
         """Take a turn, and return the seconds to wait for it."""
-        now = self._clock.now()
-        if self.pace.is_unbounded and now >= self.pace.not_before:
-            return 0.0
-        return self.pace.delay(user_id, now)
+        return self._pace.delay(user_id, self._clock.now())
+
+    def hold(self, until: float) -> None:
+        """Let nobody pass before that, in seconds on the clock."""
+        self._pace.not_before = until
+        self.is_free = False
+
+    def forget(self, user_id: str) -> None:
+        """Keep nothing of a user who is gone."""
+        self._pace.forget(user_id)
 
     async def wait(self, seconds: float) -> None:
         """Wait for a turn that was taken. Cancelling gives it back."""
@@ -41,7 +51,7 @@ class Turnstile:
         try:
             await place
         except asyncio.CancelledError:
-            self.pace.refund()
+            self._pace.refund()
             raise
         finally:
             timer.cancel()

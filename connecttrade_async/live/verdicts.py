@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.live.asking import Asked
     from connecttrade_async.live.inbox import Inbox
-    from connecttrade_async.live.pace import Pace
     from connecttrade_async.live.plan import Plan
     from connecttrade_async.live.polled import PollEvent
-    from connecttrade_async.live.schedule import Record, Schedule
+    from connecttrade_async.live.schedule import Record, Schedule, Turn
+    from connecttrade_async.live.turnstile import Turnstile
 
 __all__ = ["Tally", "Verdicts"]
 
@@ -55,8 +55,10 @@ class Verdicts(Generic[T]):
         plan: how often, and how much at once.
         schedule: where turns are given, and time may be held.
         inbox: what is told.
-        pace: what is told not to go on before somebody's patience ends.
+        turnstile: what is told to let nobody pass before somebody's patience ends.
         clock: time.
+        wake: called where more can be done now, or less.
+        left: called with a user that was removed while it was asked, when that has ended.
 
     Attributes:
         records: the users, by their id.
@@ -68,14 +70,24 @@ class Verdicts(Generic[T]):
     """
 
     def __init__(
-        self, plan: Plan, schedule: Schedule, inbox: Inbox[PollResult[T] | PollEvent], pace: Pace, clock: Clock
+        self,
+        plan: Plan,
+        schedule: Schedule,
+        inbox: Inbox[PollResult[T] | PollEvent],
+        turnstile: Turnstile,
+        clock: Clock,
+        *,
+        wake: Callable[[], None],
+        left: Callable[[Record], None],
     ) -> None:
         self._plan = plan
-        self._interval = plan.interval
+        self._interval, self._only_changed = plan.interval, plan.only_changed
         self._schedule = schedule
         self._inbox = inbox
-        self._pace = pace
+        self._turnstile = turnstile
         self._clock = clock
+        self._wake = wake
+        self._left = left
         self.records: dict[str, Record] = {}
         self.parked: dict[str, Exception] = {}
         self.standing = Standing()
@@ -86,13 +98,13 @@ class Verdicts(Generic[T]):
         self._away_since = 0.0
         self._is_asked_through_us = False
 
-    def conclude(self, record: Record, asked: Asked[T]) -> bool:
-        """Judge what came of a turn, and tell it; say whether it has changed something for all.
+    def conclude(self, turn: Turn, asked: Asked[T]) -> None:
+        """Judge what came of a turn, and tell it.
 
         Raises:
             Exception: the caller's own ``every`` did, or returned no seconds.
         """
-        result, seen, now = asked
+        record, (result, seen, now) = turn.record, asked
         error, tally, news = result.error, self.tally, None
         tally.polls += 1
         if error is not None or record.failures or self.standing.is_troubled:
@@ -101,20 +113,25 @@ class Verdicts(Generic[T]):
             was_answered = seen is not None or not self._is_asked_through_us
             news = self._note(record, error, now, was_answered=was_answered)
         if error is None:
-            tally.unchanged += not result.changed
+            if not result.changed:
+                tally.unchanged += 1
             record.digest = seen
             if seen is not None:
                 self._is_asked_through_us = True
         else:
             tally.failures += 1
             record.digest = None  # so that the next good answer is told as a change, whatever it says
-        if record.state is not GONE and (result.changed or not self._plan.only_changed):
+        if record.state is not GONE and (result.changed or not self._only_changed):
             self._inbox.put(result)
-        self._next_turn(record, result, now)
-        if news is None and (error is None or self.standing.is_well(now)):
-            return False
-        self._spread(news, error, now)
-        return True
+        if error is None and self._interval is not None:
+            self._schedule.done(record, now, self._interval)
+        else:
+            self._next_turn(record, result, now)
+        if news is not None or (error is not None and not self.standing.is_well(now)):
+            self._spread(news, error, now)
+            self._wake()
+        if record.state is GONE:
+            self._left(record)
 
     def _note(self, record: Record, error: Exception | None, now: float, *, was_answered: bool) -> News | None:
         """Note what a poll says of the platform, where not all has been well."""
@@ -151,7 +168,7 @@ class Verdicts(Generic[T]):
         self.set_failures(record, 0)
         record.state = GONE
         self.parked.pop(user_id, None)
-        self._pace.forget(user_id)
+        self._turnstile.forget(user_id)
 
     def set_failures(self, record: Record, failures: int) -> None:
         """Note how often a user has failed in a row."""
@@ -196,7 +213,8 @@ class Verdicts(Generic[T]):
     def _spread(self, news: News | None, error: Exception | None, now: float) -> None:
         """Let everybody feel what one poll has found out."""
         standing = self.standing
-        self._pace.not_before = standing.slow_until
+        if standing.slow_until > now:
+            self._turnstile.hold(standing.slow_until)
         if not standing.is_well(now) and not self.is_held:
             self.is_held = True
             self._schedule.hold(now)

@@ -89,22 +89,27 @@ class Workers(Generic[T, R]):
 
     async def _run(self, job: T) -> None:
         self._woken -= 1
+        take, work, done = self._take, self._work, self._done
         while True:
             try:
                 try:
-                    outcome = await self._work(job)
+                    outcome = await work(job)
                 finally:
                     self.busy -= 1
-                self._done(job, outcome)
+                done(job, outcome)
+                if self._is_stopped:  # a job may have swallowed that it was cancelled
+                    return
+                if self._woken:
+                    await asyncio.sleep(0)  # who was woken before begins before, so that jobs begin in their order
+                following = take()
             except Exception as exc:  # noqa: BLE001 - a worker that ended in silence would be missed by nobody
                 self._crashed(exc)
                 return
-            if self._is_stopped:  # a job may have swallowed that it was cancelled
-                return
-            if self._woken:
-                await asyncio.sleep(0)  # who was woken before begins before, so that jobs begin in their order
-            following = self._following()
-            job = await self._rest() if following is None else following
+            if following is None:
+                job = await self._rest()
+            else:
+                self.busy += 1
+                job = following
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

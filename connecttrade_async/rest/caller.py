@@ -69,6 +69,7 @@ class Caller:
     __slots__ = (
         "_limit",
         "_limit_at_once",
+        "_once",
         "clock",
         "gate",
         "is_closed",
@@ -98,6 +99,7 @@ class Caller:
         self._limit = TimeLimit(timeouts.call, timeouts.connect)
         # Of a request that is sent as soon as it is made, and may be repeated.
         self._limit_at_once = self._limit_of(retry.budget)
+        self._once: Caller | None = None
 
     def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Caller:
         """Return another way of asking through the same doors."""
@@ -109,6 +111,19 @@ class Caller:
             clock=self.clock,
             traffic=self.traffic,
         )
+
+    def asking_once(self) -> Caller:
+        """Return the same way of asking, but nothing is asked twice. It is made once, and closed with this one."""
+        if self._once is None:
+            self._once = self.with_options(None, msgspec.structs.replace(self.retry, attempts=1))
+            self._once.is_closed = self.is_closed
+        return self._once
+
+    def close(self) -> None:
+        """From now on, nothing can be asked in this way."""
+        self.is_closed = True
+        if self._once is not None:
+            self._once.close()
 
     def __reduce__(self) -> NoReturn:
         msg = "a client and its users hold connections, which cannot be pickled: make a client in each process"
@@ -195,15 +210,18 @@ class Caller:
         self.traffic.troubles = 0
 
 
-class Requester:
-    """Somebody in whose name things are asked: a user, or the client itself."""
+class Requester(msgspec.Struct, eq=False, gc=False):
+    """Somebody in whose name things are asked: a user, or the client itself.
 
-    __slots__ = ("caller", "user_id", "user_secret")
+    Attributes:
+        caller: the way of asking.
+        user_id: the user's name, or None for the client itself.
+        user_secret: likewise.
+    """
 
-    def __init__(self, caller: Caller, user_id: str | None = None, user_secret: Secret | None = None) -> None:
-        self.caller = caller
-        self.user_id = user_id
-        self.user_secret = user_secret
+    caller: Caller
+    user_id: str | None
+    user_secret: Secret | None
 
     def through(self, caller: Caller) -> Requester:
         """Return the same somebody, asking in another way."""
@@ -224,7 +242,14 @@ class Requester:
 
     def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
-        return self.asking_for(path, wire.query_string(params) if params else "")
+        return wire.Request(
+            method="GET",
+            path=path,
+            query=wire.query_string(params) if params else "",
+            user_id=self.user_id,
+            user_secret=self.user_secret,
+            repeat=HARMLESS,
+        )
 
     def asking_for(self, path: str, query: str) -> Request:
         """Return the request for a GET of a path with a query that is spelled already."""

@@ -23,23 +23,16 @@ __all__ = ["NotingRequester"]
 T = TypeVar("T")
 
 
-class NotingRequester(Requester):
+class NotingRequester(Requester, eq=False, gc=False):
     """Somebody in whose name one thing after another is asked, with notes of what was answered.
 
-    Args:
-        origin: who asks.
-        known: the digests of answers that need not be read. Whoever hands in any takes an ``Unread`` for such a one.
-
     Attributes:
+        known: the digests of answers that need not be read. Whoever hands in any takes an ``Unread`` for such a one.
         seen: the digests of the answers so far, in their order.
     """
 
-    __slots__ = ("_known", "seen")
-
-    def __init__(self, origin: Requester, known: Collection[int]) -> None:
-        super().__init__(origin.caller, origin.user_id, origin.user_secret)
-        self._known = known
-        self.seen: list[int] = []
+    known: Collection[int]
+    seen: list[int] = []  # noqa: RUF012 - a struct makes a new one each time
 
     async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path, and read the answer unless it is known."""
@@ -59,4 +52,4 @@ class NotingRequester(Requester):
     def _is_known(self, request: Request, response: Response) -> bool:
         seen = digest(request, response)
         self.seen.append(seen)
-        return seen in self._known
+        return seen in self.known

@@ -21,29 +21,28 @@ __all__ = ["RecallingRequester"]
 T = TypeVar("T")
 
 
-class RecallingRequester(Requester):
+class RecallingRequester(Requester, eq=False, gc=False):
     """Somebody in whose name one thing after another is asked, who knows the answers of last time.
 
-    Args:
+    Attributes:
         watched: who asks, and digests the answers.
         known: what was read last time, by the digest of its answer. Nobody changes it.
-
-    Attributes:
         read: what was read now, likewise.
     """
 
-    __slots__ = ("_known", "_watched", "read")
+    watched: WatchedRequester
+    known: Mapping[int, object]
+    read: dict[int, object] = {}  # noqa: RUF012 - a struct makes a new one each time
 
-    def __init__(self, watched: WatchedRequester, known: Mapping[int, object]) -> None:
-        super().__init__(watched.caller, watched.user_id, watched.user_secret)
-        self._watched = watched
-        self._known = known
-        self.read: dict[int, object] = {}
+    @classmethod
+    def through_watched(cls, watched: WatchedRequester, known: Mapping[int, object]) -> RecallingRequester:
+        """Return the one who asks through somebody that is watched."""
+        return cls(watched.caller, watched.user_id, watched.user_secret, watched, known)
 
     @property
     def is_same(self) -> bool:
         """Whether the same things were asked and answered as last time."""
-        return self.read.keys() == self._known.keys()
+        return self.read.keys() == self.known.keys()
 
     async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path, and read the answer unless it is known."""
@@ -51,9 +50,9 @@ class RecallingRequester(Requester):
 
     async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer unless it is known."""
-        response = await self._watched.send(request)
-        seen = self._watched.latest
-        value = self._known[seen] if seen in self._known else reading(response, request)
+        response = await self.watched.send(request)
+        seen = self.watched.latest
+        value = self.known[seen] if seen in self.known else reading(response, request)
         self.read[seen] = value
         return cast("T", value)
 

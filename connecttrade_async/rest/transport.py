@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeLimit", "Transport"]
 
+OUTSIDE = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
+
 
 class _LinkLostError(Exception):
     """Stands for aiohttp's own exceptions on the way through aiohttp: see ``_send_once``."""
@@ -142,7 +144,9 @@ class Transport:
             self._settle_in(loop)
         if self.is_closed or (self._borrowed and http.closed):
             raise ClosedError("this client" if self.is_closed else "the session that this client borrowed")
-        task = _current_task(loop)
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise ConfigurationError(OUTSIDE)
         cancelling = task.cancelling()
         self._deadlines.add(task, loop, limit.total)
         try:
@@ -223,14 +227,6 @@ class Transport:
             self._http._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - see above
             self._extra_for_get = {"allow_redirects": False}
         return self._http
-
-
-def _current_task(loop: asyncio.AbstractEventLoop) -> asyncio.Task[Any]:
-    task = asyncio.current_task(loop)
-    if task is None:
-        msg = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
-        raise ConfigurationError(msg)
-    return task
 
 
 def _check_session(http: object, trace_configs: object) -> None:

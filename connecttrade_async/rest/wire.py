@@ -126,14 +126,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Return the headers that this request adds to those of the client (documented)."""
         headers: dict[str, str] = {}
         if self.user_id is not None and self.user_secret is not None:
-            headers["user-id"] = self.user_id
-            headers["user-secret"] = self.user_secret.reveal()
+            headers = {"user-id": self.user_id, "user-secret": self.user_secret.reveal()}
         if self.body is not None:
             headers["content-type"] = "application/json"
         return headers
 
 
-class Response:
+class Response(msgspec.Struct, eq=False, gc=False):
     """An answer as it came.
 
     Attributes:
@@ -142,19 +141,10 @@ class Response:
         body: its bytes. The ``repr`` does not show them, since they may hold a secret.
     """
 
-    __slots__ = ("_secrets", "body", "headers", "status")
-
-    def __init__(
-        self,
-        status: int,
-        headers: Mapping[str, str],
-        body: bytes,
-        secrets: tuple[Secret | None, ...] = (),
-    ) -> None:
-        self.status = status
-        self.headers = headers
-        self.body = body
-        self._secrets = secrets
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    _secrets: tuple[Secret | None, ...] = ()
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {len(self.body)} bytes>"
@@ -277,9 +267,12 @@ def query_string(params: Mapping[str, object]) -> str:
         ConfigurationError: a filter is empty, a float, a time without a zone, or of no kind that has a spelling. An
             empty filter is refused because a server may read it as no filter, and answer with everything.
     """
+    for value in params.values():
+        if value is not None:
+            break
+    else:
+        return ""  # as most who ask for all do
     given = tuple([pair for pair in params.items() if pair[1] is not None])
-    if not given:  # as most who ask for all do
-        return ""
     if ONE_SPELLING.issuperset([type(value) for _, value in given]):
         return _known_query(given)
     return _query(given)

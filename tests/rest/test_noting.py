@@ -21,7 +21,8 @@ SHAPE: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[int])
 
 
 def noting(ct: ConnectTrade, *known: int) -> NotingRequester:
-    return NotingRequester(ct.user("ada", "hush")._requester, known)
+    origin = ct.user("ada", "hush")._requester
+    return NotingRequester(origin.caller, origin.user_id, origin.user_secret, known)
 
 
 async def test_what_is_known_is_left_unread_and_all_is_noted() -> None:

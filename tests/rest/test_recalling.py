@@ -23,7 +23,7 @@ async def test_the_same_answer_is_read_once_and_another_again() -> None:
         return request.path
 
     async def fetch(user: User) -> bool:
-        recalling = RecallingRequester(cast("WatchedRequester", user._requester), memory)
+        recalling = RecallingRequester.through_watched(cast("WatchedRequester", user._requester), memory)
         for path in ("/one", "/two"):
             assert await recalling.answer(recalling.asking(path, None), reading) == path
         is_same = recalling.is_same

@@ -16,8 +16,6 @@ _ACCOUNTS = decoder(builtins.list[Account])
 class Accounts(Resource):
     """``/accounts``: the accounts that the user's connections open."""
 
-    __slots__ = ()
-
     async def list(
         self,
         *,

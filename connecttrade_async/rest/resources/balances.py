@@ -16,8 +16,6 @@ _BALANCES = decoder(builtins.list[Balance])
 class Balances(Resource):
     """``/balances``: cash, buying power and margin, one entry an account."""
 
-    __slots__ = ()
-
     async def list(
         self,
         *,

@@ -18,8 +18,6 @@ _TOKEN = decoder(ConnectionToken)
 class Connections(Resource):
     """``/connections``: what a person has authorised. Each is one user at one broker, and long-lived (documented)."""
 
-    __slots__ = ()
-
     async def create(self, connection_type: str, *, redirect_url: str, broker: str | None = None) -> ConnectionRequest:
         """Ask for an address at which the person logs in at a broker.
 

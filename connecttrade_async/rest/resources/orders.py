@@ -60,8 +60,6 @@ _PAGE = wire.decoder(cast("type[_Envelope | tuple[Order, ...]]", _Envelope | tup
 class Orders(Resource):
     """``/orders``: what was asked of brokers, and what became of it."""
 
-    __slots__ = ()
-
     def list(
         self,
         *,
@@ -320,9 +318,7 @@ class Orders(Resource):
 
     def asked_once(self) -> Self:
         """Return these orders, asked for once: whoever looks again decides when."""
-        caller = self._requester.caller
-        once = msgspec.structs.replace(caller.retry, attempts=1)
-        return type(self)(self._requester.through(caller.with_options(None, once)))
+        return type(self)(self._requester.through(self._requester.caller.asking_once()))
 
     def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
         return self._requester.answer(self._requester.asking_for("/orders", query), _read_page)

@@ -20,8 +20,6 @@ _POSITIONS = decoder(builtins.list[Position])
 class Positions(Resource):
     """``/positions``: stocks and options held, one entry a symbol and account."""
 
-    __slots__ = ()
-
     async def list(
         self,
         *,

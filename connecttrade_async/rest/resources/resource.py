@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 if TYPE_CHECKING:
     from connecttrade_async.rest.caller import Requester
 
 __all__ = ["Resource"]
 
 
-class Resource:
+class Resource(msgspec.Struct, eq=False, gc=False):
     """A noun of the API. It costs some bytes and holds no state."""
 
-    __slots__ = ("_requester",)
+    _requester: Requester
 
-    def __init__(self, requester: Requester) -> None:
-        self._requester = requester
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"

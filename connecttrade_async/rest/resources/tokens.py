@@ -15,8 +15,6 @@ _TOKEN = decoder(UserToken)
 class Tokens(Resource):
     """``/auth/tokens/user``: a JWT for the vendor's MCP server, valid one hour (documented)."""
 
-    __slots__ = ()
-
     async def create(self, *scopes: str) -> UserToken:
         """Make a token.
 

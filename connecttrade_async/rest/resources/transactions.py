@@ -20,8 +20,6 @@ _TRANSACTIONS = decoder(builtins.list[Transaction])
 class Transactions(Resource):
     """``/transactions``: trades, dividends, fees and transfers."""
 
-    __slots__ = ()
-
     async def list(
         self,
         *,

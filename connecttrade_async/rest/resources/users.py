@@ -17,8 +17,6 @@ _RECORDS = decoder(builtins.list[UserRecord])
 class Users(Resource):
     """``/users``: every person for whom the client acts. Needs the client's credentials only (documented)."""
 
-    __slots__ = ()
-
     async def create(self, user_id: str) -> NewUser:
         """Make a user. Its secret is shown this once: keep it.
 
