@@ -429,6 +429,24 @@ async def test_a_client_that_is_closed_ends_it_and_says_so() -> None:
             await ct.poll([], lambda user: user.balances.list()).__aenter__()
 
 
+async def test_a_view_that_is_closed_ends_its_poller_and_not_that_of_the_client() -> None:
+    async with ScriptedEnd() as end, client(end) as ct:
+        view = ct.with_options(retry=Retry(attempts=2))
+        async with (
+            view.poll(people(view, 1), lambda user: user.balances.list(), every=0.01) as closing,
+            ct.poll(people(ct, 1), lambda user: user.balances.list(), every=0.01) as staying,
+        ):
+            await anext(closing)
+            await view.aclose()
+            async with asyncio.timeout(10):
+                with pytest.raises(ClosedError, match="this client is closed"):
+                    async for _ in closing:
+                        pass
+            before = staying.statistics().polls
+            while staying.statistics().polls < before + 3:
+                assert (await anext(staying)).error is None
+
+
 async def test_who_waits_for_a_turn_that_is_far_away_hears_at_once_that_the_client_was_closed() -> None:
     clock = SteppedClock()
     async with (
