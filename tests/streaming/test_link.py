@@ -9,6 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from connecttrade_async.streaming.link import LARGEST_FRAME, MANY, Gathering, Link, LinkLostError
 from onstream import PATIENCE, end_that, nothing_left
+from scripted import untrusted_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -385,6 +386,69 @@ async def test_an_upgrade_that_is_never_answered_is_given_up() -> None:
         async with nothing_left():
             with pytest.raises(LinkLostError, match="no connection in time"):
                 await dialled("ws://{}:{}".format(*listener.getsockname()))
+
+
+PLAIN = "if that port is a plain one, the address begins with ws:// and not wss://"
+SECURE = "if that port speaks TLS, the address begins with wss:// and not ws://"
+NO_WEB_SOCKET = "what answered does not speak WebSocket"
+
+
+async def causes(answer: bytes, *schemes: str) -> list[str]:
+    """Dial who gives this answer to whatever it is asked, and hangs up."""
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(answer)
+        writer.close()
+
+    told: list[str] = []
+    async with nothing_left(), await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        for scheme in schemes:
+            with pytest.raises(LinkLostError) as caught:
+                await dialled("{}://{}:{}".format(scheme, *server.sockets[0].getsockname()))
+            told.append(caught.value.cause)
+    return told
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-odd\r\n", b""])
+async def test_tls_asked_of_a_plain_port_says_what_is_likely_wrong(answer: bytes) -> None:
+    for told in await causes(answer, "wss", "WSS"):
+        assert told.startswith("no secure connection (")
+        assert told.endswith(f"): {PLAIN}")
+
+
+ALERT = b"\x15\x03\x01\x00\x02\x02\x46"  # TLS, fatal: the protocol's version
+MOVED = "HTTP/1.1 301 Moved\r\nLocation: {}://b.example/\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", f"{NO_WEB_SOCKET}: {SECURE}"),
+        (ALERT, f"{NO_WEB_SOCKET}: {SECURE}"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", f"the upgrade was answered 400: {SECURE}"),
+        (b"HTTP/1.0 400 Bad Request\r\n\r\nThis is HTTPS.\n", f"{NO_WEB_SOCKET}: {SECURE}"),
+        (MOVED.format("https").encode(), f"the upgrade was answered 301: {SECURE}"),
+        (MOVED.format("WSS").encode(), f"the upgrade was answered 301: {SECURE}"),
+        (MOVED.format("http").encode(), "the upgrade was answered 301"),
+        (b"HTTP/1.1 503 Away\r\n\r\n", "the upgrade was answered 503"),
+        (b"220 mail.example ESMTP\r\n", NO_WEB_SOCKET),
+    ],
+)
+async def test_a_plain_upgrade_asked_of_who_wants_tls_says_so(answer: bytes, told: str) -> None:
+    assert await causes(answer, "ws") == [told]
+
+
+async def test_a_plain_upgrade_asked_of_a_tls_port_says_so() -> None:
+    async with nothing_left():
+        with untrusted_end() as url, pytest.raises(LinkLostError, match=f"{NO_WEB_SOCKET}: {SECURE}"):
+            await dialled(url.replace("https:", "ws:"))
+
+
+async def test_who_refuses_in_the_words_of_tls_is_not_taken_for_a_plain_port() -> None:
+    [told] = await causes(ALERT, "wss")
+    assert "ALERT" in told
+    assert PLAIN not in told
 
 
 @pytest.mark.parametrize("turns", range(12))
