@@ -192,6 +192,26 @@ async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
         assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:30:00Z"
 
 
+async def test_what_a_drop_left_out_is_fetched_though_the_next_bar_comes_before_the_acknowledgement() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        await end.tell("bar", "AAPL", **bar(30))
+        assert [each.close for each in await took(bars, 1)] == [30]
+        end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
+
+        async def tell_first(held: Held, frame: dict[str, Any]) -> None:
+            await held.say(type="bar", symbol="AAPL", **bar(33))
+            await end._subscribe(held, frame)
+
+        end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(tell_first(held, frame))))
+        end.drop()
+        assert [each.close for each in await took(bars, 3)] == [31, 32, 33]
+
+
 async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:
     async with (
         MarketEnd() as end,
