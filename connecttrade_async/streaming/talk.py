@@ -15,6 +15,10 @@ the server holds what is wanted.
 An answer belongs to its request by id; one without an id belongs to the oldest request that it could answer. A request
 that is not answered in time is asked again with a new id, and the old one still counts. A refusal of many symbols does
 not say which of them it means, so each half is asked for by itself, down to the one: it is told, and harms no other.
+
+What is held and wanted in a wider form is given up and asked for anew. Nothing says for which of two forms a message
+came, so to hold both for a while would tell trades twice; between the two some may be missed, and whoever had the
+narrower one is told so once the server holds it again. So is whoever wants what the server held no more by its list.
 """
 
 from __future__ import annotations
@@ -25,8 +29,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from connecttrade_async.errors import one_line
 from connecttrade_async.streaming import market_data
-from connecttrade_async.streaming.demands import Item, Line, Width, options_of, widest
+from connecttrade_async.streaming.demands import Item, Line, Width, holds, options_of
 from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
 
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.streaming.demands import Demands
 
-__all__ = ["Answered", "Difference", "MarketTalk", "Patience", "Settled", "TurnedDown"]
+__all__ = ["Answered", "Difference", "MarketTalk", "Missed", "Patience", "Settled", "TurnedDown"]
 
 NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
 PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
@@ -57,6 +62,20 @@ class Settled(NamedTuple):
     """The server holds these."""
 
     items: tuple[Item, ...]
+
+
+class Missed(NamedTuple):
+    """Somebody may have missed something: the server tells it, and did not all the while.
+
+    Attributes:
+        who: whoever wants it.
+        seconds: for how long.
+        cause: why, in words.
+    """
+
+    who: Hashable
+    seconds: float
+    cause: str
 
 
 class TurnedDown(NamedTuple):
@@ -110,10 +129,11 @@ class Standing(Enum):
 
 
 class Place(NamedTuple):
-    """Where a symbol stands, and in which width."""
+    """Where a symbol stands, in which width, and since when."""
 
     standing: Standing
     width: Width
+    since: float
 
 
 class Request(msgspec.Struct, eq=False):
@@ -161,7 +181,7 @@ class MarketTalk:
         self._places: dict[Item, Place] = {}
         self._pending: dict[str, Request] = {}
         self.outbox: list[bytes] = []
-        self.news: list[Settled | TurnedDown | Answered] = []
+        self.news: list[Settled | Missed | TurnedDown | Answered] = []
 
     @property
     def is_settled(self) -> bool:
@@ -189,7 +209,7 @@ class MarketTalk:
     def holds(self, item: Item, width: Width) -> bool:
         """Whether the server holds a symbol, at least in this width."""
         place = self._places.get(item)
-        return place is not None and place.standing is Standing.HELD and _holds(item, place.width, width)
+        return place is not None and place.standing is Standing.HELD and holds(item.line.channel, place.width, width)
 
     def mend(self, items: Iterable[Item], now: float) -> None:
         """Ask for what of these is missing, and give up what is too much."""
@@ -249,10 +269,11 @@ class MarketTalk:
             width = self._demands.width(item)
             if place is None:
                 missing[item.line, width].append(item.symbol)
-            elif not _holds(item, place.width, width):
+            elif not holds(item.line.channel, place.width, width):
                 # Given up and asked for anew in one breath: a server that keeps one form of each would drop the new
                 # one if it were told the other way round.
                 self._drop(item.line.channel, [item.symbol], options_of(item.line, place.width))
+                self._demands.break_off(item, place.width, now)
                 missing[item.line, width].append(item.symbol)
         for (line, width), symbols in too_much.items():
             self._ask("unsubscribe", line, width, symbols, now, is_first=is_first)
@@ -264,7 +285,7 @@ class MarketTalk:
     ) -> None:
         standing = Standing.ASKED if action == "subscribe" else Standing.LEAVING
         for symbol in symbols:
-            self._places[Item(line, symbol)] = Place(standing, width)
+            self._places[Item(line, symbol)] = Place(standing, width, now)
         for some in _framed(line, symbols):
             self._send(Request(action, line, width, some, 0.0, is_first), now)
 
@@ -303,7 +324,8 @@ class MarketTalk:
                 self._drop(entry.channel, too_much, entry.options)
         missing = tuple(sorted(unseen, key=str))
         for item in missing:
-            del self._places[item]
+            place = self._places.pop(item)
+            self._demands.break_off(item, place.width, place.since)
         self._mend(missing, now, is_first=False)
         return Difference(missing, tuple(extra))
 
@@ -319,9 +341,12 @@ class MarketTalk:
         said = None if request.line.channel == market_data.CHAIN else answer.symbols
         held = tuple(symbol for symbol in request.symbols if said is None or symbol in said)
         items = tuple(Item(request.line, symbol) for symbol in held)
-        self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width))
+        self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width, now))
         if items:
             self.news.append(Settled(items))
+        for who, (since, symbols) in self._demands.go_on(items).items():
+            cause = f"{request.line.channel} of {', '.join(symbols)} was asked for anew"
+            self.news.append(Missed(who, now - since, one_line(cause)))
         self._mend(items, now, is_first=False)
         if rest := tuple(symbol for symbol in request.symbols if symbol not in held):
             request.symbols, request.cause = rest, "the server acknowledged others, and not this"
@@ -397,10 +422,6 @@ class MarketTalk:
     def _forget(self, request: Request) -> None:
         for number in [number for number, each in self._pending.items() if each is request]:
             del self._pending[number]
-
-
-def _holds(item: Item, held: Width, wanted: Width) -> bool:
-    return widest(item.line.channel, (held, wanted)) == held
 
 
 def _framed(line: Line, symbols: Sequence[str]) -> list[tuple[str, ...]]:

@@ -96,15 +96,15 @@ async def links_that_say(*sayings: list[int | str]) -> AsyncGenerator[tuple[Brok
 
     The first only answers the wish and is closed when the event is set; the last is not closed.
     """
-    left = deque([["subscribed"], *sayings])
+    left: deque[list[int | str]] = deque([["subscribed"], *sayings])
 
     async def serve(link: ServerConnection) -> None:
         is_first, saying = len(left) > len(sayings), left.popleft()
         for said in ("welcome", "authenticated"):
             await link.send(f'{{"type": "{said}"}}')
             await link.recv()
-        for said in saying:
-            frame = {"type": said} if isinstance(said, str) else {"type": "order", "data": order(said)}
+        for each in saying:
+            frame = {"type": each} if isinstance(each, str) else {"type": "order", "data": order(each)}
             await link.send(json.dumps(frame))
         if is_first:
             await go.wait()

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from connecttrade_async import (
     SymbolError,
     SymbolRefused,
     Timeouts,
+    Trade,
 )
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left, until
@@ -96,6 +97,7 @@ async def test_trades_of_the_hours_that_were_asked_for() -> None:
         md.trades("AAPL") as every,
     ):
         assert [line["session"] for line in end.links[0].lines] == ["all"]
+        assert [type(each) for each in await took(regular, 1)] == [Gap]  # what it had was asked for anew
         for price, hours in (("1", "extended"), ("2", "regular")):
             await end.tell("trade", "AAPL", price=price, session=hours)
         assert [trade.price for trade in await took(every, 2)] == [1, 2]
@@ -112,12 +114,57 @@ async def test_books_are_cut_to_the_levels_that_were_asked_for() -> None:
         md.depth("AAPL", levels=5) as deep,
     ):
         await end.tell("depth", "AAPL", bids=levels, asks=levels)
+        assert [type(each) for each in await took(shallow, 1)] == [Gap]  # what it had was asked for anew
         assert [len(depth.bids) for depth in [*await took(shallow, 1), *await took(deep, 1)]] == [2, 5]
         await end.tell("depth", "AAPL", bids=levels[:1], asks=[])
         async for depth in shallow:
             assert isinstance(depth, Depth)
             assert len(depth.bids) == 1
             break
+
+
+async def test_what_may_be_missed_while_more_is_asked_of_the_same_is_told_to_whom_it_concerns() -> None:
+    clock = SteppedClock()
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(clock=clock) as md,
+        md.trades("A", "B", hours="regular") as regular,
+        md.trades("C", hours="regular") as other,
+    ):
+        clock.advance(60)
+        answers: list[tuple[Held, dict[str, Any]]] = []
+        end.act("subscribe", 1, lambda held, frame: answers.append((held, frame)))
+        opening = asyncio.create_task(md.trades("A", "B").__aenter__())
+        await end.until_received("subscribe", 3)
+        clock.advance(0.1)
+        await end._subscribe(*answers[0])
+        every = await opening
+        for symbol in "ABC":
+            await end.tell("trade", symbol, price="1", session="regular")
+        gap, *trades = await took(regular, 3)
+        assert gap == Gap(
+            cause="trades of A, B was asked for anew", since=clock.wall() - timedelta(seconds=0.1), until=clock.wall()
+        )
+        assert [each.symbol for each in [*trades, *await took(every, 2), *await took(other, 1)]] == [*"ABABC"]
+        await every.aclose()
+        assert md.health().gaps == 0
+
+
+async def test_a_subscription_that_the_server_lost_is_a_gap_for_whoever_had_it() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.trades("A") as a:
+        since = clock.wall()
+        clock.advance(60)
+        async with md.trades("B") as b:
+            end.links[0].lines = [line for line in end.links[0].lines if line["symbols"] != ["A"]]
+            assert (await md.list_subscriptions()).missing == (("trades", "A"),)
+            [gap] = await took(a, 1)
+            assert (type(gap), gap.since, gap.until, gap.could_send) == (Gap, since, clock.wall(), True)
+            await end.until(lambda: end.subscribed == [("trades", "A"), ("trades", "B")])
+            await end.tell("trade", "A", price="1")
+            assert [type(each) for each in await took(a, 1)] == [Trade]
+            assert b.statistics().waiting == 0
 
 
 async def test_chains_of_the_day_that_was_asked_for() -> None:
