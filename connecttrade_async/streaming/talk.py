@@ -15,6 +15,8 @@ the server holds what is wanted.
 An answer belongs to its request by id; one without an id belongs to the oldest request that it could answer. A request
 that is not answered in time is asked again with a new id, and the old one still counts. A refusal of many symbols does
 not say which of them it means, so each half is asked for by itself, down to the one: it is told, and harms no other.
+A refusal without an id may mean something else, or nothing that was asked, so a symbol is asked for once more before it
+is turned down for one: what is refused twice is refused.
 
 What is held and wanted in a wider form is given up and asked for anew. Nothing says for which of two forms a message
 came, so to hold both for a while would tell trades twice; between the two some may be missed, and whoever had the
@@ -145,6 +147,8 @@ class Request(msgspec.Struct, eq=False):
     symbols: tuple[str, ...]
     due: float
     is_first: bool
+    asked: int = 0
+    is_doubted: bool = False
     attempt: int = 1
     code: str = ""
     cause: str = ""
@@ -291,6 +295,7 @@ class MarketTalk:
 
     def _send(self, request: Request, now: float) -> None:
         number = next(self._demands.numbers)
+        request.asked = request.asked or int(number)
         request.due = now + self._patience.seconds
         self._pending[number] = request
         options = options_of(request.line, request.width)
@@ -331,9 +336,10 @@ class MarketTalk:
 
     def _hear_yes(self, answer: Subscribed | Unsubscribed, now: float) -> None:
         action = "subscribe" if type(answer) is Subscribed else "unsubscribe"
-        request = self._taken(answer.id, action, answer.channel)
+        request = self._meant(answer.id, action, answer.channel)
         if request is None:
             return
+        self._forget(request)
         if action == "unsubscribe":
             self._left(request, now)
             return
@@ -353,25 +359,46 @@ class MarketTalk:
             self._again_or_not(request, now)
 
     def _hear_no(self, refusal: Refusal, now: float) -> None:
-        request = self._taken(refusal.id, None, None)
-        if request is None:
-            if refusal.id is not None:
-                self.news.append(Answered(str(refusal.id), refusal))
-            return
-        request.code = "" if refusal.code is None else str(refusal.code)
-        request.cause = refusal.message or "no explanation given"
+        request = self._meant(refusal.id, None, None)
+        question = self._question(refusal.id, request)
+        if question is not None:
+            self.news.append(Answered(question, refusal))
+        elif request is not None:
+            request.code = "" if refusal.code is None else str(refusal.code)
+            request.cause = refusal.message or "no explanation given"
+            self._refuse(request, now, is_certain=refusal.id is not None)
+
+    def _question(self, number: str | int | None, request: Request | None) -> str | None:
+        """Return the question that a refusal belongs to, where that is not the request."""
+        if number is not None:
+            return str(number) if request is None else None
+        oldest = min(self._demands.questions, key=int, default=None)
+        if oldest is None or (request is not None and request.asked < int(oldest)):
+            return None
+        del self._demands.questions[oldest]  # another without an id is meant for another
+        return oldest
+
+    def _refuse(self, request: Request, now: float, *, is_certain: bool) -> None:
         if request.action == "unsubscribe":
             # What cannot be given up is not held; of many it may be one that is not, so the server is asked.
+            self._forget(request)
             self._left(request, now)
             self.outbox.append(market_data.listing(next(self._demands.numbers)))
         elif request.code in PASSING:
+            self._forget(request)
             self._later(request)
         elif len(request.symbols) > 1:
+            self._forget(request)
             middle = len(request.symbols) // 2
             for some in (request.symbols[:middle], request.symbols[middle:]):
-                self._send(msgspec.structs.replace(request, symbols=some), now)
-        else:
+                self._send(msgspec.structs.replace(request, symbols=some, asked=0), now)
+        elif is_certain or request.is_doubted:
+            self._forget(request)
             self._turn_down(request, now)
+        else:
+            # Not forgotten: the answer to what was asked first may still come.
+            request.is_doubted, request.asked = True, 0
+            self._send(request, now)
 
     def _again_or_not(self, request: Request, now: float) -> None:
         if request.attempt < self._patience.attempts:
@@ -410,14 +437,17 @@ class MarketTalk:
             self.outbox.append(market_data.listing(next(self._demands.numbers)))
         self._mend(request.items, now, is_first=False)
 
-    def _taken(self, number: str | int | None, action: str | None, channel: str | None) -> Request | None:
-        """Return the request that an answer belongs to, which is then no longer pending."""
-        could = self._pending.values() if number is None else filter(None, [self._pending.get(str(number))])
-        for request in could:
-            if action in {None, request.action} and (number is not None or channel in {None, request.line.channel}):
-                self._forget(request)
-                return request
-        return None
+    def _meant(self, number: str | int | None, action: str | None, channel: str | None) -> Request | None:
+        """Return the request that an answer belongs to."""
+        if number is not None:
+            request = self._pending.get(str(number))
+            return request if request is not None and action in {None, request.action} else None
+        could = [
+            request
+            for request in self._pending.values()
+            if action in {None, request.action} and channel in {None, request.line.channel}
+        ]
+        return min(could, key=lambda request: request.asked, default=None)
 
     def _forget(self, request: Request) -> None:
         for number in [number for number, each in self._pending.items() if each is request]:

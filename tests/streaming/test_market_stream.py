@@ -61,6 +61,25 @@ async def test_a_refused_subscription_raises_where_it_is_opened_and_harms_no_oth
         assert isinstance(await quotes.receive(), Quote)
 
 
+async def test_an_error_that_names_no_request_ends_nobody_and_one_that_is_repeated_does() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def complain(held: Held, frame: dict[str, Any]) -> None:
+            del frame
+            TASKS.append(asyncio.ensure_future(held.say(type="error", code="400", message="try to be shorter")))
+
+        end.act("subscribe", 1, complain)
+        async with md.quotes("AAPL") as quotes:
+            await end.quote("AAPL", "1")
+            assert [type(each) for each in await took(quotes, 1)] == [Quote]
+        end.act("subscribe", 2, complain)
+        with pytest.raises(MarketDataRefusedError, match="quotes of MSFT is not given: try to be shorter"):
+            await md.quotes("MSFT").__aenter__()
+        end.act("snapshot", 1, complain)
+        with pytest.raises(MarketDataRefusedError, match="history of AAPL is not given: try to be shorter"):
+            await md.history("AAPL")
+
+
 async def test_the_second_consumer_sends_no_frame_and_the_last_gives_it_up() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         async with md.quotes("AAPL") as one, md.quotes("AAPL") as other:

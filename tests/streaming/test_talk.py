@@ -261,11 +261,74 @@ def test_answers_without_an_id_belong_to_the_oldest_that_they_could_answer() -> 
     one.leave("somebody", DEPTH, "A")
     one.hear(Subscribed(channel="trades"))
     one.hear(Unsubscribed())
+    [again] = one.hear(Refusal("400", "no quotes"))
+    assert (again["action"], again["channel"]) == ("subscribe", "quotes")
     one.hear(Refusal("400", "no quotes"))
     assert [type(each) for each in one.told()] == [Settled, TurnedDown]
     for message in (Subscribed(), Unsubscribed(), Refusal()):
         assert one.hear(message) == []
     assert one.told() == []
+
+
+def test_a_refusal_without_an_id_turns_nothing_down_before_it_is_repeated() -> None:
+    one = Talked()
+    [first] = one.want("a", QUOTES, "A")
+    [again] = one.hear(Refusal("400", "what was that?"), 0.5)
+    assert (again["symbols"], again["id"] != first["id"], one.told()) == (["A"], True, [])
+    assert one.deadline() == 1.5
+    one.hear(Subscribed(id=first["id"]))  # the answer to what was asked first still counts
+    assert one.told() == [Settled((Item(QUOTES, "A"),))]
+    assert one.hear(Subscribed(id=again["id"])) == []
+    assert (one.told(), one.deadline()) == ([], None)
+
+
+def test_of_what_is_asked_in_one_breath_refusals_without_an_id_find_those_that_are_meant() -> None:
+    one = Talked()
+    for symbol in ("A", "BAD", "B", "WORSE"):
+        one.want("a", QUOTES, symbol)
+    frames, bad = deque(f'{{"symbols": ["{symbol}"]}}' for symbol in ("A", "BAD", "B", "WORSE")), {"BAD", "WORSE"}
+    while frames:
+        # A server that answers in order, and never says what.
+        [symbol] = json.loads(frames.popleft())["symbols"]
+        said = Refusal("400", f"no {symbol}") if symbol in bad else Subscribed(channel="quotes")
+        frames.extend(json.dumps(frame) for frame in one.hear(said))
+    news = one.told()
+    assert [each.items[0].symbol for each in news if isinstance(each, Settled)] == ["A", "B"]
+    assert [(each.item.symbol, each.cause) for each in news if isinstance(each, TurnedDown)] == [
+        ("BAD", "no BAD"),
+        ("WORSE", "no WORSE"),
+    ]
+
+
+def test_a_refusal_of_many_without_an_id_is_traced_to_the_one() -> None:
+    one = Talked()
+    frames, asked = deque(one.want("a", QUOTES, "A", "B", "BAD", "C")), 0
+    while frames:
+        frame, asked = frames.popleft(), asked + 1
+        frames.extend(one.hear(Refusal("400", "no") if "BAD" in frame["symbols"] else Subscribed()))
+    news = one.told()
+    assert [each.item.symbol for each in news if isinstance(each, TurnedDown)] == ["BAD"]
+    assert {item.symbol for each in news if isinstance(each, Settled) for item in each.items} == {"A", "B", "C"}
+    assert (asked, one.deadline()) == (6, None)
+
+
+def test_a_refusal_without_an_id_may_mean_a_question_where_that_is_the_oldest() -> None:
+    one = Talked()
+    numbers = [next(one.demands.numbers) for _ in range(2)]
+    one.demands.questions |= dict.fromkeys(numbers, b"{}")
+    one.want("a", QUOTES, "A")
+    later = next(one.demands.numbers)
+    one.demands.questions[later] = b"{}"
+    no = Refusal("404", "no such symbol")
+    assert one.hear(no) == one.hear(no) == []
+    assert one.told() == [Answered(number, no) for number in numbers]
+    [again] = one.hear(no)
+    assert (again["symbols"], one.told()) == (["A"], [])
+    assert one.hear(no) == []  # the question is older than what was asked once more
+    assert one.told() == [Answered(later, no)]
+    one.hear(no)
+    assert one.told() == [TurnedDown(Item(QUOTES, "A"), "404", "no such symbol", ("a",))]
+    assert one.demands.questions == {}
 
 
 def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
