@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.protocol import State
 
 from connecttrade_async.streaming.link import LARGEST_FRAME, MANY, Gathering, Link, LinkLostError
 from onstream import PATIENCE, end_that, nothing_left
@@ -408,6 +409,7 @@ async def test_nor_is_one_whose_ping_is_on_its_way_when_it_is_read_no_more() -> 
             is_pinged.set()
             await until_held_back(link)
         await asyncio.sleep(ping * 1.2)
+        assert gathering.state is State.OPEN
         is_held.set()
         assert await count(link, total) == [b"x"] * total
         await link.aclose()
