@@ -544,7 +544,8 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
             connection_id: which connection, of type ``market_data``.
             token_source: an async callable that gives a token made elsewhere: a ``ConnectionToken``, a ``Secret`` or
                 text. It is asked when the stream opens, before a token ends, and when one is refused that was good.
-                Where it fails after it gave one, or has no newer one yet, it is asked again later.
+                It may take ``timeouts.call`` seconds, and is cancelled then. Where it fails after it gave one, or has
+                no newer one yet, it is asked again later.
             codes: as for ``ConnectTrade.brokerage_stream``.
             watchdog: as for ``ConnectTrade.brokerage_stream``.
 

@@ -100,7 +100,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     """How long things may take, in seconds.
 
     Attributes:
-        call: one HTTP exchange, from asking to the last byte of the answer.
+        call: one HTTP exchange, from asking to the last byte of the answer; and one call of a ``token_source``.
         connect: making a connection, with name look-up and TLS.
         login: a stream, from the open link until it is logged in and subscribed.
         silence: a live stream without a frame before its link counts as dead; None trusts its pings.

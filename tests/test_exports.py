@@ -33,6 +33,7 @@ SOME = {
         "BalanceUpdate",
         "Connecting",
         "Ended",
+        "Event",
         "Gap",
         "Live",
         "Lost",

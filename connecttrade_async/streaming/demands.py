@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-__all__ = ["Demands", "Item", "Line", "Width", "options_of", "widest"]
+__all__ = ["Demands", "Item", "Line", "Width", "holds", "options_of", "widest"]
 
 Width = str | int | bool | None
 WIDENS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
@@ -51,6 +51,11 @@ def widest(channel: str, widths: Iterable[Width]) -> Width:
     return max(found, key=lambda width: width or 0) if len(found) > 1 else found.pop()
 
 
+def holds(channel: str, held: Width, wanted: Width) -> bool:
+    """Whether one form holds another."""
+    return widest(channel, (held, wanted)) == held
+
+
 def options_of(line: Line, width: Width) -> dict[str, object]:
     """Return the options of a line in this form, by name."""
     options: dict[str, object] = dict(line.options)
@@ -67,10 +72,11 @@ class Demands:
         questions: what is asked beside subscriptions and not answered yet, by id.
     """
 
-    __slots__ = ("_wants", "numbers", "questions")
+    __slots__ = ("_broken", "_wants", "numbers", "questions")
 
     def __init__(self) -> None:
         self._wants: dict[Item, dict[Hashable, Width]] = {}
+        self._broken: dict[Item, dict[Hashable, float]] = {}
         self.numbers = map(str, count(1))
         self.questions: dict[str, bytes] = {}
 
@@ -86,6 +92,7 @@ class Demands:
             wants.pop(who, None)
             if not wants:
                 self._wants.pop(item, None)
+            self._broken.get(item, {}).pop(who, None)
 
     def wanted_by(self, who: Hashable) -> tuple[Item, ...]:
         """Return what somebody wants."""
@@ -106,6 +113,28 @@ class Demands:
         for each in who:
             self.remove(each, [item])
         return who
+
+    def break_off(self, item: Item, width: Width, since: float) -> None:
+        """Say that the server tells this no more, which it told in a form: whoever was content with that may miss some.
+
+        Args:
+            item: what.
+            width: in which form it was told.
+            since: when that was known last.
+        """
+        broken = self._broken.setdefault(item, {})
+        for who, wanted in self._wants.get(item, {}).items():
+            if holds(item.line.channel, width, wanted):
+                broken.setdefault(who, since)
+
+    def go_on(self, items: Iterable[Item]) -> dict[Hashable, tuple[float, tuple[str, ...]]]:
+        """Say that the server tells these; returns who may have missed some, since when, and of which symbols."""
+        missed: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
+        for item in items:
+            for who, since in self._broken.pop(item, {}).items():
+                earliest, symbols = missed.get(who, (since, ()))
+                missed[who] = (min(earliest, since), (*symbols, item.symbol))
+        return missed
 
     def width(self, item: Item) -> Width:
         """Return the form in which it is wanted, which it is."""

@@ -126,7 +126,7 @@ class Desk:
         finally:
             timer.cancel()
             self.routes.expect_no_more(None, number)
-            del self._demands.questions[number]
+            self._demands.questions.pop(number, None)
         if isinstance(found, Exception):
             raise found
         if isinstance(found.message, Refusal):

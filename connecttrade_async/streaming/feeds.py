@@ -47,7 +47,8 @@ class Feed(Generic[T]):
     """Some symbols of one channel: an async context manager and an async iterator.
 
     Inside the block the server has acknowledged them. Beside its values it tells a ``Gap`` where something may have
-    been missed, and ``SymbolRefused`` where the server gives a symbol no more.
+    been missed: where the link was lost, the queue was full, or a symbol had to be asked for anew, since another feed
+    wants more of it or the server had lost it. It tells ``SymbolRefused`` where the server gives a symbol no more.
     """
 
     def __init__(self, desk: Desk, wish: Wish, symbols: Iterable[str]) -> None:

@@ -7,11 +7,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidStatus,
+    WebSocketException,
+)
 from websockets.protocol import State
 
 from connecttrade_async.secret import without_frames
@@ -20,6 +27,7 @@ from connecttrade_async.streaming.cutter import Cutter
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator
 
+    from websockets.http11 import Response
     from websockets.typing import DataLike
 
 __all__ = ["Link", "LinkLostError"]
@@ -27,6 +35,8 @@ __all__ = ["Link", "LinkLostError"]
 LARGEST_FRAME = 1 << 22
 MANY = 4096
 END_OF_ANSWER = b"\r\n\r\n"
+IF_PLAIN = "if that port is a plain one, the address begins with ws:// and not wss://"
+IF_SECURE = "if that port speaks TLS, the address begins with wss:// and not ws://"
 
 
 class _Discreet(logging.LoggerAdapter[logging.Logger]):
@@ -245,7 +255,7 @@ class Link:
                 logger=LOGGER,
             )
         except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
-            raise _undialled(exc) from without_frames(exc)
+            raise _undialled(exc, url) from without_frames(exc)
         return cls(socket, close_timeout)
 
     @contextmanager
@@ -307,21 +317,42 @@ class Link:
         self._socket.transport.abort()
 
 
-def _undialled(exc: BaseException) -> LinkLostError:
+def _undialled(exc: BaseException, url: str) -> LinkLostError:
+    is_secure = url[:4].lower() == "wss:"
     match exc:
         case InvalidStatus():
             response = exc.response
+            asks_for_tls = not is_secure and _asks_for_tls(response)
             return LinkLostError(
-                f"the upgrade was answered {response.status_code}",
+                f"the upgrade was answered {response.status_code}{f': {IF_SECURE}' if asks_for_tls else ''}",
                 status=response.status_code,
                 retry_after=response.headers.get("retry-after"),
             )
         case InvalidHandshake():
-            return LinkLostError("what answered does not speak WebSocket")
+            hint = f": {IF_SECURE}" if not is_secure and _waits_for_tls(exc.__cause__) else ""
+            return LinkLostError(f"what answered does not speak WebSocket{hint}")
         case TimeoutError():
             return LinkLostError("no connection in time")
+        case ssl.SSLError() | ConnectionResetError() if is_secure and not _speaks_tls(exc):
+            return LinkLostError(f"no secure connection ({_words(exc)}): {IF_PLAIN}")
         case _:
             return LinkLostError(f"no connection: {_words(exc)}")
+
+
+def _asks_for_tls(response: Response) -> bool:
+    """Whether a plain request was answered as those answer who want a secure one."""
+    there = response.headers.get("location", "").lower()
+    return response.status_code == HTTPStatus.BAD_REQUEST or there.startswith(("https:", "wss:"))
+
+
+def _waits_for_tls(cause: BaseException | None) -> bool:
+    """Whether somebody hung up without a line of HTTP, or refused in an older version than WebSockets have."""
+    return isinstance(cause, EOFError) or "HTTP/1.0 400" in str(cause)
+
+
+def _speaks_tls(exc: OSError) -> bool:
+    """Whether the other side showed a certificate, or said in the words of TLS what it does not like."""
+    return isinstance(exc, ssl.SSLCertVerificationError) or "ALERT" in (getattr(exc, "reason", None) or "")
 
 
 def _closed(exc: ConnectionClosed) -> LinkLostError:

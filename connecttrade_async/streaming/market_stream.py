@@ -107,7 +107,9 @@ class MarketDataStream(Stream):
         watchdog: float | None = None,
     ) -> None:
         clock, timeouts = door.clock, door.timeouts
-        tokens, demands, routes = Tokens(source, clock, is_ours=mints), Demands(), Routes(clock.wall)
+        # What mints one is a call over REST, which has time-outs of its own.
+        tokens = Tokens(source, clock, within=None if mints else timeouts.call, is_ours=mints)
+        demands, routes = Demands(), Routes(clock.wall)
         known = {**CODES, **codes}
         patience = Patience(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
 

@@ -7,14 +7,16 @@ is one bell for all of them. What a link tells of its subscriptions comes here t
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connecttrade_async.errors import ClosedError, MarketDataRefusedError
+from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming.fanout import LOOK_EVERY, Bound, Fanout, Interest, Place, Subscription
 from connecttrade_async.streaming.market_data import CHAIN, CHANNELS
-from connecttrade_async.streaming.talk import Answered, Settled, TurnedDown
+from connecttrade_async.streaming.talk import Answered, Missed, Settled, TurnedDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -157,6 +159,9 @@ class Routes(Fanout):
                 settled = set(items)
                 for who, what in [key for key in self._expected if key[1] in settled]:
                     self.answer(who, what, None)
+            case Missed(who=Subscription() as who, seconds=seconds, cause=cause):
+                until = self.wall()
+                who.tell(Gap(cause=cause, since=until - timedelta(seconds=seconds), until=until))
             case TurnedDown():
                 self._turn_down(news)
             case Answered(number=number):

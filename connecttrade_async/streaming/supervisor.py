@@ -191,6 +191,7 @@ class Supervisor:
             if event is None:
                 self._moved(voice)
                 voice.speak()  # and look: the deadline has moved, perhaps to an earlier moment
+                publish = self._publisher(voice, moment)  # and what follows may be told another way
                 continue
             if type(event) is UnknownMessage:
                 self._set_aside(event)
@@ -200,6 +201,9 @@ class Supervisor:
 
     def _publisher(self, voice: Voice, moment: float) -> Callable[[Any], None]:
         publish = self._plan.fanout.publish
+        if self._lost is not None and not voice.has_gone_live:
+            # The gap comes first: whoever hears of it looks again, and goes on with what comes behind it.
+            return voice.early.append
         overlap = self._overlap
         if overlap is None:
             return publish
@@ -243,6 +247,9 @@ class Supervisor:
         self.tally.live_since = self._plan.clock.wall()
         self._tell_of_the_gap()
         self._tell(Live(), "LIVE")
+        publish = self._publisher(voice, self.tally.last_message)
+        while voice.early:
+            publish(voice.early.popleft())
         if not self.is_live.done():
             self.is_live.set_result(None)
 

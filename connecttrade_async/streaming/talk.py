@@ -15,6 +15,12 @@ the server holds what is wanted.
 An answer belongs to its request by id; one without an id belongs to the oldest request that it could answer. A request
 that is not answered in time is asked again with a new id, and the old one still counts. A refusal of many symbols does
 not say which of them it means, so each half is asked for by itself, down to the one: it is told, and harms no other.
+A refusal without an id may mean something else, or nothing that was asked, so a symbol is asked for once more before it
+is turned down for one: what is refused twice is refused.
+
+What is held and wanted in a wider form is given up and asked for anew. Nothing says for which of two forms a message
+came, so to hold both for a while would tell trades twice; between the two some may be missed, and whoever had the
+narrower one is told so once the server holds it again. So is whoever wants what the server held no more by its list.
 """
 
 from __future__ import annotations
@@ -25,8 +31,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from connecttrade_async.errors import one_line
 from connecttrade_async.streaming import market_data
-from connecttrade_async.streaming.demands import Item, Line, Width, options_of, widest
+from connecttrade_async.streaming.demands import Item, Line, Width, holds, options_of
 from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
 
@@ -35,7 +42,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.streaming.demands import Demands
 
-__all__ = ["Answered", "Difference", "MarketTalk", "Patience", "Settled", "TurnedDown"]
+__all__ = ["Answered", "Difference", "MarketTalk", "Missed", "Patience", "Settled", "TurnedDown"]
 
 NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
 PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
@@ -57,6 +64,20 @@ class Settled(NamedTuple):
     """The server holds these."""
 
     items: tuple[Item, ...]
+
+
+class Missed(NamedTuple):
+    """Somebody may have missed something: the server tells it, and did not all the while.
+
+    Attributes:
+        who: whoever wants it.
+        seconds: for how long.
+        cause: why, in words.
+    """
+
+    who: Hashable
+    seconds: float
+    cause: str
 
 
 class TurnedDown(NamedTuple):
@@ -110,10 +131,11 @@ class Standing(Enum):
 
 
 class Place(NamedTuple):
-    """Where a symbol stands, and in which width."""
+    """Where a symbol stands, in which width, and since when."""
 
     standing: Standing
     width: Width
+    since: float
 
 
 class Request(msgspec.Struct, eq=False):
@@ -125,6 +147,8 @@ class Request(msgspec.Struct, eq=False):
     symbols: tuple[str, ...]
     due: float
     is_first: bool
+    asked: int = 0
+    is_doubted: bool = False
     attempt: int = 1
     code: str = ""
     cause: str = ""
@@ -161,7 +185,7 @@ class MarketTalk:
         self._places: dict[Item, Place] = {}
         self._pending: dict[str, Request] = {}
         self.outbox: list[bytes] = []
-        self.news: list[Settled | TurnedDown | Answered] = []
+        self.news: list[Settled | Missed | TurnedDown | Answered] = []
 
     @property
     def is_settled(self) -> bool:
@@ -189,7 +213,7 @@ class MarketTalk:
     def holds(self, item: Item, width: Width) -> bool:
         """Whether the server holds a symbol, at least in this width."""
         place = self._places.get(item)
-        return place is not None and place.standing is Standing.HELD and _holds(item, place.width, width)
+        return place is not None and place.standing is Standing.HELD and holds(item.line.channel, place.width, width)
 
     def mend(self, items: Iterable[Item], now: float) -> None:
         """Ask for what of these is missing, and give up what is too much."""
@@ -249,10 +273,11 @@ class MarketTalk:
             width = self._demands.width(item)
             if place is None:
                 missing[item.line, width].append(item.symbol)
-            elif not _holds(item, place.width, width):
+            elif not holds(item.line.channel, place.width, width):
                 # Given up and asked for anew in one breath: a server that keeps one form of each would drop the new
                 # one if it were told the other way round.
                 self._drop(item.line.channel, [item.symbol], options_of(item.line, place.width))
+                self._demands.break_off(item, place.width, now)
                 missing[item.line, width].append(item.symbol)
         for (line, width), symbols in too_much.items():
             self._ask("unsubscribe", line, width, symbols, now, is_first=is_first)
@@ -264,12 +289,13 @@ class MarketTalk:
     ) -> None:
         standing = Standing.ASKED if action == "subscribe" else Standing.LEAVING
         for symbol in symbols:
-            self._places[Item(line, symbol)] = Place(standing, width)
+            self._places[Item(line, symbol)] = Place(standing, width, now)
         for some in _framed(line, symbols):
             self._send(Request(action, line, width, some, 0.0, is_first), now)
 
     def _send(self, request: Request, now: float) -> None:
         number = next(self._demands.numbers)
+        request.asked = request.asked or int(number)
         request.due = now + self._patience.seconds
         self._pending[number] = request
         options = options_of(request.line, request.width)
@@ -303,15 +329,17 @@ class MarketTalk:
                 self._drop(entry.channel, too_much, entry.options)
         missing = tuple(sorted(unseen, key=str))
         for item in missing:
-            del self._places[item]
+            place = self._places.pop(item)
+            self._demands.break_off(item, place.width, place.since)
         self._mend(missing, now, is_first=False)
         return Difference(missing, tuple(extra))
 
     def _hear_yes(self, answer: Subscribed | Unsubscribed, now: float) -> None:
         action = "subscribe" if type(answer) is Subscribed else "unsubscribe"
-        request = self._taken(answer.id, action, answer.channel)
+        request = self._meant(answer.id, action, answer.channel)
         if request is None:
             return
+        self._forget(request)
         if action == "unsubscribe":
             self._left(request, now)
             return
@@ -319,34 +347,58 @@ class MarketTalk:
         said = None if request.line.channel == market_data.CHAIN else answer.symbols
         held = tuple(symbol for symbol in request.symbols if said is None or symbol in said)
         items = tuple(Item(request.line, symbol) for symbol in held)
-        self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width))
+        self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width, now))
         if items:
             self.news.append(Settled(items))
+        for who, (since, symbols) in self._demands.go_on(items).items():
+            cause = f"{request.line.channel} of {', '.join(symbols)} was asked for anew"
+            self.news.append(Missed(who, now - since, one_line(cause)))
         self._mend(items, now, is_first=False)
         if rest := tuple(symbol for symbol in request.symbols if symbol not in held):
             request.symbols, request.cause = rest, "the server acknowledged others, and not this"
             self._again_or_not(request, now)
 
     def _hear_no(self, refusal: Refusal, now: float) -> None:
-        request = self._taken(refusal.id, None, None)
-        if request is None:
-            if refusal.id is not None:
-                self.news.append(Answered(str(refusal.id), refusal))
-            return
-        request.code = "" if refusal.code is None else str(refusal.code)
-        request.cause = refusal.message or "no explanation given"
+        request = self._meant(refusal.id, None, None)
+        question = self._question(refusal.id, request)
+        if question is not None:
+            self.news.append(Answered(question, refusal))
+        elif request is not None:
+            request.code = "" if refusal.code is None else str(refusal.code)
+            request.cause = refusal.message or "no explanation given"
+            self._refuse(request, now, is_certain=refusal.id is not None)
+
+    def _question(self, number: str | int | None, request: Request | None) -> str | None:
+        """Return the question that a refusal belongs to, where that is not the request."""
+        if number is not None:
+            return str(number) if request is None else None
+        oldest = min(self._demands.questions, key=int, default=None)
+        if oldest is None or (request is not None and request.asked < int(oldest)):
+            return None
+        del self._demands.questions[oldest]  # another without an id is meant for another
+        return oldest
+
+    def _refuse(self, request: Request, now: float, *, is_certain: bool) -> None:
         if request.action == "unsubscribe":
             # What cannot be given up is not held; of many it may be one that is not, so the server is asked.
+            self._forget(request)
             self._left(request, now)
             self.outbox.append(market_data.listing(next(self._demands.numbers)))
         elif request.code in PASSING:
+            self._forget(request)
             self._later(request)
         elif len(request.symbols) > 1:
+            self._forget(request)
             middle = len(request.symbols) // 2
             for some in (request.symbols[:middle], request.symbols[middle:]):
-                self._send(msgspec.structs.replace(request, symbols=some), now)
-        else:
+                self._send(msgspec.structs.replace(request, symbols=some, asked=0), now)
+        elif is_certain or request.is_doubted:
+            self._forget(request)
             self._turn_down(request, now)
+        else:
+            # Not forgotten: the answer to what was asked first may still come.
+            request.is_doubted, request.asked = True, 0
+            self._send(request, now)
 
     def _again_or_not(self, request: Request, now: float) -> None:
         if request.attempt < self._patience.attempts:
@@ -385,22 +437,21 @@ class MarketTalk:
             self.outbox.append(market_data.listing(next(self._demands.numbers)))
         self._mend(request.items, now, is_first=False)
 
-    def _taken(self, number: str | int | None, action: str | None, channel: str | None) -> Request | None:
-        """Return the request that an answer belongs to, which is then no longer pending."""
-        could = self._pending.values() if number is None else filter(None, [self._pending.get(str(number))])
-        for request in could:
-            if action in {None, request.action} and (number is not None or channel in {None, request.line.channel}):
-                self._forget(request)
-                return request
-        return None
+    def _meant(self, number: str | int | None, action: str | None, channel: str | None) -> Request | None:
+        """Return the request that an answer belongs to."""
+        if number is not None:
+            request = self._pending.get(str(number))
+            return request if request is not None and action in {None, request.action} else None
+        could = [
+            request
+            for request in self._pending.values()
+            if action in {None, request.action} and channel in {None, request.line.channel}
+        ]
+        return min(could, key=lambda request: request.asked, default=None)
 
     def _forget(self, request: Request) -> None:
         for number in [number for number, each in self._pending.items() if each is request]:
             del self._pending[number]
-
-
-def _holds(item: Item, held: Width, wanted: Width) -> bool:
-    return widest(item.line.channel, (held, wanted)) == held
 
 
 def _framed(line: Line, symbols: Sequence[str]) -> list[tuple[str, ...]]:

@@ -9,6 +9,7 @@ sleeps, and the time of day may be set. A token that only wore out is not taken 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from connecttrade_async.errors import (
     ConfigurationError,
     ConnectTradeError,
     MalformedResponseError,
+    RequestTimeoutError,
     SessionTakenError,
     TransportError,
 )
@@ -49,6 +51,7 @@ class Tokens:
     Args:
         source: gets one.
         clock: time.
+        within: seconds that getting one may take; None where the source sees to that itself.
         is_ours: whether getting one makes a new one, which replaces the old.
 
     Attributes:
@@ -56,11 +59,12 @@ class Tokens:
         got: how many were got so far.
     """
 
-    def __init__(self, source: TokenSource, clock: Clock, *, is_ours: bool) -> None:
+    def __init__(self, source: TokenSource, clock: Clock, *, within: float | None, is_ours: bool) -> None:
         self.token = Secret("")
         self.got = 0
         self._source = source
         self._clock = clock
+        self._within = within
         self._is_ours = is_ours
         self._made = (clock.now(), clock.wall())
         self._lifetime: float | None = None
@@ -79,6 +83,7 @@ class Tokens:
 
         Raises:
             ConnectTradeError: there is none to be had, or only the one that was refused.
+            RequestTimeoutError: the source gave none in time; it was cancelled.
             TransportError: none can be had at present; or for a renewal, only the one in use.
 
         Cancelling drops the call; a token may have been made and the old one replaced.
@@ -116,18 +121,44 @@ class Tokens:
 
     async def _get(self) -> tuple[Secret, float | None]:
         try:
-            given = await self._source()
+            given = await self._asked()
         except ConnectTradeError:
             raise
         except Exception as exc:
-            msg = f"the token source failed on {type(exc).__name__}"
-            # One that has worked before is not wrong but away, as an API may be: that ends no stream.
-            raise (_later(msg) if self.got else ConfigurationError(msg)) from exc
+            raise self._failed(exc) from exc
         if isinstance(given, ConnectionToken):
             return Secret(given.access_token), self._lifetime_of(given)
         token = Secret(given)
         token.check("token")
         return token, None
+
+    async def _asked(self) -> ConnectionToken | Secret | str:
+        if self._within is None:
+            return await self._source()
+        asking, is_late = asyncio.ensure_future(self._source()), False
+
+        def call_off() -> None:
+            nonlocal is_late
+            is_late = asking.cancel()
+
+        timer = self._clock.call_later(self._within, call_off)
+        try:
+            return await asking
+        except asyncio.CancelledError as exc:
+            if _is_being_cancelled():
+                raise
+            if is_late:
+                detail = f"the token source gave none within {self._within:g} s"
+                raise RequestTimeoutError(method="STREAM", path="token", kind="timeout", detail=detail) from exc
+            # What a source waits for may be cancelled by others: that closes no stream.
+            raise self._failed(exc) from exc
+        finally:
+            timer.cancel()
+
+    def _failed(self, exc: BaseException) -> ConnectTradeError:
+        msg = f"the token source failed on {type(exc).__name__}"
+        # One that has worked before is not wrong but away, as an API may be: that ends no stream.
+        return _later(msg) if self.got else ConfigurationError(msg)
 
     def _lifetime_of(self, token: ConnectionToken) -> float:
         try:
@@ -157,3 +188,8 @@ class Tokens:
 
 def _later(detail: str) -> TransportError:
     return TransportError(method="STREAM", path="token", kind="unreachable", detail=detail)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from collections import deque
+from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.streaming.link import LinkLostError
 from connecttrade_async.streaming.protocol import State
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.protocol import LinkLife
 
 __all__ = ["Voice"]
+
+HELD = 10_000  # events: far more than comes between a wish and its answer
 
 
 class Voice:
@@ -32,15 +35,18 @@ class Voice:
         life: its life.
         has_gone_live: whether it is known that the link went live.
         heard: when frames came last, on the clock.
+        early: what came before the link went live and is to be told after the gap, the latest of it. What is let go,
+            or ends with the link, lies in that gap.
     """
 
-    __slots__ = ("_clock", "_moved", "_sending", "_timer", "has_gone_live", "heard", "life", "link")
+    __slots__ = ("_clock", "_moved", "_sending", "_timer", "early", "has_gone_live", "heard", "life", "link")
 
     def __init__(self, link: Link, life: LinkLife, clock: Clock, moved: Callable[[Voice], None]) -> None:
         self.link = link
         self.life = life
         self.has_gone_live = False
         self.heard = 0.0
+        self.early: deque[Any] = deque(maxlen=HELD)
         self._clock = clock
         self._moved = moved
         self._timer: Timer | None = None

@@ -7,12 +7,24 @@ or sends late while the link stands, nobody can see from here: whoever needs the
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
+from collections import deque
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from connecttrade_async.models.events import Gap, OrderUpdate
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
-from onstream import client, nothing_left, publish, story, taken, until, until_state
+from connecttrade_async.streaming.voice import HELD
+from onstream import client, client_at, end_that, nothing_left, order, publish, story, taken, until, until_state
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from websockets.asyncio.server import ServerConnection
+
+    from connecttrade_async import BrokerageStream
 
 
 async def test_what_is_lost_on_a_link_that_stands_is_not_told_as_a_gap() -> None:
@@ -76,3 +88,78 @@ async def test_the_link_is_lost_as_soon_as_it_stands_again_and_again() -> None:
                 told.append(await events.receive())
         assert set(story(told[:-1])) == {"Gap"}
         assert len(told) - 1 == stream.health().gaps
+
+
+@contextlib.asynccontextmanager
+async def links_that_say(*sayings: list[int | str]) -> AsyncGenerator[tuple[BrokerageStream, asyncio.Event]]:
+    """Open a stream whose links each say something to the wish for topics, orders by number, or types, and are closed.
+
+    The first only answers the wish and is closed when the event is set; the last is not closed.
+    """
+    left: deque[list[int | str]] = deque([["subscribed"], *sayings])
+
+    async def serve(link: ServerConnection) -> None:
+        is_first, saying = len(left) > len(sayings), left.popleft()
+        for said in ("welcome", "authenticated"):
+            await link.send(f'{{"type": "{said}"}}')
+            await link.recv()
+        for each in saying:
+            frame = {"type": each} if isinstance(each, str) else {"type": "order", "data": order(each)}
+            await link.send(json.dumps(frame))
+        if is_first:
+            await go.wait()
+        if left:
+            await link.close(1012)
+        await link.wait_closed()
+
+    go = asyncio.Event()
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        yield stream, go
+
+
+async def test_what_comes_before_the_answer_to_the_wish_for_topics_comes_after_the_gap() -> None:
+    async with links_that_say([0, 1, "what?", "subscribed", 2]) as (stream, go):
+        events = stream.subscribe("orders", "unknown", "lifecycle")
+        go.set()
+        told = story(await taken(events, 9))
+        assert told == ["Lost", "Retrying", "Connecting", "Gap", "Live", "o0", "o1", "UnknownMessage", "o2"]
+        assert stream.health().messages == {"orders": 3, "unknown": 1}
+
+
+async def test_what_a_link_told_that_never_went_live_lies_in_the_gap() -> None:
+    async with links_that_say([0, 1], [2, "subscribed", 3]) as (stream, go):
+        events = stream.subscribe("orders")
+        go.set()
+        told = await taken(events, 3)
+        assert story(told) == ["Gap", "o2", "o3"]
+        assert stream.health().gaps == 1
+
+
+async def test_of_what_comes_before_the_answer_no_more_is_held_than_can_be() -> None:
+    async with links_that_say([*range(HELD + 5), "subscribed"]) as (stream, go):
+        events = stream.subscribe("orders", capacity=HELD * 2)
+        go.set()
+        told = story(await taken(events, HELD + 1))
+        assert told == ["Gap", *(f"o{number}" for number in range(5, HELD + 5))]
+
+
+async def test_before_a_stream_was_ever_live_what_comes_is_told_at_once() -> None:
+    asked = asyncio.Event()
+
+    async def serve(link: ServerConnection) -> None:
+        for said in ("welcome", "authenticated"):
+            await link.send(f'{{"type": "{said}"}}')
+            await link.recv()
+        await link.send(json.dumps({"type": "order", "data": order(7)}))
+        await asked.wait()
+        await link.send('{"type": "subscribed"}')
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe("orders")
+        opening = asyncio.create_task(stream.__aenter__())
+        assert story(await taken(events, 1)) == ["o7"]
+        asked.set()
+        assert (await opening).health().gaps == 0
+        await stream.aclose()

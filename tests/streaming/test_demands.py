@@ -69,6 +69,20 @@ def test_the_last_asked_for_too_much_where_several_make_it_together() -> None:
     assert demands.width(trades) == "regular"
 
 
+def test_who_was_content_with_what_is_told_no_more_missed_some_of_it_until_it_is_told_again() -> None:
+    demands, other = Demands(), Item(Line("depth"), "MSFT")
+    demands.add("a", [BOOK, other], 5)
+    demands.add("left", [BOOK], 5)
+    demands.add("new", [BOOK], 20)
+    demands.break_off(other, 10, 2.0)
+    demands.break_off(BOOK, 10, 1.0)
+    demands.break_off(BOOK, 20, 3.0)
+    demands.remove("left", [BOOK])
+    assert demands.go_on([AAPL]) == {}
+    assert demands.go_on([other, BOOK]) == {"a": (1.0, ("MSFT", "AAPL")), "new": (3.0, ("AAPL",))}
+    assert demands.go_on([other, BOOK]) == {}
+
+
 def test_no_number_comes_twice() -> None:
     demands = Demands()
     assert [next(demands.numbers) for _ in range(3)] == ["1", "2", "3"]

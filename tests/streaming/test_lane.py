@@ -6,6 +6,7 @@ import asyncio
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import pytest
 from hypothesis import given, settings, strategies as st
 from websockets.asyncio.client import ClientConnection
 from websockets.client import ClientProtocol
@@ -68,13 +69,15 @@ class Story(NamedTuple):
         is_heard: whether somebody listens all along, or only once everything has come.
         says_goodbye: whether the end is a clean one of the transport, or an abort.
         closes_at: after so many chunks we say that we close; None for never.
+        gives_up: whether we then give up on the server, as on one that answers no ping.
     """
 
     data: bytes
     cuts: Sequence[int]
     is_heard: bool
     says_goodbye: bool
-    closes_at: int | None
+    closes_at: int | None = None
+    gives_up: bool = False
 
 
 class Told(NamedTuple):
@@ -117,7 +120,10 @@ async def tell(story: Story, kind: type[ClientConnection]) -> Told:
             await shaking
             if story.is_heard and listening is None:
                 listening = asyncio.create_task(listen(connection, told))
-            if number == story.closes_at and closing is None:
+            if number == story.closes_at and story.gives_up:
+                protocol.fail(1011, "no pong")
+                connection.send_data()
+            elif number == story.closes_at and closing is None:
                 closing = asyncio.create_task(connection.close(4000, "enough"))
         await turns()
     if story.says_goodbye:
@@ -127,6 +133,7 @@ async def tell(story: Story, kind: type[ClientConnection]) -> Told:
         error = await (listening or listen(connection, told))
         if closing is not None:
             await closing
+    assert not isinstance(connection, Gathering) or connection.cutter is not None
     server.receive_data(bytes(pipe.written))
     answers = [(int(event.opcode), bytes(event.data)) for event in server.events_received()]  # type: ignore[union-attr]
     return Told(told, error.cause, error.code, answers)
@@ -196,14 +203,46 @@ STORIES = st.builds(
     is_heard=st.booleans(),
     says_goodbye=st.booleans(),
     closes_at=st.none() | st.none() | st.integers(0, 12),
+    gives_up=st.booleans(),
 )
 
 
 @settings(max_examples=300, deadline=None)
 @given(STORIES)
 def test_every_story_is_told_as_by_recv(story: Story) -> None:
-    async def both() -> tuple[Told, Told]:
+    ours, theirs = both(story)
+    assert ours == theirs
+
+
+def both(story: Story) -> tuple[Told, Told]:
+    async def by_both() -> tuple[Told, Told]:
         return await tell(story, Gathering), await tell(story, ClientConnection)
 
-    ours, theirs = asyncio.run(both())
+    return asyncio.run(by_both())
+
+
+WORDS = framed(TEXT, 5, 7)
+
+
+@pytest.mark.parametrize("at", range(-2, 9))
+def test_the_answer_to_the_handshake_may_be_broken_up_at_its_end(at: int) -> None:
+    data = WORDS * 2
+    # Cuts are counted round the whole: so many bytes before the end of the answer.
+    ours, theirs = both(Story(data, [-len(data) - 1 - at], is_heard=True, says_goodbye=True))
     assert ours == theirs
+    assert ours.messages == [WORDS[2:]] * 2
+
+
+@pytest.mark.parametrize("rest", [b"\x81", b"\x81\x05par", b"\x81\x7e\x00"])
+@pytest.mark.parametrize("says_goodbye", [False, True])
+def test_what_ends_in_the_middle_of_a_text_ends_as_by_recv(rest: bytes, *, says_goodbye: bool) -> None:
+    ours, theirs = both(Story(WORDS + rest, [], is_heard=True, says_goodbye=says_goodbye))
+    assert ours == theirs
+    assert ours.messages == [WORDS[2:]]
+
+
+def test_what_comes_after_we_have_given_up_is_not_told() -> None:
+    story = Story(WORDS * 3, [-len(WORDS) * 2 - 1], is_heard=True, says_goodbye=True, closes_at=0, gives_up=True)
+    ours, theirs = both(story)
+    assert ours == theirs
+    assert ours.messages == [WORDS[2:]]

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.protocol import State
 
 from connecttrade_async.streaming.link import LARGEST_FRAME, MANY, Gathering, Link, LinkLostError
 from onstream import PATIENCE, end_that, nothing_left
+from scripted import untrusted_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -66,6 +68,7 @@ async def received(link: Link) -> list[bytes]:
     frames: list[bytes] = []
 
     def hear(some: list[bytes]) -> bool:
+        assert some
         frames.extend(some)
         return True
 
@@ -250,6 +253,12 @@ async def test_messages_are_heard_in_the_turn_in_which_they_came() -> None:
         await link.aclose()
 
 
+async def until_held_back(link: Link) -> None:
+    """Wait until the peer of a link is held back."""
+    while link._socket.transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it was paused
+        await asyncio.sleep(0)
+
+
 async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialled) -> None:
     total = MANY * 2
     asked, sent = asyncio.Event(), asyncio.Event()
@@ -267,8 +276,7 @@ async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialle
         asked.set()
         async with asyncio.timeout(PATIENCE):
             await sent.wait()
-            while transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it was paused
-                await asyncio.sleep(0)
+            await until_held_back(link)
         assert await count(link, total) == [str(number).encode() for number in range(total)]
         assert transport.is_reading()
         await link.aclose()
@@ -373,10 +381,51 @@ async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a
         link = await dialled(url, ping=ping)
         asked.set()
         async with asyncio.timeout(PATIENCE):
-            while link._socket.transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it was paused
-                await asyncio.sleep(0)
+            await until_held_back(link)
             await asyncio.sleep(ping * 5)
         assert len(await count(link, total)) == total
+        await link.aclose()
+
+
+async def test_nor_is_one_whose_ping_is_on_its_way_when_it_is_read_no_more() -> None:
+    total, ping = MANY * 2, 0.3
+    is_pinged, is_held = asyncio.Event(), asyncio.Event()
+
+    async def send(link: ServerConnection) -> None:
+        link.transport.pause_reading()
+        await asyncio.wait_for(is_pinged.wait(), PATIENCE)
+        link.transport.write(b"\x81\x01x" * total)
+        await asyncio.wait_for(is_held.wait(), PATIENCE)
+        link.transport.resume_reading()
+        await link.wait_closed()
+
+    async with nothing_left(), end_that(send) as url:
+        link = await dialled(url, ping=ping)
+        gathering = link._socket
+        assert isinstance(gathering, Gathering)
+        async with asyncio.timeout(PATIENCE):
+            while gathering._pong is None:  # noqa: ASYNC110 - nobody is told of a ping
+                await asyncio.sleep(0.001)
+            is_pinged.set()
+            await until_held_back(link)
+        await asyncio.sleep(ping * 1.2)
+        assert gathering.state is State.OPEN
+        is_held.set()
+        assert await count(link, total) == [b"x"] * total
+        await link.aclose()
+
+
+async def test_a_message_that_is_no_plain_text_is_heard_while_nothing_else_comes(dial: Dialled) -> None:
+    async def answer(link: ServerConnection) -> None:
+        async for message in link:
+            await link.send(str(message).encode())
+
+    async with nothing_left(), end_that(answer) as url:
+        link = await dial(url)
+        for word in (b"one", b"two"):
+            with link.speaking():
+                await link.send(word)
+            assert await count(link, 1) == [word]
         await link.aclose()
 
 
@@ -385,6 +434,87 @@ async def test_an_upgrade_that_is_never_answered_is_given_up() -> None:
         async with nothing_left():
             with pytest.raises(LinkLostError, match="no connection in time"):
                 await dialled("ws://{}:{}".format(*listener.getsockname()))
+
+
+PLAIN = "if that port is a plain one, the address begins with ws:// and not wss://"
+SECURE = "if that port speaks TLS, the address begins with wss:// and not ws://"
+NO_WEB_SOCKET = "what answered does not speak WebSocket"
+
+
+async def causes(answer: bytes, *schemes: str) -> list[str]:
+    """Dial who gives this answer to whatever it is asked, and hangs up."""
+
+    async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1 << 16)
+        writer.write(answer)
+        writer.close()
+
+    told: list[str] = []
+    async with nothing_left(), await asyncio.start_server(meet, "127.0.0.1", 0) as server:
+        for scheme in schemes:
+            url = "{}://{}:{}".format(scheme, *server.sockets[0].getsockname())
+            with pytest.raises(LinkLostError) as caught:
+                await Link.dial(url, open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
+            told.append(caught.value.cause)
+    return told
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-odd\r\n", b""])
+async def test_tls_asked_of_a_plain_port_says_what_is_likely_wrong(answer: bytes) -> None:
+    for told in await causes(answer, "wss", "WSS"):
+        assert told.startswith("no secure connection (")
+        assert told.endswith(f"): {PLAIN}")
+
+
+ALERT = b"\x15\x03\x01\x00\x02\x02\x46"  # TLS, fatal: the protocol's version
+MOVED = "HTTP/1.1 301 Moved\r\nLocation: {}://b.example/\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"", f"{NO_WEB_SOCKET}: {SECURE}"),
+        (ALERT, f"{NO_WEB_SOCKET}: {SECURE}"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", f"the upgrade was answered 400: {SECURE}"),
+        (b"HTTP/1.0 400 Bad Request\r\n\r\nThis is HTTPS.\n", f"{NO_WEB_SOCKET}: {SECURE}"),
+        (MOVED.format("https").encode(), f"the upgrade was answered 301: {SECURE}"),
+        (MOVED.format("WSS").encode(), f"the upgrade was answered 301: {SECURE}"),
+        (MOVED.format("http").encode(), "the upgrade was answered 301"),
+        (b"HTTP/1.1 503 Away\r\n\r\n", "the upgrade was answered 503"),
+        (b"220 mail.example ESMTP\r\n", NO_WEB_SOCKET),
+    ],
+)
+async def test_a_plain_upgrade_asked_of_who_wants_tls_says_so(answer: bytes, told: str) -> None:
+    assert await causes(answer, "ws") == [told]
+
+
+async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 503 Away\r\nContent-Length: 9\r\n\r\n\x81\x07message")
+        await reader.read()
+        writer.close()
+
+    async with nothing_left(), await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
+        with pytest.raises(LinkLostError, match="the upgrade was answered 503"):
+            await Link.dial(
+                "ws://{}:{}".format(*server.sockets[0].getsockname()),
+                open_timeout=PATIENCE,
+                close_timeout=0.2,
+                ping=20.0,
+            )
+
+
+async def test_a_plain_upgrade_asked_of_a_tls_port_says_so() -> None:
+    async with nothing_left():
+        with untrusted_end() as url, pytest.raises(LinkLostError, match=f"{NO_WEB_SOCKET}: {SECURE}"):
+            await Link.dial(url.replace("https:", "ws:"), open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
+
+
+async def test_who_refuses_in_the_words_of_tls_is_not_taken_for_a_plain_port() -> None:
+    [told] = await causes(ALERT, "wss")
+    assert "ALERT" in told
+    assert PLAIN not in told
 
 
 @pytest.mark.parametrize("turns", range(12))
@@ -420,11 +550,14 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
         thawed.set()
 
 
-async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before() -> None:
+@pytest.mark.parametrize("way", ["plain", "pinged", "held back"])
+async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before(way: str) -> None:
     async def send(link: ServerConnection) -> None:
         await link.recv()
-        for _ in range(MANY):
+        for number in range(MANY * 2 if way == "held back" else MANY):
             await link.send("x" * 1000)
+            if way == "pinged" and number == 1000:
+                await link.ping()
         await link.wait_closed()
 
     async with nothing_left(), end_that(send) as url:
@@ -433,6 +566,8 @@ async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before()
             await link.send(b"send")
             await link.listen(bool)
         async with asyncio.timeout(PATIENCE):
+            if way == "held back":
+                await until_held_back(link)
             await link.aclose()
 
 

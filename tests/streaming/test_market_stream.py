@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +27,7 @@ from connecttrade_async import (
     SymbolError,
     SymbolRefused,
     Timeouts,
+    Trade,
 )
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left, until
@@ -58,6 +59,25 @@ async def test_a_refused_subscription_raises_where_it_is_opened_and_harms_no_oth
         await end.until(lambda: end.subscribed == [("quotes", "AAPL")])
         await end.quote("AAPL", "1")
         assert isinstance(await quotes.receive(), Quote)
+
+
+async def test_an_error_that_names_no_request_ends_nobody_and_one_that_is_repeated_does() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def complain(held: Held, frame: dict[str, Any]) -> None:
+            del frame
+            TASKS.append(asyncio.ensure_future(held.say(type="error", code="400", message="try to be shorter")))
+
+        end.act("subscribe", 1, complain)
+        async with md.quotes("AAPL") as quotes:
+            await end.quote("AAPL", "1")
+            assert [type(each) for each in await took(quotes, 1)] == [Quote]
+        end.act("subscribe", 2, complain)
+        with pytest.raises(MarketDataRefusedError, match="quotes of MSFT is not given: try to be shorter"):
+            await md.quotes("MSFT").__aenter__()
+        end.act("snapshot", 1, complain)
+        with pytest.raises(MarketDataRefusedError, match="history of AAPL is not given: try to be shorter"):
+            await md.history("AAPL")
 
 
 async def test_the_second_consumer_sends_no_frame_and_the_last_gives_it_up() -> None:
@@ -96,6 +116,7 @@ async def test_trades_of_the_hours_that_were_asked_for() -> None:
         md.trades("AAPL") as every,
     ):
         assert [line["session"] for line in end.links[0].lines] == ["all"]
+        assert [type(each) for each in await took(regular, 1)] == [Gap]  # what it had was asked for anew
         for price, hours in (("1", "extended"), ("2", "regular")):
             await end.tell("trade", "AAPL", price=price, session=hours)
         assert [trade.price for trade in await took(every, 2)] == [1, 2]
@@ -112,12 +133,57 @@ async def test_books_are_cut_to_the_levels_that_were_asked_for() -> None:
         md.depth("AAPL", levels=5) as deep,
     ):
         await end.tell("depth", "AAPL", bids=levels, asks=levels)
+        assert [type(each) for each in await took(shallow, 1)] == [Gap]  # what it had was asked for anew
         assert [len(depth.bids) for depth in [*await took(shallow, 1), *await took(deep, 1)]] == [2, 5]
         await end.tell("depth", "AAPL", bids=levels[:1], asks=[])
         async for depth in shallow:
             assert isinstance(depth, Depth)
             assert len(depth.bids) == 1
             break
+
+
+async def test_what_may_be_missed_while_more_is_asked_of_the_same_is_told_to_whom_it_concerns() -> None:
+    clock = SteppedClock()
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(clock=clock) as md,
+        md.trades("A", "B", hours="regular") as regular,
+        md.trades("C", hours="regular") as other,
+    ):
+        clock.advance(60)
+        answers: list[tuple[Held, dict[str, Any]]] = []
+        end.act("subscribe", 1, lambda held, frame: answers.append((held, frame)))
+        opening = asyncio.create_task(md.trades("A", "B").__aenter__())
+        await end.until_received("subscribe", 3)
+        clock.advance(0.1)
+        await end._subscribe(*answers[0])
+        every = await opening
+        for symbol in "ABC":
+            await end.tell("trade", symbol, price="1", session="regular")
+        gap, *trades = await took(regular, 3)
+        assert gap == Gap(
+            cause="trades of A, B was asked for anew", since=clock.wall() - timedelta(seconds=0.1), until=clock.wall()
+        )
+        assert [each.symbol for each in [*trades, *await took(every, 2), *await took(other, 1)]] == [*"ABABC"]
+        await every.aclose()
+        assert md.health().gaps == 0
+
+
+async def test_a_subscription_that_the_server_lost_is_a_gap_for_whoever_had_it() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.trades("A") as a:
+        since = clock.wall()
+        clock.advance(60)
+        async with md.trades("B") as b:
+            end.links[0].lines = [line for line in end.links[0].lines if line["symbols"] != ["A"]]
+            assert (await md.list_subscriptions()).missing == (("trades", "A"),)
+            [gap] = await took(a, 1)
+            assert (type(gap), gap.since, gap.until, gap.could_send) == (Gap, since, clock.wall(), True)
+            await end.until(lambda: end.subscribed == [("trades", "A"), ("trades", "B")])
+            await end.tell("trade", "A", price="1")
+            assert [type(each) for each in await took(a, 1)] == [Trade]
+            assert b.statistics().waiting == 0
 
 
 async def test_chains_of_the_day_that_was_asked_for() -> None:
@@ -190,6 +256,26 @@ async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
         await end.tell("bar", "AAPL", **bar(33))
         assert [(each.close, each.is_backfill) for each in await took(bars, 3)] == [(31, True), (32, True), (33, False)]
         assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:30:00Z"
+
+
+async def test_what_a_drop_left_out_is_fetched_though_the_next_bar_comes_before_the_acknowledgement() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        await end.tell("bar", "AAPL", **bar(30))
+        assert [each.close for each in await took(bars, 1)] == [30]
+        end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
+
+        async def tell_first(held: Held, frame: dict[str, Any]) -> None:
+            await held.say(type="bar", symbol="AAPL", **bar(33))
+            await end._subscribe(held, frame)
+
+        end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(tell_first(held, frame))))
+        end.drop()
+        assert [each.close for each in await took(bars, 3)] == [31, 32, 33]
 
 
 async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:

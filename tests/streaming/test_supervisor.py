@@ -138,7 +138,7 @@ async def test_a_gap_reaches_from_the_last_frame_that_was_heard_to_the_moment_it
         await asyncio.wait([running])
 
 
-async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_and_the_gap_comes_after() -> None:
+async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_behind_the_gap() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
@@ -149,7 +149,7 @@ async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_and
         publish(sandbox, 1)
         sandbox.stream.send('{"type": "subscribed"}')
         told = await taken(watched.events, 6)
-        assert story(told) == ["Lost", "Retrying", "Connecting", "o1", "Gap", "Live"]
+        assert story(told) == ["Lost", "Retrying", "Connecting", "Gap", "Live", "o1"]
         running.cancel()
         await asyncio.wait([running])
 

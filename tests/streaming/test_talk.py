@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.demands import Demands, Item, Line, Width
+from connecttrade_async.streaming.demands import Demands, Item, Line, Width, holds
 from connecttrade_async.streaming.market_data import Entry, MarketData, Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
-from connecttrade_async.streaming.talk import Answered, Difference, MarketTalk, Patience, Settled, TurnedDown
+from connecttrade_async.streaming.talk import Answered, Difference, MarketTalk, Missed, Patience, Settled, TurnedDown
 
 QUOTES = Line("quotes")
 TRADES = Line("trades")
@@ -109,6 +109,35 @@ def test_what_only_widens_is_asked_for_once_in_the_widest_form() -> None:
     assert (asked["action"], asked["levels"]) == ("subscribe", "20")
     assert one.hear(Unsubscribed(id=given_up["id"])) == one.hear(Subscribed(id=asked["id"])) == []
     assert one.talk.holds(Item(DEPTH, "AAPL"), 20)
+
+
+def test_who_had_the_narrower_form_is_told_that_some_may_be_missed_once_the_wider_one_is_held() -> None:
+    one = Talked()
+    one.held(DEPTH, "A", "B", width=10)
+    asked = one.want("c", DEPTH, "A", "B", width=20, now=1.0)[-1]
+    one.hear(Subscribed(id=asked["id"]), 1.5)
+    settled, missed = one.told()
+    assert type(settled) is Settled
+    assert missed == Missed("somebody", 0.5, "depth of A, B was asked for anew")
+    one.hear(Subscribed(id=asked["id"]), 2.0)
+    assert one.told() == []
+
+
+@pytest.mark.parametrize("ending", ["refused", "the link is lost"])
+def test_what_may_be_missed_counts_from_where_it_was_given_up_whatever_happens_before_it_is_held(ending: str) -> None:
+    one = Talked()
+    one.held(TRADES, "A", width="regular")
+    asked = one.want("b", TRADES, "A", width="all", now=1.0)[-1]
+    if ending == "refused":
+        [again] = one.hear(Refusal("400", "no", asked["id"]), 2.0)
+        assert one.told() == [TurnedDown(Item(TRADES, "A"), "400", "no", ("b",))]
+    else:
+        one.talk.end()
+        one.talk = MarketTalk(one.demands)
+        one.talk.begin(2.0)
+        [again] = one.sent()
+    one.hear(Subscribed(id=again["id"]), 3.0)
+    assert one.told()[1:] == [Missed("somebody", 2.0, "trades of A was asked for anew")]
 
 
 def test_a_wider_form_that_is_refused_harms_only_who_asked_for_it() -> None:
@@ -232,11 +261,74 @@ def test_answers_without_an_id_belong_to_the_oldest_that_they_could_answer() -> 
     one.leave("somebody", DEPTH, "A")
     one.hear(Subscribed(channel="trades"))
     one.hear(Unsubscribed())
+    [again] = one.hear(Refusal("400", "no quotes"))
+    assert (again["action"], again["channel"]) == ("subscribe", "quotes")
     one.hear(Refusal("400", "no quotes"))
     assert [type(each) for each in one.told()] == [Settled, TurnedDown]
     for message in (Subscribed(), Unsubscribed(), Refusal()):
         assert one.hear(message) == []
     assert one.told() == []
+
+
+def test_a_refusal_without_an_id_turns_nothing_down_before_it_is_repeated() -> None:
+    one = Talked()
+    [first] = one.want("a", QUOTES, "A")
+    [again] = one.hear(Refusal("400", "what was that?"), 0.5)
+    assert (again["symbols"], again["id"] != first["id"], one.told()) == (["A"], True, [])
+    assert one.deadline() == 1.5
+    one.hear(Subscribed(id=first["id"]))  # the answer to what was asked first still counts
+    assert one.told() == [Settled((Item(QUOTES, "A"),))]
+    assert one.hear(Subscribed(id=again["id"])) == []
+    assert (one.told(), one.deadline()) == ([], None)
+
+
+def test_of_what_is_asked_in_one_breath_refusals_without_an_id_find_those_that_are_meant() -> None:
+    one = Talked()
+    for symbol in ("A", "BAD", "B", "WORSE"):
+        one.want("a", QUOTES, symbol)
+    frames, bad = deque(f'{{"symbols": ["{symbol}"]}}' for symbol in ("A", "BAD", "B", "WORSE")), {"BAD", "WORSE"}
+    while frames:
+        # A server that answers in order, and never says what.
+        [symbol] = json.loads(frames.popleft())["symbols"]
+        said = Refusal("400", f"no {symbol}") if symbol in bad else Subscribed(channel="quotes")
+        frames.extend(json.dumps(frame) for frame in one.hear(said))
+    news = one.told()
+    assert [each.items[0].symbol for each in news if isinstance(each, Settled)] == ["A", "B"]
+    assert [(each.item.symbol, each.cause) for each in news if isinstance(each, TurnedDown)] == [
+        ("BAD", "no BAD"),
+        ("WORSE", "no WORSE"),
+    ]
+
+
+def test_a_refusal_of_many_without_an_id_is_traced_to_the_one() -> None:
+    one = Talked()
+    frames, asked = deque(one.want("a", QUOTES, "A", "B", "BAD", "C")), 0
+    while frames:
+        frame, asked = frames.popleft(), asked + 1
+        frames.extend(one.hear(Refusal("400", "no") if "BAD" in frame["symbols"] else Subscribed()))
+    news = one.told()
+    assert [each.item.symbol for each in news if isinstance(each, TurnedDown)] == ["BAD"]
+    assert {item.symbol for each in news if isinstance(each, Settled) for item in each.items} == {"A", "B", "C"}
+    assert (asked, one.deadline()) == (6, None)
+
+
+def test_a_refusal_without_an_id_may_mean_a_question_where_that_is_the_oldest() -> None:
+    one = Talked()
+    numbers = [next(one.demands.numbers) for _ in range(2)]
+    one.demands.questions |= dict.fromkeys(numbers, b"{}")
+    one.want("a", QUOTES, "A")
+    later = next(one.demands.numbers)
+    one.demands.questions[later] = b"{}"
+    no = Refusal("404", "no such symbol")
+    assert one.hear(no) == one.hear(no) == []
+    assert one.told() == [Answered(number, no) for number in numbers]
+    [again] = one.hear(no)
+    assert (again["symbols"], one.told()) == (["A"], [])
+    assert one.hear(no) == []  # the question is older than what was asked once more
+    assert one.told() == [Answered(later, no)]
+    one.hear(no)
+    assert one.told() == [TurnedDown(Item(QUOTES, "A"), "404", "no such symbol", ("a",))]
+    assert one.demands.questions == {}
 
 
 def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
@@ -402,34 +494,44 @@ class Server:
         named = {"channel", "interval"} if self.keeps_one_form else set(line) - {"symbols"}
         return (line["symbols"][0], *sorted(f"{name}={line[name]}" for name in named & set(line)))
 
+    def tells(self, item: Item, width: Width) -> bool:
+        """Whether it tells this, at least in this form."""
+        for line in self.held.values():
+            form: Any = int(line["levels"]) if "levels" in line else line.get("session")
+            is_meant = (line["channel"], line["symbols"][0], line.get("interval")) == (
+                item.line.channel,
+                item.symbol,
+                dict(item.line.options).get("interval"),
+            )
+            if is_meant and holds(item.line.channel, form, width):
+                return True
+        return False
+
     @property
     def items(self) -> list[tuple[str, str, str]]:
         return sorted((line["channel"], line.get("interval", ""), line["symbols"][0]) for line in self.held.values())
 
 
-ITEMS = st.sampled_from(
-    [
-        (QUOTES, "A", None),
-        (QUOTES, "B", None),
-        (QUOTES, "BAD", None),
-        (DEPTH, "A", 5),
-        (DEPTH, "A", 10),
-        (TRADES, "A", "regular"),
-        (TRADES, "A", "extended"),
-        (MINUTES, "A", None),
-        (FIVES, "A", None),
-    ]
-)
-DEEDS = st.lists(
-    st.one_of(
-        st.tuples(st.just("add"), st.sampled_from("xyz"), ITEMS),
-        st.tuples(st.just("remove"), st.sampled_from("xyz"), ITEMS),
-        st.tuples(
-            st.sampled_from(["serve", "lose the answer", "ignore", "step", "drop", "hear"]), st.none(), st.none()
-        ),
-    ),
-    max_size=40,
-)
+Wanted = tuple[Line, str, Width]
+ITEMS: list[Wanted] = [
+    (QUOTES, "A", None),
+    (QUOTES, "B", None),
+    (QUOTES, "BAD", None),
+    (DEPTH, "A", 5),
+    (DEPTH, "A", 10),
+    (TRADES, "A", "regular"),
+    (TRADES, "A", "extended"),
+    (MINUTES, "A", None),
+    (FIVES, "A", None),
+]
+OF_ONE: list[Wanted] = [(DEPTH, "A", 5), (DEPTH, "A", 10), (DEPTH, "A", 20)]
+TURNS = ["settle", "serve", "lose the answer", "ignore", "step", "drop", "hear"]
+
+
+def deeds_with(items: list[Wanted]) -> st.SearchStrategy[list[tuple[str, Any, Any]]]:
+    """Whatever may be done with these."""
+    of_items = st.tuples(st.sampled_from(["add", "add", "remove"]), st.sampled_from("xyz"), st.sampled_from(items))
+    return st.lists(of_items | st.tuples(st.sampled_from(TURNS), st.none(), st.none()), max_size=40)
 
 
 class World:
@@ -442,20 +544,30 @@ class World:
         self.answers: deque[bytes] = deque()
         self.now = 0.0
         self.was_ignored = False
+        self.content: set[tuple[str, Item]] = set()
+        self.missing: set[tuple[str, Item]] = set()
+        self.read = 0
 
-    def do(self, deed: str, who: str, what: tuple[Line, str, Width]) -> None:
+    def do(self, deed: str, who: str, what: Wanted) -> None:
         talk, demands = self.talked.talk, self.talked.demands
         if deed in {"add", "remove"}:
             item = Item(*what[:2])
             demands.add(who, [item], what[2]) if deed == "add" else demands.remove(who, [item])
+            self.content.discard((who, item))
             talk.mend([item], self.now)
+            self.look()
         elif deed == "step":
             self.now += 0.6
             talk.check(self.now)
         elif deed == "hear":
             self.hear()
+        elif deed == "settle":
+            self.come_to_rest()
         elif deed == "drop":
             talk.end()
+            # What is missed with a link is told with its loss, but for what was given up before.
+            self.content &= {(str(who), item) for item, whos in demands._broken.items() for who in whos}
+            self.read = 0
             self.server = Server(keeps_one_form=self.keeps_one_form)
             self.answers.clear()
             self.talked.talk = MarketTalk(demands, Patience(1.0, 3))
@@ -468,12 +580,41 @@ class World:
             self.was_ignored = True
             return
         answer = self.server.answer(frame)
+        self.compare()
         if deed == "serve":
             self.answers.append(answer)
 
     def hear(self) -> None:
         if self.answers:
             self.talked.talk.hear(READ(self.answers.popleft()), self.now)
+            self.look()
+
+    def wish(self, who: str, item: Item) -> tuple[Item, Width]:
+        return item, self.talked.demands._wants[item][who]
+
+    def look(self) -> None:
+        """See who is told that he may have missed some, and who has what he wants."""
+        talk, wants = self.talked.talk, self.talked.demands._wants
+        for news in talk.news[self.read :]:
+            if isinstance(news, TurnedDown):
+                self.content -= {(str(who), news.item) for who in news.who}
+            elif isinstance(news, Missed):
+                of, symbols = news.cause.removesuffix(" was asked for anew").split(" of ")
+                self.missing = {
+                    (who, item)
+                    for who, item in self.missing
+                    if who != news.who or item.line.channel != of or item.symbol not in symbols.split(", ")
+                }
+        self.read = len(talk.news)
+        self.content |= {
+            (str(who), item) for item, whos in wants.items() for who, width in whos.items() if talk.holds(item, width)
+        }
+        self.compare()
+
+    def compare(self) -> None:
+        """Note who wants what he had and the server tells no more."""
+        self.missing &= self.content
+        self.missing |= {each for each in self.content if not self.server.tells(*self.wish(*each))}
 
     def come_to_rest(self) -> None:
         talk = self.talked.talk
@@ -492,7 +633,7 @@ class World:
         )
 
 
-@given(deeds=DEEDS, keeps_one_form=st.booleans())
+@given(deeds=deeds_with(ITEMS) | deeds_with(OF_ONE), keeps_one_form=st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
     deeds: list[tuple[str, Any, Any]],
@@ -511,7 +652,9 @@ def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
     assert all(talk.holds(item, demands.width(item)) for item in demands.items)
     world.pass_on({"action": "list_subscriptions", "id": "list"}, "serve")
     world.talked.talk.news.clear()
+    world.read = 0
     world.come_to_rest()
+    assert world.missing == set()
     [answer] = world.talked.told()
     assert answer.difference == ((), ())
 

@@ -21,6 +21,7 @@ from connecttrade_async import (
     NotFoundError,
     Quote,
     Reconnect,
+    RequestTimeoutError,
     Retry,
     Secret,
     SessionTakenError,
@@ -415,7 +416,7 @@ class Source:
     async def __call__(self) -> Any:
         self.asked += 1
         given = self.given.pop(0) if len(self.given) > 1 else self.given[0]
-        if isinstance(given, Exception):
+        if isinstance(given, BaseException):
             raise given
         return given
 
@@ -519,6 +520,115 @@ async def test_a_source_that_is_away_for_a_while_ends_no_stream() -> None:
             assert end.logins == ["one", "one", "two"]
 
 
+class Hanging:
+    """Gives these tokens, then never answers; ``hangs`` once it does, ``is_over`` once it was cancelled."""
+
+    def __init__(self, *given: str) -> None:
+        self.given = list(given)
+        self.hangs = asyncio.Event()
+        self.is_over = asyncio.Event()
+
+    async def __call__(self) -> str:
+        if self.given:
+            return self.given.pop(0)
+        self.hangs.set()
+        never: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        try:
+            return await never
+        finally:
+            self.is_over.set()
+
+
+async def test_a_source_that_hangs_where_it_is_opened_is_cancelled_in_time_and_raises() -> None:
+    clock, source = SteppedClock(), Hanging()
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock, timeouts=Timeouts(call=7.0)).user("ada", "hush")
+        opening = asyncio.create_task(md.market_data("c1", token_source=source).__aenter__())
+        await clock.until_asked(1)
+        clock.advance(6.9)
+        await asyncio.sleep(0)
+        assert not source.is_over.is_set()
+        clock.advance(0.1)
+        with pytest.raises(RequestTimeoutError, match="the token source gave none within 7 s"):
+            async with asyncio.timeout(PATIENCE):
+                await opening
+        assert (source.is_over.is_set(), end.logins) == (True, [])
+
+
+async def test_a_source_that_hangs_is_asked_again_and_the_stream_comes_back() -> None:
+    clock, source = SteppedClock(), Hanging("one")
+    patience = Timeouts(call=7.0, close=1.0)
+    async with MarketEnd() as end, nothing_left():
+        user = end.client(clock=clock, reconnect=SOON, timeouts=patience).user("ada", "hush")
+        async with user.market_data("c1", token_source=source) as md, md.trades("A") as feed:
+            end.valid = {"two"}
+            async with md.subscribe("lifecycle") as life:
+                end.drop()
+                await until(life, Retrying)
+                clock.advance(1)  # the old token once more, which is refused
+                await until(life, Retrying)
+                asked = len(clock.asked)
+                clock.advance(1)
+                await clock.until_asked(asked + 1)
+                clock.advance(7)
+                assert "gave none within 7 s" in (await until(life, Lost)).cause
+                source.given = ["two"]
+                await until(life, Retrying)
+                clock.advance(1)
+                await until(life, Live)
+            assert source.is_over.is_set()
+            assert await trades(feed, 1) == ["gap"]
+            assert end.logins == ["one", "one", "two"]
+
+
+async def test_a_renewal_whose_source_hangs_leaves_the_link_as_it_is_and_is_tried_again() -> None:
+    clock, source = SteppedClock(), Hanging()
+    tokens = [lasting("one", 3600), lasting("two", DAY)]
+
+    async def give() -> ConnectionToken:
+        if len(tokens) == 1:
+            await source()
+        return tokens.pop(0)
+
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock, timeouts=Timeouts(call=7.0, close=1.0)).user("ada", "hush")
+        async with md.market_data("c1", token_source=give) as stream, stream.trades("A") as feed:
+            clock.advance(3600 - 360)
+            await source.hangs.wait()
+            clock.advance(7)
+            await renewal_is_over(stream)
+            assert source.is_over.is_set()
+            await trade(end, "1")
+            assert await trades(feed, 1) == ["1"]
+            source.given = ["go"]
+            clock.advance(30)
+            await only_link_is_of(end, "two")
+            assert (end.logins, stream.health().gaps) == (["one", "two"], 0)
+
+
+async def test_a_stream_is_closed_while_its_source_hangs() -> None:
+    source = Hanging()
+    async with MarketEnd() as end, nothing_left():
+        opening = asyncio.create_task(
+            end.client().user("ada", "hush").market_data("c1", token_source=source).__aenter__()
+        )
+        await source.hangs.wait()
+        opening.cancel()
+        await asyncio.wait([opening], timeout=PATIENCE)
+        assert (opening.cancelled(), source.is_over.is_set()) == (True, True)
+
+
+async def test_what_a_source_waits_for_is_cancelled_by_others_and_the_stream_goes_on() -> None:
+    source = Source("one", asyncio.CancelledError(), "two")
+    async with MarketEnd() as end, nothing_left():
+        user = end.client().user("ada", "hush")
+        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
+            end.valid = {"two"}
+            end.drop()
+            await until(life, Live)
+            assert end.logins == ["one", "one", "two"]
+
+
 @pytest.mark.parametrize(
     ("given", "error"),
     [
@@ -526,6 +636,7 @@ async def test_a_source_that_is_away_for_a_while_ends_no_stream() -> None:
         ("", ConfigurationError),
         ("to\nken", ConfigurationError),
         (ZeroDivisionError("secret words"), ConfigurationError),
+        (asyncio.CancelledError("secret words"), ConfigurationError),
         (AuthenticationRefusedError(cause="no"), AuthenticationRefusedError),
     ],
 )

@@ -12,11 +12,14 @@ from connecttrade_async import (
     ConnectionToken,
     ConnectTrade,
     Endpoints,
+    Event,
+    Gap,
     Health,
     Limits,
     Listing,
     NewUser,
     Order,
+    OrderUpdate,
     Page,
     Pages,
     Position,
@@ -40,6 +43,24 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     import aiohttp
+
+
+async def streaming(ct: ConnectTrade) -> None:
+    def name(event: Event) -> str:
+        match event:
+            case OrderUpdate():
+                return assert_type(event.order, Order).order_id or ""
+            case Gap():
+                return event.cause
+            case _:
+                return event.topic  # everything else has one
+
+    async with ct.brokerage_stream() as stream, stream.subscribe("orders") as events:
+        assert_type(await events.receive(), Event)
+        assert_type(events.receive_nowait(), Event | None)
+        async for event in events:
+            assert_type(event, Event)
+            assert_type(name(event), str)
 
 
 async def entering(client_id: str, client_secret: str, secret: Secret, http: aiohttp.ClientSession) -> None:
