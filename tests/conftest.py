@@ -12,15 +12,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def pytest_collection_finish() -> None:
-    """Leave what was imported and collected out of every later collection: it stays to the end, and is much."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(params=[pytest.param(("asyncio", {"debug": True}), id="asyncio")])
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_searched_again() -> None:
+    """What is alive before a module's first test is none of its litter, and much: no later collection looks at it."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
