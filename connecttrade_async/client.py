@@ -407,6 +407,9 @@ class ConnectTrade:
         """Return a view of this client with other patience. It shares the session, the limits and the counters.
 
         Closing the view closes only the view; closing this client closes both.
+
+        Raises:
+            ConfigurationError: what was given is no ``Timeouts`` or no ``Retry``.
         """
         _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry))
         view = ConnectTrade.__new__(ConnectTrade)

@@ -71,7 +71,9 @@ def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
         usable = usable and _PLAIN_ADDRESS.fullmatch(address) is not None
     if not usable:
         wanted = " or ".join(f"{scheme}://" for scheme in schemes)
-        msg = f"the {name} address must be {wanted} and a host, without a query or a login in it"
+        # What was given may have a login in it, so it is not shown.
+        hint = "; it is empty, as a sandbox's is before it is started" if address == "" else ""
+        msg = f"the {name} address must be {wanted} and a host, without a query or a login in it{hint}"
         raise ConfigurationError(msg)
     return address.rstrip("/")
 

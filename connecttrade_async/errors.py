@@ -77,7 +77,7 @@ class ConfigurationError(CallerError, ValueError):
 
 
 class ClosedError(CallerError):
-    """The client was closed, before the call or while it was under way.
+    """The client, or what was opened of it, was closed, before the call or while it was under way.
 
     Attributes:
         what: what is closed.
@@ -193,6 +193,7 @@ class MalformedResponseError(BrokerError):
         where: the place in the body, ``$[3].quantity``, or the field of a model, ``Position.quantity``.
         problem: what is wrong there.
         excerpt: the beginning of what came, shortened and free of secrets.
+        request: what was asked, ``GET /positions``, or ``""`` where it came by a stream or out of a model.
     """
 
     def __init__(self, *, where: str, problem: str, excerpt: str = "", request: str = "") -> None:

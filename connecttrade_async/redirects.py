@@ -37,8 +37,9 @@ def parse_redirect(url: str) -> Redirect:
 
     Raises:
         OAuthError: the person declined, or the login failed; it has ``.error`` and ``.details``.
-        ConfigurationError: the address says neither, so it is not the one the person came back to.
+        ConfigurationError: the address is no text, or says neither, so it is not the one the person came back to.
     """
+    _check_text(url)
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -52,6 +53,13 @@ def parse_redirect(url: str) -> Redirect:
         msg = "this address has neither connection_id nor error in it: pass the one the person came back to, whole"
         raise ConfigurationError(msg)
     return Redirect(connection_id=fields["connection_id"][-1])
+
+
+def _check_text(url: object) -> None:
+    # Web frameworks have address objects of their own.
+    if not isinstance(url, str):
+        msg = f"the address must be text, not {type(url).__name__}: pass str(request.url), or what your framework has"
+        raise ConfigurationError(msg)
 
 
 def check_redirect_url(url: str) -> list[str]:

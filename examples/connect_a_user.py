@@ -1,6 +1,6 @@
 """A web backend that lets a person connect a broker: one route sends them to the login pages, one reads the way back.
 
-Run a sandbox, export the three lines that it prints, then run this and open http://127.0.0.1:8080/connect/ada:
+Run a sandbox, export the lines that it prints, then run this and open http://127.0.0.1:8080/connect/ada:
 
     connecttrade sandbox
     python examples/connect_a_user.py

@@ -1,6 +1,7 @@
 """Ten quotes, as they come: ``python examples/quotes.py CONNECTION_ID AAPL MSFT``.
 
-Reads the client's credentials from the environment, and the user's too.
+Reads the client's credentials from the environment, and the user's too. The connection is one of type ``market_data``;
+``connecttrade connect --type market_data`` makes one and prints its id.
 """
 
 from __future__ import annotations
@@ -33,4 +34,9 @@ async def main(connection_id: str, *symbols: str) -> None:
                     return
 
 
-asyncio.run(main(*sys.argv[1:]))
+if __name__ == "__main__":
+    match sys.argv[1:]:
+        case [connection, first, *more]:
+            asyncio.run(main(connection, first, *more))
+        case _:
+            sys.exit("usage: python examples/quotes.py CONNECTION_ID SYMBOL...")

@@ -1,7 +1,8 @@
 """Market data in the user's own browser: the server makes the token, and the page opens the stream with it.
 
 All of a user's market data goes to one address, and the vendor recommends the user's browser for it. The token is all
-that the page gets: the client's secret and the user's secret stay on the server. Run this and open the page:
+that the page gets: the client's secret and the user's secret stay on the server. Run this, with the id of a connection
+of type ``market_data`` and both credentials in the environment, and open http://127.0.0.1:8080:
 
     python examples/token_for_the_browser.py CONNECTION_ID
 """
@@ -57,7 +58,7 @@ async def token(request: web.Request) -> web.Response:
     except (AuthenticationError, NotFoundError) as exc:
         raise web.HTTPForbidden(text=exc.message) from exc
     ends = None if made.expires_at is None else made.expires_at.isoformat()
-    body = {"access_token": str.__str__(made.access_token.reveal()), "expires_at": ends}
+    body = {"access_token": made.access_token.reveal(), "expires_at": ends}
     return web.json_response(body, headers={"Cache-Control": "no-store"})
 
 
@@ -78,4 +79,6 @@ def make_app(connection_id: str) -> web.Application:
 
 
 if __name__ == "__main__":
+    if not sys.argv[1:]:
+        sys.exit("usage: python examples/token_for_the_browser.py CONNECTION_ID")
     web.run_app(make_app(sys.argv[1]), host="127.0.0.1", port=8080)

@@ -17,6 +17,13 @@ def anyio_backend(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_searched_again() -> None:
+    """What is alive before a module's first test is none of its litter, and much: no later collection looks at it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """An unclosed socket or an unheard exception is reported when it is collected, so collect inside its test."""

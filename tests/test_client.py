@@ -7,7 +7,7 @@ import gc
 import pickle
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 import msgspec
@@ -283,6 +283,8 @@ async def test_every_body_reaches_the_wire() -> None:
         await user.tokens.create("read", "trade")
         with pytest.raises(ConfigurationError, match="once"):
             await user.tokens.create("read", "read")
+        with pytest.raises(ConfigurationError, match="one by one"):
+            await user.tokens.create(cast("Any", ["read", "trade"]))
     assert [(seen.method, seen.target, seen.body.decode()) for seen in end.seen] == [
         ("POST", "/users", '{"user_id":"u 1"}'),
         (

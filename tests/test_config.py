@@ -136,6 +136,11 @@ def test_a_bad_address_is_refused_by_name(address: str) -> None:
         Endpoints(api=address)
 
 
+def test_an_address_that_is_empty_is_called_so() -> None:
+    with pytest.raises(ConfigurationError, match=r"without a query or a login in it; it is empty, as a sandbox's"):
+        Endpoints(api="")
+
+
 @pytest.mark.parametrize("address", [None, 5, b"https://api.example", ["https://api.example"]])
 def test_an_address_that_is_no_text_is_refused_by_name(address: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^the api address must be"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import anyio
+import pytest
 from aiohttp import web
 
 from connecttrade_async import ConnectTrade
@@ -21,8 +22,6 @@ from scripted import ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
-
-    import pytest
 
     from connecttrade_async import User
 
@@ -256,6 +255,13 @@ async def test_quotes() -> None:
             lines = (await run("quotes.py", "c1", *symbols, **market_environment(rest, end))).splitlines()
         assert end.logins == ["made-here"]
     assert [line.split() for line in lines] == [[symbol, "1.50", "/", "None"] for symbol in symbols]
+
+
+@pytest.mark.parametrize("name", ["quotes.py", "token_for_the_browser.py"])
+async def test_without_what_it_needs_it_says_how_it_is_called(name: str) -> None:
+    finished = await anyio.run_process([sys.executable, "-W", "error", str(EXAMPLES / name)], check=False)
+    assert (finished.returncode, finished.stdout) == (1, b"")
+    assert finished.stderr.startswith(f"usage: python examples/{name} CONNECTION_ID".encode())
 
 
 async def test_token_for_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:

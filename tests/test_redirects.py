@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import gc
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, strategies as st
+from yarl import URL
 
 from connecttrade_async.errors import ConfigurationError, OAuthError
 from connecttrade_async.redirects import Redirect, check_redirect_url, parse_redirect
@@ -72,6 +74,12 @@ def test_a_bad_redirect_is_an_error_with_its_facts(url: str, error: str, details
 def test_an_address_that_says_neither_is_the_callers_mistake(url: str) -> None:
     with pytest.raises(ConfigurationError, match="neither connection_id nor error"):
         parse_redirect(url)
+
+
+@pytest.mark.parametrize("address", [None, b"?connection_id=c-1", URL("https://app.example/done?connection_id=c-1")])
+def test_an_address_that_is_no_text_is_refused_with_what_to_pass(address: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"must be text, not {type(address).__name__}: pass str\("):
+        parse_redirect(address)
 
 
 @given(connection_id=TEXTS, tenant=TEXTS)

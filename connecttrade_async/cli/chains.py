@@ -37,7 +37,7 @@ def _stock(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
         raise click.BadParameter(str(exc)) from None
 
 
-@click.command()
+@click.command(short_help="Show the options on a stock that expire on one day.")
 @click.argument("name", metavar="SYMBOL", callback=_stock)
 @click.option("--expiry", metavar="DAY", callback=day, help="When they expire, 2026-12-18; by default the nearest day.")
 @which_option

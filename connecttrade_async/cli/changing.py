@@ -27,7 +27,7 @@ __all__ = ["cancel", "replace"]
 whose_option = click.option("--account", metavar="ID", help="Only in this account, by its id or its number.")
 
 
-@click.command()
+@click.command(short_help="Cancel an order.")
 @click.argument("any_id", metavar="ID")
 @whose_option
 @yes_option
@@ -56,7 +56,7 @@ async def cancel(*, any_id: str, account: str | None, yes: bool, settle: float, 
     fail(f"it was not cancelled, for it is {status_of(order)} already: {words}{so_far}{successor}")
 
 
-@click.command()
+@click.command(short_help="Replace an order: another quantity or price.")
 @click.argument("any_id", metavar="ID")
 @click.option("--qty", metavar="N", help="Shares, contracts or units.")
 @click.option("--notional", metavar="DOLLARS", help="Money to spend, instead of a quantity.")

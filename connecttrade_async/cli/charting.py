@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["bars"]
 
 
-@click.command()
+@click.command(short_help="Show bars of the past as a chart of candles.")
 @click.argument("name", metavar="SYMBOL", callback=symbol)
 @click.option("--interval", type=click.Choice(INTERVALS), default="1m", show_default=True, help="How long a bar is.")
 @click.option("--limit", type=click.IntRange(min=1), default=120, show_default=True, help="How many past bars.")

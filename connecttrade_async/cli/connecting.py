@@ -27,7 +27,7 @@ PURPOSES = tuple(kind.value for kind in ConnectionType)
 TRIES = 3
 
 
-@click.command()
+@click.command(short_help="Link a broker: log in at its pages, and come back.")
 @click.option("--broker", metavar="CODE", help="For example ALPACA; without it the person chooses.")
 @click.option("--type", "purpose", metavar="TYPE", help="trade, readonly or market_data.  [default: trade]")
 @click.option("--redirect-url", metavar="URL", help="Where the person comes back to.")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["depth"]
 
 
-@click.command()
+@click.command(short_help="Follow the book of orders of one symbol live.")
 @click.argument("name", metavar="SYMBOL", callback=symbol)
 @click.option("--levels", type=click.IntRange(min=1), default=10, show_default=True, help="How deep, on each side.")
 @click.option("--once", is_flag=True, help="Print the book as it is, and end.")

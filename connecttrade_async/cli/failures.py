@@ -77,6 +77,10 @@ _ADVICE: Mapping[type[ConnectTradeError], str] = {
 
 def explain(error: Exception) -> tuple[str, ExitCode]:
     """Return the sentence for an error, and how the run ends."""
+    if isinstance(error, click.NoSuchOption):
+        near = " or ".join(f"`{name}`" for name in error.possibilities or ())
+        guess = f": did you mean {near}?" if near else ""
+        return plain(f"there is no option {error.option_name!r}{guess}"), ExitCode.YOURS
     if isinstance(error, click.ClickException):
         return plain(error.format_message()), ExitCode.YOURS
     if isinstance(error, ConnectTradeError):

@@ -31,7 +31,7 @@ __all__ = ["stream"]
 CLOCK = SystemClock()
 
 
-@click.command()
+@click.command(short_help="Follow all your users live: a line for each update.")
 @click.option("--topic", "topics", multiple=True, type=click.Choice(TOPICS), help="Only this, again for more.")
 @click.option("--account", "account_id", metavar="ID", callback=a_name, help="Only this account, by its account_id.")
 @click.option("--user", "user_id", metavar="ID", callback=a_name, help="Only this user of yours.")

@@ -40,7 +40,7 @@ _FETCH: Mapping[str, Callable[[User], Awaitable[Any]]] = {
 }
 
 
-@click.command()
+@click.command(short_help="Ask for many users over and over; tell what changed.")
 @click.option("--what", type=click.Choice([*_FETCH]), default="positions", show_default=True, help="What to ask for.")
 @click.option("--every", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="Seconds.")
 @click.option("--times", type=click.IntRange(min=1), help="Polls of each user; without it, until Ctrl-C.")

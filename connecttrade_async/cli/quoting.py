@@ -14,7 +14,7 @@ from connecttrade_async.cli.ticking import as_lines, as_objects, has_screen, sho
 __all__ = ["quotes"]
 
 
-@click.command()
+@click.command(short_help="Follow quotes of stocks or options live.")
 @click.argument("names", nargs=-1, required=True, metavar="SYMBOL...", callback=symbols)
 @which_option
 @seconds_option

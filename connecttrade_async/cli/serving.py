@@ -90,7 +90,7 @@ def _print_settings(served: Sandbox, *, as_json: bool) -> None:
     click.echo(f"The sandbox is served at {served.url}, its faults at {control}/faults. Ctrl-C ends it.", err=True)
 
 
-@click.command()
+@click.command(short_help="Tell the whole story on the embedded sandbox.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
 @in_event_loop
 async def demo(*, seed: int) -> None:

@@ -131,7 +131,7 @@ def _add_single(right: str) -> None:
 
 
 def _add_strategy(name: str, strategy: _Strategy) -> None:
-    @option.command(name, help=strategy.help, short_help=strategy.help.partition(":")[0].partition(", for")[0])
+    @option.command(name, help=strategy.help, short_help=strategy.help.partition(", for")[0] + ".")
     @_line(strategy.strikes)
     @in_event_loop
     async def place_it(**line: Unpack[_Line]) -> None:
@@ -145,7 +145,7 @@ for named, known in STRATEGIES.items():
     _add_strategy(named, known)
 
 
-@option.command("ratio-spread")
+@option.command("ratio-spread", short_help="Buy the option at BUY, sell --ratio of that at SELL.")
 @_line(("buy", "sell"))
 @click.option("--right", type=click.Choice(list(RIGHTS), case_sensitive=False), required=True, help="Of both.")
 @click.option("--ratio", metavar="N", default="2", show_default=True, help="Sold for each one bought.")

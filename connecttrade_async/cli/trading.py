@@ -78,7 +78,7 @@ def _line(command: F) -> F:
     return command
 
 
-@click.command()
+@click.command(short_help="Buy a stock or an option.")
 @_line
 @click.option("--cover", is_flag=True, help="Of a stock: buy back what was sold short (TradeStation only).")
 @placing_options
@@ -88,7 +88,7 @@ async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
     await _trade(_BUYING, Side.BUY_TO_COVER if cover else None, line)
 
 
-@click.command()
+@click.command(short_help="Sell a stock or an option.")
 @_line
 @click.option("--short", is_flag=True, help="Of a stock: sell what is not held.")
 @placing_options

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from connecttrade_async.cli.tables import Column
 from connecttrade_async.models import (
     Account,
-    AccountSummary,
     Balance,
     Connection,
     Order,
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-__all__ = ["ACCOUNTS", "BALANCES", "CONNECTIONS", "ORDERS", "POSITIONS", "SUMMARIES", "TRANSACTIONS", "USERS"]
+__all__ = ["ACCOUNTS", "BALANCES", "CONNECTIONS", "ORDERS", "POSITIONS", "TRANSACTIONS", "USERS"]
 
 
 def _minute(when: datetime | None) -> str | None:
@@ -58,12 +57,6 @@ CONNECTIONS: Sequence[Column[Connection]] = (
     Column[Connection]("Type", lambda connection: connection.connection_type, rank=2),
     Column[Connection]("Status", lambda connection: connection.status, rank=3),
     Column[Connection]("Accounts", _numbers, rank=1),
-)
-
-SUMMARIES: Sequence[Column[AccountSummary]] = (
-    Column[AccountSummary]("Account", lambda account: account.account_id),
-    Column[AccountSummary]("Number", lambda account: account.account_number),
-    Column[AccountSummary]("Institution", lambda account: account.institution_name, rank=1),
 )
 
 ACCOUNTS: Sequence[Column[Account]] = (

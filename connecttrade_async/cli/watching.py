@@ -35,7 +35,7 @@ BEAT = 0.25
 RECENT = 100
 
 
-@click.command()
+@click.command(short_help="Watch the user's accounts live, on one screen.")
 @click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
 @seconds_option
 @click.option("--times", type=click.IntRange(min=1), help="End after so many changes.")

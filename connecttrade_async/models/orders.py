@@ -82,6 +82,8 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
         reject_reason: why it was refused, or None. ``Assumed:``
         replaces: the ``order_id`` of the order whose place it took, or None. ``Assumed:``
         replaced_by: the ``order_id`` of the order that took its place, or None. ``Assumed:``
+        fills_listed: the executions as they came, or None where the broker lists none (documented); see ``fills``.
+        legs_listed: the legs as they came, or None (documented); see ``legs``.
     """
 
     order_id: str

@@ -24,11 +24,11 @@ from connecttrade_async.errors import (
     TransportError,
 )
 from connecttrade_async.models.enums import Broker, OrderStatus
+from connecttrade_async.models.orders import Order
 from connecttrade_async.rest import wire
 from connecttrade_async.rest.settling import Search
 
 if TYPE_CHECKING:
-    from connecttrade_async.models.orders import Order
     from connecttrade_async.rest.pagination import Listing
     from connecttrade_async.tickets import OrderTicket
 
@@ -84,6 +84,7 @@ def target(order: Order | None, account_id: str | None, order_id: str | None, br
     Raises:
         ConfigurationError: they do not say which.
     """
+    _check_order(order)
     if order is not None:
         account_id, order_id, broker = (
             account_id or order.account_id,
@@ -95,6 +96,12 @@ def target(order: Order | None, account_id: str | None, order_id: str | None, br
         raise ConfigurationError(msg)
     made = made_at(order) if order is not None else None
     return Target(account_id, order_id, broker, None if made is None else made - ONE_DAY)
+
+
+def _check_order(order: object) -> None:
+    if order is not None and not isinstance(order, Order):
+        msg = f"say which order: pass the order itself, not {type(order).__name__}, or its account_id= and order_id="
+        raise ConfigurationError(msg)
 
 
 def made_at(order: Order) -> datetime | None:

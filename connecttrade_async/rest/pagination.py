@@ -60,6 +60,10 @@ class Listing(Generic[T]):
         """
         return Pages(self._fetch, start=self._start, backwards=self._backwards)
 
+    def __repr__(self) -> str:
+        # Seen by whoever forgot the await: unlike a coroutine, a listing has nothing to complain about.
+        return "<Listing, not asked for: await it for one page, or iterate it with async for>"
+
 
 class Pages(Generic[T]):
     """An async iterator over pages. After an error it can be asked again for the page that failed."""
@@ -115,7 +119,10 @@ class Pages(Generic[T]):
         self._ahead.add_done_callback(_heard)
 
     async def aclose(self) -> None:
-        """Stop, and wait until the page that was being fetched is dropped."""
+        """Stop, and wait until the page that was being fetched is dropped. Closing twice is harmless.
+
+        Cancelling stops waiting; the page is dropped all the same.
+        """
         self._is_done = True
         ahead, self._ahead = self._ahead, None
         if ahead is not None:
@@ -148,7 +155,10 @@ class Items(Generic[T]):
             self._items = iter((await anext(self._pages)).items)
 
     async def aclose(self) -> None:
-        """Stop, and wait until the page that was being fetched is dropped."""
+        """Stop, and wait until the page that was being fetched is dropped. Closing twice is harmless.
+
+        Cancelling stops waiting; the page is dropped all the same.
+        """
         await self._pages.aclose()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -35,6 +36,14 @@ async def test_help_and_version_are_output(run: Run) -> None:
         ended = await run(*arguments)
         assert (ended.returncode, ended.stderr) == (0, b"")
         assert ended.stdout
+
+
+async def test_help_tells_each_command_in_one_whole_line_of_a_narrow_terminal(run: Run) -> None:
+    for group in ([], ["option"], ["users"], ["connections"]):
+        said = (await run(*group, "--help", COLUMNS="80")).stdout.decode()
+        lines = said.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        assert lines
+        assert [line for line in lines if not re.fullmatch(r"  [a-z-]+ +[A-Z].*[^.]\.", line)] == []
 
 
 async def test_help_names_whatever_is_read_of_the_environment(run: Run) -> None:

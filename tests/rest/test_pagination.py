@@ -67,6 +67,13 @@ async def test_awaited_it_is_one_page() -> None:
     assert asked(end) == [{"status": "all", "limit": "2"}]
 
 
+async def test_whoever_forgets_to_await_it_is_told_by_what_it_prints() -> None:
+    async with ScriptedEnd() as end:
+        _, listing = orders(end)
+        assert repr(listing) == "<Listing, not asked for: await it for one page, or iterate it with async for>"
+    assert end.seen == []
+
+
 async def test_iterated_it_is_every_order_each_with_the_same_filters() -> None:
     async with ScriptedEnd(page("1", "2", following="b"), page("3", following="c"), page("4")) as end:
         ct, listing = orders(end, status="all")

@@ -6,7 +6,7 @@ import asyncio
 import json
 import pickle
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -407,6 +407,14 @@ async def test_finding_nothing_is_none_and_failing_is_an_error() -> None:
             await desk.user.orders.find("nobody's")
 
 
+@pytest.mark.parametrize("name", ["", None])
+async def test_no_id_is_nobodys_and_must_not_be_taken_for_not_placed(name: Any) -> None:
+    async with Desk() as desk:
+        with pytest.raises(ConfigurationError, match="the id of a ticket or of a replacement"):
+            await desk.user.orders.find(name)
+    assert desk.end.seen == []
+
+
 async def test_how_far_back_an_id_is_looked_for() -> None:
     clock = SteppedClock()
     own, foreign = "019caed9-4300-7000-8000-000000000000", "0fffffff-ffff-7ab0-9233-7a89c1325f90"
@@ -452,7 +460,16 @@ MEANINGLESS: dict[str, tuple[Callable[[Orders], Awaitable[Order]], type[Exceptio
     "at which broker": (lambda orders: orders.replace(WORKING, qty=1), ConfigurationError),
     "say which order: ": (lambda orders: orders.replace(order_id="o", qty=1), ConfigurationError),
     "say which order": (lambda orders: orders.cancel(account_id="a"), ConfigurationError),
-    "its account_id= and order_id=": (lambda orders: orders.cancel(Order(order_id="o")), ConfigurationError),
+    "pass the order itself, not str": (lambda orders: orders.cancel(cast("Any", "o-1")), ConfigurationError),
+    "not dict, or its account_id= and order_id=": (
+        lambda orders: orders.replace(cast("Any", {"order_id": "o-1"}), broker="ALPACA", qty=1),
+        ConfigurationError,
+    ),
+    "place takes a ticket, .* not Order": (lambda orders: orders.place(cast("Any", WORKING)), ConfigurationError),
+    "pass the order, or its account_id= and order_id=": (
+        lambda orders: orders.cancel(Order(order_id="o")),
+        ConfigurationError,
+    ),
     "order_id cannot be": (lambda orders: orders.cancel(account_id="a", order_id=".."), ConfigurationError),
     "not sent: ": (lambda orders: orders.replace(WORKING, broker="ALPACA"), TicketError),
     "zero": (lambda orders: orders.replace(WORKING, broker="ALPACA", qty=0), TicketError),

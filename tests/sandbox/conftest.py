@@ -1,8 +1,7 @@
 """A running sandbox whose clock stands still, and a bare HTTP client that knows its credentials."""
 
-import gc
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
@@ -14,15 +13,6 @@ from websockets.asyncio.client import ClientConnection, connect as connect_socke
 from connecttrade_async.sandbox import Sandbox
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _frozen() -> Iterator[None]:
-    """What is alive before the first test is no test's litter: set aside, it need not be searched after each one."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

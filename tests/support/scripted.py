@@ -97,6 +97,7 @@ class ScriptedEnd:
         self.held.set()
         self._arrived = asyncio.Condition()
         self._handlers: set[asyncio.Task[None]] = set()
+        self._is_over = False
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
@@ -104,6 +105,7 @@ class ScriptedEnd:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        self._is_over = True
         self._server.close()
         handlers = list(self._handlers)
         for task in handlers:
@@ -116,18 +118,19 @@ class ScriptedEnd:
             await self._arrived.wait_for(lambda: len(self.seen) >= times)
 
     def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_over:  # it was accepted before
+            writer.close()
+            return
         self.links += 1
         task = asyncio.create_task(self._serve(reader, writer))
         self._handlers.add(task)
         task.add_done_callback(self._handlers.discard)
+        task.add_done_callback(lambda _: writer.close())  # also one that is cancelled before its first step
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-                while await self._one(reader, writer):
-                    pass
-        finally:
-            writer.close()
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while await self._one(reader, writer):
+                pass
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         first = await reader.readexactly(1)

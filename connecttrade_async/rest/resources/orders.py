@@ -28,7 +28,7 @@ from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
 from connecttrade_async.rest.settling import settle, unknown
-from connecttrade_async.tickets import replacement
+from connecttrade_async.tickets import OrderTicket, replacement
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from connecttrade_async.amounts import Amount
     from connecttrade_async.rest.settling import Search
-    from connecttrade_async.tickets import OrderTicket
 
 __all__ = ["Orders"]
 
@@ -148,6 +147,7 @@ class Orders(Resource):
             The order; for a dry run, the exact JSON that would be sent.
 
         Raises:
+            ConfigurationError: what was given is no ticket; nothing was sent.
             OrderOutcomeUnknownError: it was sent, and nobody can say yet; it has ``.resolve()``. It may be live.
             BadRequestError: the broker refused it.
             ConflictError: the ticket's id belongs to another order, of another account or with other terms.
@@ -158,6 +158,7 @@ class Orders(Resource):
 
         Cancelling sends nothing more. The order may have been placed: ``find(ticket.cl_order_id)`` tells.
         """
+        _check_ticket(ticket)
         payload = ticket.payload()
         if dry_run:
             return msgspec.json.encode(payload).decode()
@@ -280,12 +281,14 @@ class Orders(Resource):
             that it never will be.
 
         Raises:
+            ConfigurationError: the id is empty, and so no order's; nobody was asked.
             CursorError: the API's cursors lead in a circle, or nowhere.
             TransportError: the wire failed. A failure is never None.
             BrokerError: the API said no, or something unreadable.
 
         Cancelling drops the call and changes nothing.
         """
+        _check_own_id(cl_order_id)
         now, born = self._requester.caller.clock.wall(), born_at(cl_order_id)
         # Somebody else's id may look like ours and tell any time.
         is_ours = born is not None and born <= now + lookups.ONE_DAY
@@ -347,4 +350,19 @@ def _check_limit(limit: object) -> None:
         return
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
         msg = f"limit must be from 1 to {MAX_LIMIT}, not {limit!r}"
+        raise ConfigurationError(msg)
+
+
+def _check_ticket(ticket: object) -> None:
+    if not isinstance(ticket, OrderTicket):
+        msg = (
+            f"place takes a ticket, as the functions of connecttrade_async.tickets make it, not {type(ticket).__name__}"
+        )
+        raise ConfigurationError(msg)
+
+
+def _check_own_id(cl_order_id: object) -> None:
+    # No order has it, and None would be taken for "it was never placed".
+    if not isinstance(cl_order_id, str) or not cl_order_id:
+        msg = f"cl_order_id must be the id of a ticket or of a replacement, not {cl_order_id!r}"
         raise ConfigurationError(msg)

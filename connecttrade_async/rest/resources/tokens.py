@@ -22,13 +22,20 @@ class Tokens(Resource):
             scopes: ``"read"``, or ``"read", "trade"`` (documented); none means ``"read"``.
 
         Raises:
-            ConfigurationError: a scope is given twice.
+            ConfigurationError: a scope is no text, or is given twice; nothing was sent.
             TransportError: the wire failed. It is never asked twice; asking again yourself is harmless.
             BrokerError: the API said no, or something unreadable.
 
         Cancelling drops the call; a token may have been made, and ends after its hour.
         """
+        if not all(map(_is_text, scopes)):
+            msg = 'scopes are given one by one, each as text: create("read", "trade")'
+            raise ConfigurationError(msg)
         if len(set(scopes)) != len(scopes):
             msg = "each scope can be given once"
             raise ConfigurationError(msg)
         return await self._requester.tell("POST", "/auth/tokens/user", _TOKEN, {"scopes": list(scopes) or ["read"]})
+
+
+def _is_text(scope: object) -> bool:
+    return isinstance(scope, str)
