@@ -66,6 +66,7 @@ PLAN = {
     "streaming.market_data": "rules",
     "streaming.cutter": "rules",
     "streaming.messages": "rules",
+    "streaming.outcomes": "rules",
     "streaming.overlap": "rules",
     "streaming.protocol": "rules",
     "live": "rules",

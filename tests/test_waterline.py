@@ -60,6 +60,7 @@ OWN_TEST = {
     "streaming/demands.py": "streaming/test_demands.py",
     "streaming/market_data.py": "streaming/test_market_data.py",
     "streaming/messages.py": "streaming/test_messages.py",
+    "streaming/outcomes.py": "streaming/test_talk.py",
     "streaming/overlap.py": "streaming/test_overlap.py",
     "streaming/protocol.py": "streaming/test_protocol.py",
     "live/__init__.py": "live/test_book.py",

@@ -16,7 +16,7 @@ from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming.fanout import LOOK_EVERY, Bound, Fanout, Interest, Place, Subscription
 from connecttrade_async.streaming.market_data import CHAIN, CHANNELS
-from connecttrade_async.streaming.talk import Answered, Missed, Settled, TurnedDown
+from connecttrade_async.streaming.outcomes import Answered, Missed, Settled, TurnedDown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

@@ -36,13 +36,14 @@ from connecttrade_async.streaming import market_data
 from connecttrade_async.streaming.demands import Item, Line, Width, holds, options_of
 from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
+from connecttrade_async.streaming.outcomes import Answered, Difference, Missed, Settled, TurnedDown
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from connecttrade_async.streaming.demands import Demands
 
-__all__ = ["Answered", "Difference", "MarketTalk", "Missed", "Patience", "Settled", "TurnedDown"]
+__all__ = ["MarketTalk", "Patience"]
 
 NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
 PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
@@ -58,68 +59,6 @@ class Patience(NamedTuple):
 
     seconds: float = 3.0
     attempts: int = 3
-
-
-class Settled(NamedTuple):
-    """The server holds these."""
-
-    items: tuple[Item, ...]
-
-
-class Missed(NamedTuple):
-    """Somebody may have missed something: the server tells it, and did not all the while.
-
-    Attributes:
-        who: whoever wants it.
-        seconds: for how long.
-        cause: why, in words.
-    """
-
-    who: Hashable
-    seconds: float
-    cause: str
-
-
-class TurnedDown(NamedTuple):
-    """The server does not give this.
-
-    Attributes:
-        item: what.
-        code: its code, or ``""``.
-        cause: its words.
-        who: whoever wanted it.
-    """
-
-    item: Item
-    code: str
-    cause: str
-    who: tuple[Hashable, ...]
-
-
-class Difference(NamedTuple):
-    """Where the server's list was not what this link believed.
-
-    Attributes:
-        missing: what the server did not hold, and is asked for again.
-        extra: what it held and nobody wants, and is given up.
-    """
-
-    missing: tuple[Item, ...]
-    extra: tuple[market_data.Entry, ...]
-
-
-class Answered(NamedTuple):
-    """An answer to a question that is no subscription.
-
-    Attributes:
-        number: the question's id.
-        message: the answer.
-        difference: what was not as believed, where the answer is the server's list.
-    """
-
-    number: str
-    message: Snapshot | Subscriptions | Refusal
-    difference: Difference | None = None
 
 
 class Standing(Enum):

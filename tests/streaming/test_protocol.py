@@ -12,8 +12,9 @@ from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
 from connecttrade_async.streaming.demands import Demands, Item, Line
 from connecttrade_async.streaming.market_data import MarketData
+from connecttrade_async.streaming.outcomes import Settled, TurnedDown
 from connecttrade_async.streaming.protocol import CODES, Ending, LinkLife, State, Topics, Verdict
-from connecttrade_async.streaming.talk import MarketTalk, Settled, TurnedDown
+from connecttrade_async.streaming.talk import MarketTalk
 
 TOPICS = ("orders", "balances")
 WELCOME = b'{"type": "welcome", "message": "hello"}'

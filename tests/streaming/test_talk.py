@@ -11,7 +11,8 @@ from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.demands import Demands, Item, Line, Width, holds
 from connecttrade_async.streaming.market_data import Entry, MarketData, Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
-from connecttrade_async.streaming.talk import Answered, Difference, MarketTalk, Missed, Patience, Settled, TurnedDown
+from connecttrade_async.streaming.outcomes import Answered, Difference, Missed, Settled, TurnedDown
+from connecttrade_async.streaming.talk import MarketTalk, Patience
 
 QUOTES = Line("quotes")
 TRADES = Line("trades")

@@ -1,0 +1,77 @@
+"""Below the waterline: what comes of what is said on one link of market data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from connecttrade_async.streaming import market_data
+    from connecttrade_async.streaming.demands import Item
+    from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
+    from connecttrade_async.streaming.messages import Refusal
+
+__all__ = ["Answered", "Difference", "Missed", "Settled", "TurnedDown"]
+
+
+class Settled(NamedTuple):
+    """The server holds these."""
+
+    items: tuple[Item, ...]
+
+
+class Missed(NamedTuple):
+    """Somebody may have missed something: the server tells it, and did not all the while.
+
+    Attributes:
+        who: whoever wants it.
+        seconds: for how long.
+        cause: why, in words.
+    """
+
+    who: Hashable
+    seconds: float
+    cause: str
+
+
+class TurnedDown(NamedTuple):
+    """The server does not give this.
+
+    Attributes:
+        item: what.
+        code: its code, or ``""``.
+        cause: its words.
+        who: whoever wanted it.
+    """
+
+    item: Item
+    code: str
+    cause: str
+    who: tuple[Hashable, ...]
+
+
+class Difference(NamedTuple):
+    """Where the server's list was not what this link believed.
+
+    Attributes:
+        missing: what the server did not hold, and is asked for again.
+        extra: what it held and nobody wants, and is given up.
+    """
+
+    missing: tuple[Item, ...]
+    extra: tuple[market_data.Entry, ...]
+
+
+class Answered(NamedTuple):
+    """An answer to a question that is no subscription.
+
+    Attributes:
+        number: the question's id.
+        message: the answer.
+        difference: what was not as believed, where the answer is the server's list.
+    """
+
+    number: str
+    message: Snapshot | Subscriptions | Refusal
+    difference: Difference | None = None
