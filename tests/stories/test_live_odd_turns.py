@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 
-from connecttrade_async import ClosedError, SessionTakenError
+from connecttrade_async import ClosedError, Endpoints, SessionTakenError
 from connecttrade_async.live.changes import OrderChanged
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
@@ -26,8 +28,11 @@ from onlive import (
     working,
 )
 from onstream import PATIENCE, client, order as an_order
+from scripted import ScriptedEnd, answer
 
 if TYPE_CHECKING:
+    from asyncio import StreamWriter
+
     from connecttrade_async import Gap
     from connecttrade_async.live.changes import Change
     from connecttrade_async.live.telling import Changes
@@ -174,3 +179,32 @@ async def test_a_fill_is_heard_without_its_id_and_listed_with_it() -> None:
             assert fills_of(taken(changes)) == []
             [known] = live.book(account).orders[order.order_id].fills
             assert (known.fill_id, known.quantity) == (listed.fills[0].fill_id, Decimal(4))
+
+
+@pytest.mark.parametrize("says_when_it_was_made", [True, False])
+async def test_an_old_open_order_is_known_where_a_listing_that_names_no_time_begins_at_midnight(
+    *, says_when_it_was_made: bool
+) -> None:
+    old = {"order_id": "old", "account_id": "a", "status": "working", "order_tif": "GTC", "updated_at": None}
+    if says_when_it_was_made:
+        old["created_at"] = "2026-01-02T14:00:00Z"
+
+    async def serve(writer: StreamWriter) -> bool:
+        url = urlsplit(end.seen[-1].target)
+        asked = parse_qs(url.query)
+        orders = (
+            [old] if asked.get("start_time", ["9"]) < ["2026-01-02T14:00:01Z"] and old["status"] in was(asked) else []
+        )
+        body = {"/orders": orders, "/balances": [{"account_id": "a", "cash": "1"}]}.get(url.path, [])
+        return await answer(body=json.dumps(body))(writer)
+
+    def was(asked: dict[str, list[str]]) -> tuple[str, ...]:
+        return ("working",) if asked["status"] == ["open"] else ("working", "cancelled")
+
+    async with Sandbox(seed=8, latency=0) as sandbox, ScriptedEnd(serve) as end, nothing_of_ours_left():
+        endpoints = Endpoints(end.url, sandbox.endpoints.stream)
+        async with client(sandbox, endpoints=endpoints) as ct, ct.live([ct.user("ada", "hush")]) as live:
+            assert list(live.book("a").orders) == ["old"]
+            old["status"] = "cancelled"
+            sandbox.stream.reset()
+            assert (await live.order_done("old", timeout=PATIENCE)).status == "cancelled"
