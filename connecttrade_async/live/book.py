@@ -18,6 +18,11 @@ is laid over it. That is what is held while a snapshot is under way: what the fr
 as the book is. Nothing waits for the snapshot: a frame is applied and told at once. A frame with an earlier time than
 the last one of the same thing is out of order, and is dropped.
 
+A time that is to come, by more than five minutes, is a mistake of somebody's, and must not overrule all that is said
+until then. So against one that is not to come it decides nothing, and the rest does: how far an order is, and then what
+is heard last. Where it is our own clock that is slow, the times of what happens are all to come, and are compared as
+ever; only a frame that is late by more than that is not seen to be. Where it is fast, a mistake is seen later.
+
 A frame may carry a part of a thing. What it carries is laid over what is known, null included; what it does not carry
 stays. A part of a thing that is not known, an order without a status or a position without a quantity, is not taken for
 the thing: the book does not have it, and is not current, until a snapshot tells the whole.
@@ -196,8 +201,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         if kind is OrderUpdate:
             return self._hear_order(update, at)  # type: ignore[arg-type]
         if kind is PositionUpdate:
-            return self._hear_position(update)  # type: ignore[arg-type]
-        return self._hear_balance(update)  # type: ignore[arg-type]
+            return self._hear_position(update, at)  # type: ignore[arg-type]
+        return self._hear_balance(update, at)  # type: ignore[arg-type]
 
     def _hear_order(self, update: OrderUpdate, at: datetime) -> Sequence[Change]:
         order = update.order
@@ -212,16 +217,16 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             order = laid_over(before, order, update)
         return self._tracker.learn(before, order, "stream", at, is_whole=not places)
 
-    def _hear_position(self, update: PositionUpdate) -> Sequence[Change]:
+    def _hear_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
         position = update.position
         is_part = position.quantity_text is None
         if is_part and position.symbol not in self._positions.things:
             self.lacks_whole = True
-        step = self._positions.hear(position.symbol, position, update, is_part=is_part)
+        step = self._positions.hear(position.symbol, position, update, at, is_part=is_part)
         change = None if step is None else self._moved(step, "stream")
         return () if change is None else (change,)
 
-    def _hear_balance(self, update: BalanceUpdate) -> Sequence[Change]:
+    def _hear_balance(self, update: BalanceUpdate, at: datetime) -> Sequence[Change]:
         balance, things = update.balance, self._balances.things
         key = balance.currency or NOBODY
         if key not in things and (key == NOBODY or NOBODY in things) and things:
@@ -230,7 +235,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 self.lacks_whole = True
                 return ()
             [key] = things
-        step = self._balances.hear(key, balance, update)
+        step = self._balances.hear(key, balance, update, at)
         change = None if step is None else self._paid(step, "stream")
         return () if change is None else (change,)
 

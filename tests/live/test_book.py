@@ -208,6 +208,38 @@ def test_a_frame_that_is_out_of_order_is_dropped() -> None:
     assert quantities(one) == {"MSFT": "1"}
 
 
+@pytest.mark.parametrize("bogus", ["2036-03-02T15:00:00.000000Z", "9999999999"])
+def test_a_time_that_is_to_come_does_not_stop_the_news(bogus: str) -> None:
+    one = keeper()
+    one.apply(position_frame(bogus, quantity="5"), NOW)
+    one.apply(balance_frame(bogus, cash="5"), NOW)
+    one.apply(order_frame(status="working", stop_price="5", updated_at=bogus), NOW)
+    one.apply(position_frame(at(2), quantity="6"), NOW)
+    one.apply(balance_frame(at(2), cash="6"), NOW)
+    one.apply(order_frame(status="working", stop_price="6", updated_at=at(2)), NOW)
+    # And then it is as ever.
+    assert one.apply(position_frame(at(1), quantity="7"), NOW) == ()
+    assert one.apply(balance_frame(at(1), cash="7"), NOW) == ()
+    assert one.apply(order_frame(status="working", stop_price="7", updated_at=at(1)), NOW) == ()
+    assert (quantities(one), money(one)) == ({"AAPL": "6"}, {"": "6"})
+    assert read(one).orders["o"].stop_price == Decimal(6)
+
+
+def test_where_our_own_clock_is_slow_a_frame_that_is_out_of_order_is_dropped_all_the_same() -> None:
+    one, slow = keeper(), NOW - timedelta(days=1)
+    one.apply(position_frame(at(2), quantity="6"), slow)
+    assert one.apply(position_frame(at(1), quantity="5"), slow) == ()
+    one.apply(order_frame(status="working", stop_price="6", updated_at=at(2)), slow)
+    assert one.apply(order_frame(status="working", stop_price="5", updated_at=at(1)), slow) == ()
+
+
+def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> None:
+    one = keeper()
+    one.apply(order_frame(status="working", stop_price="5", updated_at="2036-03-02T15:00:00.000000Z"), NOW)
+    snapshot(one, Listed((order(status="working", stop_price="6", updated_at=at(2)),), (), (MONEY,)))
+    assert read(one).orders["o"].stop_price == Decimal(6)
+
+
 # --- snapshots and frames
 
 

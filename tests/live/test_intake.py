@@ -19,7 +19,7 @@ from connecttrade_async.models import Page
 from connecttrade_async.models.events import Gap, Live, Lost, UnknownMessage
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
-from frames import balance, order_frame
+from frames import balance, order_frame, position_frame
 from onstream import PATIENCE
 
 if TYPE_CHECKING:
@@ -115,6 +115,23 @@ async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -
     assert intake.gaps == 1
     assert intake.ignored == 2
     await running
+
+
+async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_heard() -> None:
+    fanout, roster, _, intake = made()
+    ada = roster.add(Somebody("u"))
+    roster.place_for(ada, "a", None)
+    roster.unread.clear()
+    running = asyncio.create_task(intake.run())
+    await asyncio.sleep(0)
+    fanout.publish(position_frame("2126-03-02T14:00:00Z", quantity="1"))
+    await asyncio.sleep(0)
+    before = SystemClock().wall()
+    roster.miss([ada])
+    assert ada.missed_since is not None
+    assert ada.missed_since <= before
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_it_is_live_again_after_that() -> None:

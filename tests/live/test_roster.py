@@ -93,6 +93,15 @@ def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
     assert roster.add(Somebody("bob")).missed_since == third
 
 
+def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
+    roster = Roster(KeepOrders())
+    ada = roster.add(Somebody("ada"))
+    roster.unread.clear()
+    roster.last, roster.heard_at = position_frame("2036-03-02T14:00:00Z"), NOW
+    roster.miss([ada])
+    assert ada.missed_since == NOW
+
+
 def test_an_order_is_found_in_any_book() -> None:
     roster = Roster(KeepOrders())
     member = roster.add(Somebody("ada"))

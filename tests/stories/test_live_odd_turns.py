@@ -12,7 +12,7 @@ import pytest
 
 from connecttrade_async import ClosedError, Endpoints, SessionTakenError
 from connecttrade_async.live.changes import OrderChanged
-from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.sandbox.world import find_broker
 from onlive import (
@@ -25,6 +25,7 @@ from onlive import (
     placed,
     taken,
     until_filled,
+    until_struck,
     working,
 )
 from onstream import PATIENCE, client, order as an_order
@@ -93,6 +94,22 @@ async def test_an_account_appears_that_nobody_knows_yet() -> None:
             await working(live, mark)
             assert live.statistics()[-2:] == (3, 2)
             assert stranger.user_id not in {book.user_id for book in live.books()}
+
+
+async def test_the_first_frame_of_an_account_is_of_time_to_come_and_what_happens_there_is_news() -> None:
+    async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, _ = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            world, now = sandbox.world, sandbox.clock.now()
+            link = world.invite(world.users["ada"], "trade", "https://app.example/", now, broker=find_broker("PUBLIC"))
+            new = world.consent(link, find_broker("PUBLIC"), "ada", now).accounts[0].account_id
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.1, times=1))
+            frame = {"type": "position", "user_id": "ada", "account_id": new, "timestamp": "2126-03-02T14:00:00Z"}
+            sandbox.stream.send(frame | {"data": {"symbol": "NVDA", "quantity": "1"}})
+            await until_struck(sandbox)
+            sandbox.stream.faults.add(StreamFault("lose", times=None))
+            filled = world.add_order(new, sandbox.clock.now(), qty=1, status="filled")
+            assert await until_filled(changes, 1) == [(fill.fill_id, "recovered") for fill in filled.fills]
 
 
 async def test_a_frame_is_lost_without_a_word_and_the_sweep_finds_it() -> None:
