@@ -96,12 +96,18 @@ class LiveAccounts:
     def book(self, account_id: str) -> Book:
         """Return the book of an account as it is now, as a value.
 
+        An account that no answer has any more keeps its book, not current, for it may be there and could not be read.
+        When no answer has had it for two minutes, and no frame, the user's connections are listed: if none of them
+        opens it, it is not linked any more, and the book goes. Nothing of it is told to have closed or ended.
+
         Raises:
-            ConfigurationError: no such account is followed.
+            ConfigurationError: no such account is followed, or it is not linked any more.
         """
         book = self._roster.book(account_id)
         if book is None:
-            raise ConfigurationError(f"no account {account_id!r} is followed: is its user, and was the user read?")
+            raise ConfigurationError(
+                f"no account {account_id!r} is followed: is its user, was the user read, and is it linked?"
+            )
         return book
 
     def books(self) -> tuple[Book, ...]:
@@ -181,6 +187,7 @@ class LiveAccounts:
         Raises:
             TimeoutError: it did not end in time.
             ConfigurationError: it had ended, and is not kept any more; or the live accounts were not entered.
+            ClosedError: its user is followed no more, or its account is not linked any more.
             ConnectTradeError: the stream has ended, with why, or this was closed.
 
         Cancelling stops waiting.

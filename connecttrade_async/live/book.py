@@ -30,6 +30,7 @@ the thing: the book does not have it, and is not current, until a snapshot tells
 What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
 gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
 An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
+Only Connect Trade's own list of what its user has linked can say that there is no such account any more (``linked.py``).
 A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
 
 A snapshot whose answers are the same, to the last byte, as those that the book was last loaded from says nothing, if no
@@ -142,6 +143,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         is_loaded: whether there was a snapshot yet.
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
+        absent_since: when the first of the snapshots came since when none has had the account; None while one has.
         lacks_whole: whether a part was heard of a thing that is not known, since this was last set to False.
         is_settled: whether the orders of the latest snapshot are known just as it had them.
     """
@@ -155,6 +157,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     is_loaded: bool = False
     is_read: bool = False
     as_of: datetime | None = None
+    absent_since: datetime | None = None
     lacks_whole: bool = False
     is_settled: bool = False
 
@@ -282,6 +285,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         else:
             self._positions.forget_asking()
             self._balances.forget_asking()
+        self.absent_since = None if listed.is_read else self.absent_since or at
         self._tracker.move_horizon(listed.orders, at)
         self._tracker.let_go_of_the_old(at)
         self.is_settled = is_settled or all(map(self._is_known, listed.orders))

@@ -233,6 +233,10 @@ class Roster:
         place = self.places[account_id] = Place(keeper, member, begins)
         return place
 
+    def unlink(self, member: Member, account_id: str) -> None:
+        """Keep a user's account no more."""
+        del member.keepers[account_id], self.places[account_id]
+
     def load(
         self,
         member: Member,

@@ -31,9 +31,10 @@ from connecttrade_async.rest.pagination import Listing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 
+    from connecttrade_async.models.connections import Connection
     from connecttrade_async.models.pages import Page
 
-__all__ = ["Known", "Noting", "Reader", "Snapshot", "Window", "as_it_is", "oldest", "take"]
+__all__ = ["Known", "Noting", "Reader", "Snapshot", "Turn", "Window", "as_it_is", "oldest", "take"]
 
 M = TypeVar("M", Order, Position, Balance)
 ONE_DAY = timedelta(days=1)
@@ -74,6 +75,14 @@ class ListsBalances(Protocol):
         ...
 
 
+class ListsConnections(Protocol):
+    """What somebody has linked."""
+
+    def list(self) -> Coroutine[Any, Any, list[Connection]]:
+        """List connections."""
+        ...
+
+
 Noting = Callable[["Reader", Collection[int]], "tuple[Reader, Sequence[int]]"]
 """Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
 known, and the digests of the answers so far."""
@@ -103,6 +112,11 @@ class Reader(Protocol):
     @property
     def balances(self) -> ListsBalances:
         """The user's money."""
+        ...
+
+    @property
+    def connections(self) -> ListsConnections:
+        """What the user has linked."""
         ...
 
 

@@ -563,7 +563,7 @@ async def test_a_mistake_in_what_is_read_ends_it_and_is_met() -> None:
 
         class Odd:
             user_id = "odd"
-            orders, positions = ada.orders, ada.positions
+            orders, positions, connections = ada.orders, ada.positions, ada.connections
 
             @property
             def balances(self) -> Any:

@@ -49,6 +49,10 @@ class Somebody:
     def balances(self) -> Any:
         return Money()
 
+    @property
+    def connections(self) -> Any:
+        return Nothing()
+
 
 class Orders:
     def __init__(self, at_the_end: Callable[[], object]) -> None:
@@ -82,6 +86,7 @@ def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
         clock,
         tell=lambda _: None,
         tell_who_waits=lambda _: None,
+        abandon=lambda _: None,
         crashed=crashes.append,
     )
     fanout = Fanout(clock.wall)
@@ -219,4 +224,21 @@ async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
     await asyncio.sleep(0.01)
     assert surveyor.asking == 1
     assert ada in roster.unread
+    await surveyor.aclose()
+
+
+async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
+    class Limited:
+        async def list(self) -> list[Any]:
+            raise RateLimitedError(status=429, message="slow", method="GET", path="/connections", retry_after=500.0)
+
+    class Asked(Somebody):
+        connections: Any = Limited()
+
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Asked("ada"))
+    roster.place_for(ada, "a", None).keeper.absent_since = NOW
+    before = surveyor._clock.now()
+    assert await surveyor._look_for_gone(ada, {}) == ()
+    assert 499 < surveyor._held_until - before < 501
     await surveyor.aclose()

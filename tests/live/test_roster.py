@@ -24,6 +24,7 @@ class Somebody:
         self.orders: Any = None
         self.positions: Any = None
         self.balances: Any = None
+        self.connections: Any = None
 
 
 def test_an_account_may_become_another_users() -> None:

@@ -45,6 +45,10 @@ class Nobody:
     def balances(self) -> Any:
         return Answers(self.said("balances", [balance(account_id=each) for each in self.accounts]))
 
+    @property
+    def connections(self) -> Any:
+        return Answers([])
+
     def said(self, what: str, answer: Any) -> Any:
         if what not in self.same:
             return answer
