@@ -30,7 +30,7 @@ the thing: the book does not have it, and is not current, until a snapshot tells
 What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
 gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
 An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
-Only Connect Trade's own list of what its user has linked can say that there is no such account any more (``linked.py``).
+Only Connect Trade's own list of what its user has linked can say that there is no such account (``linked.py``).
 A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
 
 A snapshot whose answers are the same, to the last byte, as those that the book was last loaded from says nothing, if no

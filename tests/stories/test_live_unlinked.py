@@ -152,7 +152,7 @@ async def test_accounts_that_cannot_be_read_are_not_gone_while_nobody_says_so(co
             for path, body in EMPTY:
                 sandbox.faults.add(Fault("status", status=200, path=path, body=body, times=None))
             if connections:
-                wrong = {"status": 200} | connections
+                wrong: dict[str, Any] = {"status": 200} | connections
                 sandbox.faults.add(Fault("status", path="/connections", times=None, **wrong))
             sandbox.stream.reset()
             sandbox.broker.fill(order.order_id, 10, "1.00")
