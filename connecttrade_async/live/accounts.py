@@ -153,8 +153,10 @@ class LiveAccounts:
     ) -> Changes:
         """Add a consumer of changes: an async context manager and an async iterator.
 
-        It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, and a ``Gap`` where
-        its own queue dropped changes. When the stream ends for good, it raises why, after all that was told.
+        It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, as they are
+        learned: what is ``recovered`` may be older than what was told already, and the ``time`` of a fill says so. It
+        yields a ``Gap`` where its own queue dropped changes. When the stream ends for good, it raises why, after all
+        that was told.
 
         Args:
             topics: some of ``orders``, ``positions``, ``balances``; none means all.
