@@ -1,7 +1,7 @@
 """Below the waterline: two sayings of one thing made one.
 
-Its vow: whichever of two sayings of an order comes first, what is known after both is the same, if their times differ, and
-neither is to come.
+Its vow: whichever of two sayings of an order comes first, what is known after both is the same, if their times differ
+and neither is to come.
 """
 
 from __future__ import annotations

@@ -348,6 +348,14 @@ def test_a_replaced_order_points_to_its_successor() -> None:
     ]
 
 
+def test_an_order_that_points_to_a_successor_keeps_pointing_to_it() -> None:
+    one = keeper()
+    one.apply(order_frame(status="pending_replace", replaced_by="p"), NOW)
+    [change] = one.apply(order_frame(order_id="q", status="working", replaces="o"), NOW)
+    assert isinstance(change, OrderChanged)
+    assert (change.after.order_id, read(one).orders["o"].replaced_by) == ("q", "p")
+
+
 def test_a_replaced_order_that_is_heard_of_later_points_to_it_too() -> None:
     one = keeper()
     one.apply(order_frame(order_id="n", status="replaced"), NOW)
@@ -379,7 +387,11 @@ def test_orders_that_have_ended_are_kept_by_age() -> None:
     one = keeper(age=60)
     one.apply(order_frame(status="partially_filled", filled_qty="3"), NOW)
     one.apply(order_frame(status="cancelled"), NOW)
+    one.load(Listed(), "sweep", NOW + timedelta(seconds=60))
+    assert (list(read(one).orders), len(one._tracker._implied)) == (["o"], 1)
     one.apply(order_frame(order_id="p", status="filled"), NOW + timedelta(seconds=61))
+    # What was told of its executions is kept no longer than the order.
+    assert one._tracker._implied == {}
     assert list(read(one).orders) == ["p"]
     one.load(Listed(), "sweep", NOW + timedelta(seconds=200))
     assert (list(read(one).orders), one.as_of) == ([], NOW + timedelta(seconds=61))
@@ -395,6 +407,8 @@ def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
     assert len(one.apply(order_frame(order_id="open", status="working", updated_at=horizon), NOW)) == 1
     assert len(one.apply(order_frame(**{**old, "order_id": "recent"}, updated_at=at(1)), NOW)) == 1
     assert len(one.apply(order_frame(**{**old, "order_id": "timeless"}), NOW)) == 1
+    then = "2026-03-02T13:59:00.000000Z"
+    assert len(one.apply(order_frame(**{**old, "order_id": "just then"}, updated_at=then), NOW)) == 1
 
 
 def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new() -> None:

@@ -235,6 +235,48 @@ def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
     assert (after.symbol, after.replaced_by, after.reject_reason) == ("AAPL", "p", None)
 
 
+@pytest.mark.parametrize(
+    "born",
+    [
+        {"account_id": "a"},
+        {"avg_fill_price": "10"},
+        {"broker": "ALPACA"},
+        {"cl_order_id": "c"},
+        {"connection_id": "k"},
+        {"created_at": at(0)},
+        {"filled_qty": "1"},
+        {"instrument": "STK"},
+        {"legs": [{"symbol": "AAPL", "action": "BUY"}]},
+        {"order_tif": "GTC"},
+        {"order_type": "LMT"},
+        {"replaced_by": "p"},
+        {"replaces": "n"},
+        {"side": "BUY"},
+        {"status": "working"},
+        {"symbol": "AAPL"},
+        {"updated_at": at(1)},
+    ],
+    ids=lambda born: next(iter(born)),
+)
+def test_what_an_order_is_born_with_is_not_unlearned(born: dict[str, Any]) -> None:
+    said = {} if "updated_at" in born else {"updated_at": at(2)}
+    known = joined(order(**({"updated_at": at(1)} | born)), order(**said))
+    assert known == order(**(said | born))
+
+
+def test_of_one_quantity_in_two_spellings_the_later_saying_keeps_its_own_price() -> None:
+    early = order(filled_qty="5.0", avg_fill_price="8", updated_at=at(1))
+    late = order(filled_qty="5", avg_fill_price="9", updated_at=at(2))
+    assert joined(early, late) == joined(late, early) == late
+
+
+def test_of_two_sayings_of_one_moment_the_one_that_has_ended_is_the_newer() -> None:
+    going = order(status="working", stop_price="1", updated_at=at(1))
+    ended = order(status="cancelled", stop_price="2", updated_at=at(1))
+    assert joined(going, ended) == joined(ended, going) == ended
+    assert joined(going, ended, is_ahead=True) == ended
+
+
 def test_of_one_moment_the_part_takes_its_blanks_from_the_whole() -> None:
     part, whole = order(status="filled", updated_at=at(1)), order(stop_price="9", status="working", updated_at=at(1))
     assert joined(part, whole) == order(status="filled", stop_price="9", updated_at=at(1))
