@@ -126,9 +126,10 @@ def test_a_fill_that_is_listed_with_its_id_only_later_is_told_once() -> None:
     assert implied == NONE_IMPLIED
 
 
-def test_a_fill_is_told_as_it_was_listed() -> None:
-    [told], _ = told_by(order(filled_qty="5", fills=[fill("1", "5.00")]))
-    assert told.quantity_text == "5.00"
+@pytest.mark.parametrize("quantity", ["5.00", "-5", "0"])
+def test_a_fill_is_told_as_it_was_listed(quantity: str) -> None:
+    [told], _ = told_by(order(fills=[fill("1", quantity)]))
+    assert told.quantity_text == quantity
 
 
 @pytest.mark.parametrize(

@@ -242,3 +242,18 @@ async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
     assert await surveyor._look_for_gone(ada, {}) == ()
     assert 499 < surveyor._held_until - before < 501
     await surveyor.aclose()
+
+
+async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_it_is_looked_into() -> None:
+    _, roster, surveyor, _ = made()
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    roster.unread.clear()
+    surveyor.doubt([bob])
+    roster.last = position_frame("2026-03-02T14:00:00Z", quantity="1")
+    surveyor.doubt([ada])
+    roster.last = position_frame("2026-03-02T14:10:00Z", quantity="1")
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.doubted:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert ada.missed_since == datetime(2026, 3, 2, 14, tzinfo=UTC)
+    await surveyor.aclose()
