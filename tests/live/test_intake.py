@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
-from connecttrade_async.errors import RateLimitedError
+from connecttrade_async.errors import AuthenticationError, RateLimitedError, ServerError
 from connecttrade_async.live.intake import Intake
 from connecttrade_async.live.reports import Budget
 from connecttrade_async.live.roster import Roster
@@ -256,4 +256,54 @@ async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_
         while ada in roster.doubted:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
     assert ada.missed_since == datetime(2026, 3, 2, 14, tzinfo=UTC)
+    await surveyor.aclose()
+
+
+async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_old() -> None:
+    _, roster, surveyor, _ = made()
+    asked: list[int] = []
+
+    def miss() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            surveyor.missed(ada)
+
+    ada = roster.add(Somebody("ada", miss))
+    roster.is_live = True
+    surveyor.want(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert (surveyor.tally.outdated, surveyor.tally.loaded, len(asked)) == (1, 1, 2)
+    await surveyor.aclose()
+
+
+async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_at_once() -> None:
+    _, roster, surveyor, _ = made()
+    lines: list[int] = []
+
+    def drop() -> None:
+        if not lines:
+            surveyor.resync()
+        lines.append(surveyor.waiting)
+
+    ada = roster.add(Somebody("ada", drop))
+    roster.is_live = True
+    surveyor.want(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert lines == [0, 0]
+    assert (surveyor.tally.outdated, surveyor.tally.loaded) == (1, 1)
+    await surveyor.aclose()
+
+
+async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_else_is() -> None:
+    _, roster, surveyor, _ = made()
+    facts: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    surveyor._fails(ada, AuthenticationError(status=401, **facts))
+    surveyor._fails(bob, ServerError(status=503, **facts))
+    assert (ada.timer is None, bob.timer is None) == (True, False)
+    assert set(surveyor.failed) == {"ada", "bob"}
     await surveyor.aclose()
