@@ -307,3 +307,16 @@ async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_e
     assert (ada.timer is None, bob.timer is None) == (True, False)
     assert set(surveyor.failed) == {"ada", "bob"}
     await surveyor.aclose()
+
+
+async def test_where_every_account_was_read_the_next_that_is_absent_is_looked_for_soon() -> None:
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Somebody("ada"))
+    roster.place_for(ada, "a", None)
+    surveyor._look_for_absent(ada)
+    surveyor._look_for_absent(ada)
+    assert ada.absences == 2
+    roster.unlink(ada, "a")
+    surveyor._look_for_absent(ada)
+    assert ada.absences == 0
+    await surveyor.aclose()
