@@ -90,6 +90,7 @@ PLAN = {
     "live.accounts": "loops",
     "live.following": "loops",
     "live.intake": "loops",
+    "live.linked": "loops",
     "live.roster": "loops",
     "live.snapshots": "loops",
     "live.surveyor": "loops",

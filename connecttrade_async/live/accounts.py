@@ -96,12 +96,18 @@ class LiveAccounts:
     def book(self, account_id: str) -> Book:
         """Return the book of an account as it is now, as a value.
 
+        An account that no answer has any more keeps its book, not current, for it may be there and could not be read.
+        When no answer has had it for two minutes, and no frame, the user's connections are listed: if none of them
+        opens it, it is not linked any more, and the book goes. Nothing of it is told to have closed or ended.
+
         Raises:
-            ConfigurationError: no such account is followed.
+            ConfigurationError: no such account is followed, or it is not linked any more.
         """
         book = self._roster.book(account_id)
         if book is None:
-            raise ConfigurationError(f"no account {account_id!r} is followed: is its user, and was the user read?")
+            raise ConfigurationError(
+                f"no account {account_id!r} is followed: is its user, was the user read, and is it linked?"
+            )
         return book
 
     def books(self) -> tuple[Book, ...]:
@@ -147,8 +153,10 @@ class LiveAccounts:
     ) -> Changes:
         """Add a consumer of changes: an async context manager and an async iterator.
 
-        It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, and a ``Gap`` where
-        its own queue dropped changes. When the stream ends for good, it raises why, after all that was told.
+        It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, as they are
+        learned: what is ``recovered`` may be older than what was told already, and the ``time`` of a fill says so. It
+        yields a ``Gap`` where its own queue dropped changes. When the stream ends for good, it raises why, after all
+        that was told.
 
         Args:
             topics: some of ``orders``, ``positions``, ``balances``; none means all.
@@ -181,6 +189,7 @@ class LiveAccounts:
         Raises:
             TimeoutError: it did not end in time.
             ConfigurationError: it had ended, and is not kept any more; or the live accounts were not entered.
+            ClosedError: its user is followed no more, or its account is not linked any more.
             ConnectTradeError: the stream has ended, with why, or this was closed.
 
         Cancelling stops waiting.

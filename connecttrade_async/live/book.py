@@ -18,6 +18,11 @@ is laid over it. That is what is held while a snapshot is under way: what the fr
 as the book is. Nothing waits for the snapshot: a frame is applied and told at once. A frame with an earlier time than
 the last one of the same thing is out of order, and is dropped.
 
+A time that is to come, by more than five minutes, is a mistake of somebody's, and must not overrule all that is said
+until then. So against one that is not to come it decides nothing, and the rest does: how far an order is, and then what
+is heard last. Where it is our own clock that is slow, the times of what happens are all to come, and are compared as
+ever; only a frame that is late by more than that is not seen to be. Where it is fast, a mistake is seen later.
+
 A frame may carry a part of a thing. What it carries is laid over what is known, null included; what it does not carry
 stays. A part of a thing that is not known, an order without a status or a position without a quantity, is not taken for
 the thing: the book does not have it, and is not current, until a snapshot tells the whole.
@@ -25,6 +30,7 @@ the thing: the book does not have it, and is not current, until a snapshot tells
 What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
 gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
 An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
+Only Connect Trade's own list of what its user has linked can say that there is no such account (``linked.py``).
 A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
 
 A snapshot whose answers are the same, to the last byte, as those that the book was last loaded from says nothing, if no
@@ -137,6 +143,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         is_loaded: whether there was a snapshot yet.
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
+        absent_since: when the first of the snapshots came since when none has had the account; None while one has.
         lacks_whole: whether a part was heard of a thing that is not known, since this was last set to False.
         is_settled: whether the orders of the latest snapshot are known just as it had them.
     """
@@ -150,6 +157,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     is_loaded: bool = False
     is_read: bool = False
     as_of: datetime | None = None
+    absent_since: datetime | None = None
     lacks_whole: bool = False
     is_settled: bool = False
 
@@ -196,8 +204,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         if kind is OrderUpdate:
             return self._hear_order(update, at)  # type: ignore[arg-type]
         if kind is PositionUpdate:
-            return self._hear_position(update)  # type: ignore[arg-type]
-        return self._hear_balance(update)  # type: ignore[arg-type]
+            return self._hear_position(update, at)  # type: ignore[arg-type]
+        return self._hear_balance(update, at)  # type: ignore[arg-type]
 
     def _hear_order(self, update: OrderUpdate, at: datetime) -> Sequence[Change]:
         order = update.order
@@ -212,16 +220,16 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             order = laid_over(before, order, update)
         return self._tracker.learn(before, order, "stream", at, is_whole=not places)
 
-    def _hear_position(self, update: PositionUpdate) -> Sequence[Change]:
+    def _hear_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
         position = update.position
         is_part = position.quantity_text is None
         if is_part and position.symbol not in self._positions.things:
             self.lacks_whole = True
-        step = self._positions.hear(position.symbol, position, update, is_part=is_part)
+        step = self._positions.hear(position.symbol, position, update, at, is_part=is_part)
         change = None if step is None else self._moved(step, "stream")
         return () if change is None else (change,)
 
-    def _hear_balance(self, update: BalanceUpdate) -> Sequence[Change]:
+    def _hear_balance(self, update: BalanceUpdate, at: datetime) -> Sequence[Change]:
         balance, things = update.balance, self._balances.things
         key = balance.currency or NOBODY
         if key not in things and (key == NOBODY or NOBODY in things) and things:
@@ -230,7 +238,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 self.lacks_whole = True
                 return ()
             [key] = things
-        step = self._balances.hear(key, balance, update)
+        step = self._balances.hear(key, balance, update, at)
         change = None if step is None else self._paid(step, "stream")
         return () if change is None else (change,)
 
@@ -277,6 +285,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         else:
             self._positions.forget_asking()
             self._balances.forget_asking()
+        self.absent_since = None if listed.is_read else self.absent_since or at
         self._tracker.move_horizon(listed.orders, at)
         self._tracker.let_go_of_the_old(at)
         self.is_settled = is_settled or all(map(self._is_known, listed.orders))

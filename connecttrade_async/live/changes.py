@@ -37,10 +37,14 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class OrderChanged(Changed, frozen=True, kw_only=True, gc=False):
     """An order changed.
 
+    Changes are told as they are learned. What the stream tells after a gap comes before what happened earlier and is
+    still to be ``recovered``, so the fills of several changes are not in the order of their ``time``.
+
     Attributes:
         before: as it was, or None where it is new to the book.
-        after: as it is.
-        fills: what was executed and not told before; each execution is told once.
+        after: as it is; its ``fills`` are all that are known, those first that were missed.
+        fills: what was executed and not told before; each execution is told once. ``time`` says when, by the broker's
+            clock, or None where the broker does not; of one that is only implied, it is when the order was updated.
     """
 
     topic: ClassVar[str] = "orders"

@@ -73,6 +73,7 @@ class Following:
             clock,
             tell=self.teller.tell,
             tell_who_waits=self.teller.tell_who_waits,
+            abandon=self.teller.abandon,
             crashed=self._crashed,
             noting=noting,
         )
@@ -220,4 +221,5 @@ class Following:
             unknown=0 if intake is None else intake.unknown,
             ignored=0 if intake is None else intake.ignored,
             unchanged=tally.unchanged,
+            unlinked=tally.unlinked,
         )

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ConnectTradeError
-from connecttrade_async.live.merging import moment_of
+from connecttrade_async.live.merging import happened
 from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate, UnknownMessage
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Intake:
             while True:
                 event: Event | None = await receive()
                 at, left = self._clock.wall(), BATCH
+                self._roster.heard_at = at
                 while event is not None:
                     take(event, at)
                     left -= 1
@@ -104,7 +105,7 @@ class Intake:
             self._notice(event)
             return
         place = self._places.get(event.account_id)
-        if place is None and (place := self._stranger(event)) is None:
+        if place is None and (place := self._stranger(event, at)) is None:
             return
         member = place.member
         self._roster.last = event
@@ -122,7 +123,7 @@ class Intake:
             self._surveyor.doubt([member])
             self._look()
 
-    def _stranger(self, event: Update) -> Place | None:
+    def _stranger(self, event: Update, at: datetime) -> Place | None:
         """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
         account_id = event.account_id or _payload(event).account_id
         place = self._roster.places.get(account_id or "")
@@ -150,7 +151,7 @@ class Intake:
             return None
         log.info("user %s has an account that is new here", member.user.user_id)
         # What was missed before may have been the account's too.
-        begins = [moment_of(event.time_text), None if self._roster.has_read(member) else member.missed_since]
+        begins = [happened(event.time_text, at), None if self._roster.has_read(member) else member.missed_since]
         self._surveyor.missed(member)
         return self._roster.place_for(member, account_id, min(filter(None, begins), default=None))
 

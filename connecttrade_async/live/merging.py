@@ -1,10 +1,12 @@
 """Below the waterline: two sayings of one thing made one.
 
-Its vow: whichever of two sayings of an order comes first, what is known after both is the same, if their times differ.
+Its vow: whichever of two sayings of an order comes first, what is known after both is the same, if their times differ
+and neither is to come.
 """
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -25,8 +27,10 @@ __all__ = [
     "amount",
     "carried",
     "compared",
+    "happened",
     "has_ended",
     "in_doubt",
+    "is_outlived",
     "joined",
     "laid_over",
     "latest_of",
@@ -37,6 +41,8 @@ __all__ = [
 
 M = TypeVar("M", bound="Model")
 NOTHING = Decimal(0)
+# How far ahead of ours the clock of a broker may be that is right.
+SKEW = timedelta(minutes=5)
 MOST_DIGITS = 30
 # Each saying of an order has the same few quantities as the one before: the latest that were read are kept.
 KEPT = 4096
@@ -106,16 +112,26 @@ def carried(thing: Model, payload: Payload) -> dict[str, Any]:
     return {name: value for name, wire, value in pairs if value is not None or wire in given}
 
 
-def joined(before: Order, after: Order, *, is_ahead: bool = False, is_whole: bool = False) -> Order:
+def joined(
+    before: Order,
+    after: Order,
+    at: datetime | None = None,
+    *,
+    is_ahead: bool = False,
+    is_whole: bool = False,
+) -> Order:
     """Return what is known of an order from two sayings of it.
 
     Args:
         before: what is known.
         after: what is said now.
+        at: when that is, aware; None where it does not matter.
         is_ahead: whether what is known wins where neither saying is the newer.
         is_whole: whether what is said now is known to lack nothing that was said before.
     """
     older = compared(after.updated_at_text, before.updated_at_text)
+    if older < 0 and at is not None and is_outlived(before.updated_at_text, after.updated_at_text, at):
+        older = 0
     is_stale = older < 0 if older else _is_behind(before, after, is_ahead=is_ahead)
     base, other = (before, after) if is_stale else (after, before)
     kept: dict[str, Any] = {}
@@ -172,6 +188,21 @@ def moment_of(text: str | None) -> datetime | None:
         return as_moment(text) if text else None
     except (ValueError, OverflowError, OSError):  # a number too large for the machine
         return None
+
+
+def is_outlived(known: str | None, said: str | None, at: datetime) -> bool:
+    """Say whether a time that was taken for true is to come, and one that is said now is not, so it decides nothing.
+
+    Where both are to come it may be our clock that is wrong, and they are as good as any.
+    """
+    first, second = moment_of(known), moment_of(said)
+    return first is not None and second is not None and first > at + SKEW >= second
+
+
+def happened(text: str | None, heard: datetime | None) -> datetime | None:
+    """Read when something happened that was heard of at a time: no later than that; None where nobody can tell."""
+    when = moment_of(text)
+    return heard if when is not None and heard is not None and when > heard + SKEW else when
 
 
 def latest_of(texts: Iterable[str | None]) -> datetime | None:

@@ -79,6 +79,7 @@ class LiveStatistics(NamedTuple):
         failures: snapshots that failed.
         recovered: changes that were missed, and found by a snapshot; the passing of prices does not count.
         swept: changes that the stream lost, and the sweep found; likewise.
+        unlinked: accounts that their users' connections do not open any more, and whose books were let go.
         unknown: updates of accounts that nobody knew.
         ignored: of these, updates of nobody who is followed.
     """
@@ -92,6 +93,7 @@ class LiveStatistics(NamedTuple):
     failures: int
     recovered: int
     swept: int
+    unlinked: int
     unknown: int
     ignored: int
 

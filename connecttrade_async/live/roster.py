@@ -8,7 +8,7 @@ import msgspec
 
 from connecttrade_async.live.book import Book, Bookkeeper, Listed
 from connecttrade_async.live.changes import OrderChanged
-from connecttrade_async.live.merging import moment_of
+from connecttrade_async.live.merging import happened, moment_of
 from connecttrade_async.live.snapshots import ONE_DAY, Window
 from connecttrade_async.live.tracker import LAG
 
@@ -155,6 +155,7 @@ class Roster:
         newcomers: those whose first snapshot is being taken.
         is_live: whether the stream tells what happens.
         last: the last update that was heard.
+        heard_at: when that was, aware.
     """
 
     def __init__(self, keep: KeepOrders) -> None:
@@ -167,6 +168,7 @@ class Roster:
         self.newcomers: set[Member] = set()
         self.is_live = False
         self.last: Update | None = None
+        self.heard_at: datetime | None = None
 
     def add(self, user: Reader) -> Member:
         """Follow a user; one of the same name is asked no more, and leaves the books behind."""
@@ -209,7 +211,7 @@ class Roster:
         self.doubted.update(members)
 
     def _note_miss(self, members: Sequence[Member]) -> None:
-        when = None if self.last is None else moment_of(self.last.time_text)
+        when = None if self.last is None else happened(self.last.time_text, self.heard_at)
         for member in members:
             # Of one who was not looked at since the last time, it began then.
             if member not in self.unread and member not in self.doubted:
@@ -230,6 +232,10 @@ class Roster:
         member.keepers[account_id] = keeper
         place = self.places[account_id] = Place(keeper, member, begins)
         return place
+
+    def unlink(self, member: Member, account_id: str) -> None:
+        """Keep a user's account no more."""
+        del member.keepers[account_id], self.places[account_id]
 
     def load(
         self,

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from connecttrade_async.live.merging import carried, compared, laid_over
+from connecttrade_async.live.merging import carried, compared, is_outlived, laid_over
 from connecttrade_async.models.fields import Model
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from datetime import datetime
 
     from connecttrade_async.models.events import BalanceUpdate, PositionUpdate
 
@@ -52,7 +53,13 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     _since: dict[str, dict[str, Any]] | None = None
 
     def hear(
-        self, key: str, thing: M, update: PositionUpdate | BalanceUpdate, *, is_part: bool = False
+        self,
+        key: str,
+        thing: M,
+        update: PositionUpdate | BalanceUpdate,
+        at: datetime,
+        *,
+        is_part: bool = False,
     ) -> Step[M] | None:
         """Take what a frame says of a thing; return how that changed it, or None.
 
@@ -60,12 +67,13 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             key: which.
             thing: what is said of it.
             update: the frame.
+            at: when it was heard, aware.
             is_part: whether that is too little to be a thing that is new.
         """
         time = update.time_text
         if time:
             heard = self._heard.get(key)
-            if heard is not None and compared(time, heard) < 0:
+            if heard is not None and compared(time, heard) < 0 and not is_outlived(heard, time, at):
                 return None
             self._heard[key] = time
         if self._since is not None:

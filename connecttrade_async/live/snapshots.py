@@ -3,6 +3,8 @@
 Which orders are asked for. Asking for all that ever were would take pages without end, so it is a window of time, which
 begins a day before the latest that is known, at a whole hour: clocks disagree, and lists lag. An order that is known to
 be open and is older than the window is looked for among the open ones, and if it is not there, from when it was made.
+Each listing says from when on: what is listed where nobody says so is documented as "since midnight UTC" for a call
+without any filter, and for calls with some it is not documented at all. That costs no page, for the open ones are few.
 
 An answer that is the same to the last byte as one that the books were last loaded from need not be read: why that is so
 is on top of ``book.py``. Where everything is the same, nothing is loaded; where only the orders are, they are left out.
@@ -29,13 +31,16 @@ from connecttrade_async.rest.pagination import Listing
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 
+    from connecttrade_async.models.connections import Connection
     from connecttrade_async.models.pages import Page
 
-__all__ = ["Known", "Noting", "Reader", "Snapshot", "Window", "as_it_is", "oldest", "take"]
+__all__ = ["Known", "Noting", "Reader", "Snapshot", "Turn", "Window", "as_it_is", "oldest", "take"]
 
 M = TypeVar("M", Order, Position, Balance)
 ONE_DAY = timedelta(days=1)
 BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+# Before any order that can still be open. No zero of anybody's clock, which might be taken for no time at all.
+EVER = datetime(2000, 1, 1, tzinfo=UTC)
 WHOLE_PAGE = 500
 
 
@@ -70,6 +75,14 @@ class ListsBalances(Protocol):
         ...
 
 
+class ListsConnections(Protocol):
+    """What somebody has linked."""
+
+    def list(self) -> Coroutine[Any, Any, list[Connection]]:
+        """List connections."""
+        ...
+
+
 Noting = Callable[["Reader", Collection[int]], "tuple[Reader, Sequence[int]]"]
 """Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
 known, and the digests of the answers so far."""
@@ -99,6 +112,11 @@ class Reader(Protocol):
     @property
     def balances(self) -> ListsBalances:
         """The user's money."""
+        ...
+
+    @property
+    def connections(self) -> ListsConnections:
+        """What the user has linked."""
         ...
 
 
@@ -232,7 +250,7 @@ async def take(user: Reader, window: Window, turn: Turn) -> Snapshot:
         # Of these two both are needed to know whether an account was read.
         balances, positions = _read(balances), _read(positions)
     old = [order for order in window.open_orders if not _is_within(order, window.since)]
-    listings = [await _listing(user, turn, "open", None)] if old or _is_new(window, balances, positions) else []
+    listings = [await _listing(user, turn, "open", EVER)] if old or _is_new(window, balances, positions) else []
     listings.append(await _listing(user, turn, "all", window.since))
     if all(map(_is_unread, listings)):
         # The books were loaded from these, and no order had to be looked for then.
@@ -271,7 +289,7 @@ async def _listing(
     user: Reader,
     turn: Turn,
     status: str,
-    since: datetime | None,
+    since: datetime,
 ) -> Orders:
     """Return a listing of orders; unread, if its only page is."""
     if (wait := turn()) is not None:
@@ -314,7 +332,6 @@ def oldest(orders: Iterable[Order]) -> datetime:
     return min(times, default=END)
 
 
-def _earliest(orders: Iterable[Order]) -> datetime | None:
-    """Return when the first of some orders was made, or None where nobody knows of one of them."""
-    first = oldest(orders)
-    return None if first == BEGINNING else first
+def _earliest(orders: Iterable[Order]) -> datetime:
+    """Return when the first of some orders was made; where nobody knows of one of them, before all that there are."""
+    return max(oldest(orders), EVER)

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError, RateLimitedError
+from connecttrade_async.live.linked import unlinked
 from connecttrade_async.live.roster import activity
 from connecttrade_async.live.snapshots import Known, as_it_is, oldest, take
 from connecttrade_async.pacing import TokenBucket, growing_delays, grown_delay
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect
-    from connecttrade_async.live.book import Listed
+    from connecttrade_async.live.book import Bookkeeper, Listed
     from connecttrade_async.live.changes import Cause, Change
     from connecttrade_async.live.reports import Budget
     from connecttrade_async.live.roster import Member, Roster
@@ -37,16 +38,20 @@ __all__ = ["Surveyor", "Tally"]
 LONGEST_DOUBT = 60.0
 LONGEST_HOLD = 600.0
 MOST_REREADS = 3
+# It is asked whether an account is still linked when no answer has had it for so long, and no frame: who links a broker
+# anew is soon done, and keeps the book.
+SILENCE = timedelta(minutes=2)
 log = logging.getLogger("connecttrade_async.live")
 
 
 class Tally:
     """What snapshots came to."""
 
-    __slots__ = ("failed", "loaded", "outdated", "recovered", "swept", "unchanged")
+    __slots__ = ("failed", "loaded", "outdated", "recovered", "swept", "unchanged", "unlinked")
 
     def __init__(self) -> None:
         self.loaded = self.unchanged = self.failed = self.outdated = self.recovered = self.swept = 0
+        self.unlinked = 0
 
 
 class Surveyor:
@@ -59,6 +64,7 @@ class Surveyor:
         clock: time.
         tell: takes what was found, and nothing where only what is current has changed.
         tell_who_waits: takes what was found and is no news.
+        abandon: sends those home who wait for some orders.
         crashed: takes what nobody foresaw.
         noting: makes a user who takes notes of what is answered, and leaves unread what is known.
 
@@ -76,6 +82,7 @@ class Surveyor:
         *,
         tell: Callable[[Sequence[Change]], None],
         tell_who_waits: Callable[[Sequence[Change]], None],
+        abandon: Callable[[Callable[[str], bool]], None],
         crashed: Callable[[BaseException], None],
         noting: Noting = as_it_is,
     ) -> None:
@@ -91,6 +98,7 @@ class Surveyor:
         self._tell_who_waits = tell_who_waits
         self._line: deque[Member] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        self._abandon = abandon
         self._crashed = crashed
         self._noting = noting
         self._is_over = False
@@ -229,6 +237,7 @@ class Surveyor:
             snapshot = await take(reader, window, self._turn)
             still = known if known is member.valid_known() else None
             listed = None if still is not None and snapshot.is_unread else snapshot.by_account(still)
+            gone = () if listed is None else await self._look_for_gone(member, listed)
         except ConnectTradeError as exc:
             self._fails(member, exc)
             return
@@ -240,6 +249,8 @@ class Surveyor:
             self.tally.outdated += 1
             self.missed(member)
             return
+        for account_id in gone:
+            self._unlink(member, account_id)
         changes: Sequence[Change] = ()
         if listed is None:
             self._confirm(member, asked)
@@ -298,16 +309,48 @@ class Surveyor:
             return
         level = logging.DEBUG if member.absences else logging.WARNING
         log.log(level, "no answer has account %s of user %s", ", ".join(absent), member.user.user_id)
+        # So that the next answer is read whole: what it has not must not be what was left out of it.
+        member.known = None
         delay = grown_delay(member.absences, self._reconnect.base, LONGEST_HOLD)
         member.absences += 1
         if not member.is_due:
             member.timer = self._clock.call_later(delay, partial(self.want, member))
 
-    def _fails(self, member: Member, error: ConnectTradeError) -> None:
-        self.tally.failed += 1
+    async def _look_for_gone(self, member: Member, listed: Mapping[str, Listed]) -> Sequence[str]:
+        """Return the user's accounts that were not read for long, and are not linked any more."""
+        absent = [name for name, keeper in member.keepers.items() if name not in listed and self._is_silent(keeper)]
+        if not absent:
+            return ()
+        read = [name for name, each in listed.items() if each.is_read]
+        try:
+            return await unlinked(member.user, self._turn, absent, read)
+        except ConnectTradeError as exc:
+            self._heed(exc)
+            log.debug("the connections of user %s could not be listed: %s", member.user.user_id, exc)
+            return ()
+
+    def _is_silent(self, keeper: Bookkeeper) -> bool:
+        since = keeper.absent_since
+        heard = since if keeper.as_of is None or since is None else max(since, keeper.as_of)
+        return heard is not None and self._clock.wall() - heard >= SILENCE
+
+    def _unlink(self, member: Member, account_id: str) -> None:
+        keeper = member.keepers.get(account_id)
+        # Something may have been heard of it while it was asked about.
+        if keeper is not None and self._is_silent(keeper):
+            log.warning("account %s of user %s is not linked any more", account_id, member.user.user_id)
+            self._roster.unlink(member, account_id)
+            self._abandon(lambda order_id: keeper.order(order_id) is not None)
+            self.tally.unlinked += 1
+
+    def _heed(self, error: ConnectTradeError) -> None:
         if isinstance(error, RateLimitedError) and error.retry_after is not None:
             # Who asks too often is the platform, not one of its users: nobody is asked about before that.
             self._held_until = max(self._held_until, self._clock.now() + min(error.retry_after, LONGEST_HOLD))
+
+    def _fails(self, member: Member, error: ConnectTradeError) -> None:
+        self.tally.failed += 1
+        self._heed(error)
         if member.is_gone:
             return
         level = logging.DEBUG if member.failures else logging.WARNING

@@ -108,7 +108,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
                 return ()
             after = self._pointing(order)
         else:
-            after = joined(before, order, is_ahead=is_ahead, is_whole=is_whole)
+            after = joined(before, order, at, is_ahead=is_ahead, is_whole=is_whole)
             if after == before:
                 return ()
         told = self._implied.get(name, NONE_IMPLIED)

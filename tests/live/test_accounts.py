@@ -563,7 +563,7 @@ async def test_a_mistake_in_what_is_read_ends_it_and_is_met() -> None:
 
         class Odd:
             user_id = "odd"
-            orders, positions = ada.orders, ada.positions
+            orders, positions, connections = ada.orders, ada.positions, ada.connections
 
             @property
             def balances(self) -> Any:
@@ -708,6 +708,39 @@ async def test_a_frame_heard_since_is_overruled_by_the_same_answers_as_before() 
             await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
             assert dict(live.book(account).positions) == {}
             assert live.statistics().unchanged == 0
+
+
+async def test_a_frame_heard_meanwhile_is_overruled_by_the_same_answers_as_before() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = bare_newcomer(sandbox, ct, "ada")
+        async with followed(ct, ada) as live, live.changes("positions") as changes:
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
+            sandbox.stream.reset()
+            await until_struck(sandbox)
+            said = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
+            sandbox.stream.send({"type": "position", "user_id": "ada", "account_id": account, "data": said})
+            await changes.receive()
+            await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
+            assert list(live.book(account).positions) == ["AAPL"]
+            sandbox.stream.reset()
+            await live.wait(lambda live: live.statistics().snapshots == 3, timeout=PATIENCE)
+            assert dict(live.book(account).positions) == {}
+
+
+async def test_what_was_missed_on_the_second_page_is_found_though_the_first_is_the_same() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        ada, account = bare_newcomer(sandbox, ct, "ada")
+        orders = [sandbox.world.add_order(account, sandbox.clock.now(), status="working") for _ in range(600)]
+        async with followed(ct, ada) as live:
+            for gaps in (1, 2):
+                if gaps > 1:
+                    sandbox.stream.faults.add(StreamFault("lose", times=None))
+                    await ada.orders.cancel(live.book(account).orders[orders[0].order_id])
+                    sandbox.stream.faults.clear()
+                sandbox.stream.reset()
+                await live.wait(partial(has_read_more, gaps), timeout=PATIENCE)
+                await current(live)
+            assert live.book(account).orders[orders[0].order_id].status == "cancelled"
 
 
 async def test_an_account_that_becomes_anothers_while_its_user_is_asked_about_is_asked_about_again() -> None:

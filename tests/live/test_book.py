@@ -208,6 +208,38 @@ def test_a_frame_that_is_out_of_order_is_dropped() -> None:
     assert quantities(one) == {"MSFT": "1"}
 
 
+@pytest.mark.parametrize("bogus", ["2036-03-02T15:00:00.000000Z", "9999999999"])
+def test_a_time_that_is_to_come_does_not_stop_the_news(bogus: str) -> None:
+    one = keeper()
+    one.apply(position_frame(bogus, quantity="5"), NOW)
+    one.apply(balance_frame(bogus, cash="5"), NOW)
+    one.apply(order_frame(status="working", stop_price="5", updated_at=bogus), NOW)
+    one.apply(position_frame(at(2), quantity="6"), NOW)
+    one.apply(balance_frame(at(2), cash="6"), NOW)
+    one.apply(order_frame(status="working", stop_price="6", updated_at=at(2)), NOW)
+    # And then it is as ever.
+    assert one.apply(position_frame(at(1), quantity="7"), NOW) == ()
+    assert one.apply(balance_frame(at(1), cash="7"), NOW) == ()
+    assert one.apply(order_frame(status="working", stop_price="7", updated_at=at(1)), NOW) == ()
+    assert (quantities(one), money(one)) == ({"AAPL": "6"}, {"": "6"})
+    assert read(one).orders["o"].stop_price == Decimal(6)
+
+
+def test_where_our_own_clock_is_slow_a_frame_that_is_out_of_order_is_dropped_all_the_same() -> None:
+    one, slow = keeper(), NOW - timedelta(days=1)
+    one.apply(position_frame(at(2), quantity="6"), slow)
+    assert one.apply(position_frame(at(1), quantity="5"), slow) == ()
+    one.apply(order_frame(status="working", stop_price="6", updated_at=at(2)), slow)
+    assert one.apply(order_frame(status="working", stop_price="5", updated_at=at(1)), slow) == ()
+
+
+def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> None:
+    one = keeper()
+    one.apply(order_frame(status="working", stop_price="5", updated_at="2036-03-02T15:00:00.000000Z"), NOW)
+    snapshot(one, Listed((order(status="working", stop_price="6", updated_at=at(2)),), (), (MONEY,)))
+    assert read(one).orders["o"].stop_price == Decimal(6)
+
+
 # --- snapshots and frames
 
 
@@ -265,8 +297,11 @@ def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
         ("o", "working", "filled", [], "recovered"),
     ]
     assert (one.is_read, quantities(one), len(read(one).balances)) == (False, {"AAPL": "6"}, 1)
+    one.load(Listed(), "sweep", NOW + timedelta(minutes=1))
+    assert one.absent_since == NOW
     assert shown(snapshot(one, Listed((), (), (MONEY,)))) == [("AAPL", "6", "0", "recovered")]
     assert one.is_read
+    assert [one.absent_since] == [None]
 
 
 def test_a_balance_that_is_listed_no_more_goes() -> None:
@@ -313,6 +348,14 @@ def test_a_replaced_order_points_to_its_successor() -> None:
     ]
 
 
+def test_an_order_that_points_to_a_successor_keeps_pointing_to_it() -> None:
+    one = keeper()
+    one.apply(order_frame(status="pending_replace", replaced_by="p"), NOW)
+    [change] = one.apply(order_frame(order_id="q", status="working", replaces="o"), NOW)
+    assert isinstance(change, OrderChanged)
+    assert (change.after.order_id, read(one).orders["o"].replaced_by) == ("q", "p")
+
+
 def test_a_replaced_order_that_is_heard_of_later_points_to_it_too() -> None:
     one = keeper()
     one.apply(order_frame(order_id="n", status="replaced"), NOW)
@@ -344,7 +387,11 @@ def test_orders_that_have_ended_are_kept_by_age() -> None:
     one = keeper(age=60)
     one.apply(order_frame(status="partially_filled", filled_qty="3"), NOW)
     one.apply(order_frame(status="cancelled"), NOW)
+    one.load(Listed(), "sweep", NOW + timedelta(seconds=60))
+    assert (list(read(one).orders), len(one._tracker._implied)) == (["o"], 1)
     one.apply(order_frame(order_id="p", status="filled"), NOW + timedelta(seconds=61))
+    # What was told of its executions is kept no longer than the order.
+    assert one._tracker._implied == {}
     assert list(read(one).orders) == ["p"]
     one.load(Listed(), "sweep", NOW + timedelta(seconds=200))
     assert (list(read(one).orders), one.as_of) == ([], NOW + timedelta(seconds=61))
@@ -360,6 +407,8 @@ def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
     assert len(one.apply(order_frame(order_id="open", status="working", updated_at=horizon), NOW)) == 1
     assert len(one.apply(order_frame(**{**old, "order_id": "recent"}, updated_at=at(1)), NOW)) == 1
     assert len(one.apply(order_frame(**{**old, "order_id": "timeless"}), NOW)) == 1
+    then = "2026-03-02T13:59:00.000000Z"
+    assert len(one.apply(order_frame(**{**old, "order_id": "just then"}, updated_at=then), NOW)) == 1
 
 
 def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new() -> None:

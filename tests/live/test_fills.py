@@ -3,6 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async.live.fills import NONE_IMPLIED, Implied, news_of
@@ -123,3 +124,23 @@ def test_a_fill_that_is_listed_with_its_id_only_later_is_told_once() -> None:
     )
     assert shown(told) == [(None, "4", "10")]
     assert implied == NONE_IMPLIED
+
+
+@pytest.mark.parametrize("quantity", ["5.00", "-5", "0"])
+def test_a_fill_is_told_as_it_was_listed(quantity: str) -> None:
+    [told], _ = told_by(order(fills=[fill("1", quantity)]))
+    assert told.quantity_text == quantity
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"avg_fill_price": "0"},
+        {"avg_fill_price": "10", "fills": [fill("1", "2", None)]},
+        {"avg_fill_price": "10", "fills": [fill("1", "1"), fill("2", "1", None)]},
+    ],
+    ids=["for nothing", "what is listed has no price", "nor all of it"],
+)
+def test_where_the_price_cannot_be_known_none_is_made_up(said: dict[str, Any]) -> None:
+    told, _ = told_by(order(filled_qty="5", **said))
+    assert (told[-1].fill_id, told[-1].price_text) == (None, None)

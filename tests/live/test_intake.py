@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
-from connecttrade_async.errors import RateLimitedError
+from connecttrade_async.errors import AuthenticationError, RateLimitedError, ServerError
 from connecttrade_async.live.intake import Intake
 from connecttrade_async.live.reports import Budget
 from connecttrade_async.live.roster import Roster
@@ -19,7 +19,7 @@ from connecttrade_async.models import Page
 from connecttrade_async.models.events import Gap, Live, Lost, UnknownMessage
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
-from frames import balance, order_frame
+from frames import balance, order_frame, position_frame
 from onstream import PATIENCE
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Somebody:
     @property
     def balances(self) -> Any:
         return Money()
+
+    @property
+    def connections(self) -> Any:
+        return Nothing()
 
 
 class Orders:
@@ -82,6 +86,7 @@ def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
         clock,
         tell=lambda _: None,
         tell_who_waits=lambda _: None,
+        abandon=lambda _: None,
         crashed=crashes.append,
     )
     fanout = Fanout(clock.wall)
@@ -115,6 +120,23 @@ async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -
     assert intake.gaps == 1
     assert intake.ignored == 2
     await running
+
+
+async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_heard() -> None:
+    fanout, roster, _, intake = made()
+    ada = roster.add(Somebody("u"))
+    roster.place_for(ada, "a", None)
+    roster.unread.clear()
+    running = asyncio.create_task(intake.run())
+    await asyncio.sleep(0)
+    fanout.publish(position_frame("2126-03-02T14:00:00Z", quantity="1"))
+    await asyncio.sleep(0)
+    before = SystemClock().wall()
+    roster.miss([ada])
+    assert ada.missed_since is not None
+    assert ada.missed_since <= before
+    running.cancel()
+    await asyncio.wait([running])
 
 
 async def test_it_is_live_again_after_that() -> None:
@@ -202,4 +224,99 @@ async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
     await asyncio.sleep(0.01)
     assert surveyor.asking == 1
     assert ada in roster.unread
+    await surveyor.aclose()
+
+
+async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
+    class Limited:
+        async def list(self) -> list[Any]:
+            raise RateLimitedError(status=429, message="slow", method="GET", path="/connections", retry_after=500.0)
+
+    class Asked(Somebody):
+        connections: Any = Limited()
+
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Asked("ada"))
+    roster.place_for(ada, "a", None).keeper.absent_since = NOW
+    before = surveyor._clock.now()
+    assert await surveyor._look_for_gone(ada, {}) == ()
+    assert 499 < surveyor._held_until - before < 501
+    await surveyor.aclose()
+
+
+async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_it_is_looked_into() -> None:
+    _, roster, surveyor, _ = made()
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    roster.unread.clear()
+    surveyor.doubt([bob])
+    roster.last = position_frame("2026-03-02T14:00:00Z", quantity="1")
+    surveyor.doubt([ada])
+    roster.last = position_frame("2026-03-02T14:10:00Z", quantity="1")
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.doubted:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert ada.missed_since == datetime(2026, 3, 2, 14, tzinfo=UTC)
+    await surveyor.aclose()
+
+
+async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_old() -> None:
+    _, roster, surveyor, _ = made()
+    asked: list[int] = []
+
+    def miss() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            surveyor.missed(ada)
+
+    ada = roster.add(Somebody("ada", miss))
+    roster.is_live = True
+    surveyor.want(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert (surveyor.tally.outdated, surveyor.tally.loaded, len(asked)) == (1, 1, 2)
+    await surveyor.aclose()
+
+
+async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_at_once() -> None:
+    _, roster, surveyor, _ = made()
+    lines: list[int] = []
+
+    def drop() -> None:
+        if not lines:
+            surveyor.resync()
+        lines.append(surveyor.waiting)
+
+    ada = roster.add(Somebody("ada", drop))
+    roster.is_live = True
+    surveyor.want(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert lines == [0, 0]
+    assert (surveyor.tally.outdated, surveyor.tally.loaded) == (1, 1)
+    await surveyor.aclose()
+
+
+async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_else_is() -> None:
+    _, roster, surveyor, _ = made()
+    facts: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    surveyor._fails(ada, AuthenticationError(status=401, **facts))
+    surveyor._fails(bob, ServerError(status=503, **facts))
+    assert (ada.timer is None, bob.timer is None) == (True, False)
+    assert set(surveyor.failed) == {"ada", "bob"}
+    await surveyor.aclose()
+
+
+async def test_where_every_account_was_read_the_next_that_is_absent_is_looked_for_soon() -> None:
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Somebody("ada"))
+    roster.place_for(ada, "a", None)
+    surveyor._look_for_absent(ada)
+    surveyor._look_for_absent(ada)
+    assert ada.absences == 2
+    roster.unlink(ada, "a")
+    surveyor._look_for_absent(ada)
+    assert ada.absences == 0
     await surveyor.aclose()

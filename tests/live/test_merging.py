@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,9 @@ from connecttrade_async.live.merging import (
     amount,
     carried,
     compared,
+    happened,
     in_doubt,
+    is_outlived,
     joined,
     laid_over,
     latest_of,
@@ -32,6 +35,49 @@ def at(minute: int) -> str:
 
 def fills(*listed: dict[str, Any]) -> tuple[Fill, ...]:
     return order(fills=list(listed)).fills
+
+
+# --- times that are to come
+
+
+def test_a_time_that_is_to_come_decides_nothing_against_one_that_is_not() -> None:
+    now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    bogus = order(status="working", stop_price="1", updated_at="2036-03-02T14:00:00Z")
+    true = order(status="working", stop_price="2", updated_at=at(20))
+    assert joined(bogus, true) == joined(true, bogus) == bogus
+    assert joined(bogus, true, now) == true
+    assert joined(bogus, true, now, is_ahead=True).stop_price == Decimal(1)
+    # What cannot be taken back is not.
+    ended = order(status="filled", filled_qty="5", fills=[fill("1", "5")], updated_at="2036-03-02T14:00:00Z")
+    after = joined(ended, true, now)
+    assert (str(after.status), after.filled_qty, after.fills) == ("filled", Decimal(5), ended.fills)
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "is_so"),
+    [
+        (at(36), at(30), True),
+        (at(36), at(35), True),
+        (at(35), at(30), False),
+        # Our own clock may be slow.
+        (at(37), at(36), False),
+        (at(59), at(36), False),
+        ("2106-03-02T14:00:00Z", "0001-01-01T00:00:00Z", True),
+        ("9999-12-31T23:59:59Z", at(30), True),
+        ("soon", at(30), False),
+        (at(36), "soon", False),
+    ],
+)
+def test_a_time_is_outlived_if_it_is_to_come_and_the_other_is_not(known: str, said: str, *, is_so: bool) -> None:
+    assert is_outlived(known, said, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
+
+
+def test_what_was_heard_of_had_happened() -> None:
+    heard = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    for text, expected in ((at(29), 29), (at(35), 35), (at(36), 30), ("2036-03-02T14:00:00Z", 30)):
+        assert happened(text, heard) == heard.replace(minute=expected)
+    assert happened("soon", heard) is happened(None, None) is None
+    assert happened(at(40), None) == heard.replace(minute=40)
 
 
 # --- a part laid over a whole
@@ -187,6 +233,48 @@ def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
     before = order(symbol="AAPL", replaced_by="p", status="replaced", reject_reason="why", updated_at=at(1))
     after = joined(before, order(status="replaced", updated_at=at(2)))
     assert (after.symbol, after.replaced_by, after.reject_reason) == ("AAPL", "p", None)
+
+
+@pytest.mark.parametrize(
+    "born",
+    [
+        {"account_id": "a"},
+        {"avg_fill_price": "10"},
+        {"broker": "ALPACA"},
+        {"cl_order_id": "c"},
+        {"connection_id": "k"},
+        {"created_at": at(0)},
+        {"filled_qty": "1"},
+        {"instrument": "STK"},
+        {"legs": [{"symbol": "AAPL", "action": "BUY"}]},
+        {"order_tif": "GTC"},
+        {"order_type": "LMT"},
+        {"replaced_by": "p"},
+        {"replaces": "n"},
+        {"side": "BUY"},
+        {"status": "working"},
+        {"symbol": "AAPL"},
+        {"updated_at": at(1)},
+    ],
+    ids=lambda born: next(iter(born)),
+)
+def test_what_an_order_is_born_with_is_not_unlearned(born: dict[str, Any]) -> None:
+    said = {} if "updated_at" in born else {"updated_at": at(2)}
+    known = joined(order(**({"updated_at": at(1)} | born)), order(**said))
+    assert known == order(**(said | born))
+
+
+def test_of_one_quantity_in_two_spellings_the_later_saying_keeps_its_own_price() -> None:
+    early = order(filled_qty="5.0", avg_fill_price="8", updated_at=at(1))
+    late = order(filled_qty="5", avg_fill_price="9", updated_at=at(2))
+    assert joined(early, late) == joined(late, early) == late
+
+
+def test_of_two_sayings_of_one_moment_the_one_that_has_ended_is_the_newer() -> None:
+    going = order(status="working", stop_price="1", updated_at=at(1))
+    ended = order(status="cancelled", stop_price="2", updated_at=at(1))
+    assert joined(going, ended) == joined(ended, going) == ended
+    assert joined(going, ended, is_ahead=True) == ended
 
 
 def test_of_one_moment_the_part_takes_its_blanks_from_the_whole() -> None:

@@ -24,6 +24,7 @@ class Somebody:
         self.orders: Any = None
         self.positions: Any = None
         self.balances: Any = None
+        self.connections: Any = None
 
 
 def test_an_account_may_become_another_users() -> None:
@@ -91,6 +92,15 @@ def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
     roster.unread.clear()
     roster.last = position_frame(times[2])
     assert roster.add(Somebody("bob")).missed_since == third
+
+
+def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
+    roster = Roster(KeepOrders())
+    ada = roster.add(Somebody("ada"))
+    roster.unread.clear()
+    roster.last, roster.heard_at = position_frame("2036-03-02T14:00:00Z"), NOW
+    roster.miss([ada])
+    assert ada.missed_since == NOW
 
 
 def test_an_order_is_found_in_any_book() -> None:

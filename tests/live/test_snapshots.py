@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.live.book import Listed
-from connecttrade_async.live.snapshots import Known, Snapshot, Window, oldest, take
+from connecttrade_async.live.snapshots import EVER, Known, Snapshot, Window, oldest, take
 from connecttrade_async.models.pages import Page
 from connecttrade_async.rest.comparing import Unread
 from connecttrade_async.rest.pagination import Listing
@@ -44,6 +44,10 @@ class Nobody:
     @property
     def balances(self) -> Any:
         return Answers(self.said("balances", [balance(account_id=each) for each in self.accounts]))
+
+    @property
+    def connections(self) -> Any:
+        return Answers([])
 
     def said(self, what: str, answer: Any) -> Any:
         if what not in self.same:
@@ -91,7 +95,7 @@ async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] 
 async def test_the_first_asks_for_what_is_open_and_for_the_latest() -> None:
     user = Nobody("a", open1=[order(order_id="2"), order(order_id="1")], all1=[order(order_id="3")])
     found = await snapshot(user, accounts=None)
-    assert user.asked == [("open", None), ("all", NOW - timedelta(days=1))]
+    assert user.asked == [("open", EVER), ("all", NOW - timedelta(days=1))]
     assert [each.order_id for each in found.orders] == ["1", "2", "3"]
 
 
@@ -139,7 +143,7 @@ async def test_and_if_it_is_not_there_from_when_it_was_made() -> None:
     assert user.asked[2:] == [("all", datetime(2026, 1, 2, 14, tzinfo=UTC))]
     user = Nobody("a")
     await snapshot(user, order(created_at=EARLY), order(order_id="p"))
-    assert user.asked[2:] == [("all", None)]
+    assert user.asked[2:] == [("all", EVER)]
 
 
 def test_what_names_no_account_is_of_the_only_one() -> None:

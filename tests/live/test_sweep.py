@@ -19,6 +19,7 @@ class Somebody:
         self.orders: Any = None
         self.positions: Any = None
         self.balances: Any = None
+        self.connections: Any = None
 
 
 class Line:

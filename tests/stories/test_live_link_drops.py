@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 from connecttrade_async import Retry
@@ -70,6 +71,38 @@ async def test_an_order_is_placed_and_filled_and_another_cancelled_while_nobody_
             wanted = [(fill.fill_id, "recovered") for fill in sandbox.broker.order(new.order_id).fills]
             assert fills_of(found) == wanted
             assert in_the_book(live, account) == in_the_world(sandbox, account)
+
+
+async def test_a_fill_is_heard_before_an_older_one_is_recovered_and_their_times_say_so() -> None:
+    async with Sandbox(seed=9, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            missed, heard = await placed(user, account), await placed(user, account)
+            await working(live, missed)
+            await working(live, heard)
+            taken(changes)
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
+            sandbox.stream.reset()
+            sandbox.broker.fill(missed.order_id)
+            await until_struck(sandbox)
+            sandbox.clock.advance(1)
+            sandbox.broker.fill(heard.order_id)
+            sandbox.stream.tell()
+            told: list[OrderChanged] = []
+            async with asyncio.timeout(PATIENCE):
+                while sum(len(each.fills) for each in told) < 2:
+                    change = await changes.receive()
+                    assert isinstance(change, OrderChanged)
+                    told.append(change)
+            filled = [each for each in told if each.fills]
+            assert [(each.after.order_id, each.cause) for each in filled] == [
+                (heard.order_id, "stream"),
+                (missed.order_id, "recovered"),
+            ]
+            later, earlier = (each.fills[0].time for each in filled)
+            assert later is not None
+            assert earlier is not None
+            assert earlier < later
 
 
 async def test_again_while_everybody_is_being_looked_at() -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 import pytest
 
-from connecttrade_async import ClosedError, SessionTakenError
+from connecttrade_async import ClosedError, Endpoints, SessionTakenError
 from connecttrade_async.live.changes import OrderChanged
-from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.sandbox.world import find_broker
 from onlive import (
@@ -23,11 +25,15 @@ from onlive import (
     placed,
     taken,
     until_filled,
+    until_struck,
     working,
 )
 from onstream import PATIENCE, client, order as an_order
+from scripted import ScriptedEnd, answer
 
 if TYPE_CHECKING:
+    from asyncio import StreamWriter
+
     from connecttrade_async import Gap
     from connecttrade_async.live.changes import Change
     from connecttrade_async.live.telling import Changes
@@ -88,6 +94,22 @@ async def test_an_account_appears_that_nobody_knows_yet() -> None:
             await working(live, mark)
             assert live.statistics()[-2:] == (3, 2)
             assert stranger.user_id not in {book.user_id for book in live.books()}
+
+
+async def test_the_first_frame_of_an_account_is_of_time_to_come_and_what_happens_there_is_news() -> None:
+    async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, _ = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
+            world, now = sandbox.world, sandbox.clock.now()
+            link = world.invite(world.users["ada"], "trade", "https://app.example/", now, broker=find_broker("PUBLIC"))
+            new = world.consent(link, find_broker("PUBLIC"), "ada", now).accounts[0].account_id
+            sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.1, times=1))
+            frame = {"type": "position", "user_id": "ada", "account_id": new, "timestamp": "2126-03-02T14:00:00Z"}
+            sandbox.stream.send(frame | {"data": {"symbol": "NVDA", "quantity": "1"}})
+            await until_struck(sandbox)
+            sandbox.stream.faults.add(StreamFault("lose", times=None))
+            filled = world.add_order(new, sandbox.clock.now(), qty=1, status="filled")
+            assert await until_filled(changes, 1) == [(fill.fill_id, "recovered") for fill in filled.fills]
 
 
 async def test_a_frame_is_lost_without_a_word_and_the_sweep_finds_it() -> None:
@@ -174,3 +196,32 @@ async def test_a_fill_is_heard_without_its_id_and_listed_with_it() -> None:
             assert fills_of(taken(changes)) == []
             [known] = live.book(account).orders[order.order_id].fills
             assert (known.fill_id, known.quantity) == (listed.fills[0].fill_id, Decimal(4))
+
+
+@pytest.mark.parametrize("says_when_it_was_made", [True, False])
+async def test_an_old_open_order_is_known_where_a_listing_that_names_no_time_begins_at_midnight(
+    *, says_when_it_was_made: bool
+) -> None:
+    old = {"order_id": "old", "account_id": "a", "status": "working", "order_tif": "GTC", "updated_at": None}
+    if says_when_it_was_made:
+        old["created_at"] = "2026-01-02T14:00:00Z"
+
+    async def serve(writer: StreamWriter) -> bool:
+        url = urlsplit(end.seen[-1].target)
+        asked = parse_qs(url.query)
+        orders = (
+            [old] if asked.get("start_time", ["9"]) < ["2026-01-02T14:00:01Z"] and old["status"] in was(asked) else []
+        )
+        body = {"/orders": orders, "/balances": [{"account_id": "a", "cash": "1"}]}.get(url.path, [])
+        return await answer(body=json.dumps(body))(writer)
+
+    def was(asked: dict[str, list[str]]) -> tuple[str, ...]:
+        return ("working",) if asked["status"] == ["open"] else ("working", "cancelled")
+
+    async with Sandbox(seed=8, latency=0) as sandbox, ScriptedEnd(serve) as end, nothing_of_ours_left():
+        endpoints = Endpoints(end.url, sandbox.endpoints.stream)
+        async with client(sandbox, endpoints=endpoints) as ct, ct.live([ct.user("ada", "hush")]) as live:
+            assert list(live.book("a").orders) == ["old"]
+            old["status"] = "cancelled"
+            sandbox.stream.reset()
+            assert (await live.order_done("old", timeout=PATIENCE)).status == "cancelled"

@@ -34,8 +34,8 @@ E = TypeVar("E")
 
 def client(sandbox: Sandbox, **settings: Any) -> ConnectTrade:
     """Make a client of a sandbox that loses no time."""
-    options: dict[str, Any] = {"reconnect": HURRIED, "timeouts": Timeouts(close=1.0)} | settings
-    return ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints, **options)
+    options: dict[str, Any] = {"reconnect": HURRIED, "timeouts": Timeouts(close=1.0), "endpoints": sandbox.endpoints}
+    return ConnectTrade(sandbox.client_id, sandbox.client_secret, **(options | settings))
 
 
 def client_at(url: str, secret: str = PRETEND, **settings: Any) -> ConnectTrade:
