@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import sys
+import weakref
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -334,3 +335,27 @@ def test_endpoints_without_a_stream_serve_rest_and_say_so_where_a_stream_is_want
 def test_a_stream_that_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         ConnectTrade("client", "hush").brokerage_stream(**options)
+
+
+async def test_whoever_is_called_back_by_the_client_that_it_holds_is_freed_with_it() -> None:
+    class App:
+        def __init__(self, url: str) -> None:
+            config = aiohttp.TraceConfig()
+            config.on_request_start.append(self.told)
+            self.ct = ConnectTrade("client", "hush", endpoints=Endpoints(url), trace_configs=[config])
+            self.users = self.ct.users
+            self.paths: list[str] = []
+
+        async def told(self, session: object, context: object, params: aiohttp.TraceRequestStartParams) -> None:
+            del session, context
+            self.paths.append(params.url.path)
+
+    async with ScriptedEnd() as end:
+        app = App(end.url)
+        await app.users.list()
+        assert app.paths == ["/users"]
+        await app.ct.aclose()
+    seen = weakref.ref(app)
+    del app
+    gc.collect()
+    assert seen() is None

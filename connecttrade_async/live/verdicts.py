@@ -148,6 +148,7 @@ class Verdicts(Generic[T]):
         if not self.standing.in_a_row:
             self._in_a_row.clear()
         if news is News.RECOVERED:
+            self.probe = None  # it may still be asked: somebody else was answered first
             self._inbox.put(Recovered(since=self._at(self._away_since, now), seconds=now - self._away_since))
         return news
 

@@ -210,7 +210,7 @@ class Caller:
         self.traffic.troubles = 0
 
 
-class Requester(msgspec.Struct, eq=False, gc=False):
+class Requester(msgspec.Struct, eq=False):
     """Somebody in whose name things are asked: a user, or the client itself.
 
     Attributes:
@@ -222,6 +222,13 @@ class Requester(msgspec.Struct, eq=False, gc=False):
     caller: Caller
     user_id: str | None
     user_secret: Secret | None
+
+    def __repr__(self) -> str:
+        # Those who ask and take notes hold what people own, which is nothing to print.
+        return f"<{type(self).__name__} {self.user_id or 'of the client'}>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("user_id", self.user_id)]
 
     def through(self, caller: Caller) -> Requester:
         """Return the same somebody, asking in another way."""

@@ -23,7 +23,7 @@ __all__ = ["NotingRequester"]
 T = TypeVar("T")
 
 
-class NotingRequester(Requester, eq=False, gc=False):
+class NotingRequester(Requester, eq=False):
     """Somebody in whose name one thing after another is asked, with notes of what was answered.
 
     Attributes:

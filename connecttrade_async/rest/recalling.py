@@ -21,7 +21,7 @@ __all__ = ["RecallingRequester"]
 T = TypeVar("T")
 
 
-class RecallingRequester(Requester, eq=False, gc=False):
+class RecallingRequester(Requester, eq=False):
     """Somebody in whose name one thing after another is asked, who knows the answers of last time.
 
     Attributes:

@@ -38,7 +38,7 @@ class Turnstile(Protocol):
         """Wait for a turn that was taken."""
 
 
-class WatchedRequester(Requester, eq=False, gc=False):
+class WatchedRequester(Requester, eq=False):
     """Somebody in whose name things are asked, with notes of what was answered.
 
     Attributes:

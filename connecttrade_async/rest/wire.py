@@ -122,6 +122,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        # A struct comes with one that shows everything, and rich prefers it to the ``repr``.
+        return [("method", self.method), ("path", self.path)]
+
     def headers(self) -> dict[str, str]:
         """Return the headers that this request adds to those of the client (documented)."""
         headers: dict[str, str] = {}
@@ -148,6 +152,9 @@ class Response(msgspec.Struct, eq=False, gc=False):
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {len(self.body)} bytes>"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("status", self.status), ("bytes", len(self.body))]
 
     def json(self) -> Any:  # noqa: ANN401 - JSON is anything
         """Read the body as JSON; numbers that are not in quotes become int or float.

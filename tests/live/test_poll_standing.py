@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import copy
 from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from connecttrade_async.errors import (
     AuthenticationError,
@@ -25,6 +27,7 @@ BROKEN = ServerError(status=503, **FACTS)
 REFUSED = AuthenticationError(status=401, **FACTS)
 NOTHING = NotFoundError(status=404, **FACTS)
 LIMITED = RateLimitedError(status=429, **FACTS)
+EVENTS: list[Exception | None] = [None, BROKEN, REFUSED, NOTHING, LIMITED, KeyError("mine")]
 WIRE: dict[str, Any] = {"method": "GET", "path": "/positions", "detail": "gone"}
 
 
@@ -110,6 +113,26 @@ def test_after_a_failure_the_next_answer_matters_and_the_one_after_that_does_not
     was += [it.is_troubled, away().is_troubled]
     it.answered()
     assert [*was, it.is_troubled] == [False, True, True, False]
+
+
+@given(st.lists(st.tuples(st.sampled_from(EVENTS), st.sampled_from([0.0, 0.1, 1.0, 10.0, 100.0])), max_size=30))
+def test_an_answer_changes_something_only_where_there_is_trouble(events: list[tuple[Exception | None, float]]) -> None:
+    it, now = standing(), 0.0
+    for error, seconds in events:
+        now += seconds
+        if error is None:
+            it.answered()
+        else:
+            it.failed(error, now, 4)
+        after = copy.copy(it)
+        news = after.answered()
+        assert it.is_troubled is (facts_of(it) != facts_of(after))
+        assert it.is_troubled or news is None
+
+
+def facts_of(it: Standing) -> dict[str, object]:
+    """All that it knows, but for what only means something in trouble."""
+    return {name: getattr(it, name) for name in Standing.__slots__ if name not in {"_first", "is_troubled"}}
 
 
 def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:

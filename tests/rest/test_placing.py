@@ -182,6 +182,19 @@ async def test_when_the_budget_ends_the_outcome_is_unknown_and_can_be_resolved_l
     assert desk.sent("POST") == 1
 
 
+async def test_an_order_that_was_sent_through_a_view_can_be_looked_for_when_the_view_is_closed() -> None:
+    one = ticket()
+    async with Desk(drop, listed()) as desk:
+        async with desk.ct.with_options(timeouts=Timeouts(settle=0.001)) as view:
+            with pytest.raises(OrderOutcomeUnknownError) as caught:
+                await view.user("ada", "whisper").orders.place(one)
+        with pytest.raises(ClosedError):
+            await view.users.list()
+        desk.end.acts[:] = [listed(order(cl_order_id=one.cl_order_id))]
+        assert (await caught.value.resolve(timeout=1)).order_id == "o-1"
+    assert desk.sent("POST") == 1
+
+
 async def test_an_unknown_outcome_names_why_the_last_look_failed_and_survives_a_pickle() -> None:
     settings: Any = {"timeouts": Timeouts(settle=0.3), "retry": Retry(base=1, cap=1)}
     why = r"looking it up failed \(GET /orders answered 500"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+from rich.pretty import pretty_repr
+
 from connecttrade_async.rest.recalling import RecallingRequester
 from polling import client, people
 from scripted import ScriptedEnd, answer
@@ -23,9 +25,12 @@ async def test_the_same_answer_is_read_once_and_another_again() -> None:
         return request.path
 
     async def fetch(user: User) -> bool:
+        assert repr(user._requester) == "<WatchedRequester u0>"
         recalling = RecallingRequester.through_watched(cast("WatchedRequester", user._requester), memory)
         for path in ("/one", "/two"):
             assert await recalling.answer(recalling.asking(path, None), reading) == path
+        assert repr(recalling) == "<RecallingRequester u0>"
+        assert pretty_repr(recalling) == "RecallingRequester(user_id='u0')"
         is_same = recalling.is_same
         memory.clear()
         memory.update(recalling.read)

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
+from rich.pretty import pretty_repr
 
 from connecttrade_async.errors import (
     APIError,
@@ -87,6 +88,7 @@ def test_a_request_shows_neither_query_nor_secret() -> None:
         user_secret=Secret(USER),
     )
     assert repr(request) == "<Request POST /orders>"
+    assert pretty_repr(request) == "Request(method='POST', path='/orders')"
     with pytest.raises(AttributeError):
         setattr(request, "path", "/users")  # noqa: B010 - a type checker refuses the plain way
 
@@ -269,6 +271,7 @@ def test_any_moment_is_sent_as_itself(when: datetime) -> None:
 
 def test_a_response_shows_no_body() -> None:
     assert repr(response(b'{"user_secret":"abc"}', 201)) == "<Response 201 21 bytes>"
+    assert pretty_repr(response(b'{"user_secret":"abc"}', 201)) == "Response(status=201, bytes=21)"
 
 
 def test_a_response_reads_as_json() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from rich.pretty import pretty_repr
 
 from connecttrade_async import (
     ConnectTrade,
@@ -76,7 +77,7 @@ async def one_page(user: User) -> object:
 
 def forms_of(thing: Any) -> str:
     """Everything that a program prints, logs, stores or sends of a thing without meaning to show what is in it."""
-    forms = [repr(thing), str(thing), f"{thing}", f"{[thing]!r}", repr(copy.copy(thing))]
+    forms = [repr(thing), str(thing), f"{thing}", f"{[thing]!r}", repr(copy.copy(thing)), pretty_repr(thing)]
     try:
         forms.append(repr(pickle.dumps(thing)))
     except (TypeError, pickle.PicklingError, AttributeError) as exc:

@@ -644,3 +644,46 @@ async def test_who_failed_before_an_outage_was_known_is_not_left_alone_longer_wh
                 await watcher.until_idle()
             assert len(asked) >= 3  # the one that was the probe has had this turn
         await watcher.aclose()
+
+
+async def test_a_probe_that_is_overtaken_does_not_stand_in_the_way_of_the_next_outage_s() -> None:
+    clock, is_away = SteppedClock(), False
+    asked: list[str] = []
+    gates: dict[str, asyncio.Event] = {}
+
+    async def fetch(user: User) -> str:
+        asked.append(user.user_id)
+        if user.user_id in gates:
+            await gates[user.user_id].wait()
+        elif is_away:
+            raise BROKEN
+        return user.user_id
+
+    async with client(clock=clock) as ct:
+        async with ct.poll(people(ct, 6), fetch, every=10.0, concurrency=4) as results:
+            watcher = Watcher(results)
+            await steps(clock, 10.0)
+            order = asked[:6]
+            assert len(set(order)) == 6
+            # The first is slow, the next four fail, and the last, who has not failed, is the probe.
+            gates.update({order[0]: asyncio.Event(), order[5]: asyncio.Event()})
+            is_away = True
+            await steps(clock, 11.0)
+            assert asked[6:] == order
+            assert [type(event) for event in watcher.events] == [Outage]
+            is_away = False
+            gates.pop(order[0]).set()  # who was asked before it all is answered before the probe is
+            await settle()
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            gates.pop(order[5]).set()
+            await steps(clock, 30.0)
+            asked.clear()
+            while asked[-1:] != order[5:]:
+                await steps(clock, 0.1)
+            is_away = True  # and four others find it out
+            await steps(clock, 60.0)
+            assert [type(event) for event in watcher.events] == [Outage, Recovered, Outage]
+            is_away = False
+            await steps(clock, 31.0)
+            assert [type(event) for event in watcher.events] == [Outage, Recovered, Outage, Recovered]
+        await watcher.aclose()

@@ -321,7 +321,10 @@ class Orders(Resource):
 
     def asked_once(self) -> Self:
         """Return these orders, asked for once: whoever looks again decides when."""
-        return type(self)(self._requester.through(self._requester.caller.asking_once()))
+        caller = self._requester.caller
+        # Not ``asking_once``, which closes with a view: an order that was sent is looked for also when that is left.
+        once = msgspec.structs.replace(caller.retry, attempts=1)
+        return type(self)(self._requester.through(caller.with_options(None, once)))
 
     def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
         return self._requester.answer(self._requester.asking_for("/orders", query), _read_page)

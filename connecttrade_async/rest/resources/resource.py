@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["Resource"]
 
 
-class Resource(msgspec.Struct, eq=False, gc=False):
+class Resource(msgspec.Struct, eq=False):
     """A noun of the API. It costs some bytes and holds no state."""
 
     _requester: Requester
