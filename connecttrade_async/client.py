@@ -250,6 +250,7 @@ class ConnectTrade:
             clock=self._caller.clock,
             on_taken=on_taken,
             codes=codes or {},
+            owner=self._caller,
             watchdog=watchdog,
         )
 
@@ -297,6 +298,7 @@ class ConnectTrade:
             owns_stream=stream is None,
             reconnect=self._reconnect,
             clock=self._caller.clock,
+            owner=self._caller,
             noting=partial(_noting, NotingRequester),
         )
 
@@ -435,6 +437,9 @@ class ConnectTrade:
     async def aclose(self) -> None:
         """Close, within ``timeouts.close`` seconds. Calls under way, and later ones, raise ``ClosedError``.
 
+        So do streams, live accounts and pollers that are entered later. Those that are open end at once: no book is
+        current any more, iterating over a poller or receiving raises ``ClosedError``, and other iterating ends.
+
         Closing twice is harmless. Cancelling leaves the session closing by itself, and so does a peer that is slow to
         hang up, with a warning.
         """
@@ -563,7 +568,7 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
 
         caller = self._caller
         return MarketDataStream(
-            Door(self._market.url, caller.timeouts, self._market.reconnect, caller.clock, self._market.taken),
+            Door(self._market.url, caller.timeouts, self._market.reconnect, caller.clock, self._market.taken, caller),
             self.user_id,
             token_source or partial(self.connections.token, connection_id),
             mints=token_source is None,

@@ -45,6 +45,7 @@ __all__ = [
 
 _E = TypeVar("_E", bound="ConnectTradeError")
 _SHOWN = 200
+_REOPEN = "open a new one, or keep this one open until its last call has returned"
 
 
 def one_line(text: str, most: int = _SHOWN) -> str:
@@ -82,13 +83,15 @@ class ClosedError(CallerError):
     Attributes:
         what: what is closed.
         may_be_done: whether the request had left, so that what it asked may have been done all the same.
+        advice: what can be done.
     """
 
-    def __init__(self, what: str = "this client", *, may_be_done: bool = False) -> None:
-        """Say what is closed."""
+    def __init__(self, what: str = "this client", *, may_be_done: bool = False, advice: str = _REOPEN) -> None:
+        """Say what is closed, and what can be done."""
         self.what = what
         self.may_be_done = may_be_done
-        super().__init__(f"{what} is closed: open a new one, or keep this one open until its last call has returned")
+        self.advice = advice
+        super().__init__(f"{what} is closed: {advice}")
 
 
 class CursorError(CallerError):

@@ -81,6 +81,7 @@ FACTS: dict[str, object] = {
     "what": "this client",
     "code": "403",
     "may_be_done": True,
+    "advice": "open a new one",
     "is_known": False,
     "waiting": 3,
     "bytes_waiting": 1500,

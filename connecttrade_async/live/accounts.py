@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Self
 
 from connecttrade_async import analytics
-from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.live.following import Following
 from connecttrade_async.live.merging import has_ended
 from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.book import Book
     from connecttrade_async.live.snapshots import Noting, Reader
     from connecttrade_async.live.telling import Changes
+    from connecttrade_async.streaming.plan import Owner
     from connecttrade_async.streaming.streams import BrokerageStream
 
 __all__ = ["LiveAccounts"]
@@ -48,13 +49,14 @@ class LiveAccounts:
         owns_stream: bool,
         reconnect: Reconnect,
         clock: Clock,
+        owner: Owner,
         noting: Noting = as_it_is,
     ) -> None:
         if not set(TOPICS) <= set(stream.topics):
             raise ConfigurationError(f"books need a stream of {', '.join(TOPICS)}, not only of {stream.topics}")
         self._users = tuple(users)
         self._following = Following(
-            stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, noting=noting
+            stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, owner=owner, noting=noting
         )
         self._roster = self._following.roster
         self._teller = self._following.teller
@@ -132,12 +134,15 @@ class LiveAccounts:
 
     @property
     def is_current(self) -> bool:
-        """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``."""
+        """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``.
+
+        Where somebody cannot be read since the client of the user's handle was closed, it is not.
+        """
         roster, failed = self._roster, self._following.surveyor.failed
         # Whoever is asked after everything that happens must find a no fast.
         if not roster.is_live or len(roster.unread) > len(failed):
             return False
-        are_read = all(member.user.user_id in failed for member in roster.unread)
+        are_read = all(_is_given_up(failed.get(member.user.user_id)) for member in roster.unread)
         return are_read and all(map(roster.is_current, roster.places.values()))
 
     # What changes -----------------------------------------------------------------------------------------------------
@@ -255,7 +260,8 @@ class LiveAccounts:
     async def aclose(self) -> None:
         """Close, in bounded time from every state; a stream that was borrowed is left open. Twice is harmless.
 
-        What waits for consumers of changes can still be taken; then they end.
+        What waits for consumers of changes can still be taken; then they end. Cancelling drops what is under way, and
+        the link of a stream that is its own, at once.
         """
         await self._following.aclose()
 
@@ -277,3 +283,8 @@ class LiveAccounts:
             f"<LiveAccounts {health.state} {health.users} users, {health.current} of {health.accounts} books current, "
             f"{len(health.failed)} failed>"
         )
+
+
+def _is_given_up(error: ConnectTradeError | None) -> bool:
+    """Whether the server, or the way there, is why a user was not read, and no handle that is closed."""
+    return error is not None and not isinstance(error, ClosedError)

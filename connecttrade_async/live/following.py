@@ -18,7 +18,7 @@ from connecttrade_async.live.sweep import Sweep
 from connecttrade_async.live.telling import TOPICS, Teller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.roster import Member
     from connecttrade_async.live.snapshots import Noting, Reader
     from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.plan import Owner
     from connecttrade_async.streaming.streams import BrokerageStream
 
 __all__ = ["Following"]
@@ -44,6 +45,7 @@ class Following:
         owns_stream: whether the stream is opened and closed here.
         reconnect: how long to wait after a snapshot that failed.
         clock: time.
+        owner: with what it ends.
         noting: makes a user who takes notes of what is answered.
 
     Attributes:
@@ -61,6 +63,7 @@ class Following:
         owns_stream: bool,
         reconnect: Reconnect,
         clock: Clock,
+        owner: Owner,
         noting: Noting,
     ) -> None:
         self.ending: Exception | None = None
@@ -83,6 +86,8 @@ class Following:
         self._owns_stream = owns_stream
         self._capacity = settings.capacity
         self._clock = clock
+        self._owner = owner
+        self._call_off: Callable[[], object] = bool
         self._events: Subscription | None = None
         self._intake: Intake | None = None
         self._task: asyncio.Task[None] | None = None
@@ -95,6 +100,12 @@ class Following:
             raise ConfigurationError(f"{WHAT} were entered before: make others")
         if not self._owns_stream and self._was_never_opened():
             raise ConfigurationError("the stream was never opened: use it as `async with`, around the live accounts")
+        try:
+            self._owner.check_open()
+        except ClosedError as exc:
+            self._end(exc)  # whoever listens already meets it as well
+            raise
+        self._call_off = self._owner.end_with(self._end)
         try:
             await self._open()
             await self.follow(users)
@@ -180,6 +191,7 @@ class Following:
         if self.ending is not None:
             return
         self.ending = error
+        self._call_off()
         self.roster.is_live = False
         if self._sweep is not None:
             self._sweep.stop()

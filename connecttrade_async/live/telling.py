@@ -27,13 +27,23 @@ T = TypeVar("T")
 UNSIZED = 1 << 62
 CAPACITY = 10_000
 TOPICS = ("orders", "positions", "balances")
+UNFOLLOWED = "its user is followed no more, so add the user again to follow it"
 
 
 class Changes(Protocol):
     """What ``LiveAccounts.changes`` returns: a ``Subscription`` whose events are changes, and gaps among them."""
 
     async def receive(self) -> Change | Gap:
-        """Return the next change; see ``Subscription.receive``."""
+        """Return the next change; see ``Subscription.receive``.
+
+        Raises:
+            SlowConsumerError: this consumer was too slow for its bound.
+            ConnectTradeError: the stream has ended, with why.
+            ClosedError: the live accounts, their client or this consumer were closed.
+            ConfigurationError: another task waits on this consumer already.
+
+        Cancelling loses nothing.
+        """
         ...
 
     def receive_nowait(self) -> Change | Gap | None:
@@ -165,7 +175,7 @@ class Teller:
         """Send those home who wait for orders that are followed no more."""
         for order_id in [order_id for order_id in self._orders if is_meant(order_id)]:
             for waiter in self._orders.pop(order_id):
-                _fail(waiter, ClosedError("the book of that order"))
+                _fail(waiter, ClosedError("the book of that order", advice=UNFOLLOWED))
 
     def close(self, error: Exception | None = None) -> None:
         """End everybody: with why, or because it was closed. Twice is once."""

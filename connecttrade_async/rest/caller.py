@@ -7,6 +7,7 @@ judges. On the way of a call that succeeds nothing is made that it does not need
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import msgspec
@@ -124,6 +125,26 @@ class Caller:
         self.is_closed = True
         if self._once is not None:
             self._once.close()
+        self.gate.tell_watchers()
+
+    def check_open(self) -> None:
+        """See to it that something can still be asked in this way.
+
+        Raises:
+            ClosedError: the client is closed.
+        """
+        if self.is_closed or self.gate.is_closed:
+            raise ClosedError
+
+    def end_with(self, end: Callable[[ClosedError], None]) -> Callable[[], None]:
+        """Have something ended as soon as nothing can be asked in this way any more; returns what calls that off."""
+
+        def look() -> None:
+            if self.is_closed or self.gate.is_closed:
+                end(ClosedError())
+
+        self.gate.watchers.add(look)
+        return partial(self.gate.watchers.discard, look)
 
     def __reduce__(self) -> NoReturn:
         msg = "a client and its users hold connections, which cannot be pickled: make a client in each process"

@@ -15,6 +15,8 @@ from connecttrade_async.errors import ClosedError, RequestTimeoutError
 from connecttrade_async.pacing import TokenBucket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Limits
     from connecttrade_async.rest.wire import Request
@@ -47,9 +49,13 @@ class Gate:
     Args:
         limits: how many, and how many a second.
         clock: time.
+
+    Attributes:
+        is_closed: whether nothing more can be asked.
+        watchers: are called when the client, or a view of it, is closed.
     """
 
-    __slots__ = ("_alarm", "_bucket", "_clock", "_free", "_line", "_pauses", "_size", "is_closed")
+    __slots__ = ("_alarm", "_bucket", "_clock", "_free", "_line", "_pauses", "_size", "is_closed", "watchers")
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._clock = clock
@@ -59,6 +65,7 @@ class Gate:
         self._pauses: set[Place] = set()
         rate = limits.requests_per_second
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
+        self.watchers: set[Callable[[], None]] = set()
         self.is_closed = False
 
     @property
@@ -129,6 +136,12 @@ class Gate:
         if self._alarm is not None:
             self._alarm[1].cancel()
             self._alarm = None
+        self.tell_watchers()
+
+    def tell_watchers(self) -> None:
+        """Let those look who end with the client, or with a view of it."""
+        for watcher in tuple(self.watchers):
+            watcher()
 
     async def _stand_in_line(self, request: Request, seconds: float) -> None:
         place: Place = asyncio.get_running_loop().create_future()

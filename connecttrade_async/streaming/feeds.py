@@ -130,7 +130,10 @@ class Feed(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
+        """Give up all its symbols. Closing twice is harmless.
+
+        It does not wait for the server, so there is nothing to cancel.
+        """
         if self._queue is not None:
             self._desk.leave(self._queue)
             await self._queue.__aexit__(None, None, None)

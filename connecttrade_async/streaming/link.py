@@ -6,11 +6,15 @@ Its vow: what websockets raises is translated here, and what it would log of fra
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import re
 import ssl
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from socket import gaierror
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
@@ -336,7 +340,28 @@ def _undialled(exc: BaseException, url: str) -> LinkLostError:
         case ssl.SSLError() | ConnectionResetError() if is_secure and not _speaks_tls(exc):
             return LinkLostError(f"no secure connection ({_words(exc)}): {IF_PLAIN}")
         case _:
-            return LinkLostError(f"no connection: {_words(exc)}")
+            return LinkLostError(_unreached(exc, url))
+
+
+def _unreached(exc: BaseException, url: str) -> str:
+    """Say in the words of REST why nobody was reached."""
+    host, port = _end_of(url)
+    if isinstance(exc, gaierror):
+        return f"the name {host} was not found: check the address and the network"
+    if isinstance(exc, OSError) and _is_refused(exc):
+        return f"nothing listens at {host}:{port}: check the address"
+    return f"no connection: {_words(exc)}"
+
+
+def _end_of(url: str) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
+
+
+def _is_refused(exc: OSError) -> bool:
+    """Whether every address that was tried refused: where a name has several, asyncio tells only their words."""
+    tried = re.findall(r"\[Errno (\d+)\]", str(exc))
+    return exc.errno == errno.ECONNREFUSED or (exc.errno is None and set(tried) == {str(errno.ECONNREFUSED)})
 
 
 def _asks_for_tls(response: Response) -> bool:

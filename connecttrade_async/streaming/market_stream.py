@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models.market import Bar
     from connecttrade_async.streaming.demands import Item
     from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.plan import Owner
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.supervisor import Supervisor
     from connecttrade_async.streaming.tokens import TokenSource
@@ -81,6 +82,7 @@ class Door(NamedTuple):
         reconnect: how it comes back.
         clock: time.
         taken: the users of this client that have a stream open.
+        owner: with what it ends.
     """
 
     url: str
@@ -88,6 +90,7 @@ class Door(NamedTuple):
     reconnect: Reconnect
     clock: Clock
     taken: set[str]
+    owner: Owner
 
 
 class MarketDataStream(Stream):
@@ -117,7 +120,8 @@ class MarketDataStream(Stream):
             dialect, talk = MarketData(tokens.token), MarketTalk(demands, patience)
             return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        super().__init__(Plan(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens), watchdog)
+        plan = Plan(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens)
+        super().__init__(plan, watchdog, door.owner)
         self._door = door
         self._user_id = user_id
         self._routes = routes
@@ -280,7 +284,7 @@ class MarketDataStream(Stream):
         """
         for topic in topics:
             _check("a topic", topic, TOPICS)
-        return self._routes.subscribe(Interest(topics or TOPICS), overflow, Bound(capacity, max_bytes))
+        return self._subscribe(Interest(topics or TOPICS), overflow, Bound(capacity, max_bytes))
 
     async def history(
         self,
@@ -349,7 +353,7 @@ class MarketDataStream(Stream):
     async def aclose(self) -> None:
         """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
 
-        What waits for consumers can still be taken; then they end.
+        What waits for consumers can still be taken; then they end. Cancelling drops the link at once.
         """
         try:
             await super().aclose()

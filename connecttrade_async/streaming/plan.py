@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect, Timeouts
-    from connecttrade_async.errors import ConnectTradeError
+    from connecttrade_async.errors import ClosedError, ConnectTradeError
     from connecttrade_async.streaming.fanout import Fanout
     from connecttrade_async.streaming.protocol import LinkLife
 
-__all__ = ["Login", "OnTaken", "Plan", "Tally"]
+__all__ = ["Login", "OnTaken", "Owner", "Plan", "Tally"]
 
 OnTaken = Literal["stop", "standby", "fight"]
 
@@ -30,6 +30,18 @@ class Tally(msgspec.Struct):
     links: int = 0
     gaps: int = 0
     set_aside: int = 0
+
+
+class Owner(Protocol):
+    """Of what something was opened, and with what it ends: a client, or a view of one."""
+
+    def check_open(self) -> None:
+        """Raise ``ClosedError`` where it is closed."""
+        ...
+
+    def end_with(self, end: Callable[[ClosedError], None]) -> Callable[[], object]:
+        """Have something ended when it is closed; returns what calls that off."""
+        ...
 
 
 class Login(Protocol):

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Routes"]
 
 T = TypeVar("T")
+GIVEN_UP = "the feed was left, or the symbol removed, before the server answered"
 
 
 class RoutedPlace(Place):
@@ -144,7 +145,7 @@ class Routes(Fanout):
 
     def expect_no_more(self, who: Hashable, what: Hashable) -> None:
         """Say that somebody waits no more; harmless where nobody did."""
-        self.answer(who, what, ClosedError("what was waited for"))
+        self.answer(who, what, ClosedError("what was waited for", advice=GIVEN_UP))
 
     def answer(self, who: Hashable, what: Hashable, answer: object) -> None:
         """Hand an answer to whoever waits for it; harmless where nobody does."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import nullcontext
+import logging
+from contextlib import nullcontext, suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import msgspec
@@ -22,15 +24,16 @@ if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
 
-    from connecttrade_async.clock import Clock
+    from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect, Timeouts
-    from connecttrade_async.streaming.plan import OnTaken
+    from connecttrade_async.streaming.plan import OnTaken, Owner
 
 __all__ = ["BrokerageStream", "Stream", "StreamHealth"]
 
 SIDE_TOPICS = ("unknown", "lifecycle")
 CAPACITY = 10_000
 MAX_BYTES = 64 << 20
+log = logging.getLogger("connecttrade_async.streaming")
 
 
 class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,15 +66,18 @@ class Stream:
     Args:
         plan: what its supervisor needs.
         watchdog: warn when the event loop was blocked for more than so many seconds; None for not.
+        owner: with what it ends.
     """
 
-    def __init__(self, plan: Plan, watchdog: float | None) -> None:
+    def __init__(self, plan: Plan, watchdog: float | None, owner: Owner) -> None:
         if watchdog is not None and not watchdog > 0:
             msg = f"watchdog must be a number of seconds above zero, not {watchdog!r}"
             raise ConfigurationError(msg)
         self._plan = plan
         self._fanout = plan.fanout
         self._watchdog = watchdog
+        self._owner = owner
+        self._reminder: Timer | None = None
         self._supervisor: Supervisor | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -104,6 +110,7 @@ class Stream:
         What waits for consumers can still be taken; then they end. Cancelling drops the link at once.
         """
         self._is_closed = True
+        self._needs_no_reminder()
         task, supervisor = self._task, self._supervisor
         if task is None or supervisor is None:
             self._fanout.close()
@@ -123,6 +130,8 @@ class Stream:
         self._supervisor = Supervisor(self._plan)
         self._opening(self._supervisor)
         self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
+        call_off = self._owner.end_with(partial(self._end_with_owner, self._supervisor, self._task))
+        self._task.add_done_callback(lambda _: call_off())
         try:
             await asyncio.shield(self._supervisor.is_live)
         except BaseException:
@@ -133,6 +142,35 @@ class Stream:
     def _check_is_new(self) -> None:
         if self._supervisor is not None or self._is_closed:
             raise ClosedError("the stream")
+        self._needs_no_reminder()
+        try:
+            self._owner.check_open()
+        except ClosedError as exc:
+            self._is_closed = True
+            self._fanout.close(exc)  # whoever subscribed before meets it as well
+            raise
+
+    def _end_with_owner(self, supervisor: Supervisor, task: asyncio.Task[None], error: ClosedError) -> None:
+        supervisor.end(error)  # now, and not when the link has closed: nobody may take it for live meanwhile
+        task.cancel()
+
+    def _subscribe(self, interest: Interest, overflow: str, bound: Bound) -> Subscription:
+        subscription = self._fanout.subscribe(interest, overflow, bound)
+        if self._supervisor is None and self._reminder is None:
+            with suppress(RuntimeError):  # no loop runs yet
+                self._reminder = self._plan.clock.call_later(self._plan.timeouts.connect, self._remind)
+        return subscription
+
+    def _remind(self) -> None:
+        if self._fanout.is_heard:
+            log.warning(
+                "consumers have subscribed to a stream that nobody opened, and hear nothing: "
+                "use it as `async with`, around them",
+            )
+
+    def _needs_no_reminder(self) -> None:
+        if self._reminder is not None:
+            self._reminder.cancel()
 
     def _opening(self, supervisor: Supervisor) -> None:
         """What a stream does beside, before it dials."""
@@ -171,6 +209,7 @@ class BrokerageStream(Stream):
         clock: Clock,
         on_taken: OnTaken,
         codes: Mapping[str, Verdict],
+        owner: Owner,
         watchdog: float | None = None,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
@@ -186,7 +225,8 @@ class BrokerageStream(Stream):
             talk = Topics(dialect, topics)
             return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        super().__init__(Plan(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken), watchdog)
+        plan = Plan(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken)
+        super().__init__(plan, watchdog, owner)
 
     def subscribe(
         self,
@@ -200,6 +240,9 @@ class BrokerageStream(Stream):
     ) -> Subscription:
         """Add a consumer: an async context manager and an async iterator.
 
+        It may be added before the stream is entered, and hears then what happens while it opens. Until somebody enters
+        the stream it waits without end; after ``timeouts.connect`` seconds, a warning is logged that nobody did.
+
         Args:
             topics: some of the stream's topics, ``unknown`` for frames that were not understood, ``lifecycle`` for
                 what happens to the stream; none means the stream's own and ``unknown``.
@@ -210,7 +253,7 @@ class BrokerageStream(Stream):
             max_bytes: how large their frames may be together.
             overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
                 ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key. By default
-                ``close`` where orders are wanted, else ``latest``.
+                ``latest`` where nothing but positions or balances is wanted, else ``close``.
 
         Raises:
             ConfigurationError: a topic, a filter, the bound or the policy cannot be one.
@@ -223,4 +266,4 @@ class BrokerageStream(Stream):
         if overflow is None:
             overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
         interest = Interest(wanted, account_id, user_id, symbol)
-        return self._fanout.subscribe(interest, overflow, Bound(capacity, max_bytes))
+        return self._subscribe(interest, overflow, Bound(capacity, max_bytes))

@@ -222,7 +222,8 @@ class Supervisor:
         news, voice.life.news[:] = tuple(voice.life.news), []
         for each in news:
             self._plan.fanout.take(each)
-        if voice.life.state is State.LIVE and not voice.has_gone_live:
+        # Where it was ended from outside, its links are still closing, and one may be about to go live.
+        if voice.life.state is State.LIVE and not voice.has_gone_live and not self._has_ended:
             voice.has_gone_live = True
             self._went_live(voice)
 

@@ -103,7 +103,7 @@ async def test_users_come_and_go() -> None:
             waiter = asyncio.create_task(live.order_done(order))
             await asyncio.sleep(0)
             await live.remove(ada)
-            with pytest.raises(ClosedError, match="the book of that order"):
+            with pytest.raises(ClosedError, match="the book of that order is closed: its user is followed no more"):
                 await waiter
             await live.remove(ada)
             assert {book.user_id for book in live.books()} == {"bob"}

@@ -27,7 +27,7 @@ from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
 from connecttrade_async.streaming.link import LARGEST_FRAME
 from connecttrade_async.streaming.streams import BrokerageStream
-from onstream import nothing_left, order
+from onstream import Forever, nothing_left, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,7 @@ class Schedule:
             clock=SystemClock(),
             on_taken="standby",
             codes={},
+            owner=Forever(),
         )
 
     async def play(self) -> None:

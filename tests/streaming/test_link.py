@@ -488,6 +488,46 @@ async def test_a_plain_upgrade_asked_of_who_wants_tls_says_so(answer: bytes, tol
     assert await causes(answer, "ws") == [told]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:{}", "localhost:{}"])
+async def test_nothing_listening(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, *args: object, **kwargs: object) -> list[Any]:
+        del args, kwargs
+        ends = ["127.0.0.1", "127.0.0.2"] if host == "localhost" else [host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (end, port)) for end in ends]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with socket.socket() as unheard:
+        unheard.bind(("0.0.0.0", 0))  # noqa: S104 - it is never listened to
+        where = address.format(unheard.getsockname()[1])
+        with pytest.raises(LinkLostError) as caught:
+            await dialled(f"ws://{where}")
+    assert str(caught.value) == f"nothing listens at {where}: check the address"
+
+
+async def test_an_address_that_refuses_and_one_that_does_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(host: str, port: int, *args: object, **kwargs: object) -> list[Any]:
+        del host, args, kwargs
+        # Of the second, the machine says that it is no address to connect to.
+        ends = [("127.0.0.1", port), ("255.255.255.255", port)]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", end) for end in ends]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(LinkLostError, match="no connection: Multiple exceptions"):
+        await dialled("ws://somewhere.example:1")
+
+
+@pytest.mark.parametrize(("url", "host"), [("ws://api.example:9", "api.example"), ("wss://API.example", "api.example")])
+async def test_an_unknown_name(url: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(*args: object, **kwargs: object) -> list[Any]:
+        del args, kwargs
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    with pytest.raises(LinkLostError) as caught:
+        await dialled(url)
+    assert str(caught.value) == f"the name {host} was not found: check the address and the network"
+
+
 async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

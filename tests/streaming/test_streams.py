@@ -16,7 +16,7 @@ from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
 from connecttrade_async.streaming.fanout import DropOldest, Latest, Subscription
 from connecttrade_async.streaming.streams import BrokerageStream
-from onstream import client, nothing_left, publish, story, taken, waiting
+from onstream import Forever, client, nothing_left, publish, story, taken, waiting
 from stepped import BEGIN, SteppedClock
 
 
@@ -28,6 +28,7 @@ def stream_of(**settings: Any) -> BrokerageStream:
         "clock": SystemClock(),
         "on_taken": "stop",
         "codes": {},
+        "owner": Forever(),
     }
     return BrokerageStream("ws://127.0.0.1:1", Brokerage("client", Secret("s")), **(options | settings))
 

@@ -10,7 +10,7 @@ from connecttrade_async import Timeouts
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConnectError, ConnectTradeError
-from connecttrade_async.models.events import Ended, Gap, Live, OrderUpdate, UnknownMessage
+from connecttrade_async.models.events import Connecting, Ended, Gap, Live, OrderUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
@@ -98,6 +98,23 @@ async def test_cancelling_it_closes_it() -> None:
         with pytest.raises(ClosedError):
             await watched.events.receive()
         await sandbox.stream.until_received("close")
+
+
+async def test_what_is_ended_from_outside_goes_live_no_more() -> None:
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched = Watched(sandbox)
+        running = asyncio.create_task(watched.supervisor.run())
+        await until(watched.events, Connecting)
+        watched.supervisor.end(ClosedError())
+        await sandbox.stream.until_received("subscribe")
+        publish(sandbox, 1)
+        while "orders" not in watched.fanout.counts:  # noqa: ASYNC110 - nobody is told any more
+            await asyncio.sleep(0.001)
+        assert (watched.supervisor.tally.state, watched.supervisor.tally.live_since) == ("ENDED", None)
+        running.cancel()
+        await asyncio.wait([running])
+        with pytest.raises(ClosedError, match="this client"):
+            await watched.supervisor.is_live
 
 
 async def test_its_end_is_told_once_also_when_it_never_ran() -> None:

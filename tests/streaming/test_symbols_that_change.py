@@ -241,7 +241,7 @@ async def test_what_is_added_is_removed_meanwhile_and_added_again() -> None:
         await kept.until(1)
         await quotes.remove("B")
         again = asyncio.create_task(quotes.add("B"))
-        with pytest.raises(ClosedError):
+        with pytest.raises(ClosedError, match="or the symbol removed, before the server answered"):
             await adding
         await kept.answer()
         await again

@@ -32,6 +32,17 @@ QUIET.setLevel(logging.CRITICAL)
 E = TypeVar("E")
 
 
+class Forever:
+    """An owner that is never closed."""
+
+    def check_open(self) -> None:
+        pass
+
+    def end_with(self, end: object) -> Callable[[], object]:
+        del end
+        return bool
+
+
 def client(sandbox: Sandbox, **settings: Any) -> ConnectTrade:
     """Make a client of a sandbox that loses no time."""
     options: dict[str, Any] = {"reconnect": HURRIED, "timeouts": Timeouts(close=1.0), "endpoints": sandbox.endpoints}
