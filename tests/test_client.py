@@ -26,7 +26,7 @@ from connecttrade_async import (
 from scripted import ScriptedEnd, answer, silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 
 async def test_inside_the_block_it_is_open_and_after_it_closed() -> None:
@@ -180,6 +180,31 @@ async def test_what_cannot_be_asked_by_hand_is_refused() -> None:
                 await ct.request(method, "/accounts")
         with pytest.raises(ConfigurationError, match="cannot be spelled as JSON"):
             await ct.request("POST", "/accounts", json={"a": object()})
+        assert end.seen == []
+
+
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (lambda ct: ct.users.create(3), "user_id must be text, not int"),
+        (lambda ct: ct.users.delete(b"ada"), "user_id must be text, not bytes"),
+        (lambda ct: ct.user("ada", "whisper").connections.delete(3), "connection_id must be text, not int"),
+        (lambda ct: ct.user("ada", "whisper").connections.token(3), "connection_id must be text, not int"),
+        (
+            lambda ct: ct.user("ada", "whisper").orders.cancel(account_id=3, order_id="o"),
+            "account_id must be text, not int",
+        ),
+        (lambda ct: ct.request(3, "/users"), "the method must be text, not int"),
+        (lambda ct: ct.request("GET", 3), "the path must be text, not int"),
+        (lambda ct: ct.request("GET", "/orders", params="symbols=AAPL"), "params must be a mapping"),
+    ],
+)
+async def test_an_argument_of_another_kind_is_refused_before_anything_is_asked(
+    ask: Callable[[Any], Awaitable[object]], says: str
+) -> None:
+    async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+        with pytest.raises(ConfigurationError, match=says):
+            await ask(ct)
         assert end.seen == []
 
 
