@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar, overload
 
 import msgspec
 
@@ -98,7 +98,7 @@ class ConnectTrade:
         clock: time; a test may hand in one that it steps.
 
     Raises:
-        ConfigurationError: a credential or an address cannot be one.
+        ConfigurationError: a credential, an address or a setting cannot be one.
     """
 
     def __init__(
@@ -124,14 +124,16 @@ class ConnectTrade:
             limits=(limits, Limits),
             reconnect=(reconnect, Reconnect),
         )
+        _check_clock(clock)
+        endpoints = Endpoints() if endpoints is None else endpoints
         transport = Transport(
-            _api_of(endpoints or Endpoints()),
+            _api_of(endpoints),
             wire.client_headers(client_id, client_secret, __version__),
             client_secret=client_secret,
             http=http,
             trace_configs=trace_configs,
         )
-        clock = clock or SystemClock()
+        clock = SystemClock() if clock is None else clock
         caller = Caller(
             Gate(limits or Limits(), clock),
             transport,
@@ -141,8 +143,8 @@ class ConnectTrade:
             traffic=Traffic(),
         )
         self._client_secret = client_secret
-        self._stream_url = _stream_of(endpoints or Endpoints())
-        self._market = Market(_stream_of(endpoints or Endpoints(), "market_data"), reconnect or Reconnect(), set())
+        self._stream_url = _stream_of(endpoints)
+        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set())
         self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 
@@ -462,6 +464,10 @@ class ConnectTrade:
     ) -> None:
         await self.aclose()
 
+    def __copy__(self) -> NoReturn:
+        msg = "a client owns its connections, which cannot be copied: use this one everywhere, or take with_options()"
+        raise TypeError(msg)
+
     def __repr__(self) -> str:
         if not hasattr(self, "_caller"):
             return "<ConnectTrade unmade>"
@@ -636,10 +642,18 @@ def _check_kinds(**settings: tuple[object, type]) -> None:
             raise ConfigurationError(msg)
 
 
+def _check_clock(clock: object) -> None:
+    if clock is not None and not all(callable(getattr(clock, name, None)) for name in ("now", "wall", "call_later")):
+        msg = f"clock must have now(), wall() and call_later(), as a Clock has, unlike {type(clock).__name__}"
+        raise ConfigurationError(msg)
+
+
 def _api_of(endpoints: object) -> str:
     address = getattr(endpoints, "api", None)
     if not isinstance(address, str):
-        msg = f"endpoints must be Endpoints(...) or have an api address, unlike {type(endpoints).__name__}"
+        # An address may have a login in it, so it is not shown.
+        wanted = 'Endpoints("https://...")' if isinstance(endpoints, str) else "Endpoints(...), or have an api address"
+        msg = f"endpoints must be {wanted}, not {type(endpoints).__name__}"
         raise ConfigurationError(msg)
     return check_address("api", address, ("https", "http"))
 

@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import sys
+import time
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
@@ -150,7 +151,12 @@ def test_credentials_that_cannot_be_are_refused_where_they_are_given(make: Calla
         ({"retry": 3}, "retry must be Retry"),
         ({"timeouts": 30}, "timeouts must be Timeouts"),
         ({"limits": 5}, "limits must be Limits"),
-        ({"endpoints": "http://x"}, "endpoints must be Endpoints"),
+        ({"endpoints": "http://x"}, r'endpoints must be Endpoints\("https://\.\.\."\), not str$'),
+        ({"endpoints": ""}, r'endpoints must be Endpoints\("https://\.\.\."\), not str$'),
+        ({"endpoints": 5}, r"endpoints must be Endpoints\(\.\.\.\), or have an api address, not int$"),
+        ({"clock": 3}, r"clock must have now\(\), wall\(\) and call_later\(\), as a Clock has, unlike int$"),
+        ({"clock": 0}, "clock must have"),
+        ({"clock": time}, "clock must have .* unlike module$"),
         ({"http": "x"}, "http must be an aiohttp.ClientSession"),
         ({"trace_configs": [1]}, "trace_configs must be a list"),
         ({"trace_configs": 5}, "trace_configs must be a list"),
@@ -183,22 +189,22 @@ async def test_what_cannot_be_asked_by_hand_is_refused() -> None:
         assert end.seen == []
 
 
-@pytest.mark.parametrize(
-    ("ask", "says"),
-    [
-        (lambda ct: ct.users.create(3), "user_id must be text, not int"),
-        (lambda ct: ct.users.delete(b"ada"), "user_id must be text, not bytes"),
-        (lambda ct: ct.user("ada", "whisper").connections.delete(3), "connection_id must be text, not int"),
-        (lambda ct: ct.user("ada", "whisper").connections.token(3), "connection_id must be text, not int"),
-        (
-            lambda ct: ct.user("ada", "whisper").orders.cancel(account_id=3, order_id="o"),
-            "account_id must be text, not int",
-        ),
-        (lambda ct: ct.request(3, "/users"), "the method must be text, not int"),
-        (lambda ct: ct.request("GET", 3), "the path must be text, not int"),
-        (lambda ct: ct.request("GET", "/orders", params="symbols=AAPL"), "params must be a mapping"),
-    ],
-)
+ASKED_AMISS: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
+    (lambda ct: ct.users.create(3), "user_id must be text, not int"),
+    (lambda ct: ct.users.delete(b"ada"), "user_id must be text, not bytes"),
+    (lambda ct: ct.user("ada", "whisper").connections.delete(3), "connection_id must be text, not int"),
+    (lambda ct: ct.user("ada", "whisper").connections.token(3), "connection_id must be text, not int"),
+    (
+        lambda ct: ct.user("ada", "whisper").orders.cancel(account_id=3, order_id="o"),
+        "account_id must be text, not int",
+    ),
+    (lambda ct: ct.request(3, "/users"), "the method must be text, not int"),
+    (lambda ct: ct.request("GET", 3), "the path must be text, not int"),
+    (lambda ct: ct.request("GET", "/orders", params="symbols=AAPL"), "params must be a mapping"),
+]
+
+
+@pytest.mark.parametrize(("ask", "says"), ASKED_AMISS)
 async def test_an_argument_of_another_kind_is_refused_before_anything_is_asked(
     ask: Callable[[Any], Awaitable[object]], says: str
 ) -> None:
@@ -244,6 +250,15 @@ def test_clients_and_users_do_not_travel_in_pickles() -> None:
     for thing in (ct, ct.user("u", Secret("whisper"))):
         with pytest.raises(TypeError, match="make a client in each process"):
             pickle.dumps(thing)
+
+
+def test_a_client_has_one_owner() -> None:
+    ct = ConnectTrade("client", "hush")
+    for thing in (ct, ct.with_options()):
+        with pytest.raises(TypeError, match=r"cannot be copied: use this one everywhere, or take with_options\(\)"):
+            copy.copy(thing)
+        with pytest.raises(TypeError, match="make a client in each process"):
+            copy.deepcopy(thing)
 
 
 async def test_health_is_plain_json() -> None:

@@ -132,14 +132,14 @@ def test_a_segment_is_quoted(text: str, quoted: str) -> None:
     assert segment(text, "user_id") == quoted
 
 
-@pytest.mark.parametrize(
-    ("check", "says"),
-    [
-        (lambda value: segment(value, "user_id"), "user_id must be text, not "),
-        (checked_method, "the method must be text, not "),
-        (checked_path, "the path must be text, not "),
-    ],
-)
+TEXTS: list[tuple[Callable[[Any], object], str]] = [
+    (lambda value: segment(value, "user_id"), "user_id must be text, not "),
+    (checked_method, "the method must be text, not "),
+    (checked_path, "the path must be text, not "),
+]
+
+
+@pytest.mark.parametrize(("check", "says"), TEXTS)
 @pytest.mark.parametrize("value", [3, None, b"ada", ["ada"]])
 def test_what_is_no_text_is_refused_by_name_and_not_shown(
     check: Callable[[Any], object], says: str, value: Any
