@@ -146,6 +146,7 @@ PLAN = {
     "cli.endings": "command",
     "cli.failures": "command",
     "cli.following": "command",
+    "cli.guessing": "command",
     "cli.happenings": "command",
     "cli.ladder": "command",
     "cli.links": "command",
