@@ -278,7 +278,7 @@ class ConnectTrade:
             capacity: updates of the stream that may wait; if there are more, everybody is looked at again.
 
         Raises:
-            ConfigurationError: a setting cannot be one, or there is no stream to follow.
+            ConfigurationError: a setting cannot be one, a user is no handle, or there is no stream to follow.
         """
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
@@ -398,12 +398,13 @@ class ConnectTrade:
             asks_once=asks_once,
         )
         if fetch is not None:
-            return Poller(users, fetch, plan, house)
+            _check_fetch(fetch)
+            return Poller(users, fetch, plan, house, is_handle=_is_handle)
         from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
         from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
 
         books = PolledBooks(house, keep_orders if keep_orders is not None else KeepOrders())
-        return Poller(users, books.read, plan, house, books)
+        return Poller(users, books.read, plan, house, books, is_handle=_is_handle)
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
         """Return a view of this client with other patience. It shares the session, the limits and the counters.
@@ -640,6 +641,19 @@ def _check_kinds(**settings: tuple[object, type]) -> None:
         if value is not None and not isinstance(value, kind):
             msg = f"{name} must be {kind.__name__}(...), not {value!r}"
             raise ConfigurationError(msg)
+
+
+def _check_fetch(fetch: object) -> None:
+    if not callable(fetch):
+        msg = (
+            f"fetch must be a function of a handle, such as lambda user: user.positions.list(), not "
+            f"{type(fetch).__name__}; seconds are given as every="
+        )
+        raise ConfigurationError(msg)
+
+
+def _is_handle(user: object) -> bool:
+    return isinstance(user, User)
 
 
 def _check_clock(clock: object) -> None:

@@ -54,6 +54,7 @@ PLAN = {
     "rest.wire": "rules",
     "rest.retry": "rules",
     "rest.comparing": "rules",
+    "live.handles": "rules",
     "live.pace": "rules",
     "live.plan": "rules",
     "live.polled": "rules",
