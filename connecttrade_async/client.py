@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar, overload
 
 import msgspec
 
@@ -98,7 +98,7 @@ class ConnectTrade:
         clock: time; a test may hand in one that it steps.
 
     Raises:
-        ConfigurationError: a credential or an address cannot be one.
+        ConfigurationError: a credential, an address or a setting cannot be one.
     """
 
     def __init__(
@@ -124,14 +124,16 @@ class ConnectTrade:
             limits=(limits, Limits),
             reconnect=(reconnect, Reconnect),
         )
+        _check_clock(clock)
+        endpoints = Endpoints() if endpoints is None else endpoints
         transport = Transport(
-            _api_of(endpoints or Endpoints()),
+            _api_of(endpoints),
             wire.client_headers(client_id, client_secret, __version__),
             client_secret=client_secret,
             http=http,
             trace_configs=trace_configs,
         )
-        clock = clock or SystemClock()
+        clock = SystemClock() if clock is None else clock
         caller = Caller(
             Gate(limits or Limits(), clock),
             transport,
@@ -141,8 +143,8 @@ class ConnectTrade:
             traffic=Traffic(),
         )
         self._client_secret = client_secret
-        self._stream_url = _stream_of(endpoints or Endpoints())
-        self._market = Market(_stream_of(endpoints or Endpoints(), "market_data"), reconnect or Reconnect(), set())
+        self._stream_url = _stream_of(endpoints)
+        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set())
         self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 
@@ -277,7 +279,7 @@ class ConnectTrade:
             capacity: updates of the stream that may wait; if there are more, everybody is looked at again.
 
         Raises:
-            ConfigurationError: a setting cannot be one, or there is no stream to follow.
+            ConfigurationError: a setting cannot be one, a user is no handle, or there is no stream to follow.
         """
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
@@ -398,12 +400,13 @@ class ConnectTrade:
             asks_once=asks_once,
         )
         if fetch is not None:
-            return Poller(users, fetch, plan, house)
+            _check_fetch(fetch)
+            return Poller(users, fetch, plan, house, is_handle=_is_handle)
         from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
         from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
 
         books = PolledBooks(house, keep_orders if keep_orders is not None else KeepOrders())
-        return Poller(users, books.read, plan, house, books)
+        return Poller(users, books.read, plan, house, books, is_handle=_is_handle)
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
         """Return a view of this client with other patience. It shares the session, the limits and the counters.
@@ -466,6 +469,10 @@ class ConnectTrade:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def __copy__(self) -> NoReturn:
+        msg = "a client owns its connections, which cannot be copied: use this one everywhere, or take with_options()"
+        raise TypeError(msg)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_caller"):
@@ -641,10 +648,31 @@ def _check_kinds(**settings: tuple[object, type]) -> None:
             raise ConfigurationError(msg)
 
 
+def _check_fetch(fetch: object) -> None:
+    if not callable(fetch):
+        msg = (
+            f"fetch must be a function of a handle, such as lambda user: user.positions.list(), not "
+            f"{type(fetch).__name__}; seconds are given as every="
+        )
+        raise ConfigurationError(msg)
+
+
+def _is_handle(user: object) -> bool:
+    return isinstance(user, User)
+
+
+def _check_clock(clock: object) -> None:
+    if clock is not None and not all(callable(getattr(clock, name, None)) for name in ("now", "wall", "call_later")):
+        msg = f"clock must have now(), wall() and call_later(), as a Clock has, unlike {type(clock).__name__}"
+        raise ConfigurationError(msg)
+
+
 def _api_of(endpoints: object) -> str:
     address = getattr(endpoints, "api", None)
     if not isinstance(address, str):
-        msg = f"endpoints must be Endpoints(...) or have an api address, unlike {type(endpoints).__name__}"
+        # An address may have a login in it, so it is not shown.
+        wanted = 'Endpoints("https://...")' if isinstance(endpoints, str) else "Endpoints(...), or have an api address"
+        msg = f"endpoints must be {wanted}, not {type(endpoints).__name__}"
         raise ConfigurationError(msg)
     return check_address("api", address, ("https", "http"))
 

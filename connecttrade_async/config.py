@@ -55,6 +55,12 @@ def _count(owner: object, **values: object) -> None:
             raise ConfigurationError(msg)
 
 
+def _ordered(owner: object, *, base: float, cap: float) -> None:
+    if base > cap:
+        msg = f"{type(owner).__name__}.base must not be above its cap, as {base!r} is above {cap!r}: set both"
+        raise ConfigurationError(msg)
+
+
 def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
     """Return an address without its trailing slash.
 
@@ -134,7 +140,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         attempts: exchanges a call may take in all; 1 switches retries off.
         budget: seconds that all attempts and the pauses between them may take together.
         base: the upper bound of the first pause, in seconds; it doubles each time.
-        cap: the upper bound of every pause, in seconds.
+        cap: the upper bound of every pause, in seconds, and not below ``base``.
     """
 
     attempts: int = 4
@@ -143,9 +149,10 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     cap: float = 8.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no count and no duration."""
+        """Refuse what is no count and no duration, and pauses that would begin above their bound."""
         _count(self, attempts=self.attempts)
         _positive(self, budget=self.budget, base=self.base, cap=self.cap)
+        _ordered(self, base=self.base, cap=self.cap)
 
 
 class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,7 +160,8 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         base: the upper bound of the first delay, in seconds; it doubles each time.
-        cap: the upper bound of every delay, in seconds; a server's ``Retry-After`` may ask for up to ten minutes.
+        cap: the upper bound of every delay, in seconds, and not below ``base``; a server's ``Retry-After`` may ask for
+            up to ten minutes.
         attempts: links that may fail in a row before the stream ends; None for no end.
         settled: seconds that a link must have been live before the delays begin anew.
         standby: the longest delay, in seconds, while somebody else has the session and we stand by.
@@ -166,8 +174,9 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     standby: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration and no count."""
+        """Refuse what is no duration and no count, and delays that would begin above their bound."""
         _positive(self, base=self.base, cap=self.cap, settled=self.settled, standby=self.standby)
+        _ordered(self, base=self.base, cap=self.cap)
         if self.attempts is not None:
             _count(self, attempts=self.attempts)
 

@@ -6,6 +6,7 @@ import copy
 import gc
 import pickle
 import sys
+import time
 import weakref
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
@@ -27,7 +28,7 @@ from connecttrade_async import (
 from scripted import ScriptedEnd, answer, silence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 
 async def test_inside_the_block_it_is_open_and_after_it_closed() -> None:
@@ -151,7 +152,12 @@ def test_credentials_that_cannot_be_are_refused_where_they_are_given(make: Calla
         ({"retry": 3}, "retry must be Retry"),
         ({"timeouts": 30}, "timeouts must be Timeouts"),
         ({"limits": 5}, "limits must be Limits"),
-        ({"endpoints": "http://x"}, "endpoints must be Endpoints"),
+        ({"endpoints": "http://x"}, r'endpoints must be Endpoints\("https://\.\.\."\), not str$'),
+        ({"endpoints": ""}, r'endpoints must be Endpoints\("https://\.\.\."\), not str$'),
+        ({"endpoints": 5}, r"endpoints must be Endpoints\(\.\.\.\), or have an api address, not int$"),
+        ({"clock": 3}, r"clock must have now\(\), wall\(\) and call_later\(\), as a Clock has, unlike int$"),
+        ({"clock": 0}, "clock must have"),
+        ({"clock": time}, "clock must have .* unlike module$"),
         ({"http": "x"}, "http must be an aiohttp.ClientSession"),
         ({"trace_configs": [1]}, "trace_configs must be a list"),
         ({"trace_configs": 5}, "trace_configs must be a list"),
@@ -181,6 +187,31 @@ async def test_what_cannot_be_asked_by_hand_is_refused() -> None:
                 await ct.request(method, "/accounts")
         with pytest.raises(ConfigurationError, match="cannot be spelled as JSON"):
             await ct.request("POST", "/accounts", json={"a": object()})
+        assert end.seen == []
+
+
+ASKED_AMISS: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
+    (lambda ct: ct.users.create(3), "user_id must be text, not int"),
+    (lambda ct: ct.users.delete(b"ada"), "user_id must be text, not bytes"),
+    (lambda ct: ct.user("ada", "whisper").connections.delete(3), "connection_id must be text, not int"),
+    (lambda ct: ct.user("ada", "whisper").connections.token(3), "connection_id must be text, not int"),
+    (
+        lambda ct: ct.user("ada", "whisper").orders.cancel(account_id=3, order_id="o"),
+        "account_id must be text, not int",
+    ),
+    (lambda ct: ct.request(3, "/users"), "the method must be text, not int"),
+    (lambda ct: ct.request("GET", 3), "the path must be text, not int"),
+    (lambda ct: ct.request("GET", "/orders", params="symbols=AAPL"), "params must be a mapping"),
+]
+
+
+@pytest.mark.parametrize(("ask", "says"), ASKED_AMISS)
+async def test_an_argument_of_another_kind_is_refused_before_anything_is_asked(
+    ask: Callable[[Any], Awaitable[object]], says: str
+) -> None:
+    async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
+        with pytest.raises(ConfigurationError, match=says):
+            await ask(ct)
         assert end.seen == []
 
 
@@ -220,6 +251,15 @@ def test_clients_and_users_do_not_travel_in_pickles() -> None:
     for thing in (ct, ct.user("u", Secret("whisper"))):
         with pytest.raises(TypeError, match="make a client in each process"):
             pickle.dumps(thing)
+
+
+def test_a_client_has_one_owner() -> None:
+    ct = ConnectTrade("client", "hush")
+    for thing in (ct, ct.with_options()):
+        with pytest.raises(TypeError, match=r"cannot be copied: use this one everywhere, or take with_options\(\)"):
+            copy.copy(thing)
+        with pytest.raises(TypeError, match="make a client in each process"):
+            copy.deepcopy(thing)
 
 
 async def test_health_is_plain_json() -> None:

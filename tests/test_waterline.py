@@ -77,6 +77,7 @@ OWN_TEST = {
     "rest/wire.py": "rest/test_wire.py",
     "rest/retry.py": "rest/test_retry.py",
     "rest/comparing.py": "live/test_polled.py",
+    "live/handles.py": "live/test_handles.py",
     "live/pace.py": "live/test_poll_plan.py",
     "live/plan.py": "live/test_poll_plan.py",
     "live/polled.py": "live/test_polled.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from connecttrade_async.cli.credentials import open_user
+from connecttrade_async.cli.guessing import GuessingGroup
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_items
 from connecttrade_async.cli.prompting import agreed
@@ -15,7 +16,7 @@ from connecttrade_async.cli.waiting import waiting
 __all__ = ["connections"]
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=GuessingGroup, invoke_without_command=True)
 @json_option
 @click.pass_context
 def connections(ctx: click.Context, *, as_json: bool) -> None:

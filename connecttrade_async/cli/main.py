@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import logging
 import os
@@ -20,6 +19,7 @@ from connecttrade_async.cli.connecting import connect
 from connecttrade_async.cli.deepening import depth
 from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.following import stream
+from connecttrade_async.cli.guessing import GuessingGroup
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
@@ -41,7 +41,7 @@ __all__ = ["connecttrade"]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-class FrontDoor(click.Group):
+class FrontDoor(GuessingGroup):
     """The group of all commands: turns every ending into an exit code and at most one sentence on stderr."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401 - click's own shape
@@ -84,18 +84,6 @@ class FrontDoor(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own name
         """List the commands in the order in which one needs them."""
         return list(self.commands)
-
-    def resolve_command(
-        self,
-        ctx: click.Context,
-        args: list[str],
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or say which one may have been meant."""
-        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            guess = f" did you mean `{near[0]}`?" if near else ""
-            ctx.fail(f"there is no command {args[0]!r}:{guess or ' see the list of them.'}")
-        return super().resolve_command(ctx, args)
 
 
 def _with_help(sentence: str, error: click.ClickException) -> str:

@@ -7,6 +7,7 @@ import shlex
 import click
 
 from connecttrade_async.cli.credentials import USER_ID, USER_SECRET, open_client
+from connecttrade_async.cli.guessing import GuessingGroup
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_items, print_object
 from connecttrade_async.cli.prompting import agreed
@@ -17,7 +18,7 @@ from connecttrade_async.cli.waiting import waiting
 __all__ = ["users"]
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=GuessingGroup, invoke_without_command=True)
 @json_option
 @click.pass_context
 def users(ctx: click.Context, *, as_json: bool) -> None:

@@ -8,6 +8,7 @@ import click
 
 from connecttrade_async import tickets
 from connecttrade_async.cli.credentials import open_user
+from connecttrade_async.cli.guessing import GuessingGroup
 from connecttrade_async.cli.options import day, in_event_loop
 from connecttrade_async.cli.sending import Choices, Manner, place, placing_options
 from connecttrade_async.cli.waiting import waiting
@@ -100,7 +101,7 @@ def _line(strikes: tuple[str, ...]) -> Callable[[F], F]:
     return decorate
 
 
-@click.group()
+@click.group(cls=GuessingGroup)
 def option() -> None:
     """Place an order in options: one, or several as a strategy."""
 

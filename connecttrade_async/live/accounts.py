@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 from connecttrade_async import analytics
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.live.following import Following
+from connecttrade_async.live.handles import check_each, check_iterable, check_one
 from connecttrade_async.live.merging import has_ended
 from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
 from connecttrade_async.live.snapshots import as_it_is
@@ -52,9 +53,11 @@ class LiveAccounts:
         owner: Owner,
         noting: Noting = as_it_is,
     ) -> None:
+        check_iterable(users, _is_reader)
         if not set(TOPICS) <= set(stream.topics):
             raise ConfigurationError(f"books need a stream of {', '.join(TOPICS)}, not only of {stream.topics}")
         self._users = tuple(users)
+        check_each(self._users, _is_reader)
         self._following = Following(
             stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, owner=owner, noting=noting
         )
@@ -78,10 +81,12 @@ class LiveAccounts:
         this one's name from now on, with a new secret, say: the books stay, and what they missed is told.
 
         Raises:
+            ConfigurationError: it is no handle.
             ConnectTradeError: the stream has ended, with why, or this was closed.
 
         Cancelling stops waiting; the user is followed all the same.
         """
+        check_one(user, _is_reader)
         await self._following.follow([user])
 
     async def remove(self, user: Reader | str) -> None:
@@ -89,8 +94,13 @@ class LiveAccounts:
 
         Who waits for one of the user's orders is told that it is closed.
 
+        Raises:
+            ConfigurationError: it is no handle, and no user id.
+
         Cancelling cannot come in between: it is done at once.
         """
+        if not isinstance(user, str):
+            check_one(user, _is_reader)
         self._following.drop(user if isinstance(user, str) else user.user_id)
 
     # What is true now -------------------------------------------------------------------------------------------------
@@ -195,10 +205,15 @@ class LiveAccounts:
             TimeoutError: it did not end in time.
             ConfigurationError: it had ended, and is not kept any more; or the live accounts were not entered.
             ClosedError: its user is followed no more, or its account is not linked any more.
+
+
+            ConfigurationError: it had ended, and is not kept any more; or it is no order and no ``order_id``; or the
+                live accounts were not entered.
             ConnectTradeError: the stream has ended, with why, or this was closed.
 
         Cancelling stops waiting.
         """
+        _check_order(order)
         self._following.check_open()
         order_id = order if isinstance(order, str) else order.order_id
         known = self._roster.order(order_id)
@@ -219,12 +234,13 @@ class LiveAccounts:
 
         Raises:
             TimeoutError: it did not hold in time.
-            ConfigurationError: the live accounts were not entered.
+            ConfigurationError: the predicate cannot be called, or the live accounts were not entered.
             ConnectTradeError: the stream has ended, with why, or this was closed.
             Exception: whatever the predicate raises.
 
         Cancelling stops waiting.
         """
+        _check_predicate(predicate)
         self._following.check_open()
         await self._teller.until(lambda: bool(predicate(self)), timeout)
 
@@ -288,3 +304,18 @@ class LiveAccounts:
 def _is_given_up(error: ConnectTradeError | None) -> bool:
     """Whether the server, or the way there, is why a user was not read, and no handle that is closed."""
     return error is not None and not isinstance(error, ClosedError)
+
+
+def _is_reader(user: object) -> bool:
+    return all(hasattr(user, name) for name in ("user_id", "positions"))
+
+
+def _check_predicate(predicate: object) -> None:
+    if not callable(predicate):
+        msg = f"predicate must be a function, such as lambda live: live.is_current, not {type(predicate).__name__}"
+        raise ConfigurationError(msg)
+
+
+def _check_order(order: object) -> None:
+    if not isinstance(order, str | Order):
+        raise ConfigurationError(f"order must be an Order or its order_id, not {type(order).__name__}")

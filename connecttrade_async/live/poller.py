@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Collection
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
 from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.live.handles import check_each, check_iterable, check_one
 from connecttrade_async.live.polled import PollResult, PollStatistics
 from connecttrade_async.live.rounds import Rounds
 from connecttrade_async.live.telling import CAPACITY, interest_in
@@ -44,7 +45,14 @@ class Poller(Generic[T]):
         plan: Plan,
         house: House,
         books: PolledBooks | None = None,
+        *,
+        is_handle: Callable[[object], bool],
     ) -> None:
+        self._is_handle = is_handle
+        if not isinstance(users, AsyncIterable):
+            check_iterable(users, is_handle)
+            if isinstance(users, Collection):  # an iterator is read when the poller is entered
+                check_each(users, is_handle)
         self._books = books
         self._users = users
         self._caller = house.caller
@@ -60,7 +68,9 @@ class Poller(Generic[T]):
 
         Raises:
             ClosedError: the poller was left.
+            ConfigurationError: it is no handle.
         """
+        check_one(user, self._is_handle)
         if self._is_closed:
             raise ClosedError("the poller")
         self._rounds.add(user)
@@ -71,11 +81,20 @@ class Poller(Generic[T]):
         """Poll a user no more: from now on no result of it comes. Harmless for one who is not there.
 
         A poll of it that is under way ends unheard. Cancelling changes nothing.
+
+        Raises:
+            ConfigurationError: it is no handle.
         """
+        check_one(user, self._is_handle)
         self._rounds.remove(user.user_id)
 
     def resume(self, user: User) -> None:
-        """Let a parked user take turns again; harmless for others. For a new secret, ``add`` the new handle."""
+        """Let a parked user take turns again; harmless for others. For a new secret, ``add`` the new handle.
+
+        Raises:
+            ConfigurationError: it is no handle.
+        """
+        check_one(user, self._is_handle)
         self._rounds.resume(user.user_id)
 
     @property
@@ -203,6 +222,7 @@ class Poller(Generic[T]):
     async def _feed(self, users: AsyncIterable[User]) -> None:
         try:
             async for user in users:
+                check_one(user, self._is_handle)
                 self._rounds.add(user)
                 self._rounds.workers.wake()
         except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
@@ -232,6 +252,7 @@ class Poller(Generic[T]):
             self._companions.append(asyncio.create_task(self._feed(users), name="connecttrade poll users"))
         else:
             for user in users:
+                check_one(user, self._is_handle)
                 self._rounds.add(user)
         self._rounds.workers.wake()
         self._companions.append(asyncio.create_task(self._end_with_client(), name="connecttrade poll end"))

@@ -14,7 +14,7 @@ import math
 from collections import deque
 from enum import IntEnum
 from operator import attrgetter
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -23,15 +23,6 @@ __all__ = ["Record", "Schedule", "State", "Turn"]
 GOLDEN = (math.sqrt(5) - 1) / 2
 MANY = 8  # newcomers are many from one in so many of those who are there
 EARLY = 0.0005  # timers fire a little early, and to wait once more for so little is not worth it
-
-
-class HasUserId(Protocol):
-    """Whoever can be polled."""
-
-    @property
-    def user_id(self) -> str:
-        """The user's name."""
-        ...
 
 
 class State(IntEnum):
@@ -47,7 +38,7 @@ WAITING, RUNNING = State.WAITING, State.RUNNING  # to look up a member of an enu
 
 
 class Record(msgspec.Struct, eq=False, gc=False):
-    """What is kept of one user: some 200 bytes, values and bodies not among them.
+    """What is kept of one user: some 150 bytes, values and bodies not among them.
 
     Attributes:
         user: the caller's own handle.

@@ -308,7 +308,7 @@ class Requester(msgspec.Struct, eq=False):
         json: object = None,
     ) -> Response:
         """Send anything; only a GET is ever repeated."""
-        query = wire.query_string(params) if params else ""
+        query = wire.query_string(wire.checked_params(params))
         method = wire.checked_method(method)
         repeat = Repeat.HARMLESS if method == "GET" else Repeat.NEVER
         return await self.send(

@@ -6,6 +6,7 @@ Status numbers and header names live here and nowhere else.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -33,13 +34,14 @@ from connecttrade_async.errors import (
 from connecttrade_async.secret import MASK, Secret, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
 __all__ = [
     "Repeat",
     "Request",
     "Response",
     "checked_method",
+    "checked_params",
     "checked_path",
     "client_headers",
     "decoder",
@@ -214,8 +216,9 @@ def segment(text: str, name: str) -> str:
     """Quote a text for one segment of a path.
 
     Raises:
-        ConfigurationError: it is empty or a dot segment, which would name another path.
+        ConfigurationError: it is no text, or empty or a dot segment, which would name another path.
     """
+    _check_text(text, name)
     if not text or text in {".", ".."}:
         msg = f"{name} cannot be {text!r}"
         raise ConfigurationError(msg)
@@ -226,12 +229,20 @@ def segment(text: str, name: str) -> str:
     raise ConfigurationError(msg)
 
 
+def _check_text(text: object, name: str) -> None:
+    if not isinstance(text, str):
+        # What was given may be or hold a secret, so it is not shown.
+        msg = f"{name} must be text, not {type(text).__name__}"
+        raise ConfigurationError(msg)
+
+
 def checked_method(method: str) -> str:
     """Return a method of the caller's own choosing, in capitals.
 
     Raises:
         ConfigurationError: the API has none of that name.
     """
+    _check_text(method, "the method")
     if method.upper() not in METHODS:
         msg = f"the method must be one of {', '.join(METHODS)}, not {method[:20]!r}"
         raise ConfigurationError(msg)
@@ -257,6 +268,7 @@ def checked_path(path: str) -> str:
     Raises:
         ConfigurationError: it does not begin with a slash, or has in it what must be quoted or passed as params.
     """
+    _check_text(path, "the path")
     if (
         not path.startswith("/")
         or path.startswith("//")
@@ -265,6 +277,20 @@ def checked_path(path: str) -> str:
         msg = f"the path {path[:80]!r} must begin with / and be quoted; a query goes into params"
         raise ConfigurationError(msg)
     return path
+
+
+def checked_params(params: object) -> Mapping[str, object]:
+    """Return filters of the caller's own making.
+
+    Raises:
+        ConfigurationError: they are not given by their names.
+    """
+    if not params:
+        return {}
+    if not isinstance(params, Mapping):
+        msg = f"params must be a mapping, such as {{'symbols': 'AAPL'}}, not {type(params).__name__}"
+        raise ConfigurationError(msg)
+    return cast("Mapping[str, object]", params)
 
 
 def query_string(params: Mapping[str, object]) -> str:

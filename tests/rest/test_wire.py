@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from email.utils import format_datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
@@ -31,6 +31,7 @@ from connecttrade_async.rest.wire import (
     Request,
     Response,
     checked_method,
+    checked_params,
     checked_path,
     client_headers,
     decoder,
@@ -42,6 +43,9 @@ from connecttrade_async.rest.wire import (
     segment,
 )
 from connecttrade_async.secret import Secret
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NOW = datetime(2024, 5, 17, 12, tzinfo=UTC)
 CLIENT, USER = "canary-client-7f3a", "canary-user-91bd"
@@ -128,6 +132,29 @@ def test_headers_are_the_documented_ones() -> None:
 )
 def test_a_segment_is_quoted(text: str, quoted: str) -> None:
     assert segment(text, "user_id") == quoted
+
+
+TEXTS: list[tuple[Callable[[Any], object], str]] = [
+    (lambda value: segment(value, "user_id"), "user_id must be text, not "),
+    (checked_method, "the method must be text, not "),
+    (checked_path, "the path must be text, not "),
+]
+
+
+@pytest.mark.parametrize(("check", "says"), TEXTS)
+@pytest.mark.parametrize("value", [3, None, b"ada", ["ada"]])
+def test_what_is_no_text_is_refused_by_name_and_not_shown(
+    check: Callable[[Any], object], says: str, value: Any
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{says}{type(value).__name__}$"):
+        check(value)
+
+
+def test_params_are_given_by_their_names() -> None:
+    assert checked_params(None) == checked_params({}) == {}
+    assert checked_params({"limit": 3}) == {"limit": 3}
+    with pytest.raises(ConfigurationError, match=r"^params must be a mapping, such as \{'symbols': 'AAPL'\}, not str$"):
+        checked_params("symbols=AAPL")
 
 
 @given(WITHOUT_SURROGATES)

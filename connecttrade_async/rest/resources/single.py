@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from types import CoroutineType
 
+from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.accounts import Accounts
 from connecttrade_async.rest.resources.balances import Balances
@@ -21,7 +23,18 @@ def asks_once(call: object) -> bool:
     """Say whether a call that has not begun is one of those. A page of a listing is; a caller's own coroutine is not.
 
     What is not known to ask once may go on with the answer in any way, so it always gets it read.
+
+    Raises:
+        ConfigurationError: it cannot be awaited, so it is no call at all.
     """
     if isinstance(call, CoroutineType):
         return id(call.cr_code) in _ASKING_ONCE
-    return type(call) is Listing
+    if type(call) is Listing:
+        return True
+    if not isawaitable(call):
+        msg = (
+            "fetch must return what can be awaited, as an async function does, or lambda user: user.positions.list(), "
+            f"not {type(call).__name__}"
+        )
+        raise ConfigurationError(msg)
+    return False

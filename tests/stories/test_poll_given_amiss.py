@@ -1,0 +1,108 @@
+"""What is given amiss to a poller is told in words, where it was given, before anybody is asked."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import ConfigurationError
+from polling import client, people
+from scripted import ScriptedEnd, answer
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from connecttrade_async import ConnectTrade, User
+    from connecttrade_async.live.poller import Poller
+
+
+NO_HANDLE = r"^user must be a handle, .*, not str$"
+
+
+async def fetch(user: User) -> str:
+    return user.user_id
+
+
+def ada(ct: ConnectTrade) -> User:
+    return ct.user("ada", "whisper")
+
+
+async def until_ended(results: Poller[str]) -> None:
+    async for result in results:
+        assert result.get() == "ada"
+
+
+GIVEN: list[tuple[Callable[[ConnectTrade], tuple[Any, ...]], str]] = [
+    (lambda ct: ([ada(ct)], 5), "fetch must be a function of a handle, .*, not int; seconds are given as every="),
+    (lambda ct: (ada(ct), fetch), r"for one user, pass \[user\]$"),
+    (lambda ct: (ada(ct),), r"for one user, pass \[user\]$"),
+    (lambda _: ("ada", fetch), "users must be an iterable of handles, .*, not str$"),
+    (lambda _: (None, fetch), "users must be an iterable of handles, .*, not NoneType$"),
+    (lambda ct: ([ada(ct), "eve"], fetch), r"each of users must be a handle, as ct.user\(...\) returns it, not str$"),
+    (lambda ct: ({"ada": ada(ct)}, fetch), "each of users must be a handle, .*, not str$"),
+    (lambda _: ([("ada", "hush")], fetch), "each of users .*, not tuple$"),
+]
+
+
+@pytest.mark.parametrize(("given", "says"), GIVEN)
+def test_it_is_refused_where_it_is_given(given: Callable[[ConnectTrade], tuple[Any, ...]], says: str) -> None:
+    ct = client()
+    with pytest.raises(ConfigurationError, match=says) as caught:
+        ct.poll(*given(ct))
+    assert "hush" not in str(caught.value)
+
+
+async def test_what_an_iterator_brings_is_refused_when_it_is_read() -> None:
+    async with client() as ct:
+        given: Any = iter([ada(ct), "eve"])
+        poller = ct.poll(given, fetch)
+        with pytest.raises(ConfigurationError, match=NO_HANDLE):
+            await poller.__aenter__()
+        await poller.aclose()
+
+
+async def test_what_an_async_iterator_brings_is_met_where_results_are_taken() -> None:
+    async def users() -> AsyncGenerator[Any]:
+        yield ada(ct)
+        yield "eve"
+
+    async with client() as ct, ct.poll(users(), fetch, every=0.001) as results:
+        async with asyncio.timeout(10):
+            with pytest.raises(ConfigurationError, match=NO_HANDLE):
+                await until_ended(results)
+        assert results.statistics().state == "ENDED"
+
+
+async def test_whoever_comes_or_goes_later_is_a_handle() -> None:
+    async with client() as ct, ct.poll([ada(ct)], fetch) as results:
+        name: Any = "ada"
+        for do in (results.add, results.remove):
+            with pytest.raises(ConfigurationError, match=NO_HANDLE):
+                await do(name)
+        with pytest.raises(ConfigurationError, match=NO_HANDLE):
+            results.resume(name)
+        assert results.statistics().users == 1
+
+
+async def test_a_fetch_that_returns_nothing_to_await_is_told_by_each_result() -> None:
+    def amiss(user: User) -> Any:
+        return [user.user_id]
+
+    async with client() as ct, ct.poll(people(ct, 2), amiss, every=0.001) as results:
+        result = await anext(results)
+        says = r"^fetch must return what can be awaited, .* lambda user: user.positions.list\(\), not list$"
+        with pytest.raises(ConfigurationError, match=says):
+            result.get()
+        assert results.statistics().state == "POLLING"
+
+
+@pytest.mark.parametrize("kind", [asyncio.ensure_future, asyncio.gather])
+async def test_a_fetch_may_return_anything_that_can_be_awaited(kind: Callable[[Any], Any]) -> None:
+    async with (
+        ScriptedEnd(answer()) as end,
+        client(end) as ct,
+        ct.poll([ada(ct)], lambda user: kind(user.positions.list()), every=0.001) as results,
+    ):
+        assert (await anext(results)).get() in ([], [[]])
