@@ -140,7 +140,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
         attempts: exchanges a call may take in all; 1 switches retries off.
         budget: seconds that all attempts and the pauses between them may take together.
         base: the upper bound of the first pause, in seconds; it doubles each time.
-        cap: the upper bound of every pause, in seconds, and not below ``base``.
+        cap: the upper bound of every pause, in seconds.
     """
 
     attempts: int = 4
@@ -160,8 +160,7 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         base: the upper bound of the first delay, in seconds; it doubles each time.
-        cap: the upper bound of every delay, in seconds, and not below ``base``; a server's ``Retry-After`` may ask for
-            up to ten minutes.
+        cap: the upper bound of every delay, in seconds; a server's ``Retry-After`` may ask for up to ten minutes.
         attempts: links that may fail in a row before the stream ends; None for no end.
         settled: seconds that a link must have been live before the delays begin anew.
         standby: the longest delay, in seconds, while somebody else has the session and we stand by.
