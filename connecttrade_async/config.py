@@ -55,12 +55,6 @@ def _count(owner: object, **values: object) -> None:
             raise ConfigurationError(msg)
 
 
-def _ordered(owner: object, *, base: float, cap: float) -> None:
-    if base > cap:
-        msg = f"{type(owner).__name__}.base must not be above its cap, as {base!r} is above {cap!r}: set both"
-        raise ConfigurationError(msg)
-
-
 def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
     """Return an address without its trailing slash.
 
@@ -149,10 +143,9 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     cap: float = 8.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no count and no duration, and pauses that would begin above their bound."""
+        """Refuse what is no count and no duration."""
         _count(self, attempts=self.attempts)
         _positive(self, budget=self.budget, base=self.base, cap=self.cap)
-        _ordered(self, base=self.base, cap=self.cap)
 
 
 class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
@@ -173,9 +166,8 @@ class Reconnect(msgspec.Struct, frozen=True, kw_only=True):
     standby: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration and no count, and delays that would begin above their bound."""
+        """Refuse what is no duration and no count."""
         _positive(self, base=self.base, cap=self.cap, settled=self.settled, standby=self.standby)
-        _ordered(self, base=self.base, cap=self.cap)
         if self.attempts is not None:
             _count(self, attempts=self.attempts)
 
