@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
     from processes import Server
     from rounds import Row
 

@@ -103,11 +103,11 @@ if TYPE_CHECKING:
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.secret import Secret
     from connecttrade_async.streaming.bar_feed import BarFeed
-    from connecttrade_async.streaming.fanout import Statistics, Subscription
     from connecttrade_async.streaming.feeds import DepthFeed, Feed
     from connecttrade_async.streaming.market_stream import MarketDataStream, ServerSubscription, ServerSubscriptions
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.streams import BrokerageStream, StreamHealth
+    from connecttrade_async.streaming.subscriptions import Statistics, Subscription
     from connecttrade_async.symbology import (
         EquityKind,
         EquitySymbol,
@@ -346,7 +346,7 @@ _ROOMS = {
     "rest.pagination": ("Listing", "Pages"),
     "rest.wire": ("Response",),
     "secret": ("Secret",),
-    "streaming.fanout": ("Statistics", "Subscription"),
+    "streaming.subscriptions": ("Statistics", "Subscription"),
     "streaming.bar_feed": ("BarFeed",),
     "streaming.feeds": ("DepthFeed", "Feed"),
     "streaming.market_stream": ("MarketDataStream", "ServerSubscription", "ServerSubscriptions"),

@@ -58,7 +58,7 @@ SOME = {
     "streaming.market_stream": {"MarketDataStream", "ServerSubscription", "ServerSubscriptions"},
     "live.polled": {"Outage", "PollResult", "PollStatistics", "Recovered", "Slowed"},
     "live.poller": {"Poller"},
-    "streaming.fanout": {"Statistics", "Subscription"},
+    "streaming.subscriptions": {"Statistics", "Subscription"},
     "streaming.protocol": {"Verdict"},
     "streaming.streams": {"BrokerageStream", "StreamHealth"},
     "rest.wire": {"Response"},

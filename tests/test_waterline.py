@@ -58,6 +58,7 @@ OWN_TEST = {
     "streaming/claims.py": "streaming/test_claims.py",
     "streaming/cutter.py": "streaming/test_cutter.py",
     "streaming/demands.py": "streaming/test_demands.py",
+    "streaming/interests.py": "streaming/test_interests.py",
     "streaming/market_data.py": "streaming/test_market_data.py",
     "streaming/messages.py": "streaming/test_messages.py",
     "streaming/outcomes.py": "streaming/test_talk.py",

@@ -18,13 +18,13 @@ from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.models.events import Live
 from connecttrade_async.streaming.brokerage import TOPICS
-from connecttrade_async.streaming.fanout import Interest
+from connecttrade_async.streaming.interests import Interest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async.models.events import Event
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["stream"]
 

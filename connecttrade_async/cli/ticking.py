@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from connecttrade_async.models.events import Event
-    from connecttrade_async.streaming.fanout import Subscription
     from connecttrade_async.streaming.feeds import Feed
     from connecttrade_async.streaming.market_stream import MarketDataStream
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["Picture", "as_lines", "as_objects", "as_rows", "has_screen", "market_object", "show", "tell_all"]
 

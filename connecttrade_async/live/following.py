@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from connecttrade_async.live.reports import LiveSettings
     from connecttrade_async.live.roster import Member
     from connecttrade_async.live.snapshots import Noting, Reader
-    from connecttrade_async.streaming.fanout import Subscription
     from connecttrade_async.streaming.plan import Owner
     from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["Following"]
 

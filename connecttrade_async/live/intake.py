@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.roster import Place, Roster
     from connecttrade_async.live.surveyor import Surveyor
     from connecttrade_async.models.events import Event
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["Intake"]
 

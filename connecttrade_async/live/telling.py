@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.live.changes import OrderChanged
 from connecttrade_async.live.merging import has_ended
-from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.interests import Interest
+from connecttrade_async.streaming.subscriptions import Bound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from connecttrade_async.live.changes import Change
     from connecttrade_async.models.events import Gap
     from connecttrade_async.models.orders import Order
-    from connecttrade_async.streaming.fanout import Statistics
+    from connecttrade_async.streaming.subscriptions import Statistics
 
 __all__ = ["CAPACITY", "TOPICS", "Changes", "Teller", "interest_in"]
 

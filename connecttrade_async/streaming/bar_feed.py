@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connecttrade_async.streaming.desk import Desk
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["BarFeed", "Past"]
 

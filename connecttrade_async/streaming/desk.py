@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.streaming.demands import Demands, Item, Width
-    from connecttrade_async.streaming.fanout import Choice, Subscription
+    from connecttrade_async.streaming.interests import Choice
     from connecttrade_async.streaming.outcomes import Answered
     from connecttrade_async.streaming.routes import Routes
+    from connecttrade_async.streaming.subscriptions import Subscription
     from connecttrade_async.streaming.supervisor import Supervisor
     from connecttrade_async.streaming.talk import MarketTalk
 

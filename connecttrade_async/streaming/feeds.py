@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from connecttrade_async.models.market import SymbolRefused
     from connecttrade_async.streaming.demands import Line, Width
     from connecttrade_async.streaming.desk import Desk
-    from connecttrade_async.streaming.fanout import Bound, Choice, Statistics, Subscription
+    from connecttrade_async.streaming.interests import Choice
+    from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
 
 __all__ = ["DepthFeed", "Feed", "SteppingFeed", "Wish"]
 

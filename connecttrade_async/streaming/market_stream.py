@@ -13,13 +13,14 @@ from connecttrade_async.streaming import market_data, sieves
 from connecttrade_async.streaming.bar_feed import BarFeed, Past
 from connecttrade_async.streaming.demands import Demands, Line
 from connecttrade_async.streaming.desk import Desk
-from connecttrade_async.streaming.fanout import Bound, Interest
 from connecttrade_async.streaming.feeds import DepthFeed, Feed, Wish
+from connecttrade_async.streaming.interests import Interest
 from connecttrade_async.streaming.market_data import HOURS, INTERVALS, LENGTHS, MarketData, Snapshot, Subscriptions
 from connecttrade_async.streaming.plan import Plan
 from connecttrade_async.streaming.protocol import CODES, LinkLife
 from connecttrade_async.streaming.routes import Routes
 from connecttrade_async.streaming.streams import MAX_BYTES, Stream
+from connecttrade_async.streaming.subscriptions import Bound
 from connecttrade_async.streaming.talk import MarketTalk, Patience
 from connecttrade_async.streaming.tokens import Tokens
 from connecttrade_async.symbology import parse_equity, parse_symbol
@@ -32,9 +33,9 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.models.market import Bar
     from connecttrade_async.streaming.demands import Item
-    from connecttrade_async.streaming.fanout import Subscription
     from connecttrade_async.streaming.plan import Owner
     from connecttrade_async.streaming.protocol import Verdict
+    from connecttrade_async.streaming.subscriptions import Subscription
     from connecttrade_async.streaming.supervisor import Supervisor
     from connecttrade_async.streaming.tokens import TokenSource
 

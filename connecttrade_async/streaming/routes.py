@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from connecttrade_async.errors import ClosedError, MarketDataRefusedError
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import SymbolRefused
-from connecttrade_async.streaming.fanout import LOOK_EVERY, Bound, Fanout, Interest, Place, Subscription
+from connecttrade_async.streaming.fanout import LOOK_EVERY, Fanout, Place
+from connecttrade_async.streaming.interests import Interest
 from connecttrade_async.streaming.market_data import CHAIN, CHANNELS
 from connecttrade_async.streaming.outcomes import Answered, Missed, Settled, TurnedDown
+from connecttrade_async.streaming.subscriptions import Bound, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from datetime import datetime
 
     from connecttrade_async.streaming.demands import Item
-    from connecttrade_async.streaming.fanout import Choice
+    from connecttrade_async.streaming.interests import Choice
 
 __all__ = ["Routes"]
 

@@ -13,9 +13,11 @@ import msgspec
 
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.streaming.brokerage import TOPICS, Brokerage
-from connecttrade_async.streaming.fanout import Bound, Fanout, Interest, Statistics, Subscription
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.interests import Interest
 from connecttrade_async.streaming.plan import Plan, Tally
 from connecttrade_async.streaming.protocol import CODES, LinkLife, Topics, Verdict
+from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.watchdog import Watchdog
 

@@ -18,7 +18,9 @@ from connecttrade_async.live.tracker import KeepOrders
 from connecttrade_async.models import Page
 from connecttrade_async.models.events import Gap, Live, Lost, UnknownMessage
 from connecttrade_async.rest.pagination import Listing
-from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.interests import Interest
+from connecttrade_async.streaming.subscriptions import Bound
 from frames import balance, order_frame, position_frame
 from onstream import PATIENCE
 

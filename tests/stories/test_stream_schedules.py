@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async.models.events import Event
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 PARTS = 10
 SCHEDULES = 300

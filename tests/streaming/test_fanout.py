@@ -15,11 +15,13 @@ from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
-from connecttrade_async.streaming.fanout import LOOK_EVERY, Bound, Fanout, Interest
+from connecttrade_async.streaming.fanout import LOOK_EVERY, Fanout
+from connecttrade_async.streaming.interests import Interest
+from connecttrade_async.streaming.subscriptions import Bound
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=2)

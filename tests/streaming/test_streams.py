@@ -14,8 +14,8 @@ from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
-from connecttrade_async.streaming.fanout import DropOldest, Latest, Subscription
 from connecttrade_async.streaming.streams import BrokerageStream
+from connecttrade_async.streaming.subscriptions import DropOldest, Latest, Subscription
 from onstream import Forever, client, nothing_left, publish, story, taken, waiting
 from stepped import BEGIN, SteppedClock
 

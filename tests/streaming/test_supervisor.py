@@ -15,16 +15,18 @@ from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
-from connecttrade_async.streaming.fanout import Bound, Fanout, Interest
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.interests import Interest
 from connecttrade_async.streaming.plan import Plan
 from connecttrade_async.streaming.protocol import LinkLife, Topics
+from connecttrade_async.streaming.subscriptions import Bound
 from connecttrade_async.streaming.supervisor import Supervisor
 from onstream import PATIENCE, nothing_left, publish, story, taken, until, waiting
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
     from connecttrade_async.streaming.brokerage import Message
-    from connecttrade_async.streaming.fanout import Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription
 
 
 class Watched:

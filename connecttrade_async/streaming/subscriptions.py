@@ -1,0 +1,362 @@
+"""A door: one consumer's queue, in one class for each policy of a full queue.
+
+A deque, and one Future that is there only while the consumer waits empty-handed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from connecttrade_async.errors import ClosedError, ConfigurationError, SlowConsumerError
+from connecttrade_async.models.events import Gap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from types import TracebackType
+
+    from connecttrade_async.models.events import Chosen, Event
+    from connecttrade_async.models.market import MarketUpdate, SymbolRefused
+    from connecttrade_async.streaming.fanout import Fanout
+
+    Fact = Chosen | MarketUpdate
+
+__all__ = ["POLICIES", "Bound", "DropOldest", "Latest", "Statistics", "Subscription", "key_of"]
+
+SLOW = "this consumer was too slow"
+
+
+class Statistics(NamedTuple):
+    """What one consumer has had.
+
+    Attributes:
+        received: events that it took.
+        waiting: events in its queue.
+        dropped: events that its queue dropped, or replaced by later ones of the same key.
+        bytes_waiting: the size of the frames in its queue.
+    """
+
+    received: int
+    waiting: int
+    dropped: int
+    bytes_waiting: int
+
+
+class Bound(NamedTuple):
+    """How much may wait for one consumer.
+
+    Attributes:
+        events: how many events.
+        bytes: how large their frames may be together.
+    """
+
+    events: int
+    bytes: int
+
+
+class Subscription:
+    """One consumer's queue: an async context manager and an async iterator over events.
+
+    When it is full it is closed with ``SlowConsumerError``: nothing is lost without a word.
+
+    Its bound is looked at whenever somebody looks at the queue, and after every sixteenth event: what can be seen of it
+    is exact, and between two looks it may hold fifteen events more.
+
+    Attributes:
+        append: takes an event, without waking anybody.
+        bells: for each place where this consumer gets its events, the set of those who wait there.
+    """
+
+    __slots__ = (
+        "_capacity",
+        "_dropped",
+        "_ending",
+        "_hub",
+        "_items",
+        "_max_bytes",
+        "_received",
+        "_waiter",
+        "_weighed",
+        "append",
+        "bells",
+    )
+
+    def __init__(self, bound: Bound, hub: Fanout) -> None:
+        self._capacity, self._max_bytes = bound
+        self._hub = hub
+        self._items: deque[Any] = deque()
+        self.append: Callable[[Any], None] = self._items.append
+        self.bells: list[set[Subscription]] = []
+        self._waiter: asyncio.Future[None] | None = None
+        self._ending: Exception | None = None
+        self._received = 0
+        self._dropped = 0
+        self._weighed = (0, 0)
+
+    def put(self, event: Event | Fact | SymbolRefused) -> None:
+        """Take an event and wake the consumer; never waits."""
+        self.append(event)
+        self.wake()
+
+    def tell(self, event: Event | SymbolRefused) -> None:
+        """Take an event that must not be lost, whatever the bound."""
+        self.enforce()
+        if self._ending is None:
+            self.put(event)
+
+    def close(self, error: Exception | None = None) -> None:
+        """End it: what waits can still be taken, and then the ending is met."""
+        self.enforce()
+        if self._ending is None:
+            self._ending = error if error is not None else ClosedError("the stream")
+            self.wake()
+
+    async def receive(self) -> Event:
+        """Return the next event.
+
+        Raises:
+            SlowConsumerError: this consumer was too slow for its bound.
+            StreamRefusedError: the server ended the stream for good.
+            ConnectTradeError: the stream gave up.
+            ClosedError: the stream or this subscription was closed.
+            ConfigurationError: another task waits on this subscription already.
+
+        Cancelling loses nothing.
+        """
+        while (event := self.receive_nowait()) is None:
+            await self.woken()
+        return event
+
+    def woken(self) -> asyncio.Future[None]:
+        """Return what to wait for until something came, or somebody woke it; call it only when nothing waits.
+
+        Raises:
+            ConfigurationError: another task waits on this subscription already.
+
+        Cancelling loses nothing.
+        """
+        if self._waiter is not None and not self._waiter.done():
+            msg = "two tasks wait on one subscription: give each a subscription of its own"
+            raise ConfigurationError(msg)
+        # As ``create_future`` does, in half the time: many wait again after every few events.
+        waiter: asyncio.Future[None] = asyncio.Future(loop=asyncio.get_running_loop())
+        self._waiter = waiter
+        for bell in self.bells:
+            bell.add(self)
+        return waiter
+
+    def receive_nowait(self) -> Event | None:
+        """Return the next event, or None where none waits.
+
+        Raises:
+            ConnectTradeError: as ``receive``, once nothing waits.
+        """
+        items = self._items
+        if len(items) > self._capacity:
+            self.enforce()
+        if items:
+            self._received += 1
+            event: Event = items.popleft()
+            return event
+        if self._ending is not None:
+            raise self._ending.with_traceback(None)  # every consumer meets the same ending
+        return None
+
+    def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
+        """Take out of the queue what is wanted no more, as if it had never come."""
+        kept = [event for event in self._items if not is_unwanted(event)]
+        self._items.clear()  # the same deque: places hold its ``append``
+        self._items.extend(kept)
+        self._weighed = (0, 0)  # what it was weighed by counted these
+
+    def statistics(self) -> Statistics:
+        """Return what this consumer has had."""
+        self.enforce()
+        return Statistics(self._received, len(self._items), self._dropped, self._weight())
+
+    def enforce(self) -> None:
+        """See to it that the bound is kept."""
+        if self._ending is None and (len(self._items) > self._capacity or self._is_too_heavy()):
+            self._overflow()
+
+    def wake(self) -> None:
+        """Wake the consumer, if it waits."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _overflow(self) -> None:
+        items, before = self._items, len(self._items)
+        events, weight = self._count(), self._weight()
+        while events > self._capacity or weight > self._max_bytes:
+            last = items.pop()
+            events -= type(last) is not Gap
+            weight -= len(last.raw)
+        if len(items) < before:
+            self._dropped += before - len(items)
+            self._fail(weight)
+
+    def _fail(self, weight: int) -> None:
+        self._hub.leave(self)
+        self._ending = SlowConsumerError(waiting=len(self._items), bytes_waiting=weight)
+        self.wake()
+
+    def _is_too_heavy(self) -> bool:
+        largest, waiting = self._hub.largest, len(self._items)
+        if waiting * largest <= self._max_bytes:
+            return False
+        # To weigh is to go through all that waits. Not again before what came since could have used up what was spare.
+        so_far = self._received + self._dropped + waiting
+        weighed_at, spare = self._weighed
+        if (so_far - weighed_at) * largest <= spare:
+            return False
+        spare = self._max_bytes - self._weight()
+        self._weighed = (so_far, spare)
+        return spare < 0
+
+    def _count(self) -> int:
+        # What was told whatever the bound does not count.
+        return sum(type(event) is not Gap for event in self._items)
+
+    def _weight(self) -> int:
+        return sum(len(event.raw) for event in self._items)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        # As in ``receive_nowait``, spelled out to spare a call for each event.
+        items = self._items
+        if items and len(items) <= self._capacity:
+            self._received += 1
+            event: Event = items.popleft()
+            return event
+        try:
+            while (came := self.receive_nowait()) is None:
+                await self.woken()
+        except ClosedError:
+            raise StopAsyncIteration from None
+        return came
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._hub.leave(self)
+        self._items.clear()
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "ENDED" if self._ending is not None else "OPEN"
+        return f"<{type(self).__name__} {state} {len(self._items)} waiting {self._dropped} dropped>"
+
+
+class DropOldest(Subscription):
+    """When it is full the oldest goes, and a ``Gap`` in its place tells how many did."""
+
+    __slots__ = ("_idle_at",)
+
+    def __init__(self, bound: Bound, hub: Fanout) -> None:
+        super().__init__(bound, hub)
+        self._idle_at = hub.wall()
+
+    def receive_nowait(self) -> Event | None:
+        """Return the next event, or None where none waits.
+
+        Raises:
+            ConnectTradeError: as ``receive``, once nothing waits.
+        """
+        event = super().receive_nowait()
+        if event is None:
+            self._idle_at = self._hub.wall()
+        return event
+
+    def _overflow(self) -> None:
+        items, dropped, since, could_send = self._items, 0, self._idle_at, True
+        events, weight = self._count(), self._weight()
+        while events > self._capacity or (weight > self._max_bytes and events > 1):
+            first = items.popleft()
+            if type(first) is Gap:  # what it told of goes into the gap that takes its place
+                dropped, since = dropped + first.dropped, min(since, first.since)
+                could_send = could_send and first.could_send
+            else:
+                dropped, events = dropped + 1, events - 1
+                self._dropped += 1
+            weight -= len(first.raw)
+        if dropped:
+            items.appendleft(
+                Gap(cause=SLOW, since=since, until=self._hub.wall(), dropped=dropped, could_send=could_send)
+            )
+
+
+class Latest(Subscription):
+    """Keeps the latest of each key: a later event takes the place of an earlier one that still waits.
+
+    Its bound is the number of keys; a key too many closes it like any other.
+    """
+
+    __slots__ = ("_latest",)
+
+    def __init__(self, bound: Bound, hub: Fanout) -> None:
+        super().__init__(bound, hub)
+        self._latest: dict[Hashable, Any] = {}
+
+    def put(self, event: Event | Fact | SymbolRefused) -> None:
+        """Take an event and wake the consumer; never waits."""
+        self.keep(key_of(event), event)
+        self.wake()
+
+    def keep(self, key: Hashable, event: Event | Fact | SymbolRefused) -> None:
+        """Take an event of this key, without waking anybody."""
+        latest = self._latest
+        if key in latest:
+            self._dropped += 1
+        elif len(latest) >= self._capacity and type(event) is not Gap:
+            self._dropped += 1
+            self._fail(self._weight())
+            return
+        else:
+            self.append(key)
+        latest[key] = event
+
+    def receive_nowait(self) -> Event | None:
+        """Return the next event, or None where none waits.
+
+        Raises:
+            ConnectTradeError: as ``receive``, once nothing waits.
+        """
+        key = super().receive_nowait()
+        return None if key is None else self._latest.pop(key)
+
+    def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
+        """Take out of the queue what is wanted no more, as if it had never come."""
+        latest = self._latest
+        super().discard(lambda key: is_unwanted(latest[key]))
+        self._latest = {key: latest[key] for key in self._items}
+
+    def enforce(self) -> None:
+        """See to it that the bound is kept: it is, since nothing is taken that would break it."""
+
+    def _weight(self) -> int:
+        return sum(len(event.raw) for event in self._latest.values())
+
+    async def __anext__(self) -> Event:
+        if self._items:
+            self._received += 1
+            event: Event = self._latest.pop(self._items.popleft())
+            return event
+        return await super().__anext__()
+
+
+def key_of(event: Event | Fact | SymbolRefused) -> Hashable:
+    """Return what an event is the latest of."""
+    return (type(event), event.account_id, event.symbol) if not isinstance(event, Gap) else id(event)
+
+
+POLICIES: dict[str, type[Subscription]] = {"close": Subscription, "drop_oldest": DropOldest, "latest": Latest}
