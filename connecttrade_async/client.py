@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
 
 import msgspec
 
@@ -469,10 +469,6 @@ class ConnectTrade:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-    def __copy__(self) -> NoReturn:
-        msg = "a client owns its connections, which cannot be copied: use this one everywhere, or take with_options()"
-        raise TypeError(msg)
 
     def __repr__(self) -> str:
         if not hasattr(self, "_caller"):
