@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["Poller"]
 
 T = TypeVar("T")
-A_WHILE = 86_400.0  # seconds; what is waited for is no time
 
 
 class Poller(Generic[T]):
@@ -58,6 +57,7 @@ class Poller(Generic[T]):
         self._caller = house.caller
         self._rounds: Rounds[T] = Rounds(fetch, plan, house, books)
         self._companions: list[asyncio.Task[None]] = []
+        self._call_off: Callable[[], object] = bool
         self._is_entered = self._is_closed = False
 
     async def add(self, user: User) -> None:
@@ -203,6 +203,7 @@ class Poller(Generic[T]):
         Cancelling leaves the polls that are under way ending by themselves.
         """
         self._is_closed = True
+        self._call_off()
         self._rounds.stop(None)
         self._rounds.inbox.clear()
         for companion in self._companions:
@@ -228,14 +229,6 @@ class Poller(Generic[T]):
         except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
             self._rounds.stop(exc)
 
-    async def _end_with_client(self) -> None:
-        # The next turn would meet it as well; but that may be far away, or never come where everybody is parked.
-        try:
-            while True:
-                await self._caller.gate.pause(A_WHILE)
-        except ClosedError as exc:
-            self._rounds.stop(exc)
-
     def _state(self) -> str:
         if not self._is_entered or self._is_closed:
             return "CLOSED" if self._is_closed else "NEW"
@@ -244,8 +237,7 @@ class Poller(Generic[T]):
     async def __aenter__(self) -> Self:
         if self._is_entered or self._is_closed:
             raise ClosedError("the poller")
-        if self._caller.is_closed or self._caller.gate.is_closed:
-            raise ClosedError
+        self._caller.check_open()
         self._is_entered = True
         users, self._users = self._users, ()
         if isinstance(users, AsyncIterable):
@@ -255,7 +247,8 @@ class Poller(Generic[T]):
                 check_one(user, self._is_handle)
                 self._rounds.add(user)
         self._rounds.workers.wake()
-        self._companions.append(asyncio.create_task(self._end_with_client(), name="connecttrade poll end"))
+        # The next turn would meet it as well; but that may be far away, or never come where everybody is parked.
+        self._call_off = self._caller.end_with(self._rounds.stop)
         return self
 
     async def __aexit__(

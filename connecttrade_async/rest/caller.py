@@ -270,14 +270,7 @@ class Requester(msgspec.Struct, eq=False):
 
     def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
-        return wire.Request(
-            method="GET",
-            path=path,
-            query=wire.query_string(params) if params else "",
-            user_id=self.user_id,
-            user_secret=self.user_secret,
-            repeat=HARMLESS,
-        )
+        return self.asking_for(path, wire.query_string(params) if params else "")
 
     def asking_for(self, path: str, query: str) -> Request:
         """Return the request for a GET of a path with a query that is spelled already."""
