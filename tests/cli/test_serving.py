@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import anyio
@@ -78,9 +79,18 @@ def test_a_port_that_is_taken_is_said() -> None:
             assert "Traceback" not in ended.stderr
 
 
+def three_free_ports() -> int:
+    """Return the first of three in a row, below those that the system hands out to whoever asks for any."""
+    for port in range(20_000, 30_000, 3):
+        with suppress(OSError), ExitStack() as held:
+            for each in range(port, port + 3):
+                held.enter_context(socket.create_server(("127.0.0.1", each)))
+            return port
+    pytest.fail("there are no three free ports in a row")
+
+
 async def test_the_streams_are_served_at_the_next_ports() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
+    port = three_free_ports()
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--port", str(port), "--json"]) as process:
             assert process.stdout is not None

@@ -206,7 +206,8 @@ async def test_a_loop_that_stood_still_is_told_and_nobody_is_asked_twice_for_it(
         asked.clear()
         watcher.results.clear()
         time.sleep(0.3)  # noqa: ASYNC251 - that is the misfortune
-        await watcher.until(lambda: len(watcher.results) >= 20)
+        # Some of the results may be of those who were asked before.
+        await watcher.until(lambda: len(watcher.results) >= 20 and len(asked) >= 20)
         assert len(set(asked[:20])) == 20
         assert max(result.late for result in watcher.results) >= 0.28
         assert results.statistics().skipped >= skipped + 20 * 10
