@@ -14,7 +14,32 @@ import backoff
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TokenBucket", "full_jitter_delays", "growing_delays", "grown_delay", "start_of_cycle"]
+__all__ = [
+    "MAX_RETRY_AFTER",
+    "TokenBucket",
+    "bounded_retry_after",
+    "full_jitter_delays",
+    "growing_delays",
+    "grown_delay",
+    "start_of_cycle",
+]
+
+MAX_RETRY_AFTER = (
+    600.0  # seconds: asking again after ten minutes costs one request, staying away for a year costs a year
+)
+
+
+def bounded_retry_after(asked: float | None, own: float) -> float:
+    """Return the seconds to wait before the next attempt: the server's wish, within bounds of our own.
+
+    The one rule for ``Retry-After`` of REST, poller, resync and streams alike.
+
+    Args:
+        asked: seconds that the server asked for, of any size, or None where it named none.
+        own: seconds of our own jittered backoff. The result is never below it, so zero or a date in the past does not
+            switch backoff off.
+    """
+    return max(own, min(asked or 0.0, MAX_RETRY_AFTER))
 
 
 def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:

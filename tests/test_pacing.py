@@ -6,7 +6,15 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.pacing import TokenBucket, full_jitter_delays, growing_delays, grown_delay, start_of_cycle
+from connecttrade_async.pacing import (
+    MAX_RETRY_AFTER,
+    TokenBucket,
+    bounded_retry_after,
+    full_jitter_delays,
+    growing_delays,
+    grown_delay,
+    start_of_cycle,
+)
 
 SECONDS = st.floats(min_value=1e-3, max_value=1e3)
 
@@ -140,3 +148,14 @@ def test_one_grown_delay_lies_in_the_upper_half_below_its_bound(turn: int, seed:
 def test_a_cycle_begins_anywhere() -> None:
     assert start_of_cycle(Random(7)) == start_of_cycle(Random(7))  # noqa: S311 - spreads load; guards nothing
     assert all(0.0 <= start_of_cycle() < 1.0 for _ in range(10))
+
+
+@given(
+    asked=st.none() | st.floats(min_value=0.0, allow_nan=False), own=st.floats(min_value=0.0, max_value=MAX_RETRY_AFTER)
+)
+def test_bounded_retry_after_lies_between_our_backoff_and_the_maximum(asked: float | None, own: float) -> None:
+    assert own <= bounded_retry_after(asked, own) <= MAX_RETRY_AFTER
+
+
+def test_bounded_retry_after_grants_a_reasonable_wish() -> None:
+    assert bounded_retry_after(30.0, 0.25) == 30.0
