@@ -14,6 +14,13 @@ nox.options.default_venv_backend = "venv"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
+LOCKED = Path("tests/locked")
+LOCKS = {
+    "nox": ("--group", "nox"),
+    "lint": ("--group", "lint"),
+    "tests": ("pyproject.toml", "--extra", "cli", "--group", "test", "--group", "build"),
+    "types": ("pyproject.toml", "--extra", "cli", "--group", "test", "--group", "types", "--group", "build"),
+}
 PLACES = ("connecttrade_async", "tests", "examples", "benchmarks", "noxfile.py")
 
 
@@ -41,10 +48,20 @@ def _group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
 
+def _install_locked(session: nox.Session, lock: str, *, with_project: bool = True) -> None:
+    session.install("--require-hashes", "-r", str(LOCKED / f"{lock}.txt"))
+    if with_project:
+        session.install("--no-deps", "--no-build-isolation", "-e", ".")
+
+
+def _run_tests(session: nox.Session) -> None:
+    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Ruff, rules and format."""
-    session.install(*_group("lint"))
+    _install_locked(session, "lint", with_project=False)
     session.run("ruff", "check", *PLACES)
     session.run("ruff", "format", "--check", *PLACES)
 
@@ -52,38 +69,69 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy strict and pyright strict."""
-    session.install("-e", ".[cli]", *_group("types"), *_group("test"))
-    python = session.virtualenv.bin
+    _install_locked(session, "types")
     session.run("mypy")
-    session.run("pyright", "--pythonpath", f"{python}/python")
+    session.run("pyright", "--pythonpath", f"{session.virtualenv.bin}/python")
 
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Every test, on the Python that runs nox, in two processes."""
-    session.install("-e", ".[cli]", *_group("test"))
-    session.run("python", "-m", "pytest", "-n", "2", "--dist", "worksteal", *session.posargs)
+    """Every test with the locked versions, on the Python that runs nox, in two processes."""
+    _install_locked(session, "tests")
+    _run_tests(session)
 
 
 @nox.session(python=_others())
 def others(session: nox.Session) -> None:
-    """Every test, on every other supported Python that there is."""
-    session.install("-e", ".[cli]", *_group("test"))
-    session.run("python", "-m", "pytest", *session.posargs)
+    """Every test with the locked versions, on every other supported Python that is installed."""
+    _install_locked(session, "tests")
+    _run_tests(session)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """Every test with exactly the lowest version of each dependency that we allow."""
+    bounds = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cli"]]
+    _install_locked(session, "tests")
+    session.install(*(bound.replace(">=", "==") for bound in bounds))
+    _run_tests(session)
+
+
+@nox.session
+def newest(session: nox.Session) -> None:
+    """Every test with the newest version of each dependency that was published."""
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[cli]", *_group("test"))
+    _run_tests(session)
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Write the versions that lint, types and tests install, with their hashes, for every platform and Python."""
+    session.install("uv")
+    everything = Path(session.create_tmp()) / "everything.txt"
+    versions_only = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links")
+    compile_lock = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", *versions_only)
+    groups = [option for options in LOCKS.values() for option in options]
+    session.run(*compile_lock, *groups, "--upgrade", "--output-file", str(everything))
+    for name, options in LOCKS.items():
+        output = ("--generate-hashes", "--constraint", str(everything), "--output-file", str(LOCKED / f"{name}.txt"))
+        session.run(*compile_lock, *options, "--upgrade", *output)
 
 
 @nox.session
 def nightly(session: nox.Session) -> None:
     """The proof of the books, with ten times the examples."""
-    session.install("-e", ".[cli]", *_group("test"))
+    _install_locked(session, "tests")
     test = "tests/stories/test_books_equal_the_world.py"
-    session.run("python", "-m", "pytest", test, *session.posargs, env={"HYPOTHESIS_PROFILE": "nightly"})
+    session.run(
+        "python", "-m", "pytest", "--timeout", "0", test, *session.posargs, env={"HYPOTHESIS_PROFILE": "nightly"}
+    )
 
 
 @nox.session
 def examples(session: nox.Session) -> None:
     """The examples alone."""
-    session.install("-e", ".[cli]", *_group("test"))
+    _install_locked(session, "tests")
     session.run("python", "-m", "pytest", "tests/test_examples.py", *session.posargs)
 
 

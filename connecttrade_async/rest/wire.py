@@ -401,11 +401,21 @@ def _malformed(response: Response, request: Request | None, exc: Exception) -> M
     problem, where = str(exc), "$"
     if found := _PATH_IN_MESSAGE.search(problem):
         problem, where = problem[: found.start()], found["where"]
+    if not _is_utf_8(response.body):
+        problem = "the text is not UTF-8"  # releases of msgspec raise and word this in different ways
     if not isinstance(exc, msgspec.ValidationError):
         kind = response.presentable(response.headers.get("content-type", "no content type").partition(";")[0])
         problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
     asked = f"{request.method} {request.path}" if request is not None else ""
     return MalformedResponseError(where=where, problem=problem, excerpt=response.excerpt, request=asked)
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def refusal(request: Request, response: Response, now: datetime) -> APIError:
