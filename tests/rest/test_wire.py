@@ -312,7 +312,6 @@ def test_a_wrong_shape_is_told_with_its_place() -> None:
     body = json.dumps([{"symbol": "A", "quantity": "1"}] * 3 + [{"symbol": "A", "quantity": 1}]).encode()
     error = malformed(body)
     assert error.where == "$[3].quantity"
-    assert error.problem == "Expected `str | null`, got `int`"
     assert isinstance(error.__cause__, msgspec.ValidationError)
 
 

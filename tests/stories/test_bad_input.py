@@ -63,13 +63,13 @@ async def test_a_certificate_nobody_vouches_for_is_not_tried_again() -> None:
     ("body", "clue"),
     [
         (b"<html><body>Welcome to the proxy</body></html>", "text/html"),
-        (b'[{"user_id": "a"}, {"user_id"', "truncated"),
+        (b'[{"user_id": "a"}, {"user_id"', r"\(application/json, 29 bytes\)"),
         (b"\xff" * 10_000_000, "10000000 bytes"),
         (b'[{"x": ' + b"[" * 1_000_000, "1000007 bytes"),
         (b"", "the body is empty"),
-        (b'{"users": []}', r"Expected `array`, got `object` at \$"),
+        (b'{"users": []}', r" at \$; it begins"),
         (b'[{"user_id": "a"}, {"user_id": 7}]', r"at \$\[1\]\.user_id"),
-        (b"[{}]", r"missing required field `user_id` at \$\[0\]"),
+        (b"[{}]", r" at \$\[0\]; it begins"),
     ],
 )
 async def test_a_body_that_cannot_be_read(body: bytes, clue: str) -> None:
