@@ -1,13 +1,19 @@
 """Below the waterline: the wire's closed lists, kept open.
 
 Each is a ``str``. A value that is not listed keeps its text and is equal to it, so a new status or broker is never an
-error; ``is_known`` tells them apart.
+error; ``is_known`` tells them apart. A listed value is read in any spelling: letter case, spaces, dashes, underscores
+and the American ``canceled`` make no difference. Only the spelling is folded, never the meaning: another word for the
+same thing stays unknown.
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Self
+from functools import cache
+from typing import TYPE_CHECKING, Self, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "Broker",
@@ -19,6 +25,14 @@ __all__ = [
     "Side",
     "TimeInForce",
 ]
+
+
+_LONGEST_SPELLING = 40
+_SEPARATORS = str.maketrans("", "", " \t-_")
+
+
+def _folded(text: str) -> str:
+    return text.translate(_SEPARATORS).casefold().replace("cancelled", "canceled")
 
 
 class OpenEnum(StrEnum):
@@ -34,10 +48,20 @@ class OpenEnum(StrEnum):
         # Not entered in the enum's table: what the wire sends must not make it grow.
         if not isinstance(value, str):
             return None
+        # The length is bounded because a response may hold a text of a megabyte here.
+        if len(value) <= _LONGEST_SPELLING and value.isascii():
+            known = _spellings(cls).get(_folded(value))
+            if known is not None:
+                return cast("Self", known)
         member = str.__new__(cls, value)
         member._name_ = value
         member._value_ = value
         return member
+
+
+@cache
+def _spellings(cls: type[OpenEnum]) -> Mapping[str, OpenEnum]:
+    return {_folded(member.value): member for member in cls}
 
 
 class Broker(OpenEnum):
@@ -59,12 +83,6 @@ class Broker(OpenEnum):
     USBANK = "USBANK"
     WEBULL = "WEBULL"
     WELLSFARGO = "WELLSFARGO"
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if isinstance(value, str) and value.upper() in cls._value2member_map_:
-            return cls(value.upper())
-        return super()._missing_(value)
 
 
 class ConnectionType(OpenEnum):

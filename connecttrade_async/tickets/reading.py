@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from connecttrade_async.amounts import read_amount
-from connecttrade_async.models.enums import OpenEnum
+from connecttrade_async.models.enums import Broker, OpenEnum
 
 if TYPE_CHECKING:
     from decimal import Decimal
@@ -28,7 +28,8 @@ def read_text(name: str, value: object, problems: list[str]) -> str | None:
 
 def read_listed(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
     """Read a text that must be one of those that the API takes."""
-    if isinstance(value, str) and (member := kind(value)).is_known:
+    # Models accept any spelling from a broker. A caller's own typing is checked to the letter, except the broker's case.
+    if isinstance(value, str) and (member := kind(value)).is_known and (value == member or kind is Broker):
         return member
     known = ", ".join(kind)
     problems.append(f"the {name} is missing: {known}" if value is None else f"the {name} {value!r} is none of {known}")
