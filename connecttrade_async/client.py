@@ -93,7 +93,9 @@ class ConnectTrade:
         retry: how patiently harmless calls are asked again.
         reconnect: how a stream comes back when its link is lost.
         limits: how much may be asked at once.
-        http: an aiohttp session to borrow; it is left open. Its cookies, proxy and headers are its own.
+        http: an aiohttp session to borrow; it is left open. Its proxy and headers are its own. No cookie of its jar is
+            sent, and none is stored. A connection of its pool on which data arrived while it was idle is dropped; where
+            only the beginning of an answer had arrived and was read, the next request fails with a ``TransportError``.
         trace_configs: aiohttp's own tracing, for the session that is made.
         clock: time; a test may hand in one that it steps.
 

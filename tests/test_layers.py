@@ -83,6 +83,7 @@ PLAN = {
     "streaming.talk": "rules",
     "clock": "doors",
     "ids": "doors",
+    "rest.connector": "doors",
     "rest.deadlines": "doors",
     "rest.gate": "doors",
     "rest.transport": "doors",
@@ -209,7 +210,7 @@ UPWARDS = {
 
 # Each outside library enters through its one door, a module or a whole floor.
 LIBRARIES = {
-    "aiohttp": {"rest.transport"},
+    "aiohttp": {"rest.connector", "rest.transport"},
     "yarl": {"rest.transport"},
     "multidict": {"rest.transport"},
     "backoff": {"pacing"},

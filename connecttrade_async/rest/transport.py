@@ -9,12 +9,14 @@ import asyncio
 import errno
 from collections.abc import Sequence
 from functools import lru_cache
+from http.cookies import SimpleCookie
 from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
 from yarl import URL
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
+from connecttrade_async.rest.connector import Connector, SpokeFirstError, may_be_used
 from connecttrade_async.rest.deadlines import Deadlines
 from connecttrade_async.rest.wire import Response
 from connecttrade_async.secret import without_frames
@@ -22,11 +24,14 @@ from connecttrade_async.secret import without_frames
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
+    from aiohttp.connector import Connection
+
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
 
 __all__ = ["TimeLimit", "Transport"]
 
+SPOILED = 20  # connections of a borrowed pool that may be dropped for one request
 OUTSIDE = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
 
 
@@ -43,6 +48,33 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
         raise _LinkLostError from exc
+
+
+class _SpoiledError(Exception):
+    """A connection of a borrowed pool was not used, since something arrived on it that no request asked for."""
+
+
+async def _send_as_ours(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send through a borrowed session what is to go out as through our own: on a clean connection, without cookies."""
+    send = request.send
+
+    async def send_if_clean(connection: Connection) -> aiohttp.ClientResponse:
+        if not may_be_used(connection):
+            raise _SpoiledError  # aiohttp closes the connection
+        return await send(connection)
+
+    # Its connector is not ours to replace, and this is the only step that knows the connection before anything is sent.
+    request.send = send_if_clean  # type: ignore[assignment,method-assign]
+    # One user's cookies would travel with the requests of the next, and with those of the session's other uses.
+    request.headers.popall("cookie", None)
+    for _ in range(SPOILED):
+        try:
+            response = await _send_once(request, handler)
+        except _SpoiledError:
+            continue
+        response.cookies = SimpleCookie()  # the session's jar takes them from here
+        return response
+    raise SpokeFirstError
 
 
 @lru_cache(maxsize=256)
@@ -125,7 +157,7 @@ class Transport:
         self._extra: dict[str, Any] = {"allow_redirects": False, "middlewares": (_send_once,)}
         if http is not None:
             theirs = getattr(http, "_middlewares", ())
-            self._extra |= {"raise_for_status": False, "middlewares": (*theirs, _send_once)}
+            self._extra |= {"raise_for_status": False, "middlewares": (*theirs, _send_as_ours)}
         self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
@@ -158,7 +190,7 @@ class Transport:
             else:
                 body = await reply.read()
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
-        except (aiohttp.ClientError, _LinkLostError, OSError) as exc:
+        except (aiohttp.ClientError, _LinkLostError, SpokeFirstError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
         except asyncio.CancelledError as exc:
             without_frames(exc)
@@ -216,7 +248,7 @@ class Transport:
     def _open(self) -> aiohttp.ClientSession:
         # limit=0: the gate in front is the limit, and a fair one. No cookies: one user's would be sent for the next.
         self._http = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
+            connector=Connector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
             trace_configs=self._traces,
@@ -249,6 +281,12 @@ def _meaning(exc: BaseException, limit: TimeLimit) -> tuple[type[TransportError]
     match exc:
         case aiohttp.ConnectionTimeoutError():
             meaning = ConnectError, "connect-timeout", f"no connection within {limit.connect:.3g} s"
+        case SpokeFirstError():
+            meaning = (
+                ConnectError,
+                "unreachable",
+                "what listens there sends data before it is asked, so nothing was sent",
+            )
         case TimeoutError():
             meaning = RequestTimeoutError, "timeout", f"no complete answer within {limit.total:.3g} s"
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():

@@ -82,14 +82,37 @@ def stalled(body: bytes | str, *, declared: int = 5000) -> Act:
     return act
 
 
+class Kept:
+    """Answers by another act, and keeps the connection at hand: a test sends on it later what no request asked for."""
+
+    def __init__(self, begin: Act) -> None:
+        self._begin = begin
+        self.writer: asyncio.StreamWriter | None = None
+
+    async def __call__(self, writer: asyncio.StreamWriter) -> bool:
+        self.writer = writer
+        return await self._begin(writer)
+
+    def send(self, data: bytes) -> None:
+        """Send bytes at once; none for the end of the stream."""
+        assert self.writer is not None
+        if data:
+            self.writer.write(data)
+        elif self.writer.can_write_eof():
+            self.writer.write_eof()
+        else:
+            self.writer.close()
+
+
 class ScriptedEnd:
     """Serves its acts in order, the last one for ever; ``seen`` are the requests that came whole.
 
     ``held`` lets a test keep every answer back until it sets the event.
     """
 
-    def __init__(self, *acts: Act) -> None:
+    def __init__(self, *acts: Act, tls: ssl.SSLContext | None = None) -> None:
         self.acts = list(acts) or [answer()]
+        self._tls = tls
         self.seen: list[Seen] = []
         self.links = 0
         self.url = ""
@@ -100,8 +123,9 @@ class ScriptedEnd:
         self._is_over = False
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
-        self.url = "http://{}:{}".format(*self._server.sockets[0].getsockname())
+        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0, ssl=self._tls)
+        scheme = "http" if self._tls is None else "https"
+        self.url = "{}://{}:{}".format(scheme, *self._server.sockets[0].getsockname())
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -146,6 +170,15 @@ class ScriptedEnd:
         act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
         await self.held.wait()
         return await act(writer)
+
+
+def trusted() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return the TLS contexts of a server at 127.0.0.1 and of a client that trusts it."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)  # pyright: ignore[reportUnknownMemberType]
+    authority.configure_trust(client)  # pyright: ignore[reportUnknownMemberType]
+    return server, client
 
 
 @contextlib.contextmanager
