@@ -6,12 +6,32 @@ What is sent is what was given, to the last digit: nothing here rounds, and no b
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
-__all__ = ["MOST_DECIMALS", "Amount", "plain", "read_amount"]
+__all__ = ["EXACT", "MOST_DECIMALS", "MOST_DIGITS", "Amount", "plain", "read_amount"]
 
 Amount = Decimal | int | str
 """What a price, a quantity or a strike may be given as."""
+
+MOST_DIGITS = 30
+"""Digits that a number from outside may have before its point, and after it."""
+
+# Every setting is given: what Context() is not given it copies from decimal.DefaultContext, which is the application's.
+EXACT = Context(
+    prec=10 * MOST_DIGITS,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
+"""The context to calculate in, instead of the application's: ``EXACT.add(a, b)``, never ``a + b``.
+
+Sums and products of numbers of at most 30 digits on either side of the point are exact in it: a product of four of
+them has 240 digits. A quotient has 300 digits, rounded half-even; nothing raises ``Inexact`` or ``Rounded``.
+"""
 
 MOST_DECIMALS = 9  # documented
 _MOST_WHOLE_DIGITS = 18  # Assumed: no amount is longer; without a bound Decimal("1E+999999999") would fill the memory

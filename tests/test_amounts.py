@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import math
 import re
-from decimal import Decimal, localcontext
+import subprocess
+import sys
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
 
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.amounts import plain, read_amount
+from connecttrade_async.amounts import EXACT, plain, read_amount
+from contexts import CONTEXTS
 
 PLAIN = re.compile(r"[0-9]+(\.[0-9]{1,9})?")
 
@@ -95,3 +100,42 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     except ValueError:
         return
     assert PLAIN.fullmatch(plain(amount))
+
+
+NUMBERS = st.from_regex(r"-?[0-9]{1,30}\.[0-9]{1,30}", fullmatch=True).filter(str.isascii).map(Decimal)
+
+
+@given(CONTEXTS, st.lists(NUMBERS, min_size=4, max_size=4), st.lists(NUMBERS))
+def test_sums_and_products_are_exact_in_the_exact_context(
+    context: Context, factors: list[Decimal], terms: list[Decimal]
+) -> None:
+    with localcontext(context):
+        product, total = Decimal(1), Decimal(0)
+        for factor in factors:
+            product = EXACT.multiply(product, factor)
+        for term in terms:
+            total = EXACT.add(total, term)
+    assert Fraction(product) == math.prod(map(Fraction, factors))
+    assert Fraction(total) == sum(map(Fraction, terms))
+
+
+def test_the_exact_context_takes_nothing_from_the_applications_default_context() -> None:
+    program = """if True:
+        import decimal
+        decimal.DefaultContext.prec = 2
+        decimal.DefaultContext.rounding = decimal.ROUND_UP
+        decimal.DefaultContext.Emax, decimal.DefaultContext.Emin = 3, -3
+        decimal.DefaultContext.clamp = 1
+        decimal.DefaultContext.traps = dict.fromkeys(decimal.DefaultContext.traps, True)
+        decimal.setcontext(decimal.DefaultContext)
+        from decimal import Decimal
+        from connecttrade_async import analytics
+        from connecttrade_async.amounts import EXACT
+        from connecttrade_async.models import Fill
+        assert EXACT.multiply(Decimal("0.1"), Decimal(3)) == Decimal("0.3")
+        assert len(EXACT.divide(Decimal(1), Decimal(3)).as_tuple().digits) == 300
+        fills = [Fill(quantity_text=text, price_text=text) for text in "12"]
+        print(analytics.average_fill_price(fills).price)
+    """
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our own program
+    assert (done.stdout, done.stderr) == ("1.666666666666666666666666667\n", "")

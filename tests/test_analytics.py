@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pickle
-from decimal import Decimal, Inexact, getcontext, localcontext
+from decimal import Context, Decimal, Inexact, getcontext, localcontext
 from fractions import Fraction
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from connecttrade_async import Balance, ConfigurationError, Fill, MalformedResponseError, Order, Position, analytics
 from connecttrade_async.analytics import (
@@ -18,8 +18,9 @@ from connecttrade_async.analytics import (
     partially_filled,
     total_unrealized_pl,
 )
+from contexts import CONTEXTS
 
-AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30, places=9)
+AMOUNTS = st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**29), max_value=10**29, places=9)
 PRICES = st.decimals(min_value="0.000000001", max_value=10**20, allow_nan=False, allow_infinity=False, places=9)
 MAYBE = st.none() | AMOUNTS.map(str)
 
@@ -67,8 +68,40 @@ def test_a_sum_is_exact_in_any_decimal_context(texts: list[str | None]) -> None:
 
 
 def test_numbers_far_apart_are_added_without_loss() -> None:
-    told = total_unrealized_pl([position(unrealized_pl="1E+40"), position(unrealized_pl="0.000000001")])
-    assert str(told.total) == "1" + 40 * "0" + ".000000001"
+    told = total_unrealized_pl([position(unrealized_pl="1E+29"), position(unrealized_pl="1E-30")])
+    assert str(told.total) == "1" + 29 * "0" + "." + 29 * "0" + "1"
+
+
+@pytest.mark.parametrize("text", ["1e999999999", "-1E-999999999", "9" * 4_301])
+def test_a_number_without_bound_is_an_error_in_every_sum(text: str) -> None:
+    executed = order(status="cancelled", filled_qty=text, order_qty="10")
+    for ask in (
+        lambda: total_unrealized_pl([position(unrealized_pl=text), position(unrealized_pl="1")]),
+        lambda: average_fill_price([fill(text, "1"), fill("1", text)]),
+        lambda: average_fill_price([executed]),
+        lambda: daily_summary([balance(cash=text)], []),
+        lambda: partially_filled([executed]),
+    ):
+        with pytest.raises(MalformedResponseError, match="more than 30 digits"):
+            ask()
+
+
+LONG = st.from_regex(r"-?[0-9]{1,30}\.[0-9]{1,30}", fullmatch=True).filter(str.isascii)
+
+
+@given(CONTEXTS, st.lists(st.tuples(LONG, LONG), min_size=1, max_size=5))
+@example(Context(prec=6, traps=[Inexact]), [("0.1", "3"), ("123456.789", "0.1")])
+def test_results_are_alike_in_every_decimal_context(context: Context, pairs: list[tuple[str, str]]) -> None:
+    def results() -> str:
+        held = [position(quantity=one, unrealized_pl=other, daily_pl=one) for one, other in pairs]
+        orders = [order(filled_qty=one, order_qty=other, fills=fills((one, other))) for one, other in pairs]
+        summary = daily_summary([balance(cash=one, buying_power=other) for one, other in pairs], held)
+        priced = average_fill_price([*orders, *(fill(one, other) for one, other in pairs)])
+        return f"{summary!r} {summary.symbols!r} {priced!r} {len(partially_filled(orders))}"
+
+    with localcontext(context):
+        there = results()
+    assert there == results()
 
 
 def test_an_average_is_weighted_by_volume() -> None:

@@ -7,9 +7,10 @@ broker did not give is never taken for zero: it is left out, and counted as miss
 from __future__ import annotations
 
 from collections import defaultdict
-from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from connecttrade_async.amounts import EXACT
 from connecttrade_async.analytics.results import AverageFillPrice, DailySummary, SymbolProfit, Total
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models.enums import OrderStatus
@@ -32,7 +33,6 @@ __all__ = [
     "total_unrealized_pl",
 ]
 
-_EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN, traps=[Inexact, InvalidOperation])
 _FEWEST_DIGITS = 28
 _ZERO = Decimal(0)
 _NOTHING_FILLED = frozenset({OrderStatus.PENDING, OrderStatus.WORKING, OrderStatus.REJECTED})
@@ -74,7 +74,7 @@ def average_fill_price(executed: Iterable[Order | Fill]) -> AverageFillPrice:
     executions = [pair for item in executed for pair in _executions(item)]
     known = [(qty.copy_abs(), price) for qty, price in executions if qty is not None and price is not None]
     volume = _sum(qty for qty, _ in known)
-    money = _sum(_EXACT.multiply(qty, price) for qty, price in known)
+    money = _sum(EXACT.multiply(qty, price) for qty, price in known)
     return AverageFillPrice(
         price=_divided(money, volume) if volume else None,
         quantity=volume,
@@ -134,7 +134,7 @@ def partially_filled(orders: Iterable[Order]) -> tuple[Order, ...]:
 def _sum(values: Iterable[Decimal]) -> Decimal:
     total = _ZERO
     for value in values:
-        total = _EXACT.add(total, value)
+        total = EXACT.add(total, value)
     return total
 
 
@@ -147,7 +147,9 @@ def _total(values: Iterable[Decimal | None]) -> Total:
 def _divided(money: Decimal, volume: Decimal) -> Decimal:
     # The digits of the product are never fewer than a price's, so an average of equal prices is that price, exactly.
     digits = max(_FEWEST_DIGITS, len(money.as_tuple().digits))
-    return Context(prec=digits, Emax=MAX_EMAX, Emin=MIN_EMIN, rounding=ROUND_HALF_EVEN).divide(money, volume)
+    context = EXACT.copy()
+    context.prec = digits
+    return context.divide(money, volume)
 
 
 def _executions(item: Order | Fill) -> list[_Execution]:

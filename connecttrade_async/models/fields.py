@@ -7,19 +7,22 @@ of orders decodes at the speed of text, one odd value never hides the others, an
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Generic, NoReturn, Self, TypeVar, overload
 
 import msgspec
 
+from connecttrade_async.amounts import MOST_DIGITS
 from connecttrade_async.errors import MalformedResponseError
 
 __all__ = ["Model", "day", "moment", "number"]
 
 T = TypeVar("T")
 _PLAIN_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_EPOCH = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,20})?")  # bounded: a body may hold a million digits
+_EPOCH = re.compile(r"([0-9]{1,20})(?:\.([0-9]{1,20}))?")  # bounded: a body may hold a million digits
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST_NUMBER = 4 * MOST_DIGITS  # with leading zeros and an exponent; a longer text is not even parsed
 UNREADABLE = (ValueError, OverflowError, OSError)  # OSError where the machine's own calendar ends
 MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138, as milliseconds it is 1973
 
@@ -57,13 +60,20 @@ class Field(Generic[T]):
     def _read(self, text: str) -> T:
         raise NotImplementedError
 
-    def _refuse(self, text: str, cause: Exception | None = None) -> NoReturn:
-        problem = f"the text is not {self.wanted}"
+    def _refuse(self, text: str, cause: Exception) -> NoReturn:
+        problem = str(cause) if isinstance(cause, NumberTooLongError) else f"the text is not {self.wanted}"
         raise MalformedResponseError(where=self._name, problem=problem, excerpt=text[:80]) from cause
 
 
+class NumberTooLongError(ValueError):
+    """A number has more digits than are read, which would cost memory and time without bound."""
+
+    def __init__(self) -> None:
+        super().__init__(f"the number has more than {MOST_DIGITS} digits before or after its point")
+
+
 class number(Field[Decimal]):  # noqa: N801 - reads as a declaration in the models
-    """A decimal number, exact to the last digit."""
+    """A decimal number, exact to the last digit, of at most 30 digits before its point and 30 after it."""
 
     wanted = "a number"
     __slots__ = ()
@@ -102,21 +112,40 @@ class day(Field[date]):  # noqa: N801 - reads as a declaration in the models
 
 
 def as_number(text: str) -> Decimal:
-    """Read a number as ``number`` does, or raise ValueError or InvalidOperation."""
+    """Read a number as ``number`` does.
+
+    Args:
+        text: an optional sign, digits with at most one point, and an optional exponent.
+
+    Returns:
+        The number with the digits that were given, whatever the application's decimal context is.
+
+    Raises:
+        ValueError: the text is not a number; a ``NumberTooLongError`` if it has more than 30 digits before or after
+            the point.
+        InvalidOperation: the text is not a number.
+    """
+    if len(text) > _LONGEST_NUMBER:
+        raise NumberTooLongError if text.lstrip("+-.")[:1].isdecimal() else ValueError(text[:_LONGEST_NUMBER])
     value = Decimal(text)
     # Decimal also reads NaN, Infinity, 1_000 and the digits of every script; none of them is a price.
     if not value.is_finite() or "_" in text or not text.isascii():
         raise ValueError(text)
+    # A short text without an exponent is within the bounds; this saves most calls the slow as_tuple().
+    may_be_long = len(text) > MOST_DIGITS or "e" in text or "E" in text
+    if may_be_long and (value.adjusted() >= MOST_DIGITS or int(value.as_tuple().exponent) < -MOST_DIGITS):
+        raise NumberTooLongError
     return value
 
 
 def as_moment(text: str) -> datetime:
     """Read a time as ``moment`` does, or raise one of ``UNREADABLE``."""
-    if _EPOCH.fullmatch(text):
-        value = Decimal(text)
-        seconds = value / 1000 if value >= MILLISECONDS_FROM else value
-        micros = int(seconds * 1_000_000)
-        return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
+    if epoch := _EPOCH.fullmatch(text):
+        # Whole numbers: decimal arithmetic would depend on the application's context.
+        whole, part = int(epoch[1]), epoch[2] or ""
+        decimals = 3 if whole >= MILLISECONDS_FROM else 6
+        micros = int(f"{whole}{part[:decimals].ljust(decimals, '0')}")
+        return _START + timedelta(microseconds=micros)
     parsed = datetime.fromisoformat(text)
     if parsed.tzinfo is UTC:
         return parsed

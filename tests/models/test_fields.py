@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from datetime import UTC, date, datetime, timedelta, timezone
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, Inexact, localcontext
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models import fields
 from connecttrade_async.models.fields import Field, Model, as_moment, day, moment, number
 from connecttrade_async.models.orders import Order
+from contexts import CONTEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,23 +50,97 @@ def refused(read: Callable[[], object], where: str, text: str) -> MalformedRespo
     return caught.value
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False))
+def outcome(read: Callable[[], object]) -> tuple[str, str]:
+    """Return what a reading comes to: a value as it is written, or the words of a refusal."""
+    try:
+        value = read()
+    except MalformedResponseError as error:
+        return "refused", str(error)
+    return "read", repr(value.as_tuple() if isinstance(value, Decimal) else value)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**29), max_value=10**29))
 @example(Decimal("0.000000001"))
 @example(Decimal("-0"))
+@example(Decimal("1E+29"))
 @example(Decimal("123456789012345678901234567890.123456789012345678901234567890"))
 def test_a_number_is_exact_to_the_last_digit(value: Decimal) -> None:
-    for text in (str(value), format(value, "f")[:200] if abs(value.adjusted()) < 100 else str(value)):
+    exponent = value.as_tuple().exponent
+    assume(isinstance(exponent, int) and exponent >= -30)
+    for text in (str(value), format(value, "f")):
         read = Sample(quantity_text=text).quantity
         assert read is not None
         assert (read.as_tuple(), str(read)) == (Decimal(text).as_tuple(), str(Decimal(text)))
 
 
-@given(st.from_regex(r"-?[0-9]{1,40}\.[0-9]{1,40}", fullmatch=True).filter(str.isascii))
-def test_no_digit_is_lost_whatever_the_callers_precision(text: str) -> None:
-    with localcontext() as context:
-        context.prec = 3
-        read = Sample(quantity_text=text).quantity
-    assert format(read, "f").removeprefix("-").lstrip("0") == text.removeprefix("-").lstrip("0")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1e999999999",
+        "-1E+30",
+        "1e-31",
+        "12e-999999999",
+        "1E-999999999999999999",
+        "0E+999999999",
+        "9" * 31,
+        "-0." + "0" * 30 + "1",
+        "9" * 4_301,
+        "0." + "3" * 4_301,
+        "0" * 5_000 + "1",
+        "-." + "5" * 5_000_000,
+    ],
+)
+def test_a_number_of_more_than_30_digits_on_a_side_is_refused_and_its_text_stays(text: str) -> None:
+    sample = Sample(quantity_text=text)
+    error = refused(lambda: sample.quantity, "Sample.quantity", text)
+    assert error.problem == "the number has more than 30 digits before or after its point"
+    assert sample.quantity_text == text
+
+
+@pytest.mark.parametrize(
+    "text", ["9" * 30 + "." + "9" * 30, "-1E+29", "1e-30", "0e0", "0E-9", "0007", "+1.5", ".5", "5."]
+)
+def test_a_number_of_30_digits_on_a_side_is_read(text: str) -> None:
+    read = Sample(quantity_text=text).quantity
+    assert str(read) == str(Decimal(text))
+
+
+@given(
+    CONTEXTS,
+    st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,10})?", fullmatch=True).filter(str.isascii),
+)
+@example(Context(prec=3, traps=[Inexact]), "123456.789")
+def test_a_number_is_read_alike_in_every_decimal_context(context: Context, text: str) -> None:
+    with localcontext(context):
+        there = outcome(lambda: Sample(quantity_text=text).quantity)
+    assert there == outcome(lambda: Sample(quantity_text=text).quantity)
+
+
+@given(CONTEXTS, st.from_regex(r"[0-9]{1,22}(\.[0-9]{1,22})?", fullmatch=True).filter(str.isascii))
+@example(Context(prec=6), "1715949015123.4567")
+@example(Context(prec=50, traps=[Inexact]), "1715949015.12345678912")
+def test_a_time_is_read_alike_in_every_decimal_context(context: Context, text: str) -> None:
+    with localcontext(context):
+        there = outcome(lambda: Sample(at_text=text).at), outcome(lambda: Sample(on_text=text).on)
+    assert there == (outcome(lambda: Sample(at_text=text).at), outcome(lambda: Sample(on_text=text).on))
+
+
+def test_a_decimal_context_of_six_digits_does_not_shift_a_time() -> None:
+    with localcontext(Context(prec=6, traps=[Inexact])):
+        assert Sample(at_text="1715949015").at == NOON
+        assert Sample(at_text="1715949015000.5").at == NOON + timedelta(microseconds=500)
+
+
+def test_the_limit_on_digits_of_ints_does_not_change_what_is_read() -> None:
+    limit = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(sys.int_info.str_digits_check_threshold)
+    try:
+        assert Sample(quantity_text="9" * 30 + "." + "9" * 30).quantity is not None
+        assert Sample(at_text="1715949015." + "0" * 20).at == NOON
+        refused(lambda: Sample(quantity_text="9" * 641).quantity, "Sample.quantity", "9" * 641)
+        refused(lambda: Sample(at_text="9" * 641).at, "Sample.at", "9" * 641)
+    finally:
+        sys.set_int_max_str_digits(limit)
 
 
 @pytest.mark.parametrize(
