@@ -43,7 +43,6 @@ M = TypeVar("M", bound="Model")
 NOTHING = Decimal(0)
 # How far ahead of ours the clock of a broker may be that is right.
 SKEW = timedelta(minutes=5)
-MOST_DIGITS = 30
 # Each saying of an order has the same few quantities as the one before: the latest that were read are kept.
 KEPT = 4096
 LONGEST_KEPT = 32
@@ -226,13 +225,9 @@ def amount(text: str | None) -> Decimal | None:
 @lru_cache(maxsize=KEPT)
 def _read(text: str) -> Decimal | None:
     try:
-        value = as_number(text)
+        return as_number(text).copy_abs()
     except (ValueError, InvalidOperation):
         return None
-    # Adding to a number of a million digits would fill the memory.
-    if value.adjusted() > MOST_DIGITS or int(value.as_tuple().exponent) < -MOST_DIGITS:
-        return None
-    return value.copy_abs()
 
 
 def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
