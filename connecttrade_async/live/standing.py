@@ -6,6 +6,7 @@ event says so, and from then on one probe at a time finds out when it is over.
 
 from __future__ import annotations
 
+import math
 from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
@@ -16,22 +17,24 @@ from connecttrade_async.errors import (
     RateLimitedError,
     ServerError,
     TransportError,
+    one_line,
 )
-from connecttrade_async.pacing import grown_delay
+from connecttrade_async.pacing import bounded_retry_after, grown_delay
 from connecttrade_async.rest.retry import row_for
 from connecttrade_async.rest.wire import UNKNOWN_CALLER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["Blame", "News", "Standing", "blame", "patience_asked_for"]
+__all__ = ["Blame", "News", "Standing", "blame", "in_words", "patience_asked_for"]
 
 FEWEST = 3
 PROBE_AFTER = 1.0
 PROBE_AT_LEAST_EVERY = 30.0
 SLOW_AFTER = 1.0
 SLOWEST = 60.0
-DEEPEST = 10  # errors in one another: whoever wraps more of them has made a circle
+CALM = 60.0  # seconds without an outage, after which the probes of the next one begin at the shortest delay again
+DEEPEST = 10  # levels of errors in one another that are looked at
 
 
 class Blame(Enum):
@@ -44,6 +47,7 @@ class Blame(Enum):
     OURS = "nobody was asked, or the caller's own code failed: it says nothing about the platform"
 
 
+_NUMBERS = (int, float)
 _WEIGHT = {whose: weight for weight, whose in enumerate(Blame)}
 
 
@@ -59,28 +63,71 @@ def blame(error: BaseException) -> Blame:
     """Return whose trouble a failure is, whatever the caller's own code has wrapped around what the platform said.
 
     So a group of errors, as ``asyncio.TaskGroup`` raises it, and an error that was raised ``from`` ours, are no less a
-    refusal, a plea for patience or a dropped link than these themselves.
+    refusal, a plea for patience or a dropped link than these themselves. Never raises, whatever the error is.
     """
     return min(map(_blame, _ours_in(error)), key=_WEIGHT.__getitem__, default=Blame.OURS)
 
 
 def patience_asked_for(error: BaseException) -> float | None:
-    """Return the seconds of patience that the platform asked for, or None."""
-    asked = [each.retry_after for each in _ours_in(error) if isinstance(each, APIError)]
-    return max((seconds for seconds in asked if seconds is not None), default=None)
+    """Return the seconds of patience that the platform asked for, of any size, or None. Never raises."""
+    return max((seconds for each in _ours_in(error) if (seconds := _asked_for(each)) is not None), default=None)
 
 
-def _ours_in(error: BaseException, depth: int = DEEPEST) -> list[ConnectTradeError]:
-    if isinstance(error, ConnectTradeError):
-        return [error]
-    if isinstance(error, BaseExceptionGroup):
-        inside = cast("BaseExceptionGroup[BaseException]", error).exceptions
-    else:
-        inside = () if error.__cause__ is None else (error.__cause__,)
-    return [each for one in inside for each in _ours_in(one, depth - 1)] if depth else []
+def in_words(error: BaseException) -> str:
+    """Return an error on one line, for a log. Never raises: ``str`` of a caller's own error runs the caller's code."""
+    try:
+        return one_line(str(error))
+    except Exception:  # noqa: BLE001 - an error of any kind, in any code
+        return type(error).__name__
+
+
+def _ours_in(error: BaseException) -> list[ConnectTradeError]:
+    """Collect the errors of this library within an error, each once: causes can form a circle."""
+    found: list[ConnectTradeError] = []
+    level, seen = [error], set[int]()
+    for _ in range(DEEPEST + 1):
+        deeper: list[BaseException] = []
+        for each in level:
+            if id(each) in seen:
+                continue
+            seen.add(id(each))
+            # The type is asked, not the instance: properties of a caller's own error may raise.
+            if issubclass(type(each), ConnectTradeError):
+                found.append(cast("ConnectTradeError", each))
+            else:
+                deeper += _inside(each)
+        level = deeper
+    return found
+
+
+def _inside(error: BaseException) -> Sequence[BaseException]:
+    inside: list[BaseException | None]
+    try:
+        if issubclass(type(error), BaseExceptionGroup):
+            inside = list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
+        else:
+            inside = [error.__cause__]
+    except Exception:  # noqa: BLE001 - a caller's own error, with properties that raise
+        return ()
+    return [each for each in inside if each is not None]
+
+
+def _asked_for(error: ConnectTradeError) -> float | None:
+    try:
+        seconds = error.retry_after if isinstance(error, APIError) else None
+    except Exception:  # noqa: BLE001 - a caller's own subclass, with attributes of any kind
+        return None
+    return seconds if type(seconds) in _NUMBERS else None
 
 
 def _blame(error: ConnectTradeError) -> Blame:
+    try:
+        return _whose(error)
+    except Exception:  # noqa: BLE001 - a subclass of the caller's own, with attributes of any kind
+        return Blame.OURS
+
+
+def _whose(error: ConnectTradeError) -> Blame:
     if isinstance(error, RateLimitedError):
         return Blame.PACE
     if isinstance(error, APIError) and error.status == UNKNOWN_CALLER:
@@ -110,6 +157,7 @@ class Standing:
         "_delay",
         "_first",
         "_probes",
+        "_recovered_at",
         "_slowed",
         "away_since",
         "in_a_row",
@@ -122,6 +170,7 @@ class Standing:
         self._delay = delay
         self._first = 0.0
         self._probes = 0
+        self._recovered_at = -math.inf
         self._slowed = 0
         self.in_a_row = 0
         self.is_troubled = False
@@ -133,13 +182,15 @@ class Standing:
         """Whether anybody may be asked."""
         return self.away_since is None and now >= self.slow_until
 
-    def answered(self) -> News | None:
+    def answered(self, now: float) -> News | None:
         """Take note of an answer, a good one or a no."""
-        self.in_a_row = self._slowed = 0
-        self.is_troubled = False
+        self.in_a_row = 0
+        if now >= self.slow_until:
+            self._slowed = 0  # an answer that comes during the pause was asked for before it, so it proves nothing
+        self.is_troubled = self._slowed > 0
         if self.away_since is None:
             return None
-        self.away_since, self._probes, self.probe_at = None, 0, 0.0
+        self.away_since, self.probe_at, self._recovered_at = None, 0.0, now
         return News.RECOVERED
 
     def failed(self, error: BaseException, now: float, users: int) -> News | None:
@@ -153,7 +204,7 @@ class Standing:
         asked_for = patience_asked_for(error)
         whose = blame(error)
         if whose is Blame.REQUEST:
-            return self.answered()
+            return self.answered(now)
         if whose is Blame.PACE:
             return self._slow_down(asked_for, now)
         if whose is Blame.OURS:
@@ -169,9 +220,9 @@ class Standing:
         if was_well:
             self._slowed += 1
             self.is_troubled = True
-        wait = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST) if asked_for is None else asked_for
-        self.slow_until = max(self.slow_until, now + wait)
-        return News.SLOWED if was_well and wait > 0 else None
+        own = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST)
+        self.slow_until = max(self.slow_until, now + bounded_retry_after(asked_for, own))
+        return News.SLOWED if was_well else None
 
     def _count(self, asked_for: float | None, now: float, users: int) -> News | None:
         if not self.in_a_row:
@@ -182,6 +233,8 @@ class Standing:
             self._probe_again(asked_for, now)
             return None
         self.away_since = self._first
+        if self._first - self._recovered_at > CALM:
+            self._probes = 0  # else the cause goes on: each short recovery would begin a new row of frequent probes
         self._probe_again(asked_for, now)
         return News.OUTAGE
 
@@ -189,5 +242,5 @@ class Standing:
         if self.away_since is None or now < self.probe_at:
             return
         delay = self._delay(self._probes, PROBE_AFTER, PROBE_AT_LEAST_EVERY)
-        self.probe_at = now + max(delay, asked_for or 0.0)
+        self.probe_at = now + bounded_retry_after(asked_for, delay)
         self._probes += 1

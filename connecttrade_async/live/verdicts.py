@@ -15,8 +15,8 @@ import msgspec
 from connecttrade_async.live.plan import seconds_between
 from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
 from connecttrade_async.live.schedule import State
-from connecttrade_async.live.standing import Blame, News, Standing, blame, patience_asked_for
-from connecttrade_async.pacing import grown_delay
+from connecttrade_async.live.standing import Blame, News, Standing, blame, in_words, patience_asked_for
+from connecttrade_async.pacing import bounded_retry_after, grown_delay
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ class Verdicts(Generic[T]):
             if record.failures:
                 self.set_failures(record, 0)
             if was_answered:
-                news = self.standing.answered()
+                news = self.standing.answered(now)
         if not self.standing.in_a_row:
             self._in_a_row.clear()
         if news is News.RECOVERED:
@@ -197,9 +197,8 @@ class Verdicts(Generic[T]):
             if why is Blame.PLATFORM:
                 self._in_a_row.append(record)
             self.set_failures(record, record.failures + 1)
-            asked_for = patience_asked_for(error) or 0.0
-            pause = grown_delay(record.failures, interval, max(interval, self._plan.slowest))
-            self._schedule.done(record, now, interval, max(pause, asked_for))
+            own = grown_delay(record.failures, interval, max(interval, self._plan.slowest))
+            self._schedule.done(record, now, interval, bounded_retry_after(patience_asked_for(error), own))
 
     def _park(self, record: Record, error: Exception) -> None:
         self.set_failures(record, 0)
@@ -223,7 +222,7 @@ class Verdicts(Generic[T]):
             log.info("the platform answers again")
         elif error is not None and standing.away_since is not None and news is News.OUTAGE:
             self._away_since = standing.away_since
-            log.warning("everything fails, so one probe at a time stands for all: %s", error)
+            log.warning("everything fails, so one probe at a time stands for all: %s", in_words(error))
             self._inbox.put(Outage(since=self._at(self._away_since, now), error=error, failures=standing.in_a_row))
             self._acquit(now)
         elif error is not None and news is News.SLOWED:

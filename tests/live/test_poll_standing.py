@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async.errors import (
+    APIError,
     AuthenticationError,
     ConnectError,
     CursorError,
@@ -20,7 +22,7 @@ from connecttrade_async.errors import (
     TransportError,
 )
 from connecttrade_async.live.standing import Blame, News, Standing, blame, patience_asked_for
-from connecttrade_async.pacing import grown_delay
+from connecttrade_async.pacing import MAX_RETRY_AFTER, grown_delay
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
 BROKEN = ServerError(status=503, **FACTS)
@@ -111,7 +113,7 @@ def test_after_a_failure_the_next_answer_matters_and_the_one_after_that_does_not
     was = [it.is_troubled]
     it.failed(error, 0.0, 10)
     was += [it.is_troubled, away().is_troubled]
-    it.answered()
+    it.answered(100.0)
     assert [*was, it.is_troubled] == [False, True, True, False]
 
 
@@ -121,11 +123,11 @@ def test_an_answer_changes_something_only_where_there_is_trouble(events: list[tu
     for error, seconds in events:
         now += seconds
         if error is None:
-            it.answered()
+            it.answered(now)
         else:
             it.failed(error, now, 4)
         after = copy.copy(it)
-        news = after.answered()
+        news = after.answered(math.inf)
         assert it.is_troubled is (facts_of(it) != facts_of(after))
         assert it.is_troubled or news is None
 
@@ -142,9 +144,9 @@ def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
     assert 2.5 <= it.probe_at <= 3.0
     assert it.failed(BROKEN, 2.1, 3) is None  # who was still being asked
     assert it.probe_at <= 3.0
-    assert it.answered() is News.RECOVERED
+    assert it.answered(3.0) is News.RECOVERED
     assert it.is_well(2.2)
-    assert it.answered() is None
+    assert it.answered(3.0) is None
 
 
 def test_probes_become_rarer_and_never_too_rare() -> None:
@@ -191,8 +193,77 @@ def test_everybody_waits_for_what_was_asked_and_is_told_once() -> None:
     assert it.slow_until == 19.5
     assert not it.is_well(19.4)
     assert it.is_well(19.5)
-    assert it.failed(limited(0.0), 20.0, 3) is None
-    assert it.is_well(20.0)
+
+
+@pytest.mark.parametrize("asked", [0.0, -5.0, math.nan])
+def test_asking_for_no_patience_does_not_switch_the_pauses_off(asked: float) -> None:
+    it, now, waits = standing(), 0.0, list[float]()
+    for _ in range(12):
+        assert it.failed(limited(asked), now, 3) is News.SLOWED
+        waits.append(it.slow_until - now)
+        now = it.slow_until
+    assert 0.5 <= waits[0] <= 1.0
+    assert all(30.0 <= wait <= 60.0 for wait in waits[8:])
+
+
+PATIENCE = st.one_of(
+    st.none(),
+    st.floats(),
+    st.integers(),
+    st.sampled_from([0.0, -1.0, 3.0, 31_536_000.0, 10**400, math.inf, -math.inf, math.nan]),
+)
+STATUSES: dict[int, type[APIError]] = {401: AuthenticationError, 404: NotFoundError, 429: RateLimitedError}
+
+
+@st.composite
+def failures(draw: st.DrawFn) -> Exception:
+    """Draw a failure that asks for patience: alone, in a group, or as the cause of an error of the caller's own."""
+
+    def one() -> APIError:
+        status = draw(st.sampled_from([401, 404, 425, 429, 500, 503, 599]))
+        patience: Any = draw(PATIENCE)
+        return STATUSES.get(status, ServerError)(status=status, retry_after=patience, **FACTS)
+
+    match draw(st.sampled_from(["alone", "cause", "group", "groups"])):
+        case "cause":
+            return wrapped(KeyError("mine"), one())
+        case "group":
+            return ExceptionGroup("all", [one(), KeyError("mine"), one()])
+        case "groups":
+            return ExceptionGroup("all", [ExceptionGroup("one", [wrapped(KeyError("mine"), one())]), one()])
+        case _:
+            return one()
+
+
+@given(st.lists(st.tuples(failures(), st.integers(min_value=0, max_value=1000)), max_size=20))
+def test_no_retry_after_stops_the_poller_for_longer_than_the_bound(events: list[tuple[Exception, int]]) -> None:
+    it, now = standing(), 0.0
+    for error, seconds in events:
+        now += seconds
+        probe_at, slow_until = it.probe_at, it.slow_until
+        news = it.failed(error, now, 3)
+        if news is News.SLOWED:
+            assert it.slow_until - now >= 0.5
+        if it.probe_at != probe_at and it.away_since is not None:
+            assert it.probe_at - now >= 0.5
+        if it.slow_until != slow_until:
+            assert it.slow_until - now <= MAX_RETRY_AFTER
+        assert it.probe_at - now <= MAX_RETRY_AFTER
+        assert it.is_well(now + MAX_RETRY_AFTER) or it.away_since is not None
+
+
+def test_a_short_recovery_does_not_make_the_probes_of_the_next_outage_frequent_again() -> None:
+    it = away()
+    for _ in range(8):
+        now = it.probe_at
+        assert it.failed(BROKEN, now, 3) is None
+    for _ in range(5):  # each probe is answered, and all that is asked then fails again
+        assert it.answered(now := it.probe_at) is News.RECOVERED
+        assert [it.failed(BROKEN, now + 1.0, 3) for _ in range(3)] == [None, None, News.OUTAGE]
+        assert it.probe_at - (now + 1.0) >= 15.0
+    it.answered(now := it.probe_at)
+    assert [it.failed(BROKEN, now + 61.0, 3) for _ in range(3)] == [None, None, News.OUTAGE]
+    assert it.probe_at - (now + 61.0) <= 1.0
 
 
 def test_where_no_time_was_named_the_waits_grow_until_somebody_is_answered() -> None:
@@ -203,6 +274,19 @@ def test_where_no_time_was_named_the_waits_grow_until_somebody_is_answered() -> 
         now = it.slow_until
     assert 0.5 <= waits[0] <= 1.0
     assert all(30.0 <= wait <= 60.0 for wait in waits[8:])
-    it.answered()
+    it.answered(now)
     it.failed(LIMITED, now, 3)
+    assert it.slow_until - now <= 1.0
+
+
+def test_an_answer_during_a_pause_does_not_make_the_next_pause_short() -> None:
+    it, now = standing(), 0.0
+    for _ in range(8):
+        it.failed(LIMITED, now, 3)
+        assert it.answered(now + 0.01) is None  # it was asked for before the pause
+        now = it.slow_until
+    it.failed(LIMITED, now, 3)
+    assert it.slow_until - now >= 30.0
+    it.answered(it.slow_until)  # asked for after the pause, so the platform takes requests again
+    it.failed(LIMITED, now := it.slow_until, 3)
     assert it.slow_until - now <= 1.0

@@ -157,6 +157,66 @@ async def test_everybody_is_asked_to_slow_down() -> None:
         await watcher.aclose()
 
 
+FAR = ["31536000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"]
+NOT_AT_ALL = ["0", "Thu, 01 Jan 1970 00:00:00 GMT"]
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("asked", FAR)
+async def test_retry_after_of_any_size_stops_no_user_for_longer_than_ten_minutes(status: int, asked: str) -> None:
+    clock = SteppedClock()
+    acts = [answer(status, NO, retry_after=asked)] * 3
+    async with ScriptedEnd(*acts, answer()) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 3), lambda user: user.balances.list(), every=10.0) as results:
+            watcher = Watcher(results)
+            while len(end.seen) < 3:  # each user was refused or, after the first 429, waits
+                clock.advance(10.0)
+                await watcher.until_idle()
+                if status == 429:
+                    break
+            assert results.statistics().state == ("OUTAGE" if status == 503 else "SLOWED")
+            end.acts = [answer()]
+            for _ in range(62):
+                clock.advance(10.0)
+                await watcher.until_idle()
+            assert results.statistics().state == "POLLING"
+            assert {result.user.user_id for result in watcher.results if result.error is None} == {"u0", "u1", "u2"}
+        await watcher.aclose()
+
+
+@pytest.mark.parametrize(("status", "users"), [(429, 20), (503, 20), (503, 1), (429, 1)])
+@pytest.mark.parametrize("asked", NOT_AT_ALL)
+async def test_retry_after_of_zero_does_not_switch_the_pauses_off(status: int, users: int, asked: str) -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd(answer(status, NO, retry_after=asked)) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, users), lambda user: user.balances.list(), every=0.001, concurrency=5) as results:
+            watcher = Watcher(results)
+            for _ in range(600):
+                clock.advance(0.1)
+                await watcher.until_idle()
+            # Five at once after each pause, and the pauses grow to half a minute.
+            assert 5 <= len(end.seen) <= 5 * 9
+        await watcher.aclose()
+
+
+async def test_one_user_s_retry_after_of_zero_leaves_its_own_backoff_in_place() -> None:
+    clock = SteppedClock()
+    asked: Counter[str] = Counter()
+
+    async def fetch(user: User) -> str:
+        asked[user.user_id] += 1
+        if user.user_id == "u0":
+            raise ExceptionGroup("all", [ServerError(status=503, retry_after=0.0, **FACTS), KeyError("mine")])
+        return user.user_id
+
+    async with client(clock=clock) as ct, ct.poll(people(ct, 3), fetch, every=1.0, slowest=60.0) as results:
+        watcher = Watcher(results)
+        await steps(clock, 600.0, 0.5)
+        assert asked["u1"] == asked["u2"] == 600
+        assert asked["u0"] <= 600 / 30 + 8
+    await watcher.aclose()
+
+
 async def test_who_keeps_failing_is_asked_more_and_more_rarely_and_forgiven() -> None:
     clock, is_broken = SteppedClock(), True
     asked: Counter[str] = Counter()
