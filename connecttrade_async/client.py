@@ -11,7 +11,16 @@ import msgspec
 
 from connecttrade_async import __version__
 from connecttrade_async.clock import Clock, SystemClock
-from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts, check_address, from_environment
+from connecttrade_async.config import (
+    DialOptions,
+    Endpoints,
+    Limits,
+    Reconnect,
+    Retry,
+    Timeouts,
+    check_address,
+    from_environment,
+)
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.rest import resources, wire
 from connecttrade_async.rest.caller import Caller, Requester, Traffic
@@ -21,6 +30,7 @@ from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+    from ssl import SSLContext
     from types import TracebackType
 
     import aiohttp
@@ -77,6 +87,7 @@ class Market(NamedTuple):
     url: str
     reconnect: Reconnect
     taken: set[str]
+    dial: DialOptions
 
 
 class ConnectTrade:
@@ -96,6 +107,9 @@ class ConnectTrade:
         http: an aiohttp session to borrow; it is left open. Its proxy and headers are its own. No cookie of its jar is
             sent, and none is stored. A connection of its pool on which data arrived while it was idle is dropped; where
             only the beginning of an answer had arrived and was read, the next request fails with a ``TransportError``.
+        ssl: the TLS context of every connection; None for the system's certificates.
+        proxy: the address of an HTTP proxy for every connection, ``http://user:password@host:port``; None for none. The
+            environment's proxies are not read.
         trace_configs: aiohttp's own tracing, for the session that is made.
         clock: time; a test may hand in one that it steps.
 
@@ -114,10 +128,13 @@ class ConnectTrade:
         reconnect: Reconnect | None = None,
         limits: Limits | None = None,
         http: aiohttp.ClientSession | None = None,
+        ssl: SSLContext | None = None,
+        proxy: str | Secret | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
         client_secret = Secret(client_secret)  # rebound before it is checked: tracebacks can print variables
+        proxy = Secret(proxy) if isinstance(proxy, str) else proxy
         client_secret.check("client secret")
         _check_id(client_id, "client id")
         _check_kinds(
@@ -128,11 +145,13 @@ class ConnectTrade:
         )
         _check_clock(clock)
         endpoints = Endpoints() if endpoints is None else endpoints
+        dial = DialOptions.of(ssl, proxy)
         transport = Transport(
             _api_of(endpoints),
             wire.client_headers(client_id, client_secret, __version__),
             client_secret=client_secret,
             http=http,
+            dial=dial,
             trace_configs=trace_configs,
         )
         clock = SystemClock() if clock is None else clock
@@ -146,7 +165,7 @@ class ConnectTrade:
         )
         self._client_secret = client_secret
         self._stream_url = _stream_of(endpoints)
-        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set())
+        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set(), dial)
         self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 

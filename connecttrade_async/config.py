@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ ADDRESSES = {
     "stream": "CONNECTTRADE_STREAM_URL",
     "market_data": "CONNECTTRADE_MDSTREAM_URL",
 }
+_PROXY_ADDRESS = re.compile(r"[^\s?#\x00-\x20\x7f]+")
 _PLAIN_ADDRESS = re.compile(r"[^\s?#@\x00-\x20\x7f]+")
 
 
@@ -96,6 +98,49 @@ class Endpoints(msgspec.Struct, frozen=True):
         check_address("api", self.api, ("https", "http"))
         check_address("stream", self.stream, ("wss", "ws"))
         check_address("market_data", self.market_data, ("wss", "ws"))
+
+
+class DialOptions(msgspec.Struct, frozen=True, eq=False):
+    """How connections are made, for REST and both streams.
+
+    Attributes:
+        ssl: the TLS context, or None for the system's certificates.
+        proxy: the address of an HTTP proxy, which may carry a login, or None for a direct connection. Its ``repr`` is
+            masked.
+    """
+
+    ssl: SSLContext | None = None
+    proxy: Secret | None = None
+
+    @classmethod
+    def of(cls, context: object, proxy: object) -> DialOptions:
+        """Return the options for what was passed as ``ssl=`` and ``proxy=``.
+
+        Raises:
+            ConfigurationError: one of them is of another kind, or the proxy is no address of one.
+        """
+        if context is not None and not isinstance(context, SSLContext):
+            msg = f"ssl must be an ssl.SSLContext or None, got {type(context).__name__}"
+            raise ConfigurationError(msg)
+        if proxy is None:
+            return cls(context)
+        if not isinstance(proxy, str | Secret):
+            msg = f"proxy must be the address of a proxy as text or None, got {type(proxy).__name__}"
+            raise ConfigurationError(msg)
+        proxy = Secret(proxy)  # rebound before it is checked: tracebacks can print variables
+        if not _is_proxy(proxy):
+            msg = "proxy must be http:// or https://, optionally user:password@, a host and a port, and nothing else"
+            raise ConfigurationError(msg)
+        return cls(context, proxy)
+
+
+def _is_proxy(proxy: Secret) -> bool:
+    try:
+        parts = urlsplit(proxy.reveal())
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    return usable and parts.path in {"", "/"} and _PROXY_ADDRESS.fullmatch(proxy.reveal()) is not None
 
 
 class Timeouts(msgspec.Struct, frozen=True, kw_only=True):

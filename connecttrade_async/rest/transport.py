@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from aiohttp.connector import Connection
 
+    from connecttrade_async.config import DialOptions
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
 
@@ -112,10 +113,12 @@ class Transport:
         headers: those of every request.
         client_secret: to keep it out of what the other side says.
         http: a session to borrow; it is left open. None: one is made at the first request.
+        dial: how the connections of the session that is made are made; None for directly, with the system's
+            certificates.
         trace_configs: aiohttp's tracing, for the session that is made.
 
     Raises:
-        ConfigurationError: both a session and tracing for one that would be made.
+        ConfigurationError: a session is borrowed, and options are given for one that would be made.
     """
 
     __slots__ = (
@@ -123,6 +126,7 @@ class Transport:
         "_borrowed",
         "_client_secret",
         "_deadlines",
+        "_dial",
         "_extra",
         "_extra_for_get",
         "_headers",
@@ -140,10 +144,13 @@ class Transport:
         *,
         client_secret: Secret,
         http: aiohttp.ClientSession | None = None,
+        dial: DialOptions | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         _check_session(http, trace_configs)
+        _check_dial(http, dial)
         self._api = api
+        self._dial = dial
         self._headers = dict(headers)
         self._client_secret = client_secret
         self._http = http
@@ -233,6 +240,9 @@ class Transport:
             exc = exc.__cause__
         make, kind, detail = _meaning(exc, limit)
         cause: BaseException | None = without_frames(exc)
+        if self._dial is not None and self._dial.proxy is not None:
+            # aiohttp's exceptions carry the address of the proxy, with its login.
+            cause = None
         if kind == "garbled":
             # Here aiohttp quotes what came, which may quote us. Ours is masked, so theirs is left out.
             detail = Response(0, {}, b"", (self._client_secret, request.user_secret)).presentable(detail)
@@ -247,8 +257,11 @@ class Transport:
 
     def _open(self) -> aiohttp.ClientSession:
         # limit=0: the gate in front is the limit, and a fair one. No cookies: one user's would be sent for the next.
+        context = None if self._dial is None else self._dial.ssl
+        proxy = None if self._dial is None else self._dial.proxy
         self._http = aiohttp.ClientSession(
-            connector=Connector(limit=0),
+            connector=Connector(limit=0, ssl=True if context is None else context),
+            proxy=None if proxy is None else URL(proxy.reveal()),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
             trace_configs=self._traces,
@@ -275,34 +288,54 @@ def _check_session(http: object, trace_configs: object) -> None:
         raise ConfigurationError(msg)
 
 
+def _check_dial(http: object, dial: DialOptions | None) -> None:
+    if http is not None and dial is not None and (dial.ssl is not None or dial.proxy is not None):
+        msg = "ssl and proxy belong to the session: make the one you lend with them, or pass no http"
+        raise ConfigurationError(msg)
+
+
 def _meaning(exc: BaseException, limit: TimeLimit) -> tuple[type[TransportError], str, str]:
     """Return the class, the row of the table in ``retry.py`` and the sentence for one of aiohttp's exceptions."""
     meaning: tuple[type[TransportError], str, str]
     match exc:
         case aiohttp.ConnectionTimeoutError():
             meaning = ConnectError, "connect-timeout", f"no connection within {limit.connect:.3g} s"
+        case TimeoutError():
+            meaning = RequestTimeoutError, "timeout", f"no complete answer within {limit.total:.3g} s"
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorError():
+            meaning = _meaning_of_no_connection(exc)
         case SpokeFirstError():
             meaning = (
                 ConnectError,
                 "unreachable",
                 "what listens there sends data before it is asked, so nothing was sent",
             )
-        case TimeoutError():
-            meaning = RequestTimeoutError, "timeout", f"no complete answer within {limit.total:.3g} s"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            meaning = ConnectError, "tls", f"no secure connection to {exc.host}:{exc.port} ({_said(exc)})"
-        case aiohttp.ClientConnectorDNSError():
-            meaning = ConnectError, "dns", f"the name {exc.host} was not found: check the address and the network"
-        case aiohttp.ClientConnectorError() if exc.os_error.errno == errno.ECONNREFUSED:
-            meaning = ConnectError, "refused", f"nothing listens at {exc.host}:{exc.port}: check the address"
-        case aiohttp.ClientConnectorError():
-            meaning = ConnectError, "unreachable", f"no connection to {exc.host}:{exc.port}: {exc.os_error.strerror}"
+        case aiohttp.ClientHttpProxyError():
+            meaning = ConnectError, "unreachable", f"the proxy refused the connection with status {exc.status}"
         case aiohttp.ClientPayloadError():
             meaning = TransportError, "torn", "the answer broke off in the middle"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
             meaning = TransportError, "dropped", "the link was dropped before an answer came"
         case _:
             meaning = TransportError, "garbled", f"what answered does not speak HTTP as it should: {exc}"
+    return meaning
+
+
+def _meaning_of_no_connection(
+    exc: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError,
+) -> tuple[type[TransportError], str, str]:
+    meaning: tuple[type[TransportError], str, str]
+    match exc:
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            meaning = ConnectError, "tls", f"no secure connection to {exc.host}:{exc.port} ({_said(exc)})"
+        case aiohttp.ClientProxyConnectionError():  # it carries the host that was asked for, not the proxy's
+            meaning = ConnectError, "unreachable", f"no connection to the proxy: {exc.os_error.strerror}"
+        case aiohttp.ClientConnectorDNSError():
+            meaning = ConnectError, "dns", f"the name {exc.host} was not found: check the address and the network"
+        case aiohttp.ClientConnectorError() if exc.os_error.errno == errno.ECONNREFUSED:
+            meaning = ConnectError, "refused", f"nothing listens at {exc.host}:{exc.port}: check the address"
+        case _:
+            meaning = ConnectError, "unreachable", f"no connection to {exc.host}:{exc.port}: {exc.os_error.strerror}"
     return meaning
 
 

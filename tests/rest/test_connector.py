@@ -10,6 +10,7 @@ from hypothesis import example, given, settings, strategies as st
 from yarl import URL
 
 from connecttrade_async import ConnectError, ConnectTrade, Endpoints, TransportError
+from connecttrade_async.config import DialOptions
 from connecttrade_async.rest.transport import TimeLimit, Transport
 from connecttrade_async.rest.wire import Request, client_headers
 from connecttrade_async.secret import Secret
@@ -125,19 +126,24 @@ async def test_one_user_is_not_shown_the_positions_of_another() -> None:
         assert await ct.user("bob", "murmur").positions.list() == []
 
 
+@pytest.mark.parametrize("is_lent", [False, True])
 @pytest.mark.parametrize("unasked", [LATE_400, b""])
-async def test_tls_connection_of_a_borrowed_session_that_became_readable_is_dropped(unasked: bytes) -> None:
+async def test_tls_connection_on_which_something_arrived_is_dropped(unasked: bytes, *, is_lent: bool) -> None:
     server, client = trusted()
     kept = Kept(answer())
-    async with (
-        ScriptedEnd(kept, answer(200, b'"mine"'), tls=server) as end,
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=client)) as http,
-    ):
-        door = transport(end.url, http=http)
+    async with AsyncExitStack() as stack:
+        end = await stack.enter_async_context(ScriptedEnd(kept, answer(200, b'"mine"'), tls=server))
+        if is_lent:
+            connector = aiohttp.TCPConnector(ssl=client)
+            http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
+            door = transport(end.url, http=http)
+        else:
+            door = transport(end.url, dial=DialOptions.of(client, None))
         await door.exchange(Request(method="GET", path="/x"), LIMIT)
         kept.send(unasked)
         await let_the_loop_read()
         response = await door.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
+        await door.aclose()
     assert (response.body, end.links) == (b'"mine"', 2)
 
 
