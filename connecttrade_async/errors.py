@@ -352,7 +352,8 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         cl_order_id: the id to look for, on a ticket or a replacement; None for a cancellation.
         order_id: the order that was to be replaced or cancelled; None for a new one.
         is_known: whether the API said that it knows the id, and only does not list the order yet.
-        last_error: why the latest look-up brought no answer, or None where it did and the order was not in it.
+        last_error: why the latest look-up failed, or None where it did not.
+        listed: what the latest look-up found that settles nothing, in words, or None where the order was not listed.
         look_again: what ``resolve`` calls, with the seconds it may take.
     """
 
@@ -365,6 +366,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         is_known: bool,
         last_error: str | None,
         look_again: Callable[[float], Awaitable[Order]],
+        listed: str | None = None,
     ) -> None:
         """Build the message from the facts."""
         self.what = what
@@ -373,9 +375,10 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         self.is_known = is_known
         self.last_error = last_error
         self.look_again = look_again
+        self.listed = listed
         named = f"cl_order_id {cl_order_id}" if cl_order_id else f"order {order_id}"
         answered = "the API said that it knows the id" if is_known else "its answer was lost"
-        looked = f"looking it up failed ({last_error})" if last_error else "it is not listed yet"
+        looked = f"looking it up failed ({last_error})" if last_error else listed or "it is not listed yet"
         super().__init__(f"nobody can say yet whether {what}: {named} was sent, {answered}, and {looked}")
 
     def resolve(self, *, timeout: float = 30.0) -> Awaitable[Order]:

@@ -92,6 +92,7 @@ FACTS: dict[str, object] = {
     "cl_order_id": "mine",
     "order_id": "o-1",
     "last_error": "GET /orders: the link was dropped",
+    "listed": "order o-1 is listed as working",
     "look_again": errors._came_out_of_a_pickle,
     "cursor": "abc",
     "why": "it was followed before",
@@ -195,6 +196,11 @@ def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
     assert str(old).endswith("order o-1 was sent, its answer was lost, and looking it up failed (no link)")
     taken = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=True, last_error=None, **facts)
     assert str(taken).endswith("was sent, the API said that it knows the id, and it is not listed yet")
+    listed = "order o-1 is listed as working"
+    alive = OrderOutcomeUnknownError(
+        cl_order_id=None, order_id="o-1", is_known=False, last_error=None, listed=listed, **facts
+    )
+    assert str(alive).endswith("its answer was lost, and order o-1 is listed as working")
 
 
 def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:

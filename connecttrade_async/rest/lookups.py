@@ -23,6 +23,7 @@ from connecttrade_async.errors import (
     OrderNotReplacedError,
     TransportError,
 )
+from connecttrade_async.ids import born_at
 from connecttrade_async.models.enums import Broker, OrderStatus
 from connecttrade_async.models.orders import Order
 from connecttrade_async.rest import wire
@@ -36,6 +37,12 @@ __all__ = ["ONE_DAY", "Target", "ended_before", "find", "for_ended", "for_placed
 
 # Around the time of sending: a ``cl_order_id`` is unique per day (documented), and clocks may disagree.
 ONE_DAY = timedelta(days=1)
+# How far the clocks of this machine and of the API may differ before an order of ours looks older than its request.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+# An order made later than this after its request is taken for the order of another request under the same id.
+LATEST_START = timedelta(hours=1)
+# Under an id that was drawn for this request, a time counts as far as a wrong or missing zone can move it.
+ZONE_TOLERANCE = timedelta(hours=14)
 WHOLE_PAGE = 500
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 FAILED = (TransportError, BrokerError, CursorError)
@@ -125,17 +132,104 @@ def completed(order: Order, *, account_id: str | None, broker: str | None, cl_or
     )
 
 
+class Sent(NamedTuple):
+    """One request that makes an order, and the rule that recognizes its order among the orders of the same id.
+
+    Attributes:
+        cl_order_id: the id that was sent.
+        began: when the request began, aware.
+        account_id: the account whose orders count, or None for any.
+        replaces: the ``order_id`` of the order to be replaced, or None for a new order.
+    """
+
+    cl_order_id: str
+    began: datetime
+    account_id: str | None = None
+    replaces: str | None = None
+
+    def earliest(self, *, is_known: bool) -> datetime:
+        """Return the earliest time at which the order of this request can have been made.
+
+        Args:
+            is_known: the API refused the id as used on this day. The day is taken as the day in UTC (assumed).
+        """
+        earliest = self.began - CLOCK_TOLERANCE
+        midnight = self.began.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return min(earliest, midnight) if is_known else earliest
+
+    def made(self, order: Order, *, is_known: bool) -> bool | None:
+        """Return whether this request made an order that has its id; None where the order does not prove it.
+
+        An id is unique per day only, so the time of creation decides. An id that was drawn too late to have been used
+        before names no other order, so it needs no time, and hours of difference do not count against it.
+        """
+        if self.replaces is not None and order.replaces is not None:
+            return order.replaces == self.replaces
+        earliest, when, drawn = self.earliest(is_known=is_known), made_at(order), born_at(self.cl_order_id)
+        is_fresh = drawn is not None and earliest <= drawn <= self.began + CLOCK_TOLERANCE
+        if when is None:
+            return True if is_fresh else None
+        if is_fresh:
+            return abs(when - self.began) <= ZONE_TOLERANCE
+        return earliest <= when <= self.began + LATEST_START
+
+
 async def find(
     orders: Orders,
     cl_order_id: str,
     since: datetime,
-    until: datetime | None = None,
     account_id: str | None = None,
+    not_before: datetime | None = None,
 ) -> Order | None:
-    """Return the latest order of that id in a window of time, all pages of it, or None.
+    """Return the latest order of that id that the API lists since a time, or None.
 
     A page that fails is an error only where nothing was found before it.
+
+    Args:
+        orders: the user's orders.
+        cl_order_id: the id to look for.
+        since: how far back to ask.
+        account_id: only an order of that account, or None for any.
+        not_before: orders that say that they were made before do not count, also where the API lists them.
     """
+    found = await _of_id(orders, cl_order_id, since, None, account_id)
+    if not_before is not None:
+        found = [order for order in found if (made_at(order) or not_before) >= not_before]
+    return max(found, key=lambda order: made_at(order) or LONG_AGO, default=None)
+
+
+async def find_sent(orders: Orders, sent: Sent, *, is_known: bool) -> Order | str | None:
+    """Return the order that a request made; None where its id is not listed.
+
+    Where the id is listed and no such order is proven to be this request's, returns what is listed, in words.
+    """
+    since, until = sent.earliest(is_known=is_known) - ONE_DAY, sent.began + ONE_DAY
+    found = await _of_id(orders, sent.cl_order_id, since, until, sent.account_id)
+    # One order may be listed twice; the later row is the later state.
+    ours = {order.order_id: order for order in found if sent.made(order, is_known=is_known)}
+    if len(ours) == 1:
+        return next(iter(ours.values()))
+    if ours:
+        return f"{len(ours)} orders with this id were made around that time: {', '.join(sorted(ours))}"
+    if not found:
+        return None
+    return "; ".join(f"order {order.order_id} with this id {_why_not_ours(order)}" for order in found[:3])
+
+
+def _why_not_ours(order: Order) -> str:
+    when = made_at(order)
+    if when is None:
+        return "does not say when it was made, so it may be another day's"
+    return f"was made at {when.isoformat()}, so another request made it"
+
+
+async def _of_id(
+    orders: Orders,
+    cl_order_id: str,
+    since: datetime,
+    until: datetime | None,
+    account_id: str | None,
+) -> list[Order]:
     found: list[Order] = []
     try:
         async for order in orders.list(status="all", start_time=since, end_time=until, limit=WHOLE_PAGE):
@@ -145,7 +239,7 @@ async def find(
         if not found:
             raise
         log.warning("order %s was found before its look-up failed: %s", cl_order_id, exc)
-    return max(found, key=lambda order: made_at(order) or LONG_AGO, default=None)
+    return found
 
 
 async def state(orders: Orders, old: Target) -> Order | None:
@@ -159,10 +253,11 @@ async def state(orders: Orders, old: Target) -> Order | None:
 
 def for_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> Search:
     """Return the search for an order that was placed."""
+    sent = Sent(ticket.cl_order_id, began)
 
-    async def look() -> Order | ConnectTradeError | None:
-        found = await find(orders.asked_once(), ticket.cl_order_id, began - ONE_DAY, began + ONE_DAY)
-        if found is None or is_what_was_sent(found, ticket):
+    async def look(is_known: bool) -> Order | ConnectTradeError | str | None:  # noqa: FBT001 - Search calls it so
+        found = await find_sent(orders.asked_once(), sent, is_known=is_known)
+        if not isinstance(found, Order) or is_what_was_sent(found, ticket):
             return found
         message = f"cl_order_id {ticket.cl_order_id} belongs to another order, {found.order_id}: make a new ticket"
         return ConflictError(status=wire.TAKEN, message=message, method="POST", path="/orders")
@@ -178,16 +273,17 @@ def for_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> Search:
 
 def for_replacing(orders: Orders, old: Target, new_id: str, began: datetime) -> Search:
     """Return the search for the outcome of a replacement: the new order, or the old one ended without it."""
+    sent = Sent(new_id, began, old.account_id, old.order_id)
 
-    async def look() -> Order | ConnectTradeError | None:
+    async def look(is_known: bool) -> Order | ConnectTradeError | str | None:  # noqa: FBT001 - Search calls it so
         asked = orders.asked_once()
-        search = partial(find, asked, new_id, began - ONE_DAY, began + ONE_DAY, old.account_id)
+        search = partial(find_sent, asked, sent, is_known=is_known)
         replacing = await search()
-        if replacing is not None:
+        if isinstance(replacing, Order):
             return replacing
         before = await state(asked, old)
         if before is None or not has_ended(before) or before.status is OrderStatus.REPLACED:
-            return None
+            return replacing or _as_it_stands(before)
         # It may have been replaced between the two looks, by a broker that calls that cancelled.
         ended = OrderNotReplacedError(order_id=old.order_id, status=str(before.status))
         return await search() or ended
@@ -199,12 +295,18 @@ def for_replacing(orders: Orders, old: Target, new_id: str, began: datetime) -> 
 def for_ended(orders: Orders, old: Target) -> Search:
     """Return the search for the outcome of a cancellation: heard, or come too late."""
 
-    async def look() -> Order | ConnectTradeError | None:
+    async def look(is_known: bool) -> Order | ConnectTradeError | str | None:  # noqa: FBT001 - Search calls it so
+        del is_known
         found = await state(orders.asked_once(), old)
-        return found if found is not None and (has_ended(found) or found.status is OrderStatus.PENDING_CANCEL) else None
+        is_settled = found is not None and (has_ended(found) or found.status is OrderStatus.PENDING_CANCEL)
+        return found if is_settled else _as_it_stands(found)
 
     complete = partial(completed, account_id=old.account_id, broker=old.broker, cl_order_id=None)
     return Search(f"order {old.order_id} was cancelled", look, complete, order_id=old.order_id)
+
+
+def _as_it_stands(order: Order | None) -> str | None:
+    return None if order is None else f"order {order.order_id} is listed as {order.status or 'of no status'}"
 
 
 async def ended_before(orders: Orders, old: Target) -> Order | None:

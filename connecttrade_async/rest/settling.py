@@ -18,7 +18,7 @@ from connecttrade_async.errors import (
     OrderOutcomeUnknownError,
     TransportError,
 )
-from connecttrade_async.pacing import growing_delays
+from connecttrade_async.pacing import bounded_retry_after, growing_delays
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,14 +37,15 @@ class Search(NamedTuple):
 
     Attributes:
         what: the question, to be read after *nobody can say yet whether*.
-        look: looks once; returns the order, or an error that settles it otherwise, or None where it is not settled.
+        look: looks once, given whether the API said that it knows the id; returns the order, or an error that settles
+            it otherwise; where it is not settled, what is listed instead, in words, or None where nothing is.
         complete: returns an order with what was sent, where the answer left it out.
         cl_order_id: the id it was sent under, or None for a cancellation.
         order_id: the order that was to be changed, or None for a new one.
     """
 
     what: str
-    look: Callable[[], Awaitable[Order | ConnectTradeError | None]]
+    look: Callable[[bool], Awaitable[Order | ConnectTradeError | str | None]]
     complete: Callable[[Order], Order]
     cl_order_id: str | None = None
     order_id: str | None = None
@@ -64,29 +65,31 @@ async def settle(caller: Caller, search: Search, seconds: float, *, is_known: bo
     deadline = caller.clock.now() + seconds
     delays = growing_delays(caller.retry.base, caller.retry.cap)
     while True:
-        found, trouble = await _look(search, max(deadline - caller.clock.now(), SHORTEST_LOOK))
+        found, trouble = await _look(search, max(deadline - caller.clock.now(), SHORTEST_LOOK), is_known=is_known)
         if isinstance(found, ConnectTradeError):
             raise found
-        if found is not None:
+        if found is not None and not isinstance(found, str):
             return search.complete(found)
         asked_for = trouble.retry_after if isinstance(trouble, APIError) else None
-        pause = max(next(delays), asked_for or 0.0)
+        pause = bounded_retry_after(asked_for, next(delays))
         if isinstance(trouble, ClosedError) or caller.clock.now() + pause >= deadline:
-            raise unknown(caller, search, trouble, is_known=is_known)
+            raise unknown(caller, search, trouble, is_known=is_known, listed=found)
         try:
             await caller.gate.pause(pause)
         except ClosedError as exc:
-            raise unknown(caller, search, exc, is_known=is_known) from exc
+            raise unknown(caller, search, exc, is_known=is_known, listed=found) from exc
 
 
 async def _look(
     search: Search,
     seconds: float,
-) -> tuple[Order | ConnectTradeError | None, ConnectTradeError | str | None]:
+    *,
+    is_known: bool,
+) -> tuple[Order | ConnectTradeError | str | None, ConnectTradeError | str | None]:
     """Look once; returns what was found, and why nothing could be where the look itself failed."""
     try:
         async with asyncio.timeout(seconds):
-            return await search.look(), None
+            return await search.look(is_known), None
     except (TransportError, BrokerError, CursorError, ClosedError) as exc:
         return None, exc
     except TimeoutError:
@@ -99,6 +102,7 @@ def unknown(
     trouble: ConnectTradeError | str | None,
     *,
     is_known: bool = False,
+    listed: str | None = None,
 ) -> OrderOutcomeUnknownError:
     """Return the error that says that nobody can say."""
 
@@ -111,5 +115,6 @@ def unknown(
         order_id=search.order_id,
         is_known=is_known,
         last_error=None if trouble is None else str(trouble),
+        listed=listed,
         look_again=look_again,
     )

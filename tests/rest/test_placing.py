@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import pickle
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given, strategies as st
 
 from connecttrade_async import (
     APIError,
@@ -30,8 +31,10 @@ from connecttrade_async import (
     TransportError,
     tickets,
 )
+from connecttrade_async.ids import order_id
+from connecttrade_async.rest.lookups import Sent
 from scripted import Act, ScriptedEnd, answer, drop, reset, silence
-from stepped import SteppedClock
+from stepped import BEGIN, SteppedClock
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +64,10 @@ def ticket(cl_order_id: str | None = None) -> OrderTicket:
 
 
 def order(status: str = "working", order_id: str = "o-1", **facts: Any) -> dict[str, Any]:
-    return {"order_id": order_id, "account_id": "a", "broker": "ALPACA", "status": status} | facts
+    least = {"order_id": order_id, "account_id": "a", "broker": "ALPACA", "status": status}
+    # None leaves the time out; else the order was made just now.
+    made = {"created_at": facts.pop("created_at", datetime.now(UTC).isoformat())}
+    return least | {name: value for name, value in made.items() if value is not None} | facts
 
 
 def listed(*orders: dict[str, Any], following: str | None = None) -> Act:
@@ -177,7 +183,7 @@ async def test_when_the_budget_ends_the_outcome_is_unknown_and_can_be_resolved_l
         assert all(half <= pause <= 2 * half for pause, half in zip(pauses, (0.5, 1, 2, 2), strict=False))
         with pytest.raises(OrderOutcomeUnknownError):
             await unknown.resolve(timeout=0.001)
-        desk.end.acts[:] = [listed(order(cl_order_id=one.cl_order_id))]
+        desk.end.acts[:] = [listed(order(cl_order_id=one.cl_order_id, created_at=BEGIN.isoformat()))]
         assert (await unknown.resolve(timeout=1)).order_id == "o-1"
     assert desk.sent("POST") == 1
 
@@ -228,7 +234,7 @@ async def test_of_several_days_that_used_an_id_the_latest_counts() -> None:
     days = listed(
         order(order_id="old", cl_order_id="mine", created_at="2026-03-01T10:00:00Z"),
         order(order_id="new", cl_order_id="mine", created_at="2026-03-02T10:00:00Z"),
-        order(order_id="undated", cl_order_id="mine"),
+        order(order_id="undated", cl_order_id="mine", created_at=None),
     )
     async with Desk(days) as desk:
         found = await desk.user.orders.find("mine")
@@ -325,7 +331,7 @@ async def test_an_id_that_belongs_to_another_order_is_not_taken_for_ours(lost: A
 
 async def test_spellings_and_odd_numbers_of_a_broker_are_not_held_against_an_order() -> None:
     sent = tickets.limit("BRK/B", "BUY", qty=1, price="410.50", account_id="a", broker="ALPACA", cl_order_id="mine")
-    brokers = {"symbol": "BRK.B", "side": "BUY", "order_qty": "many", "created_at": "soon", "order_type": "LMT"}
+    brokers = {"symbol": "BRK.B", "side": "BUY", "order_qty": "many", "order_type": "LMT"}
     async with Desk(drop, listed(order(cl_order_id="mine", **brokers))) as desk:
         assert (await desk.user.orders.place(sent)).order_id == "o-1"
 
@@ -346,7 +352,8 @@ async def test_the_whole_look_is_bounded_however_many_pages_there_are() -> None:
 async def test_what_a_server_asks_to_wait_is_waited_between_looks() -> None:
     clock = SteppedClock()
     busy = answer(429, NO, retry_after="7")
-    async with Desk(drop, busy, listed(order(cl_order_id="mine")), clock=clock, timeouts=Timeouts()) as desk:
+    found = listed(order(cl_order_id="mine", created_at=BEGIN.isoformat()))
+    async with Desk(drop, busy, found, clock=clock, timeouts=Timeouts()) as desk:
         placing = asyncio.create_task(desk.user.orders.place(ticket("mine")))
         await clock.until_asked(1)
         assert clock.asked == [7]
@@ -378,7 +385,8 @@ async def test_what_somebody_on_the_way_answers_is_no_answer(status: int) -> Non
 
 
 async def test_what_was_resolved_can_be_changed_like_what_was_placed() -> None:
-    least = {"order_id": "o-1", "cl_order_id": "mine", "status": "working"}
+    now = datetime.now(UTC).isoformat()
+    least = {"order_id": "o-1", "cl_order_id": "mine", "status": "working", "created_at": now}
     async with Desk(drop, listed(), timeouts=Timeouts(call=0.2, settle=0.001)) as desk:
         with pytest.raises(OrderOutcomeUnknownError) as caught:
             await desk.user.orders.place(ticket("mine"))
@@ -587,3 +595,197 @@ async def test_a_cancellation_that_is_not_allowed_is_not_looked_up() -> None:
         with pytest.raises(AuthenticationError):
             await desk.user.orders.cancel(WORKING)
     assert desk.sent("GET") == 0
+
+
+SOON: Any = {"timeouts": Timeouts(call=0.2, settle=0.02)}
+
+
+def before_now(**ago: float) -> str:
+    return (datetime.now(UTC) - timedelta(**ago)).isoformat()
+
+
+def id_drawn(**ago: float) -> str:
+    """Return an id of our own making that was drawn some time ago."""
+    milliseconds = int((datetime.now(UTC) - timedelta(**ago)).timestamp() * 1000)
+    return order_id(milliseconds << 12, 7)
+
+
+@pytest.mark.parametrize("lost", [answer(504, NO), drop], ids=["504", "dropped"])
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (before_now(hours=20), "o-1 with this id was made at .*, so another request made it"),
+        (before_now(minutes=30), "so another request made it"),
+        (before_now(hours=-20), "so another request made it"),
+        (None, "does not say when it was made, so it may be another day's"),
+        ("soon", "does not say when it was made"),
+        ("", "does not say when it was made"),
+    ],
+)
+async def test_place_with_an_order_of_another_time_listed_under_the_id_is_unknown(
+    lost: Act, made: str | None, why: str
+) -> None:
+    async with Desk(lost, listed(order("filled", cl_order_id="mine", created_at=made)), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
+            await desk.user.orders.place(ticket("mine"))
+        assert (caught.value.is_known, caught.value.last_error) == (False, None)
+        with pytest.raises(OrderOutcomeUnknownError, match=why):
+            await caught.value.resolve(timeout=0)
+        old = order("filled", cl_order_id="mine", created_at=made)
+        desk.end.acts[:] = [listed(old, order(order_id="o-2", cl_order_id="mine"))]
+        assert (await caught.value.resolve(timeout=0)).order_id == "o-2"
+    assert desk.sent("POST") == 1
+
+
+@pytest.mark.parametrize("minutes", [4, -4, 0])
+async def test_place_accepts_an_order_whose_time_differs_by_minutes_of_clocks(minutes: int) -> None:
+    made = before_now(minutes=minutes)
+    async with Desk(drop, listed(order(cl_order_id="mine", created_at=made))) as desk:
+        assert (await desk.user.orders.place(ticket("mine"))).order_id == "o-1"
+
+
+@pytest.mark.parametrize("made", [None, "soon"])
+async def test_place_accepts_an_order_without_a_time_only_under_an_id_drawn_just_now(made: str | None) -> None:
+    fresh, old = id_drawn(minutes=1), id_drawn(hours=20)
+    async with Desk(drop, listed(order(cl_order_id=fresh, created_at=made))) as desk:
+        assert (await desk.user.orders.place(ticket(fresh))).order_id == "o-1"
+    async with Desk(drop, listed(order(cl_order_id=old, created_at=made)), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="it may be another day's"):
+            await desk.user.orders.place(ticket(old))
+
+
+@pytest.mark.parametrize("hours", [-5, 5, 13])
+async def test_place_accepts_hours_of_difference_only_under_an_id_drawn_just_now(hours: int) -> None:
+    one, made = ticket(), before_now(hours=hours)
+    async with Desk(drop, listed(order(cl_order_id=one.cl_order_id, created_at=made))) as desk:
+        assert (await desk.user.orders.place(one)).order_id == "o-1"
+    async with Desk(drop, listed(order(cl_order_id="mine", created_at=made)), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError):
+            await desk.user.orders.place(ticket("mine"))
+
+
+async def test_place_does_not_return_an_order_older_than_its_id() -> None:
+    one = ticket()
+    stale = listed(order(cl_order_id=one.cl_order_id, created_at=before_now(hours=20)))
+    async with Desk(answer(504, NO), stale, **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="another request made it"):
+            await desk.user.orders.place(one)
+
+
+async def test_place_with_a_ticket_of_yesterday_does_not_return_yesterdays_order() -> None:
+    old = id_drawn(hours=21)
+    async with Desk(answer(504, NO), listed(order(cl_order_id=old, created_at=before_now(hours=20))), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="another request made it"):
+            await desk.user.orders.place(ticket(old))
+
+
+async def test_place_does_not_call_yesterdays_order_with_other_terms_a_conflict() -> None:
+    other = order(cl_order_id="mine", created_at=before_now(hours=20), symbol="AAPL")
+    async with Desk(drop, listed(other), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError):
+            await desk.user.orders.place(ticket("mine"))
+
+
+async def test_place_refused_as_a_duplicate_returns_the_order_of_the_same_utc_day_only() -> None:
+    clock = SteppedClock()  # 14:30 UTC
+    morning, evening = (
+        listed(order(cl_order_id="mine", created_at=when)) for when in ("2026-03-02T00:10:00Z", "2026-03-01T23:50:00Z")
+    )
+    async with Desk(answer(409, NO), morning, clock=clock) as desk:
+        assert (await desk.user.orders.place(ticket("mine"))).order_id == "o-1"
+    async with Desk(answer(409, NO), evening, clock=clock, timeouts=Timeouts(settle=0.0001)) as desk:
+        with pytest.raises(
+            OrderOutcomeUnknownError, match="the API said that it knows the id, and order o-1"
+        ) as caught:
+            await desk.user.orders.place(ticket("mine"))
+    assert caught.value.is_known
+
+
+async def test_place_with_two_orders_of_the_id_at_that_time_is_unknown() -> None:
+    two = listed(order(cl_order_id="mine"), order(order_id="o-2", cl_order_id="mine"))
+    async with Desk(drop, two, **SOON) as desk:
+        with pytest.raises(
+            OrderOutcomeUnknownError, match="2 orders with this id were made around that time: o-1, o-2"
+        ):
+            await desk.user.orders.place(ticket("mine"))
+
+
+async def test_place_takes_an_order_listed_on_two_pages_as_it_was_listed_last() -> None:
+    pages = listed(order(cl_order_id="mine"), following="b"), listed(order("filled", cl_order_id="mine"), order())
+    async with Desk(drop, *pages) as desk:
+        assert (await desk.user.orders.place(ticket("mine"))).status == "filled"
+
+
+@pytest.mark.parametrize("status", [drop, answer(409, NO)])
+async def test_replace_does_not_take_an_older_order_of_the_new_id_for_the_replacement(status: Act) -> None:
+    old, stale = order("replaced"), order(order_id="o-2", cl_order_id="n", created_at=before_now(hours=30))
+    async with Desk(status, listed(old, stale), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="o-2 with this id was made at"):
+            await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2, new_cl_order_id="n")
+    assert desk.sent("PATCH") == 1
+
+
+@pytest.mark.parametrize("made", [None, before_now(hours=30)])
+async def test_replace_takes_the_order_that_names_the_replaced_one(made: str | None) -> None:
+    new = order(order_id="o-2", cl_order_id="n", created_at=made, replaces="o-1")
+    async with Desk(drop, listed(new)) as desk:
+        replaced = await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2, new_cl_order_id="n")
+    assert replaced.order_id == "o-2"
+    other = order(order_id="o-2", cl_order_id="n", replaces="o-7")
+    async with Desk(drop, listed(other), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError):
+            await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2, new_cl_order_id="n")
+
+
+async def test_find_with_since_ignores_orders_made_before() -> None:
+    old = order(cl_order_id="mine", created_at=before_now(hours=20))
+    async with Desk(listed(old)) as desk:
+        assert await desk.user.orders.find("mine", since=datetime.now(UTC) - timedelta(hours=1)) is None
+        found = await desk.user.orders.find("mine", since=datetime.now(UTC) - timedelta(hours=21))
+    assert found is not None
+
+
+@given(
+    offset=st.timedeltas(timedelta(days=-3), timedelta(days=3)),
+    is_known=st.booleans(),
+    began=st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
+)
+def test_the_order_of_a_request_is_recognized_by_its_time_alone(
+    offset: timedelta, *, is_known: bool, began: datetime
+) -> None:
+    made = began + offset
+    listed_order = Order(order_id="o-1", cl_order_id="mine", created_at_text=made.isoformat())
+    same_day = is_known and made.date() == began.date() and made <= began
+    expected = same_day or timedelta(minutes=-5) <= offset <= timedelta(hours=1)
+    assert Sent("mine", began).made(listed_order, is_known=is_known) is expected
+
+
+@pytest.mark.parametrize("state", ["working", "partially_filled"])
+async def test_an_unknown_cancellation_names_the_status_of_an_order_that_is_listed(state: str) -> None:
+    async with Desk(drop, listed(order(state)), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match=f"and order o-1 is listed as {state}$") as caught:
+            await desk.user.orders.cancel(WORKING)
+        assert caught.value.listed == f"order o-1 is listed as {state}"
+        desk.end.acts[:] = [listed()]
+        with pytest.raises(OrderOutcomeUnknownError, match="it is not listed yet") as again:
+            await caught.value.resolve(timeout=0)
+        assert again.value.listed is None
+
+
+async def test_an_unknown_replacement_names_the_status_of_the_old_order() -> None:
+    async with Desk(drop, listed(order("working")), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="and order o-1 is listed as working"):
+            await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2)
+
+
+async def test_ids_given_beside_an_order_decide_which_order_is_meant() -> None:
+    async with Desk(told(order("cancelled"))) as desk:
+        orders = desk.user.orders
+        await orders.cancel(WORKING, order_id="o-9")
+        await orders.cancel(WORKING, account_id="b")
+        await orders.cancel(Order(order_id="o-1"), account_id="b")
+    assert [seen.target for seen in desk.end.seen] == [
+        "/accounts/a/orders/o-9",
+        "/accounts/b/orders/o-1",
+        "/accounts/b/orders/o-1",
+    ]

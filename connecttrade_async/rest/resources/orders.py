@@ -136,8 +136,11 @@ class Orders(Resource):
         """Place an order: once, whatever happens to the answer.
 
         If the answer is lost, the order is looked for by the ticket's ``cl_order_id`` until it is found or
-        ``timeouts.settle`` seconds are over. A ticket that was placed before is found the same way: placing it again
-        returns the order that lives.
+        ``timeouts.settle`` seconds are over. The id is unique per day only (documented), so an order counts only if it
+        was made after the request began, less five minutes for clocks that differ. A ticket that was placed before on
+        the same day in UTC, and whose id the API refuses therefore, is found the same way: placing it again returns the
+        order that lives. An order of that id that does not say when it was made counts only if the id was drawn just
+        before the request; else the outcome is unknown.
 
         Args:
             ticket: what to send; it was checked when it was made.
@@ -156,7 +159,8 @@ class Orders(Resource):
             APIError: the API refused it otherwise; nothing was placed.
             TransportError: it never left this machine; nothing was placed.
 
-        Cancelling sends nothing more. The order may have been placed: ``find(ticket.cl_order_id)`` tells.
+        Cancelling sends nothing more. The order may have been placed: ``find(ticket.cl_order_id)`` finds it then. For
+        an id of your own that was used on an earlier day too, give ``find`` a ``since=``.
         """
         _check_ticket(ticket)
         payload = ticket.payload()
@@ -274,7 +278,8 @@ class Orders(Resource):
         Args:
             cl_order_id: the id of a ticket or of a replacement.
             account_id: only an order of that account, where the API says whose it is.
-            since: how far back to look, aware. By default to when the id was drawn, if it is one of ours, else a week.
+            since: how far back to look, aware; orders made before do not count. By default to when the id was drawn, if
+                it is one of ours, else a week.
 
         Returns:
             The order, the latest where several days used the id; or None, which says that it is not listed now, not
@@ -293,7 +298,7 @@ class Orders(Resource):
         # Somebody else's id may look like ours and tell any time.
         is_ours = born is not None and born <= now + lookups.ONE_DAY
         default = born - lookups.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
-        return await lookups.find(self, cl_order_id, since or default, account_id=account_id)
+        return await lookups.find(self, cl_order_id, since or default, account_id, since)
 
     async def _once(self, request: wire.Request, search: Search, *, is_conflict_ours: bool) -> Order:
         """Send what must not be done twice, and settle a lost answer."""
