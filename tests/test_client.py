@@ -275,7 +275,7 @@ async def test_health_is_plain_json() -> None:
 async def test_every_filter_reaches_the_wire() -> None:
     async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
         user = ct.user("u", "whisper")
-        await user.accounts.list(connection_id="c", broker="ALPACA", extra="1")
+        await user.accounts.list(connection_id="c", broker="ALPACA", extra={"new": "1"})
         await user.balances.list(account_id="a", connection_id="c")
         await user.positions.list(account_id="a", connection_id="c", symbols=["BRK/B", "IBMpA"])
         await user.positions.list(symbols="AAPL,MSFT")
@@ -292,7 +292,7 @@ async def test_every_filter_reaches_the_wire() -> None:
         )
         await user.transactions.list(account_id="a", connection_id="c", start_date="2026-01-01", end_date="2026-02-01")
     assert [seen.target for seen in end.seen] == [
-        "/accounts?connection_id=c&broker=ALPACA&extra=1",
+        "/accounts?connection_id=c&broker=ALPACA&new=1",
         "/balances?account_id=a&connection_id=c",
         "/positions?account_id=a&connection_id=c&symbols=BRK%2FB,IBMpA",
         "/positions?symbols=AAPL,MSFT",

@@ -51,6 +51,7 @@ __all__ = [
     "refusal",
     "retry_after",
     "segment",
+    "with_extra",
 ]
 
 T = TypeVar("T")
@@ -290,7 +291,40 @@ def checked_params(params: object) -> Mapping[str, object]:
     if not isinstance(params, Mapping):
         msg = f"params must be a mapping, such as {{'symbols': 'AAPL'}}, not {type(params).__name__}"
         raise ConfigurationError(msg)
-    return cast("Mapping[str, object]", params)
+    given = cast("Mapping[str, object]", params)
+    for name in given:
+        _check_text(name, "the name of a filter")
+    return given
+
+
+def with_extra(
+    params: Mapping[str, object],
+    extra: Mapping[str, object] | None,
+    also_known: Iterable[str] = (),
+) -> Mapping[str, object]:
+    """Return filters together with those that this library has no argument for.
+
+    Args:
+        params: the filters that have an argument of their own, given or not.
+        extra: the others, by their names on the wire.
+        also_known: names that have an argument of their own and are not among ``params``.
+
+    Raises:
+        ConfigurationError: ``extra`` is no mapping of texts, or has a name that is an argument of its own.
+    """
+    if extra is None:
+        return params
+    if not isinstance(cast("object", extra), Mapping):
+        msg = f"extra must be a mapping of names and values, got {type(extra).__name__}"
+        raise ConfigurationError(msg)
+    for name in extra:
+        if not isinstance(cast("object", name), str) or not name:
+            msg = "extra must have names of filters that are text and not empty"
+            raise ConfigurationError(msg)
+        if name in params or name in also_known:
+            msg = f"extra must not have {name}: pass {name}= as an argument of its own"
+            raise ConfigurationError(msg)
+    return {**params, **extra}
 
 
 def query_string(params: Mapping[str, object]) -> str:

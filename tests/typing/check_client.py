@@ -109,7 +109,12 @@ async def asking(ct: ConnectTrade, user: User) -> None:
     assert_type(await user.accounts.list(broker="ALPACA"), list[Account])
     assert_type(await user.balances.list(account_id="a-1"), list[Balance])
     assert_type(await user.positions.list(symbols=["AAPL", "MSFT"]), list[Position])
-    assert_type(await user.positions.list(symbols="AAPL", brand_new_filter="x"), list[Position])
+    assert_type(await user.positions.list(symbols="AAPL", extra={"brand_new_filter": "x", "n": 1}), list[Position])
+    await user.positions.list(symbol="AAPL")  # type: ignore[call-arg]
+    await user.accounts.list(account_id="a-1")  # type: ignore[call-arg]
+    await user.balances.list(account="a-1")  # type: ignore[call-arg]
+    await user.transactions.list(type="dividend")  # type: ignore[call-arg]
+    user.orders.list(state="open")  # type: ignore[call-arg]
     assert_type(await user.tokens.create("read", "trade"), UserToken)
 
 
@@ -128,7 +133,8 @@ async def listing(user: User, since: datetime, first: date) -> None:
         assert_type(page.prev_cursor, str | None)
     assert_type(await pages.aclose(), None)
     assert_type([order async for order in user.orders.list()], list[Order])
-    assert_type(await user.transactions.list(start_date=first, end_date="2024-05-17"), list[Transaction])
+    moved = await user.transactions.list(start_date=first, end_date="2024-05-17", extra={"type": "dividend"})
+    assert_type(moved, list[Transaction])
 
 
 async def escaping(ct: ConnectTrade, user: User) -> None:

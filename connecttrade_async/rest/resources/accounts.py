@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import builtins
+from typing import TYPE_CHECKING
 
 from connecttrade_async.models.accounts import Account
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder
+from connecttrade_async.rest.wire import decoder, with_extra
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Accounts"]
 
@@ -21,22 +25,23 @@ class Accounts(Resource):
         *,
         connection_id: str | None = None,
         broker: str | None = None,
-        **filters: str,
+        extra: Mapping[str, object] | None = None,
     ) -> builtins.list[Account]:
         """List accounts.
 
         Args:
             connection_id: only those of one connection.
             broker: only those at one broker.
-            filters: any other, passed on as it is.
+            extra: any other filters, by their names on the wire, passed on as they are.
 
         Raises:
             NotFoundError: the user has no connection of that id.
-            ConfigurationError: a filter is empty.
+            ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
+            TypeError: an unknown keyword.
             TransportError: the wire failed. A failure is never an empty list.
             BrokerError: the API said no, or something unreadable.
 
         Cancelling drops the call and changes nothing.
         """
-        params = {"connection_id": connection_id, "broker": broker, **filters}
-        return await self._requester.ask("/accounts", _ACCOUNTS, params)
+        params = {"connection_id": connection_id, "broker": broker}
+        return await self._requester.ask("/accounts", _ACCOUNTS, with_extra(params, extra))

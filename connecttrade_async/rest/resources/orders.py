@@ -31,7 +31,7 @@ from connecttrade_async.rest.settling import settle, unknown
 from connecttrade_async.tickets import OrderTicket, replacement
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Coroutine, Iterable, Mapping
     from datetime import datetime
 
     from connecttrade_async.amounts import Amount
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Orders"]
 
 MAX_LIMIT = 500
+CURSORS = ("next_cursor", "prev_cursor")
 ONE_WEEK = timedelta(days=7)
 log = logging.getLogger("connecttrade_async.rest")
 
@@ -73,7 +74,7 @@ class Orders(Resource):
         limit: int | None = None,
         next_cursor: str | None = None,
         prev_cursor: str | None = None,
-        **filters: str,
+        extra: Mapping[str, object] | None = None,
     ) -> Listing[Order]:
         """List orders: ``await`` it for one page, ``async for`` it for every order.
 
@@ -91,10 +92,12 @@ class Orders(Resource):
             limit: orders a page, 1 to 500; the API's default is 50 (documented).
             next_cursor: begin at this page and go on.
             prev_cursor: begin at this page and go back, page by page; within a page the order stays.
-            filters: any other, passed on as it is.
+            extra: any other filters, by their names on the wire, passed on as they are.
 
         Raises:
-            ConfigurationError: at once, for a limit outside 1 to 500, two cursors, or an empty filter.
+            ConfigurationError: at once, for a limit outside 1 to 500, two cursors, an empty filter, or a name in
+                ``extra`` that is an argument of its own.
+            TypeError: at once, for an unknown keyword.
             NotFoundError: the user has no account or connection of that id.
             CursorError: the API's cursors lead in a circle, or nowhere.
             TransportError: the wire failed. A failure is never an empty list.
@@ -106,7 +109,7 @@ class Orders(Resource):
         if next_cursor is not None and prev_cursor is not None:
             msg = "pass next_cursor to go on or prev_cursor to go back, not both"
             raise ConfigurationError(msg)
-        params = {
+        params: Mapping[str, object] = {
             "status": status,
             "account_id": account_id,
             "connection_id": connection_id,
@@ -116,8 +119,8 @@ class Orders(Resource):
             "end_time": end_time,
             "sort": sort,
             "limit": limit,
-            **filters,
         }
+        params = wire.with_extra(params, extra, CURSORS)
         cursor_name, start = ("next_cursor", next_cursor) if prev_cursor is None else ("prev_cursor", prev_cursor)
         # So that a wrong filter is met here, and not where the listing is awaited.
         first = wire.query_string({**params, cursor_name: start})

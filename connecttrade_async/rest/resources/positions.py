@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from connecttrade_async.models.positions import Position
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder
+from connecttrade_async.rest.wire import decoder, with_extra
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Positions"]
 
@@ -26,7 +26,7 @@ class Positions(Resource):
         account_id: str | None = None,
         connection_id: str | None = None,
         symbols: str | Iterable[str] | None = None,
-        **filters: str,
+        extra: Mapping[str, object] | None = None,
     ) -> builtins.list[Position]:
         """List positions.
 
@@ -34,16 +34,17 @@ class Positions(Resource):
             account_id: only that account's.
             connection_id: only those of one connection.
             symbols: only these, CQS or OSI.
-            filters: any other, passed on as it is.
+            extra: any other filters, by their names on the wire, passed on as they are.
 
         Raises:
             NotFoundError: the user has no account or connection of that id.
-            ConfigurationError: a filter is empty.
+            ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
+            TypeError: an unknown keyword.
             TransportError: the wire failed. A failure is never an empty list.
             BrokerError: the API said no, or something unreadable.
 
         Cancelling drops the call and changes nothing.
         """
         wanted = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
-        params = {"account_id": account_id, "connection_id": connection_id, "symbols": wanted, **filters}
-        return await self._requester.ask("/positions", _POSITIONS, params)
+        params = {"account_id": account_id, "connection_id": connection_id, "symbols": wanted}
+        return await self._requester.ask("/positions", _POSITIONS, with_extra(params, extra))

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from connecttrade_async.models.transactions import Transaction
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder
+from connecttrade_async.rest.wire import decoder, with_extra
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import date
 
 __all__ = ["Transactions"]
@@ -27,7 +28,7 @@ class Transactions(Resource):
         connection_id: str | None = None,
         start_date: date | str | None = None,
         end_date: date | str | None = None,
-        **filters: str,
+        extra: Mapping[str, object] | None = None,
     ) -> builtins.list[Transaction]:
         """List transactions.
 
@@ -36,11 +37,12 @@ class Transactions(Resource):
             connection_id: only those of one connection.
             start_date: from that day on; of a time, its own calendar day. Sent as ``YYYY-MM-DD`` (``Assumed:``).
             end_date: until that day; likewise.
-            filters: any other, passed on as it is.
+            extra: any other filters, by their names on the wire: ``{"type": "dividend"}``.
 
         Raises:
             NotFoundError: the user has no account or connection of that id.
-            ConfigurationError: a filter is empty.
+            ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
+            TypeError: an unknown keyword.
             TransportError: the wire failed. A failure is never an empty list.
             BrokerError: the API said no, or something unreadable.
 
@@ -51,9 +53,8 @@ class Transactions(Resource):
             "connection_id": connection_id,
             "start_date": _day(start_date),
             "end_date": _day(end_date),
-            **filters,
         }
-        return await self._requester.ask("/transactions", _TRANSACTIONS, params)
+        return await self._requester.ask("/transactions", _TRANSACTIONS, with_extra(params, extra))
 
 
 def _day(when: date | str | None) -> str | None:
