@@ -18,6 +18,16 @@ is laid over it. That is what is held while a snapshot is under way: what the fr
 as the book is. Nothing waits for the snapshot: a frame is applied and told at once. A frame with an earlier time than
 the last one of the same thing is out of order, and is dropped.
 
+A snapshot may come from a server that is behind the stream. It proves that by what it has of an order: less filled than
+known, or open where the order has ended, and no later ``updated_at``. It is suspect where it gives a position or a
+balance the very level of the snapshot before, against what frames told since, and lists no execution that is news. Such
+a snapshot does not count: positions and balances stay, the account is not current, and another snapshot is wanted. A
+list that has no older time and says the same again five seconds later is believed. So a correction or a bust is: then
+the order is what the list has, and what it takes back is told as executions of the opposite sign.
+
+A symbol or a currency may have several rows. They are added up, and equal rows are one. A frame of one of them does not
+say which it is about, so it is not applied, and a snapshot is wanted.
+
 A time that is to come, by more than five minutes, is a mistake of somebody's, and must not overrule all that is said
 until then. So against one that is not to come it decides nothing, and the rest does: how far an order is, and then what
 is heard last. Where it is our own clock that is slow, the times of what happens are all to come, and are compared as
@@ -54,19 +64,28 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import msgspec
 
-from connecttrade_async.live.changes import BalanceChanged, Cause, Change, PositionChanged
-from connecttrade_async.live.merging import has_ended, in_doubt, laid_over
-from connecttrade_async.live.shelf import Shelf
-from connecttrade_async.live.tracker import Tracker
+from connecttrade_async.live.changes import BalanceChanged, Cause, Change, OrderChanged, PositionChanged
+from connecttrade_async.live.merging import (
+    age_of,
+    amount,
+    has_ended,
+    in_doubt,
+    is_another,
+    is_less,
+    is_reopened,
+    laid_over,
+)
+from connecttrade_async.live.shelf import Shelf, rows_by_key
+from connecttrade_async.live.tracker import APART, Tracker
 from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.positions import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from connecttrade_async.live.shelf import Step
+    from connecttrade_async.live.shelf import Rows, Step
     from connecttrade_async.live.tracker import KeepOrders
 
 __all__ = ["Book", "Bookkeeper", "Listed"]
@@ -82,10 +101,14 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         account_id: whose.
         user_id: of which user.
         orders: by ``order_id``: all open ones, and those that ended not long ago.
-        positions: by symbol; none of quantity zero.
-        balances: by currency, ``""`` where the broker names none.
+        positions: by symbol; none of quantity zero. Several different rows of one symbol (lots, cash and margin) are
+            one position: numbers are added up, the average price is the mean, and what the rows disagree on is None.
+            If such rows add up to zero, long and short, the position stays.
+        balances: by currency, ``""`` where the broker names none; several rows of one currency are added up.
         as_of: when it was last loaded or changed, aware; None where it never was.
         is_current: whether it is what the server has, but for what is on its way. If not, it is what was last known.
+        problem: why the latest snapshot could not be taken as it was, so that the book is not current; None where it
+            could. A row without a symbol or an order id, for example, is not in the book.
     """
 
     account_id: str
@@ -95,6 +118,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
     balances: Mapping[str, Balance]
     as_of: datetime | None
     is_current: bool
+    problem: str | None = None
 
     @property
     def balance(self) -> Balance | None:
@@ -108,7 +132,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     def __reduce__(self) -> tuple[Callable[..., Book], tuple[object, ...]]:
         views = (dict(self.orders), dict(self.positions), dict(self.balances))
-        return _book, (self.account_id, self.user_id, *views, self.as_of, self.is_current)
+        return _book, (self.account_id, self.user_id, *views, self.as_of, self.is_current, self.problem)
 
     def __repr__(self) -> str:
         state = "CURRENT" if self.is_current else "NOT CURRENT"
@@ -122,11 +146,13 @@ class Listed(NamedTuple):
         orders: oldest first, those of a window of time; what is not among them is no worse for it.
         positions: all there are.
         balances: all there are.
+        problem: what of the answers cannot be in a book, such as a row without a symbol; None where there is nothing.
     """
 
     orders: Sequence[Order] = ()
     positions: Sequence[Position] = ()
     balances: Sequence[Balance] = ()
+    problem: str | None = None
 
     @property
     def is_read(self) -> bool:
@@ -144,8 +170,10 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
         absent_since: when the first of the snapshots came since when none has had the account; None while one has.
-        lacks_whole: whether a part was heard of a thing that is not known, since this was last set to False.
-        is_settled: whether the orders of the latest snapshot are known just as it had them.
+        lacks_whole: whether only another snapshot can say what is true, since this was last set to False: a part was
+            heard of a thing that is not known, or reports contradict each other.
+        is_settled: whether the orders of the latest snapshot are known just as it had them, and all of it was taken.
+        problem: why the latest snapshot was not taken as it was; see ``Book``.
     """
 
     account_id: str
@@ -160,6 +188,9 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     absent_since: datetime | None = None
     lacks_whole: bool = False
     is_settled: bool = False
+    problem: str | None = None
+    # What snapshots took back that was known, by what they say instead, and when they first said so.
+    _suspicions: dict[object, datetime] = {}
 
     @classmethod
     def of(cls, account_id: str, user_id: str, keep: KeepOrders) -> Self:
@@ -170,7 +201,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             user_id: of which user.
             keep: how long orders that have ended stay.
         """
-        return cls(account_id, user_id, Tracker(account_id, user_id, keep), Shelf(), Shelf())
+        tracker = Tracker(account_id, user_id, keep)
+        return cls(account_id, user_id, tracker, Shelf("quantity_text"), Shelf("cash_text"))
 
     def order(self, order_id: str) -> Order | None:
         """Return an order, or None where the book does not have it."""
@@ -193,7 +225,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         """Return the book as it is, as a value."""
         orders, positions, balances = self._tracker.orders, self._positions.things, self._balances.things
         views = orders.copy(), positions.copy(), balances.copy()
-        return _book(self.account_id, self.user_id, *views, self.as_of, is_current)
+        return _book(self.account_id, self.user_id, *views, self.as_of, is_current, self.problem)
 
     # Frames -----------------------------------------------------------------------------------------------------------
 
@@ -209,23 +241,35 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     def _hear_order(self, update: OrderUpdate, at: datetime) -> Sequence[Change]:
         order = update.order
+        if not order.order_id:
+            self.lacks_whole = True
+            return ()
         before = self._tracker.orders.get(order.order_id)
         if self._heard_since is not None:
             self._heard_since.add(order.order_id)
-        if before is None and order.status is None:
+        is_new = before is None or is_another(before, order)
+        if is_new and order.status is None:
             self.lacks_whole = self.lacks_whole or not self.was_let_go(order.order_id)
             return ()
-        places = None if before is None else in_doubt(before, order)
+        places = None if before is None or is_new else in_doubt(before, order)
         if before is not None and places:
             order = laid_over(before, order, update)
-        return self._tracker.learn(before, order, "stream", at, is_whole=not places)
+        changes = self._tracker.learn(before, order, "stream", at, is_whole=not places)
+        if self._tracker.is_in_doubt:
+            self._tracker.is_in_doubt, self.lacks_whole = False, True
+        return changes
 
     def _hear_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
-        position = update.position
-        is_part = position.quantity_text is None
-        if is_part and position.symbol not in self._positions.things:
+        position, symbol, known = update.position, update.position.symbol, self._positions.things
+        before = known.get(symbol) if symbol else None
+        if not symbol or symbol in self._positions.several or (before is not None and _is_other_row(before, position)):
+            # Which of the rows it is about, or of which symbol, only a snapshot can say.
             self.lacks_whole = True
-        step = self._positions.hear(position.symbol, position, update, at, is_part=is_part)
+            return ()
+        is_part = position.quantity_text is None
+        if is_part and before is None:
+            self.lacks_whole = True
+        step = self._positions.hear(symbol, position, update, at, is_part=is_part)
         change = None if step is None else self._moved(step, "stream")
         return () if change is None else (change,)
 
@@ -238,6 +282,10 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 self.lacks_whole = True
                 return ()
             [key] = things
+        before = things.get(key)
+        if key in self._balances.several or (before is not None and _is_other_row(before, balance)):
+            self.lacks_whole = True
+            return ()
         step = self._balances.hear(key, balance, update, at)
         change = None if step is None else self._paid(step, "stream")
         return () if change is None else (change,)
@@ -259,37 +307,97 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     def load(self, listed: Listed, cause: Cause, at: datetime) -> list[Change]:
         """Take a snapshot, complete in all that it claims, answered at a time; return what it changed.
 
-        The orders of an account that was not read are taken; its positions and balances stay.
+        The orders of an account that was not read are taken; its positions and balances stay. So they do where the
+        snapshot proves to be older than what is known: then the account has a ``problem`` and ``lacks_whole``.
         """
-        changes: list[Change] = []
-        heard, self._heard_since = self._heard_since or set(), None
-        is_settled = True
-        for order in listed.orders:
-            before = self._tracker.orders.get(order.order_id)
-            if order != before:  # most are as they were
-                is_settled = False  # until it is seen what is known now
-                changes += self._tracker.learn(before, order, cause, at, is_ahead=order.order_id in heard)
+        suspicions, self._suspicions = self._suspicions, {}
+        moves, is_settled, doubt = self._load_orders(listed.orders, suspicions, cause, at)
+        changes: list[Change] = [*moves]
         self.is_loaded, self.is_read = True, listed.is_read
         if listed.is_read:
-            positions = {position.symbol: position for position in listed.positions}
-            for moved in self._positions.load(positions):
-                if (change := self._moved(moved, cause)) is not None:
-                    changes.append(change)
-            balances = {balance.currency or NOBODY: balance for balance in listed.balances}
-            if len(balances) == 1:
-                self._rename_balance(*balances)
-            for paid in self._balances.load(balances):
-                if (change := self._paid(paid, cause)) is not None:
-                    changes.append(change)
-            self.as_of = at
-        else:
-            self._positions.forget_asking()
-            self._balances.forget_asking()
+            rows = rows_by_key(
+                [each.symbol or "" for each in listed.positions], listed.positions, self._positions.level
+            )
+            money = rows_by_key(
+                [each.currency or NOBODY for each in listed.balances], listed.balances, self._balances.level
+            )
+            if len(money.things) == 1:
+                self._rename_balance(*money.things)
+            # An execution that is news shows that the snapshot is the newer.
+            if not any(change.fills for change in moves):
+                doubt = doubt or self._taken_back(rows, money, suspicions, at)
+            if doubt is None:
+                doubt = self._one_of_several(rows, money)
+                changes += self._load_levels(rows, money, cause)
+                self.as_of = at
+        self._positions.forget_asking()
+        self._balances.forget_asking()
         self.absent_since = None if listed.is_read else self.absent_since or at
         self._tracker.move_horizon(listed.orders, at)
         self._tracker.let_go_of_the_old(at)
-        self.is_settled = is_settled or all(map(self._is_known, listed.orders))
+        if doubt is None and self._tracker.is_in_doubt:
+            doubt = "orders are listed with less filled, or open again"
+        self._tracker.is_in_doubt = False
+        self.problem = listed.problem or doubt
+        self.lacks_whole = self.lacks_whole or doubt is not None
+        self.is_settled = self.problem is None and (is_settled or all(map(self._is_known, listed.orders)))
         return changes
+
+    def _load_orders(
+        self, orders: Sequence[Order], suspicions: dict[object, datetime], cause: Cause, at: datetime
+    ) -> tuple[Sequence[OrderChanged], bool, str | None]:
+        """Take listed orders; return what changed, whether all were known, and how they prove to be older."""
+        changes: list[OrderChanged] = []
+        heard, self._heard_since = self._heard_since or set(), None
+        is_settled, doubt = True, None
+        self._tracker.is_in_doubt = False
+        for order in _latest_of_each(orders):
+            before = self._tracker.orders.get(order.order_id)
+            if order != before:  # most are as they were
+                is_settled = False  # until it is seen what is known now
+                is_ahead = order.order_id in heard
+                changes += self._tracker.learn(before, order, cause, at, is_ahead=is_ahead)
+                if before is not None and not is_ahead:
+                    doubt = self._contradiction(order, suspicions, at) or doubt
+        return changes, is_settled, doubt
+
+    def _load_levels(self, rows: Rows[Position], money: Rows[Balance], cause: Cause) -> Iterator[Change]:
+        for moved in self._positions.load(rows):
+            if (change := self._moved(moved, cause)) is not None:
+                yield change
+        for paid in self._balances.load(money):
+            if (change := self._paid(paid, cause)) is not None:
+                yield change
+
+    def _one_of_several(self, rows: Rows[Position], money: Rows[Balance]) -> str | None:
+        key = self._positions.heard_one_of_several(rows) or self._balances.heard_one_of_several(money)
+        return None if key is None else f"{key} has several rows, and a frame told of one of them"
+
+    def _taken_back(
+        self, rows: Rows[Position], money: Rows[Balance], suspicions: dict[object, datetime], at: datetime
+    ) -> str | None:
+        """Return what of the news since the latest snapshot this one takes back, if it is to be said again first."""
+        found: str | None = None
+        for each in (*self._positions.taken_back(rows), *self._balances.taken_back(money)):
+            if self._is_suspect(each, suspicions, at):
+                found = found or f"the snapshot takes back what the stream told of {each[0] or 'the balance'}"
+        return found
+
+    def _contradiction(self, order: Order, suspicions: dict[object, datetime], at: datetime) -> str | None:
+        """Return how a listed order shows that the snapshot is older than what is known; None where it does not."""
+        known = self._tracker.orders.get(order.order_id)
+        if known is None or is_another(known, order) or not (is_less(known, order) or is_reopened(known, order)):
+            return None
+        age = age_of(known, order, at)
+        said = (order.order_id, order.status, order.filled_qty_text)
+        if age > 0 or (age == 0 and not self._is_suspect(said, suspicions, at)):
+            return None
+        return f"the snapshot is older than what is known of order {order.order_id}"
+
+    def _is_suspect(self, said: object, suspicions: dict[object, datetime], at: datetime) -> bool:
+        """Return whether what a snapshot takes back is to be said again first, and take note of when it was said."""
+        first = self._suspicions[said] = suspicions.get(said, at)
+        return at - first < APART
 
     def _rename_balance(self, only: str) -> None:
         # Where one of the two names no currency, what was known is of the one that is listed.
@@ -322,7 +430,11 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 quantity_text="0",
             )
         # No position in the book is of quantity zero, so one of the same quantity is not either.
-        elif (before is None or after.quantity_text != before.quantity_text) and _is_nothing(after.quantity_text):
+        elif (
+            (before is None or after.quantity_text != before.quantity_text)
+            and _is_nothing(after.quantity_text)
+            and step.key not in self._positions.several
+        ):
             del self._positions.things[step.key]
             if before is None:
                 return None
@@ -346,6 +458,7 @@ def _book(  # noqa: PLR0917 - what a copy or a pickle is made of has an order an
     balances: dict[str, Balance],
     as_of: datetime | None,
     is_current: bool,  # noqa: FBT001
+    problem: str | None,
 ) -> Book:
     return Book(
         account_id=account_id,
@@ -355,8 +468,27 @@ def _book(  # noqa: PLR0917 - what a copy or a pickle is made of has an order an
         balances=MappingProxyType(balances),
         as_of=as_of,
         is_current=is_current,
+        problem=problem,
     )
 
 
 def _is_nothing(quantity: str | None) -> bool:
-    return quantity is not None and "0" in quantity and not quantity.strip("+-0.")
+    return quantity is not None and "0" in quantity and amount(quantity) == 0
+
+
+def _is_other_row(known: Position | Balance, said: Position | Balance) -> bool:
+    """Return whether what is known and what a frame says are two rows of one key: they differ in what a row keeps."""
+    numbers = known.account_number, said.account_number
+    if None not in numbers and numbers[0] != numbers[1]:
+        return True
+    if isinstance(known, Position) and isinstance(said, Position):
+        return None not in {known.instrument, said.instrument} and known.instrument != said.instrument
+    return False
+
+
+def _latest_of_each(orders: Sequence[Order]) -> Iterable[Order]:
+    """Return orders, oldest first, without those whose id was given to a later one; both may be listed."""
+    senders = {order.order_id: order.cl_order_id for order in orders}
+    if len(senders) == len(orders):
+        return orders
+    return (order for order in orders if not order.cl_order_id or senders[order.order_id] in {order.cl_order_id, None})

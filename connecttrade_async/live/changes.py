@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from connecttrade_async.live.merging import is_same_amount
 from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.orders import Fill, Order  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspec reads the annotations
@@ -45,6 +46,8 @@ class OrderChanged(Changed, frozen=True, kw_only=True, gc=False):
         after: as it is; its ``fills`` are all that are known, those first that were missed.
         fills: what was executed and not told before; each execution is told once. ``time`` says when, by the broker's
             clock, or None where the broker does not; of one that is only implied, it is when the order was updated.
+            An execution that has grown under its id is told by its growth. What the broker took back, by a correction
+            or a bust, is told with the opposite sign. So all quantities told of an order add up to what is filled.
     """
 
     topic: ClassVar[str] = "orders"
@@ -85,7 +88,7 @@ class PositionChanged(Changed, frozen=True, kw_only=True, gc=False):
     @property
     def is_material(self) -> bool:
         """Whether it is more than the passing of prices: another quantity."""
-        return self.before is None or self.before.quantity_text != self.after.quantity_text
+        return self.before is None or not is_same_amount(self.before.quantity_text, self.after.quantity_text)
 
 
 class BalanceChanged(Changed, frozen=True, kw_only=True, gc=False):
@@ -105,7 +108,7 @@ class BalanceChanged(Changed, frozen=True, kw_only=True, gc=False):
     @property
     def is_material(self) -> bool:
         """Whether it is more than the passing of prices: other cash."""
-        return self.before is None or self.before.cash_text != self.after.cash_text
+        return self.before is None or not is_same_amount(self.before.cash_text, self.after.cash_text)
 
 
 Change = OrderChanged | PositionChanged | BalanceChanged

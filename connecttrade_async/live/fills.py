@@ -4,29 +4,33 @@ The rule. What was executed of an order is told in two ways: as a list of fills,
 price. A fill in the list that was not in it before is told, as it is. What the filled quantity has grown by beyond the
 listed fills is told too, as a fill without an id: its price is what the average price implies. Such a part may be
 listed later; then the listed fills are taken off it first, and only what is left of them is told. So what was told adds
-up, at every moment, to the larger of what the broker lists and what it counts.
+up, at every moment, to the larger of what the broker lists and what it counts, with its sign.
+
+The sum decides, and never an id alone: brokers repeat one id for several executions, and let an execution grow under
+its id. A row that has grown is told by its growth. What a correction or a bust takes back is told as a fill whose sign
+is the opposite, so that the sum holds then too.
 """
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
-from connecttrade_async.amounts import MOST_DECIMALS, plain
-from connecttrade_async.live.merging import amount, unknown
+from connecttrade_async.amounts import EXACT, MOST_DECIMALS, plain
+from connecttrade_async.live.merging import amount, distinct, executed, is_same_amount, larger, paired
+from connecttrade_async.models.enums import Instrument
 from connecttrade_async.models.orders import Fill
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from connecttrade_async.models.orders import Order
 
 __all__ = ["NONE_IMPLIED", "Implied", "news_of"]
 
-_EXACT = Context(prec=200, rounding=ROUND_HALF_EVEN)  # more than any amount that is read can need
-_STEP = Decimal(1).scaleb(-MOST_DECIMALS)
+_STEP = Decimal(1).scaleb(-MOST_DECIMALS, EXACT)
 _NOTHING = Decimal(0)
 
 
@@ -34,7 +38,7 @@ class Implied(NamedTuple):
     """What was told of an order's executions without being listed.
 
     Attributes:
-        quantity: shares or contracts.
+        quantity: shares or contracts, with the sign of the executions.
         value: what they cost, or None where nobody said.
     """
 
@@ -45,13 +49,23 @@ class Implied(NamedTuple):
 NONE_IMPLIED = Implied(_NOTHING, _NOTHING)
 
 
-def news_of(before: Order | None, after: Order, implied: Implied = NONE_IMPLIED) -> tuple[tuple[Fill, ...], Implied]:
+def _is_never_elsewhere(_: Fill) -> bool:
+    return False
+
+
+def news_of(
+    before: Order | None,
+    after: Order,
+    implied: Implied = NONE_IMPLIED,
+    is_told_elsewhere: Callable[[Fill], bool] = _is_never_elsewhere,
+) -> tuple[tuple[Fill, ...], Implied]:
     """Return the executions of an order that were not told yet, and what of all that was told is not listed.
 
     Args:
         before: the order as it was, or None where all of it is new.
         after: the order as it is, with every fill that it ever listed.
         implied: what was told and not listed so far.
+        is_told_elsewhere: returns whether an execution was delivered with the order that this one replaces.
     """
     if (
         before is not None
@@ -59,63 +73,125 @@ def news_of(before: Order | None, after: Order, implied: Implied = NONE_IMPLIED)
         and after.fills_listed == before.fills_listed
     ):
         return (), implied
+    was = before.fills if before is not None else ()
+    delivered = EXACT.add(executed(was), implied.quantity)
+    rows, gone = paired(was, after.fills)
     told: list[Fill] = []
-    for fill in unknown(before.fills if before is not None else (), after.fills):
-        untold, implied = _taken_off(fill, implied)
-        told += untold
-    rest, implied = _rest(after, implied)
-    return (*told, *rest), implied
+    changed = {fill.fill_id for _, fill in rows}
+    for fill in gone:
+        # Rows that became one row under their id are no executions taken back: the sum below has their difference.
+        if fill.fill_id not in changed and (quantity := amount(fill.quantity_text)) is not None:
+            told.append(replace(fill, quantity_text=plain(quantity.copy_negate())))
+            delivered = EXACT.subtract(delivered, quantity)
+    news: list[Fill] = []
+    for old, fill in rows:
+        if old is None and is_told_elsewhere(fill):
+            delivered = EXACT.add(delivered, amount(fill.quantity_text) or _NOTHING)
+        elif old is None:
+            news.append(fill)
+        elif not is_same_amount(old.quantity_text, fill.quantity_text):
+            news.append(_growth(old, fill, after))
+    target = _target(after, delivered)
+    untold, left = _taken_off(news, EXACT.subtract(EXACT.add(delivered, executed_in(news)), target), implied)
+    told += untold
+    beyond = EXACT.subtract(target, executed(after.fills))
+    if left.quantity:
+        part, value = _rest(after, left.quantity.copy_negate(), target, left.value)
+        told.append(part)
+        left = Implied(beyond, value)
+    return tuple(told), Implied(beyond, left.value) if beyond else NONE_IMPLIED
 
 
-def _taken_off(fill: Fill, implied: Implied) -> tuple[Sequence[Fill], Implied]:
-    quantity = amount(fill.quantity_text)
-    if quantity is None or not implied.quantity:
-        return (fill,), implied
-    covered, price = min(quantity, implied.quantity), amount(fill.price_text)
-    left = _EXACT.subtract(implied.quantity, covered)
-    value = None if price is None or implied.value is None else implied.value - _EXACT.multiply(covered, price)
-    remaining = Implied(left, value) if left else NONE_IMPLIED
-    if covered == quantity:
-        return (), remaining
-    return (replace(fill, quantity_text=plain(_EXACT.subtract(quantity, covered))),), remaining
-
-
-def _rest(order: Order, implied: Implied) -> tuple[Sequence[Fill], Implied]:
-    filled, known = amount(order.filled_qty_text), implied.quantity
-    if filled is None:
-        return (), implied
-    for fill in order.fills:
-        quantity = amount(fill.quantity_text)
-        if quantity is None:
-            return (), implied
-        known = _EXACT.add(known, quantity)
-    if filled <= known:
-        return (), implied
-    rest = _EXACT.subtract(filled, known)
-    value = _value(order, filled, implied)
-    price = None if value is None else _EXACT.divide(value, rest).quantize(_STEP, context=_EXACT).normalize(_EXACT)
-    is_price = price is not None and price > 0
-    part = Fill(
-        time_text=order.updated_at_text,
-        quantity_text=plain(rest),
-        price_text=plain(price) if price is not None and is_price else None,
-    )
-    together = None if value is None or implied.value is None else _EXACT.add(value, implied.value)
-    return (part,), Implied(_EXACT.add(rest, implied.quantity), together)
-
-
-def _value(order: Order, filled: Decimal, implied: Implied) -> Decimal | None:
-    """Return what the untold part cost: what everything cost, less what is listed and what was told."""
-    average = amount(order.avg_fill_price_text)
-    listed = [(amount(fill.quantity_text), amount(fill.price_text)) for fill in order.fills]
-    costs = [_EXACT.multiply(qty, price) for qty, price in listed if qty is not None and price is not None]
-    if average is None or implied.value is None or len(costs) < len(listed):
-        return None
-    return _EXACT.subtract(_EXACT.multiply(filled, average), _sum([*costs, implied.value]))
-
-
-def _sum(values: Sequence[Decimal]) -> Decimal:
+def executed_in(fills: Sequence[Fill]) -> Decimal:
+    """Return the sum of the quantities of some fills; each counts."""
     total = _NOTHING
-    for value in values:
-        total = _EXACT.add(total, value)
+    for fill in fills:
+        total = EXACT.add(total, amount(fill.quantity_text) or _NOTHING)
     return total
+
+
+def _target(order: Order, delivered: Decimal) -> Decimal:
+    """Return what the deliveries must add up to."""
+    listed = executed(order.fills)
+    if any(amount(fill.quantity_text) is None for fill in order.fills):
+        # How much of the count an execution of unknown size explains is unknown too.
+        return larger(listed, delivered)
+    counted = amount(order.filled_qty_text)
+    if counted is None:
+        return larger(listed, delivered) if order.fills_listed is None else listed
+    return larger(listed, counted)
+
+
+def _growth(old: Fill, fill: Fill, order: Order) -> Fill:
+    """Return by how much an execution has changed under its id, at the price that the change implies."""
+    was, now = amount(old.quantity_text) or _NOTHING, amount(fill.quantity_text) or _NOTHING
+    grown = EXACT.subtract(now, was)
+    if is_same_amount(old.price_text, fill.price_text) or not was:
+        return replace(fill, quantity_text=plain(grown))
+    first, second = amount(old.price_text), amount(fill.price_text)
+    value = None
+    if first is not None and second is not None:
+        value = EXACT.subtract(EXACT.multiply(now, second), EXACT.multiply(was, first))
+    return replace(fill, quantity_text=plain(grown), price_text=_price(order, value, grown))
+
+
+def _taken_off(news: Sequence[Fill], cover: Decimal, implied: Implied) -> tuple[Sequence[Fill], Implied]:
+    """Take off the first of some fills what was told already.
+
+    Returns:
+        What is left of the fills, and what no fill covers: its quantity is negative where more is to be told.
+    """
+    value = implied.value
+    told: list[Fill] = []
+    for fill in news:
+        quantity = amount(fill.quantity_text)
+        if not cover or not quantity or quantity.is_signed() is not cover.is_signed():
+            told.append(fill)
+            continue
+        covered = min(quantity.copy_abs(), cover.copy_abs()).copy_sign(cover)
+        price = amount(fill.price_text)
+        value = None if price is None or value is None else EXACT.subtract(value, EXACT.multiply(covered, price))
+        cover = EXACT.subtract(cover, covered)
+        if covered != quantity:
+            told.append(replace(fill, quantity_text=plain(EXACT.subtract(quantity, covered))))
+    return told, Implied(cover, value)
+
+
+def _rest(order: Order, rest: Decimal, target: Decimal, value: Decimal | None) -> tuple[Fill, Decimal | None]:
+    """Return the part that only the count tells, and what all parts of that kind cost together."""
+    together = _cost_beyond(order, target)
+    part = None if together is None or value is None else EXACT.subtract(together, value)
+    price = None if part is None else _price(order, part, rest)
+    return Fill(time_text=order.updated_at_text, quantity_text=plain(rest), price_text=price), together
+
+
+def _cost_beyond(order: Order, target: Decimal) -> Decimal | None:
+    """Return what everything cost less what the listed fills did; None where the order does not say."""
+    average = amount(order.avg_fill_price_text)
+    if not average:
+        return None
+    total = EXACT.multiply(target, average)
+    for fill in distinct(order.fills):
+        quantity, price = amount(fill.quantity_text), amount(fill.price_text)
+        if quantity is None or price is None:
+            return None
+        total = EXACT.subtract(total, EXACT.multiply(quantity, price))
+    return total
+
+
+def _price(order: Order, value: Decimal | None, quantity: Decimal) -> str | None:
+    """Return the price that a value implies; None where it cannot be one."""
+    if value is None:
+        return None
+    price = EXACT.divide(value, quantity).quantize(_STEP, context=EXACT).normalize(EXACT)
+    if price > 0 or _may_be_a_credit(order):
+        return plain(price)
+    return None
+
+
+def _may_be_a_credit(order: Order) -> bool:
+    """Return whether a price of zero or below can be right: the order says one itself, or is a multi-leg order."""
+    if order.instrument is Instrument.MULTI_LEG_OPTION or order.legs_listed:
+        return True
+    texts = [order.avg_fill_price_text, *(fill.price_text for fill in order.fills)]
+    return any(price is not None and price < 0 for price in map(amount, texts))

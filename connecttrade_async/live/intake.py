@@ -118,7 +118,7 @@ class Intake:
             else:
                 # Before a user's first snapshot nobody was promised news: it only helps to make that right.
                 self._tell_who_waits(changes)
-        elif place.keeper.lacks_whole:
+        if place.keeper.lacks_whole:
             place.keeper.lacks_whole = False
             self._surveyor.doubt([member])
             self._look()

@@ -9,34 +9,48 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import astuple, replace
 
+from connecttrade_async.amounts import EXACT
 from connecttrade_async.models.enums import OrderStatus
 from connecttrade_async.models.fields import as_moment, as_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from connecttrade_async.models.fields import Model
     from connecttrade_async.models.orders import Fill, Order
 
 __all__ = [
+    "Paired",
+    "age_of",
     "amount",
     "carried",
     "compared",
+    "corrected",
+    "distinct",
+    "executed",
+    "execution",
+    "extent",
     "happened",
     "has_ended",
     "in_doubt",
+    "is_another",
+    "is_less",
     "is_outlived",
+    "is_reopened",
+    "is_same",
+    "is_same_amount",
     "joined",
     "laid_over",
+    "larger",
     "latest_of",
     "moment_of",
+    "paired",
     "united",
-    "unknown",
 ]
 
 M = TypeVar("M", bound="Model")
@@ -46,8 +60,6 @@ SKEW = timedelta(minutes=5)
 # Each saying of an order has the same few quantities as the one before: the latest that were read are kept.
 KEPT = 4096
 LONGEST_KEPT = 32
-# Which of the known an execution is that is listed twice under one name: the one that it was the first time.
-REPEATED = -1
 # What an order is born with, or can only come to know: a null or a silence later does not take it back.
 NEVER_UNLEARNED = (
     "account_id",
@@ -68,6 +80,8 @@ NEVER_UNLEARNED = (
     "symbol",
     "updated_at_text",
 )
+# What a correction by the broker may take back.
+CORRECTED = ("avg_fill_price_text", "filled_qty_text", "status", "updated_at_text")
 
 
 class Payload(Protocol):
@@ -145,9 +159,71 @@ def joined(
     listed = other.fills_listed
     # Most list what was listed before, and then more.
     if listed and base.fills[: len(listed)] != listed:
-        fills = united(base.fills, listed)
+        fills = united(base.fills, listed, max(_filled(base), _filled(other)))
         kept |= {} if fills is base.fills else {"fills_listed": fills}
     return replace(base, **kept) if kept else base
+
+
+def corrected(before: Order, after: Order) -> Order:
+    """Return an order as the broker corrected it: executions, counts and status are taken as listed.
+
+    Args:
+        before: the order as known so far.
+        after: the whole order as it is listed now.
+    """
+    kept = _blanks(after, before, [name for name in NEVER_UNLEARNED if name not in CORRECTED])
+    return replace(after, **kept) if kept else after
+
+
+def is_another(before: Order, after: Order) -> bool:
+    """Return whether two reports under one ``order_id`` are about two orders: the senders' ids differ."""
+    return bool(before.cl_order_id and after.cl_order_id) and before.cl_order_id != after.cl_order_id
+
+
+def is_less(before: Order, after: Order) -> bool:
+    """Return whether a report says that less was filled than is known."""
+    if after.filled_qty_text == before.filled_qty_text and after.fills_listed == before.fills_listed:
+        return False
+    counted, known = amount(after.filled_qty_text), amount(before.filled_qty_text)
+    if counted is not None and known is not None and counted.copy_abs() < known.copy_abs():
+        return True
+    now, was = extent(after), extent(before)
+    return now is not None and was is not None and now.copy_abs() < was.copy_abs()
+
+
+def is_reopened(before: Order, after: Order) -> bool:
+    """Return whether a report says of an order that has ended that it can still change."""
+    return has_ended(before) and after.status is not None and not has_ended(after)
+
+
+def age_of(before: Order, after: Order, at: datetime) -> int:
+    """Compare the time of a report with that of what is known: below zero if the report is the older.
+
+    Args:
+        before: the order as it is known.
+        after: the report.
+        at: when the report came, aware.
+    """
+    older = compared(after.updated_at_text, before.updated_at_text)
+    return 0 if older < 0 and is_outlived(before.updated_at_text, after.updated_at_text, at) else older
+
+
+def is_same(before: Model, after: Model) -> bool:
+    """Return whether two values are equal, where numbers are compared as numbers and not as text."""
+    if before == after:
+        return True
+    pairs = zip(before.__struct_fields__, astuple(before), astuple(after), strict=True)
+    return all(old == new or (name.endswith("_text") and _is_one_number(old, new)) for name, old, new in pairs)
+
+
+def _is_one_number(text: str | None, other: str | None) -> bool:
+    first, second = amount(text), amount(other)
+    return first is not None and first == second
+
+
+def is_same_amount(text: str | None, other: str | None) -> bool:
+    """Return whether two texts are one number; texts that are no numbers are compared as they are."""
+    return text == other or _is_one_number(text, other)
 
 
 def _blanks(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
@@ -160,9 +236,10 @@ def _blanks(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
 
 def _is_behind(before: Order, after: Order, *, is_ahead: bool) -> bool:
     """Say whether of two sayings of one moment, or of no moment, the second is the less advanced."""
-    more = NOTHING if after.filled_qty_text == before.filled_qty_text else _filled(after) - _filled(before)
-    if more:
-        return more < 0
+    if after.filled_qty_text != before.filled_qty_text:
+        was, now = _filled(before), _filled(after)
+        if was != now:
+            return now < was
     if has_ended(before) or has_ended(after):
         return has_ended(before)
     # An order that was accepted is never again one that was not.
@@ -216,7 +293,7 @@ def latest_of(texts: Iterable[str | None]) -> datetime | None:
 
 
 def amount(text: str | None) -> Decimal | None:
-    """Read a quantity or a price without its sign; None where there is none, or none that can be one."""
+    """Read a quantity or a price with its sign; None where the text is empty or no number within bounds."""
     if not text:
         return None
     return _read(text) if len(text) <= LONGEST_KEPT else _read.__wrapped__(text)
@@ -225,77 +302,161 @@ def amount(text: str | None) -> Decimal | None:
 @lru_cache(maxsize=KEPT)
 def _read(text: str) -> Decimal | None:
     try:
-        return as_number(text).copy_abs()
+        return as_number(text)
     except (ValueError, InvalidOperation):
         return None
 
 
-def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
-    """Return those of some executions that are not among others.
+class Paired(NamedTuple):
+    """Two lists of executions of one order, compared.
 
-    One is told from another by its ``fill_id``. Where one of the two has none, they are one if their time, quantity and
-    price are, however these are spelled; and of two that are alike in all of that the second is not the first.
+    Attributes:
+        new: for each new execution, its predecessor under the same ``fill_id``, or None, and the execution.
+        gone: known executions that are not listed any more.
     """
-    if known[: len(listed)] == listed:
-        return ()
-    names = [fill.fill_id for fill in listed]
-    # One that is named twice is one execution, and those without a name are counted.
-    if all(names) and len({*names}) == len(names) and listed[: len(known)] == known:
-        return listed[len(known) :]
-    return tuple(fill for fill, twin in zip(listed, _twins(known, listed), strict=True) if twin is None)
+
+    new: Sequence[tuple[Fill | None, Fill]]
+    gone: Sequence[Fill]
 
 
-def united(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
-    """Return those of others that are not among some executions, then these, each with its id if it has one.
+def distinct(fills: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    """Return executions without the rows that repeat another with the same ``fill_id`` and the same content."""
+    ids = [fill.fill_id for fill in fills]
+    if len({*ids}) == len(ids):
+        return fills
+    found: dict[object, Fill] = {}
+    for place, fill in enumerate(fills):
+        # Rows without an id are counted: two equal executions are possible.
+        found.setdefault((fill.fill_id, _content(fill)) if fill.fill_id else place, fill)
+    return tuple(found.values())
 
-    They are told from each other as in ``unknown``.
+
+def paired(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> Paired:
+    """Compare known executions with those that are listed now.
+
+    An id alone identifies no execution: brokers repeat one for several, and let one grow. So rows are the same where
+    the content agrees (time, quantity and price as values) and the ids agree or one of them is missing. Of the rest,
+    rows with the same id are paired in their order as old and new report of one execution.
     """
-    twins = _twins(known, listed)
-    extra = [fill for fill, twin in zip(listed, twins, strict=True) if twin is None]
-    names = {twin: fill.fill_id for fill, twin in zip(listed, twins, strict=True) if fill.fill_id}
-    if any(not fill.fill_id and place in names for place, fill in enumerate(known)):
-        named = [replace(fill, fill_id=fill.fill_id or names.get(place)) for place, fill in enumerate(known)]
-        return (*extra, *named)
-    return (*extra, *known) if extra else known
+    if known[: len(listed)] == listed and len(known) == len(listed):
+        return Paired((), ())
+    if known and listed[: len(known)] == known and len({fill.fill_id for fill in known}) == len(known):
+        rest = distinct(listed)[len(known) :]
+        if not {fill.fill_id for fill in rest} & {fill.fill_id for fill in known}:
+            return Paired([(None, fill) for fill in rest], ())
+    old, new = _unmatched(distinct(known), distinct(listed))
+    found: list[tuple[Fill | None, Fill]] = []
+    for fill in new:
+        before = next((each for each in old if fill.fill_id and each.fill_id == fill.fill_id), None)
+        if before is not None:
+            old.remove(before)
+        found.append((before, fill))
+    return Paired(found, old)
 
 
-def _twins(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> list[int | None]:
-    """Return for each of some executions which of others it is; None where it is none of them."""
-    named = {fill.fill_id: place for place, fill in enumerate(known) if fill.fill_id}
-    nameless = _by_content(known, [place for place, fill in enumerate(known) if not fill.fill_id])
-    twins: list[int | None] = []
-    seen: dict[str | None, int | None] = {}
-    # Those with a name can be one of the nameless only, so they come first: as many as can be find their twin.
-    for fill in listed:
-        name = fill.fill_id
-        if not name:
-            twins.append(None)
-        elif name in seen:
-            twins.append(REPEATED)
-        else:
-            seen[name] = named[name] if name in named else _first(nameless, fill)
-            twins.append(seen[name])
-    if len(listed) > len(seen):
-        left = _by_content(known, [place for name, place in named.items() if name not in seen])
-        for number, fill in enumerate(listed):
-            if not fill.fill_id:
-                place = _first(nameless, fill)
-                twins[number] = _first(left, fill) if place is None else place
-    return twins
+def united(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Decimal = NOTHING) -> tuple[Fill, ...]:
+    """Return those of older executions that a newer list lacks, then the newer list, each with its id if it has one.
+
+    Args:
+        known: the newer list.
+        listed: the older list, or one that is a part only.
+        counted: how much the broker counts as filled. Two rows of one id are two executions if both fit into it;
+            else the newer row replaces the older.
+    """
+    mine, theirs = distinct(known), distinct(listed)
+    extra, named = _lacking(mine, theirs)
+    if any(not fill.fill_id and fill in named for fill in known):
+        known = tuple(
+            replace(fill, fill_id=named[fill].pop()) if not fill.fill_id and named.get(fill) else fill for fill in known
+        )
+    if not extra:
+        return known
+    ids = {fill.fill_id for fill in known if fill.fill_id}
+    kept = [fill for fill in extra if fill.fill_id not in ids]
+    room = EXACT.subtract(counted, executed((*kept, *mine)).copy_abs())
+    for fill in extra:
+        if fill.fill_id in ids:
+            quantity = (amount(fill.quantity_text) or NOTHING).copy_abs()
+            if NOTHING < quantity <= room:
+                room = EXACT.subtract(room, quantity)
+                kept.append(fill)
+    chosen = set(map(id, kept))
+    return (*(fill for fill in extra if id(fill) in chosen), *known) if kept else known
 
 
-def _by_content(fills: tuple[Fill, ...], places: list[int]) -> dict[object, list[int]]:
-    found: dict[object, list[int]] = {}
-    for place in reversed(places):
-        found.setdefault(_content(fills[place]), []).append(place)
-    return found
+def executed(fills: tuple[Fill, ...]) -> Decimal:
+    """Return the sum of the quantities of executions, with their signs; those without a number do not count."""
+    total = NOTHING
+    for fill in distinct(fills):
+        quantity = amount(fill.quantity_text)
+        if quantity is not None:
+            total = EXACT.add(total, quantity)
+    return total
 
 
-def _first(places: dict[object, list[int]], fill: Fill) -> int | None:
-    if not places:
+def extent(order: Order) -> Decimal | None:
+    """Return how much of an order is filled, with its sign: the larger of what is listed and what is counted.
+
+    None where the order says neither.
+    """
+    counted = amount(order.filled_qty_text)
+    if counted is None:
+        return executed(order.fills) if order.fills_listed is not None else None
+    return larger(executed(order.fills), counted)
+
+
+def larger(listed: Decimal, counted: Decimal) -> Decimal:
+    """Return the larger of two quantities, with the sign of the listed one where it has one."""
+    if counted.copy_abs() <= listed.copy_abs():
+        return listed
+    return counted.copy_abs().copy_sign(listed) if listed else counted
+
+
+def _unmatched(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], list[Fill]]:
+    """Return the executions that only one of two lists has."""
+    extra, _ = _lacking(known, listed)
+    left, _ = _lacking(listed, known)
+    return left, extra
+
+
+def _lacking(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], dict[Fill, list[str]]]:
+    """Return the listed executions that the known lack, and the ids that the known rows without one can take.
+
+    As many rows as possible are matched.
+    """
+    free: dict[object, list[Fill]] = {}
+    for fill in reversed(known):
+        free.setdefault(_content(fill), []).append(fill)
+    named: dict[Fill, list[str]] = {}
+    twins: dict[int, Fill] = {}
+    # A row with an id that no other row has can only match one without; so those rows choose before the nameless do.
+    for place, fill in enumerate(listed):
+        if fill.fill_id and (twin := _take(free, fill, fill.fill_id)):
+            twins[place] = twin
+    for place, fill in enumerate(listed):
+        if fill.fill_id and place not in twins and (twin := _take(free, fill, None)):
+            twins[place] = twin
+            named.setdefault(twin, []).append(fill.fill_id)
+    for place, fill in enumerate(listed):
+        if not fill.fill_id and (twin := _take(free, fill, None) or _take(free, fill)):
+            twins[place] = twin
+    return [fill for place, fill in enumerate(listed) if place not in twins], named
+
+
+def _take(free: dict[object, list[Fill]], fill: Fill, *names: str | None) -> Fill | None:
+    """Take a row of the same content, of one of some ids; of any where none is given."""
+    alike = free.get(_content(fill), [])
+    for place in range(len(alike) - 1, -1, -1):
+        if not names or (alike[place].fill_id or None) in names:
+            return alike.pop(place)
+    return None
+
+
+def execution(fill: Fill) -> object:
+    """Return what identifies an execution beyond one order, or None where too little is known of it."""
+    if not (fill.fill_id or fill.time_text):
         return None
-    alike = places.get(_content(fill))
-    return alike.pop() if alike else None
+    return (fill.fill_id or None, _content(fill))
 
 
 def _content(fill: Fill) -> object:
@@ -309,7 +470,7 @@ def _content(fill: Fill) -> object:
 
 
 def _filled(order: Order) -> Decimal:
-    return amount(order.filled_qty_text) or NOTHING
+    return (amount(order.filled_qty_text) or NOTHING).copy_abs()
 
 
 def has_ended(order: Order) -> bool:

@@ -93,11 +93,12 @@ class PolledBooks:
             return ()
         changes: tuple[Change, ...] = ()
         if recalling.is_same:
-            for keeper in member.keepers.values():
-                keeper.as_of = self._clock.wall() if keeper.is_read else keeper.as_of
+            self.roster.confirm(member, self._clock.wall())
         else:
             changes = self._load(memory, listed, asked)
-            memory.known = recalling.read
+            # An answer that the books did not take is read again, for what it repeats may count then.
+            is_taken = all(keeper.problem is None for keeper in member.keepers.values())
+            memory.known = recalling.read if is_taken else {}
         memory.asked = asked
         self.roster.unread.discard(member)
         self.teller.tell(changes)

@@ -284,7 +284,8 @@ class Roster:
 
     def is_current(self, place: Place) -> bool:
         """Say whether a book is what the server has."""
-        return place.keeper.is_read and self.has_read(place.member)
+        keeper = place.keeper
+        return keeper.is_read and keeper.problem is None and self.has_read(place.member)
 
     def book(self, account_id: str) -> Book | None:
         """Return the book of an account as it is, or None where there is none."""

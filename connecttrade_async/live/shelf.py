@@ -5,24 +5,28 @@ The theory of what comes last is on top of ``book.py``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import replace
 
-from connecttrade_async.live.merging import carried, compared, is_outlived, laid_over
+from connecttrade_async.amounts import EXACT, MOST_DECIMALS, plain
+from connecttrade_async.live.merging import amount, carried, compared, is_outlived, is_same, is_same_amount, laid_over
 from connecttrade_async.models.fields import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from connecttrade_async.models.events import BalanceUpdate, PositionUpdate
 
-__all__ = ["Shelf", "Step"]
+__all__ = ["Rows", "Shelf", "Step", "rows_by_key"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
+NOTHING = Decimal(0)
+STEP = Decimal(1).scaleb(-MOST_DECIMALS, EXACT)
 
 
 class Step(msgspec.Struct, Generic[M], frozen=True, gc=False):
@@ -39,18 +43,112 @@ class Step(msgspec.Struct, Generic[M], frozen=True, gc=False):
     after: M | None
 
 
+class Rows(NamedTuple, Generic[M]):
+    """A complete list by key.
+
+    Attributes:
+        things: one for each key; several different rows of one key are added up.
+        several: the keys that have several different rows.
+    """
+
+    things: Mapping[str, M]
+    several: dict[str, None]
+
+
+# A price of one share is averaged, and only where every row says its own; every other number is added up.
+AVERAGED = "average_price_text"
+PRICES = frozenset({AVERAGED, "last_price_text"})
+
+
+def rows_by_key(keys: Sequence[str], rows: Sequence[M], level: str) -> Rows[M]:
+    """Sort a list by key. Rows that are equal, as on the edge of two pages, are one row.
+
+    Args:
+        keys: of each row.
+        rows: as they were listed.
+        level: the field that says how much there is; of several rows those with zero do not count.
+    """
+    things = dict(zip(keys, rows, strict=True))
+    if len(things) == len(rows):
+        return Rows(things, {})
+    found: dict[str, list[M]] = {}
+    for key, row in zip(keys, rows, strict=True):
+        known = found.setdefault(key, [])
+        if not any(is_same(row, each) for each in known):
+            known.append(row)
+    several: dict[str, None] = {}
+    for key, known in found.items():
+        held = [row for row in known if (size := amount(getattr(row, level))) is None or size] or known[:1]
+        things[key] = held[0] if len(held) == 1 else _added_up(held)
+        if len(held) > 1:
+            several[key] = None
+    return Rows(things, several)
+
+
+def _added_up(rows: Sequence[M]) -> M:
+    """Return rows of one key as one: what they agree on, and the sums of their numbers.
+
+    A number that a row lacks is unknown for the sum too.
+    """
+    first = rows[0]
+    changed: dict[str, str | None] = {}
+    for name in first.__struct_fields__:
+        texts: list[str | None] = [getattr(row, name) for row in rows]
+        if name == AVERAGED:
+            changed[name] = _mean(rows)
+        elif name in PRICES or not name.endswith("_text"):
+            changed[name] = texts[0] if all(is_same_amount(text, texts[0]) for text in texts) else None
+        else:
+            changed[name] = _sum(texts)
+    return replace(first, **changed)
+
+
+def _sum(texts: Iterable[str | None]) -> str | None:
+    total: Decimal | None = None
+    for text in texts:
+        value = amount(text)
+        if value is None:
+            return None
+        total = value if total is None else EXACT.add(total, value)
+    return None if total is None else plain(total)
+
+
+def _mean(rows: Iterable[Any]) -> str | None:
+    sizes: list[Decimal] = []
+    prices: list[Decimal] = []
+    for row in rows:
+        size, price = amount(row.quantity_text), amount(row.average_price_text)
+        # Of a long and a short row together there is no mean price.
+        if size is None or price is None or (sizes and size.is_signed() is not sizes[0].is_signed()):
+            return None
+        sizes.append(size)
+        prices.append(price)
+    if len(set(prices)) == 1:
+        return plain(prices[0])
+    quantity, value = NOTHING, NOTHING
+    for size, price in zip(sizes, prices, strict=True):
+        quantity, value = EXACT.add(quantity, size), EXACT.add(value, EXACT.multiply(size, price))
+    return plain(EXACT.divide(value, quantity).quantize(STEP, context=EXACT).normalize(EXACT))
+
+
 class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     """Things by key, the frames heard of each, and what was heard since a snapshot was asked for.
 
     Like all that is kept of an account it is not tracked by the garbage collector: it holds no cycle.
 
     Attributes:
+        level: the field that says how much there is: ``quantity_text`` or ``cash_text``.
         things: what there is.
+        several: the keys of which the latest complete list had several different rows.
     """
 
+    level: str
     things: dict[str, M] = {}
+    several: dict[str, None] = {}
     _heard: dict[str, str] = {}
     _since: dict[str, dict[str, Any]] | None = None
+    # By key: the level at the latest complete list, where frames have changed it since.
+    _told: dict[str, str | None] = {}
 
     def hear(
         self,
@@ -86,6 +184,11 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         elif is_part:
             return None
         self.things[key] = thing
+        was = None if before is None else getattr(before, self.level)
+        if was != getattr(thing, self.level):
+            self._told.setdefault(key, was)
+        if before is not None and is_same(before, thing):
+            return None
         return Step(key, before, thing)
 
     def ask(self) -> None:
@@ -100,20 +203,47 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """Take what was heard under one key for what is listed under another."""
         _rename(self.things, key, name)
         _rename(self._heard, key, name)
+        _rename(self._told, key, name)
         if self._since is not None:
             _rename(self._since, key, name)
 
-    def load(self, listed: Mapping[str, M]) -> Iterator[Step[M]]:
+    def taken_back(self, listed: Rows[M]) -> list[tuple[str, str | None]]:
+        """Return what a complete list takes back of what frames told since the list before, with the level it has.
+
+        Such a list may come from a server that is behind the stream: it says again what it said before the frames.
+        """
+        found: list[tuple[str, str | None]] = []
+        for key, was in self._told.items():
+            if self._since is not None and key in self._since:
+                continue
+            now, said = self._level(self.things.get(key)), self._level(listed.things.get(key))
+            if is_same_amount(said, was or "0") and not is_same_amount(said, now):
+                found.append((key, said))
+        return found
+
+    def _level(self, thing: M | None) -> str:
+        return (None if thing is None else getattr(thing, self.level)) or "0"
+
+    def heard_one_of_several(self, listed: Rows[M]) -> str | None:
+        """Return a key of which a complete list has several rows, and a frame was heard since the list was asked for.
+
+        Which of the rows the frame was about is unknown.
+        """
+        return next((key for key in self._since or () if key in listed.several), None)
+
+    def load(self, listed: Rows[M]) -> Iterator[Step[M]]:
         """Take a complete list that was asked for; yields how that changed each thing."""
         since, self._since = self._since or {}, None
-        things = self.things
-        for key, thing in listed.items():
-            after = replace(thing, **since[key]) if key in since else thing
+        things, rows, self.several = self.things, listed.things, listed.several
+        self._told = {}
+        for key, thing in rows.items():
+            after = replace(thing, **since[key]) if key in since and key not in listed.several else thing
             before = things.get(key)
             if after != before:
                 things[key] = after
-                yield Step(key, before, after)
-        for key in [key for key in things if key not in listed and key not in since]:
+                if before is None or not is_same(before, after):
+                    yield Step(key, before, after)
+        for key in [key for key in things if key not in rows and key not in since]:
             yield Step(key, things.pop(key), None)
         if self._heard:
             self._heard = {key: time for key, time in self._heard.items() if key in things or key in since}

@@ -267,6 +267,7 @@ class Surveyor:
             return
         roster.unread.discard(member)
         self._succeeds(member)
+        self._look_for_doubt(member)
         self._tell(changes)
 
     def _confirm(self, member: Member, asked: datetime) -> None:
@@ -283,7 +284,11 @@ class Surveyor:
     ) -> Sequence[Change]:
         roster = self._roster
         begins = member.missed_since if cause == "recovered" else None
+        before = {account_id: keeper.problem for account_id, keeper in member.keepers.items()}
         changes, rest = roster.load(member, listed, cause, begins, self._clock.wall())
+        for account_id, keeper in member.keepers.items():
+            if keeper.problem is not None and keeper.problem != before.get(account_id):
+                log.warning("account %s of user %s is not current: %s", account_id, member.user.user_id, keeper.problem)
         member.since = asked
         if rest:
             self._tell_who_waits(rest)
@@ -300,6 +305,14 @@ class Surveyor:
         self.tally.loaded += 1
         self._look_for_absent(member)
         _settle(member)
+
+    def _look_for_doubt(self, member: Member) -> None:
+        """Take another snapshot of a user, within the budget for doubts, if this one did not settle what is true."""
+        doubtful = [keeper for keeper in member.keepers.values() if keeper.lacks_whole]
+        for keeper in doubtful:
+            keeper.lacks_whole = False
+        if doubtful:
+            self.doubt([member])
 
     def _look_for_absent(self, member: Member) -> None:
         """An account that the answer did not have was not read: try again, more and more seldom, for it may be gone."""

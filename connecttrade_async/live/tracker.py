@@ -14,19 +14,38 @@ from msgspec.structs import replace
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.live.changes import Cause, OrderChanged
 from connecttrade_async.live.fills import NONE_IMPLIED, Implied, news_of
-from connecttrade_async.live.merging import has_ended, joined, latest_of, moment_of
+from connecttrade_async.live.merging import (
+    age_of,
+    amount,
+    compared,
+    corrected,
+    execution,
+    extent,
+    has_ended,
+    is_another,
+    is_less,
+    is_reopened,
+    joined,
+    latest_of,
+    moment_of,
+)
 from connecttrade_async.models.enums import OrderStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from connecttrade_async.models.orders import Order
+    from connecttrade_async.models.orders import Fill, Order
 
 __all__ = ["KeepOrders", "Tracker"]
 
 # What reaches a list later than it happened, by the broker's own clock.
 LAG = timedelta(hours=1)
 MOST_LET_GO = 10_000
+# A list that takes back what was known counts when it says so again after this long: caches and replicas of servers
+# repeat what is old for a while.
+APART = timedelta(seconds=5)
+# Replaced orders that are looked back on for executions that a successor repeats.
+MOST_REPLACED = 20
 # Seconds; a time so long before now that no calendar has it could not be told.
 OLDEST = 3650 * 86_400.0
 
@@ -63,6 +82,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         keep: how long orders that have ended stay.
         orders: by ``order_id``: all open ones, and those that ended not long ago.
         horizon: before which an unknown order that has ended is history, aware, by the broker's clock; or None.
+        is_in_doubt: whether a report contradicted what is known, since this was last set to False: less was filled, or
+            an order that has ended is open.
     """
 
     account_id: str
@@ -70,9 +91,12 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
     keep: KeepOrders
     orders: dict[str, Order] = {}
     horizon: datetime | None = None
+    is_in_doubt: bool = False
     _ended: dict[str, datetime] = {}
-    _let_go: dict[str, datetime | None] = {}
+    _let_go: dict[str, tuple[datetime | None, str | None]] = {}
     _implied: dict[str, Implied] = {}
+    # By order: the count and the extent of a report that less was filled than is known, and when it first came.
+    _less: dict[str, tuple[object, datetime]] = {}
 
     def was_let_go(self, order_id: str) -> bool:
         """Say whether an order had ended, was told, and is kept no more."""
@@ -103,16 +127,24 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             is_whole: whether it is known to lack nothing that the order as it is known has.
         """
         name = order.order_id
+        if before is not None and is_another(before, order):
+            if _is_earlier(order, before):
+                return ()
+            self._drop(name)
+            before = None
         if before is None:
-            if name in self._let_go or self._is_history(order):
+            if self._is_let_go(order) or self._is_history(order):
                 return ()
             after = self._pointing(order)
         else:
-            after = joined(before, order, at, is_ahead=is_ahead, is_whole=is_whole)
+            if self._is_correction(before, order, at, is_ahead=is_ahead or cause == "stream"):
+                after = corrected(before, order)
+            else:
+                after = joined(before, order, at, is_ahead=is_ahead, is_whole=is_whole)
             if after == before:
                 return ()
         told = self._implied.get(name, NONE_IMPLIED)
-        fills, implied = news_of(before, after, told)
+        fills, implied = news_of(before, after, told, self._told_elsewhere(after))
         if implied is not told:
             self._implied[name] = implied
         self.orders[name] = after
@@ -120,10 +152,79 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after, fills=fills
         )
         more = self._point_to(after, cause, at) if before is None and after.replaces else ()
-        if has_ended(after) and name not in self._ended:
+        if not has_ended(after):
+            self._ended.pop(name, None)  # a correction can take an end back
+        elif name not in self._ended:
             self._ended[name] = at
             self.let_go_of_the_old(at)
         return (change, *more)
+
+    def _is_correction(self, before: Order, order: Order, at: datetime, *, is_ahead: bool) -> bool:
+        """Return whether a report of less than is known is the broker's correction: a list says it, and says it again.
+
+        A report that is older by its own time is none, however often it comes.
+        """
+        name = order.order_id
+        is_reduced = is_less(before, order)
+        if not is_reduced:
+            self._less.pop(name, None)
+        if not (is_reduced or is_reopened(before, order)) or age_of(before, order, at) < 0:
+            return False
+        self.is_in_doubt = True
+        if not is_reduced:
+            return False
+        said = (amount(order.filled_qty_text), extent(order))
+        known = self._less.get(name)
+        if known is None or known[0] != said:
+            self._less[name] = (said, at)
+            return False
+        if is_ahead or at - known[1] < APART:
+            return False
+        del self._less[name]
+        self.is_in_doubt = False
+        return True
+
+    def _is_let_go(self, order: Order) -> bool:
+        known = self._let_go.get(order.order_id)
+        if known is None:
+            return False
+        when, sender_id = known
+        if not (sender_id and order.cl_order_id) or sender_id == order.cl_order_id:
+            return True
+        said = moment_of(order.updated_at_text) or moment_of(order.created_at_text)
+        if when is not None and said is not None and said < when:
+            return True
+        del self._let_go[order.order_id]
+        return False
+
+    def _drop(self, name: str) -> None:
+        """Drop an order whose id was given to another."""
+        del self.orders[name]
+        for kept in (self._ended, self._implied, self._less):
+            kept.pop(name, None)
+
+    def _told_elsewhere(self, order: Order) -> Callable[[Fill], bool]:
+        """Return what says of an execution whether it was delivered with an order that is replaced by, or replaces it.
+
+        Some brokers list the executions of a replaced order once more with its successor.
+        """
+        relatives = list(self._relatives(order))
+        if not relatives:
+            return _never
+        known = {execution(fill) for each in relatives for fill in each.fills} - {None}
+        return lambda fill: execution(fill) in known
+
+    def _relatives(self, order: Order) -> Iterator[Order]:
+        """Yield the orders of one chain of replacements, without the order itself."""
+        met = {order.order_id}
+        for step in ("replaces", "replaced_by"):
+            name: str | None = getattr(order, step)
+            while (
+                name and name not in met and len(met) <= MOST_REPLACED and (each := self.orders.get(name)) is not None
+            ):
+                met.add(name)
+                yield each
+                name = getattr(each, step)
 
     def _pointing(self, order: Order) -> Order:
         """Return a replaced order that is new here with its successor, if that is known already."""
@@ -151,7 +252,7 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         horizon = None if latest is None else min(latest, at) - LAG
         if horizon is not None and (self.horizon is None or horizon > self.horizon):
             self.horizon = horizon
-            self._let_go = {name: when for name, when in self._let_go.items() if when is None or when >= self.horizon}
+            self._let_go = {name: k for name, k in self._let_go.items() if k[0] is None or k[0] >= self.horizon}
 
     def let_go_of_the_old(self, at: datetime) -> None:
         """Let go of orders that ended too long before a time, or are too many."""
@@ -162,8 +263,20 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
                 break
             del self._ended[name]
             self._implied.pop(name, None)
-            self._let_go[name] = moment_of(self.orders.pop(name).updated_at_text)
+            self._less.pop(name, None)
+            order = self.orders.pop(name)
+            self._let_go[name] = (moment_of(order.updated_at_text), order.cl_order_id)
         while len(self._let_go) > MOST_LET_GO:
-            when = self._let_go.pop(next(iter(self._let_go)))
+            when, _ = self._let_go.pop(next(iter(self._let_go)))
             if when is not None and (self.horizon is None or when > self.horizon):
                 self.horizon = min(when, at)
+
+
+def _never(_: Fill) -> bool:
+    return False
+
+
+def _is_earlier(order: Order, before: Order) -> bool:
+    """Return whether a report is of the order that had this id before, and not of the one that has it now."""
+    made = compared(order.created_at_text, before.created_at_text)
+    return (made or compared(order.updated_at_text, before.updated_at_text)) < 0

@@ -28,7 +28,7 @@ def read_text(name: str, value: object, problems: list[str]) -> str | None:
 
 def read_listed(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
     """Read a text that must be one of those that the API takes."""
-    # Models accept any spelling from a broker. A caller's own typing is checked to the letter, except the broker's case.
+    # Models accept any spelling from a broker. What a caller writes is checked to the letter, but for the broker.
     if isinstance(value, str) and (member := kind(value)).is_known and (value == member or kind is Broker):
         return member
     known = ", ".join(kind)

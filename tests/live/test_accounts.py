@@ -43,6 +43,8 @@ from onstream import PATIENCE, client, client_at, end_that, publish
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connecttrade_async import User
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.streaming.streams import BrokerageStream
@@ -695,8 +697,19 @@ async def test_who_is_listed_otherwise_than_the_book_knows_is_read_every_time() 
             assert live.book(account).orders[order.order_id].filled_qty == 5
 
 
-async def test_a_frame_heard_since_is_overruled_by_the_same_answers_as_before() -> None:
-    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+async def stepped_until(clock: SteppedClock, live: LiveAccounts, is_true: Callable[[LiveAccounts], object]) -> None:
+    """Let the clock go on until something holds."""
+    waiting = asyncio.ensure_future(live.wait(is_true))
+    async with asyncio.timeout(PATIENCE):
+        while not waiting.done():
+            clock.advance(0.1)
+            await asyncio.sleep(0.0005)
+    await waiting
+
+
+async def test_snapshot_that_takes_a_frame_back_counts_when_it_says_so_again_later() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
         async with followed(ct, ada) as live, live.changes("positions") as changes:
             said = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
@@ -704,8 +717,15 @@ async def test_a_frame_heard_since_is_overruled_by_the_same_answers_as_before() 
             await changes.receive()
             assert list(live.book(account).positions) == ["AAPL"]
             sandbox.stream.reset()
-            await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
-            assert dict(live.book(account).positions) == {}
+            await stepped_until(clock, live, lambda live: live.statistics().snapshots == 2)
+            book = live.book(account)
+            assert (list(book.positions), book.is_current, live.is_current) == (["AAPL"], False, False)
+            assert book.problem == "the snapshot takes back what the stream told of AAPL"
+            began = clock.seconds
+            await stepped_until(clock, live, lambda live: live.is_current)
+            book = live.book(account)
+            assert (dict(book.positions), book.is_current, book.problem) == ({}, True, None)
+            assert 5 <= clock.seconds - began <= 20
             assert live.statistics().unchanged == 0
 
 

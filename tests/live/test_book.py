@@ -42,12 +42,14 @@ def loaded(listed: Listed, **keep: Any) -> Bookkeeper:
     return one
 
 
-def snapshot(one: Bookkeeper, listed: Listed, *meanwhile: Update, cause: str = "recovered") -> list[Change]:
+def snapshot(
+    one: Bookkeeper, listed: Listed, *meanwhile: Update, cause: str = "recovered", when: datetime = NOW
+) -> list[Change]:
     """Ask, hear something, be answered."""
     one.ask()
     for update in meanwhile:
-        one.apply(update, NOW)
-    return one.load(listed, cause, NOW)  # type: ignore[arg-type]
+        one.apply(update, when)
+    return one.load(listed, cause, when)  # type: ignore[arg-type]
 
 
 def read(one: Bookkeeper) -> Book:
@@ -277,8 +279,8 @@ def test_a_snapshot_that_was_never_answered_holds_nothing_any_more() -> None:
     one.ask()
     one.apply(position_frame(quantity="6"), NOW)
     one.forget_asking()
-    snapshot(one, Listed((), (position(quantity="5"),), (MONEY,)))
-    assert quantities(one) == {"AAPL": "5"}
+    snapshot(one, Listed((), (position(quantity="4"),), (MONEY,)))
+    assert quantities(one) == {"AAPL": "4"}
     one.load(Listed((), (position(quantity="8"),), (MONEY,)), "sweep", NOW)
     assert quantities(one) == {"AAPL": "8"}
 

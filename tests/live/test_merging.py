@@ -18,12 +18,17 @@ from connecttrade_async.live.merging import (
     laid_over,
     latest_of,
     moment_of,
-    unknown,
+    paired,
 )
 from frames import fill, order, order_frame, position, position_frame
 
 if TYPE_CHECKING:
     from connecttrade_async import Fill
+
+
+def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    return tuple(new for _, new in paired(known, listed).new)
+
 
 ENDED = ("filled", "cancelled", "rejected", "expired", "replaced")
 OPEN = ("pending", "working", "partially_filled", "pending_cancel", "pending_replace")
@@ -176,8 +181,8 @@ def test_the_latest_of_times_is_found_in_whatever_way_they_are_spelled(
     assert latest_of(texts) == moment_of(latest)
 
 
-def test_an_amount_has_no_sign_and_one_that_cannot_be_read_is_none() -> None:
-    assert amount("-4") == Decimal(4)
+def test_amount_keeps_its_sign_and_returns_none_for_what_cannot_be_read() -> None:
+    assert amount("-4") == Decimal(-4)
     assert amount("0" * 100 + "4") == Decimal(4)
     for odd in (None, "", "many", "NaN", "1_000", "1E+999999999", "1E-999999999", "9" * 1_000):
         assert amount(odd) is None
@@ -345,7 +350,7 @@ def test_what_is_known_to_lack_nothing_is_taken_as_it_is() -> None:
 def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
     known = fills(fill("1", "5"), fill(None, "2"), fill(None, "2"))
     listed = fills(fill(None, "2"), fill("1", "5"), fill("1", "9"), fill(None, "2"), fill(None, "2"), fill("2", "5"))
-    assert unknown(known, listed) == fills(fill(None, "2"), fill("2", "5"))
+    assert unknown(known, listed) == fills(fill("1", "9"), fill(None, "2"), fill("2", "5"))
     assert unknown((), fills(fill("1", "5"))) == fills(fill("1", "5"))
     assert unknown(fills(fill("1", "5"), fill("2", "5")), fills(fill("1", "5"))) == ()
 
