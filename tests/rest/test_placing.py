@@ -621,6 +621,7 @@ def id_drawn(**ago: float) -> str:
         ("soon", "does not say when it was made"),
         ("", "does not say when it was made"),
     ],
+    ids=["20 hours old", "30 minutes old", "in 20 hours", "no time", "no readable time", "an empty time"],
 )
 async def test_place_with_an_order_of_another_time_listed_under_the_id_is_unknown(
     lost: Act, made: str | None, why: str
@@ -725,7 +726,7 @@ async def test_replace_does_not_take_an_older_order_of_the_new_id_for_the_replac
     assert desk.sent("PATCH") == 1
 
 
-@pytest.mark.parametrize("made", [None, before_now(hours=30)])
+@pytest.mark.parametrize("made", [None, before_now(hours=30)], ids=["no time", "30 hours old"])
 async def test_replace_takes_the_order_that_names_the_replaced_one(made: str | None) -> None:
     new = order(order_id="o-2", cl_order_id="n", created_at=made, replaces="o-1")
     async with Desk(drop, listed(new)) as desk:
