@@ -177,13 +177,14 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         attempts: exchanges a call may take in all; 1 switches retries off.
-        budget: seconds that all attempts and the pauses between them may take together.
+        budget: seconds that all attempts and the pauses between them may take together. By default more than two
+            attempts that end by ``Timeouts.call``, so that a GET that timed out is sent again.
         base: the upper bound of the first pause, in seconds; it doubles each time.
         cap: the upper bound of every pause, in seconds.
     """
 
     attempts: int = 4
-    budget: float = 30.0
+    budget: float = 75.0
     base: float = 0.25
     cap: float = 8.0
 

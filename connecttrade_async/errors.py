@@ -277,7 +277,8 @@ class APIError(BrokerError):
         message: what the API said, or the status in words where it said nothing readable.
         method: the HTTP method, ``GET``.
         path: the path asked for, without its query.
-        retry_after: seconds to wait before asking again, as the server asked, or None where it did not say.
+        retry_after: seconds to wait before asking again, as the server asked, or None where it did not say. At least 0
+            and finite, a century at most.
     """
 
     advice = ""

@@ -32,7 +32,7 @@ SETTINGS: list[Callable[[], Any]] = [Endpoints, Timeouts, Retry, Limits]
 
 def test_defaults_are_those_of_the_contract() -> None:
     assert (Timeouts().call, Timeouts().connect, Timeouts().close) == (30, 10, 5)
-    assert (Retry().attempts, Retry().budget, Retry().base, Retry().cap) == (4, 30, 0.25, 8)
+    assert (Retry().attempts, Retry().budget, Retry().base, Retry().cap) == (4, 75, 0.25, 8)
     assert (Limits().connections, Limits().requests_per_second) == (100, None)
     assert Endpoints() == Endpoints(
         "https://api.connecttrade.com",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.errors import APIError, BrokerError, TransportError
+from connecttrade_async.pacing import bounded_retry_after
 from connecttrade_async.rest.wire import Repeat
 
 if TYPE_CHECKING:
@@ -114,7 +115,10 @@ class Patience:
         self.may_be_done = False
 
     def pause_after(self, error: TransportError | APIError, now: float) -> float | None:
-        """Count a failure, and return the seconds to wait before asking again, or None to give up."""
+        """Count a failure, and return the seconds to wait before asking again, or None to give up.
+
+        A server's ``Retry-After`` counts within the bounds of ``bounded_retry_after``.
+        """
         row = row_for(error)
         self.attempts += 1
         self.may_be_done = self.may_be_done or row.may_be_done
@@ -122,5 +126,5 @@ class Patience:
         if not (row.passes and allowed) or self.attempts >= self._settings.attempts:
             return None
         asked_for = error.retry_after if isinstance(error, APIError) else None
-        pause = asked_for if asked_for is not None else next(self._delays)
+        pause = bounded_retry_after(asked_for, next(self._delays))
         return pause if now + pause < self._deadline else None

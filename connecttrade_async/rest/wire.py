@@ -73,6 +73,7 @@ REFUSALS: Mapping[int, type[APIError]] = {
     429: RateLimitedError,
 }
 SERVER_SIDE = 500
+CENTURY = 36_525 * 86_400.0  # seconds
 
 ONE_SPELLING = frozenset({str, int, datetime})  # of these, what is equal is spelled alike
 EXCERPT = 200
@@ -90,6 +91,7 @@ _SENSITIVE_LINE = re.compile(
     r"((?:secret|[-_]token|token(?==)|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
     re.IGNORECASE,
 )
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
 
@@ -482,13 +484,17 @@ def _message(response: Response) -> str:
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read ``Retry-After`` in both its forms, seconds and HTTP date; None where it is absent or neither."""
+    """Read ``Retry-After`` as seconds, with or without a fraction, or as an HTTP date; None where it is neither.
+
+    The result is at least 0 and finite: what lies further ahead than a century counts as a century. Before waiting, it
+    goes through ``pacing.bounded_retry_after``.
+    """
     text = headers.get("retry-after", "").strip()
-    if text.isdecimal() and text.isascii():
-        return float(text)
+    if _SECONDS.fullmatch(text):
+        return min(float(text), CENTURY)  # 400 digits become infinity, and so a century
     try:
         then = parsedate_to_datetime(text)
         then = then.replace(tzinfo=UTC) if then.tzinfo is None else then.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return max(0.0, (then - now).total_seconds())
+    return min(max(0.0, (then - now).total_seconds()), CENTURY)

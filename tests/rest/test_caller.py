@@ -24,7 +24,9 @@ from connecttrade_async import (
     TransportError,
     User,
 )
-from scripted import Act, ScriptedEnd, answer, drop, silence
+from connecttrade_async.pacing import MAX_RETRY_AFTER
+from connecttrade_async.rest.wire import CENTURY
+from scripted import Act, ScriptedEnd, answer, drop, silence, stalled
 from stepped import BEGIN, SteppedClock
 
 if TYPE_CHECKING:
@@ -205,6 +207,42 @@ async def test_silence_is_asked_again_within_the_budget_and_then_told() -> None:
         with pytest.raises(RequestTimeoutError, match="no complete answer"):
             await ct.user("u", "whisper").balances.list()
     assert len(end.seen) == 3
+
+
+@pytest.mark.parametrize("first", [silence, drop, stalled(b"[]")], ids=["silence", "dropped", "stalled body"])
+async def test_a_get_that_timed_out_is_asked_again_with_the_defaults(first: Act) -> None:
+    call, budget = Timeouts().call / 300, Retry().budget / 300  # the defaults, three hundred times as fast
+    async with (
+        ScriptedEnd(first, answer()) as end,
+        client(end, timeouts=Timeouts(call=call), retry=Retry(budget=budget, base=0.001)) as ct,
+    ):
+        assert await ct.user("u", "whisper").balances.list() == []
+    assert len(end.seen) == 2
+
+
+def test_the_default_budget_holds_two_attempts_that_time_out_and_the_pause_between() -> None:
+    assert Retry().budget > 2 * Timeouts().call + Retry().cap
+
+
+@pytest.mark.parametrize("asked", ["0", "0.0", "Sun, 06 Nov 1994 08:49:37 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_retry_after_of_nothing_does_not_switch_the_pauses_off(status: int, asked: str) -> None:
+    act = answer(status, NO, retry_after=asked)
+    pauses, _ = await balances_after_pauses(*[act] * 40, answer(), pauses=40, retry=Retry(attempts=100, budget=1e6))
+    assert sum(pauses) > 30  # of 40 pauses drawn below 8 s
+    assert sum(pause < 0.01 for pause in pauses) < 5
+
+
+@pytest.mark.parametrize("asked", ["31536000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_retry_after_without_measure_is_waited_for_ten_minutes_at_most(asked: str) -> None:
+    act = answer(429, NO, retry_after=asked)
+    pauses, _ = await balances_after_pauses(act, act, answer(), pauses=2, retry=Retry(budget=3600))
+    assert pauses == [MAX_RETRY_AFTER] * 2
+    async with ScriptedEnd(act) as end, client(end) as ct:
+        with pytest.raises(RateLimitedError) as caught:
+            await ct.user("u", "whisper").balances.list()
+    assert len(end.seen) == 1
+    assert 0 < (caught.value.retry_after or 0) <= CENTURY
 
 
 async def test_the_last_attempt_has_only_the_time_that_is_left() -> None:

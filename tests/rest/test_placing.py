@@ -361,6 +361,29 @@ async def test_what_a_server_asks_to_wait_is_waited_between_looks() -> None:
         assert (await placing).order_id == "o-1"
 
 
+@pytest.mark.parametrize("asked", ["0", "Sun, 06 Nov 1994 08:49:37 GMT"])
+async def test_a_retry_after_of_nothing_does_not_switch_off_the_pauses_between_looks(asked: str) -> None:
+    clock = SteppedClock()
+    busy = answer(503, NO, retry_after=asked)
+    async with Desk(drop, busy, clock=clock, retry=Retry(base=1, cap=4), timeouts=Timeouts(settle=9)) as desk:
+        placing = asyncio.create_task(desk.user.orders.place(ticket("mine")))
+        for looks in (1, 2, 3):
+            await clock.until_asked(looks)
+            clock.advance(clock.asked[-1])
+        assert all(half <= pause for pause, half in zip(clock.asked, (0.5, 1, 2), strict=False))
+        placing.cancel()
+
+
+@pytest.mark.parametrize("asked", ["9" * 400, "31536000"])
+async def test_a_retry_after_without_measure_ends_the_looks_within_their_time(asked: str) -> None:
+    clock = SteppedClock()
+    busy = answer(429, NO, retry_after=asked)
+    async with Desk(drop, busy, clock=clock, timeouts=Timeouts()) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="looking it up failed"):
+            await desk.user.orders.place(ticket("mine"))
+    assert clock.asked == []
+
+
 async def test_a_conflict_over_an_order_that_is_not_listed_says_so() -> None:
     settings: Any = {"timeouts": Timeouts(call=0.2, settle=0.01)}
     why = "the API said that it knows the id, and it is not listed yet"

@@ -22,6 +22,7 @@ from connecttrade_async.errors import (
     ServerError,
     TransportError,
 )
+from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.rest.retry import FAILURES, STATUSES, Patience, Row, is_ambiguous, row_for, was_never_sent
 from connecttrade_async.rest.wire import Repeat
 
@@ -221,17 +222,27 @@ def test_never_beyond_the_deadline(
         assert now < deadline
 
 
-@given(status=st.sampled_from(sorted(STATUSES)), seconds=st.floats(min_value=0, max_value=99))
-@settings(deadline=None)
-def test_retry_after_is_obeyed_to_the_letter(status: int, seconds: float) -> None:
-    assert patience().pause_after(answer(status, seconds), 0.0) == seconds
+@given(
+    status=st.sampled_from(sorted(STATUSES)),
+    seconds=st.none() | st.floats(min_value=0),
+    own=st.floats(min_value=0, max_value=99),
+)
+def test_pause_after_a_retry_after_lies_between_the_own_delay_and_the_bound(
+    status: int, seconds: float | None, own: float
+) -> None:
+    pause = patience(deadline=1e9, delays=repeat(own)).pause_after(answer(status, seconds), 0.0)
+    assert pause is not None
+    assert own <= pause <= max(own, MAX_RETRY_AFTER)
+    if seconds is not None and own <= seconds <= MAX_RETRY_AFTER:
+        assert pause == seconds
 
 
-def test_retry_after_uses_up_no_delay() -> None:
-    trying = patience(delays=iter([0.25, 7.0]))
+def test_pause_after_a_retry_after_of_zero_grows_like_any_other() -> None:
+    trying = patience(attempts=5, delays=iter([0.25, 0.5, 7.0, 2.0]))
+    assert trying.pause_after(answer(503, 0.0), 0.0) == 0.25
+    assert trying.pause_after(answer(429, 0.0), 0.0) == 0.5
+    assert trying.pause_after(answer(429, 3.0), 0.0) == 7.0
     assert trying.pause_after(answer(429, 3.0), 0.0) == 3.0
-    assert trying.pause_after(answer(503, 0.0), 3.0) == 0.0
-    assert trying.pause_after(failure("dropped"), 3.0) == 0.25
 
 
 def test_a_retry_after_beyond_the_deadline_ends_it_at_once() -> None:
