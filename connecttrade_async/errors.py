@@ -26,6 +26,7 @@ __all__ = [
     "ConnectError",
     "ConnectTradeError",
     "CursorError",
+    "HandshakeError",
     "MalformedResponseError",
     "MarketDataRefusedError",
     "NotFoundError",
@@ -179,6 +180,13 @@ class TransportError(ConnectTradeError):
 
 class ConnectError(TransportError):
     """No connection could be made, so the request never left this machine."""
+
+
+class HandshakeError(TransportError):
+    """A stream was connected, but its login was not complete; the login was perhaps sent.
+
+    ``detail`` quotes the last frame of the server without secrets, where there was one.
+    """
 
 
 class RequestTimeoutError(TransportError, TimeoutError):

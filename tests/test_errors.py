@@ -39,7 +39,7 @@ TREE: dict[str, object] = {
             "SymbolError": {},
             "TicketError": {},
         },
-        "TransportError": {"ConnectError": {}, "RequestTimeoutError": {}},
+        "TransportError": {"ConnectError": {}, "HandshakeError": {}, "RequestTimeoutError": {}},
         "BrokerError": {
             "MalformedResponseError": {},
             "OAuthError": {},

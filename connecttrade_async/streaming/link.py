@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.frames import CloseCode
 from websockets.protocol import State
 
 from connecttrade_async.secret import without_frames
@@ -197,6 +198,8 @@ class LinkLostError(Exception):
     Attributes:
         cause: why, in words.
         code: the close code, or None where there was none.
+        reason: the words of the close frame that the server sent, or ``""``.
+        is_too_large: whether it was given up because a frame was larger than the limit.
         retry_after: the header of a refused upgrade, or None.
         status: the HTTP status of a refused upgrade, or None.
     """
@@ -208,9 +211,13 @@ class LinkLostError(Exception):
         code: int | None = None,
         status: int | None = None,
         retry_after: str | None = None,
+        reason: str = "",
+        is_too_large: bool = False,
     ) -> None:
         self.cause = cause
         self.code = code
+        self.reason = reason
+        self.is_too_large = is_too_large
         self.status = status
         self.retry_after = retry_after
         super().__init__(cause)
@@ -376,12 +383,16 @@ def _speaks_tls(exc: OSError) -> bool:
 
 
 def _closed(exc: ConnectionClosed) -> LinkLostError:
-    received = exc.rcvd
+    received, sent = exc.rcvd, exc.sent
+    if sent is not None and not exc.rcvd_then_sent and sent.code == CloseCode.MESSAGE_TOO_BIG:
+        cause = f"the link was given up with code {sent.code}: {sent.reason or 'a frame is larger than the limit'}"
+        return LinkLostError(cause, is_too_large=True)
     if received is not None:
         said = f" ({received.reason})" if received.reason else ""
-        return LinkLostError(f"the server closed the link with code {received.code}{said}", code=received.code)
-    if exc.sent is not None:
-        return LinkLostError(f"the link was given up with code {exc.sent.code}: {exc.sent.reason}")
+        cause = f"the server closed the link with code {received.code}{said}"
+        return LinkLostError(cause, code=received.code, reason=received.reason)
+    if sent is not None:
+        return LinkLostError(f"the link was given up with code {sent.code}: {sent.reason}")
     return LinkLostError("the link was dropped")
 
 

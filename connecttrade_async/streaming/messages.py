@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 NAMES = ("type", "event", "topic")
+SCOPES = ("user_id", "account_id", "connection_id", "topic", "topics", "channel", "symbol", "symbols")
 KEPT = 4096
 TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="s
 
     Attributes:
         topics: which topics, on the brokerage stream.
+        topic: which topic there, where it names one.
         id: whose answer it is, on the market data stream.
         channel: which channel there.
         symbols: of what there.
@@ -68,6 +70,7 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="s
     id: str | int | None = None
     channel: str | None = None
     symbols: tuple[str, ...] | None = None
+    topic: str | None = None
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="unsubscribed"):
@@ -77,20 +80,46 @@ class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
     id: str | int | None = None
     channel: str | None = None
     symbols: tuple[str, ...] | None = None
+    topic: str | None = None
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="error"):
-    """The server said no.
+    """An error of the server (form assumed).
 
     Attributes:
         code: its code, ``401`` for a refused login, ``409`` for a session taken by another.
         message: its words.
-        id: what it refuses, or None for the link itself.
+        id: the request that it refuses, or None.
+        user_id: the user that it names, or None.
+        account_id: the account that it names, or None.
+        connection_id: the broker connection that it names, or None.
+        topic: the topic that it names, or None.
+        topics: the topics that it names, or None.
+        channel: the channel that it names, or None.
+        symbol: the symbol that it names, or None.
+        symbols: the symbols that it names, or None.
+        data: its payload, which may hold the same names, or None.
     """
 
     code: str | int | None = None
     message: str | None = None
     id: str | int | None = None
+    user_id: Any = None
+    account_id: Any = None
+    connection_id: Any = None
+    topic: Any = None
+    topics: Any = None
+    channel: Any = None
+    symbol: Any = None
+    symbols: Any = None
+    data: Any = None
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """What it concerns, by name of the field, from the frame or else its payload; empty where it names nothing."""
+        inner = cast("dict[str, Any]", self.data) if isinstance(self.data, dict) else {}
+        named = {name: getattr(self, name) or inner.get(name) for name in SCOPES}
+        return {name: value for name, value in named.items() if value}
 
 
 Control = Welcome | Authenticated | Subscribed | Unsubscribed | Refusal
@@ -165,6 +194,10 @@ class Reader(ABC, Generic[M]):
     def presentable(self, text: str) -> str:
         """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""
         return presentable(text, self._secret)
+
+    def unknown(self, raw: bytes, problem: str) -> UnknownMessage:
+        """Return the event of a frame that is set aside, shortened and with the secret masked."""
+        return masked(UnknownMessage(raw=raw, problem=problem), self._secret)
 
 
 def _in_words(value: Any) -> Any:  # noqa: ANN401 - JSON is anything

@@ -18,8 +18,15 @@ The talk is what a stream has to say once it is logged in. That of the brokerage
 Three things end it from any state: the link is lost, a deadline passes, or the server refuses. Before it is live the
 deadline is that of the login; while it is live it is that of silence, where one is set. An error frame before the link
 is live refuses what was asked last; while it is live it ends the link only if its code says so. An error that carries
-an id refuses only what had that id, which is the talk's affair. Which codes refuse for good is one table, ``CODES``,
-that a caller can extend; everything else may be tried again on a new link.
+an id refuses only what had that id, which is the talk's affair. Once the link is logged in, an error that names a user,
+an account, a connection, a topic, a channel or a symbol concerns only that, whatever its code: it never ends the link.
+An error that ends nothing and answers no request becomes an ``UnknownMessage``. Which codes refuse for good is one
+table, ``CODES``, that a caller can extend; everything else may be tried again on a new link.
+
+A close says less than an error frame, so its code is read together with the state. While the login is awaited, a close
+with 1008, with a code of the application, or with 1000 and a reason refuses the login: ``DENIED``. While the link is
+live, a reason that speaks of another session means ``TAKEN``, and a plain 1000 is ``CLOSED``: the supervisor decides by
+how often it happens.
 
 So by construction: nothing is sent before the server spoke; the secret is sent at most once to one link, on the one
 step that leads out of WELCOMING; after the end nothing is sent and nothing is told; and the end is told once.
@@ -27,9 +34,13 @@ step that leads out of WELCOMING; after the end nothing is sent and nothing is t
 
 from __future__ import annotations
 
+import re
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+import msgspec
+
+from connecttrade_async.models.events import UnknownMessage
 from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
 if TYPE_CHECKING:
@@ -57,10 +68,14 @@ class Verdict(Enum):
 
     AGAIN = "try again on a new link"
     REFUSED = "the login is refused, and would be again"
+    DENIED = "the login is refused, in a form that may also mean a passing trouble"
     TAKEN = "somebody else has the one session"
+    CLOSED = "the server closed a live link without naming a trouble"
+    TOO_LARGE = "a frame was larger than the limit"
     RELIEVED = "another link of ours has taken over"
 
 
+LIVING = frozenset({State.LIVE, State.LEAVING})
 TALKING = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
 CODES: Mapping[str, Verdict] = {
     "401": Verdict.REFUSED,  # Assumed: as over REST
@@ -70,6 +85,16 @@ CODES: Mapping[str, Verdict] = {
     "4403": Verdict.REFUSED,  # Assumed: close code
     "4409": Verdict.TAKEN,  # Assumed: close code
 }
+PASSING = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST: the login may succeed later
+NORMAL, POLICY, APPLICATION = 1000, 1008, 3000  # close codes (RFC 6455); from 3000 on they belong to applications
+PASSING_CLOSES = frozenset({3008, 4408, 4429})  # (assumed) a time-out or a rate limit, not a refusal
+DISPLACED = re.compile(  # (assumed) no text of the vendor is known
+    r"another (?:session|connection|client|login|device)|(?:session|connection|login) (?:was |is |has been )?"
+    r"(?:taken|replaced|superseded|displaced|moved)|(?:logged|signed) in (?:elsewhere|again)"
+    r"|(?:duplicate|newer|new) (?:session|connection|login)|(?:replaced|superseded|displaced) by",
+    re.IGNORECASE,
+)
+QUOTED = 2000  # characters of a frame that are looked at; the message is shortened further
 
 
 class Ending(NamedTuple):
@@ -99,6 +124,10 @@ class Dialect(Protocol):
         """Return a text of the server's as a message can hold it, without secrets."""
         ...
 
+    def unknown(self, raw: bytes, problem: str) -> UnknownMessage:
+        """Return the event of a frame that is set aside, without secrets."""
+        ...
+
 
 class Talk(Protocol):
     """What is said on one link once it is logged in.
@@ -107,13 +136,21 @@ class Talk(Protocol):
         kinds: the messages that are for it.
         has_ids: whether what it says is answered by id.
         outbox: what is to be sent, in order; whoever sends it empties it.
-        news: what is to be told, in order; whoever tells it empties it.
+        news: what is to be told, in order; whoever tells it empties it. An ``UnknownMessage`` in it is published.
+        missing: names of what is not confirmed yet, for the error of the deadline.
+        broken: why the server no longer holds what it confirmed, in words; ``""`` while it does.
     """
 
     kinds: tuple[type, ...]
     has_ids: bool
     outbox: list[bytes]
     news: list[Any]
+    broken: str
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of what is not confirmed yet."""
+        ...
 
     @property
     def is_settled(self) -> bool:
@@ -160,25 +197,38 @@ class Spelling(Protocol):
 
 
 class Topics:
-    """The talk of the brokerage stream: one wish for topics, and its answer.
+    """The talk of the brokerage stream: one wish for topics, and its confirmations.
+
+    A confirmation that names topics confirms only those; one that names none confirms all. A topic that the server ends
+    without a request is lost: the link is given up, so that a new one subscribes again and reports the gap.
 
     Args:
         spelling: how it is spelled.
         topics: what to subscribe.
+
+    Attributes:
+        missing: the topics that are not confirmed yet.
+        broken: which topic the server ended, in words, or ``""``.
     """
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed)
     has_ids = False
     is_over = True
     deadline: float | None = None
-    __slots__ = ("_spelling", "_topics", "is_settled", "news", "outbox")
+    __slots__ = ("_spelling", "_topics", "broken", "missing", "news", "outbox")
 
     def __init__(self, spelling: Spelling, topics: tuple[str, ...]) -> None:
         self._spelling = spelling
         self._topics = topics
-        self.is_settled = False
+        self.missing = topics
+        self.broken = ""
         self.outbox: list[bytes] = []
         self.news: list[Any] = []
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every topic is confirmed."""
+        return not self.missing
 
     def begin(self, now: float) -> None:
         """Ask for the topics."""
@@ -188,7 +238,13 @@ class Topics:
     def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Take an answer."""
         del now
-        self.is_settled = self.is_settled or type(message) is Subscribed
+        named = _topics_of(message)
+        if type(message) is Subscribed:
+            self.missing = tuple(topic for topic in self.missing if named and _singular(topic) not in named)
+        else:
+            held = (topic for topic in self._topics if topic not in self.missing)
+            lost = [topic for topic in held if not named or _singular(topic) in named]
+            self.broken = f"the server ended the subscription of {', '.join(lost)}" if lost else ""
 
     def check(self, now: float) -> None:
         """Nothing: the deadline of the login is that of the wish too."""
@@ -198,6 +254,16 @@ class Topics:
 
     def end(self) -> None:
         """Nothing: whoever wants more makes a new link."""
+
+
+def _topics_of(message: Subscribed | Unsubscribed) -> frozenset[str]:
+    """Return the topics that a confirmation names, as ``_singular`` spells them."""
+    named = message.topics or tuple(filter(None, (message.topic or message.channel,)))
+    return frozenset(map(_singular, named))
+
+
+def _singular(topic: str) -> str:
+    return topic.strip().casefold().removesuffix("s")
 
 
 class LinkLife:
@@ -223,6 +289,10 @@ class LinkLife:
         "_codes",
         "_dialect",
         "_due",
+        "_frame",
+        "_is_displaced",
+        "_last",
+        "_login",
         "_moves",
         "_read",
         "_silence",
@@ -244,7 +314,11 @@ class LinkLife:
         codes: Mapping[str, Verdict] = CODES,
     ) -> None:
         self._dialect = dialect
-        self._read: Callable[[bytes], Any] = dialect.read
+        self._read: Callable[[bytes], Any] = self._read_early
+        self._login = login
+        self._last: tuple[bytes, bool] | None = None
+        self._frame = b""
+        self._is_displaced = False
         self._silence = silence
         self._codes = codes
         self._moves: Mapping[type, Callable[[Any, float], None]] = {
@@ -280,8 +354,15 @@ class LinkLife:
         if move is None:
             told: Chosen | MarketUpdate = message
             return told
+        self._frame = raw
         move(message, now)
         return None
+
+    def _read_early(self, raw: bytes) -> Any:  # noqa: ANN401 - each dialect has messages of its own
+        """Read a frame before the link is live, and keep it for the error of the login."""
+        message = self._dialect.read(raw)
+        self._last = raw, type(message) is not UnknownMessage
+        return message
 
     def check(self, now: float) -> None:
         """End the link if its deadline has passed, and see to what was not answered in time."""
@@ -291,14 +372,43 @@ class LinkLife:
             elif self.state is State.LEAVING:
                 self.relieve()
             else:
-                self._end(Verdict.AGAIN, f"no answer in time while {self.state.value}")
+                self._end(Verdict.AGAIN, self._unanswered())
         elif self.ending is None:
             self.talk.check(now)
             self._settle(now)
 
-    def lost(self, cause: str, code: int | None = None) -> None:
-        """Say that the link is gone, with its close code if it had one."""
-        self._end(self._codes.get(str(code), Verdict.AGAIN), cause)
+    def lost(self, cause: str, code: int | None = None, *, reason: str = "", verdict: Verdict | None = None) -> None:
+        """End the life: the link is gone.
+
+        Args:
+            cause: why, in words.
+            code: the server's close code, or None where it sent none.
+            reason: the words of the server's close frame.
+            verdict: what it means, where the caller knows; else the code and the state decide.
+        """
+        self._end(verdict or self._codes.get(str(code)) or self._meaning(code, reason), cause)
+
+    def _meaning(self, code: int | None, reason: str) -> Verdict:
+        """Return what a close code means that is not in the table."""
+        if self.state in LIVING:
+            if self._is_displaced or (code is not None and DISPLACED.search(reason)):
+                return Verdict.TAKEN
+            return Verdict.CLOSED if code == NORMAL else Verdict.AGAIN
+        if self.state is not State.AUTHENTICATING or code is None or code in PASSING_CLOSES:
+            return Verdict.AGAIN
+        is_refusal = code == POLICY or code >= APPLICATION or (code == NORMAL and bool(reason))
+        return Verdict.DENIED if is_refusal else Verdict.AGAIN
+
+    def _unanswered(self) -> str:
+        """Say that the login was not complete in time, what is missing, and what came last."""
+        missing = self.talk.missing if self.state is State.SUBSCRIBING else ()
+        lacking = f"; not confirmed: {', '.join(missing)}" if missing else ""
+        cause = f"no answer in time while {self.state.value}, within {self._login:g} s{lacking}"
+        if self._last is None:
+            return f"{cause}; no frame came"
+        raw, is_understood = self._last
+        words = self._dialect.presentable(raw[:QUOTED].decode(errors="replace"))
+        return f"{cause}; the last frame was{'' if is_understood else ' not understood'}: {words}"
 
     def leave(self, now: float, within: float) -> None:
         """Leave the link to another that took its place, once all is read, or after so many seconds."""
@@ -327,23 +437,39 @@ class LinkLife:
     def _heard(self, message: object, now: float) -> None:
         if self.state in TALKING:
             self.talk.hear(message, now)
+            if self.talk.broken:
+                self._end(Verdict.AGAIN, self.talk.broken)
             self._settle(now)
 
     def _settle(self, now: float) -> None:
         if self.state is State.SUBSCRIBING and self.talk.is_settled:
             self.state = State.LIVE
+            self._read, self._last = self._dialect.read, None
             self._due = None if self._silence is None else now + self._silence
         elif self.state is State.LEAVING and self.talk.is_over:
             self.relieve()
 
     def _refused(self, refusal: Refusal, now: float) -> None:
         verdict = self._codes.get(str(refusal.code), Verdict.AGAIN)
-        is_of_the_link = refusal.id is None and verdict is not Verdict.AGAIN
-        if self.talk.has_ids and self.state in TALKING and not is_of_the_link:
-            words = self._dialect.presentable(refusal.message or "no explanation given")
-            self._heard(Refusal(refusal.code, words, refusal.id), now)
-        elif self.state is not State.LIVE or verdict is not Verdict.AGAIN:
-            self._end(verdict, f"the server said {refusal.code}: {refusal.message or 'no explanation given'}")
+        # Before the login is accepted only one question is open, so an error answers that, whatever it names.
+        scope = refusal.scope if self.state in TALKING else {}
+        is_of_the_link = refusal.id is None and not scope and verdict is not Verdict.AGAIN
+        words = self._dialect.presentable(refusal.message or "no explanation given")
+        if is_of_the_link or self.state not in TALKING or (not self.talk.has_ids and self._is_answer(scope)):
+            if verdict is Verdict.AGAIN and self.state is State.AUTHENTICATING and str(refusal.code) not in PASSING:
+                verdict = Verdict.DENIED
+            self._end(verdict, f"the server said {refusal.code}: {words}")
+        elif self.talk.has_ids:
+            self._heard(msgspec.structs.replace(refusal, message=words), now)
+        else:
+            self._is_displaced = not scope and DISPLACED.search(refusal.message or "") is not None
+            named = ", ".join(f"{name} {value}" for name, value in scope.items())
+            problem = f"the server said {refusal.code}{f' of {named}' if named else ''}: {words}"
+            self.news.append(self._dialect.unknown(self._frame, problem))
+
+    def _is_answer(self, scope: dict[str, Any]) -> bool:
+        """Whether an error answers the wish for topics, which has no id."""
+        return self.state is State.SUBSCRIBING and not scope
 
     def _end(self, verdict: Verdict, cause: str) -> None:
         if self.ending is None:

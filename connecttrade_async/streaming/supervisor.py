@@ -17,13 +17,14 @@ from connecttrade_async.errors import (
     ClosedError,
     ConnectError,
     ConnectTradeError,
+    HandshakeError,
     RateLimitedError,
     ServerError,
     SessionTakenError,
     TransportError,
 )
 from connecttrade_async.models.events import Chosen, Connecting, Ended, Gap, Live, Lost, Retrying, UnknownMessage
-from connecttrade_async.pacing import full_jitter_delays, growing_delays
+from connecttrade_async.pacing import bounded_retry_after, full_jitter_delays, growing_delays
 from connecttrade_async.rest.wire import retry_after
 from connecttrade_async.streaming.link import Link, LinkLostError
 from connecttrade_async.streaming.overlap import Overlap
@@ -45,7 +46,10 @@ __all__ = ["Supervisor"]
 
 FIGHTS = 3
 FIGHTING = 600.0
-LONGEST_ASKED = 600.0
+REFUSALS = 3  # refused logins in a row after the stream was live
+CLOSES = 3  # live links in FIGHTING seconds that the server closed soon and without naming a trouble
+SHORT_LIVED = 60.0
+OVERSIZED = 5  # links in a row within FIGHTING seconds that a frame larger than the limit ended
 SOON = 0.001
 LOOK_EVERY = 60.0
 log = logging.getLogger("connecttrade_async.streaming")
@@ -69,6 +73,11 @@ class Supervisor:
         self.is_live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.voices: list[Voice] = []
         self._taken: list[float] = []
+        self._closed: list[float] = []
+        self._oversized: list[float] = []
+        self._denied = 0
+        self._live_at = -math.inf
+        self._was_open = False
         self._lost: tuple[datetime, str] | None = None
         self._settled_at = math.inf
         self._heard = 0.0
@@ -101,6 +110,7 @@ class Supervisor:
         while True:
             self._tell(Connecting(attempt=failed + 1), "CONNECTING")
             ending, asked_for = await self._links()
+            ending = self._judged(ending)
             self._tell(Lost(cause=ending.cause), "LOST")
             if ending.verdict is Verdict.RELIEVED:
                 self._note_loss(ending)
@@ -138,6 +148,7 @@ class Supervisor:
         plan = self._plan
         if not is_relief:
             self._settled_at = math.inf
+            self._was_open = False
         try:
             if plan.login is not None:
                 await self._prepare(plan.login, is_renewal=is_relief)
@@ -151,13 +162,15 @@ class Supervisor:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
             return Ending(Verdict.AGAIN, exc.cause), asked_for
         self.tally.links += 1
+        self._was_open = True
         voice = Voice(link, plan.make_life(plan.clock.now()), plan.clock, self._moved)
         self.voices.append(voice)
         try:
             with link.speaking():
                 await self._converse(voice)
         except LinkLostError as exc:
-            voice.life.lost(exc.cause, exc.code)
+            verdict = Verdict.TOO_LARGE if exc.is_too_large else None
+            voice.life.lost(exc.cause, exc.code, reason=exc.reason, verdict=verdict)
         finally:
             self.voices.remove(voice)
             if voice.has_gone_live:
@@ -221,7 +234,11 @@ class Supervisor:
         """See to what a life has to tell, and to its going live."""
         news, voice.life.news[:] = tuple(voice.life.news), []
         for each in news:
-            self._plan.fanout.take(each)
+            if type(each) is UnknownMessage:
+                self._set_aside(each)
+                self._publisher(voice, self._plan.clock.now())(each)
+            else:
+                self._plan.fanout.take(each)
         # Where it was ended from outside, its links are still closing, and one may be about to go live.
         if voice.life.state is State.LIVE and not voice.has_gone_live and not self._has_ended:
             voice.has_gone_live = True
@@ -235,7 +252,8 @@ class Supervisor:
     def _went_live(self, voice: Voice) -> None:
         # Not every answer counts: what is sent after the refusal that ends a link is lost before that is heard.
         self.tally.last_message = voice.heard = self._plan.clock.now()
-        self._settled_at = self.tally.last_message + self._plan.reconnect.settled
+        self._live_at, self._denied = self.tally.last_message, 0
+        self._settled_at = self._live_at + self._plan.reconnect.settled
         self._offset = self._wall_offset()
         if self._plan.login is not None:
             self._plan.login.accepted()
@@ -326,30 +344,68 @@ class Supervisor:
             self._relief.cancel()
             await asyncio.wait([self._relief])
 
+    def _judged(self, ending: Ending) -> Ending:
+        """Return an ending with the verdict that only the endings before it can show."""
+        now = self._plan.clock.now()
+        if ending.verdict is not Verdict.TOO_LARGE:
+            self._oversized.clear()
+        if ending.verdict is Verdict.DENIED:
+            # The first login of a stream and a refusal that repeats are final; one alone may be a passing trouble.
+            self._denied += 1
+            is_final = not self.is_live.done() or self._denied >= REFUSALS
+            return Ending(Verdict.REFUSED if is_final else Verdict.AGAIN, ending.cause)
+        if ending.verdict is Verdict.CLOSED:
+            # A server may close the older of two sessions without a word. Two clients that both came back at once
+            # would displace each other for ever.
+            self._closed = [when for when in self._closed if now - when < FIGHTING]
+            if now - self._live_at < SHORT_LIVED:
+                self._closed.append(now)
+            if len(self._closed) >= CLOSES:
+                self._closed.clear()
+                words = f"the server closed {CLOSES} live links soon after their login, as for another session"
+                return Ending(Verdict.TAKEN, f"{words}: {ending.cause}")
+            return Ending(Verdict.AGAIN, ending.cause)
+        return ending
+
     def _final(self, ending: Ending, failed: int) -> ConnectTradeError | None:
         """Return the error that ends the stream for good, or None where it goes on."""
         login = self._plan.login
         if ending.verdict is Verdict.REFUSED:
+            self._denied = 0
             return AuthenticationRefusedError(cause=ending.cause) if login is None else login.refused(ending.cause)
+        if ending.verdict is Verdict.TOO_LARGE and self._is_too_large_again():
+            detail = f"{ending.cause}; raise Limits.frame_bytes, or ask for less"
+            return TransportError(method="STREAM", path=self._plan.url, kind="too_large", detail=detail)
         if ending.verdict is Verdict.AGAIN and not self.is_live.done() and not failed:
+            if self._was_open:
+                return HandshakeError(method="STREAM", path=self._plan.url, kind="handshake", detail=ending.cause)
             return ConnectError(method="STREAM", path=self._plan.url, kind="unreachable", detail=ending.cause)
+        return self._taken_for_good(ending) if ending.verdict is Verdict.TAKEN else None
+
+    def _taken_for_good(self, ending: Ending) -> ConnectTradeError | None:
         # Whoever stands by or fights does so from the first link on: the server may drop the newer session.
-        if ending.verdict is not Verdict.TAKEN or self._plan.on_taken == "standby":
+        if self._plan.on_taken == "standby":
             return None
         now = self._plan.clock.now()
         self._taken = [when for when in self._taken if now - when < FIGHTING]
         if self._plan.on_taken == "fight" and len(self._taken) < FIGHTS:
             self._taken.append(now)
             return None
+        login = self._plan.login
         return SessionTakenError(cause=ending.cause) if login is None else login.taken(ending.cause)
+
+    def _is_too_large_again(self) -> bool:
+        """Take note of a frame that was too large; returns whether no further link is worth its cost."""
+        now = self._plan.clock.now()
+        self._oversized = [*(when for when in self._oversized if now - when < FIGHTING), now]
+        return not self.is_live.done() or len(self._oversized) >= OVERSIZED
 
     async def _wait(self, ending: Ending, asked_for: float | None, delays: Iterator[float]) -> None:
         self._note_loss(ending)
         delay = next(delays)
         if ending.verdict is Verdict.TAKEN and self._plan.on_taken == "standby":
             delay = next(growing_delays(self._plan.reconnect.standby, self._plan.reconnect.standby))
-        # What a server asks is heeded, but no answer may keep a stream away for a day: asking again costs one request.
-        delay = max(delay, min(asked_for or 0.0, max(self._plan.reconnect.cap, LONGEST_ASKED)))
+        delay = bounded_retry_after(asked_for, delay)
         self._tell(Retrying(delay=delay), "RETRYING")
         is_over = asyncio.Event()  # and no Future: it may be cancelled in the very turn in which the timer is due
         timer = self._plan.clock.call_later(delay, is_over.set)
@@ -392,6 +448,8 @@ class Supervisor:
         if self._has_ended:
             return
         self._has_ended = True
+        if error is not None and not isinstance(error, ClosedError):
+            log.error("stream ended", extra={"url": self._plan.url, "error": str(error), "kind": type(error).__name__})
         self._tell(Ended(error="" if error is None else str(error)), "ENDED")
         self._plan.fanout.close(error)
         if not self.is_live.done():

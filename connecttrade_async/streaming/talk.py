@@ -113,6 +113,8 @@ class MarketTalk:
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot)
     has_ids = True
+    missing: tuple[str, ...] = ()
+    broken = ""
     __slots__ = ("_demands", "_farewell", "_is_open", "_patience", "_pending", "_places", "is_over", "news", "outbox")
 
     def __init__(self, demands: Demands, patience: Patience = Patience()) -> None:  # noqa: B008 - it is immutable

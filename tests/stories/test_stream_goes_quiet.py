@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connecttrade_async import ClosedError, ConnectError, Timeouts
+from connecttrade_async import ClosedError, HandshakeError, Timeouts
 from connecttrade_async.models.events import Gap, Live, Lost
 from connecttrade_async.sandbox import Sandbox
 from onstream import PATIENCE, client, client_at, end_that, nothing_left, publish, story, taken, until
@@ -151,7 +151,7 @@ async def test_a_write_that_the_peer_does_not_take_holds_nothing_up(ending: str)
                 await stream.aclose()
             elif ending == "cancel":
                 entering.cancel()
-            foreseen = {"close": ClosedError, "cancel": asyncio.CancelledError}.get(ending, ConnectError)
+            foreseen = {"close": ClosedError, "cancel": asyncio.CancelledError}.get(ending, HandshakeError)
             with pytest.raises(foreseen):
                 await entering
         left.set()

@@ -19,7 +19,7 @@ from connecttrade_async.streaming.talk import MarketTalk
 TOPICS = ("orders", "balances")
 WELCOME = b'{"type": "welcome", "message": "hello"}'
 AUTHENTICATED = b'{"type": "authenticated"}'
-SUBSCRIBED = b'{"type": "subscribed", "topics": ["orders"]}'
+SUBSCRIBED = b'{"type": "subscribed", "topics": ["orders", "balances"]}'
 UNSUBSCRIBED = b'{"type": "unsubscribed", "topics": ["orders"]}'
 ORDER = b'{"type": "order", "user_id": "u", "account_id": "a", "data": {"order_id": "o"}}'
 LADDER = (WELCOME, AUTHENTICATED, SUBSCRIBED)
@@ -72,7 +72,6 @@ def test_updates_are_told_in_every_state_and_move_nothing(steps: int) -> None:
     event = one.receive(ORDER, 1.0)
     assert isinstance(event, OrderUpdate)
     assert isinstance(one.receive(b"\xff nonsense", 1.0), UnknownMessage)
-    assert one.receive(UNSUBSCRIBED, 1.0) is None
     assert (one.state, one.outbox) == before
 
 
@@ -94,7 +93,10 @@ def test_without_an_answer_in_time_it_ends(steps: int) -> None:
     one.check(9.9)
     assert ending_of(one) is None
     one.check(10.0)
-    assert ending_of(one) == Ending(Verdict.AGAIN, f"no answer in time while {state.value}")
+    ending = ending_of(one)
+    assert ending is not None
+    assert ending.verdict is Verdict.AGAIN
+    assert ending.cause.startswith(f"no answer in time while {state.value}, within 10 s")
     assert (one.state, one.outbox, one.deadline) == (State.OVER, [], None)
 
 
@@ -118,7 +120,7 @@ def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> 
         (401, Verdict.REFUSED),
         ("409", Verdict.TAKEN),
         ("500", Verdict.AGAIN),
-        (None, Verdict.AGAIN),
+        (503, Verdict.AGAIN),
     ],
 )
 @pytest.mark.parametrize("steps", range(3))
@@ -154,6 +156,190 @@ def test_close_codes_mean_what_the_table_says(code: int | None, verdict: Verdict
     one = climbed(3)
     one.lost("gone", code)
     assert one.ending == Ending(verdict, "gone")
+
+
+SCOPES = [
+    {"user_id": "bob"},
+    {"account_id": "a7"},
+    {"topic": "orders"},
+    {"channel": "quotes"},
+    {"symbol": "AAPL"},
+    {"topics": ["orders", "balances"]},
+    {"data": {"account_id": "a7"}},
+    {"connection_id": "c1"},
+    {"user_id": ["bob", "ann"]},
+]
+
+
+@pytest.mark.parametrize("code", ["401", "403", "409", 401, "500", None])
+@pytest.mark.parametrize("scope", SCOPES, ids=str)
+def test_an_error_that_names_its_scope_ends_no_link_and_is_published_as_unknown(
+    scope: dict[str, Any], code: object
+) -> None:
+    frame = json.dumps({"type": "error", "code": code, "message": "hush is not entitled", **scope}).encode()
+    for steps in (2, 3):
+        one = climbed(steps)
+        state = one.state
+        assert one.receive(frame, 1.0) is None
+        [event] = one.news
+        assert isinstance(event, UnknownMessage)
+        assert (one.state, one.ending) == (state, None)
+        name, value = next(iter((scope.get("data") or scope).items()))
+        assert event.problem == f"the server said {code} of {name} {value}: *** is not entitled"
+        assert b"hush" not in event.raw
+        assert b"entitled" in event.raw
+
+
+def test_an_error_that_names_nothing_and_ends_nothing_is_published_as_unknown() -> None:
+    one = climbed(3)
+    one.receive(refusal("500"), 1.0)
+    [event] = one.news
+    assert isinstance(event, UnknownMessage)
+    assert (one.state, event.problem) == (State.LIVE, "the server said 500: no")
+
+
+@pytest.mark.parametrize("scope", [{"symbol": "AAPL"}, {"user_id": "bob"}])
+def test_an_error_before_the_login_is_accepted_refuses_the_login_whatever_it_names(scope: dict[str, str]) -> None:
+    one = climbed(1)
+    one.receive(json.dumps({"type": "error", "code": "401", "message": "no", **scope}).encode(), 1.0)
+    assert one.ending == Ending(Verdict.REFUSED, "the server said 401: no")
+
+
+@pytest.mark.parametrize(("code", "verdict"), [(None, Verdict.DENIED), ("bad_secret", Verdict.DENIED)])
+def test_an_error_of_any_code_refuses_the_login_while_its_answer_is_awaited(code: object, verdict: Verdict) -> None:
+    one = climbed(1)
+    one.receive(refusal(code), 1.0)
+    assert one.ending is not None
+    assert one.ending.verdict is verdict
+    for steps in (0, 2):
+        other = climbed(steps)
+        other.receive(refusal(code), 1.0)
+        assert other.ending is not None
+        assert other.ending.verdict is Verdict.AGAIN
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "verdict"),
+    [
+        (1008, "", Verdict.DENIED),
+        (3000, "", Verdict.DENIED),
+        (4001, "", Verdict.DENIED),
+        (1000, "bad credentials", Verdict.DENIED),
+        (1000, "", Verdict.AGAIN),
+        (1001, "bye", Verdict.AGAIN),
+        (1011, "trouble", Verdict.AGAIN),
+        (1013, "later", Verdict.AGAIN),
+        (4408, "too slow", Verdict.AGAIN),
+        (4429, "too fast", Verdict.AGAIN),
+        (None, "", Verdict.AGAIN),
+    ],
+)
+def test_a_close_while_the_login_is_awaited_refuses_it_if_its_code_can_mean_that(
+    code: int | None, reason: str, verdict: Verdict
+) -> None:
+    one = climbed(1)
+    one.lost("closed", code, reason=reason)
+    assert one.ending == Ending(verdict, "closed")
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "verdict"),
+    [
+        (1000, "", Verdict.CLOSED),
+        (1000, "maintenance", Verdict.CLOSED),
+        (1000, "Another session has logged in", Verdict.TAKEN),
+        (1008, "session replaced", Verdict.TAKEN),
+        (4000, "Logged in elsewhere", Verdict.TAKEN),
+        (1008, "", Verdict.AGAIN),
+        (1001, "", Verdict.AGAIN),
+        (None, "", Verdict.AGAIN),
+    ],
+)
+def test_a_close_of_a_live_link_means_what_its_code_and_its_reason_say(
+    code: int | None, reason: str, verdict: Verdict
+) -> None:
+    one = climbed(3)
+    one.lost("closed", code, reason=reason)
+    assert one.ending == Ending(verdict, "closed")
+
+
+@pytest.mark.parametrize("code", [1000, 1001, None])
+def test_an_error_that_speaks_of_another_session_explains_the_close_that_follows(code: int | None) -> None:
+    one = climbed(3)
+    one.receive(b'{"type": "error", "code": "X", "message": "Your session was taken by a new login"}', 1.0)
+    assert one.state is State.LIVE
+    one.lost("closed", code)
+    assert one.ending == Ending(Verdict.TAKEN, "closed")
+
+
+@pytest.mark.parametrize(
+    ("frames", "missing"),
+    [
+        ([{"topics": ["orders"]}], ("balances",)),
+        ([{"topics": ["ORDERS"]}, {"topics": ["balance"]}], ()),
+        ([{"topic": "balances"}], ("orders",)),
+        ([{"channel": "orders"}, {"channel": "balances"}], ()),
+        ([{"topics": ["positions"]}], ("orders", "balances")),
+        ([{"topics": []}], ()),
+        ([{}], ()),
+    ],
+    ids=str,
+)
+def test_a_confirmation_confirms_only_the_topics_that_it_names(
+    frames: list[dict[str, Any]], missing: tuple[str, ...]
+) -> None:
+    one = climbed(2)
+    for frame in frames:
+        one.receive(json.dumps({"type": "subscribed", **frame}).encode(), 1.0)
+    assert one.talk.missing == missing
+    assert (one.state is State.LIVE) == (not missing)
+    if missing:
+        one.check(10.0)
+        assert one.ending is not None
+        assert f"not confirmed: {', '.join(missing)}; the last frame was: {{" in one.ending.cause
+
+
+@pytest.mark.parametrize(
+    ("frame", "lost"),
+    [
+        ({"topics": ["orders"]}, "orders"),
+        ({"topic": "balance"}, "balances"),
+        ({}, "orders, balances"),
+        ({"topics": ["positions"]}, ""),
+    ],
+    ids=str,
+)
+def test_a_subscription_that_the_server_ends_unasked_ends_the_link(frame: dict[str, Any], lost: str) -> None:
+    one = climbed(3)
+    one.receive(json.dumps({"type": "unsubscribed", **frame}).encode(), 1.0)
+    expected = Ending(Verdict.AGAIN, f"the server ended the subscription of {lost}") if lost else None
+    assert one.ending == expected
+
+
+def test_a_subscription_that_is_ended_before_all_are_confirmed_ends_the_link_too() -> None:
+    one = climbed(2)
+    one.receive(b'{"type": "subscribed", "topics": ["orders"]}', 1.0)
+    one.receive(UNSUBSCRIBED, 1.0)
+    assert one.ending == Ending(Verdict.AGAIN, "the server ended the subscription of orders")
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (None, "; no frame came"),
+        (WELCOME, '; the last frame was: {"type": "welcome", "message": "hello"}'),
+        (b'{"status": "hush is fine"}', '; the last frame was not understood: {"status": "*** is fine"}'),
+        (b"\xffodd", "; the last frame was not understood: \ufffdodd"),
+    ],
+)
+def test_a_login_that_is_not_complete_in_time_quotes_the_last_frame(last: bytes | None, words: str) -> None:
+    one = life()
+    if last is not None:
+        one.receive(WELCOME, 0.0)
+        one.receive(last, 0.0)
+    one.check(10.0)
+    state = "welcoming" if last is None else "authenticating"
+    assert one.ending == Ending(Verdict.AGAIN, f"no answer in time while {state}, within 10 s{words}")
 
 
 def test_a_caller_can_extend_the_table() -> None:
@@ -219,7 +405,8 @@ def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_st
         one.check(now)
     assert (state_of(one), one.news, one.deadline) == (State.SUBSCRIBING, [], 10.0)
     one.check(10.0)
-    assert one.ending == Ending(Verdict.AGAIN, "no answer in time while subscribing")
+    assert one.ending is not None
+    assert one.ending.cause.startswith("no answer in time while subscribing, within 10 s")
 
 
 def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -> None:

@@ -9,7 +9,7 @@ import pytest
 from connecttrade_async import Timeouts
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
-from connecttrade_async.errors import ClosedError, ConnectError, ConnectTradeError
+from connecttrade_async.errors import ClosedError, ConnectTradeError, HandshakeError
 from connecttrade_async.models.events import Connecting, Ended, Gap, Live, OrderUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
@@ -200,5 +200,5 @@ async def test_the_deadline_of_a_login_is_kept_by_the_clock_it_was_given() -> No
         clock.advance(1)
         async with asyncio.timeout(PATIENCE):
             await running
-        with pytest.raises(ConnectError, match="no answer in time while authenticating"):
+        with pytest.raises(HandshakeError, match="no answer in time while authenticating"):
             await watched.supervisor.is_live

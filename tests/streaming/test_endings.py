@@ -1,0 +1,287 @@
+"""How a stream goes on after each way in which a connection can end, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import AuthenticationRefusedError, HandshakeError, SessionTakenError, TransportError
+from connecttrade_async.models.events import Gap, Live, OrderUpdate, Retrying, UnknownMessage
+from onstream import PATIENCE, PRETEND, client_at, end_that, nothing_left, until
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from websockets.asyncio.server import ServerConnection
+
+    Act = Callable[[ServerConnection], Awaitable[None]]
+
+TOPICS = ["orders", "positions", "balances"]
+
+
+async def log_in(link: ServerConnection) -> None:
+    """Serve the handshake of the contract."""
+    await link.send('{"type": "welcome"}')
+    await link.recv()
+    await link.send('{"type": "authenticated"}')
+    await link.recv()
+    await link.send(json.dumps({"type": "subscribed", "topics": TOPICS}))
+
+
+def scripted(*acts: Act) -> tuple[Act, list[int]]:
+    """Return a server that serves its acts in order, the last one for ever, and the list of its connections."""
+    left, links = list(acts), list[int]()
+
+    async def serve(link: ServerConnection) -> None:
+        links.append(len(links))
+        act = left.pop(0) if len(left) > 1 else left[0]
+        with contextlib.suppress(Exception):
+            await act(link)
+
+    return serve, links
+
+
+def closing(code: int, reason: str = "", *, live: bool) -> Act:
+    async def act(link: ServerConnection) -> None:
+        if live:
+            await log_in(link)
+        else:
+            await link.send('{"type": "welcome"}')
+            await link.recv()
+        await link.close(code, reason)
+
+    return act
+
+
+async def stay(link: ServerConnection) -> None:
+    await log_in(link)
+    await link.wait_closed()
+
+
+async def drop(link: ServerConnection) -> None:
+    await log_in(link)
+    link.transport.abort()
+
+
+def saying(*frames: dict[str, Any] | bytes | str) -> Act:
+    async def act(link: ServerConnection) -> None:
+        await log_in(link)
+        for frame in frames:
+            if isinstance(frame, bytes):
+                link.protocol.send_text(frame)
+                link.send_data()
+            else:
+                await link.send(json.dumps(frame) if isinstance(frame, dict) else frame)
+        await link.wait_closed()
+
+    return act
+
+
+def order(number: int, **fields: Any) -> dict[str, Any]:
+    return {"type": "order", "user_id": "u", "account_id": "a", "data": {"order_id": f"o{number}"}, **fields}
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1008, "policy"), (4000, ""), (1000, "unknown client")])
+async def test_a_login_refused_by_a_close_ends_the_first_connection_at_once(code: int, reason: str) -> None:
+    serve, links = scripted(closing(code, reason, live=False))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        with pytest.raises(AuthenticationRefusedError, match=str(code)):
+            await ct.brokerage_stream().__aenter__()
+    assert len(links) == 1
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1008, ""), (4000, "who?")])
+async def test_a_login_refused_by_closes_three_times_in_a_row_ends_a_stream_that_was_live(
+    code: int, reason: str
+) -> None:
+    serve, links = scripted(drop, closing(code, reason, live=False))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        with pytest.raises(AuthenticationRefusedError, match=str(code)):
+            await until(stream.subscribe("orders"), OrderUpdate)
+    assert len(links) == 4
+
+
+async def test_refused_logins_are_counted_from_the_last_live_connection_on() -> None:
+    refuse = closing(1008, live=False)
+    serve, links = scripted(drop, refuse, refuse, drop, refuse, refuse, stay)
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        events = stream.subscribe("lifecycle")
+        for _ in range(2):
+            await until(events, Gap)
+        await until(events, Live)
+        assert stream.health().state == "LIVE"
+    assert len(links) == 7
+
+
+async def test_a_stream_whose_live_connections_are_closed_soon_and_without_a_word_gives_up_its_session() -> None:
+    serve, links = scripted(closing(1000, live=True))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        with pytest.raises(SessionTakenError, match="as for another session"):
+            await until(stream.subscribe("orders"), OrderUpdate)
+    assert len(links) == 3
+
+
+async def test_a_stream_whose_connection_is_closed_for_another_session_gives_up_at_once() -> None:
+    serve, links = scripted(closing(1000, "Replaced by a newer session", live=True))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        with pytest.raises(SessionTakenError, match="Replaced"):
+            await until(stream.subscribe("orders"), OrderUpdate)
+    assert len(links) == 1
+
+
+async def test_two_streams_that_a_server_displaces_with_1000_do_not_displace_each_other_for_ever() -> None:
+    holder: list[ServerConnection] = []
+
+    async def one_session(link: ServerConnection) -> None:
+        with contextlib.suppress(Exception):
+            await log_in(link)
+            if holder:
+                await holder.pop().close(1000)
+            holder.append(link)
+            await link.wait_closed()
+
+    async with (
+        end_that(one_session) as url,
+        client_at(url) as ct,
+        client_at(url) as other,
+        ct.brokerage_stream() as stream,
+        other.brokerage_stream() as second,
+    ):
+        events = [stream.subscribe("orders"), second.subscribe("orders")]
+        waits = [asyncio.create_task(until(each, OrderUpdate)) for each in events]
+        done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
+        assert [type(task.exception()) for task in done] == [SessionTakenError]
+        assert "ENDED" in {stream.health().state, second.health().state}
+        for task in pending:
+            task.cancel()
+        await asyncio.wait(waits)
+
+
+async def test_a_stream_that_stands_by_waits_after_such_closes() -> None:
+    serve, _ = scripted(*[closing(1000, live=True)] * 3, stay)
+    async with (
+        nothing_left(),
+        end_that(serve) as url,
+        client_at(url) as ct,
+        ct.brokerage_stream(on_taken="standby") as stream,
+    ):
+        events = stream.subscribe("lifecycle")
+        for _ in range(3):
+            await until(events, Gap)
+        assert stream.health().state == "LIVE"
+
+
+async def test_connections_that_the_server_closes_after_a_while_are_replaced_without_end() -> None:
+    clock, close = SteppedClock(), asyncio.Event()
+
+    async def long_lived(link: ServerConnection) -> None:
+        await log_in(link)
+        await close.wait()
+        close.clear()
+        await link.close(1000)
+
+    serve, links = scripted(long_lived)
+    async with end_that(serve) as url, client_at(url, clock=clock) as ct, ct.brokerage_stream() as stream:
+        events = stream.subscribe("lifecycle")
+        for _ in range(5):
+            clock.advance(61)
+            close.set()
+            delay = (await until(events, Retrying)).delay
+            clock.advance(delay)
+            await until(events, Live)
+        close.set()
+    assert len(links) == 6
+
+
+async def test_an_error_that_names_an_account_is_published_and_the_stream_stays() -> None:
+    refusal = {"type": "error", "code": "403", "message": f"{PRETEND} may not", "account_id": "a7"}
+    serve, links = scripted(saying(order(1), refusal, order(2)))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        async with stream:
+            event = await until(events, UnknownMessage)
+            assert event.problem == "the server said 403 of account_id a7: *** may not"
+            assert (await until(events, OrderUpdate)).order.order_id == "o2"
+            assert stream.health().set_aside == stream.health().messages["unknown"] == 1
+    assert len(links) == 1
+
+
+async def test_a_subscription_that_the_server_ends_is_a_gap_and_is_asked_for_again() -> None:
+    serve, links = scripted(saying({"type": "unsubscribed", "topics": ["balances"]}), saying(order(1)))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        async with stream:
+            assert (await until(events, Gap)).cause == "the server ended the subscription of balances"
+            assert (await until(events, OrderUpdate)).order.order_id == "o1"
+    assert len(links) == 2
+
+
+async def test_a_topic_that_is_not_confirmed_in_time_is_named_by_the_error_of_the_login() -> None:
+    async def forget(link: ServerConnection) -> None:
+        await link.send('{"type": "welcome"}')
+        await link.recv()
+        await link.send('{"type": "authenticated"}')
+        await link.recv()
+        await link.send('{"type": "subscribed", "topics": ["orders", "positions"]}')
+        await link.wait_closed()
+
+    clock = SteppedClock()
+    serve, _ = scripted(forget)
+    async with nothing_left(), end_that(serve) as url, client_at(url, clock=clock) as ct:
+        stream = ct.brokerage_stream()
+        entering = asyncio.create_task(stream.__aenter__())
+        async with asyncio.timeout(PATIENCE):
+            while not entering.done():
+                await asyncio.sleep(0.01)
+                clock.advance(0.5)
+        with pytest.raises(HandshakeError, match="not confirmed: balances"):
+            await entering
+
+
+async def test_a_stream_that_ends_for_good_logs_one_error_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+    serve, _ = scripted(drop, closing(1008, live=False))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        with pytest.raises(AuthenticationRefusedError) as caught:
+            await until(stream.subscribe("orders"), OrderUpdate)
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage() == "stream ended"
+    facts = record.__dict__
+    assert (facts["url"], facts["error"], facts["kind"]) == (url, str(caught.value), "AuthenticationRefusedError")
+
+
+async def test_a_stream_that_is_closed_by_its_owner_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    serve, _ = scripted(stay)
+    async with nothing_left(), end_that(serve) as url:
+        async with client_at(url) as ct, ct.brokerage_stream():
+            pass
+        async with client_at(url) as ct:
+            await ct.brokerage_stream().__aenter__()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+async def test_a_stream_whose_frames_stay_too_large_ends_with_the_setting_that_helps() -> None:
+    serve, links = scripted(saying("x" * ((1 << 22) + 1)))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
+        with pytest.raises(TransportError, match=r"raise Limits\.frame_bytes") as caught:
+            await until(stream.subscribe("orders"), OrderUpdate)
+        assert caught.value.kind == "too_large"
+    assert len(links) == 5
+
+
+async def test_one_frame_that_is_too_large_is_a_gap_and_the_stream_goes_on() -> None:
+    serve, links = scripted(saying("x" * ((1 << 22) + 1)), saying(order(1)))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        async with stream:
+            assert "1009" in (await until(events, Gap)).cause
+            assert (await until(events, OrderUpdate)).order.order_id == "o1"
+    assert len(links) == 2
