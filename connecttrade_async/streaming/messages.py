@@ -117,7 +117,8 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="erro
     @property
     def scope(self) -> dict[str, Any]:
         """What it concerns, by name of the field, from the frame or else its payload; empty where it names nothing."""
-        inner = cast("dict[str, Any]", self.data) if isinstance(self.data, dict) else {}
+        data: object = self.data
+        inner = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
         named = {name: getattr(self, name) or inner.get(name) for name in SCOPES}
         return {name: value for name, value in named.items() if value}
 

@@ -272,19 +272,18 @@ def test_an_error_that_speaks_of_another_session_explains_the_close_that_follows
     assert one.ending == Ending(Verdict.TAKEN, "closed")
 
 
-@pytest.mark.parametrize(
-    ("frames", "missing"),
-    [
-        ([{"topics": ["orders"]}], ("balances",)),
-        ([{"topics": ["ORDERS"]}, {"topics": ["balance"]}], ()),
-        ([{"topic": "balances"}], ("orders",)),
-        ([{"channel": "orders"}, {"channel": "balances"}], ()),
-        ([{"topics": ["positions"]}], ("orders", "balances")),
-        ([{"topics": []}], ()),
-        ([{}], ()),
-    ],
-    ids=str,
-)
+CONFIRMATIONS: list[tuple[list[dict[str, Any]], tuple[str, ...]]] = [
+    ([{"topics": ["orders"]}], ("balances",)),
+    ([{"topics": ["ORDERS"]}, {"topics": ["balance"]}], ()),
+    ([{"topic": "balances"}], ("orders",)),
+    ([{"channel": "orders"}, {"channel": "balances"}], ()),
+    ([{"topics": ["positions"]}], ("orders", "balances")),
+    ([{"topics": []}], ()),
+    ([{}], ()),
+]
+
+
+@pytest.mark.parametrize(("frames", "missing"), CONFIRMATIONS, ids=str)
 def test_a_confirmation_confirms_only_the_topics_that_it_names(
     frames: list[dict[str, Any]], missing: tuple[str, ...]
 ) -> None:
