@@ -76,8 +76,10 @@ class Routes(Fanout):
         channel = item.line.channel
         place = self._routed[channel].get(item.symbol)
         if place is None:
-            key = "expiration_text" if channel == CHAIN else "symbol"
-            place = self._routed[channel][item.symbol] = RoutedPlace(self._waiting, attrgetter(key))
+            # Never None, which a queue takes for nothing: a chain may have no expiration. A feed may also have chains
+            # of several underlyings.
+            keys = ("underlying", "expiration_text") if channel == CHAIN else ("symbol",)
+            place = self._routed[channel][item.symbol] = RoutedPlace(self._waiting, attrgetter(*keys))
         place.add(subscription, choice)
         self._items.setdefault(subscription, set()).add(item)
 

@@ -556,6 +556,26 @@ async def test_of_chains_the_latest_of_each_day_is_kept_by_default() -> None:
         assert chains.statistics().waiting == 0
 
 
+@pytest.mark.parametrize("day", [None, "", "2026-12-18"])
+@pytest.mark.parametrize("greeks", [True, False])
+async def test_chains_with_and_without_an_expiration_are_delivered(day: str | None, *, greeks: bool) -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.options_chain("TSLA", greeks=greeks) as chains,
+    ):
+        await chains.add("SPY")
+        for _ in range(2):
+            for symbol in ("TSLA", "SPY"):
+                await end.tell("options_chain", symbol, expiration=day, contracts=[])
+            await md.list_subscriptions()
+            assert [(chain.symbol, chain.expiration_text) for chain in await took(chains, 2)] == [
+                ("TSLA", day),
+                ("SPY", day),
+            ]
+
+
 async def test_one_user_has_one_stream_at_a_time_in_one_client() -> None:
     async with MarketEnd() as end, nothing_left():
         ct = end.client()
