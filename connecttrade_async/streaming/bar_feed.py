@@ -74,7 +74,7 @@ class BarFeed(SteppingFeed[Bar]):
         """Ask for more symbols; returns when the server has acknowledged them and given their past.
 
         Raises:
-            SymbolError: one of them is none.
+            SymbolError: one of them is empty or not a text, or it has control characters.
             MarketDataRefusedError: the server refuses one of them, or its past; then none of these is added.
             RequestTimeoutError: the past of one did not come in time; then none of these is added.
             ClosedError: this feed is not open, or has ended.
@@ -88,7 +88,7 @@ class BarFeed(SteppingFeed[Bar]):
         """Ask for some symbols no more; what waits of them, or is on its way, is not told.
 
         Raises:
-            SymbolError: one of them is none.
+            SymbolError: one of them is empty or not a text, or it has control characters.
             ClosedError: this feed is not open.
 
         It does not wait for the server, so there is nothing to cancel.

@@ -69,7 +69,7 @@ class Feed(Generic[T]):
         """Ask for more symbols; returns when the server has acknowledged them.
 
         Raises:
-            SymbolError: one of them is none.
+            SymbolError: one of them is empty or not a text, or it has control characters.
             MarketDataRefusedError: the server refuses one of them; then none of these is added.
             ClosedError: this feed is not open, or has ended.
             ConnectTradeError: the stream has ended, with why.
@@ -82,7 +82,7 @@ class Feed(Generic[T]):
         """Ask for some symbols no more; what waits of them, or is on its way, is not told.
 
         Raises:
-            SymbolError: one of them is none.
+            SymbolError: one of them is empty or not a text, or it has control characters.
             ClosedError: this feed is not open.
 
         It does not wait for the server, so there is nothing to cancel.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from unicodedata import category
 
 import msgspec
 
-from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.errors import ConfigurationError, SymbolError
 from connecttrade_async.models.market import OptionsChain, Quote, Trade
 from connecttrade_async.streaming import market_data, sieves
 from connecttrade_async.streaming.bar_feed import BarFeed, Past
@@ -23,7 +24,7 @@ from connecttrade_async.streaming.streams import MAX_BYTES, Stream
 from connecttrade_async.streaming.subscriptions import Bound
 from connecttrade_async.streaming.talk import MarketTalk, Patience
 from connecttrade_async.streaming.tokens import Tokens
-from connecttrade_async.symbology import parse_equity, parse_symbol
+from connecttrade_async.symbology import is_option, parse_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,14 +136,15 @@ class MarketDataStream(Stream):
         """Return a feed of the best bid and offer of each symbol; ``async with`` opens it.
 
         Args:
-            symbols: CQS for stocks, OSI for options; more can be added while it is open.
+            symbols: CQS for stocks, OSI for options, any other text as the server knows it; more can be added while
+                it is open.
             capacity: events that may wait.
             max_bytes: how large their frames may be together.
             overflow: ``latest`` keeps the latest of each symbol, ``drop_oldest`` drops and tells a ``Gap``, ``close``
                 ends this consumer with ``SlowConsumerError``.
 
         Raises:
-            SymbolError: a symbol is none.
+            SymbolError: a symbol is empty or not a text, or it has control characters.
         """
         wish = Wish(Line("quotes"), None, None, _any_symbol, overflow, Bound(capacity, max_bytes))
         return Feed[Quote](self._desk, wish, symbols)
@@ -165,7 +167,7 @@ class MarketDataStream(Stream):
             overflow: as for ``quotes``.
 
         Raises:
-            SymbolError: a symbol is none.
+            SymbolError: a symbol is empty or not a text, or it has control characters.
             ConfigurationError: there are no such hours.
         """
         _check("hours", hours, HOURS)
@@ -199,7 +201,7 @@ class MarketDataStream(Stream):
             overflow: as for ``quotes``.
 
         Raises:
-            SymbolError: a symbol is none.
+            SymbolError: a symbol is empty or not a text, or it has control characters.
             ConfigurationError: there is no such interval, or the count is none.
         """
         _check("interval", interval, INTERVALS)
@@ -231,7 +233,7 @@ class MarketDataStream(Stream):
             overflow: as for ``quotes``.
 
         Raises:
-            SymbolError: a symbol is none.
+            SymbolError: a symbol is empty or not a text, or it has control characters.
             ConfigurationError: the count is none.
         """
         _check_count("levels", levels)
@@ -251,7 +253,7 @@ class MarketDataStream(Stream):
         """Return a feed of the options on a stock; ``async with`` opens it.
 
         Args:
-            underlying: the stock, CQS.
+            underlying: the stock, CQS, or any other text as the server knows it.
             expiration: the day on which they expire; None for whatever the server sends.
             greeks: whether they are wanted too. Where another consumer wants them, they come.
             capacity: as for ``quotes``; one chain is large.
@@ -259,13 +261,13 @@ class MarketDataStream(Stream):
             overflow: as for ``quotes``; ``latest`` is that of each day of expiration.
 
         Raises:
-            SymbolError: the underlying is no stock.
+            SymbolError: the underlying is empty or not a text, or it has control characters.
             ConfigurationError: the day is none.
         """
         day = None if expiration is None else _day(expiration)
         choice = None if day is None and not greeks else sieves.OfExpiration(day, greeks=greeks)
         line = Line("options_chain", (("expiration", day),))
-        wish = Wish(line, greeks, choice, _stock, overflow, Bound(capacity, max_bytes))
+        wish = Wish(line, greeks, choice, _any_symbol, overflow, Bound(capacity, max_bytes))
         return Feed[OptionsChain](self._desk, wish, [underlying])
 
     def subscribe(
@@ -311,7 +313,7 @@ class MarketDataStream(Stream):
             The bars in order, marked ``is_backfill``.
 
         Raises:
-            SymbolError: the symbol is none.
+            SymbolError: the symbol is empty or not a text, or it has control characters.
             ConfigurationError: an argument cannot be sent.
             MarketDataRefusedError: the server refuses.
             RequestTimeoutError: no answer in time.
@@ -391,12 +393,22 @@ def _told(entry: market_data.Entry) -> ServerSubscription:
     return ServerSubscription(channel=entry.channel, symbols=entry.symbols, options=entry.options)
 
 
-def _any_symbol(symbol: str) -> str:
-    return str(parse_symbol(symbol))
+def _any_symbol(symbol: Any) -> str:  # noqa: ANN401 - it is looked at here
+    """Return a symbol as it is sent: an OSI symbol without its padding, any other text as the caller writes it.
 
-
-def _stock(symbol: str) -> str:
-    return str(parse_equity(symbol))
+    Market data passes on symbols that cannot be classified: of indices, futures and cryptocurrencies no published form
+    is known.
+    """
+    if not isinstance(symbol, str):
+        problem = f"a symbol must be a text, got {type(symbol).__name__}"
+        raise SymbolError(symbol=repr(symbol)[:40], position=0, problem=problem)
+    if not symbol.strip():
+        raise SymbolError(symbol=symbol, position=0, problem="a symbol must not be empty")
+    for position, character in enumerate(symbol):
+        # A lone surrogate (Cs) cannot be sent as UTF-8.
+        if category(character) in {"Cc", "Cs", "Zl", "Zp"}:
+            raise SymbolError(symbol=symbol, position=position, problem="a symbol must not have control characters")
+    return str(parse_option(symbol)) if is_option(symbol) else symbol
 
 
 def _check(name: str, value: str, values: tuple[str, ...]) -> None:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, strategies as st
 
 from connecttrade_async import (
     ClosedError,
@@ -434,12 +435,55 @@ def away() -> MarketEnd:
     return end
 
 
-def test_what_is_no_symbol_is_refused_before_it_is_sent() -> None:
+@pytest.mark.parametrize(
+    "symbol", ["", "  ", "A\nB", "\x1b[31mA", "A\x00", "A\u0085", "\u2028", "\ud800", None, 7, b"AAPL"]
+)
+def test_a_symbol_that_is_empty_or_no_text_or_has_control_characters_is_refused(symbol: Any) -> None:
     md = away().stream()
-    for make in (lambda: md.quotes("aapl"), lambda: md.options_chain("TSLA251031C00437500")):
-        with pytest.raises(SymbolError):
-            make()
-    assert md.quotes("TSLA  251031C00437500").symbols == {"TSLA251031C00437500"}
+    for make in (md.quotes, md.trades, md.bars, md.depth, md.options_chain):
+        with pytest.raises(SymbolError, match="a symbol must"):
+            make(symbol)
+
+
+def test_the_padding_of_an_option_is_taken_off() -> None:
+    assert away().stream().quotes("TSLA  251031C00437500").symbols == {"TSLA251031C00437500"}
+
+
+FOREIGN = [
+    "BTC/USD",
+    "ETH-USD",
+    "$SPX",
+    "^VIX",
+    "/ESZ6",
+    "SHOP.TO",
+    "S0",
+    "IBM/WD",
+    "aapl",
+    "7203.T",
+    "EUR USD",
+    "Ä",
+    "TSLA251031",
+]
+
+
+async def test_any_symbol_is_subscribed_and_delivered_as_the_caller_writes_it() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes(*FOREIGN) as quotes:
+        for symbol in FOREIGN:
+            await end.quote(symbol, "1")
+        assert [quote.symbol for quote in await took(quotes, len(FOREIGN))] == FOREIGN
+        async with md.options_chain("^VIX") as chains:
+            await end.tell("options_chain", "^VIX", contracts=[])
+            assert [chain.symbol for chain in await took(chains, 1)] == ["^VIX"]
+        end.bars["BTC/USD"] = [bar(30)]
+        assert [each.symbol for each in await md.history("BTC/USD")] == ["BTC/USD"]
+
+
+SYMBOLS = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1).filter(str.strip)
+
+
+@given(symbol=SYMBOLS)
+def test_no_text_without_control_characters_is_refused_as_a_symbol(symbol: str) -> None:
+    assert len(away().stream().quotes(symbol).symbols) == 1
 
 
 async def test_a_stream_that_is_not_open_says_so() -> None:
