@@ -23,6 +23,7 @@ from connecttrade_async.errors import (
     TransportError,
 )
 from connecttrade_async.models.connections import ConnectionToken
+from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, grown_delay
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ LIFETIME = timedelta(hours=24)  # documented
 EARLY = 900.0
 EARLIEST = 0.1
 AGAIN = 30.0
+REFUSALS = 3  # tokens refused in a row after which the next would be refused too
+CALM = 60.0  # seconds that an accepted token must last for its refusal to be the first of a row
 RESTRICTION = (  # documented; what others have open only the server can see
     "Connect Trade allows one broker connection at a time per user, and all its subscriptions from one address"
 )
@@ -71,7 +74,10 @@ class Tokens:
         self._worn_after: float | None = None
         self._renew_after: float | None = None
         self._was_accepted = False
+        self._accepted_at: float | None = None
         self._refused: Secret | None = None
+        self._refusals = 0
+        self._failures = 0
 
     @property
     def renew_in(self) -> float | None:
@@ -92,7 +98,12 @@ class Tokens:
             return
         if is_renewal:
             self._renew_after = self._age() + AGAIN  # should it fail
-        found = await self._get()
+        try:
+            found = await self._get()
+        except ConnectTradeError as exc:
+            if is_renewal:
+                self._renew_after = self._age() + self._pause(getattr(exc, "retry_after", None))
+            raise
         if self._refused is not None and found[0] == self._refused:
             raise AuthenticationRefusedError(cause="the token source gave the token again that was refused")
         if is_renewal and found[0] == self.token:
@@ -103,9 +114,18 @@ class Tokens:
     def accepted(self) -> None:
         """Take note that the server took it."""
         self._was_accepted = True
+        self._accepted_at = self._clock.now()
 
     def refused(self, cause: str) -> ConnectTradeError | None:
-        """Take note that the server refused it; returns what that means, or None where a new one may do."""
+        """Take note that the server refused it; returns what that means, or None where a new one may do.
+
+        Three in a row end the stream, and a token that was accepted for less than a minute does not begin a new row.
+        """
+        has_lasted = self._accepted_at is not None and self._clock.now() - self._accepted_at >= CALM
+        self._refusals = 1 if has_lasted else self._refusals + 1
+        self._accepted_at = None
+        if self._refusals >= REFUSALS:
+            return AuthenticationRefusedError(cause=f"{cause}; {REFUSALS} tokens in a row were refused")
         has_ended = self._worn_after is not None and self._age() >= self._worn_after
         if has_ended or (self._was_accepted and not self._is_ours):
             self._refused, self.token = self.token, Secret("")
@@ -118,6 +138,12 @@ class Tokens:
     def taken(self, cause: str) -> ConnectTradeError:
         """Return what it means that somebody else has what this logs in to."""
         return SessionTakenError(cause=f"{cause}; {RESTRICTION}")
+
+    def _pause(self, asked: float | None) -> float:
+        """Return the seconds until a renewal that failed is tried again."""
+        own = grown_delay(self._failures, AGAIN, MAX_RETRY_AFTER)
+        self._failures += 1
+        return bounded_retry_after(asked, own)
 
     async def _get(self) -> tuple[Secret, float | None]:
         try:
@@ -176,6 +202,7 @@ class Tokens:
         self.token, self._lifetime = token, lifetime
         self._made = (self._clock.now(), self._clock.wall())
         self._was_accepted = False
+        self._failures = 0
         self.got += 1
         self._renew_after = self._worn_after = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
         if lifetime is not None and lifetime <= 0:

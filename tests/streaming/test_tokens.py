@@ -12,6 +12,7 @@ from connecttrade_async import (
     AuthenticationError,
     AuthenticationRefusedError,
     BadRequestError,
+    ClosedError,
     ConfigurationError,
     ConnectionToken,
     ConnectTradeError,
@@ -27,8 +28,10 @@ from connecttrade_async import (
     SessionTakenError,
     Timeouts,
     Trade,
+    TransportError,
 )
 from connecttrade_async.models.events import Ended, Retrying
+from connecttrade_async.streaming.tokens import Tokens
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left, until, waiting
 from scripted import ScriptedEnd, answer, drop
@@ -227,7 +230,7 @@ async def test_a_renewal_that_fails_leaves_the_link_as_it_is_and_is_tried_again(
                 await renewal_is_over(md)
                 await trade(end, str(times))
                 assert await trades(feed, 1) == [str(times)]
-                clock.advance(30)
+                clock.advance(30 * (times - 1))
             await end.until(lambda: [held.token for held in end.links] == ["token-2"])
             assert md.health().gaps == 0
 
@@ -279,6 +282,12 @@ async def test_a_token_that_somebody_else_replaced_is_not_fought_over(way: str) 
             with pytest.raises(SessionTakenError):
                 await everything(quotes)
             assert len(rest.seen) == 1
+
+
+async def received_to_the_end(feed: Feed[Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            await feed.receive()
 
 
 async def everything(feed: Feed[Any]) -> None:
@@ -604,6 +613,118 @@ async def test_a_renewal_whose_source_hangs_leaves_the_link_as_it_is_and_is_trie
             clock.advance(30)
             await only_link_is_of(end, "two")
             assert (end.logins, stream.health().gaps) == (["one", "two"], 0)
+
+
+async def test_a_live_stream_that_is_closed_while_its_source_hangs_ends_with_closed_and_nothing_else() -> None:
+    source = Hanging("one")
+    async with MarketEnd() as end, nothing_left():
+        user = end.client().user("ada", "hush")
+        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
+            quotes = await md.quotes("A").__aenter__()
+            end.valid = {"two"}
+            end.drop()
+            await source.hangs.wait()
+            await md.aclose()
+            assert (await until(life, Ended)).error == ""
+            with pytest.raises(ClosedError):
+                await received_to_the_end(quotes)
+        assert source.is_over.is_set()
+
+
+@pytest.mark.parametrize("within", [None, 7.0])
+async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(within: float | None) -> None:
+    clock, source = SteppedClock(), Hanging()
+    tokens = Tokens(source, clock, within=within, is_ours=False)
+    preparing = asyncio.create_task(tokens.prepare(is_renewal=False))
+    await source.hangs.wait()
+    preparing.cancel()
+    await asyncio.wait([preparing], timeout=PATIENCE)
+    assert (preparing.cancelled(), source.is_over.is_set(), tokens.got) == (True, True, 0)
+
+
+async def test_a_source_that_answers_in_time_is_not_called_off_later() -> None:
+    clock = SteppedClock()
+    tokens = Tokens(Source("one"), clock, within=7.0, is_ours=False)
+    await tokens.prepare(is_renewal=False)
+    assert [timer.is_cancelled for _, _, timer in clock._timers] == [True]
+    assert (tokens.token, tokens.got, tokens.renew_in) == (Secret("one"), 1, None)
+
+
+async def test_three_refused_tokens_in_a_row_end_the_stream_though_each_had_ended_by_our_clock() -> None:
+    clock, source = SteppedClock(), Source(*[lasting(str(number), -60) for number in range(9)])
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
+        async with md, md.subscribe("lifecycle") as life:
+            end.valid = set()
+            end.drop()
+            for _ in range(3):
+                await until(life, Retrying)
+                clock.advance(1)
+            assert "3 tokens in a row were refused" in (await until(life, Ended)).error
+        assert end.logins == ["0", "1", "2", "3"]
+
+
+async def test_tokens_that_are_accepted_and_refused_in_turn_end_the_stream() -> None:
+    clock, source = SteppedClock(), Source(*[str(number) for number in range(9)])
+    async with MarketEnd() as end, nothing_left():
+        md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
+        async with md, md.subscribe("lifecycle") as life:
+            for _ in range(2):
+                await end.links[0].socket.close(4401, "no")
+                await until(life, Retrying)
+                clock.advance(1)
+                await until(life, Live)
+            await end.links[0].socket.close(4401, "no")
+            assert "3 tokens in a row were refused" in (await until(life, Ended)).error
+        assert end.logins == ["0", "1", "2"]
+
+
+def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None:
+    clock = SteppedClock()
+    tokens = Tokens(Source("one"), clock, within=None, is_ours=False)
+    for seconds in (60.0, 59.9, 60.0, 59.9):
+        tokens.accepted()
+        clock.advance(seconds)
+        assert tokens.refused("no") is None
+    tokens.accepted()
+    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+
+
+@pytest.mark.parametrize(
+    ("asked", "bounds"), [("600", (600, 600)), ("100", (100, 100)), ("0", (15, 30)), ("9" * 400, (600, 600))]
+)
+async def test_a_renewal_waits_for_as_long_as_the_server_asks_within_bounds(
+    asked: str, bounds: tuple[float, float]
+) -> None:
+    clock = SteppedClock()
+    no = answer(429, '{"message": "slow down"}', Retry_After=asked)
+    async with MarketEnd() as end, ScriptedEnd(minted(1), no) as rest, user_of(end, rest, clock) as user:
+        md = user.market_data("c1")
+        async with md, md.trades("A"):
+            clock.advance(DAY - EARLY)
+            await rest.until_seen(2)
+            await renewal_is_over(md)
+            renew_in = md._plan.login.renew_in if md._plan.login else None
+            assert renew_in is not None
+            assert bounds[0] <= renew_in <= bounds[1]
+
+
+async def test_a_renewal_that_fails_again_and_again_is_tried_after_pauses_that_grow() -> None:
+    clock, source = SteppedClock(), Source(lasting("one", DAY), OSError())
+    tokens, pauses = Tokens(source, clock, within=None, is_ours=False), list[float]()
+    await tokens.prepare(is_renewal=False)
+    for _ in range(8):
+        with pytest.raises(TransportError):
+            await tokens.prepare(is_renewal=True)
+        assert tokens.renew_in is not None
+        pauses.append(tokens.renew_in)
+    bounds = (30, 60, 120, 240, 480, 600, 600, 600)
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
+    source.given = [lasting("two", DAY), OSError()]
+    await tokens.prepare(is_renewal=True)
+    with pytest.raises(TransportError):
+        await tokens.prepare(is_renewal=True)
+    assert (tokens.renew_in or 0) <= 30
 
 
 async def test_a_stream_is_closed_while_its_source_hangs() -> None:
