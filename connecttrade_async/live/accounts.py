@@ -150,9 +150,9 @@ class LiveAccounts:
         """
         roster, failed = self._roster, self._following.surveyor.failed
         # Whoever is asked after everything that happens must find a no fast.
-        if not roster.is_live or len(roster.unread) > len(failed):
+        if not roster.is_live or len(roster.unread) > len(failed) or len(roster.doubted) > len(failed):
             return False
-        are_read = all(_is_given_up(failed.get(member.user.user_id)) for member in roster.unread)
+        are_read = all(_is_given_up(failed.get(member.user.user_id)) for member in (*roster.unread, *roster.doubted))
         return are_read and all(map(roster.is_current, roster.places.values()))
 
     # What changes -----------------------------------------------------------------------------------------------------

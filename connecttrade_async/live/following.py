@@ -230,6 +230,7 @@ class Following:
             failures=tally.failed,
             recovered=tally.recovered,
             swept=tally.swept,
+            conflicting=0 if intake is None else intake.conflicting,
             unknown=0 if intake is None else intake.unknown,
             ignored=0 if intake is None else intake.ignored,
             unchanged=tally.unchanged,

@@ -7,34 +7,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ConnectTradeError
 from connecttrade_async.live.merging import happened
+from connecttrade_async.models import Balance, Order, Position
 from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate, UnknownMessage
+from connecttrade_async.models.mentions import mentions_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from datetime import datetime
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.live.book import Update
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.roster import Place, Roster
+    from connecttrade_async.live.roster import Member, Place, Roster
     from connecttrade_async.live.surveyor import Surveyor
     from connecttrade_async.models.events import Event
+    from connecttrade_async.models.mentions import Mentions
     from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["Intake"]
 
 # So many events are taken in one turn of the loop, and then everybody else has one.
 BATCH = 250
-UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
-_ACCOUNT = re.compile(rb'"account_id"\s*:\s*"([^"\\]{1,200})"')
-_USER = re.compile(rb'"user_id"\s*:\s*"([^"\\]{1,200})"')
-_KIND = re.compile(rb'"type"\s*:\s*"([^"\\]{1,200})"')
-KINDS = frozenset({b"order", b"position", b"balance"})
+Payload = Order | Position | Balance
+_PAYLOADS: dict[type, Callable[[Any], Payload]] = {
+    OrderUpdate: attrgetter("order"),
+    PositionUpdate: attrgetter("position"),
+    BalanceUpdate: attrgetter("balance"),
+}
+_USER_ID = b'"user_id"'
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -55,6 +60,8 @@ class Intake:
         frames: updates that were applied.
         unknown: updates of accounts that nobody knew.
         ignored: of these, updates of nobody who is followed.
+        crashes: events that could not be taken because of a mistake in this library.
+        conflicting: updates that were not applied, since they contradict themselves or the known owner.
         gaps: times that something may have been missed.
     """
 
@@ -70,7 +77,7 @@ class Intake:
         look: Callable[[], None],
         is_live: Callable[[], bool],
     ) -> None:
-        self.frames = self.unknown = self.ignored = self.gaps = 0
+        self.frames = self.unknown = self.ignored = self.conflicting = self.crashes = self.gaps = 0
         self._events = events
         self._roster = roster
         self._places = roster.places
@@ -91,7 +98,10 @@ class Intake:
                 at, left = self._clock.wall(), BATCH
                 self._roster.heard_at = at
                 while event is not None:
-                    take(event, at)
+                    try:
+                        take(event, at)
+                    except Exception as exc:  # noqa: BLE001 - one odd frame must not end the accounts of all users
+                        self._give_up(event, exc)
                     left -= 1
                     event = receive_nowait() if left else None
                 if not left:
@@ -101,11 +111,17 @@ class Intake:
             return exc
 
     def _take(self, event: Any, at: datetime) -> None:  # noqa: ANN401 - an Event; what kind is asked once, below
-        if type(event) not in UPDATES:
+        payload_of = _PAYLOADS.get(event.__class__)
+        if payload_of is None:
             self._notice(event)
             return
-        place = self._places.get(event.account_id)
-        if place is None and (place := self._stranger(event, at)) is None:
+        payload, user_id, raw = payload_of(event), event.user_id, event.raw
+        place, first = self._places.get(event.account_id), raw.find(_USER_ID)
+        if (
+            place is None
+            or (payload.account_id or event.account_id) != event.account_id
+            or (user_id != place.keeper.user_id or first != raw.rfind(_USER_ID) if user_id else first >= 0)
+        ) and (place := self._find(event, payload, at)) is None:
             return
         member = place.member
         self._roster.last = event
@@ -120,24 +136,46 @@ class Intake:
                 self._tell_who_waits(changes)
         if place.keeper.lacks_whole:
             place.keeper.lacks_whole = False
-            self._surveyor.doubt([member])
+            self._surveyor.doubt([member], [place.keeper.account_id])
             self._look()
 
-    def _stranger(self, event: Update, at: datetime) -> Place | None:
-        """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
-        account_id = event.account_id or _payload(event).account_id
-        place = self._roster.places.get(account_id or "")
-        if place is not None:
-            return place
-        if not account_id and isinstance(event, OrderUpdate):
+    def _find(self, event: Update, payload: Payload, at: datetime) -> Place | None:
+        """Return where a frame goes whose account is unknown, or whose owner is not plain; None where it goes nowhere.
+
+        A frame that contradicts itself, or the known owner of its account, is applied to no book: all users that it
+        names are read again.
+        """
+        users = dict.fromkeys(filter(None, (event.user_id, *mentions_in(event.raw).users)))
+        accounts = dict.fromkeys(filter(None, (event.account_id, payload.account_id)))
+        places = [place for name in accounts if (place := self._places.get(name)) is not None]
+        if not accounts and isinstance(event, OrderUpdate):
             place = self._roster.place_of(event.order.order_id)
             if place is not None:
-                return place
+                places.append(place)
+        owners = dict.fromkeys((*users, *(place.keeper.user_id for place in places)))
+        if len(owners) > 1 or len(accounts) > 1:
+            self._refuse(owners, {*accounts, *(place.keeper.account_id for place in places)})
+            return None
+        if places:
+            return places[0]
+        return self._stranger(event, next(iter(users), None), next(iter(accounts), None), at)
+
+    def _refuse(self, owners: Iterable[str], accounts: Collection[str]) -> None:
+        self.conflicting += 1
+        members = [member for name in owners if (member := self._roster.members.get(name)) is not None]
+        level = logging.DEBUG if all(member in self._roster.doubted for member in members) else logging.WARNING
+        names = ", ".join(map(repr, owners)), ", ".join(map(repr, accounts))
+        log.log(level, "a frame concerns users %s and accounts %s: it is not applied, and they are read again", *names)
+        self._surveyor.doubt(members, accounts or None)
+        self._look()
+
+    def _stranger(self, event: Update, user_id: str | None, account_id: str | None, at: datetime) -> Place | None:
+        """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
         self.unknown += 1
-        member = self._roster.members.get(event.user_id or "")
+        member = self._roster.members.get(user_id or "")
         if member is None:
             self.ignored += 1
-            if not event.user_id:
+            if not user_id:
                 order_id = event.order.order_id if isinstance(event, OrderUpdate) else None
                 self._roster.note_stray(account_id or order_id)
                 if not account_id:
@@ -152,8 +190,22 @@ class Intake:
         log.info("user %s has an account that is new here", member.user.user_id)
         # What was missed before may have been the account's too.
         begins = [happened(event.time_text, at), None if self._roster.has_read(member) else member.missed_since]
-        self._surveyor.missed(member)
+        # A snapshot under way may be older than the account; the user's other accounts lack nothing.
+        member.misses += 1
+        self._surveyor.doubt([member], [account_id])
         return self._roster.place_for(member, account_id, min(filter(None, begins), default=None))
+
+    def _give_up(self, event: Any, error: Exception) -> None:  # noqa: ANN401 - an Event
+        """Set an event aside that could not be taken: what it names is read again, and the rest goes on."""
+        level = logging.DEBUG if self.crashes else logging.ERROR
+        self.crashes += 1
+        log.log(level, "an event could not be taken; the accounts that it names are read again", exc_info=error)
+        raw = getattr(event, "raw", b"")
+        if raw:
+            self._set_aside(raw, None)
+        else:
+            self._surveyor.doubt(self._roster.members.values())
+        self._look()
 
     def _notice(self, event: Event) -> None:
         match event:
@@ -172,35 +224,46 @@ class Intake:
             case Lost():
                 self._roster.is_live, self._is_stale = False, True
             case UnknownMessage():
-                self._set_aside(event.raw)
+                self._set_aside(event.raw, event.mentions)
             case _:
                 return
         self._look()
 
-    def _set_aside(self, raw: bytes) -> None:
-        """Look again at whose the frame was that could not be read: what it told was missed.
+    def _set_aside(self, raw: bytes, mentions: Mentions | None) -> None:
+        """Read all users again that a frame names which could not be read: its news was missed.
 
-        If nobody knows whose it was, everybody is looked at, but what calls itself something else is no news.
+        A frame that names no user, no account and no known order is an update of any user if it looks like an update;
+        otherwise it is a heartbeat, and no news.
+
+        Args:
+            raw: the frame, or its beginning.
+            mentions: what the whole frame names, where ``raw`` is only its beginning.
         """
-        named = _ACCOUNT.search(raw)
-        place = self._roster.places.get(named[1].decode(errors="replace")) if named is not None else None
-        if place is not None:
-            self._surveyor.doubt([place.member])
+        named, roster = mentions_in(raw) if mentions is None else mentions, self._roster
+        if not named.is_update:
             return
-        named, kind = _USER.search(raw), _KIND.search(raw)
-        if named is not None:
-            member = self._roster.members.get(named[1].decode(errors="replace"))
-            self._surveyor.doubt([] if member is None else [member])
-        elif kind is None or kind[1] in KINDS:
-            self._surveyor.doubt(self._roster.members.values())
+        found = list(filter(None, (*map(roster.places.get, named.accounts), *map(roster.place_of, named.orders))))
+        if named.is_unclear or not (named.users or named.accounts or found):
+            self._surveyor.doubt(roster.members.values())
+            return
+        concerned: dict[Member, set[str]] = {}
+        for place in found:
+            concerned.setdefault(place.member, set()).add(place.keeper.account_id)
+        # An account that is unknown here is a new one of the user that the frame names.
+        new = {name for name in named.accounts if name not in roster.places}
+        for name in named.users:
+            member = roster.members.get(name)
+            if member is not None:
+                accounts = concerned.pop(member, set())
+                is_new = bool(new) and len(named.users) == 1
+                self._surveyor.doubt([member], accounts | new if accounts or is_new else None)
+        for member, accounts in concerned.items():
+            self._surveyor.doubt([member], accounts)
+        if not named.users:
+            for name in new:
+                roster.note_stray(name)
 
     def _resync(self, cause: str) -> None:
         self.gaps += 1
         log.info("something may have been missed: %s; everybody is looked at again", cause)
         self._surveyor.resync()
-
-
-def _payload(event: Update) -> Any:  # noqa: ANN401 - an order, a position or a balance: each has an account_id
-    if isinstance(event, OrderUpdate):
-        return event.order
-    return event.position if isinstance(event, PositionUpdate) else event.balance

@@ -14,7 +14,7 @@ from connecttrade_async.live.tracker import LAG
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
 
     from connecttrade_async.clock import Timer
@@ -28,6 +28,7 @@ __all__ = ["Member", "Place", "Roster", "activity"]
 
 # What names neither an account nor an order, or is one too many to remember.
 ANYTHING = ""
+_NONE: frozenset[str] = frozenset()
 MOST_STRAYS = 10_000
 
 
@@ -39,6 +40,7 @@ class Member(msgspec.Struct, gc=False, eq=False):
         keepers: by account.
         frames: how many were heard: the most active are asked about first.
         misses: how many times something of this user alone was missed.
+        doubts: how many times something of this user may have been missed.
         since: when the latest snapshot that was loaded was asked for; None before the first.
         is_due: whether a snapshot is wanted.
         is_asking: whether one is being taken.
@@ -58,6 +60,7 @@ class Member(msgspec.Struct, gc=False, eq=False):
     keepers: dict[str, Bookkeeper] = {}
     frames: int = 0
     misses: int = 0
+    doubts: int = 0
     since: datetime | None = None
     is_due: bool = False
     is_asking: bool = False
@@ -151,7 +154,8 @@ class Roster:
         places: by account.
         generation: how many gaps there were: a snapshot counts if there was none since it was asked for.
         unread: those of whom no snapshot counts.
-        doubted: those of whom something may have been missed, and who will be looked at for that a little later.
+        doubted: those of whom something may have been missed, until a snapshot that was asked for since then counts;
+            with the accounts concerned, or None where it may be any of the user's.
         newcomers: those whose first snapshot is being taken.
         is_live: whether the stream tells what happens.
         last: the last update that was heard.
@@ -164,7 +168,7 @@ class Roster:
         self.places: dict[str, Place] = {}
         self.generation = 0
         self.unread: set[Member] = set()
-        self.doubted: set[Member] = set()
+        self.doubted: dict[Member, set[str] | None] = {}
         self.newcomers: set[Member] = set()
         self.is_live = False
         self.last: Update | None = None
@@ -192,7 +196,7 @@ class Roster:
         if member is not None:
             member.is_gone = True
             self.unread.discard(member)
-            self.doubted.discard(member)
+            self.doubted.pop(member, None)
             member.call_off()
             for account_id in member.keepers:
                 del self.places[account_id]
@@ -204,11 +208,19 @@ class Roster:
         self._note_miss(members)
         self.unread.update(members)
 
-    def doubt(self, members: Iterable[Member]) -> None:
-        """Of some users something may have been missed."""
+    def doubt(self, members: Iterable[Member], accounts: Collection[str] | None = None) -> None:
+        """Take note that news of some users may have been missed.
+
+        Args:
+            members: the users.
+            accounts: the accounts concerned; None where it may be any of the user's. The others stay current.
+        """
         members = tuple(members)
         self._note_miss(members)
-        self.doubted.update(members)
+        for member in members:
+            known = self.doubted.get(member, set())
+            self.doubted[member] = None if accounts is None or known is None else known.union(accounts)
+            member.doubts += 1
 
     def _note_miss(self, members: Sequence[Member]) -> None:
         when = None if self.last is None else happened(self.last.time_text, self.heard_at)
@@ -284,8 +296,11 @@ class Roster:
 
     def is_current(self, place: Place) -> bool:
         """Say whether a book is what the server has."""
-        keeper = place.keeper
-        return keeper.is_read and keeper.problem is None and self.has_read(place.member)
+        keeper, member = place.keeper, place.member
+        if not (keeper.is_read and self.is_live) or keeper.problem is not None or member in self.unread:
+            return False
+        doubted = self.doubted.get(member, _NONE)
+        return doubted is not None and keeper.account_id not in doubted
 
     def book(self, account_id: str) -> Book | None:
         """Return the book of an account as it is, or None where there is none."""

@@ -13,14 +13,21 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from connecttrade_async.errors import AuthenticationError, ClosedError, ConnectTradeError, RateLimitedError
+from connecttrade_async.errors import (
+    AuthenticationError,
+    ClosedError,
+    ConnectTradeError,
+    MalformedResponseError,
+    RateLimitedError,
+)
+from connecttrade_async.live.doubts import DoubtBudget, GrowingPauses
 from connecttrade_async.live.linked import unlinked
 from connecttrade_async.live.roster import activity
 from connecttrade_async.live.snapshots import Known, as_it_is, oldest, take
 from connecttrade_async.pacing import TokenBucket, growing_delays, grown_delay
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from connecttrade_async.clock import Clock, Timer
@@ -33,10 +40,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Surveyor", "Tally"]
 
-# How long at most, in seconds: between two looks at those of whom something may have been missed; and as told to wait,
-# or between two looks for an account that is absent.
-LONGEST_DOUBT = 60.0
+# How long at most, in seconds: as told to wait, or between two looks for an account that is absent.
 LONGEST_HOLD = 600.0
+# Gaps concern all users, and are counted under no user's name.
+ALL = ""
 MOST_REREADS = 3
 # It is asked whether an account is still linked when no answer has had it for so long, and no frame: who links a broker
 # anew is soon done, and keeps the book.
@@ -102,8 +109,10 @@ class Surveyor:
         self._crashed = crashed
         self._noting = noting
         self._is_over = False
-        self._doubting: Timer | None = None
-        self._doubt_for = reconnect.base
+        self._doubts = DoubtBudget(reconnect.base, clock.now())
+        self._planned: dict[Member, Timer] = {}
+        self._gaps = GrowingPauses(reconnect.base, reconnect.cap)
+        self._resyncing: Timer | None = None
         self._held_until = clock.now()
 
     @property
@@ -132,32 +141,61 @@ class Surveyor:
         member.misses += 1
         self.want(member)
 
-    def doubt(self, members: Iterable[Member]) -> None:
-        """Something of some users may have been missed: look at once, and if it goes on, with growing pauses.
+    def doubt(self, members: Iterable[Member], accounts: Collection[str] | None = None) -> None:
+        """Read users again of whom something may have been missed, as soon as the budget for doubts allows it.
 
-        Until they were looked at, their books are not current.
+        Until then the accounts concerned are not current; the users' other accounts stay as they are.
+
+        Args:
+            members: the users.
+            accounts: the accounts concerned; None where it may be any of the user's.
         """
-        self._roster.doubt(members)
-        if self._doubting is None:
-            self._settle_doubts()
+        members, now = sorted(members, key=activity, reverse=True), self._clock.now()
+        self._roster.doubt(members, accounts)
+        for member in members:
+            self._doubts.note(member.user.user_id, now)
+            # A read that is still to begin covers this doubt too.
+            if member.is_due or member in self._planned or self._is_over:
+                continue
+            delay = self._doubts.reserve(member.user.user_id, len(self._roster.members), now)
+            if delay:
+                self._planned[member] = self._clock.call_later(delay, partial(self._read_doubted, member))
+            else:
+                self.want(member)
 
-    def _settle_doubts(self) -> None:
-        roster = self._roster
-        doubted, roster.doubted, self._doubting = roster.doubted, set(), None
-        roster.unread.update(doubted)
-        if not doubted or self._is_over:
-            self._doubt_for = self._reconnect.base
-            return
-        self._doubting = self._clock.call_later(self._doubt_for, self._settle_doubts)
-        self._doubt_for = min(self._doubt_for * 2, LONGEST_DOUBT)
-        for member in sorted(doubted, key=activity, reverse=True):
-            self.missed(member)
+    def _read_doubted(self, member: Member) -> None:
+        del self._planned[member]
+        self.want(member)
+
+    def _settle_doubt(self, member: Member) -> None:
+        """Take a user for read: a snapshot counts that was asked for after the latest doubt."""
+        self._roster.doubted.pop(member, None)
+        planned = self._planned.pop(member, None)
+        if planned is not None:
+            planned.cancel()
+            self._doubts.refund()
 
     def resync(self) -> None:
-        """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first."""
+        """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first.
+
+        Gap after gap, with growing pauses.
+        """
         self._roster.generation += 1
-        everybody = self._roster.most_active_first()
-        self._roster.miss(everybody)
+        self._roster.miss(self._roster.members.values())
+        if self._resyncing is not None or self._is_over:
+            return
+        now = self._clock.now()
+        self._gaps.note(ALL, now)
+        delay = self._gaps.reserve(ALL, now)
+        if delay:
+            self._resyncing = self._clock.call_later(delay, self._read_all)
+        else:
+            self._read_all()
+
+    def _read_all(self) -> None:
+        self._resyncing = None
+        unread = self._roster.unread
+        everybody = [each for each in self._roster.most_active_first() if each.is_due or each in unread]
         for member in everybody:
             member.call_off()
             member.is_due = True
@@ -167,6 +205,8 @@ class Surveyor:
     def forget(self, member: Member) -> None:
         """A user is followed no more."""
         self.failed.pop(member.user.user_id, None)
+        self._settle_doubt(member)
+        self._doubts.forget(member.user.user_id)
         _settle(member)
 
     def stop(self) -> None:
@@ -176,8 +216,11 @@ class Surveyor:
         for member in self._roster.members.values():
             member.call_off()
             _settle(member)
-        if self._doubting is not None:
-            self._doubting.cancel()
+        if self._resyncing is not None:
+            self._resyncing.cancel()
+        for planned in self._planned.values():
+            planned.cancel()
+        self._planned.clear()
         for worker in self._workers:
             worker.cancel()
 
@@ -211,6 +254,8 @@ class Surveyor:
                 continue
             try:
                 await self._survey(member)
+            except Exception as exc:  # noqa: BLE001 - one odd answer must not end the accounts of all users
+                self._gives_up(member, exc)
             finally:
                 member.is_asking = False
                 self._roster.newcomers.discard(member)
@@ -222,6 +267,7 @@ class Surveyor:
     async def _survey(self, member: Member) -> None:
         roster = self._roster
         generation, misses, asked = roster.generation, member.misses, self._clock.wall()
+        doubts = member.doubts
         cause: Cause = "sweep" if roster.has_read(member) else "recovered"
         window = member.window(asked, timedelta(seconds=roster.keep.age))
         member.call_off()
@@ -266,6 +312,8 @@ class Surveyor:
             self.missed(member)
             return
         roster.unread.discard(member)
+        if doubts == member.doubts:
+            self._settle_doubt(member)
         self._succeeds(member)
         self._look_for_doubt(member)
         self._tell(changes)
@@ -312,7 +360,7 @@ class Surveyor:
         for keeper in doubtful:
             keeper.lacks_whole = False
         if doubtful:
-            self.doubt([member])
+            self.doubt([member], [keeper.account_id for keeper in doubtful])
 
     def _look_for_absent(self, member: Member) -> None:
         """An account that the answer did not have was not read: try again, more and more seldom, for it may be gone."""
@@ -379,6 +427,19 @@ class Surveyor:
                 self._try_again(member)
         _settle(member)
         self._tell(())
+
+    def _gives_up(self, member: Member, cause: Exception) -> None:
+        """Take an error that is none of this library's for a snapshot that failed; it may be loaded in part."""
+        user_id, name = member.user.user_id, type(cause).__name__
+        log.error("the snapshot of user %s could not be taken", user_id, exc_info=cause)
+        error = MalformedResponseError(
+            where=f"the snapshot of user {user_id}", problem=f"it could not be taken ({name})"
+        )
+        error.__cause__ = cause
+        if not member.is_gone:
+            member.known = None
+            self._roster.miss([member])
+        self._fails(member, error)
 
     def _try_again(self, member: Member) -> None:
         reconnect = self._reconnect

@@ -10,6 +10,7 @@ from msgspec import field
 
 from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.fields import Model, moment
+from connecttrade_async.models.mentions import Mentions  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.orders import Order  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspec reads the annotations
 
@@ -133,6 +134,7 @@ class UnknownMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         raw: how it begins, at most 4096 bytes.
         problem: what was odd about it.
+        mentions: the identifiers in the whole frame where ``raw`` is only its beginning; otherwise None.
     """
 
     topic: ClassVar[str] = "unknown"
@@ -142,6 +144,7 @@ class UnknownMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     raw: bytes
     problem: str
+    mentions: Mentions | None = None
 
 
 class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 import msgspec
 
 from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.models.mentions import mentions_in
 from connecttrade_async.rest.wire import Response
 from connecttrade_async.secret import MASK, Secret
 
@@ -221,7 +222,9 @@ def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
     raw = message.raw
     for spelling in Response(0, {}, b"", (secret,)).spellings():
         raw = raw.replace(spelling.encode(), MASK.encode())
-    return UnknownMessage(raw=raw[:KEPT], problem=presentable(message.problem, secret))
+    # What is cut off may name accounts too, and these must not be taken for unaffected.
+    mentions = mentions_in(message.raw) if len(raw) > KEPT else message.mentions
+    return UnknownMessage(raw=raw[:KEPT], problem=presentable(message.problem, secret), mentions=mentions)
 
 
 def presentable(text: str, secret: Secret) -> str:

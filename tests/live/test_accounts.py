@@ -17,6 +17,7 @@ from connecttrade_async import (
     ConnectTrade,
     Endpoints,
     Gap,
+    MalformedResponseError,
     OrderStatus,
     Retry,
     SlowConsumerError,
@@ -559,9 +560,9 @@ async def until_away(stream: BrokerageStream) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_mistake_in_what_is_read_ends_it_and_is_met() -> None:
+async def test_a_snapshot_that_raises_a_foreign_error_fails_its_user_and_no_other() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        ada, _ = newcomer(sandbox, ct)
+        ada, account = newcomer(sandbox, ct)
 
         class Odd:
             user_id = "odd"
@@ -571,12 +572,16 @@ async def test_a_mistake_in_what_is_read_ends_it_and_is_met() -> None:
             def balances(self) -> Any:
                 raise ZeroDivisionError
 
-        async with followed(ct, ada) as live:
-            changes = live.changes()
-            with pytest.raises(ZeroDivisionError):
-                await live.add(Odd())
-            with pytest.raises(ZeroDivisionError):
-                await changes.receive()
+        async with followed(ct, ada) as live, live.changes() as changes:
+            await live.add(Odd())
+            assert list(live.failed) == ["odd"]
+            assert isinstance(live.failed["odd"], MalformedResponseError)
+            assert isinstance(live.failed["odd"].__cause__, ZeroDivisionError)
+            assert live.book(account).is_current
+            order = await placed(ada, account)
+            await working(live, order)
+            assert taken(changes)
+            assert live.health().state == "CURRENT"
 
 
 async def test_what_names_no_account_is_looked_up_or_counted() -> None:

@@ -41,7 +41,7 @@ def test_what_is_no_setting_is_refused(name: str, value: Any) -> None:
 
 
 def test_health_is_a_value() -> None:
-    statistics = LiveStatistics(*range(12))
+    statistics = LiveStatistics(*range(13))
     facts: dict[str, Any] = {"users": 1, "accounts": 2, "current": 2, "waiting": 0, "asking": 0, "failed": {}}
     health = LiveHealth(state="CURRENT", statistics=statistics, **facts)
-    assert (health.state, health.statistics.frames, health.statistics.ignored) == ("CURRENT", 0, 11)
+    assert (health.state, health.statistics.frames, health.statistics.ignored) == ("CURRENT", 0, 12)

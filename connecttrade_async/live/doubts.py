@@ -1,0 +1,112 @@
+"""How often users are read again because something of them may have been missed.
+
+A doubt is a frame that cannot be read, or that contradicts itself. Its cause may go on for hours, so neither pauses nor
+the overall rate begin anew while it does.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from connecttrade_async.pacing import grown_delay
+
+__all__ = ["DoubtBudget", "GrowingPauses"]
+
+# Seconds: the longest pause between two reads of one user because of doubt.
+LONGEST_PAUSE = 60.0
+# Seconds without a doubt after which the cause has gone, and pauses begin anew.
+CALM = 600.0
+# For all users together: a burst of one read each and some more, then reads a second.
+SPARE = 10.0
+SHARE = 0.1
+
+
+class Record(msgspec.Struct, gc=False, eq=False):
+    """The doubts of one key.
+
+    Attributes:
+        heard_at: when the latest came, in seconds.
+        free_at: when the next read may begin, in seconds.
+        turns: reads since the cause began.
+    """
+
+    heard_at: float
+    free_at: float
+    turns: int = 0
+
+
+class GrowingPauses:
+    """Pauses between reads for each key, which double while the cause of the reads goes on.
+
+    Args:
+        base: the upper bound of the first pause, in seconds.
+        cap: the upper bound of the longest, in seconds.
+    """
+
+    __slots__ = ("_base", "_cap", "_records")
+
+    def __init__(self, base: float, cap: float) -> None:
+        self._base = base
+        self._cap = cap
+        self._records: dict[str, Record] = {}
+
+    def note(self, key: str, now: float) -> None:
+        """Note a cause to read. The pauses begin anew only after ten minutes without one."""
+        record = self._records.get(key)
+        if record is None or now - record.heard_at >= CALM:
+            self._records[key] = Record(now, now)
+        else:
+            record.heard_at = now
+
+    def reserve(self, key: str, now: float, least: float = 0.0) -> float:
+        """Take a turn for a key of which a cause was noted; return the seconds to wait for it, at least ``least``."""
+        record = self._records[key]
+        delay = max(record.free_at - now, least)
+        record.free_at = now + delay + grown_delay(record.turns, self._base, self._cap)
+        record.turns += 1
+        return delay
+
+    def forget(self, key: str) -> None:
+        """Drop the record of a key that is not used any more."""
+        self._records.pop(key, None)
+
+
+class DoubtBudget:
+    """Limits the reads because of doubt: growing pauses for each user, and a rate for all users together.
+
+    Args:
+        base: the upper bound of the first pause between two reads of one user, in seconds; it doubles up to a minute.
+        now: the present, in seconds on the caller's clock.
+    """
+
+    __slots__ = ("_at", "_pauses", "_spent")
+
+    def __init__(self, base: float, now: float) -> None:
+        self._pauses = GrowingPauses(base, LONGEST_PAUSE)
+        self._spent = 0.0
+        self._at = now
+
+    def note(self, user_id: str, now: float) -> None:
+        """Note a doubt. The pauses begin anew only after ten minutes without one."""
+        self._pauses.note(user_id, now)
+
+    def reserve(self, user_id: str, users: int, now: float) -> float:
+        """Take a turn for a user of whom a doubt was noted; return the seconds to wait for it.
+
+        Args:
+            user_id: the user.
+            users: how many users there are.
+            now: the present, in seconds.
+        """
+        rate = min(users, SPARE + SHARE * users) / LONGEST_PAUSE
+        self._spent = max(0.0, self._spent - (now - self._at) * rate) + 1.0
+        self._at = now
+        return self._pauses.reserve(user_id, now, max(0.0, (self._spent - users - SPARE) / rate))
+
+    def refund(self) -> None:
+        """Give back a turn that was not used."""
+        self._spent = max(0.0, self._spent - 1.0)
+
+    def forget(self, user_id: str) -> None:
+        """Drop the record of a user that is not followed any more."""
+        self._pauses.forget(user_id)

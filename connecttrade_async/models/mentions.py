@@ -1,0 +1,97 @@
+"""The identifiers in the text of a frame that could not be read."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, cast
+
+import msgspec
+
+__all__ = ["Mentions", "mentions_in"]
+
+# A value that is none of these forms leaves the group empty: the identifier is there and cannot be read.
+_IDENTIFIER = re.compile(
+    rb'"(user|account|order)_?id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+(?![0-9.eE])|null(?![a-z])|)',
+    re.IGNORECASE | re.DOTALL,
+)
+_KIND = re.compile(rb'"(?:type|event|topic|channel|kind|action|msg_?type|op|t|ev|e)"\s*:\s*"([^"]*)"', re.IGNORECASE)
+_OURS = re.compile(rb"order|position|balance", re.IGNORECASE)
+_BEAT = re.compile(rb"heart|beat|ping|pong|keep|alive|^hb$", re.IGNORECASE)
+# Names that only the payloads of orders, positions and balances have.
+_PAYLOAD = re.compile(
+    rb'"(?:cl_?order_?id|order_?(?:type|tif|qty|status|side)|broker_?status|filled_?qty|fills|avg_?fill_?price|symbol'
+    rb'|instrument|quantity|qty|average_?price|market_?value|unrealized_?pl|cash|buying_?power|equity|currency)"\s*:',
+    re.IGNORECASE,
+)
+_WRAPPERS = frozenset({"data", "payload", "body", "order", "position", "balance"})
+
+
+class Mentions(NamedTuple):
+    """What a frame names.
+
+    Attributes:
+        users: user ids, each once, in their order.
+        accounts: account ids.
+        orders: order ids.
+        is_unclear: whether an identifier is there whose value cannot be read.
+        is_update: whether it may be an order, a position or a balance. A heartbeat of any form is none.
+    """
+
+    users: tuple[str, ...]
+    accounts: tuple[str, ...]
+    orders: tuple[str, ...]
+    is_unclear: bool
+    is_update: bool
+
+
+def mentions_in(raw: bytes) -> Mentions:
+    """Return what a frame names, of any form, JSON or not.
+
+    Args:
+        raw: the whole frame.
+    """
+    found: dict[bytes, dict[str, None]] = {b"user": {}, b"account": {}, b"order": {}}
+    is_unclear = False
+    for name, value in _IDENTIFIER.findall(raw):
+        if value.lower() == b"null":
+            continue
+        identifier = _text(value)
+        if identifier is None:
+            is_unclear = True
+        elif identifier:
+            found[name.lower()][identifier] = None
+    users, accounts, orders = map(tuple, found.values())
+    is_update = bool(users or accounts or orders or is_unclear) or _is_update(raw)
+    return Mentions(users, accounts, orders, is_unclear, is_update)
+
+
+def _text(value: bytes) -> str | None:
+    """Return an identifier as text; None where it cannot be read."""
+    if not value.startswith(b'"'):
+        return value.decode() or None
+    try:
+        return msgspec.json.decode(value, type=str)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def _is_update(raw: bytes) -> bool:
+    """Say whether a frame without identifiers may be an update."""
+    kinds = _KIND.findall(raw)
+    if kinds and not any(map(_OURS.search, kinds)):
+        return False
+    if _PAYLOAD.search(raw) is not None:
+        return True
+    return bool(kinds) and not any(map(_BEAT.search, kinds)) and not _is_bare(raw)
+
+
+def _is_bare(raw: bytes) -> bool:
+    """Say whether a frame is an object without a payload."""
+    try:
+        frame = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False
+    if not isinstance(frame, dict):
+        return False
+    members = cast("dict[str, object]", frame)
+    return not any(value and (name in _WRAPPERS or isinstance(value, dict | list)) for name, value in members.items())
