@@ -35,6 +35,8 @@ them has 240 digits. A quotient has 300 digits, rounded half-even; nothing raise
 
 MOST_DECIMALS = 9  # documented
 _MOST_WHOLE_DIGITS = 18  # Assumed: no amount is longer; without a bound Decimal("1E+999999999") would fill the memory
+_MOST_BITS = 128
+_LONGEST = 100
 _WRITTEN = re.compile(r"-?([0-9]+\.?[0-9]*|\.[0-9]+)", re.ASCII)
 _WITH_EXPONENT = re.compile(_WRITTEN.pattern + "[eE][+-]?[0-9]+", re.ASCII)
 _NO_NUMBERS = frozenset({"nan", "snan", "inf", "infinity"})
@@ -54,7 +56,7 @@ def read_amount(value: object) -> Decimal:
     """
     amount = _exact(value)
     if not amount.is_finite():
-        raise ValueError(f"must be a number, and {amount} is none")
+        raise ValueError(f"must be a number, and {str(amount)[:40]} is none")
     if amount <= 0:
         raise ValueError("must be above zero" + (", and is zero" if amount.is_zero() else ", and is negative"))
     if amount.adjusted() >= _MOST_WHOLE_DIGITS:
@@ -80,13 +82,16 @@ def _exact(value: object) -> Decimal:
     if isinstance(value, Decimal):
         return value
     if isinstance(value, int):
-        return Decimal(value)
+        # A longer one is refused for its size; converting a million digits would block the event loop.
+        return Decimal(value) if value.bit_length() <= _MOST_BITS else Decimal("1E+99" if value > 0 else "-1E+99")
     if isinstance(value, str):
         return _from_text(value)
     raise ValueError(f"must be a Decimal, an int or text, and is of type {type(value).__name__}")
 
 
 def _from_text(text: str) -> Decimal:
+    if len(text) > _LONGEST:
+        raise ValueError(f"must be at most {_LONGEST} characters, and has {len(text)}")
     if _WRITTEN.fullmatch(text):
         return Decimal(text)
     shown = repr(text[:40])

@@ -46,6 +46,7 @@ __all__ = [
 
 _E = TypeVar("_E", bound="ConnectTradeError")
 _SHOWN = 200
+_SHOWN_OF_A_VALUE = 40
 _REOPEN = "open a new one, or keep this one open until its last call has returned"
 
 
@@ -53,6 +54,14 @@ def one_line(text: str, most: int = _SHOWN) -> str:
     """Return a text from outside as a message can hold it: on one line, and not longer than ``most``."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: most * 8]).split())
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """Return a value that a caller gave as a message can hold it: short, on one line, its type where it has no text."""
+    if isinstance(value, str):
+        return repr(value[:_SHOWN_OF_A_VALUE]) + ("..." if value[_SHOWN_OF_A_VALUE:] else "")
+    # An int may have more digits than Python converts, and a container holds anything.
+    return str(value) if value is None or isinstance(value, bool | float) else f"of type {type(value).__name__}"
 
 
 def _revive(kind: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _E:

@@ -23,6 +23,7 @@ from connecttrade_async.errors import (
     RequestTimeoutError,
     TransportError,
     one_line,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -262,3 +263,20 @@ def test_one_line_is_one_bounded_printable_line(text: str, most: int) -> None:
 @given(st.text(alphabet=st.characters(categories=["L", "N", "P"]), max_size=200))
 def test_one_line_leaves_plain_text_alone(text: str) -> None:
     assert one_line(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("AAPL", "'AAPL'"),
+        ("a\nb\ud800\x1b", "'a\\nb\\ud800\\x1b'"),
+        ("x" * 41, f"'{'x' * 40}'..."),
+        (None, "None"),
+        (True, "True"),
+        (1.5, "1.5"),
+        pytest.param(10**5_000, "of type int", id="a long int"),
+        (["x" * 10_000], "of type list"),
+    ],
+)
+def test_a_value_in_a_message_is_short_and_on_one_line(value: object, text: str) -> None:
+    assert shown(value) == text

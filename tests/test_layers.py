@@ -38,6 +38,7 @@ PLAN = {
     "models.users": "values",
     "amounts": "values",
     "symbology": "rules",
+    "symbology.classification": "rules",
     "symbology.equities": "rules",
     "symbology.options": "rules",
     "tickets": "rules",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import string
 from datetime import UTC, date, datetime
 from decimal import Decimal, localcontext
@@ -16,6 +17,8 @@ from connecttrade_async.symbology import (
     OptionRight,
     OptionSymbol,
     build_option,
+    classify,
+    classify_any,
     is_equity,
     is_option,
     parse_dashed,
@@ -28,19 +31,54 @@ from connecttrade_async.symbology import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LETTERS = st.text(string.ascii_uppercase, min_size=1, max_size=6)
+LETTERS = st.text(string.ascii_uppercase, min_size=1, max_size=5)
 LETTER = st.sampled_from(string.ascii_uppercase)
-EQUITIES = st.builds(
-    EquitySymbol,
-    root=LETTERS,
-    kind=st.sampled_from([kind for kind in EquityKind if kind is not EquityKind.CLASS]),
-) | st.builds(
-    EquitySymbol,
-    root=LETTERS,
-    kind=st.sampled_from([EquityKind.CLASS, EquityKind.PREFERRED, EquityKind.WARRANTS]),
-    series=LETTER,
+KINDS = EquityKind
+# What the exchanges publish for CQS; A and B stand for any letter.
+PUBLISHED = {
+    "p": (KINDS.PREFERRED, "", None),
+    "pA": (KINDS.PREFERRED, "A", None),
+    "pB": (KINDS.PREFERRED, "B", None),
+    "/A": (KINDS.CLASS, "A", None),
+    "/B": (KINDS.CLASS, "B", None),
+    "p/WD": (KINDS.PREFERRED, "", KINDS.WHEN_DISTRIBUTED),
+    "/WD": (KINDS.WHEN_DISTRIBUTED, "", None),
+    "/WS": (KINDS.WARRANTS, "", None),
+    "/WS/A": (KINDS.WARRANTS, "A", None),
+    "/WS/B": (KINDS.WARRANTS, "B", None),
+    "/CL": (KINDS.CALLED, "", None),
+    "/A/CL": (KINDS.CLASS, "A", KINDS.CALLED),
+    "p/CL": (KINDS.PREFERRED, "", KINDS.CALLED),
+    "pA/CL": (KINDS.PREFERRED, "A", KINDS.CALLED),
+    "pAw": (KINDS.PREFERRED, "A", KINDS.WHEN_ISSUED),
+    "/EC": (KINDS.EMERGING_COMPANY, "", None),
+    "/PP": (KINDS.PARTLY_PAID, "", None),
+    "/CV": (KINDS.CONVERTIBLE, "", None),
+    "/CV/CL": (KINDS.CONVERTIBLE, "", KINDS.CALLED),
+    "/A/CV": (KINDS.CLASS, "A", KINDS.CONVERTIBLE),
+    "pA/CV": (KINDS.PREFERRED, "A", KINDS.CONVERTIBLE),
+    "pA/WD": (KINDS.PREFERRED, "A", KINDS.WHEN_DISTRIBUTED),
+    "r": (KINDS.RIGHTS, "", None),
+    "/U": (KINDS.UNITS, "", None),
+    "w": (KINDS.WHEN_ISSUED, "", None),
+    "rw": (KINDS.RIGHTS, "", KINDS.WHEN_ISSUED),
+    "pw": (KINDS.PREFERRED, "", KINDS.WHEN_ISSUED),
+    "/Aw": (KINDS.CLASS, "A", KINDS.WHEN_ISSUED),
+    "/WSw": (KINDS.WARRANTS, "", KINDS.WHEN_ISSUED),
+    "/TEST": (KINDS.TEST, "", None),
+}
+SUFFIXES = st.sampled_from(["", *PUBLISHED]) | st.builds(
+    str.replace,
+    st.sampled_from([suffix for suffix in PUBLISHED if re.search("[pS/]A", suffix)]),
+    st.just("A"),
+    LETTER.filter(lambda letter: letter != "U"),  # /U is units
 )
-ROOTS = st.text(string.ascii_uppercase + string.digits, min_size=1, max_size=6).filter(lambda root: not root.isdigit())
+EQUITIES = st.builds(str.__add__, LETTERS, SUFFIXES).map(parse_equity)
+# Series P is commoner in the dashed form than class P and partly paid shares are.
+WITHOUT_DASHES = re.compile("[A-Z]+/(P|PP)([/w].*)?")
+ROOTS = st.text(string.ascii_uppercase + string.digits, min_size=1, max_size=6).filter(
+    lambda root: not root.isdigit() and not re.search("[A-Z]20$", root)
+)
 OPTIONS = st.builds(
     build_option,
     root=ROOTS,
@@ -151,6 +189,9 @@ def test_a_narrow_decimal_context_does_not_round_a_strike() -> None:
         ("TSLA251031C0043750", 18, "8 digits, and there are 7"),
         ("TSLA251031C004375000", 19, "8 digits, and there are 9"),
         ("TSLA251031C00000000", 11, "strike of zero"),
+        ("AAPL20260116C00100000", 4, "the year must be two digits: write AAPL260116C00100000"),
+        ("GOOGL20260116P00100000", 5, "the year must be two digits: write GOOGL260116P00100000"),
+        ("SPXW  20260116C00100000", 4, "the year must be two digits: write SPXW260116C00100000"),
     ],
 )
 def test_an_impossible_option_is_refused_where_the_fault_is(symbol: str, position: int, problem: str) -> None:
@@ -166,7 +207,8 @@ def test_an_impossible_option_is_refused_where_the_fault_is(symbol: str, positio
         (parse_equity, "", 0),
         (parse_equity, "ibm", 0),
         (parse_equity, "/B", 0),
-        (parse_equity, "ABCDEFG", 6),
+        (parse_equity, "ABCDEFG", 5),
+        (parse_symbol, "BTCUSD", 5),
         (parse_equity, "IBM ", 3),
         (parse_equity, "IBM.B", 3),
         (parse_equity, "IBM/", 4),
@@ -200,6 +242,8 @@ def test_an_impossible_stock_is_refused_where_the_fault_is(
         ({"root": "Spy"}, "Spy", 1, "'p' is no capital letter"),
         ({"root": "TOOLONG"}, "TOOLONG", 6, "7 characters"),
         ({"root": None}, "", 0, "must be text"),
+        ({"root": "AAPL20"}, "AAPL20", 4, "a root does not end with 20"),
+        ({"right": "C" * 10_000}, "SPY241018", 9, "C or P, and is 'C{40}'..."),
         ({"expiry": "2024-10-18"}, "SPY", 3, "must be a date"),
         ({"expiry": datetime(2024, 10, 18, tzinfo=UTC)}, "SPY", 3, "without a time"),
         ({"expiry": date(1999, 12, 31)}, "SPY", 3, "the year 1999"),
@@ -230,13 +274,21 @@ def test_an_option_that_has_no_symbol_is_not_built(
     [
         ({"root": None}, "", 0, "must be text"),
         ({"root": "I8M"}, "I8M", 1, "capital letters"),
-        ({"root": "ABCDEFG"}, "ABCDEFG", 6, "7 letters"),
+        ({"root": "ABCDEF"}, "ABCDEF", 5, "6 letters"),
         ({"root": "IBM", "kind": EquityKind.CLASS}, "IBM", 3, "class, a letter must follow"),
         ({"root": "IBM", "kind": EquityKind.RIGHTS, "series": "A"}, "IBM", 3, "rights, no letter follows"),
         ({"root": "IBM", "kind": EquityKind.CLASS, "series": "AB"}, "IBM/", 4, "unlike 'AB'"),
         ({"root": "IBM", "kind": EquityKind.PREFERRED, "series": "a"}, "IBMp", 4, "unlike 'a'"),
         ({"root": "IBM", "kind": EquityKind.PREFERRED, "series": None}, "IBMp", 4, "unlike None"),
         ({"root": "IBM", "kind": "bond"}, "IBM", 3, "bond"),
+        ({"root": "IBM", "kind": EquityKind.CLASS, "series": "U"}, "IBM/", 4, "IBM/U is of the kind units, not class"),
+        ({"root": "IBM", "condition": EquityKind.CALLED}, "IBM", 3, "kind common have no condition called"),
+        (
+            {"root": "IBM", "kind": EquityKind.CLASS, "series": "B", "condition": EquityKind.RIGHTS},
+            "IBM/B",
+            5,
+            "kind class have no condition rights",
+        ),
     ],
 )
 def test_a_stock_that_has_no_symbol_is_not_built(
@@ -259,7 +311,7 @@ def test_class_p_has_no_dashed_form_since_it_would_be_read_as_the_preferred_shar
 def test_stocks_are_written_and_read_back(symbol: EquitySymbol) -> None:
     assert parse_equity(str(symbol)) == parse_symbol(str(symbol)) == symbol
     assert parse_dotted(symbol.dotted) == symbol
-    if (symbol.kind, symbol.series) != (EquityKind.CLASS, "P"):
+    if not WITHOUT_DASHES.fullmatch(str(symbol)):
         assert parse_dashed(symbol.dashed) == symbol
 
 
@@ -296,5 +348,174 @@ def test_a_symbol_error_pickles_and_shortens_what_it_shows() -> None:
     with pytest.raises(SymbolError) as caught:
         parse_symbol("A" * 100_000)
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own bytes
-    assert (again.symbol, again.position, str(again)) == (caught.value.symbol, 6, str(caught.value))
+    assert (again.symbol, again.position, str(again)) == (caught.value.symbol, 5, str(caught.value))
     assert len(str(again)) < 200
+
+
+@pytest.mark.parametrize("suffix", PUBLISHED)
+def test_every_published_suffix_is_read_and_written(suffix: str) -> None:
+    kind, series, condition = PUBLISHED[suffix]
+    symbol = f"IBM{suffix}"
+    parsed = parse_equity(symbol)
+    assert parsed == EquitySymbol(root="IBM", kind=kind, series=series, condition=condition)
+    assert str(parsed) == symbol
+    assert parse_dotted(parsed.dotted) == parsed
+    assert classify(symbol) == classify_any(symbol) == parsed
+
+
+def test_partly_paid_shares_have_no_dashed_form_since_it_is_a_series_of_preferred_shares() -> None:
+    with pytest.raises(SymbolError, match="IBM-PP is a preferred share"):
+        _ = parse_equity("IBM/PP").dashed
+    assert str(parse_dashed("IBM-PP")) == "IBMpP"
+
+
+UNCLASSIFIED = [
+    "BTC/USD",
+    "ETH-USD",
+    "BTC-USD",
+    "BTCUSD",
+    "BTCUSDT",
+    "btc/usd",
+    "$SPX",
+    "^VIX",
+    "/ESZ6",
+    "ESZ2026",
+    "ES=F",
+    "EUR.USD",
+    "SHOP.TO",
+    "VOD.L",
+    "7203.T",
+    "IBM.N",
+    "CEZ.PR",
+    "S0",
+    "1COV",
+    "IBM/WSA",
+    "IBM/AB",
+    "X:BTCUSD",
+    "BTC-260327-100000-C",
+    "SOL/USDC",
+    "BTC USD",
+    "A" * 64,
+]
+
+
+@pytest.mark.parametrize("symbol", UNCLASSIFIED)
+def test_a_symbol_of_something_else_is_neither_a_stock_nor_a_mistake(symbol: str) -> None:
+    assert classify(symbol) is None
+    assert classify_any(symbol) is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "written"),
+    [
+        ("BRK.B", "BRK/B"),
+        ("BRK-B", "BRK/B"),
+        ("BRK B", "BRK/B"),
+        ("brk.b", "BRK/B"),
+        ("brk/b", "BRK/B"),
+        ("BF.A", "BF/A"),
+        ("IBM.PRA", "IBMpA"),
+        ("IBM PRA", "IBMpA"),
+        ("IBM-PA", "IBMpA"),
+        ("IBM.PRA.WI", "IBMpAw"),
+        ("IBM.WS", "IBM/WS"),
+        ("IBM-WS-A", "IBM/WS/A"),
+        ("IBM.U", "IBM/U"),
+        ("IBM.RT", "IBMr"),
+        ("IBM.WI", "IBMw"),
+        ("aapl", "AAPL"),
+        (" AAPL", "AAPL"),
+        ("AAPL ", "AAPL"),
+        (" brk.b ", "BRK/B"),
+        ("aapl260116c00100000", "AAPL260116C00100000"),
+        (" AAPL260116C00100000", "AAPL260116C00100000"),
+    ],
+)
+def test_a_sure_mistake_is_refused_with_how_the_api_writes_it(symbol: str, written: str) -> None:
+    with pytest.raises(SymbolError, match=f"the API writes it {re.escape(written)}$") as caught:
+        classify(symbol)
+    assert caught.value.symbol == symbol
+    assert classify_any(symbol) is None
+
+
+@pytest.mark.parametrize(
+    "symbol",
+    [
+        "AAPL20260116C00100000",
+        "AAPL261316C00100000",
+        "AAPL260116X00100000",
+        "AAPL260116c00100000",
+        "AAPL260116C0010000",
+        "AAPL260116C001000000",
+        "AAPL260116C100",
+        "AAPL260116P102.5",
+        "AAPL 260116C00100000",
+        "TOOLONG260116C00100000",
+        "AAPL20260116C100",
+    ],
+)
+def test_what_is_nearly_an_option_is_refused_unless_the_caller_says_what_it_is(symbol: str) -> None:
+    with pytest.raises(SymbolError) as caught:
+        classify(symbol)
+    assert caught.value.symbol == symbol
+    assert classify_any(symbol) is None
+
+
+@pytest.mark.parametrize(
+    ("symbol", "position"),
+    [("", 0), ("  ", 0), ("A\nB", 1), ("A\x1b[2J", 1), ("AB\ud800", 2), ("\u202eABC", 0), ("A\x85", 1), ("A" * 65, 64)],
+)
+def test_what_is_no_text_of_a_symbol_is_refused_in_any_case(symbol: str, position: int) -> None:
+    for read in (classify, classify_any):
+        with pytest.raises(SymbolError) as caught:
+            read(symbol)
+        assert (caught.value.symbol, caught.value.position) == (symbol, position)
+        assert str(caught.value).isprintable()
+
+
+@given(EQUITIES | OPTIONS)
+def test_a_stock_or_an_option_is_classified_as_what_it_is(symbol: EquitySymbol | OptionSymbol) -> None:
+    assert classify(str(symbol)) == classify_any(str(symbol)) == symbol
+
+
+@given(st.text(string.ascii_uppercase, min_size=6, max_size=20))
+def test_letters_that_are_too_many_for_a_stock_are_passed_on(symbol: str) -> None:
+    assert classify(symbol) is None
+
+
+PAIRS = st.builds(
+    "{}{}{}".format,
+    st.text(string.ascii_uppercase + string.digits, min_size=2, max_size=8),
+    st.sampled_from(["/", "-", "_", ":"]),
+    st.sampled_from(["USD", "USDT", "USDC", "EUR", "BTC"]),
+)
+FUTURES = st.builds(
+    "{}{}{}{}".format,
+    st.sampled_from(["/", "", "$", "^", "."]),
+    st.text(string.ascii_uppercase, min_size=1, max_size=3),
+    st.sampled_from("FGHJKMNQUVXZ"),
+    st.integers(0, 2099),
+)
+ABROAD = st.builds(
+    "{}.{}".format,
+    st.text(string.ascii_uppercase, min_size=1, max_size=5),
+    st.sampled_from(["TO", "L", "T", "V", "F", "N", "O", "DE", "HK"]),
+)
+
+
+@given(PAIRS | FUTURES | ABROAD)
+def test_pairs_futures_and_stocks_abroad_are_passed_on(symbol: str) -> None:
+    assert classify(symbol) is None
+
+
+@given(
+    st.text(string.ascii_letters + string.digits + "./-^$=: pwr", max_size=30) | near_misses() | st.text(max_size=70)
+)
+def test_any_text_is_classified_or_refused(symbol: str) -> None:
+    parsed, error = attempt(classify, symbol)
+    if error is not None:
+        assert error.symbol == symbol
+        assert 0 <= error.position <= len(symbol)
+    elif parsed is not None:
+        assert classify(str(parsed)) == parsed
+        assert str(parsed) == symbol.replace(" ", "")

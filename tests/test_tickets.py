@@ -193,7 +193,7 @@ def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tu
         ({"broker": None}, "the broker is missing"),
         ({"cl_order_id": ""}, "the cl_order_id is empty"),
         ({"symbol": None}, "the symbol is missing"),
-        ({"symbol": "msft"}, "the symbol 'msft' is not well formed at position 0: a root is made of capital letters"),
+        ({"symbol": "msft"}, "the symbol 'msft' is not well formed at position 0: the API writes it MSFT"),
         ({"symbol": "SPY261318C00430000"}, "the symbol 'SPY261318C00430000' is not well formed at position 5: "),
         ({"side": None}, "the side is missing: BUY, SELL,"),
         ({"side": "buy"}, "the side 'buy' is none of BUY, SELL,"),
@@ -203,7 +203,26 @@ def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tu
         ({"order_type": "LIMIT"}, "the order_type 'LIMIT' is none of MKT, LMT, STP, STPLMT"),
         ({"order_tif": "GTD"}, "the order_tif 'GTD' is none of DAY, GTC, IOC, FOK, OPEN, CLOSE, DAY+, GTC+"),
         ({"order_tif": None}, "the order_tif is missing: DAY, "),
-        ({"instrument": "FUT"}, "the instrument 'FUT' is none of STK, OPT, MLEG_OPT"),
+        ({"instrument": "stk"}, "the instrument 'stk' must be written STK"),
+        ({"instrument": ""}, "the instrument is empty"),
+        (
+            {"instrument": "CRYPTO", "symbol": "BTC\ud800"},
+            "the symbol must be made of printable characters, got 'BTC\\ud800'",
+        ),
+        ({"instrument": "STK", "symbol": "A" * 65}, f"the symbol '{'A' * 40}'... is not well formed at position 64: "),
+        ({"symbol": "BRK.B"}, "the symbol 'BRK.B' is not well formed at position 3: the API writes it BRK/B"),
+        ({"symbol": "AAPL20260116C00100000"}, "the symbol 'AAPL20260116C00100000' is not well formed at position 4: "),
+        ({"account_id": "a" * 257}, "the account_id must be at most 256 characters, got 257"),
+        ({"account_id": "a\nb"}, "the account_id must be made of printable characters, got 'a\\nb'"),
+        ({"broker": "ALPACA\x1b[2J"}, "the broker must be made of printable characters, got 'ALPACA\\x1b[2J'"),
+        ({"cl_order_id": "a\ud800"}, "the cl_order_id must be made of printable characters, got 'a\\ud800'"),
+        ({"cl_order_id": "a\u202eb"}, "the cl_order_id must be made of printable characters, got 'a\\u202eb'"),
+        ({"cl_order_id": "x" * 10_000}, "the cl_order_id must be at most 256 characters, got 10000"),
+        ({"side": "B" * 10_000}, f"the side '{'B' * 40}'... is none of BUY, "),
+        ({"side": 10**5_000}, "the side of type int is none of BUY, "),
+        ({"order_qty": "9" * 10_000}, "the quantity must be at most 100 characters, and has 10000"),
+        ({"order_qty": 10**1_000_000}, "the quantity is too large: it has more than 18 digits before the point"),
+        ({"order_qty": -(10**1_000_000)}, "the quantity must be above zero, and is negative"),
         ({"instrument": "OPT"}, "the instrument OPT does not fit: a stock is STK"),
         ({"order_qty": None}, "the order has neither a quantity nor a notional: give one of them"),
         ({"order_notional": 5}, "the order has both a quantity and a notional: give one of them"),
@@ -465,3 +484,54 @@ def test_a_ticket_error_is_the_callers_and_pickles_with_its_problems() -> None:
     assert str(error) == "the order was not sent: one is wrong; so is another"
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (again.problems, str(again)) == (error.problems, str(error))
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "ETH-USD", "BTCUSD", "$SPX", "^VIX", "/ESZ6", "SHOP.TO", "S0"])
+def test_a_symbol_that_cannot_be_classified_is_sent_as_it_is_without_an_instrument(symbol: str) -> None:
+    changed: dict[str, Any] = {**GOOD, "symbol": symbol}
+    built = [
+        tickets.market(symbol, "BUY", notional="50.25", **WHO),
+        tickets.limit(symbol, "BUY", qty="0.000000001", price="1", **WHO),
+        tickets.stop(symbol, "SELL", qty="0.5", stop="1", **WHO),
+        tickets.stop_limit(symbol, "BUY_TO_OPEN", qty="0.5", stop="1", price="2", **WHO),
+        OrderTicket(**changed),
+    ]
+    for ticket in built:
+        assert ticket.instrument is None
+        assert ticket.payload()["symbol"] == symbol
+        assert "instrument" not in ticket.payload()
+
+
+ODD = [
+    "BTC/USD",
+    "BTCUSD",
+    "BRK.B",
+    "brk.b",
+    " AAPL",
+    "AAPL20260116C00100000",
+    "SPY261318C00430000",
+    "IBM/WSA",
+    "é",
+    "A" * 64,
+]
+
+
+@pytest.mark.parametrize("symbol", ODD)
+@pytest.mark.parametrize("instrument", ["CRYPTO", "FUT", "STK", "OPT", Instrument.STOCK])
+def test_an_explicit_instrument_passes_any_symbol_as_it_is(symbol: str, instrument: str) -> None:
+    side = "BUY_TO_OPEN" if instrument == "OPT" else "BUY"
+    sent = tickets.market(symbol, side, qty=1, instrument=instrument, **WHO).payload()
+    assert (sent["symbol"], sent["instrument"]) == (symbol, instrument)
+
+
+@pytest.mark.parametrize("symbol", ["MSFT", "BTC", CALL])
+def test_an_unpublished_instrument_counts_for_more_than_how_the_symbol_looks(symbol: str) -> None:
+    ticket = tickets.limit(symbol, "BUY", qty="0.5", price="1", instrument="CRYPTO", **WHO)
+    assert ticket.instrument == "CRYPTO"
+    assert ticket.payload()["symbol"] == symbol
+
+
+@pytest.mark.parametrize("symbol", ["IBMpAw", "IBMrw", "IBM/WD", "IBM/U"])
+def test_every_kind_of_share_is_a_stock(symbol: str) -> None:
+    sent = tickets.market(symbol, "BUY", qty=1, **WHO).payload()
+    assert (sent["symbol"], sent["instrument"]) == (symbol, "STK")

@@ -28,6 +28,7 @@ OWN_TEST = {
     "redirects.py": "test_redirects.py",
     "amounts.py": "test_amounts.py",
     "symbology/__init__.py": "test_symbology.py",
+    "symbology/classification.py": "test_symbology.py",
     "symbology/equities.py": "test_symbology.py",
     "symbology/options.py": "test_symbology.py",
     "tickets/__init__.py": "test_tickets.py",

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from connecttrade_async.cli.failures import fail
-from connecttrade_async.cli.market import open_feed, open_market, which_option
+from connecttrade_async.cli.market import open_feed, open_market, symbol, which_option
 from connecttrade_async.cli.options import day, in_event_loop, json_option
 from connecttrade_async.cli.sheet import SHEET, build_sheet
 from connecttrade_async.cli.tables import print_table
 from connecttrade_async.cli.telling import plain, tell
 from connecttrade_async.cli.ticking import as_objects
 from connecttrade_async.cli.waiting import waiting
-from connecttrade_async.errors import SymbolError
 from connecttrade_async.models.market import OptionsChain
-from connecttrade_async.symbology import parse_equity
+from connecttrade_async.symbology import is_option
 
 if TYPE_CHECKING:
     from datetime import date
@@ -30,15 +29,16 @@ QUIET = 0.5
 PATIENCE = 10.0
 
 
-def _stock(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    try:
-        return str(parse_equity(text.strip()))
-    except SymbolError as exc:
-        raise click.BadParameter(str(exc)) from None
+def _underlying(ctx: click.Context, param: click.Parameter, text: str) -> str:
+    name = symbol(ctx, param, text)
+    if is_option(name):
+        msg = f"{name} is an option: give the symbol of the stock that it is on"
+        raise click.BadParameter(msg)
+    return name
 
 
 @click.command(short_help="Show the options on a stock that expire on one day.")
-@click.argument("name", metavar="SYMBOL", callback=_stock)
+@click.argument("name", metavar="SYMBOL", callback=_underlying)
 @click.option("--expiry", metavar="DAY", callback=day, help="When they expire, 2026-12-18; by default the nearest day.")
 @which_option
 @json_option

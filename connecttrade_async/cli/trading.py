@@ -15,10 +15,9 @@ from connecttrade_async.cli.options import in_event_loop
 from connecttrade_async.cli.sending import Choices, Manner, place, placing_options
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.whose import choose_account
-from connecttrade_async.cli.wording import in_cqs
-from connecttrade_async.errors import TicketError
+from connecttrade_async.errors import shown
 from connecttrade_async.models import Side
-from connecttrade_async.symbology import is_option
+from connecttrade_async.symbology import is_equity, is_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +39,7 @@ class _Line(Choices):
     notional: bool
     opens: bool
     closes: bool
+    instrument: str | None
 
 
 class _Terms(TypedDict):
@@ -48,6 +48,7 @@ class _Terms(TypedDict):
     account_id: str
     broker: str
     tif: str
+    instrument: NotRequired[str | None]
     qty: NotRequired[str]
     notional: NotRequired[str]
 
@@ -68,6 +69,7 @@ def _line(command: F) -> F:
     for option in (
         click.option("--close", "closes", is_flag=True, help="Of an option: it closes a position."),
         click.option("--open", "opens", is_flag=True, help="Of an option: it opens a position."),
+        click.option("--instrument", metavar="CODE", help="Of neither: the code of what SYMBOL is."),
         click.option("--notional", is_flag=True, help="QTY is money, in dollars."),
         click.option("--stop", metavar="P", help="Only once the price has touched this one."),
         click.option("--limit", metavar="P", help="At this price or a better one; without it at the market's."),
@@ -84,7 +86,7 @@ def _line(command: F) -> F:
 @placing_options
 @in_event_loop
 async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
-    """Buy QTY of SYMBOL, a stock such as AAPL or IBM/B, or an option such as AAPL261218C00200000."""
+    """Buy QTY of SYMBOL, a stock such as AAPL or IBM/B, an option such as AAPL261218C00200000, or any other."""
     await _trade(_BUYING, Side.BUY_TO_COVER if cover else None, line)
 
 
@@ -94,7 +96,7 @@ async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
 @placing_options
 @in_event_loop
 async def sell(*, short: bool, **line: Unpack[_Line]) -> None:
-    """Sell QTY of SYMBOL, a stock such as AAPL or IBM/B, or an option such as AAPL261218C00200000."""
+    """Sell QTY of SYMBOL, a stock such as AAPL or IBM/B, an option such as AAPL261218C00200000, or any other."""
     await _trade(_SELLING, Side.SELL_SHORT if short else None, line)
 
 
@@ -106,21 +108,21 @@ async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
         async with waiting("Asking for accounts", caller.ct):
             whose = await choose_account(caller.user, line["account"], line["broker"])
         terms = _Terms(account_id=whose.account_id, broker=whose.broker, tif=line["tif"].upper())
+        terms["instrument"] = line["instrument"]
         terms["notional" if line["notional"] else "qty"] = line["qty"]
-        try:
-            ticket = _ticket(line, side, terms)
-        except TicketError as exc:
-            raise TicketError(in_cqs(line["symbol"], exc.problems)) from None
-        await place(caller, ticket, manner, whose=whose.name)
+        await place(caller, _ticket(line, side, terms), manner, whose=whose.name)
 
 
 def _side(sides: _Sides, special: Side | None, line: _Line) -> Side:
     opens, closes = line["opens"], line["closes"]
     if not is_option(line["symbol"]):
-        if opens or closes:
-            msg = f"--open and --close are for options, and {line['symbol']!r} is none"
+        if not (opens or closes):
+            return special or sides.stock
+        # Futures and their options open and close too, and how their symbols look is not published.
+        if special or opens is closes or is_equity(line["symbol"]):
+            msg = f"--open and --close are for options, and {shown(line['symbol'])} is none"
             raise click.UsageError(msg)
-        return special or sides.stock
+        return sides.opening if opens else sides.closing
     if special:
         msg = f"the symbol {line['symbol']} is an option's: say --open or --close instead of --short or --cover"
         raise click.UsageError(msg)

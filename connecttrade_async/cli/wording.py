@@ -5,7 +5,6 @@ Its vow: the words are those of the ticket that is sent, number by number. What 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -15,18 +14,14 @@ from connecttrade_async.amounts import plain
 from connecttrade_async.cli.tables import figure
 from connecttrade_async.errors import SymbolError
 from connecttrade_async.models import Order, OrderStatus
-from connecttrade_async.symbology import OptionRight, parse_dashed, parse_dotted, parse_option, parse_symbol
+from connecttrade_async.symbology import OptionRight, parse_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from connecttrade_async.tickets import OrderTicket, TicketLeg
 
-__all__ = ["changed_order", "changes", "facts", "filled", "how_to_look", "in_cqs", "in_words", "outcome", "status_of"]
+__all__ = ["changed_order", "changes", "facts", "filled", "how_to_look", "in_words", "outcome", "status_of"]
 
 _AMOUNTS = ("order_qty", "order_notional", "order_limit_price", "stop_price")
-_FOR_PROGRAMS = " (parse_dotted reads BRK.B)"
-"""What the library's message advises a program to do, and a person cannot."""
 _WIDEST_SIDE = len("sell to close")
 _RIGHTS = {OptionRight.CALL: "call", OptionRight.PUT: "put"}
 
@@ -103,28 +98,6 @@ def outcome(lead: str, order: Order, words: str) -> str:
 def how_to_look(any_id: str) -> str:
     """Return the command that looks an order up."""
     return f"`connecttrade orders --find {any_id}`"
-
-
-def in_cqs(symbol: str, problems: Iterable[str]) -> list[str]:
-    """Return a ticket's problems as the command says them: what is wrong with the symbol tells how to write it.
-
-    Args:
-        symbol: as it stands on the command line.
-        problems: what is wrong with its ticket.
-    """
-    try:
-        parse_symbol(symbol)
-    except SymbolError as exc:
-        said = _respelled(symbol) or str(exc).replace(_FOR_PROGRAMS, "")
-        return [said if problem == str(exc) else problem for problem in problems]
-    return list(problems)
-
-
-def _respelled(symbol: str) -> str:
-    for parse in (parse_dotted, parse_dashed):
-        with suppress(SymbolError):
-            return f"the symbol {symbol!r} is not as the API spells it: write {parse(symbol)}"
-    return ""
 
 
 def status_of(order: Order) -> str:

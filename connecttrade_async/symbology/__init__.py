@@ -6,6 +6,7 @@ is a ``SymbolError``, which says where the fault is.
 
 from __future__ import annotations
 
+from connecttrade_async.symbology.classification import classify, classify_any
 from connecttrade_async.symbology.equities import (
     EquityKind,
     EquitySymbol,
@@ -28,6 +29,8 @@ __all__ = [
     "OptionRight",
     "OptionSymbol",
     "build_option",
+    "classify",
+    "classify_any",
     "is_equity",
     "is_option",
     "parse_dashed",

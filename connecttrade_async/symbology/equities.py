@@ -1,6 +1,6 @@
 """Below the waterline: stock symbols as the NYSE's CQS writes them, and as brokers show them.
 
-| what | CQS (documented) | with dots | with dashes |
+| what | CQS | with dots | with dashes |
 | --- | --- | --- | --- |
 | common | ``IBM`` | ``IBM`` | ``IBM`` |
 | preferred | ``IBMp`` | ``IBM.PR`` | ``IBM-P`` |
@@ -9,11 +9,23 @@
 | rights | ``IBMr`` | ``IBM.RT`` | ``IBM-RT`` |
 | warrants | ``IBM/WS`` | ``IBM.WS`` | ``IBM-WS`` |
 | warrants, series A | ``IBM/WS/A`` | ``IBM.WS.A`` | ``IBM-WS-A`` |
-| when-issued | ``IBMw`` | ``IBM.WI`` | ``IBM-WI`` |
+| units | ``IBM/U`` | ``IBM.U`` | ``IBM-U`` |
+| when issued | ``IBMw`` | ``IBM.WI`` | ``IBM-WI`` |
+| when distributed | ``IBM/WD`` | ``IBM.WD`` | ``IBM-WD`` |
+| called | ``IBM/CL`` | ``IBM.CL`` | ``IBM-CL`` |
+| convertible | ``IBM/CV`` | ``IBM.CV`` | ``IBM-CV`` |
+| partly paid | ``IBM/PP`` | ``IBM.PP`` | |
+| emerging company | ``IBM/EC`` | ``IBM.EC`` | ``IBM-EC`` |
+| test | ``IBM/TEST`` | ``IBM.TEST`` | ``IBM-TEST`` |
 
-Assumed: the two right-hand columns, since brokers differ and the vendor documents CQS alone; so are warrants with a
-series (CQS has them) and a root of 1 to 6 capital letters. Every conversion has an inverse, but one: class P shares
-have no dashed form, because ``IBM-P`` is the preferred share, and a symbol that would be read as another is refused.
+Shares of any kind may also be when issued, when distributed, called or convertible: a second suffix says so, as in
+``IBMpAw``, ``IBM/WSw``, ``IBM/A/CL`` and ``IBM/CV/CL``. The exchanges publish these suffixes; the vendor documents
+those for preferred shares, classes, rights, warrants and when issued (documented).
+
+The two right-hand columns are (assumed), since brokers differ; so is a root of 1 to 5 capital letters, which is the
+most that an American exchange lists: ``BTCUSD`` is no stock. Every conversion has an inverse, except two: class P
+and partly paid shares have no dashed form, because ``IBM-P`` is the preferred share and ``IBM-PP`` its series P. A
+symbol that would be read as another is refused.
 """
 
 from __future__ import annotations
@@ -23,40 +35,71 @@ from itertools import takewhile
 from string import ascii_uppercase
 from typing import NoReturn
 
-from connecttrade_async.errors import SymbolError
+from connecttrade_async.errors import SymbolError, shown
 from connecttrade_async.models.fields import Model
 
 __all__ = ["EquityKind", "EquitySymbol", "is_equity", "parse_dashed", "parse_dotted", "parse_equity"]
 
-_ROOT_WIDTH = 6
+_ROOT_WIDTH = 5
 
-_CQS_SUFFIXES = "p, p and a letter, r, w, / and a letter, or /WS may follow the root (parse_dotted reads BRK.B)"
-_DOTTED_SUFFIXES = "a dot and a letter, .PR, .PR and a letter, .RT, .WS or .WI may follow the root"
-_DASHED_SUFFIXES = "a dash and a letter, -P, -P and a letter, -RT, -WS or -WI may follow the root"
+_CQS_SUFFIXES = (
+    "p, p and a letter, r, w, / and a letter, /WS, /U, /WD, /CL or /CV may follow the root (parse_dotted reads BRK.B)"
+)
+_DOTTED_SUFFIXES = "a dot and a letter, .PR, .PR and a letter, .RT, .WS, .U or .WI may follow the root"
+_DASHED_SUFFIXES = "a dash and a letter, -P, -P and a letter, -RT, -WS, -U or -WI may follow the root"
 
 
 class EquityKind(StrEnum):
-    """What kind of share a symbol names (documented)."""
+    """What kind of share a symbol names, by the suffix that follows the root."""
 
     COMMON = "common"
     PREFERRED = "preferred"
     CLASS = "class"
     RIGHTS = "rights"
     WARRANTS = "warrants"
+    UNITS = "units"
     WHEN_ISSUED = "when-issued"
+    WHEN_DISTRIBUTED = "when-distributed"
+    CALLED = "called"
+    CONVERTIBLE = "convertible"
+    PARTLY_PAID = "partly-paid"
+    EMERGING_COMPANY = "emerging-company"
+    TEST = "test"
+
+
+_CONDITIONS = (EquityKind.WHEN_ISSUED, EquityKind.WHEN_DISTRIBUTED, EquityKind.CALLED, EquityKind.CONVERTIBLE)
+_WITH_CONDITION = {
+    EquityKind.PREFERRED: _CONDITIONS,
+    EquityKind.CLASS: _CONDITIONS,
+    EquityKind.RIGHTS: _CONDITIONS,
+    EquityKind.WARRANTS: _CONDITIONS,
+    EquityKind.UNITS: _CONDITIONS,
+    EquityKind.CONVERTIBLE: (EquityKind.CALLED,),
+}
+_Reading = tuple[EquityKind, str, EquityKind | None]
 
 
 class _Notation:
     """One way of writing the kinds: what stands behind the root, before the series letter if there is one."""
 
-    __slots__ = ("before", "readings")
+    __slots__ = ("bare", "before", "readings")
 
     def __init__(self, *, bare: dict[EquityKind, str], lettered: dict[EquityKind, str]) -> None:
+        self.bare = bare
         self.before = {(kind, False): text for kind, text in bare.items()}
         self.before |= {(kind, True): text for kind, text in lettered.items()}
-        self.readings = {text + letter: (kind, letter) for kind, text in lettered.items() for letter in ascii_uppercase}
-        # After the letters, and over them: -P is the preferred share, and not class P.
-        self.readings |= {text: (kind, "") for kind, text in bare.items()}
+        shares: dict[str, _Reading] = {
+            text + letter: (kind, letter, None) for kind, text in lettered.items() for letter in ascii_uppercase
+        }
+        # After the letters, and over them: /U is units, and not class U. Series P is commoner than partly paid shares.
+        shares |= {text: (kind, "", None) for kind, text in bare.items() if kind is not EquityKind.PARTLY_PAID}
+        shares = {bare[EquityKind.PARTLY_PAID]: (EquityKind.PARTLY_PAID, "", None)} | shares
+        self.readings: dict[str, _Reading] = {
+            text + bare[condition]: (kind, series, condition)
+            for text, (kind, series, _) in shares.items()
+            for condition in _WITH_CONDITION.get(kind, ())
+        }
+        self.readings |= shares
 
 
 _CQS = _Notation(
@@ -65,39 +108,56 @@ _CQS = _Notation(
         EquityKind.PREFERRED: "p",
         EquityKind.RIGHTS: "r",
         EquityKind.WARRANTS: "/WS",
+        EquityKind.UNITS: "/U",
         EquityKind.WHEN_ISSUED: "w",
+        EquityKind.WHEN_DISTRIBUTED: "/WD",
+        EquityKind.CALLED: "/CL",
+        EquityKind.CONVERTIBLE: "/CV",
+        EquityKind.PARTLY_PAID: "/PP",
+        EquityKind.EMERGING_COMPANY: "/EC",
+        EquityKind.TEST: "/TEST",
     },
     lettered={EquityKind.PREFERRED: "p", EquityKind.CLASS: "/", EquityKind.WARRANTS: "/WS/"},
 )
-_DOTTED = _Notation(
-    bare={
-        EquityKind.COMMON: "",
-        EquityKind.PREFERRED: ".PR",
-        EquityKind.RIGHTS: ".RT",
-        EquityKind.WARRANTS: ".WS",
-        EquityKind.WHEN_ISSUED: ".WI",
-    },
-    lettered={EquityKind.PREFERRED: ".PR", EquityKind.CLASS: ".", EquityKind.WARRANTS: ".WS."},
-)
-_DASHED = _Notation(
-    bare={
-        EquityKind.COMMON: "",
-        EquityKind.PREFERRED: "-P",
-        EquityKind.RIGHTS: "-RT",
-        EquityKind.WARRANTS: "-WS",
-        EquityKind.WHEN_ISSUED: "-WI",
-    },
-    lettered={EquityKind.PREFERRED: "-P", EquityKind.CLASS: "-", EquityKind.WARRANTS: "-WS-"},
-)
+
+
+def _separated(mark: str, preferred: str) -> _Notation:
+    """Return the notation that writes every suffix in capitals after a mark."""
+    names = {
+        EquityKind.PREFERRED: preferred,
+        EquityKind.RIGHTS: "RT",
+        EquityKind.WARRANTS: "WS",
+        EquityKind.UNITS: "U",
+        EquityKind.WHEN_ISSUED: "WI",
+        EquityKind.WHEN_DISTRIBUTED: "WD",
+        EquityKind.CALLED: "CL",
+        EquityKind.CONVERTIBLE: "CV",
+        EquityKind.PARTLY_PAID: "PP",
+        EquityKind.EMERGING_COMPANY: "EC",
+        EquityKind.TEST: "TEST",
+    }
+    bare = {EquityKind.COMMON: ""} | {kind: mark + name for kind, name in names.items()}
+    lettered = {
+        EquityKind.PREFERRED: bare[EquityKind.PREFERRED],
+        EquityKind.CLASS: mark,
+        EquityKind.WARRANTS: bare[EquityKind.WARRANTS] + mark,
+    }
+    return _Notation(bare=bare, lettered=lettered)
+
+
+_DOTTED = _separated(".", "PR")
+_DASHED = _separated("-", "P")
 
 
 class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
     """One stock, in parts. ``str()`` of it is its symbol as the API takes it.
 
     Attributes:
-        root: the issuer's symbol, 1 to 6 capital letters.
-        kind: what kind of share.
+        root: the issuer's symbol, 1 to 5 capital letters.
+        kind: what kind of share, by the first suffix.
         series: the letter of a class, always; of a series of preferred shares or warrants, if it has one; else ``""``.
+        condition: what a second suffix says, ``WHEN_ISSUED``, ``WHEN_DISTRIBUTED``, ``CALLED`` or ``CONVERTIBLE``;
+            None without one.
 
     Raises:
         SymbolError: the parts make no symbol.
@@ -106,6 +166,7 @@ class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
     root: str
     kind: EquityKind = EquityKind.COMMON
     series: str = ""
+    condition: EquityKind | None = None
 
     def __post_init__(self) -> None:
         """Refuse what has no symbol."""
@@ -115,9 +176,16 @@ class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
         if before is None:
             expected = "no letter follows" if has_series else "a letter must follow"
             _refuse(self.root, len(self.root), f"of the kind {self.kind}, {expected} the root")
-        if f"{before}{self.series}" not in _CQS.readings:
-            written = self.root + before
-            _refuse(written, len(written), f"a series is one capital letter, unlike {self.series!r}")
+        written = self.root + before
+        share = f"{before}{self.series}"
+        if share not in _CQS.readings:
+            _refuse(written, len(written), f"a series is one capital letter, unlike {shown(self.series)}")
+        if _CQS.readings[share][:2] != (self.kind, self.series):
+            other = _CQS.readings[share][0]
+            _refuse(written, len(written), f"{self.root}{share} is of the kind {other}, not {self.kind}")
+        if self.condition is not None and self.condition not in _WITH_CONDITION.get(self.kind, ()):
+            problem = f"shares of the kind {self.kind} have no condition {self.condition}"
+            _refuse(self.root + share, len(self.root + share), problem)
 
     def __str__(self) -> str:
         return self.root + self._suffix(_CQS)
@@ -132,23 +200,24 @@ class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
         """The symbol with a dash, as some brokers show it: ``BRK-B``, ``IBM-PA``.
 
         Raises:
-            SymbolError: these are class P shares, whose dashed form is that of the preferred share.
+            SymbolError: these are class P or partly paid shares, whose dashed form is that of preferred shares.
         """
         suffix = self._suffix(_DASHED)
-        if _DASHED.readings[suffix] != (self.kind, self.series):
+        if _DASHED.readings[suffix] != (self.kind, self.series, self.condition):
             problem = f"it has no dashed form, since {self.root + suffix} is a preferred share"
             _refuse(str(self), len(str(self)) - 1, problem)
         return self.root + suffix
 
     def _suffix(self, notation: _Notation) -> str:
-        return notation.before[self.kind, self.series != ""] + self.series
+        share = notation.before[self.kind, self.series != ""] + self.series
+        return share if self.condition is None else share + notation.bare[self.condition]
 
 
 def parse_equity(symbol: str) -> EquitySymbol:
     """Read a stock's symbol as the API writes it (documented).
 
     Args:
-        symbol: CQS: ``AAPL``, ``IBMp``, ``IBMpA``, ``IBM/B``, ``IBMr``, ``IBM/WS``, ``IBMw``.
+        symbol: CQS: ``AAPL``, ``IBMp``, ``IBMpA``, ``IBM/B``, ``IBMr``, ``IBM/WS``, ``IBMw``, ``IBM/U``, ``IBMpAw``.
 
     Returns:
         Its parts; ``str()`` of them is the same symbol again.
@@ -205,8 +274,8 @@ def _parse(symbol: str, notation: _Notation, expected: str) -> EquitySymbol:
     if suffix not in notation.readings:
         good = max(_agreement(suffix, known) for known in notation.readings)
         _refuse(symbol, at + good, expected)
-    kind, series = notation.readings[suffix]
-    return EquitySymbol(root=symbol[:at], kind=kind, series=series)
+    kind, series, condition = notation.readings[suffix]
+    return EquitySymbol(root=symbol[:at], kind=kind, series=series, condition=condition)
 
 
 def _agreement(one: str, other: str) -> int:

@@ -15,7 +15,7 @@ from typing import NoReturn
 from msgspec.structs import force_setattr
 
 from connecttrade_async.amounts import Amount, plain, read_amount
-from connecttrade_async.errors import SymbolError
+from connecttrade_async.errors import SymbolError, shown
 from connecttrade_async.models.fields import Model
 
 __all__ = ["OptionRight", "OptionSymbol", "build_option", "is_option", "parse_option"]
@@ -31,6 +31,8 @@ _LAST_MONTH = 12
 _LETTERS_AND_DIGITS = re.compile(r"[A-Z0-9]*", re.ASCII)
 _DIGITS = re.compile(r"[0-9]*", re.ASCII)
 _ANY_DIGIT = re.compile(r"[0-9]", re.ASCII)
+_FULL_YEAR = re.compile(r"([A-Z0-9]*[A-Z]) *20([0-9]{6}[CP][0-9]{8})", re.ASCII)
+_HALF_A_YEAR = re.compile(r"[A-Z]20\Z", re.ASCII)
 _LAST_NON_DIGIT = re.compile(r"[^0-9](?=[0-9]*\Z)", re.ASCII | re.DOTALL)
 
 
@@ -46,6 +48,7 @@ class OptionSymbol(Model, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         root: 1 to 6 capital letters and digits, at least one of them a letter (adjusted and FLEX options carry digits).
+            It does not end with a letter and ``20``, which would be the first half of a year in four digits.
         expiry: the day it expires, 2000 to 2099.
         right: ``C`` or ``P``.
         strike: dollars per share, held with 3 decimals, ``0.001`` to ``99999.999``.
@@ -112,6 +115,8 @@ def parse_option(symbol: str) -> OptionSymbol:
     Raises:
         SymbolError: it is no option's symbol; the error says where.
     """
+    if full_year := _FULL_YEAR.fullmatch(symbol):
+        _refuse(symbol, full_year.end(1), f"the year must be two digits: write {full_year[1]}{full_year[2]}")
     right_at = _find_right(symbol)
     date_at = right_at - _DATE_WIDTH
     if date_at < 1:
@@ -172,6 +177,8 @@ def _check_root(root: object, symbol: str) -> None:
         _refuse(symbol, _ROOT_WIDTH, f"the root has {len(root)} characters, and {_ROOT_WIDTH} is the most")
     if not root or root.isdecimal():
         _refuse(symbol, 0, "a root needs at least one letter")
+    if _HALF_A_YEAR.search(root):
+        _refuse(symbol, len(root) - 2, "a root does not end with 20, which would be half of a year in four digits")
 
 
 def _read_date(symbol: str, at: int) -> date:
@@ -207,7 +214,7 @@ def _checked_right(right: object, written: str) -> OptionRight:
     for known in OptionRight:
         if right == known:
             return known
-    _refuse(written, len(written), f"the right must be C or P, and is {right!r}")
+    _refuse(written, len(written), f"the right must be C or P, and is {shown(right)}")
 
 
 def _checked_strike(strike: object, written: str) -> Decimal:

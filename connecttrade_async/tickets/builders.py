@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from connecttrade_async.models.enums import OrderType, Side, TimeInForce
+from connecttrade_async.models.enums import Instrument, OrderType, Side, TimeInForce
 from connecttrade_async.tickets.order import OrderTicket
 
 if TYPE_CHECKING:
@@ -24,12 +24,14 @@ def market(
     qty: Amount | None = None,
     notional: Amount | None = None,
     tif: TimeInForce | str = TimeInForce.DAY,
+    instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
     """Build an order at the market's price, ``MKT`` (documented).
 
     Args:
-        symbol: CQS for a stock, OSI for an option.
+        symbol: CQS for a stock, OSI for an option. Any other, such as ``BTC/USD`` or ``/ESZ6``, is passed on as it is;
+            one that is surely a mistake, such as ``BRK.B`` for ``BRK/B``, is refused unless ``instrument`` is given.
         side: ``BUY``, ``SELL``, ``SELL_SHORT`` or, on TradeStation, ``BUY_TO_COVER`` for a stock; ``BUY_TO_OPEN``,
             ``BUY_TO_CLOSE``, ``SELL_TO_OPEN`` or ``SELL_TO_CLOSE`` for an option.
         account_id: whose.
@@ -37,6 +39,8 @@ def market(
         qty: shares, as a Decimal, an int or text, with at most 9 decimals; or contracts, a whole number.
         notional: money to spend, in dollars, instead of a quantity.
         tif: how long it works: ``DAY``, ``GTC``, ``IOC``, ``FOK``, ``OPEN``, ``CLOSE``, ``DAY+`` or ``GTC+``.
+        instrument: ``STK`` or ``OPT``, which the symbol tells, or the code of something else, which is passed on as it
+            is together with any symbol. None leaves it out where the symbol names neither a stock nor an option.
         cl_order_id: your own id, unique on the day; else the ticket draws one.
 
     Returns:
@@ -53,6 +57,7 @@ def market(
         order_tif=tif,
         account_id=account_id,
         broker=broker,
+        instrument=instrument,
         order_qty=qty,
         order_notional=notional,
     )
@@ -68,6 +73,7 @@ def limit(
     qty: Amount | None = None,
     notional: Amount | None = None,
     tif: TimeInForce | str = TimeInForce.DAY,
+    instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
     """Build an order at a price or a better one, ``LMT`` (documented).
@@ -81,6 +87,7 @@ def limit(
         qty: as for ``market``.
         notional: as for ``market``.
         tif: as for ``market``.
+        instrument: as for ``market``.
         cl_order_id: as for ``market``.
 
     Returns:
@@ -98,6 +105,7 @@ def limit(
         order_tif=tif,
         account_id=account_id,
         broker=broker,
+        instrument=instrument,
         order_qty=qty,
         order_notional=notional,
     )
@@ -113,6 +121,7 @@ def stop(
     qty: Amount | None = None,
     notional: Amount | None = None,
     tif: TimeInForce | str = TimeInForce.DAY,
+    instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
     """Build an order that becomes a market order when a price is reached, ``STP`` (documented).
@@ -126,6 +135,7 @@ def stop(
         qty: as for ``market``.
         notional: as for ``market``.
         tif: as for ``market``.
+        instrument: as for ``market``.
         cl_order_id: as for ``market``.
 
     Returns:
@@ -143,6 +153,7 @@ def stop(
         order_tif=tif,
         account_id=account_id,
         broker=broker,
+        instrument=instrument,
         order_qty=qty,
         order_notional=notional,
     )
@@ -159,6 +170,7 @@ def stop_limit(
     qty: Amount | None = None,
     notional: Amount | None = None,
     tif: TimeInForce | str = TimeInForce.DAY,
+    instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
     """Build an order that becomes a limit order when a price is reached, ``STPLMT`` (documented).
@@ -173,6 +185,7 @@ def stop_limit(
         qty: as for ``market``.
         notional: as for ``market``.
         tif: as for ``market``.
+        instrument: as for ``market``.
         cl_order_id: as for ``market``.
 
     Returns:
@@ -191,6 +204,7 @@ def stop_limit(
         order_tif=tif,
         account_id=account_id,
         broker=broker,
+        instrument=instrument,
         order_qty=qty,
         order_notional=notional,
     )
@@ -232,7 +246,7 @@ def multi_leg(
     return _ticket(
         cl_order_id,
         legs=_listed(legs),
-        instrument="MLEG_OPT",
+        instrument=Instrument.MULTI_LEG_OPTION,
         side=side,
         order_type=OrderType.MARKET if price is None else OrderType.LIMIT,
         order_limit_price=price,

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from connecttrade_async.errors import SymbolError
+from connecttrade_async.errors import SymbolError, shown
 from connecttrade_async.models.enums import Broker, Instrument, OrderType, Side, TimeInForce
-from connecttrade_async.symbology import OptionSymbol, parse_symbol
+from connecttrade_async.symbology import EquitySymbol, OptionSymbol, classify, classify_any
 from connecttrade_async.tickets.legs import OPTION_SIDES, read_legs
 from connecttrade_async.tickets.reading import read_listed, read_number, read_one_size, read_text
 
@@ -39,7 +39,7 @@ def read_contract(given: Given, problems: list[str]) -> dict[str, Any]:
     """Read what is traded: the symbol or the legs, and the instrument, which they tell."""
     legs = given.get("legs")
     stated = given.get("instrument")
-    instrument = None if stated is None else read_listed(Instrument, "instrument", stated, problems)
+    instrument = None if stated is None else _read_instrument(stated, problems)
     symbol: str | None = None
     told: Instrument | None = Instrument.MULTI_LEG_OPTION
     if legs or instrument is Instrument.MULTI_LEG_OPTION:
@@ -48,7 +48,10 @@ def read_contract(given: Given, problems: list[str]) -> dict[str, Any]:
             problems.append("a multi-leg order has no symbol of its own: its legs have them")
     else:
         read = ()
-        symbol, told = _read_symbol(given.get("symbol"), problems)
+        symbol, told = _read_symbol(given.get("symbol"), problems, is_explicit=stated is not None)
+    # An unpublished instrument says more than the symbol: BTCUSD may look like a stock, and is none.
+    if instrument is not None and not instrument.is_known:
+        told = None
     if told and instrument and told is not instrument:
         problems.append(f"the instrument {instrument} does not fit: {_SIDES[told][0]} is {told}")
     return {"symbol": symbol, "instrument": told or instrument, "legs": read}
@@ -68,15 +71,31 @@ def read_terms(given: Given, instrument: Instrument | None, problems: list[str])
     return terms | _read_size(given, instrument, problems) | _read_prices(given, terms["order_type"], problems)
 
 
-def _read_symbol(given: object, problems: list[str]) -> tuple[str | None, Instrument | None]:
+def _read_instrument(given: object, problems: list[str]) -> Instrument | None:
+    # The codes of cryptocurrency and futures are not published, so one that is not listed is no problem.
+    instrument = read_text("instrument", given, problems)
+    if instrument is None:
+        return None
+    member = Instrument(instrument)
+    if member != instrument:  # A known code in another case, which the API may not know.
+        problems.append(f"the instrument {shown(instrument)} must be written {member}")
+        return None
+    return member
+
+
+def _read_symbol(given: object, problems: list[str], *, is_explicit: bool) -> tuple[str | None, Instrument | None]:
     symbol = read_text("symbol", given, problems)
     if symbol is None:
         return None, None
+    parsed: EquitySymbol | OptionSymbol | None = None
     try:
-        parsed = parse_symbol(symbol)
+        # With an instrument beside it, a symbol that looks like a mistake is what the caller means.
+        parsed = classify_any(symbol) if is_explicit else classify(symbol)
     except SymbolError as exc:
         problems.append(str(exc))
         return None, None
+    if parsed is None:
+        return symbol, None
     return str(parsed), Instrument.OPTION if isinstance(parsed, OptionSymbol) else Instrument.STOCK
 
 
@@ -89,7 +108,7 @@ def _read_broker(given: object, problems: list[str]) -> Broker | None:
 def _check_side(side: Side | None, broker: Broker | None, instrument: Instrument | None, problems: list[str]) -> None:
     if side is None:
         return
-    if instrument is not None:
+    if instrument is not None and instrument in _SIDES:
         what, fitting = _SIDES[instrument]
         if side not in fitting:
             problems.append(f"the side {side} does not fit {what}: {', '.join(fitting)} do")

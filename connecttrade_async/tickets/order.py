@@ -33,8 +33,9 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         account_id: whose.
         broker: the broker's code; any code passes, since not all are published.
-        symbol: CQS or OSI without padding; None for a multi-leg order.
-        instrument: ``STK``, ``OPT`` or ``MLEG_OPT``, told from the symbol or the legs.
+        symbol: CQS, OSI without padding, or any other, such as ``BTC/USD``; None for a multi-leg order.
+        instrument: ``STK``, ``OPT`` or ``MLEG_OPT``, by the symbol or the legs; or what was given. None, and then not
+            sent, where none was given and the symbol names neither a stock nor an option.
         side: which way it goes; of a multi-leg order, ``BUY_TO_...`` pays the price and ``SELL_TO_...`` receives it.
         order_type: how it is priced.
         order_tif: how long it works.
@@ -80,7 +81,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
 
         Returns:
             Texts alone, numbers among them: plain digits, never an exponent. Nothing is null but the symbol of a
-            multi-leg order, whose ``legs`` are a list of objects of texts.
+            multi-leg order, whose ``legs`` are a list of objects of texts. Without an instrument there is no such key.
         """
         sent: dict[str, Any] = {
             "account_id": self.account_id,
@@ -90,8 +91,9 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
             "order_type": str(self.order_type),
             "order_tif": str(self.order_tif),
             "symbol": self.symbol,
-            "instrument": str(self.instrument),
         }
+        if self.instrument is not None:
+            sent["instrument"] = str(self.instrument)
         sent |= {name: plain(value) for name in _AMOUNTS if (value := getattr(self, name)) is not None}
         return sent | ({"legs": [one.payload() for one in self.legs]} if self.legs else {})
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from connecttrade_async.amounts import read_amount
+from connecttrade_async.errors import shown
 from connecttrade_async.models.enums import Broker, OpenEnum
 
 if TYPE_CHECKING:
@@ -15,12 +16,19 @@ if TYPE_CHECKING:
 
 __all__ = ["read_listed", "read_number", "read_one_size", "read_text", "read_whole"]
 
+_LONGEST = 256  # (assumed) no id and no code is longer
 _Listed = TypeVar("_Listed", bound=OpenEnum)
 
 
 def read_text(name: str, value: object, problems: list[str]) -> str | None:
-    """Read a text that must not be empty."""
+    """Read a text that must be printable, not empty, and at most 256 characters."""
     if isinstance(value, str) and value.strip():
+        if len(value) > _LONGEST:
+            problems.append(f"the {name} must be at most {_LONGEST} characters, got {len(value)}")
+            return None
+        if not value.isprintable():
+            problems.append(f"the {name} must be made of printable characters, got {shown(value)}")
+            return None
         return value
     problems.append(f"the {name} is {'empty' if isinstance(value, str) else 'missing' if value is None else 'no text'}")
     return None
@@ -32,7 +40,9 @@ def read_listed(kind: type[_Listed], name: str, value: object, problems: list[st
     if isinstance(value, str) and (member := kind(value)).is_known and (value == member or kind is Broker):
         return member
     known = ", ".join(kind)
-    problems.append(f"the {name} is missing: {known}" if value is None else f"the {name} {value!r} is none of {known}")
+    problems.append(
+        f"the {name} is missing: {known}" if value is None else f"the {name} {shown(value)} is none of {known}"
+    )
     return None
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, TypeVar, Unpack
 
 from connecttrade_async.amounts import Amount, plain, read_amount
-from connecttrade_async.errors import SymbolError, TicketError
+from connecttrade_async.errors import SymbolError, TicketError, shown
 from connecttrade_async.models.enums import Side, TimeInForce
 from connecttrade_async.symbology import OptionRight, build_option
 from connecttrade_async.tickets.builders import multi_leg
@@ -204,7 +204,7 @@ class _Draft:
     def __init__(self, underlying: str, expiry: date) -> None:
         self._problems: list[str] = []
         self._underlying = self._checked(
-            f"underlying {underlying!r}", underlying, lambda: build_option(underlying, _DAY, _CALL, 1)
+            f"underlying {shown(underlying)}", underlying, lambda: build_option(underlying, _DAY, _CALL, 1)
         )
         self._expiry = self._checked("expiry", expiry, lambda: build_option("X", expiry, _CALL, 1))
         self._amounts: dict[str, Decimal] = {}

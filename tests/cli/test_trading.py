@@ -208,10 +208,10 @@ async def test_all_that_is_wrong_with_a_ticket_is_said_each_in_its_own_sentence(
 @pytest.mark.parametrize(
     ("symbol", "says"),
     [
-        ("BRK.B", "the symbol 'BRK.B' is not as the API spells it: write BRK/B."),
-        ("BRK-B", "the symbol 'BRK-B' is not as the API spells it: write BRK/B."),
-        ("IBM.PRA", "the symbol 'IBM.PRA' is not as the API spells it: write IBMpA."),
-        ("BRK/BB", "or /WS may follow the root."),
+        ("BRK.B", "the symbol 'BRK.B' is not well formed at position 3: the API writes it BRK/B."),
+        ("BRK-B", "the symbol 'BRK-B' is not well formed at position 3: the API writes it BRK/B."),
+        ("IBM.PRA", "the symbol 'IBM.PRA' is not well formed at position 3: the API writes it IBMpA."),
+        ("AAPL20260116C00100000", "the year must be two digits: write AAPL260116C00100000."),
     ],
 )
 async def test_a_brokers_spelling_is_answered_with_the_apis(
@@ -224,6 +224,31 @@ async def test_a_brokers_spelling_is_answered_with_the_apis(
     assert "parse_" not in result.stderr
     assert "zero" in wrong_quantity
     assert posted(sandbox) == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "side", "instrument"),
+    [
+        ("buy BTC/USD 50 --notional --instrument CRYPTO", "BUY", "CRYPTO"),
+        ("sell ETH-USD 0.000000001", "SELL", None),
+        ("buy BRK.B 1 --instrument STK", "BUY", "STK"),
+        ("buy /ESZ6 1 --open --instrument FUT", "BUY_TO_OPEN", "FUT"),
+        ("sell /ESZ6 1 --close", "SELL_TO_CLOSE", None),
+    ],
+)
+async def test_a_symbol_of_something_else_is_sent_as_it_is(
+    call: Call, account: str, arguments: str, side: str, instrument: str | None
+) -> None:
+    result = await call(*arguments.split(), "--account", account, "--dry-run", "--json")
+    assert (result.exit_code, result.stderr) == (0, "")
+    sent = json.loads(result.stdout)
+    assert (sent["symbol"], sent["side"], sent.get("instrument")) == (arguments.split()[1], side, instrument)
+
+
+@pytest.mark.parametrize("arguments", ["buy AAPL 1 --open", "buy /ESZ6 1 --open --close", "buy /ESZ6 1 --open --cover"])
+async def test_a_side_that_does_not_fit_a_symbol_is_refused(call: Call, account: str, arguments: str) -> None:
+    result = await call(*arguments.split(), "--account", account, "--yes")
+    assert (result.exit_code, result.stdout) == (2, "")
 
 
 async def test_several_accounts_are_listed_and_none_is_guessed(call: Call, sandbox: Sandbox, account: str) -> None:
