@@ -11,17 +11,17 @@ nothing, and nothing is given up before the last one has left.
 
 from __future__ import annotations
 
-from itertools import count
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-__all__ = ["Demands", "Item", "Line", "Width", "holds", "options_of", "widest"]
+__all__ = ["Demands", "Item", "Line", "Numbers", "Question", "Width", "holds", "options_of", "widest"]
 
 Width = str | int | bool | None
 WIDENS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
 EVERYTHING = "all"
+LONGEST_NUMBER = 18
 
 
 class Line(NamedTuple):
@@ -64,6 +64,42 @@ def options_of(line: Line, width: Width) -> dict[str, object]:
     return options
 
 
+class Question(NamedTuple):
+    """A request beside subscriptions whose answer is awaited.
+
+    Attributes:
+        frame: the request as it is sent.
+        channel: the channel that it names, or ``""``.
+        symbol: the symbol that it names, or ``""``.
+    """
+
+    frame: bytes
+    channel: str = ""
+    symbol: str = ""
+
+
+class Numbers:
+    """The ids of requests: an iterator of texts, none of them twice, and a container of those issued so far."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        self._last += 1
+        return str(self._last)
+
+    def __contains__(self, number: object) -> bool:
+        # Bounded: an id of a million digits costs seconds to read, and one of 4,301 raises.
+        if not isinstance(number, str) or len(number) > LONGEST_NUMBER:
+            return False
+        return number.isascii() and number.isdecimal() and 0 < int(number) <= self._last
+
+
 class Demands:
     """Who wants what. It outlives every link.
 
@@ -77,8 +113,8 @@ class Demands:
     def __init__(self) -> None:
         self._wants: dict[Item, dict[Hashable, Width]] = {}
         self._broken: dict[Item, dict[Hashable, float]] = {}
-        self.numbers = map(str, count(1))
-        self.questions: dict[str, bytes] = {}
+        self.numbers = Numbers()
+        self.questions: dict[str, Question] = {}
 
     def add(self, who: Hashable, items: Iterable[Item], width: Width = None) -> None:
         """Say that somebody wants these."""

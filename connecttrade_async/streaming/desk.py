@@ -9,14 +9,22 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from connecttrade_async.errors import ClosedError, MarketDataRefusedError, RequestTimeoutError
+from connecttrade_async.errors import (
+    ClosedError,
+    MalformedResponseError,
+    MarketDataRefusedError,
+    RequestTimeoutError,
+)
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming import market_data
 from connecttrade_async.streaming.claims import Claims
+from connecttrade_async.streaming.demands import Question
 from connecttrade_async.streaming.messages import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    import msgspec
 
     from connecttrade_async.clock import Clock
     from connecttrade_async.streaming.demands import Demands, Item, Width
@@ -105,23 +113,27 @@ class Desk:
         Raises:
             MarketDataRefusedError: the server refuses.
             RequestTimeoutError: no answer in time.
+            MalformedResponseError: the answer is of another kind.
             ConnectTradeError: the stream has ended, with why.
         """
         spell = partial(market_data.history, symbol=symbol, interval=interval, facts=facts)
-        return await self._ask("history", symbol, spell, timeout)
+        return await self._ask("history", symbol, spell, timeout, market_data.Snapshot)
 
     async def listing(self, timeout: float) -> Answered:
         """Ask for the server's list of subscriptions; raises as ``history``."""
-        return await self._ask("subscriptions", "", market_data.listing, timeout)
+        return await self._ask("subscriptions", "", market_data.listing, timeout, market_data.Subscriptions)
 
-    async def _ask(self, what: str, symbol: str, spell: Callable[[str], bytes], timeout: float) -> Answered:
+    async def _ask(
+        self, what: str, symbol: str, spell: Callable[[str], bytes], timeout: float, kind: type[msgspec.Struct]
+    ) -> Answered:
         self._check_is_open()
         number = next(self._demands.numbers)
         answer = self.routes.expect(None, number)
         detail = f"no answer to the question for {what} within {timeout:g} s"
         late = RequestTimeoutError(method="STREAM", path=self._url, kind="timeout", detail=detail)
         timer = self.clock.call_later(timeout, partial(self.routes.answer, None, number, late))
-        self._demands.questions[number] = frame = spell(number)
+        frame = spell(number)
+        self._demands.questions[number] = Question(frame, "bars" if symbol else "", symbol)
         try:
             self._say(frame)
             found: Any = await answer
@@ -136,6 +148,10 @@ class Desk:
             code = "" if refusal.code is None else str(refusal.code)
             cause = refusal.message or "no explanation given"
             raise MarketDataRefusedError(what=what, symbol=symbol, code=code, cause=cause)
+        if not isinstance(found.message, kind):
+            # By its kind alone: what stands in a frame that was not asked for may be anything.
+            problem = f"the answer has the id of this request and is of the kind {type(found.message).__name__}"
+            raise MalformedResponseError(where=f"the answer to the request for {what}", problem=problem)
         return cast("Answered", found)
 
     def _check_is_open(self) -> None:

@@ -16,8 +16,9 @@ from connecttrade_async.models.market import Bar, Depth, MarketUpdate, OptionsCh
 from connecttrade_async.streaming.messages import CONTROLS, Control, Reader, control
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from connecttrade_async.streaming.messages import Refusal
 
 __all__ = [
     "CHANNELS",
@@ -29,10 +30,13 @@ __all__ = [
     "Snapshot",
     "Subscriptions",
     "change",
+    "channels_among",
+    "channels_of",
     "history",
     "listing",
     "past_bars",
     "spelled",
+    "symbols_of",
 ]
 
 CHANNELS = ("quotes", "trades", "bars", "depth", "options_chain")
@@ -50,6 +54,7 @@ CHAIN = "options_chain"
 UNDERLYING = "underlying"
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 PLURALS = {"quotes": "quote", "trades": "trade", "bars": "bar"}
+SINGULARS = {singular: plural for plural, singular in PLURALS.items()}
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -135,6 +140,24 @@ class MarketData(Reader[Message]):
         return cast("Message", msgspec.convert({**frame, **inner, "type": name}, kind))
 
 
+def channels_among(names: Iterable[str]) -> frozenset[str]:
+    """Return those of the names that are channels, in the spelling of ``CHANNELS``."""
+    folded = (name.lower() for name in names)
+    return frozenset(SINGULARS.get(name, name) for name in folded).intersection(CHANNELS)
+
+
+def channels_of(refusal: Refusal) -> frozenset[str]:
+    """Return the channels that an error names."""
+    scope = refusal.scope
+    return channels_among(_texts(scope.get("topic"), scope.get("topics"), scope.get("channel")))
+
+
+def symbols_of(refusal: Refusal) -> frozenset[str]:
+    """Return the symbols that an error names."""
+    scope = refusal.scope
+    return frozenset(_texts(scope.get("symbol"), scope.get("symbols"), scope.get(UNDERLYING)))
+
+
 def change(action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]) -> bytes:
     """Spell a subscription, or its end.
 
@@ -186,6 +209,13 @@ def _encoded(fields: Mapping[str, object]) -> bytes:
 
 def _text(value: object) -> object:
     return str(value) if type(value) is int else value
+
+
+def _texts(*values: object) -> list[str]:
+    found: list[object] = []
+    for value in values:
+        found.extend(cast("list[object]", value) if isinstance(value, list) else [value])
+    return [each for each in found if isinstance(each, str) and each]
 
 
 def _entry(line: dict[str, Any]) -> Entry | None:

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 NAMES = ("type", "event", "topic")
-SCOPES = ("user_id", "account_id", "connection_id", "topic", "topics", "channel", "symbol", "symbols")
+SCOPES = ("user_id", "account_id", "connection_id", "topic", "topics", "channel", "symbol", "symbols", "underlying")
 KEPT = 4096
 TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
@@ -99,6 +99,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="erro
         channel: the channel that it names, or None.
         symbol: the symbol that it names, or None.
         symbols: the symbols that it names, or None.
+        underlying: the underlying of the options chain that it names, or None.
         data: its payload, which may hold the same names, or None.
     """
 
@@ -113,6 +114,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="erro
     channel: Any = None
     symbol: Any = None
     symbols: Any = None
+    underlying: Any = None
     data: Any = None
 
     @property

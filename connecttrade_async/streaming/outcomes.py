@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming import market_data
     from connecttrade_async.streaming.demands import Item
     from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
-    from connecttrade_async.streaming.messages import Refusal
+    from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
 
 __all__ = ["Answered", "Difference", "Missed", "Settled", "TurnedDown"]
 
@@ -73,5 +73,5 @@ class Answered(NamedTuple):
     """
 
     number: str
-    message: Snapshot | Subscriptions | Refusal
+    message: Snapshot | Subscriptions | Subscribed | Unsubscribed | Refusal
     difference: Difference | None = None

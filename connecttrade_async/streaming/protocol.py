@@ -179,6 +179,10 @@ class Talk(Protocol):
         """Take an answer."""
         ...
 
+    def refuse(self, refusal: Refusal, now: float) -> bool:
+        """Take an error frame, where ``has_ids``; return whether it belongs to a request."""
+        ...
+
     def check(self, now: float) -> None:
         """See to what was not answered in time."""
         ...
@@ -245,6 +249,11 @@ class Topics:
             held = (topic for topic in self._topics if topic not in self.missing)
             lost = [topic for topic in held if not named or _singular(topic) in named]
             self.broken = f"the server ended the subscription of {', '.join(lost)}" if lost else ""
+
+    def refuse(self, refusal: Refusal, now: float) -> bool:
+        """Return False: no request has an id here."""
+        del refusal, now
+        return False
 
     def check(self, now: float) -> None:
         """Nothing: the deadline of the login is that of the wish too."""
@@ -460,12 +469,18 @@ class LinkLife:
                 verdict = Verdict.DENIED
             self._end(verdict, f"the server said {refusal.code}: {words}")
         elif self.talk.has_ids:
-            self._heard(msgspec.structs.replace(refusal, message=words), now)
+            if not self.talk.refuse(msgspec.structs.replace(refusal, message=words), now):
+                self.news.append(self._unplaced(refusal, words))
+            self._settle(now)
         else:
             self._is_displaced = not scope and DISPLACED.search(refusal.message or "") is not None
-            named = ", ".join(f"{name} {value}" for name, value in scope.items())
-            problem = f"the server said {refusal.code}{f' of {named}' if named else ''}: {words}"
-            self.news.append(self._dialect.unknown(self._frame, problem))
+            self.news.append(self._unplaced(refusal, words))
+
+    def _unplaced(self, refusal: Refusal, words: str) -> UnknownMessage:
+        """Return the event of an error that belongs to no request."""
+        named = ", ".join(f"{name} {value}" for name, value in refusal.scope.items())
+        problem = f"the server said {refusal.code}{f' of {named}' if named else ''}: {words}"
+        return self._dialect.unknown(self._frame, problem)
 
     def _is_answer(self, scope: dict[str, Any]) -> bool:
         """Whether an error answers the wish for topics, which has no id."""

@@ -16,7 +16,8 @@ An answer belongs to its request by id; one without an id belongs to the oldest 
 that is not answered in time is asked again with a new id, and the old one still counts. A refusal of many symbols does
 not say which of them it means, so each half is asked for by itself, down to the one: it is told, and harms no other.
 A refusal without an id may mean something else, or nothing that was asked, so a symbol is asked for once more before it
-is turned down for one: what is refused twice is refused.
+is turned down for one: what is refused twice is refused. A refusal that names channels or symbols concerns only these;
+where it names what the server holds, the server is asked for its list, after pauses that grow.
 
 What is held and wanted in a wider form is given up and asked for anew. Nothing says for which of two forms a message
 came, so to hold both for a while would tell trades twice; between the two some may be missed, and whoever had the
@@ -47,6 +48,8 @@ __all__ = ["MarketTalk", "Patience"]
 
 NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
 PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
+CALM = 600.0  # seconds without doubt after which pauses begin anew
+LONGEST_PAUSE = 60.0
 
 
 class Patience(NamedTuple):
@@ -75,6 +78,31 @@ class Place(NamedTuple):
     standing: Standing
     width: Width
     since: float
+
+
+class Pace:
+    """When the same may be asked again out of doubt: pauses double, and begin anew only after a calm.
+
+    Args:
+        first: the first pause, in seconds.
+    """
+
+    __slots__ = ("_asked_at", "_first", "_pause")
+
+    def __init__(self, first: float) -> None:
+        self._first = first
+        self._pause = 0.0
+        self._asked_at: float | None = None
+
+    def next_at(self, now: float) -> float:
+        """Return the earliest moment at which it may be asked."""
+        return now if self._asked_at is None else max(now, self._asked_at + self._pause)
+
+    def asked(self, now: float) -> None:
+        """Note that it is asked now."""
+        is_calm = self._asked_at is None or now - self._asked_at > CALM
+        self._pause = self._first if is_calm else min(self._pause * 2, LONGEST_PAUSE)
+        self._asked_at = now
 
 
 class Request(msgspec.Struct, eq=False):
@@ -115,13 +143,29 @@ class MarketTalk:
     has_ids = True
     missing: tuple[str, ...] = ()
     broken = ""
-    __slots__ = ("_demands", "_farewell", "_is_open", "_patience", "_pending", "_places", "is_over", "news", "outbox")
+    __slots__ = (
+        "_demands",
+        "_farewell",
+        "_is_open",
+        "_list_due",
+        "_list_pace",
+        "_missing_paces",
+        "_patience",
+        "_pending",
+        "_places",
+        "is_over",
+        "news",
+        "outbox",
+    )
 
     def __init__(self, demands: Demands, patience: Patience = Patience()) -> None:  # noqa: B008 - it is immutable
         self._demands = demands
         self._patience = patience
         self._is_open = False
         self._farewell: str | None = None
+        self._list_due: float | None = None
+        self._list_pace = Pace(patience.seconds)
+        self._missing_paces: dict[Item, Pace] = {}
         self.is_over = False
         self._places: dict[Item, Place] = {}
         self._pending: dict[str, Request] = {}
@@ -136,18 +180,21 @@ class MarketTalk:
     @property
     def deadline(self) -> float | None:
         """When to call ``check``, or None for never."""
-        dues = (request.due for request in self._pending.values())
-        return None if self._farewell is not None else min(dues, default=None)
+        if self._farewell is not None:
+            return None
+        dues = [request.due for request in self._pending.values()]
+        return min(dues if self._list_due is None else [*dues, self._list_due], default=None)
 
     def begin(self, now: float) -> None:
         """Ask for all that is wanted, in few frames, and again what another link left unanswered."""
         self._is_open = True
         self._mend(self._demands.items, now, is_first=True)
-        self.outbox += self._demands.questions.values()
+        self.outbox += [question.frame for question in self._demands.questions.values()]
 
     def end(self) -> None:
         """Forget the link: the server has."""
         self._is_open = False
+        self._list_due = None
         self._places.clear()
         self._pending.clear()
 
@@ -183,15 +230,35 @@ class MarketTalk:
             case Subscriptions():
                 # Compared where it stands in the order of answers, which is that of what was asked.
                 self.news.append(Answered(str(message.id), message, self._compare(message.entries, now)))
-            case Refusal():
-                self._hear_no(message, now)
             case _:
                 self._hear_yes(message, now)
+
+    def refuse(self, refusal: Refusal, now: float) -> bool:
+        """Take an error frame; return whether it belongs to a request.
+
+        An error is never charged to a channel or symbol other than those that it names.
+        """
+        if self._farewell is not None:
+            self.is_over = self.is_over or str(refusal.id) == self._farewell
+            return True
+        if refusal.id is not None:
+            return self._refuse_by_id(refusal, str(refusal.id), now)
+        if refusal.scope:
+            return self._refuse_by_name(refusal, now)
+        request = self._meant(None, None, None)
+        question = self._oldest_question(request)
+        if question is not None:
+            self._answer(question, refusal)
+        elif request is not None:
+            self._refuse_part(request, refusal, now, is_certain=False)
+        return question is not None or request is not None
 
     def check(self, now: float) -> None:
         """Ask again for what was not answered in time; give up on it after so many attempts."""
         if self._farewell is not None:
             return
+        if self._list_due is not None and now >= self._list_due:
+            self._ask_for_the_list(now)
         for request in {id(each): each for each in self._pending.values() if now >= each.due}.values():
             # What a link began with is asked for until the login's deadline ends that link: no word is no refusal.
             if request.is_first or request.attempt < self._patience.attempts:
@@ -269,16 +336,27 @@ class MarketTalk:
                 extra.append(market_data.Entry(entry.channel, too_much, entry.options))
                 self._drop(entry.channel, too_much, entry.options)
         missing = tuple(sorted(unseen, key=str))
-        for item in missing:
+        # A server whose list never names it would have it asked for again with each list, with a gap each time.
+        due = tuple(item for item in missing if self._may_mend(item, now))
+        for item in due:
             place = self._places.pop(item)
             self._demands.break_off(item, place.width, place.since)
-        self._mend(missing, now, is_first=False)
+        self._mend(due, now, is_first=False)
         return Difference(missing, tuple(extra))
+
+    def _may_mend(self, item: Item, now: float) -> bool:
+        """Take note that the list did not name a symbol; return whether it is time to ask for that again."""
+        pace = self._missing_paces.setdefault(item, Pace(self._patience.seconds))
+        if pace.next_at(now) > now:
+            return False
+        pace.asked(now)
+        return True
 
     def _hear_yes(self, answer: Subscribed | Unsubscribed, now: float) -> None:
         action = "subscribe" if type(answer) is Subscribed else "unsubscribe"
-        request = self._meant(answer.id, action, answer.channel)
+        request = self._meant(answer.id, action, answer.channel, answer.symbols)
         if request is None:
+            self._hear_unasked(answer, now)
             return
         self._forget(request)
         if action == "unsubscribe":
@@ -299,27 +377,85 @@ class MarketTalk:
             request.symbols, request.cause = rest, "the server acknowledged others, and not this"
             self._again_or_not(request, now)
 
-    def _hear_no(self, refusal: Refusal, now: float) -> None:
-        request = self._meant(refusal.id, None, None)
-        question = self._question(refusal.id, request)
-        if question is not None:
-            self.news.append(Answered(question, refusal))
-        elif request is not None:
-            request.code = "" if refusal.code is None else str(refusal.code)
-            request.cause = refusal.message or "no explanation given"
-            self._refuse(request, now, is_certain=refusal.id is not None)
+    def _refuse_by_id(self, refusal: Refusal, number: str, now: float) -> bool:
+        request = self._pending.get(number)
+        if request is None:
+            self.news.append(Answered(number, refusal))
+            return number in self._demands.numbers  # perhaps late
+        if not _concerns(refusal, request.line.channel, request.symbols):
+            return False
+        self._refuse_part(request, refusal, now, is_certain=True)
+        return True
 
-    def _question(self, number: str | int | None, request: Request | None) -> str | None:
-        """Return the question that a refusal belongs to, where that is not the request."""
-        if number is not None:
-            return str(number) if request is None else None
+    def _refuse_by_name(self, refusal: Refusal, now: float) -> bool:
+        """Take an error without an id that names something: it is charged to the oldest request for just that."""
+        if not (market_data.symbols_of(refusal) or market_data.channels_of(refusal)):
+            return False  # a user, an account, or a topic of the other stream
+        requests = [
+            request
+            for request in {id(each): each for each in self._pending.values()}.values()
+            if _concerns(refusal, request.line.channel, request.symbols)
+        ]
+        questions = [
+            number
+            for number, question in self._demands.questions.items()
+            if _concerns(refusal, question.channel, (question.symbol,))
+        ]
+        request = min(requests, key=lambda each: each.asked, default=None)
+        question = min(questions, key=int, default=None)
+        if question is not None and (request is None or int(question) < request.asked):
+            self._answer(question, refusal)
+            return True
+        if request is None:
+            self._doubt(market_data.channels_of(refusal), market_data.symbols_of(refusal), now)
+            return False
+        is_certain = bool(market_data.symbols_of(refusal)) and len(requests) + len(questions) == 1
+        self._refuse_part(request, refusal, now, is_certain=is_certain)
+        return True
+
+    def _doubt(self, channels: frozenset[str], symbols: frozenset[str], now: float) -> None:
+        """Ask for the server's list, within a budget, where it holds what something was said of."""
+        is_held = any(
+            place.standing is Standing.HELD
+            and item.symbol in symbols
+            and (not channels or item.line.channel in channels)
+            for item, place in self._places.items()
+        )
+        if is_held and self._list_due is None:
+            self._list_due = self._list_pace.next_at(now)
+            if self._list_due <= now:
+                self._ask_for_the_list(now)
+
+    def _ask_for_the_list(self, now: float) -> None:
+        self._list_due = None
+        self._list_pace.asked(now)
+        self.outbox.append(market_data.listing(next(self._demands.numbers)))
+
+    def _oldest_question(self, request: Request | None) -> str | None:
+        """Return the oldest question where that is older than the request."""
         oldest = min(self._demands.questions, key=int, default=None)
-        if oldest is None or (request is not None and request.asked < int(oldest)):
-            return None
-        del self._demands.questions[oldest]  # another without an id is meant for another
-        return oldest
+        is_older = oldest is not None and (request is None or request.asked > int(oldest))
+        return oldest if is_older else None
 
-    def _refuse(self, request: Request, now: float, *, is_certain: bool) -> None:
+    def _answer(self, question: str, refusal: Refusal) -> None:
+        self.news.append(Answered(question, refusal))
+        del self._demands.questions[question]  # another without an id is meant for another
+
+    def _refuse_part(self, request: Request, refusal: Refusal, now: float, *, is_certain: bool) -> None:
+        """Refuse those symbols of a request that the error names, or all where it names none, or all of them."""
+        symbols = market_data.symbols_of(refusal)
+        named = tuple(symbol for symbol in request.symbols if symbol in symbols)
+        rest = tuple(symbol for symbol in request.symbols if symbol not in symbols)
+        refused = request
+        if named and rest:
+            refused = msgspec.structs.replace(request, symbols=named)
+            request.symbols = rest
+            self._send(request, now)  # under its first id too: the answer for the rest may come still
+        refused.code = "" if refusal.code is None else str(refusal.code)
+        refused.cause = refusal.message or "no explanation given"
+        self._refuse(refused, now, is_certain=is_certain, is_traced=refused is not request)
+
+    def _refuse(self, request: Request, now: float, *, is_certain: bool, is_traced: bool) -> None:
         if request.action == "unsubscribe":
             # What cannot be given up is not held; of many it may be one that is not, so the server is asked.
             self._forget(request)
@@ -328,7 +464,7 @@ class MarketTalk:
         elif request.code in PASSING:
             self._forget(request)
             self._later(request)
-        elif len(request.symbols) > 1:
+        elif len(request.symbols) > 1 and not is_traced:
             self._forget(request)
             middle = len(request.symbols) // 2
             for some in (request.symbols[:middle], request.symbols[middle:]):
@@ -357,12 +493,13 @@ class MarketTalk:
         if request.action == "unsubscribe":
             self._left(request, now)
             return
-        # It may be held all the same.
-        self._drop(request.line.channel, request.symbols, options_of(request.line, request.width))
         request.cause = request.cause or NOBODY_ANSWERED.format(request.attempt)
         self._turn_down(request, now)
 
     def _turn_down(self, request: Request, now: float) -> None:
+        if request.attempt > 1:
+            # What was asked for before and not answered may be held all the same.
+            self._drop(request.line.channel, request.symbols, options_of(request.line, request.width))
         for item in request.items:
             del self._places[item]
             who = self._demands.forget(item, request.width)
@@ -378,7 +515,18 @@ class MarketTalk:
             self.outbox.append(market_data.listing(next(self._demands.numbers)))
         self._mend(request.items, now, is_first=False)
 
-    def _meant(self, number: str | int | None, action: str | None, channel: str | None) -> Request | None:
+    def _hear_unasked(self, answer: Subscribed | Unsubscribed, now: float) -> None:
+        """Take an answer that no request awaits."""
+        number = str(answer.id)
+        if number in self._demands.questions:
+            self.news.append(Answered(number, answer))
+        elif type(answer) is Unsubscribed and number not in self._demands.numbers:
+            channels = market_data.channels_among([answer.channel] if answer.channel else ())
+            self._doubt(channels, frozenset(answer.symbols or ()), now)
+
+    def _meant(
+        self, number: str | int | None, action: str | None, channel: str | None, symbols: Sequence[str] | None = None
+    ) -> Request | None:
         """Return the request that an answer belongs to."""
         if number is not None:
             request = self._pending.get(str(number))
@@ -386,7 +534,10 @@ class MarketTalk:
         could = [
             request
             for request in self._pending.values()
-            if action in {None, request.action} and channel in {None, request.line.channel}
+            if action in {None, request.action}
+            and channel in {None, request.line.channel}
+            # An answer that names symbols belongs to no request for others; a chain may be named in any way.
+            and (not symbols or request.line.channel == market_data.CHAIN or set(symbols).intersection(request.symbols))
         ]
         return min(could, key=lambda request: request.asked, default=None)
 
@@ -398,6 +549,12 @@ class MarketTalk:
 def _framed(line: Line, symbols: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the symbols of each frame: all of them in one, but for chains, of which a frame names one."""
     return [(symbol,) for symbol in symbols] if line.channel == market_data.CHAIN else [tuple(symbols)]
+
+
+def _concerns(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:
+    """Whether an error may mean one of these symbols of a channel, by all that it names."""
+    channels, named = market_data.channels_of(refusal), market_data.symbols_of(refusal)
+    return (not channels or channel in channels) and (not named or not named.isdisjoint(symbols))
 
 
 def _is_meant(item: Item, place: Place, entry: market_data.Entry) -> bool:

@@ -18,6 +18,7 @@ from connecttrade_async import (
     Gap,
     Live,
     Lost,
+    MalformedResponseError,
     MarketDataRefusedError,
     Quote,
     Reconnect,
@@ -29,6 +30,7 @@ from connecttrade_async import (
     SymbolRefused,
     Timeouts,
     Trade,
+    UnknownMessage,
 )
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left, until
@@ -79,6 +81,55 @@ async def test_an_error_that_names_no_request_ends_nobody_and_one_that_is_repeat
         end.act("snapshot", 1, complain)
         with pytest.raises(MarketDataRefusedError, match="history of AAPL is not given: try to be shorter"):
             await md.history("AAPL")
+
+
+async def test_an_error_that_names_another_symbol_is_delivered_as_unknown_and_refuses_no_feed() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
+        unknown = md.subscribe("unknown")
+        for named in ({"symbol": "IBM"}, {"user_id": "bob"}, {"account_id": "a1"}, {"channel": "news"}, {}):
+            code = "403" if named else "418"
+            await end.say(type="error", code=code, message="not entitled", **named)
+            message = await unknown.receive()
+            assert isinstance(message, UnknownMessage)
+            assert "not entitled" in message.problem
+            assert all(value in message.problem for value in named.values())
+        assert (md.health().state, md.health().set_aside) == ("LIVE", 5)
+        await end.quote("AAPL", "1")
+        assert [type(each) for each in await took(quotes, 1)] == [Quote]
+
+
+async def test_an_error_that_names_a_symbol_refuses_that_symbol_while_others_are_awaited() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def complain(held: Held, frame: dict[str, Any]) -> None:
+            del frame
+            TASKS.append(asyncio.ensure_future(held.say(type="error", code="403", message="no", symbol="IBM")))
+
+        end.act("subscribe", 1)  # no answer yet
+        end.act("subscribe", 1, complain)
+        opening = asyncio.create_task(md.quotes("AAPL").__aenter__())
+        await end.until_received("subscribe")
+        with pytest.raises(MarketDataRefusedError, match="trades of IBM is not given: no"):
+            await md.trades("IBM").__aenter__()
+        assert (await opening).symbols == {"AAPL"}
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "subscriptions", "subscribed", "unsubscribed"])
+async def test_an_answer_of_another_kind_raises_one_of_our_errors(kind: str) -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def answer(held: Held, frame: dict[str, Any]) -> None:
+            TASKS.append(asyncio.ensure_future(held.say(type=kind, id=frame["id"])))
+
+        end.act("snapshot", 1, answer)
+        end.act("list_subscriptions", 1, answer)
+        if kind != "snapshot":
+            with pytest.raises(MalformedResponseError, match="is of the kind"):
+                await md.history("AAPL")
+        if kind != "subscriptions":
+            with pytest.raises(MalformedResponseError, match="is of the kind"):
+                await md.list_subscriptions()
+        assert md.health().state == "LIVE"
 
 
 async def test_the_second_consumer_sends_no_frame_and_the_last_gives_it_up() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.demands import Demands, Item, Line, Width, holds
+from connecttrade_async.streaming.demands import Demands, Item, Line, Question, Width, holds
 from connecttrade_async.streaming.market_data import Entry, MarketData, Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
 from connecttrade_async.streaming.outcomes import Answered, Difference, Missed, Settled, TurnedDown
@@ -21,6 +21,14 @@ MINUTES = Line("bars", (("interval", "1m"),))
 FIVES = Line("bars", (("interval", "5m"),))
 CHAIN = Line("options_chain", (("expiration", None),))
 READ = MarketData(Secret("token")).read
+
+
+def hear(talk: MarketTalk, message: object, now: float) -> None:
+    """Hand a message over as the link's life does."""
+    if isinstance(message, Refusal):
+        talk.refuse(message, now)
+    else:
+        talk.hear(message, now)
 
 
 class Talked:
@@ -50,7 +58,7 @@ class Talked:
         return frames
 
     def hear(self, message: object, now: float = 0.0) -> list[dict[str, Any]]:
-        self.talk.hear(message, now)
+        hear(self.talk, message, now)
         return self.sent()
 
     def check(self, now: float) -> list[dict[str, Any]]:
@@ -198,7 +206,8 @@ def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
     for _ in range(2):
         [frame] = one.hear(Subscribed(id=frame["id"], symbols=("A",)))
         assert frame["symbols"] == ["B"]
-    assert one.hear(Subscribed(id=frame["id"], symbols=())) == []
+    [frame] = one.hear(Subscribed(id=frame["id"], symbols=()))
+    assert (frame["action"], frame["symbols"]) == ("unsubscribe", ["B"])  # it may be held all the same
     assert one.told() == [
         Settled((Item(QUOTES, "A"),)),
         TurnedDown(Item(QUOTES, "B"), "", "the server acknowledged others, and not this", ("a",)),
@@ -227,6 +236,14 @@ def test_what_is_never_answered_is_told_and_given_up_in_case_it_is_held() -> Non
     assert frame["action"] == "unsubscribe"
     assert one.told() == [TurnedDown(Item(QUOTES, "A"), "", "it was asked for 3 times, and no answer came", ("a",))]
     assert one.check(9.0) == []
+
+
+def test_what_is_refused_after_an_attempt_without_an_answer_is_given_up_in_case_it_is_held() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    [again] = one.check(1.0)
+    [frame] = one.hear(Refusal("403", "no more", again["id"]))
+    assert (frame["action"], frame["symbols"]) == ("unsubscribe", ["A"])
 
 
 def test_an_end_that_is_never_answered_or_refused_is_taken_for_one() -> None:
@@ -316,10 +333,10 @@ def test_a_refusal_of_many_without_an_id_is_traced_to_the_one() -> None:
 def test_a_refusal_without_an_id_may_mean_a_question_where_that_is_the_oldest() -> None:
     one = Talked()
     numbers = [next(one.demands.numbers) for _ in range(2)]
-    one.demands.questions |= dict.fromkeys(numbers, b"{}")
+    one.demands.questions |= dict.fromkeys(numbers, Question(b"{}"))
     one.want("a", QUOTES, "A")
     later = next(one.demands.numbers)
-    one.demands.questions[later] = b"{}"
+    one.demands.questions[later] = Question(b"{}")
     no = Refusal("404", "no such symbol")
     assert one.hear(no) == one.hear(no) == []
     assert one.told() == [Answered(number, no) for number in numbers]
@@ -462,7 +479,7 @@ def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None
 
 def test_what_another_link_left_unanswered_is_asked_again() -> None:
     one = Talked(is_open=False)
-    one.demands.questions["5"] = b'{"id": "5"}'
+    one.demands.questions["5"] = Question(b'{"id": "5"}')
     one.talk.begin(0.0)
     assert one.sent() == [{"id": "5"}]
 
@@ -587,7 +604,7 @@ class World:
 
     def hear(self) -> None:
         if self.answers:
-            self.talked.talk.hear(READ(self.answers.popleft()), self.now)
+            hear(self.talked.talk, READ(self.answers.popleft()), self.now)
             self.look()
 
     def wish(self, who: str, item: Item) -> tuple[Item, Width]:
@@ -658,6 +675,155 @@ def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
     assert world.missing == set()
     [answer] = world.talked.told()
     assert answer.difference == ((), ())
+
+
+def test_refuse_with_an_id_and_a_symbol_turns_down_that_symbol_and_asks_for_the_others_again() -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "A", "BAD", "B", "WORSE")
+    [again] = one.hear(Refusal("403", "no BAD", frame["id"], symbol="BAD"))
+    assert again["symbols"] == ["A", "B", "WORSE"]
+    [again] = one.hear(Refusal("403", "no WORSE", frame["id"], symbols=["WORSE"]))  # under the first id as well
+    assert again["symbols"] == ["A", "B"]
+    one.hear(Subscribed(id=again["id"]))
+    assert one.told() == [
+        TurnedDown(Item(QUOTES, "BAD"), "403", "no BAD", ("a",)),
+        TurnedDown(Item(QUOTES, "WORSE"), "403", "no WORSE", ("a",)),
+        Settled((Item(QUOTES, "A"), Item(QUOTES, "B"))),
+    ]
+    assert one.deadline() is None
+
+
+def test_refuse_with_an_id_that_echoes_every_symbol_is_traced_to_the_one() -> None:
+    one = Talked()
+    frames = deque(one.want("a", QUOTES, "A", "BAD", "B"))
+    while frames:
+        frame = frames.popleft()
+        is_bad = "BAD" in frame["symbols"]
+        said = Refusal("400", "no", frame["id"], symbols=frame["symbols"]) if is_bad else Subscribed(id=frame["id"])
+        frames.extend(one.hear(said))
+    assert [each.item.symbol for each in one.told() if isinstance(each, TurnedDown)] == ["BAD"]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"channel": "trades"},
+        {"channel": "quotes", "symbol": "OTHER"},
+        {"topic": "trade", "symbols": ["A"]},
+        {"data": {"symbol": "OTHER"}},
+    ],
+)
+@pytest.mark.parametrize("has_id", [True, False])
+def test_refuse_of_what_was_not_requested_is_charged_to_no_request(named: dict[str, Any], *, has_id: bool) -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "A", "B")
+    for _ in range(3):
+        assert not one.talk.refuse(Refusal("400", "no", frame["id"] if has_id else None, **named), 0.5)
+    assert (one.sent(), one.told()) == ([], [])
+    one.hear(Subscribed(id=frame["id"]))
+    assert one.told() == [Settled((Item(QUOTES, "A"), Item(QUOTES, "B")))]
+
+
+@pytest.mark.parametrize("named", [{"user_id": "bob"}, {"account_id": "a1"}, {"topic": "orders"}, {"channel": "news"}])
+def test_refuse_of_a_user_an_account_or_a_foreign_topic_is_charged_to_no_request(named: dict[str, Any]) -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    assert not one.talk.refuse(Refusal("400", "no", **named), 0.5)
+    assert (one.sent(), one.told()) == ([], [])
+
+
+def test_refuse_by_name_without_an_id_turns_down_the_newest_request_and_not_the_oldest() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    one.want("a", TRADES, "A", width="all")
+    one.want("a", QUOTES, "B", "C")
+    assert one.talk.refuse(Refusal("403", "no", channel="quote", symbol="C"), 0.5)
+    [again] = one.sent()
+    assert (again["channel"], again["symbols"]) == ("quotes", ["B"])
+    assert one.talk.refuse(Refusal("403", "no", channel="trades", symbol="A"), 0.5)
+    assert [each.item for each in one.told()] == [Item(QUOTES, "C"), Item(TRADES, "A")]
+
+
+def test_refuse_by_a_symbol_that_two_requests_have_asks_once_more_before_it_turns_one_down() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    one.want("a", TRADES, "A", width="all")
+    assert one.talk.refuse(Refusal("403", "no", symbol="A"), 0.5)
+    [again] = one.sent()
+    assert (again["channel"], one.told()) == ("quotes", [])
+
+
+def test_refuse_by_name_may_mean_a_question_for_the_past() -> None:
+    one = Talked()
+    number = next(one.demands.numbers)
+    one.demands.questions[number] = Question(b"{}", "bars", "IBM")
+    one.want("a", QUOTES, "A")
+    no = Refusal("404", "no past", symbol="IBM")
+    assert one.talk.refuse(no, 0.5)
+    assert (one.told(), one.demands.questions) == ([Answered(number, no)], {})
+
+
+def test_refuse_of_what_is_held_asks_for_the_list_after_pauses_that_grow() -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    no, asked_at, now = Refusal("403", "no more", channel="quotes", symbol="A"), list[float](), 0.0
+    while now < 300.0:
+        assert not one.talk.refuse(no, now)
+        asked_at += [now for frame in one.sent() + one.check(now) if frame["action"] == "list_subscriptions"]
+        now += 0.5
+    assert asked_at == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0, 123.0, 183.0, 243.0]
+    assert not one.talk.refuse(no, 1000.0)
+    [frame] = one.sent() + one.check(1000.0)
+    assert frame["action"] == "list_subscriptions"
+    assert (one.told(), one.deadline()) == ([], None)
+
+
+def test_an_unsubscribed_that_was_not_asked_for_has_the_list_asked_for() -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    one.held(TRADES, "B", width="all")
+    assert one.hear(Unsubscribed(channel="quotes", symbols=("B",))) == one.hear(Unsubscribed(symbols=("C",))) == []
+    [frame] = one.hear(Unsubscribed(id="srv-1", channel="trades", symbols=("B",)))
+    assert frame["action"] == "list_subscriptions"
+
+
+def test_an_acknowledgement_without_an_id_belongs_to_the_request_for_its_symbols() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    one.want("a", QUOTES, "B")
+    one.hear(Subscribed(channel="quotes", symbols=("B",)))
+    assert one.told() == [Settled((Item(QUOTES, "B"),))]
+    assert one.hear(Subscribed(channel="quotes", symbols=("C",))) == []
+
+
+def test_a_refusal_with_an_id_that_was_never_issued_belongs_to_no_request() -> None:
+    one = Talked()
+    [frame] = one.want("a", QUOTES, "A")
+    for strange in ("99", "srv-1", "9" * 5000, "0", "\u0661", 10**30):
+        assert not one.talk.refuse(Refusal("400", "no", strange), 0.0)
+    one.hear(Subscribed(id=frame["id"]))
+    assert one.talk.refuse(Refusal("400", "no", frame["id"]), 0.0)  # late
+
+
+def test_a_list_that_never_names_a_symbol_has_it_asked_for_again_after_pauses_that_grow() -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    asked_at: list[float] = []
+    for now in map(float, range(100)):
+        for frame in one.hear(listed(), now):
+            asked_at.append(now)
+            one.hear(Subscribed(id=frame["id"]), now)
+    assert asked_at == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0]
+    assert one.talk.holds(Item(QUOTES, "A"), None)
+
+
+def test_an_answer_of_another_kind_to_a_question_is_handed_over() -> None:
+    one = Talked()
+    number = next(one.demands.numbers)
+    one.demands.questions[number] = Question(b"{}", "bars", "IBM")
+    for answer in (Subscribed(id=number), Unsubscribed(id=int(number))):
+        one.hear(answer)
+        assert one.told() == [Answered(number, answer)]
 
 
 @pytest.mark.parametrize("message", [Subscribed(id="1"), Refusal("400", "no", "1")])
