@@ -464,9 +464,14 @@ class ConnectTrade:
         So do streams, live accounts and pollers that are entered later. Those that are open end at once: no book is
         current any more, iterating over a poller or receiving raises ``ClosedError``, and other iterating ends.
 
+        Raises:
+            ConfigurationError: the client belongs to another event loop, which still runs, or to another process.
+
         Closing twice is harmless. Cancelling leaves the session closing by itself, and so does a peer that is slow to
         hang up, with a warning.
         """
+        if self._owns:
+            self._caller.transport.check_closing()
         self._caller.close()
         if not self._owns:
             return

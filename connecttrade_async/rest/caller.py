@@ -155,11 +155,13 @@ class Caller:
 
         Raises:
             ClosedError: the client is closed.
+            ConfigurationError: the client belongs to another event loop or process.
             TransportError: the wire failed, for the last time.
             APIError: the API said no.
 
         Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
         """
+        self.transport.settle()  # before anything is touched that the calls of another loop share
         gate, limit = self.gate, self._limit if request.repeat is not HARMLESS else self._limit_at_once
         deadline = self.clock.now() + self.retry.budget
         patience: Patience | None = None

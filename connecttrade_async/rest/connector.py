@@ -20,13 +20,18 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["Connector", "SpokeFirstError", "may_be_used"]
+__all__ = ["SPEAKS_FIRST", "CancelledUnsentError", "Connector", "NotSentError", "may_be_used"]
 
+SPEAKS_FIRST = "what listens there sends data before it is asked"
 UNASKED = 3  # new connections in a row on which the peer may speak first, before the request fails
 
 
-class SpokeFirstError(Exception):
-    """The peer sent data on new connections before any request; nothing was sent to it."""
+class CancelledUnsentError(asyncio.CancelledError):
+    """A request was canceled before there was a connection to send it on."""
+
+
+class NotSentError(Exception):
+    """There was no connection to send a request on; the text says why."""
 
 
 class Connector(aiohttp.TCPConnector):
@@ -39,11 +44,14 @@ class Connector(aiohttp.TCPConnector):
         """Return a connection on which nothing was received that no request asked for.
 
         Raises:
-            SpokeFirstError: the peer sends data on each new connection before it is asked.
+            NotSentError: the peer sends data on each new connection before it is asked.
         """
         spoken = 0
         while True:
-            connection = await super().connect(req, traces, timeout)
+            try:
+                connection = await super().connect(req, traces, timeout)
+            except asyncio.CancelledError as exc:
+                raise CancelledUnsentError(*exc.args) from None
             protocol, transport = connection.protocol, connection.transport
             if protocol is None or transport is None:  # lost already: sending on it says so
                 return connection
@@ -60,7 +68,7 @@ class Connector(aiohttp.TCPConnector):
                 spoken += 1
             connection.close()
             if spoken == UNASKED:
-                raise SpokeFirstError
+                raise NotSentError(SPEAKS_FIRST)
 
 
 class _IdleWatch(asyncio.Protocol):

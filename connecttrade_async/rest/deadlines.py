@@ -1,6 +1,6 @@
-"""A door: when exchanges must be over. One timer for all that are under way.
+"""When exchanges must be over: one timer for all that are under way.
 
-Nearly all of them are over long before, and a timer for each, made and called off again, would cost more than all else
+Nearly all of them are over long before, and a timer for each, made and canceled again, would cost more than all else
 that is ours.
 """
 
@@ -12,51 +12,74 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-    Running = asyncio.Task[Any]
-
-__all__ = ["Deadlines"]
+__all__ = ["Deadline", "Deadlines"]
 
 GRAIN = 0.005  # seconds: where many end one after another, they are not looked through for each of them
 COARSE = 5.0  # seconds: a limit from there on may be so much as a second late, so that one look serves many
 
 
-class Deadlines:
-    """Tasks that wait for an answer, each until its deadline, when it is cancelled.
+class Deadline:
+    """The deadline of one exchange. A task that sends a request from within another has one for each.
 
-    A task is in it once at a time. Like ``asyncio.timeout``, it tells its own cancelling from that of others.
+    Attributes:
+        task: the task that waits for the answer.
+        until: seconds on the loop's clock.
+        cancelling: how often the task was being canceled already at the start.
+        has_ended: whether the exchange was ended, and the task canceled for it.
     """
 
-    __slots__ = ("_alarm", "_overdue", "_rings_at", "_until")
+    __slots__ = ("cancelling", "has_ended", "task", "until")
+
+    def __init__(self, task: asyncio.Task[Any], until: float) -> None:
+        self.task = task
+        self.until = until
+        self.cancelling = task.cancelling()
+        self.has_ended = False
+
+    def end(self) -> None:
+        """Cancel the task, once."""
+        if not self.has_ended:
+            self.has_ended = True
+            self.task.cancel()
+
+    def is_cancelled_by_others(self) -> bool:
+        """Say whether anything but this deadline cancels the task, or canceled it before the exchange began to wait."""
+        return self.task.cancelling() - self.has_ended > self.cancelling
+
+
+class Deadlines:
+    """Tasks that wait for an answer, each until its deadline, when it is canceled.
+
+    Like ``asyncio.timeout``, it keeps its own cancelling apart from that of others.
+    """
+
+    __slots__ = ("_alarm", "_rings_at", "_waiting")
 
     def __init__(self) -> None:
-        self._until: dict[Running, float] = {}
-        self._overdue: set[Running] = set()
+        self._waiting: dict[Deadline, None] = {}
         self._rings_at = math.inf
         self._alarm: asyncio.TimerHandle | None = None
 
-    def add(self, task: Running, loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+    def add(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop, seconds: float) -> Deadline:
         """Give a task so many seconds from now on. Each ``add`` needs one ``remove``."""
-        self._until[task] = until = loop.time() + seconds
+        until = loop.time() + seconds
+        deadline = Deadline(task, until)
+        self._waiting[deadline] = None
         if until < self._rings_at and (when := math.ceil(until) if seconds >= COARSE else until) < self._rings_at:
             self._set_alarm(loop, when)
+        return deadline
 
-    def remove(self, task: Running) -> None:
+    def remove(self, deadline: Deadline) -> None:
         """Let a task go."""
-        del self._until[task]
-        if task in self._overdue:  # it was cancelled, and something on the way has swallowed it
-            self.is_over(task, 0)
+        del self._waiting[deadline]
+        if deadline.has_ended:  # also where something on the way has swallowed the cancelling: it leaves no trace
+            deadline.task.uncancel()
 
-    def is_over(self, task: Running, cancelling: int) -> bool:
-        """Say of a task that was cancelled whether that was for its deadline, and nobody else wants it to end.
-
-        Args:
-            task: the task.
-            cancelling: how often it was being cancelled already when it was added.
-        """
-        if task not in self._overdue:
-            return False
-        self._overdue.discard(task)
-        return task.uncancel() <= cancelling
+    def end_all(self, *, but: asyncio.Task[Any] | None) -> None:
+        """End all exchanges at once, but those of one task, such as the one that asks for it."""
+        for deadline in self._waiting:
+            if deadline.task is not but:
+                deadline.end()
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._alarm is not None:
@@ -67,13 +90,12 @@ class Deadlines:
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
         self._rings_at, self._alarm = math.inf, None
         now, earliest = loop.time(), math.inf
-        for task, until in self._until.items():
-            if task in self._overdue:
+        for deadline in self._waiting:
+            if deadline.has_ended:
                 continue
-            if until <= now:
-                self._overdue.add(task)
-                task.cancel()
+            if deadline.until <= now:
+                deadline.end()
             else:
-                earliest = min(earliest, until)
+                earliest = min(earliest, deadline.until)
         if earliest < math.inf:
             self._set_alarm(loop, max(earliest, now + GRAIN))

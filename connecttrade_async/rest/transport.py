@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from http.cookies import SimpleCookie
@@ -16,8 +17,15 @@ import aiohttp
 from yarl import URL
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
-from connecttrade_async.rest.connector import Connector, SpokeFirstError, may_be_used
+from connecttrade_async.rest.connector import (
+    SPEAKS_FIRST,
+    CancelledUnsentError,
+    Connector,
+    NotSentError,
+    may_be_used,
+)
 from connecttrade_async.rest.deadlines import Deadlines
+from connecttrade_async.rest.retry import was_never_sent
 from connecttrade_async.rest.wire import Response
 from connecttrade_async.secret import without_frames
 
@@ -27,6 +35,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
 
     from connecttrade_async.config import DialOptions
+    from connecttrade_async.rest.deadlines import Deadline
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
 
@@ -34,6 +43,26 @@ __all__ = ["TimeLimit", "Transport"]
 
 SPOILED = 20  # connections of a borrowed pool that may be dropped for one request
 OUTSIDE = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
+
+
+FORKED = "this client was first used in another process, which its connections belong to: make one in each process"
+ELSEWHERE = "this client was first used in another event loop, which its connections belong to: make one in each"
+BORROWED = "the session that this client borrowed"
+
+
+class _Forks:
+    """How often this process is the child of a fork."""
+
+    count = 0
+
+    @classmethod
+    def add(cls) -> None:
+        """Count one; called in the child."""
+        cls.count += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_Forks.add)
 
 
 class _LinkLostError(Exception):
@@ -57,11 +86,13 @@ class _SpoiledError(Exception):
 
 async def _send_as_ours(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Send through a borrowed session what is to go out as through our own: on a clean connection, without cookies."""
-    send = request.send
+    send, is_sent = request.send, False
 
     async def send_if_clean(connection: Connection) -> aiohttp.ClientResponse:
+        nonlocal is_sent
         if not may_be_used(connection):
             raise _SpoiledError  # aiohttp closes the connection
+        is_sent = True
         return await send(connection)
 
     # Its connector is not ours to replace, and this is the only step that knows the connection before anything is sent.
@@ -73,9 +104,13 @@ async def _send_as_ours(request: aiohttp.ClientRequest, handler: aiohttp.ClientH
             response = await _send_once(request, handler)
         except _SpoiledError:
             continue
+        except asyncio.CancelledError as exc:
+            if is_sent:
+                raise
+            raise CancelledUnsentError(*exc.args) from None
         response.cookies = SimpleCookie()  # the session's jar takes them from here
         return response
-    raise SpokeFirstError
+    raise NotSentError(SPEAKS_FIRST)
 
 
 @lru_cache(maxsize=256)
@@ -129,6 +164,7 @@ class Transport:
         "_dial",
         "_extra",
         "_extra_for_get",
+        "_forks",
         "_headers",
         "_http",
         "_is_untouched",
@@ -155,6 +191,7 @@ class Transport:
         self._client_secret = client_secret
         self._http = http
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._forks: int | None = None
         self._deadlines = Deadlines()
         self._traces = list(trace_configs)
         self._borrowed = http is not None
@@ -177,17 +214,15 @@ class Transport:
 
         Cancelling drops the connection; what was sent may still be done by the other side.
         """
-        http = self._http or self._open()
-        loop = asyncio.get_running_loop()
-        if loop is not self._loop:
-            self._settle_in(loop)
-        if self.is_closed or (self._borrowed and http.closed):
-            raise ClosedError("this client" if self.is_closed else "the session that this client borrowed")
+        loop = self.settle()
         task = asyncio.current_task(loop)
         if task is None:
             raise ConfigurationError(OUTSIDE)
-        cancelling = task.cancelling()
-        self._deadlines.add(task, loop, limit.total)
+        http = self._http or self._open()
+        if what := self._what_is_closed(http):
+            raise ClosedError(what)
+        is_sent = True
+        deadline = self._deadlines.add(task, loop, limit.total)
         try:
             reply = await self._asking(http, request, limit)
             content = reply.content
@@ -197,19 +232,50 @@ class Transport:
             else:
                 body = await reply.read()
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
-        except (aiohttp.ClientError, _LinkLostError, SpokeFirstError, OSError) as exc:
+        except (aiohttp.ClientError, _LinkLostError, NotSentError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
+        except (AssertionError, RuntimeError) as exc:
+            # As aiohttp has it for a session that a trace hook, or its owner, closed on the way.
+            if not self._what_is_closed(http):
+                raise
+            without_frames(exc)
+            failure, cause = self._translated(request, aiohttp.ServerDisconnectedError(), limit)
         except asyncio.CancelledError as exc:
             without_frames(exc)
-            if not self._deadlines.is_over(task, cancelling):
+            if deadline.is_cancelled_by_others():
                 raise
-            failure, cause = self._translated(request, TimeoutError(), limit)
+            is_sent = not isinstance(exc, CancelledUnsentError)
+            failure, cause = self._translated(request, _cut_short(deadline, is_sent=is_sent), limit)
         finally:
-            self._deadlines.remove(task)
+            self._deadlines.remove(deadline)
         # Raised out here so that the error's context is not what aiohttp raised, with all its frames.
-        if self.is_closed:
-            raise ClosedError(may_be_done=True)
+        if what := self._what_is_closed(http):
+            raise ClosedError(what, may_be_done=is_sent and not was_never_sent(failure))
         raise failure from cause
+
+    def _what_is_closed(self, http: aiohttp.ClientSession) -> str:
+        if self.is_closed:
+            return "this client"
+        return BORROWED if self._borrowed and http.closed else ""
+
+    def settle(self) -> asyncio.AbstractEventLoop:
+        """Return the running event loop, to which the connections belong from the first call on.
+
+        Raises:
+            ConfigurationError: the caller runs in another event loop, in another process, or in none.
+        """
+        # Asked first: after a fork in a running loop, asyncio denies that it runs.
+        if self._forks != _Forks.count and self._forks is not None:
+            raise ConfigurationError(FORKED)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        if loop is None:
+            raise ConfigurationError(OUTSIDE)
+        if loop is not self._loop:
+            self._settle_in(loop)
+        return loop
 
     def _asking(
         self, http: aiohttp.ClientSession, request: Request, limit: TimeLimit
@@ -226,9 +292,12 @@ class Transport:
 
     def _settle_in(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:
-            msg = "this client was first used in another event loop, which its connections belong to: make one in each"
-            raise ConfigurationError(msg)
-        self._loop = loop
+            raise ConfigurationError(ELSEWHERE)
+        theirs = getattr(self._http, "_loop", loop)
+        if theirs is not loop:
+            state = "is closed" if theirs.is_closed() else "is not the one that runs here"
+            raise ConfigurationError(f"{BORROWED} belongs to an event loop that {state}: lend one made in this loop")
+        self._loop, self._forks = loop, _Forks.count
 
     def _translated(
         self,
@@ -249,9 +318,26 @@ class Transport:
             cause = None
         return make(method=request.method, path=request.path, kind=kind, detail=detail), cause
 
+    def check_closing(self) -> None:
+        """See to it that the session can be closed from here.
+
+        Raises:
+            ConfigurationError: its connections belong to another event loop that still runs, or to another process.
+        """
+        if self._loop is not None and not self._loop.is_closed():
+            self.settle()
+
     async def aclose(self) -> None:
-        """Close the session, unless it was borrowed."""
+        """End all exchanges with ``ClosedError``, and close the session, unless it was borrowed.
+
+        Raises:
+            ConfigurationError: its connections belong to another event loop that still runs, or to another process.
+        """
+        self.check_closing()
         self.is_closed = True
+        # aiohttp lets go of what waits for a name or for a body only at its deadline, or cancels it.
+        if self._loop is not None and not self._loop.is_closed():
+            self._deadlines.end_all(but=asyncio.current_task())
         if self._http is not None and not self._borrowed:
             await self._http.close()
 
@@ -272,6 +358,16 @@ class Transport:
             self._http._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - see above
             self._extra_for_get = {"allow_redirects": False}
         return self._http
+
+
+def _cut_short(deadline: Deadline, *, is_sent: bool) -> BaseException:
+    """Return what a cancelling that nobody outside asked for stands for."""
+    if deadline.has_ended:
+        return TimeoutError() if is_sent else aiohttp.ConnectionTimeoutError()
+    # aiohttp cancels what it shares between requests, such as the look-up of a name, when its session is closed.
+    return (
+        aiohttp.ServerDisconnectedError() if is_sent else NotSentError("the connection was given up while it was made")
+    )
 
 
 def _check_session(http: object, trace_configs: object) -> None:
@@ -304,7 +400,7 @@ def _meaning(exc: BaseException, limit: TimeLimit) -> tuple[type[TransportError]
             meaning = RequestTimeoutError, "timeout", f"no complete answer within {limit.total:.3g} s"
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorError():
             meaning = _meaning_of_no_connection(exc)
-        case SpokeFirstError():
+        case NotSentError():
             meaning = (
                 ConnectError,
                 "unreachable",

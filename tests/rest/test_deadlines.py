@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from connecttrade_async.rest.deadlines import Deadlines
+from connecttrade_async.rest.deadlines import Deadline, Deadlines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Coroutine, Iterator
 
 
 class Handle:
@@ -56,23 +56,23 @@ class Scene:
         await begun.wait()
         return task
 
-    def add(self, task: asyncio.Task[Any], seconds: float) -> None:
-        self.deadlines.add(task, cast("asyncio.AbstractEventLoop", self.loop), seconds)
+    def add(self, task: asyncio.Task[Any], seconds: float) -> Deadline:
+        return self.deadlines.add(task, cast("asyncio.AbstractEventLoop", self.loop), seconds)
 
     async def _wait(self, seconds: float, begun: asyncio.Event) -> str:
         task = asyncio.current_task()
         assert task is not None
-        self.add(task, seconds)
+        deadline = self.add(task, seconds)
         try:
             begun.set()
             await asyncio.get_running_loop().create_future()
         except asyncio.CancelledError:
-            if not self.deadlines.is_over(task, 0):
+            if deadline.is_cancelled_by_others():
                 raise
-            assert task.cancelling() == 0
+            assert deadline.has_ended
             return "overdue"
         finally:
-            self.deadlines.remove(task)
+            self.deadlines.remove(deadline)
         return "answered"
 
 
@@ -151,13 +151,59 @@ async def test_a_cancelling_that_was_swallowed_on_the_way_leaves_no_trace(scene:
     async def swallowing() -> int:
         task = asyncio.current_task()
         assert task is not None
-        scene.add(task, 0.5)
+        deadline = scene.add(task, 0.5)
         try:
             scene.loop.step_to(0.5)
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             pass
-        scene.deadlines.remove(task)
+        scene.deadlines.remove(deadline)
         return task.cancelling()
 
     assert await asyncio.create_task(swallowing()) == 0
+
+
+@pytest.mark.parametrize(("inner", "outer"), [(0.5, 1.0), (1.0, 0.5), (0.5, 0.5)])
+async def test_deadline_within_a_deadline_of_one_task_ends_what_is_due(
+    scene: Scene, inner: float, outer: float
+) -> None:
+    begun = asyncio.Event()
+
+    async def wait(seconds: float, within: Coroutine[Any, Any, str] | None) -> str:
+        task = asyncio.current_task()
+        assert task is not None
+        deadline = scene.add(task, seconds)
+        try:
+            if within is not None:
+                said = await within
+                return f"{said}, then answered"
+            begun.set()
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            if deadline.is_cancelled_by_others():
+                raise
+            return f"{seconds} is over"
+        finally:
+            scene.deadlines.remove(deadline)
+        raise AssertionError
+
+    async def both() -> tuple[str, int]:
+        task = asyncio.current_task()
+        assert task is not None
+        return await wait(outer, wait(inner, None)), task.cancelling()
+
+    task = asyncio.create_task(both())
+    await begun.wait()
+    scene.loop.step_to(min(inner, outer))
+    said = f"{inner} is over, then answered" if inner < outer else f"{outer} is over"
+    assert await task == (said, 0)
+
+
+async def test_ending_all_leaves_out_the_task_that_asks_for_it(scene: Scene) -> None:
+    one, other = await scene.begin(30.0), await scene.begin(30.0)
+    scene.deadlines.end_all(but=one)
+    assert await other == "overdue"
+    assert not one.done()
+    scene.deadlines.end_all(but=None)
+    scene.deadlines.end_all(but=None)
+    assert await one == "overdue"
