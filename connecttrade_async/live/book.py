@@ -328,7 +328,8 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 doubt = doubt or self._taken_back(rows, money, suspicions, at)
             if doubt is None:
                 doubt = self._one_of_several(rows, money)
-                changes += self._load_levels(rows, money, cause)
+                # A row without a symbol or an account may be of what is not listed.
+                changes += self._load_levels(rows, money, cause, is_complete=listed.problem is None)
                 self.as_of = at
         self._positions.forget_asking()
         self._balances.forget_asking()
@@ -361,11 +362,13 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                     doubt = self._contradiction(order, suspicions, at) or doubt
         return changes, is_settled, doubt
 
-    def _load_levels(self, rows: Rows[Position], money: Rows[Balance], cause: Cause) -> Iterator[Change]:
-        for moved in self._positions.load(rows):
+    def _load_levels(
+        self, rows: Rows[Position], money: Rows[Balance], cause: Cause, *, is_complete: bool
+    ) -> Iterator[Change]:
+        for moved in self._positions.load(rows, is_complete=is_complete):
             if (change := self._moved(moved, cause)) is not None:
                 yield change
-        for paid in self._balances.load(money):
+        for paid in self._balances.load(money, is_complete=is_complete):
             if (change := self._paid(paid, cause)) is not None:
                 yield change
 

@@ -231,8 +231,13 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """
         return next((key for key in self._since or () if key in listed.several), None)
 
-    def load(self, listed: Rows[M]) -> Iterator[Step[M]]:
-        """Take a complete list that was asked for; yields how that changed each thing."""
+    def load(self, listed: Rows[M], *, is_complete: bool = True) -> Iterator[Step[M]]:
+        """Take a list that was asked for; yields how that changed each thing.
+
+        Args:
+            listed: the list.
+            is_complete: whether it has all there is; else what it lacks stays.
+        """
         since, self._since = self._since or {}, None
         things, rows, self.several = self.things, listed.things, listed.several
         self._told = {}
@@ -243,7 +248,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
                 things[key] = after
                 if before is None or not is_same(before, after):
                     yield Step(key, before, after)
-        for key in [key for key in things if key not in rows and key not in since]:
+        for key in [key for key in things if is_complete and key not in rows and key not in since]:
             yield Step(key, things.pop(key), None)
         if self._heard:
             self._heard = {key: time for key, time in self._heard.items() if key in things or key in since}

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.live.book import Listed
 from connecttrade_async.live.merging import moment_of
 from connecttrade_async.models.balances import Balance
@@ -42,6 +41,8 @@ BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=U
 # Before any order that can still be open. No zero of anybody's clock, which might be taken for no time at all.
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 WHOLE_PAGE = 500
+# Where the rows go of which no account is known.
+NAMELESS = ""
 
 
 class ListsOrders(Protocol):
@@ -182,27 +183,40 @@ class Snapshot(NamedTuple):
     def only(self) -> str | None:
         """The account of what names none: the one that there is."""
         accounts = {each.account_id for each in _read(self.balances)}
-        return accounts.pop() if len(accounts) == 1 else None
+        return (accounts.pop() or None) if len(accounts) == 1 else None
 
     def has_same_orders(self, known: Known | None) -> bool:
         """Whether the orders are those that the books were loaded from, of the same accounts."""
         return known is not None and _is_unread(self.orders) and known.only == self.only
 
     def by_account(self, known: Known | None = None) -> dict[str, Listed]:
-        """Sort it by account.
+        """Sort it by account. A row that lacks what it is known by is a ``problem`` of the accounts it may be of.
 
         Args:
             known: what the books were loaded from, if they are still as they were then: orders that are the same are
                 left out.
-
-        Raises:
-            MalformedResponseError: it is not said of which account something is, and there are several.
         """
         only = self.only
         orders = _sorted(() if self.has_same_orders(known) else _read(self.orders), only)
         positions, balances = _sorted(_read(self.positions), only), _sorted(_read(self.balances), only)
-        names = dict.fromkeys((*balances, *positions, *orders))
-        return {name: Listed(orders.get(name, []), positions.get(name, []), balances.get(name, [])) for name in names}
+        names = dict.fromkeys(name for name in (*balances, *positions, *orders) if name)
+        of_any = NAMELESS in orders or NAMELESS in positions or NAMELESS in balances
+        problem = "a row names no account, and there are several" if of_any else None
+        return {
+            name: _listed(orders.get(name, []), positions.get(name, []), balances.get(name, []), problem)
+            for name in names
+        }
+
+
+def _listed(
+    orders: Sequence[Order], positions: Sequence[Position], balances: Sequence[Balance], problem: str | None
+) -> Listed:
+    if not all(order.order_id for order in orders):
+        orders, problem = [order for order in orders if order.order_id], problem or "an order has no order_id"
+    if not all(position.symbol for position in positions):
+        positions = [position for position in positions if position.symbol]
+        problem = problem or "a position has no symbol"
+    return Listed(orders, positions, balances, problem)
 
 
 def _is_unread(answer: object) -> bool:
@@ -219,11 +233,7 @@ def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
         return {only: listed} if listed else {}
     found: defaultdict[str, list[M]] = defaultdict(list)
     for each in listed:
-        account_id = each.account_id or only
-        if account_id is None:
-            problem = "it is not said of which account, and there are several"
-            raise MalformedResponseError(where=f"{type(each).__name__}.account_id", problem=problem)
-        found[account_id].append(each)
+        found[each.account_id or only or NAMELESS].append(each)
     return found
 
 
@@ -270,7 +280,7 @@ def _is_new(window: Window, balances: list[Balance], positions: list[Position]) 
     if _is_unread(balances):  # they were known before, and their accounts with them
         return False
     seen = {each.account_id for each in balances} | {each.account_id for each in positions}
-    return not seen <= {*window.accounts, None}
+    return not seen <= {*window.accounts, None, NAMELESS}
 
 
 class Orders(NamedTuple):
@@ -309,7 +319,8 @@ async def _listing(
     found = [*first.items]
     found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
     # What came while the pages were turned has moved the rest: one that is on two of them is as the later says.
-    found = [*{order.order_id: order for order in found}.values()]
+    # An id that was given to two orders, told apart by their senders' ids, stands for both.
+    found = [*{(order.order_id, order.cl_order_id): order for order in found}.values()]
     return Orders(found[::-1], is_whole=False)
 
 

@@ -26,7 +26,7 @@ class Account(Model, frozen=True, kw_only=True, gc=False):
     """One entry of ``GET /accounts``. Nothing in the API marks whether it is paper or live (documented).
 
     Attributes:
-        account_id: its id, for every other call.
+        account_id: its id, for every other call; ``""`` where the row names none.
         account_number: the broker's number, often masked, or None.
         institution_name: the broker's name for people, or None.
         broker: the broker, or None. ``Assumed:``

@@ -15,7 +15,7 @@ class Balance(Model, frozen=True, kw_only=True, gc=False):
     Each number ``x`` is read, exactly, from the text that came, ``x_text``.
 
     Attributes:
-        account_id: whose.
+        account_id: whose; ``""`` where the row names none.
         account_number: the broker's number, or None.
         currency: the currency's code, or None. ``Assumed:``
         cash: money not invested.

@@ -59,7 +59,7 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
     Each number or time ``x`` is read, exactly, from the text that came, ``x_text``; None where the broker gives none.
 
     Attributes:
-        order_id: the API's id (``Assumed:``).
+        order_id: the API's id (``Assumed:``); ``""`` where a listed order has none.
         cl_order_id: the id that the sender gave, or None (documented).
         account_id: whose, or None.
         connection_id: through which connection, or None. ``Assumed:``

@@ -18,7 +18,7 @@ class Position(Model, frozen=True, kw_only=True, gc=False):
     Attributes:
         account_id: whose, or None.
         account_number: the broker's number, or None.
-        symbol: CQS for stocks, OSI without padding for options (documented).
+        symbol: CQS for stocks, OSI without padding for options (documented); ``""`` where the row names none.
         instrument: ``STK`` or ``OPT``, or None. ``Assumed:``
         quantity: shares or contracts; below zero when short (documented).
         average_price: what one cost. ``Assumed:``

@@ -402,12 +402,22 @@ def _receive(kind: type[Secret], value: Any) -> Secret:  # noqa: ANN401 - whatev
     return kind(value)
 
 
-def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    """Return a decoder for bodies of one shape; make it once and keep it."""
-    return msgspec.json.Decoder(kind, dec_hook=_receive)
+def decoder(kind: type[T], *, key: str | None = None) -> msgspec.json.Decoder[T]:
+    """Return a decoder for bodies of one shape; make it once and keep it.
+
+    Args:
+        kind: the shape.
+        key: for lists, the field that names a row. A row that lacks it is read with an empty text there, so that one
+            odd row does not hide the others.
+    """
+    made = msgspec.json.Decoder(kind, dec_hook=_receive)
+    if key is not None:
+        _KEYS[made] = key
+    return made
 
 
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_KEYS: dict[msgspec.json.Decoder[Any], str] = {}
 
 
 class _Refusal(msgspec.Struct):
@@ -424,13 +434,32 @@ def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | 
         MalformedResponseError: it is no JSON, or JSON of another shape; it has ``.where`` and ``.excerpt``.
     """
     try:
-        return shape.decode(response.body)
+        try:
+            return shape.decode(response.body)
+        except msgspec.ValidationError:
+            if (key := _KEYS.get(shape)) is None:
+                raise
+            # Decoded a second time, and slowly, because almost no answer has such a row.
+            return shape.decode(_with_every_key(response.body, key))
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise _malformed(response, request, exc) from without_frames(exc)
     except UnicodeDecodeError as exc:
         # Not chained: this one carries the bytes, secrets and all, and its repr shows them.
         trouble = _malformed(response, request, exc)
     raise trouble
+
+
+def _with_every_key(body: bytes, key: str) -> bytes:
+    """Return a body in which each row has its key, as an empty text where it is missing or null."""
+    answer = _ANYTHING.decode(body)
+    lists: list[Any] = [answer, *answer.values()] if isinstance(answer, dict) else [answer]
+    for rows in lists:
+        listed: list[Any] = rows if isinstance(rows, list) else []
+        for row in listed:
+            named: dict[str, Any] | None = row if isinstance(row, dict) else None
+            if named is not None and named.get(key) is None:
+                named[key] = ""
+    return msgspec.json.encode(answer)
 
 
 def _malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:

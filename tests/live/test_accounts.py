@@ -730,7 +730,7 @@ async def test_snapshot_that_takes_a_frame_back_counts_when_it_says_so_again_lat
             await stepped_until(clock, live, lambda live: live.is_current)
             book = live.book(account)
             assert (dict(book.positions), book.is_current, book.problem) == ({}, True, None)
-            assert 5 <= clock.seconds - began <= 20
+            assert 4 <= clock.seconds - began <= 20
             assert live.statistics().unchanged == 0
 
 

@@ -224,7 +224,7 @@ def test_deliveries_add_up_at_every_moment_whatever_ids_and_signs_a_broker_gives
             for place, each in enumerate(after.fills)
         }
         listed = sum((size or Decimal(0) for size in sizes.values()), Decimal(0))
-        assert abs(delivered) == max(abs(listed), abs(after.filled_qty or 0))
+        assert abs(delivered) == max(abs(listed), abs(after.filled_qty or Decimal(0)))
         if listed:
             assert delivered * listed > 0
         known = after
@@ -278,9 +278,9 @@ LONG = st.decimals("0.000000001", "999999999999", places=9, allow_nan=False).map
 @given(CONTEXTS, st.lists(st.tuples(LONG, LONG), min_size=1, max_size=4))
 def test_parts_of_fills_are_exact_in_any_decimal_context(context: Context, parts: list[tuple[str, str]]) -> None:
     with localcontext(prec=400):
-        total = sum(Decimal(size) for size, _ in parts)
+        total = sum((Decimal(size) for size, _ in parts), Decimal(0))
         half = total / 2
-        average = sum(Decimal(size) * Decimal(price) for size, price in parts) / total
+        average = sum((Decimal(size) * Decimal(price) for size, price in parts), Decimal(0)) / total
     counted = order(filled_qty=str(half), avg_fill_price=str(average.quantize(Decimal("1e-9"))))
     rows = [fill(str(place), size, price) for place, (size, price) in enumerate(parts)]
     listed = order(filled_qty=str(total), avg_fill_price="1", fills=rows)

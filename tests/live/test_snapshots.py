@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.live.book import Listed
 from connecttrade_async.live.snapshots import EVER, Known, Snapshot, Window, oldest, take
 from connecttrade_async.models.pages import Page
@@ -150,8 +149,24 @@ def test_what_names_no_account_is_of_the_only_one() -> None:
     held: list[Position] = [position(account_id=None)]
     money: list[Balance] = [balance(account_id="a")]
     assert Snapshot([], held, money).by_account() == {"a": Listed([], held, money)}
-    with pytest.raises(MalformedResponseError, match=r"Position\.account_id"):
-        Snapshot([], held, [*money, balance(account_id="b")]).by_account()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Snapshot([], [position(account_id=None)], []),
+        Snapshot([order(account_id="")], [], []),
+        Snapshot([], [], [balance(account_id="")]),
+    ],
+    ids=["position", "order", "balance"],
+)
+def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_several(odd: Snapshot) -> None:
+    money: list[Balance] = [balance(account_id="a"), balance(account_id="b")]
+    snapshot = Snapshot(odd.orders, odd.positions, [*odd.balances, *money])
+    problem = "a row names no account, and there are several"
+    assert snapshot.by_account() == {
+        name: Listed([], [], [each], problem) for name, each in zip("ab", money, strict=True)
+    }
 
 
 def test_an_account_of_which_only_orders_are_listed_was_not_read() -> None:

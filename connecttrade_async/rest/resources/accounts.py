@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Accounts"]
 
-_ACCOUNTS = decoder(builtins.list[Account])
+_ACCOUNTS = decoder(builtins.list[Account], key="account_id")
 
 
 class Accounts(Resource):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Balances"]
 
-_BALANCES = decoder(builtins.list[Balance])
+_BALANCES = decoder(builtins.list[Balance], key="account_id")
 
 
 class Balances(Resource):

@@ -54,7 +54,7 @@ class _Envelope(Model, frozen=True, kw_only=True, gc=False):
 
 
 _ORDER = wire.decoder(Order)
-_PAGE = wire.decoder(cast("type[_Envelope | tuple[Order, ...]]", _Envelope | tuple[Order, ...]))
+_PAGE = wire.decoder(cast("type[_Envelope | tuple[Order, ...]]", _Envelope | tuple[Order, ...]), key="order_id")
 
 
 class Orders(Resource):

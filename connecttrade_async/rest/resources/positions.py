@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Positions"]
 
-_POSITIONS = decoder(builtins.list[Position])
+_POSITIONS = decoder(builtins.list[Position], key="symbol")
 
 
 class Positions(Resource):

@@ -1,0 +1,195 @@
+"""Rows that lack what they are known by, rows that share it, and lists from servers that are behind."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import MalformedResponseError
+from connecttrade_async.live.changes import OrderChanged, PositionChanged
+from connecttrade_async.sandbox import Sandbox
+from ledger import Ledger
+from onlive import taken
+from onstream import PATIENCE
+from stepped import SteppedClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from connecttrade_async import ConnectTrade
+    from connecttrade_async.live.accounts import LiveAccounts
+
+MONEY = {"account_id": "a", "currency": "USD", "cash": "100"}
+HELD = {"account_id": "a", "symbol": "AAPL", "quantity": "5"}
+
+
+class Stage:
+    """A client, the rows that REST answers with, the stream, and held time."""
+
+    def __init__(self, sandbox: Sandbox, ledger: Ledger, clock: SteppedClock, ct: ConnectTrade) -> None:
+        self.sandbox, self.ledger, self.clock, self.ct = sandbox, ledger, clock, ct
+
+    async def until(self, live: LiveAccounts, is_true: Callable[[LiveAccounts], object]) -> None:
+        """Let the clock go on until something holds."""
+        waiting = asyncio.ensure_future(live.wait(is_true))
+        async with asyncio.timeout(PATIENCE):
+            while not waiting.done():
+                self.clock.advance(0.1)
+                await asyncio.sleep(0.0005)
+        await waiting
+
+    def send(self, kind: str, **data: Any) -> None:
+        self.sandbox.stream.send(
+            {"type": kind, "user_id": "ada", "account_id": "a", "data": {"account_id": "a", **data}}
+        )
+
+
+@pytest.fixture
+async def stage() -> AsyncGenerator[Stage]:
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox(seed=1, latency=0))
+        ledger = await stack.enter_async_context(Ledger())
+        clock = SteppedClock()
+        ct = await stack.enter_async_context(ledger.client(sandbox, clock=clock))
+        sandbox.world.create_user("ada")
+        ledger.balances["ada"], ledger.positions["ada"] = [MONEY], [HELD]
+        ledger.balances["bob"] = [{"account_id": "b", "cash": "1"}]
+        yield Stage(sandbox, ledger, clock, ct)
+
+
+ODD: list[tuple[str, list[dict[str, Any] | None], str]] = [
+    ("positions", [HELD, {"account_id": "a", "symbol": None, "quantity": "3"}], "a position has no symbol"),
+    ("positions", [{"account_id": "a", "quantity": "3"}, HELD], "a position has no symbol"),
+    ("orders", [{"account_id": "a", "order_id": None, "status": "working"}], "an order has no order_id"),
+    ("orders", [{"account_id": "a", "order_id": "o"}, {"account_id": "a", "order_id": ""}], "an order has no order_id"),
+    ("balances", [MONEY, {"account_id": None, "cash": "3"}], "a row names no account, and there are several"),
+    ("balances", [{"cash": "3"}, MONEY], "a row names no account, and there are several"),
+]
+
+
+@pytest.mark.parametrize(("name", "rows", "problem"), ODD)
+async def test_row_without_its_key_hides_no_other_row_and_makes_its_account_not_current(
+    stage: Stage, name: str, rows: list[dict[str, Any] | None], problem: str
+) -> None:
+    ada, bob = stage.ct.user("ada", "hush"), stage.ct.user("bob", "hush")
+    getattr(stage.ledger, name)["ada"] = rows
+    async with stage.ct.live([ada, bob], sweep_every=1.0) as live:
+        book = live.book("a")
+        assert (book.is_current, book.problem, live.is_current) == (False, problem, False)
+        assert [each.quantity for each in book.positions.values()] == [Decimal(5)]
+        assert [each.cash for each in book.balances.values()] == [Decimal(100)]
+        assert (live.book("b").is_current, live.book("b").problem) == (True, None)
+        # What is not listed may be what the odd row is about.
+        stage.ledger.positions["ada"] = [row for row in stage.ledger.positions["ada"] if row is not HELD]
+        snapshots = live.statistics().snapshots
+        await stage.until(live, lambda live: live.statistics().snapshots >= snapshots + 4)
+        assert list(live.book("a").positions) == ["AAPL"]
+        stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [], [HELD]
+        stage.ledger.balances["ada"] = [MONEY]
+        await stage.until(live, lambda live: live.is_current)
+        assert live.book("a").problem is None
+
+
+async def test_listing_gives_rows_without_a_key_an_empty_one(stage: Stage) -> None:
+    ada = stage.ct.user("ada", "hush")
+    stage.ledger.positions["ada"] = [HELD, {"quantity": "3"}, HELD | {"symbol": None}]
+    stage.ledger.balances["ada"] = [MONEY, {"account_id": None, "cash": "1"}]
+    stage.ledger.orders["ada"] = [{"order_id": "o"}, {"cl_order_id": "mine"}]
+    assert [each.symbol for each in await ada.positions.list()] == ["AAPL", "", ""]
+    assert [each.account_id for each in await ada.balances.list()] == ["a", ""]
+    assert [each.account_id for each in await ada.accounts.list()] == ["a", ""]
+    orders = (await ada.orders.list()).items
+    assert [(each.order_id, each.cl_order_id) for each in orders] == [("o", None), ("", "mine")]
+
+
+@pytest.mark.parametrize("row", [None, {"symbol": 5}, {"symbol": None, "quantity": {}}])
+async def test_listing_with_a_row_that_is_odd_in_another_way_is_malformed(stage: Stage, row: Any) -> None:
+    stage.ledger.positions["ada"] = [HELD, row]
+    with pytest.raises(MalformedResponseError):
+        await stage.ct.user("ada", "hush").positions.list()
+
+
+# --- several rows
+
+
+async def test_sale_of_one_of_two_lots_is_a_sale(stage: Stage) -> None:
+    lot = {"account_id": "a", "symbol": "AAPL", "quantity": "3", "average_price": "12"}
+    stage.ledger.positions["ada"] = [HELD | {"average_price": "10"}, lot]
+    async with (
+        stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=1.0) as live,
+        live.changes("positions") as changes,
+    ):
+        book = live.book("a")
+        assert (book.positions["AAPL"].quantity, book.positions["AAPL"].average_price) == (Decimal(8), Decimal("10.75"))
+        assert book.is_current
+        stage.ledger.positions["ada"] = [HELD | {"average_price": "10"}]
+        await stage.until(live, lambda live: live.book("a").positions["AAPL"].quantity == 5)
+        [change] = taken(changes)
+        assert isinstance(change, PositionChanged)
+        assert change.before is not None
+        assert (change.before.quantity, change.after.quantity) == (Decimal(8), Decimal(5))
+
+
+async def test_frame_of_one_of_several_rows_is_read_again_and_not_guessed_at(stage: Stage) -> None:
+    stage.ledger.positions["ada"] = [HELD, HELD | {"quantity": "3"}]
+    async with stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=None) as live:
+        stage.send("position", symbol="AAPL", quantity="2")
+        await live.wait(lambda live: not live.is_current, timeout=PATIENCE)
+        assert live.book("a").positions["AAPL"].quantity == 8
+        stage.ledger.positions["ada"] = [HELD, HELD | {"quantity": "2"}]
+        await stage.until(live, lambda live: live.is_current)
+        assert live.book("a").positions["AAPL"].quantity == 7
+
+
+# --- lists from servers that are behind
+
+
+async def test_snapshot_behind_the_stream_after_a_gap_does_not_take_the_book_back(stage: Stage) -> None:
+    def traded(count: int, minute: int) -> dict[str, Any]:
+        time = f"2026-03-02T14:{minute:02}:00Z"
+        fills = [{"fill_id": str(n), "quantity": "10", "price": "7"} for n in range(1, count + 1)]
+        facts = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "status": "partially_filled"}
+        return facts | {"filled_qty": str(10 * count), "fills": fills, "updated_at": time}
+
+    old, new = traded(1, 1), traded(2, 2)
+    stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [old], [HELD | {"quantity": "10"}]
+    async with stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=None) as live, live.changes() as changes:
+        stage.send("order", **new)
+        stage.send("position", symbol="AAPL", quantity="20")
+        await live.wait(lambda live: live.book("a").positions["AAPL"].quantity == 20, timeout=PATIENCE)
+        stage.sandbox.stream.reset()
+        await live.wait(lambda live: not live.is_current, timeout=PATIENCE)
+        began, served = stage.clock.seconds, stage.ledger.requests
+        await stage.until(live, lambda _: stage.clock.seconds > began + 30 and stage.ledger.requests > served + 9)
+        book = live.book("a")
+        assert (book.positions["AAPL"].quantity, book.orders["o"].filled_qty) == (Decimal(20), Decimal(20))
+        assert (book.is_current, book.problem) == (False, "the snapshot is older than what is known of order o")
+        stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [new], [HELD | {"quantity": "20"}]
+        await stage.until(live, lambda live: live.is_current)
+        found = taken(changes)
+        assert [fill.fill_id for each in found if isinstance(each, OrderChanged) for fill in each.fills] == ["2"]
+        sizes = [each.after.quantity for each in found if isinstance(each, PositionChanged)]
+        assert sizes == [20]
+
+
+async def test_correction_that_the_broker_repeats_is_told_and_taken(stage: Stage) -> None:
+    facts: dict[str, Any] = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "updated_at": "2026-03-02T14:01:00Z"}
+    fills = [{"fill_id": str(n), "quantity": "5", "price": "7"} for n in (1, 2)]
+    stage.ledger.orders["ada"] = [facts | {"status": "filled", "filled_qty": "10", "fills": fills}]
+    async with (
+        stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=1.0) as live,
+        live.changes("orders") as changes,
+    ):
+        facts["updated_at"] = "2026-03-02T14:05:00Z"
+        stage.ledger.orders["ada"] = [facts | {"status": "partially_filled", "filled_qty": "5", "fills": fills[:1]}]
+        await stage.until(live, lambda live: not live.is_current)
+        assert live.book("a").orders["o"].filled_qty == 10
+        await stage.until(live, lambda live: live.is_current)
+        order = live.book("a").orders["o"]
+        assert (order.filled_qty, str(order.status), len(order.fills)) == (Decimal(5), "partially_filled", 1)
+        busts = [fill for each in taken(changes) if isinstance(each, OrderChanged) for fill in each.fills]
+        assert [(fill.fill_id, fill.quantity, fill.price) for fill in busts] == [("2", Decimal(-5), Decimal(7))]
