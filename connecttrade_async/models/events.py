@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 from msgspec import field
 
+from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
 from connecttrade_async.models.fields import Model, moment
 from connecttrade_async.models.mentions import Mentions  # noqa: TC001 - msgspec reads the annotations
@@ -29,7 +30,8 @@ __all__ = [
     "UnknownMessage",
 ]
 
-_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+# Values stay undecoded, as the decoder of updates leaves those that no model has: both read the same frames.
+_NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
@@ -55,10 +57,18 @@ class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
     def given(self) -> frozenset[str]:
         """The names of the fields that the payload carried: what is not among them was absent, and not null.
 
-        Read from the frame when it is asked for, so that nobody pays for it who does not ask.
+        Read from ``raw`` at each call, so that only callers that need it pay for it. Whatever the frame holds in fields
+        that no model has, it is readable if the update was.
+
+        Raises:
+            MalformedResponseError: ``raw`` is no frame with a payload, as where the update was made by hand.
         """
-        frame = _ANYTHING.decode(self.raw)
-        payload = frame.get("data", frame)
+        try:
+            frame = _NAMES.decode(self.raw)
+            payload = _NAMES.decode(frame["data"]) if "data" in frame else frame
+        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+            where = f"{type(self).__name__}.given"
+            raise MalformedResponseError(where=where, problem="the frame has no readable payload") from exc
         return frozenset(payload)
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "Unsubscribed",
     "Welcome",
     "control",
+    "keep",
     "masked",
     "presentable",
     "reread",
@@ -41,7 +42,7 @@ KEPT = 4096
 TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
 M = TypeVar("M")
-_keep = msgspec.structs.force_setattr
+keep = msgspec.structs.force_setattr
 UNTOUCHED = ("id", "code")
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
 
@@ -154,7 +155,7 @@ def reread(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]]
         frame = _ANYTHING.decode(raw)
         said: Any = next((frame[key] for key in NAMES if key in frame), "")
         return build(said, {key: value if key in UNTOUCHED else _in_words(value) for key, value in frame.items()})
-    except (*TROUBLES, AttributeError, KeyError, TypeError):
+    except (*TROUBLES, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return UnknownMessage(raw=raw, problem=str(trouble))
 
 
@@ -184,6 +185,8 @@ class Reader(ABC, Generic[M]):
     def read(self, raw: bytes) -> M | UnknownMessage:
         """Read one frame; whatever it is, this returns."""
         try:
+            # The decoder skips what no model has, so text that is not UTF-8 there would come out later, in ``raw``.
+            _ = raw.isascii() or raw.decode()
             message = self.decoder.decode(raw)
         except TROUBLES as exc:
             otherwise = reread(raw, exc, self.otherwise)
@@ -191,9 +194,17 @@ class Reader(ABC, Generic[M]):
                 return masked(otherwise, self._secret)
             message = cast("Any", otherwise)
         if type(message) in self.updates:
-            _keep(message, "raw", raw)
+            keep(message, "raw", raw)
+            problem = self.settle(message)
+            if problem:
+                return self.unknown(raw, problem)
         understood: M = message
         return understood
+
+    def settle(self, update: Any) -> str:  # noqa: ANN401 - one of ``updates``
+        """Complete an update that was read; returns why it must be set aside, or ``""``."""
+        del update
+        return ""
 
     def presentable(self, text: str) -> str:
         """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""

@@ -10,7 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, SlowConsumerError
-from connecttrade_async.models.events import Gap
+from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate, UnknownMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["POLICIES", "Bound", "DropOldest", "Latest", "Statistics", "Subscription", "key_of"]
 
+SINGLE = frozenset({Gap, UnknownMessage})
+UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 SLOW = "this consumer was too slow"
 
 
@@ -298,14 +300,15 @@ class DropOldest(Subscription):
 class Latest(Subscription):
     """Keeps the latest of each key: a later event takes the place of an earlier one that still waits.
 
-    Its bound is the number of keys; a key too many closes it like any other.
+    Its bound is the number of keys and the size of their frames; an event that exceeds either closes it like any other.
     """
 
-    __slots__ = ("_latest",)
+    __slots__ = ("_bytes", "_latest")
 
     def __init__(self, bound: Bound, hub: Fanout) -> None:
         super().__init__(bound, hub)
         self._latest: dict[Hashable, Any] = {}
+        self._bytes = 0  # the size of the frames in ``_latest``, kept up to date so that no event costs a pass over all
 
     def put(self, event: Event | Fact | SymbolRefused) -> None:
         """Take an event and wake the consumer; never waits."""
@@ -315,15 +318,19 @@ class Latest(Subscription):
     def keep(self, key: Hashable, event: Event | Fact | SymbolRefused) -> None:
         """Take an event of this key, without waking anybody."""
         latest = self._latest
-        if key in latest:
+        earlier = latest.get(key)
+        weight = self._bytes + len(event.raw) - (len(earlier.raw) if earlier is not None else 0)
+        is_full = earlier is None and len(latest) >= self._capacity
+        if (is_full or weight > self._max_bytes) and type(event) is not Gap:
             self._dropped += 1
-        elif len(latest) >= self._capacity and type(event) is not Gap:
-            self._dropped += 1
-            self._fail(self._weight())
+            self._fail(self._bytes)
             return
-        else:
+        if earlier is None:
             self.append(key)
+        else:
+            self._dropped += 1
         latest[key] = event
+        self._bytes = weight
 
     def receive_nowait(self) -> Event | None:
         """Return the next event, or None where none waits.
@@ -332,31 +339,48 @@ class Latest(Subscription):
             ConnectTradeError: as ``receive``, once nothing waits.
         """
         key = super().receive_nowait()
-        return None if key is None else self._latest.pop(key)
+        return None if key is None else self._taken(key)
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
         """Take out of the queue what is wanted no more, as if it had never come."""
         latest = self._latest
         super().discard(lambda key: is_unwanted(latest[key]))
         self._latest = {key: latest[key] for key in self._items}
+        self._bytes = sum(len(event.raw) for event in self._latest.values())
 
     def enforce(self) -> None:
         """See to it that the bound is kept: it is, since nothing is taken that would break it."""
 
     def _weight(self) -> int:
-        return sum(len(event.raw) for event in self._latest.values())
+        return self._bytes
+
+    def _taken(self, key: Hashable) -> Any:  # noqa: ANN401 - an Event; its kind is not looked at
+        event = self._latest.pop(key)
+        self._bytes -= len(event.raw)
+        return event
 
     async def __anext__(self) -> Event:
         if self._items:
             self._received += 1
-            event: Event = self._latest.pop(self._items.popleft())
+            event: Event = self._taken(self._items.popleft())
             return event
         return await super().__anext__()
 
 
-def key_of(event: Event | Fact | SymbolRefused) -> Hashable:
-    """Return what an event is the latest of."""
-    return (type(event), event.account_id, event.symbol) if not isinstance(event, Gap) else id(event)
+def key_of(event: Any) -> Hashable:  # noqa: ANN401 - an Event, market data or a SymbolRefused
+    """Return the key of which an event is the latest, in a queue that keeps the latest of each key.
+
+    Two events have one key only where the later one says all that the earlier one said: one order, one position, one
+    currency of one account of one user. An update whose account is unknown has a key of its own.
+    """
+    kind: type = type(event)
+    if kind in SINGLE or (kind in UPDATES and event.account_id is None):
+        return id(event)
+    if kind is OrderUpdate:
+        return kind, event.user_id, event.account_id, event.symbol, event.order.order_id
+    if kind is BalanceUpdate:
+        return kind, event.user_id, event.account_id, event.balance.currency
+    return kind, event.user_id, event.account_id, event.symbol
 
 
 POLICIES: dict[str, type[Subscription]] = {"close": Subscription, "drop_oldest": DropOldest, "latest": Latest}

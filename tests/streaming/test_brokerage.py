@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
@@ -121,3 +122,96 @@ def test_commands() -> None:
     assert json.loads(DIALECT.authenticate())["client_secret"] == "hush"
     assert json.loads(DIALECT.subscribe(("orders",))) == {"action": "subscribe", "topics": ["orders"]}
     assert "hush" not in repr(DIALECT) + DIALECT.presentable("what is hush?")
+
+
+@pytest.mark.parametrize(
+    ("frame", "owner"),
+    [
+        ({"data": {**ORDER, "account_id": "a", "user_id": "u"}}, ("u", "a")),
+        ({"user_id": "u", "data": {**ORDER, "account_id": "a"}}, ("u", "a")),
+        ({"account_id": "a", "data": {**ORDER, "user_id": "u"}}, ("u", "a")),
+        ({"user_id": "u", "data": {**ORDER, "account": {"account_id": "a"}}}, ("u", "a")),
+        ({"account": {"account_id": "a", "user_id": "u"}, "data": ORDER}, ("u", "a")),
+        ({**ORDER, "account_id": "a", "user_id": "u"}, ("u", "a")),
+        ({**ORDER, "account": {"account_id": "a"}}, (None, "a")),
+        ({"user_id": 7, "data": {**ORDER, "account_id": 12}}, ("7", "12")),
+        ({"user_id": "u", "account_id": "", "data": {**ORDER, "account_id": "a"}}, ("u", "a")),
+        ({"user_id": "u", "account_id": "a", "data": {**ORDER, "account": "odd"}}, ("u", "a")),
+        ({"data": ORDER}, (None, None)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["order", "position", "balance"])
+def test_an_update_has_the_owner_that_its_frame_or_its_payload_names(
+    kind: str, frame: dict[str, Any], owner: tuple[str | None, str | None]
+) -> None:
+    event = read({"type": kind, **frame})
+    if kind == "balance" and owner[1] is None:
+        assert isinstance(event, UnknownMessage)
+    else:
+        assert (event.user_id, event.account_id) == owner
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"user_id": "u", "account_id": "a", "data": {**ORDER, "account_id": "b"}},
+        {"user_id": "u", "account_id": "a", "data": {**ORDER, "user_id": "v"}},
+        {"user_id": "u", "account_id": "a", "data": {**ORDER, "account_id": "a", "user_id": "v"}},
+        {"user_id": "u", "data": {**ORDER, "account_id": "a", "account": {"account_id": "b"}}},
+        {"user_id": "u", "account": {"user_id": "v"}, "data": ORDER},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["order", "position", "balance"])
+def test_an_update_whose_frame_names_two_owners_belongs_to_neither(kind: str, frame: dict[str, Any]) -> None:
+    event = read({"type": kind, **frame})
+    assert isinstance(event, UnknownMessage)
+    assert "names more than one" in event.problem or kind == "balance"
+    assert json.loads(event.raw)["data"]["order_id"] == "o"
+
+
+ODD = (
+    *(b"1e999999", b"-1e-999999", b"9" * 5000, b"[" * 3000 + b"]" * 3000, b'"\\ud800"', b'"\xff\xfe"', b"NaN"),
+    *(b'{"a": 1, "a": 2}', b"null", b'""', b"[]", b"{}", b"true"),
+)
+SHAPES = (
+    b'{"type": "order", "user_id": "u", "account_id": "a", "data": {"order_id": "o", "x": %s}}',
+    b'{"type": "order", "user_id": "u", "account_id": "a", "x": %s, "data": {"order_id": "o"}}',
+    b'{"type": "order", "user_id": "u", "account_id": "a", "order_id": "o", "x": %s}',
+    b'{"type": "order", "account_id": %s, "data": {"order_id": "o"}}',
+    b'{"type": "order", "user_id": "u", "data": {"order_id": "o", "account_id": "a", "account": %s}}',
+    b'{"type": "order", "data": %s}',
+    b'{"type": "balance", "account_id": "a", "data": {"cash": %s}}',
+    b'{"event": %s, "data": {}}',
+    b'{"type": "error", "code": "500", "account_id": %s}',
+    b'{"type": "subscribed", "topics": %s}',
+    b"%s",
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_an_odd_value_at_any_place_is_read_or_set_aside_and_the_names_given_are_readable(
+    shape: bytes, odd: bytes
+) -> None:
+    event = DIALECT.read(shape % odd)
+    if isinstance(event, OrderUpdate | PositionUpdate | BalanceUpdate):
+        event.raw.decode()
+        assert event.given
+    elif isinstance(event, Refusal):
+        assert isinstance(event.scope, dict)
+
+
+def test_text_that_is_not_utf_8_is_set_aside_where_it_is_read() -> None:
+    event = DIALECT.read(
+        b'{"type": "order", "user_id": "u", "account_id": "a", "x": "\xff", "data": {"order_id": "o"}}'
+    )
+    assert isinstance(event, UnknownMessage)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"[]", b'{"data": 7}', b"[" * 5000])
+def test_the_names_given_by_a_frame_that_is_none_raise_an_error_of_ours(raw: bytes) -> None:
+    event = OrderUpdate(order=read({"type": "order", **FACTS, "data": ORDER}).order, raw=raw)
+    with pytest.raises(MalformedResponseError, match=r"OrderUpdate\.given"):
+        _ = event.given

@@ -9,9 +9,10 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings, strategies as st
 
 from connecttrade_async import AuthenticationRefusedError, HandshakeError, SessionTakenError, TransportError
-from connecttrade_async.models.events import Gap, Live, OrderUpdate, Retrying, UnknownMessage
+from connecttrade_async.models.events import Gap, Live, OrderUpdate, PositionUpdate, Retrying, UnknownMessage
 from onstream import PATIENCE, PRETEND, client_at, end_that, nothing_left, until
 from stepped import SteppedClock
 
@@ -210,6 +211,52 @@ async def test_an_error_that_names_an_account_is_published_and_the_stream_stays(
             assert event.problem == "the server said 403 of account_id a7: *** may not"
             assert (await until(events, OrderUpdate)).order.order_id == "o2"
             assert stream.health().set_aside == stream.health().messages["unknown"] == 1
+    assert len(links) == 1
+
+
+async def test_an_update_that_names_its_account_only_in_its_payload_reaches_the_filtered_subscribers() -> None:
+    data = {"account_id": "a", "user_id": "ann", "symbol": "AAPL", "quantity": "1"}
+    serve, _ = scripted(saying({"type": "position", "data": data}, {"type": "position", **data, "account_id": "b"}))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        filtered = [stream.subscribe(account_id="a"), stream.subscribe(account_id="b"), stream.subscribe(user_id="ann")]
+        latest = stream.subscribe("positions")
+        async with stream:
+            for events, account_id in zip(filtered, ["a", "b", "a"], strict=True):
+                assert (await until(events, PositionUpdate)).account_id == account_id
+            assert [(await until(latest, PositionUpdate)).account_id for _ in range(2)] == ["a", "b"]
+
+
+FRAMES = st.one_of(
+    st.binary(max_size=60),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    ["type", "data", "user_id", "account_id", "order_id", "code", "topics", "symbol", "event"]
+                ),
+                inner | st.sampled_from(["order", "position", "balance", "error", "welcome", "authenticated", "500"]),
+                max_size=5,
+            )
+        ),
+        max_leaves=8,
+    ).map(lambda value: json.dumps(value).encode()),
+    st.sampled_from([b"[" * 5000, b"9" * 5000, b'{"type": "order", "data": ' + b"[" * 5000, b'{"type": "\xff"}']),
+)
+
+
+@given(frames=st.lists(FRAMES, max_size=20))
+@settings(deadline=None, max_examples=25)
+async def test_frames_drawn_at_random_end_no_stream(frames: list[bytes]) -> None:
+    serve, links = scripted(saying(*frames, order(7, user_id="sentinel")))
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe("orders", user_id="sentinel")
+        async with stream:
+            update = await until(events, OrderUpdate)
+            assert update.given == {"order_id"}
     assert len(links) == 1
 
 

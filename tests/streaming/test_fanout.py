@@ -12,7 +12,15 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async import ClosedError, ConfigurationError
 from connecttrade_async.errors import SessionTakenError, SlowConsumerError
 from connecttrade_async.models.balances import Balance
-from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate
+from connecttrade_async.models.events import (
+    BalanceUpdate,
+    Gap,
+    Live,
+    Lost,
+    OrderUpdate,
+    PositionUpdate,
+    UnknownMessage,
+)
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
 from connecttrade_async.streaming.fanout import LOOK_EVERY, Fanout
@@ -241,6 +249,81 @@ async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> Non
     assert len([await slow.receive(), await slow.receive()]) == 2
     with pytest.raises(SlowConsumerError):
         await slow.receive()
+
+
+async def test_latest_merges_only_updates_of_one_owner_and_one_thing() -> None:
+    hub = fanout()
+    slow = hub.subscribe(Interest((*ALL.topics, "unknown")), "latest", WIDE)
+    dollars, euros = (
+        BalanceUpdate(balance=Balance(account_id="a", currency=each), account_id="a") for each in ("USD", "EUR")
+    )
+    apart = [
+        *(position(1), position(1, account="b"), position(1, symbol="AAPL")),
+        *(PositionUpdate(position=Position(symbol="MSFT", quantity_text=each)) for each in ("1", "2")),
+        *(order(1), order(2), order(1, user="v"), order(1, account="b"), dollars, euros),
+        *(UnknownMessage(raw=b"x", problem=each) for each in "xy"),
+    ]
+    for event in apart:
+        hub.publish(event)
+    hub.publish(position(3))
+    assert taken(slow) == [position(3), *apart[1:]]
+
+
+async def test_latest_keeps_its_bound_by_bytes() -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "latest", Bound(100, 25))
+    for number in range(3):
+        hub.publish(order(number, raw=b"x" * 8))
+    hub.publish(order(0, raw=b"y" * 9))
+    assert slow.statistics().bytes_waiting == 25
+    hub.publish(order(3, raw=b"z"))
+    assert [event.raw[:1] for event in taken_until_the_end(slow)] == [b"y", b"x", b"x"]
+    again = hub.subscribe(ALL, "latest", Bound(100, 25))
+    hub.publish(order(0, raw=b"x" * 9))
+    hub.publish(order(0, raw=b"x" * 26))
+    assert len(taken_until_the_end(again)) == 1
+
+
+def taken_until_the_end(subscription: Subscription) -> list[Any]:
+    """Take what waits in a queue that was too slow."""
+    events: list[Any] = []
+    with pytest.raises(SlowConsumerError):
+        while True:
+            events.append(subscription.receive_nowait())
+            assert events[-1] is not None
+    return events
+
+
+@given(
+    steps=st.lists(
+        st.one_of(st.tuples(st.integers(0, 4), st.integers(0, 12)), st.just(None), st.just("discard")), max_size=40
+    )
+)
+def test_latest_weighs_just_what_waits(steps: list[Any]) -> None:
+    hub = fanout()
+    slow = hub.subscribe(ALL, "latest", Bound(4, 30))
+    waiting: dict[int, int] = {}
+    for step in steps:
+        if step is None:
+            try:
+                event: Any = slow.receive_nowait()
+            except SlowConsumerError:
+                return
+            assert (event is None) == (not waiting)
+            if event is not None:
+                assert waiting.pop(int(event.order.order_id)) == len(event.raw)
+        elif step == "discard":
+            slow.discard(lambda event: event.order.order_id == "0")
+            waiting.pop(0, None)
+        else:
+            number, size = step
+            hub.publish(order(number, raw=b"x" * size))
+            after = waiting | {number: size}
+            if len(after) > 4 or sum(after.values()) > 30:
+                assert slow not in hub.members
+                return
+            waiting = after
+        assert slow.statistics()[1::2] == (len(waiting), sum(waiting.values()))
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
