@@ -109,6 +109,7 @@ class Bar(Update, frozen=True, kw_only=True, gc=False, tag="bar"):
         start_time: when the interval began, aware, or None.
         closed: whether it is over, so that the bar will not change again; None where the server did not say.
         is_backfill: whether it was fetched from the past, and not told as it happened.
+        is_correction: whether it takes the place of a bar that was delivered as closed before, with other numbers.
     """
 
     topic: ClassVar[str] = "bars"
@@ -123,6 +124,7 @@ class Bar(Update, frozen=True, kw_only=True, gc=False, tag="bar"):
     start_time_text: str | None = field(default=None, name="start_time")
     closed: bool | None = None
     is_backfill: bool = field(default=False, name="_is_backfill")
+    is_correction: bool = field(default=False, name="_is_correction")
 
     open = number("open_text")
     high = number("high_text")

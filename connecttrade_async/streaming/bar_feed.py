@@ -16,7 +16,7 @@ from connecttrade_async.models.market import Bar, SymbolRefused
 from connecttrade_async.streaming.claims import Claims
 from connecttrade_async.streaming.feeds import SteppingFeed, Wish
 from connecttrade_async.streaming.market_data import UNKNOWN
-from connecttrade_async.streaming.sieves import Upwards
+from connecttrade_async.streaming.sieves import Upwards, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -56,7 +56,8 @@ class Fetched(NamedTuple):
 class BarFeed(SteppingFeed[Bar]):
     """Bars that go up in time, each told once when it is over: first those of the past, then as they happen.
 
-    A bar that is over only after the next has begun is told as over then.
+    A bar that is over only after the next has begun is told as over then. One that was told as over and comes again
+    with other numbers is told again, with ``is_correction``.
     """
 
     def __init__(self, desk: Desk, wish: Wish, symbols: Iterable[str], past: Past) -> None:
@@ -112,8 +113,10 @@ class BarFeed(SteppingFeed[Bar]):
                 self._unfilled = event
             elif isinstance(event, Bar) and event.symbol in self._pastless:
                 self._hold(event)
-            elif isinstance(event, Gap | SymbolRefused) or (isinstance(event, Bar) and self._upwards.takes(event)):
+            elif isinstance(event, Gap | SymbolRefused):
                 return event
+            elif isinstance(event, Bar) and (bar := self._upwards.passed(event)) is not None:
+                return bar
 
     async def aclose(self) -> None:
         """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
@@ -161,7 +164,7 @@ class BarFeed(SteppingFeed[Bar]):
     def _hold(self, bar: Bar) -> None:
         """Keep a bar until its symbol's past is here."""
         held = self._held.setdefault(bar.symbol, [])
-        if held and held[-1].start_time == bar.start_time and held[-1].closed is not True:
+        if held and start_of(held[-1]) == start_of(bar) and held[-1].closed is not True:
             held[-1] = bar
         else:
             held.append(bar)
@@ -201,7 +204,7 @@ class BarFeed(SteppingFeed[Bar]):
         # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
         while wishes:
             more = await self._fetched(wishes)
-            latest = {bar.symbol: bar.start_time for bar in more.bars}
+            latest = {bar.symbol: start_of(bar) for bar in more.bars}
             wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
             found.bars.extend(more.bars)
             found.errors.extend(more.errors)
@@ -223,4 +226,4 @@ class BarFeed(SteppingFeed[Bar]):
 
 
 def _start(bar: Bar) -> datetime:
-    return bar.start_time or UNKNOWN
+    return start_of(bar) or UNKNOWN

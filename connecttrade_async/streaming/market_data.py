@@ -200,7 +200,14 @@ def past_bars(snapshot: Snapshot, symbol: str, interval: str) -> tuple[Bar, ...]
         bars = msgspec.convert(given, tuple[Bar, ...])
     except msgspec.ValidationError as exc:
         raise MalformedResponseError(where="snapshot.bars", problem=str(exc)) from None
-    return tuple(sorted(bars, key=lambda bar: bar.start_time or UNKNOWN))
+    return tuple(sorted(bars, key=_start))
+
+
+def _start(bar: Bar) -> datetime:
+    try:
+        return bar.start_time or UNKNOWN
+    except MalformedResponseError:
+        return UNKNOWN  # one odd bar does not take the others away
 
 
 def _encoded(fields: Mapping[str, object]) -> bytes:

@@ -188,7 +188,7 @@ class MarketDataStream(Stream):
         """Return a feed of bars that go up in time; ``async with`` opens it, once the past is there.
 
         Each is told once when it is over, and before that as often as it changes. One that is over only after the next
-        has begun is told then.
+        has begun is told then. One that the server corrects after it was over is told again, with ``is_correction``.
 
         Args:
             symbols: as for ``quotes``.

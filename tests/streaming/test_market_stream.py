@@ -291,6 +291,34 @@ async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice()
             assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
 
 
+async def test_a_correction_of_a_closed_bar_is_delivered_and_a_repetition_is_not() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars["AAPL"] = [bar(30)]
+        async with md.bars("AAPL", backfill=1) as bars:
+            for one in (bar(31), bar(30), bar(31, close="99"), bar(30, volume="7"), bar(32)):
+                await end.tell("bar", "AAPL", **one)
+            told = [(each.close, each.volume, each.is_correction) for each in await took(bars, 5)]
+            assert told == [
+                (30, None, False),
+                (31, None, False),
+                (99, None, True),
+                (30, 7, True),
+                (32, None, False),
+            ]
+
+
+async def test_bars_whose_time_cannot_be_read_are_delivered_and_take_no_other_away() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        odd = {**bar(30), "start_time": "soon"}
+        end.bars["AAPL"] = [bar(31), odd]
+        assert [each.start_time_text for each in await md.history("AAPL")] == ["soon", bar(31)["start_time"]]
+        async with md.bars("AAPL", backfill=2) as bars:
+            await end.tell("bar", "AAPL", **odd)
+            await end.tell("bar", "AAPL", **bar(32))
+            told = [each.start_time_text for each in await took(bars, 4)]
+            assert told == ["soon", bar(31)["start_time"], "soon", bar(32)["start_time"]]
+
+
 async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
     async with (
         MarketEnd() as end,
