@@ -268,6 +268,7 @@ class SymbolRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     raw: ClassVar[bytes] = b""
     account_id: ClassVar[str | None] = None
+    user_id: ClassVar[str | None] = None
 
     channel: str
     symbol: str
