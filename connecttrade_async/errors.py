@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
     from connecttrade_async.models.orders import Order
+    from connecttrade_async.rest.wire import Response
 
 __all__ = [
     "APIError",
@@ -75,8 +76,10 @@ class ConnectTradeError(Exception):
     """The root: everything that this library raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with the message alone, which keyword-only constructors refuse.
-        return _revive, (type(self), self.args, dict(self.__dict__))
+        # The default calls the class with the message alone, which keyword-only constructors refuse. An answer may
+        # hold secrets, which do not travel in pickles.
+        facts = {name: None if name == "response" else value for name, value in self.__dict__.items()}
+        return _revive, (type(self), self.args, facts)
 
 
 class CallerError(ConnectTradeError):
@@ -212,12 +215,24 @@ class MalformedResponseError(BrokerError):
     Attributes:
         where: the place in the body, ``$[3].quantity``, or the field of a model, ``Position.quantity``.
         problem: what is wrong there.
-        excerpt: the beginning of what came, shortened and free of secrets.
+        excerpt: the beginning of what came, shortened and free of secrets. Of an answer that may carry a new secret or
+            a token, only its shape: ``{user_id: text(6), jwt: text(212)}``.
         request: what was asked, ``GET /positions``, or ``""`` where it came by a stream or out of a model.
+        response: the whole answer, secrets included, whose ``repr`` shows none of it; None where it came by a stream or
+            out of a model, and after a pickle.
     """
 
-    def __init__(self, *, where: str, problem: str, excerpt: str = "", request: str = "") -> None:
+    def __init__(
+        self,
+        *,
+        where: str,
+        problem: str,
+        excerpt: str = "",
+        request: str = "",
+        response: Response | None = None,
+    ) -> None:
         """Build the message from the facts."""
+        self.response = response
         self.where = where
         self.problem = problem
         self.excerpt = excerpt
@@ -291,11 +306,12 @@ class APIError(BrokerError):
 
     Attributes:
         status: the HTTP status.
-        message: what the API said, or the status in words where it said nothing readable.
+        message: what the API said, on one line and free of secrets; or the status in words, and how the answer begins.
         method: the HTTP method, ``GET``.
         path: the path asked for, without its query.
         retry_after: seconds to wait before asking again, as the server asked, or None where it did not say. At least 0
             and finite, a century at most.
+        response: the whole answer, whose ``repr`` shows none of it; of a long one, its beginning. None after a pickle.
     """
 
     advice = ""
@@ -308,8 +324,10 @@ class APIError(BrokerError):
         method: str,
         path: str,
         retry_after: float | None = None,
+        response: Response | None = None,
     ) -> None:
         """Build the message from the facts."""
+        self.response = response
         self.status = status
         self.message = message
         self.method = method

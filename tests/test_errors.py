@@ -110,6 +110,7 @@ FACTS: dict[str, object] = {
     "status": 429,
     "message": "slow down",
     "retry_after": 1.5,
+    "response": None,
 }
 
 

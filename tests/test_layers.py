@@ -200,6 +200,7 @@ PLAN = {
 # What points up all the same, each with its reason.
 UPWARDS = {
     ("errors", "models.orders"): "what resolve() returns; known to type checkers only",
+    ("errors", "rest.wire"): "the answer that an error keeps; known to type checkers only",
     ("tickets.order", "ids"): "a ticket has its id from birth, and an id needs the time and dice of a door",
     ("live.polled", "client"): "whose result it is; known to type checkers only",
     ("live.asking", "client"): "whom it asks for; known to type checkers only",

@@ -14,6 +14,7 @@ from enum import Enum
 from functools import lru_cache
 from html import escape
 from http import HTTPStatus
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import quote, urlencode
 
@@ -78,19 +79,40 @@ CENTURY = 36_525 * 86_400.0  # seconds
 ONE_SPELLING = frozenset({str, int, datetime})  # of these, what is equal is spelled alike
 EXCERPT = 200
 WINDOW = 65_536
+SAYS_NOTHING = frozenset({b"", b"{}", b"[]", b"null", b'""'})
+ERROR_WORDS = ("message", "error", "errors", "detail", "details", "error_description", "description", "msg", "title")
+WORDS_DEPTH = 5
+JSON_KINDS: Mapping[object, str] = {bool: "boolean", int: "number", float: "number", type(None): "null"}
+OUTLINE_DEPTH = 4
+OUTLINE_MEMBERS = 12
+OUTLINE_ITEMS = 3
+# Paths whose answers hold what accounts hold. An answer to anything else may carry a new secret, a token or an address
+# at which a person logs in, so no value of it is quoted.
+QUOTABLE = re.compile(r"/(?:orders|accounts|balances|positions|transactions)(?:/.*)?", re.DOTALL)
+QUOTABLE_LISTS = frozenset({("GET", "/users"), ("GET", "/connections")})
+_NAMES = (
+    "secret|token|jwt|bearer|passw(?:or)?d|passphrase|authorization|credential|cookie|signature"
+    "|(?:api|private)[-_]?key|session[-_]?(?:id|key)"
+)
 _SENSITIVE = re.compile(
     # The key is bounded, so that nonsense is not searched over and over. The value is text, a list, an object or a
     # number, and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
-    r'("[^"]{0,64}(?:secret|token|password|authorization|api[-_]?key)[^"]{0,64}"\s*:\s*)'
+    rf'("[^"]{{0,64}}(?:{_NAMES})[^"]{{0,64}}"\s*:\s*)'
     r'(?:\\*"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*[\]}]?|[^\s",}\]]+)',
     re.IGNORECASE | re.DOTALL,
 )
 _SENSITIVE_LINE = re.compile(
     # It begins at the word itself: what may stand before it need not be matched, and would be searched for minutes.
     # A token only as a name has it: "invalid token: expired" is a reason that people need.
-    r"((?:secret|[-_]token|token(?==)|password|authorization|api[-_]?key)\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
+    r"((?:secret|[-_]token|token(?==)|jwt|passw(?:or)?d|passphrase|authorization|cookie|(?:api|private)[-_]?key"
+    r"|session[-_]?(?:id|key))\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
     re.IGNORECASE,
 )
+# By shape, under whatever name: a JSON web token, and what follows the word of an authorization header. "Bearer" is a
+# word of sentences too, so only what has a digit in it counts.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}")
+_BEARER = re.compile(r"(bearer\s{1,8})(?=[^\s\d]{0,512}\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
 _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
@@ -171,10 +193,20 @@ class Response(msgspec.Struct, eq=False, gc=False):
 
     def presentable(self, text: str) -> str:
         """Return a text on one line, shortened, with everything masked that is or is named like a secret."""
+        if len(text) > WINDOW:
+            text = self._cut(text[:WINDOW])
+        # The word before a token goes with the line that names it, so tokens are masked first.
+        text = _BEARER.sub(rf"\1{MASK}", _JWT.sub(MASK, text))
         text = _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
         for spelling in self.spellings():
             text = text.replace(spelling, MASK)
         return one_line(text, EXCERPT)
+
+    def _cut(self, text: str) -> str:
+        """Return a text that was cut off without the first half of a secret at its end."""
+        for spelling in self.spellings():
+            text = _without_beginning(text, spelling)
+        return text
 
     def spellings(self) -> list[str]:
         """Return every way in which the secrets may stand in a text."""
@@ -191,10 +223,37 @@ class Response(msgspec.Struct, eq=False, gc=False):
     def excerpt(self) -> str:
         """How the body begins, free of secrets."""
         text = self.body[:WINDOW].decode("utf-8", "replace")
-        if len(self.body) > WINDOW:
-            for spelling in self.spellings():
-                text = _without_beginning(text, spelling)
-        return self.presentable(text)
+        return self.presentable(self._cut(text) if len(self.body) > WINDOW else text)
+
+    @property
+    def outline(self) -> str:
+        """The shape of the body, without any of its values: for an answer that may carry a secret."""
+        try:
+            value = _ANYTHING.decode(self.body)
+            return one_line(_outline(value, OUTLINE_DEPTH), EXCERPT)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return f"text({len(self.body)})" if self.body else ""
+
+
+def _outline(value: object, depth: int) -> str:
+    if isinstance(value, str):
+        return f"text({len(value)})"
+    if not isinstance(value, dict | list):
+        return JSON_KINDS[type(value)]
+    if not depth:
+        return "..."
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        shown = [_outline(each, depth - 1) for each in items[:OUTLINE_ITEMS]]
+        return "[" + ", ".join(shown) + (", ..." if len(items) > OUTLINE_ITEMS else "") + "]"
+    members = cast("dict[str, object]", value).items()
+    shown = [f"{_key(key)}: {_outline(each, depth - 1)}" for key, each in islice(members, OUTLINE_MEMBERS)]
+    return "{" + ", ".join(shown) + (", ..." if len(members) > OUTLINE_MEMBERS else "") + "}"
+
+
+def _key(name: str) -> str:
+    # A secret may stand as a name too; a name of the wire is short and has no digits.
+    return name if _PLAIN_NAME.fullmatch(name) else f"name({len(name)})"
 
 
 def _without_beginning(text: str, secret: str) -> str:
@@ -420,18 +479,12 @@ _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _KEYS: dict[msgspec.json.Decoder[Any], str] = {}
 
 
-class _Refusal(msgspec.Struct):
-    message: str | None = None
-
-
-_REFUSAL = msgspec.json.Decoder(_Refusal)
-
-
 def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | None = None) -> T:
     """Read the body of an answer.
 
     Raises:
-        MalformedResponseError: it is no JSON, or JSON of another shape; it has ``.where`` and ``.excerpt``.
+        MalformedResponseError: it is no JSON, or JSON of another shape; it has ``.where``, ``.excerpt`` and the whole
+            answer as ``.response``.
     """
     try:
         try:
@@ -472,7 +525,16 @@ def _malformed(response: Response, request: Request | None, exc: Exception) -> M
         kind = response.presentable(response.headers.get("content-type", "no content type").partition(";")[0])
         problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
     asked = f"{request.method} {request.path}" if request is not None else ""
-    return MalformedResponseError(where=where, problem=problem, excerpt=response.excerpt, request=asked)
+    excerpt = quoted(response, request)
+    return MalformedResponseError(where=where, problem=problem, excerpt=excerpt, request=asked, response=response)
+
+
+def quoted(response: Response, request: Request | None) -> str:
+    """Return what a message may quote of an answer: how it begins, or only its shape where it may carry a secret."""
+    if request is None:
+        return response.outline
+    is_quotable = QUOTABLE.fullmatch(request.path) or (request.method, request.path) in QUOTABLE_LISTS
+    return response.excerpt if is_quotable else response.outline
 
 
 def _is_utf_8(body: bytes) -> bool:
@@ -487,29 +549,56 @@ def refusal(request: Request, response: Response, now: datetime) -> APIError:
     """Return the error that a status outside 2xx means."""
     facts: dict[str, Any] = {
         "status": response.status,
-        "message": _message(response),
+        "message": _message(request, response),
         "method": request.method,
         "path": request.path,
         "retry_after": retry_after(response.headers, now),
+        "response": response,
     }
     if response.status >= SERVER_SIDE:
         return ServerError(**facts)
     return REFUSALS.get(response.status, APIError)(**facts)
 
 
-def _message(response: Response) -> str:
-    try:
-        said = _REFUSAL.decode(response.body).message
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        said = None
-    if said:
-        return response.presentable(said)
+def _message(request: Request, response: Response) -> str:
+    """Return why a request was refused: the server's words, else the status in words and how the answer begins."""
+    if said := response.presentable(_words_in(response.body)):
+        return said
     if location := response.headers.get("location", ""):
         return f"redirected to {response.presentable(location.partition('?')[0])}; check the api address"
     try:
-        return HTTPStatus(response.status).phrase
+        phrase = HTTPStatus(response.status).phrase
     except ValueError:
-        return "no explanation given"
+        phrase = "no explanation given"
+    if response.body.strip() in SAYS_NOTHING:
+        return phrase
+    return one_line(f"{phrase}; the answer begins {quoted(response, request)!r}", EXCERPT)
+
+
+def _words_in(body: bytes) -> str:
+    """Return the words of an error in any of the forms that APIs use, or an empty text."""
+    try:
+        return _words(_ANYTHING.decode(body.decode("utf-8-sig", "replace")), WORDS_DEPTH)
+    except (msgspec.MsgspecError, RecursionError):
+        return ""
+
+
+def _words(value: object, depth: int) -> str:
+    match value:
+        case str():
+            return value.strip()
+        case dict() if depth:
+            members = cast("dict[str, object]", value)
+            # ``message`` is documented; the others are what other APIs use (assumed). The first that says anything.
+            for name in ERROR_WORDS:
+                if said := _words(members.get(name), depth - 1):
+                    return said
+        case list() if depth:
+            all_said = [_words(each, depth - 1) for each in cast("list[object]", value)[:OUTLINE_MEMBERS]]
+            return "; ".join(said for said in all_said if said)
+        case _:
+            pass
+    return ""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -356,7 +356,8 @@ def test_deep_nesting_is_malformed_and_nothing_worse(body: bytes) -> None:
     malformed(body)
     malformed(body, msgspec.json.Decoder())
     error = refusal(ASKED, response(body, 400), NOW)
-    assert error.message == "Bad Request"
+    assert error.message.startswith("Bad Request; the answer begins ")
+    assert_presentable(refusal(Request(method="POST", path="/users"), response(body, 400), NOW))
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
@@ -512,7 +513,7 @@ STATUSES: list[tuple[int, type[APIError], str]] = [
     (504, ServerError, "Gateway Timeout"),
     (599, ServerError, "no explanation given"),
 ]
-UNREADABLE = [b"", b"<html>x</html>", b"[]", b"null", b'{"message":5}', b'{"message":""}', b"{}", b'{"message":"\xff"}']
+UNREADABLE = [b"", b"<html>x</html>", b"[]", b"null", b'{"message":5}', b'{"message":""}', b"{}", b"\xff", b'""']
 
 
 @pytest.mark.parametrize(("status", "kind", "words"), STATUSES)
@@ -524,6 +525,181 @@ def test_each_status_has_its_error(status: int, kind: type[APIError], words: str
     assert str(error).startswith(f"GET /positions answered {status}: because")
     for body in UNREADABLE:
         assert refusal(ASKED, response(body, status), NOW).message.startswith(words)
+
+
+ERROR_BODIES: list[tuple[object, str]] = [
+    ({"message": "no such symbol"}, "no such symbol"),
+    ({"message": ["qty must be above 0", "price is missing"]}, "qty must be above 0; price is missing"),
+    ({"message": [{"field": "qty", "message": "above 0"}, {"message": "no price"}]}, "above 0; no price"),
+    ({"error": {"message": "market closed", "code": 17}}, "market closed"),
+    ({"error": "market closed"}, "market closed"),
+    ({"error": {"error": {"detail": "market closed"}}}, "market closed"),
+    ({"errors": [{"message": "market closed"}, {"message": "no funds"}]}, "market closed; no funds"),
+    ({"errors": ["market closed", "no funds"]}, "market closed; no funds"),
+    ({"errors": {"message": "market closed"}}, "market closed"),
+    ({"detail": "market closed"}, "market closed"),
+    ({"detail": [{"loc": ["body", "qty"], "msg": "field required"}]}, "field required"),
+    ({"title": "Unprocessable", "detail": "market closed"}, "market closed"),
+    ({"status": 400, "error": "Bad Request", "message": "market closed"}, "market closed"),
+    ({"message": "", "error": "market closed"}, "market closed"),
+    ({"message": None, "errors": [], "detail": "market closed"}, "market closed"),
+    ([{"message": "market closed"}], "market closed"),
+    (["market closed"], "market closed"),
+    ("market closed", "market closed"),
+    ({"message": "line\r\nbreak\x1b[31m"}, "line break [31m"),
+]
+
+
+@pytest.mark.parametrize(("body", "words"), ERROR_BODIES)
+def test_refusal_of_any_form_keeps_the_words_of_the_server(body: object, words: str) -> None:
+    answered = response(json.dumps(body).encode(), 400)
+    error = refusal(ASKED, answered, NOW)
+    assert error.message == words
+    assert error.response is answered
+    assert_presentable(error)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<html>maintenance</html>", "Bad Gateway; the answer begins '<html>maintenance</html>'"),
+        (b"upstream gone", "Bad Gateway; the answer begins 'upstream gone'"),
+        (b'{"message":5}', "Bad Gateway; the answer begins '{\"message\":5}'"),
+        (b'{"reference":"r-1"}', 'Bad Gateway; the answer begins \'{"reference":"r-1"}\''),
+        (b'{"message":"caf\xe9"}', "caf\ufffd"),
+        (b'\xef\xbb\xbf{"message":"market closed"}', "market closed"),
+        (b"", "Bad Gateway"),
+        (b" \n", "Bad Gateway"),
+        (b"null", "Bad Gateway"),
+    ],
+)
+def test_refusal_without_words_quotes_how_the_answer_begins(body: bytes, words: str) -> None:
+    error = refusal(ASKED, response(body, 502), NOW)
+    assert error.message == words
+    assert error.response is not None
+    assert error.response.body == body
+
+
+def test_refusal_of_a_request_for_a_secret_quotes_only_the_shape() -> None:
+    asked = Request(method="POST", path="/users")
+    error = refusal(asked, response(b'{"result":{"user_secret":"hidden","jwt":"hidden","n":1}}', 500), NOW)
+    assert error.message == (
+        "Internal Server Error; the answer begins '{result: {user_secret: text(6), jwt: text(6), n: number}}'"
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=30),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(body=JSON, status=st.integers(300, 599))
+def test_refusal_of_any_json_is_one_short_line(body: object, status: int) -> None:
+    error = refusal(ASKED, response(msgspec.json.encode(body), status), NOW)
+    assert error.message
+    assert error.message.isprintable()
+    assert len(error.message) <= 200
+
+
+SECRET_REQUESTS = [
+    Request(method="POST", path="/users"),
+    Request(method="POST", path="/auth/tokens/user"),
+    Request(method="GET", path="/connections/c-1/token"),
+    Request(method="POST", path="/connections"),
+    Request(method="GET", path="/anything"),
+    None,
+]
+CARRIERS = [
+    '{"jwt":"hidden-5e1d"}',
+    '{"data":["hidden-5e1d"]}',
+    '["hidden-5e1d"]',
+    '"hidden-5e1d"',
+    "hidden-5e1d",
+    '{"hidden-5e1d":true}',
+    '{"user":{"id":"u","value":{"a":{"b":{"c":["hidden-5e1d"]}}}}}',
+    '{"user_id":"u","credentials":"hidden-5e1d',
+    '{"user_id":7,"key":"hidden-5e1d"}',
+    "<p>hidden-5e1d</p>",
+]
+
+
+@pytest.mark.parametrize("asked", SECRET_REQUESTS, ids=str)
+@pytest.mark.parametrize("body", CARRIERS)
+def test_answer_that_may_carry_a_secret_is_quoted_by_its_shape_alone(asked: Request | None, body: str) -> None:
+    answered = response(body.encode())
+    with pytest.raises(MalformedResponseError) as caught:
+        read(answered, decoder(NewUser), asked)
+    assert "hidden" not in str(caught.value) + caught.value.excerpt + repr(caught.value.response)
+    assert caught.value.excerpt
+    assert caught.value.response is answered
+    assert b"hidden" in answered.body
+    assert "hidden" not in refusal(asked or ASKED, response(b"hidden", 500), NOW).message or asked is None
+
+
+@given(st.from_regex(r"[a-z0-9]{12,40}", fullmatch=True), JSON)
+def test_no_outline_shows_a_value(value: str, around: object) -> None:
+    body = msgspec.json.encode([around, value, {"jwt": value, value + "7": [value], "a": around}])
+    outline = response(body).outline
+    assert value not in outline
+    assert len(outline) <= 200
+    assert outline.isprintable()
+
+
+def test_outline_names_members_and_kinds() -> None:
+    body: dict[str, object] = {
+        "user_id": "ada",
+        "n": 1.5,
+        "is_new": True,
+        "none": None,
+        "list": ["a", 2, [], {}, 3],
+        "x1": "y",
+    }
+    assert response(json.dumps(body).encode()).outline == (
+        "{user_id: text(3), n: number, is_new: boolean, none: null, list: [text(1), number, [], ...], name(2): text(1)}"
+    )
+    assert response(b"not JSON").outline == "text(8)"
+    assert response(b"").outline == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"session":"x","jwt":"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"}',
+        '{"anything":["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"]}',
+        "refused: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl is no good",
+        "Authorization: Bearer c2lnbmF0dXJlIUzI1NiJ9",
+        "bearer   c2lnbmF0dXJlIUzI1NiJ9",
+        '{"privateKey":"c2lnbmF0dXJl"}',
+        '{"sessionId":"c2lnbmF0dXJl"}',
+        "passphrase=c2lnbmF0dXJl",
+        "Cookie: sid=c2lnbmF0dXJl",
+    ],
+)
+def test_what_has_the_shape_or_the_name_of_a_token_is_masked(text: str) -> None:
+    shown = response(text.encode()).excerpt
+    assert "c2lnbmF0dXJl" not in shown
+    assert "eyJ" not in shown
+    assert "***" in shown
+
+
+def test_words_about_bearers_and_sessions_are_kept() -> None:
+    said = "Bearer authentication is required; session: regular"
+    assert response(b"").presentable(said) == said
+
+
+def test_a_huge_message_is_shortened_quickly() -> None:
+    began = time.process_time()
+    for unit in ("secret", "bearer ", "eyJ", '"secret":[', "a", " "):
+        response(b"").presentable(unit * (10_000_000 // len(unit)))
+    assert time.process_time() - began < 2.0
+
+
+@pytest.mark.parametrize("kept", [1, 8, len(CLIENT) - 1])
+def test_a_secret_cut_in_two_at_the_end_of_a_long_message_leaves_no_half(kept: int) -> None:
+    text = '{"password":"' + "x" * (65_536 - 22 - kept) + '","say":"' + CLIENT + "y" * 100
+    assert response(b"").presentable(text) == '{"password":"***","say":"'
 
 
 def test_a_redirect_says_where_to_but_not_with_what() -> None:

@@ -27,7 +27,9 @@ class Users(Resource):
             ConflictError: there is one of that name.
             ConfigurationError: the name is empty or a dot segment, so it could never be deleted again.
             TransportError: the wire failed. It is never asked twice, so look with ``list``.
-            BrokerError: the API said no, or something unreadable.
+            MalformedResponseError: the API made the user and answered in another form. Its ``response`` holds the whole
+                answer, the secret included: read it there with ``response.json()`` or ``response.body``.
+            BrokerError: the API said no.
 
         Cancelling drops the call; the user may have been made all the same.
         """
