@@ -4,7 +4,7 @@ import pickle
 import re
 import string
 from datetime import UTC, date, datetime
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +27,7 @@ from connecttrade_async.symbology import (
     parse_option,
     parse_symbol,
 )
+from contexts import CONTEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -519,3 +520,10 @@ def test_any_text_is_classified_or_refused(symbol: str) -> None:
     elif parsed is not None:
         assert classify(str(parsed)) == parsed
         assert str(parsed) == symbol.replace(" ", "")
+
+
+@given(CONTEXTS, OPTIONS)
+def test_options_are_alike_in_every_decimal_context(context: Context, option: OptionSymbol) -> None:
+    with localcontext(context):
+        assert str(parse_option(str(option))) == str(option)
+        assert str(build_option(option.root, option.expiry, option.right, option.strike)) == str(option)

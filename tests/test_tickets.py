@@ -8,16 +8,17 @@ import re
 import subprocess
 import sys
 from datetime import date
-from decimal import Decimal, localcontext
+from decimal import Context, Decimal, Inexact, localcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from connecttrade_async import CallerError, OrderTicket, TicketError, TicketLeg, tickets
 from connecttrade_async.models import Broker, Instrument, OrderType, Side, TimeInForce
 from connecttrade_async.tickets import leg
+from contexts import CONTEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -535,3 +536,42 @@ def test_an_unpublished_instrument_counts_for_more_than_how_the_symbol_looks(sym
 def test_every_kind_of_share_is_a_stock(symbol: str) -> None:
     sent = tickets.market(symbol, "BUY", qty=1, **WHO).payload()
     assert (sent["symbol"], sent["instrument"]) == (symbol, "STK")
+
+
+def sent_or_problems(build: Callable[[], OrderTicket]) -> object:
+    try:
+        return build().payload()
+    except TicketError as exc:
+        return exc.problems
+
+
+AMOUNTS = VALID | VALID.map(lambda amount: format(amount, "f")) | st.integers(-10, 10**20) | st.decimals() | st.text()
+
+
+@given(CONTEXTS, AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)
+@example(Context(prec=1, traps=[Inexact]), Decimal("123456789.123456789"), "0.000000001", 10**17, "1.500")
+@example(Context(prec=2, Emax=1), Decimal("1E+3"), Decimal("-0"), Decimal("NaN"), Decimal("sNaN"))
+def test_what_is_sent_is_alike_in_every_decimal_context(
+    context: Context, qty: Any, price: Any, stop: Any, ratio: Any
+) -> None:
+    ours = {**WHO, "cl_order_id": "mine"}
+    builds: list[Callable[[], OrderTicket]] = [
+        lambda: tickets.stop_limit("MSFT", "BUY", qty=qty, price=price, stop=stop, **ours),
+        lambda: tickets.limit(CALL, BTO, qty=qty, price=price, **ours),
+        lambda: tickets.market("BTC/USD", "BUY", notional=qty, **ours),
+        lambda: tickets.multi_leg([leg(CALL, BTO, ratio), leg(PUT, STO)], BTO, qty=qty, price=price, **ours),
+        lambda: tickets.bull_call_spread("SPY", expiry=DAY, low=price, high=stop, qty=qty, price=ratio, **ours),
+    ]
+    with localcontext(context):
+        there = [sent_or_problems(build) for build in builds]
+    assert there == [sent_or_problems(build) for build in builds]
+
+
+def test_a_replacement_is_alike_in_a_decimal_context_of_one_digit() -> None:
+    with localcontext(Context(prec=1, traps=[Inexact])):
+        sent = tickets.replacement("new", "ALPACA", qty=Decimal("12.345"), price="1234567.891", stop=10**12)
+    assert (sent["order_qty"], sent["order_limit_price"], sent["stop_price"]) == (
+        "12.345",
+        "1234567.891",
+        "1000000000000",
+    )

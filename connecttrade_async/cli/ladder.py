@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from connecttrade_async.amounts import EXACT
 from connecttrade_async.cli.tables import DASH, figure
 from connecttrade_async.cli.telling import plain
 from connecttrade_async.errors import MalformedResponseError
@@ -108,7 +109,8 @@ def _spread(depth: Depth) -> str:
     bid, ask = (_number(side[0], "price") if side else Decimal(0) for side in (depth.bids, depth.asks))
     if not bid or not ask:
         return "no spread"
-    return f"spread {figure(str(ask - bid))}, middle {figure(str((bid + ask) / 2))}"
+    middle = EXACT.divide(EXACT.add(bid, ask), Decimal(2))
+    return f"spread {figure(f'{EXACT.subtract(ask, bid):f}')}, middle {figure(f'{middle:f}')}"
 
 
 def _number(level: Level, name: str) -> Decimal:

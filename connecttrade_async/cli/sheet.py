@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from rich.text import Text
 
+from connecttrade_async.amounts import EXACT
 from connecttrade_async.cli.tables import Column
 from connecttrade_async.errors import MalformedResponseError, SymbolError
 from connecttrade_async.symbology import OptionRight, parse_option
@@ -85,12 +86,12 @@ def _named(strike: Decimal, root: str, underlying: str) -> str:
 
 def _delta(contract: OptionContract) -> Text | None:
     told = None if contract.greeks is None else _read(contract.greeks, "delta")
-    return None if told is None else Text(f"{told.quantize(THOUSANDTH, ROUND_HALF_EVEN)}")
+    return None if told is None else Text(f"{told.quantize(THOUSANDTH, ROUND_HALF_EVEN, EXACT)}")
 
 
 def _volatility(contract: OptionContract) -> str | None:
     told = None if contract.greeks is None else _read(contract.greeks, "implied_volatility")
-    return None if told is None else f"{(100 * told).quantize(TENTH, ROUND_HALF_EVEN)}%"
+    return None if told is None else f"{EXACT.multiply(Decimal(100), told).quantize(TENTH, ROUND_HALF_EVEN, EXACT)}%"
 
 
 def _read(greeks: Greeks, name: str) -> Decimal | None:

@@ -17,6 +17,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from connecttrade_async.amounts import MOST_DIGITS
 from connecttrade_async.cli.telling import plain, tell
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ DASH = "–"  # noqa: RUF001 - an en dash, on purpose: it is not a minus sign
 UNLIMITED = 10_000
 _FIGURE = re.compile(r"(?P<sign>-?)(?P<whole>[0-9]+)(?:\.(?P<rest>[0-9]*))?")
 _CENTS = 2
+_LONGEST_FIGURE = 2 * MOST_DIGITS + len("-.")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ def figure(text: str) -> str:
     A text that is no plain number comes back as it is.
     """
     found = _FIGURE.fullmatch(text)
-    if found is None:
+    # A longer number is not read anywhere else either, and Python refuses to convert one of 4,301 digits.
+    if found is None or len(text) > _LONGEST_FIGURE:
         return text
     rest = found["rest"] or ""
     if rest:

@@ -60,7 +60,7 @@ def read_number(name: str, value: object, problems: list[str]) -> Decimal | None
 def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
     """Read an amount that counts contracts, which are not divided; None where none was given."""
     amount = read_number(name, value, problems)
-    if amount is not None and amount != amount.to_integral_value():
+    if amount is not None and amount != int(amount):
         problems.append(f"the {name} must be whole, and is {amount}: contracts are not divided")
         return None
     return amount

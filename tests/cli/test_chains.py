@@ -45,6 +45,14 @@ def test_a_strike_has_its_call_on_the_left_and_its_put_on_the_right() -> None:
     ]
 
 
+def test_greeks_of_thirty_digits_are_rounded_for_people_and_longer_ones_are_left_out() -> None:
+    long = Greeks(delta_text="1E+29", implied_volatility_text="9" * 30)
+    (row,) = rows(option("C", "5", greeks=long))
+    assert row[2:4] == [f"1{'0' * 29}.000", f"{'9' * 30}00.0%"]
+    (row,) = rows(option("C", "5", greeks=Greeks(delta_text="1E+30", implied_volatility_text="1e999999999")))
+    assert row[2:4] == ["–", "–"]  # noqa: RUF001
+
+
 def test_what_is_odd_hides_nothing() -> None:
     odd = Greeks(delta_text="steep", implied_volatility_text="")
     chain = OptionsChain(

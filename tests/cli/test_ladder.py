@@ -78,3 +78,9 @@ def test_a_ladder_has_the_last_book() -> None:
     ladder.take(book((), ()))
     ladder.take(book(levels(("1", "8")), ()))
     assert ladder.draw(console).plain.split("\n")[-1].startswith("1  8  █")
+
+
+def test_prices_of_thirty_digits_have_an_exact_spread() -> None:
+    low, high = "0." + "0" * 29 + "2", "1" + "0" * 29
+    drawn = draw_ladder(book(levels((low, "1")), levels((high, "1E+29"))), 24).plain
+    assert f"spread {'99' + ',999' * 9}.{'9' * 29}8, middle {'50' + ',000' * 9}.{'0' * 29}1" in drawn

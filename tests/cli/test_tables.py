@@ -44,6 +44,8 @@ def drawn(rows: list[Row], width: int) -> tuple[list[str], list[str]]:
         ("-0.00", "-0.00"),
         ("1E-9", "1E-9"),
         ("unknown", "unknown"),
+        ("9" * 4_301, "9" * 4_301),
+        ("-0." + "3" * 4_301, "-0." + "3" * 4_301),
         ("", ""),
     ],
 )
