@@ -219,13 +219,14 @@ def _checked_right(right: object, written: str) -> OptionRight:
 
 def _checked_strike(strike: object, written: str) -> Decimal:
     try:
-        whole, _, decimals = plain(read_amount(strike)).partition(".")
+        shown_strike = plain(read_amount(strike))
     except ValueError as exc:
         raise SymbolError(symbol=written, position=len(written), problem=f"the strike {exc}") from None
+    whole, _, decimals = shown_strike.partition(".")
     decimals = decimals.rstrip("0")
     whole = whole.lstrip("0")
     if len(decimals) > _STRIKE_DECIMALS:
-        _refuse(written, len(written), f"the strike {strike} has more than {_STRIKE_DECIMALS} decimals")
+        _refuse(written, len(written), f"the strike {shown_strike} has more than {_STRIKE_DECIMALS} decimals")
     if len(whole) > _WHOLE_WIDTH:
-        _refuse(written, len(written), f"the strike {strike} is too large: 99999.999 is the most")
+        _refuse(written, len(written), f"the strike {shown_strike} is too large: 99999.999 is the most")
     return Decimal(f"{whole or '0'}.{decimals:0<{_STRIKE_DECIMALS}}")

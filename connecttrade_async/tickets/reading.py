@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from connecttrade_async.amounts import read_amount
+from connecttrade_async.amounts import plain, read_amount
 from connecttrade_async.errors import shown
 from connecttrade_async.models.enums import Broker, OpenEnum
 
@@ -61,7 +61,7 @@ def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
     """Read an amount that counts contracts, which are not divided; None where none was given."""
     amount = read_number(name, value, problems)
     if amount is not None and amount != int(amount):
-        problems.append(f"the {name} must be whole, and is {amount}: contracts are not divided")
+        problems.append(f"the {name} must be whole, and is {plain(amount)}: contracts are not divided")
         return None
     return amount
 
