@@ -372,8 +372,8 @@ class ConnectTrade:
 
         Turns are spread evenly from the start and do not drift; a user whose poll still runs is not asked again. Each
         call is asked once, whatever ``Retry`` says: the next turn is the retry. A user that keeps failing is asked more
-        and more rarely, and not at all after a 401, until ``resume`` or ``add``. A 429 lets everybody wait for what it
-        asks. When everything fails, one probe at a time stands for all.
+        and more rarely, and one that answers 401 again and again is parked: see ``Poller.parked``. A 429 lets everybody
+        wait for what it asks, for ten minutes at most. When everything fails, one probe at a time stands for all.
 
         Args:
             users: handles, from anywhere; an async iterator is read while the others are polled already.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import Counter
 from contextlib import asynccontextmanager
 from typing import IO, TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.cli.telling import announce, tell
 from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
+from connecttrade_async.live.standing import Blame, blame
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ async def poll(
     """Ask for many users over and over, and tell what has changed, and what failed.
 
     The users are those of --users, or the one of CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET. A user that keeps
-    failing is asked more and more rarely, and one whose secret is refused not again.
+    failing is asked more and more rarely. Where the secret of every user is refused from the start, the command ends.
     """
     async with (
         _whom(file) as (ct, users),
@@ -70,7 +70,8 @@ async def poll(
         _last_line(poller) as line,
     ):
         names = {user.user_id for user in users}
-        left = Counter(dict.fromkeys(names, times or 0))
+        left = dict.fromkeys(names, times or 0)
+        untaken: set[str] | None = set()  # users whose secret was refused, until one is taken
         async for told in poller.with_events():
             if not isinstance(told, PollResult):
                 with line.aside():
@@ -79,11 +80,11 @@ async def poll(
             if show_all or told.changed:
                 with line.aside():
                     _show(told, what, as_json=as_json)
-            if poller.statistics().parked == len(names):
+            if untaken is not None:
+                untaken = _noted(untaken, told)
+            if untaken == names:
                 fail("nobody is left to poll: every secret was refused")
-            left[told.user.user_id] -= 1
-            if left[told.user.user_id] == 0:
-                del left[told.user.user_id]
+            _count_down(left, told.user.user_id)
             if times is not None and _is_done(left, poller):
                 return
 
@@ -136,6 +137,16 @@ def _show(told: PollResult[Any], what: str, *, as_json: bool) -> None:
         announce(f"{told.due:%H:%M:%S} {told.user.user_id}: {news}")
 
 
+def _noted(untaken: set[str], told: PollResult[Any]) -> set[str] | None:
+    """Note a user whose secret was refused; None once a secret was taken, for refusals may be a gateway's from then on.
+
+    A failure of another kind says nothing about the secret.
+    """
+    if told.error is None:
+        return None
+    return untaken | {told.user.user_id} if blame(told.error) is Blame.SECRET else untaken
+
+
 def _event(told: PollEvent) -> str:
     match told:
         case Outage(failures=failures, error=error):
@@ -148,7 +159,15 @@ def _event(told: PollEvent) -> str:
             return f"Asked to slow down: nobody is asked for {seconds:.0f} s."
 
 
-def _is_done(left: Counter[str], poller: Poller[Any]) -> bool:
+def _count_down(left: dict[str, int], user_id: str) -> None:
+    # A user that has had its polls is polled on while others have not: it is no longer counted.
+    if user_id in left:
+        left[user_id] -= 1
+        if not left[user_id]:
+            del left[user_id]
+
+
+def _is_done(left: dict[str, int], poller: Poller[Any]) -> bool:
     # Counted first, for this is asked after every poll, of who may be ten thousand.
     return len(left) <= poller.statistics().parked and left.keys() <= poller.parked.keys()
 

@@ -114,8 +114,8 @@ class PollStatistics(NamedTuple):
         users: how many there are, the parked ones among them.
         running: polls under way.
         waiting: results that wait for the consumer.
-        failing: users whose last poll failed.
-        parked: users that are not asked since their secret was refused.
+        failing: users whose last poll failed, the parked ones not among them.
+        parked: users that are asked only rarely since their secret is refused again and again.
         polls: polls that have ended.
         unchanged: of these, good ones that brought what the last one brought.
         failures: of these, the failed ones.

@@ -89,7 +89,9 @@ class Poller(Generic[T]):
         self._rounds.remove(user.user_id)
 
     def resume(self, user: User) -> None:
-        """Let a parked user take turns again; harmless for others. For a new secret, ``add`` the new handle.
+        """Poll a user whose secret was refused at its ordinary pace again; for a new secret, ``add`` the new handle.
+
+        Harmless for other users.
 
         Raises:
             ConfigurationError: it is no handle.
@@ -99,7 +101,12 @@ class Poller(Generic[T]):
 
     @property
     def parked(self) -> Mapping[str, Exception]:
-        """Users that are not asked any more, by id, with the refusal of their secret."""
+        """Users that are asked only rarely, by id, with the latest refusal of their secret.
+
+        A user is parked after at least three refusals (401) in a row over at least a minute, unless secrets that were
+        refused are then taken unchanged: that is a gateway's fault. A parked user is asked again after ten minutes,
+        then at pauses that grow to six hours, and leaves this mapping as soon as its secret is taken.
+        """
         return dict(self._rounds.verdicts.parked)
 
     def statistics(self) -> PollStatistics:
@@ -110,7 +117,7 @@ class Poller(Generic[T]):
             users=len(verdicts.records),
             running=rounds.workers.busy,
             waiting=len(rounds.inbox),
-            failing=tally.failing,
+            failing=tally.failing - len(verdicts.parked),
             parked=len(verdicts.parked),
             polls=tally.polls,
             unchanged=tally.unchanged,

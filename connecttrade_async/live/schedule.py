@@ -26,7 +26,7 @@ EARLY = 0.0005  # timers fire a little early, and to wait once more for so littl
 
 
 class State(IntEnum):
-    """What a user is doing."""
+    """What a user is doing: ``PARKED`` waits as well, but for a rare turn that shows whether its secret is taken."""
 
     WAITING = 0
     RUNNING = 1
@@ -34,7 +34,11 @@ class State(IntEnum):
     GONE = 3
 
 
-WAITING, RUNNING = State.WAITING, State.RUNNING  # to look up a member of an enum costs more than all else in a turn
+WAITING, RUNNING, PARKED = (
+    State.WAITING,
+    State.RUNNING,
+    State.PARKED,
+)  # to look up a member of an enum costs more than all else in a turn
 
 
 class Record(msgspec.Struct, eq=False, gc=False):
@@ -46,6 +50,8 @@ class Record(msgspec.Struct, eq=False, gc=False):
         ready: no turn is taken before, in seconds of the same.
         digest: of what the last good poll was answered; None before.
         failures: polls in a row that failed.
+        refusals: polls in a row whose secret was refused; polls that prove nothing about the secret do not end the row.
+        refused_since: when the first of these ended, in seconds on the client's clock.
         state: what it is doing.
     """
 
@@ -54,6 +60,8 @@ class Record(msgspec.Struct, eq=False, gc=False):
     ready: float = 0.0
     digest: int | None = None
     failures: int = 0
+    refusals: int = 0
+    refused_since: float = 0.0
     state: State = State.WAITING
 
 
@@ -127,7 +135,7 @@ class Schedule:
                 return Turn(record, max(0.0, own - EARLY - due))
         while (popped := self._pop(own)) is not None:
             record, due = popped
-            if record.state is WAITING and record.ready <= own:
+            if record.state is not RUNNING and record.ready <= own:
                 record.state = RUNNING
                 return Turn(record, max(0.0, own - EARLY - due))
             if record.state is RUNNING:
@@ -135,15 +143,32 @@ class Schedule:
         return None
 
     def probe(self) -> Turn | None:
-        """Return the next user in line whether or not it is due, also while time is held; None where nobody can be."""
+        """Return the next user in line whether or not it is due, also while time is held; None where nobody can be.
+
+        A parked user is returned only where no other waits: its secret was refused before, so its answer proves little.
+        """
         if self._fresh:
             self._let_in()
+        found: Record | None = None
+        parked: list[Record] = []
         for _ in range(len(self._ring) + len(self._heap)):
             popped = self._pop(math.inf)
-            if popped is not None and popped[0].state is WAITING:
-                popped[0].state = RUNNING
-                return Turn(popped[0], 0.0)
-        return None
+            if popped is None:
+                break
+            if popped[0].state is WAITING:
+                found = popped[0]
+                break
+            if popped[0].state is PARKED:
+                parked.append(popped[0])
+        if found is None and parked:
+            found = parked.pop(0)
+        if self._every is None:
+            for record in parked:
+                self._push(record, record.due)
+        if found is None:
+            return None
+        found.state = RUNNING
+        return Turn(found, 0.0)
 
     def next_at(self) -> float | None:
         """Return when the next turn is due, on the caller's clock; None where there is none."""
@@ -172,13 +197,25 @@ class Schedule:
             self.skipped += max(0, math.floor((own - record.due) / interval))
             self._push(record, record.due + (passed + 1) * interval)
 
-    def park(self, record: Record) -> None:
-        """Take no turn of this user any more, whose poll is under way."""
-        record.state = State.PARKED
+    def park(self, record: Record, now: float, interval: float, pause: float) -> None:
+        """End a turn, and take the next only after a long pause; it is no candidate for ``probe`` meanwhile.
+
+        Args:
+            record: whose.
+            now: the present.
+            interval: seconds between turns.
+            pause: seconds that nothing is asked of this user, which keeps its place in the cycle.
+        """
+        self.done(record, now, interval, pause)
+        if record.state is WAITING:
+            record.state = PARKED
 
     def resume(self, record: Record, now: float) -> None:
-        """Let a parked user take turns again."""
-        record.state, record.ready = WAITING, 0.0
+        """End a pause: with one interval for all the next turn is in its place in the cycle, else now."""
+        record.ready = 0.0
+        if record.state is RUNNING or record.state is State.GONE:
+            return
+        record.state = WAITING
         if self._every is None:
             self._push(record, self._own(now))
 
@@ -226,6 +263,9 @@ class Schedule:
                 due = ring[0].due + self._behind
             else:
                 due = heap[0][0]
+                if due != heap[0][2].due:  # it was pushed anew when its pause was ended
+                    heapq.heappop(heap)
+                    continue
             if due > own:
                 return None
             record = ring.popleft() if from_ring else heapq.heappop(heap)[2]

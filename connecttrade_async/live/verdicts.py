@@ -1,12 +1,18 @@
 """A loop's judgement: what one poll means for its user, and for all.
 
-Its vow: a failure is never a storm. A user that fails is asked more and more rarely, a refused secret is not asked
-again, and when everything fails one probe at a time stands for all. What everybody suffered is held against nobody.
+Its vow: a failure is never a storm. A user that fails is asked more and more rarely, and when everything fails one
+probe at a time stands for all. What everybody suffered is held against nobody.
+
+A user is parked where its secret is refused again and again: ``REFUSALS`` times in a row, over ``REFUSED_FOR`` seconds
+at least, while no secret was refused and then taken unchanged. The last is what a gateway that refuses at random cannot
+avoid. A parked user is asked rarely, at pauses that grow from ten minutes to six hours, and comes back as soon as its
+secret is taken.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
@@ -35,6 +41,12 @@ __all__ = ["Tally", "Verdicts"]
 
 T = TypeVar("T")
 GONE = State.GONE
+REFUSALS = 3  # in a row, before a user is parked
+REFUSED_FOR = (
+    60.0  # seconds from the first of these to the last, for a gateway that is replaced may refuse all meanwhile
+)
+FLAP_COUNTS = 600.0  # seconds that refusals prove nothing after secrets were refused and then taken
+PARKED_AT_LEAST, PARKED_AT_MOST = 600.0, 21_600.0  # bounds of the pauses between polls of a parked user, in seconds
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -62,7 +74,7 @@ class Verdicts(Generic[T]):
 
     Attributes:
         records: the users, by their id.
-        parked: those whose secret was refused, with how.
+        parked: those whose secret is refused again and again, by id, with the latest refusal.
         standing: how the platform stands.
         tally: what has happened so far.
         probe: the one user that is asked for all, while it is.
@@ -96,6 +108,9 @@ class Verdicts(Generic[T]):
         self.is_held = False
         self._in_a_row: list[Record] = []
         self._away_since = 0.0
+        self._taken: tuple[Record, float] | None = None  # the latest user whose secret was refused and then taken, when
+        self._flapped_at: float | None = None
+        self._warned_at = -math.inf
         self._is_asked_through_us = False
 
     def conclude(self, turn: Turn, asked: Asked[T]) -> None:
@@ -139,8 +154,12 @@ class Verdicts(Generic[T]):
         if record is self.probe:
             self.probe = None
         if error is not None:
-            news = self.standing.failed(error, now, self._everybody())
+            # In an outage each failure counts, for it says when to probe again.
+            if self.standing.away_since is not None or not self._is_no_news(record, error):
+                news = self.standing.failed(error, now, self._everybody())
         else:
+            if record.refusals:
+                self._taken_again(record, now, was_answered=was_answered)
             if record.failures:
                 self.set_failures(record, 0)
             if was_answered:
@@ -158,15 +177,19 @@ class Verdicts(Generic[T]):
         return seconds_between(every(user, result))
 
     def resume(self, record: Record, user_id: str, now: float) -> bool:
-        """Give a parked user turns again; say whether it was parked."""
-        if self.parked.pop(user_id, None) is None:
+        """Ask a user whose secret was refused at its ordinary pace again; return whether it was refused."""
+        if not record.refusals:
             return False
+        self.parked.pop(user_id, None)
+        record.refusals = 0
+        self.set_failures(record, 0)
         self._schedule.resume(record, now)
         return True
 
     def forget(self, record: Record, user_id: str) -> None:
         """Keep nothing of a user."""
         self.set_failures(record, 0)
+        record.refusals = 0
         record.state = GONE
         self.parked.pop(user_id, None)
         self._turnstile.forget(user_id)
@@ -184,31 +207,87 @@ class Verdicts(Generic[T]):
             self._schedule.done(record, now, interval)
             return
         why = blame(error)
-        if why is Blame.PACE:
+        if why is Blame.REQUEST and record.refusals:
+            # The platform knows the user, so its secret was taken.
+            self.parked.pop(record.user.user_id, None)
+            record.refusals = 0
+        if record.user.user_id in self.parked:
+            self._park_again(record, error if why is Blame.SECRET else None, interval, now)
+        elif why is Blame.PACE:
             self._schedule.done(record, now, interval)
         elif self.standing.away_since is not None:
             self.set_failures(record, record.failures or 1)  # it is not this user's trouble
             self._schedule.done(record, now, interval)
         elif why is Blame.SECRET and record.user is not result.user:
             self._schedule.done(record, now, interval)  # there is a new handle, with another secret perhaps
-        elif why is Blame.SECRET:
-            self._park(record, error)
         else:
             if why is Blame.PLATFORM:
                 self._in_a_row.append(record)
             self.set_failures(record, record.failures + 1)
+            if why is Blame.SECRET and self._is_refused_for_good(record, now):
+                self._park(record, error, interval, now)
+                return
             own = grown_delay(record.failures, interval, max(interval, self._plan.slowest))
             self._schedule.done(record, now, interval, bounded_retry_after(patience_asked_for(error), own))
 
-    def _park(self, record: Record, error: Exception) -> None:
-        self.set_failures(record, 0)
-        self._schedule.park(record)
-        self.parked[record.user.user_id] = error
-        is_first = not any(each.state is State.PARKED for each in self._in_a_row)
-        self._in_a_row.append(record)
-        log.log(
-            logging.WARNING if is_first else logging.DEBUG, "a user's secret was refused, so it is parked: %s", error
+    # --- secrets that are refused
+
+    def _is_no_news(self, record: Record, error: Exception) -> bool:
+        """Say whether a failure is one more refusal of a secret that was refused in this row already, or is parked.
+
+        It proves nothing about the platform: else one wrong secret, refused again and again, would be an outage.
+        """
+        is_known = record in self._in_a_row or record.user.user_id in self.parked
+        return is_known and blame(error) is Blame.SECRET
+
+    def _is_refused_for_good(self, record: Record, now: float) -> bool:
+        """Count a refusal, and say whether the row is evidence against the secret, and not against a gateway."""
+        if not record.refusals:
+            record.refused_since = now
+        record.refusals += 1
+        if record not in self._in_a_row:
+            self._in_a_row.append(record)
+        return (
+            record.refusals >= REFUSALS
+            and now - record.refused_since >= REFUSED_FOR
+            and (self._flapped_at is None or now - self._flapped_at > FLAP_COUNTS)
         )
+
+    def _taken_again(self, record: Record, now: float, *, was_answered: bool) -> None:
+        """Take note that a secret that was refused is taken, unchanged: the refusals were wrong.
+
+        Where that happens to two users, or to the only one, refusals prove nothing for a while. Where it happens to one
+        of many, it may be that user's own: what it asks for may be refused for want of an entitlement now and then.
+        """
+        if self.parked.pop(record.user.user_id, None) is not None:
+            log.info("the secret of a parked user is taken again")
+        record.refusals = 0
+        if not was_answered:
+            return
+        last = self._taken
+        is_alone = len(self.records) - len(self.parked) <= 1
+        if is_alone or (last is not None and last[0] is not record and now - last[1] <= FLAP_COUNTS):
+            self._flapped_at = now
+        self._taken = record, now
+
+    def _park(self, record: Record, error: Exception, interval: float, now: float) -> None:
+        is_first = now - self._warned_at >= REFUSED_FOR
+        if is_first:
+            self._warned_at = now
+        level = logging.WARNING if is_first else logging.DEBUG
+        log.log(level, "a user's secret is refused again and again, so it is asked only rarely: %s", in_words(error))
+        self._park_again(record, error, interval, now)
+
+    def _park_again(self, record: Record, refusal: Exception | None, interval: float, now: float) -> None:
+        if refusal is not None:
+            self.parked[record.user.user_id] = refusal
+        self._schedule.park(record, now, interval, self._rare_pause(record, interval, now))
+
+    def _rare_pause(self, record: Record, interval: float, now: float) -> float:
+        """Return the seconds until a parked user is asked: about as long as it was refused so far, within bounds."""
+        shortest = max(interval, self._plan.slowest, PARKED_AT_LEAST)
+        bound = max(shortest, min(now - record.refused_since, PARKED_AT_MOST))
+        return grown_delay(0, bound, bound)
 
     def _spread(self, news: News | None, error: Exception | None, now: float) -> None:
         """Let everybody feel what one poll has found out."""
@@ -238,7 +317,7 @@ class Verdicts(Generic[T]):
 
     def _everybody(self) -> int:
         """How many must fail in a row to speak for all: each user once, or as many as are asked at once."""
-        parked = sum(record.state is State.PARKED for record in self._in_a_row)
+        parked = sum(record.user.user_id in self.parked for record in self._in_a_row)
         return min(len(self.records) - len(self.parked) + parked, self._plan.concurrency)
 
     def _at(self, moment: float, now: float) -> datetime:

@@ -50,8 +50,9 @@ async def test_users_come_from_a_file_or_from_stdin(call: Call, sandbox: Sandbox
         assert result.exit_code == 0, result.stderr
         told = sorted(line.split(" ", 1)[1] for line in result.stdout.splitlines())
         assert told[0] == "bob: 0 positions"
+        assert told[1] == told[2]
         assert told[1].startswith("carl: failed: GET /positions answered 401: ")
-        assert len(told) == 2
+        assert len(told) == 3
 
 
 async def test_an_outage_and_its_end_are_told_aside(call: Call, sandbox: Sandbox) -> None:
@@ -73,6 +74,29 @@ async def test_whom_to_poll_must_be_said(call: Call, tmp_path: Path) -> None:
     nobody = await call("poll", CONNECTTRADE_USER_ID=None)
     assert nobody.exit_code == 2
     assert "CONNECTTRADE_USER_ID" in nobody.stderr
+
+
+async def test_poll_with_a_secret_refused_after_one_was_taken_goes_on(call: Call, sandbox: Sandbox) -> None:
+    sandbox.clock.hold()
+    taken = Fault("slow_headers", seconds=0.01, path="/positions", times=1)  # an ordinary answer
+    for fault in (taken, Fault("status", status=401, path="/positions", times=2)):
+        sandbox.faults.add(fault)
+    result = await call("poll", "--every", "0.02", "--times", "4", "--json", "--all")
+    assert result.exit_code == 0, result.stderr
+    refused = [json.loads(line)["error"] is not None for line in result.stdout.splitlines()]
+    assert refused == [False, True, True, False]
+
+
+async def test_poll_with_times_ends_where_one_user_keeps_failing(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
+        secret = (await ct.users.create("bob")).user_secret.reveal()
+    file.write_text(f"bob {secret!s}\ncarl wrong\n")
+    result = await call("poll", "--users", str(file), "--every", "0.02", "--times", "4", "--json", "--all")
+    assert result.exit_code == 0, result.stderr
+    names = [json.loads(line)["user_id"] for line in result.stdout.splitlines()]
+    assert names.count("carl") == 4  # later and later, while bob is polled on
+    assert names.count("bob") > 4
 
 
 async def test_it_ends_when_nobody_is_left(call: Call) -> None:

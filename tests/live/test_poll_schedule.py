@@ -171,18 +171,93 @@ def test_who_failed_is_left_alone_for_the_pause_and_keeps_its_place(every: float
 
 
 @pytest.mark.parametrize("every", [10.0, None])
-def test_parked_and_gone_users_take_no_turns(every: float | None) -> None:
+def test_parked_users_take_a_turn_after_their_pause_and_gone_users_take_none(every: float | None) -> None:
     schedule, (one, other) = filled(2, every)
     for _ in range(2):
         assert schedule.take(10.0) is not None
-    schedule.park(one)
+    schedule.park(one, 10.0, 10.0, 100.0)
     other.state = State.GONE
     schedule.done(other, 10.0, 10.0)
-    assert [schedule.take(now) for now in (20.0, 30.0, 40.0)] == [None, None, None]
+    assert [schedule.take(float(now)) for now in range(20, 110)] == [None] * 90
+    turns = [turn.record for now in range(110, 121) if (turn := schedule.take(float(now))) is not None]
+    assert turns == [one]
+    assert one.state is State.RUNNING
+    schedule.park(one, 120.0, 10.0, 100.0)
+    schedule.resume(one, 141.0)
+    schedule.resume(one, 141.0)
+    turns = [turn.record for now in (145.0, 150.0, 155.0, 160.0) if (turn := schedule.take(now)) is not None]
+    assert turns == [one]
+    schedule.resume(one, 161.0)  # it is being asked
+    assert one.state is State.RUNNING
+    assert schedule.take(200.0) is None
+    one.state = State.GONE
+    schedule.park(one, 200.0, 10.0, 1.0)
+    schedule.resume(one, 200.0)
+    assert one.state is State.GONE
+    assert schedule.take(300.0) is None
+
+
+@pytest.mark.parametrize("every", [10.0, None])
+def test_a_parked_user_is_the_probe_only_where_no_other_waits(every: float | None) -> None:
+    schedule, records = filled(3, every)
+    one, other, third = records
+    for _ in records:
+        assert schedule.take(10.0) is not None
+    for record in (one, other):
+        schedule.park(record, 10.0, 10.0, 100.0)
+    schedule.done(third, 10.0, 10.0)
+    for _ in range(5):
+        turn = schedule.probe()
+        assert turn is not None
+        assert turn.record is third
+        schedule.done(third, 10.0, 10.0)
+    third.state = State.GONE
+    turns = [schedule.probe(), schedule.probe()]
+    assert {turn.record for turn in turns if turn is not None} == {one, other}
     assert schedule.probe() is None
-    schedule.resume(one, 41.0)
-    turns = [turn for now in (45.0, 50.0, 55.0, 60.0) if (turn := schedule.take(now)) is not None]
-    assert [turn.record for turn in turns] == [one]
+    for record in (one, other):
+        schedule.park(record, 20.0, 10.0, 100.0)
+    later = [turn.record for now in range(20, 140) if (turn := schedule.take(float(now))) is not None]
+    assert sorted(map(id, later)) == sorted(map(id, (one, other)))  # none was lost, and none is there twice
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    every=st.sampled_from([10.0, None]),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["done", "fail", "park", "resume", "probe"]), st.integers(0, 3)), max_size=60
+    ),
+)
+def test_no_user_is_lost_or_asked_twice_however_turns_end(every: float | None, steps: list[tuple[str, int]]) -> None:
+    schedule, records = filled(4, every)
+    now, running = 0.0, list[Record]()
+    for step, number in steps:
+        now += 7.0
+        record = records[number]
+        if step == "resume":
+            schedule.resume(record, now)
+        elif step == "probe" and (turn := schedule.probe()) is not None:
+            running.append(turn.record)
+        while (turn := schedule.take(now)) is not None:
+            running.append(turn.record)
+        assert len(running) == len(set(map(id, running)))
+        if record in running:
+            running.remove(record)
+            if step == "park":
+                schedule.park(record, now, 10.0, 30.0)
+            else:
+                schedule.done(record, now, 10.0, 25.0 if step == "fail" else 0.0)
+    for record in running:
+        schedule.done(record, now, 10.0)
+    later = list[Record]()
+    for _ in range(10):
+        now += 10.0
+        while (turn := schedule.take(now)) is not None:
+            later.append(turn.record)
+            schedule.done(turn.record, now, 10.0)
+    counts = Counter(map(id, later))
+    assert set(counts) == set(map(id, records))
+    assert max(counts.values()) <= 11
 
 
 def test_who_is_gone_while_waiting_is_forgotten() -> None:

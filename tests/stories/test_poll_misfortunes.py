@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from random import Random
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from connecttrade_async import User
+    from scripted import Act, Seen
 
 NO = '{"message": "no"}'
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
@@ -87,27 +89,181 @@ async def test_everything_is_away_and_comes_back() -> None:
 
 
 async def test_the_secret_of_one_is_refused() -> None:
-    async with Sandbox(seed=7) as sandbox, sandbox_client(sandbox) as ct:
+    clock = SteppedClock()
+    async with Sandbox(seed=7) as sandbox, sandbox_client(sandbox, clock=clock) as ct:
         good = [ct.user(name, (await ct.users.create(name)).user_secret) for name in ("ada", "bob")]
         lost = ct.user("ada", "wrong")
-        async with ct.poll([lost, good[1]], lambda user: user.positions.list(), every=0.02) as results:
+        async with ct.poll([lost, good[1]], lambda user: user.positions.list(), every=1.0) as results:
             watcher = Watcher(results)
-            await watcher.until(lambda: len(watcher.of("bob")) >= 5)
-            (refused,) = watcher.of("ada")
+
+            async def until_parked() -> int:
+                before = len(watcher.of("ada"))
+                while not results.parked:
+                    clock.advance(1.0)
+                    await watcher.until_idle()
+                return len(watcher.of("ada")) - before
+
+            assert 3 <= await until_parked() <= 8  # over a minute at least, more and more rarely
+            assert len(watcher.of("bob")) >= 60
+            refused = watcher.of("ada")[-1]
             assert refused.user is lost
             assert isinstance(refused.error, AuthenticationError)
             assert results.parked == {"ada": refused.error}
-            assert results.statistics().parked == 1
+            seen = results.statistics()
+            assert (seen.parked, seen.failing, seen.users) == (1, 0, 2)
             results.resume(good[1])  # is not parked
+            assert results.statistics().parked == 1
             results.resume(lost)
-            assert results.parked == {}
-            await watcher.until(lambda: len(watcher.of("ada")) == 2)
-            await watcher.until(lambda: bool(results.parked))
+            assert (results.parked, results.statistics().failing) == ({}, 0)
+            assert 3 <= await until_parked() <= 8
             await results.add(good[0])
-            await watcher.until(lambda: len(watcher.of("ada")) >= 4)
-            assert watcher.of("ada")[-1].get() == []
+            clock.advance(1.0)
+            await watcher.until_idle()
+            assert isinstance(watcher.of("ada")[-1].get(), list)
             assert (results.parked, watcher.events) == ({}, [])
             assert repr(results) == "<Poller POLLING 2 users 0 failing 0 parked>"
+        await watcher.aclose()
+
+
+async def minutes(clock: SteppedClock, watcher: Watcher, count: float) -> None:
+    for _ in range(round(count * 4)):
+        clock.advance(15.0)
+        await watcher.until_idle()
+
+
+def own(user: User, last: object) -> float:
+    del user, last
+    return 15.0
+
+
+@pytest.mark.parametrize("every", [15.0, own])
+@pytest.mark.parametrize(("users", "share"), [(6, 0.5), (2, 0.5), (1, 0.5), (6, 0.8)])
+async def test_a_gateway_that_refuses_secrets_at_random_parks_no_user_for_good(
+    every: Any, users: int, share: float
+) -> None:
+    clock, dice = SteppedClock(), Random(7)  # noqa: S311 - draws answers
+    refused = answer(401, NO)
+
+    def choose(seen: Seen) -> Act | None:
+        del seen
+        return refused if dice.random() < share else None
+
+    async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, users), lambda user: user.balances.list(), every=every) as results:
+            watcher = Watcher(results)
+            await minutes(clock, watcher, 5)
+            parked = 0
+            for _ in range(12):
+                await minutes(clock, watcher, 5)
+                parked = max(parked, len(results.parked))
+            if users > 2 and share <= 0.5:
+                assert parked == 0
+            end.choose = None
+            watcher.results.clear()
+            await minutes(clock, watcher, 15)
+            assert {result.user.user_id for result in watcher.results} == {f"u{number}" for number in range(users)}
+            assert results.parked == {}
+            assert results.statistics().failing == 0
+        await watcher.aclose()
+
+
+@pytest.mark.parametrize("every", [15.0, own])
+async def test_a_parked_user_is_asked_ever_more_rarely_and_comes_back_by_itself(every: Any) -> None:
+    clock, names = SteppedClock(), {"u0", "u1"}
+    asked: Counter[str] = Counter()
+
+    async def fetch(user: User) -> None:
+        asked[user.user_id] += 1
+        if user.user_id in names:
+            raise AuthenticationError(status=401, **FACTS)
+
+    async with client(clock=clock) as ct:
+        async with ct.poll(people(ct, 4), fetch, every=every, slowest=15.0) as results:
+            watcher = Watcher(results)
+            await minutes(clock, watcher, 4)
+            assert set(results.parked) == names
+            asked.clear()
+            await minutes(clock, watcher, 60)
+            assert set(results.parked) == names
+            assert all(1 <= asked[name] <= 8 for name in names)  # five to ten minutes apart, and then rarer
+            assert asked["u2"] >= 200
+            asked.clear()
+            await minutes(clock, watcher, 120)
+            assert all(1 <= asked[name] <= 5 for name in names)
+            assert results.parked["u0"] is watcher.of("u0")[-1].error
+            names.clear()
+            await minutes(clock, watcher, 190)  # about as long as they were refused
+            assert (results.parked, watcher.events) == ({}, [])
+            asked.clear()
+            await minutes(clock, watcher, 5)
+            assert min(asked.values()) >= 15
+            assert results.statistics().failing == 0
+        await watcher.aclose()
+
+
+async def test_a_parked_user_comes_back_with_a_refusal_that_is_not_of_its_secret() -> None:
+    clock, status = SteppedClock(), 401
+
+    def choose(seen: Seen) -> Act | None:
+        return answer(status, NO) if seen.headers["user-id"] == "u0" else None
+
+    async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 3), lambda user: user.balances.list(), every=5.0, slowest=30.0) as results:
+            watcher = Watcher(results)
+            await minutes(clock, watcher, 3)
+            assert set(results.parked) == {"u0"}
+            status = 503
+            await minutes(clock, watcher, 12)
+            assert set(results.parked) == {"u0"}  # proves nothing about the secret
+            status = 404
+            await minutes(clock, watcher, 15)
+            assert results.parked == {}
+            assert results.statistics().failing == 1
+        await watcher.aclose()
+
+
+async def test_refusals_of_one_user_s_own_making_do_not_keep_a_wrong_secret_from_being_parked() -> None:
+    clock, count = SteppedClock(), 0
+
+    def choose(seen: Seen) -> Act | None:
+        nonlocal count
+        count += seen.headers["user-id"] == "u0"
+        is_refused = seen.headers["user-id"] == "u1" or (seen.headers["user-id"] == "u0" and count % 2)
+        return answer(401, NO) if is_refused else None
+
+    async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 4), lambda user: user.balances.list(), every=5.0) as results:
+            watcher = Watcher(results)
+            await minutes(clock, watcher, 5)
+            assert set(results.parked) == {"u1"}
+        await watcher.aclose()
+
+
+async def test_when_every_secret_is_refused_after_some_were_parked_it_is_an_outage() -> None:
+    clock, refused = SteppedClock(), answer(401, NO)
+    names = {"u0"}
+    everybody = {f"u{number}" for number in range(5)}
+
+    def choose(seen: Seen) -> Act | None:
+        return refused if seen.headers["user-id"] in names else None
+
+    async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
+        async with ct.poll(people(ct, 5), lambda user: user.balances.list(), every=5.0) as results:
+            watcher = Watcher(results)
+            await minutes(clock, watcher, 3)
+            assert set(results.parked) == {"u0"}
+            names |= everybody
+            await minutes(clock, watcher, 10)
+            assert [type(event) for event in watcher.events] == [Outage]
+            assert set(results.parked) == {"u0"}
+            seen = len(end.seen)
+            await minutes(clock, watcher, 10)
+            assert 10 <= len(end.seen) - seen <= 10 * 60 / 15 + 1
+            assert "u0" not in {request.headers["user-id"] for request in end.seen[seen:]}
+            names.clear()
+            await minutes(clock, watcher, 20)
+            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert (results.parked, results.statistics().failing) == ({}, 0)
         await watcher.aclose()
 
 
@@ -273,6 +429,11 @@ async def test_what_has_not_changed_is_not_read_and_can_be_left_out() -> None:
             await watcher.aclose()
 
 
+def refuse_one(seen: Seen) -> Act | None:
+    """Refuse the secret of the first user."""
+    return answer(401, NO) if seen.headers["user-id"] == "u0" else None
+
+
 async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() -> None:
     clock = SteppedClock()
 
@@ -303,10 +464,10 @@ async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() ->
             assert isinstance(watcher.events[2], Slowed)
             assert watcher.events[2].seconds == pytest.approx(30)
             await pass_time(35)
-            end.acts = [answer(401, NO), answer(401, NO), answer()]
+            end.choose = refuse_one
             while not results.parked:
-                await pass_time(0.1)
-            assert len(results.parked) == 1
+                await pass_time(1)
+            assert set(results.parked) == {"u0"}
         await watcher.aclose()
 
 

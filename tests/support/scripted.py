@@ -107,11 +107,15 @@ class Kept:
 class ScriptedEnd:
     """Serves its acts in order, the last one for ever; ``seen`` are the requests that came whole.
 
-    ``held`` lets a test keep every answer back until it sets the event.
+    ``held`` lets a test keep every answer back until it sets the event. ``choose`` returns the act for a request, or
+    None for the next one in order.
     """
 
-    def __init__(self, *acts: Act, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, *acts: Act, tls: ssl.SSLContext | None = None, choose: Callable[[Seen], Act | None] | None = None
+    ) -> None:
         self.acts = list(acts) or [answer()]
+        self.choose = choose
         self._tls = tls
         self.seen: list[Seen] = []
         self.links = 0
@@ -165,9 +169,11 @@ class ScriptedEnd:
         headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
         async with self._arrived:
-            self.seen.append(Seen(method, target, headers, body))
+            self.seen.append(seen := Seen(method, target, headers, body))
             self._arrived.notify_all()
-        act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
+        act = None if self.choose is None else self.choose(seen)
+        if act is None:
+            act = self.acts.pop(0) if len(self.acts) > 1 else self.acts[0]
         await self.held.wait()
         return await act(writer)
 
