@@ -103,7 +103,7 @@ class ConnectTrade:
         timeouts: how long things may take.
         retry: how patiently harmless calls are asked again.
         reconnect: how a stream comes back when its link is lost.
-        limits: how much may be asked at once.
+        limits: how much may be asked at once, and how large an answer may be.
         http: an aiohttp session to borrow; it is left open. Its proxy and headers are its own. No cookie of its jar is
             sent, and none is stored. A connection of its pool on which data arrived while it was idle is dropped; where
             only the beginning of an answer had arrived and was read, the next request fails with a ``TransportError``.
@@ -152,6 +152,7 @@ class ConnectTrade:
             client_secret=client_secret,
             http=http,
             dial=dial,
+            limits=limits,
             trace_configs=trace_configs,
         )
         clock = SystemClock() if clock is None else clock

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from ipaddress import ip_address
 from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -30,7 +31,10 @@ ADDRESSES = {
     "stream": "CONNECTTRADE_STREAM_URL",
     "market_data": "CONNECTTRADE_MDSTREAM_URL",
 }
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9A-Fa-f]*")
 _PROXY_ADDRESS = re.compile(r"[^\s?#\x00-\x20\x7f]+")
+LONGEST_NAME = 253  # characters of a host name (RFC 1035)
 _PLAIN_ADDRESS = re.compile(r"[^\s?#@\x00-\x20\x7f]+")
 
 
@@ -57,15 +61,44 @@ def _count(owner: object, **values: object) -> None:
             raise ConfigurationError(msg)
 
 
+def _is_host(host: str) -> bool:
+    """Say whether connections can be made to a host: a name, or an IP address in its one common form.
+
+    aiohttp refuses the short and the numeric forms of IP addresses, ``127.1`` or ``2130706433``, before it sends
+    anything, and so late that it looks like a failure of a request. Resolvers disagree about them.
+    """
+    if ":" in host:
+        return _is_ip(host)
+    try:
+        spelled = host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        return False
+    spelled = spelled.removesuffix(".")
+    labels = spelled.split(".")
+    if _NUMBER.fullmatch(labels[-1]):
+        return spelled == host and _is_ip(host)
+    return len(spelled) <= LONGEST_NAME and all(map(_LABEL.fullmatch, labels))
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
     """Return an address without its trailing slash.
 
     Raises:
-        ConfigurationError: it is no absolute address of one of the schemes, or carries a query or a login.
+        ConfigurationError: it is no absolute address of one of the schemes, it carries a query or a login, or its host
+            is neither a name nor an IP address in its common form, as ``127.1`` is not.
     """
     try:
         parts = urlsplit(address)
-        usable = parts.scheme in schemes and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = parts.scheme in schemes and _is_host(parts.hostname or "")
+        usable = usable and (parts.port is None or parts.port > 0)
     except (ValueError, AttributeError, TypeError):  # the latter two: it is no text at all
         usable = False
     else:
@@ -137,7 +170,8 @@ class DialOptions(msgspec.Struct, frozen=True, eq=False):
 def _is_proxy(proxy: Secret) -> bool:
     try:
         parts = urlsplit(proxy.reveal())
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        usable = parts.scheme in {"http", "https"} and _is_host(parts.hostname or "")
+        usable = usable and (parts.port is None or parts.port > 0)
     except ValueError:
         return False
     return usable and parts.path in {"", "/"} and _PROXY_ADDRESS.fullmatch(proxy.reveal()) is not None
@@ -224,14 +258,24 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         connections: requests in flight at once; the rest wait in line, first come, first served.
         requests_per_second: None for as fast as it goes.
+        response_bytes: the largest body of a good answer, decompressed; a larger one is a ``TransportError`` of the
+            kind ``too-large``. Of an answer that is an error, the first 64 KiB are kept.
+        header_bytes: the longest line in the head of an answer; the default is what curl takes.
     """
 
     connections: int = 100
     requests_per_second: float | None = None
+    response_bytes: int = 33_554_432
+    header_bytes: int = 102_400
 
     def __post_init__(self) -> None:
         """Refuse what is no count and no rate."""
-        _count(self, connections=self.connections)
+        _count(
+            self,
+            connections=self.connections,
+            response_bytes=self.response_bytes,
+            header_bytes=self.header_bytes,
+        )
         if self.requests_per_second is not None:
             _positive(self, requests_per_second=self.requests_per_second)
 

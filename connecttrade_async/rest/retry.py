@@ -46,6 +46,7 @@ FAILURES: Mapping[str, Row] = {
     "timeout": Row(passes=True, may_be_done=True, reason="it was sent, and silence says nothing about its fate"),
     "dropped": Row(passes=True, may_be_done=True, reason="the link ended before an answer; the work may be done"),
     "torn": Row(passes=True, may_be_done=True, reason="an answer began and broke off; the work is likely done"),
+    "too-large": Row(passes=False, may_be_done=True, reason="the answer is larger than we read, and will be so again"),
     "garbled": Row(passes=False, may_be_done=True, reason="what answered does not speak HTTP"),
 }
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import aiohttp
 from yarl import URL
 
+from connecttrade_async.config import Limits
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
 from connecttrade_async.rest.connector import (
     SPEAKS_FIRST,
@@ -26,7 +27,7 @@ from connecttrade_async.rest.connector import (
 )
 from connecttrade_async.rest.deadlines import Deadlines
 from connecttrade_async.rest.retry import was_never_sent
-from connecttrade_async.rest.wire import Response
+from connecttrade_async.rest.wire import OK_BELOW, WINDOW as KEPT_OF_ERRORS, Response
 from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeLimit", "Transport"]
 
+BREATH = 1_048_576  # bytes of a body that are read before other tasks have a turn
 SPOILED = 20  # connections of a borrowed pool that may be dropped for one request
 OUTSIDE = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
 
@@ -119,6 +121,60 @@ def _address(api: str, path: str, query: str) -> URL:
     return URL(f"{api}{path}{query}", encoded=True)
 
 
+class _TooLargeError(Exception):
+    """The body of an answer goes beyond its limit; the text says which."""
+
+
+class _BoundedReader:
+    """Stands for the content of an answer whose body is read whole: it reads up to a limit, and no further.
+
+    aiohttp decompresses without a bound what is read in one go: 3 MB of gzip become 1.6 GB.
+
+    Args:
+        content: where to read.
+        limit: the largest body in bytes, decompressed.
+        is_kept: whether the beginning of a larger one is wanted; else it is an error.
+    """
+
+    def __init__(self, content: aiohttp.StreamReader, limit: int, *, is_kept: bool) -> None:
+        self._content = content
+        self._limit = limit
+        self._is_kept = is_kept
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever aiohttp's own has
+        return getattr(self._content, name)
+
+    async def read(self) -> bytes:
+        """Return the body, or its beginning.
+
+        Raises:
+            _TooLargeError: it is larger than the limit.
+        """
+        blocks: list[bytes] = []
+        size = breath = 0
+        while block := await self._content.readany():
+            blocks.append(block)
+            size += len(block)
+            if size > self._limit:
+                break
+            if size - breath > BREATH:
+                breath = size
+                await asyncio.sleep(0)  # to decompress costs time, and others wait
+        return within(b"".join(blocks), self._limit, is_kept=self._is_kept)
+
+
+def within(body: bytes, limit: int, *, is_kept: bool) -> bytes:
+    """Return a body that is no larger than a limit, or the beginning of one whose beginning is wanted.
+
+    Raises:
+        _TooLargeError: it is larger, and wanted whole.
+    """
+    if len(body) > limit and not is_kept:
+        msg = f"the answer has more than {limit:,} bytes: raise Limits.response_bytes, or ask for less at once"
+        raise _TooLargeError(msg)
+    return body[:limit]
+
+
 class TimeLimit:
     """How long one exchange may take.
 
@@ -150,6 +206,7 @@ class Transport:
         http: a session to borrow; it is left open. None: one is made at the first request.
         dial: how the connections of the session that is made are made; None for directly, with the system's
             certificates.
+        limits: how large an answer may be.
         trace_configs: aiohttp's tracing, for the session that is made.
 
     Raises:
@@ -157,6 +214,7 @@ class Transport:
     """
 
     __slots__ = (
+        "_always_kept",
         "_api",
         "_borrowed",
         "_client_secret",
@@ -168,6 +226,8 @@ class Transport:
         "_headers",
         "_http",
         "_is_untouched",
+        "_largest",
+        "_longest_line",
         "_loop",
         "_traces",
         "is_closed",
@@ -181,12 +241,16 @@ class Transport:
         client_secret: Secret,
         http: aiohttp.ClientSession | None = None,
         dial: DialOptions | None = None,
+        limits: Limits | None = None,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
     ) -> None:
         _check_session(http, trace_configs)
         _check_dial(http, dial)
-        self._api = api
+        self._api = api if api.isascii() else str(URL(api))  # aiohttp sends the name as it stands
         self._dial = dial
+        limits = Limits() if limits is None else limits
+        self._largest, self._longest_line = limits.response_bytes, limits.header_bytes
+        self._always_kept = min(KEPT_OF_ERRORS, self._largest)
         self._headers = dict(headers)
         self._client_secret = client_secret
         self._http = http
@@ -201,7 +265,12 @@ class Transport:
         self._extra: dict[str, Any] = {"allow_redirects": False, "middlewares": (_send_once,)}
         if http is not None:
             theirs = getattr(http, "_middlewares", ())
-            self._extra |= {"raise_for_status": False, "middlewares": (*theirs, _send_as_ours)}
+            self._extra |= {
+                "raise_for_status": False,
+                "middlewares": (*theirs, _send_as_ours),
+                "max_line_size": self._longest_line,
+                "max_field_size": self._longest_line,
+            }
         self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
@@ -225,14 +294,15 @@ class Transport:
         deadline = self._deadlines.add(task, loop, limit.total)
         try:
             reply = await self._asking(http, request, limit)
-            content = reply.content
-            if self._is_untouched and request.body is None and content.is_eof() and content.exception() is None:
-                # All of it came with its head, and the connection is back in the pool: there is nothing to wait for.
-                body = content.read_nowait()
-            else:
+            body = self._body_at_hand(reply) if self._is_untouched and request.body is None else None
+            if body is None:
+                is_kept = reply.status >= OK_BELOW
+                limit_of_body = self._always_kept if is_kept else self._largest
+                bounded = _BoundedReader(reply.content, limit_of_body, is_kept=is_kept)
+                reply.content = cast("aiohttp.StreamReader", bounded)
                 body = await reply.read()
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
-        except (aiohttp.ClientError, _LinkLostError, NotSentError, OSError) as exc:
+        except (aiohttp.ClientError, _LinkLostError, _TooLargeError, NotSentError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
         except (AssertionError, RuntimeError) as exc:
             # As aiohttp has it for a session that a trace hook, or its owner, closed on the way.
@@ -252,6 +322,17 @@ class Transport:
         if what := self._what_is_closed(http):
             raise ClosedError(what, may_be_done=is_sent and not was_never_sent(failure))
         raise failure from cause
+
+    def _body_at_hand(self, reply: aiohttp.ClientResponse) -> bytes | None:
+        content = reply.content
+        if not content.is_eof() or content.exception() is not None:
+            return None
+        # All of it came with its head, and the connection is back in the pool: there is nothing to wait for.
+        body = content.read_nowait()
+        if len(body) <= self._always_kept:
+            return body
+        is_kept = reply.status >= OK_BELOW
+        return within(body, self._always_kept if is_kept else self._largest, is_kept=is_kept)
 
     def _what_is_closed(self, http: aiohttp.ClientSession) -> str:
         if self.is_closed:
@@ -350,6 +431,8 @@ class Transport:
             proxy=None if proxy is None else URL(proxy.reveal()),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
+            max_line_size=self._longest_line,
+            max_field_size=self._longest_line,
             trace_configs=self._traces,
         )
         if hasattr(self._http, "_retry_connection"):
@@ -408,6 +491,8 @@ def _meaning(exc: BaseException, limit: TimeLimit) -> tuple[type[TransportError]
             )
         case aiohttp.ClientHttpProxyError():
             meaning = ConnectError, "unreachable", f"the proxy refused the connection with status {exc.status}"
+        case _TooLargeError():
+            meaning = TransportError, "too-large", str(exc)
         case aiohttp.ClientPayloadError():
             meaning = TransportError, "torn", "the answer broke off in the middle"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():

@@ -114,7 +114,7 @@ def test_what_never_left_this_machine_was_not_done() -> None:
 
 
 def test_what_passes_by_itself() -> None:
-    assert {kind for kind, row in FAILURES.items() if not row.passes} == {"tls", "pool-timeout", "garbled"}
+    assert {kind for kind, row in FAILURES.items() if not row.passes} == {"tls", "pool-timeout", "too-large", "garbled"}
     assert set(STATUSES) == {408, 429, 499, 502, 503, 504}
     assert all(row.passes for row in STATUSES.values())
 
@@ -169,7 +169,7 @@ def test_what_may_do_harm_is_sent_again_only_where_it_never_left(error: Transpor
 @pytest.mark.parametrize(
     ("error", "ambiguous"),
     [
-        *((failure(kind), kind in {"timeout", "dropped", "torn", "garbled"}) for kind in FAILURES),
+        *((failure(kind), kind in {"timeout", "dropped", "torn", "too-large", "garbled"}) for kind in FAILURES),
         *((answer(status), False) for status in (400, 401, 403, 404, 409, 418, 422, 429)),
         *((answer(status), True) for status in (302, 307, 408, 499, 500, 501, 502, 503, 504, 599)),
         (MalformedResponseError(where="$", problem="odd"), True),

@@ -1,0 +1,259 @@
+"""Answers have bounds: in the bytes of their bodies, decompressed, and in the lines of their heads."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import tracemalloc
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async import (
+    APIError,
+    ConfigurationError,
+    ConnectTrade,
+    Endpoints,
+    Limits,
+    OrderOutcomeUnknownError,
+    Retry,
+    Timeouts,
+    TransportError,
+    tickets,
+)
+from connecttrade_async.config import check_address
+from scripted import Act, ScriptedEnd, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MEGABYTE = 1_048_576
+
+
+def client(url: str, largest: int = MEGABYTE, **settings: Any) -> ConnectTrade:
+    limits = Limits(response_bytes=largest)
+    return ConnectTrade("client", "hush", endpoints=Endpoints(url), limits=limits, retry=Retry(attempts=1), **settings)
+
+
+def plain(body: bytes, status: int = 200) -> Act:
+    return answer(status, body)
+
+
+def gzipped(body: bytes, status: int = 200) -> Act:
+    return answer(status, gzip.compress(body, 1), content_encoding="gzip")
+
+
+def deflated(body: bytes, status: int = 200) -> Act:
+    return answer(status, zlib.compress(body, 1), content_encoding="deflate")
+
+
+def chunked(body: bytes, status: int = 200) -> Act:
+    async def act(writer: asyncio.StreamWriter) -> bool:
+        writer.write(f"HTTP/1.1 {status} Scripted\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        for start in range(0, len(body), 100_000):
+            part = body[start : start + 100_000]
+            writer.write(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        return True
+
+    return act
+
+
+FORMS = [plain, gzipped, deflated, chunked]
+
+
+@pytest.mark.parametrize("is_lent", [False, True])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_body_beyond_the_limit_is_an_error_that_names_the_setting(
+    form: Callable[[bytes], Act], method: str, *, is_lent: bool
+) -> None:
+    async with (
+        ScriptedEnd(form(b"[" + b" " * 2 * MEGABYTE + b"]"), answer()) as end,
+        aiohttp.ClientSession() as http,
+        client(end.url, http=http if is_lent else None) as ct,
+    ):
+        with pytest.raises(TransportError, match=r"more than 1,048,576 bytes: raise Limits\.response_bytes") as caught:
+            await ct.request(method, "/orders")
+        assert caught.value.kind == "too-large"
+        assert (await ct.request("GET", "/orders")).body == b"[]"
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, MEGABYTE - 1, MEGABYTE])
+async def test_body_up_to_the_limit_arrives_whole(form: Callable[[bytes], Act], size: int) -> None:
+    body = bytes(range(256)) * (size // 256 + 1)
+    async with ScriptedEnd(form(body[:size])) as end, client(end.url) as ct:
+        assert (await ct.request("GET", "/orders")).body == body[:size]
+
+
+@given(st.integers(1, 300_000), st.integers(1, 300_000), st.sampled_from(FORMS))
+@settings(max_examples=40, deadline=None)
+def test_limit_is_kept_to_the_byte(size: int, largest: int, form: Callable[[bytes], Act]) -> None:
+    async def ask() -> None:
+        async with ScriptedEnd(form(b" " * size)) as end, client(end.url, largest) as ct:
+            if size <= largest:
+                assert (await ct.request("GET", "/x")).body == b" " * size
+            else:
+                with pytest.raises(TransportError, match="more than"):
+                    await ct.request("GET", "/x")
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize("form", [gzipped, deflated])
+async def test_compressed_bomb_costs_no_more_than_the_limit_and_lets_others_work(form: Callable[[bytes], Act]) -> None:
+    bomb = form(b"0" * 300 * MEGABYTE)
+    turns = 0
+
+    async def work() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with ScriptedEnd(bomb) as end, client(end.url, 16 * MEGABYTE) as ct:
+        working = asyncio.create_task(work())
+        tracemalloc.start()
+        try:
+            with pytest.raises(TransportError, match="more than"):
+                await ct.request("GET", "/orders")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+            working.cancel()
+    assert peak < 48 * MEGABYTE
+    assert turns > 14
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_only_the_beginning_of_a_large_error_is_kept(form: Callable[..., Act]) -> None:
+    body = b'{"message":"' + b"secret token " * MEGABYTE + b'"}'
+    async with ScriptedEnd(form(body, 400), answer()) as end, client(end.url, 32 * MEGABYTE) as ct:
+        with pytest.raises(APIError) as caught:
+            await ct.request("GET", "/orders")
+        assert caught.value.status == 400
+        assert len(str(caught.value)) < 1000
+        await ct.users.list()
+    assert end.links == 2  # the rest is not read, so the connection cannot be used again
+
+
+async def test_error_within_what_is_kept_still_says_its_message() -> None:
+    body = b'{"message":"' + b"x" * 60_000 + b' is wrong"}'
+    async with ScriptedEnd(answer(422, body)) as end, client(end.url) as ct:
+        with pytest.raises(APIError, match="xxx"):
+            await ct.users.list()
+
+
+async def test_order_whose_answer_is_too_large_is_looked_for_and_not_placed_again() -> None:
+    ticket = tickets.limit("MSFT", "BUY", qty=1, price="410.50", account_id="a", broker="ALPACA")
+    async with (
+        ScriptedEnd(answer(201, b" " * 2 * MEGABYTE), answer(200, b'{"orders":[]}')) as end,
+        client(end.url, timeouts=Timeouts(settle=0.2)) as ct,
+    ):
+        with pytest.raises(OrderOutcomeUnknownError):
+            await ct.user("u", "whisper").orders.place(ticket)
+    assert [seen.method for seen in end.seen].count("POST") == 1
+
+
+# --- heads
+
+
+@pytest.mark.parametrize("is_lent", [False, True])
+@pytest.mark.parametrize("length", [8_190, 8_200, 60_000, 100_000])
+async def test_header_that_curl_takes_is_taken(length: int, *, is_lent: bool) -> None:
+    async with (
+        ScriptedEnd(answer(content_security_policy="x" * length)) as end,
+        aiohttp.ClientSession() as http,
+        client(end.url, http=http if is_lent else None) as ct,
+    ):
+        response = await ct.request("POST", "/orders", json={})
+    assert len(response.headers["content-security-policy"]) == length
+
+
+async def test_long_reason_of_a_status_is_taken() -> None:
+    head = b"HTTP/1.1 200 " + b"fine " * 4_000 + b"\r\nContent-Length: 2\r\n\r\n[]"
+
+    async def act(writer: asyncio.StreamWriter) -> bool:
+        writer.write(head)
+        return True
+
+    async with ScriptedEnd(act) as end, client(end.url) as ct:
+        assert await ct.users.list() == []
+
+
+async def test_header_beyond_the_setting_is_refused() -> None:
+    limits = Limits(header_bytes=1_000)
+    async with (
+        ScriptedEnd(answer(content_security_policy="x" * 5_000)) as end,
+        ConnectTrade("c", "hush", endpoints=Endpoints(end.url), limits=limits) as ct,
+    ):
+        with pytest.raises(TransportError) as caught:
+            await ct.users.list()
+    assert caught.value.kind == "garbled"
+
+
+@pytest.mark.parametrize("name", ["response_bytes", "header_bytes"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "1"])
+def test_bound_that_is_no_count_is_refused(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"Limits.{name} must be"):
+        Limits(**{name: value})
+
+
+# --- hosts to which no connection can be made
+
+BAD_HOSTS = [
+    "127.1", "2130706433", "0", "0x7f.1", "0x7f000001", "127.0.0.01", "256.1.1.1", "1.2.3", "1.2.3.4.5", "example.1",
+    "a..b", ".", "-a.example", "a-.example", "%41", "h%20st", "ho st", "a,b", "a*b", "a'b", "[::g]", "[127.0.0.1]",
+    "fe80::1",
+    "u:p@host", "host:0", "host:65536", "host:x", "host:-1", "a" * 64 + ".example", "a." * 127 + "example",
+    "\u200d.example", "\uff11\uff12\uff17.\uff11", "\uff11.\uff11.\uff11.\uff11", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
+@pytest.mark.parametrize(("name", "scheme"), [("api", "https"), ("stream", "wss"), ("market_data", "wss")])
+def test_host_that_no_connection_can_be_made_to_is_refused_when_the_client_is_made(
+    host: str, name: str, scheme: str
+) -> None:
+    class Ends:
+        api = "https://api.example"
+
+    setattr(Ends, name, f"{scheme}://{host}/v1")
+    with pytest.raises(ConfigurationError, match=f"the {name} address must be"):
+        ConnectTrade("client", "hush", endpoints=Ends())
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "[::1]", "[fe80::1%25eth0]", "[::ffff:127.0.0.1]:80", "localhost", "localhost.", "a_b:8000",
+     "xn--bcher-kva.example", "b\u00fccher.example", "1a.example", "3com.example", "a" * 63 + ".example"],
+)  # fmt: skip
+def test_host_that_a_connection_can_be_made_to_is_taken(host: str) -> None:
+    assert check_address("api", f"https://{host}", ("https",)) == f"https://{host}"
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 4), st.integers(1, 3))
+def test_short_forms_of_ip_addresses_are_refused(parts: tuple[int, ...], kept: int) -> None:
+    assert check_address("api", "https://{}.{}.{}.{}".format(*parts), ("https",))
+    with pytest.raises(ConfigurationError):
+        check_address("api", "https://" + ".".join(map(str, parts[:kept])), ("https",))
+
+
+async def test_name_beyond_ascii_is_sent_in_its_spelling_for_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[str] = []
+
+    async def look_up(host: str, *_: object, **__: object) -> list[Any]:
+        looked_up.append(host)
+        raise OSError
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    async with client("https://b\u00fccher.example") as ct:
+        with pytest.raises(TransportError):
+            await ct.users.list()
+    assert set(looked_up) == {"xn--bcher-kva.example"}
