@@ -381,7 +381,7 @@ class OrderNotReplacedError(BrokerError):
 
 
 class OrderOutcomeUnknownError(ConnectTradeError):
-    """It was sent, the answer was lost, and nobody can say yet what became of it. It may be live: do not send it again.
+    """It was sent, its answer holds no order, and the outcome is not known yet. It may be live: do not send it again.
 
     Attributes:
         what: the question, ``the order was placed``.
@@ -389,6 +389,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         order_id: the order that was to be replaced or cancelled; None for a new one.
         is_known: whether the API said that it knows the id, and only does not list the order yet.
         last_error: why the latest look-up failed, or None where it did not.
+        answered: what became of the answer, in words: it was lost, it was empty, or it could not be read.
         listed: what the latest look-up found that settles nothing, in words, or None where the order was not listed.
         look_again: what ``resolve`` calls, with the seconds it may take.
     """
@@ -403,6 +404,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         last_error: str | None,
         look_again: Callable[[float], Awaitable[Order]],
         listed: str | None = None,
+        answered: str = "its answer was lost",
     ) -> None:
         """Build the message from the facts."""
         self.what = what
@@ -412,10 +414,10 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         self.last_error = last_error
         self.look_again = look_again
         self.listed = listed
+        self.answered = "the API said that it knows the id" if is_known else answered
         named = f"cl_order_id {cl_order_id}" if cl_order_id else f"order {order_id}"
-        answered = "the API said that it knows the id" if is_known else "its answer was lost"
         looked = f"looking it up failed ({last_error})" if last_error else listed or "it is not listed yet"
-        super().__init__(f"nobody can say yet whether {what}: {named} was sent, {answered}, and {looked}")
+        super().__init__(f"nobody can say yet whether {what}: {named} was sent, {self.answered}, and {looked}")
 
     def resolve(self, *, timeout: float = 30.0) -> Awaitable[Order]:
         """Look again, for so many seconds; 0 looks once.

@@ -93,6 +93,7 @@ FACTS: dict[str, object] = {
     "cl_order_id": "mine",
     "order_id": "o-1",
     "last_error": "GET /orders: the link was dropped",
+    "answered": "its answer was lost",
     "listed": "order o-1 is listed as working",
     "look_again": errors._came_out_of_a_pickle,
     "cursor": "abc",

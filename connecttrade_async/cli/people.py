@@ -14,6 +14,7 @@ from connecttrade_async.cli.prompting import agreed
 from connecttrade_async.cli.telling import tell
 from connecttrade_async.cli.views import USERS
 from connecttrade_async.cli.waiting import waiting
+from connecttrade_async.errors import MalformedResponseError
 
 __all__ = ["users"]
 
@@ -49,8 +50,15 @@ async def create_user(*, user_id: str, as_json: bool) -> None:
     What is printed are two lines for the shell: eval "$(connecttrade users create NAME)" makes the new user the one
     for whom the other commands ask.
     """
-    async with open_client() as ct, waiting("Creating a user", ct):
-        new = await ct.users.create(user_id)
+    try:
+        async with open_client() as ct, waiting("Creating a user", ct):
+            new = await ct.users.create(user_id)
+    except MalformedResponseError as exc:
+        # The user was made, and its secret stands somewhere in an answer that never comes again.
+        if exc.response is not None:
+            text = exc.response.body.decode("utf-8", "backslashreplace")
+            click.echo(text if text.isprintable() else ascii(text))
+        raise
     # The one place that prints a user's secret: the API never shows it again (documented).
     if as_json:
         print_object({"user_id": new.user_id, "user_secret": str.__str__(new.user_secret.reveal())})

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Search", "settle", "unknown"]
 
+LOST = "its answer was lost"
 # A look that begins in the last moment is given a second all the same: it may be the one that finds the order.
 SHORTEST_LOOK = 1.0
 
@@ -51,8 +52,22 @@ class Search(NamedTuple):
     order_id: str | None = None
 
 
-async def settle(caller: Caller, search: Search, seconds: float, *, is_known: bool = False) -> Order:
+async def settle(
+    caller: Caller,
+    search: Search,
+    seconds: float,
+    *,
+    is_known: bool = False,
+    answered: str = LOST,
+) -> Order:
     """Look once, and again with growing pauses, until the order is found or the time is up.
+
+    Args:
+        caller: what waits between the looks.
+        search: what is looked for.
+        seconds: how long to look.
+        is_known: whether the API said that it knows the id.
+        answered: what became of the answer, in words, for the error.
 
     The whole is bounded, however many pages a look has; the last look may take a second more than there was.
 
@@ -73,11 +88,11 @@ async def settle(caller: Caller, search: Search, seconds: float, *, is_known: bo
         asked_for = trouble.retry_after if isinstance(trouble, APIError) else None
         pause = bounded_retry_after(asked_for, next(delays))
         if isinstance(trouble, ClosedError) or caller.clock.now() + pause >= deadline:
-            raise unknown(caller, search, trouble, is_known=is_known, listed=found)
+            raise unknown(caller, search, trouble, is_known=is_known, answered=answered, listed=found)
         try:
             await caller.gate.pause(pause)
         except ClosedError as exc:
-            raise unknown(caller, search, exc, is_known=is_known, listed=found) from exc
+            raise unknown(caller, search, exc, is_known=is_known, answered=answered, listed=found) from exc
 
 
 async def _look(
@@ -102,12 +117,13 @@ def unknown(
     trouble: ConnectTradeError | str | None,
     *,
     is_known: bool = False,
+    answered: str = LOST,
     listed: str | None = None,
 ) -> OrderOutcomeUnknownError:
     """Return the error that says that nobody can say."""
 
     async def look_again(seconds: float) -> Order:
-        return await settle(caller, search, seconds, is_known=is_known)
+        return await settle(caller, search, seconds, is_known=is_known, answered=answered)
 
     return OrderOutcomeUnknownError(
         what=search.what,
@@ -116,5 +132,6 @@ def unknown(
         is_known=is_known,
         last_error=None if trouble is None else str(trouble),
         listed=listed,
+        answered=answered,
         look_again=look_again,
     )

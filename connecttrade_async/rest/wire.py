@@ -507,9 +507,9 @@ def _with_every_key(body: bytes, key: str) -> bytes:
     answer = _ANYTHING.decode(body)
     lists: list[Any] = [answer, *answer.values()] if isinstance(answer, dict) else [answer]
     for rows in lists:
-        listed: list[Any] = rows if isinstance(rows, list) else []
+        listed = cast("list[object]", rows) if isinstance(rows, list) else []
         for row in listed:
-            named: dict[str, Any] | None = row if isinstance(row, dict) else None
+            named = cast("dict[str, object]", row) if isinstance(row, dict) else None
             if named is not None and named.get(key) is None:
                 named[key] = ""
     return msgspec.json.encode(answer)

@@ -4,6 +4,10 @@ import json
 import subprocess
 from typing import TYPE_CHECKING
 
+import pytest
+
+from scripted import ScriptedEnd, answer
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -36,6 +40,24 @@ async def test_a_program_gets_a_user_as_json(call: Call, sandbox: Sandbox) -> No
     assert made == {"user_id": "bob", "user_secret": sandbox.world.users["bob"].secret}
     listed = await call("users", "list", "--json")
     assert [json.loads(line) for line in listed.stdout.splitlines()] == [{"user_id": "ada"}, {"user_id": "bob"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (
+            b'{"user":{"user_id":"bob","user_secret":"only-once"}}',
+            '{"user":{"user_id":"bob","user_secret":"only-once"}}',
+        ),
+        (b"only-once\x1b[2J\xff", r"'only-once\x1b[2J\\xff'"),
+    ],
+)
+async def test_users_create_answered_in_another_form_prints_the_answer(call: Call, body: bytes, shown: str) -> None:
+    async with ScriptedEnd(answer(201, body)) as end:
+        result = await call("users", "create", "bob", CONNECTTRADE_API_URL=end.url)
+    assert result.exit_code == 1
+    assert result.stdout == shown + "\n"
+    assert "only-once" not in result.stderr
 
 
 async def test_a_user_that_exists_stays(call: Call) -> None:

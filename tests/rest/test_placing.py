@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import pickle
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -33,7 +34,7 @@ from connecttrade_async import (
 )
 from connecttrade_async.ids import order_id
 from connecttrade_async.rest.lookups import Sent
-from scripted import Act, ScriptedEnd, answer, drop, reset, silence
+from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence
 from stepped import BEGIN, SteppedClock
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 QUICK = Retry(base=0.001, cap=0.002)
 NO = b'{"message": "not like this"}'
+SOON: Any = {"timeouts": Timeouts(call=0.2, settle=0.02)}
 LOST: dict[str, Act] = {
     "dropped": drop,
     "reset": reset,
@@ -586,6 +588,56 @@ async def test_a_lost_cancellation_is_settled_by_the_state_of_the_order(lost: Ac
     assert (desk.sent("DELETE"), desk.sent("GET")) == (1, 4)
 
 
+EMPTY: dict[str, Act] = {
+    "204": raw(b"HTTP/1.1 204 No Content\r\n\r\n"),
+    "200 without a body": answer(200, b""),
+    "202 of white space": answer(202, b" \r\n"),
+}
+
+
+@pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
+@pytest.mark.parametrize("state", ["cancelled", "pending_cancel", "filled"])
+async def test_an_empty_answer_to_a_cancellation_is_an_answer(
+    empty: Act, state: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Desk(empty, listed(order("working")), listed(order(state))) as desk:
+        cancelled = await desk.user.orders.cancel(WORKING)
+    assert (cancelled.order_id, cancelled.status) == ("o-1", state)
+    assert desk.sent("DELETE") == 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+@pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
+async def test_an_empty_answer_to_a_cancellation_that_never_shows_is_unknown_and_says_so(empty: Act) -> None:
+    why = "order o-1 was sent, the API accepted it with an empty answer, and order o-1 is listed as working"
+    async with Desk(empty, listed(order("working")), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
+            await desk.user.orders.cancel(WORKING)
+        assert caught.value.answered == "the API accepted it with an empty answer"
+        with pytest.raises(OrderOutcomeUnknownError, match=why):
+            await caught.value.resolve(timeout=0)
+
+
+@pytest.mark.parametrize(
+    "body", [b"null", b"{}", b'"OK"', b"OK", b'{"success": true}', b"[]", b'{"status":"cancelled"}']
+)
+async def test_an_answer_to_a_cancellation_that_is_no_order_is_settled_by_looking(body: bytes) -> None:
+    async with Desk(answer(200, body), listed(order("cancelled"))) as desk:
+        assert (await desk.user.orders.cancel(WORKING)).status == "cancelled"
+    async with Desk(answer(200, body), listed(order("working")), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="its answer could not be read, and order o-1 is listed"):
+            await desk.user.orders.cancel(WORKING)
+
+
+async def test_an_empty_answer_to_an_order_or_a_replacement_is_settled_by_looking() -> None:
+    one = ticket()
+    async with Desk(answer(201, b""), listed(order(cl_order_id=one.cl_order_id))) as desk:
+        assert (await desk.user.orders.place(one)).order_id == "o-1"
+    async with Desk(answer(202, b""), listed(order(order_id="o-2", cl_order_id="n"))) as desk:
+        replaced = await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2, new_cl_order_id="n")
+    assert replaced.order_id == "o-2"
+
+
 async def test_a_lost_cancellation_of_an_order_that_goes_on_working_stays_unknown() -> None:
     settings: Any = {"timeouts": Timeouts(call=0.2, settle=0.02)}
     async with Desk(drop, listed(order("working")), **settings) as desk:
@@ -618,9 +670,6 @@ async def test_a_cancellation_that_is_not_allowed_is_not_looked_up() -> None:
         with pytest.raises(AuthenticationError):
             await desk.user.orders.cancel(WORKING)
     assert desk.sent("GET") == 0
-
-
-SOON: Any = {"timeouts": Timeouts(call=0.2, settle=0.02)}
 
 
 def before_now(**ago: float) -> str:

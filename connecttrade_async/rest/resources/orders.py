@@ -27,7 +27,7 @@ from connecttrade_async.rest import lookups, wire
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
-from connecttrade_async.rest.settling import settle, unknown
+from connecttrade_async.rest.settling import LOST, settle, unknown
 from connecttrade_async.tickets import OrderTicket, replacement
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["Orders"]
 
 MAX_LIMIT = 500
+ANSWERED_EMPTY = "the API accepted it with an empty answer"
 CURSORS = ("next_cursor", "prev_cursor")
 ONE_WEEK = timedelta(days=7)
 log = logging.getLogger("connecttrade_async.rest")
@@ -238,8 +239,8 @@ class Orders(Resource):
 
         An order that had ended before comes back as it ended, filled or cancelled: look at its ``status``. One that is
         ``replaced`` has a successor that goes on working, under an id of its own. If the
-        answer is lost, the order's state is looked at until it shows the cancellation, or ``timeouts.settle`` seconds
-        are over.
+        answer is lost or empty, the order's state is looked at until it shows the cancellation, or ``timeouts.settle``
+        seconds are over.
 
         Args:
             order: the order; or else its ``account_id`` and ``order_id``.
@@ -309,10 +310,13 @@ class Orders(Resource):
         is_known = False
         cause: TransportError | BrokerError
         try:
-            order = wire.read(await self._requester.send(request), _ORDER, request)
+            response = await self._requester.send(request)
+            order = wire.read(response, _ORDER, request)
             if order.order_id and search.cl_order_id in {None, order.cl_order_id or search.cl_order_id}:
                 return search.complete(order)
-            cause = MalformedResponseError(where="$", problem="another order than was sent", request=str(request))
+            cause = MalformedResponseError(
+                where="$", problem="another order than was sent", request=str(request), response=response
+            )
         except ClosedError as exc:
             if not exc.may_be_done:
                 raise
@@ -321,9 +325,12 @@ class Orders(Resource):
             is_known, cause = isinstance(exc, ConflictError) and is_conflict_ours, exc
             if not is_known and not is_ambiguous(exc):
                 raise
-        log.warning("no clear answer, looking whether %s: %s", search.what, cause)
+        answered = _what_was_answered(cause)
+        # An empty answer accepts what was asked, and is what some APIs answer to every cancellation.
+        level = logging.INFO if answered == ANSWERED_EMPTY else logging.WARNING
+        log.log(level, "no clear answer, looking whether %s: %s", search.what, cause)
         try:
-            return await settle(caller, search, caller.timeouts.settle, is_known=is_known)
+            return await settle(caller, search, caller.timeouts.settle, is_known=is_known, answered=answered)
         except (OrderOutcomeUnknownError, ConflictError) as exc:
             raise exc from cause
 
@@ -349,6 +356,13 @@ def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
         next_cursor=following or response.headers.get(wire.NEXT_CURSOR) or None,
         prev_cursor=previous or response.headers.get(wire.PREV_CURSOR) or None,
     )
+
+
+def _what_was_answered(cause: TransportError | BrokerError) -> str:
+    if not isinstance(cause, MalformedResponseError):
+        return LOST
+    is_empty = cause.response is not None and not cause.response.body.strip()
+    return ANSWERED_EMPTY if is_empty else "its answer could not be read"
 
 
 def _path(order: lookups.Target) -> str:
