@@ -147,6 +147,7 @@ def test_every_file_below_the_waterline_has_a_test_of_its_own() -> None:
     assert below_the_waterline() == set(OWN_TEST)
 
 
+@pytest.mark.timeout(900)  # the first of them waits for a run of every file's own test
 @pytest.mark.parametrize("file", OWN_TEST)
 def test_its_own_test_covers_every_line_and_branch(file: str, runs: dict[str, tuple[str, dict[str, Any]]]) -> None:
     said, files = runs[OWN_TEST[file]]
