@@ -288,6 +288,8 @@ class ConnectTrade:
         requests_per_second: float | None = None,
         keep_orders: KeepOrders | None = None,
         capacity: int = 100_000,
+        snapshot_pages: int = 200,
+        snapshot_timeout: float = 300.0,
     ) -> LiveAccounts:
         """Return the accounts of users, kept true; ``async with`` opens them.
 
@@ -299,6 +301,11 @@ class ConnectTrade:
             requests_per_second: for snapshots; None for as fast as ``concurrency`` and the client's ``limits`` let it.
             keep_orders: how long orders that have ended stay in a book: 500 of an account, for a day.
             capacity: updates of the stream that may wait; if there are more, everybody is looked at again.
+            snapshot_pages: pages of 500 orders that one snapshot of a user may take; a user of whom there are more is
+                in ``failed``.
+            snapshot_timeout: seconds that the requests of one snapshot may take together. ``async with`` returns when
+                no user was read or failed, and no request was sent, for as long; the others are in ``failed``, and
+                are still read.
 
         Raises:
             ConfigurationError: a setting cannot be one, a user is no handle, or there is no stream to follow.
@@ -314,6 +321,8 @@ class ConnectTrade:
             requests_per_second=requests_per_second,
             keep_orders=keep_orders if keep_orders is not None else KeepOrders(),
             capacity=capacity,
+            snapshot_pages=snapshot_pages,
+            snapshot_timeout=snapshot_timeout,
         )
         return LiveAccounts(
             users,

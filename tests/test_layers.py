@@ -97,6 +97,7 @@ PLAN = {
     "live.accounts": "loops",
     "live.following": "loops",
     "live.intake": "loops",
+    "live.limits": "loops",
     "live.linked": "loops",
     "live.roster": "loops",
     "live.snapshots": "loops",

@@ -191,25 +191,26 @@ class LiveAccounts:
     async def order_done(self, order: Order | str, *, timeout: float | None = None) -> Order:
         """Wait until an order has ended: filled, cancelled, rejected, expired or replaced; return it.
 
-        However the news comes: by the stream, before or after the answer of ``place``, or by a snapshot. One that is
+        The news may come by the stream, before or after the answer of ``place``, or by a snapshot. An order that is
         ``replaced`` names its successor in ``replaced_by``.
+
+        An order that had ended before the live accounts were entered, and that no list has, cannot be told from one
+        that is still to come: the call waits for it until ``timeout``.
 
         Args:
             order: the order, or its ``order_id``.
             timeout: seconds; None for ever.
 
-        An order that had ended before the live accounts were entered, and that no list of theirs has, is waited for
-        until ``timeout``: nobody can tell it from one that is still to be heard of.
+        Returns:
+            The order as it ended.
 
         Raises:
             TimeoutError: it did not end in time.
-            ConfigurationError: it had ended, and is not kept any more; or the live accounts were not entered.
-            ClosedError: its user is followed no more, or its account is not linked any more.
-
-
-            ConfigurationError: it had ended, and is not kept any more; or it is no order and no ``order_id``; or the
-                live accounts were not entered.
-            ConnectTradeError: the stream has ended, with why, or this was closed.
+            ConfigurationError: it had ended, and is not kept any more; or ``order`` is neither an order nor a text; or
+                the live accounts were not entered.
+            ClosedError: its user is not followed any more, its account is not linked any more, or the live accounts
+                were closed.
+            ConnectTradeError: the stream has ended, with why.
 
         Cancelling stops waiting.
         """

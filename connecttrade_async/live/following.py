@@ -29,11 +29,50 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.streams import BrokerageStream
     from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["Following"]
+__all__ = ["Following", "Patience"]
 
 WHAT = "the live accounts"
 CLOSED = "this set of live accounts"
+# Waits of the length of a snapshot in which requests are sent and no user is read.
+MOST_TURNS = 10
 log = logging.getLogger("connecttrade_async.live")
+
+
+class Patience:
+    """Ends the wait for the first snapshots of users where it makes no progress.
+
+    Args:
+        surveyor: takes the snapshots.
+        members: the users that are waited for.
+        clock: time.
+        seconds: seconds without any request after which the wait ends; or ten times as long without any user read.
+    """
+
+    __slots__ = ("_clock", "_members", "_seconds", "_seen", "_settled", "_surveyor", "_timer", "_turns")
+
+    def __init__(self, surveyor: Surveyor, members: Iterable[Member], clock: Clock, seconds: float) -> None:
+        self._surveyor = surveyor
+        self._members = tuple(members)
+        self._clock = clock
+        self._seconds = seconds
+        self._seen: int = surveyor.requests
+        self._settled = self._turns = 0
+        self._timer = clock.call_later(seconds, self._look)
+
+    def _look(self) -> None:
+        waiting = [each for each in self._members if each.tried is not None and not each.tried.done()]
+        settled, requests = len(self._members) - len(waiting), self._surveyor.requests
+        self._turns = self._turns + 1 if settled == self._settled else 0
+        if settled == self._settled and (requests == self._seen or self._turns >= MOST_TURNS):
+            for member in waiting:
+                self._surveyor.give_up_waiting(member)
+        else:
+            self._settled, self._seen = settled, requests
+            self._timer = self._clock.call_later(self._seconds, self._look)
+
+    def end(self) -> None:
+        """Stop."""
+        self._timer.cancel()
 
 
 class Following:
@@ -85,6 +124,7 @@ class Following:
         self._stream = stream
         self._owns_stream = owns_stream
         self._capacity = settings.capacity
+        self._patience = settings.snapshot_timeout
         self._clock = clock
         self._owner = owner
         self._call_off: Callable[[], object] = bool
@@ -144,10 +184,14 @@ class Following:
         """Follow users, and return when each was read or could not be."""
         self.check_open()
         members = [self._added(user) for user in users]
-        for member in members:
-            if member.tried is not None:
-                await asyncio.shield(member.tried)
-                member.tried = None
+        patience = Patience(self.surveyor, members, self._clock, self._patience)
+        try:
+            for member in members:
+                if member.tried is not None:
+                    await asyncio.shield(member.tried)
+                    member.tried = None
+        finally:
+            patience.end()
         self.check_open()
 
     def _added(self, user: Reader) -> Member:

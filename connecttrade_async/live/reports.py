@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
@@ -21,10 +22,15 @@ class Budget(NamedTuple):
     Attributes:
         concurrency: requests in flight at once.
         requests_per_second: None for as fast as it goes.
+        pages: pages of orders that one snapshot may take.
+        seconds: seconds that the requests of one snapshot may take, without the waits for their turn. Opening waits
+            as long for any progress.
     """
 
     concurrency: int
     requests_per_second: float | None
+    pages: int = 200
+    seconds: float = 300.0
 
 
 class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,17 +41,20 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     requests_per_second: float | None
     keep_orders: KeepOrders
     capacity: int
+    snapshot_pages: int = 200
+    snapshot_timeout: float = 300.0
 
     def __post_init__(self) -> None:
         """Refuse what is no duration, no count and no rate."""
-        _check_counts(concurrency=self.concurrency, capacity=self.capacity)
+        _check_counts(concurrency=self.concurrency, capacity=self.capacity, snapshot_pages=self.snapshot_pages)
         _check_numbers(sweep_every=self.sweep_every, requests_per_second=self.requests_per_second)
+        _check_seconds(snapshot_timeout=self.snapshot_timeout)
         _check_keep(self.keep_orders)
 
     @property
     def budget(self) -> Budget:
         """How much may be asked."""
-        return Budget(self.concurrency, self.requests_per_second)
+        return Budget(self.concurrency, self.requests_per_second, self.snapshot_pages, self.snapshot_timeout)
 
 
 def _check_counts(**settings: object) -> None:
@@ -59,6 +68,12 @@ def _check_numbers(**settings: object) -> None:
         is_right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         if value is not None and not is_right:
             raise ConfigurationError(f"{name} must be above 0, or None, not {value!r}")
+
+
+def _check_seconds(**settings: object) -> None:
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
+            raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
 
 
 def _check_keep(value: object) -> None:

@@ -10,21 +10,23 @@ import logging
 from collections import deque
 from datetime import timedelta
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 from connecttrade_async.errors import (
+    APIError,
     AuthenticationError,
     ClosedError,
     ConnectTradeError,
     MalformedResponseError,
     RateLimitedError,
+    RequestTimeoutError,
 )
 from connecttrade_async.live.doubts import DoubtBudget, GrowingPauses
+from connecttrade_async.live.limits import SnapshotLimit, UnendingError
 from connecttrade_async.live.linked import unlinked
 from connecttrade_async.live.roster import activity
 from connecttrade_async.live.snapshots import Known, as_it_is, oldest, take
-from connecttrade_async.pacing import TokenBucket, growing_delays, grown_delay
+from connecttrade_async.pacing import TokenBucket, bounded_retry_after, grown_delay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -40,8 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Surveyor", "Tally"]
 
-# How long at most, in seconds: as told to wait, or between two looks for an account that is absent.
-LONGEST_HOLD = 600.0
+# Seconds at most between two looks for an account that is absent, or at a listing that did not end.
+LONGEST_ABSENCE = 600.0
+# Seconds at first after a listing that did not end, which costs many requests.
+UNENDING = 60.0
 # Gaps concern all users, and are counted under no user's name.
 ALL = ""
 MOST_REREADS = 3
@@ -78,6 +82,7 @@ class Surveyor:
     Attributes:
         failed: by user, why there is no snapshot that counts.
         tally: what came of it.
+        requests: how many requests were let through.
     """
 
     def __init__(
@@ -97,6 +102,7 @@ class Surveyor:
         self.tally = Tally()
         self._roster = roster
         self._concurrency = budget.concurrency
+        self._pages, self._seconds = budget.pages, budget.seconds
         rate = budget.requests_per_second
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
         self._reconnect = reconnect
@@ -114,6 +120,8 @@ class Surveyor:
         self._gaps = GrowingPauses(reconnect.base, reconnect.cap)
         self._resyncing: Timer | None = None
         self._held_until = clock.now()
+        self._limited = 0
+        self.requests: int = 0
 
     @property
     def waiting(self) -> int:
@@ -280,7 +288,8 @@ class Surveyor:
         frames, known = member.frames, member.valid_known()
         reader, seen = self._noting(member.user, () if known is None else known.digests)
         try:
-            snapshot = await take(reader, window, self._turn)
+            limit = SnapshotLimit(self._turn, self._clock, member.user.user_id, self._pages, self._seconds)
+            snapshot = await take(reader, window, limit)
             still = known if known is member.valid_known() else None
             listed = None if still is not None and snapshot.is_unread else snapshot.by_account(still)
             gone = () if listed is None else await self._look_for_gone(member, listed)
@@ -349,7 +358,7 @@ class Surveyor:
     def _succeeds(self, member: Member) -> None:
         if self.failed.pop(member.user.user_id, None) is not None:
             log.info("user %s is read again", member.user.user_id)
-        member.failures = 0
+        member.failures = self._limited = 0
         self.tally.loaded += 1
         self._look_for_absent(member)
         _settle(member)
@@ -372,7 +381,7 @@ class Surveyor:
         log.log(level, "no answer has account %s of user %s", ", ".join(absent), member.user.user_id)
         # So that the next answer is read whole: what it has not must not be what was left out of it.
         member.known = None
-        delay = grown_delay(member.absences, self._reconnect.base, LONGEST_HOLD)
+        delay = grown_delay(member.absences, self._reconnect.base, LONGEST_ABSENCE)
         member.absences += 1
         if not member.is_due:
             member.timer = self._clock.call_later(delay, partial(self.want, member))
@@ -405,9 +414,13 @@ class Surveyor:
             self.tally.unlinked += 1
 
     def _heed(self, error: ConnectTradeError) -> None:
-        if isinstance(error, RateLimitedError) and error.retry_after is not None:
+        if isinstance(error, RateLimitedError):
             # Who asks too often is the platform, not one of its users: nobody is asked about before that.
-            self._held_until = max(self._held_until, self._clock.now() + min(error.retry_after, LONGEST_HOLD))
+            now = self._clock.now()
+            own = grown_delay(self._limited, self._reconnect.base, self._reconnect.cap)
+            if self._held_until <= now:  # of requests that were sent together the first alone makes pauses grow
+                self._limited += 1
+            self._held_until = max(self._held_until, now + bounded_retry_after(error.retry_after, own))
 
     def _fails(self, member: Member, error: ConnectTradeError) -> None:
         self.tally.failed += 1
@@ -424,7 +437,7 @@ class Surveyor:
         if not self._roster.has_read(member):
             self.failed[member.user.user_id] = error
             if not is_refused and not isinstance(error, ClosedError):
-                self._try_again(member)
+                self._try_again(member, error)
         _settle(member)
         self._tell(())
 
@@ -441,26 +454,41 @@ class Surveyor:
             self._roster.miss([member])
         self._fails(member, error)
 
-    def _try_again(self, member: Member) -> None:
-        reconnect = self._reconnect
-        delays = growing_delays(reconnect.base, reconnect.cap)
-        delay = next(islice(delays, min(member.failures, 32) - 1, None))
-        delay = max(delay, self._held_until - self._clock.now())
+    def _try_again(self, member: Member, error: ConnectTradeError) -> None:
+        base, cap = self._reconnect.base, self._reconnect.cap
+        if isinstance(error, UnendingError):
+            base, cap = UNENDING, LONGEST_ABSENCE
+        asked, own = (
+            error.retry_after if isinstance(error, APIError) else None,
+            grown_delay(member.failures - 1, base, cap),
+        )
+        # After a pause of all users each has its own backoff besides, so that they do not ask at the same moment.
+        held = max(0.0, self._held_until - self._clock.now())
+        delay = max(bounded_retry_after(asked, own), held + own)
         member.timer = self._clock.call_later(delay, partial(self.want, member))
+
+    def give_up_waiting(self, member: Member) -> None:
+        """Take a user who was not read for failed, so that nothing waits for it; it is still read."""
+        if member.tried is not None and not member.tried.done():
+            detail = f"user {member.user.user_id} was not read, and nothing else happened, for {self._seconds:.3g} s"
+            error = RequestTimeoutError(method="GET", path="/orders", kind="timeout", detail=detail)
+            self.failed.setdefault(member.user.user_id, error)
+            log.warning("no snapshot of user %s: %s", member.user.user_id, detail)
+            _settle(member)
 
     def _turn(self) -> Awaitable[None] | None:
         if self._bucket is None and self._held_until <= self._clock.now():
+            self.requests += 1
             return None
         return self._wait_for_turn()
 
     async def _wait_for_turn(self) -> None:
         while (held := self._held_until - self._clock.now()) > 0:
             await pause(self._clock, held)
-        if self._bucket is None:
-            return
-        delay = self._bucket.reserve(self._clock.now())
+        delay = 0.0 if self._bucket is None else self._bucket.reserve(self._clock.now())
         if delay:
             await pause(self._clock, delay)
+        self.requests += 1
 
 
 async def pause(clock: Clock, seconds: float) -> None:
