@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ConnectTradeError
 from connecttrade_async.live.merging import happened
-from connecttrade_async.models import Balance, Order, Position
 from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.models.mentions import mentions_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from connecttrade_async.clock import Clock
@@ -33,13 +31,7 @@ __all__ = ["Intake"]
 
 # So many events are taken in one turn of the loop, and then everybody else has one.
 BATCH = 250
-Payload = Order | Position | Balance
-_PAYLOADS: dict[type, Callable[[Any], Payload]] = {
-    OrderUpdate: attrgetter("order"),
-    PositionUpdate: attrgetter("position"),
-    BalanceUpdate: attrgetter("balance"),
-}
-_USER_ID = b'"user_id"'
+UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -61,7 +53,7 @@ class Intake:
         unknown: updates of accounts that nobody knew.
         ignored: of these, updates of nobody who is followed.
         crashes: events that could not be taken because of a mistake in this library.
-        conflicting: updates that were not applied, since they contradict themselves or the known owner.
+        conflicting: updates that were not applied, since they name a user that does not own the account.
         gaps: times that something may have been missed.
     """
 
@@ -111,18 +103,14 @@ class Intake:
             return exc
 
     def _take(self, event: Any, at: datetime) -> None:  # noqa: ANN401 - an Event; what kind is asked once, below
-        payload_of = _PAYLOADS.get(event.__class__)
-        if payload_of is None:
+        if type(event) not in UPDATES:
             self._notice(event)
             return
-        payload, user_id, raw = payload_of(event), event.user_id, event.raw
-        place, first = self._places.get(event.account_id), raw.find(_USER_ID)
-        if (
-            place is None
-            or (payload.account_id or event.account_id) != event.account_id
-            or (user_id != place.keeper.user_id or first != raw.rfind(_USER_ID) if user_id else first >= 0)
-        ) and (place := self._find(event, payload, at)) is None:
-            return
+        place, user_id = self._places.get(event.account_id), event.user_id
+        if place is None or (user_id and user_id != place.keeper.user_id):
+            place = self._find(event, at)
+            if place is None:
+                return
         member = place.member
         self._roster.last = event
         self.frames += 1
@@ -139,38 +127,34 @@ class Intake:
             self._surveyor.doubt([member], [place.keeper.account_id])
             self._look()
 
-    def _find(self, event: Update, payload: Payload, at: datetime) -> Place | None:
-        """Return where a frame goes whose account is unknown, or whose owner is not plain; None where it goes nowhere.
+    def _find(self, event: Update, at: datetime) -> Place | None:
+        """Return where a frame goes whose account is unknown or named with another owner; None where it goes nowhere.
 
-        A frame that contradicts itself, or the known owner of its account, is applied to no book: all users that it
-        names are read again.
+        A frame that names a user that does not own the account is applied to no book: both users are read again.
         """
-        users = dict.fromkeys(filter(None, (event.user_id, *mentions_in(event.raw).users)))
-        accounts = dict.fromkeys(filter(None, (event.account_id, payload.account_id)))
-        places = [place for name in accounts if (place := self._places.get(name)) is not None]
-        if not accounts and isinstance(event, OrderUpdate):
+        place = self._places.get(event.account_id or "")
+        if not event.account_id and isinstance(event, OrderUpdate):
             place = self._roster.place_of(event.order.order_id)
-            if place is not None:
-                places.append(place)
-        owners = dict.fromkeys((*users, *(place.keeper.user_id for place in places)))
-        if len(owners) > 1 or len(accounts) > 1:
-            self._refuse(owners, {*accounts, *(place.keeper.account_id for place in places)})
+        if place is None:
+            return self._stranger(event, at)
+        if event.user_id and event.user_id != place.keeper.user_id:
+            self._refuse(event.user_id, place)
             return None
-        if places:
-            return places[0]
-        return self._stranger(event, next(iter(users), None), next(iter(accounts), None), at)
+        return place
 
-    def _refuse(self, owners: Iterable[str], accounts: Collection[str]) -> None:
+    def _refuse(self, user_id: str, place: Place) -> None:
         self.conflicting += 1
-        members = [member for name in owners if (member := self._roster.members.get(name)) is not None]
+        owner, named = place.member, self._roster.members.get(user_id)
+        members, account_id = [owner] if named is None else [owner, named], place.keeper.account_id
         level = logging.DEBUG if all(member in self._roster.doubted for member in members) else logging.WARNING
-        names = ", ".join(map(repr, owners)), ", ".join(map(repr, accounts))
-        log.log(level, "a frame concerns users %s and accounts %s: it is not applied, and they are read again", *names)
-        self._surveyor.doubt(members, accounts or None)
+        names = user_id, account_id, place.keeper.user_id
+        log.log(level, "a frame of user %r names account %r of user %r: it is not applied, both are read again", *names)
+        self._surveyor.doubt(members, [account_id])
         self._look()
 
-    def _stranger(self, event: Update, user_id: str | None, account_id: str | None, at: datetime) -> Place | None:
+    def _stranger(self, event: Update, at: datetime) -> Place | None:
         """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
+        account_id, user_id = event.account_id, event.user_id
         self.unknown += 1
         member = self._roster.members.get(user_id or "")
         if member is None:

@@ -95,8 +95,8 @@ class LiveStatistics(NamedTuple):
         recovered: changes that were missed, and found by a snapshot; the passing of prices does not count.
         swept: changes that the stream lost, and the sweep found; likewise.
         unlinked: accounts that their users' connections do not open any more, and whose books were let go.
-        conflicting: updates that were not applied, since frame and payload name different owners, or the frame names
-            a user that does not own the account; all users concerned are read again.
+        conflicting: updates that were not applied, since they name a user that does not own the account; both users
+            are read again.
         unknown: updates of accounts that nobody knew.
         ignored: of these, updates of nobody who is followed.
     """

@@ -20,7 +20,7 @@ def test_pauses_grow_while_the_cause_goes_on_and_begin_anew_after_it_has_gone() 
     pauses.note("ada", now)
     assert pauses.reserve("ada", now) == 0.0
     assert 15.0 <= pauses.reserve("ada", now) <= 30.0
-    now += CALM
+    now += CALM + 1
     pauses.note("ada", now)
     assert pauses.reserve("ada", now) == 0.0
     assert 0.5 <= pauses.reserve("ada", now) <= 1.0
