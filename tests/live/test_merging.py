@@ -115,9 +115,9 @@ def test_what_was_carried() -> None:
     update = position_frame(quantity="5", last_price=None)
     assert carried(update.position, update) == {"symbol": "AAPL", "quantity_text": "5", "last_price_text": None}
     whole = position_frame(
+        account_id="a",
         **dict.fromkeys(
             (
-                "account_id",
                 "account_number",
                 "instrument",
                 "quantity",
@@ -129,7 +129,7 @@ def test_what_was_carried() -> None:
                 "total_pl",
             ),
             "1",
-        )
+        ),
     )
     assert len(carried(whole.position, whole)) == 11
 
