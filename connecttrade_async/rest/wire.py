@@ -20,6 +20,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from connecttrade_async.amounts import MOST_DIGITS
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -76,6 +77,7 @@ REFUSALS: Mapping[int, type[APIError]] = {
 SERVER_SIDE = 500
 CENTURY = 36_525 * 86_400.0  # seconds
 
+_MOST_BITS = 128
 ONE_SPELLING = frozenset({str, int, datetime})  # of these, what is equal is spelled alike
 EXCERPT = 200
 WINDOW = 65_536
@@ -427,10 +429,8 @@ def _spell(name: str, value: object) -> str:
             text = str(value)
         case bool():
             text = "true" if value else "false"
-        case int():
-            text = str(value)
-        case Decimal() if value.is_finite():
-            text = format(value, "f")
+        case int() | Decimal():
+            text = _digits(name, value)
         case datetime() if value.utcoffset() is not None:
             text = _utc(name, value).isoformat().replace("+00:00", "Z")
         case datetime():
@@ -447,6 +447,17 @@ def _spell(name: str, value: object) -> str:
         msg = f"{name} is empty: leave it out to ask for all"
         raise ConfigurationError(msg)
     return text
+
+
+def _digits(name: str, value: int | Decimal) -> str:
+    if isinstance(value, int):
+        is_bounded = value.bit_length() <= _MOST_BITS
+    else:
+        is_bounded = value.is_finite() and abs(value.adjusted()) <= MOST_DIGITS
+    if not is_bounded:
+        msg = f"{name} must be a finite number of at most {MOST_DIGITS} digits on either side of its point"
+        raise ConfigurationError(msg)
+    return format(value, "d" if isinstance(value, int) else "f")
 
 
 def _utc(name: str, when: datetime) -> datetime:

@@ -453,7 +453,7 @@ async def test_finding_nothing_is_none_and_failing_is_an_error() -> None:
             await desk.user.orders.find("nobody's")
 
 
-@pytest.mark.parametrize("name", ["", None])
+@pytest.mark.parametrize("name", ["", None, "  ", "a\ud800", "a\nb", "a\x1b[2J", "a\u202eb", "x" * 10_000])
 async def test_no_id_is_nobodys_and_must_not_be_taken_for_not_placed(name: Any) -> None:
     async with Desk() as desk:
         with pytest.raises(ConfigurationError, match="the id of a ticket or of a replacement"):

@@ -18,6 +18,7 @@ from connecttrade_async.errors import (
     NotFoundError,
     OrderOutcomeUnknownError,
     TransportError,
+    shown,
 )
 from connecttrade_async.ids import born_at, new_order_id
 from connecttrade_async.models.fields import Model
@@ -29,6 +30,7 @@ from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
 from connecttrade_async.rest.settling import LOST, settle, unknown
 from connecttrade_async.tickets import OrderTicket, replacement
+from connecttrade_async.tickets.reading import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Mapping
@@ -290,7 +292,7 @@ class Orders(Resource):
             that it never will be.
 
         Raises:
-            ConfigurationError: the id is empty, and so no order's; nobody was asked.
+            ConfigurationError: the id is empty, longer than 256 characters or not printable, and so no order's.
             CursorError: the API's cursors lead in a circle, or nowhere.
             TransportError: the wire failed. A failure is never None.
             BrokerError: the API said no, or something unreadable.
@@ -388,6 +390,7 @@ def _check_ticket(ticket: object) -> None:
 
 def _check_own_id(cl_order_id: object) -> None:
     # No order has it, and None would be taken for "it was never placed".
-    if not isinstance(cl_order_id, str) or not cl_order_id:
-        msg = f"cl_order_id must be the id of a ticket or of a replacement, not {cl_order_id!r}"
+    problems: list[str] = []
+    if read_text("cl_order_id", cl_order_id, problems) is None:
+        msg = f"cl_order_id must be the id of a ticket or of a replacement, not {shown(cl_order_id)}: {problems[0]}"
         raise ConfigurationError(msg)
