@@ -6,11 +6,20 @@ Its vow: none is missing and none comes twice. What happens to a symbol while it
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from connecttrade_async.errors import ConnectTradeError
+import msgspec
+
+from connecttrade_async.errors import (
+    ConnectTradeError,
+    MalformedResponseError,
+    MarketDataRefusedError,
+    RequestTimeoutError,
+    one_line,
+)
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Bar, SymbolRefused
 from connecttrade_async.streaming.claims import Claims
@@ -23,11 +32,16 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connecttrade_async.streaming.desk import Desk
+    from connecttrade_async.streaming.interests import Choice
     from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["BarFeed", "Past"]
 
 JUST_AFTER = timedelta(microseconds=1)
+WITHOUT = (MarketDataRefusedError, RequestTimeoutError, MalformedResponseError)
+"""Why the past of a symbol is not given: what ends no stream, and does not keep a feed from its present."""
+
+log = logging.getLogger("connecttrade_async.streaming")
 
 
 class Past(NamedTuple):
@@ -38,19 +52,43 @@ class Past(NamedTuple):
         fill_gaps: whether it fetches what was missed.
         length: how long a bar is.
         fetch: fetches bars of a symbol, from a time on if there is one, else the last so many.
+        fence: asks something whose answer comes behind all that the server sent before.
+        wall: tells the time of day.
     """
 
     backfill: int
     fill_gaps: bool
     length: timedelta
     fetch: Callable[[str, datetime | None, int | None], Awaitable[list[Bar]]]
+    fence: Callable[[], Awaitable[object]]
+    wall: Callable[[], datetime]
 
 
 class Fetched(NamedTuple):
-    """Bars of the past, in order, and why some could not be had."""
+    """Bars of the past, in order, and why those of some symbols could not be had."""
 
     bars: list[Bar]
-    errors: list[ConnectTradeError]
+    errors: list[tuple[str, ConnectTradeError]]
+
+
+class Present(NamedTuple):
+    """The choice of a feed of bars: what comes of a symbol before its past is complete is kept aside.
+
+    It does not wait in the queue, whose bound the past of many symbols exceeds.
+    """
+
+    wanted: Choice
+    has_past: Callable[[str], bool]
+    hold: Callable[[Bar], None]
+
+    def is_met_by(self, bar: Bar) -> bool:
+        """Whether a bar goes into the queue."""
+        if not self.wanted.is_met_by(bar):
+            return False
+        if self.has_past(bar.symbol):
+            return True
+        self.hold(bar)
+        return False
 
 
 class BarFeed(SteppingFeed[Bar]):
@@ -66,18 +104,20 @@ class BarFeed(SteppingFeed[Bar]):
         self._upwards = Upwards()
         self._ahead: deque[Bar | Gap] = deque()
         self._unfilled: Gap | None = None
-        self._unfillable: Gap | None = None
+        self._unfillable: list[Gap] = []
         self._filling: asyncio.Task[Fetched] | None = None
         self._pastless: Claims[str] = Claims()
         self._held: dict[str, list[Bar]] = {}
+        self._choice = None if wish.choice is None else Present(wish.choice, self._has_past, self._hold)
 
     async def add(self, *symbols: str) -> None:
         """Ask for more symbols; returns when the server has acknowledged them and given their past.
 
+        Where it does not give the past of some, they are added without it, and a ``Gap`` names them.
+
         Raises:
             SymbolError: one of them is empty or not a text, or it has control characters.
-            MarketDataRefusedError: the server refuses one of them, or its past; then none of these is added.
-            RequestTimeoutError: the past of one did not come in time; then none of these is added.
+            MarketDataRefusedError: the server refuses one of them; then none of these is added.
             ClosedError: this feed is not open, or has ended.
             ConnectTradeError: the stream has ended, with why.
 
@@ -109,7 +149,7 @@ class BarFeed(SteppingFeed[Bar]):
             event: object = self._ahead.popleft() if self._ahead else queue.receive_nowait()
             if event is None:
                 await queue.woken()
-            elif isinstance(event, Gap) and self._past.fill_gaps and event is not self._unfillable:
+            elif isinstance(event, Gap) and self._past.fill_gaps and not self._is_unfillable(event):
                 self._unfilled = event
             elif isinstance(event, Bar) and event.symbol in self._pastless:
                 self._hold(event)
@@ -135,8 +175,9 @@ class BarFeed(SteppingFeed[Bar]):
             # Before it is asked for: whoever iterates meanwhile could take its present before its past is here.
             self._pastless.lay(claim, fresh)
         try:
-            await super()._add(queue, symbols)
-            past = await self._past_of(fresh)
+            wish, count = self._wish, self._past.backfill
+            acknowledged = await self._desk.want(queue, self._items(symbols), wish.width, self._choice, count)
+            past = await self._past_of(fresh, {item.symbol for item in acknowledged})
         except BaseException:
             unclaimed = self._pastless.withdraw(claim, fresh)
             self._desk.give_up(queue, self._items(unclaimed))
@@ -145,21 +186,57 @@ class BarFeed(SteppingFeed[Bar]):
         self._begin_with_the_past(claim, fresh, past)
         queue.wake()
 
-    async def _past_of(self, symbols: Iterable[str]) -> list[Bar]:
-        count = self._past.backfill
-        found = await self._fetched((symbol, None, count) for symbol in symbols if count)
-        for error in found.errors:
-            raise error
-        return found.bars
+    async def _past_of(self, symbols: Iterable[str], acknowledged: set[str]) -> Fetched:
+        """Return the past of symbols that did not come with the subscription.
 
-    def _begin_with_the_past(self, claim: object, symbols: list[str], past: Iterable[Bar]) -> None:
+        Args:
+            symbols: whose past is wanted.
+            acknowledged: those that the server acknowledged with their past, which may come behind that.
+        """
+        count = self._past.backfill
+        if acknowledged:
+            try:
+                await self._past.fence()
+            except WITHOUT:
+                log.debug("the server does not list subscriptions; the past is taken as far as it came")
+            for symbol in acknowledged:
+                # All that came by now was there before; what is open yet goes on.
+                self._held[symbol] = [_of_the_past(bar) for bar in self._held.get(symbol, ())]
+        lacking = [
+            symbol
+            for symbol in symbols
+            if symbol not in acknowledged or not any(bar.is_backfill for bar in self._held.get(symbol, ()))
+        ]
+        found = await self._fetched((symbol, None, count) for symbol in lacking if count)
+        for _, error in found.errors:
+            if not isinstance(error, WITHOUT):
+                raise error
+        return found
+
+    def _begin_with_the_past(self, claim: object, symbols: list[str], past: Fetched) -> None:
         """Put the past of symbols, and what waited for it, before everything else; but what others have put there."""
         begun = self._pastless.settle(claim, symbols)
         others = set(symbols).difference(begun)
-        bars = [bar for bar in past if bar.symbol not in others]
+        bars = [bar for bar in past.bars if bar.symbol not in others]
         bars += [bar for symbol in begun for bar in self._held.pop(symbol, ())]
         bars.sort(key=_start)
         self._ahead.extendleft(reversed(bars))
+        if past.errors:
+            until = self._past.wall()
+            since = until - self._past.backfill * self._past.length
+            symbols = [symbol for symbol, _ in past.errors]
+            words = "; ".join(dict.fromkeys(str(error) for _, error in past.errors))
+            cause = f"the past of {', '.join(symbols)} is missing: {words}"
+            gap = Gap(cause=one_line(cause), since=since, until=until)
+            self._unfillable.append(gap)
+            self._ahead.appendleft(gap)
+            log.warning("bars feed opened without its past", extra={"symbols": symbols, "error": words})
+
+    def _has_past(self, symbol: str) -> bool:
+        return symbol not in self._pastless
+
+    def _is_unfillable(self, gap: Gap) -> bool:
+        return any(gap is each for each in self._unfillable)
 
     def _hold(self, bar: Bar) -> None:
         """Keep a bar until its symbol's past is here."""
@@ -192,7 +269,7 @@ class BarFeed(SteppingFeed[Bar]):
         left = self.symbols  # some may have been removed meanwhile
         self._ahead.extend(bar for bar in found.bars if bar.symbol in left)
         if found.errors:
-            self._unfillable = gap
+            self._unfillable = [gap]
             self._ahead.appendleft(gap)
 
     async def _missed_since(self, gap: Gap) -> Fetched:
@@ -212,17 +289,22 @@ class BarFeed(SteppingFeed[Bar]):
         return found
 
     async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> Fetched:
+        wishes = tuple(wishes)
         answers = await asyncio.gather(*(self._past.fetch(*wish) for wish in wishes), return_exceptions=True)
         found = Fetched([], [])
-        for answer in answers:
+        for (symbol, _, _), answer in zip(wishes, answers, strict=True):
             if isinstance(answer, ConnectTradeError):
-                found.errors.append(answer)
+                found.errors.append((symbol, answer))
             elif isinstance(answer, BaseException):
                 raise answer
             else:
                 found.bars.extend(answer)
         found.bars.sort(key=_start)
         return found
+
+
+def _of_the_past(bar: Bar) -> Bar:
+    return msgspec.structs.replace(bar, is_backfill=True) if bar.closed is True else bar
 
 
 def _start(bar: Bar) -> datetime:

@@ -106,15 +106,21 @@ class Demands:
     Attributes:
         numbers: the ids of what is asked, none of them twice.
         questions: what is asked beside subscriptions and not answered yet, by id.
+        backfills: how many bars of the past to ask for with the next subscription of a symbol.
+        backfilled: with how many bars of the past the server acknowledged a symbol.
+        takes_backfill: whether the server may take a subscription that asks for the past.
     """
 
-    __slots__ = ("_broken", "_wants", "numbers", "questions")
+    __slots__ = ("_broken", "_wants", "backfilled", "backfills", "numbers", "questions", "takes_backfill")
 
     def __init__(self) -> None:
         self._wants: dict[Item, dict[Hashable, Width]] = {}
         self._broken: dict[Item, dict[Hashable, float]] = {}
         self.numbers = Numbers()
         self.questions: dict[str, Question] = {}
+        self.backfills: dict[Item, int] = {}
+        self.backfilled: dict[Item, int] = {}
+        self.takes_backfill = True
 
     def add(self, who: Hashable, items: Iterable[Item], width: Width = None) -> None:
         """Say that somebody wants these."""
@@ -128,6 +134,8 @@ class Demands:
             wants.pop(who, None)
             if not wants:
                 self._wants.pop(item, None)
+                self.backfills.pop(item, None)
+                self.backfilled.pop(item, None)
             self._broken.get(item, {}).pop(who, None)
 
     def wanted_by(self, who: Hashable) -> tuple[Item, ...]:

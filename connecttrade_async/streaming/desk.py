@@ -61,8 +61,20 @@ class Desk:
         self.clock = clock
         self.supervisor: Supervisor | None = None
 
-    async def want(self, who: Subscription, items: Iterable[Item], width: Width, choice: Choice | None) -> None:
+    async def want(
+        self, who: Subscription, items: Iterable[Item], width: Width, choice: Choice | None, backfill: int = 0
+    ) -> frozenset[Item]:
         """Ask for symbols; returns when the server has acknowledged them all.
+
+        Args:
+            who: the consumer.
+            items: the symbols.
+            width: in which form.
+            choice: what the consumer takes of them, or None for all.
+            backfill: how many bars of the past to ask for with those that the server does not hold.
+
+        Returns:
+            The symbols that the server acknowledged with so many bars of the past.
 
         Raises:
             MarketDataRefusedError: the server refuses one of them; then none is asked for.
@@ -80,7 +92,10 @@ class Desk:
             if item not in had:
                 self.routes.route(who, item, choice)
         self._demands.add(who, items, width)
-        awaited = [self.routes.expect(who, item) for item in items if not self._is_held(item, width)]
+        absent = [item for item in items if not self._is_held(item, width)]
+        awaited = [self.routes.expect(who, item) for item in absent]
+        if backfill:
+            self._demands.backfills |= dict.fromkeys(absent, backfill)
         self._mend(items)
         try:
             await _answered(awaited)
@@ -90,6 +105,7 @@ class Desk:
             self.give_up(who, [*unclaimed, *(item for item in items if not self._demands.is_wanted_by(who, item))])
             raise
         self._claims.settle(claim, fresh)
+        return frozenset(item for item in absent if backfill and self._demands.backfilled.get(item, 0) >= backfill)
 
     def give_up(self, who: Subscription, items: Iterable[Item]) -> None:
         """Ask for symbols no more, and tell nothing more of them; harmless where nobody asks."""

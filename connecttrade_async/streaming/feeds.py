@@ -139,7 +139,7 @@ class Feed(Generic[T]):
             self._desk.leave(self._queue)
             await self._queue.__aexit__(None, None, None)
 
-    def _add(self, queue: Subscription, symbols: Iterable[str]) -> Coroutine[None, None, None]:
+    def _add(self, queue: Subscription, symbols: Iterable[str]) -> Coroutine[None, None, object]:
         return self._desk.want(queue, self._items(symbols), self._wish.width, self._wish.choice)
 
     def _items(self, symbols: Iterable[str]) -> tuple[Item, ...]:

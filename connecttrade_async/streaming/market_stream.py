@@ -193,7 +193,9 @@ class MarketDataStream(Stream):
         Args:
             symbols: as for ``quotes``.
             interval: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d`` (documented).
-            backfill: how many bars of the past of each symbol come first, marked ``is_backfill``; 0 for none.
+            backfill: how many bars of the past of each symbol come first, marked ``is_backfill``; 0 for none. They are
+                asked for with the subscription (assumed), and where they do not come with it, as ``history`` does.
+                Where neither gives them the feed opens without, a ``Gap`` names the symbols, and a warning is logged.
             fill_gaps: whether what was missed is fetched and told in its place; else, or where that cannot be done, a
                 ``Gap`` is told.
             capacity: as for ``quotes``.
@@ -213,7 +215,11 @@ class MarketDataStream(Stream):
         async def fetch(symbol: str, start: datetime | None, limit: int | None) -> list[Bar]:
             return await self.history(symbol, interval=interval, start=start, limit=limit)
 
-        return BarFeed(self._desk, wish, symbols, Past(backfill, fill_gaps, LENGTHS[interval], fetch))
+        async def fence() -> object:
+            return await self._desk.listing(min(self._plan.timeouts.login, self._plan.timeouts.call))
+
+        past = Past(backfill, fill_gaps, LENGTHS[interval], fetch, fence, self._plan.clock.wall)
+        return BarFeed(self._desk, wish, symbols, past)
 
     def depth(
         self,

@@ -114,8 +114,10 @@ class Request(msgspec.Struct, eq=False):
     symbols: tuple[str, ...]
     due: float
     is_first: bool
+    backfill: int = 0
     asked: int = 0
     is_doubted: bool = False
+    was_denied_the_past: bool = False
     attempt: int = 1
     code: str = ""
     cause: str = ""
@@ -263,12 +265,13 @@ class MarketTalk:
             # What a link began with is asked for until the login's deadline ends that link: no word is no refusal.
             if request.is_first or request.attempt < self._patience.attempts:
                 request.attempt += 1
+                request.backfill = 0  # a server may be silent on what it does not know
                 self._send(request, now)
             else:
                 self._give_up(request, now)
 
     def _mend(self, items: Iterable[Item], now: float, *, is_first: bool) -> None:
-        missing: defaultdict[tuple[Line, Width], list[str]] = defaultdict(list)
+        missing: defaultdict[tuple[Line, Width, int], list[str]] = defaultdict(list)
         too_much: defaultdict[tuple[Line, Width], list[str]] = defaultdict(list)
         for item in dict.fromkeys(items):
             place = self._places.get(item)
@@ -279,27 +282,36 @@ class MarketTalk:
                     too_much[item.line, place.width].append(item.symbol)
                 continue
             width = self._demands.width(item)
+            backfill = self._demands.backfills.get(item, 0) if self._demands.takes_backfill else 0
             if place is None:
-                missing[item.line, width].append(item.symbol)
+                missing[item.line, width, backfill].append(item.symbol)
             elif not holds(item.line.channel, place.width, width):
                 # Given up and asked for anew in one breath: a server that keeps one form of each would drop the new
                 # one if it were told the other way round.
                 self._drop(item.line.channel, [item.symbol], options_of(item.line, place.width))
                 self._demands.break_off(item, place.width, now)
-                missing[item.line, width].append(item.symbol)
+                missing[item.line, width, backfill].append(item.symbol)
         for (line, width), symbols in too_much.items():
             self._ask("unsubscribe", line, width, symbols, now, is_first=is_first)
-        for (line, width), symbols in missing.items():
-            self._ask("subscribe", line, width, symbols, now, is_first=is_first)
+        for (line, width, backfill), symbols in missing.items():
+            self._ask("subscribe", line, width, symbols, now, is_first=is_first, backfill=backfill)
 
     def _ask(
-        self, action: str, line: Line, width: Width, symbols: Sequence[str], now: float, *, is_first: bool
+        self,
+        action: str,
+        line: Line,
+        width: Width,
+        symbols: Sequence[str],
+        now: float,
+        *,
+        is_first: bool,
+        backfill: int = 0,
     ) -> None:
         standing = Standing.ASKED if action == "subscribe" else Standing.LEAVING
         for symbol in symbols:
             self._places[Item(line, symbol)] = Place(standing, width, now)
         for some in _framed(line, symbols):
-            self._send(Request(action, line, width, some, 0.0, is_first), now)
+            self._send(Request(action, line, width, some, 0.0, is_first, backfill), now)
 
     def _send(self, request: Request, now: float) -> None:
         number = next(self._demands.numbers)
@@ -307,6 +319,8 @@ class MarketTalk:
         request.due = now + self._patience.seconds
         self._pending[number] = request
         options = options_of(request.line, request.width)
+        if request.backfill:
+            options["backfill"] = request.backfill
         frame = market_data.change(request.action, number, request.line.channel, request.symbols, options)
         self.outbox.append(frame)
 
@@ -367,6 +381,10 @@ class MarketTalk:
         held = tuple(symbol for symbol in request.symbols if said is None or symbol in said)
         items = tuple(Item(request.line, symbol) for symbol in held)
         self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width, now))
+        for item in items:
+            if self._demands.backfills.pop(item, None) is not None:
+                self._demands.backfilled[item] = request.backfill
+        self._demands.takes_backfill = self._demands.takes_backfill and not request.was_denied_the_past
         if items:
             self.news.append(Settled(items))
         for who, (since, symbols) in self._demands.go_on(items).items():
@@ -464,6 +482,10 @@ class MarketTalk:
         elif request.code in PASSING:
             self._forget(request)
             self._later(request)
+        elif request.backfill and not is_traced:
+            # Perhaps it is the past that is refused, and not the symbols.
+            self._forget(request)
+            self._send(msgspec.structs.replace(request, backfill=0, was_denied_the_past=True, asked=0), now)
         elif len(request.symbols) > 1 and not is_traced:
             self._forget(request)
             middle = len(request.symbols) // 2

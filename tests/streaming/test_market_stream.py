@@ -291,6 +291,104 @@ async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice()
             assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
 
 
+def give_the_past(end: MarketEnd, count: int = 3) -> None:
+    """Have the server answer a subscription of bars as the wire says: the past comes behind the acknowledgement."""
+
+    async def answer(held: Held, frame: dict[str, Any]) -> None:
+        await end._subscribe(held, frame)
+        for symbol in frame["symbols"]:
+            for minute in range(30, 30 + min(count, int(frame.get("backfill", "0")))):
+                await held.say(type="bar", symbol=symbol, **bar(minute))
+
+    end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
+
+
+async def test_the_past_is_asked_for_with_the_subscription_and_comes_first_and_marked() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.subscribe("lifecycle") as life:
+        give_the_past(end)
+        async with md.bars("AAPL", "MSFT", backfill=3, capacity=1, overflow="close") as bars:
+            await end.tell("bar", "AAPL", **bar(33))
+            told = [(each.symbol, each.close, each.is_backfill) for each in await took(bars, 7)]
+            past = [(symbol, close, True) for close in (30, 31, 32) for symbol in ("AAPL", "MSFT")]
+            assert told == [*past, ("AAPL", 33, False)]
+            assert [frame["backfill"] for frame in end.of("subscribe")] == ["3"]
+            assert end.of("snapshot") == []
+            # What the server holds is not asked for again, so another feed has its past by a snapshot.
+            end.bars["AAPL"] = [bar(32)]
+            async with md.bars("AAPL", backfill=1) as other:
+                assert [each.close for each in await took(other, 1)] == [32]
+            await bars.add("IBM")
+            assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
+            end.drop()
+            await until(life, Live)
+            assert "backfill" not in end.of("subscribe")[-1]
+        assert [frame["action"] for frame in end.received].count("snapshot") == 1
+
+
+@pytest.mark.parametrize("how", ["refuses", "is silent", "gives none"])
+async def test_where_the_past_does_not_come_with_the_subscription_a_snapshot_is_asked_for(how: str) -> None:
+    patience = Timeouts(login=0.4, close=1.0)
+    async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md:
+
+        def act(held: Held, frame: dict[str, Any]) -> bool:
+            if frame["action"] != "subscribe" or "backfill" not in frame or how == "gives none":
+                return False
+            if how == "refuses":
+                said = held.say(type="error", id=frame["id"], code="400", message="backfill is unknown")
+                TASKS.append(asyncio.ensure_future(said))
+            return True
+
+        end.acts.append(act)
+        end.bars = {symbol: [bar(30), bar(31)] for symbol in ("AAPL", "MSFT", "IBM")}
+        async with md.bars("AAPL", "MSFT", backfill=2) as bars:
+            told = [(each.close, each.is_backfill) for each in await took(bars, 4)]
+            assert told == [(30, True), (30, True), (31, True), (31, True)]
+            asked = len(end.of("subscribe"))
+            assert [("backfill" in frame) for frame in end.of("subscribe")] == [True, False][
+                : 1 + (how != "gives none")
+            ]
+            await bars.add("IBM")
+            assert [each.close for each in await took(bars, 2)] == [30, 31]
+            if how == "refuses":  # it is known by now
+                assert [("backfill" in frame) for frame in end.of("subscribe")[asked:]] == [False]
+
+
+async def test_a_symbol_that_is_refused_with_its_past_is_refused() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        give_the_past(end)
+        end.refused = {"BAD"}
+        with pytest.raises(MarketDataRefusedError, match="bars of BAD is not given: not entitled to BAD"):
+            await md.bars("BAD", backfill=2).__aenter__()
+        async with md.bars("AAPL", backfill=2) as bars:
+            assert [each.close for each in await took(bars, 2)] == [30, 31]
+        assert end.of("snapshot") == []
+
+
+@pytest.mark.parametrize("fill_gaps", [True, False])
+async def test_where_no_past_is_given_a_feed_of_bars_opens_without_it_and_says_so(
+    caplog: pytest.LogCaptureFixture, *, fill_gaps: bool
+) -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.act("snapshot", None, refuse)
+        async with md.bars("AAPL", "MSFT", fill_gaps=fill_gaps) as bars:
+            await end.tell("bar", "AAPL", **bar(30))
+            gap, first = await took(bars, 2)
+            assert isinstance(gap, Gap)
+            assert gap.cause.startswith("the past of AAPL, MSFT is missing: history of AAPL is not given: no history")
+            assert gap.until - gap.since == timedelta(minutes=100)
+            assert (first.close, first.is_backfill) == (30, False)
+            assert len(end.of("snapshot")) == 2
+        assert "bars feed opened without its past" in caplog.text
+
+
+async def test_the_past_is_taken_as_far_as_it_came_where_the_server_does_not_list_subscriptions() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        give_the_past(end)
+        end.act("list_subscriptions", None, refuse)
+        async with md.bars("AAPL", backfill=2) as bars:
+            assert [(each.close, each.is_backfill) for each in await took(bars, 2)] == [(30, True), (31, True)]
+
+
 async def test_a_correction_of_a_closed_bar_is_delivered_and_a_repetition_is_not() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars["AAPL"] = [bar(30)]

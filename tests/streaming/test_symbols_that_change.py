@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async import Bar, ClosedError, Gap, MarketDataRefusedError, Quote, Reconnect, RequestTimeoutError
+from connecttrade_async import Bar, ClosedError, Gap, MarketDataRefusedError, Quote, Reconnect
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left
 from stepped import SteppedClock
@@ -335,19 +336,18 @@ async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_i
 # A past that cannot be had.
 
 
-async def test_what_has_no_past_to_be_had_is_not_added() -> None:
+async def test_a_symbol_whose_past_is_refused_is_added_without_it_and_a_gap_names_it() -> None:
     async with bars_of("A", backfill=2) as (end, md, bars):
         end.bars["B"] = [bar(30), bar(31)]
         end.refused = {"BAD"}
         end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(allow(end, held, frame))))
-        with pytest.raises(MarketDataRefusedError, match="history of BAD"):
-            await bars.add("B", "BAD", "A")
-        assert bars.symbols == {"A"}
-        await end.until(lambda: end.subscribed == [("bars", "A")])
-        await end.tell("bar", "A", **bar(32))
-        assert closes(await took(bars, 1)) == [("A", 32, True)]
-        await bars.add("B")
-        assert closes(await took(bars, 2)) == [("B", 30, True), ("B", 31, True)]
+        await bars.add("B", "BAD", "A")
+        gap, *past = await took(bars, 3)
+        assert (type(gap), "the past of BAD is missing" in gap.cause) == (Gap, True)
+        assert closes(past) == [("B", 30, True), ("B", 31, True)]
+        assert bars.symbols == {"A", "B", "BAD"}
+        await end.tell("bar", "BAD", **bar(32))
+        assert closes(await took(bars, 1)) == [("BAD", 32, True)]
         await is_at_rest(md)
 
 
@@ -361,7 +361,7 @@ async def allow(end: MarketEnd, held: Held, frame: dict[str, Any]) -> None:
 TASKS: list[asyncio.Future[None]] = []
 
 
-async def test_a_past_that_does_not_come_in_time_adds_nothing() -> None:
+async def test_a_symbol_whose_past_does_not_come_in_time_is_added_without_it_and_a_gap_names_it() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.bars("A", backfill=2) as bars:
         snapshots = Kept(end, "snapshot", None)
@@ -370,12 +370,12 @@ async def test_a_past_that_does_not_come_in_time_adds_nothing() -> None:
         await end.tell("bar", "B", **bar(30))
         await is_at_rest(md)
         clock.advance(30)
-        with pytest.raises(RequestTimeoutError):
-            await adding
-        assert bars.symbols == {"A"}
-        await end.until(lambda: end.subscribed == [("bars", "A")])
-        await end.tell("bar", "A", **bar(31))
-        assert closes(await took(bars, 1)) == [("A", 31, True)]
+        await adding
+        gap, *present = await took(bars, 2)
+        assert (type(gap), "the past of B is missing" in gap.cause) == (Gap, True)
+        assert (gap.since, gap.until) == (clock.wall() - timedelta(minutes=2), clock.wall())
+        assert closes(present) == [("B", 30, True)]
+        assert bars.symbols == {"A", "B"}
 
 
 async def test_whoever_gives_up_waiting_for_a_past_adds_nothing() -> None:

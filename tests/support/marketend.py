@@ -172,7 +172,7 @@ class MarketEnd:
             words = f"not entitled to {min(refused)}" if len(frame["symbols"]) == 1 else "not all of these"
             await held.say(type="error", id=frame["id"], code="403", message=words)
             return
-        held.lines.append({name: value for name, value in frame.items() if name not in {"action", "id"}})
+        held.lines.append({name: value for name, value in frame.items() if name not in {"action", "id", "backfill"}})
         await held.say(**{**frame, "type": "subscribed"})
 
     async def _unsubscribe(self, held: Held, frame: Frame) -> None:
