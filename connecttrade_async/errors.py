@@ -108,7 +108,7 @@ class ClosedError(CallerError):
 
 
 class CursorError(CallerError):
-    """A cursor leads nowhere: it repeats, or page after page is empty.
+    """A cursor leads nowhere: it repeats, or page after page has no new row.
 
     Attributes:
         cursor: the cursor that was not followed.

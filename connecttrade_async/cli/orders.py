@@ -112,14 +112,15 @@ async def _collect(
     pages = listing.pages()
     try:
         async for page in pages:
-            items = page.items[: most - count]
+            new = pages.new_items  # an order may stand on two pages
+            items = new[: most - count]
             count += len(items)
             if show is None:
                 kept += items
             else:
                 show(items)
             if count == most:
-                return kept, len(items) < len(page.items) or page.next_cursor is not None
+                return kept, len(items) < len(new) or page.next_cursor is not None
             progress.words = f"Asking for orders, {count:,} so far"
     finally:
         await pages.aclose()

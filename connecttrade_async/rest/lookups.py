@@ -205,7 +205,6 @@ async def find_sent(orders: Orders, sent: Sent, *, is_known: bool) -> Order | st
     """
     since, until = sent.earliest(is_known=is_known) - ONE_DAY, sent.began + ONE_DAY
     found = await _of_id(orders, sent.cl_order_id, since, until, sent.account_id)
-    # One order may be listed twice; the later row is the later state.
     ours = {order.order_id: order for order in found if sent.made(order, is_known=is_known)}
     if len(ours) == 1:
         return next(iter(ours.values()))

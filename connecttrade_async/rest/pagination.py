@@ -8,28 +8,32 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from connecttrade_async.errors import CursorError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Hashable, Iterator
 
     from connecttrade_async.models.pages import Page
 
 __all__ = ["Listing", "Pages"]
 
 T = TypeVar("T")
-EMPTY_PAGES = 3
+# Pages in a row without a new row after which the next cursor is not followed. Filters may leave a page empty, and a
+# row may move to the next page while pages are read, so one such page proves nothing.
+STALE_PAGES = 3
 
 
 class Listing(Generic[T]):
     """A listing that was asked for: awaited it is one page, iterated it is every item, ``pages()`` is every page.
 
-    Nothing is sent before it is awaited or iterated, and each ``async for`` begins anew.
+    Nothing is sent before it is awaited or iterated, and each ``async for`` begins anew. An item that stands on two
+    pages is delivered once, as it stood on the first.
 
     Args:
         fetch: asks for the page at a cursor; None is the first.
         start: the cursor to begin at, or None.
         backwards: whether ``prev_cursor`` is followed instead of ``next_cursor``.
+        key: returns what identifies an item; by default the item itself.
     """
 
-    __slots__ = ("_backwards", "_fetch", "_start")
+    __slots__ = ("_backwards", "_fetch", "_key", "_start")
 
     def __init__(
         self,
@@ -37,8 +41,10 @@ class Listing(Generic[T]):
         *,
         start: str | None = None,
         backwards: bool = False,
+        key: Callable[[T], Hashable] | None = None,
     ) -> None:
         self._fetch = fetch
+        self._key = key
         self._start = start
         self._backwards = backwards
 
@@ -49,16 +55,17 @@ class Listing(Generic[T]):
         return Items(self.pages())
 
     def pages(self) -> Pages[T]:
-        """Return an iterator over the pages; while you work on one, the next is fetched.
+        """Return an iterator over the pages as they came; while you work on one, the next is fetched.
 
         Raises:
-            CursorError: a cursor repeats, or page after page is empty and names another.
+            CursorError: a cursor repeats, or three pages in a row have no new item and name another page. All pages
+                that came are delivered first.
             TransportError: the wire failed.
             BrokerError: the API said no, or something unreadable.
 
         Cancelling drops the page that was being fetched; leaving the loop early does too.
         """
-        return Pages(self._fetch, start=self._start, backwards=self._backwards)
+        return Pages(self._fetch, start=self._start, backwards=self._backwards, key=self._key)
 
     def __repr__(self) -> str:
         # Seen by whoever forgot the await: unlike a coroutine, a listing has nothing to complain about.
@@ -66,9 +73,25 @@ class Listing(Generic[T]):
 
 
 class Pages(Generic[T]):
-    """An async iterator over pages. After an error it can be asked again for the page that failed."""
+    """An async iterator over pages. After an error it can be asked again for the page that failed.
 
-    __slots__ = ("_ahead", "_astray", "_backwards", "_cursor", "_empty", "_fetch", "_is_done", "_seen")
+    Attributes:
+        new_items: the items of the latest page that stood on no page before it.
+    """
+
+    __slots__ = (
+        "_ahead",
+        "_astray",
+        "_backwards",
+        "_cursor",
+        "_fetch",
+        "_is_done",
+        "_key",
+        "_known",
+        "_seen",
+        "_stale",
+        "new_items",
+    )
 
     def __init__(
         self,
@@ -76,12 +99,16 @@ class Pages(Generic[T]):
         *,
         start: str | None,
         backwards: bool,
+        key: Callable[[T], Hashable] | None = None,
     ) -> None:
         self._fetch = fetch
+        self._key = key
+        self._known: set[Hashable] = set()
+        self.new_items: tuple[T, ...] = ()
         self._backwards = backwards
         self._cursor = start
         self._seen = {start}
-        self._empty = 0
+        self._stale = 0
         self._ahead: asyncio.Task[Page[T]] | None = None
         self._astray: CursorError | None = None
         self._is_done = False
@@ -101,7 +128,8 @@ class Pages(Generic[T]):
 
     def _turn(self, page: Page[T]) -> None:
         cursor = page.prev_cursor if self._backwards else page.next_cursor
-        self._empty = 0 if page.items else self._empty + 1
+        self.new_items = self._new_among(page.items, is_last=not cursor)
+        self._stale = 0 if self.new_items else self._stale + 1
         if not cursor:
             self._is_done = True
             return
@@ -110,13 +138,22 @@ class Pages(Generic[T]):
             why = "it was followed before, so the listing would never end"
             self._astray = CursorError(cursor=cursor, why=why)
             return
-        if self._empty >= EMPTY_PAGES:
-            self._astray = CursorError(cursor=cursor, why=f"{self._empty} pages in a row were empty")
+        if self._stale >= STALE_PAGES:
+            self._astray = CursorError(cursor=cursor, why=f"{self._stale} pages in a row had no new row")
             return
         self._seen.add(cursor)
         self._cursor = cursor
         self._ahead = asyncio.create_task(self._fetch(cursor), name="connecttrade page ahead")
         self._ahead.add_done_callback(_heard)
+
+    def _new_among(self, items: tuple[T, ...], *, is_last: bool) -> tuple[T, ...]:
+        if is_last and not self._known:
+            return items  # of a listing of one page, nothing need be remembered
+        keys: list[Hashable] = [self._key(item) for item in items] if self._key is not None else [*items]
+        new = tuple([item for item, key in zip(items, keys, strict=True) if key not in self._known])
+        # Only now: rows that share a key on one page are different rows, since the server lists them side by side.
+        self._known.update(keys)
+        return new
 
     async def aclose(self) -> None:
         """Stop, and wait until the page that was being fetched is dropped. Closing twice is harmless.
@@ -137,7 +174,7 @@ class Pages(Generic[T]):
 
 
 class Items(Generic[T]):
-    """An async iterator over the items of pages."""
+    """An async iterator over the items of pages, each of them once."""
 
     __slots__ = ("_items", "_pages")
 
@@ -152,7 +189,8 @@ class Items(Generic[T]):
         while True:
             for item in self._items:
                 return item
-            self._items = iter((await anext(self._pages)).items)
+            await anext(self._pages)
+            self._items = iter(self._pages.new_items)
 
     async def aclose(self) -> None:
         """Stop, and wait until the page that was being fetched is dropped. Closing twice is harmless.

@@ -783,10 +783,10 @@ async def test_place_with_two_orders_of_the_id_at_that_time_is_unknown() -> None
             await desk.user.orders.place(ticket("mine"))
 
 
-async def test_place_takes_an_order_listed_on_two_pages_as_it_was_listed_last() -> None:
-    pages = listed(order(cl_order_id="mine"), following="b"), listed(order("filled", cl_order_id="mine"), order())
-    async with Desk(drop, *pages) as desk:
-        assert (await desk.user.orders.place(ticket("mine"))).status == "filled"
+async def test_place_takes_an_order_listed_on_two_pages_for_one() -> None:
+    first, second = order(cl_order_id="mine"), order("filled", cl_order_id="mine")
+    async with Desk(drop, listed(first, following="b"), listed(second, order())) as desk:
+        assert (await desk.user.orders.place(ticket("mine"))).order_id == "o-1"
 
 
 @pytest.mark.parametrize("status", [drop, answer(409, NO)])

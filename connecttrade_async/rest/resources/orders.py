@@ -33,7 +33,7 @@ from connecttrade_async.tickets import OrderTicket, replacement
 from connecttrade_async.tickets.reading import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable, Mapping
+    from collections.abc import Coroutine, Hashable, Iterable, Mapping
     from datetime import datetime
 
     from connecttrade_async.amounts import Amount
@@ -79,7 +79,7 @@ class Orders(Resource):
         prev_cursor: str | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> Listing[Order]:
-        """List orders: ``await`` it for one page, ``async for`` it for every order.
+        """List orders: ``await`` it for one page, ``async for`` it for every order, each once.
 
         With no filter at all, the API lists the orders that are open since midnight UTC (documented).
 
@@ -102,7 +102,7 @@ class Orders(Resource):
                 ``extra`` that is an argument of its own.
             TypeError: at once, for an unknown keyword.
             NotFoundError: the user has no account or connection of that id.
-            CursorError: the API's cursors lead in a circle, or nowhere.
+            CursorError: the API's cursors lead in a circle, or to three pages in a row without a new order.
             TransportError: the wire failed. A failure is never an empty list.
             BrokerError: the API said no, or something unreadable.
 
@@ -132,7 +132,7 @@ class Orders(Resource):
             query = first if cursor == start else wire.query_string({**params, cursor_name: cursor})
             return self._page(query)
 
-        return Listing(fetch, start=start, backwards=prev_cursor is not None)
+        return Listing(fetch, start=start, backwards=prev_cursor is not None, key=_identity)
 
     @overload
     async def place(self, ticket: OrderTicket, *, dry_run: Literal[True]) -> str: ...
@@ -358,6 +358,11 @@ def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
         next_cursor=following or response.headers.get(wire.NEXT_CURSOR) or None,
         prev_cursor=previous or response.headers.get(wire.PREV_CURSOR) or None,
     )
+
+
+def _identity(order: Order) -> Hashable:
+    # What never changes. An ``order_id`` alone may name orders of two accounts, or be given out again.
+    return order.account_id, order.order_id, order.cl_order_id, order.symbol, order.side
 
 
 def _what_was_answered(cause: TransportError | BrokerError) -> str:
