@@ -82,12 +82,16 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Market(NamedTuple):
-    """What a user's market data needs of the client: where it is, how it comes back, and which users have it open."""
+    """What a user's market data needs of the client: where it is, how it comes back, and which users have it open.
+
+    ``dial`` and ``frame_bytes`` are those of both streams.
+    """
 
     url: str
     reconnect: Reconnect
     taken: set[str]
     dial: DialOptions
+    frame_bytes: int
 
 
 class ConnectTrade:
@@ -166,7 +170,8 @@ class ConnectTrade:
         )
         self._client_secret = client_secret
         self._stream_url = _stream_of(endpoints)
-        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set(), dial)
+        frame_bytes = (limits or Limits()).frame_bytes
+        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set(), dial, frame_bytes)
         self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 
@@ -263,6 +268,7 @@ class ConnectTrade:
             raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
         from connecttrade_async.streaming.brokerage import Brokerage  # noqa: PLC0415
+        from connecttrade_async.streaming.link import Dialing  # noqa: PLC0415
         from connecttrade_async.streaming.streams import BrokerageStream  # noqa: PLC0415
 
         return BrokerageStream(
@@ -276,6 +282,7 @@ class ConnectTrade:
             codes=codes or {},
             owner=self._caller,
             watchdog=watchdog,
+            dialing=Dialing(self._market.frame_bytes, self._market.dial.ssl, self._market.dial.proxy),
         )
 
     def live(
@@ -603,11 +610,13 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
             msg = "the endpoints that were given have no market data address"
             raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
+        from connecttrade_async.streaming.link import Dialing  # noqa: PLC0415
         from connecttrade_async.streaming.market_stream import Door, MarketDataStream  # noqa: PLC0415
 
-        caller = self._caller
+        caller, market = self._caller, self._market
+        dialing = Dialing(market.frame_bytes, market.dial.ssl, market.dial.proxy)
         return MarketDataStream(
-            Door(self._market.url, caller.timeouts, self._market.reconnect, caller.clock, self._market.taken, caller),
+            Door(market.url, caller.timeouts, market.reconnect, caller.clock, market.taken, caller, dialing),
             self.user_id,
             token_source or partial(self.connections.token, connection_id),
             mints=token_source is None,

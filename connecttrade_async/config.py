@@ -25,6 +25,7 @@ __all__ = ["Endpoints", "Limits", "Reconnect", "Retry", "Timeouts"]
 
 CLIENT_ID = "CONNECTTRADE_CLIENT_ID"
 CLIENT_SECRET = "CONNECTTRADE_CLIENT_SECRET"  # noqa: S105 - the name of a variable, not a secret
+LEAST_FRAME = 1 << 16
 CREDENTIALS = {"client_id": CLIENT_ID, "client_secret": CLIENT_SECRET}
 ADDRESSES = {
     "api": "CONNECTTRADE_API_URL",
@@ -185,7 +186,7 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
         connect: making a connection, with name look-up and TLS.
         login: a stream, from the open link until it is logged in and subscribed.
         silence: a live stream without a frame before its link counts as dead; None trusts its pings.
-        ping: between two pings of a stream's link, and as long again for the answer to one.
+        ping: between two pings of a stream's link, and as long again until anything comes after one; None for no pings.
         settle: finding out what became of an order whose answer was lost.
         close: closing the client.
     """
@@ -194,16 +195,16 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     connect: float = 10.0
     login: float = 10.0
     silence: float | None = None
-    ping: float = 20.0
+    ping: float | None = 20.0
     settle: float = 30.0
     close: float = 5.0
 
     def __post_init__(self) -> None:
         """Refuse what is no duration."""
-        names = ("call", "connect", "login", "ping", "settle", "close")
+        names = ("call", "connect", "login", "settle", "close")
         _positive(self, **{name: getattr(self, name) for name in names})
-        if self.silence is not None:
-            _positive(self, silence=self.silence)
+        optional = {"silence": self.silence, "ping": self.ping}
+        _positive(self, **{name: value for name, value in optional.items() if value is not None})
 
 
 class Retry(msgspec.Struct, frozen=True, kw_only=True):
@@ -261,12 +262,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
         response_bytes: the largest body of a good answer, decompressed; a larger one is a ``TransportError`` of the
             kind ``too-large``. Of an answer that is an error, the first 64 KiB are kept.
         header_bytes: the longest line in the head of an answer; the default is what curl takes.
+        frame_bytes: the size of the largest frame that a stream takes, at least 65,536. A larger one ends its link; a
+            stream that meets one on five links in a row ends.
     """
 
     connections: int = 100
     requests_per_second: float | None = None
     response_bytes: int = 33_554_432
     header_bytes: int = 102_400
+    frame_bytes: int = 4_194_304
 
     def __post_init__(self) -> None:
         """Refuse what is no count and no rate."""
@@ -275,7 +279,11 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
             connections=self.connections,
             response_bytes=self.response_bytes,
             header_bytes=self.header_bytes,
+            frame_bytes=self.frame_bytes,
         )
+        if self.frame_bytes < LEAST_FRAME:
+            msg = f"Limits.frame_bytes must be {LEAST_FRAME} or more, got {self.frame_bytes}"
+            raise ConfigurationError(msg)
         if self.requests_per_second is not None:
             _positive(self, requests_per_second=self.requests_per_second)
 

@@ -9,15 +9,24 @@ import asyncio
 import errno
 import logging
 import re
+import socket
 import ssl
 from contextlib import contextmanager, suppress
+from functools import partial
 from http import HTTPStatus
-from socket import gaierror
-from typing import TYPE_CHECKING, Any, cast
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidProxyStatus,
+    InvalidStatus,
+    ProxyError,
+    WebSocketException,
+)
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
@@ -25,15 +34,20 @@ from connecttrade_async.secret import without_frames
 from connecttrade_async.streaming.cutter import Cutter
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 
     from websockets.http11 import Response
     from websockets.typing import DataLike
 
-__all__ = ["Link", "LinkLostError"]
+    from connecttrade_async.secret import Secret
+
+__all__ = ["Dialing", "Link", "LinkLostError"]
 
 LARGEST_FRAME = 1 << 22
 MANY = 4096
+MOST_UNSENT = 1 << 20  # bytes; what we send is small, so a peer that leaves so much unread reads nothing at all
+NEXT_ADDRESS = 0.25  # seconds until the next address of a name is tried beside the first (RFC 8305)
+NOT_READ = "the peer does not read what is sent to it"
 END_OF_ANSWER = b"\r\n\r\n"
 IF_PLAIN = "if that port is a plain one, the address begins with ws:// and not wss://"
 IF_SECURE = "if that port speaks TLS, the address begins with wss:// and not ws://"
@@ -70,10 +84,13 @@ class Gathering(ClientConnection):
         gathered: what came and was not taken, in order; None for a message that ``recv`` has.
         hear: takes what comes while somebody waits here; says whether that is enough.
         waiter: done when that was enough, or when there is something for ``recv``: it tells which.
+        given_up: why the connection was aborted from here, in words, or ``""``.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - whatever websockets gives
+    def __init__(self, *args: Any, largest: int = LARGEST_FRAME, **kwargs: Any) -> None:  # noqa: ANN401 - whatever websockets gives
         super().__init__(*args, **kwargs)
+        self.given_up = ""
+        self._largest = largest
         self.cutter: Cutter | None = None
         self.gathered: list[bytes | None] = []
         self.hear: Callable[[list[bytes]], bool] = bool
@@ -97,12 +114,14 @@ class Gathering(ClientConnection):
         return self.cutter is not None and not self.cutter.is_over
 
     def data_received(self, data: bytes) -> None:
-        """Take a chunk."""
+        """Take a chunk. Whatever comes is a sign of life, so no missing pong ends the link after it."""
+        if self._pong is not None:
+            self._excuse()
         if self._answer is not None:
             data = self._shake_hands(self._answer, data)
         if self.cutter is None:
             if data:
-                super().data_received(data)
+                self._pass_on(data)
             return
         if self._is_abandoned:
             self.cutter.cut(bytes(data), [])
@@ -124,12 +143,29 @@ class Gathering(ClientConnection):
         self._wake(is_enough=False)
 
     async def ping(self, data: DataLike | None = None) -> Awaitable[float]:
-        """Ping as ever, but while nothing is read no pong can come, and nobody may take that for a dead link."""
-        pong = await super().ping(data)
+        """Send a ping; give the connection up if it cannot be sent within the time-out of its answer.
+
+        While nothing is read no pong can come, so then none is awaited.
+        """
+        self._forget_pings()
+        try:
+            # websockets waits without a limit for room in the buffer of a peer that does not read.
+            async with asyncio.timeout(self.ping_timeout):
+                pong = await super().ping(data)
+        except TimeoutError:
+            self._give_up()
+            await self.wait_closed()
+            raise
         self._pong = cast("asyncio.Future[float]", pong)
         if self._is_held:
             self._excuse()
         return pong
+
+    def _forget_pings(self) -> None:
+        """Drop the pings that need no pong any more: websockets keeps each until a pong comes."""
+        pings: dict[bytes, Any] = getattr(self, "pending_pings", None) or getattr(self, "pong_waiters", {})
+        for key in [key for key, value in pings.items() if value[0].done()]:
+            del pings[key]
 
     def take(self) -> list[bytes]:
         """Return what was gathered, up to the first that ``recv`` has."""
@@ -158,11 +194,21 @@ class Gathering(ClientConnection):
         end -= len(before)
         super().data_received(data[:end])
         if self.response is not None and self.state is State.OPEN:
-            self.cutter = Cutter(LARGEST_FRAME, self._hand_on)
+            self.cutter = Cutter(self._largest, self._hand_on)
         return data[end:]
 
-    def _hand_on(self, data: bytes) -> bool:
+    def _pass_on(self, data: bytes) -> None:
+        """Let websockets read some bytes. It answers pings at once, whether the peer reads the answers or not."""
         super().data_received(data)
+        if self.transport.get_write_buffer_size() > MOST_UNSENT:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        self.given_up = self.given_up or NOT_READ
+        self.transport.abort()
+
+    def _hand_on(self, data: bytes) -> bool:
+        self._pass_on(data)
         return self._is_abandoned or self.state is State.OPEN
 
     def _leave(self) -> None:
@@ -184,8 +230,9 @@ class Gathering(ClientConnection):
             self._excuse()
 
     def _excuse(self) -> None:
-        if self._pong is not None and not self._pong.done():
-            self._pong.set_result(self.latency)
+        pong, self._pong = self._pong, None
+        if pong is not None and not pong.done():
+            pong.set_result(self.latency)
 
     def _wake(self, *, is_enough: bool) -> None:
         if self.waiter is not None and not self.waiter.done():
@@ -223,24 +270,60 @@ class LinkLostError(Exception):
         super().__init__(cause)
 
 
+class Dialing(NamedTuple):
+    """How links are dialled.
+
+    Attributes:
+        largest: the size of the largest frame, in bytes.
+        ssl: the TLS context, or None for the system's certificates.
+        proxy: the address of an HTTP proxy, or None for a direct connection.
+    """
+
+    largest: int = LARGEST_FRAME
+    ssl: ssl.SSLContext | None = None
+    proxy: Secret | None = None
+
+    def tls(self, url: str) -> dict[str, Any]:
+        """Return the keywords of ``connect`` that carry the TLS context, where there is one and it has a use."""
+        if self.ssl is None:
+            return {}
+        to_server = {"ssl": self.ssl} if _is_secure(url) else {}
+        is_secure_proxy = self.proxy is not None and self.proxy.reveal().lower().startswith("https:")
+        return to_server | ({"proxy_ssl": self.ssl} if is_secure_proxy else {})
+
+
 class Link:
     """One open WebSocket."""
 
     __slots__ = ("_close_timeout", "_socket")
 
-    def __init__(self, socket: ClientConnection, close_timeout: float) -> None:
-        self._socket = socket
+    @property
+    def is_fast(self) -> bool:
+        """Whether messages are cut out of the chunks as they come, and not received one by one."""
+        return isinstance(self._socket, Gathering) and self._socket.is_cutting
+
+    def __init__(self, connection: ClientConnection, close_timeout: float) -> None:
+        self._socket = connection
         self._close_timeout = close_timeout
 
     @classmethod
-    async def dial(cls, url: str, *, open_timeout: float, close_timeout: float, ping: float) -> Link:
+    async def dial(
+        cls,
+        url: str,
+        *,
+        open_timeout: float,
+        close_timeout: float,
+        ping: float | None,
+        dialing: Dialing | None = None,
+    ) -> Link:
         """Open a link.
 
         Args:
             url: where.
             open_timeout: seconds that it may take.
             close_timeout: seconds that closing it may take.
-            ping: seconds between two pings, and as many that the answer to one may take.
+            ping: seconds between two pings, and as many until anything must have come after one; None for no pings.
+            dialing: the TLS context, the proxy and the largest frame; None for the system's, none and 4 MiB.
 
         Raises:
             LinkLostError: it could not be opened in time, or at all.
@@ -248,21 +331,41 @@ class Link:
         Cancelling leaves nothing open.
         """
         try:
-            socket = await _Straight(
+            async with asyncio.timeout(open_timeout):
+                connection = await cls._connected(url, close_timeout, ping, dialing or Dialing())
+        except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
+            raise _undialled(exc, url) from without_frames(exc)
+        return cls(connection, close_timeout)
+
+    @staticmethod
+    async def _connected(url: str, close_timeout: float, ping: float | None, dialing: Dialing) -> ClientConnection:
+        """Open the WebSocket, directly or through the proxy."""
+        options: dict[str, Any] = dialing.tls(url)
+        opened: socket.socket | None = None
+        if dialing.proxy is None:
+            options["sock"] = opened = await connected_socket(*_end_of(url))
+        else:
+            options["happy_eyeballs_delay"] = NEXT_ADDRESS
+        try:
+            dialled = _Straight(
                 url,
-                create_connection=Gathering,
+                create_connection=cast("type[ClientConnection]", partial(Gathering, largest=dialing.largest)),
                 compression=None,  # inflating costs two fifths of the throughput, and saves bandwidth only
-                open_timeout=open_timeout,
+                open_timeout=None,  # one time-out for all of it is around this
                 close_timeout=close_timeout,
                 ping_interval=ping,
                 ping_timeout=ping,
-                max_size=LARGEST_FRAME,
-                proxy=None,  # as for REST: a proxy of the environment would be told of, password and all, in errors
+                max_size=dialing.largest,
+                # A proxy of the environment is not used, as for REST: errors would show its password.
+                proxy=None if dialing.proxy is None else str.__str__(dialing.proxy.reveal()),
                 logger=LOGGER,
+                **options,
             )
-        except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
-            raise _undialled(exc, url) from without_frames(exc)
-        return cls(socket, close_timeout)
+        except BaseException:
+            if opened is not None:
+                opened.close()
+            raise
+        return await dialled
 
     @contextmanager
     def speaking(self) -> Generator[None, None, None]:
@@ -276,7 +379,8 @@ class Link:
         try:
             yield
         except ConnectionClosed as exc:
-            raise _closed(exc) from without_frames(exc)
+            given_up = self._socket.given_up if isinstance(self._socket, Gathering) else ""
+            raise (LinkLostError(given_up) if given_up else _closed(exc)) from without_frames(exc)
 
     async def listen(self, hear: Callable[[list[bytes]], bool]) -> None:
         """Have all messages heard in order, at least one at a time, until that is enough. Only while ``speaking``.
@@ -287,8 +391,8 @@ class Link:
 
         Cancelling loses none.
         """
-        socket = self._socket
-        gathering = socket if isinstance(socket, Gathering) else None
+        connection = self._socket
+        gathering = connection if isinstance(connection, Gathering) else None
         while True:
             if gathering is not None and gathering.is_cutting and not gathering.gathered:
                 if await gathering.wait(hear):
@@ -296,7 +400,7 @@ class Link:
                 continue
             frames = [] if gathering is None else gathering.take()
             if not frames:
-                frames = [await socket.recv(decode=False)]
+                frames = [await connection.recv(decode=False)]
                 if gathering is not None and gathering.gathered:
                     del gathering.gathered[0]  # only now: whoever is cancelled before asks again
             if hear(frames):
@@ -310,22 +414,101 @@ class Link:
         """Close, within the link's close time-out; what was not heard is dropped. Cancelling drops the connection."""
         if isinstance(self._socket, Gathering):
             self._socket.abandon()
+        # The peer's close comes behind all that it sent, and websockets reads no further than 16 frames ahead.
+        draining = asyncio.create_task(self._drain(), name="connecttrade stream drains")
         try:
             # websockets waits without end for a peer that does not read before it begins to count.
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._close_timeout):
                     await self._socket.close()
         finally:
+            draining.cancel()
             self.abort()
+
+    async def _drain(self) -> None:
+        with suppress(WebSocketException):
+            while True:
+                await self._socket.recv(decode=False)
 
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
         self._socket.transport.abort()
 
 
+async def connected_socket(host: str, port: int) -> socket.socket:
+    """Connect to the first address of a name that answers: each next one is tried a quarter second after the last.
+
+    Asyncio can do that too, but where it is cancelled it may leave a connected socket open.
+
+    Raises:
+        OSError: none answers.
+
+    Cancelling leaves nothing open.
+    """
+    loop = asyncio.get_running_loop()
+    left = _alternating(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    attempts: list[asyncio.Task[socket.socket]] = []
+    running: set[asyncio.Task[socket.socket]] = set()
+    winner: socket.socket | None = None
+    try:
+        while winner is None and (left or running):
+            if left:
+                attempts.append(asyncio.create_task(_connect(loop, left.pop(0)), name="connecttrade stream dials"))
+                running.add(attempts[-1])
+            delay = NEXT_ADDRESS if left else None
+            done, running = await asyncio.wait(running, timeout=delay, return_when=asyncio.FIRST_COMPLETED)
+            winner = next((attempt.result() for attempt in done if attempt.exception() is None), None)
+    finally:
+        for attempt in running:
+            attempt.cancel()
+        if running:
+            await asyncio.wait(running)
+        for attempt in attempts:
+            is_open = attempt.done() and not attempt.cancelled() and attempt.exception() is None
+            if is_open and attempt.result() is not winner:
+                attempt.result().close()
+    if winner is None:
+        errors = [error for attempt in attempts if (error := attempt.exception()) is not None]
+        if len({str(error) for error in errors}) == 1:
+            raise errors[0]
+        msg = "no address answered: " + "; ".join(map(str, errors)) if errors else f"the name {host} has no address"
+        raise OSError(msg)
+    return winner
+
+
+AddressInfo = tuple[int, int, int, str, Any]
+
+
+def _alternating(found: Sequence[AddressInfo]) -> list[AddressInfo]:
+    """Return addresses with the families in turn, beginning with that of the first (RFC 8305)."""
+    families: dict[int, list[AddressInfo]] = {}
+    for info in found:
+        families.setdefault(info[0], []).append(info)
+    return [info for some in zip_longest(*families.values()) for info in some if info is not None]
+
+
+async def _connect(loop: asyncio.AbstractEventLoop, info: AddressInfo) -> socket.socket:
+    family, kind, protocol, _, address = info
+    one = socket.socket(family, kind, protocol)
+    try:
+        one.setblocking(False)  # noqa: FBT003 - its only spelling
+        await loop.sock_connect(one, address)
+    except BaseException:
+        one.close()
+        raise
+    return one
+
+
+def _is_secure(url: str) -> bool:
+    return url[:4].lower() == "wss:"
+
+
 def _undialled(exc: BaseException, url: str) -> LinkLostError:
-    is_secure = url[:4].lower() == "wss:"
+    is_secure = _is_secure(url)
     match exc:
+        case ProxyError():
+            answer = f"answered {exc.response.status_code}" if isinstance(exc, InvalidProxyStatus) else "did not answer"
+            return LinkLostError(f"no connection through the proxy, which {answer}")
         case InvalidStatus():
             response = exc.response
             asks_for_tls = not is_secure and _asks_for_tls(response)
@@ -348,7 +531,7 @@ def _undialled(exc: BaseException, url: str) -> LinkLostError:
 def _unreached(exc: BaseException, url: str) -> str:
     """Say in the words of REST why nobody was reached."""
     host, port = _end_of(url)
-    if isinstance(exc, gaierror):
+    if isinstance(exc, socket.gaierror):
         return f"the name {host} was not found: check the address and the network"
     if isinstance(exc, OSError) and _is_refused(exc):
         return f"nothing listens at {host}:{port}: check the address"

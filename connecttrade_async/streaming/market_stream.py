@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.models.market import Bar
     from connecttrade_async.streaming.demands import Item
+    from connecttrade_async.streaming.link import Dialing
     from connecttrade_async.streaming.plan import Owner
     from connecttrade_async.streaming.protocol import Verdict
     from connecttrade_async.streaming.subscriptions import Subscription
@@ -85,6 +86,7 @@ class Door(NamedTuple):
         clock: time.
         taken: the users of this client that have a stream open.
         owner: with what it ends.
+        dialing: the TLS context, the proxy and the largest frame.
     """
 
     url: str
@@ -93,6 +95,7 @@ class Door(NamedTuple):
     clock: Clock
     taken: set[str]
     owner: Owner
+    dialing: Dialing | None = None
 
 
 class MarketDataStream(Stream):
@@ -122,7 +125,7 @@ class MarketDataStream(Stream):
             dialect, talk = MarketData(tokens.token), MarketTalk(demands, patience)
             return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        plan = Plan(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens)
+        plan = Plan(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens, door.dialing)
         super().__init__(plan, watchdog, door.owner)
         self._door = door
         self._user_id = user_id

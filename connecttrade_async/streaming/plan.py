@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.errors import ClosedError, ConnectTradeError
     from connecttrade_async.streaming.fanout import Fanout
+    from connecttrade_async.streaming.link import Dialing
     from connecttrade_async.streaming.protocol import LinkLife
 
 __all__ = ["Login", "OnTaken", "Owner", "Plan", "Tally"]
@@ -30,6 +31,7 @@ class Tally(msgspec.Struct):
     links: int = 0
     gaps: int = 0
     set_aside: int = 0
+    fast_path: bool = False
 
 
 class Owner(Protocol):
@@ -90,3 +92,4 @@ class Plan(NamedTuple):
     reconnect: Reconnect
     on_taken: OnTaken
     login: Login | None = None
+    dialing: Dialing | None = None

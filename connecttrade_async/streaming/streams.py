@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect, Timeouts
+    from connecttrade_async.streaming.link import Dialing
     from connecttrade_async.streaming.plan import OnTaken, Owner
 
 __all__ = ["BrokerageStream", "Stream", "StreamHealth"]
@@ -49,6 +50,8 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
         gaps: times that it was away and came back.
         messages: updates that came so far, by topic; ``unknown`` are those that were set aside.
         set_aside: frames that were not understood.
+        fast_path: whether the latest link cuts its messages out of the chunks as they come. False before the first
+            link, and where the installed websockets does not allow it: then a message costs several times as much.
         consumers: what each consumer has had.
     """
 
@@ -59,6 +62,7 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     gaps: int
     messages: dict[str, int]
     set_aside: int
+    fast_path: bool
     consumers: tuple[Statistics, ...]
 
 
@@ -99,6 +103,7 @@ class Stream:
             gaps=tally.gaps,
             messages={topic: count for topic, count in self._fanout.counts.items() if topic != "lifecycle"},
             set_aside=tally.set_aside,
+            fast_path=tally.fast_path,
             consumers=tuple(member.statistics() for member in self._fanout.members),
         )
 
@@ -213,6 +218,7 @@ class BrokerageStream(Stream):
         codes: Mapping[str, Verdict],
         owner: Owner,
         watchdog: float | None = None,
+        dialing: Dialing | None = None,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
             msg = f"topics must be some of {', '.join(TOPICS)}"
@@ -227,7 +233,7 @@ class BrokerageStream(Stream):
             talk = Topics(dialect, topics)
             return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        plan = Plan(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken)
+        plan = Plan(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken, None, dialing)
         super().__init__(plan, watchdog, owner)
 
     def subscribe(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, SlowConsumerError
 from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate, UnknownMessage
@@ -373,7 +373,7 @@ def key_of(event: Any) -> Hashable:  # noqa: ANN401 - an Event, market data or a
     Two events have one key only where the later one says all that the earlier one said: one order, one position, one
     currency of one account of one user. An update whose account is unknown has a key of its own.
     """
-    kind = cast("type", type(event))
+    kind: Any = type(event)
     if kind in SINGLE or (kind in UPDATES and event.account_id is None):
         return id(event)
     if kind is OrderUpdate:

@@ -157,11 +157,13 @@ class Supervisor:
                 open_timeout=plan.timeouts.connect,
                 close_timeout=plan.timeouts.close / 2,
                 ping=plan.timeouts.ping,
+                dialing=plan.dialing,
             )
         except LinkLostError as exc:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
             return Ending(Verdict.AGAIN, exc.cause), asked_for
         self.tally.links += 1
+        self.tally.fast_path = link.is_fast
         self._was_open = True
         voice = Voice(link, plan.make_life(plan.clock.now()), plan.clock, self._moved)
         self.voices.append(voice)
@@ -375,7 +377,7 @@ class Supervisor:
             return AuthenticationRefusedError(cause=ending.cause) if login is None else login.refused(ending.cause)
         if ending.verdict is Verdict.TOO_LARGE and self._is_too_large_again():
             detail = f"{ending.cause}; raise Limits.frame_bytes, or ask for less"
-            return TransportError(method="STREAM", path=self._plan.url, kind="too_large", detail=detail)
+            return TransportError(method="STREAM", path=self._plan.url, kind="too-large", detail=detail)
         if ending.verdict is Verdict.AGAIN and not self.is_live.done() and not failed:
             if self._was_open:
                 return HandshakeError(method="STREAM", path=self._plan.url, kind="handshake", detail=ending.cause)

@@ -19,6 +19,33 @@ if TYPE_CHECKING:
 __all__ = ["Voice"]
 
 HELD = 10_000  # events: far more than comes between a wish and its answer
+HELD_BYTES = 16 << 20  # of their frames
+
+
+class Early:
+    """The latest events before a link went live, at most ``HELD`` of them and ``HELD_BYTES`` of their frames."""
+
+    __slots__ = ("_bytes", "_events")
+
+    def __init__(self) -> None:
+        self._events: deque[Any] = deque()
+        self._bytes = 0
+
+    def append(self, event: Any) -> None:  # noqa: ANN401 - an Event or market data
+        """Take an event; the oldest go where there are too many or too large ones."""
+        self._events.append(event)
+        self._bytes += len(event.raw)
+        while len(self._events) > HELD or self._bytes > HELD_BYTES:
+            self.popleft()
+
+    def popleft(self) -> Any:  # noqa: ANN401 - an Event or market data
+        """Return the oldest event, and hold it no more."""
+        event = self._events.popleft()
+        self._bytes -= len(event.raw)
+        return event
+
+    def __len__(self) -> int:
+        return len(self._events)
 
 
 class Voice:
@@ -46,7 +73,7 @@ class Voice:
         self.life = life
         self.has_gone_live = False
         self.heard = 0.0
-        self.early: deque[Any] = deque(maxlen=HELD)
+        self.early = Early()
         self._clock = clock
         self._moved = moved
         self._timer: Timer | None = None

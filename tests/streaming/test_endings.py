@@ -11,9 +11,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async import AuthenticationRefusedError, HandshakeError, SessionTakenError, TransportError
+from connecttrade_async import (
+    AuthenticationRefusedError,
+    ConfigurationError,
+    ConnectTrade,
+    Endpoints,
+    HandshakeError,
+    Limits,
+    SessionTakenError,
+    Timeouts,
+    TransportError,
+)
 from connecttrade_async.models.events import Gap, Live, OrderUpdate, PositionUpdate, Retrying, UnknownMessage
-from onstream import PATIENCE, PRETEND, client_at, end_that, nothing_left, until
+from connecttrade_async.streaming.voice import HELD_BYTES
+from onstream import PATIENCE, PRETEND, client_at, end_that, nothing_left, until, waiting
+from proxy import Proxy
+from scripted import trusted
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
@@ -319,7 +332,7 @@ async def test_a_stream_whose_frames_stay_too_large_ends_with_the_setting_that_h
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
         with pytest.raises(TransportError, match=r"raise Limits\.frame_bytes") as caught:
             await until(stream.subscribe("orders"), OrderUpdate)
-        assert caught.value.kind == "too_large"
+        assert caught.value.kind == "too-large"
     assert len(links) == 5
 
 
@@ -332,3 +345,66 @@ async def test_one_frame_that_is_too_large_is_a_gap_and_the_stream_goes_on() -> 
             assert "1009" in (await until(events, Gap)).cause
             assert (await until(events, OrderUpdate)).order.order_id == "o1"
     assert len(links) == 2
+
+
+async def test_the_streams_take_the_context_and_the_proxy_of_the_client() -> None:
+    server_side, client_side = trusted()
+    serve, _ = scripted(stay)
+
+    async def source() -> str:
+        return "token"
+
+    async with end_that(serve, ssl=server_side) as url, Proxy() as proxy:
+        address = url.replace("ws:", "wss:")
+        ends = Endpoints(stream=address, market_data=address)
+        async with ConnectTrade("client", PRETEND, endpoints=ends, ssl=client_side, proxy=proxy.url) as ct:
+            async with ct.brokerage_stream() as stream:
+                assert (stream.health().state, stream.health().fast_path) == ("LIVE", True)
+            async with ct.user("ada", "hush").market_data("c1", token_source=source) as md:
+                assert (md.health().state, md.health().fast_path) == ("LIVE", True)
+    assert proxy.asked == [f"CONNECT {url.removeprefix('ws://')} HTTP/1.1"] * 2
+
+
+@pytest.mark.parametrize("frame_bytes", [1, 65_535, True, "big"])
+def test_a_largest_frame_that_is_too_small_or_no_count_is_refused(frame_bytes: Any) -> None:
+    with pytest.raises(ConfigurationError, match="frame_bytes"):
+        Limits(frame_bytes=frame_bytes)
+
+
+async def test_the_largest_frame_is_the_one_of_the_client_s_limits() -> None:
+    serve, links = scripted(saying("x" * 65_537), stay)
+    limits = Limits(frame_bytes=65_536)
+    async with nothing_left(), end_that(serve) as url, client_at(url, limits=limits) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        async with stream:
+            assert "1009" in (await until(events, Gap)).cause
+    assert len(links) == 2
+
+
+async def test_what_comes_before_the_login_is_held_within_a_bound() -> None:
+    size, total = 1 << 20, 40
+    is_flooded = asyncio.Event()
+
+    async def flood(link: ServerConnection) -> None:
+        for number in range(total):
+            await link.send(json.dumps(order(number, padding="x" * size)))
+        is_flooded.set()
+        await stay(link)
+
+    serve, _ = scripted(drop, flood)
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe("orders")
+        async with stream:
+            await until(events, Gap)
+            held = [event.order.order_id for event in waiting(events) if isinstance(event, OrderUpdate)]
+    assert is_flooded.is_set()
+    assert held == [f"o{number}" for number in range(total - len(held), total)]
+    assert 0 < len(held) * size <= HELD_BYTES
+
+
+def test_pings_can_be_switched_off_and_are_else_a_number_of_seconds() -> None:
+    assert Timeouts(ping=None).ping is None
+    with pytest.raises(ConfigurationError, match="ping"):
+        Timeouts(ping=0)
