@@ -29,6 +29,7 @@ LENGTH = 0x7F
 IN_TWO = 126
 IN_EIGHT = 127
 LONGEST_HEADER = 10
+SHOWN = 4096
 
 
 class Cutter:
@@ -40,9 +41,20 @@ class Cutter:
 
     Attributes:
         is_over: whether nothing is cut any more; then all is handed on.
+        oversized: how the last text began that was larger than allowed, as far as it had come; at most 4096 bytes.
     """
 
-    __slots__ = ("_begins_at", "_hand_on", "_in_pieces", "_largest", "_needed", "_owed", "_part", "is_over")
+    __slots__ = (
+        "_begins_at",
+        "_hand_on",
+        "_in_pieces",
+        "_largest",
+        "_needed",
+        "_owed",
+        "_part",
+        "is_over",
+        "oversized",
+    )
 
     def __init__(self, largest: int, hand_on: Callable[[bytes], bool]) -> None:
         self._largest = largest
@@ -53,6 +65,7 @@ class Cutter:
         self._needed = 0  # how many bytes that text and its header have, if the header has come
         self._in_pieces = False
         self.is_over = False
+        self.oversized = b""
 
     def cut(self, data: bytes, into: list[bytes | None]) -> None:
         """Take what came, and append the messages that are whole."""
@@ -99,6 +112,8 @@ class Cutter:
             return len(data)
         header, size = lengths
         end = at + header + size
+        if size > self._largest:
+            self.oversized = bytes(data[at + header : at + header + SHOWN])
         if data[at] != WHOLE_TEXT or data[at + 1] > LENGTH or size > self._largest or self._in_pieces:
             return self._pass(data, at, end, into)
         if end > len(data):

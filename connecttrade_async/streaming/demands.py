@@ -22,6 +22,7 @@ Width = str | int | bool | None
 WIDENS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
 EVERYTHING = "all"
 LONGEST_NUMBER = 18
+LONG = 600.0  # seconds between two frames that were too large, after which the second is the first again
 
 
 class Line(NamedTuple):
@@ -111,11 +112,12 @@ class Demands:
         takes_backfill: whether the server may take a subscription that asks for the past.
     """
 
-    __slots__ = ("_broken", "_wants", "backfilled", "backfills", "numbers", "questions", "takes_backfill")
+    __slots__ = ("_broken", "_strikes", "_wants", "backfilled", "backfills", "numbers", "questions", "takes_backfill")
 
     def __init__(self) -> None:
         self._wants: dict[Item, dict[Hashable, Width]] = {}
         self._broken: dict[Item, dict[Hashable, float]] = {}
+        self._strikes: dict[Hashable, float] = {}
         self.numbers = Numbers()
         self.questions: dict[str, Question] = {}
         self.backfills: dict[Item, int] = {}
@@ -179,6 +181,13 @@ class Demands:
                 earliest, symbols = missed.get(who, (since, ()))
                 missed[who] = (min(earliest, since), (*symbols, item.symbol))
         return missed
+
+    def strike(self, what: Hashable, now: float) -> bool:
+        """Take note that an answer or an event was too large; return whether the one before was not long ago."""
+        self._strikes = {each: when for each, when in self._strikes.items() if now - when < LONG}
+        has_been = what in self._strikes
+        self._strikes[what] = now
+        return has_been
 
     def width(self, item: Item) -> Width:
         """Return the form in which it is wanted, which it is."""

@@ -430,6 +430,12 @@ class Link:
             while True:
                 await self._socket.recv(decode=False)
 
+    @property
+    def oversized(self) -> bytes:
+        """How the last frame began that was larger than the limit, as far as it is known."""
+        cutter = self._socket.cutter if isinstance(self._socket, Gathering) else None
+        return b"" if cutter is None else cutter.oversized
+
     def abort(self) -> None:
         """Drop the connection at once, without a word."""
         self._socket.transport.abort()

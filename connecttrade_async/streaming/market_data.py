@@ -6,6 +6,7 @@ Channels and actions are documented; how they are spelled is ``Assumed:``, here 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +35,7 @@ __all__ = [
     "channels_of",
     "history",
     "listing",
+    "named_in",
     "past_bars",
     "spelled",
     "symbols_of",
@@ -51,6 +53,7 @@ LENGTHS = {
 }
 INTERVALS = tuple(LENGTHS)
 CHAIN = "options_chain"
+NAMED = re.compile(rb'"(type|id|symbol|underlying)"\s*:\s*"?([^",}\]\s]{1,64})')
 UNDERLYING = "underlying"
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 PLURALS = {"quotes": "quote", "trades": "trade", "bars": "bar"}
@@ -156,6 +159,12 @@ def symbols_of(refusal: Refusal) -> frozenset[str]:
     """Return the symbols that an error names."""
     scope = refusal.scope
     return frozenset(_texts(scope.get("symbol"), scope.get("symbols"), scope.get(UNDERLYING)))
+
+
+def named_in(beginning: bytes) -> dict[str, str]:
+    """Return what the beginning of a frame names, by member, of a frame that is not there to be decoded."""
+    found = NAMED.findall(beginning)
+    return {name.decode(): value.decode(errors="replace") for name, value in reversed(found)}
 
 
 def change(action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]) -> bytes:

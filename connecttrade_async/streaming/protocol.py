@@ -183,6 +183,10 @@ class Talk(Protocol):
         """Take an error frame, where ``has_ids``; return whether it belongs to a request."""
         ...
 
+    def outgrown(self, frame: bytes, now: float) -> None:
+        """Take note of a frame larger than the limit, of which the beginning is known."""
+        ...
+
     def check(self, now: float) -> None:
         """See to what was not answered in time."""
         ...
@@ -254,6 +258,10 @@ class Topics:
         """Return False: no request has an id here."""
         del refusal, now
         return False
+
+    def outgrown(self, frame: bytes, now: float) -> None:
+        """Do nothing: the topics are all that is asked for."""
+        del frame, now
 
     def check(self, now: float) -> None:
         """Nothing: the deadline of the login is that of the wish too."""
@@ -396,6 +404,16 @@ class LinkLife:
             verdict: what it means, where the caller knows; else the code and the state decide.
         """
         self._end(verdict or self._codes.get(str(code)) or self._meaning(code, reason), cause)
+
+    def outgrown(self, frame: bytes, now: float) -> None:
+        """Take note of a frame larger than the limit, which ends the link: perhaps it is what was asked for.
+
+        Args:
+            frame: how it began, as far as that is known.
+            now: the present.
+        """
+        if self.state in TALKING:
+            self.talk.outgrown(frame, now)
 
     def _meaning(self, code: int | None, reason: str) -> Verdict:
         """Return what a close code means that is not in the table."""

@@ -172,7 +172,10 @@ class Supervisor:
                 await self._converse(voice)
         except LinkLostError as exc:
             verdict = Verdict.TOO_LARGE if exc.is_too_large else None
+            if exc.is_too_large:
+                voice.life.outgrown(link.oversized, plan.clock.now())
             voice.life.lost(exc.cause, exc.code, reason=exc.reason, verdict=verdict)
+            self._moved(voice)
         finally:
             self.voices.remove(voice)
             if voice.has_gone_live:

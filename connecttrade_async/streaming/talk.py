@@ -48,8 +48,11 @@ __all__ = ["MarketTalk", "Patience"]
 
 NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
 PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
+OVERSIZED = "1009"  # the close code for a message that is too big (RFC 6455)
+TOO_LARGE = "what the server sends for it is larger than the limit of a frame, and ended the connection twice"
 CALM = 600.0  # seconds without doubt after which pauses begin anew
 LONGEST_PAUSE = 60.0
+MOST_SYMBOLS = 1000  # of one frame: some 10 kB, where servers close a connection on a frame that is too large for them
 
 
 class Patience(NamedTuple):
@@ -254,6 +257,28 @@ class MarketTalk:
         elif request is not None:
             self._refuse_part(request, refusal, now, is_certain=False)
         return question is not None or request is not None
+
+    def outgrown(self, frame: bytes, now: float) -> None:
+        """Take note of a frame larger than the limit: what it answers or tells is refused the second time.
+
+        Otherwise the same would be asked for on each link, and end it. Where the frame does not name what it is, it is
+        taken for the answer to the oldest question, if there is one; no symbol is charged with it.
+        """
+        named = market_data.named_in(frame)
+        number, kind = named.get("id"), named.get("type", "")
+        channels = market_data.channels_among([kind])
+        if channels:
+            symbol = named.get(market_data.UNDERLYING, named.get("symbol"))
+            items = [item for item in self._places if item.line.channel in channels and item.symbol == symbol]
+            for item in items:
+                if self._demands.strike(item, now):
+                    who = self._demands.forget(item, self._places.pop(item).width)
+                    self.news.append(TurnedDown(item, OVERSIZED, TOO_LARGE, who))
+            return
+        if number not in self._demands.questions:
+            number = min(self._demands.questions, key=int, default=None)
+        if number is not None and self._demands.strike(number, now):
+            self._answer(number, Refusal(OVERSIZED, TOO_LARGE, number))
 
     def check(self, now: float) -> None:
         """Ask again for what was not answered in time; give up on it after so many attempts."""
@@ -569,8 +594,9 @@ class MarketTalk:
 
 
 def _framed(line: Line, symbols: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the symbols of each frame: all of them in one, but for chains, of which a frame names one."""
-    return [(symbol,) for symbol in symbols] if line.channel == market_data.CHAIN else [tuple(symbols)]
+    """Return the symbols of each frame: as many as a server surely takes, and of chains one."""
+    most = 1 if line.channel == market_data.CHAIN else MOST_SYMBOLS
+    return [tuple(symbols[at : at + most]) for at in range(0, len(symbols), most)]
 
 
 def _concerns(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:

@@ -583,6 +583,44 @@ async def test_the_server_s_list_is_told_and_a_difference_mended() -> None:
         assert (found.missing, found.extra) == ((), ())
 
 
+HUGE = "x" * (1 << 22)
+
+
+async def test_a_history_that_is_too_large_for_a_frame_is_refused_and_everything_else_goes_on() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
+        end.bars["IBM"] = [bar(30, note=HUGE)]
+        end.bars["AAPL"] = [bar(30)]
+        asking = asyncio.create_task(md.history("IBM"))
+        other = asyncio.create_task(md.history("AAPL"))
+        with pytest.raises(MarketDataRefusedError, match="larger than the limit of a frame") as caught:
+            await asking
+        assert (caught.value.what, caught.value.symbol, caught.value.code) == ("history", "IBM", "1009")
+        assert [each.close for each in await other] == [30]
+        assert [type(each) for each in await took(quotes, 1)] == [Gap]
+        await end.until(lambda: end.links and end.subscribed == [("quotes", "AAPL")])
+        await end.quote("AAPL", "1")
+        assert Quote in [type(each) for each in await took(quotes, 2)]
+        assert md.health().reconnects == 2
+
+
+async def test_a_chain_that_is_too_large_for_a_frame_is_refused_to_its_consumer_alone() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        quotes = await md.quotes("TSLA").__aenter__()
+
+        async def answer(held: Held, frame: dict[str, Any]) -> None:
+            await end._subscribe(held, frame)
+            if frame["channel"] == "options_chain":
+                await held.say(type="options_chain", underlying="TSLA", note=HUGE)
+
+        end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
+        async with md.options_chain("TSLA") as chains:
+            with pytest.raises(MarketDataRefusedError, match="larger than the limit of a frame"):
+                await took(chains, 9)
+        await end.until(lambda: end.links and end.subscribed == [("quotes", "TSLA")])
+        assert quotes.symbols == {"TSLA"}
+        await quotes.aclose()
+
+
 ODD: dict[str, Callable[[MarketDataStream], object]] = {
     "hours": lambda md: md.trades("AAPL", hours="night"),
     "interval": lambda md: md.bars("AAPL", interval="2m"),

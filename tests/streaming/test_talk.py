@@ -826,6 +826,87 @@ def test_an_answer_of_another_kind_to_a_question_is_handed_over() -> None:
         assert one.told() == [Answered(number, answer)]
 
 
+CHAINS = b'{"type": "options_chain", "underlying": "TSLA", "contracts": [{"symbol": "TSLA251031C00437500"'
+
+
+def test_an_event_that_outgrows_the_limit_twice_refuses_what_it_is_of_and_nothing_else() -> None:
+    one = Talked()
+    one.held(CHAIN, "TSLA", "SPY", width=True)
+    one.held(QUOTES, "TSLA")
+    for _ in range(2):
+        assert one.told() == []
+        one.talk.outgrown(CHAINS, 0.0)
+    [news] = one.told()
+    assert (news.item, news.code, news.who) == (Item(CHAIN, "TSLA"), "1009", ("somebody",))
+    assert sorted(item.symbol for item in one.demands.items) == ["SPY", "TSLA"]
+
+
+def test_what_outgrows_the_limit_seldom_is_not_refused() -> None:
+    one = Talked()
+    one.held(CHAIN, "TSLA", width=True)
+    for now in (0.0, 600.0, 1200.0):
+        one.talk.outgrown(CHAINS, now)
+    assert one.told() == []
+    one.talk.outgrown(CHAINS, 1799.9)
+    assert len(one.told()) == 1
+
+
+def test_a_wider_form_that_outgrows_the_limit_harms_only_who_asked_for_it() -> None:
+    one = Talked()
+    one.held(DEPTH, "A", width=10)
+    for frame in one.want("b", DEPTH, "A", width=5000):
+        one.hear(Subscribed(id=frame["id"]))
+    one.told()
+    for _ in range(2):
+        one.talk.outgrown(b'{"type":"depth","symbol":"A","bids":[', 0.0)
+    [news] = one.told()
+    assert (news.who, one.demands.width(Item(DEPTH, "A"))) == (("b",), 10)
+
+
+@pytest.mark.parametrize(
+    ("frame", "refused"),
+    [
+        (b'{"type": "snapshot", "id": "2", "bars": [{"symbol": "A"', "2"),
+        (b'{"id":2,"type":"snapshot","bars":[', "2"),
+        (b'{"type": "subscriptions", "subscriptions": [', "1"),
+        (b"[[[[", "1"),
+        (b"", "1"),
+    ],
+)
+def test_an_answer_that_outgrows_the_limit_twice_refuses_its_question_or_the_oldest(frame: bytes, refused: str) -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    one.demands.questions |= {number: Question(b"{}", "bars", "A") for number in "12"}
+    for _ in range(2):
+        one.talk.outgrown(frame, 0.0)
+    [news] = one.told()
+    assert (news.number, news.message.code, list(one.demands.questions)) == (
+        refused,
+        "1009",
+        [number for number in "12" if number != refused],
+    )
+
+
+@pytest.mark.parametrize("frame", [b"", b'{"type":"quote","symbol":"B"', b'{"type":"chain","symbol":"A"', b'{"type":'])
+def test_a_frame_that_outgrows_the_limit_and_names_nothing_that_is_held_refuses_nothing(frame: bytes) -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    for _ in range(3):
+        one.talk.outgrown(frame, 0.0)
+    assert (one.told(), one.demands.items) == ([], (Item(QUOTES, "A"),))
+
+
+def test_a_subscription_of_very_many_symbols_is_spread_over_frames() -> None:
+    one = Talked()
+    symbols = [f"S{number}" for number in range(2500)]
+    frames = one.want("a", QUOTES, *symbols)
+    assert [len(frame["symbols"]) for frame in frames] == [1000, 1000, 500]
+    assert [symbol for frame in frames for symbol in frame["symbols"]] == symbols
+    for frame in frames:
+        one.hear(Subscribed(id=frame["id"]))
+    assert sum(len(frame["symbols"]) for frame in one.leave("a", QUOTES, *symbols)) == 2500
+
+
 @pytest.mark.parametrize("message", [Subscribed(id="1"), Refusal("400", "no", "1")])
 def test_nothing_is_heard_of_a_link_that_is_over(message: object) -> None:
     one = Talked()
