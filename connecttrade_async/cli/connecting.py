@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import webbrowser
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -51,7 +53,7 @@ async def connect(
             request = await user.connections.create(purpose, redirect_url=redirect_url, broker=broker)
         _show(request, as_json=as_json)
         if opens:
-            webbrowser.open(request.url)
+            _open(request.url)
         redirect = _come_back()
         await _show_connection(user, redirect, as_json=as_json)
 
@@ -91,6 +93,37 @@ def _show(request: ConnectionRequest, *, as_json: bool) -> None:
     click.echo(err=True)
     click.echo(request.url)
     click.echo(err=True)
+
+
+def _open(url: str) -> None:
+    if _is_safe_to_open(url):
+        webbrowser.open(url)
+    else:
+        tell("The address is not opened: only https, and http to this machine, are handed to a browser.")
+
+
+def _is_safe_to_open(url: str) -> bool:
+    """Return whether a browser may be started with an address that the server wrote.
+
+    The system hands other schemes (``file:``) to other programs, and takes a leading dash for an option.
+    """
+    if not url.isprintable() or url != url.strip():
+        return False
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    if parts.scheme == "https":
+        return bool(host)
+    return parts.scheme == "http" and _is_loopback(host)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _come_back() -> Redirect:

@@ -9,6 +9,7 @@ import anyio.abc
 import pytest
 
 from connecttrade_async import ConnectTrade
+from scripted import ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -104,12 +105,64 @@ async def test_what_a_broker_cannot_do_is_their_word(call: Call) -> None:
     assert "Fidelity can be read only" in result.stderr
 
 
-async def test_the_browser_is_opened_on_demand(
+async def test_connect_opens_the_login_address_in_the_browser_on_demand(
     call: Call,
     way_back: Callable[..., Awaitable[str]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     opened: list[str] = []
     monkeypatch.setattr("webbrowser.open", opened.append)
-    result = await call("connect", "--open", "--redirect-url", REDIRECT, stdin=f"{await way_back()}\n")
-    assert opened == result.stdout.splitlines()[:1]
+    back = await way_back()
+    result = await call("connect", "--redirect-url", REDIRECT, stdin=f"{back}\n")
+    assert (result.exit_code, opened) == (0, [])
+    result = await call("connect", "--open", "--redirect-url", REDIRECT, stdin=f"{back}\n")
+    (address,) = opened
+    assert address == result.stdout.splitlines()[0]
+    assert "/connect/" in address
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "file:///etc/passwd",
+        "javascript:alert(1)",
+        "-version",
+        "--new-window",
+        "http://app.example/connect/x",
+        "http://127.0.0.1.app.example/x",
+        "http://localhost.app.example/x",
+        "ftp://127.0.0.1/x",
+        "https:",
+        "https://",
+        "HTTPS",
+        " https://app.example/",
+        "https://app.example/\x1b[2J",
+        "http://[::1",
+        "vscode://open",
+    ],
+)
+async def test_connect_opens_no_address_but_https_and_http_to_this_machine(
+    url: str, call: Call, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    body = json.dumps({"connection_request_url": url})
+    async with ScriptedEnd(answer(200, body)) as end:
+        environment["CONNECTTRADE_API_URL"] = end.url
+        result = await call("connect", "--open", "--redirect-url", REDIRECT, stdin="")
+    assert opened == []
+    assert "The address is not opened" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["https://app.example/c", "HTTPS://app.example", "http://[::1]:80/c", "http://localhost/c"]
+)
+async def test_connect_opens_https_and_http_to_this_machine(
+    url: str, call: Call, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    async with ScriptedEnd(answer(200, json.dumps({"connection_request_url": url}))) as end:
+        environment["CONNECTTRADE_API_URL"] = end.url
+        await call("connect", "--open", "--redirect-url", REDIRECT, stdin="")
+    assert opened == [url]
