@@ -83,7 +83,7 @@ from connecttrade_async.models.orders import Order  # noqa: TC001 - msgspec read
 from connecttrade_async.models.positions import Position
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 
     from connecttrade_async.live.shelf import Rows, Step
     from connecttrade_async.live.tracker import KeepOrders
@@ -323,14 +323,15 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             )
             if len(money.things) == 1:
                 self._rename_balance(*money.things)
-            # An execution that is news shows that the snapshot is the newer.
-            if not any(change.fills for change in moves):
-                doubt = doubt or self._taken_back(rows, money, suspicions, at)
+            doubt = doubt or self._taken_back(rows, money, _traded(moves), suspicions, at)
             if doubt is None:
                 doubt = self._one_of_several(rows, money)
                 # A row without a symbol or an account may be of what is not listed.
                 changes += self._load_levels(rows, money, cause, is_complete=listed.problem is None)
                 self.as_of = at
+            else:
+                self._positions.set_aside(rows)
+                self._balances.set_aside(money)
         self._positions.forget_asking()
         self._balances.forget_asking()
         self.absent_since = None if listed.is_read else self.absent_since or at
@@ -359,7 +360,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
                 is_ahead = order.order_id in heard
                 changes += self._tracker.learn(before, order, cause, at, is_ahead=is_ahead)
                 if before is not None and not is_ahead:
-                    doubt = self._contradiction(order, suspicions, at) or doubt
+                    doubt = self._contradiction(before, order, suspicions, at) or doubt
         return changes, is_settled, doubt
 
     def _load_levels(
@@ -377,21 +378,32 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         return None if key is None else f"{key} has several rows, and a frame told of one of them"
 
     def _taken_back(
-        self, rows: Rows[Position], money: Rows[Balance], suspicions: dict[object, datetime], at: datetime
+        self,
+        rows: Rows[Position],
+        money: Rows[Balance],
+        traded: AbstractSet[str | None],
+        suspicions: dict[object, datetime],
+        at: datetime,
     ) -> str | None:
-        """Return what of the news since the latest snapshot this one takes back, if it is to be said again first."""
+        """Return what of the news since the latest snapshot this one takes back, if it is to be said again first.
+
+        Where it lists an execution that is news, that explains it.
+        """
         found: str | None = None
-        for each in (*self._positions.taken_back(rows), *self._balances.taken_back(money)):
+        back = [each for each in self._positions.taken_back(rows) if not traded & {each[0], None}]
+        for each in (*back, *(() if traded else self._balances.taken_back(money))):
             if self._is_suspect(each, suspicions, at):
                 found = found or f"the snapshot takes back what the stream told of {each[0] or 'the balance'}"
         return found
 
-    def _contradiction(self, order: Order, suspicions: dict[object, datetime], at: datetime) -> str | None:
+    def _contradiction(
+        self, before: Order, order: Order, suspicions: dict[object, datetime], at: datetime
+    ) -> str | None:
         """Return how a listed order shows that the snapshot is older than what is known; None where it does not."""
         known = self._tracker.orders.get(order.order_id)
         if known is None or is_another(known, order) or not (is_less(known, order) or is_reopened(known, order)):
             return None
-        age = age_of(known, order, at)
+        age = age_of(before, order, at)
         said = (order.order_id, order.status, order.filled_qty_text)
         if age > 0 or (age == 0 and not self._is_suspect(said, suspicions, at)):
             return None
@@ -473,6 +485,18 @@ def _book(  # noqa: PLR0917 - what a copy or a pickle is made of has an order an
         is_current=is_current,
         problem=problem,
     )
+
+
+def _traded(moves: Iterable[OrderChanged]) -> AbstractSet[str | None]:
+    """Return the symbols of which some changes have executions that are news, and no corrections.
+
+    None is among them where an order does not say what it trades.
+    """
+    news = [
+        each.after for each in moves if each.fills and (each.before is None or not is_less(each.before, each.after))
+    ]
+    symbols = {order.symbol for order in news if order.symbol or not order.legs}
+    return symbols | {leg.symbol for order in news for leg in order.legs}
 
 
 def _is_nothing(quantity: str | None) -> bool:

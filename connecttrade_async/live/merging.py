@@ -181,14 +181,20 @@ def is_another(before: Order, after: Order) -> bool:
 
 
 def is_less(before: Order, after: Order) -> bool:
-    """Return whether a report says that less was filled than is known."""
+    """Return whether a report says that less was filled than is known, or takes an execution back.
+
+    A list takes back what it lacks if it explains all of its own count; other lists may be parts.
+    """
     if after.filled_qty_text == before.filled_qty_text and after.fills_listed == before.fills_listed:
         return False
     counted, known = amount(after.filled_qty_text), amount(before.filled_qty_text)
     if counted is not None and known is not None and counted.copy_abs() < known.copy_abs():
         return True
     now, was = extent(after), extent(before)
-    return now is not None and was is not None and now.copy_abs() < was.copy_abs()
+    if now is None or was is None or now.copy_abs() < was.copy_abs():
+        return now is not None and was is not None
+    is_whole = counted is not None and executed(after.fills).copy_abs() == counted.copy_abs()
+    return is_whole and bool(paired(before.fills, after.fills).gone)
 
 
 def is_reopened(before: Order, after: Order) -> bool:

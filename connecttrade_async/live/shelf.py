@@ -25,6 +25,8 @@ __all__ = ["Rows", "Shelf", "Step", "rows_by_key"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
+# How many earlier levels of one thing a list is held against.
+MOST_LEVELS = 15
 NOTHING = Decimal(0)
 STEP = Decimal(1).scaleb(-MOST_DECIMALS, EXACT)
 
@@ -48,7 +50,7 @@ class Rows(NamedTuple, Generic[M]):
 
     Attributes:
         things: one for each key; several different rows of one key are added up.
-        several: the keys that have several different rows.
+        several: the keys that have several rows, different or equal.
     """
 
     things: Mapping[str, M]
@@ -73,13 +75,16 @@ def rows_by_key(keys: Sequence[str], rows: Sequence[M], level: str) -> Rows[M]:
         return Rows(things, {})
     found: dict[str, list[M]] = {}
     for key, row in zip(keys, rows, strict=True):
-        known = found.setdefault(key, [])
-        if not any(is_same(row, each) for each in known):
-            known.append(row)
+        found.setdefault(key, []).append(row)
     several: dict[str, None] = {}
-    for key, known in found.items():
-        held = [row for row in known if (size := amount(getattr(row, level))) is None or size] or known[:1]
-        things[key] = held[0] if len(held) == 1 else _added_up(held)
+    for key, listed in found.items():
+        held = [row for row in listed if (size := amount(getattr(row, level))) is None or size] or listed[:1]
+        different: list[M] = []
+        for row in held:
+            if not any(is_same(row, each) for each in different):
+                different.append(row)
+        things[key] = different[0] if len(different) == 1 else _added_up(different)
+        # Equal rows may be one row on two pages, or two lots that are alike; the next frame may be about one of these.
         if len(held) > 1:
             several[key] = None
     return Rows(things, several)
@@ -139,7 +144,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     Attributes:
         level: the field that says how much there is: ``quantity_text`` or ``cash_text``.
         things: what there is.
-        several: the keys of which the latest complete list had several different rows.
+        several: the keys of which the latest complete list had several rows.
     """
 
     level: str
@@ -147,8 +152,10 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     several: dict[str, None] = {}
     _heard: dict[str, str] = {}
     _since: dict[str, dict[str, Any]] | None = None
-    # By key: the level at the latest complete list, where frames have changed it since.
-    _told: dict[str, str | None] = {}
+    # By key: the levels since the latest complete list that frames have changed.
+    _told: dict[str, tuple[str | None, ...]] = {}
+    # By key: the levels of a list that was not taken.
+    _aside: dict[str, str | None] = {}
 
     def hear(
         self,
@@ -186,7 +193,8 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         self.things[key] = thing
         was = None if before is None else getattr(before, self.level)
         if was != getattr(thing, self.level):
-            self._told.setdefault(key, was)
+            levels = (was, self._aside[key]) if key in self._aside else (was,)
+            self._told[key] = (*self._told.get(key, ())[-MOST_LEVELS:], *levels)
         if before is not None and is_same(before, thing):
             return None
         return Step(key, before, thing)
@@ -204,6 +212,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         _rename(self.things, key, name)
         _rename(self._heard, key, name)
         _rename(self._told, key, name)
+        _rename(self._aside, key, name)
         if self._since is not None:
             _rename(self._since, key, name)
 
@@ -217,9 +226,14 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             if self._since is not None and key in self._since:
                 continue
             now, said = self._level(self.things.get(key)), self._level(listed.things.get(key))
-            if is_same_amount(said, was or "0") and not is_same_amount(said, now):
+            if not is_same_amount(said, now) and any(is_same_amount(said, level or "0") for level in was):
                 found.append((key, said))
         return found
+
+    def set_aside(self, listed: Rows[M]) -> None:
+        """Do not take a list; a later one that repeats it against the frames since is behind them too."""
+        self._since = None
+        self._aside = {key: getattr(thing, self.level) for key, thing in listed.things.items()}
 
     def _level(self, thing: M | None) -> str:
         return (None if thing is None else getattr(thing, self.level)) or "0"
@@ -240,7 +254,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """
         since, self._since = self._since or {}, None
         things, rows, self.several = self.things, listed.things, listed.several
-        self._told = {}
+        self._told, self._aside = {}, {}
         for key, thing in rows.items():
             after = replace(thing, **since[key]) if key in since and key not in listed.several else thing
             before = things.get(key)

@@ -170,19 +170,16 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             self._less.pop(name, None)
         if not (is_reduced or is_reopened(before, order)) or age_of(before, order, at) < 0:
             return False
+        if is_reduced:
+            said = (amount(order.filled_qty_text), extent(order))
+            known = self._less.get(name)
+            if known is None or known[0] != said:
+                self._less[name] = (said, at)
+            elif not is_ahead and at - known[1] >= APART:
+                del self._less[name]
+                return True
         self.is_in_doubt = True
-        if not is_reduced:
-            return False
-        said = (amount(order.filled_qty_text), extent(order))
-        known = self._less.get(name)
-        if known is None or known[0] != said:
-            self._less[name] = (said, at)
-            return False
-        if is_ahead or at - known[1] < APART:
-            return False
-        del self._less[name]
-        self.is_in_doubt = False
-        return True
+        return False
 
     def _is_let_go(self, order: Order) -> bool:
         known = self._let_go.get(order.order_id)

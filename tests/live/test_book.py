@@ -242,6 +242,187 @@ def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> N
     assert read(one).orders["o"].stop_price == Decimal(6)
 
 
+# --- numbers
+
+
+@pytest.mark.parametrize("zero", ["0E-9", "0e0", "0.0e5", "-0", "+0.00", "00E+3"])
+def test_position_of_zero_is_closed_however_zero_is_written(zero: str) -> None:
+    one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity=zero)), (MONEY,)))
+    assert quantities(one) == {"AAPL": "5"}
+    [change] = one.apply(position_frame(quantity=zero), NOW)
+    assert isinstance(change, PositionChanged)
+    assert (change.is_material, quantities(one)) == (True, {})
+
+
+@pytest.mark.parametrize("text", ["none", "0x0", "0_0", "O"])
+def test_position_of_a_quantity_that_is_no_number_is_kept(text: str) -> None:
+    one = loaded(Listed((), (position(quantity=text),), (MONEY,)))
+    assert quantities(one) == {"AAPL": text}
+
+
+def test_same_number_in_another_spelling_is_no_change() -> None:
+    one = loaded(Listed((order(status="working", filled_qty="0"),), (position(quantity="5"),), (MONEY,)))
+    assert one.apply(position_frame(quantity="5.00"), NOW) == ()
+    assert one.apply(balance_frame(cash="1E+2", currency="USD"), NOW) == ()
+    assert snapshot(one, Listed((), (position(quantity="5.0"),), (balance(currency="USD", cash="100.0"),))) == []
+    [dearer] = one.apply(position_frame(quantity="5", last_price="2"), NOW)
+    assert not dearer.is_material
+    [richer] = one.apply(balance_frame(cash="1e2", buying_power="7", currency="USD"), NOW)
+    assert not richer.is_material
+
+
+# --- several rows
+
+
+LOTS = (position(quantity="5"), position(quantity="3"))
+
+
+def test_sale_of_one_of_two_lots_is_told_as_a_sale() -> None:
+    one = loaded(Listed((), LOTS, (MONEY,)))
+    assert quantities(one) == {"AAPL": "8"}
+    assert shown(snapshot(one, Listed((), LOTS[:1], (MONEY,)))) == [("AAPL", "8", "5", "recovered")]
+    assert shown(snapshot(one, Listed((), (), (MONEY,)))) == [("AAPL", "5", "0", "recovered")]
+
+
+def test_long_and_short_rows_of_one_symbol_stay_where_they_add_up_to_zero() -> None:
+    one = loaded(Listed((), (position(quantity="5"), position(quantity="-5")), (MONEY,)))
+    assert quantities(one) == {"AAPL": "0"}
+
+
+def test_frame_of_one_of_several_rows_changes_nothing_and_wants_a_snapshot() -> None:
+    money = (balance(currency="USD", cash="1"), balance(currency="USD", cash="2"), balance(currency="EUR", cash="5"))
+    one = loaded(Listed((), LOTS, money))
+    for update in (position_frame(quantity="2"), balance_frame(currency="USD", cash="2")):
+        assert one.apply(update, NOW) == ()
+        assert one.lacks_whole
+        one.lacks_whole = False
+    assert (quantities(one), read(one).balances["USD"].cash) == ({"AAPL": "8"}, Decimal(3))
+    assert len(one.apply(balance_frame(currency="EUR", cash="6"), NOW)) == 1
+    assert not one.lacks_whole
+
+
+def test_frame_of_equal_rows_wants_a_snapshot() -> None:
+    one = loaded(Listed((), (position(quantity="5"), position(quantity="5")), (MONEY,)))
+    assert quantities(one) == {"AAPL": "5"}
+    assert one.apply(position_frame(quantity="7"), NOW) == ()
+    assert one.lacks_whole
+
+
+@pytest.mark.parametrize("other", [{"account_number": "2"}, {"instrument": "OPT"}])
+def test_frame_of_another_row_than_the_known_one_wants_a_snapshot(other: dict[str, Any]) -> None:
+    one = loaded(Listed((), (position(quantity="5", account_number="1", instrument="STK"),), (MONEY,)))
+    assert one.apply(position_frame(quantity="3", **other), NOW) == ()
+    assert (one.lacks_whole, quantities(one)) == (True, {"AAPL": "5"})
+    one.lacks_whole = False
+    assert len(one.apply(position_frame(quantity="3", account_number="1", instrument="stk"), NOW)) == 1
+    assert not one.lacks_whole
+
+
+def test_frame_heard_while_several_rows_are_listed_wants_another_snapshot() -> None:
+    one = loaded(Listed((), LOTS[:1], (MONEY,)))
+    snapshot(one, Listed((), LOTS, (MONEY,)), position_frame(quantity="3"))
+    assert (quantities(one), one.lacks_whole) == ({"AAPL": "8"}, True)
+    assert one.problem == "AAPL has several rows, and a frame told of one of them"
+    again = loaded(Listed((), LOTS, (MONEY,)))
+    assert (again.problem, again.lacks_whole) == (None, False)
+
+
+# --- snapshots that are behind
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        position_frame(quantity="6"),
+        position_frame(quantity="0"),
+        position_frame(symbol="MSFT", quantity="1"),
+        balance_frame(cash="90", currency="USD"),
+    ],
+)
+def test_snapshot_that_takes_the_news_back_counts_when_it_says_so_again_after_five_seconds(update: Update) -> None:
+    listed = Listed((), (position(quantity="5"),), (MONEY,))
+    one = loaded(listed)
+    one.apply(update, NOW)
+    known = read(one)
+    for seconds in (0, 4):
+        assert snapshot(one, listed, when=NOW + timedelta(seconds=seconds)) == []
+        assert one.problem is not None
+        assert one.problem.startswith("the snapshot takes back what the stream told of ")
+        assert (one.lacks_whole, one.is_settled) == (True, False)
+        assert (read(one).positions, read(one).balances) == (known.positions, known.balances)
+        one.lacks_whole = False
+    assert len(snapshot(one, listed, when=NOW + timedelta(seconds=5))) == 1
+    assert (one.problem, one.lacks_whole, quantities(one)) == (None, False, {"AAPL": "5"})
+
+
+def test_snapshot_with_an_execution_that_is_news_explains_what_it_takes_back() -> None:
+    one = loaded(Listed((), (position(quantity="5"),), (MONEY,)))
+    one.apply(position_frame(quantity="6"), NOW)
+    sold = order(symbol="AAPL", status="filled", filled_qty="1", fills=[fill("1", "1")])
+    snapshot(one, Listed((sold,), (position(quantity="5"),), (MONEY,)))
+    assert (one.problem, quantities(one)) == (None, {"AAPL": "5"})
+
+
+@pytest.mark.parametrize(
+    "old",
+    [
+        {"status": "working", "filled_qty": "5", "updated_at": at(1)},
+        {"status": "working", "filled_qty": "9", "updated_at": at(1)},
+        {"status": "filled", "filled_qty": "5", "updated_at": at(1)},
+    ],
+)
+def test_snapshot_with_an_older_report_of_an_order_never_counts(old: dict[str, Any]) -> None:
+    one = loaded(Listed((), (position(quantity="10"),), (MONEY,)))
+    one.apply(order_frame(status="filled", filled_qty="9", updated_at=at(2)), NOW)
+    listed = Listed((order(**old),), (position(quantity="20"),), (MONEY,))
+    for seconds in (0, 10, 1000):
+        assert snapshot(one, listed, when=NOW + timedelta(seconds=seconds)) == []
+        assert (one.problem, one.lacks_whole) == ("the snapshot is older than what is known of order o", True)
+    assert quantities(one) == {"AAPL": "10"}
+
+
+def test_order_of_an_older_time_that_says_no_less_is_no_proof() -> None:
+    one = loaded(Listed((), (position(quantity="10"),), (MONEY,)))
+    one.apply(order_frame(status="working", filled_qty="9", updated_at="2026-03-02T14:02:00.500Z"), NOW)
+    same = order(status="working", filled_qty="9", updated_at="2026-03-02T14:02:00Z")
+    snapshot(one, Listed((same,), (position(quantity="20"),), (MONEY,)))
+    assert (one.problem, quantities(one)) == (None, {"AAPL": "20"})
+
+
+def test_order_that_is_listed_as_open_after_its_end_keeps_the_account_from_being_current() -> None:
+    one = loaded(Listed((), (position(quantity="10"),), (MONEY,)))
+    one.apply(order_frame(status="cancelled", updated_at=at(2)), NOW)
+    listed = Listed((order(status="working", updated_at=at(3)),), (position(quantity="20"),), (MONEY,))
+    snapshot(one, listed)
+    assert (one.problem, one.lacks_whole) == ("orders are listed with less filled, or open again", True)
+    assert (str(read(one).orders["o"].status), quantities(one)) == ("cancelled", {"AAPL": "20"})
+
+
+@pytest.mark.parametrize("status", ["FILLED", "canceled", "Cancelled", " rejected", "EXPIRED", "Replaced"])
+def test_order_that_ended_in_any_spelling_is_open_no_more(status: str) -> None:
+    one = keeper()
+    for name, said in (("o", status), ("p", "working"), ("q", "done for the day")):
+        one.apply(order_frame(order_id=name, status=said), NOW)
+    assert [each.order_id for each in read(one).open_orders] == ["p", "q"]
+    assert [each.order_id for each in one.open_orders()] == ["p", "q"]
+
+
+def test_row_without_a_symbol_closes_nothing() -> None:
+    one = loaded(Listed((), (position(quantity="5"),), (MONEY,)))
+    assert shown(snapshot(one, Listed((), (position(symbol="MSFT", quantity="1"),), (MONEY,), "a row is odd"))) == [
+        ("MSFT", None, "1", "recovered")
+    ]
+    assert (quantities(one), read(one).problem) == ({"AAPL": "5", "MSFT": "1"}, "a row is odd")
+
+
+def test_orders_that_share_an_id_in_one_list_are_the_later_one() -> None:
+    first = order(cl_order_id="x", status="filled", filled_qty="5")
+    second = order(cl_order_id="y", status="working", filled_qty="0")
+    one = loaded(Listed((first, second), (), (MONEY,)))
+    assert [each.cl_order_id for each in read(one).open_orders] == ["y"]
+    assert snapshot(one, Listed((first, second), (), (MONEY,))) == []
+
+
 # --- snapshots and frames
 
 
@@ -448,6 +629,18 @@ def test_how_many_that_were_let_go_are_remembered_is_bounded() -> None:
     assert [one.was_let_go(name) for name in ("a", "b", "c", "0")] == [False, False, False, True]
     assert one.horizon == datetime(2026, 3, 2, 14, 5, tzinfo=UTC)
     assert one.apply(first[1], NOW) == ()
+
+
+def test_orders_that_have_ended_are_let_go_also_where_a_snapshot_says_the_same_again() -> None:
+    one = keeper(age=60)
+    ended = Listed((order(status="filled"),), (), (MONEY,))
+    snapshot(one, ended)
+    one.ask()
+    one.confirm(NOW + timedelta(seconds=60))
+    assert list(read(one).orders) == ["o"]
+    one.ask()
+    one.confirm(NOW + timedelta(seconds=61))
+    assert (list(read(one).orders), one.was_let_go("o")) == ([], True)
 
 
 # --- any interleaving
