@@ -180,7 +180,7 @@ class Caller:
             except TransportError as exc:
                 outcome = exc
             else:
-                if response.status < wire.OK_BELOW:
+                if wire.OK_FROM <= response.status < wire.OK_BELOW:
                     if self.traffic.troubles:
                         self._recovered()
                     return response

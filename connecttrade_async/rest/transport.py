@@ -27,7 +27,7 @@ from connecttrade_async.rest.connector import (
 )
 from connecttrade_async.rest.deadlines import Deadlines
 from connecttrade_async.rest.retry import was_never_sent
-from connecttrade_async.rest.wire import OK_BELOW, WINDOW as KEPT_OF_ERRORS, Response
+from connecttrade_async.rest.wire import OK_BELOW, OK_FROM, WINDOW as KEPT_OF_ERRORS, Response
 from connecttrade_async.secret import without_frames
 
 if TYPE_CHECKING:
@@ -296,11 +296,7 @@ class Transport:
             reply = await self._asking(http, request, limit)
             body = self._body_at_hand(reply) if self._is_untouched and request.body is None else None
             if body is None:
-                is_kept = reply.status >= OK_BELOW
-                limit_of_body = self._always_kept if is_kept else self._largest
-                bounded = _BoundedReader(reply.content, limit_of_body, is_kept=is_kept)
-                reply.content = cast("aiohttp.StreamReader", bounded)
-                body = await reply.read()
+                body = await self._read(reply)
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
         except (aiohttp.ClientError, _LinkLostError, _TooLargeError, NotSentError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
@@ -323,9 +319,18 @@ class Transport:
             raise ClosedError(what, may_be_done=is_sent and not was_never_sent(failure))
         raise failure from cause
 
+    async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
+        is_kept = reply.status >= OK_BELOW
+        bounded = _BoundedReader(reply.content, self._always_kept if is_kept else self._largest, is_kept=is_kept)
+        reply.content = cast("aiohttp.StreamReader", bounded)
+        body = await reply.read()
+        if reply.status < OK_FROM:
+            reply.close()  # the peer has switched to another protocol, so aiohttp keeps the connection for it
+        return body
+
     def _body_at_hand(self, reply: aiohttp.ClientResponse) -> bytes | None:
         content = reply.content
-        if not content.is_eof() or content.exception() is not None:
+        if not content.is_eof() or content.exception() is not None or reply.status < OK_FROM:
             return None
         # All of it came with its head, and the connection is back in the pool: there is nothing to wait for.
         body = content.read_nowait()

@@ -58,6 +58,7 @@ __all__ = [
 
 T = TypeVar("T")
 
+OK_FROM = 200
 OK_BELOW = 300
 GONE_ALREADY = 204
 UNKNOWN_CALLER = 401

@@ -6,6 +6,7 @@ from datetime import timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 
 from connecttrade_async import (
@@ -26,7 +27,7 @@ from connecttrade_async import (
 )
 from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.rest.wire import CENTURY
-from scripted import Act, ScriptedEnd, answer, drop, silence, stalled
+from scripted import Act, ScriptedEnd, answer, drop, raw, silence, stalled
 from stepped import BEGIN, SteppedClock
 
 if TYPE_CHECKING:
@@ -344,3 +345,54 @@ async def test_a_thousand_callers_share_a_hundred_places_fairly() -> None:
     assert max(served) - min(served) <= 2
     assert most <= 10
     assert end.links <= 10
+
+
+def upgrade(status: int) -> Act:
+    return raw(f"HTTP/1.1 {status} Odd\r\nUpgrade: other\r\nConnection: Upgrade\r\n\r\n".encode())
+
+
+ODD = [
+    pytest.param(upgrade(101), 101, id="101"),
+    *(pytest.param(answer(status, b""), status, id=str(status)) for status in (300, 301, 302, 303, 304, 305, 307, 308)),
+]
+
+
+@pytest.mark.parametrize(("act", "status"), ODD)
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("is_lent", [False, True])
+async def test_status_outside_of_2xx_is_no_success(act: Act, status: int, method: str, *, is_lent: bool) -> None:
+    async with (
+        ScriptedEnd(act, answer()) as end,
+        aiohttp.ClientSession() as http,
+        client(end, http=http if is_lent else None) as ct,
+    ):
+        with pytest.raises(APIError) as caught:
+            await ct.request(method, "/connections/c", json={} if method in {"POST", "PUT", "PATCH"} else None)
+        assert caught.value.status == status
+        assert (await ct.request("GET", "/users")).body == b"[]"
+    assert [seen.method for seen in end.seen] == [method, "GET"]
+
+
+@pytest.mark.parametrize(("act", "status"), ODD)
+async def test_nothing_is_reported_as_deleted_or_cancelled_by_a_status_outside_of_2xx(act: Act, status: int) -> None:
+    async with ScriptedEnd(act) as end, client(end) as ct:
+        for delete in (ct.users.delete("ann"), ct.user("ann", "whisper").connections.delete("c")):
+            with pytest.raises(APIError) as caught:
+                await delete
+            assert caught.value.status == status
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+async def test_interim_answer_is_not_the_answer(status: int) -> None:
+    both = f"HTTP/1.1 {status} Interim\r\n\r\nHTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\n{{}}"
+    async with ScriptedEnd(raw(both.encode())) as end, client(end) as ct:
+        with pytest.raises(APIError) as caught:
+            await ct.users.delete("ann")
+    assert caught.value.status == 409
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+async def test_status_of_2xx_deletes(status: int) -> None:
+    async with ScriptedEnd(answer(status, b"")) as end, client(end) as ct:
+        await ct.users.delete("ann")
+    assert len(end.seen) == 1
