@@ -19,6 +19,7 @@ from connecttrade_async.config import (
     Retry,
     Timeouts,
     check_address,
+    check_secure,
     from_environment,
 )
 from connecttrade_async.errors import ClosedError, ConfigurationError
@@ -114,6 +115,8 @@ class ConnectTrade:
         ssl: the TLS context of every connection; None for the system's certificates.
         proxy: the address of an HTTP proxy for every connection, ``http://user:password@host:port``; None for none. The
             environment's proxies are not read.
+        allow_insecure: whether ``http://`` and ``ws://`` addresses of other hosts than this machine are taken. Secrets
+            travel unencrypted there.
         trace_configs: aiohttp's own tracing, for the session that is made.
         clock: time; a test may hand in one that it steps.
 
@@ -134,6 +137,7 @@ class ConnectTrade:
         http: aiohttp.ClientSession | None = None,
         ssl: SSLContext | None = None,
         proxy: str | Secret | None = None,
+        allow_insecure: bool = False,
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
@@ -150,8 +154,12 @@ class ConnectTrade:
         _check_clock(clock)
         endpoints = Endpoints() if endpoints is None else endpoints
         dial = DialOptions.of(ssl, proxy)
+        api, stream, market_data = _api_of(endpoints), _stream_of(endpoints), _stream_of(endpoints, "market_data")
+        if not _is_yes(allow_insecure):
+            for name, address in (("api", api), ("stream", stream), ("market_data", market_data)):
+                check_secure(name, address, dial.proxy)
         transport = Transport(
-            _api_of(endpoints),
+            api,
             wire.client_headers(client_id, client_secret, __version__),
             client_secret=client_secret,
             http=http,
@@ -169,9 +177,9 @@ class ConnectTrade:
             traffic=Traffic(),
         )
         self._client_secret = client_secret
-        self._stream_url = _stream_of(endpoints)
+        self._stream_url = stream
         frame_bytes = (limits or Limits()).frame_bytes
-        self._market = Market(_stream_of(endpoints, "market_data"), reconnect or Reconnect(), set(), dial, frame_bytes)
+        self._market = Market(market_data, reconnect or Reconnect(), set(), dial, frame_bytes)
         self._reconnect = reconnect or Reconnect()
         self._adopt(client_id, caller, owns=True)
 
@@ -186,7 +194,8 @@ class ConnectTrade:
         """Make a client from the environment.
 
         Reads ``CONNECTTRADE_CLIENT_ID`` and ``CONNECTTRADE_CLIENT_SECRET``, and where they are set
-        ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL`` and ``CONNECTTRADE_MDSTREAM_URL``.
+        ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL``, ``CONNECTTRADE_MDSTREAM_URL`` and
+        ``CONNECTTRADE_ALLOW_INSECURE``, 1 or 0.
 
         Args:
             settings: any argument of the constructor by name; what is given is not looked for in the environment.
@@ -687,6 +696,13 @@ def _check_kinds(**settings: tuple[object, type]) -> None:
         if value is not None and not isinstance(value, kind):
             msg = f"{name} must be {kind.__name__}(...), not {value!r}"
             raise ConfigurationError(msg)
+
+
+def _is_yes(allow_insecure: object) -> bool:
+    if not isinstance(allow_insecure, bool):
+        msg = f"allow_insecure must be True or False, got {type(allow_insecure).__name__}"
+        raise ConfigurationError(msg)
+    return allow_insecure
 
 
 def _check_fetch(fetch: object) -> None:

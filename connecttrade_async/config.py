@@ -39,6 +39,10 @@ LONGEST_NAME = 253  # characters of a host name (RFC 1035)
 _PLAIN_ADDRESS = re.compile(r"[^\s?#@\x00-\x20\x7f]+")
 
 
+INSECURE = "CONNECTTRADE_ALLOW_INSECURE"
+_YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
+
+
 class HasEndpoints(Protocol):
     """Anything that says where the API is, such as the sandbox's own ``endpoints``."""
 
@@ -112,6 +116,53 @@ def check_address(name: str, address: str, schemes: tuple[str, ...]) -> str:
         msg = f"the {name} address must be {wanted} and a host, without a query or a login in it{hint}"
         raise ConfigurationError(msg)
     return address.rstrip("/")
+
+
+def check_secure(name: str, address: str, proxy: Secret | None = None) -> None:
+    """Refuse an address to which secrets would travel unencrypted over a network.
+
+    Args:
+        name: what the address is for.
+        address: one that was checked; empty for none.
+        proxy: the address of a proxy that was checked, or None.
+
+    Raises:
+        ConfigurationError: it begins with ``http://`` or ``ws://``, and its host, or the proxy, is not this machine.
+    """
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "ws"}:
+        return
+    if not _is_loopback(parts.hostname or ""):
+        msg = f"the {name} address begins with {parts.scheme}:// and names another host than this machine"
+    elif proxy is not None and not _is_loopback(urlsplit(proxy.reveal()).hostname or ""):
+        msg = f"the {name} address begins with {parts.scheme}:// and is reached through a proxy on another host"
+    else:
+        return
+    msg = f"{msg}, so secrets would travel unencrypted: use {parts.scheme}s://, or say allow_insecure=True"
+    raise ConfigurationError(f"{msg}, or {INSECURE}=1 in the environment")
+
+
+def _is_loopback(host: str) -> bool:
+    if host.removesuffix(".") == "localhost":
+        return True
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def allows_insecure() -> bool:
+    """Say whether the environment allows unencrypted connections to other hosts.
+
+    Raises:
+        ConfigurationError: ``CONNECTTRADE_ALLOW_INSECURE`` is neither yes nor no.
+    """
+    given = os.environ.get(INSECURE, "").strip().lower()
+    if given not in (*_YES, *_NO):
+        msg = f"{INSECURE} must be 1 or 0, got {given[:20]!r}"
+        raise ConfigurationError(msg)
+    return given in _YES
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -295,7 +346,8 @@ def from_environment(given: Collection[str] = ()) -> dict[str, Any]:
         given: settings that the caller has already; they are not looked for.
 
     Returns:
-        Keyword arguments of ``ConnectTrade``: those of ``client_id``, ``client_secret`` and ``endpoints`` not given.
+        Keyword arguments of ``ConnectTrade``: those of ``client_id``, ``client_secret`` and ``endpoints`` that are not
+        given, and ``allow_insecure`` where the environment says so.
 
     Raises:
         ConfigurationError: a credential is missing or could not be sent, or an address cannot be one.
@@ -315,4 +367,6 @@ def from_environment(given: Collection[str] = ()) -> dict[str, Any]:
     if "endpoints" not in given:
         addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
         settings["endpoints"] = Endpoints(**addresses)
+    if "allow_insecure" not in given and allows_insecure():
+        settings["allow_insecure"] = True
     return settings

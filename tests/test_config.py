@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import re
+import ssl
 import traceback
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,21 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async import config
-from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts, check_address, from_environment
+from connecttrade_async import ConnectTrade, config
+from connecttrade_async.config import (
+    DialOptions,
+    Endpoints,
+    Limits,
+    Reconnect,
+    Retry,
+    Timeouts,
+    allows_insecure,
+    check_address,
+    check_secure,
+    from_environment,
+)
 from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +39,12 @@ DURATIONS: list[tuple[Callable[..., Any], str]] = [
     (Retry, "cap"),
     (Limits, "requests_per_second"),
 ]
-COUNTS: list[tuple[Callable[..., Any], str]] = [(Retry, "attempts"), (Limits, "connections")]
+COUNTS: list[tuple[Callable[..., Any], str]] = [
+    (Retry, "attempts"),
+    (Limits, "connections"),
+    (Limits, "response_bytes"),
+    (Limits, "header_bytes"),
+]
 SETTINGS: list[Callable[[], Any]] = [Endpoints, Timeouts, Retry, Limits]
 
 
@@ -163,7 +181,7 @@ def test_a_login_in_an_address_is_not_repeated_in_the_message() -> None:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in (config.CLIENT_ID, config.CLIENT_SECRET, *config.ADDRESSES.values()):
+    for name in (config.CLIENT_ID, config.CLIENT_SECRET, config.INSECURE, *config.ADDRESSES.values()):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -253,3 +271,145 @@ def test_a_reconnect_without_an_end_and_a_stream_without_a_limit_to_its_silence(
     assert Timeouts(silence=5).silence == 5
     with pytest.raises(ConfigurationError, match=r"Timeouts\.silence"):
         Timeouts(silence=0)
+
+
+# --- hosts to which no connection can be made
+
+BAD_HOSTS = [
+    "127.1", "2130706433", "0", "0x7f.1", "0x7f000001", "127.0.0.01", "256.1.1.1", "1.2.3", "1.2.3.4.5", "example.1",
+    "a..b", ".", "-a.example", "a-.example", "%41", "h%20st", "ho st", "a,b", "a*b", "a'b", "[::g]", "[127.0.0.1]",
+    "fe80::1",
+    "u:p@host", "host:0", "host:65536", "host:x", "host:-1", "a" * 64 + ".example", "a." * 127 + "example",
+    "\u200d.example", "\uff11\uff12\uff17.\uff11", "\uff11.\uff11.\uff11.\uff11", "",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", BAD_HOSTS)
+@pytest.mark.parametrize(("name", "scheme"), [("api", "https"), ("stream", "wss"), ("market_data", "wss")])
+def test_host_that_no_connection_can_be_made_to_is_refused_when_the_client_is_made(
+    host: str, name: str, scheme: str
+) -> None:
+    class Ends:
+        api = "https://api.example"
+
+    setattr(Ends, name, f"{scheme}://{host}/v1")
+    with pytest.raises(ConfigurationError, match=f"the {name} address must be"):
+        ConnectTrade("client", "hush", endpoints=Ends())
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "[::1]", "[fe80::1%25eth0]", "[::ffff:127.0.0.1]:80", "localhost", "localhost.", "a_b:8000",
+     "xn--bcher-kva.example", "b\u00fccher.example", "1a.example", "3com.example", "a" * 63 + ".example"],
+)  # fmt: skip
+def test_host_that_a_connection_can_be_made_to_is_taken(host: str) -> None:
+    assert check_address("api", f"https://{host}", ("https",)) == f"https://{host}"
+
+
+@given(st.tuples(*[st.integers(0, 255)] * 4), st.integers(1, 3))
+def test_short_forms_of_ip_addresses_are_refused(parts: tuple[int, ...], kept: int) -> None:
+    assert check_address("api", "https://{}.{}.{}.{}".format(*parts), ("https",))
+    with pytest.raises(ConfigurationError):
+        check_address("api", "https://" + ".".join(map(str, parts[:kept])), ("https",))
+
+
+# --- how connections are made
+
+PROXIES = [
+    "", "10.0.0.1:3128", "socks5://ada:s3cr3t@host", "http://ada:s3cr3t@", "http://ada:s3cr3t@host:0",
+    "http://ada:s3cr3t@host:99999", "http://ada:s3cr3t@host/path", "http://ada:s3cr3t@host?x",
+    "http://ada:s3cr3t@ho st", "http://ada:s3cr3t@127.1", "http://[::1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_proxy_that_cannot_be_is_refused_without_showing_its_password(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match="proxy must be http:// or https://") as caught:
+        DialOptions.of(None, Secret(proxy))
+    assert "s3cr3t" not in shown_by_the_library(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("context", "proxy", "why"),
+    [
+        (True, None, r"ssl must be an ssl\.SSLContext or None, got bool"),
+        ("ca.pem", None, "ssl must be .* got str"),
+        (None, 3128, "proxy must be the address of a proxy as text or None, got int"),
+    ],
+)
+def test_dial_option_of_another_kind_is_refused(context: Any, proxy: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError, match=why):
+        DialOptions.of(context, proxy)
+
+
+def test_dial_options_keep_what_was_passed_and_mask_the_proxy() -> None:
+    context = ssl.create_default_context()
+    assert (DialOptions.of(context, None).ssl, DialOptions.of(context, None).proxy) == (context, None)
+    dial = DialOptions.of(None, f"https://ada:{CANARY}@proxy.example:3128/")
+    assert dial.proxy == Secret(f"https://ada:{CANARY}@proxy.example:3128/")
+    assert CANARY not in repr(dial)
+
+
+# --- unencrypted addresses
+
+HERE = ["127.0.0.1", "127.8.8.8:1", "localhost", "LOCALHOST:1", "localhost.", "[::1]:1", "[::ffff:127.0.0.1]"]
+ELSEWHERE = ["api.example", "10.0.0.1", "192.168.1.1:8000", "100.64.0.1", "[::]", "[2001:db8::1]", "[::ffff:10.0.0.1]",
+             "localhost.example", "127.0.0.1.example", "sandbox"]  # fmt: skip
+
+
+@pytest.mark.parametrize("host", HERE)
+@pytest.mark.parametrize("scheme", ["http", "ws", "https", "wss"])
+def test_address_of_this_machine_may_be_unencrypted(host: str, scheme: str) -> None:
+    check_secure("api", f"{scheme}://{host}/v1")
+    check_secure("api", f"{scheme}://{host}/v1", Secret("http://ada:pw@127.0.0.1:3128"))
+
+
+@pytest.mark.parametrize("host", ELSEWHERE)
+def test_address_of_another_host_must_be_encrypted(host: str) -> None:
+    check_secure("api", f"https://{host}", Secret("http://proxy.example"))
+    check_secure("stream", f"wss://{host}")
+    for scheme, secure in (("http", "https"), ("ws", "wss")):
+        with pytest.raises(ConfigurationError, match=f"unencrypted: use {secure}://, or say allow_insecure=True, or"):
+            check_secure("api", f"{scheme}://{host}")
+
+
+def test_unencrypted_address_of_this_machine_may_not_be_reached_through_a_proxy_elsewhere() -> None:
+    with pytest.raises(ConfigurationError, match="through a proxy on another host") as caught:
+        check_secure("stream", "ws://127.0.0.1:1", Secret("http://ada:s3cr3t@proxy.example"))
+    assert "s3cr3t" not in shown_by_the_library(caught.value)
+    check_secure("stream", "", Secret("http://proxy.example"))
+
+
+@pytest.mark.parametrize("name", ["api", "stream", "market_data"])
+def test_client_refuses_an_unencrypted_address_unless_it_is_allowed(name: str) -> None:
+    insecure = Endpoints(**{name: f"{'http' if name == 'api' else 'ws'}://sandbox.example:8000"})
+    with pytest.raises(ConfigurationError, match=f"the {name} address begins with"):
+        ConnectTrade("client", "hush", endpoints=insecure)
+    assert ConnectTrade("client", "hush", endpoints=insecure, allow_insecure=True).client_id == "client"
+    wrong: Any = "yes"
+    with pytest.raises(ConfigurationError, match="allow_insecure must be True or False, got str"):
+        ConnectTrade("client", "hush", endpoints=insecure, allow_insecure=wrong)
+
+
+@pytest.mark.parametrize(
+    ("text", "allows"),
+    [("1", True), ("true", True), (" Yes ", True), ("on", True), ("", False), ("0", False), ("no", False)],
+)
+def test_environment_allows_unencrypted_addresses(text: str, environment: pytest.MonkeyPatch, *, allows: bool) -> None:
+    environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
+    environment.setenv("CONNECTTRADE_CLIENT_SECRET", CANARY)
+    environment.setenv("CONNECTTRADE_API_URL", "http://sandbox.example")
+    environment.setenv("CONNECTTRADE_ALLOW_INSECURE", text)
+    assert allows_insecure() is allows
+    assert from_environment().get("allow_insecure", False) is allows
+    assert "allow_insecure" not in from_environment(["allow_insecure"])
+    if allows:
+        assert ConnectTrade.from_env().client_id == "client-1"
+    with pytest.raises(ConfigurationError, match="the api address begins with"):
+        ConnectTrade.from_env(allow_insecure=False)
+
+
+def test_environment_that_says_neither_yes_nor_no_is_refused(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CONNECTTRADE_ALLOW_INSECURE", "maybe")
+    with pytest.raises(ConfigurationError, match="CONNECTTRADE_ALLOW_INSECURE must be 1 or 0, got 'maybe'"):
+        allows_insecure()

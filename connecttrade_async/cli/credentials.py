@@ -13,7 +13,7 @@ import click
 
 from connecttrade_async.cli.prompting import ask, somebody_is_there
 from connecttrade_async.client import ConnectTrade, User
-from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts
+from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts, allows_insecure
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectT
         _secret(CLIENT_SECRET, "Client secret"),
         endpoints=Endpoints(**addresses),
         timeouts=None if settle is None else Timeouts(settle=settle),
+        allow_insecure=allows_insecure(),
     ) as ct:
         yield ct
 

@@ -116,7 +116,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     Credentials come from the environment or a prompt, never from an argument: CONNECTTRADE_CLIENT_ID and
     CONNECTTRADE_CLIENT_SECRET, and for what belongs to a user CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET.
     CONNECTTRADE_API_URL, CONNECTTRADE_STREAM_URL and CONNECTTRADE_MDSTREAM_URL point elsewhere, for example at
-    `connecttrade sandbox`.
+    `connecttrade sandbox`. With CONNECTTRADE_ALLOW_INSECURE=1 they may begin with http:// or ws:// for another host.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

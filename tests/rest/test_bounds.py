@@ -24,7 +24,6 @@ from connecttrade_async import (
     TransportError,
     tickets,
 )
-from connecttrade_async.config import check_address
 from scripted import Act, ScriptedEnd, answer
 
 if TYPE_CHECKING:
@@ -205,44 +204,7 @@ def test_bound_that_is_no_count_is_refused(name: str, value: Any) -> None:
         Limits(**{name: value})
 
 
-# --- hosts to which no connection can be made
-
-BAD_HOSTS = [
-    "127.1", "2130706433", "0", "0x7f.1", "0x7f000001", "127.0.0.01", "256.1.1.1", "1.2.3", "1.2.3.4.5", "example.1",
-    "a..b", ".", "-a.example", "a-.example", "%41", "h%20st", "ho st", "a,b", "a*b", "a'b", "[::g]", "[127.0.0.1]",
-    "fe80::1",
-    "u:p@host", "host:0", "host:65536", "host:x", "host:-1", "a" * 64 + ".example", "a." * 127 + "example",
-    "\u200d.example", "\uff11\uff12\uff17.\uff11", "\uff11.\uff11.\uff11.\uff11", "",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("host", BAD_HOSTS)
-@pytest.mark.parametrize(("name", "scheme"), [("api", "https"), ("stream", "wss"), ("market_data", "wss")])
-def test_host_that_no_connection_can_be_made_to_is_refused_when_the_client_is_made(
-    host: str, name: str, scheme: str
-) -> None:
-    class Ends:
-        api = "https://api.example"
-
-    setattr(Ends, name, f"{scheme}://{host}/v1")
-    with pytest.raises(ConfigurationError, match=f"the {name} address must be"):
-        ConnectTrade("client", "hush", endpoints=Ends())
-
-
-@pytest.mark.parametrize(
-    "host",
-    ["127.0.0.1", "[::1]", "[fe80::1%25eth0]", "[::ffff:127.0.0.1]:80", "localhost", "localhost.", "a_b:8000",
-     "xn--bcher-kva.example", "b\u00fccher.example", "1a.example", "3com.example", "a" * 63 + ".example"],
-)  # fmt: skip
-def test_host_that_a_connection_can_be_made_to_is_taken(host: str) -> None:
-    assert check_address("api", f"https://{host}", ("https",)) == f"https://{host}"
-
-
-@given(st.tuples(*[st.integers(0, 255)] * 4), st.integers(1, 3))
-def test_short_forms_of_ip_addresses_are_refused(parts: tuple[int, ...], kept: int) -> None:
-    assert check_address("api", "https://{}.{}.{}.{}".format(*parts), ("https",))
-    with pytest.raises(ConfigurationError):
-        check_address("api", "https://" + ".".join(map(str, parts[:kept])), ("https",))
+# --- hosts
 
 
 async def test_name_beyond_ascii_is_sent_in_its_spelling_for_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:

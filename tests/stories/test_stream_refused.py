@@ -112,7 +112,7 @@ async def test_nothing_listens() -> None:
 
 
 async def test_a_name_that_nobody_knows() -> None:
-    async with nothing_left(), client_at("ws://nobody.invalid") as ct:
+    async with nothing_left(), client_at("wss://nobody.invalid") as ct:
         with pytest.raises(ConnectError, match=r"the name nobody\.invalid was not found"):
             await ct.brokerage_stream().__aenter__()
 
