@@ -7,7 +7,8 @@ whatever the client's ``Retry`` says: the next turn is the retry.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+import contextlib
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from connecttrade_async.errors import CallerError, ClosedError
 from connecttrade_async.live.polled import PollResult
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Asker", "House"]
 
 T = TypeVar("T")
-E = TypeVar("E", bound=BaseException)
 Asked = tuple[PollResult[T], int | None, float]
 """What came of one poll: what the consumer is told; the digest of all that was answered, None where nothing was; and
 when it ended, in seconds on the client's clock."""
@@ -101,14 +101,9 @@ class Asker(Generic[T]):
             call = self._fetch(handle)
             requester.is_single = self._asks_once(call)
             value = await call
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is told as the result of this poll
-            error = _trimmed(exc)
-        except asyncio.CancelledError as exc:
-            if self._is_stopped or _is_being_cancelled():
-                raise
-            error = CallerError("the fetch of a poll was cancelled by its own code")
-            error.__cause__ = _trimmed(exc)
-        if error is not None and isinstance(error, ClosedError):
+        except BaseException as exc:  # noqa: BLE001 - whatever it is, it is told as the result of this poll
+            error = self._as_result(exc)
+        if error is not None and issubclass(type(error), ClosedError):
             caller = self._caller_of(user)
             if caller.is_closed or caller.gate.is_closed:
                 raise error
@@ -119,12 +114,33 @@ class Asker(Generic[T]):
         changed = error is not None or seen is None or seen != last
         return PollResult(user, value, error, changed, now - began, late, began - late, self._anchor), seen, now
 
+    def _as_result(self, exc: BaseException) -> Exception:
+        """Return the error that the result of a poll has for what ``fetch`` raised.
+
+        Raises:
+            BaseException: it is meant for the task: a cancellation from outside, or the end of the program.
+        """
+        _trim(exc)
+        # The type is asked, not the instance: properties of a caller's own error may raise.
+        kind = type(exc)
+        if issubclass(kind, Exception):
+            return cast("Exception", exc)
+        is_end = issubclass(kind, KeyboardInterrupt | SystemExit | GeneratorExit)
+        if is_end or self._is_stopped or _is_being_cancelled():
+            raise exc
+        is_cancelled = issubclass(kind, asyncio.CancelledError)
+        what = "was cancelled by its own code" if is_cancelled else f"raised {kind.__name__}, which is no Exception"
+        error = CallerError(f"the fetch of a poll {what}")
+        error.__cause__ = exc
+        return error
+
 
 def _is_being_cancelled() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
-def _trimmed(exc: E) -> E:
+def _trim(exc: BaseException) -> None:
     # Without the frame of ours that holds the error: the two would keep each other alive.
-    return exc.with_traceback(exc.__traceback__ and exc.__traceback__.tb_next)
+    with contextlib.suppress(Exception):  # a caller's own error may have any attributes
+        BaseException.with_traceback(exc, exc.__traceback__ and exc.__traceback__.tb_next)

@@ -82,23 +82,23 @@ class PolledBooks:
         watched = cast("WatchedRequester", self._house.requester_of(user))
         recalling = RecallingRequester.through_watched(watched, memory.known)
         window = member.window(asked, timedelta(seconds=self.roster.keep.age))
+        changes: tuple[Change, ...] = ()
         try:
             snapshot = await take(self._house.handle(recalling), window, _at_once)
-            listed = {} if recalling.is_same else snapshot.by_account()
+            if member.is_gone:
+                return ()
+            if recalling.is_same:
+                self.roster.confirm(member, self._clock.wall())
+            else:
+                memory.known = {}  # what fails half-way is loaded again, whatever is answered then
+                changes = self._load(memory, snapshot.by_account(), asked)
+                # An answer that the books did not take is read again, for what it repeats may count then.
+                is_taken = all(keeper.problem is None for keeper in member.keepers.values())
+                memory.known = recalling.read if is_taken else {}
         except BaseException:
             if not member.is_gone:
                 self.roster.unread.add(member)
             raise
-        if member.is_gone:
-            return ()
-        changes: tuple[Change, ...] = ()
-        if recalling.is_same:
-            self.roster.confirm(member, self._clock.wall())
-        else:
-            changes = self._load(memory, listed, asked)
-            # An answer that the books did not take is read again, for what it repeats may count then.
-            is_taken = all(keeper.problem is None for keeper in member.keepers.values())
-            memory.known = recalling.read if is_taken else {}
         memory.asked = asked
         self.roster.unread.discard(member)
         self.teller.tell(changes)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterable, Collection
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
-from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.errors import CallerError, ClosedError, ConfigurationError
 from connecttrade_async.live.handles import check_each, check_iterable, check_one
 from connecttrade_async.live.polled import PollResult, PollStatistics
 from connecttrade_async.live.rounds import Rounds
@@ -235,6 +235,14 @@ class Poller(Generic[T]):
                 self._rounds.workers.wake()
         except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
             self._rounds.stop(exc)
+        except (asyncio.CancelledError, BaseExceptionGroup) as exc:
+            if not self._is_closed:
+                # Else no more users would come, and nothing would say so.
+                error = CallerError(f"the iterator of users was ended by {type(exc).__name__}")
+                error.__cause__ = exc
+                self._rounds.stop(error)
+            if isinstance(exc, asyncio.CancelledError):
+                raise
 
     def _state(self) -> str:
         if not self._is_entered or self._is_closed:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Rounds"]
 
 T = TypeVar("T")
+PROBE_MAY_TAKE = 60.0  # seconds: one user whose fetch hangs must not keep all others from being asked
 
 
 class Rounds(Generic[T]):
@@ -180,13 +181,13 @@ class Rounds(Generic[T]):
         """While nobody is asked: send the one probe when it is time, or let everybody go on."""
         verdicts, standing = self.verdicts, self.verdicts.standing
         if standing.away_since is not None:
-            if verdicts.probe is not None:
-                return None
-            if now < standing.probe_at:
-                self._wake_at(standing.probe_at, now)
+            next_at = standing.probe_at if verdicts.probe is None else verdicts.probe_until
+            if now < next_at:
+                self._wake_at(next_at, now)
                 return None
             turn = self.schedule.probe()
             verdicts.probe = None if turn is None else turn.record
+            verdicts.probe_until = now + PROBE_MAY_TAKE
             self._tally.late = 0.0
             return turn
         if standing.is_well(now):

@@ -78,6 +78,7 @@ class Verdicts(Generic[T]):
         standing: how the platform stands.
         tally: what has happened so far.
         probe: the one user that is asked for all, while it is.
+        probe_until: when another is asked for all although that one was not answered, in seconds on the client's clock.
         is_held: whether nobody else is asked.
     """
 
@@ -105,6 +106,7 @@ class Verdicts(Generic[T]):
         self.standing = Standing()
         self.tally = Tally()
         self.probe: Record | None = None
+        self.probe_until = 0.0
         self.is_held = False
         self._in_a_row: list[Record] = []
         self._away_since = 0.0

@@ -113,9 +113,15 @@ class Workers(Generic[T, R]):
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if task.cancelled() and not self._is_stopped:
-            # Its job has no end now, and would be waited for as long as all goes on.
+        if self._is_stopped:
+            return
+        # Its job has no end now, and would be waited for as long as all goes on.
+        if task.cancelled():
             self._crashed(CallerError("a task of the poller was cancelled from outside"))
+        elif (error := task.exception()) is not None:
+            ended = CallerError(f"a task of the poller was ended by {type(error).__name__}")
+            ended.__cause__ = error
+            self._crashed(ended)
 
     def _following(self) -> T | None:
         try:

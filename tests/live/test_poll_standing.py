@@ -163,6 +163,26 @@ def test_probes_become_rarer_and_never_too_rare() -> None:
     assert not it.is_well(1e9)
 
 
+@pytest.mark.parametrize("error", [KeyError("mine"), CursorError(cursor="c", why="a circle"), LIMITED, BROKEN, REFUSED])
+def test_a_probe_that_fails_in_any_way_sets_the_next_one_later(error: Exception) -> None:
+    it = away()
+    now = it.probe_at
+    assert it.failed(error, now, 3) is None
+    assert 1.0 <= it.probe_at - now <= 2.0
+    assert it.away_since == 0.0
+    late = it.probe_at
+    assert it.failed(error, now + 0.1, 3) is None  # asked before the outage was known
+    assert it.probe_at == late
+
+
+def test_an_outage_began_with_the_first_failure_after_the_last_answer() -> None:
+    it = standing()
+    it.failed(BROKEN, 1.0, 3)
+    it.answered(2.0)
+    assert [it.failed(BROKEN, moment, 3) for moment in (3.0, 4.0, 5.0)] == [None, None, News.OUTAGE]
+    assert it.away_since == 3.0
+
+
 def test_one_answer_says_that_the_platform_is_there() -> None:
     it = standing()
     for moment in range(20):
