@@ -373,7 +373,7 @@ def key_of(event: Any) -> Hashable:  # noqa: ANN401 - an Event, market data or a
     Two events have one key only where the later one says all that the earlier one said: one order, one position, one
     currency of one account of one user. An update whose account is unknown has a key of its own.
     """
-    kind: Any = type(event)
+    kind: Any = event.__class__
     if kind in SINGLE or (kind in UPDATES and event.account_id is None):
         return id(event)
     if kind is OrderUpdate:

@@ -131,6 +131,16 @@ async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes(dial: Dialle
     assert kinds == [str]
 
 
+@pytest.mark.parametrize(("kind", "is_fast"), [(Gathering, True), (Late, False), (Unasked, False)])
+async def test_a_link_says_whether_its_messages_are_cut_out_of_the_chunks(
+    kind: type[Gathering], *, is_fast: bool
+) -> None:
+    async with nothing_left(), end_that(echo) as url:
+        link = Link(await connect(url, compression=None, create_connection=kind), 0.2)
+        assert link.is_fast is is_fast
+        await link.aclose()
+
+
 async def test_cancelling_a_receive_loses_no_frame(dial: Dialled) -> None:
     async with nothing_left(), end_that(echo) as url:
         link = await dial(url)
@@ -740,7 +750,8 @@ async def test_closing_behind_many_unread_messages_is_prompt(kind: str, dial: Di
 
     async def send(link: ServerConnection) -> None:
         for _ in range(100):
-            await link.send({"binary": b"x", "pieces": ["a", "b"], "text": "x"}[kind])
+            message: Any = {"binary": b"x", "pieces": ["a", "b"], "text": "x"}[kind]
+            await link.send(message)
         sent.set()
         await link.wait_closed()
 

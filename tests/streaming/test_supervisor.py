@@ -9,8 +9,24 @@ import pytest
 from connecttrade_async import Timeouts
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
-from connecttrade_async.errors import ClosedError, ConnectTradeError, HandshakeError
-from connecttrade_async.models.events import Connecting, Ended, Gap, Live, OrderUpdate, UnknownMessage
+from connecttrade_async.errors import (
+    ClosedError,
+    ConfigurationError,
+    ConnectTradeError,
+    HandshakeError,
+    RateLimitedError,
+)
+from connecttrade_async.models.events import (
+    Connecting,
+    Ended,
+    Gap,
+    Live,
+    Lost,
+    OrderUpdate,
+    Retrying,
+    UnknownMessage,
+)
+from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
@@ -48,7 +64,9 @@ class Watched:
             return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence)
 
         reconnect = settings.get("reconnect", Reconnect(base=0.001, cap=0.002))
-        plan = Plan(sandbox.stream.url, make_life, self.fanout, clock, timeouts, reconnect, "stop")
+        plan = Plan(
+            sandbox.stream.url, make_life, self.fanout, clock, timeouts, reconnect, "stop", settings.get("login")
+        )
         self.supervisor = Supervisor(plan)
 
 
@@ -202,3 +220,190 @@ async def test_the_deadline_of_a_login_is_kept_by_the_clock_it_was_given() -> No
             await running
         with pytest.raises(HandshakeError, match="no answer in time while authenticating"):
             await watched.supervisor.is_live
+
+
+class Pass:
+    """A login whose next renewal hangs until a test says how it ends."""
+
+    def __init__(self) -> None:
+        self.got = 0
+        self.renewals = 0
+        self.renew_in: float | None = 10.0
+        self.pending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.asked = asyncio.Event()
+        self.failure: ConnectTradeError | None = None
+
+    async def prepare(self, *, is_renewal: bool) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if is_renewal:
+            self.renewals += 1
+            self.asked.set()
+            await self.pending
+        self.got += 1
+
+    def accepted(self) -> None:
+        pass
+
+    def refused(self, cause: str) -> ConnectTradeError | None:
+        return ConnectTradeError(cause)
+
+    def taken(self, cause: str) -> ConnectTradeError:
+        return ConnectTradeError(cause)
+
+
+async def renewing(sandbox: Sandbox, clock: SteppedClock) -> tuple[Watched, Pass, asyncio.Task[None]]:
+    """Run a supervisor up to a renewal that hangs beside a live link."""
+    login = Pass()
+    watched = Watched(sandbox, clock=clock, login=login)
+    running = asyncio.create_task(watched.supervisor.run())
+    await until(watched.events, Live)
+    login.renew_in = 0.0
+    clock.advance(10)
+    async with asyncio.timeout(PATIENCE):
+        await login.asked.wait()
+    return watched, login, running
+
+
+async def test_a_renewal_that_is_refused_after_its_link_was_lost_ends_the_stream_with_that_error() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched, login, running = await renewing(sandbox, clock)
+        sandbox.stream.reset()
+        await until(watched.events, Lost)
+        login.pending.set_exception(ConfigurationError("the token source is gone"))
+        async with asyncio.timeout(PATIENCE):
+            await running
+        with pytest.raises(ConfigurationError, match="the token source is gone"):
+            await until(watched.events, OrderUpdate)
+
+
+async def test_a_renewal_that_is_refused_beside_a_live_link_leaves_that_link() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched, login, running = await renewing(sandbox, clock)
+        login.renew_in = 10.0
+        login.pending.set_exception(ConfigurationError("the token source is gone"))
+        async with asyncio.timeout(PATIENCE):
+            while len(watched.supervisor.voices) > 1 or login.renewals < 1:  # noqa: ASYNC110 - nothing reports it
+                await asyncio.sleep(0)
+        publish(sandbox, 1)
+        await until(watched.events, OrderUpdate)
+        assert (watched.supervisor.tally.links, watched.supervisor.tally.state) == (1, "LIVE")
+        running.cancel()
+        await asyncio.wait([running])
+
+
+@pytest.mark.parametrize("way", ["closed", "lost"])
+@pytest.mark.parametrize("kind", [None, "no_login", "no_ack"])
+async def test_a_connection_that_is_over_leaves_no_timer_on_the_clock(way: str, kind: Any) -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        if kind is not None:
+            sandbox.stream.faults.add(StreamFault(kind))
+        watched = Watched(sandbox, clock=clock, timeouts=Timeouts(login=100.0, silence=50.0, close=0.2))
+        running = asyncio.create_task(watched.supervisor.run())
+        await sandbox.stream.until_received({None: "subscribe", "no_login": "authenticate"}.get(kind, "subscribe"))
+        if kind is None:
+            await until(watched.events, Live)
+        if way == "closed":
+            running.cancel()
+            await asyncio.wait([running])
+        else:
+            sandbox.stream.reset()
+            await until(watched.events, Lost)
+        assert [when for when in clock.waiting() if when > 5.0] == []  # but for the pause before the next connection
+        running.cancel()
+        await asyncio.wait([running])
+        assert clock.waiting() == []
+
+
+async def test_a_supervisor_that_is_cancelled_while_a_renewal_hangs_cancels_it() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched, login, running = await renewing(sandbox, clock)
+        running.cancel()
+        await asyncio.wait([running])
+        assert login.pending.cancelled()
+        assert watched.supervisor.voices == []
+        assert clock.waiting() == []
+
+
+async def test_pauses_grow_with_each_failure_and_begin_anew_once_a_link_has_settled() -> None:
+    clock = SteppedClock()
+    reconnect = Reconnect(base=1.0, cap=8.0, settled=10.0)
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched = Watched(sandbox, clock=clock, reconnect=reconnect)
+        running = asyncio.create_task(watched.supervisor.run())
+        await until(watched.events, Live)
+        for is_settled in (True, False):
+            clock.advance(10.0 if is_settled else 9.9)
+            sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=4))
+            sandbox.stream.reset()
+            attempts: list[int] = []
+            for bound in (1.0, 2.0, 4.0, 8.0, 8.0) if is_settled else (8.0,) * 5:
+                retrying = await until(watched.events, Retrying)
+                assert 0 <= retrying.delay <= bound
+                clock.advance(retrying.delay)
+                attempts.append((await until(watched.events, Connecting)).attempt)
+            assert attempts == ([2, 3, 4, 5, 6] if is_settled else [7, 8, 9, 10, 11])
+            await until(watched.events, Live)
+        running.cancel()
+        await asyncio.wait([running])
+
+
+@pytest.mark.parametrize(
+    ("asked", "least", "most"), [(0.0, 0.0, 1.0), (30.0, 30.0, 30.0), (1e9, MAX_RETRY_AFTER, MAX_RETRY_AFTER)]
+)
+async def test_the_pause_that_a_token_server_asks_for_is_heeded_within_bounds(
+    asked: float, least: float, most: float
+) -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        login = Pass()
+        watched = Watched(sandbox, clock=clock, login=login, reconnect=Reconnect(base=1.0, cap=1.0))
+        running = asyncio.create_task(watched.supervisor.run())
+        await until(watched.events, Live)
+        login.failure = RateLimitedError(status=429, message="slow", method="GET", path="/token", retry_after=asked)
+        sandbox.stream.reset()
+        clock.advance((await until(watched.events, Retrying)).delay)
+        assert least <= (await until(watched.events, Retrying)).delay <= most
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_the_tally_counts_links_gaps_and_frames_and_forgets_nothing() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched = Watched(sandbox, clock=clock)
+        tally = watched.supervisor.tally
+        assert (tally.state, tally.links, tally.live_since, tally.last_message) == ("CONNECTING", 0, None, None)
+        running = asyncio.create_task(watched.supervisor.run())
+        await until(watched.events, Live)
+        assert (tally.state, tally.links, tally.live_since, tally.fast_path) == ("LIVE", 1, clock.wall(), True)
+        clock.advance(3)
+        sandbox.stream.send('{"type": "weather"}')
+        await until(watched.events, UnknownMessage)
+        assert (tally.set_aside, tally.last_message) == (1, clock.now())
+        clock.advance(4)
+        sandbox.stream.reset()
+        retrying = await until(watched.events, Retrying)
+        assert (tally.state, tally.live_since, tally.last_message) == ("RETRYING", None, 3.0)
+        clock.advance(retrying.delay)
+        await until(watched.events, Live)
+        assert (tally.links, tally.gaps, tally.live_since) == (2, 1, clock.wall())
+        running.cancel()
+        await asyncio.wait([running])
+        assert (tally.state, tally.live_since, tally.links, tally.gaps, tally.set_aside) == ("ENDED", None, 2, 1, 1)
+
+
+async def test_a_supervisor_that_is_cancelled_before_a_renewal_is_due_leaves_no_timer() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched = Watched(sandbox, clock=clock, login=Pass())
+        running = asyncio.create_task(watched.supervisor.run())
+        await until(watched.events, Live)
+        assert clock.waiting() == [10.0]
+        running.cancel()
+        await asyncio.wait([running])
+        assert clock.waiting() == []

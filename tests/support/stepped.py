@@ -62,6 +62,10 @@ class SteppedClock:
         """Let the machine sleep: the day goes on, and nothing else does."""
         self.slept += seconds
 
+    def waiting(self) -> list[float]:
+        """Return in how many seconds each timer is due that is not cancelled."""
+        return sorted(when - self.seconds for when, _, timer in self._timers if not timer.is_cancelled)
+
     async def until_asked(self, times: int) -> None:
         """Wait until somebody has asked to wait so many times in all."""
         async with asyncio.timeout(5):
