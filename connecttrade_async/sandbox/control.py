@@ -1,12 +1,14 @@
 """The sandbox's control path: everything that Python can set, over HTTP, for whoever drives the sandbox from outside.
 
-It needs no credentials; in return it answers loopback only, and no web page: a request with an ``Origin`` is refused.
+It needs no credentials; in return it answers loopback only, and no web page: a request with an ``Origin`` is refused,
+and so is one whose ``Host`` is not a loopback name, which a page sends after its name was rebound to this machine.
 """
 
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, fields as fields_of, replace
 from typing import Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -173,8 +175,17 @@ def _check_visitor(request: web.Request) -> None:
     address = (request.remote or "").partition("%")[0]
     where = ipaddress.ip_address(address or "::")
     is_local = (getattr(where, "ipv4_mapped", None) or where).is_loopback
-    if not is_local or "Origin" in request.headers:
+    if not is_local or "Origin" in request.headers or not _is_loopback_host(request.host):
         raise UnknownError("There is no such path.")
+
+
+def _is_loopback_host(authority: str) -> bool:
+    """Return whether a ``Host`` header names this machine, with or without a port."""
+    try:
+        host = urlsplit(f"//{authority}").hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _given(fault: Fault) -> dict[str, object]:

@@ -104,6 +104,22 @@ async def test_no_web_page_may_drive_it(panel: Panel) -> None:
     assert (await panel.ask("GET", "/none"))[0] == 404
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "localhost.evil.example", "10.0.0.7", "[::2]", ""],
+)
+async def test_control_path_refuses_a_host_that_does_not_name_this_machine(panel: Panel, host: str) -> None:
+    before = await panel.ask("GET", "/clock")
+    status, _ = await panel.ask("POST", "/clock", {"advance": 60}, Host=host)
+    assert status == 404
+    assert await panel.ask("GET", "/clock") == before
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.8.9.1:1", "[::1]", "[::1]:80"])
+async def test_control_path_serves_every_name_of_this_machine(panel: Panel, host: str) -> None:
+    assert (await panel.ask("GET", "/clock", Host=host))[0] == 200
+
+
 async def test_market(panel: Panel, sandbox: Sandbox) -> None:
     told: dict[str, Any] = {"hours": "open", "latency": 0.02, "prices": {}, "halted": []}
     assert await panel.ask("GET", "/market") == (200, told)

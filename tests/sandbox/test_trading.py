@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
 
-import aiohttp
+import anyio
 import pytest
 
 from connecttrade_async.sandbox import Sandbox
@@ -123,14 +123,20 @@ async def test_the_same_id_on_the_same_day_is_a_409(ask: Ask, sandbox: Sandbox, 
     assert (await place())["order_id"] != order["order_id"]
 
 
-async def test_with_the_clock_running_it_is_filled_in_no_time(
-    ask: Ask, sandbox: Sandbox, place: Place, http: aiohttp.ClientSession
+async def test_market_order_with_the_clock_running_is_filled_within_seconds(
+    ask: Ask, sandbox: Sandbox, place: Place
 ) -> None:
-    del http
     sandbox.clock.release()
     order = await place()
-    while (await found(ask, order))["status"] != "filled":
-        pass
+    assert (order["status"], order["filled_qty"]) == ("pending", "0")
+    seen: list[str] = []
+    with anyio.fail_after(10):
+        while "filled" not in seen:
+            now = await found(ask, order)
+            seen.append(now["status"])
+    assert set(seen) <= {"pending", "working", "partially_filled", "filled"}
+    assert now["filled_qty"] == "5"
+    assert sum(Decimal(fill["quantity"]) for fill in now["fills"]) == 5
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
