@@ -132,9 +132,9 @@ def check_secure(name: str, address: str, proxy: Secret | None = None) -> None:
     parts = urlsplit(address)
     if parts.scheme not in {"http", "ws"}:
         return
-    if not _is_loopback(parts.hostname or ""):
+    if not _is_this_machine(parts.hostname or ""):
         msg = f"the {name} address begins with {parts.scheme}:// and names another host than this machine"
-    elif proxy is not None and not _is_loopback(urlsplit(proxy.reveal()).hostname or ""):
+    elif proxy is not None and not _is_this_machine(urlsplit(proxy.reveal()).hostname or ""):
         msg = f"the {name} address begins with {parts.scheme}:// and is reached through a proxy on another host"
     else:
         return
@@ -142,14 +142,16 @@ def check_secure(name: str, address: str, proxy: Secret | None = None) -> None:
     raise ConfigurationError(f"{msg}, or {INSECURE}=1 in the environment")
 
 
-def _is_loopback(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     if host.removesuffix(".") == "localhost":
         return True
     try:
         address = ip_address(host)
     except ValueError:
         return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+    address = getattr(address, "ipv4_mapped", None) or address
+    # What listens at every address of this machine is reached at the unspecified one, and nothing leaves it.
+    return address.is_loopback or address.is_unspecified
 
 
 def allows_insecure() -> bool:

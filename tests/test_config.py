@@ -352,8 +352,18 @@ def test_dial_options_keep_what_was_passed_and_mask_the_proxy() -> None:
 
 # --- unencrypted addresses
 
-HERE = ["127.0.0.1", "127.8.8.8:1", "localhost", "LOCALHOST:1", "localhost.", "[::1]:1", "[::ffff:127.0.0.1]"]
-ELSEWHERE = ["api.example", "10.0.0.1", "192.168.1.1:8000", "100.64.0.1", "[::]", "[2001:db8::1]", "[::ffff:10.0.0.1]",
+HERE = [
+    "127.0.0.1",
+    "127.8.8.8:1",
+    "localhost",
+    "LOCALHOST:1",
+    "localhost.",
+    "[::1]:1",
+    "[::ffff:127.0.0.1]",
+    "0.0.0.0",  # noqa: S104 - nothing is bound
+    "[::]",
+]
+ELSEWHERE = ["api.example", "10.0.0.1", "192.168.1.1:8000", "100.64.0.1", "[2001:db8::1]", "[::ffff:10.0.0.1]",
              "localhost.example", "127.0.0.1.example", "sandbox"]  # fmt: skip
 
 

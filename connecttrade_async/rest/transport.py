@@ -283,13 +283,13 @@ class Transport:
 
         Cancelling drops the connection; what was sent may still be done by the other side.
         """
-        loop = self.settle()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self.settle()
         task = asyncio.current_task(loop)
         if task is None:
             raise ConfigurationError(OUTSIDE)
-        http = self._http or self._open()
-        if what := self._what_is_closed(http):
-            raise ClosedError(what)
+        http = self._open_session()
         is_sent = True
         deadline = self._deadlines.add(task, loop, limit.total)
         try:
@@ -308,7 +308,7 @@ class Transport:
             failure, cause = self._translated(request, aiohttp.ServerDisconnectedError(), limit)
         except asyncio.CancelledError as exc:
             without_frames(exc)
-            if deadline.is_cancelled_by_others():
+            if deadline.is_cancelled_by_others() or not (deadline.has_ended or self._what_is_closed(http)):
                 raise
             is_sent = not isinstance(exc, CancelledUnsentError)
             failure, cause = self._translated(request, _cut_short(deadline, is_sent=is_sent), limit)
@@ -338,6 +338,12 @@ class Transport:
             return body
         is_kept = reply.status >= OK_BELOW
         return within(body, self._always_kept if is_kept else self._largest, is_kept=is_kept)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        http = self._http or self._make()
+        if what := self._what_is_closed(http):
+            raise ClosedError(what)
+        return http
 
     def _what_is_closed(self, http: aiohttp.ClientSession) -> str:
         if self.is_closed:
@@ -427,7 +433,7 @@ class Transport:
         if self._http is not None and not self._borrowed:
             await self._http.close()
 
-    def _open(self) -> aiohttp.ClientSession:
+    def _make(self) -> aiohttp.ClientSession:
         # limit=0: the gate in front is the limit, and a fair one. No cookies: one user's would be sent for the next.
         context = None if self._dial is None else self._dial.ssl
         proxy = None if self._dial is None else self._dial.proxy

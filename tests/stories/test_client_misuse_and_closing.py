@@ -363,3 +363,20 @@ async def test_trace_hook_may_close_the_client_it_belongs_to() -> None:
         with pytest.raises(ClosedError):
             await ct.users.list()
     assert end.seen == []
+
+
+@pytest.mark.parametrize("connect", [False, True])
+async def test_task_that_cancels_itself_before_it_calls_ends_as_canceled(*, connect: bool) -> None:
+    async with ScriptedEnd() as end, client(end.url) as ct:
+        if connect:
+            await ct.users.list()
+
+        async def call() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel()
+            await ct.users.list()
+
+        calling = asyncio.create_task(call())
+        await asyncio.wait([calling])
+        assert calling.cancelled()
