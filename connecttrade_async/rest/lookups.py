@@ -193,8 +193,7 @@ async def find(
         not_before: orders that say that they were made before do not count, also where the API lists them.
     """
     found = await _of_id(orders, cl_order_id, since, None, account_id)
-    if not_before is not None:
-        found = [order for order in found if (made_at(order) or not_before) >= not_before]
+    found = [order for order in found if not is_before(order, not_before)]
     return max(found, key=lambda order: made_at(order) or LONG_AGO, default=None)
 
 
@@ -245,7 +244,7 @@ async def state(orders: Orders, old: Target) -> Order | None:
     """Return an order as it stands, or None where it is not listed."""
     # Newest first is the default, and what is changed is seldom old: most walks end on their first page.
     async for order in orders.list(status="all", start_time=old.since, limit=WHOLE_PAGE):
-        if order.order_id == old.order_id and is_of(order, old.account_id):
+        if order.order_id == old.order_id and is_of(order, old.account_id) and not is_before(order, old.since):
             return order
     return None
 
@@ -326,6 +325,12 @@ def has_ended(order: Order) -> bool:
 def is_of(order: Order, account_id: str | None) -> bool:
     """Say whether an order may be of an account: only where both say whose it is can they differ."""
     return not account_id or not order.account_id or order.account_id == account_id
+
+
+def is_before(order: Order, since: datetime | None) -> bool:
+    """Say whether an order says that it was made before a time; an id may be given out again (assumed)."""
+    when = made_at(order)
+    return since is not None and when is not None and when < since
 
 
 def is_what_was_sent(order: Order, ticket: OrderTicket) -> bool:

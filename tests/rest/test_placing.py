@@ -17,6 +17,7 @@ from connecttrade_async import (
     APIError,
     AuthenticationError,
     BadRequestError,
+    Broker,
     ClosedError,
     ConfigurationError,
     ConflictError,
@@ -862,3 +863,23 @@ async def test_ids_given_beside_an_order_decide_which_order_is_meant() -> None:
         "/accounts/b/orders/o-1",
         "/accounts/b/orders/o-1",
     ]
+
+
+async def test_a_broker_given_beside_an_order_decides_where_it_is_replaced() -> None:
+    known = Order(order_id="o-1", account_id="a", broker=Broker("ALPACA"))
+    async with Desk(told(order(order_id="o-2"))) as desk:
+        await desk.user.orders.replace(known, broker="WEBULL", qty=2)
+        await desk.user.orders.replace(known, qty=2)
+    assert [json.loads(seen.body)["broker"] for seen in desk.end.seen] == ["WEBULL", "ALPACA"]
+
+
+async def test_cancel_does_not_take_an_older_order_of_the_same_number_for_the_order() -> None:
+    older = order("filled", created_at="2025-03-01T10:00:00Z")
+    async with Desk(drop, listed(older), **SOON) as desk:
+        with pytest.raises(OrderOutcomeUnknownError, match="it is not listed yet"):
+            await desk.user.orders.cancel(WORKING)
+    async with Desk(answer(404, NO), listed(older)) as desk:
+        with pytest.raises(NotFoundError):
+            await desk.user.orders.cancel(WORKING)
+    async with Desk(drop, listed(older, order("cancelled", created_at=WORKING.created_at_text))) as desk:
+        assert (await desk.user.orders.cancel(WORKING)).status == "cancelled"
