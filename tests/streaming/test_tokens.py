@@ -690,6 +690,40 @@ def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None
     assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
 
 
+async def test_a_new_token_that_was_never_accepted_is_refused_and_not_taken_by_another() -> None:
+    tokens = Tokens(Source("one", "two"), SteppedClock(), within=None, is_ours=True)
+    await tokens.prepare(is_renewal=False)
+    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+    tokens.accepted()
+    await tokens.prepare(is_renewal=True)
+    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+
+
+async def test_a_first_token_that_cannot_be_had_is_not_due_for_renewal() -> None:
+    tokens = Tokens(Source(OSError()), SteppedClock(), within=None, is_ours=False)
+    with pytest.raises(ConfigurationError):
+        await tokens.prepare(is_renewal=False)
+    assert tokens.renew_in is None
+
+
+async def test_refusals_without_an_acceptance_between_them_are_one_row_however_long_the_first_token_lasted() -> None:
+    clock = SteppedClock()
+    tokens = Tokens(Source(*[lasting(str(number), -60) for number in range(4)]), clock, within=None, is_ours=False)
+    await tokens.prepare(is_renewal=False)
+    tokens.accepted()
+    clock.advance(1000)
+    for _ in range(2):
+        assert tokens.refused("no") is None
+        await tokens.prepare(is_renewal=False)
+    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+
+
+async def test_a_token_of_ours_that_by_our_clock_came_ended_is_taken_to_last_a_day() -> None:
+    tokens = Tokens(Source(lasting("one", -60)), SteppedClock(), within=None, is_ours=True)
+    await tokens.prepare(is_renewal=False)
+    assert tokens.renew_in == DAY - EARLY
+
+
 @pytest.mark.parametrize(
     ("asked", "bounds"), [("600", (600, 600)), ("100", (100, 100)), ("0", (15, 30)), ("9" * 400, (600, 600))]
 )
