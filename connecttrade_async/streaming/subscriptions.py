@@ -338,8 +338,9 @@ class Latest(Subscription):
         Raises:
             ConnectTradeError: as ``receive``, once nothing waits.
         """
+        is_waiting = bool(self._items)  # a key may be anything, None as well
         key = super().receive_nowait()
-        return None if key is None else self._taken(key)
+        return self._taken(key) if is_waiting else None
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
         """Take out of the queue what is wanted no more, as if it had never come."""

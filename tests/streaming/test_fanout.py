@@ -25,7 +25,7 @@ from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
 from connecttrade_async.streaming.fanout import LOOK_EVERY, Fanout
 from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound
+from connecttrade_async.streaming.subscriptions import Bound, Latest
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
@@ -517,3 +517,13 @@ async def test_whoever_waits_goes_on_waiting_when_all_that_came_is_wanted_no_mor
     assert not waiting.done()
     hub.publish(order(2))
     assert await waiting == order(2)
+
+
+async def test_latest_delivers_an_event_whose_key_is_none() -> None:
+    latest = fanout().subscribe(Interest(("orders",)), "latest", Bound(2, 1000))
+    assert isinstance(latest, Latest)
+    latest.keep(None, order(1))
+    latest.keep("", order(2))
+    assert [await latest.receive(), await anext(latest)] == [order(1), order(2)]
+    latest.keep(None, order(3))
+    assert (latest.receive_nowait(), latest.receive_nowait()) == (order(3), None)
