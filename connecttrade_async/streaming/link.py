@@ -452,7 +452,8 @@ async def connected_socket(host: str, port: int) -> socket.socket:
     Cancelling leaves nothing open.
     """
     loop = asyncio.get_running_loop()
-    left = _alternating(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+    # A look-up takes a thread, so an address that is one already is not looked up.
+    left = _literal(host, port) or _alternating(await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM))
     attempts: list[asyncio.Task[socket.socket]] = []
     running: set[asyncio.Task[socket.socket]] = set()
     winner: socket.socket | None = None
@@ -483,6 +484,15 @@ async def connected_socket(host: str, port: int) -> socket.socket:
 
 
 AddressInfo = tuple[int, int, int, str, Any]
+
+
+def _literal(host: str, port: int) -> list[AddressInfo]:
+    """Return where to connect to, if the host is an address; else nothing."""
+    for family, address in ((socket.AF_INET, (host, port)), (socket.AF_INET6, (host, port, 0, 0))):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return [(family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address)]
+    return []
 
 
 def _alternating(found: Sequence[AddressInfo]) -> list[AddressInfo]:

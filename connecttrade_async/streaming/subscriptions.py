@@ -371,14 +371,12 @@ class Latest(Subscription):
 def key_of(event: Any) -> Hashable:  # noqa: ANN401 - an Event, market data or a SymbolRefused
     """Return the key of which an event is the latest, in a queue that keeps the latest of each key.
 
-    Two events have one key only where the later one says all that the earlier one said: one order, one position, one
-    currency of one account of one user. An update whose account is unknown has a key of its own.
+    Two updates have one key where kind, user, account and symbol are the same, and the currency of a balance.
+    An update whose account is unknown has a key of its own, and so has a frame that was not understood.
     """
     kind: Any = event.__class__
     if kind in SINGLE or (kind in UPDATES and event.account_id is None):
         return id(event)
-    if kind is OrderUpdate:
-        return kind, event.user_id, event.account_id, event.symbol, event.order.order_id
     if kind is BalanceUpdate:
         return kind, event.user_id, event.account_id, event.balance.currency
     return kind, event.user_id, event.account_id, event.symbol

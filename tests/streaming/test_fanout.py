@@ -257,10 +257,10 @@ async def test_latest_merges_only_updates_of_one_owner_and_one_thing() -> None:
     dollars, euros = (
         BalanceUpdate(balance=Balance(account_id="a", currency=each), account_id="a") for each in ("USD", "EUR")
     )
-    apart = [
+    apart: list[Any] = [
         *(position(1), position(1, account="b"), position(1, symbol="AAPL")),
         *(PositionUpdate(position=Position(symbol="MSFT", quantity_text=each)) for each in ("1", "2")),
-        *(order(1), order(2), order(1, user="v"), order(1, account="b"), dollars, euros),
+        *(order(1), order(1, user="v"), order(1, account="b"), order(1, symbol="AAPL"), dollars, euros),
         *(UnknownMessage(raw=b"x", problem=each) for each in "xy"),
     ]
     for event in apart:
@@ -273,14 +273,14 @@ async def test_latest_keeps_its_bound_by_bytes() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "latest", Bound(100, 25))
     for number in range(3):
-        hub.publish(order(number, raw=b"x" * 8))
-    hub.publish(order(0, raw=b"y" * 9))
+        hub.publish(order(number, symbol=str(number), raw=b"x" * 8))
+    hub.publish(order(0, symbol="0", raw=b"y" * 9))
     assert slow.statistics().bytes_waiting == 25
-    hub.publish(order(3, raw=b"z"))
+    hub.publish(order(3, symbol="3", raw=b"z"))
     assert [event.raw[:1] for event in taken_until_the_end(slow)] == [b"y", b"x", b"x"]
     again = hub.subscribe(ALL, "latest", Bound(100, 25))
-    hub.publish(order(0, raw=b"x" * 9))
-    hub.publish(order(0, raw=b"x" * 26))
+    hub.publish(order(0, symbol="0", raw=b"x" * 9))
+    hub.publish(order(0, symbol="0", raw=b"x" * 26))
     assert len(taken_until_the_end(again)) == 1
 
 
@@ -319,7 +319,7 @@ def test_latest_weighs_just_what_waits(steps: list[Any]) -> None:
             waiting.pop(0, None)
         else:
             number, size = step
-            hub.publish(order(number, raw=b"x" * size))
+            hub.publish(order(number, symbol=str(number), raw=b"x" * size))
             after = waiting | {number: size}
             if len(after) > 4 or sum(after.values()) > 30:
                 assert slow not in hub.members
