@@ -622,3 +622,100 @@ async def test_the_time_of_a_user_is_that_when_it_was_asked() -> None:
     await bureau.settle()
     assert ada.since == began
     assert bureau.roster.places["of ada"].keeper.as_of == began + timedelta(seconds=30)
+
+
+# --- what is called off and cleaned up
+
+
+async def test_a_user_that_is_wanted_before_its_next_attempt_is_read_once() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada)
+    assert list(bureau.surveyor.failed) == ["ada"]
+    script(ada).error = None
+    await bureau.read(ada)
+    assert ada.timer is None
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada", "ada"]
+
+
+async def test_a_doubt_whose_turn_comes_is_read_and_the_next_one_waits_for_its_own() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    for bound in (0.0, 1.0, 2.0, 4.0):
+        count = len(bureau.users_asked())
+        bureau.surveyor.doubt([ada])
+        await bureau.settle()
+        assert bureau.roster.has_read(ada) is (bound == 0.0)
+        bureau.clock.advance(bound)
+        await bureau.settle()
+        assert bureau.roster.has_read(ada)
+        assert len(bureau.users_asked()) == count + 1
+    await bureau.surveyor.aclose()
+
+
+async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).error = ServerError(status=500, **FACTS)
+    for _ in range(3):
+        bureau.surveyor.doubt([ada])
+        await bureau.settle()
+    ada.tried = asyncio.get_running_loop().create_future()
+    assert list(bureau.surveyor.failed) == ["ada"]
+    bureau.roster.remove("ada")
+    bureau.surveyor.forget(ada)
+    assert (dict(bureau.surveyor.failed), ada.tried.done(), ada.timer) == ({}, True, None)
+    assert ada not in bureau.roster.doubted
+    count = len(bureau.asked)
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert len(bureau.asked) == count
+    # One of the same name begins without the pauses of the one before.
+    again = bureau.user("ada")
+    await bureau.read(again)
+    bureau.surveyor.doubt([again])
+    await bureau.settle()
+    assert bureau.roster.has_read(again)
+
+
+async def test_a_user_that_was_read_ends_the_wait_for_it() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    ada.tried = asyncio.get_running_loop().create_future()
+    await bureau.read(ada)
+    assert ada.tried.done()
+    bureau.surveyor.give_up_waiting(ada)
+    assert dict(bureau.surveyor.failed) == {}
+
+
+async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_number_of_times() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+
+    class Noisy(list[Any]):
+        """Balances during whose reading a frame comes that names nobody."""
+
+        def __iter__(self) -> Any:
+            bureau.roster.note_stray(None)
+            return super().__iter__()
+
+    script(ada).money = Noisy(script(ada).money)
+    await bureau.read(ada)
+    assert bureau.users_asked() == ["ada"] * 4
+    assert (bureau.surveyor.tally.outdated, bureau.surveyor.tally.loaded) == (3, 1)
+    assert bureau.roster.has_read(ada)
+
+
+async def test_an_account_that_is_absent_for_long_is_asked_for_every_ten_minutes_at_most() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).money, ada.absences = [], 50
+    await bureau.read(ada)
+    assert 300.0 <= bureau.clock.asked[-1] <= 600.0
+    await bureau.surveyor.aclose()
