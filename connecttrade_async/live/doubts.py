@@ -27,11 +27,13 @@ class Record(msgspec.Struct, gc=False, eq=False):
     Attributes:
         heard_at: when the latest came, in seconds.
         free_at: when the next read may begin, in seconds.
+        taken_at: when the latest turn that was taken begins, in seconds.
         turns: reads since the cause began.
     """
 
     heard_at: float
     free_at: float
+    taken_at: float = 0.0
     turns: int = 0
 
 
@@ -62,9 +64,16 @@ class GrowingPauses:
         """Take a turn for a key of which a cause was noted; return the seconds to wait for it, at least ``least``."""
         record = self._records[key]
         delay = max(record.free_at - now, least)
-        record.free_at = now + delay + grown_delay(record.turns, self._base, self._cap)
+        record.taken_at = now + delay
+        record.free_at = record.taken_at + grown_delay(record.turns, self._base, self._cap)
         record.turns += 1
         return delay
+
+    def refund(self, key: str) -> None:
+        """Give back the latest turn, which was not used: the next one may begin when that one did."""
+        record = self._records.get(key)
+        if record is not None:
+            record.free_at = record.taken_at
 
     def forget(self, key: str) -> None:
         """Drop the record of a key that is not used any more."""
@@ -103,8 +112,9 @@ class DoubtBudget:
         self._at = now
         return self._pauses.reserve(user_id, now, max(0.0, (self._spent - users - SPARE) / rate))
 
-    def refund(self) -> None:
-        """Give back a turn that was not used."""
+    def refund(self, user_id: str) -> None:
+        """Give back the latest turn of a user, which was not used."""
+        self._pauses.refund(user_id)
         self._spent = max(0.0, self._spent - 1.0)
 
     def forget(self, user_id: str) -> None:

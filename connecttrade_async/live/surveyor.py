@@ -181,7 +181,7 @@ class Surveyor:
         planned = self._planned.pop(member, None)
         if planned is not None:
             planned.cancel()
-            self._doubts.refund()
+            self._doubts.refund(member.user.user_id)
 
     def resync(self) -> None:
         """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first.

@@ -26,6 +26,17 @@ def test_pauses_grow_while_the_cause_goes_on_and_begin_anew_after_it_has_gone() 
     assert 0.5 <= pauses.reserve("ada", now) <= 1.0
 
 
+def test_a_turn_that_is_given_back_makes_no_pause_longer() -> None:
+    pauses = GrowingPauses(1.0, 8.0)
+    pauses.note("ada", 0.0)
+    pauses.reserve("ada", 0.0)
+    first = pauses.reserve("ada", 0.0)
+    for _ in range(20):
+        pauses.refund("ada")
+        assert pauses.reserve("ada", 0.0) == first
+    pauses.refund("nobody")
+
+
 def test_each_user_has_pauses_of_their_own() -> None:
     budget = DoubtBudget(1.0, 0.0)
     for name in ("ada", "bob"):
@@ -45,8 +56,8 @@ def test_all_users_together_have_one_read_each_at_once_and_then_a_rate() -> None
     budget.note("late", 0.0)
     # 20 of 100 users a minute.
     assert 2.9 < budget.reserve("late", 100, 0.0) < 3.1
-    budget.refund()
-    budget.refund()
+    budget.refund("late")
+    budget.refund("u0")
     budget.note("later", 0.0)
     assert budget.reserve("later", 100, 0.0) == 0.0
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
 
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
@@ -268,6 +269,41 @@ async def test_a_frame_that_names_an_order_cannot_be_read_and_the_account_of_the
     assert scene.not_current() == set()
     await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "status": [1]}}')
     assert scene.not_current() == {"B2"}
+    await scene.close()
+
+
+async def test_a_frame_without_an_account_whose_order_is_of_another_user_is_applied_to_no_book() -> None:
+    scene = Scene()
+    await scene.feed(b'{"type": "order", "account_id": "B2", "data": {"order_id": "o9", "status": "working"}}')
+    scene.changes.clear()
+    await scene.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
+    assert scene.changes == []
+    assert (scene.intake.conflicting, scene.not_current()) == (1, {"B2"})
+    assert {member.user.user_id for member in scene.roster.doubted} == {"ann", "bob"}
+    await scene.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
+    assert [(change.user_id, change.account_id) for change in scene.changes] == [("bob", "B2")]
+    await scene.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [(b'{"account_id": "A1", "user_id": "ann"', {"A1"}), (b"", set(OWNERS))],
+)
+async def test_an_event_that_cannot_be_taken_is_logged_once_and_its_accounts_are_read_again(
+    raw: bytes, expected: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene()
+    said = b'{"type": "position", "user_id": "ann", "account_id": "A1", "data": {"symbol": "AAPL", "quantity": "%d"}}'
+    await scene.feed((said % 1).replace(b'"1"', b'"1", "last_price": "7"'))
+    # The payload of an update is read from its frame where it is a part of a position, and this frame is none.
+    odd: Any = replace(DIALECT.read(said % 2), raw=raw)
+    for _ in range(2):
+        scene.fanout.publish(odd)
+    await scene.feed(said % 3)
+    assert (scene.intake.crashes, scene.not_current()) == (2, expected)
+    assert [record.levelname for record in caplog.records if "could not be taken" in record.message] == ["ERROR"]
+    assert [change.after.quantity for change in scene.changes] == [1, 3]  # type: ignore[union-attr]
+    assert not scene.running.done()
     await scene.close()
 
 

@@ -719,3 +719,61 @@ async def test_an_account_that_is_absent_for_long_is_asked_for_every_ten_minutes
     await bureau.read(ada)
     assert 300.0 <= bureau.clock.asked[-1] <= 600.0
     await bureau.surveyor.aclose()
+
+
+async def test_doubts_that_other_snapshots_settle_cost_nothing_of_the_budget() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    for _ in range(100):
+        bureau.surveyor.doubt([ada])
+        await bureau.read(ada)
+    bureau.surveyor.doubt([ada])
+    bureau.clock.advance(1.0)
+    await bureau.settle()
+    assert bureau.roster.has_read(ada)
+    await bureau.surveyor.aclose()
+
+
+async def test_gaps_during_the_pause_before_a_resync_plan_no_other() -> None:
+    bureau = Bureau()
+    bureau.user("ada")
+    for _ in range(2):
+        bureau.surveyor.resync()
+    planned = len(bureau.clock.asked)
+    for _ in range(5):
+        bureau.surveyor.resync()
+    assert len(bureau.clock.asked) == planned
+    await bureau.surveyor.aclose()
+
+
+async def test_a_resync_calls_the_next_attempt_of_a_failed_user_off() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada)
+    script(ada).error = None
+    bureau.surveyor.resync()
+    await bureau.settle()
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada", "ada"]
+
+
+async def test_closing_leaves_no_timer() -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada, bob)
+    for _ in range(2):
+        bureau.surveyor.doubt([bob])
+        await bureau.settle()
+    for _ in range(2):
+        bureau.surveyor.resync()
+    await bureau.settle()
+    bureau.clock.advance(1.0)
+    await bureau.settle()
+    bureau.surveyor.resync()
+    assert not all(timer.is_cancelled for *_, timer in bureau.clock._timers)
+    await bureau.surveyor.aclose()
+    assert all(timer.is_cancelled for *_, timer in bureau.clock._timers)
