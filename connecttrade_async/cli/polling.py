@@ -14,6 +14,7 @@ from rich.control import Control
 from rich.segment import ControlType
 
 from connecttrade_async.cli.credentials import open_client, open_user
+from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.failures import explain, fail
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_object
@@ -59,13 +60,14 @@ async def poll(
     file: IO[str] | None,
     as_json: bool,
 ) -> None:
-    """Ask for many users over and over, and tell what has changed, and what failed.
+    """Ask for many users over and over, and tell what has changed, and what failed, until Ctrl-C.
 
     The users are those of --users, or the one of CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET. A user that keeps
     failing is asked more and more rarely. Where the secret of every user is refused from the start, the command ends.
     """
     async with (
         _whom(file) as (ct, users),
+        for_a_while(),
         ct.poll(users, _FETCH[what], every=every) as poller,
         _last_line(poller) as line,
     ):
