@@ -203,7 +203,7 @@ UPWARDS = {
     ("errors", "models.orders"): "what resolve() returns; known to type checkers only",
     ("errors", "rest.wire"): "the answer that an error keeps; known to type checkers only",
     ("tickets.order", "ids"): "a ticket has its id from birth, and an id needs the time and dice of a door",
-    ("live.polled", "client"): "whose result it is; known to type checkers only",
+    ("live.polled", "client"): "whose result it is; the type of a field, which help() reads",
     ("live.asking", "client"): "whom it asks for; known to type checkers only",
     ("live.rounds", "client"): "whom it polls; known to type checkers only",
     ("live.verdicts", "client"): "whom it judges; known to type checkers only",

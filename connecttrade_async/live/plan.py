@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable  # noqa: TC003 - msgspec reads the types of fields, for help() and signature()
+from typing import Any
 
 import msgspec
 
 from connecttrade_async.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 __all__ = ["Plan", "seconds_between"]
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
+from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
+from connecttrade_async.client import User  # noqa: TC001 - msgspec reads the types of fields, for help() and signature()
 from connecttrade_async.rest.comparing import Unread
-
-if TYPE_CHECKING:
-    from connecttrade_async.client import User
 
 __all__ = ["Outage", "PollEvent", "PollResult", "PollStatistics", "Recovered", "Slowed"]
 

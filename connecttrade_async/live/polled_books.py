@@ -6,12 +6,12 @@ current, and what was missed meanwhile is told by the next good poll, with the c
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from connecttrade_async.live.roster import Roster
+from connecttrade_async.live.roster import Member, Roster
 from connecttrade_async.live.snapshots import take
 from connecttrade_async.live.telling import Teller
 from connecttrade_async.live.tracker import LAG
@@ -19,13 +19,11 @@ from connecttrade_async.rest.recalling import RecallingRequester
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from connecttrade_async.client import User
     from connecttrade_async.live.asking import House
     from connecttrade_async.live.book import Listed
     from connecttrade_async.live.changes import Cause, Change
-    from connecttrade_async.live.roster import Member
     from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.watching import WatchedRequester
 

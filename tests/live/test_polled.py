@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import inspect
+import pydoc
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
 
-from connecttrade_async.client import ConnectTrade
-from connecttrade_async.live.polled import Outage, PollResult
+from connecttrade_async.client import ConnectTrade, User
+from connecttrade_async.live.plan import Plan
+from connecttrade_async.live.polled import Outage, PollResult, PollStatistics, Recovered, Slowed
+from connecttrade_async.live.polled_books import Memory
+from connecttrade_async.live.poller import Poller
+from connecttrade_async.live.schedule import Record, Turn
+from connecttrade_async.live.verdicts import Tally
 from connecttrade_async.rest import wire
 from connecttrade_async.rest.comparing import Unread, digest, digest_of_all, is_strong, slow_digest
 from connecttrade_async.rest.wire import Request, Response
@@ -107,6 +114,30 @@ def test_where_the_hash_of_the_interpreter_is_too_short_or_has_no_key_another_is
 
 def test_a_result_reckons_when_it_was_due() -> None:
     assert result().due == NOW - timedelta(seconds=2)
+
+
+PUBLIC = [Poller, PollResult, PollStatistics, Outage, Recovered, Slowed]
+STRUCTS = [*PUBLIC[1:], Plan, Record, Turn, Tally, Memory]
+
+
+@pytest.mark.parametrize("kind", PUBLIC, ids=lambda kind: kind.__name__)
+def test_help_of_a_poll_class_shows_its_fields(kind: type) -> None:
+    text = pydoc.render_doc(kind)
+    assert kind.__name__ in text
+    for name in getattr(kind, "__struct_fields__", ()):
+        assert name in text
+
+
+@pytest.mark.parametrize("kind", STRUCTS, ids=lambda kind: kind.__name__)
+def test_types_of_fields_of_a_poll_struct_can_be_read(kind: type) -> None:
+    fields = getattr(kind, "__struct_fields__", None) or getattr(kind, "_fields", ())
+    assert fields
+    assert set(inspect.signature(kind).parameters) == set(fields)
+    assert set(fields) <= get_type_hints(kind).keys()
+
+
+def test_a_result_says_whose_it_is() -> None:
+    assert get_type_hints(PollResult)["user"] is User
 
 
 def test_no_two_answers_come_to_the_same_digest_by_where_one_part_ends() -> None:
