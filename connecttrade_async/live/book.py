@@ -59,6 +59,7 @@ after our own, so neither a clock of ours that is wrong nor a time of theirs tha
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -92,6 +93,7 @@ __all__ = ["Book", "Bookkeeper", "Listed"]
 
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
 NOBODY = ""
+ORDER_ID = attrgetter("order_id")
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -505,17 +507,16 @@ def _is_nothing(quantity: str | None) -> bool:
 
 def _is_other_row(known: Position | Balance, said: Position | Balance) -> bool:
     """Return whether what is known and what a frame says are two rows of one key: they differ in what a row keeps."""
-    numbers = known.account_number, said.account_number
-    if None not in numbers and numbers[0] != numbers[1]:
+    if said.account_number and known.account_number and said.account_number != known.account_number:
         return True
-    if isinstance(known, Position) and isinstance(said, Position):
-        return None not in {known.instrument, said.instrument} and known.instrument != said.instrument
+    if isinstance(said, Position) and isinstance(known, Position):
+        return bool(said.instrument and known.instrument) and said.instrument != known.instrument
     return False
 
 
 def _latest_of_each(orders: Sequence[Order]) -> Iterable[Order]:
     """Return orders, oldest first, without those whose id was given to a later one; both may be listed."""
-    senders = {order.order_id: order.cl_order_id for order in orders}
-    if len(senders) == len(orders):
+    if len(set(map(ORDER_ID, orders))) == len(orders):
         return orders
+    senders = {order.order_id: order.cl_order_id for order in orders}
     return (order for order in orders if not order.cl_order_id or senders[order.order_id] in {order.cl_order_id, None})

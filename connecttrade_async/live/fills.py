@@ -49,15 +49,11 @@ class Implied(NamedTuple):
 NONE_IMPLIED = Implied(_NOTHING, _NOTHING)
 
 
-def _is_never_elsewhere(_: Fill) -> bool:
-    return False
-
-
 def news_of(
     before: Order | None,
     after: Order,
     implied: Implied = NONE_IMPLIED,
-    is_told_elsewhere: Callable[[Fill], bool] = _is_never_elsewhere,
+    is_told_elsewhere: Callable[[Fill], bool] | None = None,
 ) -> tuple[tuple[Fill, ...], Implied]:
     """Return the executions of an order that were not told yet, and what of all that was told is not listed.
 
@@ -65,7 +61,8 @@ def news_of(
         before: the order as it was, or None where all of it is new.
         after: the order as it is, with every fill that it ever listed.
         implied: what was told and not listed so far.
-        is_told_elsewhere: returns whether an execution was delivered with the order that this one replaces.
+        is_told_elsewhere: returns whether an execution was delivered with another order of a chain of replacements;
+            None where there is no other.
     """
     if (
         before is not None
@@ -74,8 +71,13 @@ def news_of(
     ):
         return (), implied
     was = before.fills if before is not None else ()
-    delivered = EXACT.add(executed(was), implied.quantity)
     rows, gone = paired(was, after.fills)
+    listed = executed(after.fills)
+    if gone or any(old is not None for old, _ in rows):
+        delivered = executed(was)
+    else:
+        delivered = EXACT.subtract(listed, executed_in([fill for _, fill in rows]))
+    delivered = EXACT.add(delivered, implied.quantity)
     told: list[Fill] = []
     changed = {fill.fill_id for _, fill in rows}
     for fill in gone:
@@ -85,16 +87,16 @@ def news_of(
             delivered = EXACT.subtract(delivered, quantity)
     news: list[Fill] = []
     for old, fill in rows:
-        if old is None and is_told_elsewhere(fill):
+        if old is None and is_told_elsewhere is not None and is_told_elsewhere(fill):
             delivered = EXACT.add(delivered, amount(fill.quantity_text) or _NOTHING)
         elif old is None:
             news.append(fill)
         elif not is_same_amount(old.quantity_text, fill.quantity_text):
             news.append(_growth(old, fill, after))
-    target = _target(after, delivered)
+    target = _target(after, listed, delivered)
     untold, left = _taken_off(news, EXACT.subtract(EXACT.add(delivered, executed_in(news)), target), implied)
     told += untold
-    beyond = EXACT.subtract(target, executed(after.fills))
+    beyond = EXACT.subtract(target, listed)
     if left.quantity:
         part, value = _rest(after, left.quantity.copy_negate(), target, left.value)
         told.append(part)
@@ -110,9 +112,8 @@ def executed_in(fills: Sequence[Fill]) -> Decimal:
     return total
 
 
-def _target(order: Order, delivered: Decimal) -> Decimal:
+def _target(order: Order, listed: Decimal, delivered: Decimal) -> Decimal:
     """Return what the deliveries must add up to."""
-    listed = executed(order.fills)
     if any(amount(fill.quantity_text) is None for fill in order.fills):
         # How much of the count an execution of unknown size explains is unknown too.
         return larger(listed, delivered)

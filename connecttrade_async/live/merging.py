@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from msgspec.structs import astuple, replace
@@ -42,6 +42,7 @@ __all__ = [
     "is_less",
     "is_outlived",
     "is_reopened",
+    "is_respelled",
     "is_same",
     "is_same_amount",
     "joined",
@@ -187,14 +188,17 @@ def is_less(before: Order, after: Order) -> bool:
     """
     if after.filled_qty_text == before.filled_qty_text and after.fills_listed == before.fills_listed:
         return False
+    listed, had = after.fills, before.fills
     counted, known = amount(after.filled_qty_text), amount(before.filled_qty_text)
     if counted is not None and known is not None and counted.copy_abs() < known.copy_abs():
         return True
+    if listed[: len(had)] == had and (counted is not None or known is None):
+        return False  # the list only grew, and the count did not shrink
     now, was = extent(after), extent(before)
     if now is None or was is None or now.copy_abs() < was.copy_abs():
         return now is not None and was is not None
-    is_whole = counted is not None and executed(after.fills).copy_abs() == counted.copy_abs()
-    return is_whole and bool(paired(before.fills, after.fills).gone)
+    is_whole = counted is not None and executed(listed).copy_abs() == counted.copy_abs()
+    return is_whole and bool(paired(had, listed).gone)
 
 
 def is_reopened(before: Order, after: Order) -> bool:
@@ -218,13 +222,28 @@ def is_same(before: Model, after: Model) -> bool:
     """Return whether two values are equal, where numbers are compared as numbers and not as text."""
     if before == after:
         return True
-    pairs = zip(before.__struct_fields__, astuple(before), astuple(after), strict=True)
-    return all(old == new or (name.endswith("_text") and _is_one_number(old, new)) for name, old, new in pairs)
+    return is_respelled(before, after)
+
+
+def is_respelled(before: Model, after: Model) -> bool:
+    """Return whether two values that are not equal differ in the spelling of numbers only."""
+    for is_text, old, new in zip(_text_flags(type(before)), astuple(before), astuple(after)):  # noqa: B905 - one length
+        if old != new and not (is_text and _is_one_number(old, new)):
+            return False
+    return True
+
+
+@cache
+def _text_flags(kind: type[Model]) -> tuple[bool, ...]:
+    """Return for each field whether it keeps a number or a time as it came."""
+    return tuple(name.endswith("_text") for name in kind.__struct_fields__)
 
 
 def _is_one_number(text: str | None, other: str | None) -> bool:
-    first, second = amount(text), amount(other)
-    return first is not None and first == second
+    if not text or not other:
+        return False
+    first = amount(text)
+    return first is not None and first == amount(other)
 
 
 def is_same_amount(text: str | None, other: str | None) -> bool:
@@ -344,12 +363,12 @@ def paired(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> Paired:
     the content agrees (time, quantity and price as values) and the ids agree or one of them is missing. Of the rest,
     rows with the same id are paired in their order as old and new report of one execution.
     """
-    if known[: len(listed)] == listed and len(known) == len(listed):
-        return Paired((), ())
-    if known and listed[: len(known)] == known and len({fill.fill_id for fill in known}) == len(known):
-        rest = distinct(listed)[len(known) :]
-        if not {fill.fill_id for fill in rest} & {fill.fill_id for fill in known}:
-            return Paired([(None, fill) for fill in rest], ())
+    count = len(known)
+    if listed[:count] == known:
+        # Most list what was listed before, and then more.
+        ids = {fill.fill_id for fill in listed}
+        if len(ids) == len(listed):
+            return Paired([(None, fill) for fill in listed[count:]], ())
     old, new = _unmatched(distinct(known), distinct(listed))
     found: list[tuple[Fill | None, Fill]] = []
     for fill in new:

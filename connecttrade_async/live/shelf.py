@@ -12,7 +12,16 @@ import msgspec
 from msgspec.structs import replace
 
 from connecttrade_async.amounts import EXACT, MOST_DECIMALS, plain
-from connecttrade_async.live.merging import amount, carried, compared, is_outlived, is_same, is_same_amount, laid_over
+from connecttrade_async.live.merging import (
+    amount,
+    carried,
+    compared,
+    is_outlived,
+    is_respelled,
+    is_same,
+    is_same_amount,
+    laid_over,
+)
 from connecttrade_async.models.fields import Model
 
 if TYPE_CHECKING:
@@ -195,8 +204,9 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         if was != getattr(thing, self.level):
             levels = (was, self._aside[key]) if key in self._aside else (was,)
             self._told[key] = (*self._told.get(key, ())[-MOST_LEVELS:], *levels)
-        if before is not None and is_same(before, thing):
-            return None
+            # Most frames change a price only, and are not worth the comparison of numbers.
+            if before is not None and is_respelled(before, thing):
+                return None
         return Step(key, before, thing)
 
     def ask(self) -> None:
@@ -260,7 +270,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             before = things.get(key)
             if after != before:
                 things[key] = after
-                if before is None or not is_same(before, after):
+                if before is None or not is_respelled(before, after):
                     yield Step(key, before, after)
         for key in [key for key in things if is_complete and key not in rows and key not in since]:
             yield Step(key, things.pop(key), None)

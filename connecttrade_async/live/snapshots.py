@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
@@ -41,6 +42,7 @@ BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=U
 # Before any order that can still be open. No zero of anybody's clock, which might be taken for no time at all.
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 WHOLE_PAGE = 500
+ORDER_ID, SYMBOL = attrgetter("order_id"), attrgetter("symbol")
 # Where the rows go of which no account is known.
 NAMELESS = ""
 
@@ -211,9 +213,9 @@ class Snapshot(NamedTuple):
 def _listed(
     orders: Sequence[Order], positions: Sequence[Position], balances: Sequence[Balance], problem: str | None
 ) -> Listed:
-    if not all(order.order_id for order in orders):
+    if not all(map(ORDER_ID, orders)):
         orders, problem = [order for order in orders if order.order_id], problem or "an order has no order_id"
-    if not all(position.symbol for position in positions):
+    if not all(map(SYMBOL, positions)):
         positions = [position for position in positions if position.symbol]
         problem = problem or "a position has no symbol"
     return Listed(orders, positions, balances, problem)

@@ -144,7 +144,8 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             if after == before:
                 return ()
         told = self._implied.get(name, NONE_IMPLIED)
-        fills, implied = news_of(before, after, told, self._told_elsewhere(after))
+        elsewhere = self._told_elsewhere(after) if after.replaces or after.replaced_by else None
+        fills, implied = news_of(before, after, told, elsewhere)
         if implied is not told:
             self._implied[name] = implied
         self.orders[name] = after
@@ -167,7 +168,10 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         name = order.order_id
         is_reduced = is_less(before, order)
         if not is_reduced:
-            self._less.pop(name, None)
+            if self._less:
+                self._less.pop(name, None)
+            if name not in self._ended:
+                return False
         if not (is_reduced or is_reopened(before, order)) or age_of(before, order, at) < 0:
             return False
         if is_reduced:
@@ -206,8 +210,6 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         Some brokers list the executions of a replaced order once more with its successor.
         """
         relatives = list(self._relatives(order))
-        if not relatives:
-            return _never
         known = {execution(fill) for each in relatives for fill in each.fills} - {None}
         return lambda fill: execution(fill) in known
 
@@ -267,10 +269,6 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             when, _ = self._let_go.pop(next(iter(self._let_go)))
             if when is not None and (self.horizon is None or when > self.horizon):
                 self.horizon = min(when, at)
-
-
-def _never(_: Fill) -> bool:
-    return False
 
 
 def _is_earlier(order: Order, before: Order) -> bool:
