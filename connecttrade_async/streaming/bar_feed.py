@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["BarFeed", "Past"]
 
 JUST_AFTER = timedelta(microseconds=1)
+MOST_ROUNDS = 100  # in which what was missed is fetched
+ENDLESS = f"after {MOST_ROUNDS} answers there is still more"
 WITHOUT = (MarketDataRefusedError, RequestTimeoutError, MalformedResponseError)
 """Why the past of a symbol is not given: what ends no stream, and does not keep a feed from its present."""
 
@@ -279,12 +281,18 @@ class BarFeed(SteppingFeed[Bar]):
         wishes = [(symbol, self._upwards.since(symbol) or never, None) for symbol in self.symbols]
         found = Fetched([], [])
         # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
-        while wishes:
+        for _ in range(MOST_ROUNDS):
+            if not wishes:
+                break
             more = await self._fetched(wishes)
             latest = {bar.symbol: start_of(bar) for bar in more.bars}
             wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
             found.bars.extend(more.bars)
             found.errors.extend(more.errors)
+        # A server that always has one more would be asked for ever, and what it gives would be kept.
+        found.errors.extend(
+            (symbol, MalformedResponseError(where="snapshot.bars", problem=ENDLESS)) for symbol, _, _ in wishes
+        )
         found.bars.sort(key=_start)
         return found
 

@@ -158,6 +158,7 @@ class MarketTalk:
         "_patience",
         "_pending",
         "_places",
+        "_unasked_pace",
         "is_over",
         "news",
         "outbox",
@@ -170,6 +171,7 @@ class MarketTalk:
         self._farewell: str | None = None
         self._list_due: float | None = None
         self._list_pace = Pace(patience.seconds)
+        self._unasked_pace = Pace(patience.seconds)
         self._missing_paces: dict[Item, Pace] = {}
         self.is_over = False
         self._places: dict[Item, Place] = {}
@@ -234,7 +236,9 @@ class MarketTalk:
                 self.news.append(Answered(str(message.id), message))
             case Subscriptions():
                 # Compared where it stands in the order of answers, which is that of what was asked.
-                self.news.append(Answered(str(message.id), message, self._compare(message.entries, now)))
+                number = str(message.id)
+                difference = self._compare(message.entries, now) if self._may_compare(number, now) else None
+                self.news.append(Answered(number, message, difference))
             case _:
                 self._hear_yes(message, now)
 
@@ -382,6 +386,15 @@ class MarketTalk:
             self._demands.break_off(item, place.width, place.since)
         self._mend(due, now, is_first=False)
         return Difference(missing, tuple(extra))
+
+    def _may_compare(self, number: str, now: float) -> bool:
+        """Whether to mend what a list shows: one that was not asked for only after pauses that grow."""
+        if number in self._demands.numbers:
+            return True
+        if self._unasked_pace.next_at(now) > now:
+            return False
+        self._unasked_pace.asked(now)
+        return True
 
     def _may_mend(self, item: Item, now: float) -> bool:
         """Take note that the list did not name a symbol; return whether it is time to ask for that again."""

@@ -469,6 +469,29 @@ async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:
         assert [type(each) for each in await took(bars, 1)] == [Gap]
 
 
+async def test_a_server_that_always_has_one_more_bar_of_what_was_missed_is_not_asked_for_ever() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+
+        def one_more(held: Held, frame: dict[str, Any]) -> None:
+            start = datetime.fromisoformat(frame["start_time"]) + timedelta(minutes=1)
+            more = {**bar(30), "start_time": start.isoformat()}
+            said = held.say(type="snapshot", id=frame["id"], symbol="AAPL", bars=[more])
+            TASKS.append(asyncio.ensure_future(said))
+
+        await end.tell("bar", "AAPL", **bar(30))
+        await took(bars, 1)
+        end.act("snapshot", None, one_more)
+        end.drop()
+        told = await took(bars, 101)
+        assert sum(isinstance(each, Gap) for each in told) == 1
+        assert len(end.of("snapshot")) == 100
+
+
 def refuse(held: Held, frame: dict[str, Any]) -> None:
     task = asyncio.ensure_future(held.say(type="error", id=frame["id"], code="500", message="no history"))
     TASKS.append(task)

@@ -407,7 +407,7 @@ def test_questions_are_answered_by_id() -> None:
 
 
 def listed(*lines: dict[str, Any]) -> Subscriptions:
-    return Subscriptions("9", lines)
+    return Subscriptions("1", lines)
 
 
 def test_the_server_s_list_is_compared_and_the_difference_mended() -> None:
@@ -602,6 +602,10 @@ class World:
         if deed == "serve":
             self.answers.append(answer)
 
+    def ask_for_the_list(self) -> None:
+        number = next(self.talked.demands.numbers)
+        self.pass_on({"action": "list_subscriptions", "id": number}, "serve")
+
     def hear(self) -> None:
         if self.answers:
             hear(self.talked.talk, READ(self.answers.popleft()), self.now)
@@ -663,12 +667,12 @@ def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
     world.come_to_rest()
     if not world.was_ignored:
         assert world.server.items == world.wanted
-    world.pass_on({"action": "list_subscriptions", "id": "list"}, "serve")
+    world.ask_for_the_list()
     world.come_to_rest()
     assert world.server.items == world.wanted
     talk, demands = world.talked.talk, world.talked.demands
     assert all(talk.holds(item, demands.width(item)) for item in demands.items)
-    world.pass_on({"action": "list_subscriptions", "id": "list"}, "serve")
+    world.ask_for_the_list()
     world.talked.talk.news.clear()
     world.read = 0
     world.come_to_rest()
@@ -817,6 +821,20 @@ def test_a_list_that_never_names_a_symbol_has_it_asked_for_again_after_pauses_th
     assert one.talk.holds(Item(QUOTES, "A"), None)
 
 
+def test_lists_that_were_not_asked_for_are_mended_after_pauses_that_grow() -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    line = {"channel": "quotes", "symbols": ["A", "STRAY"]}
+    sent_at = [
+        now
+        for now in map(float, range(40))
+        for _ in one.hear(Subscriptions("srv", (line,)), now) + one.hear(Subscriptions(None, (line,)), now)
+    ]
+    assert sent_at == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0]
+    [asked] = one.hear(Subscriptions(next(one.demands.numbers), (line,)), 39.0)
+    assert (asked["action"], asked["symbols"]) == ("unsubscribe", ["STRAY"])
+
+
 def test_an_answer_of_another_kind_to_a_question_is_handed_over() -> None:
     one = Talked()
     number = next(one.demands.numbers)
@@ -905,6 +923,50 @@ def test_a_subscription_of_very_many_symbols_is_spread_over_frames() -> None:
     for frame in frames:
         one.hear(Subscribed(id=frame["id"]))
     assert sum(len(frame["symbols"]) for frame in one.leave("a", QUOTES, *symbols)) == 2500
+
+
+def test_an_answer_without_an_id_after_asking_again_belongs_to_what_was_asked_first() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    one.want("a", QUOTES, "B", now=0.5)
+    [again] = one.check(1.0)
+    assert again["symbols"] == ["A"]
+    one.hear(Subscribed())
+    assert one.told() == [Settled((Item(QUOTES, "A"),))]
+    one.hear(Subscribed())
+    assert one.told() == [Settled((Item(QUOTES, "B"),))]
+    assert one.deadline() is None
+
+
+@pytest.mark.parametrize("code", ["404", "503", None])
+def test_a_refused_unsubscribe_is_over_and_what_is_wanted_anew_is_asked_for(code: str | None) -> None:
+    one = Talked()
+    one.held(QUOTES, "A", "B", "C")
+    [frame] = one.leave("somebody", QUOTES, "A", "B")
+    assert one.want("b", QUOTES, "A") == []  # its end is in flight
+    asked, again = one.hear(Refusal(code, "not subscribed", frame["id"]))
+    assert {asked["action"], again["action"]} == {"list_subscriptions", "subscribe"}
+    [symbols] = [each["symbols"] for each in (asked, again) if "symbols" in each]
+    assert symbols == ["A"]
+    [number] = [each["id"] for each in (asked, again) if each["action"] == "subscribe"]
+    one.hear(Subscribed(id=number))
+    assert one.deadline() is None
+    assert one.talk.holds(Item(QUOTES, "A"), None)
+    assert not one.talk.holds(Item(QUOTES, "B"), None)
+    assert one.talk.holds(Item(QUOTES, "C"), None)
+
+
+def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
+    one = Talked()
+    one.held(QUOTES, "A")
+    for _ in range(2):
+        one.talk.refuse(Refusal("403", "no more", symbol="A"), 0.0)
+    one.want("a", QUOTES, "B")
+    assert one.deadline() == 1.0
+    one.talk.end()
+    assert one.deadline() is None
+    assert not one.talk.holds(Item(QUOTES, "A"), None)
+    assert one.talk.is_settled
 
 
 @pytest.mark.parametrize("message", [Subscribed(id="1"), Refusal("400", "no", "1")])
