@@ -141,8 +141,8 @@ class ConnectTrade:
         trace_configs: Sequence[aiohttp.TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
-        client_secret = Secret(client_secret)  # rebound before it is checked: tracebacks can print variables
-        proxy = Secret(proxy) if isinstance(proxy, str) else proxy
+        client_secret = Secret.wrap(client_secret)  # rebound before it is checked: tracebacks can print variables
+        proxy = Secret.wrap(proxy) if proxy is not None else None
         client_secret.check("client secret")
         _check_id(client_id, "client id")
         _check_kinds(
@@ -216,7 +216,7 @@ class ConnectTrade:
         Raises:
             ConfigurationError: the id or the secret could not be sent.
         """
-        user_secret = Secret(user_secret)  # rebound before it is checked: tracebacks can print variables
+        user_secret = Secret.wrap(user_secret)  # rebound before it is checked: tracebacks can print variables
         user_secret.check("user secret")
         _check_id(user_id, "user id")
         return User(self._caller, self._market, user_id, user_secret)

@@ -211,10 +211,10 @@ class DialOptions(msgspec.Struct, frozen=True, eq=False):
             raise ConfigurationError(msg)
         if proxy is None:
             return cls(context)
-        if not isinstance(proxy, str | Secret):
-            msg = f"proxy must be the address of a proxy as text or None, got {type(proxy).__name__}"
+        proxy = Secret.wrap(proxy)  # rebound before it is checked: tracebacks can print variables
+        if proxy.wrong_kind is not None:
+            msg = f"proxy must be the address of a proxy as text or None, got {proxy.wrong_kind}"
             raise ConfigurationError(msg)
-        proxy = Secret(proxy)  # rebound before it is checked: tracebacks can print variables
         if not _is_proxy(proxy):
             msg = "proxy must be http:// or https://, optionally user:password@, a host and a port, and nothing else"
             raise ConfigurationError(msg)

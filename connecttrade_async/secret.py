@@ -7,9 +7,12 @@ log record, or the local variables of a traceback.
 from __future__ import annotations
 
 from hmac import compare_digest
-from typing import Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 from connecttrade_async.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["Secret"]
 
@@ -17,9 +20,41 @@ MASK = "***"
 
 
 class MaskedText(str):
-    """A header value whose ``repr`` is masked: HTTP libraries keep headers in variables, and tracebacks show those."""
+    """A header value whose ``repr`` is masked: HTTP libraries keep headers in variables, and tracebacks show those.
+
+    So are its slices and what is stripped or joined of it, which they keep too.
+    """
 
     __slots__ = ()
+
+    def __getitem__(self, key: SupportsIndex | slice) -> MaskedText:
+        return MaskedText(str.__getitem__(self, key))
+
+    def __iter__(self) -> Iterator[str]:
+        return map(MaskedText, str.__iter__(self))
+
+    def __add__(self, other: str) -> MaskedText:
+        return MaskedText(str.__add__(self, other))
+
+    def __radd__(self, other: str) -> MaskedText:
+        return MaskedText(str.__add__(other, self))
+
+    def strip(self, chars: str | None = None, /) -> MaskedText:
+        """Return the text without white space, or these characters, at its ends; masked too."""
+        return MaskedText(str.strip(self, chars))
+
+    def lower(self) -> MaskedText:
+        """Return the text in lower case; masked too."""
+        return MaskedText(str.lower(self))
+
+    def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
+        """Return the parts of the text; each masked too."""
+        return [MaskedText(part) for part in str.split(self, sep, maxsplit)]
+
+    def partition(self, sep: str, /) -> tuple[str, str, str]:
+        """Return the text before a separator, the separator, and the text behind it; each masked too."""
+        before, found, behind = str.partition(self, sep)
+        return MaskedText(before), MaskedText(found), MaskedText(behind)
 
     def __repr__(self) -> str:
         return repr(MASK)
@@ -53,14 +88,30 @@ class Secret:
         ConfigurationError: it is no text.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "wrong_kind")
 
     def __init__(self, text: str | Secret) -> None:
         if not _is_text(text):
             msg = f"a secret must be text, not {type(text).__name__}"
             del text  # tracebacks can print variables
             raise ConfigurationError(msg)
+        self.wrong_kind: str | None = None
         self._text: MaskedText | None = text.reveal() if isinstance(text, Secret) else MaskedText(text)
+
+    @classmethod
+    def wrap(cls, value: object) -> Secret:
+        """Return a value of any kind as a secret, without raising.
+
+        The caller rebinds its variable before anything is checked: an exception would show the frame that still holds
+        the value. Of no text, ``wrong_kind`` is the name of its type, and ``check`` and ``reveal`` raise.
+        """
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        secret = cls("-")
+        secret._text, secret.wrong_kind = None, type(value).__name__
+        return secret
 
     @classmethod
     def _pickled(cls) -> Secret:
@@ -85,8 +136,11 @@ class Secret:
         """Return the clear text. Its ``repr`` is masked; every other use of it is not.
 
         Raises:
-            ConfigurationError: this secret went through a pickle, which never carries the text.
+            ConfigurationError: this secret went through a pickle, which never carries the text, or it is no text.
         """
+        if self.wrong_kind is not None:
+            msg = f"a secret must be text, not {self.wrong_kind}"
+            raise ConfigurationError(msg)
         if self._text is None:
             msg = "this secret was pickled, and secrets do not travel in pickles: give it to the new process yourself"
             raise ConfigurationError(msg)

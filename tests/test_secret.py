@@ -5,13 +5,17 @@ import io
 import logging
 import pickle
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import assume, given, strategies as st
 
+from connecttrade_async import ConnectTrade
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.secret import MASK, MaskedText, Secret, header_problem, without_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CANARY = "canary-7f3a-of-the-mine"
 
@@ -243,3 +247,51 @@ def test_a_cause_that_goes_in_a_circle_ends() -> None:
     one, other = ValueError("one"), ValueError("other")
     one.__cause__, other.__cause__ = other, one
     assert without_frames(one) is one
+
+
+@pytest.mark.parametrize("kind", [bytes, list, tuple, bytearray])
+def test_a_secret_of_a_wrong_kind_is_in_no_frame_of_the_library(kind: Any) -> None:
+    given: Any = CANARY.encode() if kind in {bytes, bytearray} else [CANARY]
+    fine = ConnectTrade("client", "fine")
+    value: Any = kind(given)
+    calls: list[Callable[[], object]] = [
+        lambda: ConnectTrade("client", value),
+        lambda: fine.user("u", value),
+        lambda: ConnectTrade("client", "fine", proxy=value),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigurationError, match=f"(text, not|None, got) {kind.__name__}") as caught:
+            call()
+        assert CANARY not in everything_shown_by(caught.value)
+
+
+def test_wrap_never_raises_and_what_it_holds_is_refused_when_it_is_used() -> None:
+    assert Secret.wrap(CANARY).reveal() == CANARY
+    secret = Secret(CANARY)
+    assert Secret.wrap(secret) is secret
+    wrong = Secret.wrap(CANARY.encode())
+    assert wrong.wrong_kind == "bytes"
+    assert CANARY not in repr(wrong) + repr(copy.copy(wrong)) + str(wrong)
+    assert pickle.loads(pickle.dumps(wrong)) != wrong  # noqa: S301 - our own
+    for use in (wrong.reveal, lambda: wrong.check("token"), lambda: Secret(wrong)):
+        with pytest.raises(ConfigurationError, match="a secret must be text, not bytes"):
+            use()
+
+
+@given(st.text(min_size=1), st.text(max_size=3), st.slices(8))
+def test_parts_of_a_revealed_secret_are_masked_and_equal(text: str, other: str, part: slice) -> None:
+    revealed = Secret(text).reveal()
+    pairs: list[tuple[str, str]] = [
+        (revealed[part], text[part]),
+        (revealed[0], text[0]),
+        (revealed.strip(), text.strip()),
+        (revealed.lower(), text.lower()),
+        (revealed + other, text + other),
+        (other + revealed, other + text),
+        *zip(revealed.split(), text.split(), strict=True),
+        *zip(revealed.partition("a"), text.partition("a"), strict=True),
+        *zip(revealed, text, strict=True),
+    ]
+    for masked, plain in pairs:
+        assert masked == plain
+        assert repr(masked) == repr(MASK)

@@ -154,7 +154,7 @@ class Tokens:
             raise self._failed(exc) from exc
         if isinstance(given, ConnectionToken):
             return Secret(given.access_token), self._lifetime_of(given)
-        token = Secret(given)
+        token = given = Secret.wrap(given)  # rebound before it is checked: tracebacks can print variables
         token.check("token")
         return token, None
 

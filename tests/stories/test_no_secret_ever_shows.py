@@ -199,6 +199,18 @@ async def test_a_page_of_orders_of_the_wrong_shape_shows_none_in_its_excerpt() -
     no_canary_in(forms_of(caught.value))
 
 
+@pytest.mark.parametrize("kind", [bytes, list, str])
+async def test_a_token_that_cannot_be_used_is_in_no_frame_of_the_library(kind: Any) -> None:
+    async def source() -> Any:
+        return {bytes: NEW.encode(), list: [NEW], str: NEW + "\n"}[kind]
+
+    async with ConnectTrade("client", CLIENT, endpoints=Endpoints(market_data="ws://127.0.0.1:9")) as ct:
+        with pytest.raises(ConnectTradeError, match=r"must be text|white space") as caught:
+            async with ct.user("u", USER).market_data("c", token_source=source):
+                pytest.fail("the token was taken")
+    no_canary_in(forms_of(caught.value))
+
+
 @pytest.mark.parametrize("ending", ["\n", "\r\nx: y", "é"])
 def test_a_secret_that_is_refused_is_in_no_frame(ending: str) -> None:
     for make in (
