@@ -11,6 +11,7 @@ import pytest
 
 from connecttrade_async import MalformedResponseError
 from connecttrade_async.live.changes import OrderChanged, PositionChanged
+from connecttrade_async.live.tracker import KeepOrders
 from connecttrade_async.sandbox import Sandbox
 from ledger import Ledger
 from onlive import taken
@@ -20,7 +21,7 @@ from stepped import SteppedClock
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from connecttrade_async import ConnectTrade
+    from connecttrade_async import ConnectTrade, Poller
     from connecttrade_async.live.accounts import LiveAccounts
 
 MONEY = {"account_id": "a", "currency": "USD", "cash": "100"}
@@ -41,6 +42,20 @@ class Stage:
                 self.clock.advance(0.1)
                 await asyncio.sleep(0.0005)
         await waiting
+
+    async def until_polled(self, poller: Poller[Any], is_true: Callable[[], bool]) -> None:
+        """Let the clock go on, and take the results of polls, until something holds."""
+
+        async def take() -> None:
+            async for _ in poller:
+                pass
+
+        taking = asyncio.ensure_future(take())
+        async with asyncio.timeout(PATIENCE):
+            while not is_true():
+                self.clock.advance(0.1)
+                await asyncio.sleep(0.0005)
+        taking.cancel()
 
     def send(self, kind: str, **data: Any) -> None:
         self.sandbox.stream.send(
@@ -193,3 +208,44 @@ async def test_correction_that_the_broker_repeats_is_told_and_taken(stage: Stage
         assert (order.filled_qty, str(order.status), len(order.fills)) == (Decimal(5), "partially_filled", 1)
         busts = [fill for each in taken(changes) if isinstance(each, OrderChanged) for fill in each.fills]
         assert [(fill.fill_id, fill.quantity, fill.price) for fill in busts] == [("2", Decimal(-5), Decimal(7))]
+
+
+# --- the same answers again
+
+
+ENDED = {"order_id": "o", "account_id": "a", "status": "CANCELED", "filled_qty": "0"}
+
+
+async def test_sweep_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage) -> None:
+    stage.ledger.orders["ada"] = [ENDED]
+    ada = stage.ct.user("ada", "hush")
+    async with stage.ct.live([ada], sweep_every=1.0, keep_orders=KeepOrders(age=60.0)) as live:
+        assert (list(live.book("a").orders), live.book("a").open_orders) == (["o"], ())
+        await stage.until(live, lambda live: not live.book("a").orders)
+        assert stage.clock.seconds > 60
+        assert live.statistics().unchanged > 0
+
+
+async def test_poll_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage) -> None:
+    stage.ledger.orders["ada"] = [ENDED]
+    ada = stage.ct.user("ada", "hush")
+    async with stage.ct.poll([ada], None, every=1.0, keep_orders=KeepOrders(age=60.0)) as poller:
+        await stage.until_polled(poller, lambda: [list(book.orders) for book in poller.books()] == [["o"]])
+        assert poller.book("a").open_orders == ()
+        await stage.until_polled(poller, lambda: not poller.book("a").orders)
+        assert stage.clock.seconds > 60
+
+
+async def test_poll_believes_a_correction_that_is_said_again_in_the_same_bytes(stage: Stage) -> None:
+    facts = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "status": "working", "filled_qty": "10"}
+    stage.ledger.orders["ada"] = [facts]
+    async with stage.ct.poll([stage.ct.user("ada", "hush")], None, every=1.0) as poller:
+        await stage.until_polled(poller, lambda: [book.is_current for book in poller.books()] == [True])
+        stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [facts | {"filled_qty": "4"}], []
+        await stage.until_polled(poller, lambda: not poller.book("a").is_current)
+        assert poller.book("a").problem == "the snapshot is older than what is known of order o"
+        assert list(poller.book("a").positions) == ["AAPL"]
+        began = stage.clock.seconds
+        await stage.until_polled(poller, lambda: poller.book("a").is_current)
+        assert (list(poller.book("a").positions), poller.book("a").orders["o"].filled_qty) == ([], Decimal(4))
+        assert 4 <= stage.clock.seconds - began <= 20
