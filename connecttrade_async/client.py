@@ -1,19 +1,26 @@
 """The front door: open, own and wire the rooms, and close them. Nothing is decided here."""
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar, overload
+from ssl import SSLContext
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, overload
 
 import msgspec
 
+import connecttrade_async  # names of what is imported when it is used
 from connecttrade_async import __version__
 from connecttrade_async.clock import Clock, SystemClock
 from connecttrade_async.config import (
     DialOptions,
     Endpoints,
+    HasEndpoints,
     Limits,
     Reconnect,
     Retry,
@@ -26,31 +33,14 @@ from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.rest import resources, wire
 from connecttrade_async.rest.caller import Caller, Requester, Traffic
 from connecttrade_async.rest.gate import Gate
-from connecttrade_async.rest.transport import Transport
+from connecttrade_async.rest.transport import ClientSession, TraceConfig, Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-    from ssl import SSLContext
-    from types import TracebackType
-
-    import aiohttp
-
-    from connecttrade_async.config import HasEndpoints
-    from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.polled import PollResult
-    from connecttrade_async.live.poller import Poller
     from connecttrade_async.live.snapshots import Reader
-    from connecttrade_async.live.tracker import KeepOrders
     from connecttrade_async.rest.noting import NotingRequester
     from connecttrade_async.rest.watching import Turnstile, WatchedRequester
-    from connecttrade_async.rest.wire import Response
-    from connecttrade_async.streaming.market_stream import MarketDataStream
-    from connecttrade_async.streaming.plan import OnTaken
-    from connecttrade_async.streaming.protocol import Verdict
-    from connecttrade_async.streaming.streams import BrokerageStream
-    from connecttrade_async.streaming.tokens import TokenSource
 
 __all__ = ["ConnectTrade", "Health", "User"]
 
@@ -134,11 +124,11 @@ class ConnectTrade:
         retry: Retry | None = None,
         reconnect: Reconnect | None = None,
         limits: Limits | None = None,
-        http: aiohttp.ClientSession | None = None,
+        http: ClientSession | None = None,
         ssl: SSLContext | None = None,
         proxy: str | Secret | None = None,
         allow_insecure: bool = False,
-        trace_configs: Sequence[aiohttp.TraceConfig] = (),
+        trace_configs: Sequence[TraceConfig] = (),
         clock: Clock | None = None,
     ) -> None:
         client_secret = Secret.wrap(client_secret)  # rebound before it is checked: tracebacks can print variables
@@ -228,7 +218,7 @@ class ConnectTrade:
         *,
         params: Mapping[str, object] | None = None,
         json: object = None,
-    ) -> Response:
+    ) -> connecttrade_async.Response:
         """Ask for anything in the client's own name. Only a GET is ever asked again.
 
         Args:
@@ -253,10 +243,10 @@ class ConnectTrade:
         self,
         topics: Sequence[str] = ("orders", "positions", "balances"),
         *,
-        on_taken: OnTaken = "stop",
-        codes: Mapping[str, Verdict] | None = None,
+        on_taken: Literal["stop", "standby", "fight"] = "stop",
+        codes: Mapping[str, connecttrade_async.Verdict] | None = None,
         watchdog: float | None = None,
-    ) -> BrokerageStream:
+    ) -> connecttrade_async.BrokerageStream:
         """Return the stream of all users of this client; ``async with`` opens it.
 
         Args:
@@ -297,16 +287,16 @@ class ConnectTrade:
     def live(
         self,
         users: Iterable[User] = (),
-        stream: BrokerageStream | None = None,
+        stream: connecttrade_async.BrokerageStream | None = None,
         *,
         sweep_every: float | None = 300.0,
         concurrency: int = 50,
         requests_per_second: float | None = None,
-        keep_orders: KeepOrders | None = None,
+        keep_orders: connecttrade_async.KeepOrders | None = None,
         capacity: int = 100_000,
         snapshot_pages: int = 200,
         snapshot_timeout: float = 300.0,
-    ) -> LiveAccounts:
+    ) -> connecttrade_async.LiveAccounts:
         """Return the accounts of users, kept true; ``async with`` opens them.
 
         Args:
@@ -357,43 +347,43 @@ class ConnectTrade:
         users: Iterable[User] | AsyncIterable[User],
         fetch: None = None,
         *,
-        every: float | Callable[[User, PollResult[tuple[Change, ...]] | None], float] = ...,
+        every: float | Callable[[User, connecttrade_async.PollResult[tuple[Change, ...]] | None], float] = ...,
         concurrency: int = ...,
         capacity: int = ...,
         only_changed: bool = ...,
         requests_per_second: float | None = ...,
         user_requests_per_second: float | None = ...,
         slowest: float = ...,
-        keep_orders: KeepOrders | None = ...,
-    ) -> Poller[tuple[Change, ...]]: ...
+        keep_orders: connecttrade_async.KeepOrders | None = ...,
+    ) -> connecttrade_async.Poller[tuple[Change, ...]]: ...
     @overload
     def poll(
         self,
         users: Iterable[User] | AsyncIterable[User],
         fetch: Callable[[User], Awaitable[T]],
         *,
-        every: float | Callable[[User, PollResult[T] | None], float] = ...,
+        every: float | Callable[[User, connecttrade_async.PollResult[T] | None], float] = ...,
         concurrency: int = ...,
         capacity: int = ...,
         only_changed: bool = ...,
         requests_per_second: float | None = ...,
         user_requests_per_second: float | None = ...,
         slowest: float = ...,
-    ) -> Poller[T]: ...
+    ) -> connecttrade_async.Poller[T]: ...
     def poll(
         self,
         users: Iterable[User] | AsyncIterable[User],
         fetch: Callable[[User], Awaitable[Any]] | None = None,
         *,
-        every: float | Callable[[User, PollResult[Any] | None], float] = 5.0,
+        every: float | Callable[[User, connecttrade_async.PollResult[Any] | None], float] = 5.0,
         concurrency: int = 100,
         capacity: int = 1000,
         only_changed: bool = False,
         requests_per_second: float | None = None,
         user_requests_per_second: float | None = None,
         slowest: float = 300.0,
-        keep_orders: KeepOrders | None = None,
-    ) -> Poller[Any]:
+        keep_orders: connecttrade_async.KeepOrders | None = None,
+    ) -> connecttrade_async.Poller[Any]:
         """Return a poller: it asks for many users over and over, where no stream tells; ``async with`` starts it.
 
         Turns are spread evenly from the start and do not drift; a user whose poll still runs is not asked again. Each
@@ -593,10 +583,10 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         self,
         connection_id: str,
         *,
-        token_source: TokenSource | None = None,
-        codes: Mapping[str, Verdict] | None = None,
+        token_source: Callable[[], Awaitable[connecttrade_async.ConnectionToken | Secret | str]] | None = None,
+        codes: Mapping[str, connecttrade_async.Verdict] | None = None,
         watchdog: float | None = None,
-    ) -> MarketDataStream:
+    ) -> connecttrade_async.MarketDataStream:
         """Return the market data of one of the user's connections; ``async with`` opens it.
 
         A token is made for it, and made anew before it ends. Connect Trade allows one broker connection at a time per
@@ -640,7 +630,7 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         *,
         params: Mapping[str, object] | None = None,
         json: object = None,
-    ) -> Response:
+    ) -> connecttrade_async.Response:
         """Ask for anything in the user's name; see ``ConnectTrade.request``.
 
         Raises:

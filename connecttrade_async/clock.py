@@ -3,15 +3,15 @@
 Everything that waits takes a ``Clock``, so that a test can hold time and step it.
 """
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Protocol
 
 __all__ = ["Clock", "SystemClock"]
 

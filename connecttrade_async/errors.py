@@ -4,15 +4,14 @@ Facts are attributes and the message is built from them, so a program reads the 
 message. No secret is ever in either. Every error pickles with its facts.
 """
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, NoReturn, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from connecttrade_async.models.orders import Order
-    from connecttrade_async.rest.wire import Response
+import connecttrade_async  # names that it fetches when they are used, since they lie above this module
 
 __all__ = [
     "APIError",
@@ -229,7 +228,7 @@ class MalformedResponseError(BrokerError):
         problem: str,
         excerpt: str = "",
         request: str = "",
-        response: Response | None = None,
+        response: connecttrade_async.Response | None = None,
     ) -> None:
         """Build the message from the facts."""
         self.response = response
@@ -324,7 +323,7 @@ class APIError(BrokerError):
         method: str,
         path: str,
         retry_after: float | None = None,
-        response: Response | None = None,
+        response: connecttrade_async.Response | None = None,
     ) -> None:
         """Build the message from the facts."""
         self.response = response
@@ -402,7 +401,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         order_id: str | None,
         is_known: bool,
         last_error: str | None,
-        look_again: Callable[[float], Awaitable[Order]],
+        look_again: Callable[[float], Awaitable[connecttrade_async.Order]],
         listed: str | None = None,
         answered: str = "its answer was lost",
     ) -> None:
@@ -419,7 +418,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         looked = f"looking it up failed ({last_error})" if last_error else listed or "it is not listed yet"
         super().__init__(f"nobody can say yet whether {what}: {named} was sent, {self.answered}, and {looked}")
 
-    def resolve(self, *, timeout: float = 30.0) -> Awaitable[Order]:
+    def resolve(self, *, timeout: float = 30.0) -> Awaitable[connecttrade_async.Order]:
         """Look again, for so many seconds; 0 looks once.
 
         Returns:

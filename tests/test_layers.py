@@ -200,16 +200,15 @@ PLAN = {
 
 # What points up all the same, each with its reason.
 UPWARDS = {
-    ("errors", "models.orders"): "what resolve() returns; known to type checkers only",
-    ("errors", "rest.wire"): "the answer that an error keeps; known to type checkers only",
+    ("errors", ""): "the order and the answer in signatures, fetched when these are evaluated",
     ("tickets.order", "ids"): "a ticket has its id from birth, and an id needs the time and dice of a door",
     ("live.polled", "client"): "whose result it is; the type of a field, which help() reads",
     ("live.asking", "client"): "whom it asks for; known to type checkers only",
     ("live.rounds", "client"): "whom it polls; known to type checkers only",
     ("live.verdicts", "client"): "whom it judges; known to type checkers only",
     ("live.polled_books", "client"): "whom it reads; known to type checkers only",
-    ("live.poller", "client"): "whom it polls; known to type checkers only",
-    ("client", ""): "the version that is sent as the user agent",
+    ("live.poller", ""): "the user in signatures, fetched when these are evaluated",
+    ("client", ""): "the version that is sent as the user agent, and names in signatures, fetched when evaluated",
     ("cli.serving", "demo"): "`connecttrade demo` tells the story, which is drawn with the command's own tables",
 }
 
@@ -228,8 +227,6 @@ LIBRARIES = {
     "asyncio": {"doors", "loops", "front door", "command", "demo"},
     "msgspec": {"values", "rules", "loops", "rooms", "front door", "command"},
 }
-# For type checkers only, these may know a library that enters elsewhere.
-ONLY_TYPES = {"client": {"aiohttp"}}
 
 # What is asked of the machine, and who may ask.
 ASKING = {
@@ -351,8 +348,6 @@ def complaints_of_doors(name: str, source: str) -> list[str]:
     complaints: list[str] = []
     for found in imports(source, name):
         library = found.target.partition(".")[0]
-        if found.is_only_types and library in ONLY_TYPES.get(name, set()):
-            continue
         known = library == PACKAGE or library in sys.stdlib_module_names
         allowed = LIBRARIES.get(library, None if known else set[str]())
         if allowed is not None and not {name, PLAN[name]} & allowed:
@@ -441,9 +436,6 @@ def test_every_exception_is_needed() -> None:
         found = imports(MODULES[importer], importer, is_package=is_package(importer))
         assert target in [of_ours(each.target) for each in found]
         assert FLOORS.index(PLAN[target]) >= FLOORS.index(PLAN[importer])
-    for name, libraries in ONLY_TYPES.items():
-        found = imports(MODULES[name], name)
-        assert libraries <= {each.target for each in found if each.is_only_types}
     for asked, names in ASKING.items():
         used = {name for name in names if any(asked in told for told in complaints_of_asking("nobody", MODULES[name]))}
         assert used == names, asked
@@ -533,7 +525,7 @@ def test_an_import_that_points_up_is_told(name: str, source: str) -> None:
 )
 def test_a_library_at_another_door_is_told(name: str, source: str) -> None:
     assert len(complaints_of_doors(name, source)) == 1
-    assert complaints_of_doors("client", "if TYPE_CHECKING:\n    import aiohttp") == []
+    assert complaints_of_doors("rest.transport", "import aiohttp") == []
 
 
 @pytest.mark.parametrize(

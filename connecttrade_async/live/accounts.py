@@ -3,33 +3,28 @@
 Its vow: a book that says it is current is what the server has, but for what is on its way; and each fill is told once.
 """
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType, TracebackType
+from typing import Self
 
 from connecttrade_async import analytics
-from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.clock import Clock
+from connecttrade_async.config import Reconnect
+from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTradeError
+from connecttrade_async.live.book import Book
 from connecttrade_async.live.following import Following
 from connecttrade_async.live.handles import check_each, check_iterable, check_one
 from connecttrade_async.live.merging import has_ended
 from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
-from connecttrade_async.live.snapshots import as_it_is
-from connecttrade_async.live.telling import CAPACITY, TOPICS, interest_in
+from connecttrade_async.live.snapshots import Noting, Reader, as_it_is
+from connecttrade_async.live.telling import CAPACITY, TOPICS, Changes, interest_in
 from connecttrade_async.models.orders import Order
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from types import TracebackType
-
-    from connecttrade_async.clock import Clock
-    from connecttrade_async.config import Reconnect
-    from connecttrade_async.errors import ConnectTradeError
-    from connecttrade_async.live.book import Book
-    from connecttrade_async.live.snapshots import Noting, Reader
-    from connecttrade_async.live.telling import Changes
-    from connecttrade_async.streaming.plan import Owner
-    from connecttrade_async.streaming.streams import BrokerageStream
+from connecttrade_async.streaming.plan import Owner
+from connecttrade_async.streaming.streams import BrokerageStream
 
 __all__ = ["LiveAccounts"]
 

@@ -56,12 +56,15 @@ latest change that an earlier snapshot knew, is history and no news. That horizo
 after our own, so neither a clock of ours that is wrong nor a time of theirs that is to come hides anything.
 """
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
+from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -76,18 +79,12 @@ from connecttrade_async.live.merging import (
     is_reopened,
     laid_over,
 )
-from connecttrade_async.live.shelf import Shelf, rows_by_key
-from connecttrade_async.live.tracker import APART, Tracker
-from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
+from connecttrade_async.live.shelf import Rows, Shelf, Step, rows_by_key
+from connecttrade_async.live.tracker import APART, KeepOrders, Tracker
+from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
-from connecttrade_async.models.orders import Order  # noqa: TC001 - msgspec reads the annotations
+from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
-
-    from connecttrade_async.live.shelf import Rows, Step
-    from connecttrade_async.live.tracker import KeepOrders
 
 __all__ = ["Book", "Bookkeeper", "Listed"]
 

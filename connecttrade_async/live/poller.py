@@ -1,28 +1,24 @@
 """What users hold of a poller: enter it, iterate over its results, add and remove users, look at it, leave it."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Collection
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping
+from types import TracebackType
+from typing import Generic, Self, TypeVar
 
+import connecttrade_async  # a name that it fetches when it is used, since it lies above this module
 from connecttrade_async.errors import CallerError, ClosedError, ConfigurationError
+from connecttrade_async.live.asking import House
+from connecttrade_async.live.book import Book
 from connecttrade_async.live.handles import check_each, check_iterable, check_one
-from connecttrade_async.live.polled import PollResult, PollStatistics
+from connecttrade_async.live.plan import Plan
+from connecttrade_async.live.polled import PollEvent, PollResult, PollStatistics
+from connecttrade_async.live.polled_books import PolledBooks
 from connecttrade_async.live.rounds import Rounds
-from connecttrade_async.live.telling import CAPACITY, interest_in
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
-    from types import TracebackType
-
-    from connecttrade_async.client import User
-    from connecttrade_async.live.asking import House
-    from connecttrade_async.live.book import Book
-    from connecttrade_async.live.plan import Plan
-    from connecttrade_async.live.polled import PollEvent
-    from connecttrade_async.live.polled_books import PolledBooks
-    from connecttrade_async.live.telling import Changes
+from connecttrade_async.live.telling import CAPACITY, Changes, interest_in
 
 __all__ = ["Poller"]
 
@@ -39,8 +35,8 @@ class Poller(Generic[T]):
 
     def __init__(
         self,
-        users: Iterable[User] | AsyncIterable[User],
-        fetch: Callable[[User], Awaitable[T]],
+        users: Iterable[connecttrade_async.User] | AsyncIterable[connecttrade_async.User],
+        fetch: Callable[[connecttrade_async.User], Awaitable[T]],
         plan: Plan,
         house: House,
         books: PolledBooks | None = None,
@@ -60,7 +56,7 @@ class Poller(Generic[T]):
         self._call_off: Callable[[], object] = bool
         self._is_entered = self._is_closed = False
 
-    async def add(self, user: User) -> None:
+    async def add(self, user: connecttrade_async.User) -> None:
         """Poll one more user; its first turn comes within one interval.
 
         For one who is there already, this handle is used from now on, and if it was parked it takes turns again.
@@ -77,7 +73,7 @@ class Poller(Generic[T]):
         if self._is_entered:
             self._rounds.workers.wake()
 
-    async def remove(self, user: User) -> None:
+    async def remove(self, user: connecttrade_async.User) -> None:
         """Poll a user no more: from now on no result of it comes. Harmless for one who is not there.
 
         A poll of it that is under way ends unheard. Cancelling changes nothing.
@@ -88,7 +84,7 @@ class Poller(Generic[T]):
         check_one(user, self._is_handle)
         self._rounds.remove(user.user_id)
 
-    def resume(self, user: User) -> None:
+    def resume(self, user: connecttrade_async.User) -> None:
         """Poll a user whose secret was refused at its ordinary pace again; for a new secret, ``add`` the new handle.
 
         Harmless for other users.
@@ -227,7 +223,7 @@ class Poller(Generic[T]):
         self._rounds.make_room()
         return told
 
-    async def _feed(self, users: AsyncIterable[User]) -> None:
+    async def _feed(self, users: AsyncIterable[connecttrade_async.User]) -> None:
         try:
             async for user in users:
                 check_one(user, self._is_handle)

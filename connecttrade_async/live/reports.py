@@ -1,17 +1,17 @@
 """Below the waterline: how live accounts are set, and how they are doing, as values."""
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.live.tracker import KeepOrders
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Budget", "LiveHealth", "LiveSettings", "LiveStatistics"]
 

@@ -13,7 +13,7 @@ is on top of ``book.py``. Where everything is the same, nothing is loaded; where
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
@@ -29,7 +29,7 @@ from connecttrade_async.rest.comparing import Unread
 from connecttrade_async.rest.pagination import Listing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 
     from connecttrade_async.models.connections import Connection
     from connecttrade_async.models.pages import Page
@@ -86,11 +86,6 @@ class ListsConnections(Protocol):
         ...
 
 
-Noting = Callable[["Reader", Collection[int]], "tuple[Reader, Sequence[int]]"]
-"""Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
-known, and the digests of the answers so far."""
-
-
 Turn = Callable[[], "Awaitable[None] | None"]
 
 
@@ -121,6 +116,11 @@ class Reader(Protocol):
     def connections(self) -> ListsConnections:
         """What the user has linked."""
         ...
+
+
+Noting = Callable[[Reader, Collection[int]], tuple[Reader, Sequence[int]]]
+"""Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
+known, and the digests of the answers so far."""
 
 
 def as_it_is(user: Reader, _: Collection[int]) -> tuple[Reader, Sequence[int]]:

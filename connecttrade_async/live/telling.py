@@ -1,27 +1,24 @@
 """A door: who hears of changes, and who waits for one. It never waits for any of them."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar, cast
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar, cast
 
+from connecttrade_async.clock import Clock
 from connecttrade_async.errors import ClosedError, ConfigurationError
-from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.live.changes import Change, OrderChanged
 from connecttrade_async.live.merging import has_ended
+from connecttrade_async.models.events import Gap
+from connecttrade_async.models.orders import Order
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from types import TracebackType
-
-    from connecttrade_async.clock import Clock
-    from connecttrade_async.live.changes import Change
-    from connecttrade_async.models.events import Gap
-    from connecttrade_async.models.orders import Order
-    from connecttrade_async.streaming.subscriptions import Statistics
+from connecttrade_async.streaming.subscriptions import Bound, Statistics
 
 __all__ = ["CAPACITY", "TOPICS", "Changes", "Teller", "interest_in"]
 

@@ -1,16 +1,15 @@
 """A loop: follow the cursor, one page ahead, and never in a circle."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from collections.abc import Callable, Coroutine, Generator, Hashable, Iterator
+from typing import Any, Generic, Self, TypeVar
 
 from connecttrade_async.errors import CursorError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Hashable, Iterator
-
-    from connecttrade_async.models.pages import Page
+from connecttrade_async.models.pages import Page
 
 __all__ = ["Listing", "Pages"]
 

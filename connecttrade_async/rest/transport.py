@@ -42,6 +42,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TimeLimit", "Transport"]
 
+ClientSession = aiohttp.ClientSession
+TraceConfig = aiohttp.TraceConfig
+"""What a client may borrow from aiohttp, by names for signatures outside of this module."""
+
 BREATH = 1_048_576  # bytes of a body that are read before other tasks have a turn
 SPOILED = 20  # connections of a borrowed pool that may be dropped for one request
 OUTSIDE = "requests are sent from within a task: await them under asyncio.run or in a task of your own"

@@ -3,13 +3,16 @@
 Its vow: none is missing and none comes twice. What happens to a symbol while its past is fetched waits for that past.
 """
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import deque
-from datetime import timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 
@@ -23,17 +26,12 @@ from connecttrade_async.errors import (
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Bar, SymbolRefused
 from connecttrade_async.streaming.claims import Claims
+from connecttrade_async.streaming.desk import Desk
 from connecttrade_async.streaming.feeds import SteppingFeed, Wish
+from connecttrade_async.streaming.interests import Choice
 from connecttrade_async.streaming.market_data import UNKNOWN
 from connecttrade_async.streaming.sieves import Upwards, start_of
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-    from datetime import datetime
-
-    from connecttrade_async.streaming.desk import Desk
-    from connecttrade_async.streaming.interests import Choice
-    from connecttrade_async.streaming.subscriptions import Subscription
+from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["BarFeed", "Past"]
 

@@ -1,23 +1,20 @@
 """What users hold of market data: some symbols of one channel, for as long as a block lasts."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar, cast
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from types import TracebackType
+from typing import Generic, NamedTuple, Self, TypeVar, cast
 
 from connecttrade_async.errors import ClosedError
-from connecttrade_async.models.market import Depth
-from connecttrade_async.streaming.demands import Item
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
-    from types import TracebackType
-
-    from connecttrade_async.models.events import Gap
-    from connecttrade_async.models.market import SymbolRefused
-    from connecttrade_async.streaming.demands import Line, Width
-    from connecttrade_async.streaming.desk import Desk
-    from connecttrade_async.streaming.interests import Choice
-    from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
+from connecttrade_async.models.events import Gap
+from connecttrade_async.models.market import Depth, SymbolRefused
+from connecttrade_async.streaming.demands import Item, Line, Width
+from connecttrade_async.streaming.desk import Desk
+from connecttrade_async.streaming.interests import Choice
+from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
 
 __all__ = ["DepthFeed", "Feed", "SteppingFeed", "Wish"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from connecttrade_async.errors import ConfigurationError
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen
     from connecttrade_async.models.market import MarketUpdate
 
-    Fact = Chosen | MarketUpdate
+    Fact: TypeAlias = Chosen | MarketUpdate
 
 __all__ = ["Choice", "Interest", "check_key"]
 

@@ -1,45 +1,37 @@
 """What users hold of market data: one link for one connection, and any number of feeds over it."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
-from datetime import date
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, cast
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any, NamedTuple, Self, cast
 from unicodedata import category
 
 import msgspec
 
+from connecttrade_async.clock import Clock
+from connecttrade_async.config import Reconnect, Timeouts
 from connecttrade_async.errors import ConfigurationError, SymbolError
-from connecttrade_async.models.market import OptionsChain, Quote, Trade
+from connecttrade_async.models.market import Bar, OptionsChain, Quote, Trade
 from connecttrade_async.streaming import market_data, sieves
 from connecttrade_async.streaming.bar_feed import BarFeed, Past
-from connecttrade_async.streaming.demands import Demands, Line
+from connecttrade_async.streaming.demands import Demands, Item, Line
 from connecttrade_async.streaming.desk import Desk
 from connecttrade_async.streaming.feeds import DepthFeed, Feed, Wish
 from connecttrade_async.streaming.interests import Interest
+from connecttrade_async.streaming.link import Dialing
 from connecttrade_async.streaming.market_data import HOURS, INTERVALS, LENGTHS, MarketData, Snapshot, Subscriptions
-from connecttrade_async.streaming.plan import Plan
-from connecttrade_async.streaming.protocol import CODES, LinkLife
+from connecttrade_async.streaming.plan import Owner, Plan
+from connecttrade_async.streaming.protocol import CODES, LinkLife, Verdict
 from connecttrade_async.streaming.routes import Routes
 from connecttrade_async.streaming.streams import MAX_BYTES, Stream
-from connecttrade_async.streaming.subscriptions import Bound
+from connecttrade_async.streaming.subscriptions import Bound, Subscription
+from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.talk import MarketTalk, Patience
-from connecttrade_async.streaming.tokens import Tokens
+from connecttrade_async.streaming.tokens import Tokens, TokenSource
 from connecttrade_async.symbology import is_option, parse_option
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-
-    from connecttrade_async.clock import Clock
-    from connecttrade_async.config import Reconnect, Timeouts
-    from connecttrade_async.models.market import Bar
-    from connecttrade_async.streaming.demands import Item
-    from connecttrade_async.streaming.link import Dialing
-    from connecttrade_async.streaming.plan import Owner
-    from connecttrade_async.streaming.protocol import Verdict
-    from connecttrade_async.streaming.subscriptions import Subscription
-    from connecttrade_async.streaming.supervisor import Supervisor
-    from connecttrade_async.streaming.tokens import TokenSource
 
 __all__ = ["MarketDataStream", "ServerSubscription", "ServerSubscriptions"]
 

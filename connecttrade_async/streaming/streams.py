@@ -1,35 +1,32 @@
 """What users hold of a stream: open it, subscribe to it, look at it, close it."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from types import TracebackType
+from typing import Self
 
 import msgspec
 
+from connecttrade_async.clock import Clock, Timer
+from connecttrade_async.config import Reconnect, Timeouts
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.streaming.brokerage import TOPICS, Brokerage
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.plan import Plan, Tally
+from connecttrade_async.streaming.link import Dialing
+from connecttrade_async.streaming.plan import OnTaken, Owner, Plan, Tally
 from connecttrade_async.streaming.protocol import CODES, LinkLife, Topics, Verdict
 from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.watchdog import Watchdog
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-    from types import TracebackType
-
-    from connecttrade_async.clock import Clock, Timer
-    from connecttrade_async.config import Reconnect, Timeouts
-    from connecttrade_async.streaming.link import Dialing
-    from connecttrade_async.streaming.plan import OnTaken, Owner
 
 __all__ = ["BrokerageStream", "Stream", "StreamHealth"]
 

@@ -3,30 +3,50 @@
 A deque, and one Future that is there only while the consumer waits empty-handed.
 """
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from collections.abc import Callable, Hashable
+from datetime import datetime
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self, TypeAlias
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, SlowConsumerError
-from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate, UnknownMessage
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-    from types import TracebackType
-
-    from connecttrade_async.models.events import Chosen, Event
-    from connecttrade_async.models.market import MarketUpdate, SymbolRefused
-    from connecttrade_async.streaming.fanout import Fanout
-
-    Fact = Chosen | MarketUpdate
+from connecttrade_async.models.events import (
+    BalanceUpdate,
+    Chosen,
+    Event,
+    Gap,
+    OrderUpdate,
+    PositionUpdate,
+    UnknownMessage,
+)
+from connecttrade_async.models.market import MarketUpdate, SymbolRefused
 
 __all__ = ["POLICIES", "Bound", "DropOldest", "Latest", "Statistics", "Subscription", "key_of"]
+
+Fact: TypeAlias = Chosen | MarketUpdate
 
 SINGLE = frozenset({Gap, UnknownMessage})
 UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 SLOW = "this consumer was too slow"
+
+
+class Hub(Protocol):
+    """The fan-out that fills a queue, as the queue uses it."""
+
+    largest: int
+
+    @property
+    def wall(self) -> Callable[[], datetime]:
+        """The time of day, aware, in UTC."""
+        ...
+
+    def leave(self, subscription: Subscription) -> None:
+        """Remove a queue."""
 
 
 class Statistics(NamedTuple):
@@ -84,7 +104,7 @@ class Subscription:
         "bells",
     )
 
-    def __init__(self, bound: Bound, hub: Fanout) -> None:
+    def __init__(self, bound: Bound, hub: Hub) -> None:
         self._capacity, self._max_bytes = bound
         self._hub = hub
         self._items: deque[Any] = deque()
@@ -264,7 +284,7 @@ class DropOldest(Subscription):
 
     __slots__ = ("_idle_at",)
 
-    def __init__(self, bound: Bound, hub: Fanout) -> None:
+    def __init__(self, bound: Bound, hub: Hub) -> None:
         super().__init__(bound, hub)
         self._idle_at = hub.wall()
 
@@ -305,7 +325,7 @@ class Latest(Subscription):
 
     __slots__ = ("_bytes", "_latest")
 
-    def __init__(self, bound: Bound, hub: Fanout) -> None:
+    def __init__(self, bound: Bound, hub: Hub) -> None:
         super().__init__(bound, hub)
         self._latest: dict[Hashable, Any] = {}
         self._bytes = 0  # the size of the frames in ``_latest``, kept up to date so that no event costs a pass over all

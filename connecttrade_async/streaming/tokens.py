@@ -10,6 +10,7 @@ sleeps, and the time of day may be set. A token that only wore out is not taken 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,6 @@ from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, grow
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from connecttrade_async.clock import Clock
 
 __all__ = ["Tokens"]
@@ -43,9 +42,8 @@ RESTRICTION = (  # documented; what others have open only the server can see
     "Connect Trade allows one broker connection at a time per user, and all its subscriptions from one address"
 )
 
-if TYPE_CHECKING:
-    TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
-    """Whatever gets a token: from the API, or from wherever it was made."""
+TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
+"""Whatever gets a token: from the API, or from wherever it was made."""
 
 
 class Tokens:

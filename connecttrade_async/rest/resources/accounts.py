@@ -1,16 +1,15 @@
 """What users hold: brokerage accounts."""
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from connecttrade_async.models.accounts import Account
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["Accounts"]
 

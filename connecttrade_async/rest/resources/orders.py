@@ -1,13 +1,17 @@
 """What users hold: orders."""
 
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, overload
+from collections.abc import Coroutine, Hashable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Literal, Self, cast, overload
 
 import msgspec
 
+from connecttrade_async.amounts import Amount
 from connecttrade_async.errors import (
     BadRequestError,
     BrokerError,
@@ -28,16 +32,9 @@ from connecttrade_async.rest import lookups, wire
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
-from connecttrade_async.rest.settling import LOST, settle, unknown
+from connecttrade_async.rest.settling import LOST, Search, settle, unknown
 from connecttrade_async.tickets import OrderTicket, replacement
 from connecttrade_async.tickets.reading import read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Hashable, Iterable, Mapping
-    from datetime import datetime
-
-    from connecttrade_async.amounts import Amount
-    from connecttrade_async.rest.settling import Search
 
 __all__ = ["Orders"]
 

@@ -1,16 +1,15 @@
 """What users hold: what accounts hold."""
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
 
 from connecttrade_async.models.positions import Position
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 __all__ = ["Positions"]
 

@@ -1,13 +1,12 @@
 """What all resources are: a noun, asked for in somebody's name."""
 
-from __future__ import annotations
+# ruff: noqa: TC001 - help() and documentation tools evaluate what the signatures name
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
 import msgspec
 
-if TYPE_CHECKING:
-    from connecttrade_async.rest.caller import Requester
+from connecttrade_async.rest.caller import Requester
 
 __all__ = ["Resource"]
 

@@ -1,17 +1,16 @@
 """What users hold: what moved in accounts."""
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import builtins
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from datetime import date
 
 from connecttrade_async.models.transactions import Transaction
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import date
 
 __all__ = ["Transactions"]
 
