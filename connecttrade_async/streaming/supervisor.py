@@ -78,6 +78,7 @@ class Supervisor:
         self._denied = 0
         self._live_at = -math.inf
         self._was_open = False
+        self._crash: Exception | None = None
         self._lost: tuple[datetime, str] | None = None
         self._settled_at = math.inf
         self._heard = 0.0
@@ -94,8 +95,8 @@ class Supervisor:
             error = await self._keep()
         except ConnectTradeError as exc:
             error = exc
-        except Exception as exc:
-            log.exception("the stream broke off on what nobody foresaw")
+        except Exception as exc:  # noqa: BLE001 - logged with its traceback when the stream ends
+            self._crash = exc
             error = ConnectTradeError(f"the stream broke off on an unforeseen {type(exc).__name__}")
             error.__cause__ = exc
         finally:
@@ -454,7 +455,8 @@ class Supervisor:
             return
         self._has_ended = True
         if error is not None and not isinstance(error, ClosedError):
-            log.error("stream ended", extra={"url": self._plan.url, "error": str(error), "kind": type(error).__name__})
+            facts = {"url": self._plan.url, "error": str(error), "kind": type(error).__name__}
+            log.error("stream ended", extra=facts, exc_info=self._crash)
         self._tell(Ended(error="" if error is None else str(error)), "ENDED")
         self._plan.fanout.close(error)
         if not self.is_live.done():
