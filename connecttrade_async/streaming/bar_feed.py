@@ -199,9 +199,9 @@ class BarFeed(SteppingFeed[Bar]):
                 await self._past.fence()
             except WITHOUT:
                 log.debug("the server does not list subscriptions; the past is taken as far as it came")
-            for symbol in acknowledged:
+            for symbol in acknowledged & self._held.keys():
                 # All that came by now was there before; what is open yet goes on.
-                self._held[symbol] = [_of_the_past(bar) for bar in self._held.get(symbol, ())]
+                self._held[symbol] = [_of_the_past(bar) for bar in self._held[symbol]]
         lacking = [
             symbol
             for symbol in symbols

@@ -183,8 +183,8 @@ class Talk(Protocol):
         """Take an error frame, where ``has_ids``; return whether it belongs to a request."""
         ...
 
-    def outgrown(self, frame: bytes, now: float) -> None:
-        """Take note of a frame larger than the limit, of which the beginning is known."""
+    def outgrown(self, frame: bytes, now: float) -> bool:
+        """Take note of a frame larger than the limit, of which the beginning is known; return whether it is refused."""
         ...
 
     def check(self, now: float) -> None:
@@ -259,9 +259,10 @@ class Topics:
         del refusal, now
         return False
 
-    def outgrown(self, frame: bytes, now: float) -> None:
-        """Do nothing: the topics are all that is asked for."""
+    def outgrown(self, frame: bytes, now: float) -> bool:
+        """Return False: the topics are all that is asked for."""
         del frame, now
+        return False
 
     def check(self, now: float) -> None:
         """Nothing: the deadline of the login is that of the wish too."""
@@ -405,15 +406,17 @@ class LinkLife:
         """
         self._end(verdict or self._codes.get(str(code)) or self._meaning(code, reason), cause)
 
-    def outgrown(self, frame: bytes, now: float) -> None:
+    def outgrown(self, frame: bytes, now: float) -> bool:
         """Take note of a frame larger than the limit, which ends the link: perhaps it is what was asked for.
 
         Args:
             frame: how it began, as far as that is known.
             now: the present.
+
+        Returns:
+            Whether what it is of is refused, so that the next link is not asked for it.
         """
-        if self.state in TALKING:
-            self.talk.outgrown(frame, now)
+        return self.state in TALKING and self.talk.outgrown(frame, now)
 
     def _meaning(self, code: int | None, reason: str) -> Verdict:
         """Return what a close code means that is not in the table."""

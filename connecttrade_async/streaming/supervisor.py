@@ -173,8 +173,8 @@ class Supervisor:
                 await self._converse(voice)
         except LinkLostError as exc:
             verdict = Verdict.TOO_LARGE if exc.is_too_large else None
-            if exc.is_too_large:
-                voice.life.outgrown(link.oversized, plan.clock.now())
+            if exc.is_too_large and voice.life.outgrown(link.oversized, plan.clock.now()):
+                self._oversized.clear()  # what ended these links is not asked for on the next
             voice.life.lost(exc.cause, exc.code, reason=exc.reason, verdict=verdict)
             self._moved(voice)
         finally:

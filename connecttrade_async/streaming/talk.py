@@ -262,8 +262,10 @@ class MarketTalk:
             self._refuse_part(request, refusal, now, is_certain=False)
         return question is not None or request is not None
 
-    def outgrown(self, frame: bytes, now: float) -> None:
+    def outgrown(self, frame: bytes, now: float) -> bool:
         """Take note of a frame larger than the limit: what it answers or tells is refused the second time.
+
+        Returns whether something is refused.
 
         Otherwise the same would be asked for on each link, and end it. Where the frame does not name what it is, it is
         taken for the answer to the oldest question, if there is one; no symbol is charged with it.
@@ -274,15 +276,17 @@ class MarketTalk:
         if channels:
             symbol = named.get(market_data.UNDERLYING, named.get("symbol"))
             items = [item for item in self._places if item.line.channel in channels and item.symbol == symbol]
-            for item in items:
-                if self._demands.strike(item, now):
-                    who = self._demands.forget(item, self._places.pop(item).width)
-                    self.news.append(TurnedDown(item, OVERSIZED, TOO_LARGE, who))
-            return
+            refused = [item for item in items if self._demands.strike(item, now)]
+            for item in refused:
+                who = self._demands.forget(item, self._places.pop(item).width)
+                self.news.append(TurnedDown(item, OVERSIZED, TOO_LARGE, who))
+            return bool(refused)
         if number not in self._demands.questions:
             number = min(self._demands.questions, key=int, default=None)
-        if number is not None and self._demands.strike(number, now):
+        is_refused = number is not None and self._demands.strike(number, now)
+        if number is not None and is_refused:
             self._answer(number, Refusal(OVERSIZED, TOO_LARGE, number))
+        return is_refused
 
     def check(self, now: float) -> None:
         """Ask again for what was not answered in time; give up on it after so many attempts."""

@@ -626,6 +626,16 @@ async def test_a_history_that_is_too_large_for_a_frame_is_refused_and_everything
         assert md.health().reconnects == 2
 
 
+async def test_any_number_of_answers_that_are_too_large_are_refused_and_end_no_stream() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        symbols = ["A", "B", "C", "D"]
+        for symbol in symbols:
+            end.bars[symbol] = [bar(30, note=HUGE)]
+        answers = await asyncio.gather(*(md.history(symbol) for symbol in symbols), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [MarketDataRefusedError] * 4
+        assert md.health().state != "ENDED"
+
+
 async def test_a_chain_that_is_too_large_for_a_frame_is_refused_to_its_consumer_alone() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         quotes = await md.quotes("TSLA").__aenter__()

@@ -477,6 +477,17 @@ def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None
         assert one.talk.is_over is is_over
 
 
+def test_after_its_farewell_a_refusal_of_it_is_the_end_and_any_other_is_none() -> None:
+    one = Talked()
+    one.want("a", QUOTES, "A")
+    one.talk.farewell()
+    [asked] = one.sent()
+    assert one.talk.refuse(Refusal("400", "no", "1"), 0.0)
+    assert not one.talk.is_over
+    assert one.talk.refuse(Refusal("400", "no", asked["id"]), 0.0)
+    assert (one.talk.is_over, one.sent(), one.told()) == (True, [], [])
+
+
 def test_what_another_link_left_unanswered_is_asked_again() -> None:
     one = Talked(is_open=False)
     one.demands.questions["5"] = Question(b'{"id": "5"}')
