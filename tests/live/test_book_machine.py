@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, FloatOperation, Inexact, Rounded, localcontext
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings, strategies as st
@@ -18,7 +18,7 @@ from connecttrade_async.live.book import Bookkeeper, Listed
 from connecttrade_async.live.changes import OrderChanged
 from connecttrade_async.live.snapshots import Snapshot
 from connecttrade_async.live.tracker import KeepOrders
-from frames import balance, balance_frame, order, order_frame, position, position_frame
+from frames import balance, balance_frame, frame, order, order_frame, position, position_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -232,3 +232,65 @@ def test_book_that_says_it_is_current_equals_the_server(steps: list[tuple[str, i
         driver.snapshot()
         driver.check()
     assert driver.is_current
+
+
+TEXTS = st.sampled_from(["", "0", "-0", "5", "5.0", "-5", "1e3", "1e999999999", "many", "NaN", "9" * 40, "1e-29", None])
+TIMES = st.sampled_from([None, "", "soon", "2026-03-02T14:00:00Z", "2026-03-02T15:00:00.5Z", "1772461800", "9" * 30])
+NAMES = st.sampled_from([None, "", "x", "y"])
+FILLS = st.fixed_dictionaries({}, optional={"fill_id": NAMES, "quantity": TEXTS, "price": TEXTS, "time": TIMES})
+ORDERS = st.fixed_dictionaries(
+    {"order_id": st.sampled_from(["o", "p"])},
+    optional={
+        "cl_order_id": NAMES,
+        "status": st.sampled_from(["FILLED", "working", "canceled", "?", "replaced", None]),
+        "filled_qty": TEXTS,
+        "avg_fill_price": TEXTS,
+        "updated_at": TIMES,
+        "created_at": TIMES,
+        "replaces": st.sampled_from(["o", "p", None]),
+        "replaced_by": st.sampled_from(["o", "p", None]),
+        "legs": st.sampled_from([None, [], [{"symbol": None}]]),
+        "fills": st.none() | st.lists(FILLS, max_size=4),
+    },
+)
+POSITIONS = st.fixed_dictionaries(
+    {"symbol": st.sampled_from(["AAPL", "MSFT"])},
+    optional={"quantity": TEXTS, "average_price": TEXTS, "last_price": TEXTS, "account_number": NAMES},
+)
+BALANCES = st.fixed_dictionaries({}, optional={"currency": st.sampled_from(["USD", "EUR", "", None]), "cash": TEXTS})
+REPORTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("order"), ORDERS, TIMES),
+        st.tuples(st.just("position"), POSITIONS, TIMES),
+        st.tuples(st.just("balance"), BALANCES, TIMES),
+        st.tuples(
+            st.lists(ORDERS, max_size=3), st.lists(POSITIONS, max_size=3), st.lists(BALANCES, min_size=1, max_size=3)
+        ),
+    ),
+    max_size=8,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(REPORTS, st.integers(1, 9))
+def test_book_takes_any_text_in_any_decimal_context(reports: list[tuple[Any, Any, Any]], precision: int) -> None:
+    """Whatever the texts are, nothing is raised, and the application's decimal context changes nothing."""
+    seen: list[object] = []
+    for context in (Context(prec=precision, traps=[Inexact, Rounded, FloatOperation]), Context()):
+        keeper, now = Bookkeeper.of("a", "u", KeepOrders()), BEGIN
+        changes: list[Change] = []
+        with localcontext(context):
+            for first, second, third in reports:
+                now += timedelta(seconds=4)
+                if isinstance(first, str):
+                    changes += keeper.apply(frame(first, {"account_id": "a", **second}, third), now)
+                    continue
+                keeper.ask()
+                listed = Listed(
+                    [order(**each) for each in first],
+                    [position(**each) for each in second],
+                    [balance(**each) for each in third],
+                )
+                changes += keeper.load(listed, "sweep", now)
+        seen.append((changes, keeper.book(is_current=True)))
+    assert seen[0] == seen[1]
