@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.failures import fail
@@ -96,7 +95,7 @@ async def replace(
         if not manner.agree(changes(order, sent), "Replace this order?"):
             return
         if dry_run:
-            click.echo(msgspec.json.encode(sent).decode())
+            print_object(sent)
             return
         async with sending("Replacing the order", caller, order.order_id):
             new = await caller.user.orders.replace(order, **wanted)

@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from connecttrade_async.cli.tables import Column, print_table
-from connecttrade_async.cli.telling import tell
+from connecttrade_async.cli.telling import escaped, tell
 from connecttrade_async.models import Connection
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 def print_object(item: object) -> None:
     """Print one thing as one line of JSON, and let whoever reads it have it at once."""
-    click.echo(msgspec.json.encode(item, enc_hook=_refuse).decode())
+    click.echo(escaped(msgspec.json.encode(item, enc_hook=_refuse).decode()))
 
 
 def print_objects(items: Iterable[object]) -> None:

@@ -20,7 +20,7 @@ from connecttrade_async.cli.options import json_option, yes_option
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.cli.prompting import agreed, require_somebody
 from connecttrade_async.cli.tables import UNLIMITED
-from connecttrade_async.cli.telling import announce, plain, tell
+from connecttrade_async.cli.telling import announce, escaped, plain, tell
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.wording import facts, how_to_look, in_words, outcome
 from connecttrade_async.models import OrderStatus
@@ -149,7 +149,7 @@ async def place(caller: Caller, ticket: OrderTicket, manner: Manner, *, whose: s
     if not manner.agree(facts(ticket, whose, title), "Send this order?"):
         return
     if manner.dry_run:
-        click.echo(await caller.user.orders.place(ticket, dry_run=True))
+        click.echo(escaped(await caller.user.orders.place(ticket, dry_run=True)))
         return
     async with sending("Placing the order", caller, ticket.cl_order_id):
         order = await caller.user.orders.place(ticket)

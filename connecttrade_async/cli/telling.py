@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 import textwrap
 
 import click
 
-__all__ = ["announce", "plain", "tell"]
+__all__ = ["announce", "escaped", "plain", "tell"]
 
 
 def plain(text: str) -> str:
@@ -16,8 +17,17 @@ def plain(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
+def escaped(text: str) -> str:
+    """Return a line of JSON that reads the same, without a character that could steer a terminal."""
+    if text.isprintable():
+        return text
+    # JSON's own escapes end below the space; C1 controls and changes of direction lie above it.
+    return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
+
+
 def tell(text: str) -> None:
     """Say a sentence, broken between words where a terminal shows it."""
+    text = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
     click.echo(_broken(text) if sys.stderr.isatty() else text, err=True)
 
 
