@@ -982,3 +982,64 @@ async def test_a_probe_that_is_overtaken_does_not_stand_in_the_way_of_the_next_o
             await steps(clock, 31.0)
             assert [type(event) for event in watcher.events] == [Outage, Recovered, Outage, Recovered]
         await watcher.aclose()
+
+
+async def test_statistics_count_each_poll_once_by_how_it_ended() -> None:
+    clock = SteppedClock()
+    acts = [answer(body="[]"), answer(body="[]"), answer(500, NO), answer(body="[]"), answer(body="[]")]
+    async with (
+        ScriptedEnd(*acts) as end,
+        client(end, clock) as ct,
+        ct.poll(people(ct, 1), lambda user: user.balances.list(), every=1.0, slowest=0.1) as results,
+    ):
+        seen: list[tuple[int, int, int, int]] = []
+        for _ in range(5):
+            while not results.statistics().waiting:
+                clock.advance(0.5)
+                await asyncio.sleep(0.001)
+            await anext(results)
+            now = results.statistics()
+            seen.append((now.polls, now.unchanged, now.failures, now.failing))
+        assert seen == [(1, 0, 0, 0), (2, 1, 0, 0), (3, 1, 1, 1), (4, 1, 1, 0), (5, 2, 1, 0)]
+
+
+async def test_a_user_that_is_removed_leaves_no_pace_and_no_failure_behind() -> None:
+    clock = SteppedClock()
+    async with ScriptedEnd(answer(500, NO), answer()) as end, client(end, clock) as ct:
+        (user,) = people(ct, 1)
+        async with ct.poll(
+            [user], lambda each: each.balances.list(), every=1.0, user_requests_per_second=0.001
+        ) as results:
+            clock.advance(1.0)
+            assert isinstance((await anext(results)).error, ServerError)
+            assert results.statistics().failing == 1
+            await results.remove(user)
+            assert (results.statistics().failing, results.statistics().users) == (0, 0)
+            await results.add(user)
+            clock.advance(1.0)  # and not the thousand seconds that its next request would have waited
+            assert (await anext(results)).get() == []
+            assert results.statistics().failing == 0
+
+
+async def test_users_that_are_parked_within_a_minute_are_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    clock, names = SteppedClock(), {"u0", "u1", "u2"}
+
+    async def fetch(user: User) -> None:
+        if user.user_id in names:
+            raise AuthenticationError(status=401, **FACTS)
+
+    caplog.set_level("DEBUG", "connecttrade_async.live")
+    async with client(clock=clock) as ct, ct.poll(people(ct, 6), fetch, every=5.0, slowest=5.0) as results:
+        watcher = Watcher(results)
+        await minutes(clock, watcher, 3)
+        assert set(results.parked) == names
+        levels = [record.levelname for record in caplog.records if "asked only rarely" in record.getMessage()]
+        assert sorted(levels) == ["DEBUG", "DEBUG", "WARNING"]
+        await results.remove(watcher.of("u0")[0].user)
+        assert set(results.parked) == {"u1", "u2"}
+        names.clear()
+        await minutes(clock, watcher, 12)
+        assert [record.getMessage() for record in caplog.records].count(
+            "the secret of a parked user is taken again"
+        ) == 2
+    await watcher.aclose()
