@@ -40,7 +40,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
-from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class Verdict(Enum):
     RELIEVED = "another link of ours has taken over"
 
 
+PROVING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 LIVING = frozenset({State.LIVE, State.LEAVING})
 TALKING = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
 CODES: Mapping[str, Verdict] = {
@@ -107,6 +108,12 @@ class Ending(NamedTuple):
 
     verdict: Verdict
     cause: str
+
+
+class Proof(NamedTuple):
+    """An update that shows that the last topic awaited is subscribed."""
+
+    update: OrderUpdate | PositionUpdate | BalanceUpdate
 
 
 class Dialect(Protocol):
@@ -145,12 +152,8 @@ class Talk(Protocol):
     has_ids: bool
     outbox: list[bytes]
     news: list[Any]
+    missing: tuple[str, ...]
     broken: str
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Names of what is not confirmed yet."""
-        ...
 
     @property
     def is_settled(self) -> bool:
@@ -207,8 +210,9 @@ class Spelling(Protocol):
 class Topics:
     """The talk of the brokerage stream: one wish for topics, and its confirmations.
 
-    A confirmation that names topics confirms only those; one that names none confirms all. A topic that the server ends
-    without a request is lost: the link is given up, so that a new one subscribes again and reports the gap.
+    A confirmation that names topics confirms only those; one that names none confirms all. An update of a topic
+    confirms it too. A topic that the server ends without a request is lost: the link is given up, so that a new one
+    subscribes again and reports the gap.
 
     Args:
         spelling: how it is spelled.
@@ -344,6 +348,7 @@ class LinkLife:
             Welcome: self._welcomed,
             Authenticated: self._authenticated,
             Refusal: self._refused,
+            Proof: self._proved,
         }
         self.state = State.WELCOMING
         self.talk = talk
@@ -380,7 +385,15 @@ class LinkLife:
         """Read a frame before the link is live, and keep it for the error of the login."""
         message = self._dialect.read(raw)
         self._last = raw, type(message) is not UnknownMessage
+        topic = getattr(message, "topic", None)
+        if self.state is State.SUBSCRIBING and type(message) in PROVING and topic in self.talk.missing:
+            self.talk.missing = tuple(each for each in self.talk.missing if each != topic)
+            return message if self.talk.missing else Proof(message)
         return message
+
+    def _proved(self, proof: Proof, now: float) -> None:
+        self.news.append(proof.update)
+        self._settle(now)
 
     def check(self, now: float) -> None:
         """End the link if its deadline has passed, and see to what was not answered in time."""

@@ -29,7 +29,7 @@ from connecttrade_async.rest.wire import retry_after
 from connecttrade_async.streaming.link import Link, LinkLostError
 from connecttrade_async.streaming.overlap import Overlap
 from connecttrade_async.streaming.plan import Tally
-from connecttrade_async.streaming.protocol import Ending, State, Verdict
+from connecttrade_async.streaming.protocol import PROVING, Ending, State, Verdict
 from connecttrade_async.streaming.voice import Voice
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ class Supervisor:
         for each in news:
             if type(each) is UnknownMessage:
                 self._set_aside(each)
+            if type(each) is UnknownMessage or type(each) in PROVING:
                 self._publisher(voice, self._plan.clock.now())(each)
             else:
                 self._plan.fanout.take(each)

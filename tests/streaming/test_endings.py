@@ -408,3 +408,23 @@ def test_pings_can_be_switched_off_and_are_else_a_number_of_seconds() -> None:
     assert Timeouts(ping=None).ping is None
     with pytest.raises(ConfigurationError, match="ping"):
         Timeouts(ping=0)
+
+
+async def test_updates_of_every_topic_stand_for_a_confirmation_that_never_comes() -> None:
+    async def unconfirmed(link: ServerConnection) -> None:
+        await link.send('{"type": "welcome"}')
+        await link.recv()
+        await link.send('{"type": "authenticated"}')
+        await link.recv()
+        for kind in ("order", "position", "balance"):
+            data = {"account_id": "a", "symbol": "AAPL", "order_id": "o1"}
+            await link.send(json.dumps({"type": kind, "user_id": "u", "account_id": "a", "data": data}))
+        await link.wait_closed()
+
+    serve, links = scripted(unconfirmed, stay)
+    async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
+        stream = ct.brokerage_stream()
+        events = stream.subscribe()
+        async with stream:
+            assert [event.topic for event in waiting(events) if not isinstance(event, Gap)] == TOPICS
+    assert len(links) == 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.models.events import OrderUpdate, UnknownMessage
+from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, UnknownMessage
 from connecttrade_async.models.market import Quote
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage import Brokerage
@@ -296,6 +296,24 @@ def test_a_confirmation_confirms_only_the_topics_that_it_names(
         one.check(10.0)
         assert one.ending is not None
         assert f"not confirmed: {', '.join(missing)}; the last frame was: {{" in one.ending.cause
+
+
+def test_an_update_of_a_topic_confirms_its_subscription() -> None:
+    one = climbed(2)
+    assert isinstance(one.receive(ORDER, 1.0), OrderUpdate)
+    assert one.talk.missing == ("balances",)
+    balance = b'{"type": "balance", "user_id": "u", "account_id": "a", "data": {"account_id": "a"}}'
+    assert one.receive(balance, 1.0) is None
+    [update] = one.news
+    assert isinstance(update, BalanceUpdate)
+    assert one.state is State.LIVE
+
+
+def test_an_update_before_the_subscription_was_asked_for_confirms_nothing() -> None:
+    one = climbed(1)
+    one.receive(ORDER, 1.0)
+    one.receive(AUTHENTICATED, 1.0)
+    assert one.talk.missing == TOPICS
 
 
 @pytest.mark.parametrize(
