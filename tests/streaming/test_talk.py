@@ -980,6 +980,60 @@ def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
     assert one.talk.is_settled
 
 
+def with_backfill(one: Talked, symbol: str, count: int) -> Item:
+    item = Item(MINUTES, symbol)
+    one.demands.backfills[item] = count
+    return item
+
+
+def test_bars_of_the_past_are_asked_for_with_the_subscription_and_once() -> None:
+    one = Talked()
+    item = with_backfill(one, "A", 5)
+    [frame] = one.want("a", MINUTES, "A")
+    assert (frame["backfill"], frame["interval"]) == ("5", "1m")
+    one.hear(Subscribed(id=frame["id"]))
+    assert (one.demands.backfilled, one.demands.backfills) == ({item: 5}, {})
+    one.talk.end()
+    one.talk = MarketTalk(one.demands)
+    one.talk.begin(0.0)
+    [again] = one.sent()
+    assert "backfill" not in again
+    one.hear(Subscribed(id=again["id"]))
+    assert one.demands.backfilled == {item: 5}
+    one.leave("a", MINUTES, "A")
+    assert one.demands.backfilled == {}
+
+
+def test_where_the_past_is_refused_it_is_not_asked_for_again_and_where_the_symbol_is_it_may_be() -> None:
+    one = Talked()
+    bad = with_backfill(one, "BAD", 5)
+    [frame] = one.want("a", MINUTES, "BAD")
+    [plain] = one.hear(Refusal("400", "no", frame["id"]))
+    assert (plain["symbols"], "backfill" in plain) == (["BAD"], False)
+    assert one.hear(Refusal("400", "no", plain["id"])) == []
+    assert [type(each) for each in one.told()] == [TurnedDown]
+    assert bad not in one.demands.backfills
+    item = with_backfill(one, "A", 5)
+    [frame] = one.want("a", MINUTES, "A")
+    assert frame["backfill"] == "5"
+    [plain] = one.hear(Refusal("400", "no backfill", frame["id"]))
+    one.hear(Subscribed(id=plain["id"]))
+    assert one.demands.backfilled == {item: 0}
+    with_backfill(one, "B", 5)
+    [frame] = one.want("a", MINUTES, "B")
+    assert "backfill" not in frame
+
+
+def test_where_a_subscription_with_the_past_is_not_answered_it_is_asked_for_without() -> None:
+    one = Talked()
+    item = with_backfill(one, "A", 5)
+    one.want("a", MINUTES, "A")
+    [again] = one.check(1.0)
+    assert "backfill" not in again
+    one.hear(Subscribed(id=again["id"]))
+    assert one.demands.backfilled == {item: 0}
+
+
 @pytest.mark.parametrize("message", [Subscribed(id="1"), Refusal("400", "no", "1")])
 def test_nothing_is_heard_of_a_link_that_is_over(message: object) -> None:
     one = Talked()
