@@ -20,6 +20,7 @@ from connecttrade_async.errors import (
     MalformedResponseError,
     RateLimitedError,
     RequestTimeoutError,
+    one_line,
 )
 from connecttrade_async.live.doubts import DoubtBudget, GrowingPauses
 from connecttrade_async.live.limits import SnapshotLimit, UnendingError
@@ -345,7 +346,8 @@ class Surveyor:
         changes, rest = roster.load(member, listed, cause, begins, self._clock.wall())
         for account_id, keeper in member.keepers.items():
             if keeper.problem is not None and keeper.problem != before.get(account_id):
-                log.warning("account %s of user %s is not current: %s", account_id, member.user.user_id, keeper.problem)
+                name, problem = one_line(account_id), one_line(keeper.problem)
+                log.warning("account %s of user %s is not current: %s", name, member.user.user_id, problem)
         member.since = asked
         if rest:
             self._tell_who_waits(rest)
@@ -378,7 +380,7 @@ class Surveyor:
             member.absences = 0
             return
         level = logging.DEBUG if member.absences else logging.WARNING
-        log.log(level, "no answer has account %s of user %s", ", ".join(absent), member.user.user_id)
+        log.log(level, "no answer has account %s of user %s", one_line(", ".join(absent)), member.user.user_id)
         # So that the next answer is read whole: what it has not must not be what was left out of it.
         member.known = None
         delay = grown_delay(member.absences, self._reconnect.base, LONGEST_ABSENCE)
@@ -408,7 +410,7 @@ class Surveyor:
         keeper = member.keepers.get(account_id)
         # Something may have been heard of it while it was asked about.
         if keeper is not None and self._is_silent(keeper):
-            log.warning("account %s of user %s is not linked any more", account_id, member.user.user_id)
+            log.warning("account %s of user %s is not linked any more", one_line(account_id), member.user.user_id)
             self._roster.unlink(member, account_id)
             self._abandon(lambda order_id: keeper.order(order_id) is not None)
             self.tally.unlinked += 1
@@ -428,7 +430,7 @@ class Surveyor:
         if member.is_gone:
             return
         level = logging.DEBUG if member.failures else logging.WARNING
-        log.log(level, "no snapshot of user %s: %s", member.user.user_id, error)
+        log.log(level, "no snapshot of user %s: %s", member.user.user_id, one_line(str(error)))
         member.failures += 1
         is_refused = isinstance(error, AuthenticationError)
         if is_refused:

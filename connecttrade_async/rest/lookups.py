@@ -22,6 +22,7 @@ from connecttrade_async.errors import (
     MalformedResponseError,
     OrderNotReplacedError,
     TransportError,
+    one_line,
 )
 from connecttrade_async.ids import born_at
 from connecttrade_async.models.enums import Broker, OrderStatus
@@ -312,7 +313,9 @@ async def ended_before(orders: Orders, old: Target) -> Order | None:
     try:
         found = await state(orders, old)
     except FAILED as exc:
-        log.warning("order %s could not be looked up after its cancellation was refused: %s", old.order_id, exc)
+        log.warning(
+            "order %s could not be looked up after its cancellation was refused: %s", one_line(old.order_id), exc
+        )
         return None
     return found if found is not None and has_ended(found) else None
 

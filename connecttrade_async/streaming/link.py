@@ -30,6 +30,7 @@ from websockets.exceptions import (
 from websockets.frames import CloseCode
 from websockets.protocol import State
 
+from connecttrade_async.errors import one_line
 from connecttrade_async.secret import without_frames
 from connecttrade_async.streaming.cutter import Cutter
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Dialing", "Link", "LinkLostError"]
 
+LONGEST_CAUSE = 4096
 LARGEST_FRAME = 1 << 22
 MANY = 4096
 MOST_UNSENT = 1 << 20  # bytes; what we send is small, so a peer that leaves so much unread reads nothing at all
@@ -261,13 +263,14 @@ class LinkLostError(Exception):
         reason: str = "",
         is_too_large: bool = False,
     ) -> None:
-        self.cause = cause
+        # Not shortened much: a secret in it is masked later, and half a secret would not be.
+        self.cause = one_line(cause, LONGEST_CAUSE)
         self.code = code
         self.reason = reason
         self.is_too_large = is_too_large
         self.status = status
         self.retry_after = retry_after
-        super().__init__(cause)
+        super().__init__(self.cause)
 
 
 class Dialing(NamedTuple):

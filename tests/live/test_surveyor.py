@@ -534,6 +534,22 @@ async def test_an_account_goes_after_two_minutes_of_absence_and_not_before() -> 
     await bureau.surveyor.aclose()
 
 
+async def test_the_name_of_an_account_does_not_break_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).money = [balance(account_id="a\r\nERROR forged\x1b[2J\u202e")]
+    await bureau.read(ada)
+    script(ada).money = []
+    with caplog.at_level(logging.DEBUG, "connecttrade_async.live"):
+        await bureau.read(ada)
+        bureau.clock.sleep(120.0)
+        await bureau.read(ada)
+    assert any("a ERROR forged [2J of user ada is not linked any more" in message for message in caplog.messages)
+    assert any("no answer has account a ERROR forged [2J of user ada" in message for message in caplog.messages)
+    assert all(message.isprintable() for message in caplog.messages)
+    await bureau.surveyor.aclose()
+
+
 async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")

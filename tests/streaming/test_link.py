@@ -323,6 +323,7 @@ async def test_it_offers_no_compression_and_sends_no_secret_in_its_upgrade() -> 
     [
         (1000, "", "the server closed the link with code 1000"),
         (4401, "who?", "the server closed the link with code 4401 (who?)"),
+        (4401, "a\r\nb\x1b[2J\x9b\u202ec", "the server closed the link with code 4401 (a b [2J c)"),
     ],
 )
 async def test_a_close_tells_its_code(dial: Dialled, code: int, reason: str, cause: str) -> None:
