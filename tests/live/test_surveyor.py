@@ -94,7 +94,7 @@ class Scripted:
 class Bureau:
     """A surveyor with a clock that stands still."""
 
-    def __init__(self, budget: Budget | None = None, **reconnect: Any) -> None:
+    def __init__(self, budget: Budget | None = None, tell: Callable[[Sequence[Change]], None] | None = None) -> None:
         self.clock = SteppedClock()
         self.roster = Roster(KeepOrders(age=60.0))
         self.roster.is_live = True
@@ -105,9 +105,9 @@ class Bureau:
         self.surveyor = Surveyor(
             self.roster,
             budget or Budget(concurrency=1, requests_per_second=None),
-            Reconnect(base=1.0, cap=8.0) if not reconnect else Reconnect(**reconnect),
+            Reconnect(base=1.0, cap=8.0),
             self.clock,
-            tell=self.told.append,
+            tell=tell or self.told.append,
             tell_who_waits=lambda _: None,
             abandon=self.abandoned.append,
             crashed=self.crashes.append,
@@ -451,6 +451,16 @@ async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
     await bureau.surveyor.aclose()
 
 
+async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_surveyor() -> None:
+    def refuse(changes: Sequence[Change]) -> None:
+        raise LookupError(len(changes))
+
+    bureau = Bureau(tell=refuse)
+    await bureau.read(bureau.user("ada"))
+    assert [type(error) for error in bureau.crashes] == [LookupError]
+    await bureau.surveyor.aclose()
+
+
 # --- what snapshots come to
 
 
@@ -516,7 +526,7 @@ async def test_an_absent_account_is_asked_for_again_and_more_and_more_seldom(cap
     await bureau.surveyor.aclose()
 
 
-async def test_an_account_goes_after_two_minutes_of_absence_and_not_before() -> None:
+async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -531,6 +541,7 @@ async def test_an_account_goes_after_two_minutes_of_absence_and_not_before() -> 
     assert [what for _, _, what in bureau.asked].count("connections") == 1
     assert (list(bureau.roster.places), bureau.surveyor.tally.unlinked) == ([], 1)
     assert len(bureau.abandoned) == 1
+    assert "account of ada of user ada is not linked any more" in caplog.messages
     await bureau.surveyor.aclose()
 
 
