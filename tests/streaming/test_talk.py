@@ -980,6 +980,15 @@ def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
     assert one.talk.is_settled
 
 
+def test_refuse_that_names_nothing_belongs_to_a_request_or_a_question_or_to_nothing() -> None:
+    one = Talked()
+    assert not one.talk.refuse(Refusal("400", "no"), 0.0)
+    one.demands.questions[next(one.demands.numbers)] = Question(b"{}")
+    assert one.talk.refuse(Refusal("400", "no"), 0.0)
+    one.want("a", QUOTES, "A")
+    assert one.talk.refuse(Refusal("400", "no"), 0.0)
+
+
 def with_backfill(one: Talked, symbol: str, count: int) -> Item:
     item = Item(MINUTES, symbol)
     one.demands.backfills[item] = count
