@@ -84,13 +84,14 @@ def test_outage_begins_with_its_first_failure_and_holds_nothing_against_those_wh
     assert (court.wakes, court.verdicts.is_held, court.schedule.next_at()) == (1, True, None)
     assert [court.record(number).ready for number in range(3)] == [0.0] * 3
     assert court.verdicts.tally.failing == 3
-    court.verdicts.probe = court.record(0)
+    probe = court.verdicts.probe = court.record(0)
     assert court.poll(1, 8.0, BROKEN) == []  # it was asked before
-    assert [court.verdicts.probe] == [court.record(0)]
+    assert [court.verdicts.probe] == [probe]
     (recovered,) = court.poll(0, 10.0)
     assert isinstance(recovered, Recovered)
     assert (recovered.since, recovered.seconds) == (outage.since, 9.0)
-    assert (court.verdicts.probe, court.wakes, court.verdicts.tally.failing) == (None, 3, 2)
+    assert [court.verdicts.probe] == list[Record | None]([None])
+    assert (court.wakes, court.verdicts.tally.failing) == (3, 2)
     assert [court.record(number).state for number in range(3)] == [State.WAITING] * 3
 
 
