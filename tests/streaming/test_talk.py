@@ -989,6 +989,19 @@ def test_refuse_that_names_nothing_belongs_to_a_request_or_a_question_or_to_noth
     assert one.talk.refuse(Refusal("400", "no"), 0.0)
 
 
+def test_what_awaits_an_answer_is_left_alone_until_it_comes() -> None:
+    one = Talked()
+    [first] = one.want("a", DEPTH, "A", width=5)
+    assert one.want("b", DEPTH, "A", width=10) == []
+    assert one.leave("a", DEPTH, "A") == one.leave("b", DEPTH, "A") == []
+    assert one.want("b", DEPTH, "A", width=10) == []
+    given_up, wider = one.hear(Subscribed(id=first["id"]))
+    assert [(frame["action"], frame["levels"]) for frame in (given_up, wider)] == [
+        ("unsubscribe", "5"),
+        ("subscribe", "10"),
+    ]
+
+
 def with_backfill(one: Talked, symbol: str, count: int) -> Item:
     item = Item(MINUTES, symbol)
     one.demands.backfills[item] = count
