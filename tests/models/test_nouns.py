@@ -407,7 +407,7 @@ def test_a_wrong_shape_is_told_with_its_place(shape: Any, body: bytes, where: st
         read(Response(200, {}, body), decoder(shape))
     assert caught.value.where == where
     assert ours in caught.value.problem  # empty where msgspec words the problem
-    assert caught.value.excerpt == Response(200, {}, body).excerpt
+    assert caught.value.excerpt == Response(200, {}, body).outline
 
 
 def test_a_page_holds_anything_in_its_order() -> None:
