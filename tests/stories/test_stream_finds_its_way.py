@@ -46,7 +46,8 @@ async def test_a_name_that_was_known_is_not_for_a_while() -> None:
     assert isinstance(loop, Resolving)
     async with Sandbox(seed=1) as sandbox, nothing_left():
         there = Endpoints(stream=sandbox.stream.url.replace("127.0.0.1", NAME))
-        named = ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=there, reconnect=HURRIED)
+        settings: dict[str, Any] = {"endpoints": there, "reconnect": HURRIED, "allow_insecure": True}
+        named = ConnectTrade(sandbox.client_id, sandbox.client_secret, **settings)
         async with named as ct, ct.brokerage_stream() as stream:
             events, life = stream.subscribe(), stream.subscribe("lifecycle")
             loop.knows = False
