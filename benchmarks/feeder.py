@@ -53,7 +53,7 @@ def framed(payload: bytes) -> bytes:
 def greet(link: socket.socket) -> None:
     """Shake hands, and take the login."""
     protocol = ServerProtocol()
-    answers = [b'{"type": "authenticated"}', b'{"type": "subscribed", "topics": ["orders"]}']
+    answers = [b'{"type": "authenticated"}', b'{"type": "subscribed", "topics": ["orders", "positions", "balances"]}']
     while answers:
         protocol.receive_data(link.recv(CHUNK))
         for event in protocol.events_received():

@@ -55,7 +55,7 @@ class Vendor(NamedTuple):
 VENDORS = {
     "ours": Vendor(
         {"type": "welcome"},
-        ({"type": "authenticated"}, {"type": "subscribed", "topics": ["orders"]}),
+        ({"type": "authenticated"}, {"type": "subscribed", "topics": ["orders", "positions", "balances"]}),
         an_update,
     ),
     "ours-quotes": Vendor(
