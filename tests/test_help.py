@@ -56,7 +56,7 @@ def test_the_signature_of_every_public_name_can_be_evaluated(name: str) -> None:
 @pytest.mark.parametrize("name", RESOURCES)
 def test_help_of_a_resource_of_a_user_is_text(name: str) -> None:
     handle: Any = getattr(client().user("ann", "secret"), name)
-    kind: type[Any] = type(handle)
+    kind: type[object] = handle.__class__
     assert pydoc.render_doc(handle)
     assert isinstance(typing.get_type_hints(kind), dict)
     methods = [part for key, part in inspect.getmembers(handle, inspect.ismethod) if not key.startswith("_")]

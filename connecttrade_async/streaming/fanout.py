@@ -164,18 +164,21 @@ class Fanout:
         wall: tells the time of day, for the gaps that slow consumers get.
 
     Attributes:
-        wall: the same.
         largest: bytes of the largest frame so far.
     """
 
-    __slots__ = ("_ending", "_members", "_topics", "largest", "wall")
+    __slots__ = ("_ending", "_members", "_topics", "_wall", "largest")
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
-        self.wall = wall
+        self._wall = wall
         self.largest = 0
         self._members: dict[Subscription, Interest] = {}
         self._topics: dict[str, Topic] = defaultdict(Topic)
         self._ending: Exception | None = None
+
+    def wall(self) -> datetime:
+        """Return the time of day, aware, in UTC."""
+        return self._wall()
 
     def subscribe(self, interest: Interest, overflow: str, bound: Bound) -> Subscription:
         """Add a consumer.

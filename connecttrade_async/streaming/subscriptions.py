@@ -40,9 +40,8 @@ class Hub(Protocol):
 
     largest: int
 
-    @property
-    def wall(self) -> Callable[[], datetime]:
-        """The time of day, aware, in UTC."""
+    def wall(self) -> datetime:
+        """Return the time of day, aware, in UTC."""
         ...
 
     def leave(self, subscription: Subscription) -> None:
