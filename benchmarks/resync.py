@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 import msgspec
 
-from connecttrade_async import Balance, ConnectTrade, Endpoints, Live, Order, Position, Reconnect, __version__
+from connecttrade_async import Balance, ConnectTrade, Endpoints, Order, Position, Reconnect, StreamLive, __version__
 from holdings import user_id
 from processes import server
 from rounds import parser, ratios, row, show, turns
@@ -74,7 +74,7 @@ class Ours:
             pass
         self._feeder.order("bye")
         self._feeder.order("mixed 0")
-        while type(await self._lifecycle.receive()) is not Live:
+        while type(await self._lifecycle.receive()) is not StreamLive:
             pass
         self._feeder.order("go")
 

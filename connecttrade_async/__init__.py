@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connecttrade_async import analytics, symbology, tickets
-    from connecttrade_async.client import ConnectTrade, Health, User
+    from connecttrade_async.client import ClientHealth, ConnectTrade, User
     from connecttrade_async.clock import Clock, SystemClock
     from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts
     from connecttrade_async.errors import (
@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.live.book import Book
     from connecttrade_async.live.changes import BalanceChanged, OrderChanged, PositionChanged
-    from connecttrade_async.live.polled import Outage, PollResult, PollStatistics, Recovered, Slowed
+    from connecttrade_async.live.polled import Outage, OutageEnded, PollResult, PollStatistics, RateLimited
     from connecttrade_async.live.poller import Poller
     from connecttrade_async.live.reports import LiveHealth, LiveStatistics
-    from connecttrade_async.live.telling import Changes
-    from connecttrade_async.live.tracker import KeepOrders
+    from connecttrade_async.live.telling import ChangeSubscription
+    from connecttrade_async.live.tracker import OrderRetention
     from connecttrade_async.models import (
         Account,
         AccountSummary,
@@ -77,15 +77,15 @@ if TYPE_CHECKING:
     )
     from connecttrade_async.models.events import (
         BalanceUpdate,
-        Connecting,
-        Ended,
         Event,
         Gap,
-        Live,
-        Lost,
         OrderUpdate,
         PositionUpdate,
-        Retrying,
+        StreamConnecting,
+        StreamEnded,
+        StreamLive,
+        StreamLost,
+        StreamRetrying,
         UnknownMessage,
     )
     from connecttrade_async.models.market import (
@@ -106,9 +106,9 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.bar_feed import BarFeed
     from connecttrade_async.streaming.feeds import DepthFeed, Feed
     from connecttrade_async.streaming.market_stream import MarketDataStream, ServerSubscription, ServerSubscriptions
-    from connecttrade_async.streaming.protocol import Verdict
+    from connecttrade_async.streaming.protocol import CloseReason
     from connecttrade_async.streaming.streams import BrokerageStream, StreamHealth
-    from connecttrade_async.streaming.subscriptions import Statistics, Subscription
+    from connecttrade_async.streaming.subscriptions import Subscription, SubscriptionStatistics
     from connecttrade_async.symbology import (
         EquityKind,
         EquitySymbol,
@@ -139,15 +139,16 @@ __all__ = [
     "BrokerError",
     "BrokerageStream",
     "CallerError",
-    "Changes",
+    "ChangeSubscription",
+    "ClientHealth",
     "Clock",
+    "CloseReason",
     "ClosedError",
     "ConfigurationError",
     "ConflictError",
     "ConnectError",
     "ConnectTrade",
     "ConnectTradeError",
-    "Connecting",
     "Connection",
     "ConnectionRequest",
     "ConnectionToken",
@@ -155,7 +156,6 @@ __all__ = [
     "CursorError",
     "Depth",
     "DepthFeed",
-    "Ended",
     "Endpoints",
     "EquityKind",
     "EquitySymbol",
@@ -165,18 +165,14 @@ __all__ = [
     "Gap",
     "Greeks",
     "HandshakeError",
-    "Health",
     "Instrument",
-    "KeepOrders",
     "Leg",
     "Level",
     "Limits",
     "Listing",
-    "Live",
     "LiveAccounts",
     "LiveHealth",
     "LiveStatistics",
-    "Lost",
     "MalformedResponseError",
     "MarketDataRefusedError",
     "MarketDataStream",
@@ -191,11 +187,13 @@ __all__ = [
     "OrderChanged",
     "OrderNotReplacedError",
     "OrderOutcomeUnknownError",
+    "OrderRetention",
     "OrderStatus",
     "OrderTicket",
     "OrderType",
     "OrderUpdate",
     "Outage",
+    "OutageEnded",
     "Page",
     "Pages",
     "PollResult",
@@ -205,14 +203,13 @@ __all__ = [
     "PositionChanged",
     "PositionUpdate",
     "Quote",
+    "RateLimited",
     "RateLimitedError",
     "Reconnect",
-    "Recovered",
     "Redirect",
     "RequestTimeoutError",
     "Response",
     "Retry",
-    "Retrying",
     "Secret",
     "ServerError",
     "ServerSubscription",
@@ -220,11 +217,15 @@ __all__ = [
     "SessionTakenError",
     "Side",
     "SlowConsumerError",
-    "Slowed",
-    "Statistics",
+    "StreamConnecting",
+    "StreamEnded",
     "StreamHealth",
+    "StreamLive",
+    "StreamLost",
     "StreamRefusedError",
+    "StreamRetrying",
     "Subscription",
+    "SubscriptionStatistics",
     "SymbolError",
     "SymbolRefused",
     "SystemClock",
@@ -239,7 +240,6 @@ __all__ = [
     "User",
     "UserRecord",
     "UserToken",
-    "Verdict",
     "__version__",
     "analytics",
     "check_redirect_url",
@@ -256,7 +256,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _ROOMS = {
-    "client": ("ConnectTrade", "Health", "User"),
+    "client": ("ConnectTrade", "ClientHealth", "User"),
     "clock": ("Clock", "SystemClock"),
     "config": ("Endpoints", "Limits", "Reconnect", "Retry", "Timeouts"),
     "errors": (
@@ -293,9 +293,9 @@ _ROOMS = {
     "live.book": ("Book",),
     "live.changes": ("BalanceChanged", "OrderChanged", "PositionChanged"),
     "live.reports": ("LiveHealth", "LiveStatistics"),
-    "live.telling": ("Changes",),
-    "live.tracker": ("KeepOrders",),
-    "live.polled": ("Outage", "PollResult", "PollStatistics", "Recovered", "Slowed"),
+    "live.telling": ("ChangeSubscription",),
+    "live.tracker": ("OrderRetention",),
+    "live.polled": ("Outage", "PollResult", "PollStatistics", "OutageEnded", "RateLimited"),
     "live.poller": ("Poller",),
     "models": (
         "Account",
@@ -323,15 +323,15 @@ _ROOMS = {
     ),
     "models.events": (
         "BalanceUpdate",
-        "Connecting",
-        "Ended",
+        "StreamConnecting",
+        "StreamEnded",
         "Event",
         "Gap",
-        "Live",
-        "Lost",
+        "StreamLive",
+        "StreamLost",
         "OrderUpdate",
         "PositionUpdate",
-        "Retrying",
+        "StreamRetrying",
         "UnknownMessage",
     ),
     "models.market": (
@@ -349,11 +349,11 @@ _ROOMS = {
     "rest.pagination": ("Listing", "Pages"),
     "rest.wire": ("Response",),
     "secret": ("Secret",),
-    "streaming.subscriptions": ("Statistics", "Subscription"),
+    "streaming.subscriptions": ("SubscriptionStatistics", "Subscription"),
     "streaming.bar_feed": ("BarFeed",),
     "streaming.feeds": ("DepthFeed", "Feed"),
     "streaming.market_stream": ("MarketDataStream", "ServerSubscription", "ServerSubscriptions"),
-    "streaming.protocol": ("Verdict",),
+    "streaming.protocol": ("CloseReason",),
     "streaming.streams": ("BrokerageStream", "StreamHealth"),
     "symbology": (
         "EquityKind",

@@ -31,24 +31,24 @@ from connecttrade_async.config import (
 )
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.rest import resources, wire
-from connecttrade_async.rest.caller import Caller, Requester, Traffic
-from connecttrade_async.rest.gate import Gate
+from connecttrade_async.rest.caller import Api, RequestCounters, Sender
+from connecttrade_async.rest.gate import RequestLimiter
 from connecttrade_async.rest.transport import ClientSession, TraceConfig, Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.snapshots import Reader
-    from connecttrade_async.rest.noting import NotingRequester
-    from connecttrade_async.rest.watching import Turnstile, WatchedRequester
+    from connecttrade_async.live.snapshots import UserApi
+    from connecttrade_async.rest.noting import NotingApi
+    from connecttrade_async.rest.watching import Turnstile, WatchedApi
 
-__all__ = ["ConnectTrade", "Health", "User"]
+__all__ = ["ClientHealth", "ConnectTrade", "User"]
 
 T = TypeVar("T")
 log = logging.getLogger("connecttrade_async.rest")
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     """How a client is doing, as plain values that a web backend can serve as JSON.
 
     Attributes:
@@ -68,11 +68,11 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: int
     retries: int
     failures: int
-    troubles: int
+    consecutive_failures: int
     last_error: str | None
 
 
-class Market(NamedTuple):
+class MarketDataShared(NamedTuple):
     """What a user's market data needs of the client: where it is, how it comes back, and which users have it open.
 
     ``dial`` and ``frame_bytes`` are those of both streams.
@@ -158,26 +158,26 @@ class ConnectTrade:
             trace_configs=trace_configs,
         )
         clock = SystemClock() if clock is None else clock
-        caller = Caller(
-            Gate(limits or Limits(), clock),
+        caller = Sender(
+            RequestLimiter(limits or Limits(), clock),
             transport,
             timeouts=timeouts or Timeouts(),
             retry=retry or Retry(),
             clock=clock,
-            traffic=Traffic(),
+            traffic=RequestCounters(),
         )
         self._client_secret = client_secret
         self._stream_url = stream
         frame_bytes = (limits or Limits()).frame_bytes
-        self._market = Market(market_data, reconnect or Reconnect(), set(), dial, frame_bytes)
+        self._market = MarketDataShared(market_data, reconnect or Reconnect(), set(), dial, frame_bytes)
         self._reconnect = reconnect or Reconnect()
-        self._adopt(client_id, caller, owns=True)
+        self._init_view(client_id, caller, owns=True)
 
-    def _adopt(self, client_id: str, caller: Caller, *, owns: bool) -> None:
+    def _init_view(self, client_id: str, caller: Sender, *, owns: bool) -> None:
         self.client_id = client_id
         self._caller = caller
         self._owns = owns
-        self._requester = Requester(caller, None, None)
+        self._requester = Api(caller, None, None)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:  # noqa: ANN401 - as the constructor has them
@@ -244,7 +244,7 @@ class ConnectTrade:
         topics: Sequence[str] = ("orders", "positions", "balances"),
         *,
         on_taken: Literal["stop", "standby", "fight"] = "stop",
-        codes: Mapping[str, connecttrade_async.Verdict] | None = None,
+        codes: Mapping[str, connecttrade_async.CloseReason] | None = None,
         watchdog: float | None = None,
     ) -> connecttrade_async.BrokerageStream:
         """Return the stream of all users of this client; ``async with`` opens it.
@@ -266,13 +266,13 @@ class ConnectTrade:
             msg = "the endpoints that were given have no stream address"
             raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
-        from connecttrade_async.streaming.brokerage import Brokerage  # noqa: PLC0415
-        from connecttrade_async.streaming.link import Dialing  # noqa: PLC0415
+        from connecttrade_async.streaming.brokerage import BrokerageCodec  # noqa: PLC0415
+        from connecttrade_async.streaming.link import ConnectOptions  # noqa: PLC0415
         from connecttrade_async.streaming.streams import BrokerageStream  # noqa: PLC0415
 
         return BrokerageStream(
             self._stream_url,
-            Brokerage(self.client_id, self._client_secret),
+            BrokerageCodec(self.client_id, self._client_secret),
             topics=tuple(topics),
             timeouts=self._caller.timeouts,
             reconnect=self._reconnect,
@@ -281,7 +281,7 @@ class ConnectTrade:
             codes=codes or {},
             owner=self._caller,
             watchdog=watchdog,
-            dialing=Dialing(self._market.frame_bytes, self._market.dial.ssl, self._market.dial.proxy),
+            dialing=ConnectOptions(self._market.frame_bytes, self._market.dial.ssl, self._market.dial.proxy),
         )
 
     def live(
@@ -292,7 +292,7 @@ class ConnectTrade:
         sweep_every: float | None = 300.0,
         concurrency: int = 50,
         requests_per_second: float | None = None,
-        keep_orders: connecttrade_async.KeepOrders | None = None,
+        keep_orders: connecttrade_async.OrderRetention | None = None,
         capacity: int = 100_000,
         snapshot_pages: int = 200,
         snapshot_timeout: float = 300.0,
@@ -318,14 +318,14 @@ class ConnectTrade:
         """
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
-        from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
-        from connecttrade_async.rest.noting import NotingRequester  # noqa: PLC0415
+        from connecttrade_async.live.tracker import OrderRetention  # noqa: PLC0415
+        from connecttrade_async.rest.noting import NotingApi  # noqa: PLC0415
 
         settings = LiveSettings(
             sweep_every=sweep_every,
             concurrency=concurrency,
             requests_per_second=requests_per_second,
-            keep_orders=keep_orders if keep_orders is not None else KeepOrders(),
+            keep_orders=keep_orders if keep_orders is not None else OrderRetention(),
             capacity=capacity,
             snapshot_pages=snapshot_pages,
             snapshot_timeout=snapshot_timeout,
@@ -338,7 +338,7 @@ class ConnectTrade:
             reconnect=self._reconnect,
             clock=self._caller.clock,
             owner=self._caller,
-            noting=partial(_noting, NotingRequester),
+            noting=partial(_noting, NotingApi),
         )
 
     @overload
@@ -354,7 +354,7 @@ class ConnectTrade:
         requests_per_second: float | None = ...,
         user_requests_per_second: float | None = ...,
         slowest: float = ...,
-        keep_orders: connecttrade_async.KeepOrders | None = ...,
+        keep_orders: connecttrade_async.OrderRetention | None = ...,
     ) -> connecttrade_async.Poller[tuple[Change, ...]]: ...
     @overload
     def poll(
@@ -382,7 +382,7 @@ class ConnectTrade:
         requests_per_second: float | None = None,
         user_requests_per_second: float | None = None,
         slowest: float = 300.0,
-        keep_orders: connecttrade_async.KeepOrders | None = None,
+        keep_orders: connecttrade_async.OrderRetention | None = None,
     ) -> connecttrade_async.Poller[Any]:
         """Return a poller: it asks for many users over and over, where no stream tells; ``async with`` starts it.
 
@@ -413,13 +413,13 @@ class ConnectTrade:
             ConfigurationError: an argument cannot be used.
         """
         # Whoever does not poll does not load it.
-        from connecttrade_async.live.asking import House  # noqa: PLC0415
-        from connecttrade_async.live.plan import Plan  # noqa: PLC0415
+        from connecttrade_async.live.asking import PollClient  # noqa: PLC0415
+        from connecttrade_async.live.plan import PollConfig  # noqa: PLC0415
         from connecttrade_async.live.poller import Poller  # noqa: PLC0415
         from connecttrade_async.rest.resources.single import asks_once  # noqa: PLC0415
-        from connecttrade_async.rest.watching import WatchedRequester  # noqa: PLC0415
+        from connecttrade_async.rest.watching import WatchedApi  # noqa: PLC0415
 
-        plan = Plan(
+        plan = PollConfig(
             every=every,
             concurrency=concurrency,
             capacity=capacity,
@@ -428,10 +428,10 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        house = House(
+        house = PollClient(
             self._caller,
             caller_of=_caller_of,
-            watched=partial(_watched, WatchedRequester),
+            watched=partial(_watched, WatchedApi),
             requester_of=_requester_of,
             handle=partial(_in_the_name_of, self._market),
             asks_once=asks_once,
@@ -440,9 +440,9 @@ class ConnectTrade:
             _check_fetch(fetch)
             return Poller(users, fetch, plan, house, is_handle=_is_handle)
         from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
-        from connecttrade_async.live.tracker import KeepOrders  # noqa: PLC0415
+        from connecttrade_async.live.tracker import OrderRetention  # noqa: PLC0415
 
-        books = PolledBooks(house, keep_orders if keep_orders is not None else KeepOrders())
+        books = PolledBooks(house, keep_orders if keep_orders is not None else OrderRetention())
         return Poller(users, books.read, plan, house, books, is_handle=_is_handle)
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
@@ -457,20 +457,20 @@ class ConnectTrade:
         view = ConnectTrade.__new__(ConnectTrade)
         view._client_secret, view._stream_url, view._reconnect = self._client_secret, self._stream_url, self._reconnect  # noqa: SLF001 - its own kind
         view._market = self._market  # noqa: SLF001 - its own kind
-        view._adopt(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
+        view._init_view(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
         return view
 
-    def health(self) -> Health:
+    def health(self) -> ClientHealth:
         """Return how this client is doing, at once and without asking anybody."""
-        gate, traffic = self._caller.gate, self._caller.traffic
-        return Health(
+        gate, traffic = self._caller.limiter, self._caller.counters
+        return ClientHealth(
             is_open=not (self._caller.is_closed or gate.is_closed),
             in_flight=gate.in_flight,
             waiting=gate.waiting,
             exchanges=traffic.exchanges,
             retries=traffic.retries,
             failures=traffic.failures,
-            troubles=traffic.troubles,
+            consecutive_failures=traffic.consecutive_failures,
             last_error=traffic.last_error,
         )
 
@@ -491,7 +491,7 @@ class ConnectTrade:
         self._caller.close()
         if not self._owns:
             return
-        self._caller.gate.close()
+        self._caller.limiter.close()
         seconds = self._caller.timeouts.close
         try:
             async with asyncio.timeout(seconds):
@@ -526,12 +526,12 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
     Handles are not tracked by the garbage collector: there are thousands, and nothing that they hold leads back to one.
     """
 
-    _caller: Caller
-    _market: Market
+    _caller: Sender
+    _market: MarketDataShared
     _user_id: str | None
     _user_secret: Secret | None
     # Who asks instead, where what is asked is watched.
-    _asker: Requester | None = None
+    _asker: Api | None = None
 
     @property
     def user_id(self) -> str:
@@ -539,10 +539,10 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         return self._user_id or ""
 
     @property
-    def _requester(self) -> Requester:
+    def _requester(self) -> Api:
         if self._asker is not None:
             return self._asker
-        return Requester(self._caller, self._user_id, self._user_secret)
+        return Api(self._caller, self._user_id, self._user_secret)
 
     @property
     def accounts(self) -> resources.Accounts:
@@ -584,7 +584,7 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         connection_id: str,
         *,
         token_source: Callable[[], Awaitable[connecttrade_async.ConnectionToken | Secret | str]] | None = None,
-        codes: Mapping[str, connecttrade_async.Verdict] | None = None,
+        codes: Mapping[str, connecttrade_async.CloseReason] | None = None,
         watchdog: float | None = None,
     ) -> connecttrade_async.MarketDataStream:
         """Return the market data of one of the user's connections; ``async with`` opens it.
@@ -609,13 +609,15 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
             msg = "the endpoints that were given have no market data address"
             raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
-        from connecttrade_async.streaming.link import Dialing  # noqa: PLC0415
-        from connecttrade_async.streaming.market_stream import Door, MarketDataStream  # noqa: PLC0415
+        from connecttrade_async.streaming.link import ConnectOptions  # noqa: PLC0415
+        from connecttrade_async.streaming.market_stream import MarketDataConfig, MarketDataStream  # noqa: PLC0415
 
         caller, market = self._caller, self._market
-        dialing = Dialing(market.frame_bytes, market.dial.ssl, market.dial.proxy)
+        dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy)
         return MarketDataStream(
-            Door(market.url, caller.timeouts, market.reconnect, caller.clock, market.taken, caller, dialing),
+            MarketDataConfig(
+                market.url, caller.timeouts, market.reconnect, caller.clock, market.taken, caller, dialing
+            ),
             self.user_id,
             token_source or partial(self.connections.token, connection_id),
             mints=token_source is None,
@@ -646,32 +648,30 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         return f"<User {self.user_id!r}>"
 
 
-def _requester_of(user: User) -> Requester:
+def _requester_of(user: User) -> Api:
     return user._requester  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
-def _caller_of(user: User) -> Caller:
+def _caller_of(user: User) -> Sender:
     return user._caller  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
-def _watched(
-    watching: type[WatchedRequester], user: User, turnstile: Turnstile, last: int | None
-) -> tuple[WatchedRequester, User]:
+def _watched(watching: type[WatchedApi], user: User, turnstile: Turnstile, last: int | None) -> tuple[WatchedApi, User]:
     market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-    caller = _caller_of(user).asking_once()
+    caller = _caller_of(user).without_retries()
     asker = watching(caller, user_id, secret, turnstile, last)
     return asker, User(caller, market, user_id, secret, asker)
 
 
-def _in_the_name_of(market: Market, asker: Requester) -> User:
-    return User(asker.caller, market, asker.user_id, asker.user_secret, asker)
+def _in_the_name_of(market: MarketDataShared, asker: Api) -> User:
+    return User(asker.sender, market, asker.user_id, asker.user_secret, asker)
 
 
-def _noting(asking: type[NotingRequester], user: Reader, known: Collection[int]) -> tuple[Reader, Sequence[int]]:
+def _noting(asking: type[NotingApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
     if type(user) is not User:
         return user, ()
     origin = _requester_of(user)
-    asker = asking(origin.caller, origin.user_id, origin.user_secret, known)
+    asker = asking(origin.sender, origin.user_id, origin.user_secret, known)
     return _in_the_name_of(user._market, asker), asker.seen  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 

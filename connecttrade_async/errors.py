@@ -64,7 +64,7 @@ def shown(value: object) -> str:
     return str(value) if value is None or isinstance(value, bool | float) else f"of type {type(value).__name__}"
 
 
-def _revive(kind: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _E:
+def _unpickle(kind: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _E:
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(facts)
@@ -78,7 +78,7 @@ class ConnectTradeError(Exception):
         # The default calls the class with the message alone, which keyword-only constructors refuse. An answer may
         # hold secrets, which do not travel in pickles.
         facts = {name: None if name == "response" else value for name, value in self.__dict__.items()}
-        return _revive, (type(self), self.args, facts)
+        return _unpickle, (type(self), self.args, facts)
 
 
 class CallerError(ConnectTradeError):
@@ -262,7 +262,7 @@ class MarketDataRefusedError(BrokerError):
     """The server does not give what was asked for on the market data stream; everything else on it goes on.
 
     Attributes:
-        what: what was asked for: a channel, ``history`` or ``subscriptions``.
+        what: what was asked for: a channel, ``encode_snapshot`` or ``subscriptions``.
         symbol: of what, or ``""``.
         code: the server's code, or ``""`` where it gave none.
         cause: why, in the server's words.
@@ -440,9 +440,9 @@ class OrderOutcomeUnknownError(ConnectTradeError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         facts = {name: value for name, value in self.__dict__.items() if name != "look_again"}
-        return _revive, (type(self), self.args, facts | {"look_again": _came_out_of_a_pickle})
+        return _unpickle, (type(self), self.args, facts | {"look_again": _unpickled_resolve})
 
 
-def _came_out_of_a_pickle(timeout: float) -> NoReturn:
+def _unpickled_resolve(timeout: float) -> NoReturn:
     del timeout
     raise ClosedError("the client of a pickled error")

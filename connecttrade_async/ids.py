@@ -1,7 +1,7 @@
 """A door: where an order's own id is drawn, from the clock and from the machine's entropy.
 
 A ticket has its id from birth, and ``tickets`` reads neither time nor dice; so this is the one thing it asks for from
-above the waterline, and ``cl_order_id=`` on every builder does without it. ``order_id`` itself is a plain function.
+above the waterline, and ``cl_order_id=`` on every builder does without it. ``uuid7`` itself is a plain function.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock
 
-__all__ = ["OrderIds", "born_at", "new_order_id", "order_id"]
+__all__ = ["OrderIdGenerator", "issued_at", "new_order_id", "uuid7"]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -30,7 +30,7 @@ _VERSION_7 = _VERSION << 76
 _VARIANT = 0b10 << _TAIL_BITS
 
 
-def order_id(ticks: int, tail: int) -> str:
+def uuid7(ticks: int, tail: int) -> str:
     """Write a UUID of version 7 (RFC 9562), which sorts as text in the order of its ticks.
 
     Args:
@@ -44,7 +44,7 @@ def order_id(ticks: int, tail: int) -> str:
     return str(UUID(int=milliseconds << 80 | _VERSION_7 | counter << 64 | _VARIANT | tail % (1 << _TAIL_BITS)))
 
 
-def born_at(cl_order_id: str) -> datetime | None:
+def issued_at(cl_order_id: str) -> datetime | None:
     """Return when an id of this kind was drawn, in UTC; None for an id of any other kind."""
     try:
         uuid = UUID(cl_order_id)
@@ -53,7 +53,7 @@ def born_at(cl_order_id: str) -> datetime | None:
         return None
 
 
-class OrderIds:
+class OrderIdGenerator:
     """Draws ids that are unique and, from one thread of one process, each greater than the one before.
 
     Uniqueness rests on 62 bits of fresh entropy in every id, and so holds across threads, forks and machines. The
@@ -77,10 +77,10 @@ class OrderIds:
         present = (self._clock.wall() - _EPOCH) // _MILLISECOND << _COUNTER_BITS
         # One more than the last: a counter that overflows carries into the milliseconds, and order is kept.
         self._ticks = max(self._ticks + 1, present)
-        return order_id(self._ticks, int.from_bytes(self._entropy(_TAIL_BYTES), "big"))
+        return uuid7(self._ticks, int.from_bytes(self._entropy(_TAIL_BYTES), "big"))
 
 
-_draw = OrderIds(SystemClock())
+_draw = OrderIdGenerator(SystemClock())
 
 
 def new_order_id() -> str:

@@ -18,10 +18,10 @@ __all__ = [
     "MAX_RETRY_AFTER",
     "TokenBucket",
     "bounded_retry_after",
+    "equal_jitter_delay",
+    "equal_jitter_delays",
     "full_jitter_delays",
-    "growing_delays",
-    "grown_delay",
-    "start_of_cycle",
+    "random_phase",
 ]
 
 MAX_RETRY_AFTER = (
@@ -53,7 +53,7 @@ def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None
     return _drawn(0.0, base, cap, rng)
 
 
-def growing_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
+def equal_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
     """Yield delays that grow twofold from ``base`` to ``cap`` seconds, each drawn from the upper half below that bound.
 
     For looking again at something that needs time: unlike with full jitter, no pause is next to nothing.
@@ -75,8 +75,8 @@ def _drawn(least: float, base: float, cap: float, rng: random.Random | None) -> 
         yield dice.uniform(least * bound, bound)
 
 
-def grown_delay(turn: int, base: float, cap: float, rng: random.Random | None = None) -> float:
-    """Return the delay of one turn of ``growing_delays``, for who has too many to keep an iterator for each.
+def equal_jitter_delay(turn: int, base: float, cap: float, rng: random.Random | None = None) -> float:
+    """Return the delay of one turn of ``equal_jitter_delays``, for who has too many to keep an iterator for each.
 
     Args:
         turn: 0 for the first.
@@ -89,7 +89,7 @@ def grown_delay(turn: int, base: float, cap: float, rng: random.Random | None = 
     return dice.uniform(0.5 * bound, bound)
 
 
-def start_of_cycle(rng: random.Random | None = None) -> float:
+def random_phase(rng: random.Random | None = None) -> float:
     """Return where in a cycle to begin, from 0 to 1, so that many who have the same cycle do not keep step."""
     return (rng if rng is not None else random).random()
 

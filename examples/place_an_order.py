@@ -82,7 +82,7 @@ async def main() -> None:
         account = (await user.accounts.list())[0]
         await trade(user, sandbox, account.account_id)
         bought = [one async for one in user.orders.list(status="all", symbols="AAPL", sort="desc", limit=500)]
-        posts = sandbox.served.count("POST", "/orders")
+        posts = sandbox.requests.count("POST", "/orders")
         print(f"orders sent: {posts}, the newest in AAPL: {bought[0].order_qty}, {bought[0].status}")
 
 

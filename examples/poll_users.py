@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from connecttrade_async import ConnectTrade, Outage, PollResult, Recovered, Slowed, User
+from connecttrade_async import ConnectTrade, Outage, OutageEnded, PollResult, RateLimited, User
 from connecttrade_async.sandbox import Fault, Sandbox
 
 HOW_MANY = 10
@@ -24,9 +24,9 @@ async def watch(ct: ConnectTrade, users: list[User]) -> None:
                     print(f"{user.user_id}: not known now ({type(error).__name__})")
                 case Outage(failures=failures):
                     print(f"everything fails, {failures} in a row: one probe at a time looks for the end")
-                case Slowed(seconds=seconds):
+                case RateLimited(seconds=seconds):
                     print(f"nobody is asked for {seconds:.0f} s")
-                case Recovered():
+                case OutageEnded():
                     print("the platform answers again")
                     break
 

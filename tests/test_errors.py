@@ -95,7 +95,7 @@ FACTS: dict[str, object] = {
     "last_error": "GET /orders: the link was dropped",
     "answered": "its answer was lost",
     "listed": "order o-1 is listed as working",
-    "look_again": errors._came_out_of_a_pickle,
+    "look_again": errors._unpickled_resolve,
     "cursor": "abc",
     "why": "it was followed before",
     "method": "GET",
@@ -189,7 +189,7 @@ def test_messages_are_built_from_the_facts() -> None:
 def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
     late = OrderNotReplacedError(order_id="o-1", status="filled")
     assert str(late) == "order o-1 was not replaced: it is filled"
-    facts: dict[str, Any] = {"what": "the order was placed", "look_again": errors._came_out_of_a_pickle}
+    facts: dict[str, Any] = {"what": "the order was placed", "look_again": errors._unpickled_resolve}
     new = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=False, last_error=None, **facts)
     assert str(new) == (
         "nobody can say yet whether the order was placed: "

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given, strategies as st
 
 from connecttrade_async.clock import SystemClock
-from connecttrade_async.ids import OrderIds, born_at, new_order_id, order_id
+from connecttrade_async.ids import OrderIdGenerator, issued_at, new_order_id, uuid7
 
 SHAPE = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 MANY = 100_000
@@ -42,7 +42,7 @@ def test_ids_of_many_threads_are_unique() -> None:
 
 def test_an_id_tells_its_time() -> None:
     clock = HeldClock()
-    drawn = UUID(OrderIds(clock)())
+    drawn = UUID(OrderIdGenerator(clock)())
     assert drawn.version == 7
     assert drawn.variant == "specified in RFC 4122"
     assert datetime.fromtimestamp((drawn.int >> 80) / 1000, UTC) == clock.present
@@ -50,7 +50,7 @@ def test_an_id_tells_its_time() -> None:
 
 def test_ids_rise_while_the_clock_stands_or_goes_back() -> None:
     clock = HeldClock()
-    draw = OrderIds(clock, entropy=bytes)
+    draw = OrderIdGenerator(clock, entropy=bytes)
     ids = [draw() for _ in range(5000)]  # more than the 4096 of one millisecond
     clock.present -= timedelta(hours=1)
     ids += [draw() for _ in range(10)]
@@ -62,20 +62,20 @@ def test_ids_rise_while_the_clock_stands_or_goes_back() -> None:
 def test_two_processes_that_share_a_past_draw_different_ids() -> None:
     # What a fork leaves behind: the same counter at the same time.
     clock = HeldClock()
-    assert OrderIds(clock)() != OrderIds(clock)()
+    assert OrderIdGenerator(clock)() != OrderIdGenerator(clock)()
 
 
 @given(st.tuples(TICKS, TAILS), st.tuples(TICKS, TAILS))
 def test_text_sorts_as_the_ticks_do(one: tuple[int, int], other: tuple[int, int]) -> None:
     first, second = sorted([one, other])
     if first[0] != second[0]:
-        assert order_id(*first) < order_id(*second)
-    assert SHAPE.fullmatch(order_id(*first))
-    assert len(order_id(*first)) == 36
+        assert uuid7(*first) < uuid7(*second)
+    assert SHAPE.fullmatch(uuid7(*first))
+    assert len(uuid7(*first)) == 36
 
 
 def test_an_id_tells_when_it_was_drawn_and_others_tell_nothing() -> None:
-    assert born_at(order_id(1_772_461_800_123 << 12, 7)) == datetime(2026, 3, 2, 14, 30, 0, 123_000, tzinfo=UTC)
-    assert born_at("mine") is None
-    assert born_at("ffffffff-ffff-7ab0-9233-7a89c1325f90") is None
-    assert born_at("6ba7b810-9dad-41d1-80b4-00c04fd430c8") is None
+    assert issued_at(uuid7(1_772_461_800_123 << 12, 7)) == datetime(2026, 3, 2, 14, 30, 0, 123_000, tzinfo=UTC)
+    assert issued_at("mine") is None
+    assert issued_at("ffffffff-ffff-7ab0-9233-7a89c1325f90") is None
+    assert issued_at("6ba7b810-9dad-41d1-80b4-00c04fd430c8") is None

@@ -10,10 +10,10 @@ from connecttrade_async.pacing import (
     MAX_RETRY_AFTER,
     TokenBucket,
     bounded_retry_after,
+    equal_jitter_delay,
+    equal_jitter_delays,
     full_jitter_delays,
-    growing_delays,
-    grown_delay,
-    start_of_cycle,
+    random_phase,
 )
 
 SECONDS = st.floats(min_value=1e-3, max_value=1e3)
@@ -127,27 +127,27 @@ def test_whoever_is_slower_than_the_rate_never_waits(rate: float, gap: float) ->
 @given(base=SECONDS, cap=SECONDS, seed=st.integers())
 @settings(deadline=None)
 def test_growing_delays_lie_in_the_upper_half_below_their_bound(base: float, cap: float, seed: int) -> None:
-    delays = islice(growing_delays(base, cap, Random(seed)), 20)  # noqa: S311 - spreads load; guards nothing
+    delays = islice(equal_jitter_delays(base, cap, Random(seed)), 20)  # noqa: S311 - spreads load; guards nothing
     for turn, delay in enumerate(delays):
         bound = min(cap, base * 2**turn)
         assert bound / 2 <= delay <= bound
 
 
 def test_growing_delays_differ_between_callers() -> None:
-    one, other = (list(islice(growing_delays(0.25, 8.0), 10)) for _ in range(2))
+    one, other = (list(islice(equal_jitter_delays(0.25, 8.0), 10)) for _ in range(2))
     assert one != other
 
 
 @given(turn=st.integers(min_value=0, max_value=10_000), seed=st.integers())
 def test_one_grown_delay_lies_in_the_upper_half_below_its_bound(turn: int, seed: int) -> None:
     bound = 0.5 * 2**turn if turn < 10 else 60.0
-    assert min(bound, 60.0) / 2 <= grown_delay(turn, 0.5, 60.0, Random(seed)) <= min(bound, 60.0)  # noqa: S311 - spreads load
-    assert 15.0 <= grown_delay(turn + 7, 0.5, 30.0) <= 30.0
+    assert min(bound, 60.0) / 2 <= equal_jitter_delay(turn, 0.5, 60.0, Random(seed)) <= min(bound, 60.0)  # noqa: S311 - spreads load
+    assert 15.0 <= equal_jitter_delay(turn + 7, 0.5, 30.0) <= 30.0
 
 
 def test_a_cycle_begins_anywhere() -> None:
-    assert start_of_cycle(Random(7)) == start_of_cycle(Random(7))  # noqa: S311 - spreads load; guards nothing
-    assert all(0.0 <= start_of_cycle() < 1.0 for _ in range(10))
+    assert random_phase(Random(7)) == random_phase(Random(7))  # noqa: S311 - spreads load; guards nothing
+    assert all(0.0 <= random_phase() < 1.0 for _ in range(10))
 
 
 @given(

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.market import Quote
 
-__all__ = ["BOARD", "Board", "Row", "quote_line"]
+__all__ = ["BOARD", "QuoteRow", "QuoteTable", "quote_line"]
 
 PRICES = ("bid_price", "ask_price", "last_price")
 STYLES = {-1: "red", 0: "", 1: "green"}
 ARROWS = {-1: "▼ ", 0: "  ", 1: "▲ "}
 
 
-class Row(NamedTuple):
+class QuoteRow(NamedTuple):
     """A symbol as it stands.
 
     Attributes:
@@ -41,7 +41,7 @@ class Row(NamedTuple):
     moves: tuple[int, int, int] = (0, 0, 0)
 
 
-class Board:
+class QuoteTable:
     """The last quote of each symbol, and where its prices went.
 
     Args:
@@ -49,20 +49,20 @@ class Board:
     """
 
     def __init__(self, symbols: Iterable[str]) -> None:
-        self._rows = {symbol: Row(symbol) for symbol in symbols}
+        self._rows = {symbol: QuoteRow(symbol) for symbol in symbols}
 
     @property
-    def rows(self) -> tuple[Row, ...]:
+    def rows(self) -> tuple[QuoteRow, ...]:
         """The rows, in order."""
         return tuple(self._rows.values())
 
-    def take(self, quote: Quote) -> None:
+    def update(self, quote: Quote) -> None:
         """Take a quote."""
-        row = self._rows.get(quote.symbol, Row(quote.symbol))
+        row = self._rows.get(quote.symbol, QuoteRow(quote.symbol))
         first, second, third = (
             _moved(row.quote, quote, name, kept) for name, kept in zip(PRICES, row.moves, strict=True)
         )
-        self._rows[quote.symbol] = Row(quote.symbol, quote, (first, second, third))
+        self._rows[quote.symbol] = QuoteRow(quote.symbol, quote, (first, second, third))
 
     def draw(self, console: Console) -> RenderableType:
         """Return the board, of the columns for which there is room."""
@@ -78,24 +78,24 @@ def quote_line(quote: Quote, now: datetime) -> str:
     )
 
 
-def _price(row: Row, place: int) -> Text | None:
+def _price(row: QuoteRow, place: int) -> Text | None:
     text = None if row.quote is None else getattr(row.quote, f"{PRICES[place]}_text")
     return Text(figure(plain(text)), style=STYLES[row.moves[place]]) if text else None
 
 
-def _last(row: Row) -> Text | None:
+def _last(row: QuoteRow) -> Text | None:
     price = _price(row, 2)
     return None if price is None else Text(ARROWS[row.moves[2]], style=price.style).append_text(price)
 
 
-BOARD: Sequence[Column[Row]] = (
-    Column[Row]("Symbol", lambda row: row.symbol),
-    Column[Row]("Bid", lambda row: _price(row, 0), "number"),
-    Column[Row]("Size", lambda row: row.quote and row.quote.bid_size_text, "number", rank=2),
-    Column[Row]("Ask", lambda row: _price(row, 1), "number"),
-    Column[Row]("Size", lambda row: row.quote and row.quote.ask_size_text, "number", rank=3),
-    Column[Row]("Last", _last, "number"),
-    Column[Row]("Time (UTC)", lambda row: row.quote and _time(row.quote), rank=1),
+BOARD: Sequence[Column[QuoteRow]] = (
+    Column[QuoteRow]("Symbol", lambda row: row.symbol),
+    Column[QuoteRow]("Bid", lambda row: _price(row, 0), "number"),
+    Column[QuoteRow]("Size", lambda row: row.quote and row.quote.bid_size_text, "number", rank=2),
+    Column[QuoteRow]("Ask", lambda row: _price(row, 1), "number"),
+    Column[QuoteRow]("Size", lambda row: row.quote and row.quote.ask_size_text, "number", rank=3),
+    Column[QuoteRow]("Last", _last, "number"),
+    Column[QuoteRow]("Time (UTC)", lambda row: row.quote and _time(row.quote), rank=1),
 )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from connecttrade_async.cli.changed import change_line, spelled_book, spelled_change, turn_line
 from connecttrade_async.cli.output import print_object
-from connecttrade_async.cli.telling import plain, tell
+from connecttrade_async.cli.telling import echo_line, plain
 from connecttrade_async.clock import SystemClock
 
 if TYPE_CHECKING:
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from connecttrade_async.cli.vigil import News, Vigil
+    from connecttrade_async.cli.vigil import WatchState, WatchUpdate
     from connecttrade_async.live.book import Book
     from connecttrade_async.live.changes import Change
 
-__all__ = ["Bulletin", "Lines", "Objects"]
+__all__ = ["JsonWatchOutput", "TextWatchOutput", "WatchOutput"]
 
 CLOCK = SystemClock()
 
 
-class Bulletin(Protocol):
+class WatchOutput(Protocol):
     """Where news is told."""
 
-    def is_told(self, change: Change) -> bool:
+    def is_printed(self, change: Change) -> bool:
         """Say whether a change is told here."""
         ...
 
-    def tell(self, news: News) -> None:
+    def print(self, news: WatchUpdate) -> None:
         """Tell news, in the order in which it counts."""
         ...
 
 
-class Objects:
+class JsonWatchOutput:
     """Objects for programs: first each book whole, then what becomes of it."""
 
-    def __init__(self, vigil: Vigil) -> None:
+    def __init__(self, vigil: WatchState) -> None:
         self._vigil = vigil
 
-    def is_told(self, change: Change) -> bool:  # noqa: ARG002 - lines choose by it
+    def is_printed(self, change: Change) -> bool:  # noqa: ARG002 - lines choose by it
         """Programs are told everything."""
         return True
 
-    def tell(self, news: News) -> None:
+    def print(self, news: WatchUpdate) -> None:
         """Print an object for each thing."""
         now = CLOCK.wall()
         for book in news.stale:
@@ -73,32 +73,32 @@ def _turned(kind: str, book: Book, now: datetime) -> dict[str, object]:
     return {"type": kind, "user_id": book.user_id, "account_id": book.account_id, "time": now}
 
 
-class Lines:
+class TextWatchOutput:
     """Lines for people: what changed on stdout, also whether it is current, and aside what becomes of the link."""
 
-    def __init__(self, vigil: Vigil) -> None:
+    def __init__(self, vigil: WatchState) -> None:
         self._vigil = vigil
         self._console = Console(highlight=False)
         self._has_begun = False
 
-    def is_told(self, change: Change) -> bool:
+    def is_printed(self, change: Change) -> bool:
         """People are told what matters."""
         return change.is_material
 
-    def tell(self, news: News) -> None:
+    def print(self, news: WatchUpdate) -> None:
         """Print a line for each thing."""
         self._turn(news.stale, f"is not current: {self._vigil.trouble or 'it is read again'}")
         for change in news.changes:
             self._print(change_line(change, self._vigil.name(change.account_id), CLOCK.wall()))
         if news.dropped:
-            tell(f"{news.dropped} changes were too many to tell.")
+            echo_line(f"{news.dropped} changes were too many to tell.")
         self._turn(news.current, "is current again")
         if news.failure:
-            tell(f"Not read, to be tried again: {plain(news.failure)}.")
+            echo_line(f"Not read, to be tried again: {plain(news.failure)}.")
         if not self._has_begun:
             self._has_begun = True
             names = ", ".join(self._vigil.name(book.account_id) for book in news.fresh)
-            tell(f"Watching {plain(names) or 'no account yet'}. Ctrl-C ends it.")
+            echo_line(f"Watching {plain(names) or 'no account yet'}. Ctrl-C ends it.")
         elif not news.dropped:
             self._turn(news.fresh, "is watched now")
         self._turn([book for book in news.fresh if not book.is_current], "is not current: it was not read yet")

@@ -12,7 +12,7 @@ from connecttrade_async.cli.market import open_feed, open_market, symbol, which_
 from connecttrade_async.cli.options import day, in_event_loop, json_option
 from connecttrade_async.cli.sheet import SHEET, build_sheet
 from connecttrade_async.cli.tables import print_table
-from connecttrade_async.cli.telling import plain, tell
+from connecttrade_async.cli.telling import echo_line, plain
 from connecttrade_async.cli.ticking import as_objects
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.models.market import OptionsChain
@@ -65,7 +65,7 @@ async def chain(*, name: str, expiry: date | None, connection_id: str | None, as
         _print(nearest)
     if others:
         days = ", ".join(plain(one.expiration_text or "a day that is not told") for one in others)
-        tell(f"There are others, for --expiry: {days}.")
+        echo_line(f"There are others, for --expiry: {days}.")
 
 
 async def _gather(feed: Feed[OptionsChain], *, is_one: bool) -> list[OptionsChain]:
@@ -94,6 +94,6 @@ def _print(one: OptionsChain) -> None:
         click.echo(plain(f"{one.underlying}, options that expire on {one.expiration_text or 'a day that is not told'}"))
         print_table(sheet.pairs, SHEET)
     else:
-        tell(f"There are no options on {plain(one.underlying)} for {plain(one.expiration_text or 'that day')}.")
+        echo_line(f"There are no options on {plain(one.underlying)} for {plain(one.expiration_text or 'that day')}.")
     if sheet.unread:
-        tell(f"Options left out, whose symbols cannot be read: {sheet.unread}.")
+        echo_line(f"Options left out, whose symbols cannot be read: {sheet.unread}.")

@@ -11,14 +11,14 @@ from connecttrade_async.cli.failures import fail
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.cli.seeking import find_successor, find_to_change
-from connecttrade_async.cli.sending import Manner, sending, settle_option
+from connecttrade_async.cli.sending import SubmitOptions, sending, settle_option
 from connecttrade_async.cli.wording import changed_order, changes, filled, how_to_look, in_words, status_of
 from connecttrade_async.ids import new_order_id
 from connecttrade_async.models import OrderStatus
 from connecttrade_async.tickets import replacement
 
 if TYPE_CHECKING:
-    from connecttrade_async.cli.credentials import Caller
+    from connecttrade_async.cli.credentials import CliContext
     from connecttrade_async.models import Order
 
 __all__ = ["cancel", "replace"]
@@ -35,7 +35,7 @@ whose_option = click.option("--account", metavar="ID", help="Only in this accoun
 @in_event_loop
 async def cancel(*, any_id: str, account: str | None, yes: bool, settle: float, as_json: bool) -> None:
     """Cancel the order of this order_id or cl_order_id."""
-    manner = Manner(yes=yes, as_json=as_json)
+    manner = SubmitOptions(yes=yes, as_json=as_json)
     manner.check()
     async with open_user(settle=settle) as caller:
         order = await find_to_change(caller, any_id, account, None)
@@ -80,7 +80,7 @@ async def replace(
     **changed: str | None,
 ) -> None:
     """Replace the order of this order_id or cl_order_id by one with another quantity or price."""
-    manner = Manner(yes=yes, as_json=as_json, dry_run=dry_run)
+    manner = SubmitOptions(yes=yes, as_json=as_json, dry_run=dry_run)
     manner.check()
     wanted = {"qty": changed["qty"], "notional": changed["notional"]}
     wanted |= {"price": changed["limit"], "stop": changed["stop"]}
@@ -103,7 +103,7 @@ async def replace(
     manner.report("Replaced", new, in_words(new if new.side else changed_order(order, sent)))
 
 
-async def _successor(caller: Caller, order: Order) -> str:
+async def _successor(caller: CliContext, order: Order) -> str:
     """Return what there is to say of the order that took an order's place; nothing where none did."""
     if order.status is not OrderStatus.REPLACED:
         return ""

@@ -11,8 +11,8 @@ from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.market import open_feed, open_market, symbol, times_option, which_option
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option
 from connecttrade_async.cli.series import Series, bar_line, is_over, print_csv, print_header
-from connecttrade_async.cli.telling import tell
-from connecttrade_async.cli.ticking import as_lines, as_objects, as_rows, has_screen, show, tell_all
+from connecttrade_async.cli.telling import echo_line
+from connecttrade_async.cli.ticking import as_lines, as_objects, as_rows, has_screen, print_all, show
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.streaming.market_data import INTERVALS
 
@@ -66,13 +66,13 @@ async def bars(
             if has_screen(is_for_programs=as_json or as_csv):
                 await show(md, feed, series, times)
             elif as_json:
-                await tell_all(md, feed, as_objects, times)
+                await print_all(md, feed, as_objects, times)
             elif as_csv:
                 print_header()
-                await tell_all(md, feed, as_rows(print_csv), times, is_told=is_over)
+                await print_all(md, feed, as_rows(print_csv), times, is_told=is_over)
             else:
-                tell(f"Following bars of {name}. Ctrl-C ends it.")
-                await tell_all(md, feed, as_lines(bar_line), times, is_told=is_over)
+                echo_line(f"Following bars of {name}. Ctrl-C ends it.")
+                await print_all(md, feed, as_lines(bar_line), times, is_told=is_over)
 
 
 def _check(*, follow: bool, has_end: bool, formats: int) -> None:
@@ -92,7 +92,7 @@ def _print(past: Sequence[Bar], series: Series, *, as_csv: bool, as_json: bool) 
             as_objects(bar)
         elif as_csv:
             print_csv(bar)
-        series.take(bar)
+        series.update(bar)
     if as_json or as_csv:
         return
     console = Console(highlight=False)

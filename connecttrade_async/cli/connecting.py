@@ -12,8 +12,8 @@ import click
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_items, print_object
-from connecttrade_async.cli.prompting import ask, ask_choice, read_line, somebody_is_there
-from connecttrade_async.cli.telling import tell
+from connecttrade_async.cli.prompting import ask_choice, is_interactive, prompt, read_line
+from connecttrade_async.cli.telling import echo_line
 from connecttrade_async.cli.views import ACCOUNTS
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.errors import ConfigurationError
@@ -59,27 +59,27 @@ async def connect(
 
 
 def _chosen_broker(given: str | None) -> str | None:
-    if given is not None or not somebody_is_there():
+    if given is not None or not is_interactive():
         return given
-    tell(f"Brokers: {', '.join(Broker)}.")
-    return ask("Broker (Enter: choose later, at the login pages)", default="").strip() or None
+    echo_line(f"Brokers: {', '.join(Broker)}.")
+    return prompt("Broker (Enter: choose later, at the login pages)", default="").strip() or None
 
 
 def _chosen_purpose(given: str | None) -> str:
     if given is not None:
         return given
-    if not somebody_is_there():
+    if not is_interactive():
         return ConnectionType.TRADE
     return ask_choice("What for", PURPOSES, default=ConnectionType.TRADE.value)
 
 
 def _chosen_redirect_url(given: str | None) -> str:
-    if given is None and not somebody_is_there():
+    if given is None and not is_interactive():
         msg = "say with --redirect-url where the person comes back to"
         raise click.UsageError(msg)
-    url = given or ask("Redirect URL, where the person comes back to")
+    url = given or prompt("Redirect URL, where the person comes back to")
     for problem in check_redirect_url(url):
-        tell(f"Note: {problem}")
+        echo_line(f"Note: {problem}")
     return url
 
 
@@ -89,7 +89,7 @@ def _show(request: ConnectionRequest, *, as_json: bool) -> None:
         return
     expires = request.expires_at
     until = f" until {expires:%H:%M} UTC" if expires else ""
-    tell(f"Log in at this address; it is good{until}:" if until else "Log in at this address:")
+    echo_line(f"Log in at this address; it is good{until}:" if until else "Log in at this address:")
     click.echo(err=True)
     click.echo(request.url)
     click.echo(err=True)
@@ -99,7 +99,7 @@ def _open(url: str) -> None:
     if _is_safe_to_open(url):
         webbrowser.open(url)
     else:
-        tell("The address is not opened: only https, and http to this machine, are handed to a browser.")
+        echo_line("The address is not opened: only https, and http to this machine, are handed to a browser.")
 
 
 def _is_safe_to_open(url: str) -> bool:
@@ -128,7 +128,7 @@ def _is_loopback(host: str) -> bool:
 
 def _come_back() -> Redirect:
     """Read the address that the person came back to; a person may paste it again."""
-    tries = TRIES if somebody_is_there() else 1
+    tries = TRIES if is_interactive() else 1
     while True:
         tries -= 1
         try:
@@ -136,7 +136,7 @@ def _come_back() -> Redirect:
         except ConfigurationError as exc:
             if not tries:
                 raise
-            tell(f"Not yet: {exc}.")
+            echo_line(f"Not yet: {exc}.")
 
 
 async def _show_connection(user: User, redirect: Redirect, *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from connecttrade_async.cli.prompting import ask, somebody_is_there
+from connecttrade_async.cli.prompting import is_interactive, prompt
 from connecttrade_async.client import ConnectTrade, User
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts, allows_insecure
 from connecttrade_async.secret import Secret
@@ -19,13 +19,13 @@ from connecttrade_async.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-__all__ = ["USER_ID", "USER_SECRET", "Caller", "open_client", "open_user"]
+__all__ = ["USER_ID", "USER_SECRET", "CliContext", "open_client", "open_user"]
 
 USER_ID = "CONNECTTRADE_USER_ID"
 USER_SECRET = "CONNECTTRADE_USER_SECRET"  # noqa: S105 - the name of a variable, not a secret
 
 
-class Caller(NamedTuple):
+class CliContext(NamedTuple):
     """A client, and the user for whom it asks."""
 
     ct: ConnectTrade
@@ -57,7 +57,7 @@ async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectT
 
 
 @asynccontextmanager
-async def open_user(*, settle: float | None = None) -> AsyncGenerator[Caller]:
+async def open_user(*, settle: float | None = None) -> AsyncGenerator[CliContext]:
     """Open a client and a handle on the user of the environment, or of a person at the terminal.
 
     Args:
@@ -70,12 +70,12 @@ async def open_user(*, settle: float | None = None) -> AsyncGenerator[Caller]:
     _require(CLIENT_ID, CLIENT_SECRET, USER_ID, USER_SECRET)
     async with open_client(settle=settle) as ct:
         user_id = _text(USER_ID, "User id")
-        yield Caller(ct, ct.user(user_id, _secret(USER_SECRET, "User secret")))
+        yield CliContext(ct, ct.user(user_id, _secret(USER_SECRET, "User secret")))
 
 
 def _require(*names: str) -> None:
     missing = [name for name in names if not os.environ.get(name)]
-    if missing and not somebody_is_there():
+    if missing and not is_interactive():
         msg = f"set {_listed(missing)} in the environment, or run this at a terminal to be asked"
         raise click.UsageError(msg)
 
@@ -85,9 +85,9 @@ def _listed(names: list[str]) -> str:
 
 
 def _text(name: str, label: str) -> str:
-    return os.environ.get(name) or ask(label)
+    return os.environ.get(name) or prompt(label)
 
 
 def _secret(name: str, label: str) -> Secret:
     # Not bound to a variable: a traceback that prints variables would print it.
-    return Secret(os.environ.get(name) or ask(label, hidden=True))
+    return Secret(os.environ.get(name) or prompt(label, hidden=True))

@@ -11,8 +11,8 @@ from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.ladder import Ladder, draw_ladder
 from connecttrade_async.cli.market import open_feed, open_market, symbol, times_option, which_option
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option
-from connecttrade_async.cli.telling import tell
-from connecttrade_async.cli.ticking import as_lines, as_objects, has_screen, show, tell_all
+from connecttrade_async.cli.telling import echo_line
+from connecttrade_async.cli.ticking import as_lines, as_objects, has_screen, print_all, show
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -48,14 +48,14 @@ async def depth(
     """
     async with open_market(connection_id) as md, open_feed(md.depth(name, levels=levels)) as feed, for_a_while(seconds):
         if once:
-            await tell_all(md, feed, as_objects if as_json else as_lines(_alone), 1)
+            await print_all(md, feed, as_objects if as_json else as_lines(_alone), 1)
         elif has_screen(is_for_programs=as_json):
             await show(md, feed, Ladder(name), times)
         elif as_json:
-            await tell_all(md, feed, as_objects, times)
+            await print_all(md, feed, as_objects, times)
         else:
-            tell(f"Following the book of {name}. Ctrl-C ends it.")
-            await tell_all(md, feed, as_lines(_spelled), times)
+            echo_line(f"Following the book of {name}. Ctrl-C ends it.")
+            await print_all(md, feed, as_lines(_spelled), times)
 
 
 def _spelled(book: Depth, now: datetime) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from connecttrade_async.cli.telling import plain, tell
+from connecttrade_async.cli.telling import echo_line, plain
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -110,7 +110,7 @@ def fail(sentence: str) -> NoReturn:
 
 def say(sentence: str) -> None:
     """Say a sentence on stderr."""
-    tell(f"connecttrade: {sentence}")
+    echo_line(f"connecttrade: {sentence}")
 
 
 def _fact(error: ConnectTradeError) -> str:

@@ -13,12 +13,12 @@ from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.happenings import UPDATES, aside, line, spelled
 from connecttrade_async.cli.options import a_name, in_event_loop, json_option, seconds_option
 from connecttrade_async.cli.output import print_object
-from connecttrade_async.cli.telling import tell
+from connecttrade_async.cli.telling import echo_line
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.clock import SystemClock
-from connecttrade_async.models.events import Live
+from connecttrade_async.models.events import StreamLive
 from connecttrade_async.streaming.brokerage import TOPICS
-from connecttrade_async.streaming.interests import Interest
+from connecttrade_async.streaming.interests import EventFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ async def stream(
     Only one program at a time may follow (the API allows one session).
     """
     wanted = tuple(dict.fromkeys(topics)) or TOPICS
-    interest = Interest(wanted, account_id, user_id, symbol)
+    interest = EventFilter(wanted, account_id, user_id, symbol)
     async with open_client() as ct, AsyncExitStack() as stack:
         following = ct.brokerage_stream(topics=wanted)
         # A reader that lingers is told of a gap, as if the link had been lost: it may take its time.
@@ -69,12 +69,12 @@ async def stream(
             await _tell(events, interest, _print_object if as_json else _Lines(wanted).print, times)
 
 
-async def _tell(events: Subscription, interest: Interest, show: Callable[[Event], None], times: int | None) -> None:
+async def _tell(events: Subscription, interest: EventFilter, show: Callable[[Event], None], times: int | None) -> None:
     """Show what concerns the reader, in the order in which it came, up to so many updates."""
     shown = 0
     async for event in events:
         if isinstance(event, UPDATES):
-            if not interest.is_met_by(event):
+            if not interest.matches(event):
                 continue
             shown += 1
         show(event)
@@ -95,10 +95,10 @@ class _Lines:
 
     def print(self, event: Event) -> None:
         """Print an event, and let whoever reads it have it at once."""
-        if isinstance(event, Live):
-            tell(f"Following {', '.join(self._topics)}. Ctrl-C ends it.")
+        if isinstance(event, StreamLive):
+            echo_line(f"Following {', '.join(self._topics)}. Ctrl-C ends it.")
         elif said := aside(event):
-            tell(said)
+            echo_line(said)
         elif (text := line(event, CLOCK.wall())) is not None:
             with self._console.capture() as capture:
                 self._console.print(text, soft_wrap=True)

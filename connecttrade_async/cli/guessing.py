@@ -6,10 +6,10 @@ import difflib
 
 import click
 
-__all__ = ["GuessingGroup"]
+__all__ = ["SuggestingGroup"]
 
 
-class GuessingGroup(click.Group):
+class SuggestingGroup(click.Group):
     """A group of commands that guesses what a mistyped one was to be."""
 
     def resolve_command(

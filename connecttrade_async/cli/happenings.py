@@ -18,10 +18,10 @@ from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.events import (
     BalanceUpdate,
     Gap,
-    Lost,
     OrderUpdate,
     PositionUpdate,
-    Retrying,
+    StreamLost,
+    StreamRetrying,
     UnknownMessage,
 )
 
@@ -96,9 +96,9 @@ def line(event: Event, now: datetime) -> Text | None:
 
 def aside(event: Event) -> str:
     """Return in a sentence what happens to the stream itself; empty where nobody has to know."""
-    if isinstance(event, Lost):
+    if isinstance(event, StreamLost):
         return f"The stream was lost: {plain(event.cause)}."
-    if isinstance(event, Retrying):
+    if isinstance(event, StreamRetrying):
         return f"Trying again in {event.delay:.1f} s."
     return ""
 

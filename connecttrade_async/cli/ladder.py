@@ -41,7 +41,7 @@ class Ladder:
         self._name = name
         self._depth: Depth | None = None
 
-    def take(self, depth: Depth) -> None:
+    def update(self, depth: Depth) -> None:
         """Take a book, in the place of the one before."""
         self._depth = depth
 
@@ -52,7 +52,7 @@ class Ladder:
         return draw_ladder(self._depth, console.width)
 
 
-class _Rung(NamedTuple):
+class _DepthRow(NamedTuple):
     price: str
     size: str
     amount: Decimal
@@ -84,14 +84,14 @@ def draw_ladder(depth: Depth, width: int) -> Text:
     return Text("\n").join(lines)
 
 
-def _rungs(levels: Iterable[Level], style: str) -> Sequence[_Rung]:
+def _rungs(levels: Iterable[Level], style: str) -> Sequence[_DepthRow]:
     return [
-        _Rung(_figure(level.price_text), _figure(level.size_text), max(_number(level, "size"), Decimal(0)), style)
+        _DepthRow(_figure(level.price_text), _figure(level.size_text), max(_number(level, "size"), Decimal(0)), style)
         for level in levels
     ]
 
 
-def _drawn(rung: _Rung, prices: int, sizes: int, bar: str) -> Text:
+def _drawn(rung: _DepthRow, prices: int, sizes: int, bar: str) -> Text:
     size = f"{GAP}{rung.size:>{sizes}}"
     return Text.assemble((rung.price.rjust(prices), rung.style), size, (f"{GAP}{bar}" if bar else "", rung.style))
 

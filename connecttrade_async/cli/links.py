@@ -5,18 +5,18 @@ from __future__ import annotations
 import click
 
 from connecttrade_async.cli.credentials import open_user
-from connecttrade_async.cli.guessing import GuessingGroup
+from connecttrade_async.cli.guessing import SuggestingGroup
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_items
 from connecttrade_async.cli.prompting import agreed
-from connecttrade_async.cli.telling import tell
+from connecttrade_async.cli.telling import echo_line
 from connecttrade_async.cli.views import CONNECTIONS
 from connecttrade_async.cli.waiting import waiting
 
 __all__ = ["connections"]
 
 
-@click.group(cls=GuessingGroup, invoke_without_command=True)
+@click.group(cls=SuggestingGroup, invoke_without_command=True)
 @json_option
 @click.pass_context
 def connections(ctx: click.Context, *, as_json: bool) -> None:
@@ -47,4 +47,4 @@ async def delete_connection(*, connection_id: str, yes: bool) -> None:
         return
     async with open_user() as (ct, user), waiting("Deleting the connection", ct):
         await user.connections.delete(connection_id)
-    tell(f"Deleted the connection {connection_id!r}.")
+    echo_line(f"Deleted the connection {connection_id!r}.")

@@ -19,7 +19,7 @@ from connecttrade_async.cli.connecting import connect
 from connecttrade_async.cli.deepening import depth
 from connecttrade_async.cli.failures import ExitCode, explain, report, say
 from connecttrade_async.cli.following import stream
-from connecttrade_async.cli.guessing import GuessingGroup
+from connecttrade_async.cli.guessing import SuggestingGroup
 from connecttrade_async.cli.links import connections
 from connecttrade_async.cli.orders import orders
 from connecttrade_async.cli.people import users
@@ -41,7 +41,7 @@ __all__ = ["connecttrade"]
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
-class FrontDoor(GuessingGroup):
+class RootGroup(SuggestingGroup):
     """The group of all commands: turns every ending into an exit code and at most one sentence on stderr."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401 - click's own shape
@@ -102,7 +102,7 @@ def _stop_writing() -> None:
 
 
 @click.group(
-    cls=FrontDoor,
+    cls=RootGroup,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Begin with `connecttrade demo`. Exit codes: 0 all is well, 1 their side, 2 yours.",

@@ -18,7 +18,7 @@ from connecttrade_async.cli.options import (
 )
 from connecttrade_async.cli.output import print_items, print_objects
 from connecttrade_async.cli.seeking import find_order
-from connecttrade_async.cli.telling import tell
+from connecttrade_async.cli.telling import echo_line
 from connecttrade_async.cli.views import ORDERS
 from connecttrade_async.cli.waiting import Progress, waiting
 
@@ -78,7 +78,7 @@ async def orders(
     if not as_json:
         print_items(found, ORDERS, as_json=False, none="No orders. --status all lists those of every day.")
     if is_cut:
-        tell(f"There are more than these {most:,}: --max {most * 10} shows more of them.")
+        echo_line(f"There are more than these {most:,}: --max {most * 10} shows more of them.")
 
 
 async def _find(any_id: str, account: str | None, *, has_filters: bool, as_json: bool) -> None:

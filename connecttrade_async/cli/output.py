@@ -12,7 +12,7 @@ import click
 import msgspec
 
 from connecttrade_async.cli.tables import Column, print_table
-from connecttrade_async.cli.telling import escaped, tell
+from connecttrade_async.cli.telling import echo_line, escaped
 from connecttrade_async.models import Connection
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def print_items(items: Sequence[T], columns: Sequence[Column[T]], *, as_json: bo
     elif items:
         print_table(items, columns)
     else:
-        tell(none)
+        echo_line(none)
 
 
 def _merged(connection: Connection) -> object:

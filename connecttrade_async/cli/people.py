@@ -7,11 +7,11 @@ import shlex
 import click
 
 from connecttrade_async.cli.credentials import USER_ID, USER_SECRET, open_client
-from connecttrade_async.cli.guessing import GuessingGroup
+from connecttrade_async.cli.guessing import SuggestingGroup
 from connecttrade_async.cli.options import in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import print_items, print_object
 from connecttrade_async.cli.prompting import agreed
-from connecttrade_async.cli.telling import tell
+from connecttrade_async.cli.telling import echo_line
 from connecttrade_async.cli.views import USERS
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.errors import MalformedResponseError
@@ -19,7 +19,7 @@ from connecttrade_async.errors import MalformedResponseError
 __all__ = ["users"]
 
 
-@click.group(cls=GuessingGroup, invoke_without_command=True)
+@click.group(cls=SuggestingGroup, invoke_without_command=True)
 @json_option
 @click.pass_context
 def users(ctx: click.Context, *, as_json: bool) -> None:
@@ -65,7 +65,7 @@ async def create_user(*, user_id: str, as_json: bool) -> None:
         return
     click.echo(f"export {USER_ID}={shlex.quote(new.user_id)}")
     click.echo(f"export {USER_SECRET}={shlex.quote(new.user_secret.reveal())}")
-    tell("The user exists. Keep the secret now: it is never shown again.")
+    echo_line("The user exists. Keep the secret now: it is never shown again.")
 
 
 @users.command("delete")
@@ -78,4 +78,4 @@ async def delete_user(*, user_id: str, yes: bool) -> None:
         return
     async with open_client() as ct, waiting("Deleting the user", ct):
         await ct.users.delete(user_id)
-    tell(f"Deleted the user {user_id!r} with all its connections.")
+    echo_line(f"Deleted the user {user_id!r} with all its connections.")

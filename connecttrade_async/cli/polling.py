@@ -18,9 +18,9 @@ from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.failures import explain, fail
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import print_object
-from connecttrade_async.cli.telling import announce, tell
-from connecttrade_async.live.polled import Outage, PollResult, Recovered, Slowed
-from connecttrade_async.live.standing import Blame, blame
+from connecttrade_async.cli.telling import announce, echo_line
+from connecttrade_async.live.polled import Outage, OutageEnded, PollResult, RateLimited
+from connecttrade_async.live.standing import ErrorScope, classify_error
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ async def poll(
         async for told in poller.with_events():
             if not isinstance(told, PollResult):
                 with line.aside():
-                    tell(_event(told))
+                    echo_line(_event(told))
                 continue
             if show_all or told.changed:
                 with line.aside():
@@ -146,7 +146,7 @@ def _noted(untaken: set[str], told: PollResult[Any]) -> set[str] | None:
     """
     if told.error is None:
         return None
-    return untaken | {told.user.user_id} if blame(told.error) is Blame.SECRET else untaken
+    return untaken | {told.user.user_id} if classify_error(told.error) is ErrorScope.CREDENTIALS else untaken
 
 
 def _event(told: PollEvent) -> str:
@@ -155,9 +155,9 @@ def _event(told: PollEvent) -> str:
             return (
                 f"Everything fails, {failures} in a row, so one probe at a time looks for the end: {explain(error)[0]}"
             )
-        case Recovered(seconds=seconds):
+        case OutageEnded(seconds=seconds):
             return f"The platform answers again, after {seconds:.0f} s."
-        case Slowed(seconds=seconds):
+        case RateLimited(seconds=seconds):
             return f"Asked to slow down: nobody is asked for {seconds:.0f} s."
 
 

@@ -13,7 +13,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-__all__ = ["agreed", "ask", "ask_choice", "read_line", "require_somebody", "somebody_is_there"]
+__all__ = ["agreed", "ask_choice", "is_interactive", "prompt", "read_line", "require_interactive"]
 
 
 class _Question(NamedTuple):
@@ -24,12 +24,12 @@ class _Question(NamedTuple):
     hidden: bool = False
 
 
-def somebody_is_there() -> bool:
+def is_interactive() -> bool:
     """Return whether a person can be asked."""
     return sys.stdin.isatty()
 
 
-def ask(words: str, *, default: str | None = None, hidden: bool = False) -> str:
+def prompt(words: str, *, default: str | None = None, hidden: bool = False) -> str:
     """Ask for a line of text.
 
     Args:
@@ -61,8 +61,8 @@ def read_line(words: str) -> str:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
         click.UsageError: the pipe ended without a line.
     """
-    if somebody_is_there():
-        return ask(words)
+    if is_interactive():
+        return prompt(words)
     line = sys.stdin.readline().strip()
     if not line:
         msg = "no address came on stdin: run this at a terminal, or write the address you came back to into the pipe"
@@ -81,20 +81,20 @@ def agreed(question: str, *, yes: bool) -> bool:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
         click.UsageError: nobody is there to ask.
     """
-    require_somebody(yes=yes)
+    require_interactive(yes=yes)
     if yes:
         return True
     with _interruptible():
         return click.confirm(question, err=True)
 
 
-def require_somebody(*, yes: bool) -> None:
+def require_interactive(*, yes: bool) -> None:
     """See to it that a person can be asked, or has said yes beforehand.
 
     Raises:
         click.UsageError: neither is so.
     """
-    if not yes and not somebody_is_there():
+    if not yes and not is_interactive():
         msg = "this cannot be undone and nobody is there to ask, so add --yes"
         raise click.UsageError(msg)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from connecttrade_async.cli.board import Board, quote_line
+from connecttrade_async.cli.board import QuoteTable, quote_line
 from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.market import open_feed, open_market, symbols, times_option, which_option
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option
-from connecttrade_async.cli.telling import tell
-from connecttrade_async.cli.ticking import as_lines, as_objects, has_screen, show, tell_all
+from connecttrade_async.cli.telling import echo_line
+from connecttrade_async.cli.ticking import as_lines, as_objects, has_screen, print_all, show
 
 __all__ = ["quotes"]
 
@@ -32,8 +32,8 @@ async def quotes(
     """
     async with open_market(connection_id) as md, open_feed(md.quotes(*names)) as feed, for_a_while(seconds):
         if has_screen(is_for_programs=as_json):
-            await show(md, feed, Board(names), times)
+            await show(md, feed, QuoteTable(names), times)
             return
         if not as_json:
-            tell(f"Following quotes of {', '.join(names)}. Ctrl-C ends it.")
-        await tell_all(md, feed, as_objects if as_json else as_lines(quote_line), times)
+            echo_line(f"Following quotes of {', '.join(names)}. Ctrl-C ends it.")
+        await print_all(md, feed, as_objects if as_json else as_lines(quote_line), times)

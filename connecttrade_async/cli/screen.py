@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from connecttrade_async.live.book import Book
     from connecttrade_async.models import Balance, Order, Position
 
-__all__ = ["Face", "draw", "shares"]
+__all__ = ["WatchView", "draw", "shares"]
 
 T = TypeVar("T")
 TOP = 2
 HEAD = 2
 
 
-class Face(NamedTuple):
+class WatchView(NamedTuple):
     """What there is to be seen.
 
     Attributes:
@@ -108,7 +108,7 @@ OPEN: Sequence[Column[_Open]] = (
 )
 
 
-def draw(face: Face, console: Console) -> RenderableType:
+def draw(face: WatchView, console: Console) -> RenderableType:
     """Return the screen, of at most the console's height and width."""
     sections: tuple[_Section[Any], ...] = (
         _Section(tuple(_money(face)), MONEY, "No accounts: `connecttrade connect` links a broker."),
@@ -137,7 +137,7 @@ def shares(room: int, wanted: Sequence[int]) -> list[int]:
     return given
 
 
-def _top(face: Face) -> tuple[Text, Text]:
+def _top(face: WatchView) -> tuple[Text, Text]:
     unread = [account_id for account_id in face.names if account_id not in {book.account_id for book in face.books}]
     count, bad = len(face.books) + len(unread), len(face.since) + len(unread)
     if not bad and not face.trouble:
@@ -156,7 +156,7 @@ def _healed(gaps: int, recovered: int) -> Text:
     return Text(said, style="dim")
 
 
-def _money(face: Face) -> Iterator[_Money]:
+def _money(face: WatchView) -> Iterator[_Money]:
     for book in face.books:
         since = face.since.get(book.account_id)
         state = "current" if book.is_current else f"since {clock(since)}" if since else "not current"
@@ -168,18 +168,18 @@ def _money(face: Face) -> Iterator[_Money]:
     yield from (_Money(name, None, None, "not read") for key, name in face.names.items() if key not in read)
 
 
-def _held(face: Face) -> Iterator[_Held]:
+def _held(face: WatchView) -> Iterator[_Held]:
     for book in face.books:
         for symbol in sorted(book.positions):
             yield _Held(_name(face, book), book.positions[symbol])
 
 
-def _open(face: Face) -> Iterator[_Open]:
+def _open(face: WatchView) -> Iterator[_Open]:
     for book in face.books:
         yield from (_Open(_name(face, book), order) for order in reversed(book.open_orders))
 
 
-def _name(face: Face, book: Book) -> str:
+def _name(face: WatchView, book: Book) -> str:
     return face.names.get(book.account_id, book.account_id)
 
 

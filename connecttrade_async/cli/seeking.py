@@ -16,7 +16,7 @@ from connecttrade_async.cli.whose import choose_account
 from connecttrade_async.models import Broker
 
 if TYPE_CHECKING:
-    from connecttrade_async.cli.credentials import Caller
+    from connecttrade_async.cli.credentials import CliContext
     from connecttrade_async.models import Order
 
 __all__ = ["find_order", "find_successor", "find_to_change"]
@@ -24,7 +24,7 @@ __all__ = ["find_order", "find_successor", "find_to_change"]
 LARGEST_PAGE = 500
 
 
-async def find_order(caller: Caller, any_id: str, account: str | None = None, broker: str | None = None) -> Order:
+async def find_order(caller: CliContext, any_id: str, account: str | None = None, broker: str | None = None) -> Order:
     """Return the order with this ``order_id`` or ``cl_order_id``, the newest where several days used the id.
 
     Args:
@@ -57,7 +57,7 @@ async def find_order(caller: Caller, any_id: str, account: str | None = None, br
     return found
 
 
-async def find_successor(caller: Caller, order: Order) -> Order | None:
+async def find_successor(caller: CliContext, order: Order) -> Order | None:
     """Return the last of the orders that took the place of one after another, or None if the listing shows none.
 
     Args:
@@ -83,7 +83,7 @@ async def find_successor(caller: Caller, order: Order) -> Order | None:
     return None if last is order else last
 
 
-async def find_to_change(caller: Caller, any_id: str, account: str | None, broker: str | None) -> Order:
+async def find_to_change(caller: CliContext, any_id: str, account: str | None, broker: str | None) -> Order:
     """Return an order with everything that is needed to change it.
 
     Args:

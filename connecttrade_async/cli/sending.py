@@ -18,9 +18,9 @@ from rich.text import Text
 from connecttrade_async.cli.failures import fail
 from connecttrade_async.cli.options import json_option, yes_option
 from connecttrade_async.cli.output import print_object
-from connecttrade_async.cli.prompting import agreed, require_somebody
+from connecttrade_async.cli.prompting import agreed, require_interactive
 from connecttrade_async.cli.tables import UNLIMITED
-from connecttrade_async.cli.telling import announce, escaped, plain, tell
+from connecttrade_async.cli.telling import announce, echo_line, escaped, plain
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.wording import facts, how_to_look, in_words, outcome
 from connecttrade_async.models import OrderStatus
@@ -28,11 +28,11 @@ from connecttrade_async.models import OrderStatus
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
 
-    from connecttrade_async.cli.credentials import Caller
+    from connecttrade_async.cli.credentials import CliContext
     from connecttrade_async.models import Order
     from connecttrade_async.tickets import OrderTicket
 
-__all__ = ["Choices", "Manner", "place", "placing_options", "sending", "settle_option"]
+__all__ = ["OrderOptions", "SubmitOptions", "place", "placing_options", "sending", "settle_option"]
 
 F = TypeVar("F", bound="Callable[..., object]")
 SETTLE = 30.0
@@ -47,7 +47,7 @@ settle_option = click.option(
 )
 
 
-class Choices(TypedDict):
+class OrderOptions(TypedDict):
     """What every command that places an order is told besides the order itself."""
 
     tif: str
@@ -59,7 +59,7 @@ class Choices(TypedDict):
     as_json: bool
 
 
-class Manner(NamedTuple):
+class SubmitOptions(NamedTuple):
     """How an order is sent.
 
     Attributes:
@@ -78,7 +78,7 @@ class Manner(NamedTuple):
         Raises:
             click.UsageError: nobody is there.
         """
-        require_somebody(yes=self.yes or self.dry_run)
+        require_interactive(yes=self.yes or self.dry_run)
 
     def agree(self, rows: Iterable[tuple[str, str]], question: str) -> bool:
         """Show what is to be sent, and return whether the person wants it."""
@@ -86,7 +86,7 @@ class Manner(NamedTuple):
             _show(rows)
         if self.dry_run or agreed(question, yes=self.yes):
             return True
-        tell("Nothing was sent.")
+        echo_line("Nothing was sent.")
         return False
 
     def report(self, lead: str, order: Order, words: str) -> None:
@@ -109,7 +109,7 @@ class Manner(NamedTuple):
 
 
 def placing_options(command: F) -> F:
-    """Give a command the options of ``Choices``."""
+    """Give a command the options of ``OrderOptions``."""
     for option in (
         json_option,
         settle_option,
@@ -136,7 +136,7 @@ def _show(rows: Iterable[tuple[str, str]]) -> None:
     click.echo("\n".join(line.rstrip() for line in capture.get().split("\n")), nl=False, err=True)
 
 
-async def place(caller: Caller, ticket: OrderTicket, manner: Manner, *, whose: str, title: str = "") -> None:
+async def place(caller: CliContext, ticket: OrderTicket, manner: SubmitOptions, *, whose: str, title: str = "") -> None:
     """Show a ticket, ask, place it, and say what became of it.
 
     Args:
@@ -157,7 +157,7 @@ async def place(caller: Caller, ticket: OrderTicket, manner: Manner, *, whose: s
 
 
 @asynccontextmanager
-async def sending(words: str, caller: Caller, look_for: str) -> AsyncGenerator[None]:
+async def sending(words: str, caller: CliContext, look_for: str) -> AsyncGenerator[None]:
     """Hold while something is sent; who leaves meanwhile is told how to look for it.
 
     Args:
@@ -169,5 +169,5 @@ async def sending(words: str, caller: Caller, look_for: str) -> AsyncGenerator[N
         async with waiting(words, caller.ct):
             yield
     except asyncio.CancelledError:
-        tell(f"Interrupted: it may have been sent all the same; {how_to_look(look_for)} tells.")
+        echo_line(f"Interrupted: it may have been sent all the same; {how_to_look(look_for)} tells.")
         raise

@@ -47,7 +47,7 @@ class Series:
         self._limit = limit
         self._bars: dict[object, Bar] = {}
 
-    def take(self, bar: Bar) -> None:
+    def update(self, bar: Bar) -> None:
         """Take a bar, in the place of one that began at the same time."""
         self._bars[bar.start_time_text] = bar
         while len(self._bars) > self._limit:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from connecttrade_async.models.market import Greeks, OptionContract, OptionsChain
     from connecttrade_async.symbology import OptionSymbol
 
-__all__ = ["SHEET", "Pair", "Sheet", "build_sheet"]
+__all__ = ["SHEET", "ChainTable", "StrikeRow", "build_sheet"]
 
 THOUSANDTH = Decimal("0.001")
 TENTH = Decimal("0.1")
 
 
-class Pair(NamedTuple):
+class StrikeRow(NamedTuple):
     """The call and the put of one strike.
 
     Attributes:
@@ -42,7 +42,7 @@ class Pair(NamedTuple):
     put: OptionContract | None
 
 
-class Sheet(NamedTuple):
+class ChainTable(NamedTuple):
     """A chain by strike.
 
     Attributes:
@@ -50,11 +50,11 @@ class Sheet(NamedTuple):
         unread: how many options have symbols that are none.
     """
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[StrikeRow, ...]
     unread: int
 
 
-def build_sheet(chain: OptionsChain) -> Sheet:
+def build_sheet(chain: OptionsChain) -> ChainTable:
     """Return a chain by strike."""
     sides: dict[tuple[Decimal, str], dict[OptionRight, OptionContract]] = {}
     unread = 0
@@ -64,9 +64,9 @@ def build_sheet(chain: OptionsChain) -> Sheet:
             unread += 1
         else:
             sides.setdefault((option.strike, option.root), {})[option.right] = contract
-    return Sheet(
+    return ChainTable(
         tuple(
-            Pair(_named(strike, root, chain.underlying), both.get(OptionRight.CALL), both.get(OptionRight.PUT))
+            StrikeRow(_named(strike, root, chain.underlying), both.get(OptionRight.CALL), both.get(OptionRight.PUT))
             for (strike, root), both in sorted(sides.items(), key=lambda item: item[0])
         ),
         unread,
@@ -102,22 +102,22 @@ def _read(greeks: Greeks, name: str) -> Decimal | None:
     return value
 
 
-def _of_call(read: Callable[[OptionContract], object]) -> Callable[[Pair], object]:
+def _of_call(read: Callable[[OptionContract], object]) -> Callable[[StrikeRow], object]:
     return lambda pair: None if pair.call is None else read(pair.call)
 
 
-def _of_put(read: Callable[[OptionContract], object]) -> Callable[[Pair], object]:
+def _of_put(read: Callable[[OptionContract], object]) -> Callable[[StrikeRow], object]:
     return lambda pair: None if pair.put is None else read(pair.put)
 
 
-SHEET: Sequence[Column[Pair]] = (
-    Column[Pair]("Call bid", _of_call(lambda call: call.bid_price_text), "number"),
-    Column[Pair]("Ask", _of_call(lambda call: call.ask_price_text), "number"),
-    Column[Pair]("Delta", _of_call(_delta), "number", rank=2),
-    Column[Pair]("IV", _of_call(_volatility), "number", rank=4),
-    Column[Pair]("Strike", lambda pair: pair.strike, "number"),
-    Column[Pair]("Put bid", _of_put(lambda put: put.bid_price_text), "number"),
-    Column[Pair]("Ask", _of_put(lambda put: put.ask_price_text), "number"),
-    Column[Pair]("Delta", _of_put(_delta), "number", rank=1),
-    Column[Pair]("IV", _of_put(_volatility), "number", rank=3),
+SHEET: Sequence[Column[StrikeRow]] = (
+    Column[StrikeRow]("Call bid", _of_call(lambda call: call.bid_price_text), "number"),
+    Column[StrikeRow]("Ask", _of_call(lambda call: call.ask_price_text), "number"),
+    Column[StrikeRow]("Delta", _of_call(_delta), "number", rank=2),
+    Column[StrikeRow]("IV", _of_call(_volatility), "number", rank=4),
+    Column[StrikeRow]("Strike", lambda pair: pair.strike, "number"),
+    Column[StrikeRow]("Put bid", _of_put(lambda put: put.bid_price_text), "number"),
+    Column[StrikeRow]("Ask", _of_put(lambda put: put.ask_price_text), "number"),
+    Column[StrikeRow]("Delta", _of_put(_delta), "number", rank=1),
+    Column[StrikeRow]("IV", _of_put(_volatility), "number", rank=3),
 )

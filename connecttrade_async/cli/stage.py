@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
     from rich.console import Console, RenderableType
 
-__all__ = ["INDENT", "Aloud", "Stage"]
+__all__ = ["INDENT", "LogEcho", "Narrator"]
 
 T = TypeVar("T")
 INDENT = 4
 
 
-class Stage:
+class Narrator:
     """Where the story is told.
 
     Args:
@@ -55,14 +55,14 @@ class Stage:
         self.console.print(Padding(what, (0, 0, 0, INDENT), expand=False))
 
 
-class Aloud(logging.Handler):
+class LogEcho(logging.Handler):
     """Reads the library's own log aloud, for as long as the block lasts.
 
     Args:
         stage: where to.
     """
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Narrator) -> None:
         super().__init__(logging.INFO)
         self._stage = stage
         self._log = logging.getLogger("connecttrade_async")

@@ -8,9 +8,9 @@ import click
 
 from connecttrade_async import tickets
 from connecttrade_async.cli.credentials import open_user
-from connecttrade_async.cli.guessing import GuessingGroup
+from connecttrade_async.cli.guessing import SuggestingGroup
 from connecttrade_async.cli.options import day, in_event_loop
-from connecttrade_async.cli.sending import Choices, Manner, place, placing_options
+from connecttrade_async.cli.sending import OrderOptions, SubmitOptions, place, placing_options
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.whose import choose_account
 from connecttrade_async.errors import SymbolError, TicketError
@@ -33,7 +33,7 @@ OPTION_SIDES = {
 RIGHTS = {"call": OptionRight.CALL, "put": OptionRight.PUT}
 
 
-class _Line(Choices):
+class _Line(OrderOptions):
     """The order as it stands on the command line."""
 
     underlying: str
@@ -101,7 +101,7 @@ def _line(strikes: tuple[str, ...]) -> Callable[[F], F]:
     return decorate
 
 
-@click.group(cls=GuessingGroup)
+@click.group(cls=SuggestingGroup)
 def option() -> None:
     """Place an order in options: one, or several as a strategy."""
 
@@ -173,7 +173,7 @@ async def _place(build: Callable[..., OrderTicket], line: _Line, *, title: str, 
     if (line["price"] is None) is not line["market"]:
         msg = "say either --price or --market"
         raise click.UsageError(msg)
-    manner = Manner(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
+    manner = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
     manner.check()
     async with open_user(settle=line["settle"]) as caller:
         async with waiting("Asking for accounts", caller.ct):

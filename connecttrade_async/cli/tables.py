@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from connecttrade_async.amounts import MOST_DIGITS
-from connecttrade_async.cli.telling import plain, tell
+from connecttrade_async.cli.telling import echo_line, plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,4 +128,4 @@ def print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
     click.echo("\n".join(line.rstrip() for line in lines), nl=False)
     if dropped:
         titles = ", ".join(reversed(dropped)).lower()
-        tell(f"Not shown for want of room: {titles}. A wider terminal or --json has them.")
+        echo_line(f"Not shown for want of room: {titles}. A wider terminal or --json has them.")

@@ -9,7 +9,7 @@ import textwrap
 
 import click
 
-__all__ = ["announce", "escaped", "plain", "tell"]
+__all__ = ["announce", "echo_line", "escaped", "plain"]
 
 
 def plain(text: str) -> str:
@@ -25,7 +25,7 @@ def escaped(text: str) -> str:
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
-def tell(text: str) -> None:
+def echo_line(text: str) -> None:
     """Say a sentence, broken between words where a terminal shows it."""
     text = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
     click.echo(_broken(text) if sys.stderr.isatty() else text, err=True)

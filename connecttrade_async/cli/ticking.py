@@ -17,10 +17,10 @@ from rich.text import Text
 
 from connecttrade_async.cli.happenings import aside, line, spelled
 from connecttrade_async.cli.output import print_object
-from connecttrade_async.cli.telling import plain, tell
+from connecttrade_async.cli.telling import echo_line, plain
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.errors import ConnectTradeError
-from connecttrade_async.models.events import Gap, Live as LiveAgain, UnknownMessage
+from connecttrade_async.models.events import Gap, StreamLive as LiveAgain, UnknownMessage
 from connecttrade_async.models.market import MarketUpdate, SymbolRefused
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.market_stream import MarketDataStream
     from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["Picture", "as_lines", "as_objects", "as_rows", "has_screen", "market_object", "show", "tell_all"]
+__all__ = ["LiveView", "as_lines", "as_objects", "as_rows", "has_screen", "market_object", "print_all", "show"]
 
 T = TypeVar("T")
 CLOCK = SystemClock()
@@ -42,10 +42,10 @@ BEAT = 0.1
 OURS = {"_raw": None, "_is_backfill": "is_backfill"}
 
 
-class Picture(Protocol):
+class LiveView(Protocol):
     """What a screen shows."""
 
-    def take(self, update: Any, /) -> None:  # noqa: ANN401 - a picture is of one kind of update
+    def update(self, update: Any, /) -> None:  # noqa: ANN401 - a picture is of one kind of update
         """Take an update."""
 
     def draw(self, console: Console) -> RenderableType:
@@ -89,11 +89,11 @@ def as_lines(spell: Callable[[Any, datetime], str | None]) -> Callable[[Event | 
             if said is not None:
                 click.echo(said)
         elif isinstance(event, SymbolRefused):
-            tell(_refused(event))
+            echo_line(_refused(event))
         elif isinstance(event, LiveAgain):
-            tell("The stream is live again.")
+            echo_line("The stream is live again.")
         elif words := aside(event):
-            tell(words)
+            echo_line(words)
         elif (text := line(event, now)) is not None:
             click.echo(text.plain)
 
@@ -108,14 +108,14 @@ def as_rows(print_row: Callable[[Any], None]) -> Callable[[Event | MarketUpdate 
         if isinstance(event, MarketUpdate):
             print_row(event)
         elif isinstance(event, Gap | UnknownMessage) and (text := line(event, CLOCK.wall())) is not None:
-            tell(text.plain)
+            echo_line(text.plain)
         else:
             otherwise(event)
 
     return show_one
 
 
-async def tell_all(
+async def print_all(
     md: MarketDataStream,
     feed: Feed[T],
     print_one: Callable[[Any], None],
@@ -138,7 +138,7 @@ async def tell_all(
     Cancelling ends it between two events.
     """
     async with md.subscribe("lifecycle", "unknown", overflow="drop_oldest") as turns:
-        beside = asyncio.create_task(_tell_turns(turns, print_one), name="connecttrade turns")
+        beside = asyncio.create_task(_print_turns(turns, print_one), name="connecttrade turns")
         try:
             left = times
             async for event in feed:
@@ -154,7 +154,7 @@ async def tell_all(
             await asyncio.gather(beside, return_exceptions=True)
 
 
-async def show(md: MarketDataStream, feed: Feed[T], picture: Picture, times: int | None) -> None:
+async def show(md: MarketDataStream, feed: Feed[T], picture: LiveView, times: int | None) -> None:
     """Show a picture of what comes, drawn anew ten times a second at most, up to so many updates.
 
     Raises:
@@ -162,15 +162,15 @@ async def show(md: MarketDataStream, feed: Feed[T], picture: Picture, times: int
 
     Cancelling leaves the last picture on the screen.
     """
-    console, state = Console(highlight=False), State()
+    console, state = Console(highlight=False), StreamStatus()
     left, shown = times, None
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as screen:
         async for events in _batches(feed):
             for event in events:
                 if isinstance(event, MarketUpdate):
-                    picture.take(event)
+                    picture.update(event)
                 else:
-                    state.take(event)
+                    state.update(event)
                 left = _after(event, left)
                 if left == 0:
                     break
@@ -182,14 +182,14 @@ async def show(md: MarketDataStream, feed: Feed[T], picture: Picture, times: int
                 return
 
 
-class State:
+class StreamStatus:
     """Whether what is seen is live, and what may be wrong with it."""
 
     def __init__(self) -> None:
         self._gaps = 0
         self._refused = ""
 
-    def take(self, event: object) -> None:
+    def update(self, event: object) -> None:
         """Take what is no update."""
         if isinstance(event, SymbolRefused):
             self._refused = f"  {_refused(event)}"
@@ -221,7 +221,7 @@ async def _batches(feed: Feed[T]) -> AsyncGenerator[list[object]]:
         yield came
 
 
-async def _tell_turns(turns: Subscription, print_one: Callable[[Any], None]) -> None:
+async def _print_turns(turns: Subscription, print_one: Callable[[Any], None]) -> None:
     # Whatever ends the stream is met by who reads the feed.
     with suppress(ConnectTradeError):
         async for event in turns:

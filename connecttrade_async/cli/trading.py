@@ -12,7 +12,7 @@ import click
 from connecttrade_async import tickets
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import in_event_loop
-from connecttrade_async.cli.sending import Choices, Manner, place, placing_options
+from connecttrade_async.cli.sending import OrderOptions, SubmitOptions, place, placing_options
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.whose import choose_account
 from connecttrade_async.errors import shown
@@ -29,7 +29,7 @@ __all__ = ["buy", "sell"]
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-class _Line(Choices):
+class _Line(OrderOptions):
     """The order as it stands on the command line."""
 
     symbol: str
@@ -102,7 +102,7 @@ async def sell(*, short: bool, **line: Unpack[_Line]) -> None:
 
 async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
     side = _side(sides, special, line)
-    manner = Manner(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
+    manner = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
     manner.check()
     async with open_user(settle=line["settle"]) as caller:
         async with waiting("Asking for accounts", caller.ct):

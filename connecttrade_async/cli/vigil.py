@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.errors import ConnectTradeError
-from connecttrade_async.models.events import Gap, Live, Lost, Retrying
+from connecttrade_async.models.events import Gap, StreamLive, StreamLost, StreamRetrying
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from connecttrade_async.live.changes import Change
     from connecttrade_async.streaming.streams import BrokerageStream
 
-__all__ = ["News", "Vigil"]
+__all__ = ["WatchState", "WatchUpdate"]
 
 
-class News(NamedTuple):
+class WatchUpdate(NamedTuple):
     """What is new.
 
     Attributes:
@@ -45,7 +45,7 @@ class News(NamedTuple):
     ending: ConnectTradeError | None
 
 
-class Vigil:
+class WatchState:
     """Watches live accounts.
 
     Args:
@@ -96,7 +96,7 @@ class Vigil:
         """Return the books that are watched, as they are now."""
         return tuple(book for book in self._live.books() if self._is_watched(book.account_id))
 
-    async def turn(self) -> News:
+    async def turn(self) -> WatchUpdate:
         """Wait until there is news, and take it. Cancelling stops waiting, and nothing is lost."""
         try:
             await self._live.wait(lambda _: self._has_news())
@@ -104,7 +104,7 @@ class Vigil:
             return self.take(exc)
         return self.take()
 
-    def take(self, ending: ConnectTradeError | None = None) -> News:
+    def take(self, ending: ConnectTradeError | None = None) -> WatchUpdate:
         """Take what is new, at once; of nothing new each part is empty."""
         ending = self._hear_the_link() or ending
         changes, dropped, ended = self._take_changes()
@@ -116,7 +116,7 @@ class Vigil:
         self._note_since(books)
         failure, self.failure = self.failure, self._failure()
         told = self.failure if self.failure != failure and self.failure else None
-        return News(stale, tuple(changes), dropped, fresh, current, told, ended or ending)
+        return WatchUpdate(stale, tuple(changes), dropped, fresh, current, told, ended or ending)
 
     def _has_news(self) -> bool:
         is_current = {book.account_id: book.is_current for book in self.books()}
@@ -144,11 +144,11 @@ class Vigil:
     def _hear_the_link(self) -> ConnectTradeError | None:
         try:
             while (event := self._link.receive_nowait()) is not None:
-                if isinstance(event, Lost):
+                if isinstance(event, StreamLost):
                     self.trouble = f"the stream was lost: {event.cause}"
-                elif isinstance(event, Retrying):
+                elif isinstance(event, StreamRetrying):
                     self.trouble = f"{self.trouble.partition('; ')[0]}; trying again in {event.delay:.1f} s"
-                elif isinstance(event, Live):
+                elif isinstance(event, StreamLive):
                     self.trouble = ""
         except ConnectTradeError as exc:
             return exc

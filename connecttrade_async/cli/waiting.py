@@ -70,6 +70,6 @@ async def _spin(progress: Progress, ct: ConnectTrade | None, console: Console, p
 
 
 def _line(progress: Progress, ct: ConnectTrade | None, seconds: float) -> str:
-    retries = 0 if ct is None else ct.health().troubles
+    retries = 0 if ct is None else ct.health().consecutive_failures
     again = f", attempt {retries + 1}" if retries else ""
     return f"{progress.words} [dim]({seconds:.0f} s{again})[/dim]"

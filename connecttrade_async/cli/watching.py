@@ -12,13 +12,13 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from connecttrade_async.cli.bulletins import Lines, Objects
+from connecttrade_async.cli.bulletins import JsonWatchOutput, TextWatchOutput
 from connecttrade_async.cli.changed import change_line
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.endings import for_a_while
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option
-from connecttrade_async.cli.screen import Face, draw
-from connecttrade_async.cli.vigil import Vigil
+from connecttrade_async.cli.screen import WatchView, draw
+from connecttrade_async.cli.vigil import WatchState
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.cli.whose import named_accounts
 from connecttrade_async.clock import SystemClock
@@ -26,7 +26,7 @@ from connecttrade_async.clock import SystemClock
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from connecttrade_async.cli.bulletins import Bulletin
+    from connecttrade_async.cli.bulletins import WatchOutput
 
 __all__ = ["watch"]
 
@@ -60,20 +60,20 @@ async def watch(*, accounts: tuple[str, ...], seconds: float | None, times: int 
             await stack.enter_async_context(stream)
             progress.words = "Reading the accounts"
             await stack.enter_async_context(live)
-        vigil = Vigil(live, stream, names, is_all=not accounts, clock=CLOCK)
+        vigil = WatchState(live, stream, names, is_all=not accounts, clock=CLOCK)
         async with for_a_while(seconds):
             if on_screen:
                 await _show(vigil, times)
             else:
-                await _tell(vigil, Objects(vigil) if as_json else Lines(vigil), times)
+                await _tell(vigil, JsonWatchOutput(vigil) if as_json else TextWatchOutput(vigil), times)
 
 
-async def _tell(vigil: Vigil, output: Bulletin, times: int | None) -> None:
+async def _tell(vigil: WatchState, output: WatchOutput, times: int | None) -> None:
     """Tell news as it comes, up to so many changes."""
     news, left = vigil.take(), times
     while True:
-        changes = tuple(filter(output.is_told, news.changes))[:left]
-        output.tell(news._replace(changes=changes))
+        changes = tuple(filter(output.is_printed, news.changes))[:left]
+        output.print(news._replace(changes=changes))
         if left is not None:
             left -= len(changes)
             if not left:
@@ -83,7 +83,7 @@ async def _tell(vigil: Vigil, output: Bulletin, times: int | None) -> None:
         news = await vigil.turn()
 
 
-async def _show(vigil: Vigil, times: int | None) -> None:
+async def _show(vigil: WatchState, times: int | None) -> None:
     """Show the books, drawn anew at most every quarter of a second and only if they look otherwise."""
     console = Console(highlight=False)
     recent: deque[Text] = deque(maxlen=RECENT)
@@ -107,6 +107,6 @@ async def _show(vigil: Vigil, times: int | None) -> None:
             await asyncio.sleep(BEAT)
 
 
-def _face(vigil: Vigil, recent: deque[Text]) -> Face:
+def _face(vigil: WatchState, recent: deque[Text]) -> WatchView:
     trouble = vigil.trouble or (f"{vigil.failure}; it is tried again" if vigil.failure else "")
-    return Face(vigil.books(), vigil.names, dict(vigil.since), trouble, vigil.healed, tuple(recent))
+    return WatchView(vigil.books(), vigil.names, dict(vigil.since), trouble, vigil.healed, tuple(recent))

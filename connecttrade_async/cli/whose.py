@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from connecttrade_async.client import User
     from connecttrade_async.models import Account
 
-__all__ = ["Whose", "choose_account", "named_accounts"]
+__all__ = ["AccountChoice", "choose_account", "named_accounts"]
 
 
-class Whose(NamedTuple):
+class AccountChoice(NamedTuple):
     """An account to trade in.
 
     Attributes:
@@ -31,7 +31,7 @@ class Whose(NamedTuple):
     name: str
 
 
-async def choose_account(user: User, account: str | None, broker: str | None) -> Whose:
+async def choose_account(user: User, account: str | None, broker: str | None) -> AccountChoice:
     """Return the account that is meant.
 
     Args:
@@ -53,7 +53,7 @@ async def choose_account(user: User, account: str | None, broker: str | None) ->
     if not code:
         msg = f"the account {_name(one)} does not tell its broker, so say it with --broker"
         raise click.UsageError(msg)
-    return Whose(one.account_id, code, f"{_name(one)} at {code}")
+    return AccountChoice(one.account_id, code, f"{_name(one)} at {code}")
 
 
 async def named_accounts(user: User, wanted: Sequence[str]) -> dict[str, str]:

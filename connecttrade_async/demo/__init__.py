@@ -12,7 +12,7 @@ from rich.text import Text
 
 from connecttrade_async import AuthenticationError, ConnectTrade, Retry
 from connecttrade_async.cli.failures import explain
-from connecttrade_async.cli.stage import Aloud, Stage
+from connecttrade_async.cli.stage import LogEcho, Narrator
 from connecttrade_async.cli.waiting import waiting
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.demo.living import keep_a_book
@@ -52,7 +52,7 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
     """
     console = console or Console(highlight=False)
     console.width = min(console.width, WIDEST)
-    stage = Stage(console)
+    stage = Narrator(console)
     began = CLOCK.now()
     async with (
         Sandbox(seed=seed) as sandbox,
@@ -78,14 +78,14 @@ async def tell(*, seed: int = 7, console: Console | None = None) -> None:
         _end(stage, ct, CLOCK.now() - began)
 
 
-async def _heal_a_fault(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
+async def _heal_a_fault(stage: Narrator, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
     stage.chapter("A fault, healed before your eyes")
     stage.code('fault = Fault("status", path="/positions", status=503, retry_after="1")')
     fault = Fault("status", path="/positions", status=503, retry_after="1")
     armed = sandbox.faults.add(fault)
     stage.code("positions = await user.positions.list()")
     began, retries = CLOCK.now(), ct.health().retries
-    with Aloud(stage):
+    with LogEcho(stage):
         async with waiting("The server asked for a second of patience", ct, console=stage.console):
             positions = await user.positions.list()
     stage.fact(
@@ -95,7 +95,7 @@ async def _heal_a_fault(stage: Stage, ct: ConnectTrade, user: User, sandbox: San
     )
 
 
-async def _be_refused(stage: Stage, sandbox: Sandbox) -> None:
+async def _be_refused(stage: Narrator, sandbox: Sandbox) -> None:
     stage.chapter("A mistake of yours, said clearly")
     stage.code('stranger = ConnectTrade(sandbox.client_id, "not-the-secret", endpoints=sandbox.endpoints)')
     stranger = ConnectTrade(sandbox.client_id, "not-the-secret", endpoints=sandbox.endpoints)
@@ -106,7 +106,7 @@ async def _be_refused(stage: Stage, sandbox: Sandbox) -> None:
             stage.fact(f"{type(exc).__name__}: {explain(exc)[0]}", "red")
 
 
-async def _clean_up(stage: Stage, ct: ConnectTrade, user: User) -> None:
+async def _clean_up(stage: Narrator, ct: ConnectTrade, user: User) -> None:
     stage.chapter("Clean up")
     for connection in await user.connections.list():
         await user.connections.delete(connection.connection_id)
@@ -116,7 +116,7 @@ async def _clean_up(stage: Stage, ct: ConnectTrade, user: User) -> None:
     stage.fact(f"{len(await ct.users.list())} users left")
 
 
-def _end(stage: Stage, ct: ConnectTrade, seconds: float) -> None:
+def _end(stage: Narrator, ct: ConnectTrade, seconds: float) -> None:
     health = ct.health()
     stage.console.print()
     stage.fact(

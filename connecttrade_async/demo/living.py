@@ -6,13 +6,13 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from connecttrade_async import OrderChanged, tickets
-from connecttrade_async.cli.stage import Aloud, Stage
+from connecttrade_async.cli.stage import LogEcho, Narrator
 from connecttrade_async.cli.tables import figure
 from connecttrade_async.cli.wording import in_words, status_of
 
 if TYPE_CHECKING:
     from connecttrade_async import ConnectTrade, LiveAccounts, Order, User
-    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.live.telling import ChangeSubscription
     from connecttrade_async.sandbox import Sandbox
 
 __all__ = ["keep_a_book"]
@@ -20,7 +20,7 @@ __all__ = ["keep_a_book"]
 PATIENCE = 5.0
 
 
-async def keep_a_book(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
+async def keep_a_book(stage: Narrator, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
     """Keep a book, lose the link while an order fills, and hold the book against the server.
 
     Cancelling closes the stream.
@@ -46,14 +46,14 @@ async def keep_a_book(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sandb
         await live.wait(lambda live: not live.book(account_id).is_current, timeout=PATIENCE)
         stage.fact("the rest was filled unheard; the book does not hide that it may be behind:", "red")
         stage.fact(f"{live.book(account_id)!r}", "red")
-        with Aloud(stage):
+        with LogEcho(stage):
             await _tell_fills(stage, changes, 1)
         stage.code("await live.wait(lambda live: live.is_current, timeout=PATIENCE)")
         await live.wait(lambda live: live.is_current, timeout=PATIENCE)
         await _compare(stage, live, user, account_id)
 
 
-async def _place(stage: Stage, user: User, sandbox: Sandbox, account_id: str) -> Order:
+async def _place(stage: Narrator, user: User, sandbox: Sandbox, account_id: str) -> Order:
     price = sandbox.broker.quote("MSFT").last // 2
     whose = {"account_id": account_id, "broker": "ALPACA"}
     stage.code('order = await user.orders.place(tickets.limit("MSFT", "BUY", qty=10, price=price, **whose))')
@@ -62,7 +62,7 @@ async def _place(stage: Stage, user: User, sandbox: Sandbox, account_id: str) ->
     return order
 
 
-async def _tell_fills(stage: Stage, changes: Changes, count: int) -> None:
+async def _tell_fills(stage: Narrator, changes: ChangeSubscription, count: int) -> None:
     """Tell fills as they come, up to so many."""
     async with asyncio.timeout(PATIENCE):
         while count > 0:
@@ -76,7 +76,7 @@ async def _tell_fills(stage: Stage, changes: Changes, count: int) -> None:
                 count -= len(change.fills)
 
 
-async def _compare(stage: Stage, live: LiveAccounts, user: User, account_id: str) -> None:
+async def _compare(stage: Narrator, live: LiveAccounts, user: User, account_id: str) -> None:
     stage.code("positions = await user.positions.list(account_id=account_id)")
     positions = await user.positions.list(account_id=account_id)
     book = live.book(account_id)

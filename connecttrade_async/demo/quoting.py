@@ -9,14 +9,14 @@ from rich.live import Live
 from rich.padding import Padding
 
 from connecttrade_async import Quote, parse_redirect, tickets
-from connecttrade_async.cli.board import Board
+from connecttrade_async.cli.board import QuoteTable
 from connecttrade_async.cli.stage import INDENT
 from connecttrade_async.cli.tables import figure
 from connecttrade_async.demo.reading import REDIRECT
 
 if TYPE_CHECKING:
     from connecttrade_async import User
-    from connecttrade_async.cli.stage import Stage
+    from connecttrade_async.cli.stage import Narrator
     from connecttrade_async.sandbox import Sandbox
     from connecttrade_async.streaming.feeds import Feed
 
@@ -29,7 +29,7 @@ PAUSE = 0.08
 PATIENCE = 5.0
 
 
-async def follow_quotes(stage: Stage, user: User, sandbox: Sandbox) -> None:
+async def follow_quotes(stage: Narrator, user: User, sandbox: Sandbox) -> None:
     """Connect for market data, and let quotes tick while an order fills.
 
     Cancelling closes the stream.
@@ -53,16 +53,16 @@ async def follow_quotes(stage: Stage, user: User, sandbox: Sandbox) -> None:
     stage.fact("`connecttrade quotes`, `bars`, `depth` and `chain` show the same market.")
 
 
-async def _tick(stage: Stage, quotes: Feed[Quote], sandbox: Sandbox) -> None:
+async def _tick(stage: Narrator, quotes: Feed[Quote], sandbox: Sandbox) -> None:
     """Show quotes on a board that stays in its place, as many as are wanted."""
-    board, left = Board(SYMBOLS), TICKS
+    board, left = QuoteTable(SYMBOLS), TICKS
     with Live(console=stage.console, auto_refresh=False) as screen:
         async with asyncio.timeout(PATIENCE):
             while left:
                 sandbox.clock.advance(STEP)
                 event = await quotes.receive()
                 if isinstance(event, Quote):
-                    board.take(event)
+                    board.update(event)
                     left -= 1
                 screen.update(Padding(board.draw(stage.console), (0, 0, 0, INDENT), expand=False), refresh=True)
                 await asyncio.sleep(PAUSE if stage.console.is_terminal else 0)

@@ -15,7 +15,7 @@ from connecttrade_async.models import Instrument
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connecttrade_async.cli.stage import Stage
+    from connecttrade_async.cli.stage import Narrator
     from connecttrade_async.client import ConnectTrade, User
     from connecttrade_async.models import Position
     from connecttrade_async.sandbox import Sandbox
@@ -28,7 +28,7 @@ SHOWN_OPTIONS = 2
 SHOWN_ORDERS = 5
 
 
-async def make_a_user(stage: Stage, ct: ConnectTrade) -> User:
+async def make_a_user(stage: Narrator, ct: ConnectTrade) -> User:
     """Make a user, and hold it in hand."""
     stage.chapter("A user: one person for whom you act")
     stage.code('new = await ct.users.create("ada")')
@@ -40,7 +40,7 @@ async def make_a_user(stage: Stage, ct: ConnectTrade) -> User:
     return user
 
 
-async def connect_brokers(stage: Stage, user: User, sandbox: Sandbox) -> None:
+async def connect_brokers(stage: Narrator, user: User, sandbox: Sandbox) -> None:
     """Connect one broker as a person does, and another as a test does."""
     stage.chapter("A broker: the person logs in at pages, in a browser")
     stage.code('request = await user.connections.create("trade", redirect_url=REDIRECT)')
@@ -57,7 +57,7 @@ async def connect_brokers(stage: Stage, user: User, sandbox: Sandbox) -> None:
     stage.fact(f"connection {parse_redirect(came_back_to).connection_id}", "green")
 
 
-async def _visit(stage: Stage, url: str) -> str:
+async def _visit(stage: Narrator, url: str) -> str:
     """Be the person: choose a broker, log in, consent, and say where the browser was sent."""
     person = Visitor(url)
     brokers = await person.arrive()
@@ -85,7 +85,7 @@ async def _next_page(person: Visitor, page: Page, **answers: str) -> Page:
     return following
 
 
-async def read_money(stage: Stage, user: User) -> None:
+async def read_money(stage: Narrator, user: User) -> None:
     """Read accounts and balances."""
     stage.chapter("Accounts and balances")
     stage.code("accounts = await user.accounts.list()")
@@ -98,7 +98,7 @@ async def read_money(stage: Stage, user: User) -> None:
     stage.fact(f"cash in all: {figure(str(cash))}, a Decimal, exact to the last digit that came")
 
 
-async def read_positions(stage: Stage, user: User) -> None:
+async def read_positions(stage: Narrator, user: User) -> None:
     """Read positions, and show some of each kind."""
     stage.chapter("Positions: stocks of every CQS kind, and options")
     stage.code("positions = await user.positions.list()")
@@ -123,7 +123,7 @@ def _some_of(positions: Iterable[Position]) -> list[Position]:
     return [*stocks, *options[:SHOWN_OPTIONS], *unknown[:SHOWN_OPTIONS]]
 
 
-async def follow_orders(stage: Stage, ct: ConnectTrade, user: User) -> None:
+async def follow_orders(stage: Narrator, ct: ConnectTrade, user: User) -> None:
     """Follow all pages of orders."""
     stage.chapter("Orders: one loop over all pages, the next one fetched while you work")
     before = ct.health().exchanges
@@ -139,7 +139,7 @@ async def follow_orders(stage: Stage, ct: ConnectTrade, user: User) -> None:
         stage.fact(f"the spread's first fill: {fill.quantity} at {fill.price}, {fill.time:%Y-%m-%d %H:%M} UTC")
 
 
-async def sum_transactions(stage: Stage, user: User) -> None:
+async def sum_transactions(stage: Narrator, user: User) -> None:
     """Add up a year of transactions by their type."""
     stage.chapter("Transactions: a year of what moved")
     stage.code("moves = await user.transactions.list()")

@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from connecttrade_async import Gap, OrderUpdate, tickets
-from connecttrade_async.cli.stage import Aloud, Stage
+from connecttrade_async.cli.stage import LogEcho, Narrator
 from connecttrade_async.cli.tables import figure
 from connecttrade_async.cli.views import ORDERS
 from connecttrade_async.cli.wording import status_of
@@ -23,7 +23,7 @@ __all__ = ["follow_fills"]
 PATIENCE = 5.0
 
 
-async def follow_fills(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
+async def follow_fills(stage: Narrator, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
     """Hear of a purchase part by part, lose the link in the middle, and look again.
 
     Cancelling closes the stream.
@@ -47,7 +47,7 @@ async def follow_fills(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sand
         sandbox.broker.fill(order.order_id, 100, order.order_limit_price)
         await _tell_until(stage, fills, lambda event: _filled(event) == "100")
         await _be_cut(stage, sandbox, order)
-        with Aloud(stage):
+        with LogEcho(stage):
             await _tell_until(stage, fills, lambda event: isinstance(event, Gap))
         await _look_again(stage, user, order)
         stage.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
@@ -59,7 +59,7 @@ async def follow_fills(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sand
         )
 
 
-async def _be_cut(stage: Stage, sandbox: Sandbox, order: Order) -> None:
+async def _be_cut(stage: Narrator, sandbox: Sandbox, order: Order) -> None:
     stage.code("sandbox.stream.reset()")
     sandbox.stream.reset()
     stage.fact("the link is gone, and before anybody has noticed the next part is filled: nobody will be told", "red")
@@ -67,7 +67,7 @@ async def _be_cut(stage: Stage, sandbox: Sandbox, order: Order) -> None:
     sandbox.broker.fill(order.order_id, 100, order.order_limit_price)
 
 
-async def _tell_until(stage: Stage, events: Subscription, is_it: Callable[[Event], bool]) -> None:
+async def _tell_until(stage: Narrator, events: Subscription, is_it: Callable[[Event], bool]) -> None:
     """Tell what comes, up to what is waited for."""
     async with asyncio.timeout(PATIENCE):
         async for event in events:
@@ -85,7 +85,7 @@ def _filled(event: Event) -> str | None:
     return event.order.filled_qty_text if isinstance(event, OrderUpdate) else None
 
 
-async def _look_again(stage: Stage, user: User, order: Order) -> None:
+async def _look_again(stage: Narrator, user: User, order: Order) -> None:
     stage.fact("a Gap says: look again, over REST")
     stage.code('now = await user.orders.find(order.cl_order_id or "")')
     now = await user.orders.find(order.cl_order_id or "")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 from connecttrade_async import TicketError, analytics, tickets
 from connecttrade_async.analytics import SymbolProfit
-from connecttrade_async.cli.stage import Aloud, Stage
+from connecttrade_async.cli.stage import LogEcho, Narrator
 from connecttrade_async.cli.tables import Column, figure
 from connecttrade_async.cli.views import ORDERS
 from connecttrade_async.sandbox import Fault
@@ -45,14 +45,14 @@ class _Strikes(TypedDict):
 class _Scene(NamedTuple):
     """Who and what is on the stage."""
 
-    stage: Stage
+    stage: Narrator
     ct: ConnectTrade
     user: User
     sandbox: Sandbox
     whose: _Whose
 
 
-async def trade(stage: Stage, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
+async def trade(stage: Narrator, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
     """Trade in the user's first account at ALPACA, and tell of each order what became of it."""
     account = (await user.accounts.list(broker="ALPACA"))[0]
     scene = _Scene(stage, ct, user, sandbox, {"account_id": account.account_id, "broker": "ALPACA"})
@@ -138,12 +138,12 @@ async def _lose_an_answer(scene: _Scene) -> None:
     stage.fact("the work will be done and then the link dropped; the first look-up will fail as well")
     for fault in (lost, blind):
         sandbox.faults.add(fault)
-    before = len(sandbox.served)
+    before = len(sandbox.requests)
     ticket = tickets.market("AAPL", "BUY", qty=1, **whose)
     stage.code("order = await user.orders.place(ticket)")
-    with Aloud(stage):
+    with LogEcho(stage):
         order = await user.orders.place(ticket)
-    for visit in list(sandbox.served)[before:]:
+    for visit in list(sandbox.requests)[before:]:
         told = "no answer" if visit.status is None else f"answered {visit.status}"
         done = "done" if visit.worked else "not done"
         stage.fact(f"the server saw {visit.method} {visit.path}: {done}, {told}", "dim")
@@ -179,7 +179,7 @@ async def _sum_up_the_day(scene: _Scene) -> None:
     _show_summary(stage, summary)
 
 
-def _show_summary(stage: Stage, summary: DailySummary) -> None:
+def _show_summary(stage: Narrator, summary: DailySummary) -> None:
     stage.fact(f"cash {_sum(summary.cash)}, buying power {_sum(summary.buying_power)}")
     stage.fact(f"unrealized {_sum(summary.unrealized_pl)}, today {_sum(summary.daily_pl)}, over all positions")
     columns = (

@@ -16,14 +16,14 @@ from connecttrade_async.clock import Clock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTradeError
 from connecttrade_async.live.book import Book
-from connecttrade_async.live.following import Following
+from connecttrade_async.live.following import LiveEngine
 from connecttrade_async.live.handles import check_each, check_iterable, check_one
 from connecttrade_async.live.merging import has_ended
 from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
-from connecttrade_async.live.snapshots import Noting, Reader, as_it_is
-from connecttrade_async.live.telling import CAPACITY, TOPICS, Changes, interest_in
+from connecttrade_async.live.snapshots import Noting, UserApi, as_it_is
+from connecttrade_async.live.telling import CAPACITY, TOPICS, ChangeSubscription, filter_for
 from connecttrade_async.models.orders import Order
-from connecttrade_async.streaming.plan import Owner
+from connecttrade_async.streaming.plan import Lifetime
 from connecttrade_async.streaming.streams import BrokerageStream
 
 __all__ = ["LiveAccounts"]
@@ -38,14 +38,14 @@ class LiveAccounts:
 
     def __init__(
         self,
-        users: Iterable[Reader],
+        users: Iterable[UserApi],
         stream: BrokerageStream,
         settings: LiveSettings,
         *,
         owns_stream: bool,
         reconnect: Reconnect,
         clock: Clock,
-        owner: Owner,
+        owner: Lifetime,
         noting: Noting = as_it_is,
     ) -> None:
         check_iterable(users, _is_reader)
@@ -53,11 +53,11 @@ class LiveAccounts:
             raise ConfigurationError(f"books need a stream of {', '.join(TOPICS)}, not only of {stream.topics}")
         self._users = tuple(users)
         check_each(self._users, _is_reader)
-        self._following = Following(
+        self._following = LiveEngine(
             stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, owner=owner, noting=noting
         )
-        self._roster = self._following.roster
-        self._teller = self._following.teller
+        self._roster = self._following.users
+        self._teller = self._following.change_feed
 
     # Who is followed --------------------------------------------------------------------------------------------------
 
@@ -67,9 +67,9 @@ class LiveAccounts:
 
         Who was refused is asked about again by the sweep only; everybody else again and again, with growing pauses.
         """
-        return MappingProxyType(self._following.surveyor.failed)
+        return MappingProxyType(self._following.resync.failed)
 
-    async def add(self, user: Reader) -> None:
+    async def add(self, user: UserApi) -> None:
         """Follow one more user. Returns when the user was read, or is in ``failed``.
 
         What the user has by then is in the books; what changes later is told. One who is followed already is asked in
@@ -84,7 +84,7 @@ class LiveAccounts:
         check_one(user, _is_reader)
         await self._following.follow([user])
 
-    async def remove(self, user: Reader | str) -> None:
+    async def remove(self, user: UserApi | str) -> None:
         """Follow a user no more: the books go, and nothing more is told of them. Harmless where nobody is followed.
 
         Who waits for one of the user's orders is told that it is closed.
@@ -143,7 +143,7 @@ class LiveAccounts:
 
         Where somebody cannot be read since the client of the user's handle was closed, it is not.
         """
-        roster, failed = self._roster, self._following.surveyor.failed
+        roster, failed = self._roster, self._following.resync.failed
         # Whoever is asked after everything that happens must find a no fast.
         if not roster.is_live or len(roster.unread) > len(failed) or len(roster.doubted) > len(failed):
             return False
@@ -160,7 +160,7 @@ class LiveAccounts:
         symbol: str | None = None,
         capacity: int = CAPACITY,
         overflow: str = "close",
-    ) -> Changes:
+    ) -> ChangeSubscription:
         """Add a consumer of changes: an async context manager and an async iterator.
 
         It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, as they are
@@ -181,7 +181,7 @@ class LiveAccounts:
             ConfigurationError: a topic, the bound or the policy cannot be one.
             ConnectTradeError: the stream has ended, with why, or this was closed.
         """
-        return self._teller.subscribe(interest_in(topics, account_id, user_id, symbol), overflow, capacity)
+        return self._teller.subscribe(filter_for(topics, account_id, user_id, symbol), overflow, capacity)
 
     async def order_done(self, order: Order | str, *, timeout: float | None = None) -> Order:
         """Wait until an order has ended: filled, cancelled, rejected, expired or replaced; return it.
@@ -217,9 +217,9 @@ class LiveAccounts:
             return known
         if isinstance(order, Order) and has_ended(order):
             return order
-        if known is None and any(place.keeper.was_let_go(order_id) for place in self._roster.places.values()):
+        if known is None and any(place.keeper.was_evicted(order_id) for place in self._roster.places.values()):
             raise ConfigurationError(f"order {order_id} has ended, and is not kept any more: keep more, or ask for it")
-        return await self._teller.ended(order_id, timeout)
+        return await self._teller.wait_order_done(order_id, timeout)
 
     async def wait(self, predicate: Callable[[LiveAccounts], object], *, timeout: float | None = None) -> None:
         """Wait until something holds: ``await live.wait(lambda live: live.is_current)``.
@@ -238,7 +238,7 @@ class LiveAccounts:
         """
         _check_predicate(predicate)
         self._following.check_open()
-        await self._teller.until(lambda: bool(predicate(self)), timeout)
+        await self._teller.wait_until(lambda: bool(predicate(self)), timeout)
 
     # How it is doing --------------------------------------------------------------------------------------------------
 
@@ -254,9 +254,9 @@ class LiveAccounts:
             users=len(roster.members),
             accounts=len(roster.places),
             current=sum(map(roster.is_current, roster.places.values())),
-            waiting=self._following.surveyor.waiting,
-            asking=self._following.surveyor.asking,
-            failed={user_id: str(error) for user_id, error in self._following.surveyor.failed.items()},
+            waiting=self._following.resync.waiting,
+            asking=self._following.resync.asking,
+            failed={user_id: str(error) for user_id, error in self._following.resync.failed.items()},
             statistics=self.statistics(),
         )
 

@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
     from connecttrade_async.client import User
     from connecttrade_async.live.schedule import Turn
-    from connecttrade_async.live.turnstile import Turnstile
-    from connecttrade_async.rest.caller import Caller, Requester
-    from connecttrade_async.rest.watching import WatchedRequester
+    from connecttrade_async.live.turnstile import PollRateLimiter
+    from connecttrade_async.rest.caller import Api, Sender
+    from connecttrade_async.rest.watching import WatchedApi
 
-__all__ = ["Asked", "Asker", "House"]
+__all__ = ["FetchResult", "Fetcher", "PollClient"]
 
 T = TypeVar("T")
-Asked = tuple[PollResult[T], int | None, float]
+FetchResult = tuple[PollResult[T], int | None, float]
 """What came of one poll: what the consumer is told; the digest of all that was answered, None where nothing was; and
 when it ended, in seconds on the client's clock."""
 ANCHOR_HOLDS = 1.0  # seconds: what the time of day was is asked no more often, for it is seldom read
 
 
-class House(NamedTuple):
+class PollClient(NamedTuple):
     """What a poller needs of the rooms above it.
 
     Attributes:
@@ -44,15 +44,15 @@ class House(NamedTuple):
         asks_once: tells whether a call sends one request, and returns its answer as it was read.
     """
 
-    caller: Caller
-    caller_of: Callable[[User], Caller]
-    watched: Callable[[User, Turnstile, int | None], tuple[WatchedRequester, User]]
-    requester_of: Callable[[User], Requester]
-    handle: Callable[[Requester], User]
+    caller: Sender
+    caller_of: Callable[[User], Sender]
+    watched: Callable[[User, PollRateLimiter, int | None], tuple[WatchedApi, User]]
+    requester_of: Callable[[User], Api]
+    handle: Callable[[Api], User]
     asks_once: Callable[[object], bool]
 
 
-class Asker(Generic[T]):
+class Fetcher(Generic[T]):
     """Asks.
 
     Args:
@@ -72,7 +72,7 @@ class Asker(Generic[T]):
         "_watched",
     )
 
-    def __init__(self, fetch: Callable[[User], Awaitable[T]], house: House, turnstile: Turnstile) -> None:
+    def __init__(self, fetch: Callable[[User], Awaitable[T]], house: PollClient, turnstile: PollRateLimiter) -> None:
         self._fetch = fetch
         self._caller_of, self._watched, self._asks_once = house.caller_of, house.watched, house.asks_once
         self._turnstile = turnstile
@@ -84,7 +84,7 @@ class Asker(Generic[T]):
         """From now on, who is cancelled is meant to end."""
         self._is_stopped = True
 
-    async def ask(self, turn: Turn) -> Asked[T]:
+    async def fetch(self, turn: Turn) -> FetchResult[T]:
         """Ask for one user.
 
         Raises:
@@ -105,7 +105,7 @@ class Asker(Generic[T]):
             error = self._as_result(exc)
         if error is not None and issubclass(type(error), ClosedError):
             caller = self._caller_of(user)
-            if caller.is_closed or caller.gate.is_closed:
+            if caller.is_closed or caller.limiter.is_closed:
                 raise error
         now, notes, late = self._clock.now(), requester.notes, turn.late
         seen = notes[0] if requester.is_single and notes else digest_of_all(notes)

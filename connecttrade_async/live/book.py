@@ -72,21 +72,21 @@ from connecttrade_async.live.changes import BalanceChanged, Cause, Change, Order
 from connecttrade_async.live.merging import (
     age_of,
     amount,
+    apply_partial,
     has_ended,
-    in_doubt,
     is_another,
     is_less,
     is_reopened,
-    laid_over,
+    missing_fields,
 )
-from connecttrade_async.live.shelf import Rows, Shelf, Step, rows_by_key
-from connecttrade_async.live.tracker import APART, KeepOrders, Tracker
+from connecttrade_async.live.shelf import Delta, KeyedState, Rows, rows_by_key
+from connecttrade_async.live.tracker import APART, OrderRetention, OrderTracker
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
 
-__all__ = ["Book", "Bookkeeper", "Listed"]
+__all__ = ["AccountSnapshot", "Book", "BookKeeper"]
 
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
 NOBODY = ""
@@ -138,7 +138,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Book {self.account_id} {state} {len(self.positions)} positions {len(self.open_orders)} open orders>"
 
 
-class Listed(NamedTuple):
+class AccountSnapshot(NamedTuple):
     """What a snapshot has of one account.
 
     Attributes:
@@ -159,8 +159,8 @@ class Listed(NamedTuple):
         return bool(self.positions or self.balances)
 
 
-class Bookkeeper(msgspec.Struct, gc=False, eq=False):
-    """Keeps the book of one account, from any source; ``Bookkeeper.of`` makes one.
+class BookKeeper(msgspec.Struct, gc=False, eq=False):
+    """Keeps the book of one account, from any source; ``BookKeeper.of`` makes one.
 
     Attributes:
         account_id: whose.
@@ -177,10 +177,10 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     account_id: str
     user_id: str
-    _tracker: Tracker
-    _positions: Shelf[Position]
-    _balances: Shelf[Balance]
-    _heard_since: set[str] | None = None
+    _tracker: OrderTracker
+    _positions: KeyedState[Position]
+    _balances: KeyedState[Balance]
+    _updated_since: set[str] | None = None
     is_loaded: bool = False
     is_read: bool = False
     as_of: datetime | None = None
@@ -192,7 +192,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     _suspicions: dict[object, datetime] = {}
 
     @classmethod
-    def of(cls, account_id: str, user_id: str, keep: KeepOrders) -> Self:
+    def of(cls, account_id: str, user_id: str, keep: OrderRetention) -> Self:
         """Return a keeper of an account of which nothing is known yet.
 
         Args:
@@ -200,16 +200,16 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             user_id: of which user.
             keep: how long orders that have ended stay.
         """
-        tracker = Tracker(account_id, user_id, keep)
-        return cls(account_id, user_id, tracker, Shelf("quantity_text"), Shelf("cash_text"))
+        tracker = OrderTracker(account_id, user_id, keep)
+        return cls(account_id, user_id, tracker, KeyedState("quantity_text"), KeyedState("cash_text"))
 
     def order(self, order_id: str) -> Order | None:
         """Return an order, or None where the book does not have it."""
         return self._tracker.orders.get(order_id)
 
-    def was_let_go(self, order_id: str) -> bool:
+    def was_evicted(self, order_id: str) -> bool:
         """Say whether an order had ended, was told, and is kept no more."""
-        return self._tracker.was_let_go(order_id)
+        return self._tracker.was_evicted(order_id)
 
     def open_orders(self) -> list[Order]:
         """Return the orders that can still change."""
@@ -222,7 +222,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     def book(self, *, is_current: bool) -> Book:
         """Return the book as it is, as a value."""
-        orders, positions, balances = self._tracker.orders, self._positions.things, self._balances.things
+        orders, positions, balances = self._tracker.orders, self._positions.items, self._balances.items
         views = orders.copy(), positions.copy(), balances.copy()
         return _book(self.account_id, self.user_id, *views, self.as_of, is_current, self.problem)
 
@@ -233,33 +233,33 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         self.as_of = at
         kind = type(update)
         if kind is OrderUpdate:
-            return self._hear_order(update, at)  # type: ignore[arg-type]
+            return self._apply_order(update, at)  # type: ignore[arg-type]
         if kind is PositionUpdate:
-            return self._hear_position(update, at)  # type: ignore[arg-type]
-        return self._hear_balance(update, at)  # type: ignore[arg-type]
+            return self._apply_position(update, at)  # type: ignore[arg-type]
+        return self._apply_balance(update, at)  # type: ignore[arg-type]
 
-    def _hear_order(self, update: OrderUpdate, at: datetime) -> Sequence[Change]:
+    def _apply_order(self, update: OrderUpdate, at: datetime) -> Sequence[Change]:
         order = update.order
         if not order.order_id:
             self.lacks_whole = True
             return ()
         before = self._tracker.orders.get(order.order_id)
-        if self._heard_since is not None:
-            self._heard_since.add(order.order_id)
+        if self._updated_since is not None:
+            self._updated_since.add(order.order_id)
         is_new = before is None or is_another(before, order)
         if is_new and order.status is None:
-            self.lacks_whole = self.lacks_whole or not self.was_let_go(order.order_id)
+            self.lacks_whole = self.lacks_whole or not self.was_evicted(order.order_id)
             return ()
-        places = None if before is None or is_new else in_doubt(before, order)
+        places = None if before is None or is_new else missing_fields(before, order)
         if before is not None and places:
-            order = laid_over(before, order, update)
-        changes = self._tracker.learn(before, order, "stream", at, is_whole=not places)
+            order = apply_partial(before, order, update)
+        changes = self._tracker.merge(before, order, "stream", at, is_whole=not places)
         if self._tracker.is_in_doubt:
             self._tracker.is_in_doubt, self.lacks_whole = False, True
         return changes
 
-    def _hear_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
-        position, symbol, known = update.position, update.position.symbol, self._positions.things
+    def _apply_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
+        position, symbol, known = update.position, update.position.symbol, self._positions.items
         before = known.get(symbol) if symbol else None
         if not symbol or symbol in self._positions.several or (before is not None and _is_other_row(before, position)):
             # Which of the rows it is about, or of which symbol, only a snapshot can say.
@@ -268,12 +268,12 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         is_part = position.quantity_text is None
         if is_part and before is None:
             self.lacks_whole = True
-        step = self._positions.hear(symbol, position, update, at, is_part=is_part)
+        step = self._positions.apply(symbol, position, update, at, is_part=is_part)
         change = None if step is None else self._moved(step, "stream")
         return () if change is None else (change,)
 
-    def _hear_balance(self, update: BalanceUpdate, at: datetime) -> Sequence[Change]:
-        balance, things = update.balance, self._balances.things
+    def _apply_balance(self, update: BalanceUpdate, at: datetime) -> Sequence[Change]:
+        balance, things = update.balance, self._balances.items
         key = balance.currency or NOBODY
         if key not in things and (key == NOBODY or NOBODY in things) and things:
             # Where one of the two names no currency, it is the one that there is; of several nobody knows which.
@@ -285,25 +285,25 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
         if key in self._balances.several or (before is not None and _is_other_row(before, balance)):
             self.lacks_whole = True
             return ()
-        step = self._balances.hear(key, balance, update, at)
+        step = self._balances.apply(key, balance, update, at)
         change = None if step is None else self._paid(step, "stream")
         return () if change is None else (change,)
 
     # Snapshots --------------------------------------------------------------------------------------------------------
 
-    def ask(self) -> None:
+    def begin_snapshot(self) -> None:
         """A snapshot is being asked for: hold what is heard from now on, to lay it over."""
-        self._heard_since = set()
-        self._positions.ask()
-        self._balances.ask()
+        self._updated_since = set()
+        self._positions.begin_snapshot()
+        self._balances.begin_snapshot()
 
-    def forget_asking(self) -> None:
+    def abort_snapshot(self) -> None:
         """The snapshot that was asked for will not be loaded."""
-        self._heard_since = None
-        self._positions.forget_asking()
-        self._balances.forget_asking()
+        self._updated_since = None
+        self._positions.abort_snapshot()
+        self._balances.abort_snapshot()
 
-    def load(self, listed: Listed, cause: Cause, at: datetime) -> list[Change]:
+    def load(self, listed: AccountSnapshot, cause: Cause, at: datetime) -> list[Change]:
         """Take a snapshot, complete in all that it claims, answered at a time; return what it changed.
 
         The orders of an account that was not read are taken; its positions and balances stay. So they do where the
@@ -331,11 +331,11 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             else:
                 self._positions.set_aside(rows)
                 self._balances.set_aside(money)
-        self._positions.forget_asking()
-        self._balances.forget_asking()
+        self._positions.abort_snapshot()
+        self._balances.abort_snapshot()
         self.absent_since = None if listed.is_read else self.absent_since or at
         self._tracker.move_horizon(listed.orders, at)
-        self._tracker.let_go_of_the_old(at)
+        self._tracker.evict_old(at)
         if doubt is None and self._tracker.is_in_doubt:
             doubt = "orders are listed with less filled, or open again"
         self._tracker.is_in_doubt = False
@@ -349,7 +349,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
     ) -> tuple[Sequence[OrderChanged], bool, str | None]:
         """Take listed orders; return what changed, whether all were known, and how they prove to be older."""
         changes: list[OrderChanged] = []
-        heard, self._heard_since = self._heard_since or set(), None
+        heard, self._updated_since = self._updated_since or set(), None
         is_settled, doubt = True, None
         self._tracker.is_in_doubt = False
         for order in _latest_of_each(orders):
@@ -357,7 +357,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             if order != before:  # most are as they were
                 is_settled = False  # until it is seen what is known now
                 is_ahead = order.order_id in heard
-                changes += self._tracker.learn(before, order, cause, at, is_ahead=is_ahead)
+                changes += self._tracker.merge(before, order, cause, at, is_ahead=is_ahead)
                 if before is not None and not is_ahead:
                     doubt = self._contradiction(before, order, suspicions, at) or doubt
         return changes, is_settled, doubt
@@ -415,7 +415,7 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     def _rename_balance(self, only: str) -> None:
         # Where one of the two names no currency, what was known is of the one that is listed.
-        known = list(self._balances.things)
+        known = list(self._balances.items)
         if only != NOBODY:
             self._balances.rename(NOBODY, only)
         elif len(known) == 1:
@@ -427,14 +427,14 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
 
     def confirm(self, at: datetime) -> None:
         """Take the snapshot that was loaded last once more, after no frame since it was asked for."""
-        self.forget_asking()
+        self.abort_snapshot()
         if self.is_read:
             self.as_of = at
-        self._tracker.let_go_of_the_old(at)
+        self._tracker.evict_old(at)
 
     # Positions and balances -------------------------------------------------------------------------------------------
 
-    def _moved(self, step: Step[Position], cause: Cause) -> Change | None:
+    def _moved(self, step: Delta[Position], cause: Cause) -> Change | None:
         before, after = step.before, step.after
         if after is None:
             after = Position(
@@ -449,14 +449,14 @@ class Bookkeeper(msgspec.Struct, gc=False, eq=False):
             and _is_nothing(after.quantity_text)
             and step.key not in self._positions.several
         ):
-            del self._positions.things[step.key]
+            del self._positions.items[step.key]
             if before is None:
                 return None
         return PositionChanged(
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after
         )
 
-    def _paid(self, step: Step[Balance], cause: Cause) -> Change | None:
+    def _paid(self, step: Delta[Balance], cause: Cause) -> Change | None:
         if step.after is None:
             return None
         return BalanceChanged(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from connecttrade_async.pacing import grown_delay
+from connecttrade_async.pacing import equal_jitter_delay
 
 __all__ = ["DoubtBudget", "GrowingPauses"]
 
@@ -21,7 +21,7 @@ SPARE = 10.0
 SHARE = 0.1
 
 
-class Record(msgspec.Struct, gc=False, eq=False):
+class DoubtRecord(msgspec.Struct, gc=False, eq=False):
     """The doubts of one key.
 
     Attributes:
@@ -50,13 +50,13 @@ class GrowingPauses:
     def __init__(self, base: float, cap: float) -> None:
         self._base = base
         self._cap = cap
-        self._records: dict[str, Record] = {}
+        self._records: dict[str, DoubtRecord] = {}
 
     def note(self, key: str, now: float) -> None:
         """Note a cause to read. The pauses begin anew only after ten minutes without one."""
         record = self._records.get(key)
         if record is None or now - record.heard_at >= CALM:
-            self._records[key] = Record(now, now)
+            self._records[key] = DoubtRecord(now, now)
         else:
             record.heard_at = now
 
@@ -65,7 +65,7 @@ class GrowingPauses:
         record = self._records[key]
         delay = max(record.free_at - now, least)
         record.taken_at = now + delay
-        record.free_at = record.taken_at + grown_delay(record.turns, self._base, self._cap)
+        record.free_at = record.taken_at + equal_jitter_delay(record.turns, self._base, self._cap)
         record.turns += 1
         return delay
 

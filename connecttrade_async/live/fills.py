@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.orders import Order
 
-__all__ = ["NONE_IMPLIED", "Implied", "news_of"]
+__all__ = ["NONE_IMPLIED", "ImpliedFills", "untold_fills"]
 
 _STEP = Decimal(1).scaleb(-MOST_DECIMALS, EXACT)
 _NOTHING = Decimal(0)
 
 
-class Implied(NamedTuple):
+class ImpliedFills(NamedTuple):
     """What was told of an order's executions without being listed.
 
     Attributes:
@@ -46,15 +46,15 @@ class Implied(NamedTuple):
     value: Decimal | None
 
 
-NONE_IMPLIED = Implied(_NOTHING, _NOTHING)
+NONE_IMPLIED = ImpliedFills(_NOTHING, _NOTHING)
 
 
-def news_of(
+def untold_fills(
     before: Order | None,
     after: Order,
-    implied: Implied = NONE_IMPLIED,
+    implied: ImpliedFills = NONE_IMPLIED,
     is_told_elsewhere: Callable[[Fill], bool] | None = None,
-) -> tuple[tuple[Fill, ...], Implied]:
+) -> tuple[tuple[Fill, ...], ImpliedFills]:
     """Return the executions of an order that were not told yet, and what of all that was told is not listed.
 
     Args:
@@ -100,8 +100,8 @@ def news_of(
     if left.quantity:
         part, value = _rest(after, left.quantity.copy_negate(), target, left.value)
         told.append(part)
-        left = Implied(beyond, value)
-    return tuple(told), Implied(beyond, left.value) if beyond else NONE_IMPLIED
+        left = ImpliedFills(beyond, value)
+    return tuple(told), ImpliedFills(beyond, left.value) if beyond else NONE_IMPLIED
 
 
 def executed_in(fills: Sequence[Fill]) -> Decimal:
@@ -136,7 +136,7 @@ def _growth(old: Fill, fill: Fill, order: Order) -> Fill:
     return replace(fill, quantity_text=plain(grown), price_text=_price(order, value, grown))
 
 
-def _taken_off(news: Sequence[Fill], cover: Decimal, implied: Implied) -> tuple[Sequence[Fill], Implied]:
+def _taken_off(news: Sequence[Fill], cover: Decimal, implied: ImpliedFills) -> tuple[Sequence[Fill], ImpliedFills]:
     """Take off the first of some fills what was told already.
 
     Returns:
@@ -155,7 +155,7 @@ def _taken_off(news: Sequence[Fill], cover: Decimal, implied: Implied) -> tuple[
         cover = EXACT.subtract(cover, covered)
         if covered != quantity:
             told.append(replace(fill, quantity_text=plain(EXACT.subtract(quantity, covered))))
-    return told, Implied(cover, value)
+    return told, ImpliedFills(cover, value)
 
 
 def _rest(order: Order, rest: Decimal, target: Decimal, value: Decimal | None) -> tuple[Fill, Decimal | None]:

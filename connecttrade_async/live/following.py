@@ -10,12 +10,12 @@ import logging
 from typing import TYPE_CHECKING
 
 from connecttrade_async.errors import ClosedError, ConfigurationError
-from connecttrade_async.live.intake import Intake
+from connecttrade_async.live.intake import UpdateApplier
 from connecttrade_async.live.reports import LiveStatistics
-from connecttrade_async.live.roster import Roster
-from connecttrade_async.live.surveyor import Surveyor
+from connecttrade_async.live.roster import FollowedUsers
+from connecttrade_async.live.surveyor import Resync
 from connecttrade_async.live.sweep import Sweep
-from connecttrade_async.live.telling import TOPICS, Teller
+from connecttrade_async.live.telling import TOPICS, ChangeFeed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect
     from connecttrade_async.live.reports import LiveSettings
-    from connecttrade_async.live.roster import Member
-    from connecttrade_async.live.snapshots import Noting, Reader
-    from connecttrade_async.streaming.plan import Owner
+    from connecttrade_async.live.roster import FollowedUser
+    from connecttrade_async.live.snapshots import Noting, UserApi
+    from connecttrade_async.streaming.plan import Lifetime
     from connecttrade_async.streaming.streams import BrokerageStream
     from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["Following", "Patience"]
+__all__ = ["LiveEngine", "Patience"]
 
 WHAT = "the live accounts"
 CLOSED = "this set of live accounts"
@@ -50,7 +50,7 @@ class Patience:
 
     __slots__ = ("_clock", "_members", "_seconds", "_seen", "_settled", "_surveyor", "_timer", "_turns")
 
-    def __init__(self, surveyor: Surveyor, members: Iterable[Member], clock: Clock, seconds: float) -> None:
+    def __init__(self, surveyor: Resync, members: Iterable[FollowedUser], clock: Clock, seconds: float) -> None:
         self._surveyor = surveyor
         self._members = tuple(members)
         self._clock = clock
@@ -75,7 +75,7 @@ class Patience:
         self._timer.cancel()
 
 
-class Following:
+class LiveEngine:
     """Follows users.
 
     Args:
@@ -102,37 +102,37 @@ class Following:
         owns_stream: bool,
         reconnect: Reconnect,
         clock: Clock,
-        owner: Owner,
+        owner: Lifetime,
         noting: Noting,
     ) -> None:
         self.ending: Exception | None = None
-        self.roster = Roster(settings.keep_orders)
-        self.teller = Teller(clock)
-        self.surveyor = Surveyor(
-            self.roster,
+        self.users = FollowedUsers(settings.keep_orders)
+        self.change_feed = ChangeFeed(clock)
+        self.resync = Resync(
+            self.users,
             settings.budget,
             reconnect,
             clock,
-            tell=self.teller.tell,
-            tell_who_waits=self.teller.tell_who_waits,
-            abandon=self.teller.abandon,
+            tell=self.change_feed.publish,
+            tell_who_waits=self.change_feed.wake_order_waiters,
+            abandon=self.change_feed.fail_waiters,
             crashed=self._crashed,
             noting=noting,
         )
         every = settings.sweep_every
-        self._sweep = None if every is None else Sweep(self.roster, self.surveyor, clock, every)
+        self._sweep = None if every is None else Sweep(self.users, self.resync, clock, every)
         self._stream = stream
         self._owns_stream = owns_stream
         self._capacity = settings.capacity
         self._patience = settings.snapshot_timeout
         self._clock = clock
         self._owner = owner
-        self._call_off: Callable[[], object] = bool
+        self._stop_with_client: Callable[[], object] = bool
         self._events: Subscription | None = None
-        self._intake: Intake | None = None
+        self._updates: UpdateApplier | None = None
         self._task: asyncio.Task[None] | None = None
 
-    async def open(self, users: Iterable[Reader]) -> None:
+    async def open(self, users: Iterable[UserApi]) -> None:
         """Start, and return when every user was read or could not be."""
         if self.ending is not None:
             raise self.ending.with_traceback(None)
@@ -145,7 +145,7 @@ class Following:
         except ClosedError as exc:
             self._end(exc)  # whoever listens already meets it as well
             raise
-        self._call_off = self._owner.end_with(self._end)
+        self._stop_with_client = self._owner.on_close(self._end)
         try:
             await self._open()
             await self.follow(users)
@@ -161,30 +161,30 @@ class Following:
         self._events = self._stream.subscribe(*topics, capacity=self._capacity, overflow="drop_oldest")
         if self._owns_stream:
             await self._stream.__aenter__()
-        self.roster.is_live = self._is_live()
-        self._intake = Intake(
+        self.users.is_live = self._is_live()
+        self._updates = UpdateApplier(
             self._events,
-            self.roster,
-            self.surveyor,
+            self.users,
+            self.resync,
             self._clock,
-            tell=self.teller.tell,
-            tell_who_waits=self.teller.tell_who_waits,
-            look=self.teller.look,
+            tell=self.change_feed.publish,
+            tell_who_waits=self.change_feed.wake_order_waiters,
+            look=self.change_feed.recheck,
             is_live=self._is_live,
         )
-        self._task = asyncio.create_task(self._keep(self._intake), name="connecttrade live accounts")
+        self._task = asyncio.create_task(self._keep(self._updates), name="connecttrade live accounts")
 
-    async def _keep(self, intake: Intake) -> None:
+    async def _keep(self, intake: UpdateApplier) -> None:
         try:
             self._end(await intake.run())
         except Exception as exc:  # noqa: BLE001 - whoever listens meets it, and it is logged
             self._crashed(exc)
 
-    async def follow(self, users: Iterable[Reader]) -> None:
+    async def follow(self, users: Iterable[UserApi]) -> None:
         """Follow users, and return when each was read or could not be."""
         self.check_open()
         members = [self._added(user) for user in users]
-        patience = Patience(self.surveyor, members, self._clock, self._patience)
+        patience = Patience(self.resync, members, self._clock, self._patience)
         try:
             for member in members:
                 if member.tried is not None:
@@ -194,23 +194,23 @@ class Following:
             patience.end()
         self.check_open()
 
-    def _added(self, user: Reader) -> Member:
-        before = self.roster.members.get(user.user_id)
-        member = self.roster.add(user)
+    def _added(self, user: UserApi) -> FollowedUser:
+        before = self.users.members.get(user.user_id)
+        member = self.users.add(user)
         if before is not None:
-            self.surveyor.forget(before)
+            self.resync.forget(before)
         member.tried = asyncio.get_running_loop().create_future()
-        self.surveyor.want(member)
-        self.teller.look()
+        self.resync.enqueue(member)
+        self.change_feed.recheck()
         return member
 
     def drop(self, user_id: str) -> None:
         """Follow a user no more."""
-        member = self.roster.remove(user_id)
+        member = self.users.remove(user_id)
         if member is not None:
-            self.surveyor.forget(member)
-            self.teller.abandon(lambda name: any(each.order(name) for each in member.keepers.values()))
-            self.teller.look()
+            self.resync.forget(member)
+            self.change_feed.fail_waiters(lambda name: any(each.order(name) for each in member.keepers.values()))
+            self.change_feed.recheck()
 
     def check_open(self) -> None:
         """Raise why nobody can be followed: it is over, or it was not entered."""
@@ -235,20 +235,20 @@ class Following:
         if self.ending is not None:
             return
         self.ending = error
-        self._call_off()
-        self.roster.is_live = False
+        self._stop_with_client()
+        self.users.is_live = False
         if self._sweep is not None:
             self._sweep.stop()
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
-        self.surveyor.stop()
-        self.teller.close(error)
+        self.resync.stop()
+        self.change_feed.close(error)
 
     async def aclose(self) -> None:
         """Stop everything, and wait until it has stopped."""
         try:
             self._end(ClosedError(CLOSED))
-            await self.surveyor.aclose()
+            await self.resync.aclose()
             if self._task is not None and not self._task.done():
                 await asyncio.wait([self._task])
         finally:
@@ -264,10 +264,10 @@ class Following:
 
     def statistics(self) -> LiveStatistics:
         """Return what it came to so far."""
-        intake, tally = self._intake, self.surveyor.tally
+        intake, tally = self._updates, self.resync.tally
         return LiveStatistics(
             frames=0 if intake is None else intake.frames,
-            changes=self.teller.told,
+            changes=self.change_feed.published,
             gaps=0 if intake is None else intake.gaps,
             snapshots=tally.loaded,
             outdated=tally.outdated,

@@ -11,12 +11,12 @@ from connecttrade_async.errors import ClosedError, ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Inbox"]
+__all__ = ["ResultQueue"]
 
 T = TypeVar("T")
 
 
-class Inbox(Generic[T]):
+class ResultQueue(Generic[T]):
     """One consumer's queue. Its bound is kept by whoever puts, for only they know what is still to come.
 
     Args:

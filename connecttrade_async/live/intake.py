@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ConnectTradeError
 from connecttrade_async.live.merging import happened
-from connecttrade_async.models.events import BalanceUpdate, Gap, Live, Lost, OrderUpdate, PositionUpdate, UnknownMessage
+from connecttrade_async.models.events import (
+    BalanceUpdate,
+    Gap,
+    OrderUpdate,
+    PositionUpdate,
+    StreamLive,
+    StreamLost,
+    UnknownMessage,
+)
 from connecttrade_async.models.mentions import mentions_in
 
 if TYPE_CHECKING:
@@ -21,13 +29,13 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.live.book import Update
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.roster import Member, Place, Roster
-    from connecttrade_async.live.surveyor import Surveyor
+    from connecttrade_async.live.roster import FollowedAccount, FollowedUser, FollowedUsers
+    from connecttrade_async.live.surveyor import Resync
     from connecttrade_async.models.events import Event
     from connecttrade_async.models.mentions import Mentions
     from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["Intake"]
+__all__ = ["UpdateApplier"]
 
 # So many events are taken in one turn of the loop, and then everybody else has one.
 BATCH = 250
@@ -35,7 +43,7 @@ UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 log = logging.getLogger("connecttrade_async.live")
 
 
-class Intake:
+class UpdateApplier:
     """Feeds the books from the stream.
 
     Args:
@@ -60,8 +68,8 @@ class Intake:
     def __init__(
         self,
         events: Subscription,
-        roster: Roster,
-        surveyor: Surveyor,
+        roster: FollowedUsers,
+        surveyor: Resync,
         clock: Clock,
         *,
         tell: Callable[[Sequence[Change]], None],
@@ -75,9 +83,9 @@ class Intake:
         self._places = roster.places
         self._surveyor = surveyor
         self._clock = clock
-        self._tell = tell
-        self._tell_who_waits = tell_who_waits
-        self._look = look
+        self._publish = tell
+        self._wake_order_waiters = tell_who_waits
+        self._recheck = look
         self._is_live = is_live
         self._is_stale = not is_live()
 
@@ -104,11 +112,11 @@ class Intake:
 
     def _take(self, event: Any, at: datetime) -> None:  # noqa: ANN401 - an Event; what kind is asked once, below
         if type(event) not in UPDATES:
-            self._notice(event)
+            self._on_lifecycle(event)
             return
         place, user_id = self._places.get(event.account_id), event.user_id
         if place is None or (user_id and user_id != place.keeper.user_id):
-            place = self._find(event, at)
+            place = self._find_accounts(event, at)
             if place is None:
                 return
         member = place.member
@@ -118,16 +126,16 @@ class Intake:
         changes = place.keeper.apply(event, at)
         if changes:
             if member.since is not None:
-                self._tell(changes)
+                self._publish(changes)
             else:
                 # Before a user's first snapshot nobody was promised news: it only helps to make that right.
-                self._tell_who_waits(changes)
+                self._wake_order_waiters(changes)
         if place.keeper.lacks_whole:
             place.keeper.lacks_whole = False
             self._surveyor.doubt([member], [place.keeper.account_id])
-            self._look()
+            self._recheck()
 
-    def _find(self, event: Update, at: datetime) -> Place | None:
+    def _find_accounts(self, event: Update, at: datetime) -> FollowedAccount | None:
         """Return where a frame goes whose account is unknown or named with another owner; None where it goes nowhere.
 
         A frame that names a user that does not own the account is applied to no book: both users are read again.
@@ -136,13 +144,13 @@ class Intake:
         if not event.account_id and isinstance(event, OrderUpdate):
             place = self._roster.place_of(event.order.order_id)
         if place is None:
-            return self._stranger(event, at)
+            return self._unknown_account(event, at)
         if event.user_id and event.user_id != place.keeper.user_id:
             self._refuse(event.user_id, place)
             return None
         return place
 
-    def _refuse(self, user_id: str, place: Place) -> None:
+    def _refuse(self, user_id: str, place: FollowedAccount) -> None:
         self.conflicting += 1
         owner, named = place.member, self._roster.members.get(user_id)
         members, account_id = [owner] if named is None else [owner, named], place.keeper.account_id
@@ -150,9 +158,9 @@ class Intake:
         names = user_id, account_id, place.keeper.user_id
         log.log(level, "a frame of user %r names account %r of user %r: it is not applied, both are read again", *names)
         self._surveyor.doubt(members, [account_id])
-        self._look()
+        self._recheck()
 
-    def _stranger(self, event: Update, at: datetime) -> Place | None:
+    def _unknown_account(self, event: Update, at: datetime) -> FollowedAccount | None:
         """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
         account_id, user_id = event.account_id, event.user_id
         self.unknown += 1
@@ -161,21 +169,21 @@ class Intake:
             self.ignored += 1
             if not user_id:
                 order_id = event.order.order_id if isinstance(event, OrderUpdate) else None
-                self._roster.note_stray(account_id or order_id)
+                self._roster.note_unmatched(account_id or order_id)
                 if not account_id:
                     # Whose it is nobody says, so it may be anybody's.
                     self._surveyor.doubt(self._roster.members.values())
-                    self._look()
+                    self._recheck()
             return None
         if not account_id:
             self._surveyor.doubt([member])
-            self._look()
+            self._recheck()
             return None
         log.info("user %s has an account that is new here", member.user.user_id)
         # What was missed before may have been the account's too.
         begins = [happened(event.time_text, at), None if self._roster.has_read(member) else member.missed_since]
         # A snapshot under way may be older than the account; the user's other accounts lack nothing.
-        member.misses += 1
+        member.missed_count += 1
         self._surveyor.doubt([member], [account_id])
         return self._roster.place_for(member, account_id, min(filter(None, begins), default=None))
 
@@ -189,9 +197,9 @@ class Intake:
             self._set_aside(raw, None)
         else:
             self._surveyor.doubt(self._roster.members.values())
-        self._look()
+        self._recheck()
 
-    def _notice(self, event: Event) -> None:
+    def _on_lifecycle(self, event: Event) -> None:
         match event:
             case Gap():
                 if event.dropped:
@@ -199,19 +207,19 @@ class Intake:
                     self._roster.is_live = self._is_live()
                 self._is_stale = False
                 self._resync(event.cause)
-            case Live():
+            case StreamLive():
                 # Told after the gap where there was one; where there was none, it is the first time.
                 self._roster.is_live = True
                 if self._is_stale:
                     self._is_stale = False
                     self._resync("the stream was not live before")
-            case Lost():
+            case StreamLost():
                 self._roster.is_live, self._is_stale = False, True
             case UnknownMessage():
                 self._set_aside(event.raw, event.mentions)
             case _:
                 return
-        self._look()
+        self._recheck()
 
     def _set_aside(self, raw: bytes, mentions: Mentions | None) -> None:
         """Read all users again that a frame names which could not be read: its news was missed.
@@ -230,7 +238,7 @@ class Intake:
         if named.is_unclear or not (named.users or named.accounts or found):
             self._surveyor.doubt(roster.members.values())
             return
-        concerned: dict[Member, set[str]] = {}
+        concerned: dict[FollowedUser, set[str]] = {}
         for place in found:
             concerned.setdefault(place.member, set()).add(place.keeper.account_id)
         # An account that is unknown here is a new one of the user that the frame names.
@@ -245,7 +253,7 @@ class Intake:
             self._surveyor.doubt([member], accounts)
         if not named.users:
             for name in new:
-                roster.note_stray(name)
+                roster.note_unmatched(name)
 
     def _resync(self, cause: str) -> None:
         self.gaps += 1

@@ -13,12 +13,12 @@ from connecttrade_async.models.enums import ConnectionType
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from connecttrade_async.live.snapshots import Reader, Turn
+    from connecttrade_async.live.snapshots import Turn, UserApi
 
-__all__ = ["unlinked"]
+__all__ = ["find_unlinked"]
 
 
-async def unlinked(user: Reader, turn: Turn, absent: Collection[str], read: Collection[str]) -> list[str]:
+async def find_unlinked(user: UserApi, turn: Turn, absent: Collection[str], read: Collection[str]) -> list[str]:
     """Return those of some accounts that no connection of their user opens any more.
 
     Args:

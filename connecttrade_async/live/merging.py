@@ -28,30 +28,30 @@ __all__ = [
     "Paired",
     "age_of",
     "amount",
-    "carried",
-    "compared",
+    "apply_partial",
+    "compare_times",
     "corrected",
     "distinct",
+    "event_time",
     "executed",
     "execution",
     "extent",
     "happened",
     "has_ended",
-    "in_doubt",
     "is_another",
+    "is_future_outlier",
     "is_less",
-    "is_outlived",
     "is_reopened",
     "is_respelled",
     "is_same",
     "is_same_amount",
-    "joined",
-    "laid_over",
     "larger",
     "latest_of",
-    "moment_of",
+    "merge_fills",
+    "merge_orders",
+    "missing_fields",
     "paired",
-    "united",
+    "present_fields",
 ]
 
 M = TypeVar("M", bound="Model")
@@ -94,12 +94,12 @@ class Payload(Protocol):
         ...
 
 
-def laid_over(before: M, after: M, payload: Payload) -> M:
+def apply_partial(before: M, after: M, payload: Payload) -> M:
     """Return what came, with what it did not carry as it was: null is a value, absence is none.
 
     The frame is asked what it carried only where that matters.
     """
-    places = in_doubt(before, after)
+    places = missing_fields(before, after)
     if not places:
         return after
     given, wire, old = payload.given, after.__struct_encode_fields__, astuple(before)
@@ -107,7 +107,7 @@ def laid_over(before: M, after: M, payload: Payload) -> M:
     return replace(after, **kept) if kept else after
 
 
-def in_doubt(before: Model, after: Model) -> list[int]:
+def missing_fields(before: Model, after: Model) -> list[int]:
     """Return the places of the fields that are absent or null now, and were not."""
     values = astuple(after)
     if all(values):
@@ -116,7 +116,7 @@ def in_doubt(before: Model, after: Model) -> list[int]:
     return [place for place, value in enumerate(values) if value is None and old[place] is not None]
 
 
-def carried(thing: Model, payload: Payload) -> dict[str, Any]:
+def present_fields(thing: Model, payload: Payload) -> dict[str, Any]:
     """Return the fields that a payload carried, by name."""
     values = astuple(thing)
     pairs = zip(thing.__struct_fields__, thing.__struct_encode_fields__, values, strict=True)
@@ -126,7 +126,7 @@ def carried(thing: Model, payload: Payload) -> dict[str, Any]:
     return {name: value for name, wire, value in pairs if value is not None or wire in given}
 
 
-def joined(
+def merge_orders(
     before: Order,
     after: Order,
     at: datetime | None = None,
@@ -143,8 +143,8 @@ def joined(
         is_ahead: whether what is known wins where neither saying is the newer.
         is_whole: whether what is said now is known to lack nothing that was said before.
     """
-    older = compared(after.updated_at_text, before.updated_at_text)
-    if older < 0 and at is not None and is_outlived(before.updated_at_text, after.updated_at_text, at):
+    older = compare_times(after.updated_at_text, before.updated_at_text)
+    if older < 0 and at is not None and is_future_outlier(before.updated_at_text, after.updated_at_text, at):
         older = 0
     is_stale = older < 0 if older else _is_behind(before, after, is_ahead=is_ahead)
     base, other = (before, after) if is_stale else (after, before)
@@ -160,7 +160,7 @@ def joined(
     listed = other.fills_listed
     # Most list what was listed before, and then more.
     if listed and base.fills[: len(listed)] != listed:
-        fills = united(base.fills, listed, max(_filled(base), _filled(other)))
+        fills = merge_fills(base.fills, listed, max(_filled(base), _filled(other)))
         kept |= {} if fills is base.fills else {"fills_listed": fills}
     return replace(base, **kept) if kept else base
 
@@ -214,8 +214,8 @@ def age_of(before: Order, after: Order, at: datetime) -> int:
         after: the report.
         at: when the report came, aware.
     """
-    older = compared(after.updated_at_text, before.updated_at_text)
-    return 0 if older < 0 and is_outlived(before.updated_at_text, after.updated_at_text, at) else older
+    older = compare_times(after.updated_at_text, before.updated_at_text)
+    return 0 if older < 0 and is_future_outlier(before.updated_at_text, after.updated_at_text, at) else older
 
 
 def is_same(before: Model, after: Model) -> bool:
@@ -271,19 +271,19 @@ def _is_behind(before: Order, after: Order, *, is_ahead: bool) -> bool:
     return is_ahead or (after.status is OrderStatus.PENDING and before.status is not None)
 
 
-def compared(text: str | None, other: str | None) -> int:
+def compare_times(text: str | None, other: str | None) -> int:
     """Compare two times as they came: below zero if the first is the earlier; 0 if they are one or cannot be told."""
     if text == other or not text or not other:
         return 0
     if len(text) != len(other) or not (text[-1] == other[-1] == "Z" or text.isdecimal() is other.isdecimal() is True):
-        first, second = moment_of(text), moment_of(other)
+        first, second = event_time(text), event_time(other)
         if first is None or second is None:
             return 0
         return (first > second) - (first < second)
     return 1 if text > other else -1
 
 
-def moment_of(text: str | None) -> datetime | None:
+def event_time(text: str | None) -> datetime | None:
     """Read a time; None where that cannot be read, which must not stand in anybody's way."""
     try:
         return as_moment(text) if text else None
@@ -291,18 +291,18 @@ def moment_of(text: str | None) -> datetime | None:
         return None
 
 
-def is_outlived(known: str | None, said: str | None, at: datetime) -> bool:
+def is_future_outlier(known: str | None, said: str | None, at: datetime) -> bool:
     """Say whether a time that was taken for true is to come, and one that is said now is not, so it decides nothing.
 
     Where both are to come it may be our clock that is wrong, and they are as good as any.
     """
-    first, second = moment_of(known), moment_of(said)
+    first, second = event_time(known), event_time(said)
     return first is not None and second is not None and first > at + SKEW >= second
 
 
 def happened(text: str | None, heard: datetime | None) -> datetime | None:
     """Read when something happened that was heard of at a time: no later than that; None where nobody can tell."""
-    when = moment_of(text)
+    when = event_time(text)
     return heard if when is not None and heard is not None and when > heard + SKEW else when
 
 
@@ -311,10 +311,10 @@ def latest_of(texts: Iterable[str | None]) -> datetime | None:
     told = {text for text in texts if text}
     # Times of one spelling are in order as texts are, so only one is read.
     if len({len(text) for text in told}) == 1 and all(text[-1] == "Z" for text in told):
-        latest = moment_of(max(told))
+        latest = event_time(max(told))
         if latest is not None:
             return latest
-    return max((when for text in told if (when := moment_of(text)) is not None), default=None)
+    return max((when for text in told if (when := event_time(text)) is not None), default=None)
 
 
 def amount(text: str | None) -> Decimal | None:
@@ -379,7 +379,7 @@ def paired(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> Paired:
     return Paired(found, old)
 
 
-def united(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Decimal = NOTHING) -> tuple[Fill, ...]:
+def merge_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Decimal = NOTHING) -> tuple[Fill, ...]:
     """Return those of older executions that a newer list lacks, then the newer list, each with its id if it has one.
 
     Args:
@@ -488,7 +488,7 @@ def _content(fill: Fill) -> object:
     """Return what an execution was, however it is spelled; what cannot be read is as it came."""
     quantity, price = amount(fill.quantity_text), amount(fill.price_text)
     return (
-        moment_of(fill.time_text) or fill.time_text,
+        event_time(fill.time_text) or fill.time_text,
         fill.quantity_text if quantity is None else quantity,
         fill.price_text if price is None else price,
     )

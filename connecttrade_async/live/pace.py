@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from connecttrade_async.pacing import TokenBucket
 
-__all__ = ["Pace"]
+__all__ = ["RateLimiter"]
 
 
-class Pace:
+class RateLimiter:
     """Tells how long to wait before the next request may be sent.
 
     Args:

@@ -10,10 +10,10 @@ import msgspec
 
 from connecttrade_async.errors import ConfigurationError
 
-__all__ = ["Plan", "seconds_between"]
+__all__ = ["PollConfig", "seconds_between"]
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class PollConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How to poll; ``ConnectTrade.poll`` says what each means.
 
     Raises:

@@ -8,9 +8,9 @@ from typing import Generic, NamedTuple, TypeVar, cast
 import msgspec
 
 from connecttrade_async.client import User  # noqa: TC001 - msgspec reads the types of fields, for help() and signature()
-from connecttrade_async.rest.comparing import Unread
+from connecttrade_async.rest.comparing import UndecodedResponse
 
-__all__ = ["Outage", "PollEvent", "PollResult", "PollStatistics", "Recovered", "Slowed"]
+__all__ = ["Outage", "OutageEnded", "PollEvent", "PollResult", "PollStatistics", "RateLimited"]
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -45,7 +45,7 @@ class PollResult(msgspec.Struct, Generic[T_co], eq=False):
     @property
     def value(self) -> T_co | None:
         """What was fetched, or None where it failed. What has not changed is read here, and not before."""
-        return cast("T_co | None", self._value.read() if isinstance(self._value, Unread) else self._value)
+        return cast("T_co | None", self._value.read() if isinstance(self._value, UndecodedResponse) else self._value)
 
     def get(self) -> T_co:
         """Return what was fetched.
@@ -76,7 +76,7 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
 
 
-class Recovered(msgspec.Struct, frozen=True, kw_only=True):
+class OutageEnded(msgspec.Struct, frozen=True, kw_only=True):
     """The platform answers again, and polling goes on at its ordinary pace.
 
     Attributes:
@@ -88,7 +88,7 @@ class Recovered(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class Slowed(msgspec.Struct, frozen=True, kw_only=True):
+class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
     """The platform asked for patience (429): nobody is asked for so long, and then at the ordinary pace.
 
     Attributes:
@@ -100,7 +100,7 @@ class Slowed(msgspec.Struct, frozen=True, kw_only=True):
     error: Exception
 
 
-PollEvent = Outage | Recovered | Slowed
+PollEvent = Outage | OutageEnded | RateLimited
 """What happens to the platform as a whole."""
 
 

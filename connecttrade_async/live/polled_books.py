@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from connecttrade_async.live.roster import Member, Roster
-from connecttrade_async.live.snapshots import take
-from connecttrade_async.live.telling import Teller
+from connecttrade_async.live.roster import FollowedUser, FollowedUsers
+from connecttrade_async.live.snapshots import take_snapshot
+from connecttrade_async.live.telling import ChangeFeed
 from connecttrade_async.live.tracker import LAG
-from connecttrade_async.rest.recalling import RecallingRequester
+from connecttrade_async.rest.recalling import RecallingApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from connecttrade_async.client import User
-    from connecttrade_async.live.asking import House
-    from connecttrade_async.live.book import Listed
+    from connecttrade_async.live.asking import PollClient
+    from connecttrade_async.live.book import AccountSnapshot
     from connecttrade_async.live.changes import Cause, Change
-    from connecttrade_async.live.tracker import KeepOrders
-    from connecttrade_async.rest.watching import WatchedRequester
+    from connecttrade_async.live.tracker import OrderRetention
+    from connecttrade_async.rest.watching import WatchedApi
 
 __all__ = ["PolledBooks"]
 
 
-class Memory(msgspec.Struct, eq=False):
+class PolledUserState(msgspec.Struct, eq=False):
     """What is kept of a user beside the books.
 
     Attributes:
@@ -39,7 +39,7 @@ class Memory(msgspec.Struct, eq=False):
         asked: when that was asked for, aware; None before the first.
     """
 
-    member: Member
+    member: FollowedUser
     known: dict[int, object] = {}
     asked: datetime | None = None
 
@@ -57,12 +57,12 @@ class PolledBooks:
         is_followed: whether anybody ever wanted to.
     """
 
-    def __init__(self, house: House, keep: KeepOrders) -> None:
+    def __init__(self, house: PollClient, keep: OrderRetention) -> None:
         self._house = house
         self._clock = house.caller.clock
-        self._memories: dict[str, Memory] = {}
-        self.roster = Roster(keep)
-        self.teller = Teller(self._clock)
+        self._memories: dict[str, PolledUserState] = {}
+        self.roster = FollowedUsers(keep)
+        self.teller = ChangeFeed(self._clock)
         self.is_followed = False
 
     async def read(self, user: User) -> tuple[Change, ...]:
@@ -77,12 +77,12 @@ class PolledBooks:
         """
         memory = self._memory(user)
         member, asked = memory.member, self._clock.wall()
-        watched = cast("WatchedRequester", self._house.requester_of(user))
-        recalling = RecallingRequester.through_watched(watched, memory.known)
+        watched = cast("WatchedApi", self._house.requester_of(user))
+        recalling = RecallingApi.through_watched(watched, memory.known)
         window = member.window(asked, timedelta(seconds=self.roster.keep.age))
         changes: tuple[Change, ...] = ()
         try:
-            snapshot = await take(self._house.handle(recalling), window, _at_once)
+            snapshot = await take_snapshot(self._house.handle(recalling), window, _at_once)
             if member.is_gone:
                 return ()
             if recalling.is_same:
@@ -92,17 +92,19 @@ class PolledBooks:
                 changes = self._load(memory, snapshot.by_account(), asked)
                 # An answer that the books did not take is read again, for what it repeats may count then.
                 is_taken = all(keeper.problem is None for keeper in member.keepers.values())
-                memory.known = recalling.read if is_taken else {}
+                memory.known = recalling.decoders if is_taken else {}
         except BaseException:
             if not member.is_gone:
                 self.roster.unread.add(member)
             raise
         memory.asked = asked
         self.roster.unread.discard(member)
-        self.teller.tell(changes)
+        self.teller.publish(changes)
         return changes
 
-    def _load(self, memory: Memory, listed: Mapping[str, Listed], asked: datetime) -> tuple[Change, ...]:
+    def _load(
+        self, memory: PolledUserState, listed: Mapping[str, AccountSnapshot], asked: datetime
+    ) -> tuple[Change, ...]:
         member = memory.member
         cause: Cause = "recovered" if member in self.roster.unread else "poll"
         begins = None if memory.asked is None else memory.asked - LAG
@@ -118,10 +120,10 @@ class PolledBooks:
         self._memories.pop(user_id, None)
         self.roster.remove(user_id)
 
-    def _memory(self, user: User) -> Memory:
+    def _memory(self, user: User) -> PolledUserState:
         memory = self._memories.get(user.user_id)
         if memory is None:
-            memory = self._memories[user.user_id] = Memory(self.roster.add(user))
+            memory = self._memories[user.user_id] = PolledUserState(self.roster.add(user))
         return memory
 
 

@@ -11,14 +11,14 @@ from typing import Generic, Self, TypeVar
 
 import connecttrade_async  # a name that it fetches when it is used, since it lies above this module
 from connecttrade_async.errors import CallerError, ClosedError, ConfigurationError
-from connecttrade_async.live.asking import House
+from connecttrade_async.live.asking import PollClient
 from connecttrade_async.live.book import Book
 from connecttrade_async.live.handles import check_each, check_iterable, check_one
-from connecttrade_async.live.plan import Plan
+from connecttrade_async.live.plan import PollConfig
 from connecttrade_async.live.polled import PollEvent, PollResult, PollStatistics
 from connecttrade_async.live.polled_books import PolledBooks
-from connecttrade_async.live.rounds import Rounds
-from connecttrade_async.live.telling import CAPACITY, Changes, interest_in
+from connecttrade_async.live.rounds import PollLoop
+from connecttrade_async.live.telling import CAPACITY, ChangeSubscription, filter_for
 
 __all__ = ["Poller"]
 
@@ -37,8 +37,8 @@ class Poller(Generic[T]):
         self,
         users: Iterable[connecttrade_async.User] | AsyncIterable[connecttrade_async.User],
         fetch: Callable[[connecttrade_async.User], Awaitable[T]],
-        plan: Plan,
-        house: House,
+        plan: PollConfig,
+        house: PollClient,
         books: PolledBooks | None = None,
         *,
         is_handle: Callable[[object], bool],
@@ -51,7 +51,7 @@ class Poller(Generic[T]):
         self._books = books
         self._users = users
         self._caller = house.caller
-        self._rounds: Rounds[T] = Rounds(fetch, plan, house, books)
+        self._rounds: PollLoop[T] = PollLoop(fetch, plan, house, books)
         self._companions: list[asyncio.Task[None]] = []
         self._call_off: Callable[[], object] = bool
         self._is_entered = self._is_closed = False
@@ -107,7 +107,7 @@ class Poller(Generic[T]):
 
     def statistics(self) -> PollStatistics:
         """Return how the poller is doing, at once."""
-        rounds, verdicts, tally = self._rounds, self._rounds.verdicts, self._rounds.verdicts.tally
+        rounds, verdicts, tally = self._rounds, self._rounds.verdicts, self._rounds.verdicts.counters
         return PollStatistics(
             state=self._state(),
             users=len(verdicts.records),
@@ -153,7 +153,7 @@ class Poller(Generic[T]):
         symbol: str | None = None,
         capacity: int = CAPACITY,
         overflow: str = "close",
-    ) -> Changes:
+    ) -> ChangeSubscription:
         """Add a consumer of changes, as ``LiveAccounts.changes`` does: one consumer serves streamed and polled users.
 
         The cause of each is ``poll``, or ``recovered`` where polls had failed before. Once there is such a consumer,
@@ -172,7 +172,7 @@ class Poller(Generic[T]):
             ConnectTradeError: the poller has ended, with why.
         """
         books = self._with_books()
-        changes = books.teller.subscribe(interest_in(topics, account_id, user_id, symbol), overflow, capacity)
+        changes = books.teller.subscribe(filter_for(topics, account_id, user_id, symbol), overflow, capacity)
         books.is_followed = True
         self._rounds.make_room()
         return changes
@@ -186,7 +186,7 @@ class Poller(Generic[T]):
     # What is told -----------------------------------------------------------------------------------------------------
 
     async def with_events(self) -> AsyncGenerator[PollResult[T] | PollEvent]:
-        """Iterate over results and, in their place among them, ``Outage``, ``Recovered`` and ``Slowed``.
+        """Iterate over results and, in their place among them, ``Outage``, ``OutageEnded`` and ``RateLimited``.
 
         Iterating over the poller itself takes from the same queue, and passes over the events.
 
@@ -259,7 +259,7 @@ class Poller(Generic[T]):
                 self._rounds.add(user)
         self._rounds.workers.wake()
         # The next turn would meet it as well; but that may be far away, or never come where everybody is parked.
-        self._call_off = self._caller.end_with(self._rounds.stop)
+        self._call_off = self._caller.on_close(self._rounds.stop)
         return self
 
     async def __aexit__(

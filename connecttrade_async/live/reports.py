@@ -11,12 +11,12 @@ from typing import NamedTuple
 import msgspec
 
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.tracker import OrderRetention
 
-__all__ = ["Budget", "LiveHealth", "LiveSettings", "LiveStatistics"]
+__all__ = ["LiveHealth", "LiveSettings", "LiveStatistics", "SnapshotLimits"]
 
 
-class Budget(NamedTuple):
+class SnapshotLimits(NamedTuple):
     """How much may be asked.
 
     Attributes:
@@ -39,7 +39,7 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     sweep_every: float | None
     concurrency: int
     requests_per_second: float | None
-    keep_orders: KeepOrders
+    keep_orders: OrderRetention
     capacity: int
     snapshot_pages: int = 200
     snapshot_timeout: float = 300.0
@@ -52,9 +52,9 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
         _check_keep(self.keep_orders)
 
     @property
-    def budget(self) -> Budget:
+    def budget(self) -> SnapshotLimits:
         """How much may be asked."""
-        return Budget(self.concurrency, self.requests_per_second, self.snapshot_pages, self.snapshot_timeout)
+        return SnapshotLimits(self.concurrency, self.requests_per_second, self.snapshot_pages, self.snapshot_timeout)
 
 
 def _check_counts(**settings: object) -> None:
@@ -77,7 +77,7 @@ def _check_seconds(**settings: object) -> None:
 
 
 def _check_keep(value: object) -> None:
-    if not isinstance(value, KeepOrders):
+    if not isinstance(value, OrderRetention):
         raise ConfigurationError(f"keep_orders must be KeepOrders(...), not {value!r}")
 
 

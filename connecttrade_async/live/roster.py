@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from connecttrade_async.live.book import Book, Bookkeeper, Listed
+from connecttrade_async.live.book import AccountSnapshot, Book, BookKeeper
 from connecttrade_async.live.changes import OrderChanged
-from connecttrade_async.live.merging import happened, moment_of
-from connecttrade_async.live.snapshots import ONE_DAY, Window
+from connecttrade_async.live.merging import event_time, happened
+from connecttrade_async.live.snapshots import ONE_DAY, OrderWindow
 from connecttrade_async.live.tracker import LAG
 
 if TYPE_CHECKING:
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Timer
     from connecttrade_async.live.book import Update
     from connecttrade_async.live.changes import Cause, Change
-    from connecttrade_async.live.snapshots import Known, Reader
-    from connecttrade_async.live.tracker import KeepOrders
+    from connecttrade_async.live.snapshots import SnapshotDigest, UserApi
+    from connecttrade_async.live.tracker import OrderRetention
     from connecttrade_async.models.orders import Order
 
-__all__ = ["Member", "Place", "Roster", "activity"]
+__all__ = ["FollowedAccount", "FollowedUser", "FollowedUsers", "activity"]
 
 # What names neither an account nor an order, or is one too many to remember.
 ANYTHING = ""
 _NONE: frozenset[str] = frozenset()
-MOST_STRAYS = 10_000
+MAX_UNMATCHED = 10_000
 
 
-class Member(msgspec.Struct, gc=False, eq=False):
+class FollowedUser(msgspec.Struct, gc=False, eq=False):
     """One user who is followed.
 
     Attributes:
@@ -56,10 +56,10 @@ class Member(msgspec.Struct, gc=False, eq=False):
         known: what the books were last loaded from, or None; see ``valid_known``.
     """
 
-    user: Reader
-    keepers: dict[str, Bookkeeper] = {}
+    user: UserApi
+    keepers: dict[str, BookKeeper] = {}
     frames: int = 0
-    misses: int = 0
+    missed_count: int = 0
     doubts: int = 0
     since: datetime | None = None
     is_due: bool = False
@@ -68,11 +68,11 @@ class Member(msgspec.Struct, gc=False, eq=False):
     failures: int = 0
     timer: Timer | None = None
     tried: asyncio.Future[None] | None = None
-    strays: dict[str, None] = {}  # no set: that would be the one thing of a user that the garbage collector tracks
-    rereads: int = 0
+    unmatched: dict[str, None] = {}  # no set: that would be the one thing of a user that the garbage collector tracks
+    retakes: int = 0
     missed_since: datetime | None = None
     absences: int = 0
-    known: Known | None = None
+    known: SnapshotDigest | None = None
 
     @property
     def horizon(self) -> datetime | None:
@@ -80,16 +80,16 @@ class Member(msgspec.Struct, gc=False, eq=False):
         known = [when for each in self.keepers.values() if (when := each.horizon) is not None]
         return max(known, default=None)
 
-    def window(self, now: datetime, age: timedelta) -> Window:
+    def window(self, now: datetime, age: timedelta) -> OrderWindow:
         """Return which orders a snapshot that is asked for now needs."""
         if self.since is None:
-            return Window(_whole_hour(now - age), None, ())
+            return OrderWindow(_whole_hour(now - age), None, ())
         horizon = self.horizon
         latest = self.since if horizon is None else min(self.since, horizon + LAG)
         since, known = _whole_hour(latest - ONE_DAY), self.valid_known()
         if known is not None and known.oldest >= since:
-            return Window(since, self.keepers, ())  # no order is older, so none has to be looked for
-        return Window(since, self.keepers, self.open_orders())
+            return OrderWindow(since, self.keepers, ())  # no order is older, so none has to be looked for
+        return OrderWindow(since, self.keepers, self.open_orders())
 
     def open_orders(self) -> list[Order]:
         """Return the orders of the user that can still change."""
@@ -100,16 +100,16 @@ class Member(msgspec.Struct, gc=False, eq=False):
         """Whether the orders of the latest snapshot are known just as it had them."""
         return all(keeper.is_settled for keeper in self.keepers.values())
 
-    def valid_known(self) -> Known | None:
+    def valid_known(self) -> SnapshotDigest | None:
         """Return what the books were last loaded from, if nothing was heard since it was asked for."""
         known = self.known
         return known if known is not None and self.since is not None and known.frames == self.frames else None
 
-    def has_stray(self) -> bool:
+    def has_unmatched(self) -> bool:
         """Say whether some of what was heard, and nobody could be found for, was this user's, or may have been."""
         keepers = self.keepers.values()
-        return ANYTHING in self.strays or any(
-            stray in self.keepers or any(keeper.order(stray) for keeper in keepers) for stray in self.strays
+        return ANYTHING in self.unmatched or any(
+            stray in self.keepers or any(keeper.order(stray) for keeper in keepers) for stray in self.unmatched
         )
 
     def call_off(self) -> None:
@@ -119,7 +119,7 @@ class Member(msgspec.Struct, gc=False, eq=False):
             timer.cancel()
 
 
-class Place(msgspec.Struct, frozen=True, gc=False, eq=False):
+class FollowedAccount(msgspec.Struct, frozen=True, gc=False, eq=False):
     """Where an account's frames go.
 
     Attributes:
@@ -129,8 +129,8 @@ class Place(msgspec.Struct, frozen=True, gc=False, eq=False):
             broker's clock; None where nothing before its first snapshot is.
     """
 
-    keeper: Bookkeeper
-    member: Member
+    keeper: BookKeeper
+    member: FollowedUser
     begins: datetime | None
 
     def is_news(self, change: Change) -> bool:
@@ -139,11 +139,11 @@ class Place(msgspec.Struct, frozen=True, gc=False, eq=False):
             return True
         if self.begins is None or not isinstance(change, OrderChanged):
             return False
-        when = moment_of(change.after.updated_at_text)
+        when = event_time(change.after.updated_at_text)
         return when is None or when >= self.begins
 
 
-class Roster:
+class FollowedUsers:
     """Everybody who is followed.
 
     Args:
@@ -162,35 +162,35 @@ class Roster:
         heard_at: when that was, aware.
     """
 
-    def __init__(self, keep: KeepOrders) -> None:
+    def __init__(self, keep: OrderRetention) -> None:
         self.keep = keep
-        self.members: dict[str, Member] = {}
-        self.places: dict[str, Place] = {}
+        self.members: dict[str, FollowedUser] = {}
+        self.places: dict[str, FollowedAccount] = {}
         self.generation = 0
-        self.unread: set[Member] = set()
-        self.doubted: dict[Member, set[str] | None] = {}
-        self.newcomers: set[Member] = set()
+        self.unread: set[FollowedUser] = set()
+        self.doubted: dict[FollowedUser, set[str] | None] = {}
+        self.newcomers: set[FollowedUser] = set()
         self.is_live = False
         self.last: Update | None = None
         self.heard_at: datetime | None = None
 
-    def add(self, user: Reader) -> Member:
+    def add(self, user: UserApi) -> FollowedUser:
         """Follow a user; one of the same name is asked no more, and leaves the books behind."""
-        member, before = Member(user), self.members.get(user.user_id)
+        member, before = FollowedUser(user), self.members.get(user.user_id)
         if before is not None:
-            self.miss([before])
+            self.mark_stale([before])
             # What was asked for in the name of the one before must not reach the books any more.
             keepers, before.keepers = before.keepers, {}
             places = {account_id: self.places[account_id] for account_id in keepers}
             self.remove(user.user_id)
             member.keepers, member.frames, member.since = keepers, before.frames, before.since
             member.missed_since = before.missed_since
-            self.places |= {name: Place(place.keeper, member, place.begins) for name, place in places.items()}
+            self.places |= {name: FollowedAccount(place.keeper, member, place.begins) for name, place in places.items()}
         self.members[user.user_id] = member
         self.unread.add(member)
         return member
 
-    def remove(self, user_id: str) -> Member | None:
+    def remove(self, user_id: str) -> FollowedUser | None:
         """Follow a user no more; returns who that was."""
         member = self.members.pop(user_id, None)
         if member is not None:
@@ -202,13 +202,13 @@ class Roster:
                 del self.places[account_id]
         return member
 
-    def miss(self, members: Iterable[Member]) -> None:
+    def mark_stale(self, members: Iterable[FollowedUser]) -> None:
         """Of some users something was missed: no snapshot so far counts."""
         members = tuple(members)
-        self._note_miss(members)
+        self._mark_missed(members)
         self.unread.update(members)
 
-    def doubt(self, members: Iterable[Member], accounts: Collection[str] | None = None) -> None:
+    def mark_suspect(self, members: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
         """Take note that news of some users may have been missed.
 
         Args:
@@ -216,20 +216,20 @@ class Roster:
             accounts: the accounts concerned; None where it may be any of the user's. The others stay current.
         """
         members = tuple(members)
-        self._note_miss(members)
+        self._mark_missed(members)
         for member in members:
             known = self.doubted.get(member, set())
             self.doubted[member] = None if accounts is None or known is None else known.union(accounts)
             member.doubts += 1
 
-    def _note_miss(self, members: Sequence[Member]) -> None:
+    def _mark_missed(self, members: Sequence[FollowedUser]) -> None:
         when = None if self.last is None else happened(self.last.time_text, self.heard_at)
         for member in members:
             # Of one who was not looked at since the last time, it began then.
             if member not in self.unread and member not in self.doubted:
                 member.missed_since = when
 
-    def place_for(self, member: Member, account_id: str, begins: datetime | None) -> Place:
+    def place_for(self, member: FollowedUser, account_id: str, begins: datetime | None) -> FollowedAccount:
         """Return the place of a user's account; a new one where there is none."""
         place = self.places.get(account_id)
         if place is not None and place.member is member:
@@ -238,21 +238,21 @@ class Roster:
             del place.member.keepers[account_id]
             place.member.known = None
         member.known = None
-        keeper = Bookkeeper.of(account_id, member.user.user_id, self.keep)
+        keeper = BookKeeper.of(account_id, member.user.user_id, self.keep)
         if member.is_asking:
-            keeper.ask()
+            keeper.begin_snapshot()
         member.keepers[account_id] = keeper
-        place = self.places[account_id] = Place(keeper, member, begins)
+        place = self.places[account_id] = FollowedAccount(keeper, member, begins)
         return place
 
-    def unlink(self, member: Member, account_id: str) -> None:
+    def unlink(self, member: FollowedUser, account_id: str) -> None:
         """Keep a user's account no more."""
         del member.keepers[account_id], self.places[account_id]
 
     def load(
         self,
-        member: Member,
-        listed: Mapping[str, Listed],
+        member: FollowedUser,
+        listed: Mapping[str, AccountSnapshot],
         cause: Cause,
         begins: datetime | None,
         now: datetime,
@@ -263,7 +263,7 @@ class Roster:
             member: whose; one whose ``since`` is None has no other yet.
             listed: what the snapshot has, by account.
             cause: how it was learned.
-            begins: from when on what happened in an account that is new is news; see ``Place``.
+            begins: from when on what happened in an account that is new is news; see ``FollowedAccount``.
             now: when it was answered, aware.
         """
         for account_id in listed:
@@ -274,7 +274,7 @@ class Roster:
             is_known, place = keeper.is_loaded, self.places[account_id]
             # What an account did while no snapshot had it was missed.
             why: Cause = "recovered" if keeper.is_loaded and not keeper.is_read else cause
-            changes = keeper.load(listed.get(account_id, Listed()), why, now)
+            changes = keeper.load(listed.get(account_id, AccountSnapshot()), why, now)
             # What a user has when the following begins is where it begins, and no news.
             if member.since is None:
                 rest += changes
@@ -285,16 +285,16 @@ class Roster:
                     (news if place.is_news(change) else rest).append(change)
         return news, rest
 
-    def confirm(self, member: Member, now: datetime) -> None:
+    def confirm(self, member: FollowedUser, now: datetime) -> None:
         """Take a snapshot of a user that is the same as the latest one, while nothing was heard since."""
         for keeper in member.keepers.values():
             keeper.confirm(now)
 
-    def has_read(self, member: Member) -> bool:
+    def has_read(self, member: FollowedUser) -> bool:
         """Say whether a snapshot of a user was asked for after the latest gap, and the stream is live."""
         return self.is_live and member not in self.unread and member not in self.doubted
 
-    def is_current(self, place: Place) -> bool:
+    def is_current(self, place: FollowedAccount) -> bool:
         """Say whether a book is what the server has."""
         keeper, member = place.keeper, place.member
         if not (keeper.is_read and self.is_live) or keeper.problem is not None or member in self.unread:
@@ -312,20 +312,20 @@ class Roster:
         found = (place.keeper.order(order_id) for place in self.places.values())
         return next((order for order in found if order is not None), None)
 
-    def place_of(self, order_id: str) -> Place | None:
+    def place_of(self, order_id: str) -> FollowedAccount | None:
         """Return where an order is, or None where no book has it."""
         return next((place for place in self.places.values() if place.keeper.order(order_id) is not None), None)
 
-    def note_stray(self, name: str | None) -> None:
+    def note_unmatched(self, name: str | None) -> None:
         """Remember an account or an order nobody could be found for: it may be somebody's who is being read."""
         for member in self.newcomers:
-            member.strays[name if name and len(member.strays) < MOST_STRAYS else ANYTHING] = None
+            member.unmatched[name if name and len(member.unmatched) < MAX_UNMATCHED else ANYTHING] = None
 
     def books(self) -> Iterator[Book]:
         """Return every book as it is."""
         return (place.keeper.book(is_current=self.is_current(place)) for place in self.places.values())
 
-    def most_active_first(self) -> list[Member]:
+    def by_activity(self) -> list[FollowedUser]:
         """Return everybody, those first of whom most was heard."""
         return sorted(self.members.values(), key=activity, reverse=True)
 
@@ -335,6 +335,6 @@ def _whole_hour(when: datetime) -> datetime:
     return when.replace(minute=0, second=0, microsecond=0)
 
 
-def activity(member: Member) -> int:
+def activity(member: FollowedUser) -> int:
     """Say how much was heard of a user."""
     return member.frames

@@ -5,34 +5,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from connecttrade_async.errors import ClosedError
-from connecttrade_async.live.asking import Asker
-from connecttrade_async.live.inbox import Inbox
-from connecttrade_async.live.pace import Pace
+from connecttrade_async.live.asking import Fetcher
+from connecttrade_async.live.inbox import ResultQueue
+from connecttrade_async.live.pace import RateLimiter
 from connecttrade_async.live.polled import PollResult
-from connecttrade_async.live.schedule import Record, Schedule, State
-from connecttrade_async.live.turnstile import Turnstile
-from connecttrade_async.live.verdicts import Verdicts
-from connecttrade_async.live.workers import Workers
-from connecttrade_async.pacing import start_of_cycle
+from connecttrade_async.live.schedule import PolledUser, PollState, Schedule
+from connecttrade_async.live.turnstile import PollRateLimiter
+from connecttrade_async.live.verdicts import PollOutcomes
+from connecttrade_async.live.workers import WorkerPool
+from connecttrade_async.pacing import random_phase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connecttrade_async.client import User
     from connecttrade_async.clock import Timer
-    from connecttrade_async.live.asking import Asked, House
-    from connecttrade_async.live.plan import Plan
+    from connecttrade_async.live.asking import FetchResult, PollClient
+    from connecttrade_async.live.plan import PollConfig
     from connecttrade_async.live.polled import PollEvent
     from connecttrade_async.live.polled_books import PolledBooks
     from connecttrade_async.live.schedule import Turn
 
-__all__ = ["Rounds"]
+__all__ = ["PollLoop"]
 
 T = TypeVar("T")
 PROBE_MAY_TAKE = 60.0  # seconds: one user whose fetch hangs must not keep all others from being asked
 
 
-class Rounds(Generic[T]):
+class PollLoop(Generic[T]):
     """Polls users in turns.
 
     Args:
@@ -50,27 +50,29 @@ class Rounds(Generic[T]):
     """
 
     def __init__(
-        self, fetch: Callable[[User], Awaitable[T]], plan: Plan, house: House, books: PolledBooks | None
+        self, fetch: Callable[[User], Awaitable[T]], plan: PollConfig, house: PollClient, books: PolledBooks | None
     ) -> None:
         self._books = books
         self._plan = plan
         self._capacity = plan.capacity
         self._clock = clock = house.caller.clock
-        turnstile = Turnstile(Pace(plan.requests_per_second, plan.user_requests_per_second, clock.now()), clock)
-        self._asker = Asker(fetch, house, turnstile)
-        self.schedule = Schedule(plan.interval, start_of_cycle())
-        self.inbox: Inbox[PollResult[T] | PollEvent] = Inbox("the poller")
-        self.verdicts: Verdicts[T] = Verdicts(
-            plan, self.schedule, self.inbox, turnstile, clock, wake=self._wake, left=self._has_left
+        turnstile = PollRateLimiter(
+            RateLimiter(plan.requests_per_second, plan.user_requests_per_second, clock.now()), clock
         )
-        conclude = self.verdicts.conclude if books is None else self._conclude
-        self.workers: Workers[Turn, Asked[T]] = Workers(
-            plan.concurrency, self._take, self._asker.ask, conclude, self.stop
+        self._fetcher = Fetcher(fetch, house, turnstile)
+        self.schedule = Schedule(plan.interval, random_phase())
+        self.inbox: ResultQueue[PollResult[T] | PollEvent] = ResultQueue("the poller")
+        self.verdicts: PollOutcomes[T] = PollOutcomes(
+            plan, self.schedule, self.inbox, turnstile, clock, wake=self._wake, left=self._on_removed
         )
-        self._tally = self.verdicts.tally
+        conclude = self.verdicts.evaluate if books is None else self._conclude
+        self.workers: WorkerPool[Turn, FetchResult[T]] = WorkerPool(
+            plan.concurrency, self._take, self._fetcher.fetch, conclude, self.stop
+        )
+        self._counters = self.verdicts.counters
         self._timer: tuple[float, Timer] | None = None
         self.is_full = self._is_stopped = False
-        self._leaving: dict[str, Record] = {}
+        self._leaving: dict[str, PolledUser] = {}
 
     # --- who is polled
 
@@ -82,16 +84,16 @@ class Rounds(Generic[T]):
             record.user = user
             self.resume(user.user_id)
             return
-        records[user.user_id] = record = Record(user)
+        records[user.user_id] = record = PolledUser(user)
         if user.user_id not in self._leaving:
-            self._give_a_place(record)
+            self._add_user(record)
 
     def remove(self, user_id: str) -> None:
         """Forget a user, and what waits of it."""
         record = self.verdicts.records.pop(user_id, None)
         if record is None:
             return
-        if record.state is State.RUNNING:
+        if record.state is PollState.RUNNING:
             self._leaving[user_id] = record
         self.verdicts.forget(record, user_id)
         if self._books is not None:
@@ -114,7 +116,7 @@ class Rounds(Generic[T]):
     def stop(self, error: Exception | None) -> None:
         """Take no more turns; the consumer meets the error after what waits."""
         self._is_stopped = True
-        self._asker.stop()
+        self._fetcher.stop()
         self.inbox.close(error)
         if self._books is not None:
             self._books.teller.close(error or ClosedError("the poller"))
@@ -129,40 +131,40 @@ class Rounds(Generic[T]):
             return "ENDED"
         if not self.verdicts.is_held:
             return "POLLING"
-        return "SLOWED" if self.verdicts.standing.away_since is None else "OUTAGE"
+        return "SLOWED" if self.verdicts.outage.away_since is None else "OUTAGE"
 
-    def _give_a_place(self, record: Record) -> None:
+    def _add_user(self, record: PolledUser) -> None:
         interval = self._plan.interval
         interval = self.verdicts.own_interval(record.user, None) if interval is None else interval
         self.schedule.add(record, self._clock.now(), interval)
 
-    def _has_left(self, record: Record) -> None:
+    def _on_removed(self, record: PolledUser) -> None:
         """A user was removed while it was asked, and that has ended: if it has come again, it may be asked again."""
         user_id = record.user.user_id
         if self._leaving.get(user_id) is record:
             del self._leaving[user_id]
             again = self.verdicts.records.get(user_id)
             if again is not None:
-                self._give_a_place(again)
+                self._add_user(again)
                 self.workers.wake()
 
     # --- turns
 
-    def _conclude(self, turn: Turn, asked: Asked[T]) -> None:
+    def _conclude(self, turn: Turn, asked: FetchResult[T]) -> None:
         # Who takes the changes need not take the results as well: those that find no room are left out.
-        if self._is_told_elsewhere and len(self.inbox) >= self._capacity:
+        if self._is_published_elsewhere and len(self.inbox) >= self._capacity:
             self.inbox.drop_oldest()
-        self.verdicts.conclude(turn, asked)
+        self.verdicts.evaluate(turn, asked)
 
     def _wake(self) -> None:
         self.workers.wake()
 
     @property
-    def _is_told_elsewhere(self) -> bool:
+    def _is_published_elsewhere(self) -> bool:
         return self._books is not None and self._books.is_followed
 
     def _take(self) -> Turn | None:
-        if len(self.inbox.items) + self.workers.busy >= self._capacity and not self._is_told_elsewhere:
+        if len(self.inbox.items) + self.workers.busy >= self._capacity and not self._is_published_elsewhere:
             self.is_full = True
             return None
         now, verdicts = self._clock.now(), self.verdicts
@@ -174,12 +176,12 @@ class Rounds(Generic[T]):
         if turn is None:
             self._wake_at(self.schedule.next_at(), now)
         else:
-            self._tally.late = turn.late
+            self._counters.late = turn.late
         return turn
 
     def _take_held(self, now: float) -> Turn | None:
         """While nobody is asked: send the one probe when it is time, or let everybody go on."""
-        verdicts, standing = self.verdicts, self.verdicts.standing
+        verdicts, standing = self.verdicts, self.verdicts.outage
         if standing.away_since is not None:
             next_at = standing.probe_at if verdicts.probe is None else verdicts.probe_until
             if now < next_at:
@@ -188,7 +190,7 @@ class Rounds(Generic[T]):
             turn = self.schedule.probe()
             verdicts.probe = None if turn is None else turn.record
             verdicts.probe_until = now + PROBE_MAY_TAKE
-            self._tally.late = 0.0
+            self._counters.late = 0.0
             return turn
         if standing.is_well(now):
             self.schedule.release(now)

@@ -18,14 +18,14 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Record", "Schedule", "State", "Turn"]
+__all__ = ["PollState", "PolledUser", "Schedule", "Turn"]
 
 GOLDEN = (math.sqrt(5) - 1) / 2
 MANY = 8  # newcomers are many from one in so many of those who are there
 EARLY = 0.0005  # timers fire a little early, and to wait once more for so little is not worth it
 
 
-class State(IntEnum):
+class PollState(IntEnum):
     """What a user is doing: ``PARKED`` waits as well, but for a rare turn that shows whether its secret is taken."""
 
     WAITING = 0
@@ -35,13 +35,13 @@ class State(IntEnum):
 
 
 WAITING, RUNNING, PARKED = (
-    State.WAITING,
-    State.RUNNING,
-    State.PARKED,
+    PollState.WAITING,
+    PollState.RUNNING,
+    PollState.PARKED,
 )  # to look up a member of an enum costs more than all else in a turn
 
 
-class Record(msgspec.Struct, eq=False, gc=False):
+class PolledUser(msgspec.Struct, eq=False, gc=False):
     """What is kept of one user: some 150 bytes, values and bodies not among them.
 
     Attributes:
@@ -62,7 +62,7 @@ class Record(msgspec.Struct, eq=False, gc=False):
     failures: int = 0
     refusals: int = 0
     refused_since: float = 0.0
-    state: State = State.WAITING
+    state: PollState = PollState.WAITING
 
 
 class Turn(msgspec.Struct, gc=False):
@@ -73,7 +73,7 @@ class Turn(msgspec.Struct, gc=False):
         late: seconds since it was due.
     """
 
-    record: Record
+    record: PolledUser
     late: float
 
 
@@ -93,16 +93,16 @@ class Schedule:
     def __init__(self, every: float | None, phase: float) -> None:
         self._every = every
         self._phase = phase
-        self._ring: deque[Record] = deque()
-        self._heap: list[tuple[float, int, Record]] = []
-        self._fresh: list[Record] = []
+        self._ring: deque[PolledUser] = deque()
+        self._heap: list[tuple[float, int, PolledUser]] = []
+        self._fresh: list[PolledUser] = []
         self._count = 0
         self._behind = 0.0
         self._lost = 0.0
         self._held_at: float | None = None
         self.skipped = 0
 
-    def add(self, record: Record, now: float, interval: float) -> None:
+    def add(self, record: PolledUser, now: float, interval: float) -> None:
         """Give a user a place in the cycle; the first turn comes within one interval."""
         self._phase = (self._phase + GOLDEN) % 1.0
         due = self._own(now) + self._phase * interval
@@ -149,8 +149,8 @@ class Schedule:
         """
         if self._fresh:
             self._let_in()
-        found: Record | None = None
-        parked: list[Record] = []
+        found: PolledUser | None = None
+        parked: list[PolledUser] = []
         for _ in range(len(self._ring) + len(self._heap)):
             popped = self._pop(math.inf)
             if popped is None:
@@ -178,7 +178,7 @@ class Schedule:
             return None
         return self._head() + self._lost
 
-    def done(self, record: Record, now: float, interval: float, pause: float = 0.0) -> None:
+    def done(self, record: PolledUser, now: float, interval: float, pause: float = 0.0) -> None:
         """End a turn. The next is one interval after the last, or as many as have passed; not before the pause ends.
 
         Args:
@@ -197,7 +197,7 @@ class Schedule:
             self.skipped += max(0, math.floor((own - record.due) / interval))
             self._push(record, record.due + (passed + 1) * interval)
 
-    def park(self, record: Record, now: float, interval: float, pause: float) -> None:
+    def park(self, record: PolledUser, now: float, interval: float, pause: float) -> None:
         """End a turn, and take the next only after a long pause; it is no candidate for ``probe`` meanwhile.
 
         Args:
@@ -210,10 +210,10 @@ class Schedule:
         if record.state is WAITING:
             record.state = PARKED
 
-    def resume(self, record: Record, now: float) -> None:
+    def resume(self, record: PolledUser, now: float) -> None:
         """End a pause: with one interval for all the next turn is in its place in the cycle, else now."""
         record.ready = 0.0
-        if record.state is RUNNING or record.state is State.GONE:
+        if record.state is RUNNING or record.state is PollState.GONE:
             return
         record.state = WAITING
         if self._every is None:
@@ -245,7 +245,7 @@ class Schedule:
         self._ring.extend(fresh)
         self._ring = deque(sorted(self._ring, key=attrgetter("due")))
 
-    def _push(self, record: Record, due: float) -> None:
+    def _push(self, record: PolledUser, due: float) -> None:
         record.due = due
         self._count += 1
         heapq.heappush(self._heap, (due, self._count, record))
@@ -255,7 +255,7 @@ class Schedule:
         heap = self._heap[0][0] if self._heap else math.inf
         return min(ring, heap)
 
-    def _pop(self, own: float) -> tuple[Record, float] | None:
+    def _pop(self, own: float) -> tuple[PolledUser, float] | None:
         """Pop what is due, first come first; with one interval for all, it goes to the end of the ring at once."""
         ring, heap = self._ring, self._heap
         while ring or heap:
@@ -269,13 +269,13 @@ class Schedule:
             if due > own:
                 return None
             record = ring.popleft() if from_ring else heapq.heappop(heap)[2]
-            if record.state is not State.GONE:
+            if record.state is not PollState.GONE:
                 if self._every is not None:
                     self._to_the_end(record, due, own, self._every, from_ring=from_ring)
                 return record, due
         return None
 
-    def _to_the_end(self, record: Record, due: float, own: float, every: float, *, from_ring: bool) -> None:
+    def _to_the_end(self, record: PolledUser, due: float, own: float, every: float, *, from_ring: bool) -> None:
         if every < own - due < math.inf:
             if from_ring:
                 due += self._skip_cycles(own - due, every, 1)

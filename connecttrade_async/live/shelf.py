@@ -14,13 +14,13 @@ from msgspec.structs import replace
 from connecttrade_async.amounts import EXACT, MOST_DECIMALS, plain
 from connecttrade_async.live.merging import (
     amount,
-    carried,
-    compared,
-    is_outlived,
+    apply_partial,
+    compare_times,
+    is_future_outlier,
     is_respelled,
     is_same,
     is_same_amount,
-    laid_over,
+    present_fields,
 )
 from connecttrade_async.models.fields import Model
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.events import BalanceUpdate, PositionUpdate
 
-__all__ = ["Rows", "Shelf", "Step", "rows_by_key"]
+__all__ = ["Delta", "KeyedState", "Rows", "rows_by_key"]
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -40,7 +40,7 @@ NOTHING = Decimal(0)
 STEP = Decimal(1).scaleb(-MOST_DECIMALS, EXACT)
 
 
-class Step(msgspec.Struct, Generic[M], frozen=True, gc=False):
+class Delta(msgspec.Struct, Generic[M], frozen=True, gc=False):
     """How one thing changed.
 
     Attributes:
@@ -145,7 +145,7 @@ def _mean(rows: Iterable[Any]) -> str | None:
     return plain(EXACT.divide(value, quantity).quantize(STEP, context=EXACT).normalize(EXACT))
 
 
-class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
+class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
     """Things by key, the frames heard of each, and what was heard since a snapshot was asked for.
 
     Like all that is kept of an account it is not tracked by the garbage collector: it holds no cycle.
@@ -157,16 +157,16 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
     """
 
     level: str
-    things: dict[str, M] = {}
+    items: dict[str, M] = {}
     several: dict[str, None] = {}
-    _heard: dict[str, str] = {}
+    _updated: dict[str, str] = {}
     _since: dict[str, dict[str, Any]] | None = None
     # By key: the levels since the latest complete list that frames have changed.
     _told: dict[str, tuple[str | None, ...]] = {}
     # By key: the levels of a list that was not taken.
     _aside: dict[str, str | None] = {}
 
-    def hear(
+    def apply(
         self,
         key: str,
         thing: M,
@@ -174,7 +174,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         at: datetime,
         *,
         is_part: bool = False,
-    ) -> Step[M] | None:
+    ) -> Delta[M] | None:
         """Take what a frame says of a thing; return how that changed it, or None.
 
         Args:
@@ -186,20 +186,20 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """
         time = update.time_text
         if time:
-            heard = self._heard.get(key)
-            if heard is not None and compared(time, heard) < 0 and not is_outlived(heard, time, at):
+            heard = self._updated.get(key)
+            if heard is not None and compare_times(time, heard) < 0 and not is_future_outlier(heard, time, at):
                 return None
-            self._heard[key] = time
+            self._updated[key] = time
         if self._since is not None:
-            self._since.setdefault(key, {}).update(carried(thing, update))
-        before = self.things.get(key)
+            self._since.setdefault(key, {}).update(present_fields(thing, update))
+        before = self.items.get(key)
         if before is not None:
-            thing = laid_over(before, thing, update)
+            thing = apply_partial(before, thing, update)
             if thing == before:
                 return None
         elif is_part:
             return None
-        self.things[key] = thing
+        self.items[key] = thing
         was = None if before is None else getattr(before, self.level)
         if was != getattr(thing, self.level):
             levels = (was, self._aside[key]) if key in self._aside else (was,)
@@ -207,20 +207,20 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             # Most frames change a price only, and are not worth the comparison of numbers.
             if before is not None and is_respelled(before, thing):
                 return None
-        return Step(key, before, thing)
+        return Delta(key, before, thing)
 
-    def ask(self) -> None:
+    def begin_snapshot(self) -> None:
         """A snapshot is being asked for: what is heard from now on may be newer than it."""
         self._since = {}
 
-    def forget_asking(self) -> None:
+    def abort_snapshot(self) -> None:
         """No snapshot is being asked for any more."""
         self._since = None
 
     def rename(self, key: str, name: str) -> None:
         """Take what was heard under one key for what is listed under another."""
-        _rename(self.things, key, name)
-        _rename(self._heard, key, name)
+        _rename(self.items, key, name)
+        _rename(self._updated, key, name)
         _rename(self._told, key, name)
         _rename(self._aside, key, name)
         if self._since is not None:
@@ -235,7 +235,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         for key, was in self._told.items():
             if self._since is not None and key in self._since:
                 continue
-            now, said = self._level(self.things.get(key)), self._level(listed.things.get(key))
+            now, said = self._level(self.items.get(key)), self._level(listed.things.get(key))
             if not is_same_amount(said, now) and any(is_same_amount(said, level or "0") for level in was):
                 found.append((key, said))
         return found
@@ -255,7 +255,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
         """
         return next((key for key in self._since or () if key in listed.several), None)
 
-    def load(self, listed: Rows[M], *, is_complete: bool = True) -> Iterator[Step[M]]:
+    def load(self, listed: Rows[M], *, is_complete: bool = True) -> Iterator[Delta[M]]:
         """Take a list that was asked for; yields how that changed each thing.
 
         Args:
@@ -263,7 +263,7 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             is_complete: whether it has all there is; else what it lacks stays.
         """
         since, self._since = self._since or {}, None
-        things, rows, self.several = self.things, listed.things, listed.several
+        things, rows, self.several = self.items, listed.things, listed.several
         self._told, self._aside = {}, {}
         for key, thing in rows.items():
             after = replace(thing, **since[key]) if key in since and key not in listed.several else thing
@@ -271,11 +271,11 @@ class Shelf(msgspec.Struct, Generic[M], gc=False, eq=False):
             if after != before:
                 things[key] = after
                 if before is None or not is_respelled(before, after):
-                    yield Step(key, before, after)
+                    yield Delta(key, before, after)
         for key in [key for key in things if is_complete and key not in rows and key not in since]:
-            yield Step(key, things.pop(key), None)
-        if self._heard:
-            self._heard = {key: time for key, time in self._heard.items() if key in things or key in since}
+            yield Delta(key, things.pop(key), None)
+        if self._updated:
+            self._updated = {key: time for key, time in self._updated.items() if key in things or key in since}
 
 
 def _rename(kept: dict[str, T], key: str, name: str) -> None:

@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.live.book import Listed
-from connecttrade_async.live.merging import moment_of
+from connecttrade_async.live.book import AccountSnapshot
+from connecttrade_async.live.merging import event_time
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
-from connecttrade_async.rest.comparing import Unread
+from connecttrade_async.rest.comparing import UndecodedResponse
 from connecttrade_async.rest.pagination import Listing
 
 if TYPE_CHECKING:
@@ -34,14 +34,24 @@ if TYPE_CHECKING:
     from connecttrade_async.models.connections import Connection
     from connecttrade_async.models.pages import Page
 
-__all__ = ["Known", "Noting", "Reader", "Snapshot", "Turn", "Window", "as_it_is", "oldest", "take"]
+__all__ = [
+    "Noting",
+    "OrderWindow",
+    "Snapshot",
+    "SnapshotDigest",
+    "Turn",
+    "UserApi",
+    "as_it_is",
+    "oldest",
+    "take_snapshot",
+]
 
 M = TypeVar("M", Order, Position, Balance)
 ONE_DAY = timedelta(days=1)
 BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 # Before any order that can still be open. No zero of anybody's clock, which might be taken for no time at all.
-EVER = datetime(2000, 1, 1, tzinfo=UTC)
-WHOLE_PAGE = 500
+ALL_TIME = datetime(2000, 1, 1, tzinfo=UTC)
+FULL_PAGE = 500
 ORDER_ID, SYMBOL = attrgetter("order_id"), attrgetter("symbol")
 # Where the rows go of which no account is known.
 NAMELESS = ""
@@ -89,7 +99,7 @@ class ListsConnections(Protocol):
 Turn = Callable[[], "Awaitable[None] | None"]
 
 
-class Reader(Protocol):
+class UserApi(Protocol):
     """A user, as far as snapshots need one."""
 
     @property
@@ -118,17 +128,17 @@ class Reader(Protocol):
         ...
 
 
-Noting = Callable[[Reader, Collection[int]], tuple[Reader, Sequence[int]]]
-"""Given a user, and the digests of answers that are known: the same user, whose answers are ``Unread`` where they are
+Noting = Callable[[UserApi, Collection[int]], tuple[UserApi, Sequence[int]]]
+"""Given a user, and the digests of answers that are known: the same user, whose answers are ``UndecodedResponse`` where they are
 known, and the digests of the answers so far."""
 
 
-def as_it_is(user: Reader, _: Collection[int]) -> tuple[Reader, Sequence[int]]:
+def as_it_is(user: UserApi, _: Collection[int]) -> tuple[UserApi, Sequence[int]]:
     """Return a user whose answers are all read, and of whose answers no notes are taken."""
     return user, ()
 
 
-class Known(msgspec.Struct, frozen=True, gc=False, eq=False):
+class SnapshotDigest(msgspec.Struct, frozen=True, gc=False, eq=False):
     """What the books of a user were last loaded from.
 
     Attributes:
@@ -145,7 +155,7 @@ class Known(msgspec.Struct, frozen=True, gc=False, eq=False):
     oldest: datetime
 
 
-class Window(NamedTuple):
+class OrderWindow(NamedTuple):
     """Which orders are wanted.
 
     Attributes:
@@ -187,11 +197,11 @@ class Snapshot(NamedTuple):
         accounts = {each.account_id for each in _read(self.balances)}
         return (accounts.pop() or None) if len(accounts) == 1 else None
 
-    def has_same_orders(self, known: Known | None) -> bool:
+    def has_same_orders(self, known: SnapshotDigest | None) -> bool:
         """Whether the orders are those that the books were loaded from, of the same accounts."""
         return known is not None and _is_unread(self.orders) and known.only == self.only
 
-    def by_account(self, known: Known | None = None) -> dict[str, Listed]:
+    def by_account(self, known: SnapshotDigest | None = None) -> dict[str, AccountSnapshot]:
         """Sort it by account. A row that lacks what it is known by is a ``problem`` of the accounts it may be of.
 
         Args:
@@ -212,21 +222,21 @@ class Snapshot(NamedTuple):
 
 def _listed(
     orders: Sequence[Order], positions: Sequence[Position], balances: Sequence[Balance], problem: str | None
-) -> Listed:
+) -> AccountSnapshot:
     if not all(map(ORDER_ID, orders)):
         orders, problem = [order for order in orders if order.order_id], problem or "an order has no order_id"
     if not all(map(SYMBOL, positions)):
         positions = [position for position in positions if position.symbol]
         problem = problem or "a position has no symbol"
-    return Listed(orders, positions, balances, problem)
+    return AccountSnapshot(orders, positions, balances, problem)
 
 
 def _is_unread(answer: object) -> bool:
-    return type(answer) is Unread
+    return type(answer) is UndecodedResponse
 
 
 def _read(answer: Any) -> Any:  # noqa: ANN401 - a list, or what will be one
-    return answer.read() if type(answer) is Unread else answer
+    return answer.read() if type(answer) is UndecodedResponse else answer
 
 
 def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
@@ -239,7 +249,7 @@ def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
     return found
 
 
-async def take(user: Reader, window: Window, turn: Turn) -> Snapshot:
+async def take_snapshot(user: UserApi, window: OrderWindow, turn: Turn) -> Snapshot:
     """Ask for all that a user has, one request after another.
 
     Args:
@@ -262,11 +272,11 @@ async def take(user: Reader, window: Window, turn: Turn) -> Snapshot:
         # Of these two both are needed to know whether an account was read.
         balances, positions = _read(balances), _read(positions)
     old = [order for order in window.open_orders if not _is_within(order, window.since)]
-    listings = [await _listing(user, turn, "open", EVER)] if old or _is_new(window, balances, positions) else []
+    listings = [await _listing(user, turn, "open", ALL_TIME)] if old or _is_new(window, balances, positions) else []
     listings.append(await _listing(user, turn, "all", window.since))
     if all(map(_is_unread, listings)):
         # The books were loaded from these, and no order had to be looked for then.
-        return Snapshot(cast("list[Order]", Unread(_together, listings)), positions, balances, is_plain=True)
+        return Snapshot(cast("list[Order]", UndecodedResponse(_together, listings)), positions, balances, is_plain=True)
     orders, is_plain = _together(listings), all(listing.is_whole for listing in map(_read, listings))
     listed = {order.order_id for order in orders}
     strays = [order for order in old if order.order_id not in listed]
@@ -275,7 +285,7 @@ async def take(user: Reader, window: Window, turn: Turn) -> Snapshot:
     return Snapshot(orders, positions, balances, is_plain and not strays)
 
 
-def _is_new(window: Window, balances: list[Balance], positions: list[Position]) -> bool:
+def _is_new(window: OrderWindow, balances: list[Balance], positions: list[Position]) -> bool:
     """Say whether there is an account among these that is not known."""
     if window.accounts is None:
         return True
@@ -298,7 +308,7 @@ class Orders(NamedTuple):
 
 
 async def _listing(
-    user: Reader,
+    user: UserApi,
     turn: Turn,
     status: str,
     since: datetime,
@@ -307,16 +317,16 @@ async def _listing(
     if (wait := turn()) is not None:
         await wait
     # Most have one page, and need no listing of pages.
-    first = await user.orders.list(status=status, start_time=since, limit=WHOLE_PAGE, next_cursor=None)
+    first = await user.orders.list(status=status, start_time=since, limit=FULL_PAGE, next_cursor=None)
     if _is_unread(first):  # only pages that are whole listings are known
-        return cast("Orders", Unread(_only_page, first))
+        return cast("Orders", UndecodedResponse(_only_page, first))
     if not first.next_cursor:
         return _only_page(first)
 
     async def fetch(cursor: str | None) -> Page[Order]:
         if (wait := turn()) is not None:
             await wait
-        return await user.orders.list(status=status, start_time=since, limit=WHOLE_PAGE, next_cursor=cursor)
+        return await user.orders.list(status=status, start_time=since, limit=FULL_PAGE, next_cursor=cursor)
 
     found = [*first.items]
     found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
@@ -335,16 +345,16 @@ def _together(listings: Iterable[Orders]) -> list[Order]:
 
 
 def _is_within(order: Order, since: datetime) -> bool:
-    made = moment_of(order.created_at_text)
+    made = event_time(order.created_at_text)
     return made is not None and made >= since
 
 
 def oldest(orders: Iterable[Order]) -> datetime:
-    """Return when the first of some orders was made; see ``Known``."""
-    times = [moment_of(order.created_at_text) or BEGINNING for order in orders]
+    """Return when the first of some orders was made; see ``SnapshotDigest``."""
+    times = [event_time(order.created_at_text) or BEGINNING for order in orders]
     return min(times, default=END)
 
 
 def _earliest(orders: Iterable[Order]) -> datetime:
     """Return when the first of some orders was made; where nobody knows of one of them, before all that there are."""
-    return max(oldest(orders), EVER)
+    return max(oldest(orders), ALL_TIME)

@@ -19,39 +19,39 @@ from connecttrade_async.errors import (
     TransportError,
     one_line,
 )
-from connecttrade_async.pacing import bounded_retry_after, grown_delay
-from connecttrade_async.rest.retry import row_for
-from connecttrade_async.rest.wire import UNKNOWN_CALLER
+from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delay
+from connecttrade_async.rest.retry import rule_for
+from connecttrade_async.rest.wire import UNAUTHORIZED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Blame", "News", "Standing", "blame", "in_words", "patience_asked_for"]
+__all__ = ["ErrorScope", "OutageDetector", "OutageEvent", "classify_error", "in_words", "retry_after_of"]
 
-FEWEST = 3
+MIN_FAILURES = 3
 PROBE_AFTER = 1.0
 PROBE_AT_LEAST_EVERY = 30.0
 SLOW_AFTER = 1.0
 SLOWEST = 60.0
 CALM = 60.0  # seconds without an outage, after which the probes of the next one begin at the shortest delay again
-DEEPEST = 10  # levels of errors in one another that are looked at
+MAX_DEPTH = 10  # levels of errors in one another that are looked at
 
 
-class Blame(Enum):
+class ErrorScope(Enum):
     """Whose trouble a failure is. Of several at once, the first of these counts."""
 
-    PACE = "asked too often: everybody slows down"
-    SECRET = "a secret was refused: asking again will not help"  # noqa: S105 - what it means, not a secret
+    RATE_LIMIT = "asked too often: everybody slows down"
+    CREDENTIALS = "a secret was refused: asking again will not help"  # noqa: S105 - what it means, not a secret
     PLATFORM = "the wire or their side: it may be everybody's"
     REQUEST = "the platform answered, and the answer was no"
-    OURS = "nobody was asked, or the caller's own code failed: it says nothing about the platform"
+    LOCAL = "nobody was asked, or the caller's own code failed: it says nothing about the platform"
 
 
 _NUMBERS = (int, float)
-_WEIGHT = {whose: weight for weight, whose in enumerate(Blame)}
+_WEIGHT = {whose: weight for weight, whose in enumerate(ErrorScope)}
 
 
-class News(Enum):
+class OutageEvent(Enum):
     """What a poll has changed for all."""
 
     OUTAGE = auto()
@@ -59,16 +59,16 @@ class News(Enum):
     SLOWED = auto()
 
 
-def blame(error: BaseException) -> Blame:
+def classify_error(error: BaseException) -> ErrorScope:
     """Return whose trouble a failure is, whatever the caller's own code has wrapped around what the platform said.
 
     So a group of errors, as ``asyncio.TaskGroup`` raises it, and an error that was raised ``from`` ours, are no less a
     refusal, a plea for patience or a dropped link than these themselves. Never raises, whatever the error is.
     """
-    return min(map(_blame, _ours_in(error)), key=_WEIGHT.__getitem__, default=Blame.OURS)
+    return min(map(_classify_one, _ours_in(error)), key=_WEIGHT.__getitem__, default=ErrorScope.LOCAL)
 
 
-def patience_asked_for(error: BaseException) -> float | None:
+def retry_after_of(error: BaseException) -> float | None:
     """Return the seconds of patience that the platform asked for, of any size, or None. Never raises."""
     return max((seconds for each in _ours_in(error) if (seconds := _asked_for(each)) is not None), default=None)
 
@@ -85,7 +85,7 @@ def _ours_in(error: BaseException) -> list[ConnectTradeError]:
     """Collect the errors of this library within an error, each once: causes can form a circle."""
     found: list[ConnectTradeError] = []
     level, seen = [error], set[int]()
-    for _ in range(DEEPEST + 1):
+    for _ in range(MAX_DEPTH + 1):
         deeper: list[BaseException] = []
         for each in level:
             if id(each) in seen:
@@ -120,26 +120,26 @@ def _asked_for(error: ConnectTradeError) -> float | None:
     return seconds if type(seconds) in _NUMBERS else None
 
 
-def _blame(error: ConnectTradeError) -> Blame:
+def _classify_one(error: ConnectTradeError) -> ErrorScope:
     try:
         return _whose(error)
     except Exception:  # noqa: BLE001 - a subclass of the caller's own, with attributes of any kind
-        return Blame.OURS
+        return ErrorScope.LOCAL
 
 
-def _whose(error: ConnectTradeError) -> Blame:
+def _whose(error: ConnectTradeError) -> ErrorScope:
     if isinstance(error, RateLimitedError):
-        return Blame.PACE
-    if isinstance(error, APIError) and error.status == UNKNOWN_CALLER:
-        return Blame.SECRET
-    if isinstance(error, APIError) and not isinstance(error, ServerError) and not row_for(error).passes:
-        return Blame.REQUEST
+        return ErrorScope.RATE_LIMIT
+    if isinstance(error, APIError) and error.status == UNAUTHORIZED:
+        return ErrorScope.CREDENTIALS
+    if isinstance(error, APIError) and not isinstance(error, ServerError) and not rule_for(error).is_transient:
+        return ErrorScope.REQUEST
     if isinstance(error, TransportError):
-        return Blame.OURS if error.kind == "pool-timeout" else Blame.PLATFORM
-    return Blame.PLATFORM if isinstance(error, BrokerError) else Blame.OURS
+        return ErrorScope.LOCAL if error.kind == "pool-timeout" else ErrorScope.PLATFORM
+    return ErrorScope.PLATFORM if isinstance(error, BrokerError) else ErrorScope.LOCAL
 
 
-class Standing:
+class OutageDetector:
     """How the platform stands: well, asking for patience, or away. Time is an argument, in seconds.
 
     Args:
@@ -166,7 +166,7 @@ class Standing:
         "slow_until",
     )
 
-    def __init__(self, delay: Callable[[int, float, float], float] = grown_delay) -> None:
+    def __init__(self, delay: Callable[[int, float, float], float] = equal_jitter_delay) -> None:
         self._delay = delay
         self._first = 0.0
         self._probes = 0
@@ -182,7 +182,7 @@ class Standing:
         """Whether anybody may be asked."""
         return self.away_since is None and now >= self.slow_until
 
-    def answered(self, now: float) -> News | None:
+    def answered(self, now: float) -> OutageEvent | None:
         """Take note of an answer, a good one or a no."""
         self.in_a_row = 0
         if now >= self.slow_until:
@@ -191,9 +191,9 @@ class Standing:
         if self.away_since is None:
             return None
         self.away_since, self.probe_at, self._recovered_at = None, 0.0, now
-        return News.RECOVERED
+        return OutageEvent.RECOVERED
 
-    def failed(self, error: BaseException, now: float, users: int) -> News | None:
+    def failed(self, error: BaseException, now: float, users: int) -> OutageEvent | None:
         """Take note of a failure.
 
         Args:
@@ -201,18 +201,18 @@ class Standing:
             now: the present.
             users: how many must fail in a row for it to be everybody's trouble; never fewer than three.
         """
-        asked_for = patience_asked_for(error)
-        whose = blame(error)
-        if whose is Blame.REQUEST:
+        asked_for = retry_after_of(error)
+        whose = classify_error(error)
+        if whose is ErrorScope.REQUEST:
             return self.answered(now)
-        if whose is Blame.PACE:
+        if whose is ErrorScope.RATE_LIMIT:
             return self._slow_down(asked_for, now)
-        if whose is Blame.OURS:
+        if whose is ErrorScope.LOCAL:
             self._probe_again(None, now)
             return None
         return self._count(asked_for, now, users)
 
-    def _slow_down(self, asked_for: float | None, now: float) -> News | None:
+    def _slow_down(self, asked_for: float | None, now: float) -> OutageEvent | None:
         if self.away_since is not None:
             self._probe_again(asked_for, now)
             return None
@@ -222,21 +222,21 @@ class Standing:
             self.is_troubled = True
         own = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST)
         self.slow_until = max(self.slow_until, now + bounded_retry_after(asked_for, own))
-        return News.SLOWED if was_well else None
+        return OutageEvent.SLOWED if was_well else None
 
-    def _count(self, asked_for: float | None, now: float, users: int) -> News | None:
+    def _count(self, asked_for: float | None, now: float, users: int) -> OutageEvent | None:
         if not self.in_a_row:
             self._first = now
         self.in_a_row += 1
         self.is_troubled = True
-        if self.away_since is not None or self.in_a_row < max(users, FEWEST):
+        if self.away_since is not None or self.in_a_row < max(users, MIN_FAILURES):
             self._probe_again(asked_for, now)
             return None
         self.away_since = self._first
         if self._first - self._recovered_at > CALM:
             self._probes = 0  # else the cause goes on: each short recovery would begin a new row of frequent probes
         self._probe_again(asked_for, now)
-        return News.OUTAGE
+        return OutageEvent.OUTAGE
 
     def _probe_again(self, asked_for: float | None, now: float) -> None:
         if self.away_since is None or now < self.probe_at:

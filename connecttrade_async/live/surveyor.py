@@ -24,10 +24,10 @@ from connecttrade_async.errors import (
 )
 from connecttrade_async.live.doubts import DoubtBudget, GrowingPauses
 from connecttrade_async.live.limits import SnapshotLimit, UnendingError
-from connecttrade_async.live.linked import unlinked
+from connecttrade_async.live.linked import find_unlinked
 from connecttrade_async.live.roster import activity
-from connecttrade_async.live.snapshots import Known, as_it_is, oldest, take
-from connecttrade_async.pacing import TokenBucket, bounded_retry_after, grown_delay
+from connecttrade_async.live.snapshots import SnapshotDigest, as_it_is, oldest, take_snapshot
+from connecttrade_async.pacing import TokenBucket, bounded_retry_after, equal_jitter_delay
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect
-    from connecttrade_async.live.book import Bookkeeper, Listed
+    from connecttrade_async.live.book import AccountSnapshot, BookKeeper
     from connecttrade_async.live.changes import Cause, Change
-    from connecttrade_async.live.reports import Budget
-    from connecttrade_async.live.roster import Member, Roster
+    from connecttrade_async.live.reports import SnapshotLimits
+    from connecttrade_async.live.roster import FollowedUser, FollowedUsers
     from connecttrade_async.live.snapshots import Noting, Snapshot
 
-__all__ = ["Surveyor", "Tally"]
+__all__ = ["Resync", "ResyncCounters"]
 
 # Seconds at most between two looks for an account that is absent, or at a listing that did not end.
 LONGEST_ABSENCE = 600.0
@@ -56,7 +56,7 @@ SILENCE = timedelta(minutes=2)
 log = logging.getLogger("connecttrade_async.live")
 
 
-class Tally:
+class ResyncCounters:
     """What snapshots came to."""
 
     __slots__ = ("failed", "loaded", "outdated", "recovered", "swept", "unchanged", "unlinked")
@@ -66,7 +66,7 @@ class Tally:
         self.unlinked = 0
 
 
-class Surveyor:
+class Resync:
     """Takes snapshots.
 
     Args:
@@ -88,8 +88,8 @@ class Surveyor:
 
     def __init__(
         self,
-        roster: Roster,
-        budget: Budget,
+        roster: FollowedUsers,
+        budget: SnapshotLimits,
         reconnect: Reconnect,
         clock: Clock,
         *,
@@ -100,7 +100,7 @@ class Surveyor:
         noting: Noting = as_it_is,
     ) -> None:
         self.failed: dict[str, ConnectTradeError] = {}
-        self.tally = Tally()
+        self.tally = ResyncCounters()
         self._roster = roster
         self._concurrency = budget.concurrency
         self._pages, self._seconds = budget.pages, budget.seconds
@@ -108,16 +108,16 @@ class Surveyor:
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
         self._reconnect = reconnect
         self._clock = clock
-        self._tell = tell
-        self._tell_who_waits = tell_who_waits
-        self._line: deque[Member] = deque()
+        self._publish = tell
+        self._wake_order_waiters = tell_who_waits
+        self._line: deque[FollowedUser] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._abandon = abandon
         self._crashed = crashed
         self._noting = noting
         self._is_over = False
         self._doubts = DoubtBudget(reconnect.base, clock.now())
-        self._planned: dict[Member, Timer] = {}
+        self._planned: dict[FollowedUser, Timer] = {}
         self._gaps = GrowingPauses(reconnect.base, reconnect.cap)
         self._resyncing: Timer | None = None
         self._held_until = clock.now()
@@ -134,7 +134,7 @@ class Surveyor:
         """Users who are being asked about."""
         return len(self._workers)
 
-    def want(self, member: Member) -> None:
+    def enqueue(self, member: FollowedUser) -> None:
         """Put a user in line, unless one is there already."""
         member.call_off()
         if not (member.is_due or member.is_gone or self._is_over):
@@ -142,15 +142,15 @@ class Surveyor:
             # Of a user who is being asked about, the answer under way may be too old: once more, when it is here.
             if not member.is_asking:
                 self._line.append(member)
-                self._hire()
+                self._start_workers()
 
-    def missed(self, member: Member) -> None:
+    def missed(self, member: FollowedUser) -> None:
         """Something of one user was missed: no snapshot so far counts any more."""
-        self._roster.miss([member])
-        member.misses += 1
-        self.want(member)
+        self._roster.mark_stale([member])
+        member.missed_count += 1
+        self.enqueue(member)
 
-    def doubt(self, members: Iterable[Member], accounts: Collection[str] | None = None) -> None:
+    def doubt(self, members: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
         """Read users again of whom something may have been missed, as soon as the budget for doubts allows it.
 
         Until then the accounts concerned are not current; the users' other accounts stay as they are.
@@ -160,7 +160,7 @@ class Surveyor:
             accounts: the accounts concerned; None where it may be any of the user's.
         """
         members, now = sorted(members, key=activity, reverse=True), self._clock.now()
-        self._roster.doubt(members, accounts)
+        self._roster.mark_suspect(members, accounts)
         for member in members:
             self._doubts.note(member.user.user_id, now)
             # A read that is still to begin covers this doubt too.
@@ -170,13 +170,13 @@ class Surveyor:
             if delay:
                 self._planned[member] = self._clock.call_later(delay, partial(self._read_doubted, member))
             else:
-                self.want(member)
+                self.enqueue(member)
 
-    def _read_doubted(self, member: Member) -> None:
+    def _read_doubted(self, member: FollowedUser) -> None:
         del self._planned[member]
-        self.want(member)
+        self.enqueue(member)
 
-    def _settle_doubt(self, member: Member) -> None:
+    def _settle_doubt(self, member: FollowedUser) -> None:
         """Take a user for read: a snapshot counts that was asked for after the latest doubt."""
         self._roster.doubted.pop(member, None)
         planned = self._planned.pop(member, None)
@@ -190,7 +190,7 @@ class Surveyor:
         Gap after gap, with growing pauses.
         """
         self._roster.generation += 1
-        self._roster.miss(self._roster.members.values())
+        self._roster.mark_stale(self._roster.members.values())
         if self._resyncing is not None or self._is_over:
             return
         now = self._clock.now()
@@ -204,14 +204,14 @@ class Surveyor:
     def _read_all(self) -> None:
         self._resyncing = None
         unread = self._roster.unread
-        everybody = [each for each in self._roster.most_active_first() if each.is_due or each in unread]
+        everybody = [each for each in self._roster.by_activity() if each.is_due or each in unread]
         for member in everybody:
             member.call_off()
             member.is_due = True
         self._line = deque(member for member in everybody if not member.is_asking)
-        self._hire()
+        self._start_workers()
 
-    def forget(self, member: Member) -> None:
+    def forget(self, member: FollowedUser) -> None:
         """A user is followed no more."""
         self.failed.pop(member.user.user_id, None)
         self._settle_doubt(member)
@@ -239,21 +239,21 @@ class Surveyor:
         if self._workers:
             await asyncio.wait(tuple(self._workers))
 
-    def _hire(self) -> None:
+    def _start_workers(self) -> None:
         if self._is_over:
             return
         for _ in range(min(len(self._line), self._concurrency - len(self._workers))):
             worker = asyncio.create_task(self._work(), name="connecttrade snapshots")
             self._workers.add(worker)
-            worker.add_done_callback(self._leaves)
+            worker.add_done_callback(self._worker_done)
 
-    def _leaves(self, worker: asyncio.Task[None]) -> None:
+    def _worker_done(self, worker: asyncio.Task[None]) -> None:
         self._workers.discard(worker)
         error = None if worker.cancelled() else worker.exception()
         if error is not None:
             self._crashed(error)
         # Whoever came into line while the last worker was leaving found nobody to hire.
-        self._hire()
+        self._start_workers()
 
     async def _work(self) -> None:
         while self._line:
@@ -262,42 +262,42 @@ class Surveyor:
             if member.is_gone:
                 continue
             try:
-                await self._survey(member)
+                await self._take_snapshot(member)
             except Exception as exc:  # noqa: BLE001 - one odd answer must not end the accounts of all users
                 self._gives_up(member, exc)
             finally:
                 member.is_asking = False
                 self._roster.newcomers.discard(member)
                 for keeper in member.keepers.values():
-                    keeper.forget_asking()
+                    keeper.abort_snapshot()
             if member.is_due:
                 self._line.append(member)
 
-    async def _survey(self, member: Member) -> None:
+    async def _take_snapshot(self, member: FollowedUser) -> None:
         roster = self._roster
-        generation, misses, asked = roster.generation, member.misses, self._clock.wall()
+        generation, misses, asked = roster.generation, member.missed_count, self._clock.wall()
         doubts = member.doubts
         cause: Cause = "sweep" if roster.has_read(member) else "recovered"
         window = member.window(asked, timedelta(seconds=roster.keep.age))
         member.call_off()
         member.is_asking = True
         if member.since is None:
-            member.strays.clear()
+            member.unmatched.clear()
             roster.newcomers.add(member)
         for keeper in member.keepers.values():
-            keeper.ask()
+            keeper.begin_snapshot()
         frames, known = member.frames, member.valid_known()
         reader, seen = self._noting(member.user, () if known is None else known.digests)
         try:
             limit = SnapshotLimit(self._turn, self._clock, member.user.user_id, self._pages, self._seconds)
-            snapshot = await take(reader, window, limit)
+            snapshot = await take_snapshot(reader, window, limit)
             still = known if known is member.valid_known() else None
             listed = None if still is not None and snapshot.is_unread else snapshot.by_account(still)
-            gone = () if listed is None else await self._look_for_gone(member, listed)
+            gone = () if listed is None else await self._check_gone(member, listed)
         except ConnectTradeError as exc:
             self._fails(member, exc)
             return
-        if member.is_gone or (generation, misses) != (roster.generation, member.misses):
+        if member.is_gone or (generation, misses) != (roster.generation, member.missed_count):
             self.tally.outdated += 1
             return
         if known is not None and member.known is None:
@@ -314,9 +314,9 @@ class Surveyor:
             changes = self._load(member, listed, cause, asked)
             is_clean = seen and snapshot.is_plain and frames == member.frames and member.is_settled
             member.known = _known_now(member, snapshot, seen, still) if is_clean else None
-        if member in roster.newcomers and member.rereads < MOST_REREADS and member.has_stray():
+        if member in roster.newcomers and member.retakes < MOST_REREADS and member.has_unmatched():
             # Now that it is known what is this user's, the frames find it: it begins with the next snapshot.
-            member.rereads += 1
+            member.retakes += 1
             member.since = None
             self.tally.outdated += 1
             self.missed(member)
@@ -325,18 +325,18 @@ class Surveyor:
         if doubts == member.doubts:
             self._settle_doubt(member)
         self._succeeds(member)
-        self._look_for_doubt(member)
-        self._tell(changes)
+        self._check_doubt(member)
+        self._publish(changes)
 
-    def _confirm(self, member: Member, asked: datetime) -> None:
+    def _confirm(self, member: FollowedUser, asked: datetime) -> None:
         self._roster.confirm(member, self._clock.wall())
         member.since = asked
         self.tally.unchanged += 1
 
     def _load(
         self,
-        member: Member,
-        listed: Mapping[str, Listed],
+        member: FollowedUser,
+        listed: Mapping[str, AccountSnapshot],
         cause: Cause,
         asked: datetime,
     ) -> Sequence[Change]:
@@ -350,22 +350,22 @@ class Surveyor:
                 log.warning("account %s of user %s is not current: %s", name, member.user.user_id, problem)
         member.since = asked
         if rest:
-            self._tell_who_waits(rest)
+            self._wake_order_waiters(rest)
         for change in changes:
             if change.is_material:
                 self.tally.swept += change.cause == "sweep"
                 self.tally.recovered += change.cause == "recovered"
         return changes
 
-    def _succeeds(self, member: Member) -> None:
+    def _succeeds(self, member: FollowedUser) -> None:
         if self.failed.pop(member.user.user_id, None) is not None:
             log.info("user %s is read again", member.user.user_id)
         member.failures = self._limited = 0
         self.tally.loaded += 1
-        self._look_for_absent(member)
+        self._check_absent(member)
         _settle(member)
 
-    def _look_for_doubt(self, member: Member) -> None:
+    def _check_doubt(self, member: FollowedUser) -> None:
         """Take another snapshot of a user, within the budget for doubts, if this one did not settle what is true."""
         doubtful = [keeper for keeper in member.keepers.values() if keeper.lacks_whole]
         for keeper in doubtful:
@@ -373,7 +373,7 @@ class Surveyor:
         if doubtful:
             self.doubt([member], [keeper.account_id for keeper in doubtful])
 
-    def _look_for_absent(self, member: Member) -> None:
+    def _check_absent(self, member: FollowedUser) -> None:
         """An account that the answer did not have was not read: try again, more and more seldom, for it may be gone."""
         absent = [account_id for account_id, keeper in member.keepers.items() if not keeper.is_read]
         if not absent:
@@ -383,30 +383,30 @@ class Surveyor:
         log.log(level, "no answer has account %s of user %s", one_line(", ".join(absent)), member.user.user_id)
         # So that the next answer is read whole: what it has not must not be what was left out of it.
         member.known = None
-        delay = grown_delay(member.absences, self._reconnect.base, LONGEST_ABSENCE)
+        delay = equal_jitter_delay(member.absences, self._reconnect.base, LONGEST_ABSENCE)
         member.absences += 1
         if not member.is_due:
-            member.timer = self._clock.call_later(delay, partial(self.want, member))
+            member.timer = self._clock.call_later(delay, partial(self.enqueue, member))
 
-    async def _look_for_gone(self, member: Member, listed: Mapping[str, Listed]) -> Sequence[str]:
+    async def _check_gone(self, member: FollowedUser, listed: Mapping[str, AccountSnapshot]) -> Sequence[str]:
         """Return the user's accounts that were not read for long, and are not linked any more."""
         absent = [name for name, keeper in member.keepers.items() if name not in listed and self._is_silent(keeper)]
         if not absent:
             return ()
         read = [name for name, each in listed.items() if each.is_read]
         try:
-            return await unlinked(member.user, self._turn, absent, read)
+            return await find_unlinked(member.user, self._turn, absent, read)
         except ConnectTradeError as exc:
-            self._heed(exc)
+            self._respect_retry_after(exc)
             log.debug("the connections of user %s could not be listed: %s", member.user.user_id, exc)
             return ()
 
-    def _is_silent(self, keeper: Bookkeeper) -> bool:
+    def _is_silent(self, keeper: BookKeeper) -> bool:
         since = keeper.absent_since
         heard = since if keeper.as_of is None or since is None else max(since, keeper.as_of)
         return heard is not None and self._clock.wall() - heard >= SILENCE
 
-    def _unlink(self, member: Member, account_id: str) -> None:
+    def _unlink(self, member: FollowedUser, account_id: str) -> None:
         keeper = member.keepers.get(account_id)
         # Something may have been heard of it while it was asked about.
         if keeper is not None and self._is_silent(keeper):
@@ -415,18 +415,18 @@ class Surveyor:
             self._abandon(lambda order_id: keeper.order(order_id) is not None)
             self.tally.unlinked += 1
 
-    def _heed(self, error: ConnectTradeError) -> None:
+    def _respect_retry_after(self, error: ConnectTradeError) -> None:
         if isinstance(error, RateLimitedError):
             # Who asks too often is the platform, not one of its users: nobody is asked about before that.
             now = self._clock.now()
-            own = grown_delay(self._limited, self._reconnect.base, self._reconnect.cap)
+            own = equal_jitter_delay(self._limited, self._reconnect.base, self._reconnect.cap)
             if self._held_until <= now:  # of requests that were sent together the first alone makes pauses grow
                 self._limited += 1
             self._held_until = max(self._held_until, now + bounded_retry_after(error.retry_after, own))
 
-    def _fails(self, member: Member, error: ConnectTradeError) -> None:
+    def _fails(self, member: FollowedUser, error: ConnectTradeError) -> None:
         self.tally.failed += 1
-        self._heed(error)
+        self._respect_retry_after(error)
         if member.is_gone:
             return
         level = logging.DEBUG if member.failures else logging.WARNING
@@ -434,16 +434,16 @@ class Surveyor:
         member.failures += 1
         is_refused = isinstance(error, AuthenticationError)
         if is_refused:
-            self._roster.miss([member])
+            self._roster.mark_stale([member])
         # While the stream tells everything, the books are no worse for a sweep that failed.
         if not self._roster.has_read(member):
             self.failed[member.user.user_id] = error
             if not is_refused and not isinstance(error, ClosedError):
                 self._try_again(member, error)
         _settle(member)
-        self._tell(())
+        self._publish(())
 
-    def _gives_up(self, member: Member, cause: Exception) -> None:
+    def _gives_up(self, member: FollowedUser, cause: Exception) -> None:
         """Take an error that is none of this library's for a snapshot that failed; it may be loaded in part."""
         user_id, name = member.user.user_id, type(cause).__name__
         log.error("the snapshot of user %s could not be taken", user_id, exc_info=cause)
@@ -453,23 +453,23 @@ class Surveyor:
         error.__cause__ = cause
         if not member.is_gone:
             member.known = None
-            self._roster.miss([member])
+            self._roster.mark_stale([member])
         self._fails(member, error)
 
-    def _try_again(self, member: Member, error: ConnectTradeError) -> None:
+    def _try_again(self, member: FollowedUser, error: ConnectTradeError) -> None:
         base, cap = self._reconnect.base, self._reconnect.cap
         if isinstance(error, UnendingError):
             base, cap = UNENDING, LONGEST_ABSENCE
         asked, own = (
             error.retry_after if isinstance(error, APIError) else None,
-            grown_delay(member.failures - 1, base, cap),
+            equal_jitter_delay(member.failures - 1, base, cap),
         )
         # After a pause of all users each has its own backoff besides, so that they do not ask at the same moment.
         held = max(0.0, self._held_until - self._clock.now())
         delay = max(bounded_retry_after(asked, own), held + own)
-        member.timer = self._clock.call_later(delay, partial(self.want, member))
+        member.timer = self._clock.call_later(delay, partial(self.enqueue, member))
 
-    def give_up_waiting(self, member: Member) -> None:
+    def give_up_waiting(self, member: FollowedUser) -> None:
         """Take a user who was not read for failed, so that nothing waits for it; it is still read."""
         if member.tried is not None and not member.tried.done():
             detail = f"user {member.user.user_id} was not read, and nothing else happened, for {self._seconds:.3g} s"
@@ -503,13 +503,15 @@ async def pause(clock: Clock, seconds: float) -> None:
         timer.cancel()
 
 
-def _known_now(member: Member, snapshot: Snapshot, seen: Sequence[int], before: Known | None) -> Known:
+def _known_now(
+    member: FollowedUser, snapshot: Snapshot, seen: Sequence[int], before: SnapshotDigest | None
+) -> SnapshotDigest:
     # Where the orders are the same, and no frame was heard, those are open that were.
     first = before.oldest if before is not None and snapshot.has_same_orders(before) else oldest(member.open_orders())
-    return Known(tuple(seen), member.frames, snapshot.only, first)
+    return SnapshotDigest(tuple(seen), member.frames, snapshot.only, first)
 
 
-def _settle(member: Member) -> None:
+def _settle(member: FollowedUser) -> None:
     if member.tried is not None:
         _set(member.tried)
 

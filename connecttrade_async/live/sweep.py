@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connecttrade_async.clock import Clock, Timer
-    from connecttrade_async.live.roster import Roster
-    from connecttrade_async.live.surveyor import Surveyor
+    from connecttrade_async.live.roster import FollowedUsers
+    from connecttrade_async.live.surveyor import Resync
 
 __all__ = ["Sweep"]
 
 # More wake-ups a second than this would cost more than they spread.
-SHORTEST = 0.05
+MIN_PERIOD = 0.05
 
 
 class Sweep:
@@ -28,7 +28,7 @@ class Sweep:
 
     __slots__ = ("_clock", "_every", "_owed", "_roster", "_round", "_surveyor", "_timer")
 
-    def __init__(self, roster: Roster, surveyor: Surveyor, clock: Clock, every: float) -> None:
+    def __init__(self, roster: FollowedUsers, surveyor: Resync, clock: Clock, every: float) -> None:
         self._roster = roster
         self._surveyor = surveyor
         self._clock = clock
@@ -40,7 +40,7 @@ class Sweep:
     def start(self) -> None:
         """Begin."""
         count = max(len(self._roster.members), 1)
-        self._timer = self._clock.call_later(max(self._every / count, SHORTEST), self._tick)
+        self._timer = self._clock.call_later(max(self._every / count, MIN_PERIOD), self._tick)
 
     def stop(self) -> None:
         """Stop."""
@@ -51,7 +51,7 @@ class Sweep:
         count = len(self._roster.members)
         # Where the next one would come sooner than a tick, several come at once; what is left over is owed.
         # Where a whole round would be shorter than a tick, a tick brings one round.
-        self._owed = min(self._owed + max(1.0, SHORTEST * count / self._every), count)
+        self._owed = min(self._owed + max(1.0, MIN_PERIOD * count / self._every), count)
         while self._owed >= 1.0:
             self._owed -= 1.0
             self._next()
@@ -63,5 +63,5 @@ class Sweep:
         while self._round:
             member = self._roster.members.get(self._round.popleft())
             if member is not None:
-                self._surveyor.want(member)
+                self._surveyor.enqueue(member)
                 return

@@ -17,10 +17,10 @@ from connecttrade_async.live.merging import has_ended
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.orders import Order
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound, Statistics
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity, SubscriptionStatistics
 
-__all__ = ["CAPACITY", "TOPICS", "Changes", "Teller", "interest_in"]
+__all__ = ["CAPACITY", "TOPICS", "ChangeFeed", "ChangeSubscription", "filter_for"]
 
 T = TypeVar("T")
 UNSIZED = 1 << 62
@@ -29,7 +29,7 @@ TOPICS = ("orders", "positions", "balances")
 UNFOLLOWED = "its user is followed no more, so add the user again to follow it"
 
 
-class Changes(Protocol):
+class ChangeSubscription(Protocol):
     """What ``LiveAccounts.changes`` returns: a ``Subscription`` whose events are changes, and gaps among them."""
 
     async def receive(self) -> Change | Gap:
@@ -49,7 +49,7 @@ class Changes(Protocol):
         """Return the next change, or None where none waits; see ``Subscription.receive_nowait``."""
         ...
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> SubscriptionStatistics:
         """Return what this consumer has had."""
         ...
 
@@ -64,17 +64,17 @@ class Changes(Protocol):
     ) -> None: ...
 
 
-class Teller:
+class ChangeFeed:
     """Tells changes.
 
     Args:
         clock: time.
     """
 
-    __slots__ = ("_clock", "_conditions", "_ending", "_fanout", "_orders", "_publish", "told")
+    __slots__ = ("_clock", "_conditions", "_ending", "_fanout", "_orders", "_publish", "published")
 
     def __init__(self, clock: Clock) -> None:
-        self.told = 0
+        self.published = 0
         self._clock = clock
         self._fanout = Fanout(clock.wall)
         # A change has all that a fan-out asks of an event.
@@ -84,11 +84,11 @@ class Teller:
         self._ending: Exception | None = None
 
     @property
-    def consumers(self) -> tuple[Statistics, ...]:
+    def consumers(self) -> tuple[SubscriptionStatistics, ...]:
         """What each consumer of changes has had."""
         return tuple(member.statistics() for member in self._fanout.members)
 
-    def subscribe(self, interest: Interest, overflow: str, capacity: int) -> Changes:
+    def subscribe(self, interest: EventFilter, overflow: str, capacity: int) -> ChangeSubscription:
         """Add a consumer.
 
         Raises:
@@ -97,43 +97,43 @@ class Teller:
         """
         if overflow == "latest" and "orders" in interest.topics:
             raise ConfigurationError("of changes of orders each counts, so the latest alone will not do")
-        return cast("Changes", self._fanout.subscribe(interest, overflow, Bound(capacity, UNSIZED)))
+        return cast("ChangeSubscription", self._fanout.subscribe(interest, overflow, Capacity(capacity, UNSIZED)))
 
-    def tell(self, changes: Sequence[Change]) -> None:
+    def publish(self, changes: Sequence[Change]) -> None:
         """Tell changes to whom they concern."""
-        if self._fanout.is_heard:
+        if self._fanout.has_subscriber:
             publish = self._publish
             for change in changes:
                 publish(change)
         if self._orders:
             for change in changes:
                 self._end(change)
-        self.told += len(changes)
+        self.published += len(changes)
         if self._conditions:
-            self.look()
+            self.recheck()
 
-    def tell_who_waits(self, changes: Sequence[Change]) -> None:
+    def wake_order_waiters(self, changes: Sequence[Change]) -> None:
         """Tell changes that are no news, as those of a first snapshot, to those alone who wait for one of them."""
         if self._orders:
             for change in changes:
                 self._end(change)
-        self.look()
+        self.recheck()
 
     def _end(self, change: Change) -> None:
         if type(change) is OrderChanged and has_ended(change.after):
             for waiter in self._orders.pop(change.after.order_id, ()):
-                _give(waiter, change.after)
+                _resolve(waiter, change.after)
 
-    def look(self) -> None:
+    def recheck(self) -> None:
         """See whose condition has come true."""
         for is_true, waiter in tuple(self._conditions):
             try:
                 if is_true():
-                    _give(waiter, None)
+                    _resolve(waiter, None)
             except Exception as exc:  # noqa: BLE001 - it is the caller's own, and is raised where the caller waits
                 _fail(waiter, exc)
 
-    async def ended(self, order_id: str, timeout: float | None) -> Order:
+    async def wait_order_done(self, order_id: str, timeout: float | None) -> Order:
         """Wait until an order is told to have ended; see ``LiveAccounts.order_done``."""
         waiter: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
         self._orders.setdefault(order_id, []).append(waiter)
@@ -146,7 +146,7 @@ class Teller:
             if not waiters:
                 self._orders.pop(order_id, None)
 
-    async def until(self, is_true: Callable[[], bool], timeout: float | None) -> None:
+    async def wait_until(self, is_true: Callable[[], bool], timeout: float | None) -> None:
         """Wait until a condition holds; see ``LiveAccounts.wait``."""
         if is_true():
             return
@@ -170,7 +170,7 @@ class Teller:
         finally:
             timer.cancel()
 
-    def abandon(self, is_meant: Callable[[str], bool]) -> None:
+    def fail_waiters(self, is_meant: Callable[[str], bool]) -> None:
         """Send those home who wait for orders that are followed no more."""
         for order_id in [order_id for order_id in self._orders if is_meant(order_id)]:
             for waiter in self._orders.pop(order_id):
@@ -189,7 +189,7 @@ class Teller:
             _fail(hoping, self._ending)
 
 
-def interest_in(topics: tuple[str, ...], account_id: str | None, user_id: str | None, symbol: str | None) -> Interest:
+def filter_for(topics: tuple[str, ...], account_id: str | None, user_id: str | None, symbol: str | None) -> EventFilter:
     """Return what a consumer of changes wants; no topic means all.
 
     Raises:
@@ -198,10 +198,10 @@ def interest_in(topics: tuple[str, ...], account_id: str | None, user_id: str | 
     wanted = topics or TOPICS
     if not set(wanted) <= set(TOPICS):
         raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}")
-    return Interest(wanted, account_id, user_id, symbol)
+    return EventFilter(wanted, account_id, user_id, symbol)
 
 
-def _give(waiter: asyncio.Future[T], value: T) -> None:
+def _resolve(waiter: asyncio.Future[T], value: T) -> None:
     if not waiter.done():
         waiter.set_result(value)
 

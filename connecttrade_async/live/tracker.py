@@ -13,21 +13,21 @@ from msgspec.structs import replace
 
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.live.changes import Cause, OrderChanged
-from connecttrade_async.live.fills import NONE_IMPLIED, Implied, news_of
+from connecttrade_async.live.fills import NONE_IMPLIED, ImpliedFills, untold_fills
 from connecttrade_async.live.merging import (
     age_of,
     amount,
-    compared,
+    compare_times,
     corrected,
+    event_time,
     execution,
     extent,
     has_ended,
     is_another,
     is_less,
     is_reopened,
-    joined,
     latest_of,
-    moment_of,
+    merge_orders,
 )
 from connecttrade_async.models.enums import OrderStatus
 
@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.orders import Fill, Order
 
-__all__ = ["KeepOrders", "Tracker"]
+__all__ = ["OrderRetention", "OrderTracker"]
 
 # What reaches a list later than it happened, by the broker's own clock.
 LAG = timedelta(hours=1)
-MOST_LET_GO = 10_000
+MAX_EVICTED = 10_000
 # A list that takes back what was known counts when it says so again after this long: caches and replicas of servers
 # repeat what is old for a while.
 APART = timedelta(seconds=5)
@@ -50,7 +50,7 @@ MOST_REPLACED = 20
 OLDEST = 3650 * 86_400.0
 
 
-class KeepOrders(msgspec.Struct, frozen=True, kw_only=True):
+class OrderRetention(msgspec.Struct, frozen=True, kw_only=True):
     """How long orders that have ended stay in a book; whichever bound is met first.
 
     Attributes:
@@ -73,7 +73,7 @@ class KeepOrders(msgspec.Struct, frozen=True, kw_only=True):
             raise ConfigurationError(msg)
 
 
-class Tracker(msgspec.Struct, gc=False, eq=False):
+class OrderTracker(msgspec.Struct, gc=False, eq=False):
     """Tracks the orders of one account.
 
     Attributes:
@@ -88,25 +88,25 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
 
     account_id: str
     user_id: str
-    keep: KeepOrders
+    keep: OrderRetention
     orders: dict[str, Order] = {}
     horizon: datetime | None = None
     is_in_doubt: bool = False
     _ended: dict[str, datetime] = {}
-    _let_go: dict[str, tuple[datetime | None, str | None]] = {}
-    _implied: dict[str, Implied] = {}
+    _evicted: dict[str, tuple[datetime | None, str | None]] = {}
+    _implied: dict[str, ImpliedFills] = {}
     # By order: the count and the extent of a report that less was filled than is known, and when it first came.
     _less: dict[str, tuple[object, datetime]] = {}
 
-    def was_let_go(self, order_id: str) -> bool:
+    def was_evicted(self, order_id: str) -> bool:
         """Say whether an order had ended, was told, and is kept no more."""
-        return order_id in self._let_go
+        return order_id in self._evicted
 
     def open_orders(self) -> list[Order]:
         """Return the orders that can still change."""
         return [order for order_id, order in self.orders.items() if order_id not in self._ended]
 
-    def learn(
+    def merge(
         self,
         before: Order | None,
         order: Order,
@@ -135,29 +135,29 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         if before is None:
             if self._is_let_go(order) or self._is_history(order):
                 return ()
-            after = self._pointing(order)
+            after = self._link_successor(order)
         else:
             if self._is_correction(before, order, at, is_ahead=is_ahead or cause == "stream"):
                 after = corrected(before, order)
             else:
-                after = joined(before, order, at, is_ahead=is_ahead, is_whole=is_whole)
+                after = merge_orders(before, order, at, is_ahead=is_ahead, is_whole=is_whole)
             if after == before:
                 return ()
         told = self._implied.get(name, NONE_IMPLIED)
         elsewhere = self._told_elsewhere(after) if after.replaces or after.replaced_by else None
-        fills, implied = news_of(before, after, told, elsewhere)
+        fills, implied = untold_fills(before, after, told, elsewhere)
         if implied is not told:
             self._implied[name] = implied
         self.orders[name] = after
         change = OrderChanged(
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after, fills=fills
         )
-        more = self._point_to(after, cause, at) if before is None and after.replaces else ()
+        more = self._link_predecessor(after, cause, at) if before is None and after.replaces else ()
         if not has_ended(after):
             self._ended.pop(name, None)  # a correction can take an end back
         elif name not in self._ended:
             self._ended[name] = at
-            self.let_go_of_the_old(at)
+            self.evict_old(at)
         return (change, *more)
 
     def _is_correction(self, before: Order, order: Order, at: datetime, *, is_ahead: bool) -> bool:
@@ -186,16 +186,16 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         return False
 
     def _is_let_go(self, order: Order) -> bool:
-        known = self._let_go.get(order.order_id)
+        known = self._evicted.get(order.order_id)
         if known is None:
             return False
         when, sender_id = known
         if not (sender_id and order.cl_order_id) or sender_id == order.cl_order_id:
             return True
-        said = moment_of(order.updated_at_text) or moment_of(order.created_at_text)
+        said = event_time(order.updated_at_text) or event_time(order.created_at_text)
         if when is not None and said is not None and said < when:
             return True
-        del self._let_go[order.order_id]
+        del self._evicted[order.order_id]
         return False
 
     def _drop(self, name: str) -> None:
@@ -225,23 +225,23 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
                 yield each
                 name = getattr(each, step)
 
-    def _pointing(self, order: Order) -> Order:
+    def _link_successor(self, order: Order) -> Order:
         """Return a replaced order that is new here with its successor, if that is known already."""
         if order.status is not OrderStatus.REPLACED or order.replaced_by is not None:
             return order
         heir = next((each.order_id for each in self.orders.values() if each.replaces == order.order_id), None)
         return order if heir is None else replace(order, replaced_by=heir)
 
-    def _point_to(self, heir: Order, cause: Cause, at: datetime) -> Sequence[OrderChanged]:
+    def _link_predecessor(self, heir: Order, cause: Cause, at: datetime) -> Sequence[OrderChanged]:
         before = self.orders.get(heir.replaces or "")
         if before is None or before.replaced_by is not None:
             return ()
-        return self.learn(before, replace(before, replaced_by=heir.order_id), cause, at)
+        return self.merge(before, replace(before, replaced_by=heir.order_id), cause, at)
 
     def _is_history(self, order: Order) -> bool:
         if self.horizon is None or not has_ended(order):
             return False
-        when = moment_of(order.updated_at_text) or moment_of(order.created_at_text)
+        when = event_time(order.updated_at_text) or event_time(order.created_at_text)
         return when is not None and when < self.horizon
 
     def move_horizon(self, orders: Sequence[Order], at: datetime) -> None:
@@ -251,9 +251,9 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
         horizon = None if latest is None else min(latest, at) - LAG
         if horizon is not None and (self.horizon is None or horizon > self.horizon):
             self.horizon = horizon
-            self._let_go = {name: k for name, k in self._let_go.items() if k[0] is None or k[0] >= self.horizon}
+            self._evicted = {name: k for name, k in self._evicted.items() if k[0] is None or k[0] >= self.horizon}
 
-    def let_go_of_the_old(self, at: datetime) -> None:
+    def evict_old(self, at: datetime) -> None:
         """Let go of orders that ended too long before a time, or are too many."""
         oldest = at - timedelta(seconds=self.keep.age)
         while self._ended:
@@ -264,14 +264,14 @@ class Tracker(msgspec.Struct, gc=False, eq=False):
             self._implied.pop(name, None)
             self._less.pop(name, None)
             order = self.orders.pop(name)
-            self._let_go[name] = (moment_of(order.updated_at_text), order.cl_order_id)
-        while len(self._let_go) > MOST_LET_GO:
-            when, _ = self._let_go.pop(next(iter(self._let_go)))
+            self._evicted[name] = (event_time(order.updated_at_text), order.cl_order_id)
+        while len(self._evicted) > MAX_EVICTED:
+            when, _ = self._evicted.pop(next(iter(self._evicted)))
             if when is not None and (self.horizon is None or when > self.horizon):
                 self.horizon = min(when, at)
 
 
 def _is_earlier(order: Order, before: Order) -> bool:
     """Return whether a report is of the order that had this id before, and not of the one that has it now."""
-    made = compared(order.created_at_text, before.created_at_text)
-    return (made or compared(order.updated_at_text, before.updated_at_text)) < 0
+    made = compare_times(order.created_at_text, before.created_at_text)
+    return (made or compare_times(order.updated_at_text, before.updated_at_text)) < 0

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
-    from connecttrade_async.live.pace import Pace
+    from connecttrade_async.live.pace import RateLimiter
 
-__all__ = ["Turnstile"]
+__all__ = ["PollRateLimiter"]
 
 
-class Turnstile:
+class PollRateLimiter:
     """Lets requests pass at a pace.
 
     Args:
@@ -26,7 +26,7 @@ class Turnstile:
 
     __slots__ = ("_clock", "_pace", "is_free")
 
-    def __init__(self, pace: Pace, clock: Clock) -> None:
+    def __init__(self, pace: RateLimiter, clock: Clock) -> None:
         self._pace = pace
         self._clock = clock
         self.is_free = pace.is_unbounded

@@ -11,14 +11,14 @@ from connecttrade_async.errors import CallerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
 
-__all__ = ["Workers"]
+__all__ = ["WorkerPool"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 log = logging.getLogger("connecttrade_async.live")
 
 
-class Workers(Generic[T, R]):
+class WorkerPool(Generic[T, R]):
     """A pool of tasks.
 
     Args:

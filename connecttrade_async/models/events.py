@@ -18,15 +18,15 @@ from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspe
 __all__ = [
     "BalanceUpdate",
     "Chosen",
-    "Connecting",
-    "Ended",
     "Event",
     "Gap",
-    "Live",
-    "Lost",
     "OrderUpdate",
     "PositionUpdate",
-    "Retrying",
+    "StreamConnecting",
+    "StreamEnded",
+    "StreamLive",
+    "StreamLost",
+    "StreamRetrying",
     "UnknownMessage",
 ]
 
@@ -167,7 +167,7 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     symbol: ClassVar[str | None] = None
 
 
-class Connecting(Lifecycle, frozen=True, kw_only=True, gc=False):
+class StreamConnecting(Lifecycle, frozen=True, kw_only=True, gc=False):
     """The stream is about to dial.
 
     Attributes:
@@ -177,11 +177,11 @@ class Connecting(Lifecycle, frozen=True, kw_only=True, gc=False):
     attempt: int
 
 
-class Live(Lifecycle, frozen=True, kw_only=True, gc=False):
+class StreamLive(Lifecycle, frozen=True, kw_only=True, gc=False):
     """The stream is logged in and subscribed."""
 
 
-class Lost(Lifecycle, frozen=True, kw_only=True, gc=False):
+class StreamLost(Lifecycle, frozen=True, kw_only=True, gc=False):
     """The link ended.
 
     Attributes:
@@ -191,7 +191,7 @@ class Lost(Lifecycle, frozen=True, kw_only=True, gc=False):
     cause: str
 
 
-class Retrying(Lifecycle, frozen=True, kw_only=True, gc=False):
+class StreamRetrying(Lifecycle, frozen=True, kw_only=True, gc=False):
     """The stream waits before it dials again.
 
     Attributes:
@@ -201,7 +201,7 @@ class Retrying(Lifecycle, frozen=True, kw_only=True, gc=False):
     delay: float
 
 
-class Ended(Lifecycle, frozen=True, kw_only=True, gc=False):
+class StreamEnded(Lifecycle, frozen=True, kw_only=True, gc=False):
     """The stream is over and will not come back.
 
     Attributes:
@@ -211,7 +211,17 @@ class Ended(Lifecycle, frozen=True, kw_only=True, gc=False):
     error: str
 
 
-Chosen = OrderUpdate | PositionUpdate | BalanceUpdate | UnknownMessage | Connecting | Live | Lost | Retrying | Ended
+Chosen = (
+    OrderUpdate
+    | PositionUpdate
+    | BalanceUpdate
+    | UnknownMessage
+    | StreamConnecting
+    | StreamLive
+    | StreamLost
+    | StreamRetrying
+    | StreamEnded
+)
 """What has a topic, and is delivered to those who chose it."""
 
 Event = Chosen | Gap

@@ -168,7 +168,7 @@ class Depth(Update, frozen=True, kw_only=True, gc=False, tag="depth"):
 
     time = moment("time_text")
 
-    def down_to(self, levels: int) -> Depth:
+    def top(self, levels: int) -> Depth:
         """Return the book without what lies deeper than so many levels."""
         if len(self.bids) <= levels and len(self.asks) <= levels:
             return self

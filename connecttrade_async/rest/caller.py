@@ -15,9 +15,9 @@ import msgspec
 from connecttrade_async.errors import ClosedError, NotFoundError, TransportError
 from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.retry import Patience
-from connecttrade_async.rest.transport import TimeLimit
-from connecttrade_async.rest.wire import Repeat
+from connecttrade_async.rest.retry import RetryState
+from connecttrade_async.rest.transport import RequestTimeout
+from connecttrade_async.rest.wire import RetryMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Retry, Timeouts
     from connecttrade_async.errors import APIError
-    from connecttrade_async.rest.gate import Gate
+    from connecttrade_async.rest.gate import RequestLimiter
     from connecttrade_async.rest.transport import Transport
     from connecttrade_async.rest.wire import Request, Response
     from connecttrade_async.secret import Secret
 
-__all__ = ["Caller", "Requester", "Traffic"]
+__all__ = ["Api", "RequestCounters", "Sender"]
 
 T = TypeVar("T")
-HARMLESS = Repeat.HARMLESS
+SAFE_METHODS = RetryMode.SAFE
 log = logging.getLogger("connecttrade_async.rest")
 
 
-class Traffic(msgspec.Struct):
+class RequestCounters(msgspec.Struct):
     """Counters over the life of a client.
 
     Attributes:
@@ -51,11 +51,11 @@ class Traffic(msgspec.Struct):
     exchanges: int = 0
     retries: int = 0
     failures: int = 0
-    troubles: int = 0
+    consecutive_failures: int = 0
     last_error: str | None = None
 
 
-class Caller:
+class Sender:
     """One way of asking: shared doors, and its own patience.
 
     Args:
@@ -72,48 +72,48 @@ class Caller:
         "_limit_at_once",
         "_once",
         "clock",
-        "gate",
+        "counters",
         "is_closed",
+        "limiter",
         "retry",
         "timeouts",
-        "traffic",
         "transport",
     )
 
     def __init__(
         self,
-        gate: Gate,
+        gate: RequestLimiter,
         transport: Transport,
         *,
         timeouts: Timeouts,
         retry: Retry,
         clock: Clock,
-        traffic: Traffic,
+        traffic: RequestCounters,
     ) -> None:
-        self.gate = gate
+        self.limiter = gate
         self.transport = transport
         self.timeouts = timeouts
         self.retry = retry
         self.clock = clock
-        self.traffic = traffic
+        self.counters = traffic
         self.is_closed = False
-        self._limit = TimeLimit(timeouts.call, timeouts.connect)
+        self._limit = RequestTimeout(timeouts.call, timeouts.connect)
         # Of a request that is sent as soon as it is made, and may be repeated.
         self._limit_at_once = self._limit_of(retry.budget)
-        self._once: Caller | None = None
+        self._once: Sender | None = None
 
-    def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Caller:
+    def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Sender:
         """Return another way of asking through the same doors."""
-        return Caller(
-            self.gate,
+        return Sender(
+            self.limiter,
             self.transport,
             timeouts=timeouts or self.timeouts,
             retry=retry or self.retry,
             clock=self.clock,
-            traffic=self.traffic,
+            traffic=self.counters,
         )
 
-    def asking_once(self) -> Caller:
+    def without_retries(self) -> Sender:
         """Return the same way of asking, but nothing is asked twice. It is made once, and closed with this one."""
         if self._once is None:
             self._once = self.with_options(None, msgspec.structs.replace(self.retry, attempts=1))
@@ -125,7 +125,7 @@ class Caller:
         self.is_closed = True
         if self._once is not None:
             self._once.close()
-        self.gate.tell_watchers()
+        self.limiter.tell_watchers()
 
     def check_open(self) -> None:
         """See to it that something can still be asked in this way.
@@ -133,18 +133,18 @@ class Caller:
         Raises:
             ClosedError: the client is closed.
         """
-        if self.is_closed or self.gate.is_closed:
+        if self.is_closed or self.limiter.is_closed:
             raise ClosedError
 
-    def end_with(self, end: Callable[[ClosedError], None]) -> Callable[[], None]:
+    def on_close(self, end: Callable[[ClosedError], None]) -> Callable[[], None]:
         """Have something ended as soon as nothing can be asked in this way any more; returns what calls that off."""
 
         def look() -> None:
-            if self.is_closed or self.gate.is_closed:
+            if self.is_closed or self.limiter.is_closed:
                 end(ClosedError())
 
-        self.gate.watchers.add(look)
-        return partial(self.gate.watchers.discard, look)
+        self.limiter.watchers.add(look)
+        return partial(self.limiter.watchers.discard, look)
 
     def __reduce__(self) -> NoReturn:
         msg = "a client and its users hold connections, which cannot be pickled: make a client in each process"
@@ -162,78 +162,78 @@ class Caller:
         Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
         """
         self.transport.settle()  # before anything is touched that the calls of another loop share
-        gate, limit = self.gate, self._limit if request.repeat is not HARMLESS else self._limit_at_once
+        gate, limit = self.limiter, self._limit if request.repeat is not SAFE_METHODS else self._limit_at_once
         deadline = self.clock.now() + self.retry.budget
-        patience: Patience | None = None
+        patience: RetryState | None = None
         while True:
             if self.is_closed or gate.is_closed:
                 raise ClosedError
             outcome: TransportError | APIError
             try:
-                if not gate.enter_nowait():
-                    limit = await self._stand_in_line(request, deadline)
+                if not gate.acquire_nowait():
+                    limit = await self._acquire_slot(request, deadline)
                 try:
-                    self.traffic.exchanges += 1
+                    self.counters.exchanges += 1
                     response = await self.transport.exchange(request, limit)
                 finally:
-                    gate.leave()
+                    gate.release()
             except TransportError as exc:
                 outcome = exc
             else:
                 if wire.OK_FROM <= response.status < wire.OK_BELOW:
-                    if self.traffic.troubles:
+                    if self.counters.consecutive_failures:
                         self._recovered()
                     return response
-                outcome = wire.refusal(request, response, self.clock.wall())
+                outcome = wire.error_from_response(request, response, self.clock.wall())
             if patience is None:
-                patience = self._patience(request, deadline)
-            elif isinstance(outcome, NotFoundError) and request.method == "DELETE" and patience.may_be_done:
+                patience = self._retry_state(request, deadline)
+            elif isinstance(outcome, NotFoundError) and request.method == "DELETE" and patience.may_have_executed:
                 # An earlier attempt deleted it, and its answer was lost.
-                return wire.Response(wire.GONE_ALREADY, {}, b"")
+                return wire.Response(wire.NO_CONTENT, {}, b"")
             await self._pause_after(outcome, patience)
             limit = self._limit_of(self._time_left(request, deadline))
 
-    async def _stand_in_line(self, request: Request, deadline: float) -> TimeLimit:
+    async def _acquire_slot(self, request: Request, deadline: float) -> RequestTimeout:
         seconds = self._time_left(request, deadline)
-        await self.gate.enter(request, min(self.timeouts.call, seconds))
+        await self.limiter.acquire(request, min(self.timeouts.call, seconds))
         return self._limit_of(self._time_left(request, deadline))
 
-    async def _pause_after(self, outcome: TransportError | APIError, patience: Patience) -> None:
+    async def _pause_after(self, outcome: TransportError | APIError, patience: RetryState) -> None:
         pause = patience.pause_after(outcome, self.clock.now())
         if pause is None:
             self._given_up(outcome)
             raise outcome
         self._trouble(outcome, pause)
-        await self.gate.pause(pause)
-        self.traffic.retries += 1
+        await self.limiter.pause(pause)
+        self.counters.retries += 1
 
-    def _limit_of(self, left: float) -> TimeLimit:
-        return self._limit if left >= self.timeouts.call else TimeLimit(max(left, 0.001), self.timeouts.connect)
+    def _limit_of(self, left: float) -> RequestTimeout:
+        return self._limit if left >= self.timeouts.call else RequestTimeout(max(left, 0.001), self.timeouts.connect)
 
     def _time_left(self, request: Request, deadline: float) -> float:
         # To cut short what cannot be repeated would only make its outcome unknown.
-        return deadline - self.clock.now() if request.repeat is HARMLESS else self.timeouts.call
+        return deadline - self.clock.now() if request.repeat is SAFE_METHODS else self.timeouts.call
 
-    def _patience(self, request: Request, deadline: float) -> Patience:
+    def _retry_state(self, request: Request, deadline: float) -> RetryState:
         delays = full_jitter_delays(self.retry.base, self.retry.cap)
-        return Patience(self.retry, repeat=request.repeat, deadline=deadline, delays=delays)
+        return RetryState(self.retry, repeat=request.repeat, deadline=deadline, delays=delays)
 
     def _trouble(self, error: Exception, pause: float) -> None:
-        level = logging.DEBUG if self.traffic.troubles else logging.WARNING
-        self.traffic.troubles += 1
-        self.traffic.last_error = str(error)
+        level = logging.DEBUG if self.counters.consecutive_failures else logging.WARNING
+        self.counters.consecutive_failures += 1
+        self.counters.last_error = str(error)
         log.log(level, "asking again in %.3g s: %s", pause, error)
 
     def _given_up(self, error: Exception) -> None:
-        self.traffic.failures += 1
-        self.traffic.last_error = str(error)
+        self.counters.failures += 1
+        self.counters.last_error = str(error)
 
     def _recovered(self) -> None:
-        log.info("answers again; failed attempts before: %d", self.traffic.troubles)
-        self.traffic.troubles = 0
+        log.info("answers again; failed attempts before: %d", self.counters.consecutive_failures)
+        self.counters.consecutive_failures = 0
 
 
-class Requester(msgspec.Struct, eq=False):
+class Api(msgspec.Struct, eq=False):
     """Somebody in whose name things are asked: a user, or the client itself.
 
     Attributes:
@@ -242,7 +242,7 @@ class Requester(msgspec.Struct, eq=False):
         user_secret: likewise.
     """
 
-    caller: Caller
+    sender: Sender
     user_id: str | None
     user_secret: Secret | None
 
@@ -253,28 +253,28 @@ class Requester(msgspec.Struct, eq=False):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("user_id", self.user_id)]
 
-    def through(self, caller: Caller) -> Requester:
+    def with_sender(self, caller: Sender) -> Api:
         """Return the same somebody, asking in another way."""
-        return Requester(caller, self.user_id, self.user_secret)
+        return Api(caller, self.user_id, self.user_secret)
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request; whoever watches what is asked does it here."""
-        return self.caller.send(request)
+        return self.sender.send(request)
 
-    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+    async def get(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path and read the answer."""
-        request = self.asking(path, params)
+        request = self.get_response(path, params)
         return wire.read(await self.send(request), shape, request)
 
-    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+    async def read(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer as it needs."""
         return reading(await self.send(request), request)
 
-    def asking(self, path: str, params: Mapping[str, object] | None) -> Request:
+    def get_response(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
-        return self.asking_for(path, wire.query_string(params) if params else "")
+        return self.get_request(path, wire.query_string(params) if params else "")
 
-    def asking_for(self, path: str, query: str) -> Request:
+    def get_request(self, path: str, query: str) -> Request:
         """Return the request for a GET of a path with a query that is spelled already."""
         return wire.Request(
             method="GET",
@@ -282,17 +282,17 @@ class Requester(msgspec.Struct, eq=False):
             query=query,
             user_id=self.user_id,
             user_secret=self.user_secret,
-            repeat=HARMLESS,
+            repeat=SAFE_METHODS,
         )
 
-    async def tell(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
+    async def send_json(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
         """Send a body with a method that is never repeated, and read the answer."""
-        request = self.request_for(method, path, body=body)
+        request = self.new_request(method, path, body=body)
         return wire.read(await self.send(request), shape, request)
 
     async def delete(self, path: str) -> None:
         """DELETE what is harmless to delete twice; the answer's body is not needed, and may be empty (documented)."""
-        await self.send(self.request_for("DELETE", path, repeat=Repeat.HARMLESS))
+        await self.send(self.new_request("DELETE", path, repeat=RetryMode.SAFE))
 
     async def request(
         self,
@@ -305,19 +305,19 @@ class Requester(msgspec.Struct, eq=False):
         """Send anything; only a GET is ever repeated."""
         query = wire.query_string(wire.checked_params(params))
         method = wire.checked_method(method)
-        repeat = Repeat.HARMLESS if method == "GET" else Repeat.NEVER
+        repeat = RetryMode.SAFE if method == "GET" else RetryMode.NEVER
         return await self.send(
-            self.request_for(method, wire.checked_path(path), query=query, body=json, repeat=repeat),
+            self.new_request(method, wire.checked_path(path), query=query, body=json, repeat=repeat),
         )
 
-    def request_for(
+    def new_request(
         self,
         method: str,
         path: str,
         *,
         query: str = "",
         body: object = None,
-        repeat: Repeat = Repeat.NEVER,
+        repeat: RetryMode = RetryMode.NEVER,
     ) -> Request:
         """Return a request in this name; a body is spelled as JSON."""
         return wire.Request(

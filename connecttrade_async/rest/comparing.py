@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["Unread", "digest", "digest_of_all", "is_strong", "slow_digest"]
+__all__ = ["UndecodedResponse", "digest", "digest_of_all", "is_strong", "slow_digest"]
 
 BITS = 64
 
 
-class Unread:
+class UndecodedResponse:
     """An answer that is the same as last time, and is read only if somebody wants to.
 
     Args:

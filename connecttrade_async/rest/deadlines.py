@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Deadline", "Deadlines"]
+__all__ = ["Deadline", "DeadlineTimer"]
 
 GRAIN = 0.005  # seconds: where many end one after another, they are not looked through for each of them
 COARSE = 5.0  # seconds: a limit from there on may be so much as a second late, so that one look serves many
@@ -47,17 +47,17 @@ class Deadline:
         return self.task.cancelling() - self.has_ended > self.cancelling
 
 
-class Deadlines:
+class DeadlineTimer:
     """Tasks that wait for an answer, each until its deadline, when it is canceled.
 
     Like ``asyncio.timeout``, it keeps its own cancelling apart from that of others.
     """
 
-    __slots__ = ("_alarm", "_rings_at", "_waiting")
+    __slots__ = ("_alarm", "_due_at", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[Deadline, None] = {}
-        self._rings_at = math.inf
+        self._due_at = math.inf
         self._alarm: asyncio.TimerHandle | None = None
 
     def add(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop, seconds: float) -> Deadline:
@@ -65,7 +65,7 @@ class Deadlines:
         until = loop.time() + seconds
         deadline = Deadline(task, until)
         self._waiting[deadline] = None
-        if until < self._rings_at and (when := math.ceil(until) if seconds >= COARSE else until) < self._rings_at:
+        if until < self._due_at and (when := math.ceil(until) if seconds >= COARSE else until) < self._due_at:
             self._set_alarm(loop, when)
         return deadline
 
@@ -84,11 +84,11 @@ class Deadlines:
     def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._rings_at = when
-        self._alarm = loop.call_at(when, self._ring, loop)
+        self._due_at = when
+        self._alarm = loop.call_at(when, self._on_alarm, loop)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._rings_at, self._alarm = math.inf, None
+    def _on_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due_at, self._alarm = math.inf, None
         now, earliest = loop.time(), math.inf
         for deadline in self._waiting:
             if deadline.has_ended:

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Limits
     from connecttrade_async.rest.wire import Request
 
-__all__ = ["Gate"]
+__all__ = ["RequestLimiter"]
 
-Place = asyncio.Future[None]
+Slot = asyncio.Future[None]
 GRAIN = 0.005  # seconds: a wait in line may end so much later than it should
 
 
-class Waiting(NamedTuple):
+class Waiter(NamedTuple):
     """Somebody in line.
 
     Attributes:
@@ -37,13 +37,13 @@ class Waiting(NamedTuple):
         request: what for.
     """
 
-    place: Place
+    place: Slot
     deadline: float
     seconds: float
     request: Request
 
 
-class Gate:
+class RequestLimiter:
     """The limits of one client: places in flight, requests a second, and whether it is open at all.
 
     Args:
@@ -60,9 +60,9 @@ class Gate:
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._clock = clock
         self._size = self._free = limits.connections
-        self._line: deque[Waiting] = deque()
+        self._line: deque[Waiter] = deque()
         self._alarm: tuple[float, Timer] | None = None
-        self._pauses: set[Place] = set()
+        self._pauses: set[Slot] = set()
         rate = limits.requests_per_second
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
         self.watchers: set[Callable[[], None]] = set()
@@ -78,14 +78,14 @@ class Gate:
         """Requests in line."""
         return sum(not waiting.place.done() for waiting in self._line)
 
-    def enter_nowait(self) -> bool:
+    def acquire_nowait(self) -> bool:
         """Take a place if one is free and nothing else has to be waited for; say whether it was."""
         if self._free and not self._line and self._bucket is None:
             self._free -= 1
             return True
         return False
 
-    async def enter(self, request: Request, seconds: float) -> None:
+    async def acquire(self, request: Request, seconds: float) -> None:
         """Take a place, waiting in line for at most so many seconds. Each ``enter`` needs one ``leave``.
 
         Raises:
@@ -97,11 +97,11 @@ class Gate:
         if self._free and not self._line:
             self._free -= 1
         else:
-            await self._stand_in_line(request, seconds)
+            await self._wait_in_line(request, seconds)
         if self._bucket is not None:
             await self._wait_for_token(self._bucket, request, seconds)
 
-    def leave(self) -> None:
+    def release(self) -> None:
         """Give the place to the first in line, or back."""
         line = self._line
         while line:
@@ -117,7 +117,7 @@ class Gate:
         Raises:
             ClosedError: the client was closed meanwhile.
         """
-        place: Place = asyncio.get_running_loop().create_future()
+        place: Slot = asyncio.get_running_loop().create_future()
         timer = self._clock.call_later(seconds, partial(_grant, place))
         self._pauses.add(place)
         try:
@@ -143,10 +143,10 @@ class Gate:
         for watcher in tuple(self.watchers):
             watcher()
 
-    async def _stand_in_line(self, request: Request, seconds: float) -> None:
-        place: Place = asyncio.get_running_loop().create_future()
+    async def _wait_in_line(self, request: Request, seconds: float) -> None:
+        place: Slot = asyncio.get_running_loop().create_future()
         deadline = self._clock.now() + seconds
-        self._line.append(Waiting(place, deadline, seconds, request))
+        self._line.append(Waiter(place, deadline, seconds, request))
         if self._alarm is None or deadline < self._alarm[0]:
             self._set_alarm(deadline)
         try:
@@ -154,7 +154,7 @@ class Gate:
         except asyncio.CancelledError:
             # Cancelled in the same turn of the loop in which the place was granted: pass it on.
             if place.done() and not place.cancelled() and place.exception() is None:
-                self.leave()
+                self.release()
             raise
 
     def _set_alarm(self, deadline: float) -> None:
@@ -163,9 +163,9 @@ class Gate:
         if self._alarm is not None:
             self._alarm[1].cancel()
         seconds = max(0.0, deadline - self._clock.now())
-        self._alarm = (deadline, self._clock.call_later(seconds, partial(self._ring, deadline)))
+        self._alarm = (deadline, self._clock.call_later(seconds, partial(self._on_alarm, deadline)))
 
-    def _ring(self, until: float) -> None:
+    def _on_alarm(self, until: float) -> None:
         self._alarm = None
         for waiting in self._line:
             if waiting.deadline <= until:
@@ -188,15 +188,15 @@ class Gate:
         finally:
             if not granted:
                 bucket.refund()
-                self.leave()
+                self.release()
 
 
-def _grant(place: Place) -> None:
+def _grant(place: Slot) -> None:
     if not place.done():
         place.set_result(None)
 
 
-def _give_up(place: Place, request: Request, gate: Gate, seconds: float) -> None:
+def _give_up(place: Slot, request: Request, gate: RequestLimiter, seconds: float) -> None:
     if not place.done():
         detail = f"no place within {seconds:.3g} s: {gate.in_flight} requests in flight, {gate.waiting} in line"
         place.set_exception(_too_late(request, detail))

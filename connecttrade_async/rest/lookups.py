@@ -24,17 +24,17 @@ from connecttrade_async.errors import (
     TransportError,
     one_line,
 )
-from connecttrade_async.ids import born_at
+from connecttrade_async.ids import issued_at
 from connecttrade_async.models.enums import Broker, OrderStatus
 from connecttrade_async.models.orders import Order
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.settling import Search
+from connecttrade_async.rest.settling import OutcomeCheck
 
 if TYPE_CHECKING:
     from connecttrade_async.rest.pagination import Listing
     from connecttrade_async.tickets import OrderTicket
 
-__all__ = ["ONE_DAY", "Target", "ended_before", "find", "for_ended", "for_placed", "for_replacing", "target"]
+__all__ = ["ONE_DAY", "OrderRef", "check_cancelled", "check_placed", "check_replaced", "ended_before", "find", "target"]
 
 # Around the time of sending: a ``cl_order_id`` is unique per day (documented), and clocks may disagree.
 ONE_DAY = timedelta(days=1)
@@ -44,7 +44,7 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 LATEST_START = timedelta(hours=1)
 # Under an id that was drawn for this request, a time counts as far as a wrong or missing zone can move it.
 ZONE_TOLERANCE = timedelta(hours=14)
-WHOLE_PAGE = 500
+FULL_PAGE = 500
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 FAILED = (TransportError, BrokerError, CursorError)
 
@@ -70,7 +70,7 @@ class Orders(Protocol):
         ...
 
 
-class Target(NamedTuple):
+class OrderRef(NamedTuple):
     """Which order is to be changed.
 
     Attributes:
@@ -86,7 +86,7 @@ class Target(NamedTuple):
     since: datetime | None
 
 
-def target(order: Order | None, account_id: str | None, order_id: str | None, broker: str | None) -> Target:
+def target(order: Order | None, account_id: str | None, order_id: str | None, broker: str | None) -> OrderRef:
     """Return which order is meant by an order, or by ids, or by both.
 
     Raises:
@@ -103,7 +103,7 @@ def target(order: Order | None, account_id: str | None, order_id: str | None, br
         msg = "say which order: pass the order, or its account_id= and order_id="
         raise ConfigurationError(msg)
     made = made_at(order) if order is not None else None
-    return Target(account_id, order_id, broker, None if made is None else made - ONE_DAY)
+    return OrderRef(account_id, order_id, broker, None if made is None else made - ONE_DAY)
 
 
 def _check_order(order: object) -> None:
@@ -120,7 +120,7 @@ def made_at(order: Order) -> datetime | None:
         return None
 
 
-def completed(order: Order, *, account_id: str | None, broker: str | None, cl_order_id: str | None) -> Order:
+def with_sent_fields(order: Order, *, account_id: str | None, broker: str | None, cl_order_id: str | None) -> Order:
     """Return an order with what was sent, where the answer left it out.
 
     The least that the API answers is ids and a status (assumed), and changing the order later needs whose it is.
@@ -166,7 +166,7 @@ class Sent(NamedTuple):
         """
         if self.replaces is not None and order.replaces is not None:
             return order.replaces == self.replaces
-        earliest, when, drawn = self.earliest(is_known=is_known), made_at(order), born_at(self.cl_order_id)
+        earliest, when, drawn = self.earliest(is_known=is_known), made_at(order), issued_at(self.cl_order_id)
         is_fresh = drawn is not None and earliest <= drawn <= self.began + CLOCK_TOLERANCE
         if when is None:
             return True if is_fresh else None
@@ -231,7 +231,7 @@ async def _of_id(
 ) -> list[Order]:
     found: list[Order] = []
     try:
-        async for order in orders.list(status="all", start_time=since, end_time=until, limit=WHOLE_PAGE):
+        async for order in orders.list(status="all", start_time=since, end_time=until, limit=FULL_PAGE):
             if order.cl_order_id == cl_order_id and is_of(order, account_id):
                 found.append(order)  # noqa: PERF401 - a comprehension would lose what was found before a failure
     except FAILED as exc:
@@ -241,16 +241,16 @@ async def _of_id(
     return found
 
 
-async def state(orders: Orders, old: Target) -> Order | None:
+async def state(orders: Orders, old: OrderRef) -> Order | None:
     """Return an order as it stands, or None where it is not listed."""
     # Newest first is the default, and what is changed is seldom old: most walks end on their first page.
-    async for order in orders.list(status="all", start_time=old.since, limit=WHOLE_PAGE):
+    async for order in orders.list(status="all", start_time=old.since, limit=FULL_PAGE):
         if order.order_id == old.order_id and is_of(order, old.account_id) and not is_before(order, old.since):
             return order
     return None
 
 
-def for_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> Search:
+def check_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> OutcomeCheck:
     """Return the search for an order that was placed."""
     sent = Sent(ticket.cl_order_id, began)
 
@@ -259,18 +259,18 @@ def for_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> Search:
         if not isinstance(found, Order) or is_what_was_sent(found, ticket):
             return found
         message = f"cl_order_id {ticket.cl_order_id} belongs to another order, {found.order_id}: make a new ticket"
-        return ConflictError(status=wire.TAKEN, message=message, method="POST", path="/orders")
+        return ConflictError(status=wire.CONFLICT, message=message, method="POST", path="/orders")
 
     complete = partial(
-        completed,
+        with_sent_fields,
         account_id=ticket.account_id,
         broker=ticket.broker,
         cl_order_id=ticket.cl_order_id,
     )
-    return Search("the order was placed", look, complete, cl_order_id=ticket.cl_order_id)
+    return OutcomeCheck("the order was placed", look, complete, cl_order_id=ticket.cl_order_id)
 
 
-def for_replacing(orders: Orders, old: Target, new_id: str, began: datetime) -> Search:
+def check_replaced(orders: Orders, old: OrderRef, new_id: str, began: datetime) -> OutcomeCheck:
     """Return the search for the outcome of a replacement: the new order, or the old one ended without it."""
     sent = Sent(new_id, began, old.account_id, old.order_id)
 
@@ -287,11 +287,11 @@ def for_replacing(orders: Orders, old: Target, new_id: str, began: datetime) -> 
         ended = OrderNotReplacedError(order_id=old.order_id, status=str(before.status))
         return await search() or ended
 
-    complete = partial(completed, account_id=old.account_id, broker=old.broker, cl_order_id=new_id)
-    return Search(f"order {old.order_id} was replaced", look, complete, cl_order_id=new_id, order_id=old.order_id)
+    complete = partial(with_sent_fields, account_id=old.account_id, broker=old.broker, cl_order_id=new_id)
+    return OutcomeCheck(f"order {old.order_id} was replaced", look, complete, cl_order_id=new_id, order_id=old.order_id)
 
 
-def for_ended(orders: Orders, old: Target) -> Search:
+def check_cancelled(orders: Orders, old: OrderRef) -> OutcomeCheck:
     """Return the search for the outcome of a cancellation: heard, or come too late."""
 
     async def look(is_known: bool) -> Order | ConnectTradeError | str | None:  # noqa: FBT001 - Search calls it so
@@ -300,15 +300,15 @@ def for_ended(orders: Orders, old: Target) -> Search:
         is_settled = found is not None and (has_ended(found) or found.status is OrderStatus.PENDING_CANCEL)
         return found if is_settled else _as_it_stands(found)
 
-    complete = partial(completed, account_id=old.account_id, broker=old.broker, cl_order_id=None)
-    return Search(f"order {old.order_id} was cancelled", look, complete, order_id=old.order_id)
+    complete = partial(with_sent_fields, account_id=old.account_id, broker=old.broker, cl_order_id=None)
+    return OutcomeCheck(f"order {old.order_id} was cancelled", look, complete, order_id=old.order_id)
 
 
 def _as_it_stands(order: Order | None) -> str | None:
     return None if order is None else f"order {order.order_id} is listed as {order.status or 'of no status'}"
 
 
-async def ended_before(orders: Orders, old: Target) -> Order | None:
+async def ended_before(orders: Orders, old: OrderRef) -> Order | None:
     """Return an order whose cancellation was refused, if it has ended; None if it has not, or if that is unknown."""
     try:
         found = await state(orders, old)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.caller import Requester
-from connecttrade_async.rest.comparing import Unread, digest
+from connecttrade_async.rest.caller import Api
+from connecttrade_async.rest.comparing import UndecodedResponse, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
 
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["NotingRequester"]
+__all__ = ["NotingApi"]
 
 T = TypeVar("T")
 
 
-class NotingRequester(Requester, eq=False):
+class NotingApi(Api, eq=False):
     """Somebody in whose name one thing after another is asked, with notes of what was answered.
 
     Attributes:
-        known: the digests of answers that need not be read. Whoever hands in any takes an ``Unread`` for such a one.
+        known: the digests of answers that need not be read. Whoever hands in any takes an ``UndecodedResponse`` for such a one.
         seen: the digests of the answers so far, in their order.
     """
 
     known: Collection[int]
     seen: list[int] = []  # noqa: RUF012 - a struct makes a new one each time
 
-    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+    async def get(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path, and read the answer unless it is known."""
-        request = self.asking(path, params)
-        response = await self.caller.send(request)
+        request = self.get_response(path, params)
+        response = await self.sender.send(request)
         if self._is_known(request, response):
-            return cast("T", Unread(wire.read, response, shape, request))
+            return cast("T", UndecodedResponse(wire.read, response, shape, request))
         return wire.read(response, shape, request)
 
-    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+    async def read(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer unless it is known."""
-        response = await self.caller.send(request)
+        response = await self.sender.send(request)
         if self._is_known(request, response):
-            return cast("T", Unread(reading, response, request))
+            return cast("T", UndecodedResponse(reading, response, request))
         return reading(response, request)
 
     def _is_known(self, request: Request, response: Response) -> bool:

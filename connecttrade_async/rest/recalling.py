@@ -6,22 +6,22 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.caller import Requester
+from connecttrade_async.rest.caller import Api
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import msgspec
 
-    from connecttrade_async.rest.watching import WatchedRequester
+    from connecttrade_async.rest.watching import WatchedApi
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["RecallingRequester"]
+__all__ = ["RecallingApi"]
 
 T = TypeVar("T")
 
 
-class RecallingRequester(Requester, eq=False):
+class RecallingApi(Api, eq=False):
     """Somebody in whose name one thing after another is asked, who knows the answers of last time.
 
     Attributes:
@@ -30,30 +30,30 @@ class RecallingRequester(Requester, eq=False):
         read: what was read now, likewise.
     """
 
-    watched: WatchedRequester
+    watched: WatchedApi
     known: Mapping[int, object]
-    read: dict[int, object] = {}  # noqa: RUF012 - a struct makes a new one each time
+    decoders: dict[int, object] = {}  # noqa: RUF012 - a struct makes a new one each time
 
     @classmethod
-    def through_watched(cls, watched: WatchedRequester, known: Mapping[int, object]) -> RecallingRequester:
+    def through_watched(cls, watched: WatchedApi, known: Mapping[int, object]) -> RecallingApi:
         """Return the one who asks through somebody that is watched."""
-        return cls(watched.caller, watched.user_id, watched.user_secret, watched, known)
+        return cls(watched.sender, watched.user_id, watched.user_secret, watched, known)
 
     @property
     def is_same(self) -> bool:
         """Whether the same things were asked and answered as last time."""
-        return self.read.keys() == self.known.keys()
+        return self.decoders.keys() == self.known.keys()
 
-    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+    async def get(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path, and read the answer unless it is known."""
-        return await self.answer(self.asking(path, params), partial(_read, shape))
+        return await self.read(self.get_response(path, params), partial(_read, shape))
 
-    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+    async def read(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer unless it is known."""
         response = await self.watched.send(request)
         seen = self.watched.latest
         value = self.known[seen] if seen in self.known else reading(response, request)
-        self.read[seen] = value
+        self.decoders[seen] = value
         return cast("T", value)
 
 

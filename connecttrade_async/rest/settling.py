@@ -18,22 +18,22 @@ from connecttrade_async.errors import (
     OrderOutcomeUnknownError,
     TransportError,
 )
-from connecttrade_async.pacing import bounded_retry_after, growing_delays
+from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connecttrade_async.models.orders import Order
-    from connecttrade_async.rest.caller import Caller
+    from connecttrade_async.rest.caller import Sender
 
-__all__ = ["Search", "settle", "unknown"]
+__all__ = ["OutcomeCheck", "outcome_unknown", "reconcile"]
 
 LOST = "its answer was lost"
 # A look that begins in the last moment is given a second all the same: it may be the one that finds the order.
-SHORTEST_LOOK = 1.0
+MIN_CHECK = 1.0
 
 
-class Search(NamedTuple):
+class OutcomeCheck(NamedTuple):
     """What is looked for.
 
     Attributes:
@@ -46,15 +46,15 @@ class Search(NamedTuple):
     """
 
     what: str
-    look: Callable[[bool], Awaitable[Order | ConnectTradeError | str | None]]
+    check: Callable[[bool], Awaitable[Order | ConnectTradeError | str | None]]
     complete: Callable[[Order], Order]
     cl_order_id: str | None = None
     order_id: str | None = None
 
 
-async def settle(
-    caller: Caller,
-    search: Search,
+async def reconcile(
+    caller: Sender,
+    search: OutcomeCheck,
     seconds: float,
     *,
     is_known: bool = False,
@@ -78,9 +78,9 @@ async def settle(
     Cancelling stops looking and changes nothing.
     """
     deadline = caller.clock.now() + seconds
-    delays = growing_delays(caller.retry.base, caller.retry.cap)
+    delays = equal_jitter_delays(caller.retry.base, caller.retry.cap)
     while True:
-        found, trouble = await _look(search, max(deadline - caller.clock.now(), SHORTEST_LOOK), is_known=is_known)
+        found, trouble = await _check_once(search, max(deadline - caller.clock.now(), MIN_CHECK), is_known=is_known)
         if isinstance(found, ConnectTradeError):
             raise found
         if found is not None and not isinstance(found, str):
@@ -88,15 +88,15 @@ async def settle(
         asked_for = trouble.retry_after if isinstance(trouble, APIError) else None
         pause = bounded_retry_after(asked_for, next(delays))
         if isinstance(trouble, ClosedError) or caller.clock.now() + pause >= deadline:
-            raise unknown(caller, search, trouble, is_known=is_known, answered=answered, listed=found)
+            raise outcome_unknown(caller, search, trouble, is_known=is_known, answered=answered, listed=found)
         try:
-            await caller.gate.pause(pause)
+            await caller.limiter.pause(pause)
         except ClosedError as exc:
-            raise unknown(caller, search, exc, is_known=is_known, answered=answered, listed=found) from exc
+            raise outcome_unknown(caller, search, exc, is_known=is_known, answered=answered, listed=found) from exc
 
 
-async def _look(
-    search: Search,
+async def _check_once(
+    search: OutcomeCheck,
     seconds: float,
     *,
     is_known: bool,
@@ -104,16 +104,16 @@ async def _look(
     """Look once; returns what was found, and why nothing could be where the look itself failed."""
     try:
         async with asyncio.timeout(seconds):
-            return await search.look(is_known), None
+            return await search.check(is_known), None
     except (TransportError, BrokerError, CursorError, ClosedError) as exc:
         return None, exc
     except TimeoutError:
         return None, f"no end within {seconds:.3g} s"
 
 
-def unknown(
-    caller: Caller,
-    search: Search,
+def outcome_unknown(
+    caller: Sender,
+    search: OutcomeCheck,
     trouble: ConnectTradeError | str | None,
     *,
     is_known: bool = False,
@@ -123,7 +123,7 @@ def unknown(
     """Return the error that says that nobody can say."""
 
     async def look_again(seconds: float) -> Order:
-        return await settle(caller, search, seconds, is_known=is_known, answered=answered)
+        return await reconcile(caller, search, seconds, is_known=is_known, answered=answered)
 
     return OrderOutcomeUnknownError(
         what=search.what,

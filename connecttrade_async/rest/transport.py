@@ -25,7 +25,7 @@ from connecttrade_async.rest.connector import (
     NotSentError,
     may_be_used,
 )
-from connecttrade_async.rest.deadlines import Deadlines
+from connecttrade_async.rest.deadlines import DeadlineTimer
 from connecttrade_async.rest.retry import was_never_sent
 from connecttrade_async.rest.wire import OK_BELOW, OK_FROM, WINDOW as KEPT_OF_ERRORS, Response
 from connecttrade_async.secret import without_frames
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
 
-__all__ = ["TimeLimit", "Transport"]
+__all__ = ["RequestTimeout", "Transport"]
 
 ClientSession = aiohttp.ClientSession
 TraceConfig = aiohttp.TraceConfig
@@ -71,7 +71,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_Forks.add)
 
 
-class _LinkLostError(Exception):
+class _ConnectionDropped(Exception):
     """Stands for aiohttp's own exceptions on the way through aiohttp: see ``_send_once``."""
 
 
@@ -83,7 +83,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise _LinkLostError from exc
+        raise _ConnectionDropped from exc
 
 
 class _SpoiledError(Exception):
@@ -179,7 +179,7 @@ def within(body: bytes, limit: int, *, is_kept: bool) -> bytes:
     return body[:limit]
 
 
-class TimeLimit:
+class RequestTimeout:
     """How long one exchange may take.
 
     Args:
@@ -260,7 +260,7 @@ class Transport:
         self._http = http
         self._loop: asyncio.AbstractEventLoop | None = None
         self._forks: int | None = None
-        self._deadlines = Deadlines()
+        self._deadlines = DeadlineTimer()
         self._traces = list(trace_configs)
         self._borrowed = http is not None
         # Whether nobody else looks on, who would have to be told of every step.
@@ -278,7 +278,7 @@ class Transport:
         self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
-    async def exchange(self, request: Request, limit: TimeLimit) -> Response:
+    async def exchange(self, request: Request, limit: RequestTimeout) -> Response:
         """Send a request once and read its answer whole.
 
         Raises:
@@ -302,7 +302,7 @@ class Transport:
             if body is None:
                 body = await self._read(reply)
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
-        except (aiohttp.ClientError, _LinkLostError, _TooLargeError, NotSentError, OSError) as exc:
+        except (aiohttp.ClientError, _ConnectionDropped, _TooLargeError, NotSentError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
         except (AssertionError, RuntimeError) as exc:
             # As aiohttp has it for a session that a trace hook, or its owner, closed on the way.
@@ -374,7 +374,7 @@ class Transport:
         return loop
 
     def _asking(
-        self, http: aiohttp.ClientSession, request: Request, limit: TimeLimit
+        self, http: aiohttp.ClientSession, request: Request, limit: RequestTimeout
     ) -> Awaitable[aiohttp.ClientResponse]:
         headers = request.headers()
         url = _address(self._api, request.path, request.query)
@@ -399,9 +399,9 @@ class Transport:
         self,
         request: Request,
         exc: BaseException,
-        limit: TimeLimit,
+        limit: RequestTimeout,
     ) -> tuple[TransportError, BaseException | None]:
-        if isinstance(exc, _LinkLostError) and exc.__cause__ is not None:
+        if isinstance(exc, _ConnectionDropped) and exc.__cause__ is not None:
             exc = exc.__cause__
         make, kind, detail = _meaning(exc, limit)
         cause: BaseException | None = without_frames(exc)
@@ -488,7 +488,7 @@ def _check_dial(http: object, dial: DialOptions | None) -> None:
         raise ConfigurationError(msg)
 
 
-def _meaning(exc: BaseException, limit: TimeLimit) -> tuple[type[TransportError], str, str]:
+def _meaning(exc: BaseException, limit: RequestTimeout) -> tuple[type[TransportError], str, str]:
     """Return the class, the row of the table in ``retry.py`` and the sentence for one of aiohttp's exceptions."""
     meaning: tuple[type[TransportError], str, str]
     match exc:
@@ -523,7 +523,7 @@ def _meaning_of_no_connection(
     meaning: tuple[type[TransportError], str, str]
     match exc:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            meaning = ConnectError, "tls", f"no secure connection to {exc.host}:{exc.port} ({_said(exc)})"
+            meaning = ConnectError, "tls", f"no secure connection to {exc.host}:{exc.port} ({_error_text(exc)})"
         case aiohttp.ClientProxyConnectionError():  # it carries the host that was asked for, not the proxy's
             meaning = ConnectError, "unreachable", f"no connection to the proxy: {exc.os_error.strerror}"
         case aiohttp.ClientConnectorDNSError():
@@ -535,6 +535,6 @@ def _meaning_of_no_connection(
     return meaning
 
 
-def _said(exc: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
+def _error_text(exc: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:
     inner = exc.certificate_error if isinstance(exc, aiohttp.ClientConnectorCertificateError) else exc.os_error
     return getattr(inner, "verify_message", "") or getattr(inner, "reason", "") or type(inner).__name__

@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TypeVar, cast
 
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.caller import Requester
-from connecttrade_async.rest.comparing import Unread, digest
+from connecttrade_async.rest.caller import Api
+from connecttrade_async.rest.comparing import UndecodedResponse, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import msgspec
 
-    from connecttrade_async.rest.caller import Caller
+    from connecttrade_async.rest.caller import Sender
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["WatchedRequester"]
+__all__ = ["WatchedApi"]
 
 T = TypeVar("T")
 
@@ -38,13 +38,13 @@ class Turnstile(Protocol):
         """Wait for a turn that was taken."""
 
 
-class WatchedRequester(Requester, eq=False):
+class WatchedApi(Api, eq=False):
     """Somebody in whose name things are asked, with notes of what was answered.
 
     Attributes:
         turnstile: says when.
         last: the digest of the last time, or None.
-        is_single: whether what is asked next is all that is asked. Whoever says so takes an ``Unread`` for an answer.
+        is_single: whether what is asked next is all that is asked. Whoever says so takes an ``UndecodedResponse`` for an answer.
         notes: the digests of the answers so far.
     """
 
@@ -53,9 +53,9 @@ class WatchedRequester(Requester, eq=False):
     is_single: bool = False
     notes: list[int] = []  # noqa: RUF012 - a struct makes a new one each time
 
-    def through(self, caller: Caller) -> WatchedRequester:
+    def with_sender(self, caller: Sender) -> WatchedApi:
         """Return the same somebody, asking in another way, with the same notes."""
-        return WatchedRequester(caller, self.user_id, self.user_secret, self.turnstile, self.last, notes=self.notes)
+        return WatchedApi(caller, self.user_id, self.user_secret, self.turnstile, self.last, notes=self.notes)
 
     @property
     def latest(self) -> int:
@@ -66,26 +66,26 @@ class WatchedRequester(Requester, eq=False):
         """Send a request when it is its turn, and note the answer."""
         if not self.turnstile.is_free and (delay := self.turnstile.delay(self.user_id or "")):
             await self.turnstile.wait(delay)
-        response = await self.caller.send(request)
+        response = await self.sender.send(request)
         self.notes.append(digest(request, response))
         return response
 
-    async def ask(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+    async def get(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path, and read the answer unless it is single and the same as last time."""
-        request = self.asking(path, params)
+        request = self.get_response(path, params)
         # As in ``send``: of what pollers ask most, each coroutine less counts.
         if not self.turnstile.is_free and (delay := self.turnstile.delay(self.user_id or "")):
             await self.turnstile.wait(delay)
-        response = await self.caller.send(request)
+        response = await self.sender.send(request)
         seen = digest(request, response)
         self.notes.append(seen)
         if self.is_single and seen == self.last:
-            return cast("T", Unread(wire.read, response, shape, request))
+            return cast("T", UndecodedResponse(wire.read, response, shape, request))
         return wire.read(response, shape, request)
 
-    async def answer(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+    async def read(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer unless it is single and the same as last time."""
         response = await self.send(request)
         if self.is_single and self.notes[0] == self.last:
-            return cast("T", Unread(reading, response, request))
+            return cast("T", UndecodedResponse(reading, response, request))
         return reading(response, request)

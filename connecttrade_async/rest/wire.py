@@ -39,20 +39,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
-    "Repeat",
     "Request",
     "Response",
+    "RetryMode",
     "checked_method",
     "checked_params",
     "checked_path",
     "client_headers",
     "decoder",
+    "error_from_response",
     "json_body",
+    "path_segment",
     "query_string",
     "read",
-    "refusal",
     "retry_after",
-    "segment",
     "with_extra",
 ]
 
@@ -60,9 +60,9 @@ T = TypeVar("T")
 
 OK_FROM = 200
 OK_BELOW = 300
-GONE_ALREADY = 204
-UNKNOWN_CALLER = 401
-TAKEN = 409
+NO_CONTENT = 204
+UNAUTHORIZED = 401
+CONFLICT = 409
 NEXT_CURSOR = "next-cursor"
 PREV_CURSOR = "prev-cursor"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -120,12 +120,12 @@ _SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
 
-class Repeat(Enum):
+class RetryMode(Enum):
     """How often one request may be sent."""
 
     NEVER = "never again, whatever happened"
-    UNSENT = "again where it is certain that it never left this machine"
-    HARMLESS = "again, since asking twice does the same as asking once"
+    IF_UNSENT = "again where it is certain that it never left this machine"
+    SAFE = "again, since asking twice does the same as asking once"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -147,7 +147,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     body: bytes | None = None
     user_id: str | None = None
     user_secret: Secret | None = None
-    repeat: Repeat = Repeat.NEVER
+    repeat: RetryMode = RetryMode.NEVER
 
     def __repr__(self) -> str:
         return f"<Request {self.method} {self.path}>"
@@ -277,7 +277,7 @@ def client_headers(client_id: str, client_secret: Secret, version: str) -> dict[
     }
 
 
-def segment(text: str, name: str) -> str:
+def path_segment(text: str, name: str) -> str:
     """Quote a text for one segment of a path.
 
     Raises:
@@ -416,7 +416,7 @@ def _known_query(given: tuple[tuple[str, object], ...]) -> str:
 
 
 def _query(given: tuple[tuple[str, object], ...]) -> str:
-    spelled = [(name, _spell(name, value)) for name, value in given]
+    spelled = [(name, _query_value(name, value)) for name, value in given]
     try:
         return "?" + urlencode(spelled, quote_via=quote, safe=",")
     except UnicodeEncodeError:
@@ -424,7 +424,7 @@ def _query(given: tuple[tuple[str, object], ...]) -> str:
     raise ConfigurationError(msg)
 
 
-def _spell(name: str, value: object) -> str:
+def _query_value(name: str, value: object) -> str:
     match value:
         case str():
             text = str(value)
@@ -440,7 +440,7 @@ def _spell(name: str, value: object) -> str:
         case date():
             text = value.isoformat()
         case list() | tuple():
-            text = ",".join(_spell(name, item) for item in cast("Iterable[object]", value))
+            text = ",".join(_query_value(name, item) for item in cast("Iterable[object]", value))
         case _:
             msg = f"{name} cannot be spelled from {type(value).__name__}: pass text, a whole number, a date or a time"
             raise ConfigurationError(msg)
@@ -557,7 +557,7 @@ def _is_utf_8(body: bytes) -> bool:
     return True
 
 
-def refusal(request: Request, response: Response, now: datetime) -> APIError:
+def error_from_response(request: Request, response: Response, now: datetime) -> APIError:
     """Return the error that a status outside 2xx means."""
     facts: dict[str, Any] = {
         "status": response.status,

@@ -5,52 +5,52 @@ mistake with the client.
 """
 
 from .addresses import Endpoints
-from .armed import Armed
-from .broadcast import Talk
+from .armed import ActiveFault
+from .broadcast import BrokerageSessionInfo
 from .channels import Subscription
 from .clock import Clock
 from .endpoints import Entitlements
 from .fault import Fault
 from .faults import LOSSES, Faults
-from .ledger import Ledger, Sent
-from .marketcast import Ear
-from .marketdata import MarketData
+from .ledger import MessageLog, Sent
+from .marketcast import MarketDataSessionInfo
+from .marketdata import MarketDataStream
 from .paper import PaperBroker
 from .refusals import RefusalError
-from .served import Served, Visit
+from .served import RequestLog, RequestRecord
 from .server import Sandbox
 from .spellings import Spellings
-from .stream import Stream
+from .stream import BrokerageStream
 from .streamfault import StreamFault
 from .streamfaults import StreamFaults
-from .wording import Wording
+from .wording import FrameEncoding
 from .world import BROKERS, Broker, World
 
 __all__ = [
     "BROKERS",
     "LOSSES",
-    "Armed",
+    "ActiveFault",
     "Broker",
+    "BrokerageSessionInfo",
+    "BrokerageStream",
     "Clock",
-    "Ear",
     "Endpoints",
     "Entitlements",
     "Fault",
     "Faults",
-    "Ledger",
-    "MarketData",
+    "FrameEncoding",
+    "MarketDataSessionInfo",
+    "MarketDataStream",
+    "MessageLog",
     "PaperBroker",
     "RefusalError",
+    "RequestLog",
+    "RequestRecord",
     "Sandbox",
     "Sent",
-    "Served",
     "Spellings",
-    "Stream",
     "StreamFault",
     "StreamFaults",
     "Subscription",
-    "Talk",
-    "Visit",
-    "Wording",
     "World",
 ]

@@ -6,10 +6,10 @@ Nothing in here touches a socket.
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
-__all__ = ["Armed", "Arsenal"]
+__all__ = ["ActiveFault", "FaultSchedule"]
 
 
-class _Striking(Protocol):
+class FaultRule(Protocol):
     """What a fault has to say of itself."""
 
     @property
@@ -21,11 +21,11 @@ class _Striking(Protocol):
     def concerns(self, what: str, whom: str, /) -> bool: ...
 
 
-_FaultT = TypeVar("_FaultT", bound=_Striking)
+_FaultT = TypeVar("_FaultT", bound=FaultRule)
 
 
 @dataclass(slots=True)
-class Armed(Generic[_FaultT]):
+class ActiveFault(Generic[_FaultT]):
     """A fault that is set.
 
     Attributes:
@@ -54,23 +54,23 @@ class Armed(Generic[_FaultT]):
         return self.fault.times is not None and self.fired >= self.fault.times
 
 
-class Arsenal(Generic[_FaultT]):
+class FaultSchedule(Generic[_FaultT]):
     """The faults that are set. Of several that concern the same thing, the one set first strikes."""
 
     def __init__(self) -> None:
-        self._armed: list[Armed[_FaultT]] = []
+        self._armed: list[ActiveFault[_FaultT]] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._armed)} set, {sum(armed.fired for armed in self._armed)} fired>"
 
     @property
-    def armed(self) -> tuple[Armed[_FaultT], ...]:
+    def armed(self) -> tuple[ActiveFault[_FaultT], ...]:
         """Every fault that was set since the last `clear`, spent or not, in that order."""
         return tuple(self._armed)
 
-    def add(self, fault: _FaultT) -> Armed[_FaultT]:
+    def add(self, fault: _FaultT) -> ActiveFault[_FaultT]:
         """Set a fault. What comes back tells how often it has fired."""
-        armed = Armed(fault)
+        armed = ActiveFault(fault)
         self._armed.append(armed)
         return armed
 

@@ -11,18 +11,18 @@ from typing import NamedTuple
 from .clock import Clock
 from .credentials import Credentials
 from .dialogue import Phase
-from .link import Link
-from .news import News, news_of
+from .link import SandboxWebSocket
+from .news import BrokerageEvent, events_of
 from .payloads import Payloads
-from .session import Session
-from .steering import Steering
+from .session import BrokerageSession
+from .steering import StreamActions
 from .wording import KINDS
 from .world import World
 
-__all__ = ["Broadcast", "Talk"]
+__all__ = ["BrokerageSessionInfo", "BrokerageStreamServer"]
 
 
-class Talk(NamedTuple):
+class BrokerageSessionInfo(NamedTuple):
     """A session as a test sees it. `link` counts the links of the stream from 1."""
 
     link: int
@@ -32,7 +32,7 @@ class Talk(NamedTuple):
     is_frozen: bool
 
 
-class Broadcast(Steering[Session]):
+class BrokerageStreamServer(StreamActions[BrokerageSession]):
     """What the stream does by itself. A session is live once it is authenticated and subscribed to something.
 
     Args:
@@ -58,25 +58,25 @@ class Broadcast(Steering[Session]):
         self.credentials = credentials
         self._world = world
         self._payloads = payloads
-        self._told = 0
+        self._published = 0
         world.floor.journal.bell = self._ticker.ring
 
     @property
-    def sessions(self) -> tuple[Talk, ...]:
+    def sessions(self) -> tuple[BrokerageSessionInfo, ...]:
         """Every link that there is, and how far its session has come, oldest first."""
         return tuple(
-            Talk(number, one.phase, tuple(sorted(one.topics)), one.is_live, one.link.is_frozen)
+            BrokerageSessionInfo(number, one.phase, tuple(sorted(one.topics)), one.is_live, one.link.is_frozen)
             for number, one in self._sessions.items()
         )
 
-    def tell(self, now: datetime | None = None) -> None:
+    def publish_due(self, now: datetime | None = None) -> None:
         """Bring the world up to date and tell the news; whatever the clock says is over is over."""
         now = self.clock.now() if now is None else now
         self._world.floor.bring_up(now)
         journal = self._world.floor.journal
-        changes, self._told = journal.since(self._told) if self.is_live else [], journal.last
+        changes, self._published = journal.since(self._published) if self.is_live else [], journal.last
         if changes:
-            for news in news_of(self._world, self._payloads(), changes, now):
+            for news in events_of(self._world, self._payloads(), changes, now):
                 self._give(news)
             self._flush()
         for session in tuple(self._sessions.values()):
@@ -89,10 +89,10 @@ class Broadcast(Steering[Session]):
     def _due(self) -> datetime | None:
         return self._world.floor.due
 
-    def _converse(self, link: Link) -> Session:
-        return Session(link, self)
+    def _serve(self, link: SandboxWebSocket) -> BrokerageSession:
+        return BrokerageSession(link, self)
 
-    def _give(self, news: News) -> None:
+    def _give(self, news: BrokerageEvent) -> None:
         owner = {"user_id": news.user_id, "account_id": news.account_id, "timestamp": news.timestamp}
         kind = KINDS[news.topic]
         self._spread(kind, (news.topic,), news.account_id, self.wording.event(kind, owner, news.data))

@@ -14,20 +14,20 @@ from aiohttp import web
 
 from . import consent
 from .clock import Clock
-from .endpoints import Desk, Entitlements
+from .endpoints import Entitlements, RestContext
 from .fault import Fault
 from .faults import Faults
 from .http import json_response
-from .marketboard import MarketBoard
-from .marketdata import MarketData
+from .marketboard import MarketDataControl
+from .marketdata import MarketDataStream
 from .paper import PaperBroker
 from .parameters import Fields, fields, moment, text
-from .pit import Pit
+from .pit import BrokerControl
 from .refusals import BadRequestError, RefusalError, UnknownError
-from .served import Served
+from .served import RequestLog
 from .spellings import Spellings
-from .stream import Stream
-from .switchboard import StreamBoard
+from .stream import BrokerageStream
+from .switchboard import BrokerageStreamControl
 from .world import find_broker
 
 __all__ = ["CONTROL", "control_routes"]
@@ -39,11 +39,21 @@ _Setting = TypeVar("_Setting", Spellings, Entitlements)
 
 
 def control_routes(
-    desk: Desk, clock: Clock, faults: Faults, served: Served, broker: PaperBroker, *, stream: Stream, market: MarketData
+    desk: RestContext,
+    clock: Clock,
+    faults: Faults,
+    served: RequestLog,
+    broker: PaperBroker,
+    *,
+    stream: BrokerageStream,
+    market: MarketDataStream,
 ) -> list[web.RouteDef]:
     """Every control path with its handler."""
-    panel, pit = _Panel(desk, clock, faults, served), Pit(broker)
-    boards: dict[str, StreamBoard | MarketBoard] = {"stream": StreamBoard(stream), "market_data": MarketBoard(market)}
+    panel, pit = Control(desk, clock, faults, served), BrokerControl(broker)
+    boards: dict[str, BrokerageStreamControl | MarketDataControl] = {
+        "stream": BrokerageStreamControl(stream),
+        "market_data": MarketDataControl(market),
+    }
     table: tuple[tuple[str, str, Callable[[Fields], object]], ...] = (
         ("GET", "/faults", panel.list_faults),
         ("POST", "/faults", panel.add_fault),
@@ -67,17 +77,19 @@ def control_routes(
     return [web.route(method, f"{CONTROL}{path}", _handler(action)) for method, path, action in table]
 
 
-def _board_paths(name: str, board: StreamBoard | MarketBoard) -> Iterator[tuple[str, str, Callable[[Fields], object]]]:
+def _board_paths(
+    name: str, board: BrokerageStreamControl | MarketDataControl
+) -> Iterator[tuple[str, str, Callable[[Fields], object]]]:
     yield "GET", f"/{name}", board.read
     yield "POST", f"/{name}", board.act
     yield "DELETE", f"/{name}", board.clear
     yield "GET", f"/{name}/sent", board.list_sent
 
 
-class _Panel:
+class Control:
     """The switches. Each takes the members of a JSON object and answers with what the state is now."""
 
-    def __init__(self, desk: Desk, clock: Clock, faults: Faults, served: Served) -> None:
+    def __init__(self, desk: RestContext, clock: Clock, faults: Faults, served: RequestLog) -> None:
         self._desk = desk
         self._clock = clock
         self._faults = faults

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-from .ledger import Ledger, Sent
-from .link import Link
+from .ledger import MessageLog, Sent
+from .link import SandboxWebSocket
 from .streamfault import StreamFault
-from .wording import Wording
+from .wording import FrameEncoding
 
-__all__ = ["Courier", "Event"]
+__all__ = ["Event", "EventDelivery"]
 
 _TWO_MEBIBYTES = 2 << 20
 
@@ -28,7 +28,7 @@ class Event(NamedTuple):
     text: str
 
 
-class Courier:
+class EventDelivery:
     """Carries events over one link.
 
     Args:
@@ -36,7 +36,7 @@ class Courier:
         ledger: where is written what was not sent; what was sent, the link writes.
     """
 
-    def __init__(self, link: Link, ledger: Ledger) -> None:
+    def __init__(self, link: SandboxWebSocket, ledger: MessageLog) -> None:
         self._link = link
         self._ledger = ledger
         self._late: list[Event] = []
@@ -45,7 +45,7 @@ class Courier:
         """Do not carry an event."""
         self._ledger.note(self._message(event)._replace(fate="lost"))
 
-    def carry(self, event: Event, fault: StreamFault | None, wording: Wording) -> None:
+    def carry(self, event: Event, fault: StreamFault | None, wording: FrameEncoding) -> None:
         """Carry an event, if the fault lets it through, and after it what was late.
 
         Args:
@@ -63,13 +63,13 @@ class Courier:
         if self._late:
             self._catch_up(event.whose)
 
-    def _befall(self, fault: StreamFault, event: Event, wording: Wording) -> None:
+    def _befall(self, fault: StreamFault, event: Event, wording: FrameEncoding) -> None:
         message = self._message(event)
         match fault.kind:
             case "lose":
                 self.lose(event)
             case "tear":
-                self._link.tear(message)
+                self._link.truncate(message)
             case "garble":
                 self._link.send(message._replace(text=event.text[: len(event.text) // 2], fate="torn"))
             case "oversize":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
 
 from websockets.http11 import Request
 
-from .courier import Courier, Event
+from .courier import Event, EventDelivery
 from .ledger import Sent
 from .refusals import UnauthorizedError
 from .streamfault import StreamFault
@@ -21,18 +21,18 @@ from .streamfault import StreamFault
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from .link import Link
+    from .link import SandboxWebSocket
     from .parameters import Fields
-    from .station import Station
+    from .station import StreamServer
 
-__all__ = ["Dialogue", "Phase", "id_of"]
+__all__ = ["Phase", "StreamSession", "id_of"]
 
 Phase = Literal["connecting", "welcomed", "authenticated", "over"]
 
-_StationT = TypeVar("_StationT", bound="Station[Any]")
+_StationT = TypeVar("_StationT", bound="StreamServer[Any]")
 
 
-class Dialogue(ABC, Generic[_StationT]):
+class StreamSession(ABC, Generic[_StationT]):
     """One session, from the upgrade to its end.
 
     Args:
@@ -48,11 +48,11 @@ class Dialogue(ABC, Generic[_StationT]):
     STRANGER: ClassVar[str]
     """What is said to somebody whose login is wrong."""
 
-    def __init__(self, link: "Link", stream: _StationT) -> None:
+    def __init__(self, link: "SandboxWebSocket", stream: _StationT) -> None:
         self.link = link
         self.phase: Phase = "connecting"
         self._stream = stream
-        self._courier = Courier(link, stream.ledger)
+        self._courier = EventDelivery(link, stream.log)
         self._expires_at = stream.clock.now() + timedelta(seconds=stream.login_limit)
         self._limit: asyncio.TimerHandle | None = None
         self._actions: Mapping[str, Callable[[Fields], None]] = {"authenticate": self._login, **self._deeds()}
@@ -80,12 +80,12 @@ class Dialogue(ABC, Generic[_StationT]):
 
     # What comes -------------------------------------------------------------------------------------------------------
 
-    def begun(self) -> None:
+    def opened(self) -> None:
         """The link is there; the time to log in runs."""
         self._limit = asyncio.get_running_loop().call_later(self._stream.login_limit, self._expire)
-        self._stream.meet(self)
+        self._stream.accept(self)
 
-    def asked(self, request: Request) -> None:
+    def requested(self, request: Request) -> None:
         """Answer the upgrade; the stream is served at the root path."""
         fault = self._draw("upgrade")
         if fault is not None and fault.kind == "cut_upgrade":
@@ -98,18 +98,18 @@ class Dialogue(ABC, Generic[_StationT]):
             self.link.accept(request)
             self._welcome()
 
-    def heard(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         """Do what a message asks for; a session that is over does nothing more."""
         if self.phase == "over" or not self.link.is_open:
             return
         known = _members(data)
         if known is None:
-            self._stream.ledger.count("unreadable")
+            self._stream.log.count("unreadable")
             self._error(400, "A message must be a JSON object.")
             return
         action = known.get("action")
         act = self._actions.get(action) if isinstance(action, str) else None
-        self._stream.ledger.count("unknown" if act is None else str(action))
+        self._stream.log.count("unknown" if act is None else str(action))
         if self.phase != "authenticated" and act != self._login:
             self._refuse("Authenticate first.")
         elif act is None:
@@ -117,14 +117,14 @@ class Dialogue(ABC, Generic[_StationT]):
         else:
             act(known)
 
-    def gone(self) -> None:
+    def closed(self) -> None:
         """Be over, for the link is."""
         self._end()
-        self._stream.forget(self)
+        self._stream.remove(self)
 
     # What is told -----------------------------------------------------------------------------------------------------
 
-    def tell(self, event: Event, topics: tuple[object, ...]) -> None:
+    def send_event(self, event: Event, topics: tuple[object, ...]) -> None:
         """Send an event, if it wants one of these topics and nothing befalls it."""
         if self.phase != "authenticated" or not self._wants(topics):
             return
@@ -166,7 +166,7 @@ class Dialogue(ABC, Generic[_StationT]):
                 self._refuse(refusal.message)
 
     def _enter(self, whose: str) -> None:
-        if not self._stream.claim(self, whose):
+        if not self._stream.claim_session(self, whose):
             self.displace()
         else:
             self.phase = "authenticated"
@@ -219,7 +219,7 @@ class Dialogue(ABC, Generic[_StationT]):
     def _end(self) -> None:
         self.phase = "over"
         self._stop_limit()
-        self._stream.leave(self)
+        self._stream.release_session(self)
 
     def _stop_limit(self) -> None:
         if self._limit is not None:

@@ -16,7 +16,7 @@ from .spellings import Spellings
 from .tokens import user_token
 from .world import CONNECTION_TYPES, Account, Connection, User, World, find_broker
 
-__all__ = ["Answer", "Call", "Desk", "Entitlements"]
+__all__ = ["Answer", "Call", "Entitlements", "RestContext"]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class Entitlements:
 
 
 @dataclass(slots=True, kw_only=True)
-class Desk:
+class RestContext:
     """What every endpoint works with."""
 
     world: World
@@ -74,7 +74,7 @@ class Call:
         known: the user, if the endpoint needs one.
     """
 
-    desk: Desk
+    desk: RestContext
     path: Mapping[str, str]
     query: Mapping[str, str]
     body: bytes

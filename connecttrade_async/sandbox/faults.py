@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 
-from .armed import Armed, Arsenal
+from .armed import ActiveFault, FaultSchedule
 from .fault import Fault
 
 __all__ = ["LOSSES", "Faults"]
@@ -28,7 +28,7 @@ LOSSES = (
 """Every way in which an answer is lost at once: before the work was done, after it, or half of it on its way."""
 
 
-class Faults(Arsenal[Fault]):
+class Faults(FaultSchedule[Fault]):
     """The faults of REST that are set."""
 
     def schedule(
@@ -40,7 +40,7 @@ class Faults(Arsenal[Fault]):
         method: str | None = None,
         path: str | None = None,
         among: Sequence[Fault] = LOSSES,
-    ) -> tuple[Armed[Fault], ...]:
+    ) -> tuple[ActiveFault[Fault], ...]:
         """Set a random run of faults over the next requests of a kind; after those nothing goes wrong.
 
         Args:
@@ -52,7 +52,7 @@ class Faults(Arsenal[Fault]):
             among: the faults that may strike.
         """
         random = Random(f"faults/{seed}")  # noqa: S311  a pretend misfortune needs no secrecy
-        armed: list[Armed[Fault]] = []
+        armed: list[ActiveFault[Fault]] = []
         passed = 0
         for _ in range(requests):
             if random.random() < share:

@@ -9,17 +9,17 @@ from datetime import date, datetime
 from typing import NamedTuple
 
 from .channels import CHANNELS, Subscription
-from .figures import Figures
+from .figures import MarketPayloads
 from .parameters import Fields
 from .payloads import Payloads
 from .world import Chains, Depths, World, moment_of, span, tick_of
 
-__all__ = ["Feeds", "Tiding"]
+__all__ = ["Feeds", "MarketEvent"]
 
-_Teller = Callable[[Subscription, "int | None", datetime], Iterator["Tiding"]]
+_Teller = Callable[[Subscription, "int | None", datetime], Iterator["MarketEvent"]]
 
 
-class Tiding(NamedTuple):
+class MarketEvent(NamedTuple):
     """Something to be told, to those who have any of these subscriptions."""
 
     topics: tuple[Subscription, ...]
@@ -62,17 +62,17 @@ class Feeds:
         """The days on which listed options expire."""
         return tuple(day.isoformat() for day in self._chains.expiries(at))
 
-    def present(self, wanted: Subscription, at: datetime, backfill: int = 0) -> Iterator[Tiding]:
+    def present(self, wanted: Subscription, at: datetime, backfill: int = 0) -> Iterator[MarketEvent]:
         """What somebody hears who has just begun to listen: how things stand, after so many past bars."""
         if wanted.channel == "bars":
             interval = str(wanted.given["interval"])
             for bar in self._world.bars.before(wanted.symbol, interval, at, backfill):
-                yield Tiding((wanted,), self._figures.bar(wanted.symbol, interval, bar, closed=True))
+                yield MarketEvent((wanted,), self._figures.bar(wanted.symbol, interval, bar, closed=True))
         for feed in self._expanded((wanted,), at):
             self._seen.pop(feed, None)
             yield from self._tellers[feed.channel](feed, None, at)
 
-    def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[Tiding]:
+    def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[MarketEvent]:
         """What has changed after a tick, up to a moment, of what anybody wants."""
         feeds = self._expanded(wanted, at)
         self._seen = {feed: seen for feed, seen in self._seen.items() if feed in feeds}
@@ -85,47 +85,47 @@ class Feeds:
 
     # The channels -----------------------------------------------------------------------------------------------------
 
-    def _quotes(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[Tiding]:
+    def _quotes(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
         depth = self._depths.depth(feed.symbol, at)
         if self._is_new(feed, depth):
-            yield Tiding((feed,), self._figures.quote(feed.symbol, depth, at))
+            yield MarketEvent((feed,), self._figures.quote(feed.symbol, depth, at))
 
-    def _depth(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[Tiding]:
+    def _depth(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
         depth = self._depths.depth(feed.symbol, at, int(feed.given["levels"]))
         if self._is_new(feed, depth):
-            yield Tiding((feed,), self._figures.depth(feed.symbol, depth, at))
+            yield MarketEvent((feed,), self._figures.depth(feed.symbol, depth, at))
 
-    def _chain(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[Tiding]:
+    def _chain(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
         expiry, greeks = date.fromisoformat(str(feed.given["expiration"])), feed.given["greeks"] is True
         contracts = tuple(self._chains.contracts(feed.symbol, expiry, at))
         if self._is_new(feed, contracts):
             topics = feed, Subscription(feed.channel, feed.symbol, (("greeks", greeks),))
-            yield Tiding(topics, self._figures.chain(feed.symbol, expiry, contracts, at, with_greeks=greeks))
+            yield MarketEvent(topics, self._figures.chain(feed.symbol, expiry, contracts, at, with_greeks=greeks))
 
-    def _trades(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[Tiding]:
+    def _trades(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[MarketEvent]:
         if since is None:
             return
         for found in self._world.tape.prints(feed.symbol, since + 1, tick_of(at) + 1):
             topics = (feed, Subscription(feed.channel, feed.symbol, (("session", found.session),)))
-            yield Tiding(topics, self._figures.trade(feed.symbol, found))
+            yield MarketEvent(topics, self._figures.trade(feed.symbol, found))
 
-    def _bars(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[Tiding]:
+    def _bars(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[MarketEvent]:
         """First those that are over since then, then the one that is not, if it has a print since then."""
         interval = str(feed.given["interval"])
         start, _ = span(interval, at)
         if since is not None:
             begun, _ = span(interval, moment_of(since))
             for bar in self._world.bars.between(feed.symbol, interval, begun, start):
-                yield Tiding((feed,), self._figures.bar(feed.symbol, interval, bar, closed=True))
+                yield MarketEvent((feed,), self._figures.bar(feed.symbol, interval, bar, closed=True))
         first = tick_of(start) if since is None else max(tick_of(start), since + 1)
         has_news = self._world.tape.first(feed.symbol, first, tick_of(at) + 1) is not None
         so_far = self._world.bars.bar(feed.symbol, interval, at, at) if has_news else None
         if so_far is not None:
-            yield Tiding((feed,), self._figures.bar(feed.symbol, interval, so_far, closed=False))
+            yield MarketEvent((feed,), self._figures.bar(feed.symbol, interval, so_far, closed=False))
 
     @property
-    def _figures(self) -> Figures:
-        return Figures(self._payloads())
+    def _figures(self) -> MarketPayloads:
+        return MarketPayloads(self._payloads())
 
     def _is_new(self, feed: Subscription, value: object) -> bool:
         is_new = self._seen.get(feed) != value

@@ -9,13 +9,13 @@ from datetime import date, datetime
 
 from .parameters import Fields
 from .payloads import Payloads
-from .world import Bar, Contract, Depth, Greeks, Level, Print
+from .world import Bar, Contract, Depth, Greeks, Level, Trade
 
-__all__ = ["Figures"]
+__all__ = ["MarketPayloads"]
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class MarketPayloads:
     """Writes what the market tells, each as the members of a message."""
 
     payloads: Payloads
@@ -33,7 +33,7 @@ class Figures:
             "timestamp": self.payloads.time(at),
         }
 
-    def trade(self, symbol: str, found: Print) -> Fields:
+    def trade(self, symbol: str, found: Trade) -> Fields:
         """A print."""
         return {
             "symbol": symbol,

@@ -9,15 +9,15 @@ from aiohttp import web
 from .control import CONTROL
 from .faults import Faults
 from .http import PARTS, json_response
-from .misfortune import Misfortune
-from .served import Served, Visit
+from .misfortune import FaultInjector
+from .served import RequestLog, RequestRecord
 
-__all__ = ["Gate"]
+__all__ = ["Dispatcher"]
 
 _LOGIN = "/connect/"
 
 
-class Gate:
+class Dispatcher:
     """Lets requests through.
 
     Args:
@@ -27,13 +27,15 @@ class Gate:
         served: where it is written down what became of them.
     """
 
-    def __init__(self, router: web.UrlDispatcher, faults: Faults, misfortune: Misfortune, served: Served) -> None:
+    def __init__(
+        self, router: web.UrlDispatcher, faults: Faults, misfortune: FaultInjector, served: RequestLog
+    ) -> None:
         self._router = router
         self._faults = faults
         self._misfortune = misfortune
         self._served = served
 
-    async def enter(self, request: web.Request) -> web.StreamResponse:
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
         match = await self._router.resolve(request)
         PARTS.set(match)
@@ -51,12 +53,12 @@ class Gate:
             return response
 
         try:
-            answer = await (work() if fault is None else self._misfortune.befall(fault, request, work))
+            answer = await (work() if fault is None else self._misfortune.apply(fault, request, work))
         finally:
             status, kind = None if answer is None else answer.status, None if fault is None else fault.kind
             route = _route(match)
             shown = (route or f"{_LOGIN}{{token}}") if path.startswith(_LOGIN) else path
-            self._served.note(Visit(request.method, shown, route, status, worked, kind))
+            self._served.note(RequestRecord(request.method, shown, route, status, worked, kind))
         return web.Response() if answer is None else answer
 
 

@@ -15,7 +15,7 @@ from .credentials import Credentials
 from .endpoints import (
     Answer,
     Call,
-    Desk,
+    RestContext,
     create_connection,
     create_user,
     delete_connection,
@@ -64,7 +64,7 @@ _FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
 )
 
 
-def rest_routes(desk: Desk, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
+def rest_routes(desk: RestContext, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
     """Every REST path of the wire contract, each with its handler."""
 
     def handler(endpoint: Endpoint, *, needs_user: bool) -> Handler:
@@ -106,7 +106,7 @@ def refusal_response(refusal: RefusalError) -> web.Response:
     return json_response({"message": refusal.message}, status=refusal.status)
 
 
-def _recognize(desk: Desk, request: web.Request) -> User:
+def _recognize(desk: RestContext, request: web.Request) -> User:
     user_id, secret = request.headers.get("user-id"), request.headers.get("user-secret")
     if not user_id or not secret:
         raise UnauthorizedError("The headers user-id and user-secret are required.")

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-__all__ = ["Fate", "Ledger", "Sent"]
+__all__ = ["Fate", "MessageLog", "Sent"]
 
 Fate = Literal["sent", "lost", "torn"]
 
@@ -32,7 +32,7 @@ class Sent(NamedTuple):
     fate: Fate = "sent"
 
 
-class Ledger:
+class MessageLog:
     """The last hundred thousand messages, oldest first, and counts of everything since the sandbox was made.
 
     Attributes:

@@ -16,10 +16,10 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from .ledger import Ledger, Sent
-from .outlet import Outlet
+from .ledger import MessageLog, Sent
+from .outlet import SendBuffer
 
-__all__ = ["Conversation", "Link"]
+__all__ = ["SandboxWebSocket", "SessionHandler"]
 
 _PATIENCE = 1.0
 """Seconds that a peer has to answer a close."""
@@ -27,33 +27,33 @@ _LARGEST = 1 << 20
 """Bytes of the largest message that is read."""
 
 
-class _Discreet(logging.LoggerAdapter[logging.Logger]):
+class _NoDebugLogger(logging.LoggerAdapter[logging.Logger]):
     """Never prints frames, whatever the level: a login has a secret in it."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  the name is logging's
         return level > logging.INFO and super().isEnabledFor(level)
 
 
-_LOGGER = _Discreet(logging.getLogger(__name__), {})
+_LOGGER = _NoDebugLogger(logging.getLogger(__name__), {})
 
 
-class Conversation(Protocol):
+class SessionHandler(Protocol):
     """Who talks over a link."""
 
-    def begun(self) -> None:
+    def opened(self) -> None:
         """There is a socket."""
 
-    def asked(self, request: Request) -> None:
+    def requested(self, request: Request) -> None:
         """The peer asks for the upgrade; answer with `Link.accept`, `Link.refuse`, or not at all."""
 
-    def heard(self, data: bytes) -> None:
+    def received(self, data: bytes) -> None:
         """A whole message came."""
 
-    def gone(self) -> None:
+    def closed(self) -> None:
         """The socket is closed."""
 
 
-class Link(asyncio.Protocol):
+class SandboxWebSocket(asyncio.Protocol):
     """One link.
 
     Args:
@@ -66,9 +66,9 @@ class Link(asyncio.Protocol):
         conversation: who talks over it.
     """
 
-    conversation: Conversation
+    conversation: SessionHandler
 
-    def __init__(self, number: int, ledger: Ledger, delay: float = 0.0) -> None:
+    def __init__(self, number: int, ledger: MessageLog, delay: float = 0.0) -> None:
         self.number = number
         self._ledger = ledger
         self._delay = delay
@@ -77,7 +77,7 @@ class Link(asyncio.Protocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._is_cut = False
         self._transport: asyncio.Transport
-        self._outlet: Outlet
+        self._outlet: SendBuffer
 
     @property
     def is_open(self) -> bool:
@@ -94,9 +94,9 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """There is a peer."""
         self._transport = cast("asyncio.Transport", transport)
-        self._outlet = Outlet(self._transport, self._ledger, self._delay)
+        self._outlet = SendBuffer(self._transport, self._ledger, self._delay)
         self._ledger.count("connect")
-        self.conversation.begun()
+        self.conversation.opened()
 
     def data_received(self, data: bytes) -> None:
         """Bytes came."""
@@ -104,9 +104,9 @@ class Link(asyncio.Protocol):
         for event in self._websocket.events_received():
             if isinstance(event, Request):
                 self._ledger.count("upgrade")
-                self.conversation.asked(event)
+                self.conversation.requested(event)
             elif isinstance(event, Frame):
-                self._hear(event)
+                self._receive(event)
         self.flush()
 
     def eof_received(self) -> None:
@@ -120,7 +120,7 @@ class Link(asyncio.Protocol):
         self._outlet.discard()
         if self._deadline is not None:
             self._deadline.cancel()
-        self.conversation.gone()
+        self.conversation.closed()
         self._ledger.count("disconnect")
 
     # What is said -----------------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class Link(asyncio.Protocol):
             self._websocket.send_text(message.text.encode())
             self._pass(message)
 
-    def tear(self, message: Sent) -> None:
+    def truncate(self, message: Sent) -> None:
         """Send half a frame, and close the socket."""
         if self.is_open:
             frame = Frame(Opcode.TEXT, message.text.encode()).serialize(mask=False)
@@ -159,13 +159,13 @@ class Link(asyncio.Protocol):
             self._outlet.put(data, message)
             message = None
 
-    def _hear(self, frame: Frame) -> None:
+    def _receive(self, frame: Frame) -> None:
         if frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
             self._parts.append(bytes(frame.data))
             if frame.fin:
                 data = b"".join(self._parts)
                 self._parts.clear()
-                self.conversation.heard(data)
+                self.conversation.received(data)
         elif frame.opcode is not Opcode.PONG:
             self._ledger.count(frame.opcode.name.lower())
 

@@ -11,16 +11,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, cast
 
 from .channels import Request, Subscription, read_history, read_request
-from .dialogue import Dialogue, id_of
+from .dialogue import StreamSession, id_of
 from .refusals import RefusalError, UnauthorizedError
 
 if TYPE_CHECKING:
-    from .link import Link
-    from .marketcast import Marketcast
+    from .link import SandboxWebSocket
+    from .marketcast import MarketDataServer
     from .parameters import Fields
     from .world import Grant
 
-__all__ = ["Listener", "listing"]
+__all__ = ["MarketDataSession", "listing"]
 
 _ENDED = {
     "expired": "This access_token has expired.",
@@ -29,7 +29,7 @@ _ENDED = {
 }
 
 
-class Listener(Dialogue["Marketcast"]):
+class MarketDataSession(StreamSession["MarketDataServer"]):
     """One session of the market-data stream.
 
     Attributes:
@@ -40,7 +40,7 @@ class Listener(Dialogue["Marketcast"]):
     NAME = "market data stream"
     STRANGER = "The access_token is wrong."
 
-    def __init__(self, link: "Link", stream: "Marketcast") -> None:
+    def __init__(self, link: "SandboxWebSocket", stream: "MarketDataServer") -> None:
         super().__init__(link, stream)
         self.grant: Grant | None = None
         self.subscriptions: dict[Subscription, None] = {}
@@ -86,8 +86,8 @@ class Listener(Dialogue["Marketcast"]):
         return grant.connection.user_id
 
     def _entered(self) -> None:
-        self._stream.ledger.count_life()
-        self._stream.tell()
+        self._stream.log.count_life()
+        self._stream.publish_due()
 
     def _wants(self, topics: tuple[object, ...]) -> bool:
         return any(topic in self.subscriptions for topic in topics)
@@ -100,10 +100,10 @@ class Listener(Dialogue["Marketcast"]):
         if wrong and (self._stream.takes == "all" or len(wrong) == len(request.symbols)):
             self._complain(wrong, members)
             return
-        self._stream.tell()
+        self._stream.publish_due()
         taken = request._replace(symbols=tuple(symbol for symbol in request.symbols if symbol not in wrong))
         self.subscriptions |= dict.fromkeys(taken.subscriptions())
-        self._stream.ledger.look()
+        self._stream.log.look()
         if self._acknowledge("subscribed", taken, members):
             self._complain(wrong, members)
             self._stream.greet(self, taken)
@@ -115,10 +115,10 @@ class Listener(Dialogue["Marketcast"]):
             words = f"There is no subscription to {request.channel} of {', '.join(missing)} with these options."
             self._error(404, words, **id_of(members))
             return
-        self._stream.tell()
+        self._stream.publish_due()
         for one in request.subscriptions():
             del self.subscriptions[one]
-        self._stream.ledger.look()
+        self._stream.log.look()
         self._acknowledge("unsubscribed", request, members)
 
     def _list(self, members: "Fields") -> None:

@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Mapping
 
-from .marketdata import MarketData
+from .marketdata import MarketDataStream
 from .parameters import Fields, choice, text
 from .refusals import BadRequestError
-from .switchboard import Board, number_of, object_of
+from .switchboard import StreamControl, number_of, object_of
 
-__all__ = ["MarketBoard"]
+__all__ = ["MarketDataControl"]
 
 _LONGEST = 86_400
 
 
-class MarketBoard(Board[MarketData]):
+class MarketDataControl(StreamControl[MarketDataStream]):
     """The switches of the market-data stream, on top of those of every stream."""
 
     def read(self, members: Fields) -> object:

@@ -14,24 +14,24 @@ from .channels import History, Request
 from .clock import Clock
 from .courier import Event
 from .dialogue import Phase
-from .feeds import Feeds, Tiding
-from .figures import Figures
-from .link import Link
-from .listener import Listener
+from .feeds import Feeds, MarketEvent
+from .figures import MarketPayloads
+from .link import SandboxWebSocket
+from .listener import MarketDataSession
 from .parameters import Fields, moment
 from .payloads import Payloads
 from .refusals import BadRequestError, ForbiddenError, RefusalError, UnknownError
-from .steering import Steering
-from .wording import Wording
+from .steering import StreamActions
+from .wording import FrameEncoding
 from .world import Grant, World, anchor, is_listed, is_stock, parse_option, span, tick_of
 
-__all__ = ["Ear", "Marketcast"]
+__all__ = ["MarketDataServer", "MarketDataSessionInfo"]
 
 _TICK = timedelta(milliseconds=250)
 _MOMENT = timedelta(microseconds=1)
 
 
-class Ear(NamedTuple):
+class MarketDataSessionInfo(NamedTuple):
     """A session as a test sees it. `link` counts the links of the stream from 1; the ids are empty before the login."""
 
     link: int
@@ -43,7 +43,7 @@ class Ear(NamedTuple):
     is_frozen: bool
 
 
-class Marketcast(Steering[Listener]):
+class MarketDataServer(StreamActions[MarketDataSession]):
     """What the stream does by itself. A session is live once it is authenticated.
 
     Args:
@@ -72,7 +72,7 @@ class Marketcast(Steering[Listener]):
         login_limit: float = 30.0,
     ) -> None:
         super().__init__(clock, address=address, login_limit=login_limit)
-        self.wording = Wording(payload="flat")
+        self.wording = FrameEncoding(payload="flat")
         self.pace = 0.5
         self.memory = 3600.0
         self.replaced: Literal["stays", "ends"] = "stays"
@@ -81,16 +81,16 @@ class Marketcast(Steering[Listener]):
         self._world = world
         self._payloads = payloads
         self._feeds = Feeds(world, payloads)
-        self._told = tick_of(clock.now())
+        self._published = tick_of(clock.now())
         self._at = clock.now()
         world.market.bell = world.tokens.bell = self._ticker.ring
 
     @property
-    def sessions(self) -> tuple[Ear, ...]:
+    def sessions(self) -> tuple[MarketDataSessionInfo, ...]:
         """Every link that there is, and how far its session has come, oldest first."""
         return tuple(_seen(number, session) for number, session in self._sessions.items())
 
-    def tell(self, now: datetime | None = None) -> None:
+    def publish_due(self, now: datetime | None = None) -> None:
         """Tell what the market has done; whatever the clock says is over is over."""
         self._at = now = self.clock.now() if now is None else now
         for session in tuple(self._sessions.values()):
@@ -99,8 +99,8 @@ class Marketcast(Steering[Listener]):
         tick = tick_of(now)
         wanted = dict.fromkeys(one for session in self._live_ones() for one in session.subscriptions)
         # A clock that was put back begins anew from where it is.
-        since = max(min(self._told, tick), tick - int(self.memory / _TICK.total_seconds()))
-        self._told = tick
+        since = max(min(self._published, tick), tick - int(self.memory / _TICK.total_seconds()))
+        self._published = tick
         for tiding in self._feeds.news(wanted, since, now):
             self._spread(tiding.kind, tiding.topics, tiding.symbol, self._text(tiding))
         self._flush()
@@ -109,7 +109,7 @@ class Marketcast(Steering[Listener]):
         else:
             self._ticker.rest()
 
-    def _live_ones(self) -> list[Listener]:
+    def _live_ones(self) -> list[MarketDataSession]:
         return [session for session in self._sessions.values() if session.is_live]
 
     def _due(self) -> datetime | None:
@@ -119,10 +119,10 @@ class Marketcast(Steering[Listener]):
             (session.grant.expires_at for session in self._live_ones() if session.grant is not None), default=None
         )
 
-    def _converse(self, link: Link) -> Listener:
-        return Listener(link, self)
+    def _serve(self, link: SandboxWebSocket) -> MarketDataSession:
+        return MarketDataSession(link, self)
 
-    def _text(self, tiding: Tiding) -> str:
+    def _text(self, tiding: MarketEvent) -> str:
         return self.wording.event(tiding.kind, {}, tiding.members)
 
     # The sessions' side -----------------------------------------------------------------------------------------------
@@ -145,13 +145,13 @@ class Marketcast(Steering[Listener]):
             return UnknownError(f"No options expire on {expiry}, only on {', '.join(listed)}.")
         return None
 
-    def greet(self, session: Listener, request: Request) -> None:
+    def greet(self, session: MarketDataSession, request: Request) -> None:
         """Tell a session how things stand with what it has just subscribed to."""
         for wanted in request.subscriptions():
             for tiding in self._feeds.present(wanted, self._at, request.backfill):
                 self.published += 1
                 event = Event(self.published, tiding.kind, tiding.symbol, self._text(tiding))
-                session.tell(event, tiding.topics)
+                session.send_event(event, tiding.topics)
         self._ticker.plan()
 
     def history(self, asked: History) -> list[Fields]:
@@ -164,13 +164,13 @@ class Marketcast(Steering[Listener]):
         else:
             start = moment("start_time", asked.start)
             found = list(islice(bars.between(asked.symbol, asked.interval, start, edge), asked.limit))
-        write = Figures(self._payloads()).bar
+        write = MarketPayloads(self._payloads()).bar
         return [write(asked.symbol, asked.interval, bar, closed=True) for bar in found]
 
 
-def _seen(number: int, session: Listener) -> Ear:
+def _seen(number: int, session: MarketDataSession) -> MarketDataSessionInfo:
     connection = None if session.grant is None else session.grant.connection
-    return Ear(
+    return MarketDataSessionInfo(
         number,
         session.phase,
         "" if connection is None else connection.user_id,

@@ -7,13 +7,13 @@ import asyncio
 from collections.abc import Mapping
 
 from .channels import CHANNELS, Subscription
-from .feeds import Tiding
+from .feeds import MarketEvent
 from .listener import listing
-from .marketcast import Marketcast
+from .marketcast import MarketDataServer
 from .refusals import BadRequestError, UnknownError
 from .world import Connection
 
-__all__ = ["MarketData"]
+__all__ = ["MarketDataStream"]
 
 _NUMBER = "{number}"
 """Stands in a burst's text for the number of the quote, so that the rest of it is written once."""
@@ -21,7 +21,7 @@ _BATCH = 500
 """Events of a burst that leave at once; between two batches everybody else has a turn."""
 
 
-class MarketData(Marketcast):
+class MarketDataStream(MarketDataServer):
     """The market-data stream as `Sandbox.market` has it. Its links end when it is told to let them."""
 
     # What is listened to ----------------------------------------------------------------------------------------------
@@ -39,7 +39,7 @@ class MarketData(Marketcast):
 
         Cancelling it leaves nothing behind.
         """
-        await self.ledger.until(lambda: any(self._hears(one, channel, symbols) for one in self.listened().values()))
+        await self.log.until(lambda: any(self._hears(one, channel, symbols) for one in self.listened().values()))
 
     # Events by hand ---------------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ class MarketData(Marketcast):
         """
         if channel not in CHANNELS:
             raise BadRequestError(f"channel must be one of {', '.join(CHANNELS)}.")
-        self.tell()
+        self.publish_due()
         wanted = {one for session in self._live_ones() for one in session.subscriptions}
         topics = tuple(
             one
@@ -68,7 +68,7 @@ class MarketData(Marketcast):
             if (one.channel, one.symbol) == (channel, symbol) and options.items() <= one.given.items()
         )
         name = "underlying" if channel == "options_chain" else "symbol"
-        told = Tiding(topics or (Subscription(channel, symbol),), {name: symbol, **data})
+        told = MarketEvent(topics or (Subscription(channel, symbol),), {name: symbol, **data})
         self._spread(told.kind, told.topics, symbol, self._text(told))
         self._flush()
         return self.published
@@ -83,7 +83,7 @@ class MarketData(Marketcast):
         Returns:
             The serial number of the last one.
         """
-        self.tell()
+        self.publish_due()
         at = self._payloads().time(self.clock.now())
         prices = {"bid_price": "100.00", "bid_size": _NUMBER, "ask_price": "100.02", "ask_size": "100"}
         names = symbols or ("AAPL",)
@@ -102,7 +102,7 @@ class MarketData(Marketcast):
     def tick(self) -> None:
         """Tell everything as it is now: what is new, and every quote, depth and chain whether it has changed or not."""
         self._feeds.forget()
-        self.tell()
+        self.publish_due()
 
     # What is refused, and what ends -----------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class MarketData(Marketcast):
         chosen = self._connections() if connection_id is None else [self._connection(connection_id)]
         for connection in chosen:
             self._world.tokens.expire(connection, self.clock.now())
-        self.tell()
+        self.publish_due()
 
     def replace_token(self, connection_id: str) -> str:
         """Mint a token of a connection as if somebody else had asked for one, and return it.
@@ -135,7 +135,7 @@ class MarketData(Marketcast):
             RefusalError: there is no such connection, or its broker has no market data.
         """
         token = self._world.mint(self._connection(connection_id), self.clock.now())
-        self.tell()
+        self.publish_due()
         return token.text
 
     def _connections(self) -> list[Connection]:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from .fault import Fault
 
-__all__ = ["Misfortune"]
+__all__ = ["FaultInjector"]
 
 Work = Callable[[], Awaitable[web.StreamResponse]]
 
@@ -23,7 +23,7 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-class Misfortune:
+class FaultInjector:
     """Makes faults happen, until `end`."""
 
     def __init__(self) -> None:
@@ -33,7 +33,7 @@ class Misfortune:
         """End every wait and every long answer now, for the sandbox closes."""
         self._closing.set()
 
-    async def befall(self, fault: Fault, request: web.Request, work: Work) -> web.StreamResponse | None:
+    async def apply(self, fault: Fault, request: web.Request, work: Work) -> web.StreamResponse | None:
         """Let a fault strike a request.
 
         Args:

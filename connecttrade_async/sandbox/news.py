@@ -12,10 +12,10 @@ from .parameters import Fields
 from .payloads import Json, Payloads
 from .world import Account, Change, Order, World
 
-__all__ = ["News", "news_of"]
+__all__ = ["BrokerageEvent", "events_of"]
 
 
-class News(NamedTuple):
+class BrokerageEvent(NamedTuple):
     """Something that changed for a user."""
 
     topic: str
@@ -25,7 +25,7 @@ class News(NamedTuple):
     data: Fields
 
 
-def news_of(world: World, payloads: Payloads, changes: Iterable[Change], now: datetime) -> Iterator[News]:
+def events_of(world: World, payloads: Payloads, changes: Iterable[Change], now: datetime) -> Iterator[BrokerageEvent]:
     """What the changes of orders mean, for every user who can see the account.
 
     Args:
@@ -42,17 +42,21 @@ def news_of(world: World, payloads: Payloads, changes: Iterable[Change], now: da
             symbols = touched.setdefault(account.account_id, set())
             symbols.update(_symbols(change.order) if change.fills else ())
             data = payloads.order(change.order, account.broker)
-            yield News("orders", user_id, account.account_id, payloads.time(change.at), _members(data))
+            yield BrokerageEvent("orders", user_id, account.account_id, payloads.time(change.at), _members(data))
     for account_id, symbols in touched.items():
         yield from _state(world, payloads, world.books.account(account_id), sorted(symbols), now)
 
 
-def _state(world: World, payloads: Payloads, account: Account, symbols: list[str], now: datetime) -> Iterator[News]:
+def _state(
+    world: World, payloads: Payloads, account: Account, symbols: list[str], now: datetime
+) -> Iterator[BrokerageEvent]:
     user_id, name, at = world.owner(account) or "", account.account_id, payloads.time(now)
     for symbol in symbols:
         position = payloads.position(account, account.position(symbol, world.market, now))
-        yield News("positions", user_id, name, at, _members(position))
-    yield News("balances", user_id, name, at, _members(payloads.balance(account, world.balance(account, now))))
+        yield BrokerageEvent("positions", user_id, name, at, _members(position))
+    yield BrokerageEvent(
+        "balances", user_id, name, at, _members(payloads.balance(account, world.balance(account, now)))
+    )
 
 
 def _symbols(order: Order) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ Visit = Callable[[LoginLink, Fields, datetime], web.Response]
 
 def login_routes(world: World, clock: Clock) -> list[web.RouteDef]:
     """Every login page with its handler."""
-    desk = _Reception(world)
+    desk = LoginHandlers(world)
     table: tuple[tuple[str, str, Visit], ...] = (
         ("GET", "", desk.show_brokers),
         ("GET", "/login", desk.show_login),
@@ -51,7 +51,7 @@ def login_routes(world: World, clock: Clock) -> list[web.RouteDef]:
     ]
 
 
-class _Reception:
+class LoginHandlers:
     """What happens on each page. Every method takes a link that is good, the fields sent, and the present moment."""
 
     def __init__(self, world: World) -> None:

@@ -7,9 +7,9 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-from .ledger import Ledger, Sent
+from .ledger import MessageLog, Sent
 
-__all__ = ["Outlet"]
+__all__ = ["SendBuffer"]
 
 _BACKLOG = 256 << 20
 """Bytes that may wait for a peer that does not read; beyond them it is given up."""
@@ -21,7 +21,7 @@ class _Waiting(NamedTuple):
     message: Sent | None
 
 
-class Outlet:
+class SendBuffer:
     """Writes into one socket. No bytes at all, ``b""``, mean the end of it.
 
     Args:
@@ -30,7 +30,7 @@ class Outlet:
         delay: seconds that everything takes on its way.
     """
 
-    def __init__(self, transport: asyncio.Transport, ledger: Ledger, delay: float) -> None:
+    def __init__(self, transport: asyncio.Transport, ledger: MessageLog, delay: float) -> None:
         self.delay = delay
         self._transport = transport
         self._ledger = ledger

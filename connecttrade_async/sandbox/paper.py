@@ -98,13 +98,13 @@ class PaperBroker:
         """Let nothing trade in a symbol, or in none at all: orders are taken and work, and that is all."""
         now = self._now()
         self._world.market.halt(symbol)
-        self._world.floor.look_again(now)
+        self._world.floor.reschedule(now)
 
     def resume(self, symbol: str | None = None) -> None:
         """Let a symbol trade again, or all of them."""
         now = self._now()
         self._world.market.resume(symbol)
-        self._world.floor.look_again(now)
+        self._world.floor.reschedule(now)
 
     def fill(
         self, order_id: str, qty: Decimal | str | int | None = None, price: Decimal | str | int | None = None
@@ -136,7 +136,7 @@ class PaperBroker:
     def _pin(self, symbol: str, price: Decimal | None) -> None:
         now = self._now()
         self._world.market.pin(symbol, price, now)
-        self._world.floor.look_again(now)
+        self._world.floor.reschedule(now)
 
     def _now(self) -> datetime:
         now = self._clock.now()

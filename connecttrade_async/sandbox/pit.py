@@ -7,10 +7,10 @@ from .parameters import Fields, amount, text
 from .refusals import BadRequestError
 from .world import Order
 
-__all__ = ["Pit"]
+__all__ = ["BrokerControl"]
 
 
-class Pit:
+class BrokerControl:
     """The switches. Each takes the members of a JSON object and answers with what the state is now."""
 
     def __init__(self, broker: PaperBroker) -> None:

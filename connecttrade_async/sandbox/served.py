@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["Served", "Visit"]
+__all__ = ["RequestLog", "RequestRecord"]
 
 
-class Visit(NamedTuple):
+class RequestRecord(NamedTuple):
     """One request.
 
     Attributes:
@@ -30,11 +30,11 @@ class Visit(NamedTuple):
     fault: str | None = None
 
 
-class Served:
+class RequestLog:
     """The last ten thousand visits, oldest first, and how many there were in all."""
 
     def __init__(self, capacity: int = 10_000) -> None:
-        self._visits: deque[Visit] = deque(maxlen=capacity)
+        self._visits: deque[RequestRecord] = deque(maxlen=capacity)
         self.total = 0
 
     def __repr__(self) -> str:
@@ -43,10 +43,10 @@ class Served:
     def __len__(self) -> int:
         return len(self._visits)
 
-    def __iter__(self) -> Iterator[Visit]:
+    def __iter__(self) -> Iterator[RequestRecord]:
         return iter(tuple(self._visits))
 
-    def note(self, visit: Visit) -> None:
+    def note(self, visit: RequestRecord) -> None:
         """Write a visit down; beyond the capacity the oldest is forgotten."""
         self._visits.append(visit)
         self.total += 1

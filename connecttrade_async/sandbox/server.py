@@ -17,19 +17,19 @@ from .clock import Clock
 from .control import control_routes
 from .credentials import Credentials
 from .cursors import Cursors
-from .endpoints import Desk, Entitlements
+from .endpoints import Entitlements, RestContext
 from .faults import Faults
-from .gate import Gate
+from .gate import Dispatcher
 from .http import rest_routes
-from .marketdata import MarketData
-from .misfortune import Misfortune
+from .marketdata import MarketDataStream
+from .misfortune import FaultInjector
 from .oauth import login_routes
 from .paper import PaperBroker
 from .payloads import Payloads
-from .served import Served
+from .served import RequestLog
 from .sockets import Sockets
 from .spellings import Spellings
-from .stream import Stream
+from .stream import BrokerageStream
 from .world import Hours, Keeping, World, find_broker
 
 __all__ = ["Sandbox"]
@@ -87,27 +87,29 @@ class Sandbox:
         self.broker = PaperBroker(self.world, self.clock)
         self.broker.latency = latency
         self.faults = Faults()
-        self.served = Served()
+        self.requests = RequestLog()
         self.client_id = client_id or f"sandbox-{self.world.serials.draw('client id')[:12]}"
         self.client_secret = client_secret or self.world.serials.draw("client secret")
         self._sockets = Sockets(host, port)
-        self._desk = Desk(
+        self._desk = RestContext(
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
             signing_key=self.world.serials.draw("user tokens"),
         )
         self._credentials = Credentials(self.client_id, self.client_secret)
         payloads = lambda: Payloads(self._desk.spellings)  # noqa: E731  both streams ask for the spelling of the moment
-        self.stream = Stream(
+        self.stream = BrokerageStream(
             self.world, self.clock, self._credentials, payloads, address=(host, stream_port), login_limit=login_limit
         )
-        self.market = MarketData(self.world, self.clock, payloads, address=(host, market_port), login_limit=login_limit)
-        self._misfortune = Misfortune()
+        self.market = MarketDataStream(
+            self.world, self.clock, payloads, address=(host, market_port), login_limit=login_limit
+        )
+        self._misfortune = FaultInjector()
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
         where = "closed" if self._runner is None else self.url
-        return f"<Sandbox {where} {len(self.world.users)} users, {self.served.total} requests>"
+        return f"<Sandbox {where} {len(self.world.users)} users, {self.requests.total} requests>"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -156,7 +158,7 @@ class Sandbox:
         """
         if self._runner is not None:
             raise RuntimeError("the sandbox is already started")
-        self._misfortune = Misfortune()
+        self._misfortune = FaultInjector()
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
             await runner.setup()
@@ -224,8 +226,8 @@ class Sandbox:
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
     def _tell(self, now: datetime) -> None:
-        self.stream.tell(now)
-        self.market.tell(now)
+        self.stream.publish_due(now)
+        self.market.publish_due(now)
 
     def _application(self) -> web.Application:
         router = web.UrlDispatcher()
@@ -233,9 +235,11 @@ class Sandbox:
         router.add_routes(login_routes(self.world, self.clock))
         router.add_routes(
             control_routes(
-                self._desk, self.clock, self.faults, self.served, self.broker, stream=self.stream, market=self.market
+                self._desk, self.clock, self.faults, self.requests, self.broker, stream=self.stream, market=self.market
             )
         )
         app = web.Application()
-        app.router.add_route("*", "/{path:.*}", Gate(router, self.faults, self._misfortune, self.served).enter)
+        app.router.add_route(
+            "*", "/{path:.*}", Dispatcher(router, self.faults, self._misfortune, self.requests).dispatch
+        )
         return app

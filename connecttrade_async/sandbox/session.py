@@ -7,19 +7,19 @@ every other word of it.
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
-from .dialogue import Dialogue
+from .dialogue import StreamSession
 from .refusals import UnauthorizedError
 from .wording import KINDS
 
 if TYPE_CHECKING:
-    from .broadcast import Broadcast
-    from .link import Link
+    from .broadcast import BrokerageStreamServer
+    from .link import SandboxWebSocket
     from .parameters import Fields
 
-__all__ = ["Session"]
+__all__ = ["BrokerageSession"]
 
 
-class Session(Dialogue["Broadcast"]):
+class BrokerageSession(StreamSession["BrokerageStreamServer"]):
     """One session of the brokerage stream.
 
     Attributes:
@@ -29,7 +29,7 @@ class Session(Dialogue["Broadcast"]):
     NAME = "brokerage data stream"
     STRANGER = "The client_id or the client_secret is wrong."
 
-    def __init__(self, link: "Link", stream: "Broadcast") -> None:
+    def __init__(self, link: "SandboxWebSocket", stream: "BrokerageStreamServer") -> None:
         super().__init__(link, stream)
         self.topics: set[str] = set()
 
@@ -62,8 +62,8 @@ class Session(Dialogue["Broadcast"]):
             self._error(400, f"topics must be some of {', '.join(KINDS)}.")
             return
         was_live = self.is_live
-        self._stream.tell()
+        self._stream.publish_due()
         change(cast("list[str]", names))
         if self._answer(answer, topics=names) and self.is_live and not was_live:
-            self._stream.ledger.count_life()
-            self._stream.tell()  # the ticker runs only while somebody is live: start it
+            self._stream.log.count_life()
+            self._stream.publish_due()  # the ticker runs only while somebody is live: start it

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
 
 from .clock import Clock
 from .courier import Event
-from .ledger import Ledger
-from .link import Link
+from .ledger import MessageLog
+from .link import SandboxWebSocket
 from .sockets import Sockets
 from .streamfaults import StreamFaults
 from .ticker import Ticker
-from .wording import Wording
+from .wording import FrameEncoding
 
 if TYPE_CHECKING:
-    from .dialogue import Dialogue
+    from .dialogue import StreamSession
 
-__all__ = ["Displaces", "Station"]
+__all__ = ["Displaces", "StreamServer"]
 
 Displaces = Literal["older", "newer", "neither"]
 
-_SessionT = TypeVar("_SessionT", bound="Dialogue[Any]")
+_SessionT = TypeVar("_SessionT", bound="StreamSession[Any]")
 
 _TURNS = range(5, 50)
 """Turns of the loop in which everything that is closed ends: a peer that just arrives takes the fewest of them."""
 
 
-class Station(ABC, Generic[_SessionT]):
+class StreamServer(ABC, Generic[_SessionT]):
     """A stream, as far as it does not matter what it tells.
 
     Args:
@@ -55,14 +55,14 @@ class Station(ABC, Generic[_SessionT]):
         self.clock = clock
         self.login_limit = login_limit
         self.faults = StreamFaults()
-        self.ledger = Ledger()
-        self.wording = Wording()
+        self.log = MessageLog()
+        self.wording = FrameEncoding()
         self.silent = False
         self.published: int = 0
         self.displaces: Displaces = "older"
         self._delay = 0.0
         self._sockets = Sockets(*address)
-        self._ticker = Ticker(clock, self.tell, self._due)
+        self._ticker = Ticker(clock, self.publish_due, self._due)
         self._links = 0
         self._is_open = True
         self._sessions: dict[int, _SessionT] = {}
@@ -115,7 +115,7 @@ class Station(ABC, Generic[_SessionT]):
     # What is told -----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def tell(self, now: datetime | None = None) -> None:
+    def publish_due(self, now: datetime | None = None) -> None:
         """Tell what is new; whatever the clock says is over is over."""
 
     @abstractmethod
@@ -123,14 +123,14 @@ class Station(ABC, Generic[_SessionT]):
         """When there may be something to tell by the clock alone."""
 
     @abstractmethod
-    def _converse(self, link: Link) -> _SessionT:
+    def _serve(self, link: SandboxWebSocket) -> _SessionT:
         """A session for a new link."""
 
     def _spread(self, kind: str, topics: tuple[object, ...], whose: str, text: str) -> None:
         self.published += 1
         event = Event(self.published, kind, whose, text)
         for session in tuple(self._sessions.values()):
-            session.tell(event, topics)
+            session.send_event(event, topics)
 
     def _flush(self) -> None:
         for session in tuple(self._sessions.values()):
@@ -138,17 +138,17 @@ class Station(ABC, Generic[_SessionT]):
 
     # The sessions' side -----------------------------------------------------------------------------------------------
 
-    def meet(self, session: _SessionT) -> None:
+    def accept(self, session: _SessionT) -> None:
         """There is a new link; a stream that closes lets go of it."""
         self._sessions[session.link.number] = session
         if not self._is_open:
             session.link.abandon()
 
-    def forget(self, session: _SessionT) -> None:
+    def remove(self, session: _SessionT) -> None:
         """A link is gone."""
         self._sessions.pop(session.link.number, None)
 
-    def claim(self, session: _SessionT, whose: str = "") -> bool:
+    def claim_session(self, session: _SessionT, whose: str = "") -> bool:
         """Let a session have for itself what only one may have, as far as it displaces the one that had it.
 
         Args:
@@ -163,12 +163,12 @@ class Station(ABC, Generic[_SessionT]):
         self._holders[whose] = session
         return True
 
-    def leave(self, session: _SessionT) -> None:
+    def release_session(self, session: _SessionT) -> None:
         """A session is over; what it had for itself is free."""
         self._holders = {whose: holder for whose, holder in self._holders.items() if holder is not session}
 
-    def _dial(self) -> Link:
+    def _dial(self) -> SandboxWebSocket:
         self._links += 1
-        link = Link(self._links, self.ledger, self._delay)
-        link.conversation = self._converse(link)
+        link = SandboxWebSocket(self._links, self.log, self._delay)
+        link.conversation = self._serve(link)
         return link

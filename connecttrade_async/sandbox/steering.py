@@ -6,20 +6,20 @@ Before anything is done to a link, what has happened so far is told on it.
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from .dialogue import Dialogue
+from .dialogue import StreamSession
 from .ledger import Sent
-from .link import Link
-from .station import Station
+from .link import SandboxWebSocket
+from .station import StreamServer
 from .wording import encoded
 
-__all__ = ["Steering"]
+__all__ = ["StreamActions"]
 
 _LONGEST = 3600
 
-_SessionT = TypeVar("_SessionT", bound=Dialogue[Any])
+_SessionT = TypeVar("_SessionT", bound=StreamSession[Any])
 
 
-class Steering(Station[_SessionT]):
+class StreamActions(StreamServer[_SessionT]):
     """What a test may do to a stream, whichever it is."""
 
     def send(self, message: str | Mapping[str, object]) -> None:
@@ -60,7 +60,7 @@ class Steering(Station[_SessionT]):
 
     def displace(self) -> None:
         """End every session that has something for itself, as if another one had arrived for it."""
-        self.tell()
+        self.publish_due()
         for holder in tuple(self._holders.values()):
             holder.displace()
 
@@ -88,19 +88,19 @@ class Steering(Station[_SessionT]):
 
         Cancelling it leaves nothing behind.
         """
-        await self.ledger.until(lambda: self.is_live and self.ledger.lives >= n)
+        await self.log.until(lambda: self.is_live and self.log.lives >= n)
 
     async def until_received(self, action: str, times: int = 1) -> None:
         """Wait until an action came so many times in all: ``authenticate``, ``subscribe``, ``upgrade``, ``ping``...
 
         Cancelling it leaves nothing behind.
         """
-        await self.ledger.until(lambda: self.ledger.received[action] >= times)
+        await self.log.until(lambda: self.log.received[action] >= times)
 
-    def _all(self) -> list[Link]:
-        self.tell()
+    def _all(self) -> list[SandboxWebSocket]:
+        self.publish_due()
         return [session.link for session in self._sessions.values()]
 
-    def _live(self) -> list[Link]:
-        self.tell()
+    def _live(self) -> list[SandboxWebSocket]:
+        self.publish_due()
         return [session.link for session in self._sessions.values() if session.is_live]

@@ -3,12 +3,12 @@
 import asyncio
 from collections.abc import Mapping
 
-from .broadcast import Broadcast
-from .news import News
+from .broadcast import BrokerageStreamServer
+from .news import BrokerageEvent
 from .refusals import BadRequestError
 from .wording import KINDS
 
-__all__ = ["Stream"]
+__all__ = ["BrokerageStream"]
 
 _NUMBER = "{number}"
 """Stands in a burst's text for the number of the order, so that the rest of it is written once."""
@@ -16,7 +16,7 @@ _BATCH = 500
 """Events of a burst that leave at once; between two batches everybody else has a turn."""
 
 
-class Stream(Broadcast):
+class BrokerageStream(BrokerageStreamServer):
     """The brokerage data stream as `Sandbox.stream` has it. Its links end when it is told to let them."""
 
     def publish(
@@ -45,9 +45,9 @@ class Stream(Broadcast):
         """
         if topic not in KINDS:
             raise BadRequestError(f"topic must be one of {', '.join(KINDS)}.")
-        self.tell()
+        self.publish_due()
         at = timestamp or self._payloads().time(self.clock.now())
-        self._give(News(topic, user_id, account_id, at, data))
+        self._give(BrokerageEvent(topic, user_id, account_id, at, data))
         self._flush()
         return self.published
 
@@ -59,7 +59,7 @@ class Stream(Broadcast):
         Returns:
             The serial number of the last one.
         """
-        self.tell()
+        self.publish_due()
         at = self._payloads().time(self.clock.now())
         owner = {"user_id": user_id, "account_id": account_id, "timestamp": at}
         parts = self.wording.event("order", owner, _order(_NUMBER, account_id, at)).split(_NUMBER)

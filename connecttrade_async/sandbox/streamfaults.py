@@ -8,13 +8,13 @@ from dataclasses import replace
 from random import Random
 from typing import get_args
 
-from .armed import Armed, Arsenal
+from .armed import ActiveFault, FaultSchedule
 from .streamfault import StreamFault, StreamKind
 
 __all__ = ["StreamFaults"]
 
 
-class StreamFaults(Arsenal[StreamFault]):
+class StreamFaults(FaultSchedule[StreamFault]):
     """The faults of a stream that are set."""
 
     def schedule(
@@ -24,7 +24,7 @@ class StreamFaults(Arsenal[StreamFault]):
         chances: int = 20,
         share: float = 0.3,
         among: Sequence[StreamFault] | None = None,
-    ) -> tuple[Armed[StreamFault], ...]:
+    ) -> tuple[ActiveFault[StreamFault], ...]:
         """Set a random run of faults, each at one of the next chances that it has; after those nothing goes wrong.
 
         Args:

@@ -5,21 +5,21 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, fields as fields_of, replace
 from typing import Any, Generic, Literal, TypeVar, cast
 
-from .marketdata import MarketData
+from .marketdata import MarketDataStream
 from .parameters import Fields, choice, text
 from .refusals import BadRequestError
-from .stream import Stream
+from .stream import BrokerageStream
 from .streamfault import StreamFault
 
-__all__ = ["Board", "StreamBoard", "number_of", "object_of"]
+__all__ = ["BrokerageStreamControl", "StreamControl", "number_of", "object_of"]
 
 _MOST = 1_000_000
 _DISPLACES = ("older", "newer", "neither")
 
-_StreamT = TypeVar("_StreamT", Stream, MarketData)
+_StreamT = TypeVar("_StreamT", BrokerageStream, MarketDataStream)
 
 
-class Board(ABC, Generic[_StreamT]):
+class StreamControl(ABC, Generic[_StreamT]):
     """The switches of a stream. Each takes the members of a JSON object and answers with what the state is now."""
 
     def __init__(self, stream: _StreamT) -> None:
@@ -62,8 +62,8 @@ class Board(ABC, Generic[_StreamT]):
         return {
             "url": stream.url,
             "published": stream.published,
-            "lives": stream.ledger.lives,
-            "received": dict(stream.ledger.received),
+            "lives": stream.log.lives,
+            "received": dict(stream.log.received),
             "silent": stream.silent,
             "delay": stream.delay,
             "displaces": stream.displaces,
@@ -74,7 +74,7 @@ class Board(ABC, Generic[_StreamT]):
 
     def list_sent(self, _: Fields) -> object:
         """The ledger's messages."""
-        ledger = self._stream.ledger
+        ledger = self._stream.log
         return {"total": ledger.total, "messages": [message._asdict() for message in ledger]}
 
     def clear(self, members: Fields) -> object:
@@ -139,7 +139,7 @@ class Board(ABC, Generic[_StreamT]):
         return self._stream.burst(int(number_of("burst", value)))
 
 
-class StreamBoard(Board[Stream]):
+class BrokerageStreamControl(StreamControl[BrokerageStream]):
     """The switches of the brokerage stream, on top of those of every stream."""
 
     def read(self, members: Fields) -> object:

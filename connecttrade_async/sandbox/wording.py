@@ -8,14 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Literal, get_args, get_type_hints
 
-__all__ = ["KINDS", "Wording", "encoded"]
+__all__ = ["KINDS", "FrameEncoding", "encoded"]
 
 KINDS: Mapping[str, str] = {"orders": "order", "positions": "position", "balances": "balance"}
 """The topics (documented), and the type of each one's messages (Assumed)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wording:
+class FrameEncoding:
     """How messages are spelled. Replace `Stream.wording` as a whole to change it.
 
     Attributes:

@@ -25,15 +25,15 @@ from connecttrade_async.errors import (
 )
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Bar, SymbolRefused
-from connecttrade_async.streaming.claims import Claims
-from connecttrade_async.streaming.desk import Desk
-from connecttrade_async.streaming.feeds import SteppingFeed, Wish
-from connecttrade_async.streaming.interests import Choice
+from connecttrade_async.streaming.claims import PendingClaims
+from connecttrade_async.streaming.desk import MarketDataRequests
+from connecttrade_async.streaming.feeds import FeedConfig, FilteringFeed
+from connecttrade_async.streaming.interests import Predicate
 from connecttrade_async.streaming.market_data import UNKNOWN
-from connecttrade_async.streaming.sieves import Upwards, start_of
+from connecttrade_async.streaming.sieves import BarSequencer, start_of
 from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["BarFeed", "Past"]
+__all__ = ["Backfill", "BarFeed"]
 
 JUST_AFTER = timedelta(microseconds=1)
 MOST_ROUNDS = 100  # in which what was missed is fetched
@@ -44,7 +44,7 @@ WITHOUT = (MarketDataRefusedError, RequestTimeoutError, MalformedResponseError)
 log = logging.getLogger("connecttrade_async.streaming")
 
 
-class Past(NamedTuple):
+class Backfill(NamedTuple):
     """What a feed of bars does about the past.
 
     Attributes:
@@ -64,7 +64,7 @@ class Past(NamedTuple):
     wall: Callable[[], datetime]
 
 
-class Fetched(NamedTuple):
+class BackfillResult(NamedTuple):
     """Bars of the past, in order, and why those of some symbols could not be had."""
 
     bars: list[Bar]
@@ -77,13 +77,13 @@ class Present(NamedTuple):
     It does not wait in the queue, whose bound the past of many symbols exceeds.
     """
 
-    wanted: Choice
+    wanted: Predicate
     has_past: Callable[[str], bool]
     hold: Callable[[Bar], None]
 
-    def is_met_by(self, bar: Bar) -> bool:
+    def matches(self, bar: Bar) -> bool:
         """Whether a bar goes into the queue."""
-        if not self.wanted.is_met_by(bar):
+        if not self.wanted.matches(bar):
             return False
         if self.has_past(bar.symbol):
             return True
@@ -91,22 +91,22 @@ class Present(NamedTuple):
         return False
 
 
-class BarFeed(SteppingFeed[Bar]):
+class BarFeed(FilteringFeed[Bar]):
     """Bars that go up in time, each told once when it is over: first those of the past, then as they happen.
 
     A bar that is over only after the next has begun is told as over then. One that was told as over and comes again
     with other numbers is told again, with ``is_correction``.
     """
 
-    def __init__(self, desk: Desk, wish: Wish, symbols: Iterable[str], past: Past) -> None:
+    def __init__(self, desk: MarketDataRequests, wish: FeedConfig, symbols: Iterable[str], past: Backfill) -> None:
         super().__init__(desk, wish, symbols)
         self._past = past
-        self._upwards = Upwards()
+        self._upwards = BarSequencer()
         self._ahead: deque[Bar | Gap] = deque()
         self._unfilled: Gap | None = None
         self._unfillable: list[Gap] = []
-        self._filling: asyncio.Task[Fetched] | None = None
-        self._pastless: Claims[str] = Claims()
+        self._filling: asyncio.Task[BackfillResult] | None = None
+        self._pastless: PendingClaims[str] = PendingClaims()
         self._held: dict[str, list[Bar]] = {}
         self._choice = None if wish.choice is None else Present(wish.choice, self._has_past, self._hold)
 
@@ -173,20 +173,20 @@ class BarFeed(SteppingFeed[Bar]):
         fresh = [symbol for symbol in symbols if symbol not in had or symbol in self._pastless]
         if self._past.backfill:
             # Before it is asked for: whoever iterates meanwhile could take its present before its past is here.
-            self._pastless.lay(claim, fresh)
+            self._pastless.add(claim, fresh)
         try:
             wish, count = self._wish, self._past.backfill
-            acknowledged = await self._desk.want(queue, self._items(symbols), wish.width, self._choice, count)
+            acknowledged = await self._desk.subscribe(queue, self._items(symbols), wish.width, self._choice, count)
             past = await self._past_of(fresh, {item.symbol for item in acknowledged})
         except BaseException:
-            unclaimed = self._pastless.withdraw(claim, fresh)
-            self._desk.give_up(queue, self._items(unclaimed))
+            unclaimed = self._pastless.cancel(claim, fresh)
+            self._desk.unsubscribe(queue, self._items(unclaimed))
             self._forget(unclaimed)
             raise
         self._begin_with_the_past(claim, fresh, past)
         queue.wake()
 
-    async def _past_of(self, symbols: Iterable[str], acknowledged: set[str]) -> Fetched:
+    async def _past_of(self, symbols: Iterable[str], acknowledged: set[str]) -> BackfillResult:
         """Return the past of symbols that did not come with the subscription.
 
         Args:
@@ -213,9 +213,9 @@ class BarFeed(SteppingFeed[Bar]):
                 raise error
         return found
 
-    def _begin_with_the_past(self, claim: object, symbols: list[str], past: Fetched) -> None:
+    def _begin_with_the_past(self, claim: object, symbols: list[str], past: BackfillResult) -> None:
         """Put the past of symbols, and what waited for it, before everything else; but what others have put there."""
-        begun = self._pastless.settle(claim, symbols)
+        begun = self._pastless.confirm(claim, symbols)
         others = set(symbols).difference(begun)
         bars = [bar for bar in past.bars if bar.symbol not in others]
         bars += [bar for symbol in begun for bar in self._held.pop(symbol, ())]
@@ -248,7 +248,7 @@ class BarFeed(SteppingFeed[Bar]):
 
     def _forget(self, symbols: Iterable[str]) -> None:
         gone = set(symbols)
-        self._pastless.drop(gone)
+        self._pastless.clear(gone)
         for symbol in gone:
             self._upwards.forget(symbol)
             self._held.pop(symbol, None)
@@ -272,12 +272,12 @@ class BarFeed(SteppingFeed[Bar]):
             self._unfillable = [gap]
             self._ahead.appendleft(gap)
 
-    async def _missed_since(self, gap: Gap) -> Fetched:
+    async def _missed_since(self, gap: Gap) -> BackfillResult:
         """Fetch what was missed."""
         # Of what was never told, the bar that was open when the gap began is missing too.
         never = gap.since - self._past.length + JUST_AFTER
         wishes = [(symbol, self._upwards.since(symbol) or never, None) for symbol in self.symbols]
-        found = Fetched([], [])
+        found = BackfillResult([], [])
         # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
         for _ in range(MOST_ROUNDS):
             if not wishes:
@@ -294,10 +294,10 @@ class BarFeed(SteppingFeed[Bar]):
         found.bars.sort(key=_start)
         return found
 
-    async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> Fetched:
+    async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> BackfillResult:
         wishes = tuple(wishes)
         answers = await asyncio.gather(*(self._past.fetch(*wish) for wish in wishes), return_exceptions=True)
-        found = Fetched([], [])
+        found = BackfillResult([], [])
         for (symbol, _, _), answer in zip(wishes, answers, strict=True):
             if isinstance(answer, ConnectTradeError):
                 found.errors.append((symbol, answer))

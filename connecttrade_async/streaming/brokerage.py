@@ -14,17 +14,17 @@ from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, Positio
 from connecttrade_async.secret import Secret  # noqa: TC001 - as everywhere in the dialects
 from connecttrade_async.streaming.messages import (
     CONTROLS,
-    TROUBLES,
+    DECODE_ERRORS,
     Control,
-    Reader,
-    control,
+    JsonCodec,
+    decode_control,
     keep,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TOPICS", "Brokerage"]
+__all__ = ["TOPICS", "BrokerageCodec"]
 
 TOPICS = ("orders", "positions", "balances")
 PLURALS = {"orders": "order", "positions": "position", "balances": "balance"}
@@ -49,7 +49,7 @@ _OWNED = msgspec.json.Decoder(Owned)
 _ID: msgspec.json.Decoder[str | int | None] = msgspec.json.Decoder(str | int | None)
 
 
-class Brokerage(Reader[Message]):
+class BrokerageCodec(JsonCodec[Message]):
     """How to speak to the brokerage stream.
 
     Args:
@@ -103,11 +103,11 @@ class Brokerage(Reader[Message]):
                 keep(update, name, named.pop())
         return ""
 
-    def otherwise(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
+    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
         """Make a message of a frame in another spelling."""
         name: Any = PLURALS.get(said, said)
         if name in CONTROLS:
-            return control(name, frame)
+            return decode_control(name, frame)
         # A payload may leave out its account, since the frame names it, or may name it one level down.
         payload = {"account_id": frame.get("account_id"), **frame.get("data", frame)}
         for account in (payload.get("account"), frame.get("account")):
@@ -129,7 +129,7 @@ def _parts(raw: bytes | msgspec.Raw, depth: int = 2) -> Iterator[Owned]:
     """Yield what may name the owner: the frame, its payload, and the account in either. An odd part names nothing."""
     try:
         part = _OWNED.decode(raw)
-    except TROUBLES:
+    except DECODE_ERRORS:
         return
     yield part
     for inner in (part.account, part.data):
@@ -140,6 +140,6 @@ def _parts(raw: bytes | msgspec.Raw, depth: int = 2) -> Iterator[Owned]:
 def _id(raw: msgspec.Raw) -> str:
     try:
         found = _ID.decode(raw) if raw else None
-    except TROUBLES:
+    except DECODE_ERRORS:
         return ""
     return "" if found is None else str(found)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-__all__ = ["Claims"]
+__all__ = ["PendingClaims"]
 
 T = TypeVar("T")
 
 
-class Claims(Generic[T]):
+class PendingClaims(Generic[T]):
     """Who asks for what nobody has yet."""
 
     __slots__ = ("_claimants",)
@@ -24,18 +24,18 @@ class Claims(Generic[T]):
     def __init__(self) -> None:
         self._claimants: dict[T, set[Hashable]] = {}
 
-    def lay(self, claimant: Hashable, things: Iterable[T]) -> None:
+    def add(self, claimant: Hashable, things: Iterable[T]) -> None:
         """Say that somebody asks for these."""
         for thing in things:
             self._claimants.setdefault(thing, set()).add(claimant)
 
-    def settle(self, claimant: Hashable, things: Iterable[T]) -> tuple[T, ...]:
+    def confirm(self, claimant: Hashable, things: Iterable[T]) -> tuple[T, ...]:
         """Say that somebody got these; returns those that he is the first to get."""
         got = tuple(thing for thing in things if claimant in self._claimants.get(thing, ()))
-        self.drop(got)
+        self.clear(got)
         return got
 
-    def withdraw(self, claimant: Hashable, things: Iterable[T]) -> tuple[T, ...]:
+    def cancel(self, claimant: Hashable, things: Iterable[T]) -> tuple[T, ...]:
         """Say that somebody will not get these; returns those that nobody else claims, or has got."""
         left: list[T] = []
         for thing in things:
@@ -47,7 +47,7 @@ class Claims(Generic[T]):
                     left.append(thing)
         return tuple(left)
 
-    def drop(self, things: Iterable[T]) -> None:
+    def clear(self, things: Iterable[T]) -> None:
         """Say that these are asked for no more, whoever did; harmless where nobody does."""
         for thing in things:
             self._claimants.pop(thing, None)

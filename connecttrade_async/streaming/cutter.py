@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Cutter"]
+__all__ = ["FrameSplitter"]
 
 WHOLE_TEXT = 0x81
 FINAL = 0x80
@@ -28,11 +28,11 @@ OPCODES = frozenset({CONTINUATION, *BEGINNINGS, 0x8, 0x9, 0xA})
 LENGTH = 0x7F
 IN_TWO = 126
 IN_EIGHT = 127
-LONGEST_HEADER = 10
+MAX_HEADER = 10
 SHOWN = 4096
 
 
-class Cutter:
+class FrameSplitter:
     """Cuts the frames of one link. It begins between two frames.
 
     Args:
@@ -46,46 +46,46 @@ class Cutter:
 
     __slots__ = (
         "_begins_at",
-        "_hand_on",
         "_in_pieces",
         "_largest",
         "_needed",
-        "_owed",
         "_part",
-        "is_over",
+        "_pass_on",
+        "_passthrough_bytes",
+        "is_stopped",
         "oversized",
     )
 
     def __init__(self, largest: int, hand_on: Callable[[bytes], bool]) -> None:
         self._largest = largest
-        self._hand_on = hand_on
-        self._owed = 0  # bytes to come of a frame that others read
+        self._pass_on = hand_on
+        self._passthrough_bytes = 0  # bytes to come of a frame that others read
         self._part: bytes | bytearray = b""  # how a text begins that has not come whole, or a header
         self._begins_at = 0  # how many bytes its header has
         self._needed = 0  # how many bytes that text and its header have, if the header has come
         self._in_pieces = False
-        self.is_over = False
+        self.is_stopped = False
         self.oversized = b""
 
-    def cut(self, data: bytes, into: list[bytes | None]) -> None:
+    def feed(self, data: bytes, into: list[bytes | None]) -> None:
         """Take what came, and append the messages that are whole."""
         at = 0
-        if self._owed or self._part or self.is_over:
-            data, at = self._go_on(data, into)
+        if self._passthrough_bytes or self._part or self.is_stopped:
+            data, at = self._continue_message(data, into)
         while at < len(data):
             if not self._in_pieces:
-                at = self._cut_whole(data, at, into)
+                at = self._split_whole(data, at, into)
             if at < len(data):
-                at = self._look_closer(data, at, into)
+                at = self._parse_header(data, at, into)
 
-    def leave(self) -> None:
+    def stop(self) -> None:
         """Cut no more: hand on what is held back, and whatever comes."""
         part, self._part = self._part, b""
-        self.is_over = True
+        self.is_stopped = True
         if part:
-            self._hand_on(bytes(part))
+            self._pass_on(bytes(part))
 
-    def _cut_whole(self, data: bytes, at: int, into: list[bytes | None]) -> int:
+    def _split_whole(self, data: bytes, at: int, into: list[bytes | None]) -> int:
         """Cut texts, as many as there are; returns where something else begins, or a text that is not whole."""
         total = len(data)
         try:
@@ -104,9 +104,9 @@ class Cutter:
             return at  # at the end, or in the middle of a header
         return at
 
-    def _look_closer(self, data: bytes, at: int, into: list[bytes | None]) -> int:
+    def _parse_header(self, data: bytes, at: int, into: list[bytes | None]) -> int:
         """Take one frame that is not text, not small or not whole; returns where the next begins."""
-        lengths = _lengths(data[at : at + LONGEST_HEADER])
+        lengths = _lengths(data[at : at + MAX_HEADER])
         if lengths is None:
             self._part = data[at:]
             return len(data)
@@ -115,30 +115,30 @@ class Cutter:
         if size > self._largest:
             self.oversized = bytes(data[at + header : at + header + SHOWN])
         if data[at] != WHOLE_TEXT or data[at + 1] > LENGTH or size > self._largest or self._in_pieces:
-            return self._pass(data, at, end, into)
+            return self._pass_through(data, at, end, into)
         if end > len(data):
             self._part, self._needed, self._begins_at = bytearray(data[at:]), header + size, header
             return len(data)
         into.append(data[at + header : end])
         return end
 
-    def _pass(self, data: bytes, at: int, end: int, into: list[bytes | None]) -> int:
+    def _pass_through(self, data: bytes, at: int, end: int, into: list[bytes | None]) -> int:
         opcode, is_final = data[at] & OPCODE, data[at] >= FINAL
         if opcode in BEGINNINGS:
             into.append(None)
         if opcode in BEGINNINGS or opcode == CONTINUATION:
             self._in_pieces = not is_final
-        self._owed = max(end - len(data), 0)
-        return self._hand(data, at, end)
+        self._passthrough_bytes = max(end - len(data), 0)
+        return self._pass_bytes(data, at, end)
 
-    def _go_on(self, data: bytes, into: list[bytes | None]) -> tuple[bytes, int]:
+    def _continue_message(self, data: bytes, into: list[bytes | None]) -> tuple[bytes, int]:
         """Go on with what has begun; returns what to look at, and from where on."""
-        if self.is_over:
-            return data, self._hand(data, 0, len(data))
-        if self._owed:
-            end = self._owed
-            self._owed = max(end - len(data), 0)
-            return data, self._hand(data, 0, end)
+        if self.is_stopped:
+            return data, self._pass_bytes(data, 0, len(data))
+        if self._passthrough_bytes:
+            end = self._passthrough_bytes
+            self._passthrough_bytes = max(end - len(data), 0)
+            return data, self._pass_bytes(data, 0, end)
         if not self._needed:
             data, self._part = bytes(self._part) + data, b""
             return data, 0
@@ -149,13 +149,13 @@ class Cutter:
             self._part, self._needed = b"", 0
         return data, missing
 
-    def _hand(self, data: bytes, at: int, end: int) -> int:
+    def _pass_bytes(self, data: bytes, at: int, end: int) -> int:
         """Hand on some bytes, and the rest too if nothing may be cut after them; returns where to go on."""
-        if self._hand_on(data[at:end]):
+        if self._pass_on(data[at:end]):
             return end
-        self.is_over = True
+        self.is_stopped = True
         if end < len(data):
-            self._hand_on(data[end:])
+            self._pass_on(data[end:])
         return len(data)
 
 
@@ -168,5 +168,5 @@ def _lengths(header: bytes) -> tuple[int, int] | None:
         return 2, 0  # a mistake, or masked, which no server may do: whoever reads it gives up at once
     if size < IN_TWO:
         return 2, size
-    end = 4 if size == IN_TWO else LONGEST_HEADER
+    end = 4 if size == IN_TWO else MAX_HEADER
     return (end, int.from_bytes(header[2:end], "big")) if len(header) >= end else None

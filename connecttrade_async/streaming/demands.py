@@ -16,16 +16,26 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-__all__ = ["Demands", "Item", "Line", "Numbers", "Question", "Width", "holds", "options_of", "widest"]
+__all__ = [
+    "ChannelKey",
+    "Detail",
+    "Numbers",
+    "Question",
+    "SubscriptionKey",
+    "SubscriptionRegistry",
+    "covers",
+    "options_of",
+    "union",
+]
 
-Width = str | int | bool | None
+Detail = str | int | bool | None
 WIDENS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
 EVERYTHING = "all"
 LONGEST_NUMBER = 18
 LONG = 600.0  # seconds between two frames that were too large, after which the second is the first again
 
 
-class Line(NamedTuple):
+class ChannelKey(NamedTuple):
     """What is asked for together.
 
     Attributes:
@@ -37,14 +47,14 @@ class Line(NamedTuple):
     options: tuple[tuple[str, str | None], ...] = ()
 
 
-class Item(NamedTuple):
+class SubscriptionKey(NamedTuple):
     """One symbol of a line: the least that can be asked for."""
 
-    line: Line
+    line: ChannelKey
     symbol: str
 
 
-def widest(channel: str, widths: Iterable[Width]) -> Width:
+def union(channel: str, widths: Iterable[Detail]) -> Detail:
     """Return the narrowest form that holds all of these, of which there is at least one."""
     found = set(widths)
     if channel == "trades" and len(found) > 1:
@@ -52,12 +62,12 @@ def widest(channel: str, widths: Iterable[Width]) -> Width:
     return max(found, key=lambda width: width or 0) if len(found) > 1 else found.pop()
 
 
-def holds(channel: str, held: Width, wanted: Width) -> bool:
+def covers(channel: str, held: Detail, wanted: Detail) -> bool:
     """Whether one form holds another."""
-    return widest(channel, (held, wanted)) == held
+    return union(channel, (held, wanted)) == held
 
 
-def options_of(line: Line, width: Width) -> dict[str, object]:
+def options_of(line: ChannelKey, width: Detail) -> dict[str, object]:
     """Return the options of a line in this form, by name."""
     options: dict[str, object] = dict(line.options)
     if line.channel in WIDENS:
@@ -101,7 +111,7 @@ class Numbers:
         return number.isascii() and number.isdecimal() and 0 < int(number) <= self._last
 
 
-class Demands:
+class SubscriptionRegistry:
     """Who wants what. It outlives every link.
 
     Attributes:
@@ -112,55 +122,64 @@ class Demands:
         takes_backfill: whether the server may take a subscription that asks for the past.
     """
 
-    __slots__ = ("_broken", "_strikes", "_wants", "backfilled", "backfills", "numbers", "questions", "takes_backfill")
+    __slots__ = (
+        "_broken",
+        "_requesters",
+        "_strikes",
+        "backfilled",
+        "backfills",
+        "numbers",
+        "request_ids",
+        "takes_backfill",
+    )
 
     def __init__(self) -> None:
-        self._wants: dict[Item, dict[Hashable, Width]] = {}
-        self._broken: dict[Item, dict[Hashable, float]] = {}
+        self._requesters: dict[SubscriptionKey, dict[Hashable, Detail]] = {}
+        self._broken: dict[SubscriptionKey, dict[Hashable, float]] = {}
         self._strikes: dict[Hashable, float] = {}
         self.numbers = Numbers()
-        self.questions: dict[str, Question] = {}
-        self.backfills: dict[Item, int] = {}
-        self.backfilled: dict[Item, int] = {}
+        self.request_ids: dict[str, Question] = {}
+        self.backfills: dict[SubscriptionKey, int] = {}
+        self.backfilled: dict[SubscriptionKey, int] = {}
         self.takes_backfill = True
 
-    def add(self, who: Hashable, items: Iterable[Item], width: Width = None) -> None:
+    def add(self, who: Hashable, items: Iterable[SubscriptionKey], width: Detail = None) -> None:
         """Say that somebody wants these."""
         for item in items:
-            self._wants.setdefault(item, {})[who] = width
+            self._requesters.setdefault(item, {})[who] = width
 
-    def remove(self, who: Hashable, items: Iterable[Item]) -> None:
+    def remove(self, who: Hashable, items: Iterable[SubscriptionKey]) -> None:
         """Say that somebody wants these no more; harmless where that is known."""
         for item in items:
-            wants = self._wants.get(item, {})
+            wants = self._requesters.get(item, {})
             wants.pop(who, None)
             if not wants:
-                self._wants.pop(item, None)
+                self._requesters.pop(item, None)
                 self.backfills.pop(item, None)
                 self.backfilled.pop(item, None)
             self._broken.get(item, {}).pop(who, None)
 
-    def wanted_by(self, who: Hashable) -> tuple[Item, ...]:
+    def wanted_by(self, who: Hashable) -> tuple[SubscriptionKey, ...]:
         """Return what somebody wants."""
-        return tuple(item for item, wants in self._wants.items() if who in wants)
+        return tuple(item for item, wants in self._requesters.items() if who in wants)
 
-    def is_wanted_by(self, who: Hashable, item: Item) -> bool:
+    def is_wanted_by(self, who: Hashable, item: SubscriptionKey) -> bool:
         """Whether somebody wants this."""
-        return who in self._wants.get(item, ())
+        return who in self._requesters.get(item, ())
 
-    def forget(self, item: Item, width: Width) -> tuple[Hashable, ...]:
+    def drop_rejected(self, item: SubscriptionKey, width: Detail) -> tuple[Hashable, ...]:
         """Say that it cannot be had in this form; returns who wanted it so, and wants it no more.
 
         Whoever is content with less still wants it. Where the form is only what several make together, the last is who
         asked for too much.
         """
-        wants = self._wants.get(item, {})
+        wants = self._requesters.get(item, {})
         who = tuple(each for each, wanted in wants.items() if wanted == width) or tuple(wants)[-1:]
         for each in who:
             self.remove(each, [item])
         return who
 
-    def break_off(self, item: Item, width: Width, since: float) -> None:
+    def mark_broken(self, item: SubscriptionKey, width: Detail, since: float) -> None:
         """Say that the server tells this no more, which it told in a form: whoever was content with that may miss some.
 
         Args:
@@ -169,11 +188,11 @@ class Demands:
             since: when that was known last.
         """
         broken = self._broken.setdefault(item, {})
-        for who, wanted in self._wants.get(item, {}).items():
-            if holds(item.line.channel, width, wanted):
+        for who, wanted in self._requesters.get(item, {}).items():
+            if covers(item.line.channel, width, wanted):
                 broken.setdefault(who, since)
 
-    def go_on(self, items: Iterable[Item]) -> dict[Hashable, tuple[float, tuple[str, ...]]]:
+    def mark_restored(self, items: Iterable[SubscriptionKey]) -> dict[Hashable, tuple[float, tuple[str, ...]]]:
         """Say that the server tells these; returns who may have missed some, since when, and of which symbols."""
         missed: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
         for item in items:
@@ -189,14 +208,14 @@ class Demands:
         self._strikes[what] = now
         return has_been
 
-    def width(self, item: Item) -> Width:
+    def width(self, item: SubscriptionKey) -> Detail:
         """Return the form in which it is wanted, which it is."""
-        return widest(item.line.channel, self._wants[item].values())
+        return union(item.line.channel, self._requesters[item].values())
 
     def __contains__(self, item: object) -> bool:
-        return item in self._wants
+        return item in self._requesters
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[SubscriptionKey, ...]:
         """All that is wanted."""
-        return tuple(self._wants)
+        return tuple(self._requesters)

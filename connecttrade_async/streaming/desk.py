@@ -17,7 +17,7 @@ from connecttrade_async.errors import (
 )
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming import market_data
-from connecttrade_async.streaming.claims import Claims
+from connecttrade_async.streaming.claims import PendingClaims
 from connecttrade_async.streaming.demands import Question
 from connecttrade_async.streaming.messages import Refusal
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
     import msgspec
 
     from connecttrade_async.clock import Clock
-    from connecttrade_async.streaming.demands import Demands, Item, Width
-    from connecttrade_async.streaming.interests import Choice
-    from connecttrade_async.streaming.outcomes import Answered
-    from connecttrade_async.streaming.routes import Routes
+    from connecttrade_async.streaming.demands import Detail, SubscriptionKey, SubscriptionRegistry
+    from connecttrade_async.streaming.interests import Predicate
+    from connecttrade_async.streaming.outcomes import ReplyReceived
+    from connecttrade_async.streaming.routes import MarketDataFanout
     from connecttrade_async.streaming.subscriptions import Subscription
     from connecttrade_async.streaming.supervisor import Supervisor
-    from connecttrade_async.streaming.talk import MarketTalk
+    from connecttrade_async.streaming.talk import MarketDataSync
 
-__all__ = ["Desk"]
+__all__ = ["MarketDataRequests"]
 
 
-class Desk:
+class MarketDataRequests:
     """Asks in the name of consumers.
 
     Args:
@@ -53,17 +53,22 @@ class Desk:
         supervisor: keeps the stream alive, once it is open.
     """
 
-    def __init__(self, demands: Demands, routes: Routes, clock: Clock, url: str) -> None:
+    def __init__(self, demands: SubscriptionRegistry, routes: MarketDataFanout, clock: Clock, url: str) -> None:
         self._demands = demands
         self._url = url
-        self._claims: Claims[tuple[Subscription, Item]] = Claims()
+        self._claims: PendingClaims[tuple[Subscription, SubscriptionKey]] = PendingClaims()
         self.routes = routes
         self.clock = clock
         self.supervisor: Supervisor | None = None
 
-    async def want(
-        self, who: Subscription, items: Iterable[Item], width: Width, choice: Choice | None, backfill: int = 0
-    ) -> frozenset[Item]:
+    async def subscribe(
+        self,
+        who: Subscription,
+        items: Iterable[SubscriptionKey],
+        width: Detail,
+        choice: Predicate | None,
+        backfill: int = 0,
+    ) -> frozenset[SubscriptionKey]:
         """Ask for symbols; returns when the server has acknowledged them all.
 
         Args:
@@ -87,43 +92,43 @@ class Desk:
         self.routes.check_is_open(who)
         items, had, claim = tuple(dict.fromkeys(items)), self.routes.items(who), object()
         fresh = [(who, item) for item in items if item not in had or (who, item) in self._claims]
-        self._claims.lay(claim, fresh)
+        self._claims.add(claim, fresh)
         for item in items:
             if item not in had:
-                self.routes.route(who, item, choice)
+                self.routes.attach(who, item, choice)
         self._demands.add(who, items, width)
         absent = [item for item in items if not self._is_held(item, width)]
         awaited = [self.routes.expect(who, item) for item in absent]
         if backfill:
             self._demands.backfills |= dict.fromkeys(absent, backfill)
-        self._mend(items)
+        self._sync(items)
         try:
             await _answered(awaited)
         except BaseException:
             # Others may wait for the same still; and what the server refused is held no more, though it was before.
-            unclaimed = [item for _, item in self._claims.withdraw(claim, fresh)]
-            self.give_up(who, [*unclaimed, *(item for item in items if not self._demands.is_wanted_by(who, item))])
+            unclaimed = [item for _, item in self._claims.cancel(claim, fresh)]
+            self.unsubscribe(who, [*unclaimed, *(item for item in items if not self._demands.is_wanted_by(who, item))])
             raise
-        self._claims.settle(claim, fresh)
+        self._claims.confirm(claim, fresh)
         return frozenset(item for item in absent if backfill and self._demands.backfilled.get(item, 0) >= backfill)
 
-    def give_up(self, who: Subscription, items: Iterable[Item]) -> None:
+    def unsubscribe(self, who: Subscription, items: Iterable[SubscriptionKey]) -> None:
         """Ask for symbols no more, and tell nothing more of them; harmless where nobody asks."""
         items = tuple(items)
         for item in items:
             self.routes.expect_no_more(who, item)
-            self.routes.unroute(who, item)
-        self._claims.drop((who, item) for item in items)
+            self.routes.detach(who, item)
+        self._claims.clear((who, item) for item in items)
         gone = {item.symbol for item in items}
         who.discard(lambda event: getattr(event, "symbol", None) in gone and not isinstance(event, SymbolRefused))
         self._demands.remove(who, items)
-        self._mend(items)
+        self._sync(items)
 
-    def leave(self, who: Subscription) -> None:
+    def unsubscribe_all(self, who: Subscription) -> None:
         """Ask for nothing any more in this name, whatever was delivered last."""
-        self.give_up(who, self._demands.wanted_by(who))
+        self.unsubscribe(who, self._demands.wanted_by(who))
 
-    async def history(self, symbol: str, interval: str, facts: Mapping[str, object], timeout: float) -> Answered:
+    async def history(self, symbol: str, interval: str, facts: Mapping[str, object], timeout: float) -> ReplyReceived:
         """Ask for bars of the past.
 
         Raises:
@@ -132,16 +137,16 @@ class Desk:
             MalformedResponseError: the answer is of another kind.
             ConnectTradeError: the stream has ended, with why.
         """
-        spell = partial(market_data.history, symbol=symbol, interval=interval, facts=facts)
-        return await self._ask("history", symbol, spell, timeout, market_data.Snapshot)
+        spell = partial(market_data.encode_snapshot, symbol=symbol, interval=interval, facts=facts)
+        return await self._request("history", symbol, spell, timeout, market_data.Snapshot)
 
-    async def listing(self, timeout: float) -> Answered:
-        """Ask for the server's list of subscriptions; raises as ``history``."""
-        return await self._ask("subscriptions", "", market_data.listing, timeout, market_data.Subscriptions)
+    async def list_subscriptions(self, timeout: float) -> ReplyReceived:
+        """Ask for the server's list of subscriptions; raises as ``encode_snapshot``."""
+        return await self._request("subscriptions", "", market_data.encode_list, timeout, market_data.Subscriptions)
 
-    async def _ask(
+    async def _request(
         self, what: str, symbol: str, spell: Callable[[str], bytes], timeout: float, kind: type[msgspec.Struct]
-    ) -> Answered:
+    ) -> ReplyReceived:
         self._check_is_open()
         number = next(self._demands.numbers)
         answer = self.routes.expect(None, number)
@@ -149,14 +154,14 @@ class Desk:
         late = RequestTimeoutError(method="STREAM", path=self._url, kind="timeout", detail=detail)
         timer = self.clock.call_later(timeout, partial(self.routes.answer, None, number, late))
         frame = spell(number)
-        self._demands.questions[number] = Question(frame, "bars" if symbol else "", symbol)
+        self._demands.request_ids[number] = Question(frame, "bars" if symbol else "", symbol)
         try:
-            self._say(frame)
+            self._send(frame)
             found: Any = await answer
         finally:
             timer.cancel()
             self.routes.expect_no_more(None, number)
-            self._demands.questions.pop(number, None)
+            self._demands.request_ids.pop(number, None)
         if isinstance(found, Exception):
             raise found
         if isinstance(found.message, Refusal):
@@ -168,33 +173,33 @@ class Desk:
             # By its kind alone: what stands in a frame that was not asked for may be anything.
             problem = f"the answer has the id of this request and is of the kind {type(found.message).__name__}"
             raise MalformedResponseError(where=f"the answer to the request for {what}", problem=problem)
-        return cast("Answered", found)
+        return cast("ReplyReceived", found)
 
     def _check_is_open(self) -> None:
         if self.supervisor is None:
             raise ClosedError("the stream")
 
-    def _is_held(self, item: Item, width: Width) -> bool:
-        talk = self._talk()
+    def _is_held(self, item: SubscriptionKey, width: Detail) -> bool:
+        talk = self._subscription_sync()
         return talk is not None and talk.holds(item, width)
 
-    def _say(self, frame: bytes) -> None:
+    def _send(self, frame: bytes) -> None:
         # On a link that takes over, too: the answer may be lost with the one that is left.
         if self.supervisor is not None:
-            for voice in self.supervisor.voices:
-                cast("MarketTalk", voice.life.talk).say(frame)
-            self.supervisor.touch()
+            for voice in self.supervisor.connections:
+                cast("MarketDataSync", voice.protocol.sync).send(frame)
+            self.supervisor.flush()
 
-    def _mend(self, items: tuple[Item, ...]) -> None:
+    def _sync(self, items: tuple[SubscriptionKey, ...]) -> None:
         if self.supervisor is not None:
-            for voice in self.supervisor.voices:
-                cast("MarketTalk", voice.life.talk).mend(items, self.clock.now())
-            self.supervisor.touch()
+            for voice in self.supervisor.connections:
+                cast("MarketDataSync", voice.protocol.sync).sync(items, self.clock.now())
+            self.supervisor.flush()
 
-    def _talk(self) -> MarketTalk | None:
+    def _subscription_sync(self) -> MarketDataSync | None:
         """Return what is said on the link that counts."""
-        voices = () if self.supervisor is None else self.supervisor.voices
-        return cast("MarketTalk", voices[0].life.talk) if voices else None
+        voices = () if self.supervisor is None else self.supervisor.connections
+        return cast("MarketDataSync", voices[0].protocol.sync) if voices else None
 
 
 async def _answered(awaited: Iterable[asyncio.Future[Any]]) -> None:

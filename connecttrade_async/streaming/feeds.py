@@ -11,17 +11,17 @@ from typing import Generic, NamedTuple, Self, TypeVar, cast
 from connecttrade_async.errors import ClosedError
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Depth, SymbolRefused
-from connecttrade_async.streaming.demands import Item, Line, Width
-from connecttrade_async.streaming.desk import Desk
-from connecttrade_async.streaming.interests import Choice
-from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
+from connecttrade_async.streaming.demands import ChannelKey, Detail, SubscriptionKey
+from connecttrade_async.streaming.desk import MarketDataRequests
+from connecttrade_async.streaming.interests import Predicate
+from connecttrade_async.streaming.subscriptions import Capacity, Subscription, SubscriptionStatistics
 
-__all__ = ["DepthFeed", "Feed", "SteppingFeed", "Wish"]
+__all__ = ["DepthFeed", "Feed", "FeedConfig", "FilteringFeed"]
 
 T = TypeVar("T")
 
 
-class Wish(NamedTuple):
+class FeedConfig(NamedTuple):
     """What a feed is of.
 
     Attributes:
@@ -33,12 +33,12 @@ class Wish(NamedTuple):
         bound: how much may wait.
     """
 
-    line: Line
-    width: Width
-    choice: Choice | None
+    line: ChannelKey
+    width: Detail
+    choice: Predicate | None
     read: Callable[[str], str]
     overflow: str
-    bound: Bound
+    bound: Capacity
 
 
 class Feed(Generic[T]):
@@ -49,7 +49,7 @@ class Feed(Generic[T]):
     wants more of it or the server had lost it. It tells ``SymbolRefused`` where the server gives a symbol no more.
     """
 
-    def __init__(self, desk: Desk, wish: Wish, symbols: Iterable[str]) -> None:
+    def __init__(self, desk: MarketDataRequests, wish: FeedConfig, symbols: Iterable[str]) -> None:
         self._desk = desk
         self._wish = wish
         self._first = tuple(dict.fromkeys(wish.read(symbol) for symbol in symbols))
@@ -84,7 +84,7 @@ class Feed(Generic[T]):
 
         It does not wait for the server, so there is nothing to cancel.
         """
-        self._desk.give_up(self._opened(), self._items(self._wish.read(symbol) for symbol in symbols))
+        self._desk.unsubscribe(self._opened(), self._items(self._wish.read(symbol) for symbol in symbols))
 
     async def receive(self) -> T | Gap | SymbolRefused:
         """Return what comes next; raises as iterating does, and ``ClosedError`` at the end.
@@ -99,7 +99,7 @@ class Feed(Generic[T]):
         """
         return cast("T | Gap | SymbolRefused", await self._opened().receive())
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> SubscriptionStatistics:
         """Return what this consumer has had."""
         return self._opened().statistics()
 
@@ -133,14 +133,14 @@ class Feed(Generic[T]):
         It does not wait for the server, so there is nothing to cancel.
         """
         if self._queue is not None:
-            self._desk.leave(self._queue)
+            self._desk.unsubscribe_all(self._queue)
             await self._queue.__aexit__(None, None, None)
 
     def _add(self, queue: Subscription, symbols: Iterable[str]) -> Coroutine[None, None, object]:
-        return self._desk.want(queue, self._items(symbols), self._wish.width, self._wish.choice)
+        return self._desk.subscribe(queue, self._items(symbols), self._wish.width, self._wish.choice)
 
-    def _items(self, symbols: Iterable[str]) -> tuple[Item, ...]:
-        return tuple(Item(self._wish.line, symbol) for symbol in symbols)
+    def _items(self, symbols: Iterable[str]) -> tuple[SubscriptionKey, ...]:
+        return tuple(SubscriptionKey(self._wish.line, symbol) for symbol in symbols)
 
     def _opened(self) -> Subscription:
         if self._queue is None:
@@ -152,7 +152,7 @@ class Feed(Generic[T]):
         return f"<{self._wish.line.channel} of {len(self.symbols)} symbols: {state}>"
 
 
-class SteppingFeed(Feed[T]):
+class FilteringFeed(Feed[T]):
     """A feed that looks at each event before it tells it."""
 
     def __aiter__(self) -> Self:
@@ -165,7 +165,7 @@ class SteppingFeed(Feed[T]):
             raise StopAsyncIteration from None
 
 
-class DepthFeed(SteppingFeed[Depth]):
+class DepthFeed(FilteringFeed[Depth]):
     """Books, each cut to as many levels as were asked for: the server may send more, for another consumer."""
 
     async def receive(self) -> Depth | Gap | SymbolRefused:
@@ -174,4 +174,4 @@ class DepthFeed(SteppingFeed[Depth]):
         Cancelling loses nothing.
         """
         event = await super().receive()
-        return event.down_to(cast("int", self._wish.width)) if isinstance(event, Depth) else event
+        return event.top(cast("int", self._wish.width)) if isinstance(event, Depth) else event

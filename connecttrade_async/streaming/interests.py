@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     Fact: TypeAlias = Chosen | MarketUpdate
 
-__all__ = ["Choice", "Interest", "check_key"]
+__all__ = ["EventFilter", "Predicate", "check_filter"]
 
 UNKEYED = frozenset({"lifecycle"})
 """What happens to the stream itself happens to everybody who asked to hear of it, whatever else they want."""
 
 
-class Interest(NamedTuple):
+class EventFilter(NamedTuple):
     """What a consumer wants: topics, and of these only what matches every key that is not None.
 
     The topic ``lifecycle`` has no keys: whoever asks for it hears all of it.
@@ -45,7 +45,7 @@ class Interest(NamedTuple):
         """Whether there is just one key."""
         return (self.account_id, self.user_id, self.symbol).count(None) == 2  # noqa: PLR2004 - of three
 
-    def is_met_by(self, event: Fact) -> bool:
+    def matches(self, event: Fact) -> bool:
         """Whether an event has every key."""
         return (
             self.account_id in {None, event.account_id}
@@ -54,15 +54,15 @@ class Interest(NamedTuple):
         )
 
 
-class Choice(Protocol):
+class Predicate(Protocol):
     """What a consumer that looks closer wants."""
 
-    def is_met_by(self, event: Any, /) -> bool:  # noqa: ANN401 - whatever comes to the place where it looks
+    def matches(self, event: Any, /) -> bool:  # noqa: ANN401 - whatever comes to the place where it looks
         """Whether an event is wanted."""
         ...
 
 
-def check_key(name: str, value: object) -> None:
+def check_filter(name: str, value: object) -> None:
     """Refuse a key that is no text.
 
     Raises:

@@ -32,7 +32,7 @@ from websockets.protocol import State
 
 from connecttrade_async.errors import one_line
 from connecttrade_async.secret import without_frames
-from connecttrade_async.streaming.cutter import Cutter
+from connecttrade_async.streaming.cutter import FrameSplitter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
@@ -42,41 +42,41 @@ if TYPE_CHECKING:
 
     from connecttrade_async.secret import Secret
 
-__all__ = ["Dialing", "Link", "LinkLostError"]
+__all__ = ["ConnectOptions", "ConnectionLost", "WebSocket"]
 
-LONGEST_CAUSE = 4096
-LARGEST_FRAME = 1 << 22
-MANY = 4096
-MOST_UNSENT = 1 << 20  # bytes; what we send is small, so a peer that leaves so much unread reads nothing at all
+MAX_CAUSE = 4096
+MAX_FRAME = 1 << 22
+MAX_PENDING = 4096
+MAX_UNSENT = 1 << 20  # bytes; what we send is small, so a peer that leaves so much unread reads nothing at all
 NEXT_ADDRESS = 0.25  # seconds until the next address of a name is tried beside the first (RFC 8305)
 NOT_READ = "the peer does not read what is sent to it"
-END_OF_ANSWER = b"\r\n\r\n"
+END_OF_HEADERS = b"\r\n\r\n"
 IF_PLAIN = "if that port is a plain one, the address begins with ws:// and not wss://"
 IF_SECURE = "if that port speaks TLS, the address begins with wss:// and not ws://"
 
 
-class _Discreet(logging.LoggerAdapter[logging.Logger]):
+class _NoDebugLogger(logging.LoggerAdapter[logging.Logger]):
     """Never lets websockets log at DEBUG, where it prints frames and headers, secrets included."""
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802 - logging's own name
         return level > logging.DEBUG and super().isEnabledFor(level)
 
 
-LOGGER = _Discreet(logging.getLogger("connecttrade_async.streaming.link"), {})
+LOGGER = _NoDebugLogger(logging.getLogger("connecttrade_async.streaming.link"), {})
 
 
-class _Straight(connect):
+class _NoRedirectConnect(connect):
     """Goes where it was sent and nowhere else: whoever redirects it would be told the secret elsewhere."""
 
     def process_redirect(self, exc: Exception) -> Exception | str:
         return exc
 
 
-class Gathering(ClientConnection):
+class FastClientConnection(ClientConnection):
     """Cuts the messages out of what comes, and hands those of a chunk over at once, in the turn in which it came.
 
     ``recv`` costs a parser in Python, three coroutines and one more turn of the loop for each message. Here it reads
-    only what ``Cutter`` hands on. Where websockets does not take its chunks by ``data_received``, and the answer to the
+    only what ``FrameSplitter`` hands on. Where websockets does not take its chunks by ``data_received``, and the answer to the
     handshake in the turn in which it came, ``recv`` reads all, and nothing is ever gathered here.
 
     That a text is UTF-8 is for whoever decodes it to see, as with ``recv(decode=False)``.
@@ -89,58 +89,58 @@ class Gathering(ClientConnection):
         given_up: why the connection was aborted from here, in words, or ``""``.
     """
 
-    def __init__(self, *args: Any, largest: int = LARGEST_FRAME, **kwargs: Any) -> None:  # noqa: ANN401 - whatever websockets gives
+    def __init__(self, *args: Any, largest: int = MAX_FRAME, **kwargs: Any) -> None:  # noqa: ANN401 - whatever websockets gives
         super().__init__(*args, **kwargs)
         self.given_up = ""
         self._largest = largest
-        self.cutter: Cutter | None = None
-        self.gathered: list[bytes | None] = []
-        self.hear: Callable[[list[bytes]], bool] = bool
+        self.splitter: FrameSplitter | None = None
+        self.pending: list[bytes | None] = []
+        self.on_frames: Callable[[list[bytes]], bool] = bool
         self.waiter: asyncio.Future[bool] | None = None
-        self._answer: bytes | None = b""
-        self._is_abandoned = False
-        self._is_held = False
+        self._handshake: bytes | None = b""
+        self._is_discarding = False
+        self._is_paused = False
         self._pong: asyncio.Future[float] | None = None
 
     async def wait(self, hear: Callable[[list[bytes]], bool]) -> bool:
         """Have what comes heard; returns whether that was enough, or false where ``recv`` has the next."""
-        self.hear, self.waiter = hear, self.loop.create_future()
+        self.on_frames, self.waiter = hear, self.loop.create_future()
         try:
             return await self.waiter
         finally:
-            self.hear, self.waiter = bool, None
+            self.on_frames, self.waiter = bool, None
 
     @property
-    def is_cutting(self) -> bool:
+    def is_splitting(self) -> bool:
         """Whether messages may be gathered yet."""
-        return self.cutter is not None and not self.cutter.is_over
+        return self.splitter is not None and not self.splitter.is_stopped
 
     def data_received(self, data: bytes) -> None:
         """Take a chunk. Whatever comes is a sign of life, so no missing pong ends the link after it."""
         if self._pong is not None:
-            self._excuse()
-        if self._answer is not None:
-            data = self._shake_hands(self._answer, data)
-        if self.cutter is None:
+            self._suppress_ping_timeout()
+        if self._handshake is not None:
+            data = self._finish_handshake(self._handshake, data)
+        if self.splitter is None:
             if data:
                 self._pass_on(data)
             return
-        if self._is_abandoned:
-            self.cutter.cut(bytes(data), [])
+        if self._is_discarding:
+            self.splitter.feed(bytes(data), [])
             return
         if self.state is not State.OPEN:
-            self._leave()
-        self.cutter.cut(bytes(data), self.gathered)
+            self._stop_splitting()
+        self.splitter.feed(bytes(data), self.pending)
         self._deliver()
 
     def eof_received(self) -> None:
         """Take the end of what comes."""
-        self._leave()
+        self._stop_splitting()
         super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wake whoever waits for what will not come."""
-        self._leave()
+        self._stop_splitting()
         super().connection_lost(exc)
         self._wake(is_enough=False)
 
@@ -159,8 +159,8 @@ class Gathering(ClientConnection):
             await self.wait_closed()
             raise
         self._pong = cast("asyncio.Future[float]", pong)
-        if self._is_held:
-            self._excuse()
+        if self._is_paused:
+            self._suppress_ping_timeout()
         return pong
 
     def _forget_pings(self) -> None:
@@ -171,67 +171,67 @@ class Gathering(ClientConnection):
 
     def take(self) -> list[bytes]:
         """Return what was gathered, up to the first that ``recv`` has."""
-        gathered = self.gathered
+        gathered = self.pending
         whole = len(gathered) if None not in gathered else gathered.index(None)
-        self.gathered = gathered[whole:]
-        if self._is_held:
-            self._is_held = False
+        self.pending = gathered[whole:]
+        if self._is_paused:
+            self._is_paused = False
             self.transport.resume_reading()
         return cast("list[bytes]", gathered[:whole])
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         """Let go of every message from now on: whoever closes waits for the peer's close behind all of them."""
-        self._is_abandoned = True
+        self._is_discarding = True
         self.take()
-        self.gathered.clear()
+        self.pending.clear()
 
-    def _shake_hands(self, before: bytes, data: bytes) -> bytes:
+    def _finish_handshake(self, before: bytes, data: bytes) -> bytes:
         """Hand on the answer to the handshake; returns what came behind it, where that can be cut."""
         so_far = before + data
-        end = so_far.find(END_OF_ANSWER) + len(END_OF_ANSWER)
-        if end < len(END_OF_ANSWER):
-            self._answer = so_far[1 - len(END_OF_ANSWER) :]
+        end = so_far.find(END_OF_HEADERS) + len(END_OF_HEADERS)
+        if end < len(END_OF_HEADERS):
+            self._handshake = so_far[1 - len(END_OF_HEADERS) :]
             return data
-        self._answer = None
+        self._handshake = None
         end -= len(before)
         super().data_received(data[:end])
         if self.response is not None and self.state is State.OPEN:
-            self.cutter = Cutter(self._largest, self._hand_on)
+            self.splitter = FrameSplitter(self._largest, self._pass_through)
         return data[end:]
 
     def _pass_on(self, data: bytes) -> None:
         """Let websockets read some bytes. It answers pings at once, whether the peer reads the answers or not."""
         super().data_received(data)
-        if self.transport.get_write_buffer_size() > MOST_UNSENT:
+        if self.transport.get_write_buffer_size() > MAX_UNSENT:
             self._give_up()
 
     def _give_up(self) -> None:
         self.given_up = self.given_up or NOT_READ
         self.transport.abort()
 
-    def _hand_on(self, data: bytes) -> bool:
+    def _pass_through(self, data: bytes) -> bool:
         self._pass_on(data)
-        return self._is_abandoned or self.state is State.OPEN
+        return self._is_discarding or self.state is State.OPEN
 
-    def _leave(self) -> None:
-        if self.cutter is not None and not self.cutter.is_over:
-            self.cutter.leave()
+    def _stop_splitting(self) -> None:
+        if self.splitter is not None and not self.splitter.is_stopped:
+            self.splitter.stop()
 
     def _deliver(self) -> None:
         waiter, is_enough = self.waiter, False
-        if waiter is not None and not waiter.done() and self.gathered and self.gathered[0] is not None:
+        if waiter is not None and not waiter.done() and self.pending and self.pending[0] is not None:
             try:
-                is_enough = self.hear(self.take())
+                is_enough = self.on_frames(self.take())
             except Exception as exc:  # noqa: BLE001 - raised where the messages are waited for
                 waiter.set_exception(exc)
-        if is_enough or self.gathered or not self.is_cutting:  # the reader, or ``recv``, is to go on
+        if is_enough or self.pending or not self.is_splitting:  # the reader, or ``recv``, is to go on
             self._wake(is_enough=is_enough)
-        if len(self.gathered) > MANY:
-            self._is_held = True
+        if len(self.pending) > MAX_PENDING:
+            self._is_paused = True
             self.transport.pause_reading()  # nobody takes them
-            self._excuse()
+            self._suppress_ping_timeout()
 
-    def _excuse(self) -> None:
+    def _suppress_ping_timeout(self) -> None:
         pong, self._pong = self._pong, None
         if pong is not None and not pong.done():
             pong.set_result(self.latency)
@@ -241,7 +241,7 @@ class Gathering(ClientConnection):
             self.waiter.set_result(is_enough)
 
 
-class LinkLostError(Exception):
+class ConnectionLost(Exception):
     """The link could not be made, or is gone.
 
     Attributes:
@@ -264,7 +264,7 @@ class LinkLostError(Exception):
         is_too_large: bool = False,
     ) -> None:
         # Not shortened much: a secret in it is masked later, and half a secret would not be.
-        self.cause = one_line(cause, LONGEST_CAUSE)
+        self.cause = one_line(cause, MAX_CAUSE)
         self.code = code
         self.reason = reason
         self.is_too_large = is_too_large
@@ -273,7 +273,7 @@ class LinkLostError(Exception):
         super().__init__(self.cause)
 
 
-class Dialing(NamedTuple):
+class ConnectOptions(NamedTuple):
     """How links are dialled.
 
     Attributes:
@@ -282,7 +282,7 @@ class Dialing(NamedTuple):
         proxy: the address of an HTTP proxy, or None for a direct connection.
     """
 
-    largest: int = LARGEST_FRAME
+    largest: int = MAX_FRAME
     ssl: ssl.SSLContext | None = None
     proxy: Secret | None = None
 
@@ -295,7 +295,7 @@ class Dialing(NamedTuple):
         return to_server | ({"proxy_ssl": self.ssl} if is_secure_proxy else {})
 
 
-class Link:
+class WebSocket:
     """One open WebSocket."""
 
     __slots__ = ("_close_timeout", "_socket")
@@ -303,22 +303,22 @@ class Link:
     @property
     def is_fast(self) -> bool:
         """Whether messages are cut out of the chunks as they come, and not received one by one."""
-        return isinstance(self._socket, Gathering) and self._socket.is_cutting
+        return isinstance(self._socket, FastClientConnection) and self._socket.is_splitting
 
     def __init__(self, connection: ClientConnection, close_timeout: float) -> None:
         self._socket = connection
         self._close_timeout = close_timeout
 
     @classmethod
-    async def dial(
+    async def connect(
         cls,
         url: str,
         *,
         open_timeout: float,
         close_timeout: float,
         ping: float | None,
-        dialing: Dialing | None = None,
-    ) -> Link:
+        dialing: ConnectOptions | None = None,
+    ) -> WebSocket:
         """Open a link.
 
         Args:
@@ -329,30 +329,34 @@ class Link:
             dialing: the TLS context, the proxy and the largest frame; None for the system's, none and 4 MiB.
 
         Raises:
-            LinkLostError: it could not be opened in time, or at all.
+            ConnectionLost: it could not be opened in time, or at all.
 
         Cancelling leaves nothing open.
         """
         try:
             async with asyncio.timeout(open_timeout):
-                connection = await cls._connected(url, close_timeout, ping, dialing or Dialing())
+                connection = await cls._connected(url, close_timeout, ping, dialing or ConnectOptions())
         except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
-            raise _undialled(exc, url) from without_frames(exc)
+            raise _connect_error(exc, url) from without_frames(exc)
         return cls(connection, close_timeout)
 
     @staticmethod
-    async def _connected(url: str, close_timeout: float, ping: float | None, dialing: Dialing) -> ClientConnection:
+    async def _connected(
+        url: str, close_timeout: float, ping: float | None, dialing: ConnectOptions
+    ) -> ClientConnection:
         """Open the WebSocket, directly or through the proxy."""
         options: dict[str, Any] = dialing.tls(url)
         opened: socket.socket | None = None
         if dialing.proxy is None:
-            options["sock"] = opened = await connected_socket(*_end_of(url))
+            options["sock"] = opened = await connected_socket(*_host_and_port(url))
         else:
             options["happy_eyeballs_delay"] = NEXT_ADDRESS
         try:
-            dialled = _Straight(
+            dialled = _NoRedirectConnect(
                 url,
-                create_connection=cast("type[ClientConnection]", partial(Gathering, largest=dialing.largest)),
+                create_connection=cast(
+                    "type[ClientConnection]", partial(FastClientConnection, largest=dialing.largest)
+                ),
                 compression=None,  # inflating costs two fifths of the throughput, and saves bandwidth only
                 open_timeout=None,  # one time-out for all of it is around this
                 close_timeout=close_timeout,
@@ -371,21 +375,21 @@ class Link:
         return await dialled
 
     @contextmanager
-    def speaking(self) -> Generator[None, None, None]:
+    def errors_translated(self) -> Generator[None, None, None]:
         """Translate what ends the link while it is spoken over.
 
         Around the whole conversation, so that a frame costs no translation of its own.
 
         Raises:
-            LinkLostError: the link is gone.
+            ConnectionLost: the link is gone.
         """
         try:
             yield
         except ConnectionClosed as exc:
-            given_up = self._socket.given_up if isinstance(self._socket, Gathering) else ""
-            raise (LinkLostError(given_up) if given_up else _closed(exc)) from without_frames(exc)
+            given_up = self._socket.given_up if isinstance(self._socket, FastClientConnection) else ""
+            raise (ConnectionLost(given_up) if given_up else _closed_error(exc)) from without_frames(exc)
 
-    async def listen(self, hear: Callable[[list[bytes]], bool]) -> None:
+    async def receive_into(self, hear: Callable[[list[bytes]], bool]) -> None:
         """Have all messages heard in order, at least one at a time, until that is enough. Only while ``speaking``.
 
         Args:
@@ -395,17 +399,17 @@ class Link:
         Cancelling loses none.
         """
         connection = self._socket
-        gathering = connection if isinstance(connection, Gathering) else None
+        gathering = connection if isinstance(connection, FastClientConnection) else None
         while True:
-            if gathering is not None and gathering.is_cutting and not gathering.gathered:
+            if gathering is not None and gathering.is_splitting and not gathering.pending:
                 if await gathering.wait(hear):
                     return
                 continue
             frames = [] if gathering is None else gathering.take()
             if not frames:
                 frames = [await connection.recv(decode=False)]
-                if gathering is not None and gathering.gathered:
-                    del gathering.gathered[0]  # only now: whoever is cancelled before asks again
+                if gathering is not None and gathering.pending:
+                    del gathering.pending[0]  # only now: whoever is cancelled before asks again
             if hear(frames):
                 return
 
@@ -415,8 +419,8 @@ class Link:
 
     async def aclose(self) -> None:
         """Close, within the link's close time-out; what was not heard is dropped. Cancelling drops the connection."""
-        if isinstance(self._socket, Gathering):
-            self._socket.abandon()
+        if isinstance(self._socket, FastClientConnection):
+            self._socket.discard()
         # The peer's close comes behind all that it sent, and websockets reads no further than 16 frames ahead.
         draining = asyncio.create_task(self._drain(), name="connecttrade stream drains")
         try:
@@ -436,7 +440,7 @@ class Link:
     @property
     def oversized(self) -> bytes:
         """How the last frame began that was larger than the limit, as far as it is known."""
-        cutter = self._socket.cutter if isinstance(self._socket, Gathering) else None
+        cutter = self._socket.splitter if isinstance(self._socket, FastClientConnection) else None
         return b"" if cutter is None else cutter.oversized
 
     def abort(self) -> None:
@@ -522,42 +526,42 @@ def _is_secure(url: str) -> bool:
     return url[:4].lower() == "wss:"
 
 
-def _undialled(exc: BaseException, url: str) -> LinkLostError:
+def _connect_error(exc: BaseException, url: str) -> ConnectionLost:
     is_secure = _is_secure(url)
     match exc:
         case ProxyError():
             answer = f"answered {exc.response.status_code}" if isinstance(exc, InvalidProxyStatus) else "did not answer"
-            return LinkLostError(f"no connection through the proxy, which {answer}")
+            return ConnectionLost(f"no connection through the proxy, which {answer}")
         case InvalidStatus():
             response = exc.response
             asks_for_tls = not is_secure and _asks_for_tls(response)
-            return LinkLostError(
+            return ConnectionLost(
                 f"the upgrade was answered {response.status_code}{f': {IF_SECURE}' if asks_for_tls else ''}",
                 status=response.status_code,
                 retry_after=response.headers.get("retry-after"),
             )
         case InvalidHandshake():
             hint = f": {IF_SECURE}" if not is_secure and _waits_for_tls(exc.__cause__) else ""
-            return LinkLostError(f"what answered does not speak WebSocket{hint}")
+            return ConnectionLost(f"what answered does not speak WebSocket{hint}")
         case TimeoutError():
-            return LinkLostError("no connection in time")
+            return ConnectionLost("no connection in time")
         case ssl.SSLError() | ConnectionResetError() if is_secure and not _speaks_tls(exc):
-            return LinkLostError(f"no secure connection ({_words(exc)}): {IF_PLAIN}")
+            return ConnectionLost(f"no secure connection ({_error_text(exc)}): {IF_PLAIN}")
         case _:
-            return LinkLostError(_unreached(exc, url))
+            return ConnectionLost(_unreachable_reason(exc, url))
 
 
-def _unreached(exc: BaseException, url: str) -> str:
+def _unreachable_reason(exc: BaseException, url: str) -> str:
     """Say in the words of REST why nobody was reached."""
-    host, port = _end_of(url)
+    host, port = _host_and_port(url)
     if isinstance(exc, socket.gaierror):
         return f"the name {host} was not found: check the address and the network"
     if isinstance(exc, OSError) and _is_refused(exc):
         return f"nothing listens at {host}:{port}: check the address"
-    return f"no connection: {_words(exc)}"
+    return f"no connection: {_error_text(exc)}"
 
 
-def _end_of(url: str) -> tuple[str, int]:
+def _host_and_port(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
 
@@ -584,19 +588,19 @@ def _speaks_tls(exc: OSError) -> bool:
     return isinstance(exc, ssl.SSLCertVerificationError) or "ALERT" in (getattr(exc, "reason", None) or "")
 
 
-def _closed(exc: ConnectionClosed) -> LinkLostError:
+def _closed_error(exc: ConnectionClosed) -> ConnectionLost:
     received, sent = exc.rcvd, exc.sent
     if sent is not None and not exc.rcvd_then_sent and sent.code == CloseCode.MESSAGE_TOO_BIG:
         cause = f"the link was given up with code {sent.code}: {sent.reason or 'a frame is larger than the limit'}"
-        return LinkLostError(cause, is_too_large=True)
+        return ConnectionLost(cause, is_too_large=True)
     if received is not None:
         said = f" ({received.reason})" if received.reason else ""
         cause = f"the server closed the link with code {received.code}{said}"
-        return LinkLostError(cause, code=received.code, reason=received.reason)
+        return ConnectionLost(cause, code=received.code, reason=received.reason)
     if sent is not None:
-        return LinkLostError(f"the link was given up with code {sent.code}: {sent.reason}")
-    return LinkLostError("the link was dropped")
+        return ConnectionLost(f"the link was given up with code {sent.code}: {sent.reason}")
+    return ConnectionLost("the link was dropped")
 
 
-def _words(exc: Any) -> str:  # noqa: ANN401 - OSError, or anything of websockets
+def _error_text(exc: Any) -> str:  # noqa: ANN401 - OSError, or anything of websockets
     return getattr(exc, "strerror", None) or str(exc) or type(exc).__name__

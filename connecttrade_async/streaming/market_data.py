@@ -14,7 +14,7 @@ import msgspec
 
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.market import Bar, Depth, MarketUpdate, OptionsChain, Quote, Trade
-from connecttrade_async.streaming.messages import CONTROLS, Control, Reader, control
+from connecttrade_async.streaming.messages import CONTROLS, Control, JsonCodec, decode_control
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,18 +27,18 @@ __all__ = [
     "INTERVALS",
     "LENGTHS",
     "Entry",
-    "MarketData",
+    "MarketDataCodec",
     "Snapshot",
     "Subscriptions",
-    "change",
     "channels_among",
     "channels_of",
-    "history",
-    "listing",
+    "encode_change",
+    "encode_list",
+    "encode_snapshot",
     "named_in",
     "past_bars",
-    "spelled",
     "symbols_of",
+    "wire_name",
 ]
 
 CHANNELS = ("quotes", "trades", "bars", "depth", "options_chain")
@@ -117,7 +117,7 @@ UPDATES: dict[str, type[MarketUpdate]] = {
 _MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Message]", Message))
 
 
-class MarketData(Reader[Message]):
+class MarketDataCodec(JsonCodec[Message]):
     """How to speak to the market data stream.
 
     Args:
@@ -133,11 +133,11 @@ class MarketData(Reader[Message]):
         """Spell the login."""
         return msgspec.json.encode({"action": "authenticate", "access_token": str.__str__(self._secret.reveal())})
 
-    def otherwise(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
+    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
         """Make a message of a frame in another spelling."""
         name: Any = PLURALS.get(said, said)
         if name in CONTROLS:
-            return control(name, frame)
+            return decode_control(name, frame)
         kind: Any = ANSWERS[name] if name in ANSWERS else UPDATES[name]
         inner: Any = frame.get("data") or {}
         return cast("Message", msgspec.convert({**frame, **inner, "type": name}, kind))
@@ -167,7 +167,9 @@ def named_in(beginning: bytes) -> dict[str, str]:
     return {name.decode(): value.decode(errors="replace") for name, value in reversed(found)}
 
 
-def change(action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]) -> bytes:
+def encode_change(
+    action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]
+) -> bytes:
     """Spell a subscription, or its end.
 
     Args:
@@ -181,18 +183,18 @@ def change(action: str, number: str, channel: str, symbols: Sequence[str], optio
     return _encoded({"action": action, "id": number, "channel": channel, "symbols": symbols, **underlying, **options})
 
 
-def listing(number: str) -> bytes:
+def encode_list(number: str) -> bytes:
     """Spell the question what is subscribed."""
     return _encoded({"action": "list_subscriptions", "id": number})
 
 
-def history(number: str, symbol: str, interval: str, facts: Mapping[str, object]) -> bytes:
+def encode_snapshot(number: str, symbol: str, interval: str, facts: Mapping[str, object]) -> bytes:
     """Spell the question for bars of the past; ``facts`` are ``start_time``, ``end_time`` and ``limit``, or None."""
     named = {"channel": "bars", "symbols": [symbol], "interval": interval}
     return _encoded({"action": "snapshot", "id": number, **named, **facts})
 
 
-def spelled(moment: datetime) -> str:
+def wire_name(moment: datetime) -> str:
     """Spell a time, which knows its zone, as RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 

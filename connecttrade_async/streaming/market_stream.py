@@ -16,21 +16,21 @@ from connecttrade_async.config import Reconnect, Timeouts
 from connecttrade_async.errors import ConfigurationError, SymbolError
 from connecttrade_async.models.market import Bar, OptionsChain, Quote, Trade
 from connecttrade_async.streaming import market_data, sieves
-from connecttrade_async.streaming.bar_feed import BarFeed, Past
-from connecttrade_async.streaming.demands import Demands, Item, Line
-from connecttrade_async.streaming.desk import Desk
-from connecttrade_async.streaming.feeds import DepthFeed, Feed, Wish
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.link import Dialing
-from connecttrade_async.streaming.market_data import HOURS, INTERVALS, LENGTHS, MarketData, Snapshot, Subscriptions
-from connecttrade_async.streaming.plan import Owner, Plan
-from connecttrade_async.streaming.protocol import CODES, LinkLife, Verdict
-from connecttrade_async.streaming.routes import Routes
+from connecttrade_async.streaming.bar_feed import Backfill, BarFeed
+from connecttrade_async.streaming.demands import ChannelKey, SubscriptionKey, SubscriptionRegistry
+from connecttrade_async.streaming.desk import MarketDataRequests
+from connecttrade_async.streaming.feeds import DepthFeed, Feed, FeedConfig
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.link import ConnectOptions
+from connecttrade_async.streaming.market_data import HOURS, INTERVALS, LENGTHS, MarketDataCodec, Snapshot, Subscriptions
+from connecttrade_async.streaming.plan import Lifetime, StreamConfig
+from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol
+from connecttrade_async.streaming.routes import MarketDataFanout
 from connecttrade_async.streaming.streams import MAX_BYTES, Stream
-from connecttrade_async.streaming.subscriptions import Bound, Subscription
+from connecttrade_async.streaming.subscriptions import Capacity, Subscription
 from connecttrade_async.streaming.supervisor import Supervisor
-from connecttrade_async.streaming.talk import MarketTalk, Patience
-from connecttrade_async.streaming.tokens import Tokens, TokenSource
+from connecttrade_async.streaming.talk import MarketDataSync, ReplyPolicy
+from connecttrade_async.streaming.tokens import StreamToken, TokenSource
 from connecttrade_async.symbology import is_option, parse_option
 
 __all__ = ["MarketDataStream", "ServerSubscription", "ServerSubscriptions"]
@@ -68,7 +68,7 @@ class ServerSubscriptions(msgspec.Struct, frozen=True, kw_only=True):
     extra: tuple[ServerSubscription, ...]
 
 
-class Door(NamedTuple):
+class MarketDataConfig(NamedTuple):
     """What opens a market data stream.
 
     Attributes:
@@ -86,8 +86,8 @@ class Door(NamedTuple):
     reconnect: Reconnect
     clock: Clock
     taken: set[str]
-    owner: Owner
-    dialing: Dialing | None = None
+    owner: Lifetime
+    dialing: ConnectOptions | None = None
 
 
 class MarketDataStream(Stream):
@@ -98,31 +98,31 @@ class MarketDataStream(Stream):
 
     def __init__(
         self,
-        door: Door,
+        door: MarketDataConfig,
         user_id: str,
         source: TokenSource,
         *,
         mints: bool,
-        codes: Mapping[str, Verdict],
+        codes: Mapping[str, CloseReason],
         watchdog: float | None = None,
     ) -> None:
         clock, timeouts = door.clock, door.timeouts
         # What mints one is a call over REST, which has time-outs of its own.
-        tokens = Tokens(source, clock, within=None if mints else timeouts.call, is_ours=mints)
-        demands, routes = Demands(), Routes(clock.wall)
+        tokens = StreamToken(source, clock, within=None if mints else timeouts.call, is_ours=mints)
+        demands, routes = SubscriptionRegistry(), MarketDataFanout(clock.wall)
         known = {**CODES, **codes}
-        patience = Patience(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
+        patience = ReplyPolicy(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
 
-        def make_life(now: float) -> LinkLife:
-            dialect, talk = MarketData(tokens.token), MarketTalk(demands, patience)
-            return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+        def make_life(now: float) -> StreamProtocol:
+            dialect, talk = MarketDataCodec(tokens.token), MarketDataSync(demands, patience)
+            return StreamProtocol(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        plan = Plan(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens, door.dialing)
+        plan = StreamConfig(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens, door.dialing)
         super().__init__(plan, watchdog, door.owner)
         self._door = door
         self._user_id = user_id
         self._routes = routes
-        self._desk = Desk(demands, routes, clock, door.url)
+        self._desk = MarketDataRequests(demands, routes, clock, door.url)
         self._has_place = False
 
     def quotes(
@@ -141,7 +141,7 @@ class MarketDataStream(Stream):
         Raises:
             SymbolError: a symbol is empty or not a text, or it has control characters.
         """
-        wish = Wish(Line("quotes"), None, None, _any_symbol, overflow, Bound(capacity, max_bytes))
+        wish = FeedConfig(ChannelKey("quotes"), None, None, _any_symbol, overflow, Capacity(capacity, max_bytes))
         return Feed[Quote](self._desk, wish, symbols)
 
     def trades(
@@ -166,8 +166,8 @@ class MarketDataStream(Stream):
             ConfigurationError: there are no such hours.
         """
         _check("hours", hours, HOURS)
-        choice = None if hours == "all" else sieves.OfHours(hours)
-        wish = Wish(Line("trades"), hours, choice, _any_symbol, overflow, Bound(capacity, max_bytes))
+        choice = None if hours == "all" else sieves.HoursFilter(hours)
+        wish = FeedConfig(ChannelKey("trades"), hours, choice, _any_symbol, overflow, Capacity(capacity, max_bytes))
         return Feed[Trade](self._desk, wish, symbols)
 
     def bars(
@@ -189,7 +189,7 @@ class MarketDataStream(Stream):
             symbols: as for ``quotes``.
             interval: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d`` (documented).
             backfill: how many bars of the past of each symbol come first, marked ``is_backfill``; 0 for none. They are
-                asked for with the subscription (assumed), and where they do not come with it, as ``history`` does.
+                asked for with the subscription (assumed), and where they do not come with it, as ``encode_snapshot`` does.
                 Where neither gives them the feed opens without, a ``Gap`` names the symbols, and a warning is logged.
             fill_gaps: whether what was missed is fetched and told in its place; else, or where that cannot be done, a
                 ``Gap`` is told.
@@ -204,16 +204,16 @@ class MarketDataStream(Stream):
         _check("interval", interval, INTERVALS)
         if backfill:
             _check_count("backfill", backfill)
-        line, choice = Line("bars", (("interval", interval),)), sieves.OfInterval(interval)
-        wish = Wish(line, None, choice, _any_symbol, overflow, Bound(capacity, max_bytes))
+        line, choice = ChannelKey("bars", (("interval", interval),)), sieves.IntervalFilter(interval)
+        wish = FeedConfig(line, None, choice, _any_symbol, overflow, Capacity(capacity, max_bytes))
 
         async def fetch(symbol: str, start: datetime | None, limit: int | None) -> list[Bar]:
             return await self.history(symbol, interval=interval, start=start, limit=limit)
 
         async def fence() -> object:
-            return await self._desk.listing(min(self._plan.timeouts.login, self._plan.timeouts.call))
+            return await self._desk.list_subscriptions(min(self._plan.timeouts.login, self._plan.timeouts.call))
 
-        past = Past(backfill, fill_gaps, LENGTHS[interval], fetch, fence, self._plan.clock.wall)
+        past = Backfill(backfill, fill_gaps, LENGTHS[interval], fetch, fence, self._plan.clock.wall)
         return BarFeed(self._desk, wish, symbols, past)
 
     def depth(
@@ -238,7 +238,7 @@ class MarketDataStream(Stream):
             ConfigurationError: the count is none.
         """
         _check_count("levels", levels)
-        wish = Wish(Line("depth"), levels, None, _any_symbol, overflow, Bound(capacity, max_bytes))
+        wish = FeedConfig(ChannelKey("depth"), levels, None, _any_symbol, overflow, Capacity(capacity, max_bytes))
         return DepthFeed(self._desk, wish, symbols)
 
     def options_chain(
@@ -266,9 +266,9 @@ class MarketDataStream(Stream):
             ConfigurationError: the day is none.
         """
         day = None if expiration is None else _day(expiration)
-        choice = None if day is None and not greeks else sieves.OfExpiration(day, greeks=greeks)
-        line = Line("options_chain", (("expiration", day),))
-        wish = Wish(line, greeks, choice, _any_symbol, overflow, Bound(capacity, max_bytes))
+        choice = None if day is None and not greeks else sieves.ExpirationFilter(day, greeks=greeks)
+        line = ChannelKey("options_chain", (("expiration", day),))
+        wish = FeedConfig(line, greeks, choice, _any_symbol, overflow, Capacity(capacity, max_bytes))
         return Feed[OptionsChain](self._desk, wish, [underlying])
 
     def subscribe(
@@ -288,7 +288,7 @@ class MarketDataStream(Stream):
         """
         for topic in topics:
             _check("a topic", topic, TOPICS)
-        return self._subscribe(Interest(topics or TOPICS), overflow, Bound(capacity, max_bytes))
+        return self._subscribe(EventFilter(topics or TOPICS), overflow, Capacity(capacity, max_bytes))
 
     async def history(
         self,
@@ -345,13 +345,13 @@ class MarketDataStream(Stream):
 
         Cancelling drops the question; a difference is mended all the same.
         """
-        found = await self._desk.listing(self._patience(timeout))
-        missing: tuple[Item, ...] = () if found.difference is None else found.difference.missing
+        found = await self._desk.list_subscriptions(self._patience(timeout))
+        missing: tuple[SubscriptionKey, ...] = () if found.difference is None else found.difference.missing
         extra = () if found.difference is None else found.difference.extra
         return ServerSubscriptions(
-            held=tuple(map(_told, cast("Subscriptions", found.message).entries)),
+            held=tuple(map(_described, cast("Subscriptions", found.message).entries)),
             missing=tuple((item.line.channel, item.symbol) for item in missing),
-            extra=tuple(map(_told, extra)),
+            extra=tuple(map(_described, extra)),
         )
 
     async def aclose(self) -> None:
@@ -390,7 +390,7 @@ class MarketDataStream(Stream):
         return timeout
 
 
-def _told(entry: market_data.Entry) -> ServerSubscription:
+def _described(entry: market_data.Entry) -> ServerSubscription:
     return ServerSubscription(channel=entry.channel, symbols=entry.symbols, options=entry.options)
 
 
@@ -440,4 +440,4 @@ def _time(name: str, value: datetime | None) -> str | None:
     if value.utcoffset() is None:
         msg = f"{name} has no time zone: give it one, such as datetime.UTC"
         raise ConfigurationError(msg)
-    return market_data.spelled(value)
+    return market_data.wire_name(value)

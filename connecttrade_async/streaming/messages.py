@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CONTROLS",
-    "TROUBLES",
+    "DECODE_ERRORS",
     "Authenticated",
     "Control",
-    "Reader",
+    "JsonCodec",
     "Refusal",
     "Subscribed",
     "Unsubscribed",
     "Welcome",
-    "control",
+    "decode_control",
+    "decode_leniently",
     "keep",
     "masked",
     "presentable",
-    "reread",
 ]
 
 NAMES = ("type", "event", "topic")
 SCOPES = ("user_id", "account_id", "connection_id", "topic", "topics", "channel", "symbol", "symbols", "underlying")
 KEPT = 4096
-TROUBLES = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
 M = TypeVar("M")
 keep = msgspec.structs.force_setattr
@@ -137,13 +137,13 @@ CONTROLS: dict[str, type[Control]] = {
 }
 
 
-def control(name: str, frame: dict[str, Any]) -> Control:
+def decode_control(name: str, frame: dict[str, Any]) -> Control:
     """Read a control message of this name."""
     kind: Any = CONTROLS[name]
     return cast("Control", msgspec.convert({**frame, "type": name}, kind))
 
 
-def reread(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]], T]) -> T | UnknownMessage:
+def decode_leniently(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]], T]) -> T | UnknownMessage:
     """Read a frame once more, that is not spelled as expected.
 
     Args:
@@ -154,12 +154,12 @@ def reread(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]]
     try:
         frame = _ANYTHING.decode(raw)
         said: Any = next((frame[key] for key in NAMES if key in frame), "")
-        return build(said, {key: value if key in UNTOUCHED else _in_words(value) for key, value in frame.items()})
-    except (*TROUBLES, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return build(said, {key: value if key in UNTOUCHED else _problem_text(value) for key, value in frame.items()})
+    except (*DECODE_ERRORS, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         return UnknownMessage(raw=raw, problem=str(trouble))
 
 
-class Reader(ABC, Generic[M]):
+class JsonCodec(ABC, Generic[M]):
     """Reads the frames of one stream, and shows its secret nowhere. Each dialect says what the messages are.
 
     Args:
@@ -179,8 +179,8 @@ class Reader(ABC, Generic[M]):
         self._secret = secret
 
     @abstractmethod
-    def otherwise(self, said: Any, frame: dict[str, Any]) -> M:  # noqa: ANN401 - whatever the frame calls itself
-        """Make a message of a frame in another spelling, or raise one of those that ``reread`` knows."""
+    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> M:  # noqa: ANN401 - whatever the frame calls itself
+        """Make a message of a frame in another spelling, or raise one of those that ``decode_leniently`` knows."""
 
     def read(self, raw: bytes) -> M | UnknownMessage:
         """Read one frame; whatever it is, this returns."""
@@ -188,8 +188,8 @@ class Reader(ABC, Generic[M]):
             # The decoder skips what no model has, so text that is not UTF-8 there would come out later, in ``raw``.
             _ = raw.isascii() or raw.decode()
             message = self.decoder.decode(raw)
-        except TROUBLES as exc:
-            otherwise = reread(raw, exc, self.otherwise)
+        except DECODE_ERRORS as exc:
+            otherwise = decode_leniently(raw, exc, self.decode_alternative)
             if isinstance(otherwise, UnknownMessage):
                 return masked(otherwise, self._secret)
             message = cast("Any", otherwise)
@@ -215,7 +215,7 @@ class Reader(ABC, Generic[M]):
         return masked(UnknownMessage(raw=raw, problem=problem), self._secret)
 
 
-def _in_words(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+def _problem_text(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
     # Numbers are documented to come as text. One that does not is still a fill: take it as it was written.
     match value:
         case bool() | None | str():
@@ -224,9 +224,9 @@ def _in_words(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
             return str(value)
         case dict():
             fields = cast("dict[str, Any]", value)
-            return {name: _in_words(each) for name, each in fields.items()}
+            return {name: _problem_text(each) for name, each in fields.items()}
         case _:
-            return [_in_words(each) for each in cast("list[Any]", value)]
+            return [_problem_text(each) for each in cast("list[Any]", value)]
 
 
 def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:

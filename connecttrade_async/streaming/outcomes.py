@@ -8,20 +8,20 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from connecttrade_async.streaming import market_data
-    from connecttrade_async.streaming.demands import Item
+    from connecttrade_async.streaming.demands import SubscriptionKey
     from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
     from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
 
-__all__ = ["Answered", "Difference", "Missed", "Settled", "TurnedDown"]
+__all__ = ["DataMissed", "ReplyReceived", "SubscriptionConfirmed", "SubscriptionDiff", "SubscriptionRejected"]
 
 
-class Settled(NamedTuple):
+class SubscriptionConfirmed(NamedTuple):
     """The server holds these."""
 
-    items: tuple[Item, ...]
+    items: tuple[SubscriptionKey, ...]
 
 
-class Missed(NamedTuple):
+class DataMissed(NamedTuple):
     """Somebody may have missed something: the server tells it, and did not all the while.
 
     Attributes:
@@ -30,12 +30,12 @@ class Missed(NamedTuple):
         cause: why, in words.
     """
 
-    who: Hashable
+    requester: Hashable
     seconds: float
     cause: str
 
 
-class TurnedDown(NamedTuple):
+class SubscriptionRejected(NamedTuple):
     """The server does not give this.
 
     Attributes:
@@ -45,13 +45,13 @@ class TurnedDown(NamedTuple):
         who: whoever wanted it.
     """
 
-    item: Item
+    item: SubscriptionKey
     code: str
     cause: str
-    who: tuple[Hashable, ...]
+    requester: tuple[Hashable, ...]
 
 
-class Difference(NamedTuple):
+class SubscriptionDiff(NamedTuple):
     """Where the server's list was not what this link believed.
 
     Attributes:
@@ -59,11 +59,11 @@ class Difference(NamedTuple):
         extra: what it held and nobody wants, and is given up.
     """
 
-    missing: tuple[Item, ...]
+    missing: tuple[SubscriptionKey, ...]
     extra: tuple[market_data.Entry, ...]
 
 
-class Answered(NamedTuple):
+class ReplyReceived(NamedTuple):
     """An answer to a question that is no subscription.
 
     Attributes:
@@ -74,4 +74,4 @@ class Answered(NamedTuple):
 
     number: str
     message: Snapshot | Subscriptions | Subscribed | Unsubscribed | Refusal
-    difference: Difference | None = None
+    difference: SubscriptionDiff | None = None

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
     from datetime import datetime
 
-__all__ = ["Overlap"]
+__all__ = ["Handover"]
 
 REMEMBERED = 100_000  # trades of one link: more than two links that stand are ever apart
 
 
-class Overlap:
+class Handover:
     """What two links have told since they overlap.
 
     Attributes:

@@ -14,53 +14,53 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.errors import ClosedError, ConnectTradeError
     from connecttrade_async.streaming.fanout import Fanout
-    from connecttrade_async.streaming.link import Dialing
-    from connecttrade_async.streaming.protocol import LinkLife
+    from connecttrade_async.streaming.link import ConnectOptions
+    from connecttrade_async.streaming.protocol import StreamProtocol
 
-__all__ = ["Login", "OnTaken", "Owner", "Plan", "Tally"]
+__all__ = ["Lifetime", "LoginProvider", "OnTaken", "StreamConfig", "StreamCounters"]
 
 OnTaken = Literal["stop", "standby", "fight"]
 
 
-class Tally(msgspec.Struct):
+class StreamCounters(msgspec.Struct):
     """What a stream has seen so far."""
 
     state: str = "CONNECTING"
     live_since: datetime | None = None
     last_message: float | None = None
-    links: int = 0
+    connects: int = 0
     gaps: int = 0
-    set_aside: int = 0
+    unknown: int = 0
     fast_path: bool = False
 
 
-class Owner(Protocol):
+class Lifetime(Protocol):
     """Of what something was opened, and with what it ends: a client, or a view of one."""
 
     def check_open(self) -> None:
         """Raise ``ClosedError`` where it is closed."""
         ...
 
-    def end_with(self, end: Callable[[ClosedError], None]) -> Callable[[], object]:
+    def on_close(self, end: Callable[[ClosedError], None]) -> Callable[[], object]:
         """Have something ended when it is closed; returns what calls that off."""
         ...
 
 
-class Login(Protocol):
+class LoginProvider(Protocol):
     """Whatever has to be had before a link can log in.
 
     Attributes:
         got: how many were got so far.
     """
 
-    got: int
+    fetch_count: int
 
     @property
     def renew_in(self) -> float | None:
         """In how many seconds a new one should be got; None for never."""
         ...
 
-    async def prepare(self, *, is_renewal: bool) -> None:
+    async def ensure(self, *, is_renewal: bool) -> None:
         """Have it, or get it; for a renewal, get a new one.
 
         Raises:
@@ -68,28 +68,28 @@ class Login(Protocol):
         """
         ...
 
-    def accepted(self) -> None:
+    def mark_accepted(self) -> None:
         """Take note that the server took it."""
         ...
 
-    def refused(self, cause: str) -> ConnectTradeError | None:
+    def refused_error(self, cause: str) -> ConnectTradeError | None:
         """Take note that the server refused it; returns what that means, or None where a new one may do."""
         ...
 
-    def taken(self, cause: str) -> ConnectTradeError:
+    def taken_error(self, cause: str) -> ConnectTradeError:
         """Return what it means that somebody else has what this logs in to."""
         ...
 
 
-class Plan(NamedTuple):
+class StreamConfig(NamedTuple):
     """What a supervisor needs to know and to use."""
 
     url: str
-    make_life: Callable[[float], LinkLife]
+    make_protocol: Callable[[float], StreamProtocol]
     fanout: Fanout
     clock: Clock
     timeouts: Timeouts
     reconnect: Reconnect
     on_taken: OnTaken
-    login: Login | None = None
-    dialing: Dialing | None = None
+    login: LoginProvider | None = None
+    dialing: ConnectOptions | None = None

@@ -13,7 +13,7 @@ The theory. A link is born when the socket is open and dies once. Between, it mo
 A link is LEAVING while another takes its place: what the server told before it answers the farewell is still read.
 
 The talk is what a stream has to say once it is logged in. That of the brokerage stream is one wish and its answer,
-``Topics``; where it has nothing to begin with, the link is live at once.
+``TopicSync``; where it has nothing to begin with, the link is live at once.
 
 Three things end it from any state: the link is lost, a deadline passes, or the server refuses. Before it is live the
 deadline is that of the login; while it is live it is that of silence, where one is set. An error frame before the link
@@ -25,7 +25,7 @@ table, ``CODES``, that a caller can extend; everything else may be tried again o
 
 A close says less than an error frame, so its code is read together with the state. While the login is awaited, a close
 with 1008, with a code of the application, or with 1000 and a reason refuses the login: ``DENIED``. While the link is
-live, a reason that speaks of another session means ``TAKEN``, and a plain 1000 is ``CLOSED``: the supervisor decides by
+live, a reason that speaks of another session means ``CONFLICT``, and a plain 1000 is ``CLOSED``: the supervisor decides by
 how often it happens.
 
 So by construction: nothing is sent before the server spoke; the secret is sent at most once to one link, on the one
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen
     from connecttrade_async.models.market import MarketUpdate
 
-__all__ = ["CODES", "Ending", "LinkLife", "State", "Talk", "Topics", "Verdict"]
+__all__ = ["CODES", "CloseReason", "Closed", "State", "StreamProtocol", "SubscriptionSync", "TopicSync"]
 
 
 class State(Enum):
@@ -63,7 +63,7 @@ class State(Enum):
     OVER = "over"
 
 
-class Verdict(Enum):
+class CloseReason(Enum):
     """What an ending means for the stream."""
 
     AGAIN = "try again on a new link"
@@ -77,14 +77,14 @@ class Verdict(Enum):
 
 PROVING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 LIVING = frozenset({State.LIVE, State.LEAVING})
-TALKING = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
-CODES: Mapping[str, Verdict] = {
-    "401": Verdict.REFUSED,  # Assumed: as over REST
-    "403": Verdict.REFUSED,  # Assumed: as over REST
-    "409": Verdict.TAKEN,  # Assumed
-    "4401": Verdict.REFUSED,  # Assumed: close code
-    "4403": Verdict.REFUSED,  # Assumed: close code
-    "4409": Verdict.TAKEN,  # Assumed: close code
+TRANSITIONS = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
+CODES: Mapping[str, CloseReason] = {
+    "401": CloseReason.REFUSED,  # Assumed: as over REST
+    "403": CloseReason.REFUSED,  # Assumed: as over REST
+    "409": CloseReason.TAKEN,  # Assumed
+    "4401": CloseReason.REFUSED,  # Assumed: close code
+    "4403": CloseReason.REFUSED,  # Assumed: close code
+    "4409": CloseReason.TAKEN,  # Assumed: close code
 }
 PASSING = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST: the login may succeed later
 NORMAL, POLICY, APPLICATION = 1000, 1008, 3000  # close codes (RFC 6455); from 3000 on they belong to applications
@@ -98,7 +98,7 @@ DISPLACED = re.compile(  # (assumed) no text of the vendor is known
 QUOTED = 2000  # characters of a frame that are looked at; the message is shortened further
 
 
-class Ending(NamedTuple):
+class Closed(NamedTuple):
     """How a link ended.
 
     Attributes:
@@ -106,7 +106,7 @@ class Ending(NamedTuple):
         cause: why, in words.
     """
 
-    verdict: Verdict
+    reason: CloseReason
     cause: str
 
 
@@ -116,7 +116,7 @@ class Proof(NamedTuple):
     update: OrderUpdate | PositionUpdate | BalanceUpdate
 
 
-class Dialect(Protocol):
+class Codec(Protocol):
     """How one of the vendor's streams is spelled."""
 
     def authenticate(self) -> bytes:
@@ -136,7 +136,7 @@ class Dialect(Protocol):
         ...
 
 
-class Talk(Protocol):
+class SubscriptionSync(Protocol):
     """What is said on one link once it is logged in.
 
     Attributes:
@@ -151,7 +151,7 @@ class Talk(Protocol):
     kinds: tuple[type, ...]
     has_ids: bool
     outbox: list[bytes]
-    news: list[Any]
+    sync_events: list[Any]
     missing: tuple[str, ...]
     broken: str
 
@@ -165,7 +165,7 @@ class Talk(Protocol):
         """Whether its farewell is answered."""
         ...
 
-    def farewell(self) -> None:
+    def drain(self) -> None:
         """Say something whose answer comes after everything else."""
         ...
 
@@ -174,11 +174,11 @@ class Talk(Protocol):
         """When to call ``check``, or None for never."""
         ...
 
-    def begin(self, now: float) -> None:
+    def start(self, now: float) -> None:
         """Begin: the link is logged in."""
         ...
 
-    def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
+    def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Take an answer."""
         ...
 
@@ -199,7 +199,7 @@ class Talk(Protocol):
         ...
 
 
-class Spelling(Protocol):
+class SubscriptionCodec(Protocol):
     """Whoever can spell a wish for topics."""
 
     def subscribe(self, topics: tuple[str, ...]) -> bytes:
@@ -207,7 +207,7 @@ class Spelling(Protocol):
         ...
 
 
-class Topics:
+class TopicSync:
     """The talk of the brokerage stream: one wish for topics, and its confirmations.
 
     A confirmation that names topics confirms only those; one that names none confirms all. An update of a topic
@@ -227,27 +227,27 @@ class Topics:
     has_ids = False
     is_over = True
     deadline: float | None = None
-    __slots__ = ("_spelling", "_topics", "broken", "missing", "news", "outbox")
+    __slots__ = ("_codec", "_topics", "broken", "missing", "outbox", "sync_events")
 
-    def __init__(self, spelling: Spelling, topics: tuple[str, ...]) -> None:
-        self._spelling = spelling
+    def __init__(self, spelling: SubscriptionCodec, topics: tuple[str, ...]) -> None:
+        self._codec = spelling
         self._topics = topics
         self.missing = topics
         self.broken = ""
         self.outbox: list[bytes] = []
-        self.news: list[Any] = []
+        self.sync_events: list[Any] = []
 
     @property
     def is_settled(self) -> bool:
         """Whether every topic is confirmed."""
         return not self.missing
 
-    def begin(self, now: float) -> None:
+    def start(self, now: float) -> None:
         """Ask for the topics."""
         del now
-        self.outbox.append(self._spelling.subscribe(self._topics))
+        self.outbox.append(self._codec.subscribe(self._topics))
 
-    def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
+    def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Take an answer."""
         del now
         named = _topics_of(message)
@@ -271,7 +271,7 @@ class Topics:
     def check(self, now: float) -> None:
         """Nothing: the deadline of the login is that of the wish too."""
 
-    def farewell(self) -> None:
+    def drain(self) -> None:
         """Nothing: no other link takes the place of this one."""
 
     def end(self) -> None:
@@ -288,7 +288,7 @@ def _singular(topic: str) -> str:
     return topic.strip().casefold().removesuffix("s")
 
 
-class LinkLife:
+class StreamProtocol:
     """The life of one link. Made when its socket is open.
 
     Args:
@@ -315,25 +315,25 @@ class LinkLife:
         "_is_displaced",
         "_last",
         "_login",
-        "_moves",
         "_read",
         "_silence",
-        "ending",
-        "news",
+        "_transitions",
+        "closed",
         "outbox",
         "state",
-        "talk",
+        "sync",
+        "sync_events",
     )
 
     def __init__(
         self,
-        dialect: Dialect,
-        talk: Talk,
+        dialect: Codec,
+        talk: SubscriptionSync,
         *,
         now: float,
         login: float,
         silence: float | None = None,
-        codes: Mapping[str, Verdict] = CODES,
+        codes: Mapping[str, CloseReason] = CODES,
     ) -> None:
         self._dialect = dialect
         self._read: Callable[[bytes], Any] = self._read_early
@@ -343,37 +343,37 @@ class LinkLife:
         self._is_displaced = False
         self._silence = silence
         self._codes = codes
-        self._moves: Mapping[type, Callable[[Any, float], None]] = {
-            **dict.fromkeys(talk.kinds, self._heard),
-            Welcome: self._welcomed,
-            Authenticated: self._authenticated,
-            Refusal: self._refused,
+        self._transitions: Mapping[type, Callable[[Any, float], None]] = {
+            **dict.fromkeys(talk.kinds, self._on_reply),
+            Welcome: self._on_welcome,
+            Authenticated: self._on_authenticated,
+            Refusal: self._on_refusal,
             Proof: self._proved,
         }
         self.state = State.WELCOMING
-        self.talk = talk
+        self.sync = talk
         self.outbox = talk.outbox
-        self.news = talk.news
-        self.ending: Ending | None = None
+        self.sync_events = talk.sync_events
+        self.closed: Closed | None = None
         self._due: float | None = now + login
 
     @property
     def deadline(self) -> float | None:
         """When to call ``check``, or None for never."""
-        due, theirs = self._due, self.talk.deadline
-        if theirs is None or self.ending is not None:
+        due, theirs = self._due, self.sync.deadline
+        if theirs is None or self.closed is not None:
             return due
         return theirs if due is None else min(due, theirs)
 
     def receive(self, raw: bytes, now: float) -> Chosen | MarketUpdate | None:
         """Take a frame; returns what it tells, or None where it only moves the link on."""
-        if self.ending is not None:
+        if self.closed is not None:
             return None
         if self._silence is not None and self.state is State.LIVE:
             self._due = now + self._silence
         message: Any = self._read(raw)
         # Updates are not in the table: one look-up tells them from what moves a link on.
-        move = self._moves.get(message.__class__)
+        move = self._transitions.get(message.__class__)
         if move is None:
             told: Chosen | MarketUpdate = message
             return told
@@ -386,29 +386,31 @@ class LinkLife:
         message = self._dialect.read(raw)
         self._last = raw, type(message) is not UnknownMessage
         topic = getattr(message, "topic", None)
-        if self.state is State.SUBSCRIBING and type(message) in PROVING and topic in self.talk.missing:
-            self.talk.missing = tuple(each for each in self.talk.missing if each != topic)
-            return message if self.talk.missing else Proof(message)
+        if self.state is State.SUBSCRIBING and type(message) in PROVING and topic in self.sync.missing:
+            self.sync.missing = tuple(each for each in self.sync.missing if each != topic)
+            return message if self.sync.missing else Proof(message)
         return message
 
     def _proved(self, proof: Proof, now: float) -> None:
-        self.news.append(proof.update)
-        self._settle(now)
+        self.sync_events.append(proof.update)
+        self._start_sync(now)
 
     def check(self, now: float) -> None:
         """End the link if its deadline has passed, and see to what was not answered in time."""
         if self._due is not None and now >= self._due:
             if self.state is State.LIVE:
-                self._end(Verdict.AGAIN, "nothing came for too long")
+                self._end(CloseReason.AGAIN, "nothing came for too long")
             elif self.state is State.LEAVING:
-                self.relieve()
+                self.replace()
             else:
-                self._end(Verdict.AGAIN, self._unanswered())
-        elif self.ending is None:
-            self.talk.check(now)
-            self._settle(now)
+                self._end(CloseReason.AGAIN, self._unanswered())
+        elif self.closed is None:
+            self.sync.check(now)
+            self._start_sync(now)
 
-    def lost(self, cause: str, code: int | None = None, *, reason: str = "", verdict: Verdict | None = None) -> None:
+    def connection_lost(
+        self, cause: str, code: int | None = None, *, reason: str = "", verdict: CloseReason | None = None
+    ) -> None:
         """End the life: the link is gone.
 
         Args:
@@ -429,22 +431,22 @@ class LinkLife:
         Returns:
             Whether what it is of is refused, so that the next link is not asked for it.
         """
-        return self.state in TALKING and self.talk.outgrown(frame, now)
+        return self.state in TRANSITIONS and self.sync.outgrown(frame, now)
 
-    def _meaning(self, code: int | None, reason: str) -> Verdict:
+    def _meaning(self, code: int | None, reason: str) -> CloseReason:
         """Return what a close code means that is not in the table."""
         if self.state in LIVING:
             if self._is_displaced or (code is not None and DISPLACED.search(reason)):
-                return Verdict.TAKEN
-            return Verdict.CLOSED if code == NORMAL else Verdict.AGAIN
+                return CloseReason.TAKEN
+            return CloseReason.CLOSED if code == NORMAL else CloseReason.AGAIN
         if self.state is not State.AUTHENTICATING or code is None or code in PASSING_CLOSES:
-            return Verdict.AGAIN
+            return CloseReason.AGAIN
         is_refusal = code == POLICY or code >= APPLICATION or (code == NORMAL and bool(reason))
-        return Verdict.DENIED if is_refusal else Verdict.AGAIN
+        return CloseReason.DENIED if is_refusal else CloseReason.AGAIN
 
     def _unanswered(self) -> str:
         """Say that the login was not complete in time, what is missing, and what came last."""
-        missing = self.talk.missing if self.state is State.SUBSCRIBING else ()
+        missing = self.sync.missing if self.state is State.SUBSCRIBING else ()
         lacking = f"; not confirmed: {', '.join(missing)}" if missing else ""
         cause = f"no answer in time while {self.state.value}, within {self._login:g} s{lacking}"
         if self._last is None:
@@ -453,62 +455,62 @@ class LinkLife:
         words = self._dialect.presentable(raw[:QUOTED].decode(errors="replace"))
         return f"{cause}; the last frame was{'' if is_understood else ' not understood'}: {words}"
 
-    def leave(self, now: float, within: float) -> None:
+    def drain(self, now: float, within: float) -> None:
         """Leave the link to another that took its place, once all is read, or after so many seconds."""
         if self.state is State.LIVE:
             self.state = State.LEAVING
             self._due = now + within
-            self.talk.farewell()
+            self.sync.drain()
 
-    def relieve(self) -> None:
+    def replace(self) -> None:
         """End the link because another takes its place."""
-        self._end(Verdict.RELIEVED, "another link takes its place")
+        self._end(CloseReason.RELIEVED, "another link takes its place")
 
-    def _welcomed(self, message: Welcome, now: float) -> None:
+    def _on_welcome(self, message: Welcome, now: float) -> None:
         del message, now
         if self.state is State.WELCOMING:
             self.state = State.AUTHENTICATING
             self.outbox.append(self._dialect.authenticate())
 
-    def _authenticated(self, message: Authenticated, now: float) -> None:
+    def _on_authenticated(self, message: Authenticated, now: float) -> None:
         del message
         if self.state is State.AUTHENTICATING:
             self.state = State.SUBSCRIBING
-            self.talk.begin(now)
-            self._settle(now)
+            self.sync.start(now)
+            self._start_sync(now)
 
-    def _heard(self, message: object, now: float) -> None:
-        if self.state in TALKING:
-            self.talk.hear(message, now)
-            if self.talk.broken:
-                self._end(Verdict.AGAIN, self.talk.broken)
-            self._settle(now)
+    def _on_reply(self, message: object, now: float) -> None:
+        if self.state in TRANSITIONS:
+            self.sync.receive(message, now)
+            if self.sync.broken:
+                self._end(CloseReason.AGAIN, self.sync.broken)
+            self._start_sync(now)
 
-    def _settle(self, now: float) -> None:
-        if self.state is State.SUBSCRIBING and self.talk.is_settled:
+    def _start_sync(self, now: float) -> None:
+        if self.state is State.SUBSCRIBING and self.sync.is_settled:
             self.state = State.LIVE
             self._read, self._last = self._dialect.read, None
             self._due = None if self._silence is None else now + self._silence
-        elif self.state is State.LEAVING and self.talk.is_over:
-            self.relieve()
+        elif self.state is State.LEAVING and self.sync.is_over:
+            self.replace()
 
-    def _refused(self, refusal: Refusal, now: float) -> None:
-        verdict = self._codes.get(str(refusal.code), Verdict.AGAIN)
+    def _on_refusal(self, refusal: Refusal, now: float) -> None:
+        verdict = self._codes.get(str(refusal.code), CloseReason.AGAIN)
         # Before the login is accepted only one question is open, so an error answers that, whatever it names.
-        scope = refusal.scope if self.state in TALKING else {}
-        is_of_the_link = refusal.id is None and not scope and verdict is not Verdict.AGAIN
+        scope = refusal.scope if self.state in TRANSITIONS else {}
+        is_of_the_link = refusal.id is None and not scope and verdict is not CloseReason.AGAIN
         words = self._dialect.presentable(refusal.message or "no explanation given")
-        if is_of_the_link or self.state not in TALKING or (not self.talk.has_ids and self._is_answer(scope)):
-            if verdict is Verdict.AGAIN and self.state is State.AUTHENTICATING and str(refusal.code) not in PASSING:
-                verdict = Verdict.DENIED
+        if is_of_the_link or self.state not in TRANSITIONS or (not self.sync.has_ids and self._is_answer(scope)):
+            if verdict is CloseReason.AGAIN and self.state is State.AUTHENTICATING and str(refusal.code) not in PASSING:
+                verdict = CloseReason.DENIED
             self._end(verdict, f"the server said {refusal.code}: {words}")
-        elif self.talk.has_ids:
-            if not self.talk.refuse(msgspec.structs.replace(refusal, message=words), now):
-                self.news.append(self._unplaced(refusal, words))
-            self._settle(now)
+        elif self.sync.has_ids:
+            if not self.sync.refuse(msgspec.structs.replace(refusal, message=words), now):
+                self.sync_events.append(self._unplaced(refusal, words))
+            self._start_sync(now)
         else:
             self._is_displaced = not scope and DISPLACED.search(refusal.message or "") is not None
-            self.news.append(self._unplaced(refusal, words))
+            self.sync_events.append(self._unplaced(refusal, words))
 
     def _unplaced(self, refusal: Refusal, words: str) -> UnknownMessage:
         """Return the event of an error that belongs to no request."""
@@ -520,10 +522,10 @@ class LinkLife:
         """Whether an error answers the wish for topics, which has no id."""
         return self.state is State.SUBSCRIBING and not scope
 
-    def _end(self, verdict: Verdict, cause: str) -> None:
-        if self.ending is None:
-            self.ending = Ending(verdict, self._dialect.presentable(cause))
+    def _end(self, verdict: CloseReason, cause: str) -> None:
+        if self.closed is None:
+            self.closed = Closed(verdict, self._dialect.presentable(cause))
             self.state = State.OVER
             self._due = None
-            self.talk.end()
+            self.sync.end()
             self.outbox.clear()

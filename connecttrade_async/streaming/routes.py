@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from connecttrade_async.errors import ClosedError, MarketDataRefusedError
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import SymbolRefused
-from connecttrade_async.streaming.fanout import LOOK_EVERY, Fanout, Place
-from connecttrade_async.streaming.interests import Interest
+from connecttrade_async.streaming.fanout import COMPACT_INTERVAL, Fanout, SubscriberSet
+from connecttrade_async.streaming.interests import EventFilter
 from connecttrade_async.streaming.market_data import CHAIN, CHANNELS
-from connecttrade_async.streaming.outcomes import Answered, Missed, Settled, TurnedDown
-from connecttrade_async.streaming.subscriptions import Bound, Subscription
+from connecttrade_async.streaming.outcomes import DataMissed, ReplyReceived, SubscriptionConfirmed, SubscriptionRejected
+from connecttrade_async.streaming.subscriptions import Capacity, Subscription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
     from datetime import datetime
 
-    from connecttrade_async.streaming.demands import Item
-    from connecttrade_async.streaming.interests import Choice
+    from connecttrade_async.streaming.demands import SubscriptionKey
+    from connecttrade_async.streaming.interests import Predicate
 
-__all__ = ["Routes"]
+__all__ = ["MarketDataFanout"]
 
 T = TypeVar("T")
-GIVEN_UP = "the feed was left, or the symbol removed, before the server answered"
+ABANDONED = "the feed was left, or the symbol removed, before the server answered"
 
 
-class RoutedPlace(Place):
+class SharedWakeSet(SubscriberSet):
     """Where the events of one channel and symbol are delivered. Its bell is shared with all the others."""
 
     __slots__ = ()
@@ -44,7 +44,7 @@ class RoutedPlace(Place):
             subscription.wake()
 
 
-class Routes(Fanout):
+class MarketDataFanout(Fanout):
     """Spreads market data over consumers.
 
     Args:
@@ -55,23 +55,23 @@ class Routes(Fanout):
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
         super().__init__(wall)
-        self._routed: dict[str, dict[str, Place]] = {channel: {} for channel in CHANNELS}
-        self._items: dict[Subscription, set[Item]] = {}
+        self._routed: dict[str, dict[str, SubscriberSet]] = {channel: {} for channel in CHANNELS}
+        self._items: dict[Subscription, set[SubscriptionKey]] = {}
         self._passed: dict[str, int] = dict.fromkeys(CHANNELS, 0)
         self._waiting: set[Subscription] = set()
         self._since_look = 0
         self._expected: dict[tuple[Hashable, Hashable], asyncio.Future[Any]] = {}
 
-    def open(self, overflow: str, bound: Bound) -> Subscription:
+    def open(self, overflow: str, bound: Capacity) -> Subscription:
         """Add a consumer that wants nothing yet.
 
         Raises:
             ConfigurationError: there is no such policy, or the bound lets nothing wait.
             ConnectTradeError: the stream has ended, with why.
         """
-        return self.subscribe(Interest(()), overflow, bound)
+        return self.subscribe(EventFilter(()), overflow, bound)
 
-    def route(self, subscription: Subscription, item: Item, choice: Choice | None) -> None:
+    def attach(self, subscription: Subscription, item: SubscriptionKey, choice: Predicate | None) -> None:
         """Deliver a symbol to a consumer from now on; with a choice if it has to be asked for each event."""
         channel = item.line.channel
         place = self._routed[channel].get(item.symbol)
@@ -79,11 +79,11 @@ class Routes(Fanout):
             # Never None, which a queue takes for nothing: a chain may have no expiration. A feed may also have chains
             # of several underlyings.
             keys = ("underlying", "expiration_text") if channel == CHAIN else ("symbol",)
-            place = self._routed[channel][item.symbol] = RoutedPlace(self._waiting, attrgetter(*keys))
+            place = self._routed[channel][item.symbol] = SharedWakeSet(self._waiting, attrgetter(*keys))
         place.add(subscription, choice)
         self._items.setdefault(subscription, set()).add(item)
 
-    def unroute(self, subscription: Subscription, item: Item) -> None:
+    def detach(self, subscription: Subscription, item: SubscriptionKey) -> None:
         """Deliver a symbol to a consumer no more; harmless where it is not delivered."""
         if item not in self._items.get(subscription, ()):
             return
@@ -94,7 +94,7 @@ class Routes(Fanout):
             self._passed[channel] += place.count
             del self._routed[channel][item.symbol]
 
-    def items(self, subscription: Subscription) -> frozenset[Item]:
+    def items(self, subscription: Subscription) -> frozenset[SubscriptionKey]:
         """Return what is delivered to a consumer."""
         return frozenset(self._items.get(subscription, ()))
 
@@ -113,16 +113,16 @@ class Routes(Fanout):
             place.deliver(event)
         # A consumer of many symbols gets many events before one place has had its sixteen.
         self._since_look += 1
-        if self._since_look >= LOOK_EVERY and self._since_look >= len(self._members):
+        if self._since_look >= COMPACT_INTERVAL and self._since_look >= len(self._members):
             self._since_look = 0
             for subscription in tuple(self._members):
-                subscription.enforce()
+                subscription.enforce_capacity()
 
-    def leave(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a consumer; harmless when it has left."""
-        super().leave(subscription)
+        super().unsubscribe(subscription)
         for item in self.items(subscription):
-            self.unroute(subscription, item)
+            self.detach(subscription, item)
         self._items.pop(subscription, None)
         self._waiting.discard(subscription)
 
@@ -149,7 +149,7 @@ class Routes(Fanout):
 
     def expect_no_more(self, who: Hashable, what: Hashable) -> None:
         """Say that somebody waits no more; harmless where nobody did."""
-        self.answer(who, what, ClosedError("what was waited for", advice=GIVEN_UP))
+        self.answer(who, what, ClosedError("what was waited for", advice=ABANDONED))
 
     def answer(self, who: Hashable, what: Hashable, answer: object) -> None:
         """Hand an answer to whoever waits for it; harmless where nobody does."""
@@ -157,22 +157,22 @@ class Routes(Fanout):
         if future is not None and not future.done():
             future.set_result(answer)
 
-    def take(self, news: object) -> None:
+    def handle(self, news: object) -> None:
         """Hand an answer to who waits for it, and tell the others what concerns them."""
         match news:
-            case Settled(items=items):
+            case SubscriptionConfirmed(items=items):
                 settled = set(items)
                 for who, what in [key for key in self._expected if key[1] in settled]:
                     self.answer(who, what, None)
-            case Missed(who=Subscription() as who, seconds=seconds, cause=cause):
+            case DataMissed(requester=Subscription() as who, seconds=seconds, cause=cause):
                 until = self.wall()
-                who.tell(Gap(cause=cause, since=until - timedelta(seconds=seconds), until=until))
-            case TurnedDown():
+                who.put_urgent(Gap(cause=cause, since=until - timedelta(seconds=seconds), until=until))
+            case SubscriptionRejected():
                 self._turn_down(news)
-            case Answered(number=number):
+            case ReplyReceived(number=number):
                 self.answer(None, number, news)
             case _:
-                super().take(news)
+                super().handle(news)
 
     def close(self, error: Exception | None = None) -> None:
         """End every subscription and everything that is waited for, and refuse new ones."""
@@ -190,15 +190,15 @@ class Routes(Fanout):
                 counts[channel] = count
         return counts
 
-    def _turn_down(self, news: TurnedDown) -> None:
+    def _turn_down(self, news: SubscriptionRejected) -> None:
         channel, symbol = news.item.line.channel, news.item.symbol
-        for who in news.who:
+        for who in news.requester:
             error = MarketDataRefusedError(what=channel, symbol=symbol, code=news.code, cause=news.cause)
             if (who, news.item) in self._expected:
                 self.answer(who, news.item, error)
             elif isinstance(who, Subscription):
-                self.unroute(who, news.item)
-                who.tell(SymbolRefused(channel=channel, symbol=symbol, code=news.code, cause=error.cause))
+                self.detach(who, news.item)
+                who.put_urgent(SymbolRefused(channel=channel, symbol=symbol, code=news.code, cause=error.cause))
                 if not self.items(who):
-                    self.leave(who)
+                    self.unsubscribe(who)
                     who.close(error)

@@ -18,33 +18,33 @@ from connecttrade_async.errors import MalformedResponseError
 if TYPE_CHECKING:
     from connecttrade_async.models.market import Bar, OptionsChain, Trade
 
-__all__ = ["OfExpiration", "OfHours", "OfInterval", "Upwards", "start_of"]
+__all__ = ["BarSequencer", "ExpirationFilter", "HoursFilter", "IntervalFilter", "start_of"]
 
 REMEMBERED = 200  # closed bars of one symbol whose numbers are kept, to know a correction from a repetition
 LATE = 4  # bars of one symbol that may be open at once: more are none that end late, but of a server that ends none
 
 
-class OfHours(NamedTuple):
+class HoursFilter(NamedTuple):
     """Trades of some hours only: what does not say its hours is taken."""
 
     hours: str
 
-    def is_met_by(self, trade: Trade) -> bool:
+    def matches(self, trade: Trade) -> bool:
         """Whether a trade is wanted."""
         return trade.hours in {None, self.hours}
 
 
-class OfInterval(NamedTuple):
+class IntervalFilter(NamedTuple):
     """Bars of one length."""
 
     interval: str
 
-    def is_met_by(self, bar: Bar) -> bool:
+    def matches(self, bar: Bar) -> bool:
         """Whether a bar is wanted."""
         return bar.interval == self.interval
 
 
-class OfExpiration:
+class ExpirationFilter:
     """Chains of one day, or of all: what does not say its day is taken.
 
     Another consumer may want the same day without greeks, under a subscription of its own, and no message says for
@@ -58,7 +58,7 @@ class OfExpiration:
         self._greeks = greeks
         self._with_greeks: set[tuple[str, str | None]] = set()
 
-    def is_met_by(self, chain: OptionsChain) -> bool:
+    def matches(self, chain: OptionsChain) -> bool:
         """Whether a chain is wanted."""
         day = chain.expiration_text
         if self._expiration is not None and day not in {None, self._expiration}:
@@ -71,7 +71,7 @@ class OfExpiration:
         return (chain.underlying, day) not in self._with_greeks
 
 
-class Course(msgspec.Struct):
+class BarProgress(msgspec.Struct):
     """How far one symbol's bars have come.
 
     Attributes:
@@ -103,13 +103,13 @@ class Course(msgspec.Struct):
             del self.closed[min(self.closed)]
 
 
-class Upwards:
+class BarSequencer:
     """Bars, each symbol's going up in time; one that ends after the next has begun is told once more, when it does."""
 
     __slots__ = ("_courses",)
 
     def __init__(self) -> None:
-        self._courses: dict[str, Course] = {}
+        self._courses: dict[str, BarProgress] = {}
 
     def passed(self, bar: Bar) -> Bar | None:
         """Take a bar; return it as it is to be delivered, or None where it repeats or comes too late."""
@@ -118,7 +118,7 @@ class Upwards:
             return bar
         course = self._courses.get(bar.symbol)
         if course is None:
-            course = self._courses[bar.symbol] = Course(start, start)
+            course = self._courses[bar.symbol] = BarProgress(start, start)
         elif not course.leads_to(start, is_over=is_over):
             return _late(course, bar, start) if is_over else None
         course.last = max(course.last, start)
@@ -140,7 +140,7 @@ class Upwards:
         self._courses.pop(symbol, None)
 
 
-def _late(course: Course, bar: Bar, start: datetime) -> Bar | None:
+def _late(course: BarProgress, bar: Bar, start: datetime) -> Bar | None:
     """Return a closed bar that comes behind later ones as it is to be delivered, or None where it repeats."""
     if start < course.first:
         return None

@@ -18,13 +18,13 @@ import msgspec
 from connecttrade_async.clock import Clock, Timer
 from connecttrade_async.config import Reconnect, Timeouts
 from connecttrade_async.errors import ClosedError, ConfigurationError
-from connecttrade_async.streaming.brokerage import TOPICS, Brokerage
+from connecttrade_async.streaming.brokerage import TOPICS, BrokerageCodec
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.link import Dialing
-from connecttrade_async.streaming.plan import OnTaken, Owner, Plan, Tally
-from connecttrade_async.streaming.protocol import CODES, LinkLife, Topics, Verdict
-from connecttrade_async.streaming.subscriptions import Bound, Statistics, Subscription
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.link import ConnectOptions
+from connecttrade_async.streaming.plan import Lifetime, OnTaken, StreamConfig, StreamCounters
+from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol, TopicSync
+from connecttrade_async.streaming.subscriptions import Capacity, Subscription, SubscriptionStatistics
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.watchdog import Watchdog
 
@@ -60,7 +60,7 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     messages: dict[str, int]
     set_aside: int
     fast_path: bool
-    consumers: tuple[Statistics, ...]
+    consumers: tuple[SubscriptionStatistics, ...]
 
 
 class Stream:
@@ -72,7 +72,7 @@ class Stream:
         owner: with what it ends.
     """
 
-    def __init__(self, plan: Plan, watchdog: float | None, owner: Owner) -> None:
+    def __init__(self, plan: StreamConfig, watchdog: float | None, owner: Lifetime) -> None:
         if watchdog is not None and not watchdog > 0:
             msg = f"watchdog must be a number of seconds above zero, not {watchdog!r}"
             raise ConfigurationError(msg)
@@ -88,18 +88,18 @@ class Stream:
     def health(self) -> StreamHealth:
         """Return how the stream is doing, at once."""
         tally = (
-            self._supervisor.tally
+            self._supervisor.counters
             if self._supervisor is not None
-            else Tally("ENDED" if self._is_closed else "CONNECTING")
+            else StreamCounters("ENDED" if self._is_closed else "CONNECTING")
         )
         return StreamHealth(
             state=tally.state,
             live_since=tally.live_since,
             last_message=self._moment(tally.last_message),
-            reconnects=max(tally.links - 1, 0),
+            reconnects=max(tally.connects - 1, 0),
             gaps=tally.gaps,
             messages={topic: count for topic, count in self._fanout.counts.items() if topic != "lifecycle"},
-            set_aside=tally.set_aside,
+            set_aside=tally.unknown,
             fast_path=tally.fast_path,
             consumers=tuple(member.statistics() for member in self._fanout.members),
         )
@@ -114,7 +114,7 @@ class Stream:
         What waits for consumers can still be taken; then they end. Cancelling drops the link at once.
         """
         self._is_closed = True
-        self._needs_no_reminder()
+        self._stop_reminder()
         task, supervisor = self._task, self._supervisor
         if task is None or supervisor is None:
             self._fanout.close()
@@ -134,7 +134,7 @@ class Stream:
         self._supervisor = Supervisor(self._plan)
         self._opening(self._supervisor)
         self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
-        call_off = self._owner.end_with(partial(self._end_with_owner, self._supervisor, self._task))
+        call_off = self._owner.on_close(partial(self._close_with_client, self._supervisor, self._task))
         self._task.add_done_callback(lambda _: call_off())
         try:
             await asyncio.shield(self._supervisor.is_live)
@@ -146,7 +146,7 @@ class Stream:
     def _check_is_new(self) -> None:
         if self._supervisor is not None or self._is_closed:
             raise ClosedError("the stream")
-        self._needs_no_reminder()
+        self._stop_reminder()
         try:
             self._owner.check_open()
         except ClosedError as exc:
@@ -154,25 +154,25 @@ class Stream:
             self._fanout.close(exc)  # whoever subscribed before meets it as well
             raise
 
-    def _end_with_owner(self, supervisor: Supervisor, task: asyncio.Task[None], error: ClosedError) -> None:
+    def _close_with_client(self, supervisor: Supervisor, task: asyncio.Task[None], error: ClosedError) -> None:
         supervisor.end(error)  # now, and not when the link has closed: nobody may take it for live meanwhile
         task.cancel()
 
-    def _subscribe(self, interest: Interest, overflow: str, bound: Bound) -> Subscription:
+    def _subscribe(self, interest: EventFilter, overflow: str, bound: Capacity) -> Subscription:
         subscription = self._fanout.subscribe(interest, overflow, bound)
         if self._supervisor is None and self._reminder is None:
             with suppress(RuntimeError):  # no loop runs yet
-                self._reminder = self._plan.clock.call_later(self._plan.timeouts.connect, self._remind)
+                self._reminder = self._plan.clock.call_later(self._plan.timeouts.connect, self._warn_if_never_entered)
         return subscription
 
-    def _remind(self) -> None:
-        if self._fanout.is_heard:
+    def _warn_if_never_entered(self) -> None:
+        if self._fanout.has_subscriber:
             log.warning(
                 "consumers have subscribed to a stream that nobody opened, and hear nothing: "
                 "use it as `async with`, around them",
             )
 
-    def _needs_no_reminder(self) -> None:
+    def _stop_reminder(self) -> None:
         if self._reminder is not None:
             self._reminder.cancel()
 
@@ -205,17 +205,17 @@ class BrokerageStream(Stream):
     def __init__(
         self,
         url: str,
-        dialect: Brokerage,
+        dialect: BrokerageCodec,
         *,
         topics: tuple[str, ...],
         timeouts: Timeouts,
         reconnect: Reconnect,
         clock: Clock,
         on_taken: OnTaken,
-        codes: Mapping[str, Verdict],
-        owner: Owner,
+        codes: Mapping[str, CloseReason],
+        owner: Lifetime,
         watchdog: float | None = None,
-        dialing: Dialing | None = None,
+        dialing: ConnectOptions | None = None,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
             msg = f"topics must be some of {', '.join(TOPICS)}"
@@ -226,11 +226,11 @@ class BrokerageStream(Stream):
         self.topics = topics
         known = {**CODES, **codes}
 
-        def make_life(now: float) -> LinkLife:
-            talk = Topics(dialect, topics)
-            return LinkLife(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+        def make_life(now: float) -> StreamProtocol:
+            talk = TopicSync(dialect, topics)
+            return StreamProtocol(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
 
-        plan = Plan(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken, None, dialing)
+        plan = StreamConfig(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken, None, dialing)
         super().__init__(plan, watchdog, owner)
 
     def subscribe(
@@ -270,5 +270,5 @@ class BrokerageStream(Stream):
             raise ConfigurationError(msg)
         if overflow is None:
             overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
-        interest = Interest(wanted, account_id, user_id, symbol)
-        return self._subscribe(interest, overflow, Bound(capacity, max_bytes))
+        interest = EventFilter(wanted, account_id, user_id, symbol)
+        return self._subscribe(interest, overflow, Capacity(capacity, max_bytes))

@@ -26,7 +26,15 @@ from connecttrade_async.models.events import (
 )
 from connecttrade_async.models.market import MarketUpdate, SymbolRefused
 
-__all__ = ["POLICIES", "Bound", "DropOldest", "Latest", "Statistics", "Subscription", "key_of"]
+__all__ = [
+    "POLICIES",
+    "Capacity",
+    "DropOldestSubscription",
+    "LatestSubscription",
+    "Subscription",
+    "SubscriptionStatistics",
+    "key_of",
+]
 
 Fact: TypeAlias = Chosen | MarketUpdate
 
@@ -44,11 +52,11 @@ class Hub(Protocol):
         """Return the time of day, aware, in UTC."""
         ...
 
-    def leave(self, subscription: Subscription) -> None:
+    def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a queue."""
 
 
-class Statistics(NamedTuple):
+class SubscriptionStatistics(NamedTuple):
     """What one consumer has had.
 
     Attributes:
@@ -64,7 +72,7 @@ class Statistics(NamedTuple):
     bytes_waiting: int
 
 
-class Bound(NamedTuple):
+class Capacity(NamedTuple):
     """How much may wait for one consumer.
 
     Attributes:
@@ -93,22 +101,22 @@ class Subscription:
         "_capacity",
         "_dropped",
         "_ending",
-        "_hub",
+        "_fanout",
         "_items",
         "_max_bytes",
         "_received",
         "_waiter",
         "_weighed",
         "append",
-        "bells",
+        "waiter_sets",
     )
 
-    def __init__(self, bound: Bound, hub: Hub) -> None:
+    def __init__(self, bound: Capacity, hub: Hub) -> None:
         self._capacity, self._max_bytes = bound
-        self._hub = hub
+        self._fanout = hub
         self._items: deque[Any] = deque()
         self.append: Callable[[Any], None] = self._items.append
-        self.bells: list[set[Subscription]] = []
+        self.waiter_sets: list[set[Subscription]] = []
         self._waiter: asyncio.Future[None] | None = None
         self._ending: Exception | None = None
         self._received = 0
@@ -120,15 +128,15 @@ class Subscription:
         self.append(event)
         self.wake()
 
-    def tell(self, event: Event | SymbolRefused) -> None:
+    def put_urgent(self, event: Event | SymbolRefused) -> None:
         """Take an event that must not be lost, whatever the bound."""
-        self.enforce()
+        self.enforce_capacity()
         if self._ending is None:
             self.put(event)
 
     def close(self, error: Exception | None = None) -> None:
         """End it: what waits can still be taken, and then the ending is met."""
-        self.enforce()
+        self.enforce_capacity()
         if self._ending is None:
             self._ending = error if error is not None else ClosedError("the stream")
             self.wake()
@@ -163,7 +171,7 @@ class Subscription:
         # As ``create_future`` does, in half the time: many wait again after every few events.
         waiter: asyncio.Future[None] = asyncio.Future(loop=asyncio.get_running_loop())
         self._waiter = waiter
-        for bell in self.bells:
+        for bell in self.waiter_sets:
             bell.add(self)
         return waiter
 
@@ -175,7 +183,7 @@ class Subscription:
         """
         items = self._items
         if len(items) > self._capacity:
-            self.enforce()
+            self.enforce_capacity()
         if items:
             self._received += 1
             event: Event = items.popleft()
@@ -191,12 +199,12 @@ class Subscription:
         self._items.extend(kept)
         self._weighed = (0, 0)  # what it was weighed by counted these
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> SubscriptionStatistics:
         """Return what this consumer has had."""
-        self.enforce()
-        return Statistics(self._received, len(self._items), self._dropped, self._weight())
+        self.enforce_capacity()
+        return SubscriptionStatistics(self._received, len(self._items), self._dropped, self._weight())
 
-    def enforce(self) -> None:
+    def enforce_capacity(self) -> None:
         """See to it that the bound is kept."""
         if self._ending is None and (len(self._items) > self._capacity or self._is_too_heavy()):
             self._overflow()
@@ -219,12 +227,12 @@ class Subscription:
             self._fail(weight)
 
     def _fail(self, weight: int) -> None:
-        self._hub.leave(self)
+        self._fanout.unsubscribe(self)
         self._ending = SlowConsumerError(waiting=len(self._items), bytes_waiting=weight)
         self.wake()
 
     def _is_too_heavy(self) -> bool:
-        largest, waiting = self._hub.largest, len(self._items)
+        largest, waiting = self._fanout.largest, len(self._items)
         if waiting * largest <= self._max_bytes:
             return False
         # To weigh is to go through all that waits. Not again before what came since could have used up what was spare.
@@ -269,7 +277,7 @@ class Subscription:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._hub.leave(self)
+        self._fanout.unsubscribe(self)
         self._items.clear()
         self.close()
 
@@ -278,12 +286,12 @@ class Subscription:
         return f"<{type(self).__name__} {state} {len(self._items)} waiting {self._dropped} dropped>"
 
 
-class DropOldest(Subscription):
+class DropOldestSubscription(Subscription):
     """When it is full the oldest goes, and a ``Gap`` in its place tells how many did."""
 
     __slots__ = ("_idle_at",)
 
-    def __init__(self, bound: Bound, hub: Hub) -> None:
+    def __init__(self, bound: Capacity, hub: Hub) -> None:
         super().__init__(bound, hub)
         self._idle_at = hub.wall()
 
@@ -295,7 +303,7 @@ class DropOldest(Subscription):
         """
         event = super().receive_nowait()
         if event is None:
-            self._idle_at = self._hub.wall()
+            self._idle_at = self._fanout.wall()
         return event
 
     def _overflow(self) -> None:
@@ -312,11 +320,11 @@ class DropOldest(Subscription):
             weight -= len(first.raw)
         if dropped:
             items.appendleft(
-                Gap(cause=SLOW, since=since, until=self._hub.wall(), dropped=dropped, could_send=could_send)
+                Gap(cause=SLOW, since=since, until=self._fanout.wall(), dropped=dropped, could_send=could_send)
             )
 
 
-class Latest(Subscription):
+class LatestSubscription(Subscription):
     """Keeps the latest of each key: a later event takes the place of an earlier one that still waits.
 
     Its bound is the number of keys and the size of their frames; an event that exceeds either closes it like any other.
@@ -324,7 +332,7 @@ class Latest(Subscription):
 
     __slots__ = ("_bytes", "_latest")
 
-    def __init__(self, bound: Bound, hub: Hub) -> None:
+    def __init__(self, bound: Capacity, hub: Hub) -> None:
         super().__init__(bound, hub)
         self._latest: dict[Hashable, Any] = {}
         self._bytes = 0  # the size of the frames in ``_latest``, kept up to date so that no event costs a pass over all
@@ -401,4 +409,8 @@ def key_of(event: Any) -> Hashable:  # noqa: ANN401 - an Event, market data or a
     return kind, event.user_id, event.account_id, event.symbol
 
 
-POLICIES: dict[str, type[Subscription]] = {"close": Subscription, "drop_oldest": DropOldest, "latest": Latest}
+POLICIES: dict[str, type[Subscription]] = {
+    "close": Subscription,
+    "drop_oldest": DropOldestSubscription,
+    "latest": LatestSubscription,
+}

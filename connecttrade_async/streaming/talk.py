@@ -34,20 +34,26 @@ import msgspec
 
 from connecttrade_async.errors import one_line
 from connecttrade_async.streaming import market_data
-from connecttrade_async.streaming.demands import Item, Line, Width, holds, options_of
+from connecttrade_async.streaming.demands import ChannelKey, Detail, SubscriptionKey, covers, options_of
 from connecttrade_async.streaming.market_data import Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
-from connecttrade_async.streaming.outcomes import Answered, Difference, Missed, Settled, TurnedDown
+from connecttrade_async.streaming.outcomes import (
+    DataMissed,
+    ReplyReceived,
+    SubscriptionConfirmed,
+    SubscriptionDiff,
+    SubscriptionRejected,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from connecttrade_async.streaming.demands import Demands
+    from connecttrade_async.streaming.demands import SubscriptionRegistry
 
-__all__ = ["MarketTalk", "Patience"]
+__all__ = ["MarketDataSync", "ReplyPolicy"]
 
-NOBODY_ANSWERED = "it was asked for {} times, and no answer came"
-PASSING = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
+NO_REPLY = "it was asked for {} times, and no answer came"
+TRANSIENT = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
 OVERSIZED = "1009"  # the close code for a message that is too big (RFC 6455)
 TOO_LARGE = "what the server sends for it is larger than the limit of a frame, and ended the connection twice"
 CALM = 600.0  # seconds without doubt after which pauses begin anew
@@ -55,7 +61,7 @@ LONGEST_PAUSE = 60.0
 MOST_SYMBOLS = 1000  # of one frame: some 10 kB, where servers close a connection on a frame that is too large for them
 
 
-class Patience(NamedTuple):
+class ReplyPolicy(NamedTuple):
     """How long answers are waited for.
 
     Attributes:
@@ -67,7 +73,7 @@ class Patience(NamedTuple):
     attempts: int = 3
 
 
-class Standing(Enum):
+class HoldState(Enum):
     """Where a symbol stands that is not absent."""
 
     ASKED = "asked"
@@ -75,15 +81,15 @@ class Standing(Enum):
     LEAVING = "leaving"
 
 
-class Place(NamedTuple):
+class HeldSubscription(NamedTuple):
     """Where a symbol stands, in which width, and since when."""
 
-    standing: Standing
-    width: Width
+    state: HoldState
+    width: Detail
     since: float
 
 
-class Pace:
+class GrowingInterval:
     """When the same may be asked again out of doubt: pauses double, and begin anew only after a calm.
 
     Args:
@@ -108,30 +114,30 @@ class Pace:
         self._asked_at = now
 
 
-class Request(msgspec.Struct, eq=False):
+class PendingRequest(msgspec.Struct, eq=False):
     """One frame whose answer is awaited."""
 
     action: str
-    line: Line
-    width: Width
+    line: ChannelKey
+    width: Detail
     symbols: tuple[str, ...]
     due: float
     is_first: bool
     backfill: int = 0
     asked: int = 0
     is_doubted: bool = False
-    was_denied_the_past: bool = False
+    was_denied_backfill: bool = False
     attempt: int = 1
     code: str = ""
     cause: str = ""
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[SubscriptionKey, ...]:
         """What it is about."""
-        return tuple(Item(self.line, symbol) for symbol in self.symbols)
+        return tuple(SubscriptionKey(self.line, symbol) for symbol in self.symbols)
 
 
-class MarketTalk:
+class MarketDataSync:
     """What is said on one link.
 
     Args:
@@ -150,34 +156,34 @@ class MarketTalk:
     broken = ""
     __slots__ = (
         "_demands",
-        "_farewell",
+        "_draining",
+        "_held",
         "_is_open",
         "_list_due",
-        "_list_pace",
-        "_missing_paces",
-        "_patience",
+        "_list_interval",
+        "_missing_intervals",
         "_pending",
-        "_places",
-        "_unasked_pace",
+        "_policy",
+        "_unsolicited_interval",
         "is_over",
-        "news",
         "outbox",
+        "sync_events",
     )
 
-    def __init__(self, demands: Demands, patience: Patience = Patience()) -> None:  # noqa: B008 - it is immutable
+    def __init__(self, demands: SubscriptionRegistry, patience: ReplyPolicy = ReplyPolicy()) -> None:  # noqa: B008 - it is immutable
         self._demands = demands
-        self._patience = patience
+        self._policy = patience
         self._is_open = False
-        self._farewell: str | None = None
+        self._draining: str | None = None
         self._list_due: float | None = None
-        self._list_pace = Pace(patience.seconds)
-        self._unasked_pace = Pace(patience.seconds)
-        self._missing_paces: dict[Item, Pace] = {}
+        self._list_interval = GrowingInterval(patience.seconds)
+        self._unsolicited_interval = GrowingInterval(patience.seconds)
+        self._missing_intervals: dict[SubscriptionKey, GrowingInterval] = {}
         self.is_over = False
-        self._places: dict[Item, Place] = {}
-        self._pending: dict[str, Request] = {}
+        self._held: dict[SubscriptionKey, HeldSubscription] = {}
+        self._pending: dict[str, PendingRequest] = {}
         self.outbox: list[bytes] = []
-        self.news: list[Settled | Missed | TurnedDown | Answered] = []
+        self.sync_events: list[SubscriptionConfirmed | DataMissed | SubscriptionRejected | ReplyReceived] = []
 
     @property
     def is_settled(self) -> bool:
@@ -187,75 +193,75 @@ class MarketTalk:
     @property
     def deadline(self) -> float | None:
         """When to call ``check``, or None for never."""
-        if self._farewell is not None:
+        if self._draining is not None:
             return None
         dues = [request.due for request in self._pending.values()]
         return min(dues if self._list_due is None else [*dues, self._list_due], default=None)
 
-    def begin(self, now: float) -> None:
+    def start(self, now: float) -> None:
         """Ask for all that is wanted, in few frames, and again what another link left unanswered."""
         self._is_open = True
-        self._mend(self._demands.items, now, is_first=True)
-        self.outbox += [question.frame for question in self._demands.questions.values()]
+        self._sync(self._demands.items, now, is_first=True)
+        self.outbox += [question.frame for question in self._demands.request_ids.values()]
 
     def end(self) -> None:
         """Forget the link: the server has."""
         self._is_open = False
         self._list_due = None
-        self._places.clear()
+        self._held.clear()
         self._pending.clear()
 
-    def holds(self, item: Item, width: Width) -> bool:
+    def holds(self, item: SubscriptionKey, width: Detail) -> bool:
         """Whether the server holds a symbol, at least in this width."""
-        place = self._places.get(item)
-        return place is not None and place.standing is Standing.HELD and holds(item.line.channel, place.width, width)
+        place = self._held.get(item)
+        return place is not None and place.state is HoldState.HELD and covers(item.line.channel, place.width, width)
 
-    def mend(self, items: Iterable[Item], now: float) -> None:
+    def sync(self, items: Iterable[SubscriptionKey], now: float) -> None:
         """Ask for what of these is missing, and give up what is too much."""
         if self._is_open:
-            self._mend(items, now, is_first=not self.is_settled)
+            self._sync(items, now, is_first=not self.is_settled)
 
-    def say(self, frame: bytes) -> None:
-        """Say something whose answer will be told as ``Answered``."""
+    def send(self, frame: bytes) -> None:
+        """Say something whose answer will be told as ``ReplyReceived``."""
         if self._is_open:
             self.outbox.append(frame)
 
-    def farewell(self) -> None:
+    def drain(self) -> None:
         """Ask for the list: whatever the server tells comes before that answer, or also on the link that follows."""
         self._is_open = False
-        self._farewell = next(self._demands.numbers)
-        self.outbox.append(market_data.listing(self._farewell))
+        self._draining = next(self._demands.numbers)
+        self.outbox.append(market_data.encode_list(self._draining))
 
-    def hear(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
+    def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Take an answer."""
-        if self._farewell is not None:
-            self.is_over = self.is_over or str(message.id) == self._farewell
+        if self._draining is not None:
+            self.is_over = self.is_over or str(message.id) == self._draining
             return
         match message:
             case Snapshot():
-                self.news.append(Answered(str(message.id), message))
+                self.sync_events.append(ReplyReceived(str(message.id), message))
             case Subscriptions():
                 # Compared where it stands in the order of answers, which is that of what was asked.
                 number = str(message.id)
                 difference = self._compare(message.entries, now) if self._may_compare(number, now) else None
-                self.news.append(Answered(number, message, difference))
+                self.sync_events.append(ReplyReceived(number, message, difference))
             case _:
-                self._hear_yes(message, now)
+                self._on_confirmed(message, now)
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
         """Take an error frame; return whether it belongs to a request.
 
         An error is never charged to a channel or symbol other than those that it names.
         """
-        if self._farewell is not None:
-            self.is_over = self.is_over or str(refusal.id) == self._farewell
+        if self._draining is not None:
+            self.is_over = self.is_over or str(refusal.id) == self._draining
             return True
         if refusal.id is not None:
             return self._refuse_by_id(refusal, str(refusal.id), now)
         if refusal.scope:
             return self._refuse_by_name(refusal, now)
-        request = self._meant(None, None, None)
-        question = self._oldest_question(request)
+        request = self._addressed(None, None, None)
+        question = self._oldest_request(request)
         if question is not None:
             self._answer(question, refusal)
         elif request is not None:
@@ -275,14 +281,14 @@ class MarketTalk:
         channels = market_data.channels_among([kind])
         if channels:
             symbol = named.get(market_data.UNDERLYING, named.get("symbol"))
-            items = [item for item in self._places if item.line.channel in channels and item.symbol == symbol]
+            items = [item for item in self._held if item.line.channel in channels and item.symbol == symbol]
             refused = [item for item in items if self._demands.strike(item, now)]
             for item in refused:
-                who = self._demands.forget(item, self._places.pop(item).width)
-                self.news.append(TurnedDown(item, OVERSIZED, TOO_LARGE, who))
+                who = self._demands.drop_rejected(item, self._held.pop(item).width)
+                self.sync_events.append(SubscriptionRejected(item, OVERSIZED, TOO_LARGE, who))
             return bool(refused)
-        if number not in self._demands.questions:
-            number = min(self._demands.questions, key=int, default=None)
+        if number not in self._demands.request_ids:
+            number = min(self._demands.request_ids, key=int, default=None)
         is_refused = number is not None and self._demands.strike(number, now)
         if number is not None and is_refused:
             self._answer(number, Refusal(OVERSIZED, TOO_LARGE, number))
@@ -290,25 +296,25 @@ class MarketTalk:
 
     def check(self, now: float) -> None:
         """Ask again for what was not answered in time; give up on it after so many attempts."""
-        if self._farewell is not None:
+        if self._draining is not None:
             return
         if self._list_due is not None and now >= self._list_due:
-            self._ask_for_the_list(now)
+            self._request_list(now)
         for request in {id(each): each for each in self._pending.values() if now >= each.due}.values():
             # What a link began with is asked for until the login's deadline ends that link: no word is no refusal.
-            if request.is_first or request.attempt < self._patience.attempts:
+            if request.is_first or request.attempt < self._policy.attempts:
                 request.attempt += 1
                 request.backfill = 0  # a server may be silent on what it does not know
                 self._send(request, now)
             else:
                 self._give_up(request, now)
 
-    def _mend(self, items: Iterable[Item], now: float, *, is_first: bool) -> None:
-        missing: defaultdict[tuple[Line, Width, int], list[str]] = defaultdict(list)
-        too_much: defaultdict[tuple[Line, Width], list[str]] = defaultdict(list)
+    def _sync(self, items: Iterable[SubscriptionKey], now: float, *, is_first: bool) -> None:
+        missing: defaultdict[tuple[ChannelKey, Detail, int], list[str]] = defaultdict(list)
+        too_much: defaultdict[tuple[ChannelKey, Detail], list[str]] = defaultdict(list)
         for item in dict.fromkeys(items):
-            place = self._places.get(item)
-            if place is not None and place.standing is not Standing.HELD:
+            place = self._held.get(item)
+            if place is not None and place.state is not HoldState.HELD:
                 continue
             if item not in self._demands:
                 if place is not None:
@@ -318,64 +324,64 @@ class MarketTalk:
             backfill = self._demands.backfills.get(item, 0) if self._demands.takes_backfill else 0
             if place is None:
                 missing[item.line, width, backfill].append(item.symbol)
-            elif not holds(item.line.channel, place.width, width):
+            elif not covers(item.line.channel, place.width, width):
                 # Given up and asked for anew in one breath: a server that keeps one form of each would drop the new
                 # one if it were told the other way round.
                 self._drop(item.line.channel, [item.symbol], options_of(item.line, place.width))
-                self._demands.break_off(item, place.width, now)
+                self._demands.mark_broken(item, place.width, now)
                 missing[item.line, width, backfill].append(item.symbol)
         for (line, width), symbols in too_much.items():
-            self._ask("unsubscribe", line, width, symbols, now, is_first=is_first)
+            self._request("unsubscribe", line, width, symbols, now, is_first=is_first)
         for (line, width, backfill), symbols in missing.items():
-            self._ask("subscribe", line, width, symbols, now, is_first=is_first, backfill=backfill)
+            self._request("subscribe", line, width, symbols, now, is_first=is_first, backfill=backfill)
 
-    def _ask(
+    def _request(
         self,
         action: str,
-        line: Line,
-        width: Width,
+        line: ChannelKey,
+        width: Detail,
         symbols: Sequence[str],
         now: float,
         *,
         is_first: bool,
         backfill: int = 0,
     ) -> None:
-        standing = Standing.ASKED if action == "subscribe" else Standing.LEAVING
+        standing = HoldState.ASKED if action == "subscribe" else HoldState.LEAVING
         for symbol in symbols:
-            self._places[Item(line, symbol)] = Place(standing, width, now)
+            self._held[SubscriptionKey(line, symbol)] = HeldSubscription(standing, width, now)
         for some in _framed(line, symbols):
-            self._send(Request(action, line, width, some, 0.0, is_first, backfill), now)
+            self._send(PendingRequest(action, line, width, some, 0.0, is_first, backfill), now)
 
-    def _send(self, request: Request, now: float) -> None:
+    def _send(self, request: PendingRequest, now: float) -> None:
         number = next(self._demands.numbers)
         request.asked = request.asked or int(number)
-        request.due = now + self._patience.seconds
+        request.due = now + self._policy.seconds
         self._pending[number] = request
         options = options_of(request.line, request.width)
         if request.backfill:
             options["backfill"] = request.backfill
-        frame = market_data.change(request.action, number, request.line.channel, request.symbols, options)
+        frame = market_data.encode_change(request.action, number, request.line.channel, request.symbols, options)
         self.outbox.append(frame)
 
     def _drop(self, channel: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
         """Give up what is asked for anew, or was never ours: nobody waits for the answer."""
-        for some in _framed(Line(channel), symbols):
+        for some in _framed(ChannelKey(channel), symbols):
             number = next(self._demands.numbers)
-            self.outbox.append(market_data.change("unsubscribe", number, channel, some, options))
+            self.outbox.append(market_data.encode_change("unsubscribe", number, channel, some, options))
 
-    def _compare(self, entries: Iterable[market_data.Entry], now: float) -> Difference:
+    def _compare(self, entries: Iterable[market_data.Entry], now: float) -> SubscriptionDiff:
         """Compare the server's list with what this link believes, and mend the difference.
 
         What awaits an answer is left out: it may change before the list is read.
         """
-        unseen = {item for item, place in self._places.items() if place.standing is Standing.HELD}
-        known: defaultdict[tuple[str, str], list[Item]] = defaultdict(list)
-        for item in self._places:
+        unseen = {item for item, place in self._held.items() if place.state is HoldState.HELD}
+        known: defaultdict[tuple[str, str], list[SubscriptionKey]] = defaultdict(list)
+        for item in self._held:
             known[item.line.channel, item.symbol].append(item)
         extra: list[market_data.Entry] = []
         for entry in entries:
             meant = {
-                symbol: [item for item in known[entry.channel, symbol] if _is_meant(item, self._places[item], entry)]
+                symbol: [item for item in known[entry.channel, symbol] if _is_addressed(item, self._held[item], entry)]
                 for symbol in entry.symbols
             }
             unseen.difference_update(*meant.values())
@@ -386,61 +392,61 @@ class MarketTalk:
         # A server whose list never names it would have it asked for again with each list, with a gap each time.
         due = tuple(item for item in missing if self._may_mend(item, now))
         for item in due:
-            place = self._places.pop(item)
-            self._demands.break_off(item, place.width, place.since)
-        self._mend(due, now, is_first=False)
-        return Difference(missing, tuple(extra))
+            place = self._held.pop(item)
+            self._demands.mark_broken(item, place.width, place.since)
+        self._sync(due, now, is_first=False)
+        return SubscriptionDiff(missing, tuple(extra))
 
     def _may_compare(self, number: str, now: float) -> bool:
         """Whether to mend what a list shows: one that was not asked for only after pauses that grow."""
         if number in self._demands.numbers:
             return True
-        if self._unasked_pace.next_at(now) > now:
+        if self._unsolicited_interval.next_at(now) > now:
             return False
-        self._unasked_pace.asked(now)
+        self._unsolicited_interval.asked(now)
         return True
 
-    def _may_mend(self, item: Item, now: float) -> bool:
+    def _may_mend(self, item: SubscriptionKey, now: float) -> bool:
         """Take note that the list did not name a symbol; return whether it is time to ask for that again."""
-        pace = self._missing_paces.setdefault(item, Pace(self._patience.seconds))
+        pace = self._missing_intervals.setdefault(item, GrowingInterval(self._policy.seconds))
         if pace.next_at(now) > now:
             return False
         pace.asked(now)
         return True
 
-    def _hear_yes(self, answer: Subscribed | Unsubscribed, now: float) -> None:
+    def _on_confirmed(self, answer: Subscribed | Unsubscribed, now: float) -> None:
         action = "subscribe" if type(answer) is Subscribed else "unsubscribe"
-        request = self._meant(answer.id, action, answer.channel, answer.symbols)
+        request = self._addressed(answer.id, action, answer.channel, answer.symbols)
         if request is None:
-            self._hear_unasked(answer, now)
+            self._on_unsolicited(answer, now)
             return
         self._forget(request)
         if action == "unsubscribe":
-            self._left(request, now)
+            self._remaining(request, now)
             return
         # An acknowledgement that names some of the symbols leaves out the others; a chain may be named in any way.
         said = None if request.line.channel == market_data.CHAIN else answer.symbols
         held = tuple(symbol for symbol in request.symbols if said is None or symbol in said)
-        items = tuple(Item(request.line, symbol) for symbol in held)
-        self._places |= dict.fromkeys(items, Place(Standing.HELD, request.width, now))
+        items = tuple(SubscriptionKey(request.line, symbol) for symbol in held)
+        self._held |= dict.fromkeys(items, HeldSubscription(HoldState.HELD, request.width, now))
         for item in items:
             if self._demands.backfills.pop(item, None) is not None:
                 self._demands.backfilled[item] = request.backfill
-        self._demands.takes_backfill = self._demands.takes_backfill and not request.was_denied_the_past
+        self._demands.takes_backfill = self._demands.takes_backfill and not request.was_denied_backfill
         if items:
-            self.news.append(Settled(items))
-        for who, (since, symbols) in self._demands.go_on(items).items():
+            self.sync_events.append(SubscriptionConfirmed(items))
+        for who, (since, symbols) in self._demands.mark_restored(items).items():
             cause = f"{request.line.channel} of {', '.join(symbols)} was asked for anew"
-            self.news.append(Missed(who, now - since, one_line(cause)))
-        self._mend(items, now, is_first=False)
+            self.sync_events.append(DataMissed(who, now - since, one_line(cause)))
+        self._sync(items, now, is_first=False)
         if rest := tuple(symbol for symbol in request.symbols if symbol not in held):
             request.symbols, request.cause = rest, "the server acknowledged others, and not this"
-            self._again_or_not(request, now)
+            self._retry_or_reject(request, now)
 
     def _refuse_by_id(self, refusal: Refusal, number: str, now: float) -> bool:
         request = self._pending.get(number)
         if request is None:
-            self.news.append(Answered(number, refusal))
+            self.sync_events.append(ReplyReceived(number, refusal))
             return number in self._demands.numbers  # perhaps late
         if not _concerns(refusal, request.line.channel, request.symbols):
             return False
@@ -458,7 +464,7 @@ class MarketTalk:
         ]
         questions = [
             number
-            for number, question in self._demands.questions.items()
+            for number, question in self._demands.request_ids.items()
             if _concerns(refusal, question.channel, (question.symbol,))
         ]
         request = min(requests, key=lambda each: each.asked, default=None)
@@ -476,32 +482,30 @@ class MarketTalk:
     def _doubt(self, channels: frozenset[str], symbols: frozenset[str], now: float) -> None:
         """Ask for the server's list, within a budget, where it holds what something was said of."""
         is_held = any(
-            place.standing is Standing.HELD
-            and item.symbol in symbols
-            and (not channels or item.line.channel in channels)
-            for item, place in self._places.items()
+            place.state is HoldState.HELD and item.symbol in symbols and (not channels or item.line.channel in channels)
+            for item, place in self._held.items()
         )
         if is_held and self._list_due is None:
-            self._list_due = self._list_pace.next_at(now)
+            self._list_due = self._list_interval.next_at(now)
             if self._list_due <= now:
-                self._ask_for_the_list(now)
+                self._request_list(now)
 
-    def _ask_for_the_list(self, now: float) -> None:
+    def _request_list(self, now: float) -> None:
         self._list_due = None
-        self._list_pace.asked(now)
-        self.outbox.append(market_data.listing(next(self._demands.numbers)))
+        self._list_interval.asked(now)
+        self.outbox.append(market_data.encode_list(next(self._demands.numbers)))
 
-    def _oldest_question(self, request: Request | None) -> str | None:
+    def _oldest_request(self, request: PendingRequest | None) -> str | None:
         """Return the oldest question where that is older than the request."""
-        oldest = min(self._demands.questions, key=int, default=None)
+        oldest = min(self._demands.request_ids, key=int, default=None)
         is_older = oldest is not None and (request is None or request.asked > int(oldest))
         return oldest if is_older else None
 
     def _answer(self, question: str, refusal: Refusal) -> None:
-        self.news.append(Answered(question, refusal))
-        del self._demands.questions[question]  # another without an id is meant for another
+        self.sync_events.append(ReplyReceived(question, refusal))
+        del self._demands.request_ids[question]  # another without an id is meant for another
 
-    def _refuse_part(self, request: Request, refusal: Refusal, now: float, *, is_certain: bool) -> None:
+    def _refuse_part(self, request: PendingRequest, refusal: Refusal, now: float, *, is_certain: bool) -> None:
         """Refuse those symbols of a request that the error names, or all where it names none, or all of them."""
         symbols = market_data.symbols_of(refusal)
         named = tuple(symbol for symbol in request.symbols if symbol in symbols)
@@ -515,15 +519,15 @@ class MarketTalk:
         refused.cause = refusal.message or "no explanation given"
         self._refuse(refused, now, is_certain=is_certain, is_traced=refused is not request)
 
-    def _refuse(self, request: Request, now: float, *, is_certain: bool, is_traced: bool) -> None:
+    def _refuse(self, request: PendingRequest, now: float, *, is_certain: bool, is_traced: bool) -> None:
         if request.action == "unsubscribe":
             # What cannot be given up is not held; of many it may be one that is not, so the server is asked.
             self._forget(request)
-            self._left(request, now)
-            self.outbox.append(market_data.listing(next(self._demands.numbers)))
-        elif request.code in PASSING:
+            self._remaining(request, now)
+            self.outbox.append(market_data.encode_list(next(self._demands.numbers)))
+        elif request.code in TRANSIENT:
             self._forget(request)
-            self._later(request)
+            self._retry_later(request)
         elif request.backfill and not is_traced:
             # Perhaps it is the past that is refused, and not the symbols.
             self._forget(request)
@@ -541,56 +545,56 @@ class MarketTalk:
             request.is_doubted, request.asked = True, 0
             self._send(request, now)
 
-    def _again_or_not(self, request: Request, now: float) -> None:
-        if request.attempt < self._patience.attempts:
+    def _retry_or_reject(self, request: PendingRequest, now: float) -> None:
+        if request.attempt < self._policy.attempts:
             request.attempt += 1
             self._send(request, now)
         else:
             self._turn_down(request, now)
 
-    def _later(self, request: Request) -> None:
+    def _retry_later(self, request: PendingRequest) -> None:
         """Leave it pending until its time-out, which asks again."""
         self._pending[next(self._demands.numbers)] = request
 
-    def _give_up(self, request: Request, now: float) -> None:
+    def _give_up(self, request: PendingRequest, now: float) -> None:
         self._forget(request)
         if request.action == "unsubscribe":
-            self._left(request, now)
+            self._remaining(request, now)
             return
-        request.cause = request.cause or NOBODY_ANSWERED.format(request.attempt)
+        request.cause = request.cause or NO_REPLY.format(request.attempt)
         self._turn_down(request, now)
 
-    def _turn_down(self, request: Request, now: float) -> None:
+    def _turn_down(self, request: PendingRequest, now: float) -> None:
         if request.attempt > 1:
             # What was asked for before and not answered may be held all the same.
             self._drop(request.line.channel, request.symbols, options_of(request.line, request.width))
         for item in request.items:
-            del self._places[item]
-            who = self._demands.forget(item, request.width)
-            self.news.append(TurnedDown(item, request.code, request.cause, who))
-        self._mend(request.items, now, is_first=request.is_first)  # for whoever is content with less
+            del self._held[item]
+            who = self._demands.drop_rejected(item, request.width)
+            self.sync_events.append(SubscriptionRejected(item, request.code, request.cause, who))
+        self._sync(request.items, now, is_first=request.is_first)  # for whoever is content with less
 
-    def _left(self, request: Request, now: float) -> None:
+    def _remaining(self, request: PendingRequest, now: float) -> None:
         for item in request.items:
-            del self._places[item]
+            del self._held[item]
         # The answer does not say whether other lines of the same symbols went with it, so the server is asked.
         gone = {(request.line.channel, symbol) for symbol in request.symbols}
-        if any((item.line.channel, item.symbol) in gone for item in self._places):
-            self.outbox.append(market_data.listing(next(self._demands.numbers)))
-        self._mend(request.items, now, is_first=False)
+        if any((item.line.channel, item.symbol) in gone for item in self._held):
+            self.outbox.append(market_data.encode_list(next(self._demands.numbers)))
+        self._sync(request.items, now, is_first=False)
 
-    def _hear_unasked(self, answer: Subscribed | Unsubscribed, now: float) -> None:
+    def _on_unsolicited(self, answer: Subscribed | Unsubscribed, now: float) -> None:
         """Take an answer that no request awaits."""
         number = str(answer.id)
-        if number in self._demands.questions:
-            self.news.append(Answered(number, answer))
+        if number in self._demands.request_ids:
+            self.sync_events.append(ReplyReceived(number, answer))
         elif type(answer) is Unsubscribed and number not in self._demands.numbers:
             channels = market_data.channels_among([answer.channel] if answer.channel else ())
             self._doubt(channels, frozenset(answer.symbols or ()), now)
 
-    def _meant(
+    def _addressed(
         self, number: str | int | None, action: str | None, channel: str | None, symbols: Sequence[str] | None = None
-    ) -> Request | None:
+    ) -> PendingRequest | None:
         """Return the request that an answer belongs to."""
         if number is not None:
             request = self._pending.get(str(number))
@@ -605,12 +609,12 @@ class MarketTalk:
         ]
         return min(could, key=lambda request: request.asked, default=None)
 
-    def _forget(self, request: Request) -> None:
+    def _forget(self, request: PendingRequest) -> None:
         for number in [number for number, each in self._pending.items() if each is request]:
             del self._pending[number]
 
 
-def _framed(line: Line, symbols: Sequence[str]) -> list[tuple[str, ...]]:
+def _framed(line: ChannelKey, symbols: Sequence[str]) -> list[tuple[str, ...]]:
     """Return the symbols of each frame: as many as a server surely takes, and of chains one."""
     most = 1 if line.channel == market_data.CHAIN else MOST_SYMBOLS
     return [tuple(symbols[at : at + most]) for at in range(0, len(symbols), most)]
@@ -622,7 +626,7 @@ def _concerns(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:
     return (not channels or channel in channels) and (not named or not named.isdisjoint(symbols))
 
 
-def _is_meant(item: Item, place: Place, entry: market_data.Entry) -> bool:
+def _is_addressed(item: SubscriptionKey, place: HeldSubscription, entry: market_data.Entry) -> bool:
     """Whether a line of the server's list may mean this item, by those options that it names."""
     said = {name: str(value).lower() for name, value in entry.options.items()}
     ours = options_of(item.line, place.width)

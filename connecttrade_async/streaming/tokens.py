@@ -24,13 +24,13 @@ from connecttrade_async.errors import (
     TransportError,
 )
 from connecttrade_async.models.connections import ConnectionToken
-from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, grown_delay
+from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, equal_jitter_delay
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
 
-__all__ = ["Tokens"]
+__all__ = ["StreamToken"]
 
 LIFETIME = timedelta(hours=24)  # documented
 EARLY = 900.0
@@ -46,7 +46,7 @@ TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
 """Whatever gets a token: from the API, or from wherever it was made."""
 
 
-class Tokens:
+class StreamToken:
     """The token that a stream logs in with.
 
     Args:
@@ -62,14 +62,14 @@ class Tokens:
 
     def __init__(self, source: TokenSource, clock: Clock, *, within: float | None, is_ours: bool) -> None:
         self.token = Secret("")
-        self.got = 0
+        self.fetch_count = 0
         self._source = source
         self._clock = clock
         self._within = within
-        self._is_ours = is_ours
+        self._is_own_source = is_ours
         self._made = (clock.now(), clock.wall())
         self._lifetime: float | None = None
-        self._worn_after: float | None = None
+        self._expires_at: float | None = None
         self._renew_after: float | None = None
         self._was_accepted = False
         self._accepted_at: float | None = None
@@ -82,7 +82,7 @@ class Tokens:
         """In how many seconds to get the next, or None for never."""
         return None if self._renew_after is None else max(self._renew_after - self._age(), 0.0)
 
-    async def prepare(self, *, is_renewal: bool) -> None:
+    async def ensure(self, *, is_renewal: bool) -> None:
         """Have a token that has not ended; for a renewal, a new one.
 
         Raises:
@@ -106,15 +106,15 @@ class Tokens:
             raise AuthenticationRefusedError(cause="the token source gave the token again that was refused")
         if is_renewal and found[0] == self.token:
             # Another link would gain nothing, and each would be due for relief sooner than the one before.
-            raise _later("the token source has no newer token yet")
+            raise _retry_delay("the token source has no newer token yet")
         self._take(*found)
 
-    def accepted(self) -> None:
+    def mark_accepted(self) -> None:
         """Take note that the server took it."""
         self._was_accepted = True
         self._accepted_at = self._clock.now()
 
-    def refused(self, cause: str) -> ConnectTradeError | None:
+    def refused_error(self, cause: str) -> ConnectTradeError | None:
         """Take note that the server refused it; returns what that means, or None where a new one may do.
 
         Three in a row end the stream, and a token that was accepted for less than a minute does not begin a new row.
@@ -124,8 +124,8 @@ class Tokens:
         self._accepted_at = None
         if self._refusals >= REFUSALS:
             return AuthenticationRefusedError(cause=f"{cause}; {REFUSALS} tokens in a row were refused")
-        has_ended = self._worn_after is not None and self._age() >= self._worn_after
-        if has_ended or (self._was_accepted and not self._is_ours):
+        has_ended = self._expires_at is not None and self._age() >= self._expires_at
+        if has_ended or (self._was_accepted and not self._is_own_source):
             self._refused, self.token = self.token, Secret("")
             return None
         if self._was_accepted:
@@ -133,30 +133,30 @@ class Tokens:
             return SessionTakenError(cause=f"{newer}: {cause}")
         return AuthenticationRefusedError(cause=f"{cause}; where the token is good: {RESTRICTION}")
 
-    def taken(self, cause: str) -> ConnectTradeError:
+    def taken_error(self, cause: str) -> ConnectTradeError:
         """Return what it means that somebody else has what this logs in to."""
         return SessionTakenError(cause=f"{cause}; {RESTRICTION}")
 
     def _pause(self, asked: float | None) -> float:
         """Return the seconds until a renewal that failed is tried again."""
-        own = grown_delay(self._failures, AGAIN, MAX_RETRY_AFTER)
+        own = equal_jitter_delay(self._failures, AGAIN, MAX_RETRY_AFTER)
         self._failures += 1
         return bounded_retry_after(asked, own)
 
     async def _get(self) -> tuple[Secret, float | None]:
         try:
-            given = await self._asked()
+            given = await self._fetch()
         except ConnectTradeError:
             raise
         except Exception as exc:
-            raise self._failed(exc) from exc
+            raise self._fetch_error(exc) from exc
         if isinstance(given, ConnectionToken):
             return Secret(given.access_token), self._lifetime_of(given)
         token = given = Secret.wrap(given)  # rebound before it is checked: tracebacks can print variables
         token.check("token")
         return token, None
 
-    async def _asked(self) -> ConnectionToken | Secret | str:
+    async def _fetch(self) -> ConnectionToken | Secret | str:
         if self._within is None:
             return await self._source()
         asking, is_late = asyncio.ensure_future(self._source()), False
@@ -175,14 +175,14 @@ class Tokens:
                 detail = f"the token source gave none within {self._within:g} s"
                 raise RequestTimeoutError(method="STREAM", path="token", kind="timeout", detail=detail) from exc
             # What a source waits for may be cancelled by others: that closes no stream.
-            raise self._failed(exc) from exc
+            raise self._fetch_error(exc) from exc
         finally:
             timer.cancel()
 
-    def _failed(self, exc: BaseException) -> ConnectTradeError:
+    def _fetch_error(self, exc: BaseException) -> ConnectTradeError:
         msg = f"the token source failed on {type(exc).__name__}"
         # One that has worked before is not wrong but away, as an API may be: that ends no stream.
-        return _later(msg) if self.got else ConfigurationError(msg)
+        return _retry_delay(msg) if self.fetch_count else ConfigurationError(msg)
 
     def _lifetime_of(self, token: ConnectionToken) -> float:
         try:
@@ -190,7 +190,7 @@ class Tokens:
         except MalformedResponseError:
             ends = None
         lifetime = LIFETIME if ends is None else min(ends - self._clock.wall(), LIFETIME)
-        if self._is_ours and lifetime <= timedelta(0):
+        if self._is_own_source and lifetime <= timedelta(0):
             lifetime = (
                 LIFETIME  # it is new, so the clocks disagree: by ours each new one would have to be renewed at once
             )
@@ -201,8 +201,8 @@ class Tokens:
         self._made = (self._clock.now(), self._clock.wall())
         self._was_accepted = False
         self._failures = 0
-        self.got += 1
-        self._renew_after = self._worn_after = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
+        self.fetch_count += 1
+        self._renew_after = self._expires_at = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
         if lifetime is not None and lifetime <= 0:
             self._renew_after = AGAIN  # by our clock each may come ended, and each new link would be due at once
 
@@ -211,7 +211,7 @@ class Tokens:
         return max(self._clock.now() - began, (self._clock.wall() - moment).total_seconds())
 
 
-def _later(detail: str) -> TransportError:
+def _retry_delay(detail: str) -> TransportError:
     return TransportError(method="STREAM", path="token", kind="unreachable", detail=detail)
 
 

@@ -6,24 +6,24 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from connecttrade_async.streaming.link import LinkLostError
+from connecttrade_async.streaming.link import ConnectionLost
 from connecttrade_async.streaming.protocol import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async.clock import Clock, Timer
-    from connecttrade_async.streaming.link import Link
-    from connecttrade_async.streaming.protocol import LinkLife
+    from connecttrade_async.streaming.link import WebSocket
+    from connecttrade_async.streaming.protocol import StreamProtocol
 
-__all__ = ["Voice"]
+__all__ = ["StreamConnection"]
 
-HELD = 10_000  # events: far more than comes between a wish and its answer
+MAX_HELD = 10_000  # events: far more than comes between a wish and its answer
 HELD_BYTES = 16 << 20  # of their frames
 
 
 class Early:
-    """The latest events before a link went live, at most ``HELD`` of them and ``HELD_BYTES`` of their frames."""
+    """The latest events before a link went live, at most ``MAX_HELD`` of them and ``HELD_BYTES`` of their frames."""
 
     __slots__ = ("_bytes", "_events")
 
@@ -35,7 +35,7 @@ class Early:
         """Take an event; the oldest go where there are too many or too large ones."""
         self._events.append(event)
         self._bytes += len(event.raw)
-        while len(self._events) > HELD or self._bytes > HELD_BYTES:
+        while len(self._events) > MAX_HELD or self._bytes > HELD_BYTES:
             self.popleft()
 
     def popleft(self) -> Any:  # noqa: ANN401 - an Event or market data
@@ -48,7 +48,7 @@ class Early:
         return len(self._events)
 
 
-class Voice:
+class StreamConnection:
     """Speaks for a life on its link.
 
     Args:
@@ -66,46 +66,58 @@ class Voice:
             or ends with the link, lies in that gap.
     """
 
-    __slots__ = ("_clock", "_moved", "_sending", "_timer", "early", "has_gone_live", "heard", "life", "link")
+    __slots__ = (
+        "_clock",
+        "_on_progress",
+        "_sending",
+        "_timer",
+        "frames_before_login",
+        "has_gone_live",
+        "last_received",
+        "protocol",
+        "websocket",
+    )
 
-    def __init__(self, link: Link, life: LinkLife, clock: Clock, moved: Callable[[Voice], None]) -> None:
-        self.link = link
-        self.life = life
+    def __init__(
+        self, link: WebSocket, life: StreamProtocol, clock: Clock, moved: Callable[[StreamConnection], None]
+    ) -> None:
+        self.websocket = link
+        self.protocol = life
         self.has_gone_live = False
-        self.heard = 0.0
-        self.early = Early()
+        self.last_received = 0.0
+        self.frames_before_login = Early()
         self._clock = clock
-        self._moved = moved
+        self._on_progress = moved
         self._timer: Timer | None = None
         self._sending: asyncio.Task[None] | None = None
 
     async def send(self) -> None:
         """Send what is to be sent. Call it only while the link is spoken over; cancelling may leave some unsent."""
-        outbox = self.life.outbox
+        outbox = self.protocol.outbox
         while outbox:
-            await self.link.send(outbox.pop(0))
+            await self.websocket.send(outbox.pop(0))
 
-    def speak(self) -> None:
+    def flush(self) -> None:
         """Send what is to be sent, without waiting for it."""
-        if self.life.outbox and (self._sending is None or self._sending.done()):
+        if self.protocol.outbox and (self._sending is None or self._sending.done()):
             self._sending = asyncio.create_task(self._send(), name="connecttrade stream sends")
-        self.look()
+        self.check_deadline()
 
-    def look(self) -> None:
+    def check_deadline(self) -> None:
         """End the life if its deadline has passed, and look again at the next: no frame costs a timer."""
-        life, clock = self.life, self._clock
+        life, clock = self.protocol, self._clock
         self._stop()
         if life.deadline is None:
             return
         if clock.now() < life.deadline:
-            self._timer = clock.call_later(max(life.deadline - clock.now(), 0.001), self.look)
+            self._timer = clock.call_later(max(life.deadline - clock.now(), 0.001), self.check_deadline)
             return
         life.check(clock.now())
         if life.state is State.OVER:
-            self.link.abort()
+            self.websocket.abort()
         else:
-            self._moved(self)
-            self.speak()
+            self._on_progress(self)
+            self.flush()
 
     async def aclose(self) -> None:
         """Say no more. Cancelling leaves nothing that speaks."""
@@ -116,9 +128,9 @@ class Voice:
 
     async def _send(self) -> None:
         try:
-            with self.link.speaking():
+            with self.websocket.errors_translated():
                 await self.send()
-        except LinkLostError:
+        except ConnectionLost:
             return  # whoever reads meets the same, and says so
 
     def _stop(self) -> None:

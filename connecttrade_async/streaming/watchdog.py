@@ -18,7 +18,7 @@ from connecttrade_async.clock import SystemClock
 
 __all__ = ["Watchdog"]
 
-LOOKS = 4
+CHECKS = 4
 NOW = SystemClock.now  # on purpose: a clock that a test holds does not block a loop
 FRAMES = 12
 log = logging.getLogger("connecttrade_async.streaming")
@@ -52,11 +52,11 @@ class Watchdog:
 
     def _beat(self) -> None:
         self._beaten_at = NOW()
-        self._timer = self._loop.call_later(self._limit / LOOKS, self._beat)
+        self._timer = self._loop.call_later(self._limit / CHECKS, self._beat)
 
     def _watch(self) -> None:
         warned_of = 0.0
-        while not self._is_over.wait(self._limit / LOOKS):
+        while not self._is_over.wait(self._limit / CHECKS):
             beaten_at = self._beaten_at
             if warned_of != beaten_at and NOW() - beaten_at > self._limit:
                 warned_of = beaten_at

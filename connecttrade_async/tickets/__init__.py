@@ -12,7 +12,7 @@ from connecttrade_async.tickets.builders import limit, market, multi_leg, stop, 
 from connecttrade_async.tickets.legs import TicketLeg, leg
 from connecttrade_async.tickets.order import OrderTicket, replacement
 from connecttrade_async.tickets.strategies import (
-    Terms,
+    StrategyTerms,
     bear_put_spread,
     bull_call_spread,
     iron_condor,
@@ -22,7 +22,7 @@ from connecttrade_async.tickets.strategies import (
 
 __all__ = [
     "OrderTicket",
-    "Terms",
+    "StrategyTerms",
     "TicketLeg",
     "bear_put_spread",
     "bull_call_spread",

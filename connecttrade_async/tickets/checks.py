@@ -13,9 +13,9 @@ from connecttrade_async.errors import SymbolError, shown
 from connecttrade_async.models.enums import Broker, Instrument, OrderType, Side, TimeInForce
 from connecttrade_async.symbology import EquitySymbol, OptionSymbol, classify, classify_any
 from connecttrade_async.tickets.legs import OPTION_SIDES, read_legs
-from connecttrade_async.tickets.reading import read_listed, read_number, read_one_size, read_text
+from connecttrade_async.tickets.reading import parse_enum, parse_quantity_or_notional, read_number, read_text
 
-__all__ = ["read_contract", "read_terms"]
+__all__ = ["read_contract", "validate_terms"]
 
 Given = Mapping[str, Any]
 """What a ticket was given, by its fields' names; any of it may be wrong."""
@@ -57,15 +57,15 @@ def read_contract(given: Given, problems: list[str]) -> dict[str, Any]:
     return {"symbol": symbol, "instrument": told or instrument, "legs": read}
 
 
-def read_terms(given: Given, instrument: Instrument | None, problems: list[str]) -> dict[str, Any]:
+def validate_terms(given: Given, instrument: Instrument | None, problems: list[str]) -> dict[str, Any]:
     """Read all the rest: for whom, which way, how much, at what price and for how long."""
     terms: dict[str, Any] = {
         "account_id": read_text("account_id", given.get("account_id"), problems),
         "broker": _read_broker(given.get("broker"), problems),
         "cl_order_id": read_text("cl_order_id", given.get("cl_order_id"), problems),
-        "side": read_listed(Side, "side", given.get("side"), problems),
-        "order_type": read_listed(OrderType, "order_type", given.get("order_type"), problems),
-        "order_tif": read_listed(TimeInForce, "order_tif", given.get("order_tif"), problems),
+        "side": parse_enum(Side, "side", given.get("side"), problems),
+        "order_type": parse_enum(OrderType, "order_type", given.get("order_type"), problems),
+        "order_tif": parse_enum(TimeInForce, "order_tif", given.get("order_tif"), problems),
     }
     _check_side(terms["side"], terms["broker"], instrument, problems)
     return terms | _read_size(given, instrument, problems) | _read_prices(given, terms["order_type"], problems)
@@ -122,7 +122,7 @@ def _read_size(given: Given, instrument: Instrument | None, problems: list[str])
     if qty is None and notional is None:
         problems.append("the order has neither a quantity nor a notional: give one of them")
     is_in_contracts = instrument in {Instrument.OPTION, Instrument.MULTI_LEG_OPTION}
-    read = read_one_size(qty, notional, problems, whole=is_in_contracts)
+    read = parse_quantity_or_notional(qty, notional, problems, whole=is_in_contracts)
     return {"order_qty": read[0], "order_notional": read[1]}
 
 

@@ -9,7 +9,7 @@ from connecttrade_async.errors import SymbolError
 from connecttrade_async.models.enums import Side
 from connecttrade_async.models.fields import Model
 from connecttrade_async.symbology import parse_option
-from connecttrade_async.tickets.reading import read_listed, read_text, read_whole
+from connecttrade_async.tickets.reading import parse_enum, read_text, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,7 +94,7 @@ def _read_symbol(given: object, problems: list[str]) -> str | None:
 
 
 def _read_action(given: object, problems: list[str]) -> Side | None:
-    action = read_listed(Side, "action", given, problems)
+    action = parse_enum(Side, "action", given, problems)
     if action is not None and action not in OPTION_SIDES:
         problems.append(f"the action {action} is for stocks: a leg takes {', '.join(OPTION_SIDES)}")
         return None

@@ -15,9 +15,9 @@ from connecttrade_async.amounts import Amount, plain
 from connecttrade_async.errors import TicketError
 from connecttrade_async.ids import new_order_id
 from connecttrade_async.models.enums import Broker, Instrument, OrderType, Side, TimeInForce
-from connecttrade_async.tickets.checks import read_contract, read_terms
+from connecttrade_async.tickets.checks import read_contract, validate_terms
 from connecttrade_async.tickets.legs import TicketLeg  # noqa: TC001 - msgspec reads the annotations
-from connecttrade_async.tickets.reading import read_number, read_one_size, read_text
+from connecttrade_async.tickets.reading import parse_quantity_or_notional, read_number, read_text
 
 __all__ = ["OrderTicket", "replacement"]
 
@@ -70,7 +70,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse what cannot be sent, naming all that is wrong, and hold the rest as values."""
         given, problems = asdict(self), list[str]()
         contract = read_contract(given, problems)
-        terms = read_terms(given, contract["instrument"], problems)
+        terms = validate_terms(given, contract["instrument"], problems)
         if problems:
             raise TicketError(problems)
         for name, value in (contract | terms).items():
@@ -126,7 +126,7 @@ def replacement(
     problems: list[str] = []
     new_id = read_text("new_cl_order_id", new_cl_order_id, problems)
     code = read_text("broker", broker, problems)
-    sizes = read_one_size(qty, notional, problems)
+    sizes = parse_quantity_or_notional(qty, notional, problems)
     prices = read_number("limit price", price, problems), read_number("stop price", stop, problems)
     if all(given is None for given in (qty, notional, price, stop)):
         problems.append("nothing is to be changed: give a quantity, a notional, a limit price or a stop price")

@@ -14,7 +14,7 @@ from connecttrade_async.models.enums import Broker, OpenEnum
 if TYPE_CHECKING:
     from decimal import Decimal
 
-__all__ = ["read_listed", "read_number", "read_one_size", "read_text", "read_whole"]
+__all__ = ["parse_enum", "parse_quantity_or_notional", "read_number", "read_text", "read_whole"]
 
 _LONGEST = 256  # (assumed) no id and no code is longer
 _Listed = TypeVar("_Listed", bound=OpenEnum)
@@ -34,7 +34,7 @@ def read_text(name: str, value: object, problems: list[str]) -> str | None:
     return None
 
 
-def read_listed(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
+def parse_enum(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
     """Read a text that must be one of those that the API takes."""
     # Models accept any spelling from a broker. What a caller writes is checked to the letter, but for the broker.
     if isinstance(value, str) and (member := kind(value)).is_known and (value == member or kind is Broker):
@@ -66,7 +66,7 @@ def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
     return amount
 
 
-def read_one_size(
+def parse_quantity_or_notional(
     qty: object, notional: object, problems: list[str], *, whole: bool = False
 ) -> tuple[Decimal | None, Decimal | None]:
     """Read a quantity, whole if it counts contracts, or a notional; an order has one of them at most (documented)."""

@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from connecttrade_async.tickets.order import OrderTicket
 
-__all__ = ["Terms", "bear_put_spread", "bull_call_spread", "iron_condor", "long_straddle", "ratio_spread"]
+__all__ = ["StrategyTerms", "bear_put_spread", "bull_call_spread", "iron_condor", "long_straddle", "ratio_spread"]
 
 _DAY = date(2000, 1, 1)
 _CALL = OptionRight.CALL
 _Part = TypeVar("_Part")
 
 
-class Terms(TypedDict):
+class StrategyTerms(TypedDict):
     """What every strategy is told besides its strikes; as for ``multi_leg``.
 
     Attributes:
@@ -57,7 +57,7 @@ class Terms(TypedDict):
 
 
 def bull_call_spread(
-    underlying: str, *, expiry: date, low: Amount, high: Amount, **terms: Unpack[Terms]
+    underlying: str, *, expiry: date, low: Amount, high: Amount, **terms: Unpack[StrategyTerms]
 ) -> OrderTicket:
     """Buy the call at ``low`` and sell the call at ``high``: gains, within bounds, when the underlying rises.
 
@@ -81,7 +81,9 @@ def bull_call_spread(
     return draft.ticket(Side.BUY_TO_OPEN, terms)
 
 
-def bear_put_spread(underlying: str, *, expiry: date, low: Amount, high: Amount, **terms: Unpack[Terms]) -> OrderTicket:
+def bear_put_spread(
+    underlying: str, *, expiry: date, low: Amount, high: Amount, **terms: Unpack[StrategyTerms]
+) -> OrderTicket:
     """Buy the put at ``high`` and sell the put at ``low``: gains, within bounds, when the underlying falls.
 
     The net price is a debit, so the side is ``BUY_TO_OPEN``.
@@ -104,7 +106,7 @@ def bear_put_spread(underlying: str, *, expiry: date, low: Amount, high: Amount,
     return draft.ticket(Side.BUY_TO_OPEN, terms)
 
 
-def long_straddle(underlying: str, *, expiry: date, strike: Amount, **terms: Unpack[Terms]) -> OrderTicket:
+def long_straddle(underlying: str, *, expiry: date, strike: Amount, **terms: Unpack[StrategyTerms]) -> OrderTicket:
     """Buy the call and the put at one strike: gains when the underlying moves far, either way.
 
     The net price is a debit, so the side is ``BUY_TO_OPEN``.
@@ -133,7 +135,7 @@ def iron_condor(
     put_high: Amount,
     call_low: Amount,
     call_high: Amount,
-    **terms: Unpack[Terms],
+    **terms: Unpack[StrategyTerms],
 ) -> OrderTicket:
     """Sell the put and the call in the middle, buy those further out: gains when the underlying stays between.
 
@@ -169,7 +171,7 @@ def ratio_spread(
     buy: Amount,
     sell: Amount,
     ratio: Amount = 2,
-    **terms: Unpack[Terms],
+    **terms: Unpack[StrategyTerms],
 ) -> OrderTicket:
     """Buy one option and sell ``ratio`` of another: gains near the strike sold, and can lose without bound beyond it.
 
@@ -251,7 +253,7 @@ class _Draft:
             option = build_option(self._underlying, self._expiry, right, strike)
         self._legs.append(TicketLeg(symbol=str(option), action=action, ratio=ratio))
 
-    def ticket(self, side: Side, terms: Terms) -> OrderTicket:
+    def ticket(self, side: Side, terms: StrategyTerms) -> OrderTicket:
         """Build the ticket, or say all that is wrong with it."""
         told: dict[str, Any] = {"side": side, **terms}
         try:

@@ -111,7 +111,7 @@ def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
     for number, one in enumerate(
         (bar(0, "1 2 1 2"), bar(1, "1 2 1 soon"), bar(2, "1 2 1 2", low_text=None), bar(3, "2 1 3 4"))
     ):
-        series.take(one)
+        series.update(one)
         assert len(drawn(series, 120)) == 7, number
     assert drawn(series, 120)[0] == (
         "AAPL 1m  Bars without all their prices, not drawn: 2.  4  +3 since 2026-03-02 14:30 UTC"
@@ -122,11 +122,11 @@ def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
 def test_a_bar_takes_the_place_of_what_it_was_and_the_oldest_go() -> None:
     series = Series("AAPL", "1d", 2)
     for one in (bar(0, "9 9 9 9"), bar(1, "1 1 1 1"), bar(2, "2 2 2 2"), bar(2, "2 2 0.5 0.5")):
-        series.take(one)
+        series.update(one)
     assert drawn(series)[0] == "AAPL 1d  0.5  -0.5 since 2026-03-02 UTC"
     many = Series("AAPL", "1m", 120)
     for minute in range(120):
-        many.take(bar(minute, "1 1 1 1"))
+        many.update(bar(minute, "1 1 1 1"))
     title = " ".join(drawn(many)[:2])
     assert title.endswith("since 2026-03-02 15:54 UTC, the last 36 of 120 bars")
 

@@ -108,8 +108,8 @@ async def test_what_the_server_refuses_is_a_sentence(run: Run) -> None:
     "arguments", [["TSLA261218C00080000"], ["tsla"], ["TSLA", "--expiry", "soon"], []], ids=" ".join
 )
 async def test_what_cannot_be_meant_is_refused(call: Call, sandbox: Sandbox, arguments: list[str]) -> None:
-    served = len(sandbox.served)
+    served = len(sandbox.requests)
     ended = await call("chain", *arguments)
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.count("\n") == 1
-    assert len(sandbox.served) == served
+    assert len(sandbox.requests) == served

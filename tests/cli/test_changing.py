@@ -47,7 +47,7 @@ async def test_an_order_is_cancelled_by_either_id(
     assert result.exit_code == 0
     assert json.loads(result.stdout)["status"] == "cancelled"
     assert (await call("cancel", order[by], "--yes")).stdout.startswith("Cancelled: buy 10 MSFT")
-    assert sandbox.served.count("DELETE") == 1
+    assert sandbox.requests.count("DELETE") == 1
 
 
 async def test_what_ended_otherwise_is_not_called_cancelled(
@@ -64,19 +64,19 @@ async def test_what_ended_otherwise_is_not_called_cancelled(
     result = await call("replace", order["order_id"], "--qty", "2", "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "it cannot be replaced, for it is filled already" in result.stderr
-    assert sandbox.served.count("DELETE") == sandbox.served.count("PATCH") == 0
+    assert sandbox.requests.count("DELETE") == sandbox.requests.count("PATCH") == 0
 
 
 async def test_a_refused_cancellation_is_told_and_so_is_what_was_filled(
     call: Call, sandbox: Sandbox, order: dict[str, Any]
 ) -> None:
     sandbox.faults.add(Fault("status", method="DELETE", status=400))
-    listed = sandbox.served.count("GET", "/orders")
+    listed = sandbox.requests.count("GET", "/orders")
     sandbox.broker.fill(order["order_id"], 4)
     result = await call("cancel", order["order_id"], "--yes")
     assert result.exit_code == 1  # it still works, so the refusal stands
     assert "answered 400" in result.stderr
-    assert sandbox.served.count("GET", "/orders") > listed
+    assert sandbox.requests.count("GET", "/orders") > listed
     partial = await call("cancel", order["order_id"], "--yes")
     assert ", 4 filled at " in partial.stdout
     assert "So far    4 filled at " in partial.stderr
@@ -102,16 +102,16 @@ async def test_a_dry_run_of_a_replacement(call: Call, sandbox: Sandbox, order: d
     assert len(body.pop("new_cl_order_id")) == 36
     assert body == {"broker": "ALPACA", "stop_price": "2", "order_notional": "100"}
     assert "Stop      none becomes 2" in result.stderr
-    assert sandbox.served.count("PATCH") == 0
+    assert sandbox.requests.count("PATCH") == 0
 
 
 async def test_a_replacement_that_cannot_be_sent_asks_nobody(call: Call, sandbox: Sandbox) -> None:
-    before = sandbox.served.total
+    before = sandbox.requests.total
     result = await call("replace", "any", "--qty", "0", "--notional", "-1", "--yes")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 3)
     result = await call("replace", "any", "--yes")
     assert "nothing is to be changed" in result.stderr
-    assert sandbox.served.total == before
+    assert sandbox.requests.total == before
 
 
 @pytest.mark.parametrize("line", [["cancel"], ["replace", "--qty", "1"]], ids=str)
@@ -146,7 +146,7 @@ async def test_who_cancels_what_was_replaced_learns_which_order_lives(
     result = await call("replace", order["order_id"], "--qty", "3", "--yes")
     assert "it cannot be replaced, for it is replaced already" in result.stderr
     assert lives in result.stderr
-    assert sandbox.served.count("DELETE") == 0
+    assert sandbox.requests.count("DELETE") == 0
     sandbox.broker.fill(newest)
     result = await call("cancel", order["order_id"], "--yes")
     assert f"; the order {newest} took its place and is filled, and " in result.stderr
@@ -183,7 +183,7 @@ async def test_what_took_its_place_is_told_as_far_as_the_listing_shows_it(
 
     monkeypatch.setattr(Orders, "list", answer)
     result = await call("cancel", "o-1", "--yes")
-    assert (result.exit_code, sandbox.served.count("DELETE")) == (1, 0)
+    assert (result.exit_code, sandbox.requests.count("DELETE")) == (1, 0)
     assert "it was not cancelled, for it is replaced already: order o-1" + told in result.stderr
 
 
@@ -206,7 +206,7 @@ async def test_no_order_of_another_account_than_the_named_one_is_found(
             result = await call(*line, any_id, "--account", theirs[name])
             assert (result.exit_code, result.stdout) == (1, "")
             assert f"orders in {theirs[name]!r} has the id {any_id!r}" in result.stderr
-    assert sandbox.served.count("DELETE") == sandbox.served.count("PATCH") == 0
+    assert sandbox.requests.count("DELETE") == sandbox.requests.count("PATCH") == 0
     assert "there is no account 'nobody'" in (await call(*line, order["order_id"], "--account", "nobody")).stderr
     assert (await call(*line, order["order_id"], "--account", mine["account_number"])).exit_code == 0
 
@@ -216,5 +216,5 @@ async def test_an_order_is_not_replaced_at_another_broker_than_the_named_one(
 ) -> None:
     result = await call("replace", order["order_id"], "--qty", "2", "--broker", "TASTYTRADE", "--yes")
     assert "orders at 'TASTYTRADE' has the id" in result.stderr
-    assert (result.exit_code, sandbox.served.count("PATCH")) == (1, 0)
+    assert (result.exit_code, sandbox.requests.count("PATCH")) == (1, 0)
     assert (await call("replace", order["order_id"], "--qty", "2", "--broker", "alpaca", "--yes")).exit_code == 0

@@ -130,8 +130,8 @@ async def test_a_chart_goes_on_in_a_terminal_until_ctrl_c(environment: dict[str,
     ids=" ".join,
 )
 async def test_what_cannot_be_meant_is_refused(call: Call, sandbox: Sandbox, arguments: list[str]) -> None:
-    served = len(sandbox.served)
+    served = len(sandbox.requests)
     ended = await call("bars", "AAPL", *arguments)
     assert (ended.exit_code, ended.stdout) == (2, "")
     assert ended.stderr.count("\n") == 1
-    assert len(sandbox.served) == served
+    assert len(sandbox.requests) == served

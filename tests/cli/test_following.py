@@ -143,7 +143,7 @@ async def test_a_refused_login_is_a_sentence_with_what_to_do(run: Run, sandbox: 
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert b"check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET" in ended.stderr
     assert ended.stderr.count(b"\n") == 1
-    assert sandbox.stream.ledger.received["authenticate"] == 1
+    assert sandbox.stream.log.received["authenticate"] == 1
 
 
 async def test_a_session_that_is_taken_is_a_sentence_with_what_to_do(

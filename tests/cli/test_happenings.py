@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from connecttrade_async.cli.happenings import aside, line, spelled
-from connecttrade_async.models.events import Connecting, Gap, Lost, Retrying
+from connecttrade_async.models.events import Gap, StreamConnecting, StreamLost, StreamRetrying
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.brokerage import BrokerageCodec
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
-DIALECT = Brokerage("client", Secret("canary"))
+DIALECT = BrokerageCodec("client", Secret("canary"))
 
 
 def read(raw: bytes) -> Event:
@@ -63,7 +63,7 @@ def test_a_frame_that_is_no_text_is_told_all_the_same() -> None:
 
 
 def test_what_happens_to_the_link_is_an_object_too() -> None:
-    assert json.loads(as_json(Retrying(delay=0.5))) == {
+    assert json.loads(as_json(StreamRetrying(delay=0.5))) == {
         "type": "retrying",
         "time": "2026-03-02T14:30:00Z",
         "delay": 0.5,
@@ -106,7 +106,7 @@ def test_a_gap_tells_from_when_to_when_and_how_many() -> None:
 
 
 def test_what_happens_to_the_link_is_said_aside_where_it_matters() -> None:
-    assert aside(Lost(cause="a\x1b")) == "The stream was lost: a."
-    assert aside(Retrying(delay=1.26)) == "Trying again in 1.3 s."
-    assert aside(Connecting(attempt=2)) == ""
-    assert line(Connecting(attempt=2), NOW) is None
+    assert aside(StreamLost(cause="a\x1b")) == "The stream was lost: a."
+    assert aside(StreamRetrying(delay=1.26)) == "Trying again in 1.3 s."
+    assert aside(StreamConnecting(attempt=2)) == ""
+    assert line(StreamConnecting(attempt=2), NOW) is None

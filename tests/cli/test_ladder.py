@@ -75,8 +75,8 @@ def test_what_cannot_be_read_is_shown_as_it_came_without_a_bar() -> None:
 def test_a_ladder_has_the_last_book() -> None:
     ladder, console = Ladder("AAPL"), Console(file=io.StringIO(), width=24)
     assert ladder.draw(console).plain == "AAPL  No book yet."
-    ladder.take(book((), ()))
-    ladder.take(book(levels(("1", "8")), ()))
+    ladder.update(book((), ()))
+    ladder.update(book(levels(("1", "8")), ()))
     assert ladder.draw(console).plain.split("\n")[-1].startswith("1  8  █")
 
 

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from connecttrade_async import Secret
-from connecttrade_async.cli.main import FrontDoor
+from connecttrade_async.cli.main import RootGroup
 from connecttrade_async.cli.output import print_object
 
 
 def broken(*arguments: str) -> Result:
-    @click.group(cls=FrontDoor)
+    @click.group(cls=RootGroup)
     @click.option("--verbose", is_flag=True)
     def front_door(*, verbose: bool) -> None: ...
 

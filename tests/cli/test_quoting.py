@@ -160,7 +160,7 @@ async def test_of_two_connections_none_is_guessed(
         assert b"say with --connection which one is meant: " in ended.stderr
         assert f"{connection} (market_data at ALPACA), ".encode() in ended.stderr
         assert ended.stderr.count(b"\n") == 1
-        assert sandbox.served.count("GET", "/token") == 0
+        assert sandbox.requests.count("GET", "/token") == 0
         for one in await connections.list():
             if one.connection_type == "market_data":
                 await connections.delete(one.connection_id)
@@ -228,12 +228,12 @@ async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -
     "arguments", [[], ["aapl"], ["AAPL", "IBM.B"], ["AAPL", "--times", "0"], ["AAPL", "--connection", ""]], ids=" ".join
 )
 async def test_what_cannot_be_meant_is_refused(run: Run, sandbox: Sandbox, arguments: list[str]) -> None:
-    served = len(sandbox.served)
+    served = len(sandbox.requests)
     ended = await run("quotes", *arguments)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.startswith(b"connecttrade: ")
     assert ended.stderr.count(b"\n") == 1
-    assert len(sandbox.served) == served
+    assert len(sandbox.requests) == served
 
 
 async def test_a_board_ticks_on_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:

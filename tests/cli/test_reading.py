@@ -106,10 +106,10 @@ async def test_accounts_and_connections_filter(call: Call) -> None:
 
 async def test_orders_follow_the_cursors(call: Call, sandbox: Sandbox) -> None:
     every = lines(await call("orders", "--status", "all", "--json"))
-    before = sandbox.served.total
+    before = sandbox.requests.total
     again = lines(await call("orders", "--status", "all", "--limit", "50", "--json"))
     assert again == every
-    assert sandbox.served.total - before == -(-len(every) // 50)
+    assert sandbox.requests.total - before == -(-len(every) // 50)
 
 
 async def test_orders_say_where_they_were_cut(call: Call) -> None:

@@ -30,12 +30,12 @@ def account(environment: dict[str, str], sandbox: Sandbox) -> str:
 async def test_nothing_is_sent_that_nobody_agreed_to(run: Run, sandbox: Sandbox) -> None:
     condor = "option iron-condor SPY --expiry 2040-12-21 --strikes 380,390,430,440 --qty 1 --price 2.10"
     for line in ("buy AAPL 1", "sell AAPL 1 --json", condor, "cancel x", "replace x --qty 1"):
-        before = sandbox.served.total
+        before = sandbox.requests.total
         ended = await run(*line.split())
         assert (ended.returncode, ended.stdout) == (2, b"")
         assert ended.stderr.startswith(b"connecttrade: this cannot be undone and nobody is there to ask, so add --yes.")
         assert ended.stderr.count(b"\n") == 1
-        assert sandbox.served.total == before
+        assert sandbox.requests.total == before
 
 
 async def test_what_will_be_sent_is_aside_and_what_became_of_it_is_output(run: Run, account: str) -> None:
@@ -63,7 +63,7 @@ async def test_an_unknown_outcome_is_one_sentence_with_how_to_look(run: Run, san
     assert ended.returncode == 0
     order = json.loads(ended.stdout)
     assert order["cl_order_id"] == find[-1]
-    assert sandbox.served.count("POST", "/orders") == 1
+    assert sandbox.requests.count("POST", "/orders") == 1
 
 
 async def test_a_change_whose_outcome_is_unknown_is_told_too(run: Run, sandbox: Sandbox, account: str) -> None:
@@ -77,7 +77,7 @@ async def test_a_change_whose_outcome_is_unknown_is_told_too(run: Run, sandbox: 
         (sentence,) = ended.stderr.decode().splitlines()
         assert "nobody can say yet whether order " in sentence
         assert "`connecttrade orders --find " in sentence
-        assert sandbox.served.count(method) == 1
+        assert sandbox.requests.count(method) == 1
 
 
 async def test_an_order_that_never_left_is_no_mystery(run: Run, sandbox: Sandbox, account: str) -> None:
@@ -85,7 +85,7 @@ async def test_an_order_that_never_left_is_no_mystery(run: Run, sandbox: Sandbox
     ended = await run("buy", "AAPL", "1", "--account", account, "--yes", "--json")
     assert ended.returncode == 1
     assert b"POST /orders answered 401" in ended.stderr
-    assert sandbox.served.count("POST", "/orders") == 1
+    assert sandbox.requests.count("POST", "/orders") == 1
 
 
 async def test_no_secret_is_ever_printed(

@@ -86,7 +86,7 @@ async def test_an_order_is_shown_and_asked_about(terminal: Callable[..., Termina
         assert shown.screen.startswith("Order      buy 1,234 AAPL\nPrice      at 0.50 or less\nWorks for  DAY\n")
         await shown.type(f"{answer}\n")
         assert await shown.end() == 0
-        assert sandbox.served.count("POST", "/orders") == posted
+        assert sandbox.requests.count("POST", "/orders") == posted
         assert max(map(len, shown.screen.splitlines())) <= 80
         assert ("Nothing was sent." if answer == "n" else "Placed: buy 1,234 AAPL") in shown.screen
 

@@ -37,7 +37,7 @@ def sent(result: Result) -> dict[str, Any]:
 
 
 def posted(sandbox: Sandbox) -> int:
-    return sandbox.served.count("POST", "/orders")
+    return sandbox.requests.count("POST", "/orders")
 
 
 @pytest.mark.parametrize(

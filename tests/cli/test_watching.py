@@ -17,10 +17,10 @@ from rich.console import Console
 from rich.text import Text
 
 from connecttrade_async import ConnectTrade, tickets
-from connecttrade_async.cli.bulletins import Lines, Objects
+from connecttrade_async.cli.bulletins import JsonWatchOutput, TextWatchOutput
 from connecttrade_async.cli.changed import change_line, spelled_book, spelled_change
-from connecttrade_async.cli.screen import Face, draw, shares
-from connecttrade_async.cli.vigil import News
+from connecttrade_async.cli.screen import WatchView, draw, shares
+from connecttrade_async.cli.vigil import WatchUpdate
 from connecttrade_async.live.book import Book
 from connecttrade_async.live.changes import BalanceChanged, OrderChanged, PositionChanged
 from connecttrade_async.models import Balance, Fill, Order, OrderStatus, Position
@@ -61,14 +61,14 @@ def book(name: str = "a1", positions: int = 2, orders: int = 1, *, is_current: b
     )
 
 
-def drawn(face: Face, width: int = 80, height: int = 24) -> list[str]:
+def drawn(face: WatchView, width: int = 80, height: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, highlight=False)
     with console.capture() as capture:
         console.print(draw(face, console))
     return capture.get().splitlines()
 
 
-def face(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> Face:
+def face(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> WatchView:
     since = {each.account_id: NOW for each in books if not each.is_current}
     names = {each.account_id: each.account_id for each in books}
     facts: dict[str, Any] = {
@@ -79,7 +79,7 @@ def face(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> Face:
         "recent": recent,
         **fields,
     }
-    return Face(books, **facts)
+    return WatchView(books, **facts)
 
 
 # The screen, without a socket -----------------------------------------------------------------------------------------
@@ -247,16 +247,16 @@ class Names:
 
 
 NAMES: Any = Names()
-NOTHING = News((), (), 0, (), (), None, None)
+NOTHING = WatchUpdate((), (), 0, (), (), None, None)
 
 
 def test_lines_tell_what_turned_and_what_was_too_much(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines(NAMES)
-    lines.tell(NOTHING._replace(fresh=(book("a1"), book("a2", is_current=False))))
+    lines = TextWatchOutput(NAMES)
+    lines.print(NOTHING._replace(fresh=(book("a1"), book("a2", is_current=False))))
     moved = PositionChanged(**WHOSE, cause="recovered", before=None, after=Position(symbol="S", quantity_text="1"))
     stale, fresh = (book("a1", is_current=False),), (book("a3"),)
-    lines.tell(NOTHING._replace(stale=stale, changes=(moved,), fresh=fresh, current=(book("a2"),)))
-    lines.tell(NOTHING._replace(dropped=3, fresh=(book("a1"),), failure="GET /orders answered 503"))
+    lines.print(NOTHING._replace(stale=stale, changes=(moved,), fresh=fresh, current=(book("a2"),)))
+    lines.print(NOTHING._replace(dropped=3, fresh=(book("a1"),), failure="GET /orders answered 503"))
     out, err = capsys.readouterr()
     assert [line[10:] for line in out.splitlines()] == [
         "no. a2 is not current: it was not read yet",
@@ -275,7 +275,7 @@ def test_lines_tell_what_turned_and_what_was_too_much(capsys: pytest.CaptureFixt
 def test_objects_tell_what_turned_and_the_books_anew_after_too_much(capsys: pytest.CaptureFixture[str]) -> None:
     moved = PositionChanged(**WHOSE, cause="recovered", before=None, after=Position(symbol="S"))
     stale, fresh = (book("a1", is_current=False),), (book("a3"),)
-    Objects(NAMES).tell(News(stale, (moved,), 3, fresh, (book("a2"),), "answered 503", None))
+    JsonWatchOutput(NAMES).print(WatchUpdate(stale, (moved,), 3, fresh, (book("a2"),), "answered 503", None))
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["type"] for one in told] == ["not_current", "position", "gap", "book", "current", "failed"]
     assert (told[0]["cause"], told[2]["dropped"], told[5]["cause"]) == ("the stream was lost: cut", 3, "answered 503")
@@ -286,8 +286,8 @@ def test_the_passing_of_prices_is_told_to_programs_only() -> None:
     passed = PositionChanged(
         **WHOSE, cause="stream", before=before, after=msgspec.structs.replace(before, last_price_text="2")
     )
-    assert not Lines(NAMES).is_told(passed)
-    assert Objects(NAMES).is_told(passed)
+    assert not TextWatchOutput(NAMES).is_printed(passed)
+    assert JsonWatchOutput(NAMES).is_printed(passed)
 
 
 # The command ----------------------------------------------------------------------------------------------------------

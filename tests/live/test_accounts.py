@@ -23,7 +23,7 @@ from connecttrade_async import (
     SlowConsumerError,
 )
 from connecttrade_async.live.changes import OrderChanged
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.tracker import OrderRetention
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from onlive import (
@@ -267,7 +267,7 @@ async def test_who_waits_for_an_order_of_a_user_who_is_still_to_be_read_hears_of
             if not is_heard:
                 sandbox.stream.faults.add(StreamFault("lose", times=None))
             sandbox.broker.fill(order.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             if not is_heard:
                 sandbox.faults.clear()
             assert (await waiting).status == "filled"
@@ -326,7 +326,7 @@ async def test_a_condition_that_raises_raises_where_it_is_waited_for() -> None:
 async def test_an_order_that_had_ended_when_it_came_and_one_that_is_kept_no_more() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
-        async with followed(ct, ada, keep_orders=KeepOrders(count=1)) as live:
+        async with followed(ct, ada, keep_orders=OrderRetention(count=1)) as live:
             first, second = await placed(ada, account), await placed(ada, account)
             cancelled = await ada.orders.cancel(first)
             assert (await live.order_done(cancelled, timeout=PATIENCE)).order_id == first.order_id
@@ -370,7 +370,7 @@ async def test_a_stream_without_all_topics_will_not_do() -> None:
 
 
 async def until_served(sandbox: Sandbox, count: int) -> None:
-    while sandbox.served.total < count:  # noqa: ASYNC110 - the sandbox's log tells nobody
+    while sandbox.requests.total < count:  # noqa: ASYNC110 - the sandbox's log tells nobody
         await asyncio.sleep(0.001)
 
 
@@ -385,11 +385,11 @@ async def test_requests_a_second_are_kept_to() -> None:
                 # The next request has asked to wait for its turn, so it is held back and not merely slow.
                 while clock.asked.count(0.5) < count - 2:  # noqa: ASYNC110 - the clock tells nobody which delay
                     await asyncio.sleep(0)
-                assert sandbox.served.total == count - 1
+                assert sandbox.requests.total == count - 1
                 clock.advance(0.5)
                 await until_served(sandbox, count)
             live = await opening
-        assert sandbox.served.total == 4
+        assert sandbox.requests.total == 4
         assert live.book(account).is_current
         await live.aclose()
 
@@ -457,7 +457,7 @@ async def test_a_new_secret_keeps_the_books_and_tells_what_was_missed() -> None:
             await asyncio.sleep(0)
             sandbox.stream.faults.add(StreamFault("lose", times=3))
             sandbox.broker.fill(order.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.05))
             first, second = (
                 asyncio.create_task(live.add(ct.user("ada", sandbox.world.users["ada"].secret))) for _ in range(2)
@@ -810,7 +810,7 @@ async def test_what_happens_while_a_user_is_added_is_in_the_books_and_no_news() 
             adding = asyncio.create_task(live.add(ada))
             await until_struck(sandbox)
             sandbox.broker.fill(order.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             await adding
             assert in_the_book(live, account) == in_the_world(sandbox, account)
             assert live.book(account).orders[order.order_id].status == "filled"

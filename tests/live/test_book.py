@@ -12,9 +12,9 @@ from hypothesis import assume, given, strategies as st
 from msgspec.structs import astuple
 
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.live.book import Book, Bookkeeper, Listed
+from connecttrade_async.live.book import AccountSnapshot, Book, BookKeeper
 from connecttrade_async.live.changes import BalanceChanged, Change, OrderChanged, PositionChanged
-from connecttrade_async.live.tracker import MOST_LET_GO, KeepOrders
+from connecttrade_async.live.tracker import MAX_EVICTED, OrderRetention
 from connecttrade_async.models.fields import Model
 from frames import balance, balance_frame, fill, order, order_frame, position, position_frame
 
@@ -31,32 +31,32 @@ def at(minute: int) -> str:
     return f"2026-03-02T14:{minute:02}:00.000000Z"
 
 
-def keeper(**keep: Any) -> Bookkeeper:
-    return Bookkeeper.of("a", "u", KeepOrders(**keep))
+def keeper(**keep: Any) -> BookKeeper:
+    return BookKeeper.of("a", "u", OrderRetention(**keep))
 
 
-def loaded(listed: Listed, **keep: Any) -> Bookkeeper:
+def loaded(listed: AccountSnapshot, **keep: Any) -> BookKeeper:
     one = keeper(**keep)
-    one.ask()
+    one.begin_snapshot()
     one.load(listed, "recovered", NOW)
     return one
 
 
 def snapshot(
-    one: Bookkeeper, listed: Listed, *meanwhile: Update, cause: str = "recovered", when: datetime = NOW
+    one: BookKeeper, listed: AccountSnapshot, *meanwhile: Update, cause: str = "recovered", when: datetime = NOW
 ) -> list[Change]:
     """Ask, hear something, be answered."""
-    one.ask()
+    one.begin_snapshot()
     for update in meanwhile:
         one.apply(update, when)
     return one.load(listed, cause, when)  # type: ignore[arg-type]
 
 
-def read(one: Bookkeeper) -> Book:
+def read(one: BookKeeper) -> Book:
     return one.book(is_current=True)
 
 
-def quantities(one: Bookkeeper) -> dict[str, str | None]:
+def quantities(one: BookKeeper) -> dict[str, str | None]:
     return {symbol: each.quantity_text for symbol, each in read(one).positions.items()}
 
 
@@ -122,7 +122,7 @@ def test_a_book_can_be_copied_and_kept() -> None:
 )
 def test_orders_must_be_kept_for_something(keep: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="at least 1 and an age in seconds"):
-        KeepOrders(**keep)
+        OrderRetention(**keep)
 
 
 # --- frames
@@ -157,7 +157,7 @@ def test_positions_and_balances_change_too() -> None:
     assert list(read(one).balances) == ["USD"]
 
 
-def money(one: Bookkeeper) -> dict[str, str | None]:
+def money(one: BookKeeper) -> dict[str, str | None]:
     return {name: each.cash_text for name, each in read(one).balances.items()}
 
 
@@ -172,7 +172,7 @@ def test_money_without_a_currency_is_not_taken_where_nobody_knows_of_which() -> 
 
 @pytest.mark.parametrize(("listed", "heard"), [("USD", None), ("USD", ""), (None, "USD"), ("", "USD")])
 def test_where_one_source_names_no_currency_there_is_one_balance(listed: str | None, heard: str | None) -> None:
-    answer = Listed((), (), (balance(cash="1", buying_power="3", currency=listed),))
+    answer = AccountSnapshot((), (), (balance(cash="1", buying_power="3", currency=listed),))
     news = balance_frame(cash="2", currency=heard)
     for one in (keeper(), keeper(), loaded(answer)):
         snapshot(one, answer, news)
@@ -238,7 +238,7 @@ def test_where_our_own_clock_is_slow_a_frame_that_is_out_of_order_is_dropped_all
 def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> None:
     one = keeper()
     one.apply(order_frame(status="working", stop_price="5", updated_at="2036-03-02T15:00:00.000000Z"), NOW)
-    snapshot(one, Listed((order(status="working", stop_price="6", updated_at=at(2)),), (), (MONEY,)))
+    snapshot(one, AccountSnapshot((order(status="working", stop_price="6", updated_at=at(2)),), (), (MONEY,)))
     assert read(one).orders["o"].stop_price == Decimal(6)
 
 
@@ -247,7 +247,7 @@ def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> N
 
 @pytest.mark.parametrize("zero", ["0E-9", "0e0", "0.0e5", "-0", "+0.00", "00E+3"])
 def test_position_of_zero_is_closed_however_zero_is_written(zero: str) -> None:
-    one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity=zero)), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="5"), position(symbol="MSFT", quantity=zero)), (MONEY,)))
     assert quantities(one) == {"AAPL": "5"}
     [change] = one.apply(position_frame(quantity=zero), NOW)
     assert isinstance(change, PositionChanged)
@@ -256,15 +256,17 @@ def test_position_of_zero_is_closed_however_zero_is_written(zero: str) -> None:
 
 @pytest.mark.parametrize("text", ["none", "0x0", "0_0", "O"])
 def test_position_of_a_quantity_that_is_no_number_is_kept(text: str) -> None:
-    one = loaded(Listed((), (position(quantity=text),), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity=text),), (MONEY,)))
     assert quantities(one) == {"AAPL": text}
 
 
 def test_same_number_in_another_spelling_is_no_change() -> None:
-    one = loaded(Listed((order(status="working", filled_qty="0"),), (position(quantity="5"),), (MONEY,)))
+    one = loaded(AccountSnapshot((order(status="working", filled_qty="0"),), (position(quantity="5"),), (MONEY,)))
     assert one.apply(position_frame(quantity="5.00"), NOW) == ()
     assert one.apply(balance_frame(cash="1E+2", currency="USD"), NOW) == ()
-    assert snapshot(one, Listed((), (position(quantity="5.0"),), (balance(currency="USD", cash="100.0"),))) == []
+    assert (
+        snapshot(one, AccountSnapshot((), (position(quantity="5.0"),), (balance(currency="USD", cash="100.0"),))) == []
+    )
     [dearer] = one.apply(position_frame(quantity="5", last_price="2"), NOW)
     assert not dearer.is_material
     [richer] = one.apply(balance_frame(cash="1e2", buying_power="7", currency="USD"), NOW)
@@ -278,20 +280,20 @@ LOTS = (position(quantity="5"), position(quantity="3"))
 
 
 def test_sale_of_one_of_two_lots_is_told_as_a_sale() -> None:
-    one = loaded(Listed((), LOTS, (MONEY,)))
+    one = loaded(AccountSnapshot((), LOTS, (MONEY,)))
     assert quantities(one) == {"AAPL": "8"}
-    assert shown(snapshot(one, Listed((), LOTS[:1], (MONEY,)))) == [("AAPL", "8", "5", "recovered")]
-    assert shown(snapshot(one, Listed((), (), (MONEY,)))) == [("AAPL", "5", "0", "recovered")]
+    assert shown(snapshot(one, AccountSnapshot((), LOTS[:1], (MONEY,)))) == [("AAPL", "8", "5", "recovered")]
+    assert shown(snapshot(one, AccountSnapshot((), (), (MONEY,)))) == [("AAPL", "5", "0", "recovered")]
 
 
 def test_long_and_short_rows_of_one_symbol_stay_where_they_add_up_to_zero() -> None:
-    one = loaded(Listed((), (position(quantity="5"), position(quantity="-5")), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="5"), position(quantity="-5")), (MONEY,)))
     assert quantities(one) == {"AAPL": "0"}
 
 
 def test_frame_of_one_of_several_rows_changes_nothing_and_wants_a_snapshot() -> None:
     money = (balance(currency="USD", cash="1"), balance(currency="USD", cash="2"), balance(currency="EUR", cash="5"))
-    one = loaded(Listed((), LOTS, money))
+    one = loaded(AccountSnapshot((), LOTS, money))
     for update in (position_frame(quantity="2"), balance_frame(currency="USD", cash="2")):
         assert one.apply(update, NOW) == ()
         assert one.lacks_whole
@@ -302,7 +304,7 @@ def test_frame_of_one_of_several_rows_changes_nothing_and_wants_a_snapshot() -> 
 
 
 def test_frame_of_equal_rows_wants_a_snapshot() -> None:
-    one = loaded(Listed((), (position(quantity="5"), position(quantity="5")), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="5"), position(quantity="5")), (MONEY,)))
     assert quantities(one) == {"AAPL": "5"}
     assert one.apply(position_frame(quantity="7"), NOW) == ()
     assert one.lacks_whole
@@ -310,7 +312,7 @@ def test_frame_of_equal_rows_wants_a_snapshot() -> None:
 
 @pytest.mark.parametrize("other", [{"account_number": "2"}, {"instrument": "OPT"}])
 def test_frame_of_another_row_than_the_known_one_wants_a_snapshot(other: dict[str, Any]) -> None:
-    one = loaded(Listed((), (position(quantity="5", account_number="1", instrument="STK"),), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="5", account_number="1", instrument="STK"),), (MONEY,)))
     assert one.apply(position_frame(quantity="3", **other), NOW) == ()
     assert (one.lacks_whole, quantities(one)) == (True, {"AAPL": "5"})
     one.lacks_whole = False
@@ -319,11 +321,11 @@ def test_frame_of_another_row_than_the_known_one_wants_a_snapshot(other: dict[st
 
 
 def test_frame_heard_while_several_rows_are_listed_wants_another_snapshot() -> None:
-    one = loaded(Listed((), LOTS[:1], (MONEY,)))
-    snapshot(one, Listed((), LOTS, (MONEY,)), position_frame(quantity="3"))
+    one = loaded(AccountSnapshot((), LOTS[:1], (MONEY,)))
+    snapshot(one, AccountSnapshot((), LOTS, (MONEY,)), position_frame(quantity="3"))
     assert (quantities(one), one.lacks_whole) == ({"AAPL": "8"}, True)
     assert one.problem == "AAPL has several rows, and a frame told of one of them"
-    again = loaded(Listed((), LOTS, (MONEY,)))
+    again = loaded(AccountSnapshot((), LOTS, (MONEY,)))
     assert (again.problem, again.lacks_whole) == (None, False)
 
 
@@ -340,7 +342,7 @@ def test_frame_heard_while_several_rows_are_listed_wants_another_snapshot() -> N
     ],
 )
 def test_snapshot_that_takes_the_news_back_counts_when_it_says_so_again_after_five_seconds(update: Update) -> None:
-    listed = Listed((), (position(quantity="5"),), (MONEY,))
+    listed = AccountSnapshot((), (position(quantity="5"),), (MONEY,))
     one = loaded(listed)
     one.apply(update, NOW)
     known = read(one)
@@ -356,10 +358,10 @@ def test_snapshot_that_takes_the_news_back_counts_when_it_says_so_again_after_fi
 
 
 def test_snapshot_with_an_execution_that_is_news_explains_what_it_takes_back() -> None:
-    one = loaded(Listed((), (position(quantity="5"),), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="5"),), (MONEY,)))
     one.apply(position_frame(quantity="6"), NOW)
     sold = order(symbol="AAPL", status="filled", filled_qty="1", fills=[fill("1", "1")])
-    snapshot(one, Listed((sold,), (position(quantity="5"),), (MONEY,)))
+    snapshot(one, AccountSnapshot((sold,), (position(quantity="5"),), (MONEY,)))
     assert (one.problem, quantities(one)) == (None, {"AAPL": "5"})
 
 
@@ -372,9 +374,9 @@ def test_snapshot_with_an_execution_that_is_news_explains_what_it_takes_back() -
     ],
 )
 def test_snapshot_with_an_older_report_of_an_order_never_counts(old: dict[str, Any]) -> None:
-    one = loaded(Listed((), (position(quantity="10"),), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="10"),), (MONEY,)))
     one.apply(order_frame(status="filled", filled_qty="9", updated_at=at(2)), NOW)
-    listed = Listed((order(**old),), (position(quantity="20"),), (MONEY,))
+    listed = AccountSnapshot((order(**old),), (position(quantity="20"),), (MONEY,))
     for seconds in (0, 10, 1000):
         assert snapshot(one, listed, when=NOW + timedelta(seconds=seconds)) == []
         assert (one.problem, one.lacks_whole) == ("the snapshot is older than what is known of order o", True)
@@ -382,17 +384,17 @@ def test_snapshot_with_an_older_report_of_an_order_never_counts(old: dict[str, A
 
 
 def test_order_of_an_older_time_that_says_no_less_is_no_proof() -> None:
-    one = loaded(Listed((), (position(quantity="10"),), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="10"),), (MONEY,)))
     one.apply(order_frame(status="working", filled_qty="9", updated_at="2026-03-02T14:02:00.500Z"), NOW)
     same = order(status="working", filled_qty="9", updated_at="2026-03-02T14:02:00Z")
-    snapshot(one, Listed((same,), (position(quantity="20"),), (MONEY,)))
+    snapshot(one, AccountSnapshot((same,), (position(quantity="20"),), (MONEY,)))
     assert (one.problem, quantities(one)) == (None, {"AAPL": "20"})
 
 
 def test_order_that_is_listed_as_open_after_its_end_keeps_the_account_from_being_current() -> None:
-    one = loaded(Listed((), (position(quantity="10"),), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="10"),), (MONEY,)))
     one.apply(order_frame(status="cancelled", updated_at=at(2)), NOW)
-    listed = Listed((order(status="working", updated_at=at(3)),), (position(quantity="20"),), (MONEY,))
+    listed = AccountSnapshot((order(status="working", updated_at=at(3)),), (position(quantity="20"),), (MONEY,))
     snapshot(one, listed)
     assert (one.problem, one.lacks_whole) == ("orders are listed with less filled, or open again", True)
     assert (str(read(one).orders["o"].status), quantities(one)) == ("cancelled", {"AAPL": "20"})
@@ -408,28 +410,30 @@ def test_order_that_ended_in_any_spelling_is_open_no_more(status: str) -> None:
 
 
 def test_row_without_a_symbol_closes_nothing() -> None:
-    one = loaded(Listed((), (position(quantity="5"),), (MONEY,)))
-    assert shown(snapshot(one, Listed((), (position(symbol="MSFT", quantity="1"),), (MONEY,), "a row is odd"))) == [
-        ("MSFT", None, "1", "recovered")
-    ]
+    one = loaded(AccountSnapshot((), (position(quantity="5"),), (MONEY,)))
+    assert shown(
+        snapshot(one, AccountSnapshot((), (position(symbol="MSFT", quantity="1"),), (MONEY,), "a row is odd"))
+    ) == [("MSFT", None, "1", "recovered")]
     assert (quantities(one), read(one).problem) == ({"AAPL": "5", "MSFT": "1"}, "a row is odd")
 
 
 def test_orders_that_share_an_id_in_one_list_are_the_later_one() -> None:
     first = order(cl_order_id="x", status="filled", filled_qty="5")
     second = order(cl_order_id="y", status="working", filled_qty="0")
-    one = loaded(Listed((first, second), (), (MONEY,)))
+    one = loaded(AccountSnapshot((first, second), (), (MONEY,)))
     assert [each.cl_order_id for each in read(one).open_orders] == ["y"]
-    assert snapshot(one, Listed((first, second), (), (MONEY,))) == []
+    assert snapshot(one, AccountSnapshot((first, second), (), (MONEY,))) == []
 
 
 # --- snapshots and frames
 
 
 def test_a_snapshot_overrules_what_was_heard_before_it_was_asked_for() -> None:
-    one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
+    one = loaded(AccountSnapshot((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
     assert (one.is_read, one.is_loaded, keeper().is_loaded) == (True, True, False)
-    listed = Listed((order(status="working"),), (position(quantity="7"),), (balance(currency="USD", cash="90"),))
+    listed = AccountSnapshot(
+        (order(status="working"),), (position(quantity="7"),), (balance(currency="USD", cash="90"),)
+    )
     assert shown(snapshot(one, listed)) == [
         ("o", None, "working", [], "recovered"),
         ("AAPL", "5", "7", "recovered"),
@@ -441,8 +445,10 @@ def test_a_snapshot_overrules_what_was_heard_before_it_was_asked_for() -> None:
 
 
 def test_a_snapshot_does_not_undo_what_was_heard_since_it_was_asked_for() -> None:
-    one = loaded(Listed((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
-    stale = Listed((), (position(quantity="5", last_price="3"), position(symbol="MSFT", quantity="1")), (MONEY,))
+    one = loaded(AccountSnapshot((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
+    stale = AccountSnapshot(
+        (), (position(quantity="5", last_price="3"), position(symbol="MSFT", quantity="1")), (MONEY,)
+    )
     heard = (
         position_frame(quantity="6"),
         position_frame(symbol="MSFT", quantity="0"),
@@ -456,54 +462,54 @@ def test_a_snapshot_does_not_undo_what_was_heard_since_it_was_asked_for() -> Non
 
 
 def test_a_snapshot_that_was_never_answered_holds_nothing_any_more() -> None:
-    one = loaded(Listed((), (position(quantity="5"),), (MONEY,)))
-    one.ask()
+    one = loaded(AccountSnapshot((), (position(quantity="5"),), (MONEY,)))
+    one.begin_snapshot()
     one.apply(position_frame(quantity="6"), NOW)
-    one.forget_asking()
-    snapshot(one, Listed((), (position(quantity="4"),), (MONEY,)))
+    one.abort_snapshot()
+    snapshot(one, AccountSnapshot((), (position(quantity="4"),), (MONEY,)))
     assert quantities(one) == {"AAPL": "4"}
-    one.load(Listed((), (position(quantity="8"),), (MONEY,)), "sweep", NOW)
+    one.load(AccountSnapshot((), (position(quantity="8"),), (MONEY,)), "sweep", NOW)
     assert quantities(one) == {"AAPL": "8"}
 
 
 def test_of_an_order_at_one_moment_what_was_heard_since_wins_and_else_the_snapshot() -> None:
-    one = loaded(Listed((order(status="working", updated_at=at(1)),), (), (MONEY,)))
-    pending = Listed((order(status="pending_cancel", updated_at=at(1)),), (), (MONEY,))
+    one = loaded(AccountSnapshot((order(status="working", updated_at=at(1)),), (), (MONEY,)))
+    pending = AccountSnapshot((order(status="pending_cancel", updated_at=at(1)),), (), (MONEY,))
     assert shown(snapshot(one, pending, cause="sweep")) == [("o", "working", "pending_cancel", [], "sweep")]
     assert snapshot(one, pending, order_frame(status="working", updated_at=at(1)), cause="sweep") == []
     assert read(one).orders["o"].status == "working"
 
 
 def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
-    one = loaded(Listed((order(status="working"),), (position(quantity="5"),), (MONEY,)))
-    assert shown(snapshot(one, Listed((order(status="filled"),)), position_frame(quantity="6"))) == [
+    one = loaded(AccountSnapshot((order(status="working"),), (position(quantity="5"),), (MONEY,)))
+    assert shown(snapshot(one, AccountSnapshot((order(status="filled"),)), position_frame(quantity="6"))) == [
         ("o", "working", "filled", [], "recovered"),
     ]
     assert (one.is_read, quantities(one), len(read(one).balances)) == (False, {"AAPL": "6"}, 1)
-    one.load(Listed(), "sweep", NOW + timedelta(minutes=1))
+    one.load(AccountSnapshot(), "sweep", NOW + timedelta(minutes=1))
     assert one.absent_since == NOW
-    assert shown(snapshot(one, Listed((), (), (MONEY,)))) == [("AAPL", "6", "0", "recovered")]
+    assert shown(snapshot(one, AccountSnapshot((), (), (MONEY,)))) == [("AAPL", "6", "0", "recovered")]
     assert one.is_read
     assert [one.absent_since] == [None]
 
 
 def test_a_balance_that_is_listed_no_more_goes() -> None:
-    one = loaded(Listed((), (), (MONEY, balance(currency="EUR", cash="1"))))
-    assert snapshot(one, Listed((), (), (MONEY,))) == []
+    one = loaded(AccountSnapshot((), (), (MONEY, balance(currency="EUR", cash="1"))))
+    assert snapshot(one, AccountSnapshot((), (), (MONEY,))) == []
     assert list(read(one).balances) == ["USD"]
 
 
 def test_a_closed_position_keeps_what_it_was_in() -> None:
-    one = loaded(Listed((), (position(quantity="5", instrument="STK"),), ()))
-    [change] = snapshot(one, Listed((), (), (MONEY,)))[:1]
+    one = loaded(AccountSnapshot((), (position(quantity="5", instrument="STK"),), ()))
+    [change] = snapshot(one, AccountSnapshot((), (), (MONEY,)))[:1]
     assert isinstance(change, PositionChanged)
     assert (change.after.instrument, change.after.account_id, change.after.last_price) == ("STK", "a", None)
 
 
 def test_a_missed_fill_is_recovered_once() -> None:
-    one = loaded(Listed((order(status="working", filled_qty="0", updated_at=at(1)),), (), (MONEY,)))
+    one = loaded(AccountSnapshot((order(status="working", filled_qty="0", updated_at=at(1)),), (), (MONEY,)))
     missed = order(status="filled", filled_qty="5", fills=[fill("1", "2"), fill("2", "3")], updated_at=at(3))
-    assert shown(snapshot(one, Listed((missed,), (), (MONEY,)))) == [
+    assert shown(snapshot(one, AccountSnapshot((missed,), (), (MONEY,)))) == [
         ("o", "working", "filled", ["1", "2"], "recovered")
     ]
     late = order_frame(status="partially_filled", filled_qty="2", fills=[fill("1", "2")], updated_at=at(2))
@@ -511,8 +517,8 @@ def test_a_missed_fill_is_recovered_once() -> None:
 
 
 def test_an_order_that_is_not_listed_stays_as_it_was() -> None:
-    one = loaded(Listed((order(status="working"),), (), (MONEY,)))
-    assert snapshot(one, Listed((), (), (MONEY,))) == []
+    one = loaded(AccountSnapshot((order(status="working"),), (), (MONEY,)))
+    assert snapshot(one, AccountSnapshot((), (), (MONEY,))) == []
     assert read(one).orders["o"].status == "working"
 
 
@@ -561,27 +567,27 @@ def test_orders_that_have_ended_are_kept_by_count_and_come_back_as_no_news() -> 
         assert len(one.apply(update, NOW)) == 1
     one.apply(order_frame(order_id="open", status="working"), NOW)
     assert list(read(one).orders) == ["2", "3", "open"]
-    assert [one.was_let_go(name) for name in ("1", "2", "open")] == [True, False, False]
+    assert [one.was_evicted(name) for name in ("1", "2", "open")] == [True, False, False]
     assert [one.apply(update, NOW) for update in frames] == [()] * 4
-    assert snapshot(one, Listed([each.order for each in frames], (), ()), cause="sweep") == []
+    assert snapshot(one, AccountSnapshot([each.order for each in frames], (), ()), cause="sweep") == []
 
 
 def test_orders_that_have_ended_are_kept_by_age() -> None:
     one = keeper(age=60)
     one.apply(order_frame(status="partially_filled", filled_qty="3"), NOW)
     one.apply(order_frame(status="cancelled"), NOW)
-    one.load(Listed(), "sweep", NOW + timedelta(seconds=60))
+    one.load(AccountSnapshot(), "sweep", NOW + timedelta(seconds=60))
     assert (list(read(one).orders), len(one._tracker._implied)) == (["o"], 1)
     one.apply(order_frame(order_id="p", status="filled"), NOW + timedelta(seconds=61))
     # What was told of its executions is kept no longer than the order.
     assert one._tracker._implied == {}
     assert list(read(one).orders) == ["p"]
-    one.load(Listed(), "sweep", NOW + timedelta(seconds=200))
+    one.load(AccountSnapshot(), "sweep", NOW + timedelta(seconds=200))
     assert (list(read(one).orders), one.as_of) == ([], NOW + timedelta(seconds=61))
 
 
 def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
-    one = loaded(Listed((order(order_id="new", status="working", updated_at=at(59)),), (), (MONEY,)))
+    one = loaded(AccountSnapshot((order(order_id="new", status="working", updated_at=at(59)),), (), (MONEY,)))
     old = {"order_id": "old", "status": "filled", "filled_qty": "1"}
     horizon = "2026-03-02T13:58:59.000000Z"
     assert one.horizon == datetime(2026, 3, 2, 13, 59, tzinfo=UTC)
@@ -598,18 +604,20 @@ def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new(
     one = keeper(count=1)
     for name, time in (("1", at(1)), ("2", None), ("3", at(3))):
         one.apply(order_frame(order_id=name, status="filled", updated_at=time), NOW)
-    assert [one.was_let_go(name) for name in ("1", "2", "3")] == [True, True, False]
-    listed = Listed((order(order_id="3", status="filled", updated_at="2026-03-02T15:02:00.000000Z"),), (), (MONEY,))
+    assert [one.was_evicted(name) for name in ("1", "2", "3")] == [True, True, False]
+    listed = AccountSnapshot(
+        (order(order_id="3", status="filled", updated_at="2026-03-02T15:02:00.000000Z"),), (), (MONEY,)
+    )
     one.load(listed, "sweep", NOW + timedelta(minutes=5))
-    assert [one.was_let_go(name) for name in ("1", "2", "3")] == [False, True, False]
-    earlier = Listed((order(order_id="3", status="filled", updated_at=at(0)),), (), (MONEY,))
+    assert [one.was_evicted(name) for name in ("1", "2", "3")] == [False, True, False]
+    earlier = AccountSnapshot((order(order_id="3", status="filled", updated_at=at(0)),), (), (MONEY,))
     one.load(earlier, "sweep", NOW)
     assert one.horizon == datetime(2026, 3, 2, 14, 2, tzinfo=UTC)
 
 
 def test_a_time_that_is_to_come_makes_no_history_of_what_happens_until_then() -> None:
     odd = order(order_id="odd", status="filled", updated_at="2036-03-02T15:00:00.000000Z")
-    one = loaded(Listed((odd,), (), (MONEY,)))
+    one = loaded(AccountSnapshot((odd,), (), (MONEY,)))
     new = order_frame(order_id="new", status="filled", filled_qty="1", fills=[fill("1", "1")], updated_at=at(30))
     [change] = one.apply(new, NOW)
     assert isinstance(change, OrderChanged)
@@ -624,23 +632,23 @@ def test_how_many_that_were_let_go_are_remembered_is_bounded() -> None:
     ]
     for update in first:
         one.apply(update, NOW)
-    for number in range(MOST_LET_GO + 1):
+    for number in range(MAX_EVICTED + 1):
         one.apply(order_frame(order_id=str(number), status="filled", updated_at=at(6)), NOW)
-    assert [one.was_let_go(name) for name in ("a", "b", "c", "0")] == [False, False, False, True]
+    assert [one.was_evicted(name) for name in ("a", "b", "c", "0")] == [False, False, False, True]
     assert one.horizon == datetime(2026, 3, 2, 14, 5, tzinfo=UTC)
     assert one.apply(first[1], NOW) == ()
 
 
 def test_orders_that_have_ended_are_let_go_also_where_a_snapshot_says_the_same_again() -> None:
     one = keeper(age=60)
-    ended = Listed((order(status="filled"),), (), (MONEY,))
+    ended = AccountSnapshot((order(status="filled"),), (), (MONEY,))
     snapshot(one, ended)
-    one.ask()
+    one.begin_snapshot()
     one.confirm(NOW + timedelta(seconds=60))
     assert list(read(one).orders) == ["o"]
-    one.ask()
+    one.begin_snapshot()
     one.confirm(NOW + timedelta(seconds=61))
-    assert (list(read(one).orders), one.was_let_go("o")) == ([], True)
+    assert (list(read(one).orders), one.was_evicted("o")) == ([], True)
 
 
 # --- any interleaving
@@ -657,17 +665,17 @@ def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every
     moves: list[tuple[str, int, str]],
 ) -> None:
     """A world of one order a symbol, each trade a fill; frames heard or lost; snapshots taken at the answer."""
-    one = loaded(Listed((), (), (MONEY,)))
+    one = loaded(AccountSnapshot((), (), (MONEY,)))
     held: dict[str, int] = {}
     done: dict[str, list[dict[str, Any]]] = {"A": [], "B": []}
     told: list[str | None] = []
     clock = 0
     is_asked = False
 
-    def whole() -> Listed:
+    def whole() -> AccountSnapshot:
         orders = [order(**spelled(name)) for name in done if done[name]]
         positions = [position(symbol=name, quantity=str(held[name])) for name in held if held[name]]
-        return Listed(orders, positions, (MONEY,))
+        return AccountSnapshot(orders, positions, (MONEY,))
 
     def spelled(name: str) -> dict[str, Any]:
         total = sum(int(each["quantity"]) for each in done[name])
@@ -691,7 +699,7 @@ def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every
             hear(one.apply(order_frame(**spelled(name)), NOW))
             hear(one.apply(position_frame(done[name][-1]["time"], symbol=name, quantity=str(held[name])), NOW))
         elif what == "asked":
-            one.ask()
+            one.begin_snapshot()
             is_asked = True
         elif what == "answered" and is_asked:
             hear(one.load(whole(), "recovered", NOW))
@@ -702,7 +710,7 @@ def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every
 
 
 def test_a_part_of_what_is_not_known_is_not_taken_for_it() -> None:
-    one = loaded(Listed((), (), (balance(),)))
+    one = loaded(AccountSnapshot((), (), (balance(),)))
     for part in (position_frame(last_price="5"), order_frame(filled_qty="5")):
         assert one.apply(part, NOW) == ()
         assert one.lacks_whole
@@ -729,9 +737,9 @@ FACTS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 HELD = st.lists(st.tuples(WORDS("AB"), WORDS(["0", "1", "-2", None])), max_size=3)
 
 
-def a_listing(orders: list[dict[str, Any]], held: list[tuple[str, str | None]], balances: list[Any]) -> Listed:
+def a_listing(orders: list[dict[str, Any]], held: list[tuple[str, str | None]], balances: list[Any]) -> AccountSnapshot:
     positions = [position(symbol=symbol, quantity=quantity) for symbol, quantity in held]
-    return Listed([order(**each) for each in orders], positions, balances)
+    return AccountSnapshot([order(**each) for each in orders], positions, balances)
 
 
 def a_frame(facts: dict[str, Any] | str) -> Update:
@@ -750,18 +758,20 @@ def state(thing: object) -> object:
 
 
 @given(HISTORY, LISTED, LISTED)
-def test_the_same_snapshot_once_more_says_nothing(history: list[Update | Listed], listed: Listed, last: Listed) -> None:
+def test_the_same_snapshot_once_more_says_nothing(
+    history: list[Update | AccountSnapshot], listed: AccountSnapshot, last: AccountSnapshot
+) -> None:
     """Load a snapshot twice, or only once, or the second time without its orders: it comes to the same."""
     keepers = [keeper(count=2) for _ in range(3)]
     for one in keepers:
         for step in history:
-            if isinstance(step, Listed):
+            if isinstance(step, AccountSnapshot):
                 snapshot(one, step)
             else:
                 one.apply(step, NOW)
         snapshot(one, listed)
         assume(one.is_settled)
-        one.ask()
+        one.begin_snapshot()
     later = NOW + timedelta(seconds=5)
     twice, once, without = keepers
     assert twice.load(listed, "recovered", later) == []
@@ -792,7 +802,7 @@ def test_a_book_is_settled_by_a_snapshot_that_it_has_as_it_was_listed(
     if heard:
         one.apply(order_frame(**heard), NOW)
     for _ in range(2):
-        snapshot(one, Listed([order(**each) for each in listed], (), (MONEY,)))
+        snapshot(one, AccountSnapshot([order(**each) for each in listed], (), (MONEY,)))
         assert one.is_settled is is_settled
-    snapshot(one, Listed((), (), (MONEY,)))
+    snapshot(one, AccountSnapshot((), (), (MONEY,)))
     assert one.is_settled

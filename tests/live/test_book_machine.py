@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.live.book import Bookkeeper, Listed
+from connecttrade_async.live.book import AccountSnapshot, BookKeeper
 from connecttrade_async.live.changes import OrderChanged
 from connecttrade_async.live.snapshots import Snapshot
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.tracker import OrderRetention
 from frames import balance, balance_frame, frame, order, order_frame, position, position_frame
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class Server:
             case _:
                 self.odd_rows = int(is_odd)
 
-    def listed(self) -> Listed:
+    def listed(self) -> AccountSnapshot:
         """Answer, as the snapshot sorts it."""
         odd = [position(symbol="", quantity="7")] * self.odd_rows
         snapshot = Snapshot(
@@ -132,7 +132,7 @@ class Driver:
 
     def __init__(self) -> None:
         self.server = Server()
-        self.keeper = Bookkeeper.of("a", "u", KeepOrders())
+        self.keeper = BookKeeper.of("a", "u", OrderRetention())
         self.now = BEGIN
         self.is_missed = True
         self.told: defaultdict[str, Decimal] = defaultdict(Decimal)
@@ -161,7 +161,7 @@ class Driver:
 
     def snapshot(self, server: Server | None = None) -> None:
         """Take a snapshot; of what was missed it knows only if it is not behind."""
-        self.keeper.ask()
+        self.keeper.begin_snapshot()
         self.now += timedelta(seconds=1)
         self.keeper.lacks_whole = False
         self.take(self.keeper.load((server or self.server).listed(), "recovered", self.now))
@@ -277,7 +277,7 @@ def test_book_takes_any_text_in_any_decimal_context(reports: list[tuple[Any, Any
     """Whatever the texts are, nothing is raised, and the application's decimal context changes nothing."""
     seen: list[object] = []
     for context in (Context(prec=precision, traps=[Inexact, Rounded, FloatOperation]), Context()):
-        keeper, now = Bookkeeper.of("a", "u", KeepOrders()), BEGIN
+        keeper, now = BookKeeper.of("a", "u", OrderRetention()), BEGIN
         changes: list[Change] = []
         with localcontext(context):
             for first, second, third in reports:
@@ -285,8 +285,8 @@ def test_book_takes_any_text_in_any_decimal_context(reports: list[tuple[Any, Any
                 if isinstance(first, str):
                     changes += keeper.apply(frame(first, {"account_id": "a", **second}, third), now)
                     continue
-                keeper.ask()
-                listed = Listed(
+                keeper.begin_snapshot()
+                listed = AccountSnapshot(
                     [order(**each) for each in first],
                     [position(**each) for each in second],
                     [balance(**each) for each in third],

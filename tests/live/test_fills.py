@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.live.fills import NONE_IMPLIED, Implied, news_of
-from connecttrade_async.live.merging import joined
+from connecttrade_async.live.fills import NONE_IMPLIED, ImpliedFills, untold_fills
+from connecttrade_async.live.merging import merge_orders
 from frames import fill, order
 
 if TYPE_CHECKING:
     from connecttrade_async import Fill, Order
 
 
-def told_by(*sayings: Order) -> tuple[list[Fill], Implied]:
+def told_by(*sayings: Order) -> tuple[list[Fill], ImpliedFills]:
     """Tell an order's sayings one after the other."""
     told: list[Fill] = []
     known: Order | None = None
     implied = NONE_IMPLIED
     for said in sayings:
-        after = said if known is None else joined(known, said)
-        fills, implied = news_of(known, after, implied)
+        after = said if known is None else merge_orders(known, said)
+        fills, implied = untold_fills(known, after, implied)
         told += fills
         known = after
     return told, implied
@@ -63,7 +63,7 @@ def test_where_no_fills_are_listed_the_growth_is_told_at_the_price_that_the_aver
     )
     assert shown(told) == [(None, "4", "10"), (None, "6", "15")]
     assert told[0].time_text == "1772461800"
-    assert implied == Implied(Decimal(10), Decimal(130))
+    assert implied == ImpliedFills(Decimal(10), Decimal(130))
 
 
 def test_what_was_told_of_the_growth_is_not_told_again_when_it_is_listed() -> None:
@@ -83,7 +83,7 @@ def test_a_fill_without_a_price_leaves_the_price_of_the_rest_unknown() -> None:
         order(filled_qty="6", avg_fill_price="10", fills=[fill("1", "3", None)]),
     )
     assert shown(told) == [(None, "4", None), (None, "2", None)]
-    assert implied == Implied(Decimal(3), None)
+    assert implied == ImpliedFills(Decimal(3), None)
 
 
 def test_of_a_fill_without_a_quantity_nobody_knows_what_it_explains() -> None:
@@ -216,8 +216,8 @@ def test_deliveries_add_up_at_every_moment_whatever_ids_and_signs_a_broker_gives
     for rows, counted in reports:
         said: dict[str, Any] = {} if rows is None else {"fills": rows}
         said |= {} if counted is None else {"filled_qty": str(counted), "avg_fill_price": "10"}
-        after = order(**said) if known is None else joined(known, order(**said))
-        told, implied = news_of(known, after, implied)
+        after = order(**said) if known is None else merge_orders(known, order(**said))
+        told, implied = untold_fills(known, after, implied)
         delivered += sum((each.quantity or Decimal(0) for each in told), Decimal(0))
         sizes = {
             (each.fill_id, each.time, each.quantity, each.price) if each.fill_id else place: each.quantity

@@ -10,17 +10,17 @@ from msgspec.structs import replace
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import AuthenticationError, RateLimitedError, ServerError
-from connecttrade_async.live.intake import Intake
-from connecttrade_async.live.reports import Budget
-from connecttrade_async.live.roster import Roster
-from connecttrade_async.live.surveyor import Surveyor
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.intake import UpdateApplier
+from connecttrade_async.live.reports import SnapshotLimits
+from connecttrade_async.live.roster import FollowedUsers
+from connecttrade_async.live.surveyor import Resync
+from connecttrade_async.live.tracker import OrderRetention
 from connecttrade_async.models import Page
-from connecttrade_async.models.events import Gap, Live, Lost, UnknownMessage
+from connecttrade_async.models.events import Gap, StreamLive, StreamLost, UnknownMessage
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity
 from frames import balance, order_frame, position_frame
 from onstream import PATIENCE
 
@@ -79,11 +79,11 @@ class Money:
         return [balance()]
 
 
-def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
-    clock, roster, crashes = SystemClock(), Roster(KeepOrders()), list[object]()
-    surveyor = Surveyor(
+def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:
+    clock, roster, crashes = SystemClock(), FollowedUsers(OrderRetention()), list[object]()
+    surveyor = Resync(
         roster,
-        Budget(1, None),
+        SnapshotLimits(1, None),
         Reconnect(base=0.01),
         clock,
         tell=lambda _: None,
@@ -92,9 +92,9 @@ def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
         crashed=crashes.append,
     )
     fanout = Fanout(clock.wall)
-    interest = Interest(("orders", "positions", "balances", "lifecycle", "unknown"))
-    events = fanout.subscribe(interest, "drop_oldest", Bound(capacity, 1 << 20))
-    intake = Intake(
+    interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
+    events = fanout.subscribe(interest, "drop_oldest", Capacity(capacity, 1 << 20))
+    intake = UpdateApplier(
         events,
         roster,
         surveyor,
@@ -109,12 +109,12 @@ def made(capacity: int = 10) -> tuple[Fanout, Roster, Surveyor, Intake]:
 
 async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -> None:
     fanout, roster, _, intake = made(capacity=2)
-    fanout.publish(Lost(cause="gone"))
+    fanout.publish(StreamLost(cause="gone"))
     running = asyncio.create_task(intake.run())
     await asyncio.sleep(0)
     assert not roster.is_live
-    fanout.tell_all(Gap(cause="gone", since=NOW, until=NOW))
-    fanout.publish(Live())
+    fanout.publish_to_all(Gap(cause="gone", since=NOW, until=NOW))
+    fanout.publish(StreamLive())
     for _ in range(3):
         fanout.publish(order_frame(status="working"))
     fanout.close()
@@ -134,7 +134,7 @@ async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_
     fanout.publish(position_frame("2126-03-02T14:00:00Z", quantity="1"))
     await asyncio.sleep(0)
     before = SystemClock().wall()
-    roster.miss([ada])
+    roster.mark_stale([ada])
     assert ada.missed_since is not None
     assert ada.missed_since <= before
     running.cancel()
@@ -143,10 +143,10 @@ async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_
 
 async def test_it_is_live_again_after_that() -> None:
     fanout, roster, _, intake = made(capacity=2)
-    fanout.publish(Lost(cause="gone"))
+    fanout.publish(StreamLost(cause="gone"))
     running = asyncio.create_task(intake.run())
     await asyncio.sleep(0)
-    fanout.publish(Live())
+    fanout.publish(StreamLive())
     for _ in range(3):
         fanout.publish(order_frame(status="working"))
     await asyncio.sleep(0)
@@ -159,13 +159,13 @@ async def test_whoever_comes_into_line_while_the_last_worker_leaves_is_read_too(
     _, roster, surveyor, _ = made()
     late = roster.add(Somebody("late"))
     loop = asyncio.get_running_loop()
-    first = roster.add(Somebody("first", lambda: loop.call_soon(surveyor.want, late)))
-    surveyor.want(first)
+    first = roster.add(Somebody("first", lambda: loop.call_soon(surveyor.enqueue, late)))
+    surveyor.enqueue(first)
     async with asyncio.timeout(PATIENCE):
         while late in roster.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
     await surveyor.aclose()
-    surveyor.want(first)
+    surveyor.enqueue(first)
     surveyor.resync()
     assert surveyor.asking == 0
 
@@ -181,11 +181,11 @@ async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_b
 
     ada = roster.add(Somebody("ada", tell))
     roster.is_live = True
-    surveyor.want(ada)
+    surveyor.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
         while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
-    assert (surveyor.tally.outdated, surveyor.tally.loaded, ada.rereads) == (1, 1, 1)
+    assert (surveyor.tally.outdated, surveyor.tally.loaded, ada.retakes) == (1, 1, 1)
     fanout.close()
     await surveyor.aclose()
 
@@ -225,7 +225,7 @@ async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
     before = surveyor._clock.now()
     surveyor._fails(ada, late)
     assert 599 < surveyor._held_until - before < 601
-    surveyor.want(ada)
+    surveyor.enqueue(ada)
     await asyncio.sleep(0.01)
     assert surveyor.asking == 1
     assert ada in roster.unread
@@ -244,7 +244,7 @@ async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
     ada = roster.add(Asked("ada"))
     roster.place_for(ada, "a", None).keeper.absent_since = NOW
     before = surveyor._clock.now()
-    assert await surveyor._look_for_gone(ada, {}) == ()
+    assert await surveyor._check_gone(ada, {}) == ()
     assert 499 < surveyor._held_until - before < 501
     await surveyor.aclose()
 
@@ -275,7 +275,7 @@ async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_o
 
     ada = roster.add(Somebody("ada", miss))
     roster.is_live = True
-    surveyor.want(ada)
+    surveyor.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
         while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
@@ -294,7 +294,7 @@ async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_
 
     ada = roster.add(Somebody("ada", drop))
     roster.is_live = True
-    surveyor.want(ada)
+    surveyor.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
         while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
@@ -318,10 +318,10 @@ async def test_where_every_account_was_read_the_next_that_is_absent_is_looked_fo
     _, roster, surveyor, _ = made()
     ada = roster.add(Somebody("ada"))
     roster.place_for(ada, "a", None)
-    surveyor._look_for_absent(ada)
-    surveyor._look_for_absent(ada)
+    surveyor._check_absent(ada)
+    surveyor._check_absent(ada)
     assert ada.absences == 2
     roster.unlink(ada, "a")
-    surveyor._look_for_absent(ada)
+    surveyor._check_absent(ada)
     assert ada.absences == 0
     await surveyor.aclose()

@@ -12,17 +12,17 @@ from msgspec.structs import replace
 
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
-from connecttrade_async.live.book import Listed
-from connecttrade_async.live.intake import Intake
-from connecttrade_async.live.reports import Budget
-from connecttrade_async.live.roster import Roster
-from connecttrade_async.live.surveyor import Surveyor
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.book import AccountSnapshot
+from connecttrade_async.live.intake import UpdateApplier
+from connecttrade_async.live.reports import SnapshotLimits
+from connecttrade_async.live.roster import FollowedUsers
+from connecttrade_async.live.surveyor import Resync
+from connecttrade_async.live.tracker import OrderRetention
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.models.mentions import mentions_in
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity
 from frames import DIALECT, balance
 
 if TYPE_CHECKING:
@@ -55,12 +55,12 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
-        self.roster = Roster(KeepOrders())
+        self.roster = FollowedUsers(OrderRetention())
         self.changes: list[Change] = []
         self.ended: list[BaseException] = []
-        self.surveyor = Surveyor(
+        self.surveyor = Resync(
             self.roster,
-            Budget(concurrency=50, requests_per_second=None),
+            SnapshotLimits(concurrency=50, requests_per_second=None),
             Reconnect(base=60.0),
             self.clock,
             tell=self.changes.extend,
@@ -69,9 +69,9 @@ class Scene:
             crashed=self.ended.append,
         )
         self.fanout = Fanout(self.clock.wall)
-        interest = Interest(("orders", "positions", "balances", "lifecycle", "unknown"))
-        self.intake = Intake(
-            self.fanout.subscribe(interest, "drop_oldest", Bound(1000, 1 << 24)),
+        interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
+        self.intake = UpdateApplier(
+            self.fanout.subscribe(interest, "drop_oldest", Capacity(1000, 1 << 24)),
             self.roster,
             self.surveyor,
             self.clock,
@@ -85,7 +85,7 @@ class Scene:
         for account_id, user_id in OWNERS.items():
             member = self.roster.members.get(user_id) or self.roster.add(Silent(user_id))
             keeper = self.roster.place_for(member, account_id, None).keeper
-            keeper.load(Listed((), (), (balance(account_id=account_id),)), "recovered", now)
+            keeper.load(AccountSnapshot((), (), (balance(account_id=account_id),)), "recovered", now)
             member.since = now
         self.roster.unread.clear()
         self.running = asyncio.create_task(self.intake.run())

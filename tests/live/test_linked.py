@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from connecttrade_async.live.linked import unlinked
+from connecttrade_async.live.linked import find_unlinked
 from connecttrade_async.models import Connection
 
 
@@ -60,6 +60,6 @@ async def test_what_no_connection_opens_is_gone_if_the_list_can_be_believed(
     async def turn() -> None:
         turns.append(1)
 
-    assert await unlinked(Somebody(*connections), turn, ["b", "c"], read) == gone
+    assert await find_unlinked(Somebody(*connections), turn, ["b", "c"], read) == gone
     assert turns == [1]
-    assert await unlinked(Somebody(*connections), lambda: None, ["b", "c"], read) == gone
+    assert await find_unlinked(Somebody(*connections), lambda: None, ["b", "c"], read) == gone

@@ -9,16 +9,16 @@ from hypothesis import given, strategies as st
 
 from connecttrade_async.live.merging import (
     amount,
-    carried,
-    compared,
+    apply_partial,
+    compare_times,
+    event_time,
     happened,
-    in_doubt,
-    is_outlived,
-    joined,
-    laid_over,
+    is_future_outlier,
     latest_of,
-    moment_of,
+    merge_orders,
+    missing_fields,
     paired,
+    present_fields,
 )
 from frames import fill, order, order_frame, position, position_frame
 
@@ -49,12 +49,12 @@ def test_a_time_that_is_to_come_decides_nothing_against_one_that_is_not() -> Non
     now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
     bogus = order(status="working", stop_price="1", updated_at="2036-03-02T14:00:00Z")
     true = order(status="working", stop_price="2", updated_at=at(20))
-    assert joined(bogus, true) == joined(true, bogus) == bogus
-    assert joined(bogus, true, now) == true
-    assert joined(bogus, true, now, is_ahead=True).stop_price == Decimal(1)
+    assert merge_orders(bogus, true) == merge_orders(true, bogus) == bogus
+    assert merge_orders(bogus, true, now) == true
+    assert merge_orders(bogus, true, now, is_ahead=True).stop_price == Decimal(1)
     # What cannot be taken back is not.
     ended = order(status="filled", filled_qty="5", fills=[fill("1", "5")], updated_at="2036-03-02T14:00:00Z")
-    after = joined(ended, true, now)
+    after = merge_orders(ended, true, now)
     assert (str(after.status), after.filled_qty, after.fills) == ("filled", Decimal(5), ended.fills)
 
 
@@ -74,7 +74,7 @@ def test_a_time_that_is_to_come_decides_nothing_against_one_that_is_not() -> Non
     ],
 )
 def test_a_time_is_outlived_if_it_is_to_come_and_the_other_is_not(known: str, said: str, *, is_so: bool) -> None:
-    assert is_outlived(known, said, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
+    assert is_future_outlier(known, said, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
 
 
 def test_what_was_heard_of_had_happened() -> None:
@@ -91,29 +91,29 @@ def test_what_was_heard_of_had_happened() -> None:
 def test_what_a_frame_does_not_carry_stays_and_null_is_a_value() -> None:
     before = order(symbol="AAPL", order_limit_price="10", stop_price="9", status="working")
     update = order_frame(status="filled", stop_price=None)
-    after = laid_over(before, update.order, update)
+    after = apply_partial(before, update.order, update)
     assert after == order(symbol="AAPL", order_limit_price="10", status="filled", account_id=None)
 
 
 def test_what_carries_everything_is_taken_as_it_is() -> None:
     before, update = order(status="pending"), order_frame(status="working", symbol="AAPL")
-    assert laid_over(before, update.order, update) is update.order
+    assert apply_partial(before, update.order, update) is update.order
 
 
 def test_what_says_null_of_everything_is_taken_as_it_is() -> None:
     before, update = position(quantity="1", account_id=None), position_frame(quantity=None)
-    assert laid_over(before, update.position, update) is update.position
+    assert apply_partial(before, update.position, update) is update.position
 
 
 def test_what_lacks_nothing_leaves_nothing_in_doubt() -> None:
     before = position(**dict.fromkeys(position().__struct_encode_fields__, "1"))
-    assert in_doubt(before, before) == []
-    assert before.__struct_fields__[in_doubt(before, position(account_id=None))[0]] == "account_id"
+    assert missing_fields(before, before) == []
+    assert before.__struct_fields__[missing_fields(before, position(account_id=None))[0]] == "account_id"
 
 
 def test_what_was_carried() -> None:
     update = position_frame(quantity="5", last_price=None)
-    assert carried(update.position, update) == {"symbol": "AAPL", "quantity_text": "5", "last_price_text": None}
+    assert present_fields(update.position, update) == {"symbol": "AAPL", "quantity_text": "5", "last_price_text": None}
     whole = position_frame(
         account_id="a",
         **dict.fromkeys(
@@ -131,7 +131,7 @@ def test_what_was_carried() -> None:
             "1",
         ),
     )
-    assert len(carried(whole.position, whole)) == 11
+    assert len(present_fields(whole.position, whole)) == 11
 
 
 # --- times
@@ -156,13 +156,13 @@ def test_what_was_carried() -> None:
     ],
 )
 def test_which_time_is_the_earlier(text: str | None, other: str | None, expected: int) -> None:
-    assert compared(text, other) == expected
-    assert compared(other, text) == -expected
+    assert compare_times(text, other) == expected
+    assert compare_times(other, text) == -expected
 
 
 def test_a_time_that_cannot_be_read_is_none() -> None:
-    assert [moment_of(text) for text in (None, "", "soon", "9" * 20)] == [None] * 4
-    assert moment_of("0") is not None
+    assert [event_time(text) for text in (None, "", "soon", "9" * 20)] == [None] * 4
+    assert event_time("0") is not None
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_time_that_cannot_be_read_is_none() -> None:
 def test_the_latest_of_times_is_found_in_whatever_way_they_are_spelled(
     texts: list[str | None], latest: str | None
 ) -> None:
-    assert latest_of(texts) == moment_of(latest)
+    assert latest_of(texts) == event_time(latest)
 
 
 def test_amount_keeps_its_sign_and_returns_none_for_what_cannot_be_read() -> None:
@@ -194,14 +194,14 @@ def test_amount_keeps_its_sign_and_returns_none_for_what_cannot_be_read() -> Non
 def test_the_later_wins_and_the_earlier_overwrites_nothing() -> None:
     early = order(status="working", order_limit_price="10", updated_at=at(1))
     late = order(status="pending_cancel", order_limit_price="11", updated_at=at(2))
-    assert joined(early, late) == joined(late, early) == late
+    assert merge_orders(early, late) == merge_orders(late, early) == late
 
 
 def test_of_no_time_the_last_to_be_heard_wins_unless_what_is_known_is_ahead() -> None:
     one, other = order(status="working", stop_price="1"), order(status="pending_cancel", stop_price="2")
-    assert joined(one, other) == other
-    assert joined(other, one) == one
-    assert joined(one, other, is_ahead=True) == one
+    assert merge_orders(one, other) == other
+    assert merge_orders(other, one) == one
+    assert merge_orders(one, other, is_ahead=True) == one
 
 
 @pytest.mark.parametrize("ended", ENDED)
@@ -210,33 +210,33 @@ def test_of_no_time_the_last_to_be_heard_wins_unless_what_is_known_is_ahead() ->
 def test_what_has_ended_never_comes_back_to_life(ended: str, open_: str, time: str | None) -> None:
     over = order(status=ended, broker_status="over", updated_at=at(2))
     said = order(status=open_, broker_status="alive", updated_at=time)
-    for after in (joined(over, said), joined(said, over), joined(said, over, is_ahead=True)):
+    for after in (merge_orders(over, said), merge_orders(said, over), merge_orders(said, over, is_ahead=True)):
         assert (after.status, after.broker_status) == (ended, "over")
 
 
 def test_of_two_ends_at_one_moment_the_first_stays_and_a_later_one_corrects_it() -> None:
     cancelled = order(status="cancelled", filled_qty="0", updated_at=at(1))
-    assert joined(cancelled, order(status="expired", filled_qty="0", updated_at=at(1))).status == "cancelled"
-    assert joined(cancelled, order(status="filled", filled_qty="5", updated_at=at(1))).status == "filled"
-    assert joined(cancelled, order(status="filled", filled_qty="5", updated_at=at(2))).status == "filled"
+    assert merge_orders(cancelled, order(status="expired", filled_qty="0", updated_at=at(1))).status == "cancelled"
+    assert merge_orders(cancelled, order(status="filled", filled_qty="5", updated_at=at(1))).status == "filled"
+    assert merge_orders(cancelled, order(status="filled", filled_qty="5", updated_at=at(2))).status == "filled"
 
 
 @pytest.mark.parametrize("time", [None, at(1), at(3)])
 def test_what_was_filled_stays_filled(time: str | None) -> None:
     before = order(status="partially_filled", filled_qty="5", avg_fill_price="9", updated_at=at(2))
-    after = joined(before, order(status="working", filled_qty="4", avg_fill_price="8", updated_at=time))
+    after = merge_orders(before, order(status="working", filled_qty="4", avg_fill_price="8", updated_at=time))
     assert (after.filled_qty, after.avg_fill_price) == (Decimal(5), Decimal(9))
-    assert joined(before, order(filled_qty=None, updated_at=at(4))).filled_qty == Decimal(5)
+    assert merge_orders(before, order(filled_qty=None, updated_at=at(4))).filled_qty == Decimal(5)
 
 
 def test_an_accepted_order_is_never_again_one_that_was_not() -> None:
-    assert joined(order(status="working"), order(status="pending")).status == "working"
-    assert joined(order(status=None), order(status="pending")).status == "pending"
+    assert merge_orders(order(status="working"), order(status="pending")).status == "working"
+    assert merge_orders(order(status=None), order(status="pending")).status == "pending"
 
 
 def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
     before = order(symbol="AAPL", replaced_by="p", status="replaced", reject_reason="why", updated_at=at(1))
-    after = joined(before, order(status="replaced", updated_at=at(2)))
+    after = merge_orders(before, order(status="replaced", updated_at=at(2)))
     assert (after.symbol, after.replaced_by, after.reject_reason) == ("AAPL", "p", None)
 
 
@@ -265,35 +265,35 @@ def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
 )
 def test_what_an_order_is_born_with_is_not_unlearned(born: dict[str, Any]) -> None:
     said = {} if "updated_at" in born else {"updated_at": at(2)}
-    known = joined(order(**({"updated_at": at(1)} | born)), order(**said))
+    known = merge_orders(order(**({"updated_at": at(1)} | born)), order(**said))
     assert known == order(**(said | born))
 
 
 def test_of_one_quantity_in_two_spellings_the_later_saying_keeps_its_own_price() -> None:
     early = order(filled_qty="5.0", avg_fill_price="8", updated_at=at(1))
     late = order(filled_qty="5", avg_fill_price="9", updated_at=at(2))
-    assert joined(early, late) == joined(late, early) == late
+    assert merge_orders(early, late) == merge_orders(late, early) == late
 
 
 def test_of_two_sayings_of_one_moment_the_one_that_has_ended_is_the_newer() -> None:
     going = order(status="working", stop_price="1", updated_at=at(1))
     ended = order(status="cancelled", stop_price="2", updated_at=at(1))
-    assert joined(going, ended) == joined(ended, going) == ended
-    assert joined(going, ended, is_ahead=True) == ended
+    assert merge_orders(going, ended) == merge_orders(ended, going) == ended
+    assert merge_orders(going, ended, is_ahead=True) == ended
 
 
 def test_of_one_moment_the_part_takes_its_blanks_from_the_whole() -> None:
     part, whole = order(status="filled", updated_at=at(1)), order(stop_price="9", status="working", updated_at=at(1))
-    assert joined(part, whole) == order(status="filled", stop_price="9", updated_at=at(1))
+    assert merge_orders(part, whole) == order(status="filled", stop_price="9", updated_at=at(1))
 
 
 def test_fills_of_both_are_kept() -> None:
     one, two = fill("1", "1"), fill("2", "2")
     early, late = order(fills=[one], updated_at=at(1)), order(fills=[two], updated_at=at(2))
-    assert [each.fill_id for each in joined(early, late).fills] == ["1", "2"]
-    assert [each.fill_id for each in joined(late, early).fills] == ["1", "2"]
-    assert joined(order(fills=[one, two], updated_at=at(2)), early).fills == fills(one, two)
-    assert joined(early, order(fills=None, updated_at=at(2))).fills == fills(one)
+    assert [each.fill_id for each in merge_orders(early, late).fills] == ["1", "2"]
+    assert [each.fill_id for each in merge_orders(late, early).fills] == ["1", "2"]
+    assert merge_orders(order(fills=[one, two], updated_at=at(2)), early).fills == fills(one, two)
+    assert merge_orders(early, order(fills=None, updated_at=at(2))).fills == fills(one)
 
 
 STATUSES = st.sampled_from((*ENDED, *OPEN))
@@ -315,7 +315,7 @@ def test_whichever_comes_first_the_same_is_known(one: dict[str, Any], other: dic
     first, second = order(**one), order(**other)
     if first.updated_at == second.updated_at:
         return
-    there, back = joined(first, second), joined(second, first)
+    there, back = merge_orders(first, second), merge_orders(second, first)
     known = [(each.status, each.filled_qty, each.symbol, each.order_limit_price) for each in (there, back)]
     assert known[0] == known[1]
     assert sorted(str(each.fill_id) for each in there.fills) == sorted(str(each.fill_id) for each in back.fills)
@@ -330,12 +330,12 @@ def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
     is_ahead: bool,
 ) -> None:
     before, said = order(**one), order(**other)
-    after = joined(before, said, is_ahead=is_ahead)
+    after = merge_orders(before, said, is_ahead=is_ahead)
     if before.status in ENDED or said.status in ENDED:
         assert after.status in ENDED
     assert after.filled_qty == max(before.filled_qty or 0, said.filled_qty or 0)
     assert {each.fill_id for each in after.fills} == {each.fill_id for each in (*before.fills, *said.fills)}
-    assert joined(after, said, is_ahead=is_ahead) == after
+    assert merge_orders(after, said, is_ahead=is_ahead) == after
 
 
 # --- which fills are others
@@ -343,8 +343,8 @@ def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
 
 def test_what_is_known_to_lack_nothing_is_taken_as_it_is() -> None:
     before, after = order(broker="ALPACA", updated_at=at(1)), order(updated_at=at(2))
-    assert joined(before, after).broker == "ALPACA"
-    assert joined(before, after, is_whole=True) is after
+    assert merge_orders(before, after).broker == "ALPACA"
+    assert merge_orders(before, after, is_whole=True) is after
 
 
 def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
@@ -377,7 +377,7 @@ def test_a_fill_that_has_a_name_in_one_place_only_is_known_by_what_it_is(
 ) -> None:
     assert unknown(fills(heard), fills(listed)) == ()
     for first, second in ((heard, listed), (listed, heard)):
-        [known] = joined(order(fills=[first], updated_at=at(1)), order(fills=[second], updated_at=at(2))).fills
+        [known] = merge_orders(order(fills=[first], updated_at=at(1)), order(fills=[second], updated_at=at(2))).fills
         assert known.fill_id == (heard["fill_id"] or listed["fill_id"])
         assert known.price_text == second["price"]
 

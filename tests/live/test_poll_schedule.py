@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import connecttrade_async.live
-from connecttrade_async.live.schedule import Record, Schedule, State, Turn
+from connecttrade_async.live.schedule import PolledUser, PollState, Schedule, Turn
 
 HOURS_24 = 86_400.0
 
@@ -19,9 +19,9 @@ class Somebody(NamedTuple):
 
 def filled(
     count: int, every: float | None = 10.0, *, now: float = 0.0, own: float = 10.0
-) -> tuple[Schedule, list[Record]]:
+) -> tuple[Schedule, list[PolledUser]]:
     schedule = Schedule(every, 0.0)
-    records = [Record(Somebody(f"u{number}")) for number in range(count)]
+    records = [PolledUser(Somebody(f"u{number}")) for number in range(count)]
     for record in records:
         schedule.add(record, now, own)
     return schedule, records
@@ -34,9 +34,9 @@ def taken(schedule: Schedule, now: float, interval: float = 10.0) -> Turn:
     return turn
 
 
-def everything(schedule: Schedule, until: float, interval: float = 10.0) -> list[tuple[float, Record]]:
+def everything(schedule: Schedule, until: float, interval: float = 10.0) -> list[tuple[float, PolledUser]]:
     """Take each turn just when it is due."""
-    told: list[tuple[float, Record]] = []
+    told: list[tuple[float, PolledUser]] = []
     while (when := schedule.next_at()) is not None and when < until:
         told.append((when, taken(schedule, when, interval).record))
     return told
@@ -65,7 +65,7 @@ def test_nothing_is_due_before_its_time() -> None:
     assert when is not None
     assert schedule.take(when - 0.1) is None
     assert schedule.take(when + 0.5) == Turn(record, 0.5)
-    assert record.state is State.RUNNING
+    assert record.state is PollState.RUNNING
     assert Schedule(1.0, 0.0).next_at() is None
     assert Schedule(1.0, 0.0).take(5.0) is None
 
@@ -122,7 +122,7 @@ def test_missed_cycles_are_skipped_and_places_are_kept() -> None:
 def test_who_comes_late_into_a_late_ring_stays_in_order(users: int) -> None:
     schedule, _ = filled(users)
     everything(schedule, 10.0)
-    schedule.add(Record(Somebody("new")), 10.0, 10.0)
+    schedule.add(PolledUser(Somebody("new")), 10.0, 10.0)
     taken(schedule, 60.0)
     told = [record.user.user_id for _, record in everything(schedule, 100.0)]
     assert len(told) >= 9
@@ -133,7 +133,7 @@ def test_who_comes_late_into_a_late_ring_stays_in_order(users: int) -> None:
 def test_cycles_that_a_newcomer_missed_alone_are_its_own() -> None:
     schedule, _ = filled(20)
     everything(schedule, 10.0)
-    schedule.add(late := Record(Somebody("late")), 10.0, 10.0)
+    schedule.add(late := PolledUser(Somebody("late")), 10.0, 10.0)
     taken(schedule, 60.0)  # the first of all misses cycles, and everybody with it
     skipped = schedule.skipped
     assert taken(schedule, 60.0).record is late
@@ -150,7 +150,7 @@ def test_an_interval_of_each_user_s_own() -> None:
         schedule.done(turn.record, when, 1.0 if turn.record is fast else 20.0)
     assert counts["u0"] >= 90
     assert counts["u1"] == 5
-    assert slow.state is State.WAITING
+    assert slow.state is PollState.WAITING
     # Turns whose time has passed are not made up for.
     turn = schedule.take(200.0)
     assert turn is not None
@@ -176,24 +176,24 @@ def test_parked_users_take_a_turn_after_their_pause_and_gone_users_take_none(eve
     for _ in range(2):
         assert schedule.take(10.0) is not None
     schedule.park(one, 10.0, 10.0, 100.0)
-    other.state = State.GONE
+    other.state = PollState.GONE
     schedule.done(other, 10.0, 10.0)
     assert [schedule.take(float(now)) for now in range(20, 110)] == [None] * 90
     turns = [turn.record for now in range(110, 121) if (turn := schedule.take(float(now))) is not None]
     assert turns == [one]
-    assert one.state is State.RUNNING
+    assert one.state is PollState.RUNNING
     schedule.park(one, 120.0, 10.0, 100.0)
     schedule.resume(one, 141.0)
     schedule.resume(one, 141.0)
     turns = [turn.record for now in (145.0, 150.0, 155.0, 160.0) if (turn := schedule.take(now)) is not None]
     assert turns == [one]
     schedule.resume(one, 161.0)  # it is being asked
-    assert one.state is State.RUNNING
+    assert one.state is PollState.RUNNING
     assert schedule.take(200.0) is None
-    one.state = State.GONE
+    one.state = PollState.GONE
     schedule.park(one, 200.0, 10.0, 1.0)
     schedule.resume(one, 200.0)
-    assert one.state is State.GONE
+    assert one.state is PollState.GONE
     assert schedule.take(300.0) is None
 
 
@@ -211,7 +211,7 @@ def test_a_parked_user_is_the_probe_only_where_no_other_waits(every: float | Non
         assert turn is not None
         assert turn.record is third
         schedule.done(third, 10.0, 10.0)
-    third.state = State.GONE
+    third.state = PollState.GONE
     turns = [schedule.probe(), schedule.probe()]
     assert {turn.record for turn in turns if turn is not None} == {one, other}
     assert schedule.probe() is None
@@ -230,7 +230,7 @@ def test_a_parked_user_is_the_probe_only_where_no_other_waits(every: float | Non
 )
 def test_no_user_is_lost_or_asked_twice_however_turns_end(every: float | None, steps: list[tuple[str, int]]) -> None:
     schedule, records = filled(4, every)
-    now, running = 0.0, list[Record]()
+    now, running = 0.0, list[PolledUser]()
     for step, number in steps:
         now += 7.0
         record = records[number]
@@ -249,7 +249,7 @@ def test_no_user_is_lost_or_asked_twice_however_turns_end(every: float | None, s
                 schedule.done(record, now, 10.0, 25.0 if step == "fail" else 0.0)
     for record in running:
         schedule.done(record, now, 10.0)
-    later = list[Record]()
+    later = list[PolledUser]()
     for _ in range(10):
         now += 10.0
         while (turn := schedule.take(now)) is not None:
@@ -263,11 +263,11 @@ def test_no_user_is_lost_or_asked_twice_however_turns_end(every: float | None, s
 def test_who_is_gone_while_waiting_is_forgotten() -> None:
     for every in (10.0, None):
         schedule, (record,) = filled(1, every)
-        record.state = State.GONE
+        record.state = PollState.GONE
         assert schedule.take(100.0) is None
         assert schedule.next_at() is None
         schedule, (record,) = filled(1, every)
-        record.state = State.GONE
+        record.state = PollState.GONE
         assert schedule.probe() is None
 
 
@@ -278,7 +278,7 @@ def test_while_time_is_held_there_are_only_probes_in_turn(every: float | None) -
     schedule.hold(5.0)
     assert schedule.next_at() is None
     assert schedule.take(50.0) is None
-    probed: list[Record] = []
+    probed: list[PolledUser] = []
     for now in (50.0, 60.0, 70.0):
         turn = schedule.probe()
         assert turn is not None
@@ -306,10 +306,10 @@ def test_a_probe_passes_over_who_is_being_asked() -> None:
 
 def test_many_newcomers_and_few_take_their_turns_in_the_order_in_which_they_are_due() -> None:
     schedule = Schedule(10.0, 0.0)
-    records = [Record(Somebody(f"u{number}")) for number in range(100)]
+    records = [PolledUser(Somebody(f"u{number}")) for number in range(100)]
     for record in records[:40]:
         schedule.add(record, 0.0, 10.0)
-    taken: list[tuple[float, Record]] = []
+    taken: list[tuple[float, PolledUser]] = []
 
     def take_until(end: float) -> None:
         while (when := schedule.next_at()) is not None and when < end:
@@ -322,7 +322,7 @@ def test_many_newcomers_and_few_take_their_turns_in_the_order_in_which_they_are_
     for record in records[40:]:  # many
         schedule.add(record, 15.0, 10.0)
     take_until(18.0)
-    late = Record(Somebody("late"))
+    late = PolledUser(Somebody("late"))
     schedule.add(late, 18.0, 10.0)  # one alone
     take_until(60.0)
     whens = [when for when, _ in taken]

@@ -21,8 +21,8 @@ from connecttrade_async.errors import (
     ServerError,
     TransportError,
 )
-from connecttrade_async.live.standing import Blame, News, Standing, blame, patience_asked_for
-from connecttrade_async.pacing import MAX_RETRY_AFTER, grown_delay
+from connecttrade_async.live.standing import ErrorScope, OutageDetector, OutageEvent, classify_error, retry_after_of
+from connecttrade_async.pacing import MAX_RETRY_AFTER, equal_jitter_delay
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
 BROKEN = ServerError(status=503, **FACTS)
@@ -37,37 +37,40 @@ def limited(seconds: float) -> RateLimitedError:
     return RateLimitedError(status=429, retry_after=seconds, **FACTS)
 
 
-def standing() -> Standing:
-    return Standing(partial(grown_delay, rng=Random(7)))  # noqa: S311 - spreads load; guards nothing
+def standing() -> OutageDetector:
+    return OutageDetector(partial(equal_jitter_delay, rng=Random(7)))  # noqa: S311 - spreads load; guards nothing
 
 
-def away(users: int = 3) -> Standing:
+def away(users: int = 3) -> OutageDetector:
     it = standing()
-    assert [it.failed(BROKEN, float(moment), users) for moment in range(users)] == [*[None] * (users - 1), News.OUTAGE]
+    assert [it.failed(BROKEN, float(moment), users) for moment in range(users)] == [
+        *[None] * (users - 1),
+        OutageEvent.OUTAGE,
+    ]
     return it
 
 
 @pytest.mark.parametrize(
     ("error", "whose"),
     [
-        (BROKEN, Blame.PLATFORM),
-        (ServerError(status=500, **FACTS), Blame.PLATFORM),
-        (ConnectError(kind="refused", **WIRE), Blame.PLATFORM),
-        (RequestTimeoutError(kind="timeout", **WIRE), Blame.PLATFORM),
-        (MalformedResponseError(where="$", problem="no JSON"), Blame.PLATFORM),
-        (TransportError(kind="dropped", **WIRE), Blame.PLATFORM),
-        (RequestTimeoutError(kind="pool-timeout", **WIRE), Blame.OURS),
-        (CursorError(cursor="c", why="a circle"), Blame.OURS),
-        (KeyError("mine"), Blame.OURS),
-        (REFUSED, Blame.SECRET),
-        (AuthenticationError(status=403, **FACTS), Blame.REQUEST),
-        (NOTHING, Blame.REQUEST),
-        (LIMITED, Blame.PACE),
+        (BROKEN, ErrorScope.PLATFORM),
+        (ServerError(status=500, **FACTS), ErrorScope.PLATFORM),
+        (ConnectError(kind="refused", **WIRE), ErrorScope.PLATFORM),
+        (RequestTimeoutError(kind="timeout", **WIRE), ErrorScope.PLATFORM),
+        (MalformedResponseError(where="$", problem="no JSON"), ErrorScope.PLATFORM),
+        (TransportError(kind="dropped", **WIRE), ErrorScope.PLATFORM),
+        (RequestTimeoutError(kind="pool-timeout", **WIRE), ErrorScope.LOCAL),
+        (CursorError(cursor="c", why="a circle"), ErrorScope.LOCAL),
+        (KeyError("mine"), ErrorScope.LOCAL),
+        (REFUSED, ErrorScope.CREDENTIALS),
+        (AuthenticationError(status=403, **FACTS), ErrorScope.REQUEST),
+        (NOTHING, ErrorScope.REQUEST),
+        (LIMITED, ErrorScope.RATE_LIMIT),
     ],
     ids=repr,
 )
-def test_a_failure_is_judged_by_who_could_mend_it(error: Exception, whose: Blame) -> None:
-    assert blame(error) is whose
+def test_a_failure_is_judged_by_who_could_mend_it(error: Exception, whose: ErrorScope) -> None:
+    assert classify_error(error) is whose
 
 
 def wrapped(error: Exception, inside: BaseException) -> Exception:
@@ -78,32 +81,32 @@ def wrapped(error: Exception, inside: BaseException) -> Exception:
 @pytest.mark.parametrize(
     ("error", "whose"),
     [
-        (wrapped(KeyError("mine"), BROKEN), Blame.PLATFORM),
-        (wrapped(KeyError("mine"), wrapped(ValueError("mine too"), REFUSED)), Blame.SECRET),
-        (wrapped(KeyError("mine"), ValueError("mine too")), Blame.OURS),
-        (ExceptionGroup("two", [BROKEN, KeyError("mine")]), Blame.PLATFORM),
-        (ExceptionGroup("two", [NOTHING, REFUSED, BROKEN]), Blame.SECRET),
-        (ExceptionGroup("two", [ExceptionGroup("one", [LIMITED]), REFUSED]), Blame.PACE),
-        (ExceptionGroup("two", [KeyError("mine"), ValueError("mine too")]), Blame.OURS),
-        (wrapped(NotFoundError(status=404, **FACTS), BROKEN), Blame.REQUEST),
+        (wrapped(KeyError("mine"), BROKEN), ErrorScope.PLATFORM),
+        (wrapped(KeyError("mine"), wrapped(ValueError("mine too"), REFUSED)), ErrorScope.CREDENTIALS),
+        (wrapped(KeyError("mine"), ValueError("mine too")), ErrorScope.LOCAL),
+        (ExceptionGroup("two", [BROKEN, KeyError("mine")]), ErrorScope.PLATFORM),
+        (ExceptionGroup("two", [NOTHING, REFUSED, BROKEN]), ErrorScope.CREDENTIALS),
+        (ExceptionGroup("two", [ExceptionGroup("one", [LIMITED]), REFUSED]), ErrorScope.RATE_LIMIT),
+        (ExceptionGroup("two", [KeyError("mine"), ValueError("mine too")]), ErrorScope.LOCAL),
+        (wrapped(NotFoundError(status=404, **FACTS), BROKEN), ErrorScope.REQUEST),
     ],
     ids=repr,
 )
-def test_what_the_platform_said_counts_whatever_is_wrapped_around_it(error: Exception, whose: Blame) -> None:
-    assert blame(error) is whose
+def test_what_the_platform_said_counts_whatever_is_wrapped_around_it(error: Exception, whose: ErrorScope) -> None:
+    assert classify_error(error) is whose
 
 
 def test_an_error_that_is_its_own_cause_is_the_caller_s() -> None:
     one, other = KeyError("one"), KeyError("other")
     one.__cause__, other.__cause__ = other, one
-    assert blame(one) is Blame.OURS
+    assert classify_error(one) is ErrorScope.LOCAL
 
 
 def test_patience_is_asked_for_from_within_a_group_too() -> None:
-    assert patience_asked_for(ExceptionGroup("all", [limited(3.0), limited(7.0), LIMITED, KeyError("mine")])) == 7.0
-    assert patience_asked_for(KeyError("mine")) is None
+    assert retry_after_of(ExceptionGroup("all", [limited(3.0), limited(7.0), LIMITED, KeyError("mine")])) == 7.0
+    assert retry_after_of(KeyError("mine")) is None
     it = standing()
-    assert it.failed(ExceptionGroup("one", [limited(7.0)]), 10.0, 3) is News.SLOWED
+    assert it.failed(ExceptionGroup("one", [limited(7.0)]), 10.0, 3) is OutageEvent.SLOWED
     assert it.slow_until == 17.0
 
 
@@ -132,9 +135,9 @@ def test_an_answer_changes_something_only_where_there_is_trouble(events: list[tu
         assert it.is_troubled or news is None
 
 
-def facts_of(it: Standing) -> dict[str, object]:
+def facts_of(it: OutageDetector) -> dict[str, object]:
     """All that it knows, but for what only means something in trouble."""
-    return {name: getattr(it, name) for name in Standing.__slots__ if name not in {"_first", "is_troubled"}}
+    return {name: getattr(it, name) for name in OutageDetector.__slots__ if name not in {"_first", "is_troubled"}}
 
 
 def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
@@ -144,7 +147,7 @@ def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
     assert 2.5 <= it.probe_at <= 3.0
     assert it.failed(BROKEN, 2.1, 3) is None  # who was still being asked
     assert it.probe_at <= 3.0
-    assert it.answered(3.0) is News.RECOVERED
+    assert it.answered(3.0) is OutageEvent.RECOVERED
     assert it.is_well(2.2)
     assert it.answered(3.0) is None
 
@@ -179,7 +182,7 @@ def test_an_outage_began_with_the_first_failure_after_the_last_answer() -> None:
     it = standing()
     it.failed(BROKEN, 1.0, 3)
     it.answered(2.0)
-    assert [it.failed(BROKEN, moment, 3) for moment in (3.0, 4.0, 5.0)] == [None, None, News.OUTAGE]
+    assert [it.failed(BROKEN, moment, 3) for moment in (3.0, 4.0, 5.0)] == [None, None, OutageEvent.OUTAGE]
     assert it.away_since == 3.0
 
 
@@ -189,7 +192,7 @@ def test_one_answer_says_that_the_platform_is_there() -> None:
         assert it.failed(BROKEN, moment, 3) is None
         assert it.failed(REFUSED, moment, 3) is None
         assert it.failed(NOTHING, moment, 3) is None
-    assert away().failed(NOTHING, 9.0, 3) is News.RECOVERED
+    assert away().failed(NOTHING, 9.0, 3) is OutageEvent.RECOVERED
 
 
 def test_the_caller_s_own_failures_say_nothing_about_the_platform() -> None:
@@ -202,12 +205,12 @@ def test_few_users_are_not_everybody() -> None:
     it = standing()
     assert it.failed(BROKEN, 0.0, 1) is None
     assert it.failed(BROKEN, 1.0, 1) is None
-    assert it.failed(BROKEN, 2.0, 1) is News.OUTAGE
+    assert it.failed(BROKEN, 2.0, 1) is OutageEvent.OUTAGE
 
 
 def test_everybody_waits_for_what_was_asked_and_is_told_once() -> None:
     it = standing()
-    assert it.failed(limited(7.0), 10.0, 3) is News.SLOWED
+    assert it.failed(limited(7.0), 10.0, 3) is OutageEvent.SLOWED
     assert it.failed(limited(9.0), 10.5, 3) is None
     assert it.failed(limited(1.0), 11.0, 3) is None
     assert it.slow_until == 19.5
@@ -219,7 +222,7 @@ def test_everybody_waits_for_what_was_asked_and_is_told_once() -> None:
 def test_asking_for_no_patience_does_not_switch_the_pauses_off(asked: float) -> None:
     it, now, waits = standing(), 0.0, list[float]()
     for _ in range(12):
-        assert it.failed(limited(asked), now, 3) is News.SLOWED
+        assert it.failed(limited(asked), now, 3) is OutageEvent.SLOWED
         waits.append(it.slow_until - now)
         now = it.slow_until
     assert 0.5 <= waits[0] <= 1.0
@@ -262,7 +265,7 @@ def test_no_retry_after_stops_the_poller_for_longer_than_the_bound(events: list[
         now += seconds
         probe_at, slow_until = it.probe_at, it.slow_until
         news = it.failed(error, now, 3)
-        if news is News.SLOWED:
+        if news is OutageEvent.SLOWED:
             assert it.slow_until - now >= 0.5
         if it.probe_at != probe_at and it.away_since is not None:
             assert it.probe_at - now >= 0.5
@@ -278,18 +281,18 @@ def test_a_short_recovery_does_not_make_the_probes_of_the_next_outage_frequent_a
         now = it.probe_at
         assert it.failed(BROKEN, now, 3) is None
     for _ in range(5):  # each probe is answered, and all that is asked then fails again
-        assert it.answered(now := it.probe_at) is News.RECOVERED
-        assert [it.failed(BROKEN, now + 1.0, 3) for _ in range(3)] == [None, None, News.OUTAGE]
+        assert it.answered(now := it.probe_at) is OutageEvent.RECOVERED
+        assert [it.failed(BROKEN, now + 1.0, 3) for _ in range(3)] == [None, None, OutageEvent.OUTAGE]
         assert it.probe_at - (now + 1.0) >= 15.0
     it.answered(now := it.probe_at)
-    assert [it.failed(BROKEN, now + 61.0, 3) for _ in range(3)] == [None, None, News.OUTAGE]
+    assert [it.failed(BROKEN, now + 61.0, 3) for _ in range(3)] == [None, None, OutageEvent.OUTAGE]
     assert it.probe_at - (now + 61.0) <= 1.0
 
 
 def test_where_no_time_was_named_the_waits_grow_until_somebody_is_answered() -> None:
     it, now, waits = standing(), 0.0, list[float]()
     for _ in range(12):
-        assert it.failed(LIMITED, now, 3) is News.SLOWED
+        assert it.failed(LIMITED, now, 3) is OutageEvent.SLOWED
         waits.append(it.slow_until - now)
         now = it.slow_until
     assert 0.5 <= waits[0] <= 1.0

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from connecttrade_async import Outage, PollResult, Recovered, Slowed
+from connecttrade_async import Outage, OutageEnded, PollResult, RateLimited
 from connecttrade_async.client import ConnectTrade
 from connecttrade_async.errors import AuthenticationError, NotFoundError, RateLimitedError, ServerError
-from connecttrade_async.live.inbox import Inbox
-from connecttrade_async.live.pace import Pace
-from connecttrade_async.live.plan import Plan
-from connecttrade_async.live.schedule import Record, Schedule, State, Turn
-from connecttrade_async.live.turnstile import Turnstile
-from connecttrade_async.live.verdicts import Verdicts
+from connecttrade_async.live.inbox import ResultQueue
+from connecttrade_async.live.pace import RateLimiter
+from connecttrade_async.live.plan import PollConfig
+from connecttrade_async.live.schedule import PolledUser, PollState, Schedule, Turn
+from connecttrade_async.live.turnstile import PollRateLimiter
+from connecttrade_async.live.verdicts import PollOutcomes
 from stepped import BEGIN, SteppedClock
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
@@ -30,7 +30,7 @@ class Court:
 
     def __init__(self, users: int, *, every: Any = 5.0, only_changed: bool = False) -> None:
         self.clock = SteppedClock()
-        plan = Plan(
+        plan = PollConfig(
             every=every,
             concurrency=100,
             capacity=1000,
@@ -40,22 +40,22 @@ class Court:
             slowest=60.0,
         )
         self.schedule = Schedule(plan.interval, 0.0)
-        self.inbox: Inbox[Any] = Inbox("the poller")
-        self.turnstile = Turnstile(Pace(None, None, 0.0), self.clock)
+        self.inbox: ResultQueue[Any] = ResultQueue("the poller")
+        self.turnstile = PollRateLimiter(RateLimiter(None, None, 0.0), self.clock)
         self.wakes = 0
-        self.gone: list[Record] = []
-        self.verdicts: Verdicts[Any] = Verdicts(
+        self.gone: list[PolledUser] = []
+        self.verdicts: PollOutcomes[Any] = PollOutcomes(
             plan, self.schedule, self.inbox, self.turnstile, self.clock, wake=self.wake, left=self.gone.append
         )
         for number in range(users):
             user = CLIENT.user(f"u{number}", "whisper")
-            record = self.verdicts.records[user.user_id] = Record(user)
+            record = self.verdicts.records[user.user_id] = PolledUser(user)
             self.schedule.add(record, 0.0, 5.0)
 
     def wake(self) -> None:
         self.wakes += 1
 
-    def record(self, number: int) -> Record:
+    def record(self, number: int) -> PolledUser:
         return self.verdicts.records[f"u{number}"]
 
     def poll(
@@ -64,12 +64,12 @@ class Court:
         """End a poll of a user; return what is told but for results."""
         self.clock.seconds = at
         record = self.record(number)
-        record.state = State.RUNNING if record.state is not State.GONE else State.GONE
+        record.state = PollState.RUNNING if record.state is not PollState.GONE else PollState.GONE
         result: PollResult[Any] = PollResult(
             user or record.user, "value", error, changed, 0.1, 0.0, at, (at, self.clock.wall())
         )
         before = len(self.inbox.items)
-        self.verdicts.conclude(Turn(record, 0.0), (result, None if error else 7, at))
+        self.verdicts.evaluate(Turn(record, 0.0), (result, None if error else 7, at))
         return [told for told in list(self.inbox.items)[before:] if not isinstance(told, PollResult)]
 
 
@@ -77,22 +77,22 @@ def test_outage_begins_with_its_first_failure_and_holds_nothing_against_those_wh
     court = Court(3)
     assert (court.poll(0, 1.0, BROKEN), court.poll(1, 2.0, BROKEN)) == ([], [])
     assert court.record(0).ready > 1.0
-    assert (court.wakes, court.verdicts.is_held, court.verdicts.tally.failing) == (0, False, 2)
+    assert (court.wakes, court.verdicts.is_held, court.verdicts.counters.failing) == (0, False, 2)
     (outage,) = court.poll(2, 3.0, BROKEN)
     assert isinstance(outage, Outage)
     assert (outage.since, outage.error, outage.failures) == (BEGIN + timedelta(seconds=1), BROKEN, 3)
     assert (court.wakes, court.verdicts.is_held, court.schedule.next_at()) == (1, True, None)
     assert [court.record(number).ready for number in range(3)] == [0.0] * 3
-    assert court.verdicts.tally.failing == 3
+    assert court.verdicts.counters.failing == 3
     probe = court.verdicts.probe = court.record(0)
     assert court.poll(1, 8.0, BROKEN) == []  # it was asked before
     assert [court.verdicts.probe] == [probe]
     (recovered,) = court.poll(0, 10.0)
-    assert isinstance(recovered, Recovered)
+    assert isinstance(recovered, OutageEnded)
     assert (recovered.since, recovered.seconds) == (outage.since, 9.0)
-    assert [court.verdicts.probe] == list[Record | None]([None])
-    assert (court.wakes, court.verdicts.tally.failing) == (3, 2)
-    assert [court.record(number).state for number in range(3)] == [State.WAITING] * 3
+    assert [court.verdicts.probe] == list[PolledUser | None]([None])
+    assert (court.wakes, court.verdicts.counters.failing) == (3, 2)
+    assert [court.record(number).state for number in range(3)] == [PollState.WAITING] * 3
 
 
 def test_failures_before_an_answer_do_not_count_for_a_later_outage() -> None:
@@ -112,12 +112,12 @@ def test_slowing_down_holds_every_request_and_is_no_failure_of_the_user() -> Non
     court = Court(3)
     assert court.turnstile.is_free
     (slowed,) = court.poll(0, 1.0, error := RateLimitedError(status=429, retry_after=30.0, **FACTS))
-    assert isinstance(slowed, Slowed)
+    assert isinstance(slowed, RateLimited)
     assert (slowed.seconds, slowed.error) == (30.0, error)
     assert court.turnstile.delay("u1") == 30.0
-    assert court.record(0).state is State.WAITING
-    assert (court.verdicts.is_held, court.verdicts.tally.failing, court.record(0).failures) == (True, 0, 0)
-    assert (court.wakes, court.verdicts.tally.failures, court.verdicts.tally.polls) == (1, 1, 1)
+    assert court.record(0).state is PollState.WAITING
+    assert (court.verdicts.is_held, court.verdicts.counters.failing, court.record(0).failures) == (True, 0, 0)
+    assert (court.wakes, court.verdicts.counters.failures, court.verdicts.counters.polls) == (1, 1, 1)
 
 
 def refuse(court: Court, number: int, *moments: float) -> bool:
@@ -134,9 +134,9 @@ def refuse(court: Court, number: int, *moments: float) -> bool:
 def test_parking_needs_three_refusals_over_a_minute(moments: tuple[float, ...], *, is_parked: bool) -> None:
     court = Court(3)
     assert refuse(court, 0, *moments) is is_parked
-    assert (court.record(0).state is State.PARKED) is is_parked
+    assert (court.record(0).state is PollState.PARKED) is is_parked
     assert court.record(0).refusals == len(moments)
-    assert court.verdicts.tally.failing == 1
+    assert court.verdicts.counters.failing == 1
 
 
 def test_parking_needs_that_no_two_refused_secrets_were_taken_within_ten_minutes() -> None:
@@ -166,7 +166,7 @@ def test_parked_user_is_left_alone_about_as_long_as_it_was_refused(
         assert refuse(court, 0, 10.0 + refused_for)
     pause = court.record(0).ready - court.clock.now()
     assert least <= pause <= most
-    assert court.record(0).state is State.PARKED
+    assert court.record(0).state is PollState.PARKED
 
 
 @pytest.mark.parametrize("error", [None, NOTHING])
@@ -174,11 +174,11 @@ def test_parked_user_comes_back_with_an_answer(error: Exception | None) -> None:
     court = Court(3)
     assert refuse(court, 0, 10.0, 40.0, 70.0)
     court.poll(0, 900.0, BROKEN)  # says nothing about the secret
-    assert court.record(0).state is State.PARKED
+    assert court.record(0).state is PollState.PARKED
     court.poll(0, 1800.0, error)
     assert (court.verdicts.parked, court.record(0).refusals) == ({}, 0)
-    assert court.record(0).state is State.WAITING
-    assert court.verdicts.tally.failing == (error is not None)
+    assert court.record(0).state is PollState.WAITING
+    assert court.verdicts.counters.failing == (error is not None)
 
 
 def test_resuming_and_forgetting_a_refused_user_leaves_nothing_of_the_refusals() -> None:
@@ -186,11 +186,11 @@ def test_resuming_and_forgetting_a_refused_user_leaves_nothing_of_the_refusals()
     assert not court.verdicts.resume(court.record(0), "u0", 1.0)
     refuse(court, 0, 10.0, 40.0)
     assert court.verdicts.resume(court.record(0), "u0", 41.0)
-    assert (court.record(0).refusals, court.record(0).ready, court.verdicts.tally.failing) == (0, 0.0, 0)
+    assert (court.record(0).refusals, court.record(0).ready, court.verdicts.counters.failing) == (0, 0.0, 0)
     assert refuse(court, 0, 50.0, 80.0, 110.0)
     record = court.record(0)
     court.verdicts.forget(record, "u0")
-    assert (court.verdicts.parked, court.verdicts.tally.failing, record.state) == ({}, 0, State.GONE)
+    assert (court.verdicts.parked, court.verdicts.counters.failing, record.state) == ({}, 0, PollState.GONE)
 
 
 def test_refusal_of_a_handle_that_was_replaced_meanwhile_counts_for_nobody() -> None:
@@ -209,7 +209,7 @@ def test_user_that_is_gone_is_not_told_of_and_its_end_is_noted() -> None:
         court.poll(0, 1.0, error)
     assert list(court.inbox.items) == []
     assert court.gone == [record] * 3
-    assert (court.verdicts.parked, record.state) == ({}, State.GONE)
+    assert (court.verdicts.parked, record.state) == ({}, PollState.GONE)
 
 
 def test_only_changed_leaves_out_good_results_that_are_the_same() -> None:
@@ -219,7 +219,7 @@ def test_only_changed_leaves_out_good_results_that_are_the_same() -> None:
         court.poll(0, 2.0, changed=False)
         court.poll(0, 3.0, BROKEN)
         assert len(court.inbox) == told
-        tally = court.verdicts.tally
+        tally = court.verdicts.counters
         assert (tally.polls, tally.unchanged, tally.failures, tally.failing) == (3, 1, 1, 1)
         assert court.record(0).digest is None
         court.poll(0, 4.0)

@@ -9,14 +9,14 @@ import msgspec
 import pytest
 
 from connecttrade_async.client import ConnectTrade, User
-from connecttrade_async.live.plan import Plan
-from connecttrade_async.live.polled import Outage, PollResult, PollStatistics, Recovered, Slowed
-from connecttrade_async.live.polled_books import Memory
+from connecttrade_async.live.plan import PollConfig
+from connecttrade_async.live.polled import Outage, OutageEnded, PollResult, PollStatistics, RateLimited
+from connecttrade_async.live.polled_books import PolledUserState
 from connecttrade_async.live.poller import Poller
-from connecttrade_async.live.schedule import Record, Turn
-from connecttrade_async.live.verdicts import Tally
+from connecttrade_async.live.schedule import PolledUser, Turn
+from connecttrade_async.live.verdicts import PollCounters
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.comparing import Unread, digest, digest_of_all, is_strong, slow_digest
+from connecttrade_async.rest.comparing import UndecodedResponse, digest, digest_of_all, is_strong, slow_digest
 from connecttrade_async.rest.wire import Request, Response
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -62,7 +62,7 @@ def test_what_is_unread_is_read_once_and_only_when_it_is_wanted() -> None:
         reads.append(1)
         return [body + other]
 
-    told = result(unread := Unread(reading, 3, 4), changed=False)
+    told = result(unread := UndecodedResponse(reading, 3, 4), changed=False)
     assert (repr(unread), reads) == ("<Unread>", [])
     assert told.value == told.value == [7]
     assert reads == [1]
@@ -116,8 +116,8 @@ def test_a_result_reckons_when_it_was_due() -> None:
     assert result().due == NOW - timedelta(seconds=2)
 
 
-PUBLIC = [Poller, PollResult, PollStatistics, Outage, Recovered, Slowed]
-STRUCTS = [*PUBLIC[1:], Plan, Record, Turn, Tally, Memory]
+PUBLIC = [Poller, PollResult, PollStatistics, Outage, OutageEnded, RateLimited]
+STRUCTS = [*PUBLIC[1:], PollConfig, PolledUser, Turn, PollCounters, PolledUserState]
 
 
 @pytest.mark.parametrize("kind", PUBLIC, ids=lambda kind: kind.__name__)

@@ -5,22 +5,22 @@ from typing import Any
 import pytest
 
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.live.reports import Budget, LiveHealth, LiveSettings, LiveStatistics
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics, SnapshotLimits
+from connecttrade_async.live.tracker import OrderRetention
 
 RIGHT: dict[str, Any] = {
     "sweep_every": 300.0,
     "concurrency": 50,
     "requests_per_second": 10,
-    "keep_orders": KeepOrders(),
+    "keep_orders": OrderRetention(),
     "capacity": 1,
 }
 
 
 def test_what_may_be_asked() -> None:
-    assert LiveSettings(**RIGHT).budget == Budget(50, 10)
+    assert LiveSettings(**RIGHT).budget == SnapshotLimits(50, 10)
     unbounded: dict[str, Any] = {**RIGHT, "sweep_every": None, "requests_per_second": None}
-    assert LiveSettings(**unbounded).budget == Budget(50, None)
+    assert LiveSettings(**unbounded).budget == SnapshotLimits(50, None)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 from msgspec.structs import astuple
 
-from connecttrade_async.live.book import Listed
+from connecttrade_async.live.book import AccountSnapshot
 from connecttrade_async.live.changes import OrderChanged, PositionChanged
-from connecttrade_async.live.roster import Roster
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.roster import FollowedUsers
+from connecttrade_async.live.tracker import OrderRetention
 from frames import balance, order, order_frame, position, position_frame
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -28,7 +28,7 @@ class Somebody:
 
 
 def test_an_account_may_become_another_users() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
     first = roster.place_for(ada, "a", None)
     assert roster.place_for(ada, "a", None) is first
@@ -41,7 +41,7 @@ def test_an_account_may_become_another_users() -> None:
 
 
 def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     member = roster.add(Somebody("ada"))
     assert member.window(NOW, DAY).since == NOW - DAY
     assert member.window(NOW + timedelta(minutes=59, microseconds=1), DAY).since == NOW - DAY  # a whole hour
@@ -50,7 +50,9 @@ def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
     member.since = NOW
     assert member.window(NOW + DAY, DAY).since == NOW - DAY
     # The broker's clock may be behind ours.
-    keeper.load(Listed([order(status="working", updated_at="2026-02-02T15:00:00Z")], (), (balance(),)), "sweep", NOW)
+    keeper.load(
+        AccountSnapshot([order(status="working", updated_at="2026-02-02T15:00:00Z")], (), (balance(),)), "sweep", NOW
+    )
     window = member.window(NOW + DAY, DAY)
     assert window.since == datetime(2026, 2, 1, 15, tzinfo=UTC)
     assert [each.order_id for each in window.open_orders] == ["o"]
@@ -58,7 +60,7 @@ def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
 
 
 def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     member = roster.add(Somebody("ada"))
     facts: dict[str, Any] = {"account_id": "a", "user_id": "ada", "cause": "recovered"}
     old, new = order(updated_at="2026-03-02T14:00:00Z"), order(updated_at="2026-03-02T16:00:00Z")
@@ -75,17 +77,17 @@ def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
 
 
 def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
     roster.unread.clear()
     times = ["2026-03-02T14:00:00Z", "2026-03-02T14:10:00Z", "2026-03-02T14:20:00Z"]
     first, second, third = (datetime.fromisoformat(time) for time in times)
     roster.last = position_frame(times[0])
-    roster.doubt([ada])
-    roster.miss([ada, bob])
+    roster.mark_suspect([ada])
+    roster.mark_stale([ada, bob])
     roster.unread.discard(bob)
     roster.last = position_frame(times[1])
-    roster.miss([ada, bob])
+    roster.mark_stale([ada, bob])
     assert (ada.missed_since, bob.missed_since) == (first, second)
     # So it is with who comes in the name of another.
     assert roster.add(Somebody("ada")).missed_since == first
@@ -95,16 +97,16 @@ def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
 
 
 def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     ada = roster.add(Somebody("ada"))
     roster.unread.clear()
     roster.last, roster.heard_at = position_frame("2036-03-02T14:00:00Z"), NOW
-    roster.miss([ada])
+    roster.mark_stale([ada])
     assert ada.missed_since == NOW
 
 
 def test_an_order_is_found_in_any_book() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     member = roster.add(Somebody("ada"))
     roster.place_for(member, "b", None)
     roster.place_for(member, "a", None).keeper.apply(order_frame(status="working"), NOW)
@@ -114,22 +116,22 @@ def test_an_order_is_found_in_any_book() -> None:
 
 
 def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     member = roster.add(Somebody("ada"))
     member.is_asking = True
     keeper = roster.place_for(member, "a", NOW).keeper
     keeper.apply(order_frame(status="working", stop_price="2"), NOW)
-    keeper.load(Listed([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
+    keeper.load(AccountSnapshot([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
     [known] = keeper.book(is_current=True).orders.values()
     assert known.stop_price_text == "2"
 
 
 def test_of_a_user_the_garbage_collector_tracks_nothing_but_what_was_handed_in() -> None:
-    roster = Roster(KeepOrders())
+    roster = FollowedUsers(OrderRetention())
     user = Somebody("ada")
     member = roster.add(user)
     roster.place_for(member, "a", None)
-    listed = Listed([order(), order(order_id="p", status="filled")], (position(),), (balance(),))
+    listed = AccountSnapshot([order(), order(order_id="p", status="filled")], (position(),), (balance(),))
     roster.load(member, {"a": listed}, "recovered", None, NOW)
     member.since = NOW
     assert roster.load(member, {"a": listed}, "recovered", None, NOW) == ([], [])

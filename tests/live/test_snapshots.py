@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from connecttrade_async.live.book import Listed
-from connecttrade_async.live.snapshots import EVER, Known, Snapshot, Window, oldest, take
+from connecttrade_async.live.book import AccountSnapshot
+from connecttrade_async.live.snapshots import ALL_TIME, OrderWindow, Snapshot, SnapshotDigest, oldest, take_snapshot
 from connecttrade_async.models.pages import Page
-from connecttrade_async.rest.comparing import Unread
+from connecttrade_async.rest.comparing import UndecodedResponse
 from connecttrade_async.rest.pagination import Listing
 from frames import balance, order, position
 
@@ -57,7 +57,7 @@ class Nobody:
             self.unread -= 1
             return answer
 
-        return Unread(read)
+        return UndecodedResponse(read)
 
     def list(self, *, status: str, start_time: datetime | None, limit: int, next_cursor: str | None) -> Listing[Order]:
         assert (limit, next_cursor) == (500, None)
@@ -86,7 +86,7 @@ async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] 
     async def turn() -> None:
         turns.append(1)
 
-    found = await take(user, Window(NOW - timedelta(days=1), accounts, open_orders), turn)
+    found = await take_snapshot(user, OrderWindow(NOW - timedelta(days=1), accounts, open_orders), turn)
     assert len(turns) == 2 + len(user.asked)
     return found
 
@@ -94,7 +94,7 @@ async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] 
 async def test_the_first_asks_for_what_is_open_and_for_the_latest() -> None:
     user = Nobody("a", open1=[order(order_id="2"), order(order_id="1")], all1=[order(order_id="3")])
     found = await snapshot(user, accounts=None)
-    assert user.asked == [("open", EVER), ("all", NOW - timedelta(days=1))]
+    assert user.asked == [("open", ALL_TIME), ("all", NOW - timedelta(days=1))]
     assert [each.order_id for each in found.orders] == ["1", "2", "3"]
 
 
@@ -114,7 +114,7 @@ async def test_an_order_that_is_on_two_pages_is_as_the_later_says() -> None:
     async def turn() -> None:
         pass
 
-    found = await take(Paged("a"), Window(NOW - timedelta(days=1), ("a",), ()), turn)
+    found = await take_snapshot(Paged("a"), OrderWindow(NOW - timedelta(days=1), ("a",), ()), turn)
     assert [(each.order_id, each.status) for each in found.orders] == [("0", None), ("1", None), ("2", "working")]
 
 
@@ -142,13 +142,13 @@ async def test_and_if_it_is_not_there_from_when_it_was_made() -> None:
     assert user.asked[2:] == [("all", datetime(2026, 1, 2, 14, tzinfo=UTC))]
     user = Nobody("a")
     await snapshot(user, order(created_at=EARLY), order(order_id="p"))
-    assert user.asked[2:] == [("all", EVER)]
+    assert user.asked[2:] == [("all", ALL_TIME)]
 
 
 def test_what_names_no_account_is_of_the_only_one() -> None:
     held: list[Position] = [position(account_id=None)]
     money: list[Balance] = [balance(account_id="a")]
-    assert Snapshot([], held, money).by_account() == {"a": Listed([], held, money)}
+    assert Snapshot([], held, money).by_account() == {"a": AccountSnapshot([], held, money)}
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_sev
     snapshot = Snapshot(odd.orders, odd.positions, [*odd.balances, *money])
     problem = "a row names no account, and there are several"
     assert snapshot.by_account() == {
-        name: Listed([], [], [each], problem) for name, each in zip("ab", money, strict=True)
+        name: AccountSnapshot([], [], [each], problem) for name, each in zip("ab", money, strict=True)
     }
 
 
@@ -174,7 +174,7 @@ def test_an_account_of_which_only_orders_are_listed_was_not_read() -> None:
     assert {name: each.is_read for name, each in listed.items()} == {"a": True, "b": False}
 
 
-KNOWN = Known((), 0, "a", NOW)
+KNOWN = SnapshotDigest((), 0, "a", NOW)
 
 
 async def test_where_everything_is_the_same_nothing_is_read() -> None:
@@ -182,7 +182,7 @@ async def test_where_everything_is_the_same_nothing_is_read() -> None:
     user.same = ("balances", "positions", "all")
     found = await snapshot(user, order(created_at=LATE))
     assert (found.is_unread, found.is_plain, user.unread) == (True, True, 3)
-    assert found.by_account() == {"a": Listed([order()], [position(account_id=None)], [balance()])}
+    assert found.by_account() == {"a": AccountSnapshot([order()], [position(account_id=None)], [balance()])}
     assert user.unread == 0
 
 
@@ -207,7 +207,7 @@ async def test_balances_and_positions_are_read_together(same: str) -> None:
     user.same = (same, "all")
     found = await snapshot(user)
     assert (found.is_unread, user.unread) == (False, 1)
-    assert found.by_account(KNOWN)["a"] == Listed([], [position(account_id=None)], [balance()])
+    assert found.by_account(KNOWN)["a"] == AccountSnapshot([], [position(account_id=None)], [balance()])
     assert user.unread == 1
     # It is only known of which account the orders are while what names none is of the same.
     assert found.by_account(replace(KNOWN, only="b"))["a"].orders == [order()]
@@ -226,7 +226,7 @@ async def test_a_listing_of_several_pages_is_not_plain() -> None:
     async def turn() -> None:
         pass
 
-    found = await take(Turning("a"), Window(NOW, ("a",), ()), turn)
+    found = await take_snapshot(Turning("a"), OrderWindow(NOW, ("a",), ()), turn)
     assert (found.is_plain, [each.order_id for each in found.orders]) == (False, ["2", "1"])
     assert (await snapshot(Nobody("a"))).is_plain
 

@@ -11,16 +11,16 @@ import pytest
 
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import AuthenticationError, ClosedError, ServerError
-from connecttrade_async.live.intake import BATCH, Intake
-from connecttrade_async.live.reports import Budget
-from connecttrade_async.live.roster import Roster
-from connecttrade_async.live.surveyor import Surveyor, pause
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.intake import BATCH, UpdateApplier
+from connecttrade_async.live.reports import SnapshotLimits
+from connecttrade_async.live.roster import FollowedUsers
+from connecttrade_async.live.surveyor import Resync, pause
+from connecttrade_async.live.tracker import OrderRetention
 from connecttrade_async.models import Page
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity
 from frames import balance, order, order_frame, position
 from onstream import PATIENCE
 from stepped import SteppedClock
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import Balance, Order, Position
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.roster import Member
+    from connecttrade_async.live.roster import FollowedUser
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
 
@@ -94,17 +94,19 @@ class Scripted:
 class Bureau:
     """A surveyor with a clock that stands still."""
 
-    def __init__(self, budget: Budget | None = None, tell: Callable[[Sequence[Change]], None] | None = None) -> None:
+    def __init__(
+        self, budget: SnapshotLimits | None = None, tell: Callable[[Sequence[Change]], None] | None = None
+    ) -> None:
         self.clock = SteppedClock()
-        self.roster = Roster(KeepOrders(age=60.0))
+        self.roster = FollowedUsers(OrderRetention(age=60.0))
         self.roster.is_live = True
         self.asked: list[tuple[float, str, str]] = []
         self.told: list[Sequence[Change]] = []
         self.crashes: list[BaseException] = []
         self.abandoned: list[Callable[[str], bool]] = []
-        self.surveyor = Surveyor(
+        self.surveyor = Resync(
             self.roster,
-            budget or Budget(concurrency=1, requests_per_second=None),
+            budget or SnapshotLimits(concurrency=1, requests_per_second=None),
             Reconnect(base=1.0, cap=8.0),
             self.clock,
             tell=tell or self.told.append,
@@ -113,7 +115,7 @@ class Bureau:
             crashed=self.crashes.append,
         )
 
-    def user(self, user_id: str) -> Member:
+    def user(self, user_id: str) -> FollowedUser:
         return self.roster.add(Scripted(user_id, self))
 
     def users_asked(self) -> list[str]:
@@ -123,13 +125,13 @@ class Bureau:
         for _ in range(60):
             await asyncio.sleep(0)
 
-    async def read(self, *members: Member) -> None:
+    async def read(self, *members: FollowedUser) -> None:
         for member in members:
-            self.surveyor.want(member)
+            self.surveyor.enqueue(member)
         await self.settle()
 
 
-def script(member: Member) -> Scripted:
+def script(member: FollowedUser) -> Scripted:
     return cast("Scripted", member.user)
 
 
@@ -137,9 +139,9 @@ def script(member: Member) -> Scripted:
 
 
 async def test_requests_a_second_hold_every_request_back() -> None:
-    bureau = Bureau(Budget(concurrency=5, requests_per_second=2.0))
-    bureau.surveyor.want(bureau.user("ada"))
-    bureau.surveyor.want(bureau.user("bob"))
+    bureau = Bureau(SnapshotLimits(concurrency=5, requests_per_second=2.0))
+    bureau.surveyor.enqueue(bureau.user("ada"))
+    bureau.surveyor.enqueue(bureau.user("bob"))
     for _ in range(40):
         await bureau.settle()
         bureau.clock.advance(0.1)
@@ -153,11 +155,11 @@ async def test_requests_a_second_hold_every_request_back() -> None:
 
 
 async def test_at_most_as_many_users_are_read_at_once_as_the_budget_allows() -> None:
-    bureau = Bureau(Budget(concurrency=2, requests_per_second=None))
+    bureau = Bureau(SnapshotLimits(concurrency=2, requests_per_second=None))
     members = [bureau.user(name) for name in ("ada", "bob", "cid")]
     for member in members:
         script(member).gate.clear()
-        bureau.surveyor.want(member)
+        bureau.surveyor.enqueue(member)
     await bureau.settle()
     assert (bureau.surveyor.asking, bureau.surveyor.waiting) == (2, 1)
     assert bureau.users_asked() == ["ada", "bob"]
@@ -202,12 +204,12 @@ async def test_a_user_that_is_removed_while_asked_changes_nothing_and_is_not_ask
 async def test_a_user_wanted_twice_is_read_once_and_one_wanted_meanwhile_once_more() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
-    bureau.surveyor.want(ada)
-    bureau.surveyor.want(ada)
+    bureau.surveyor.enqueue(ada)
+    bureau.surveyor.enqueue(ada)
     script(ada).gate.clear()
     await bureau.settle()
-    bureau.surveyor.want(ada)
-    bureau.surveyor.want(ada)
+    bureau.surveyor.enqueue(ada)
+    bureau.surveyor.enqueue(ada)
     assert bureau.surveyor.waiting == 0
     script(ada).gate.set()
     await bureau.settle()
@@ -495,7 +497,7 @@ async def test_an_ended_order_is_let_go_by_snapshots_that_find_nothing_new() -> 
     bureau.clock.advance(2.0)
     bureau.surveyor._confirm(ada, bureau.clock.wall())
     assert keeper.order("o") is None
-    assert keeper.was_let_go("o")
+    assert keeper.was_evicted("o")
     assert bureau.surveyor.tally.unchanged == 2
     assert ada.since == keeper.as_of == bureau.clock.wall()
 
@@ -607,8 +609,8 @@ async def test_a_pause_ends_in_time_and_leaves_no_timer_when_it_is_cancelled() -
 async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
     bureau = Bureau()
     fanout = Fanout(bureau.clock.wall)
-    events = fanout.subscribe(Interest(("orders", "unknown")), "drop_oldest", Bound(10_000, 1 << 30))
-    intake = Intake(
+    events = fanout.subscribe(EventFilter(("orders", "unknown")), "drop_oldest", Capacity(10_000, 1 << 30))
+    intake = UpdateApplier(
         events,
         bureau.roster,
         bureau.surveyor,
@@ -728,7 +730,7 @@ async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_num
         """Balances during whose reading a frame comes that names nobody."""
 
         def __iter__(self) -> Any:
-            bureau.roster.note_stray(None)
+            bureau.roster.note_unmatched(None)
             return super().__iter__()
 
     script(ada).money = Noisy(script(ada).money)

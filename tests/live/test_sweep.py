@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async.live.roster import Roster
+from connecttrade_async.live.roster import FollowedUsers
 from connecttrade_async.live.sweep import Sweep
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.tracker import OrderRetention
 from stepped import SteppedClock
 
 if TYPE_CHECKING:
-    from connecttrade_async.live.roster import Member
+    from connecttrade_async.live.roster import FollowedUser
 
 
 class Somebody:
@@ -28,12 +28,12 @@ class Line:
     def __init__(self) -> None:
         self.wanted: list[str] = []
 
-    def want(self, member: Member) -> None:
+    def want(self, member: FollowedUser) -> None:
         self.wanted.append(member.user.user_id)
 
 
-def swept(names: list[str], every: float) -> tuple[SteppedClock, Roster, Line, Sweep]:
-    clock, roster, line = SteppedClock(), Roster(KeepOrders()), Line()
+def swept(names: list[str], every: float) -> tuple[SteppedClock, FollowedUsers, Line, Sweep]:
+    clock, roster, line = SteppedClock(), FollowedUsers(OrderRetention()), Line()
     for name in names:
         roster.add(Somebody(name))
     sweep = Sweep(roster, line, clock, every)  # type: ignore[arg-type]
@@ -90,4 +90,4 @@ def test_who_has_left_is_skipped_and_who_has_come_is_in_the_next_round() -> None
 
 
 def test_a_sweep_that_was_not_started_can_be_stopped() -> None:
-    Sweep(Roster(KeepOrders()), Line(), SteppedClock(), 300).stop()  # type: ignore[arg-type]
+    Sweep(FollowedUsers(OrderRetention()), Line(), SteppedClock(), 300).stop()  # type: ignore[arg-type]

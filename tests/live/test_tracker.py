@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async.live.tracker import KeepOrders, Tracker
+from connecttrade_async.live.tracker import OrderRetention, OrderTracker
 from frames import fill, order
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ def at(minute: int) -> str:
     return f"2026-03-02T14:{minute:02}:00.000000Z"
 
 
-def tracker(**keep: Any) -> Tracker:
-    return Tracker("a", "u", KeepOrders(**keep))
+def tracker(**keep: Any) -> OrderTracker:
+    return OrderTracker("a", "u", OrderRetention(**keep))
 
 
-def learn(one: Tracker, cause: Cause = "stream", after: float = 0, **facts: Any) -> Sequence[OrderChanged]:
+def learn(one: OrderTracker, cause: Cause = "stream", after: float = 0, **facts: Any) -> Sequence[OrderChanged]:
     """Take a report of an order, so many seconds after the beginning."""
     said = order(**facts)
-    return one.learn(one.orders.get(said.order_id), said, cause, NOW + timedelta(seconds=after))
+    return one.merge(one.orders.get(said.order_id), said, cause, NOW + timedelta(seconds=after))
 
 
 def told(changes: Sequence[OrderChanged]) -> list[tuple[str, str | None, str | None]]:
@@ -123,7 +123,7 @@ def test_bust_can_open_an_order_again() -> None:
     for seconds in (0, 5):
         learn(one, "recovered", seconds, **said)
     assert [each.order_id for each in one.open_orders()] == ["o"]
-    one.let_go_of_the_old(NOW + timedelta(days=9))
+    one.evict_old(NOW + timedelta(days=9))
     assert list(one.orders) == ["o"]
 
 
@@ -156,9 +156,9 @@ def test_order_id_of_one_that_was_let_go_can_be_another_order() -> None:
     one = tracker(count=1)
     for name in ("o", "p"):
         learn(one, order_id=name, cl_order_id=f"x{name}", status="filled", updated_at=at(3))
-    assert one.was_let_go("o")
+    assert one.was_evicted("o")
     assert learn(one, cl_order_id="xo", status="working", updated_at=at(9)) == ()
     assert learn(one, cl_order_id="y", status="working", updated_at=at(2)) == ()
     assert learn(one, status="working", updated_at=at(9)) == ()
     assert len(learn(one, cl_order_id="y", status="working", updated_at=at(9))) == 1
-    assert not one.was_let_go("o")
+    assert not one.was_evicted("o")

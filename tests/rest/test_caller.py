@@ -323,7 +323,7 @@ async def test_the_first_trouble_warns_the_rest_whisper_and_recovery_is_told(cap
         client(end, retry=Retry(base=0.001)) as ct,
     ):
         await ct.user("u", "whisper").balances.list()
-        assert ct.health().troubles == 0
+        assert ct.health().consecutive_failures == 0
     levels = [(record.name, record.levelname) for record in caplog.records if record.name.startswith("connecttrade")]
     assert levels == [("connecttrade_async.rest", level) for level in ("WARNING", "DEBUG", "INFO")]
 

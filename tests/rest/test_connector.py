@@ -11,7 +11,7 @@ from yarl import URL
 
 from connecttrade_async import ConnectError, ConnectTrade, Endpoints, TransportError
 from connecttrade_async.config import DialOptions
-from connecttrade_async.rest.transport import TimeLimit, Transport
+from connecttrade_async.rest.transport import RequestTimeout, Transport
 from connecttrade_async.rest.wire import Request, client_headers
 from connecttrade_async.secret import Secret
 from scripted import Act, Kept, ScriptedEnd, answer, drop, raw, trusted
@@ -19,7 +19,7 @@ from scripted import Act, Kept, ScriptedEnd, answer, drop, raw, trusted
 if TYPE_CHECKING:
     from connecttrade_async.rest.wire import Response
 
-LIMIT = TimeLimit(5, 5)
+LIMIT = RequestTimeout(5, 5)
 SECRET = Secret("hush")
 ANN = b'{"positions":"of ann"}'
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from connecttrade_async.rest.deadlines import Deadline, Deadlines
+from connecttrade_async.rest.deadlines import Deadline, DeadlineTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -47,7 +47,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.loop = HeldLoop()
-        self.deadlines = Deadlines()
+        self.deadlines = DeadlineTimer()
         self.tasks: list[asyncio.Task[str]] = []
 
     async def begin(self, seconds: float) -> asyncio.Task[str]:

@@ -33,7 +33,7 @@ from connecttrade_async import (
     TransportError,
     tickets,
 )
-from connecttrade_async.ids import order_id
+from connecttrade_async.ids import uuid7
 from connecttrade_async.rest.lookups import Sent
 from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence
 from stepped import BEGIN, SteppedClock
@@ -680,7 +680,7 @@ def before_now(**ago: float) -> str:
 def id_drawn(**ago: float) -> str:
     """Return an id of our own making that was drawn some time ago."""
     milliseconds = int((datetime.now(UTC) - timedelta(**ago)).timestamp() * 1000)
-    return order_id(milliseconds << 12, 7)
+    return uuid7(milliseconds << 12, 7)
 
 
 @pytest.mark.parametrize("lost", [answer(504, NO), drop], ids=["504", "dropped"])

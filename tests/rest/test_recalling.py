@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, cast
 
 from rich.pretty import pretty_repr
 
-from connecttrade_async.rest.recalling import RecallingRequester
+from connecttrade_async.rest.recalling import RecallingApi
 from polling import client, people
 from scripted import ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from connecttrade_async import User
-    from connecttrade_async.rest.watching import WatchedRequester
+    from connecttrade_async.rest.watching import WatchedApi
     from connecttrade_async.rest.wire import Request, Response
 
 
@@ -26,14 +26,14 @@ async def test_the_same_answer_is_read_once_and_another_again() -> None:
 
     async def fetch(user: User) -> bool:
         assert repr(user._requester) == "<WatchedRequester u0>"
-        recalling = RecallingRequester.through_watched(cast("WatchedRequester", user._requester), memory)
+        recalling = RecallingApi.through_watched(cast("WatchedApi", user._requester), memory)
         for path in ("/one", "/two"):
-            assert await recalling.answer(recalling.asking(path, None), reading) == path
+            assert await recalling.read(recalling.get_response(path, None), reading) == path
         assert repr(recalling) == "<RecallingRequester u0>"
         assert pretty_repr(recalling) == "RecallingRequester(user_id='u0')"
         is_same = recalling.is_same
         memory.clear()
-        memory.update(recalling.read)
+        memory.update(recalling.decoders)
         return is_same
 
     acts = [answer(200, body) for body in ("1", "1", "1", "1", "1", "2")]

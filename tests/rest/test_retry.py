@@ -23,8 +23,16 @@ from connecttrade_async.errors import (
     TransportError,
 )
 from connecttrade_async.pacing import MAX_RETRY_AFTER
-from connecttrade_async.rest.retry import FAILURES, STATUSES, Patience, Row, is_ambiguous, row_for, was_never_sent
-from connecttrade_async.rest.wire import Repeat
+from connecttrade_async.rest.retry import (
+    FAILURES,
+    STATUSES,
+    FailureRule,
+    RetryState,
+    is_ambiguous,
+    rule_for,
+    was_never_sent,
+)
+from connecttrade_async.rest.wire import RetryMode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,12 +52,12 @@ def answer(status: int, retry_after: float | None = None) -> APIError:
 
 def patience(
     *,
-    may_be_sent: Repeat = Repeat.HARMLESS,
+    may_be_sent: RetryMode = RetryMode.SAFE,
     attempts: int = 4,
     deadline: float = 100.0,
     delays: Iterator[float] | None = None,
-) -> Patience:
-    return Patience(
+) -> RetryState:
+    return RetryState(
         Retry(attempts=attempts),
         repeat=may_be_sent,
         deadline=deadline,
@@ -62,7 +70,7 @@ ERRORS = st.one_of(
     st.builds(answer, st.integers(min_value=300, max_value=599), st.none() | st.floats(min_value=0, max_value=200)),
 )
 RETRYABLE = st.one_of(
-    st.sampled_from(sorted(kind for kind, row in FAILURES.items() if row.passes)).map(failure),
+    st.sampled_from(sorted(kind for kind, row in FAILURES.items() if row.is_transient)).map(failure),
     st.builds(answer, st.sampled_from(sorted(STATUSES)), st.none() | st.floats(min_value=0, max_value=200)),
 )
 
@@ -71,7 +79,7 @@ RETRYABLE = st.one_of(
 
 
 @pytest.mark.parametrize("row", [*FAILURES.values(), *STATUSES.values()])
-def test_each_row_says_why(row: Row) -> None:
+def test_each_row_says_why(row: FailureRule) -> None:
     assert len(row.reason.split()) >= 4
     assert row.reason.isprintable()
 
@@ -110,42 +118,47 @@ def test_the_table_has_every_kind_that_a_door_names_and_no_other() -> None:
 
 def test_what_never_left_this_machine_was_not_done() -> None:
     before = {"refused", "dns", "unreachable", "connect-timeout", "tls", "pool-timeout"}
-    assert {kind for kind, row in FAILURES.items() if not row.may_be_done} == before
+    assert {kind for kind, row in FAILURES.items() if not row.may_have_executed} == before
 
 
 def test_what_passes_by_itself() -> None:
-    assert {kind for kind, row in FAILURES.items() if not row.passes} == {"tls", "pool-timeout", "too-large", "garbled"}
+    assert {kind for kind, row in FAILURES.items() if not row.is_transient} == {
+        "tls",
+        "pool-timeout",
+        "too-large",
+        "garbled",
+    }
     assert set(STATUSES) == {408, 429, 499, 502, 503, 504}
-    assert all(row.passes for row in STATUSES.values())
+    assert all(row.is_transient for row in STATUSES.values())
 
 
 @pytest.mark.parametrize("kind", sorted(FAILURES))
 def test_a_failure_of_the_wire_is_its_row(kind: str) -> None:
-    assert row_for(failure(kind)) is FAILURES[kind]
+    assert rule_for(failure(kind)) is FAILURES[kind]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 418, 422])
 def test_a_no_is_a_no(status: int) -> None:
-    row = row_for(answer(status))
-    assert (row.passes, row.may_be_done) == (False, False)
+    row = rule_for(answer(status))
+    assert (row.is_transient, row.may_have_executed) == (False, False)
     assert row.reason
 
 
 @pytest.mark.parametrize("status", [302, 307, 500, 501, 505, 599])
 def test_their_fault_is_not_asked_for_again_and_may_be_done(status: int) -> None:
-    row = row_for(answer(status))
-    assert (row.passes, row.may_be_done) == (False, True)
+    row = rule_for(answer(status))
+    assert (row.is_transient, row.may_have_executed) == (False, True)
     assert row.reason
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES))
 def test_a_status_of_the_table_is_its_row(status: int) -> None:
-    assert row_for(answer(status)) is STATUSES[status]
+    assert rule_for(answer(status)) is STATUSES[status]
 
 
 def test_an_answer_that_cannot_be_read_may_be_done() -> None:
     for error in (MalformedResponseError(where="$", problem="odd"), OAuthError(error="denied")):
-        assert row_for(error) == row_for(answer(500))
+        assert rule_for(error) == rule_for(answer(500))
 
 
 # --- patience
@@ -154,16 +167,16 @@ def test_an_answer_that_cannot_be_read_may_be_done() -> None:
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
 def test_what_is_not_harmless_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
-    assert patience(may_be_sent=Repeat.NEVER).pause_after(error, now) is None
+    assert patience(may_be_sent=RetryMode.NEVER).pause_after(error, now) is None
 
 
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
 def test_what_may_do_harm_is_sent_again_only_where_it_never_left(error: TransportError | APIError, now: float) -> None:
-    never_left = isinstance(error, TransportError) and not FAILURES[error.kind].may_be_done
+    never_left = isinstance(error, TransportError) and not FAILURES[error.kind].may_have_executed
     assert was_never_sent(error) == never_left
-    pause = patience(may_be_sent=Repeat.UNSENT).pause_after(error, now)
-    assert (pause is not None) == (never_left and row_for(error).passes and now + 0.5 < 100)
+    pause = patience(may_be_sent=RetryMode.IF_UNSENT).pause_after(error, now)
+    assert (pause is not None) == (never_left and rule_for(error).is_transient and now + 0.5 < 100)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +197,7 @@ def test_which_failures_leave_it_open_whether_it_was_done(error: ConnectTradeErr
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
 def test_what_does_not_pass_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
-    if not row_for(error).passes:
+    if not rule_for(error).is_transient:
         assert patience().pause_after(error, now) is None
 
 
@@ -263,7 +276,7 @@ def test_one_attempt_is_no_retry() -> None:
 @settings(deadline=None)
 def test_once_perhaps_done_always_perhaps_done(errors: list[TransportError | APIError]) -> None:
     trying = patience(attempts=100, delays=iter(float(turn) for turn in count()))
-    assert not trying.may_be_done
+    assert not trying.may_have_executed
     for index, error in enumerate(errors):
         trying.pause_after(error, 0.0)
-        assert trying.may_be_done == any(row_for(past).may_be_done for past in errors[: index + 1])
+        assert trying.may_have_executed == any(rule_for(past).may_have_executed for past in errors[: index + 1])

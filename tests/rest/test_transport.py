@@ -8,7 +8,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
-from connecttrade_async.rest.transport import TimeLimit, Transport
+from connecttrade_async.rest.transport import RequestTimeout, Transport
 from connecttrade_async.rest.wire import Request, client_headers
 from connecttrade_async.secret import Secret
 from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence, untrusted_end
@@ -16,7 +16,7 @@ from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence, untrus
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
 
-LIMIT = TimeLimit(5, 5)
+LIMIT = RequestTimeout(5, 5)
 CLIENT_SECRET = Secret("hush")
 
 
@@ -29,7 +29,7 @@ def ask(method: str = "GET", path: str = "/balances", **facts: Any) -> Request:
     return Request(method=method, path=path, **facts)
 
 
-async def failure(*acts: Act, limit: TimeLimit = LIMIT, method: str = "GET") -> TransportError:
+async def failure(*acts: Act, limit: RequestTimeout = LIMIT, method: str = "GET") -> TransportError:
     """Return what the transport raises at an end of that script."""
     async with ScriptedEnd(*acts) as end:
         door = transport(end.url)
@@ -151,7 +151,7 @@ async def test_a_broken_answer_is_told_by_its_kind(act: Act, kind: str) -> None:
 
 
 async def test_silence_ends_with_the_time_limit() -> None:
-    error = await failure(silence, limit=TimeLimit(0.05, 5))
+    error = await failure(silence, limit=RequestTimeout(0.05, 5))
     assert isinstance(error, RequestTimeoutError)
     assert isinstance(error, TimeoutError)
     assert error.kind == "timeout"
@@ -164,7 +164,7 @@ async def test_a_time_limit_is_no_cancelling_of_the_task_and_somebody_elses_stil
         task = asyncio.current_task()
         assert task is not None
         with pytest.raises(RequestTimeoutError):
-            await door.exchange(ask(), TimeLimit(0.05, 5))
+            await door.exchange(ask(), RequestTimeout(0.05, 5))
         assert task.cancelling() == 0
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
@@ -246,7 +246,7 @@ async def test_no_connection_in_time() -> None:
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(resolver=Slow())) as http:
         with pytest.raises(ConnectError, match=r"no connection within 0\.05 s") as caught:
-            await transport("https://api.example", http=http).exchange(ask(), TimeLimit(5, 0.05))
+            await transport("https://api.example", http=http).exchange(ask(), RequestTimeout(5, 0.05))
     assert caught.value.kind == "connect-timeout"
 
 

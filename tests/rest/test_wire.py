@@ -36,12 +36,12 @@ from connecttrade_async.rest.wire import (
     checked_path,
     client_headers,
     decoder,
+    error_from_response,
     json_body,
+    path_segment,
     query_string,
     read,
-    refusal,
     retry_after,
-    segment,
 )
 from connecttrade_async.secret import Secret
 
@@ -132,11 +132,11 @@ def test_headers_are_the_documented_ones() -> None:
     ],
 )
 def test_a_segment_is_quoted(text: str, quoted: str) -> None:
-    assert segment(text, "user_id") == quoted
+    assert path_segment(text, "user_id") == quoted
 
 
 TEXTS: list[tuple[Callable[[Any], object], str]] = [
-    (lambda value: segment(value, "user_id"), "user_id must be text, not "),
+    (lambda value: path_segment(value, "user_id"), "user_id must be text, not "),
     (checked_method, "the method must be text, not "),
     (checked_path, "the path must be text, not "),
 ]
@@ -162,9 +162,9 @@ def test_params_are_given_by_their_names() -> None:
 def test_any_segment_comes_back_and_stays_one_segment(text: str) -> None:
     if text in {"", ".", ".."}:
         with pytest.raises(ConfigurationError, match="user_id cannot be"):
-            segment(text, "user_id")
+            path_segment(text, "user_id")
         return
-    quoted = segment(text, "user_id")
+    quoted = path_segment(text, "user_id")
     assert unquote(quoted) == text
     assert quoted.isascii()
     assert not set("/?#\\ \r\n") & set(quoted)
@@ -173,7 +173,7 @@ def test_any_segment_comes_back_and_stays_one_segment(text: str) -> None:
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
 def test_half_a_character_is_refused_wherever_it_is(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^user_id has half a character") as caught:
-        segment(text, "user_id")
+        path_segment(text, "user_id")
     assert str(caught.value).isascii()
     with pytest.raises(ConfigurationError, match="half a character"):
         query_string({"symbols": [text]})
@@ -358,9 +358,9 @@ def test_text_that_is_not_utf_8_is_malformed(body: bytes) -> None:
 def test_deep_nesting_is_malformed_and_nothing_worse(body: bytes) -> None:
     malformed(body)
     malformed(body, msgspec.json.Decoder())
-    error = refusal(ASKED, response(body, 400), NOW)
+    error = error_from_response(ASKED, response(body, 400), NOW)
     assert error.message.startswith("Bad Request; the answer begins ")
-    assert_presentable(refusal(Request(method="POST", path="/users"), response(body, 400), NOW))
+    assert_presentable(error_from_response(Request(method="POST", path="/users"), response(body, 400), NOW))
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
@@ -428,7 +428,7 @@ def test_the_requests_own_secrets_are_masked_wherever_they_are(body: str) -> Non
     assert CLIENT not in excerpt
     assert USER not in excerpt
     assert "***" in excerpt
-    assert "canary" not in str(refusal(ASKED, response(json.dumps({"message": text}).encode(), 400), NOW))
+    assert "canary" not in str(error_from_response(ASKED, response(json.dumps({"message": text}).encode(), 400), NOW))
 
 
 def test_a_secret_is_masked_however_it_is_spelled() -> None:
@@ -521,13 +521,13 @@ UNREADABLE = [b"", b"<html>x</html>", b"[]", b"null", b'{"message":5}', b'{"mess
 
 @pytest.mark.parametrize(("status", "kind", "words"), STATUSES)
 def test_each_status_has_its_error(status: int, kind: type[APIError], words: str) -> None:
-    error = refusal(ASKED, response(b'{"message":"because"}', status), NOW)
+    error = error_from_response(ASKED, response(b'{"message":"because"}', status), NOW)
     assert type(error) is kind
     assert (error.status, error.message, error.method, error.path) == (status, "because", "GET", "/positions")
     assert error.retry_after is None
     assert str(error).startswith(f"GET /positions answered {status}: because")
     for body in UNREADABLE:
-        assert refusal(ASKED, response(body, status), NOW).message.startswith(words)
+        assert error_from_response(ASKED, response(body, status), NOW).message.startswith(words)
 
 
 ERROR_BODIES: list[tuple[object, str]] = [
@@ -556,7 +556,7 @@ ERROR_BODIES: list[tuple[object, str]] = [
 @pytest.mark.parametrize(("body", "words"), ERROR_BODIES)
 def test_refusal_of_any_form_keeps_the_words_of_the_server(body: object, words: str) -> None:
     answered = response(json.dumps(body).encode(), 400)
-    error = refusal(ASKED, answered, NOW)
+    error = error_from_response(ASKED, answered, NOW)
     assert error.message == words
     assert error.response is answered
     assert_presentable(error)
@@ -577,7 +577,7 @@ def test_refusal_of_any_form_keeps_the_words_of_the_server(body: object, words: 
     ],
 )
 def test_refusal_without_words_quotes_how_the_answer_begins(body: bytes, words: str) -> None:
-    error = refusal(ASKED, response(body, 502), NOW)
+    error = error_from_response(ASKED, response(body, 502), NOW)
     assert error.message == words
     assert error.response is not None
     assert error.response.body == body
@@ -585,7 +585,7 @@ def test_refusal_without_words_quotes_how_the_answer_begins(body: bytes, words: 
 
 def test_refusal_of_a_request_for_a_secret_quotes_only_the_shape() -> None:
     asked = Request(method="POST", path="/users")
-    error = refusal(asked, response(b'{"result":{"user_secret":"hidden","jwt":"hidden","n":1}}', 500), NOW)
+    error = error_from_response(asked, response(b'{"result":{"user_secret":"hidden","jwt":"hidden","n":1}}', 500), NOW)
     assert error.message == (
         "Internal Server Error; the answer begins '{result: {user_secret: text(6), jwt: text(6), n: number}}'"
     )
@@ -600,7 +600,7 @@ JSON = st.recursive(
 
 @given(body=JSON, status=st.integers(300, 599))
 def test_refusal_of_any_json_is_one_short_line(body: object, status: int) -> None:
-    error = refusal(ASKED, response(msgspec.json.encode(body), status), NOW)
+    error = error_from_response(ASKED, response(msgspec.json.encode(body), status), NOW)
     assert error.message
     assert error.message.isprintable()
     assert len(error.message) <= 200
@@ -638,7 +638,7 @@ def test_answer_that_may_carry_a_secret_is_quoted_by_its_shape_alone(asked: Requ
     assert caught.value.excerpt
     assert caught.value.response is answered
     assert b"hidden" in answered.body
-    assert "hidden" not in refusal(asked or ASKED, response(b"hidden", 500), NOW).message or asked is None
+    assert "hidden" not in error_from_response(asked or ASKED, response(b"hidden", 500), NOW).message or asked is None
 
 
 @given(st.from_regex(r"[a-z0-9]{12,40}", fullmatch=True), JSON)
@@ -706,15 +706,17 @@ def test_a_secret_cut_in_two_at_the_end_of_a_long_message_leaves_no_half(kept: i
 
 
 def test_a_redirect_says_where_to_but_not_with_what() -> None:
-    error = refusal(ASKED, response(b"", 301, location=f"https://elsewhere.example/x?secret={CLIENT}"), NOW)
+    error = error_from_response(ASKED, response(b"", 301, location=f"https://elsewhere.example/x?secret={CLIENT}"), NOW)
     assert error.message == "redirected to https://elsewhere.example/x; check the api address"
     assert_presentable(error)
-    assert_presentable(refusal(ASKED, response(b"", 301, location=f"https://x.example/{USER}" + "y" * 9_000), NOW))
+    assert_presentable(
+        error_from_response(ASKED, response(b"", 301, location=f"https://x.example/{USER}" + "y" * 9_000), NOW)
+    )
 
 
 def test_a_message_is_one_short_line_free_of_secrets() -> None:
     said = {"message": f"no\r\nFAKE LOG LINE {CLIENT} " + "x" * 100_000}
-    error = refusal(ASKED, response(json.dumps(said).encode(), 400), NOW)
+    error = error_from_response(ASKED, response(json.dumps(said).encode(), 400), NOW)
     assert error.message.startswith("no FAKE LOG LINE *** ")
     assert len(error.message) <= 200
     assert_presentable(error)
@@ -762,7 +764,7 @@ def test_a_message_is_one_short_line_free_of_secrets() -> None:
 )
 def test_retry_after_in_both_forms(text: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": text}, NOW) == seconds
-    assert refusal(ASKED, response(b"", 429, retry_after=text), NOW).retry_after == seconds
+    assert error_from_response(ASKED, response(b"", 429, retry_after=text), NOW).retry_after == seconds
 
 
 def test_retry_after_may_be_absent() -> None:

@@ -122,7 +122,7 @@ def moving(symbol: str, near: Decimal | None) -> Deed:
         market = story.world.market
         price = None if near is None else (market.last(symbol, story.now) * near).quantize(Decimal("0.01"))
         market.pin(symbol, price, story.now)
-        story.world.floor.look_again(story.now)
+        story.world.floor.reschedule(story.now)
 
     return deed
 
@@ -131,7 +131,7 @@ def halting(symbol: str | None, *, ends: bool) -> Deed:
     def deed(story: Story) -> None:
         market = story.world.market
         (market.resume if ends else market.halt)(symbol)
-        story.world.floor.look_again(story.now)
+        story.world.floor.reschedule(story.now)
 
     return deed
 

@@ -30,7 +30,7 @@ class Pit:
 
     def price(self, price: str, symbol: str = "AAPL") -> None:
         self.world.market.pin(symbol, Decimal(price), self.now)
-        self.world.floor.look_again(self.now)
+        self.world.floor.reschedule(self.now)
 
     def pass_time(self, step: timedelta = STEP) -> None:
         self.until(self.now + step)
@@ -186,7 +186,7 @@ def test_in_a_halt_nothing_trades(pit: Pit) -> None:
         "working",
     ]
     pit.world.market.resume("AAPL")
-    pit.world.floor.look_again(pit.now)
+    pit.world.floor.reschedule(pit.now)
     pit.pass_time()
     assert (pit.status(order), pit.known(order).fills[0].time) == ("filled", pit.now - STEP)
     assert pit.status(option) == "filled"

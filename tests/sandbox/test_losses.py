@@ -44,7 +44,7 @@ async def test_an_answer_is_lost(ask: Ask, sandbox: Sandbox, account: str, fault
         assert status >= 500
     is_done = fault.is_after or fault.kind == "cut_body"
     assert placed(sandbox, account) == is_done
-    assert sandbox.served.count("POST", "/orders", worked=True) == is_done
+    assert sandbox.requests.count("POST", "/orders", worked=True) == is_done
     assert (await ask("POST", "/orders", "jane", json=ticket(account)))[0] == (409 if is_done else 200)
     assert placed(sandbox, account) == 1
 

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from connecttrade_async.sandbox.world import Hours
 from connecttrade_async.sandbox.world.market import Market
 from connecttrade_async.sandbox.world.symbols import LISTINGS, Listing, option_symbol, parse_option
-from connecttrade_async.sandbox.world.walk import Cell, Walk, anchor, first_tick, moment_of
+from connecttrade_async.sandbox.world.walk import PricePath, TickRange, anchor, first_tick, moment_of
 
 TODAY = date(2026, 7, 1)
 CALL, PUT = "AAPL280121C00230000", "AAPL280121P00230000"
@@ -117,16 +117,16 @@ def test_while_the_market_is_closed_the_last_price_stands() -> None:
 
 
 def test_a_wide_memory_is_cleared_and_says_the_same() -> None:
-    walk = Walk("seed", lambda _: 1.0)
+    walk = PricePath("seed", lambda _: 1.0)
     first = [walk.value(tick) for tick in range(100)]
     for tick in range(20_000):
         walk.value(tick)
     assert [walk.value(tick) for tick in range(100)] == first
 
 
-def cell_around(tick: int, depth: int) -> Cell:
+def cell_around(tick: int, depth: int) -> TickRange:
     day = tick - tick % 345_600
-    cell = Cell(day, day + 345_600, 0)
+    cell = TickRange(day, day + 345_600, 0)
     for _ in range(depth):
         if cell.high - cell.low > 1:
             cell = next(half for half in cell.halves() if half.low <= tick < half.high)

@@ -12,7 +12,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from connecttrade_async.sandbox import Ear, Sandbox, Subscription
+from connecttrade_async.sandbox import MarketDataSessionInfo, Sandbox, Subscription
 
 Dial = Callable[..., Awaitable[ClientConnection]]
 Mint = Callable[..., Awaitable[str]]
@@ -41,14 +41,14 @@ async def test_from_the_welcome_to_a_quote(sandbox: Sandbox, dial: Dial, mint: M
     link = await dial(at="market_data")
     welcome = await read(link)
     assert (welcome.keys(), welcome["type"]) == ({"type", "message"}, "welcome")
-    assert sandbox.market.sessions == (Ear(1, "welcomed", "", "", 0, is_live=False, is_frozen=False),)
+    assert sandbox.market.sessions == (MarketDataSessionInfo(1, "welcomed", "", "", 0, is_live=False, is_frozen=False),)
     assert await say(link, "authenticate", access_token=await mint()) == {"type": "authenticated"}
     await sandbox.market.until_live()
     [connection_id] = sandbox.world.users["jane"].connections
     answer = await say(link, "subscribe", id="7", channel="quotes", symbols=["AAPL"])
     assert answer == {"type": "subscribed", "id": "7", "channel": "quotes", "symbols": ["AAPL"]}
     assert sandbox.market.sessions == (
-        Ear(1, "authenticated", "jane", connection_id, 1, is_live=True, is_frozen=False),
+        MarketDataSessionInfo(1, "authenticated", "jane", connection_id, 1, is_live=True, is_frozen=False),
     )
     quote = sandbox.broker.quote("AAPL")
     told = await read(link)
@@ -394,5 +394,5 @@ async def test_no_token_is_shown_anywhere(
         link = await tune(token=token)
         await say(link, "subscribe", channel="quotes", symbols=["AAPL"])
     grant = sandbox.world.tokens.find(token)
-    seen = [grant, sandbox.market, sandbox.market.sessions, *sandbox.market.ledger, sandbox.world.tokens, caplog.text]
+    seen = [grant, sandbox.market, sandbox.market.sessions, *sandbox.market.log, sandbox.world.tokens, caplog.text]
     assert token not in "".join(map(repr, seen))

@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
-from connecttrade_async.sandbox import RefusalError, Sandbox, StreamFault, Subscription, Wording
+from connecttrade_async.sandbox import FrameEncoding, RefusalError, Sandbox, StreamFault, Subscription
 
 Dial = Callable[..., Awaitable[ClientConnection]]
 Mint = Callable[..., Awaitable[str]]
@@ -78,9 +78,9 @@ async def test_a_frozen_link_keeps_what_it_was_told(sandbox: Sandbox, hear: Dial
     link = await hear()
     sandbox.market.freeze()
     assert sandbox.market.sessions[0].is_frozen
-    sent = sandbox.market.ledger.total
+    sent = sandbox.market.log.total
     publish(sandbox)
-    assert sandbox.market.ledger.total == sent
+    assert sandbox.market.log.total == sent
     sandbox.market.thaw()
     assert await prices(link, 1) == ["1"]
 
@@ -89,7 +89,7 @@ async def test_a_slow_link(sandbox: Sandbox, hear: Dial) -> None:
     link = await hear()
     sandbox.market.delay = 0.02
     publish(sandbox)
-    assert "trade" not in [message.kind for message in sandbox.market.ledger]
+    assert "trade" not in [message.kind for message in sandbox.market.log]
     assert await prices(link, 1) == ["1"]
 
 
@@ -98,7 +98,7 @@ async def test_a_silent_stream_answers_and_tells_nothing(sandbox: Sandbox, hear:
     sandbox.market.silent = True
     publish(sandbox)
     assert (await say(link, "list_subscriptions"))["type"] == "subscriptions"
-    assert [message.fate for message in sandbox.market.ledger if message.kind == "trade"] == ["lost"]
+    assert [message.fate for message in sandbox.market.log if message.kind == "trade"] == ["lost"]
 
 
 @pytest.mark.parametrize("kind", ["refuse_upgrade", "cut_upgrade"])
@@ -138,7 +138,7 @@ async def test_what_befalls_the_events_of_one_symbol(sandbox: Sandbox, hear: Dia
     sandbox.market.faults.add(StreamFault("lose", symbol="AAPL"))
     serials = [publish(sandbox, "MSFT", "1"), publish(sandbox, "AAPL", "2"), publish(sandbox, "AAPL", "3")]
     assert await prices(link, 2) == ["1", "3"]
-    trades = [message for message in sandbox.market.ledger if message.kind == "trade"]
+    trades = [message for message in sandbox.market.log if message.kind == "trade"]
     assert [(message.serial, message.fate) for message in trades] == list(
         zip(serials, ("sent", "lost", "sent"), strict=True)
     )
@@ -194,7 +194,7 @@ async def test_a_burst_is_written_down_in_its_order(sandbox: Sandbox, tune: Dial
     told = [await read(link) for _ in range(668)]
     assert [one["bid_size"] for one in told] == [str(number) for number in range(1, 1002) if number % 3]
     assert [one["symbol"] for one in told[:3]] == ["AAPL", "F", "AAPL"]
-    quotes = [message for message in sandbox.market.ledger if message.kind == "quote"]
+    quotes = [message for message in sandbox.market.log if message.kind == "quote"]
     assert (len(quotes), quotes[-1].serial, sandbox.market.published) == (670, last, last)
     assert await sandbox.market.burst(1) == last + 1
     assert (await read(link))["symbol"] == "AAPL"
@@ -203,7 +203,7 @@ async def test_a_burst_is_written_down_in_its_order(sandbox: Sandbox, tune: Dial
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
 async def test_other_spellings(sandbox: Sandbox, tune: Dial, name: Any) -> None:
     link = await tune()
-    sandbox.market.wording = Wording(name=name, payload="nested")
+    sandbox.market.wording = FrameEncoding(name=name, payload="nested")
     assert (await say(link, "subscribe", channel="quotes", symbols=["AAPL"]))[name] == "subscribed"
     told = await read(link)
     assert (set(told), told[name], told["data"]["symbol"]) == ({name, "data"}, "quote", "AAPL")

@@ -59,8 +59,8 @@ async def test_a_proxy_gives_up_before_or_after_the_work(ask: Ask, sandbox: Sand
     sandbox.faults.add(Fault("status", status=504, when=when))
     assert (await ask("POST", "/users", json={"user_id": "jane"}))[0] == 504
     assert len(sandbox.world.users) == users
-    assert sandbox.served.count("POST", "/users", worked=True) == users
-    assert sandbox.served.count("POST", "/users", status=504) == 1
+    assert sandbox.requests.count("POST", "/users", worked=True) == users
+    assert sandbox.requests.count("POST", "/users", status=504) == 1
 
 
 @pytest.mark.parametrize("status", [200, 502])
@@ -90,7 +90,7 @@ async def test_a_reader_that_leaves_a_huge_answer_does_no_harm(sandbox: Sandbox)
     writer.write(request(sandbox))
     await reader.read(100)
     writer.transport.abort()
-    while not sandbox.served.total:  # noqa: ASYNC110  the server tells nobody
+    while not sandbox.requests.total:  # noqa: ASYNC110  the server tells nobody
         await asyncio.sleep(0)
 
 
@@ -119,7 +119,7 @@ async def test_half_a_body(sandbox: Sandbox) -> None:
     promised = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
     assert head.startswith(b"HTTP/1.1 200")
     assert 0 < len(body) < promised
-    assert sandbox.served.count("POST", "/users", worked=True) == 1
+    assert sandbox.requests.count("POST", "/users", worked=True) == 1
 
 
 @pytest.mark.parametrize(("when", "done"), [("before", 0), ("after", 1)])
@@ -128,7 +128,7 @@ async def test_a_reset_before_or_after_the_work(sandbox: Sandbox, when: Any, don
     with pytest.raises(ConnectionResetError):
         await exchange(sandbox, request(sandbox, "POST", body='{"user_id": "jane"}'))
     assert len(sandbox.world.users) == done
-    [visit] = sandbox.served
+    [visit] = sandbox.requests
     assert (visit.status, visit.worked, visit.fault) == (None, bool(done), "reset")
 
 
@@ -141,7 +141,7 @@ async def test_a_kept_connection_is_dropped_without_an_answer(sandbox: Sandbox, 
     writer.write(request(sandbox, "POST", body='{"user_id": "jane"}'))
     assert await reader.read() == b""
     writer.close()
-    assert sandbox.served.count("POST", worked=True) == len(sandbox.world.users) == done
+    assert sandbox.requests.count("POST", worked=True) == len(sandbox.world.users) == done
 
 
 async def test_an_idle_kept_connection_is_closed(sandbox: Sandbox) -> None:
@@ -164,7 +164,7 @@ async def test_faults_leave_the_control_path_alone(sandbox: Sandbox, http: aioht
     sandbox.faults.add(Fault("reset", times=None))
     async with http.get(f"{sandbox.url}/_sandbox/faults") as answer:
         assert [fault["fired"] for fault in await answer.json()] == [0]
-    assert sandbox.served.total == 0
+    assert sandbox.requests.total == 0
 
 
 async def test_a_caller_who_does_not_wait_does_no_harm(sandbox: Sandbox) -> None:
@@ -173,6 +173,6 @@ async def test_a_caller_who_does_not_wait_does_no_harm(sandbox: Sandbox) -> None
         _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
         writer.write(request(sandbox))
         writer.transport.abort()
-    while sandbox.served.total < 3:  # noqa: ASYNC110  the server tells nobody
+    while sandbox.requests.total < 3:  # noqa: ASYNC110  the server tells nobody
         await asyncio.sleep(0.001)
-    assert sandbox.served.count(worked=True) == 3
+    assert sandbox.requests.count(worked=True) == 3

@@ -13,7 +13,7 @@ from yarl import URL
 
 from connecttrade_async.sandbox import RefusalError, Sandbox, World
 from connecttrade_async.sandbox.cursors import Cursors
-from connecttrade_async.sandbox.endpoints import Call, Desk, list_accounts
+from connecttrade_async.sandbox.endpoints import Call, RestContext, list_accounts
 
 Ask = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]
@@ -234,7 +234,7 @@ async def test_same_seed_same_bytes_over_http(ask: Ask, sandbox: Sandbox, connec
 
 def test_an_endpoint_for_users_never_runs_without_one() -> None:
     world = World(7)
-    desk = Desk(world=world, cursors=Cursors("key"), signing_key="key")
+    desk = RestContext(world=world, cursors=Cursors("key"), signing_key="key")
     call = Call(desk=desk, path={}, query={}, body=b"", now=NOON, known=None)
     with pytest.raises(RefusalError, match="user-id and user-secret are required"):
         list_accounts(call)

@@ -98,7 +98,7 @@ async def test_ipv6_has_its_brackets() -> None:
 async def test_a_hundred_at_once(ask: Ask, sandbox: Sandbox) -> None:
     answers = await asyncio.gather(*(ask("POST", "/users", json={"user_id": f"user {n}"}) for n in range(100)))
     assert {status for status, _ in answers} == {200}
-    assert sandbox.served.count("POST", "/users", worked=True) == 100
+    assert sandbox.requests.count("POST", "/users", worked=True) == 100
 
 
 async def test_what_is_served_holds_no_secret(ask: Ask, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
@@ -109,12 +109,12 @@ async def test_what_is_served_holds_no_secret(ask: Ask, sandbox: Sandbox, http: 
         async with http.get(f"{sandbox.url}/connect/{link.token}{path}"):
             pass
     await ask("GET", "/orders?next_cursor=hidden", "jane")
-    noted = repr(list(sandbox.served)) + repr(sandbox)
+    noted = repr(list(sandbox.requests)) + repr(sandbox)
     hidden = (sandbox.client_secret, jane["user_secret"], link.token, "hidden")
     assert not any(secret in noted for secret in hidden)
-    assert sandbox.served.count(path="/connect/{token}") == 2
-    sandbox.served.clear()
-    assert (sandbox.served.total, len(sandbox.served), repr(sandbox.served)) == (0, 0, "<Served 0 requests>")
+    assert sandbox.requests.count(path="/connect/{token}") == 2
+    sandbox.requests.clear()
+    assert (sandbox.requests.total, len(sandbox.requests), repr(sandbox.requests)) == (0, 0, "<Served 0 requests>")
 
 
 async def test_nobody_holds_on_to_a_sandbox_that_is_gone() -> None:

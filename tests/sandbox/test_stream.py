@@ -10,7 +10,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from connecttrade_async.sandbox import RefusalError, Sandbox, Talk, Wording
+from connecttrade_async.sandbox import BrokerageSessionInfo, FrameEncoding, RefusalError, Sandbox
 
 Dial = Callable[..., Awaitable[ClientConnection]]
 
@@ -40,12 +40,14 @@ async def test_from_the_welcome_to_an_event(sandbox: Sandbox, dial: Dial) -> Non
     link = await dial()
     welcome = await read(link)
     assert (welcome.keys(), welcome["type"]) == ({"type", "message"}, "welcome")
-    assert sandbox.stream.sessions == (Talk(1, "welcomed", (), is_live=False, is_frozen=False),)
+    assert sandbox.stream.sessions == (BrokerageSessionInfo(1, "welcomed", (), is_live=False, is_frozen=False),)
     assert await say(link, "authenticate", **login(sandbox)) == {"type": "authenticated"}
     topics = ["orders", "balances"]
     assert await say(link, "subscribe", topics=topics) == {"type": "subscribed", "topics": topics}
     await sandbox.stream.until_live()
-    assert sandbox.stream.sessions == (Talk(1, "authenticated", ("balances", "orders"), is_live=True, is_frozen=False),)
+    assert sandbox.stream.sessions == (
+        BrokerageSessionInfo(1, "authenticated", ("balances", "orders"), is_live=True, is_frozen=False),
+    )
     serial = sandbox.stream.publish("orders", "jane", "a1", {"order_id": "1"})
     sandbox.stream.publish("positions", "jane", "a1", {"symbol": "F"})
     sandbox.stream.publish("balances", "jane", "a1", {"cash": "1"}, timestamp="2026-01-01T00:00:00Z")
@@ -84,7 +86,7 @@ async def test_what_is_no_json_object_is_an_error_and_no_end(sandbox: Sandbox, d
     assert await say(link, "authenticate", **login(sandbox)) == {"type": "authenticated"}
     await link.send(raw)
     assert (await read(link))["code"] == "400"
-    assert sandbox.stream.ledger.received["unreadable"] == 2
+    assert sandbox.stream.log.received["unreadable"] == 2
 
 
 async def test_unknown_actions_and_a_second_login_are_errors_and_no_end(sandbox: Sandbox, listen: Dial) -> None:
@@ -93,7 +95,7 @@ async def test_unknown_actions_and_a_second_login_are_errors_and_no_end(sandbox:
         assert (answer["type"], answer["code"]) == ("error", "400")
     await link.send('{"action": ["subscribe"]}')
     assert (await read(link))["code"] == "400"
-    assert sandbox.stream.ledger.received["unknown"] == 2
+    assert sandbox.stream.log.received["unknown"] == 2
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ async def test_a_message_in_parts(sandbox: Sandbox, dial: Dial) -> None:
 
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
 async def test_other_spellings(sandbox: Sandbox, dial: Dial, name: Any) -> None:
-    sandbox.stream.wording = Wording(name=name, payload="flat")
+    sandbox.stream.wording = FrameEncoding(name=name, payload="flat")
     link = await dial()
     assert (await read(link))[name] == "welcome"
     assert await say(link, "authenticate", **login(sandbox)) == {name: "authenticated"}
@@ -205,7 +207,7 @@ async def test_other_spellings(sandbox: Sandbox, dial: Dial, name: Any) -> None:
 def test_spellings_that_nobody_knows() -> None:
     wrong: Any = "kind"
     with pytest.raises(ValueError, match="name must be one of type, event, topic"):
-        Wording(name=wrong)
+        FrameEncoding(name=wrong)
 
 
 async def test_messages_by_hand(sandbox: Sandbox, listen: Dial) -> None:
@@ -225,7 +227,7 @@ async def test_the_ledger_knows_what_was_sent_and_no_secret(
     link = await listen("orders")
     sandbox.stream.publish("orders", "jane", "a1", {"order_id": "1"})
     raw = await link.recv()
-    sent = list(sandbox.stream.ledger)
+    sent = list(sandbox.stream.log)
     assert [(message.link, message.kind, message.serial) for message in sent] == [
         (1, "welcome", 0),
         (1, "authenticated", 0),
@@ -233,9 +235,9 @@ async def test_the_ledger_knows_what_was_sent_and_no_secret(
         (1, "order", 1),
     ]
     assert (sent[-1].text, sent[-1].fate) == (raw, "sent")
-    assert (len(sandbox.stream.ledger), sandbox.stream.ledger.total, sandbox.stream.ledger.lives) == (4, 4, 1)
-    assert sandbox.stream.ledger.received == {"connect": 1, "upgrade": 1, "authenticate": 1, "subscribe": 1}
-    shown = f"{sent} {sandbox.stream!r} {sandbox.stream.ledger!r} {sandbox.stream.sessions} {caplog.text}"
+    assert (len(sandbox.stream.log), sandbox.stream.log.total, sandbox.stream.log.lives) == (4, 4, 1)
+    assert sandbox.stream.log.received == {"connect": 1, "upgrade": 1, "authenticate": 1, "subscribe": 1}
+    shown = f"{sent} {sandbox.stream!r} {sandbox.stream.log!r} {sandbox.stream.sessions} {caplog.text}"
     assert sandbox.client_secret not in shown
     assert repr(sandbox.stream) == f"<Stream {sandbox.stream.url} 1 sessions, 1 events>"
 
@@ -249,4 +251,4 @@ async def test_waiting_for_the_second_login(sandbox: Sandbox, listen: Dial) -> N
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.01):
             await sandbox.stream.until_live(3)
-    assert not sandbox.stream.ledger._waiting
+    assert not sandbox.stream.log._waiting

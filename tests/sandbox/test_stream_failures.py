@@ -52,7 +52,7 @@ async def test_dropped_with_a_code(sandbox: Sandbox, listen: Dial, code: int) ->
     assert (await read(link))["data"] == {"number": 1}
     assert (await end_of(link), link.protocol.close_reason) == (code, "because")
     assert sandbox.stream.published == 2
-    assert sandbox.stream.ledger.total == 4
+    assert sandbox.stream.log.total == 4
 
 
 async def test_dropped_without_a_word(sandbox: Sandbox, listen: Dial) -> None:
@@ -87,12 +87,12 @@ async def test_half_open_and_back(sandbox: Sandbox, listen: Dial) -> None:
     pong = asyncio.ensure_future(await link.ping())
     assert await is_silent(link)
     assert not pong.done()
-    assert sandbox.stream.ledger.total == 3
+    assert sandbox.stream.log.total == 3
     sandbox.stream.thaw()
     assert (await read(link))["data"] == {"number": 1}
     async with asyncio.timeout(5):
         await pong
-    assert sandbox.stream.ledger.total == 4
+    assert sandbox.stream.log.total == 4
     sandbox.stream.thaw()
 
 
@@ -129,7 +129,7 @@ async def test_silence(sandbox: Sandbox, listen: Dial) -> None:
     sandbox.stream.silent = False
     publish(sandbox, 2)
     assert (await read(link))["data"] == {"number": 2}
-    assert [message.fate for message in sandbox.stream.ledger][3:] == ["lost", "sent"]
+    assert [message.fate for message in sandbox.stream.log][3:] == ["lost", "sent"]
 
 
 async def test_delay(sandbox: Sandbox, listen: Dial) -> None:
@@ -289,7 +289,7 @@ async def test_what_is_asked_while_it_closes_is_not_done(sandbox: Sandbox, liste
     await link.send('{"action": "dance"}')
     sandbox.stream.drop()
     assert await end_of(link) == 1001
-    assert sandbox.stream.ledger.received["unknown"] == 0
+    assert sandbox.stream.log.received["unknown"] == 0
 
 
 def test_before_the_start_it_is_nowhere() -> None:

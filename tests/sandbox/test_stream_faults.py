@@ -63,7 +63,7 @@ async def test_upgrades_refused(sandbox: Sandbox, dial: Dial) -> None:
     assert answers == [(503, None), (429, "7"), (429, "7")]
     assert (armed.fired, armed.is_spent) == (2, True)
     assert (await read(await dial()))["type"] == "welcome"
-    assert sandbox.stream.ledger.received["upgrade"] == 4
+    assert sandbox.stream.log.received["upgrade"] == 4
 
 
 async def test_an_upgrade_cut_or_never_answered(sandbox: Sandbox, dial: Dial) -> None:
@@ -99,7 +99,7 @@ async def test_a_login_refused_ignored_or_cut(sandbox: Sandbox, dial: Dial) -> N
     for link in (refused, ignored, cut):
         await read(link)
         await authenticate(sandbox, link)
-        await sandbox.stream.until_received("authenticate", sandbox.stream.ledger.received["connect"] - 2)
+        await sandbox.stream.until_received("authenticate", sandbox.stream.log.received["connect"] - 2)
     assert (await read(refused))["code"] == "401"
     assert await end_of(refused) == 4401
     await silence(ignored)
@@ -135,7 +135,7 @@ async def test_events_lost_doubled_and_out_of_order(
     publish(sandbox, "a", "a", "a", "a")
     assert await numbers(link, len(told)) == told
     await silence(link)
-    events = [message for message in sandbox.stream.ledger if message.kind == "order"]
+    events = [message for message in sandbox.stream.log if message.kind == "order"]
     assert [json.loads(message.text)["data"]["number"] for message in events if message.fate == "sent"] == told
     assert [message.serial for message in events if message.fate == "lost"] == ([2] if kind == "lose" else [])
 
@@ -153,7 +153,7 @@ async def test_a_frame_torn_in_two(sandbox: Sandbox, listen: Dial) -> None:
     publish(sandbox, "a", "a", "a")
     assert await numbers(link, 1) == ["0"]
     assert await end_of(link) == 1006
-    fates = [message.fate for message in sandbox.stream.ledger if message.kind == "order"]
+    fates = [message.fate for message in sandbox.stream.log if message.kind == "order"]
     assert fates == ["sent", "torn"]
 
 
@@ -271,7 +271,7 @@ async def test_what_the_ledger_says_was_sent_is_what_comes(sandbox: Sandbox, lis
         publish(sandbox, *"abababab")
         sandbox.stream.drop()
         heard = await hear(link)
-        sent = [message for message in sandbox.stream.ledger if message.link == number and message.serial]
+        sent = [message for message in sandbox.stream.log if message.link == number and message.serial]
         told = [message.text for message in sent if message.fate == "sent"]
         known = [text for text in heard if text in told]
         assert known == told[: len(known)]

@@ -14,8 +14,8 @@ from connecttrade_async.sandbox.world.chains import Chains
 from connecttrade_async.sandbox.world.depth import Depths
 from connecttrade_async.sandbox.world.pricing import Greeks, greeks, worth
 from connecttrade_async.sandbox.world.symbols import Option, option_symbol, parse_option
-from connecttrade_async.sandbox.world.tape import MINUTE, Print
-from connecttrade_async.sandbox.world.walk import Walk, anchor, tick_of
+from connecttrade_async.sandbox.world.tape import MINUTE, Trade
+from connecttrade_async.sandbox.world.walk import PricePath, anchor, tick_of
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 CALL = "AAPL260821C00230000"
@@ -24,11 +24,11 @@ MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2026, 7, 1), timezones=st.
 WORLD, REAL = World(7), World(7, Hours("real"))
 
 
-def prints(world: World, symbol: str, start: datetime, end: datetime) -> list[Print]:
+def prints(world: World, symbol: str, start: datetime, end: datetime) -> list[Trade]:
     return list(world.tape.prints(symbol, tick_of(start), tick_of(end)))
 
 
-def amount_to(start: datetime, found: list[Print]) -> Bar | None:
+def amount_to(start: datetime, found: list[Trade]) -> Bar | None:
     if not found:
         return None
     prices = [one.price for one in found]
@@ -87,7 +87,7 @@ def test_prints_do_not_depend_on_what_was_asked_before(symbol: str, at: datetime
 def test_the_farthest_of_a_walk_is_found_without_looking_at_all_of_it(
     start: int, length: int, every: int, sign: int
 ) -> None:
-    walk, looked = Walk("farthest", lambda on: on.toordinal() % 3 / 100), list[int]()
+    walk, looked = PricePath("farthest", lambda on: on.toordinal() % 3 / 100), list[int]()
 
     def counts(tick: int) -> bool:
         looked.append(tick)

@@ -18,7 +18,7 @@ from connecttrade_async.sandbox.world import BROKERS, OPEN, STATUSES, Account, W
 from connecttrade_async.sandbox.world.history import furnish
 from connecttrade_async.sandbox.world.market import Market
 from connecttrade_async.sandbox.world.symbols import multiplier, parse_option
-from connecttrade_async.sandbox.world.teller import Teller
+from connecttrade_async.sandbox.world.teller import OrderWriter
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 TODAY = NOON.date()
@@ -241,7 +241,7 @@ def test_an_order_added_moves_the_books() -> None:
 
 def test_an_order_without_sense_is_refused() -> None:
     world, paper, _ = opened()
-    teller = Teller(paper, world.market, paper_random(), NOON)
+    teller = OrderWriter(paper, world.market, paper_random(), NOON)
     with pytest.raises(BadRequestError, match="no side"):
         world.add_order(paper.account_id, NOON, side="HOLD")
     with pytest.raises(BadRequestError, match="no status"):
@@ -260,6 +260,6 @@ def paper_random() -> Random:
 
 def test_a_history_is_written_on_an_empty_account() -> None:
     account = Account("id", "12345678", ALPACA, "live")
-    furnish(Teller(account, Market(1), paper_random(), NOON))
+    furnish(OrderWriter(account, Market(1), paper_random(), NOON))
     assert repr(account) == f"<Account id ALPACA live, {len(account.orders)} orders>"
     assert repr(World(3)) == "<World seed 3, 0 users, 0 accounts>"

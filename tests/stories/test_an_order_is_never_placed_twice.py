@@ -119,11 +119,11 @@ class Desk:
 
     def sent(self, method: str) -> int:
         """Return how often a method on an order arrived, whatever became of it."""
-        return sum(visit.method == method and "orders" in visit.path for visit in self.sandbox.served)
+        return sum(visit.method == method and "orders" in visit.path for visit in self.sandbox.requests)
 
     def worked(self, method: str) -> int:
         """Return how often the sandbox really did what a method on an order asks."""
-        return sum(visit.worked for visit in self.sandbox.served if visit.method == method and "orders" in visit.path)
+        return sum(visit.worked for visit in self.sandbox.requests if visit.method == method and "orders" in visit.path)
 
 
 @pytest.mark.parametrize("fault", LOST_AFTER, ids=name)

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import ConnectTrade, User
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.live.telling import ChangeSubscription
     from connecttrade_async.sandbox.world import Order
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class TheBooks(RuleBasedStateMachine):
             self.users[name], self.accounts[name] = newcomer(self.sandbox, self.ct, name)
         live = self.ct.live([self.users["ada"], self.users["bob"]], sweep_every=SWEEP, concurrency=4)
         self.live: LiveAccounts = await self.stack.enter_async_context(live)
-        self.changes: Changes = self.live.changes()
+        self.changes: ChangeSubscription = self.live.changes()
         self.followed = {"ada", "bob"}
         for name in self.followed:
             self.history[name], self.either[name] = set(self.fills(name)), set()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connecttrade_async import ClosedError, ConnectTrade, Ended, Timeouts
+from connecttrade_async import ClosedError, ConnectTrade, StreamEnded, Timeouts
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from marketend import MarketEnd
@@ -38,7 +38,7 @@ async def test_nothing_is_opened_of_a_closed_client(what: str, is_view: bool) ->
         for late in (opened, opened_of(of, user, what)):
             with pytest.raises(ClosedError, match=CLOSED):
                 await late.__aenter__()
-        assert sandbox.stream.ledger.total == 0
+        assert sandbox.stream.log.total == 0
         if is_view:
             async with opened_of(ct, user, what):
                 pass
@@ -63,7 +63,7 @@ async def test_market_data_is_not_opened_of_a_closed_view_and_takes_nobodys_plac
                 await quotes.receive()
             with pytest.raises(ClosedError, match=CLOSED):
                 await md.history("A")
-            assert CLOSED in (await until(happenings, Ended)).error
+            assert CLOSED in (await until(happenings, StreamEnded)).error
 
 
 async def test_whoever_subscribed_to_what_is_never_opened_hears_that_the_client_is_closed() -> None:
@@ -89,7 +89,7 @@ async def test_a_stream_that_is_open_ends_and_says_why() -> None:
             await ct.aclose()
             assert stream.health().state == "ENDED"
             assert stream.health().live_since is None
-            assert CLOSED in (await until(happenings, Ended)).error
+            assert CLOSED in (await until(happenings, StreamEnded)).error
             assert await asyncio.wait_for(iterating, PATIENCE) is None
             with pytest.raises(ClosedError, match=CLOSED):
                 await events.receive()

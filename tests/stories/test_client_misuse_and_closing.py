@@ -251,7 +251,7 @@ async def reached(phase: str, end: ScriptedEnd, ct: ConnectTrade) -> None:
         await end.until_seen(3 if phase == "pause" else 1)
     for _ in range(50):  # turns of the loop: all that is needed here happens within this machine
         await asyncio.sleep(0)
-    assert ct.health().troubles == (3 if phase == "pause" else 0)
+    assert ct.health().consecutive_failures == (3 if phase == "pause" else 0)
 
 
 @pytest.mark.parametrize("phase", PHASES)

@@ -47,11 +47,11 @@ async def test_a_retry_after_of_any_size_is_bounded_and_never_below_the_own_back
         sandbox.faults.add(Fault("status", status=status, path="/positions", retry_after=retry_after, times=1))
         async with ct.live([ada], sweep_every=None) as live:
             assert isinstance(live.failed["ada"], kind)
-            served = sandbox.served.total
+            served = sandbox.requests.total
             # The backoff of the client in a hurry is at least half of 0.01 s.
             clock.advance(max(seconds - 0.1, 0.004))
             await turns()
-            assert (sandbox.served.total, list(live.failed)) == (served, ["ada"])
+            assert (sandbox.requests.total, list(live.failed)) == (served, ["ada"])
             clock.advance(0.1 + 0.04)
             await all_read(live)
             assert (dict(live.failed), live.book(account).is_current) == ({}, True)
@@ -96,16 +96,16 @@ async def test_rate_limits_that_ask_for_no_time_make_pauses_of_all_users_grow() 
             adding = asyncio.create_task(live.add(users[0]))
             await turns()
             adding_more = [asyncio.create_task(live.add(user)) for user in users[1:]]
-            served = sandbox.served.total
+            served = sandbox.requests.total
             await turns()
             # No user is asked about during the pause after the first answer.
-            assert sandbox.served.total == served
+            assert sandbox.requests.total == served
             for _ in range(40):
                 clock.advance(0.02)
                 await turns()
             await asyncio.gather(adding, *adding_more)
             # One request a pause, and no pause is below half of 0.01 s.
-            assert sandbox.served.total - served <= 40 * 0.02 / 0.005
+            assert sandbox.requests.total - served <= 40 * 0.02 / 0.005
             assert len(live.failed) == 20
 
 

@@ -87,7 +87,7 @@ async def test_a_fill_is_heard_before_an_older_one_is_recovered_and_their_times_
             await until_struck(sandbox)
             sandbox.clock.advance(1)
             sandbox.broker.fill(heard.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             told: list[OrderChanged] = []
             async with asyncio.timeout(PATIENCE):
                 while sum(len(each.fills) for each in told) < 2:

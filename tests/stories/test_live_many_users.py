@@ -53,7 +53,7 @@ async def test_a_thousand_users_are_read_again_within_the_budget(capsys: pytest.
         users = [user for user, _ in followed]
         async with ct.live(users, sweep_every=None, concurrency=BUDGET) as live, live.changes() as changes:
             assert live.health().current == USERS
-            sandbox.served.clear()
+            sandbox.requests.clear()
             gauge.most = 0
             sandbox.stream.reset()
             for _, account in followed[::10]:
@@ -62,7 +62,7 @@ async def test_a_thousand_users_are_read_again_within_the_budget(capsys: pytest.
             await live.wait(lambda live: live.statistics().gaps == 1)
             await live.wait(lambda live: live.is_current)
             seconds = time.perf_counter() - began
-            assert sandbox.served.total == USERS * REQUESTS_EACH
+            assert sandbox.requests.total == USERS * REQUESTS_EACH
             assert gauge.most <= BUDGET
             assert live.statistics().snapshots == 2 * USERS
             orders = [change for change in taken(changes) if isinstance(change, OrderChanged)]

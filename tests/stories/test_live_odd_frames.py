@@ -70,7 +70,7 @@ async def test_a_frame_of_several_accounts_cannot_be_read_and_each_of_them_is_re
             sandbox.stream.faults.add(StreamFault("lose", times=None))
             accounts = [account for _, account in users]
             missed = [sandbox.world.add_order(name, sandbox.clock.now(), status="working") for name in accounts]
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             sandbox.stream.faults.clear()
             frames = [{"type": "order", "account_id": name, "data": [1]} for name in accounts[:2]]
             sandbox.stream.send(json.dumps(frames))
@@ -98,13 +98,13 @@ async def test_heartbeats_cost_no_request(beat: str) -> None:
     async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [bare_newcomer(sandbox, ct, f"u{number}") for number in range(20)]
         async with ct.live([user for user, _ in users], sweep_every=None) as live:
-            served = sandbox.served.total
+            served = sandbox.requests.total
             for _ in range(40):
                 sandbox.stream.send(beat)
             sandbox.stream.publish("orders", "u0", users[0][1], an_order(1))
             await live.wait(lambda live: "o1" in live.book(users[0][1]).orders, timeout=PATIENCE)
             assert live.is_current
-            assert sandbox.served.total == served
+            assert sandbox.requests.total == served
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ async def test_odd_frames_every_few_seconds_for_an_hour_cost_a_bounded_number_of
     async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         users = [bare_newcomer(sandbox, ct, f"u{number}") for number in range(20)]
         async with ct.live([user for user, _ in users], sweep_every=None) as live:
-            served, account = sandbox.served.total, users[0][1]
+            served, account = sandbox.requests.total, users[0][1]
             for beat in range(720):
                 sandbox.stream.send(odd)
                 await live.wait(lambda live: not live.is_current, timeout=PATIENCE)
@@ -124,7 +124,7 @@ async def test_odd_frames_every_few_seconds_for_an_hour_cost_a_bounded_number_of
                 clock.advance(5.0)
             # A read is four requests at most. All users at once, some more, and then 12 users a minute.
             reads = 20 + 10 + 60 * 12
-            assert 0 < sandbox.served.total - served <= 4 * reads
+            assert 0 < sandbox.requests.total - served <= 4 * reads
             clock.advance(700.0)
             await current(live)
 

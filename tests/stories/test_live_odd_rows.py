@@ -11,7 +11,7 @@ import pytest
 
 from connecttrade_async import MalformedResponseError
 from connecttrade_async.live.changes import OrderChanged, PositionChanged
-from connecttrade_async.live.tracker import KeepOrders
+from connecttrade_async.live.tracker import OrderRetention
 from connecttrade_async.sandbox import Sandbox
 from ledger import Ledger
 from onlive import taken
@@ -219,7 +219,7 @@ ENDED = {"order_id": "o", "account_id": "a", "status": "CANCELED", "filled_qty":
 async def test_sweep_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage) -> None:
     stage.ledger.orders["ada"] = [ENDED]
     ada = stage.ct.user("ada", "hush")
-    async with stage.ct.live([ada], sweep_every=1.0, keep_orders=KeepOrders(age=60.0)) as live:
+    async with stage.ct.live([ada], sweep_every=1.0, keep_orders=OrderRetention(age=60.0)) as live:
         assert (list(live.book("a").orders), live.book("a").open_orders) == (["o"], ())
         await stage.until(live, lambda live: not live.book("a").orders)
         assert stage.clock.seconds > 60
@@ -229,7 +229,7 @@ async def test_sweep_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage
 async def test_poll_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage) -> None:
     stage.ledger.orders["ada"] = [ENDED]
     ada = stage.ct.user("ada", "hush")
-    async with stage.ct.poll([ada], None, every=1.0, keep_orders=KeepOrders(age=60.0)) as poller:
+    async with stage.ct.poll([ada], None, every=1.0, keep_orders=OrderRetention(age=60.0)) as poller:
         await stage.until_polled(poller, lambda: [list(book.orders) for book in poller.books()] == [["o"]])
         assert poller.book("a").open_orders == ()
         await stage.until_polled(poller, lambda: not poller.book("a").orders)

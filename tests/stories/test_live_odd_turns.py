@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import Gap
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.live.telling import ChangeSubscription
 
 
 async def test_the_stream_is_displaced_for_good_and_the_books_say_so() -> None:
@@ -60,7 +60,7 @@ async def test_the_stream_is_displaced_for_good_and_the_books_say_so() -> None:
                 live.changes()
 
 
-async def rest_of(changes: Changes) -> list[Change | Gap]:
+async def rest_of(changes: ChangeSubscription) -> list[Change | Gap]:
     """Take what waits, up to the ending."""
     found: list[Change | Gap] = []
     while True:
@@ -80,7 +80,7 @@ async def test_an_account_appears_that_nobody_knows_yet() -> None:
             new = world.consent(link, find_broker("PUBLIC"), "ada", now).accounts[0].account_id
             assert new not in {book.account_id for book in live.books()}
             world.add_order(new, sandbox.clock.now(), qty=1, status="filled")
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             [(_, cause)] = await until_filled(changes, 1)
             assert cause == "stream"
             await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
@@ -121,7 +121,7 @@ async def test_a_frame_is_lost_without_a_word_and_the_sweep_finds_it() -> None:
             taken(changes)
             sandbox.stream.faults.add(StreamFault("lose", times=3))
             sandbox.broker.fill(order.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             done = await live.order_done(order, timeout=PATIENCE)
             assert done.status == "filled"
             assert [cause for _, cause in fills_of(taken(changes))] == ["sweep"]
@@ -141,7 +141,7 @@ async def test_a_frame_cannot_be_read_and_its_account_is_looked_at_again() -> No
             sandbox.stream.send('{"type": "order", "account_id": "nobody\'s", "data": 5}')
             sandbox.stream.send("nonsense")
             sandbox.broker.fill(order.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             assert (await live.order_done(order, timeout=PATIENCE)).status == "filled"
             await current(live)
             assert [cause for _, cause in fills_of(taken(changes))] == ["recovered"]
@@ -155,7 +155,7 @@ async def test_more_waits_than_may_and_everybody_is_looked_at_again() -> None:
             order = await placed(user, account)
             await sandbox.stream.burst(1000)
             sandbox.broker.fill(order.order_id)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             assert (await live.order_done(order, timeout=PATIENCE)).status == "filled"
             await current(live)
             assert live.statistics().gaps > 0
@@ -183,7 +183,7 @@ async def test_a_fill_is_heard_without_its_id_and_listed_with_it() -> None:
             taken(changes)
             sandbox.stream.faults.add(StreamFault("lose", times=3))
             sandbox.broker.fill(order.order_id, 4)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             [listed] = [each async for each in user.orders.list() if each.order_id == order.order_id]
             said = [msgspec.to_builtins(each) for each in listed.fills]
             said[0].pop("fill_id")

@@ -45,7 +45,7 @@ async def filled_unheard(sandbox: Sandbox, order: Order, qty: int) -> None:
     """Fill an order, and lose every frame of it on the way."""
     lost = sandbox.stream.faults.add(StreamFault("lose", times=None))
     sandbox.broker.fill(order.order_id, qty, "1.00")
-    sandbox.stream.tell()
+    sandbox.stream.publish_due()
     await asyncio.sleep(0)
     assert lost.fired
     sandbox.stream.faults.clear()
@@ -70,7 +70,7 @@ async def test_a_frame_that_names_no_user_comes_while_its_user_is_read_for_the_f
         ada, account = newcomer(sandbox, ct)
         async with ct.brokerage_stream() as stream, ct.live([], stream, sweep_every=None) as live:
             order = await placed(ada, account)
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             sandbox.clock.hold()
             # What names her must have been heard before she is added.
             await until_heard(sandbox, stream)
@@ -80,7 +80,7 @@ async def test_a_frame_that_names_no_user_comes_while_its_user_is_read_for_the_f
             adding = asyncio.create_task(live.add(ada))
             await until_struck(sandbox)
             sandbox.broker.fill(order.order_id, 10, "1.00")
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             said: dict[str, Any] = {"order_id": order.order_id, "status": "filled", "filled_qty": "10"}
             frame: dict[str, Any] = {"type": "order", "data": said}
             if names == "the account":
@@ -125,7 +125,7 @@ async def test_a_frame_that_names_a_user_only_cannot_be_read_and_that_user_is_re
             await working(live, order)
             taken(changes)
             await filled_unheard(sandbox, order, 4)
-            sandbox.served.clear()
+            sandbox.requests.clear()
             # Of somebody who is not followed it is no news.
             sandbox.stream.send('{"type": "order", "user_id": "eve", "data": 5}')
             sandbox.stream.send(f'{{"type": "order", {whose}, "data": 5}}')
@@ -220,14 +220,14 @@ async def test_the_first_frame_of_a_new_account_cannot_be_read_and_its_fill_is_t
             sandbox.stream.faults.add(StreamFault("lose", times=None))
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.1, times=1))
             filled = world.add_order(new, sandbox.clock.now(), qty=1, status="filled")
-            sandbox.stream.tell()
+            sandbox.stream.publish_due()
             await asyncio.sleep(0)
             sandbox.stream.faults.clear()
             sandbox.stream.send('{"type": "order", "user_id": "ada", "data": 5}')
             if heard:
                 await until_struck(sandbox)
                 world.add_order(new, sandbox.clock.now(), qty=1, status="working")
-                sandbox.stream.tell()
+                sandbox.stream.publish_due()
             wanted = [fill.fill_id for fill in filled.fills]
             assert [fill_id for fill_id, _ in await until_filled(changes, len(wanted))] == wanted
             await current(live)
@@ -251,7 +251,7 @@ async def test_too_many_were_asked_about_and_nobody_is_until_the_platform_allows
             taken(changes)
             limit = Fault("status", status=429, path="/balances", retry_after="30", times=1)
             sandbox.faults.add(limit)
-            sandbox.served.clear()
+            sandbox.requests.clear()
             sandbox.stream.reset()
             sandbox.broker.fill(order.order_id, 4)
             async with asyncio.timeout(PATIENCE):
@@ -260,12 +260,12 @@ async def test_too_many_were_asked_about_and_nobody_is_until_the_platform_allows
                     await asyncio.sleep(0.001)
             await live.wait(lambda live: bool(live.failed), timeout=PATIENCE)
             assert "429" in str(live.failed["ada"])
-            asked = sandbox.served.total
+            asked = sandbox.requests.total
             for _ in range(20):
                 clock.advance(1.4)
                 await asyncio.sleep(0.001)
             # Nobody else was asked about either.
-            assert sandbox.served.total == asked == 1
+            assert sandbox.requests.total == asked == 1
             assert not any(book.is_current for book in live.books())
             assert live.book(account).orders[order.order_id].filled_qty == Decimal(0)
             clock.advance(3.0)

@@ -80,7 +80,7 @@ async def test_one_account_of_two_is_unlinked_and_its_book_goes() -> None:
             sandbox.stream.reset()
             # At first nobody asks, and the book is as it was.
             await stepping(clock, live, read_so_often(live, 6), step=1.0)
-            assert sandbox.served.count("GET", "/connections") == 1
+            assert sandbox.requests.count("GET", "/connections") == 1
             assert (dict(live.book(account).positions), live.book(account).is_current) == (dict(held.positions), False)
             assert live.statistics().unlinked == 0
             await stepping(clock, live, lambda: live.is_current)
@@ -156,7 +156,7 @@ async def test_accounts_that_cannot_be_read_are_not_gone_while_nobody_says_so(co
                 sandbox.faults.add(Fault("status", path="/connections", times=None, **wrong))
             sandbox.stream.reset()
             sandbox.broker.fill(order.order_id, 10, "1.00")
-            await stepping(clock, live, lambda: sandbox.served.count("GET", "/connections") == 3)
+            await stepping(clock, live, lambda: sandbox.requests.count("GET", "/connections") == 3)
             await stepping(clock, live, read_so_often(live, 1))
             assert live.statistics().unlinked == 0
             assert not live.book(account).is_current

@@ -152,7 +152,7 @@ async def test_history_is_answered_to_whoever_asked_many_at_once() -> None:
 async def test_symbols_come_and_go_and_nothing_is_asked_twice() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         async with md.quotes("AAPL", "MSFT") as first, md.quotes("MSFT") as second:
-            assert sandbox.market.ledger.received["subscribe"] == 1
+            assert sandbox.market.log.received["subscribe"] == 1
             await first.add("F")
             await first.remove("AAPL", "MSFT")
             assert set(await agreed(sandbox, md)) == {("quotes", "F"), ("quotes", "MSFT")}

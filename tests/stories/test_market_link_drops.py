@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connecttrade_async import AuthenticationRefusedError, ConnectError, HandshakeError, SlowConsumerError, Timeouts
-from connecttrade_async.models.events import Gap, Live, Lost, Retrying, UnknownMessage
+from connecttrade_async.models.events import Gap, StreamLive, StreamLost, StreamRetrying, UnknownMessage
 from connecttrade_async.models.market import Quote
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
@@ -19,10 +19,10 @@ from stepped import BEGIN, SteppedClock
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connecttrade_async.sandbox.marketdata import MarketData
+    from connecttrade_async.sandbox.marketdata import MarketDataStream
     from connecttrade_async.sandbox.streamfault import StreamKind
 
-ENDS: dict[str, Callable[[MarketData], None]] = {
+ENDS: dict[str, Callable[[MarketDataStream], None]] = {
     "going away": lambda stream: stream.drop(1001),
     "a clean close": lambda stream: stream.drop(1000),
     "an error of the server's": lambda stream: stream.drop(1011),
@@ -51,7 +51,7 @@ POISON = {
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[MarketData], None]) -> None:
+async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[MarketDataStream], None]) -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL", "MSFT") as trades:
         trade(sandbox, 1, 2)
         assert story(await taken(trades, 2)) == [1, 2]
@@ -70,7 +70,7 @@ async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind)
         sandbox.market.faults.add(StreamFault(kind))
         with pytest.raises(ConnectError if kind == "cut_upgrade" else HandshakeError):
             await md.__aenter__()
-        assert sandbox.market.ledger.received["connect"] == 1
+        assert sandbox.market.log.received["connect"] == 1
 
 
 @pytest.mark.parametrize("kind", AFTER_LIVE)
@@ -81,7 +81,7 @@ async def test_in_the_handshake_of_a_later_link_which_is_tried_again(kind: Strea
         assert "dropped" in (await gap(trades)).cause
         trade(sandbox, 1)
         assert story(await taken(trades, 1)) == [1]
-        assert (sandbox.market.ledger.received["connect"], md.health().gaps) == (5, 1)
+        assert (sandbox.market.log.received["connect"], md.health().gaps) == (5, 1)
 
 
 @pytest.mark.parametrize("kind", ["drop", "reset", "tear"])
@@ -104,7 +104,7 @@ async def test_a_login_or_a_welcome_that_is_not_answered_is_left_in_time_and_tri
             sandbox.market.faults.add(StreamFault("no_welcome"))
             sandbox.market.faults.add(StreamFault("no_login"))
             sandbox.market.reset()
-            causes = [(await until(life, Lost)).cause for _ in range(3)]
+            causes = [(await until(life, StreamLost)).cause for _ in range(3)]
             assert all(cause.startswith("no answer in time while ") for cause in causes[1:])
             await gap(trades)
             trade(sandbox, 1)
@@ -116,7 +116,7 @@ async def test_a_refused_first_login_raises_at_once() -> None:
         sandbox.market.faults.add(StreamFault("refuse_login"))
         with pytest.raises(AuthenticationRefusedError):
             await md.__aenter__()
-        assert sandbox.market.ledger.received["authenticate"] == 1
+        assert sandbox.market.log.received["authenticate"] == 1
 
 
 async def test_during_backoff_nobody_is_there_for_a_while() -> None:
@@ -124,10 +124,10 @@ async def test_during_backoff_nobody_is_there_for_a_while() -> None:
         life = md.subscribe("lifecycle")
         await sandbox.market.aclose()
         for _ in range(4):
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
         await trades.remove("AAPL")
         adding = asyncio.create_task(trades.add("MSFT"))
-        await until(life, Retrying)
+        await until(life, StreamRetrying)
         assert not adding.done()
         await sandbox.market.start(again=True)
         await adding
@@ -156,7 +156,7 @@ async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_fo
             sandbox.market.silent = True
             trade(sandbox, 2)
             clock.advance(60.1)
-            assert (await until(life, Lost)).cause == "nothing came for too long"
+            assert (await until(life, StreamLost)).cause == "nothing came for too long"
             sandbox.market.silent = False
             while md.health().state != "LIVE":
                 clock.advance(0.02)
@@ -172,8 +172,8 @@ async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
         async with md.trades("AAPL") as trades:
             sandbox.market.freeze()
             trade(sandbox, 1)
-            assert "the link was given up" in (await until(life, Lost)).cause
-            await until(life, Live)
+            assert "the link was given up" in (await until(life, StreamLost)).cause
+            await until(life, StreamLive)
             await gap(trades)
             trade(sandbox, 2)
             assert story(await taken(trades, 1)) == [2]

@@ -61,7 +61,7 @@ async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
     async with market(timeouts=Timeouts(login=0.4, close=1.0)) as (sandbox, md), nothing_left(), md:
         sandbox.market.faults.add(StreamFault("no_ack", times=2))
         async with md.trades("AAPL", "MSFT") as trades:
-            assert sandbox.market.ledger.received["subscribe"] == 3
+            assert sandbox.market.log.received["subscribe"] == 3
             trade(sandbox, 1)
             assert story(await taken(trades, 1)) == [1]
             sandbox.market.faults.add(StreamFault("no_ack", times=1))
@@ -76,7 +76,7 @@ async def test_a_link_that_breaks_over_an_acknowledgement_is_made_anew_and_it_is
     async with market() as (sandbox, md), nothing_left(), md:
         sandbox.market.faults.add(StreamFault("cut_ack", times=3))
         async with md.trades("AAPL") as trades:
-            assert sandbox.market.ledger.received["connect"] == 4
+            assert sandbox.market.log.received["connect"] == 4
             trade(sandbox, 1)
             while story(await taken(trades, 1)) != [1]:
                 pass

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import pytest
 
 from connecttrade_async import MarketDataRefusedError, Retry, SessionTakenError, Timeouts
-from connecttrade_async.models.events import Live, Lost
+from connecttrade_async.models.events import StreamLive, StreamLost
 from connecttrade_async.models.market import Trade
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.world import tick_of
@@ -62,7 +62,7 @@ class Opened:
 
     @property
     def logins(self) -> int:
-        return self.sandbox.market.ledger.received["authenticate"]
+        return self.sandbox.market.log.received["authenticate"]
 
     async def until_logins(self, times: int) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -85,7 +85,7 @@ async def opened(displaces: Literal["older", "newer", "neither"] = "older", ahea
 
 async def left_by_the_old_link(one: Opened) -> None:
     async with asyncio.timeout(PATIENCE):
-        await one.sandbox.market.ledger.until(lambda: len(one.sandbox.market.sessions) == 1)
+        await one.sandbox.market.log.until(lambda: len(one.sandbox.market.sessions) == 1)
 
 
 async def test_it_is_renewed_before_it_ends_and_not_a_print_is_lost_or_told_twice() -> None:
@@ -177,8 +177,8 @@ async def test_one_that_could_not_be_renewed_ends_while_live_and_a_new_one_is_go
         assert one.md.health().state == "LIVE"
         one.sandbox.faults.clear()
         one.sandbox.clock.advance(EARLY)  # the server's clock is ahead of ours
-        assert "expired" in (await until(life, Lost)).cause
-        await one.meanwhile(until(life, Live))
+        assert "expired" in (await until(life, StreamLost)).cause
+        await one.meanwhile(until(life, StreamLive))
         one.sandbox.market.silent = False
         await gap(trades)
         trade(one.sandbox, 1)
@@ -224,7 +224,7 @@ async def test_a_clock_of_ours_that_is_days_ahead_makes_no_token_after_another()
     async with market() as (sandbox, md), nothing_left(), md, md.quotes("AAPL"):
         for _ in range(100):
             await md.list_subscriptions()
-        assert sandbox.market.ledger.received["authenticate"] == 1
+        assert sandbox.market.log.received["authenticate"] == 1
 
 
 async def test_a_clock_of_ours_that_is_days_behind_renews_in_time_all_the_same() -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import ConnectTrade, Poller, PollResult, User
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.live.telling import ChangeSubscription
 
 READ_ONLY = "FIDELITY"
 SOON = 0.01
@@ -134,7 +134,7 @@ async def test_one_consumer_serves_the_streamed_and_the_polled() -> None:
         polled, theirs = saver(sandbox, ct)
         told: list[Change] = []
 
-        async def consume(changes: Changes) -> None:
+        async def consume(changes: ChangeSubscription) -> None:
             async for change in changes:
                 told.extend([change] if isinstance(change, OrderChanged) and change.fills else [])
 
@@ -221,7 +221,7 @@ async def test_books_are_for_who_asks_for_books() -> None:
             books.changes()
 
 
-async def until_ended(changes: Changes) -> None:
+async def until_ended(changes: ChangeSubscription) -> None:
     async with asyncio.timeout(PATIENCE):
         while True:
             await changes.receive()

@@ -16,11 +16,11 @@ from connecttrade_async import (
     ClosedError,
     ConfigurationError,
     Outage,
+    OutageEnded,
+    RateLimited,
     RateLimitedError,
-    Recovered,
     Retry,
     ServerError,
-    Slowed,
     Timeouts,
 )
 from connecttrade_async.sandbox import Fault, Sandbox
@@ -81,8 +81,8 @@ async def test_everything_is_away_and_comes_back() -> None:
             assert outage.since == failed_at[0] < failed_at[4]  # when the first failed, not when it was known
             is_away = False
             await pass_time(31)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
-            assert isinstance(watcher.events[1], Recovered)
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
+            assert isinstance(watcher.events[1], OutageEnded)
             assert watcher.events[1].seconds >= 590
             assert watcher.events[1].since == failed_at[0]
             ended = failed_at[0] + timedelta(seconds=watcher.events[1].seconds)
@@ -269,7 +269,7 @@ async def test_when_every_secret_is_refused_after_some_were_parked_it_is_an_outa
             assert "u0" not in {request.headers["user-id"] for request in end.seen[seen:]}
             names.clear()
             await minutes(clock, watcher, 20)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             assert (results.parked, results.statistics().failing) == ({}, 0)
         await watcher.aclose()
 
@@ -308,7 +308,7 @@ async def test_everybody_is_asked_to_slow_down() -> None:
             seen = len(end.seen)
             assert results.statistics().state == "SLOWED"
             (slowed,) = watcher.events
-            assert isinstance(slowed, Slowed)
+            assert isinstance(slowed, RateLimited)
             assert slowed.seconds == 30
             assert isinstance(slowed.error, RateLimitedError)
             await pass_time(29)
@@ -464,11 +464,11 @@ async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() ->
             assert len(end.seen) <= 2 * (5 + 5)
             end.acts = [answer()]
             await pass_time(10)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             end.acts = [answer(429, NO, retry_after="30"), answer(429, NO, retry_after="30"), answer()]
             while len(watcher.events) < 3:
                 await pass_time(0.1)
-            assert isinstance(watcher.events[2], Slowed)
+            assert isinstance(watcher.events[2], RateLimited)
             assert watcher.events[2].seconds == pytest.approx(30)
             await pass_time(35)
             end.choose = refuse_one
@@ -495,7 +495,7 @@ async def test_an_outage_ends_also_for_who_asks_through_handles_of_their_own() -
             assert [type(event) for event in watcher.events] == [Outage]
             end.acts = [answer()]
             await pass_time(30)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             assert results.statistics().state == "POLLING"
             # A failure now and then among good answers never adds up to an outage.
             end.acts = [*[answer(503, NO), answer(), answer()] * 10, answer()]
@@ -867,7 +867,7 @@ async def test_a_probe_that_hangs_does_not_keep_the_others_from_being_asked() ->
             await steps(clock, 50.0)
             assert len(asked) <= 5  # one probe hangs, or was answered and then others hang
             await steps(clock, 150.0, 0.5)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             assert watcher.of("u0")[-1].error is None
         await watcher.aclose()
 
@@ -932,7 +932,7 @@ async def test_who_failed_before_an_outage_was_known_is_not_left_alone_longer_wh
             is_away = False
             clock.advance(2.0)  # the first probe comes within a second
             await watcher.until_idle()
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             asked.clear()
             for _ in range(21):
                 clock.advance(0.5)
@@ -969,7 +969,7 @@ async def test_a_probe_that_is_overtaken_does_not_stand_in_the_way_of_the_next_o
             is_away = False
             gates.pop(order[0]).set()  # who was asked before it all is answered before the probe is
             await settle()
-            assert [type(event) for event in watcher.events] == [Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             gates.pop(order[5]).set()
             await steps(clock, 30.0)
             asked.clear()
@@ -977,10 +977,10 @@ async def test_a_probe_that_is_overtaken_does_not_stand_in_the_way_of_the_next_o
                 await steps(clock, 0.1)
             is_away = True  # and four others find it out
             await steps(clock, 60.0)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered, Outage]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded, Outage]
             is_away = False
             await steps(clock, 31.0)
-            assert [type(event) for event in watcher.events] == [Outage, Recovered, Outage, Recovered]
+            assert [type(event) for event in watcher.events] == [Outage, OutageEnded, Outage, OutageEnded]
         await watcher.aclose()
 
 

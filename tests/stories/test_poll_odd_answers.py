@@ -15,12 +15,12 @@ from connecttrade_async import (
     CallerError,
     ConnectTradeError,
     Outage,
+    OutageEnded,
     RateLimitedError,
-    Recovered,
     Retry,
     ServerError,
 )
-from connecttrade_async.live.standing import Blame, blame, in_words, patience_asked_for
+from connecttrade_async.live.standing import ErrorScope, classify_error, in_words, retry_after_of
 from onstream import nothing_left
 from polling import Watcher, client, people, settle, steps
 from scripted import ScriptedEnd, answer, drop, raw, reset
@@ -219,16 +219,16 @@ def is_idle(results: Poller[Any]) -> bool:
 @pytest.mark.parametrize("number", range(len(ERRORS)))
 def test_judging_an_error_never_raises_and_finds_what_can_be_read(number: int) -> None:
     error = ERRORS[number]()
-    assert isinstance(blame(error), Blame)
-    assert type(patience_asked_for(error)) in {int, float, type(None)}
+    assert isinstance(classify_error(error), ErrorScope)
+    assert type(retry_after_of(error)) in {int, float, type(None)}
     assert "\n" not in in_words(error)
 
 
 def test_what_the_platform_said_is_found_beside_errors_that_raise() -> None:
     limit = RateLimitedError(status=429, retry_after=7.0, **FACTS)
     error = ExceptionGroup("all", [OddError(), OddLimit(status=429, **FACTS), limit])
-    assert blame(error) is Blame.PACE
-    assert patience_asked_for(error) == 7.0
+    assert classify_error(error) is ErrorScope.RATE_LIMIT
+    assert retry_after_of(error) == 7.0
     assert in_words(OddError()) == "OddError"
     assert in_words(KeyError("one\ntwo")) == r"'one\ntwo'"
     assert in_words(ValueError("one\n\x1b[31mtwo")) == "one [31mtwo"
@@ -271,7 +271,7 @@ async def test_an_outage_of_errors_without_words_is_logged_and_told(caplog: pyte
         await steps(clock, 5.0)
         is_away = False
         await steps(clock, 35.0)
-        assert [type(event) for event in watcher.events] == [Outage, Recovered]
+        assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
     await watcher.aclose()
     assert "one probe at a time stands for all: Wordless" in caplog.text
 

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from connecttrade_async import ConnectError, ConnectTrade, Endpoints
-from connecttrade_async.models.events import Gap, Lost, Retrying
+from connecttrade_async.models.events import Gap, StreamLost, StreamRetrying
 from connecttrade_async.sandbox import Sandbox
 from onstream import HURRIED, client_at, end_that, nothing_left, publish, story, taken, until
 from scripted import untrusted_end
@@ -52,11 +52,11 @@ async def test_a_name_that_was_known_is_not_for_a_while() -> None:
             events, life = stream.subscribe(), stream.subscribe("lifecycle")
             loop.knows = False
             sandbox.stream.reset()
-            assert (await until(life, Lost)).cause == "the link was dropped"
+            assert (await until(life, StreamLost)).cause == "the link was dropped"
             unknown = f"the name {NAME} was not found: check the address and the network"
             for _ in range(3):
-                assert (await until(life, Lost)).cause == unknown
-                await until(life, Retrying)
+                assert (await until(life, StreamLost)).cause == unknown
+                await until(life, StreamRetrying)
             loop.knows = True
             assert (await until(events, Gap)).cause == "the link was dropped"
             publish(sandbox, 1)

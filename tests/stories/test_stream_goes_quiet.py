@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connecttrade_async import ClosedError, HandshakeError, Timeouts
-from connecttrade_async.models.events import Gap, Live, Lost
+from connecttrade_async.models.events import Gap, StreamLive, StreamLost
 from connecttrade_async.sandbox import Sandbox
 from onstream import PATIENCE, client, client_at, end_that, nothing_left, publish, story, taken, until
 from stepped import SteppedClock
@@ -41,7 +41,7 @@ async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_fo
         clock.advance(59.9)
         assert stream.health().state == "LIVE"
         clock.advance(0.2)
-        assert (await until(events, Lost)).cause == "nothing came for too long"
+        assert (await until(events, StreamLost)).cause == "nothing came for too long"
         while stream.health().state != "LIVE":
             clock.advance(0.02)
             await asyncio.sleep(0)
@@ -82,10 +82,10 @@ async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
         assert story(await taken(events, 1)) == ["o1"]
         sandbox.stream.freeze()
         publish(sandbox, 2)
-        assert "the link was given up" in (await until(events, Lost)).cause
+        assert "the link was given up" in (await until(events, StreamLost)).cause
         await until(events, Gap)
         publish(sandbox, 3)
-        await until(events, Live)
+        await until(events, StreamLive)
         assert story(await taken(events, 1)) == ["o3"]
 
 
@@ -116,7 +116,7 @@ async def test_a_peer_that_freezes_while_it_is_asked_is_left_in_time() -> None:
         sandbox.stream.reset()
         await sandbox.stream.until_received("authenticate", 2)
         sandbox.stream.freeze()
-        causes = [(await until(events, Lost)).cause for _ in range(2)]
+        causes = [(await until(events, StreamLost)).cause for _ in range(2)]
         assert causes[1].startswith("no answer in time while ")
         await until(events, Gap)
 

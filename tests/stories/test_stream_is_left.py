@@ -10,7 +10,7 @@ import pytest
 
 from connecttrade_async import ClosedError, Timeouts
 from connecttrade_async.config import Reconnect
-from connecttrade_async.models.events import OrderUpdate, Retrying
+from connecttrade_async.models.events import OrderUpdate, StreamRetrying
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
 from onstream import PATIENCE, client, nothing_left, publish, story, taken, until, until_state, waiting
@@ -84,7 +84,7 @@ async def test_during_backoff() -> None:
         stream = await ct.brokerage_stream().__aenter__()
         life = stream.subscribe("lifecycle")
         sandbox.stream.reset()
-        await until(life, Retrying)
+        await until(life, StreamRetrying)
         await closed_in_time(stream)
         assert story(waiting(life)) == ["Ended"]
 
@@ -118,7 +118,7 @@ async def test_before_it_was_entered_after_which_it_cannot_be() -> None:
         assert [event async for event in events] == []
         with pytest.raises(ClosedError):
             await stream.__aenter__()
-        assert sandbox.stream.ledger.received["connect"] == 0
+        assert sandbox.stream.log.received["connect"] == 0
 
 
 async def test_it_is_entered_once() -> None:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, get_args
 import pytest
 
 from connecttrade_async import ConnectError, HandshakeError, tickets
-from connecttrade_async.models.events import Connecting, Ended, Gap, Live, Lost, OrderUpdate, Retrying
+from connecttrade_async.models.events import (
+    Gap,
+    OrderUpdate,
+    StreamConnecting,
+    StreamEnded,
+    StreamLive,
+    StreamLost,
+    StreamRetrying,
+)
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
 from onstream import client, nothing_left, publish, story, taken, until, until_state, waiting
@@ -18,9 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async import ConnectTrade, User
-    from connecttrade_async.sandbox.stream import Stream
+    from connecttrade_async.sandbox.stream import BrokerageStream
 
-ENDS: dict[str, Callable[[Stream], None]] = {
+ENDS: dict[str, Callable[[BrokerageStream], None]] = {
     "going away": lambda stream: stream.drop(1001),
     "restarting": lambda stream: stream.drop(1012, "service restart"),
     "a clean close": lambda stream: stream.drop(1000),
@@ -68,7 +76,7 @@ async def test_in_the_middle_of_a_fill() -> None:
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[Stream], None]) -> None:
+async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[BrokerageStream], None]) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         publish(sandbox, 1, 2)
@@ -90,7 +98,7 @@ async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind)
         with pytest.raises(ConnectError if kind == "cut_upgrade" else HandshakeError):
             await stream.__aenter__()
         assert story(waiting(events)) == ["Connecting", "Lost", "Ended"]
-        assert sandbox.stream.ledger.received["connect"] == 1
+        assert sandbox.stream.log.received["connect"] == 1
 
 
 @pytest.mark.parametrize("kind", BEFORE_LIVE)
@@ -103,7 +111,7 @@ async def test_in_the_handshake_of_a_later_link_which_is_tried_again(kind: Strea
         assert "dropped" in gap.cause
         publish(sandbox, 1)
         assert story(await taken(events, 1)) == ["o1"]
-        assert sandbox.stream.ledger.received["connect"] == 5
+        assert sandbox.stream.log.received["connect"] == 5
         assert stream.health().gaps == 1
 
 
@@ -140,7 +148,7 @@ async def test_during_backoff_nobody_is_there_for_a_while() -> None:
         events, life = stream.subscribe(), stream.subscribe("lifecycle")
         await sandbox.stream.aclose()
         for _ in range(4):
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
         await sandbox.stream.start(again=True)
         gap = await until(events, Gap)
         assert gap.cause == "the server closed the link with code 1001 (The sandbox closes.)"
@@ -168,15 +176,15 @@ async def test_the_lifecycle_is_told_in_order() -> None:
             sandbox.stream.drop(1001, "bye")
             told = await taken(life, 8)
         assert story(told) == ["Lost", "Retrying", "Connecting", "Lost", "Retrying", "Connecting", "Gap", "Live"]
-        assert [event.cause for event in told if isinstance(event, Lost)] == [
+        assert [event.cause for event in told if isinstance(event, StreamLost)] == [
             "the server closed the link with code 1001 (bye)",
             "the upgrade was answered 503",
         ]
-        assert [event.attempt for event in told if isinstance(event, Connecting)] == [2, 3]
-        assert all(0 <= event.delay <= 0.02 for event in told if isinstance(event, Retrying))
-        assert isinstance(told[-1], Live)
+        assert [event.attempt for event in told if isinstance(event, StreamConnecting)] == [2, 3]
+        assert all(0 <= event.delay <= 0.02 for event in told if isinstance(event, StreamRetrying))
+        assert isinstance(told[-1], StreamLive)
         [ended] = waiting(life)
-        assert ended == Ended(error="")
+        assert ended == StreamEnded(error="")
         assert [event async for event in life] == []
 
 

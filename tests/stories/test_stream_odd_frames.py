@@ -12,7 +12,7 @@ import pytest
 from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
-from connecttrade_async.sandbox.wording import Wording
+from connecttrade_async.sandbox.wording import FrameEncoding
 from onstream import client, client_at, end_that, nothing_left, order, publish, story, taken, until
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ async def test_every_spelling_is_understood(
     payload: Literal["nested", "flat"],
 ) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
-        sandbox.stream.wording = Wording(name=name, payload=payload)
+        sandbox.stream.wording = FrameEncoding(name=name, payload=payload)
         async with ct.brokerage_stream() as stream:
             events = stream.subscribe()
             publish(sandbox, 1)

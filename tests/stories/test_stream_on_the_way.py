@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from connecttrade_async.models.events import Gap, OrderUpdate
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
-from connecttrade_async.streaming.voice import HELD
+from connecttrade_async.streaming.voice import MAX_HELD
 from onstream import client, client_at, end_that, nothing_left, order, publish, story, taken, until, until_state
 
 if TYPE_CHECKING:
@@ -136,11 +136,11 @@ async def test_what_a_link_told_that_never_went_live_lies_in_the_gap() -> None:
 
 
 async def test_of_what_comes_before_the_answer_no_more_is_held_than_can_be() -> None:
-    async with links_that_say([*range(HELD + 5), "subscribed"]) as (stream, go):
-        events = stream.subscribe("orders", capacity=HELD * 2)
+    async with links_that_say([*range(MAX_HELD + 5), "subscribed"]) as (stream, go):
+        events = stream.subscribe("orders", capacity=MAX_HELD * 2)
         go.set()
-        told = story(await taken(events, HELD + 1))
-        assert told == ["Gap", *(f"o{number}" for number in range(5, HELD + 5))]
+        told = story(await taken(events, MAX_HELD + 1))
+        assert told == ["Gap", *(f"o{number}" for number in range(5, MAX_HELD + 5))]
 
 
 async def test_before_a_stream_was_ever_live_what_comes_is_told_at_once() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import SessionTakenError
-from connecttrade_async.models.events import Gap, Live, Retrying
+from connecttrade_async.models.events import Gap, StreamLive, StreamRetrying
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.streaming.protocol import Verdict
+from connecttrade_async.streaming.protocol import CloseReason
 from onstream import client, client_at, end_that, nothing_left, publish, story, taken, until, until_state
 from stepped import SteppedClock
 
@@ -32,7 +32,7 @@ async def test_stop_where_the_older_loses_ends_the_older() -> None:
             publish(sandbox, 1)
             assert story(await taken(events, 1)) == ["o1"]
             assert (older.health().state, newer.health().state) == ("ENDED", "LIVE")
-        assert sandbox.stream.ledger.received["authenticate"] == 2
+        assert sandbox.stream.log.received["authenticate"] == 2
 
 
 @pytest.mark.parametrize("policy", ["stop", "fight"])
@@ -45,7 +45,7 @@ async def test_stop_and_fight_where_the_newer_loses_tell_the_newer_as_it_enters(
                 await two.brokerage_stream(on_taken=policy).__aenter__()
             publish(sandbox, 1)
             assert story(await taken(events, 1)) == ["o1"]
-        assert sandbox.stream.ledger.received["authenticate"] == {"stop": 2, "fight": 5}[policy]
+        assert sandbox.stream.log.received["authenticate"] == {"stop": 2, "fight": 5}[policy]
 
 
 async def test_standby_where_the_newer_loses_enters_when_the_older_leaves() -> None:
@@ -63,14 +63,14 @@ async def test_standby_where_the_newer_loses_enters_when_the_older_leaves() -> N
         life = newer.subscribe("lifecycle")
         entering = asyncio.create_task(newer.__aenter__())
         for _ in range(3):
-            assert 30 <= (await until(life, Retrying)).delay <= 60
+            assert 30 <= (await until(life, StreamRetrying)).delay <= 60
             clock.advance(60)
-        await until(life, Retrying)
+        await until(life, StreamRetrying)
         await older.aclose()
         assert not entering.done()
         clock.advance(60)
         assert await entering is newer
-        await until(life, Live)
+        await until(life, StreamLive)
         assert newer.health().gaps == 0  # nothing can have been missed before the first time
         await newer.aclose()
 
@@ -86,7 +86,7 @@ async def test_standby_where_the_older_loses_takes_it_back_slowly() -> None:
     ):
         events = older.subscribe("orders", "lifecycle")
         async with two.brokerage_stream() as newer:
-            assert 30 <= (await until(events, Retrying)).delay <= 60
+            assert 30 <= (await until(events, StreamRetrying)).delay <= 60
             clock.advance(29)
             assert (older.health().state, newer.health().state) == ("RETRYING", "LIVE")
             clock.advance(31)
@@ -109,13 +109,13 @@ async def test_two_that_stand_by_never_fight() -> None:
         async with two.brokerage_stream(on_taken="standby") as second:
             others = second.subscribe("lifecycle")
             for _ in range(5):
-                assert (await until(waits, Retrying)).delay >= 30
+                assert (await until(waits, StreamRetrying)).delay >= 30
                 clock.advance(60)
-                await until(waits, Live)
-                assert (await until(others, Retrying)).delay >= 30
+                await until(waits, StreamLive)
+                assert (await until(others, StreamRetrying)).delay >= 30
                 clock.advance(60)
-                await until(others, Live)
-        assert sandbox.stream.ledger.received["authenticate"] == 12  # in ten minutes
+                await until(others, StreamLive)
+        assert sandbox.stream.log.received["authenticate"] == 12  # in ten minutes
 
 
 async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
@@ -130,9 +130,9 @@ async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
 
         async def displaced() -> None:
             sandbox.stream.displace()
-            await until(events, Retrying)
+            await until(events, StreamRetrying)
             clock.advance(0.02)
-            await until(events, Live)
+            await until(events, StreamLive)
 
         for _ in range(3):
             await displaced()
@@ -142,8 +142,8 @@ async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
         clock.advance(590)
         sandbox.stream.displace()
         with pytest.raises(SessionTakenError):
-            await until(events, Live)
-        assert sandbox.stream.ledger.received["authenticate"] == 7
+            await until(events, StreamLive)
+        assert sandbox.stream.log.received["authenticate"] == 7
 
 
 async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
@@ -156,7 +156,7 @@ async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
             await until_state(left, "LIVE")
             for task in still:
                 task.cancel()
-        assert sandbox.stream.ledger.received["authenticate"] <= 9
+        assert sandbox.stream.log.received["authenticate"] <= 9
 
 
 @pytest.mark.parametrize("policy", ["stop", "standby", "fight"])
@@ -173,7 +173,7 @@ async def test_a_code_that_the_caller_knows_better_is_understood(policy: OnTaken
         await link.close(4321, "one at a time") if lives == 1 else await link.wait_closed()
 
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
-        stream = ct.brokerage_stream(on_taken=policy, codes={"4321": Verdict.TAKEN})
+        stream = ct.brokerage_stream(on_taken=policy, codes={"4321": CloseReason.TAKEN})
         async with stream:
             if policy == "stop":
                 with pytest.raises(SessionTakenError, match="one at a time"):

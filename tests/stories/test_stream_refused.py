@@ -13,7 +13,7 @@ import pytest
 from connecttrade_async import ConnectError, ConnectTrade, ConnectTradeError, HandshakeError, Timeouts
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import AuthenticationRefusedError, TransportError
-from connecttrade_async.models.events import Connecting, Ended, Gap, Lost, Retrying
+from connecttrade_async.models.events import Gap, StreamConnecting, StreamEnded, StreamLost, StreamRetrying
 from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
@@ -45,7 +45,7 @@ async def test_a_refused_login_is_met_at_once_and_one_login_was_sent() -> None:
             await events.receive()
         with pytest.raises(AuthenticationRefusedError):
             stream.subscribe()
-        received = sandbox.stream.ledger.received
+        received = sandbox.stream.log.received
         assert (received["connect"], received["authenticate"]) == (1, 1)
         await ct.aclose()
 
@@ -61,7 +61,7 @@ async def test_a_login_that_is_refused_later_ends_the_stream_for_every_consumer(
             with pytest.raises(AuthenticationRefusedError):
                 await events.receive()
         assert stream.health().state == "ENDED"
-        assert sandbox.stream.ledger.received["authenticate"] == 2
+        assert sandbox.stream.log.received["authenticate"] == 2
 
 
 async def test_a_close_code_alone_refuses_too() -> None:
@@ -82,7 +82,7 @@ async def test_what_is_not_answered_in_time_raises_at_first(kind: StreamKind, ca
         error = ConnectError if kind == "hang_upgrade" else HandshakeError
         with pytest.raises(error, match=cause):
             await ct.brokerage_stream().__aenter__()
-        assert sandbox.stream.ledger.received["authenticate"] <= 1
+        assert sandbox.stream.log.received["authenticate"] <= 1
 
 
 @pytest.mark.parametrize(("kind", "cause"), UNANSWERED.items())
@@ -96,7 +96,7 @@ async def test_what_is_not_answered_in_time_is_tried_again_later(kind: StreamKin
         events = stream.subscribe("orders", "lifecycle")
         sandbox.stream.faults.add(StreamFault(kind))
         sandbox.stream.reset()
-        causes = [(await until(events, Lost)).cause for _ in range(2)]
+        causes = [(await until(events, StreamLost)).cause for _ in range(2)]
         assert causes[0] == "the link was dropped"
         assert causes[1].startswith(cause)
         assert (await until(events, Gap)).cause == "the link was dropped"
@@ -166,7 +166,7 @@ async def test_a_refused_upgrade_raises_at_first_and_is_tried_again_later(status
             sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=status, times=3))
             sandbox.stream.reset()
             await until(events, Gap)
-            assert sandbox.stream.ledger.received["upgrade"] == 6
+            assert sandbox.stream.log.received["upgrade"] == 6
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "a date"])
@@ -182,9 +182,9 @@ async def test_429_is_waited_out_as_long_as_it_asks(as_date: bool) -> None:  # n
         events = stream.subscribe("orders", "lifecycle")
         sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=429, retry_after=asked))
         sandbox.stream.reset()
-        assert (await until(events, Retrying)).delay <= 0.02
+        assert (await until(events, StreamRetrying)).delay <= 0.02
         clock.advance(0.02)
-        assert 119.9 <= (await until(events, Retrying)).delay <= 120
+        assert 119.9 <= (await until(events, StreamRetrying)).delay <= 120
         clock.advance(119.9)
         assert stream.health().state == "RETRYING"
         clock.advance(0.1)
@@ -204,9 +204,9 @@ async def test_nobody_can_send_it_away_for_a_day(asked: str, cap: float) -> None
         events = stream.subscribe("orders", "lifecycle")
         sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=429, retry_after=asked))
         sandbox.stream.reset()
-        await until(events, Retrying)
+        await until(events, StreamRetrying)
         clock.advance(0.02)
-        delay = (await until(events, Retrying)).delay
+        delay = (await until(events, StreamRetrying)).delay
         assert MAX_RETRY_AFTER <= delay <= max(MAX_RETRY_AFTER, cap)
         clock.advance(delay)
         await until(events, Gap)
@@ -228,7 +228,7 @@ async def test_attempts_run_out() -> None:
         assert not isinstance(caught.value, ConnectError)
         told = waiting(life)
         assert story(told) == ["Lost", *["Retrying", "Connecting", "Lost"] * 3, "Ended"]
-        assert isinstance(told[-1], Ended)
+        assert isinstance(told[-1], StreamEnded)
         assert "given up" in told[-1].error
         with pytest.raises(ConnectTradeError, match="given up"):
             stream.subscribe()
@@ -248,9 +248,9 @@ async def test_the_delays_begin_anew_only_after_the_stream_was_live_for_a_while(
         async def lose_it_after(seconds: float) -> int:
             clock.advance(seconds)
             sandbox.stream.reset()
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
             clock.advance(1.0)
-            attempt = (await until(life, Connecting)).attempt
+            attempt = (await until(life, StreamConnecting)).attempt
             await until(life, Gap)
             return attempt
 
@@ -272,9 +272,9 @@ async def test_the_time_that_a_login_takes_does_not_count_as_having_been_live() 
         for attempt in (2, 3):
             sandbox.stream.faults.add(StreamFault("no_ack"))
             sandbox.stream.reset()
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
             clock.advance(1.0)
-            assert (await until(life, Connecting)).attempt == attempt
+            assert (await until(life, StreamConnecting)).attempt == attempt
             await sandbox.stream.until_received("subscribe", attempt)
             clock.advance(9.0)
             sandbox.stream.send('{"type": "subscribed"}')

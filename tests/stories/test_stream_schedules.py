@@ -24,8 +24,8 @@ from connecttrade_async.models.events import Gap, OrderUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
-from connecttrade_async.streaming.link import LARGEST_FRAME
+from connecttrade_async.streaming.brokerage import BrokerageCodec
+from connecttrade_async.streaming.link import MAX_FRAME
 from connecttrade_async.streaming.streams import BrokerageStream
 from onstream import Forever, nothing_left, order
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 PARTS = 10
 SCHEDULES = 300
-TOO_LARGE = LARGEST_FRAME + 1
+TOO_LARGE = MAX_FRAME + 1
 TICK = timedelta(milliseconds=1)
 ACCOUNTS = ("a0", "a1", "a2")
 SWIFT: tuple[StreamKind, ...] = (
@@ -72,11 +72,11 @@ class Schedule:
         self.is_patient = seed % 10 == 0
         self.numbers = count(1)
         self.published: dict[str, tuple[int, datetime]] = {}
-        self.before = sandbox.stream.ledger.total
+        self.before = sandbox.stream.log.total
         self.told: list[Event] = []
         self.stream = BrokerageStream(
             sandbox.stream.url,
-            Brokerage(sandbox.client_id, Secret(sandbox.client_secret)),
+            BrokerageCodec(sandbox.client_id, Secret(sandbox.client_secret)),
             topics=("orders",),
             timeouts=Timeouts(login=0.05, connect=0.05, close=0.1, ping=0.02),
             reconnect=Reconnect(base=0.001, cap=0.002, standby=0.002),
@@ -161,7 +161,7 @@ class Schedule:
         stream = self.sandbox.stream
         while True:
             await stream.until_live()
-            lives, at = stream.ledger.lives, datetime.now(UTC)
+            lives, at = stream.log.lives, datetime.now(UTC)
             serial = stream.publish("orders", "u", ACCOUNTS[0], order(int(last[1:])))
             self.published[last] = (serial, at)
             await stream.until_live(lives + 1)
@@ -189,7 +189,7 @@ class Schedule:
         Behind it there may be what a link was sent that was never acknowledged, and so never live: a gap follows.
         """
         sent: defaultdict[int, list[bytes]] = defaultdict(list)
-        messages = list(self.sandbox.stream.ledger)[self.before - self.sandbox.stream.ledger.total :]
+        messages = list(self.sandbox.stream.log)[self.before - self.sandbox.stream.log.total :]
         for message in messages:
             if message.serial or message.kind == "weather":
                 sent[message.link].append(message.text.encode())
@@ -231,7 +231,7 @@ class Schedule:
                 name = event.order.order_id or ""
                 came.add(name)
                 heard_of = self.published[name][1]
-        garbled = {message.serial for message in self.sandbox.stream.ledger if message.fate == "torn"}
+        garbled = {message.serial for message in self.sandbox.stream.log if message.fate == "torn"}
         for name, (serial, at) in self.published.items():
             if name not in came and serial not in garbled:
                 assert any(since <= at <= until for since, until in intervals), name

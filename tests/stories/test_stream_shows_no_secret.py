@@ -17,7 +17,7 @@ import pytest
 from connecttrade_async import ConnectTradeError, Timeouts
 from connecttrade_async.config import Reconnect
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.streaming.link import Link, LinkLostError
+from connecttrade_async.streaming.link import ConnectionLost, WebSocket
 from onstream import PATIENCE, client, client_at, end_that, nothing_left, waiting
 
 if TYPE_CHECKING:
@@ -208,13 +208,13 @@ async def test_a_link_by_itself_logs_no_frame_and_says_none(caplog: pytest.LogCa
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "connecttrade_async.streaming.link")
     async with nothing_left(), end_that(is_cut_when_live) as url:
-        link = await Link.dial(url, open_timeout=1.0, close_timeout=0.1, ping=20.0)
-        with pytest.raises(LinkLostError) as caught, link.speaking():  # noqa: PT012 - a conversation is several words
+        link = await WebSocket.connect(url, open_timeout=1.0, close_timeout=0.1, ping=20.0)
+        with pytest.raises(ConnectionLost) as caught, link.errors_translated():  # noqa: PT012 - a conversation is several words
             for _ in range(2):
-                await link.listen(bool)
+                await link.receive_into(bool)
                 await link.send(LOGIN.encode())
             while True:
-                await link.listen(bool)
+                await link.receive_into(bool)
         await link.aclose()
     no_canary_in(repr(caught.value))
     no_canary_in("\n".join(f"{record.getMessage()} {record.__dict__!r}" for record in caplog.records))

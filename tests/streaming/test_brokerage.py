@@ -11,10 +11,10 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.brokerage import BrokerageCodec
 from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
-DIALECT = Brokerage("client", Secret("hush"))
+DIALECT = BrokerageCodec("client", Secret("hush"))
 FACTS = {"user_id": "u", "account_id": "a", "timestamp": "2026-03-02T14:30:00Z"}
 ORDER = {"order_id": "o", "symbol": "MSFT", "status": "filled", "filled_qty": None}
 POSITION = {"symbol": "MSFT", "quantity": "1.5"}

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.streaming.cutter import Cutter
+from connecttrade_async.streaming.cutter import FrameSplitter
 
 LARGEST = 70_000
 TEXT, BINARY, MORE, LAST, PING, CLOSE = 0x81, 0x82, 0x00, 0x80, 0x89, 0x88
@@ -26,7 +26,7 @@ class Reader:
         self.handed: list[bytes] = []
         self.cut: list[bytes | None] = []
         self._gives_up_after = gives_up_after
-        self.cutter = Cutter(LARGEST, self._take)
+        self.cutter = FrameSplitter(LARGEST, self._take)
 
     def _take(self, data: bytes) -> bool:
         self.handed.append(data)
@@ -38,7 +38,7 @@ class Reader:
 
     def read(self, *chunks: bytes) -> Reader:
         for chunk in chunks:
-            self.cutter.cut(chunk, self.cut)
+            self.cutter.feed(chunk, self.cut)
         return self
 
 
@@ -113,7 +113,7 @@ def test_nothing_is_cut_between_the_pieces_of_a_message() -> None:
 def test_once_others_say_so_nothing_is_cut_any_more() -> None:
     close = framed(CLOSE, b"")
     reader = Reader(gives_up_after=len(close)).read(framed(TEXT, b"a") + close + framed(TEXT, b"b"), framed(TEXT, b"c"))
-    assert reader.cutter.is_over
+    assert reader.cutter.is_stopped
     assert reader.cut == [b"a"]
     assert reader.all == close + framed(TEXT, b"b") + framed(TEXT, b"c")
 
@@ -123,7 +123,7 @@ def test_whoever_leaves_hands_on_what_was_held_back(at: int) -> None:
     frame = framed(TEXT, b"x" * 200)
     reader = Reader().read(framed(TEXT, b"a") + frame[:at])
     assert reader.handed == []
-    reader.cutter.leave()
+    reader.cutter.stop()
     assert reader.read(frame[at:] + b"?").all == frame + b"?"
     assert reader.cut == [b"a"]
 
@@ -140,7 +140,7 @@ def test_how_the_bytes_are_broken_up_makes_no_difference(frames: list[bytes], cu
     data = b"".join(frames)
     at = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     whole, broken = Reader().read(data), Reader().read(*(data[a:b] for a, b in pairwise(at)))
-    whole.cutter.leave()
-    broken.cutter.leave()
+    whole.cutter.stop()
+    broken.cutter.stop()
     assert broken.cut == whole.cut
     assert broken.all == whole.all

@@ -2,10 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from connecttrade_async.streaming.demands import Demands, Item, Line, Width, options_of, widest
+from connecttrade_async.streaming.demands import (
+    ChannelKey,
+    Detail,
+    SubscriptionKey,
+    SubscriptionRegistry,
+    options_of,
+    union,
+)
 
-AAPL = Item(Line("quotes"), "AAPL")
-BOOK = Item(Line("depth"), "AAPL")
+AAPL = SubscriptionKey(ChannelKey("quotes"), "AAPL")
+BOOK = SubscriptionKey(ChannelKey("depth"), "AAPL")
 
 
 @pytest.mark.parametrize(
@@ -20,23 +27,23 @@ BOOK = Item(Line("depth"), "AAPL")
         ("options_chain", (False,), False),
     ],
 )
-def test_the_widest_form_holds_all(channel: str, widths: tuple[Width, ...], wide: Width) -> None:
-    assert widest(channel, widths) == wide
+def test_the_widest_form_holds_all(channel: str, widths: tuple[Detail, ...], wide: Detail) -> None:
+    assert union(channel, widths) == wide
 
 
 def test_the_options_of_a_line() -> None:
-    assert options_of(Line("bars", (("interval", "1m"),)), None) == {"interval": "1m"}
-    assert options_of(Line("depth"), 5) == {"levels": 5}
+    assert options_of(ChannelKey("bars", (("interval", "1m"),)), None) == {"interval": "1m"}
+    assert options_of(ChannelKey("depth"), 5) == {"levels": 5}
 
 
 def test_it_is_wanted_until_the_last_has_left() -> None:
-    demands = Demands()
+    demands = SubscriptionRegistry()
     for _ in range(2):  # wanting twice is wanting once
         demands.add("a", [AAPL])
     demands.add("b", [AAPL, BOOK], 5)
     assert list(demands.items) == [AAPL, BOOK]
     assert (demands.wanted_by("a"), demands.wanted_by("b")) == ((AAPL,), (AAPL, BOOK))
-    assert [demands.is_wanted_by("a", item) for item in (AAPL, BOOK, Item(Line("bars"), "AAPL"))] == [
+    assert [demands.is_wanted_by("a", item) for item in (AAPL, BOOK, SubscriptionKey(ChannelKey("bars"), "AAPL"))] == [
         True,
         False,
         False,
@@ -50,39 +57,39 @@ def test_it_is_wanted_until_the_last_has_left() -> None:
 
 
 def test_what_cannot_be_had_is_wanted_by_nobody() -> None:
-    demands = Demands()
+    demands = SubscriptionRegistry()
     demands.add("a", [BOOK], 5)
     demands.add("b", [BOOK], 20)
     assert demands.width(BOOK) == 20
-    assert demands.forget(BOOK, 20) == ("b",)
+    assert demands.drop_rejected(BOOK, 20) == ("b",)
     assert demands.width(BOOK) == 5
-    assert demands.forget(BOOK, 5) == ("a",)
-    assert demands.forget(BOOK, 5) == ()
+    assert demands.drop_rejected(BOOK, 5) == ("a",)
+    assert demands.drop_rejected(BOOK, 5) == ()
     assert BOOK not in demands
 
 
 def test_the_last_asked_for_too_much_where_several_make_it_together() -> None:
-    demands, trades = Demands(), Item(Line("trades"), "AAPL")
+    demands, trades = SubscriptionRegistry(), SubscriptionKey(ChannelKey("trades"), "AAPL")
     demands.add("a", [trades], "regular")
     demands.add("b", [trades], "extended")
-    assert demands.forget(trades, "all") == ("b",)
+    assert demands.drop_rejected(trades, "all") == ("b",)
     assert demands.width(trades) == "regular"
 
 
 def test_who_was_content_with_what_is_told_no_more_missed_some_of_it_until_it_is_told_again() -> None:
-    demands, other = Demands(), Item(Line("depth"), "MSFT")
+    demands, other = SubscriptionRegistry(), SubscriptionKey(ChannelKey("depth"), "MSFT")
     demands.add("a", [BOOK, other], 5)
     demands.add("left", [BOOK], 5)
     demands.add("new", [BOOK], 20)
-    demands.break_off(other, 10, 2.0)
-    demands.break_off(BOOK, 10, 1.0)
-    demands.break_off(BOOK, 20, 3.0)
+    demands.mark_broken(other, 10, 2.0)
+    demands.mark_broken(BOOK, 10, 1.0)
+    demands.mark_broken(BOOK, 20, 3.0)
     demands.remove("left", [BOOK])
-    assert demands.go_on([AAPL]) == {}
-    assert demands.go_on([other, BOOK]) == {"a": (1.0, ("MSFT", "AAPL")), "new": (3.0, ("AAPL",))}
-    assert demands.go_on([other, BOOK]) == {}
+    assert demands.mark_restored([AAPL]) == {}
+    assert demands.mark_restored([other, BOOK]) == {"a": (1.0, ("MSFT", "AAPL")), "new": (3.0, ("AAPL",))}
+    assert demands.mark_restored([other, BOOK]) == {}
 
 
 def test_no_number_comes_twice() -> None:
-    demands = Demands()
+    demands = SubscriptionRegistry()
     assert [next(demands.numbers) for _ in range(3)] == ["1", "2", "3"]

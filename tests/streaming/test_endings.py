@@ -22,7 +22,14 @@ from connecttrade_async import (
     Timeouts,
     TransportError,
 )
-from connecttrade_async.models.events import Gap, Live, OrderUpdate, PositionUpdate, Retrying, UnknownMessage
+from connecttrade_async.models.events import (
+    Gap,
+    OrderUpdate,
+    PositionUpdate,
+    StreamLive,
+    StreamRetrying,
+    UnknownMessage,
+)
 from connecttrade_async.streaming.voice import HELD_BYTES
 from onstream import PATIENCE, PRETEND, client_at, end_that, nothing_left, until, waiting
 from proxy import Proxy
@@ -128,7 +135,7 @@ async def test_refused_logins_are_counted_from_the_last_live_connection_on() -> 
         events = stream.subscribe("lifecycle")
         for _ in range(2):
             await until(events, Gap)
-        await until(events, Live)
+        await until(events, StreamLive)
         assert stream.health().state == "LIVE"
     assert len(links) == 7
 
@@ -206,9 +213,9 @@ async def test_connections_that_the_server_closes_after_a_while_are_replaced_wit
         for _ in range(5):
             clock.advance(61)
             close.set()
-            delay = (await until(events, Retrying)).delay
+            delay = (await until(events, StreamRetrying)).delay
             clock.advance(delay)
-            await until(events, Live)
+            await until(events, StreamLive)
         close.set()
     assert len(links) == 6
 

@@ -15,17 +15,17 @@ from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import (
     BalanceUpdate,
     Gap,
-    Live,
-    Lost,
     OrderUpdate,
     PositionUpdate,
+    StreamLive,
+    StreamLost,
     UnknownMessage,
 )
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
-from connecttrade_async.streaming.fanout import LOOK_EVERY, Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.subscriptions import Bound, Latest
+from connecttrade_async.streaming.fanout import COMPACT_INTERVAL, Fanout
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity, LatestSubscription
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=2)
-WIDE = Bound(1000, 1 << 20)
-ALL = Interest(("orders", "positions", "balances"))
+WIDE = Capacity(1000, 1 << 20)
+ALL = EventFilter(("orders", "positions", "balances"))
 
 
 def fanout() -> Fanout:
@@ -68,11 +68,11 @@ async def test_every_consumer_has_its_own_copy_of_the_order_of_events() -> None:
 async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
     hub = fanout()
     wants = {
-        "account": Interest(("orders",), account_id="a"),
-        "user": Interest(("orders",), user_id="v"),
-        "symbol": Interest(("orders",), symbol="AAPL"),
-        "both": Interest(("orders",), account_id="a", symbol="AAPL"),
-        "topic": Interest(("balances",)),
+        "account": EventFilter(("orders",), account_id="a"),
+        "user": EventFilter(("orders",), user_id="v"),
+        "symbol": EventFilter(("orders",), symbol="AAPL"),
+        "both": EventFilter(("orders",), account_id="a", symbol="AAPL"),
+        "topic": EventFilter(("balances",)),
     }
     subscriptions = {name: hub.subscribe(interest, "close", WIDE) for name, interest in wants.items()}
     events = [order(1), order(2, account="b", user="v"), order(3, symbol="AAPL"), order(4, account="b", symbol="AAPL")]
@@ -93,7 +93,7 @@ async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
 @given(
     interests=st.lists(
         st.builds(
-            Interest,
+            EventFilter,
             st.sets(st.sampled_from(["orders", "positions"]), min_size=1).map(tuple),
             st.sampled_from([None, "a", "b"]),
             st.sampled_from([None, "u", "v"]),
@@ -108,7 +108,7 @@ async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
 )
 @settings(deadline=None)
 async def test_the_index_delivers_what_asking_everybody_would(
-    interests: list[Interest], events: list[OrderUpdate]
+    interests: list[EventFilter], events: list[OrderUpdate]
 ) -> None:
     hub = fanout()
     subscriptions = [hub.subscribe(interest, "close", WIDE) for interest in interests]
@@ -123,15 +123,15 @@ async def test_the_index_delivers_what_asking_everybody_would(
             and interest.user_id in {None, event.user_id}
             and interest.symbol in {None, event.symbol}
         ]
-        hub.leave(subscription)
-        hub.leave(subscription)
+        hub.unsubscribe(subscription)
+        hub.unsubscribe(subscription)
     assert hub.members == ()
     assert not any(topic.by_account or topic.by_user or topic.by_symbol for topic in hub._topics.values())
 
 
 async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_nobody() -> None:
     hub = fanout()
-    slow, fast = hub.subscribe(ALL, "close", Bound(3, 1 << 20)), hub.subscribe(ALL, "close", WIDE)
+    slow, fast = hub.subscribe(ALL, "close", Capacity(3, 1 << 20)), hub.subscribe(ALL, "close", WIDE)
     for number in range(10):
         hub.publish(order(number))
     assert [event.order.order_id for event in taken(fast) if isinstance(event, OrderUpdate)] == list("0123456789")
@@ -146,7 +146,7 @@ async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_
 
 async def test_the_bound_by_bytes() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "close", Bound(100, 250))
+    slow = hub.subscribe(ALL, "close", Capacity(100, 250))
     for _ in range(3):
         hub.publish(order(raw=b"x" * 100))
     assert slow.statistics() == (0, 2, 1, 200)
@@ -159,7 +159,7 @@ async def test_the_bound_by_bytes() -> None:
 
 async def test_dropping_the_oldest_tells_a_gap_in_their_place() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "drop_oldest", Bound(2, 1 << 20))
+    slow = hub.subscribe(ALL, "drop_oldest", Capacity(2, 1 << 20))
     for number in range(5):
         hub.publish(order(number))
     gap, *rest = taken(slow)
@@ -171,7 +171,7 @@ async def test_dropping_the_oldest_tells_a_gap_in_their_place() -> None:
 async def test_a_gap_begins_when_the_consumer_last_had_everything() -> None:
     minute = itertools.count()
     hub = Fanout(lambda: NOON + timedelta(minutes=next(minute)))
-    slow = hub.subscribe(ALL, "drop_oldest", Bound(1, 1 << 20))  # minute 0
+    slow = hub.subscribe(ALL, "drop_oldest", Capacity(1, 1 << 20))  # minute 0
     hub.publish(order(1))
     assert slow.receive_nowait() == order(1)
     assert slow.receive_nowait() is None  # minute 1
@@ -183,10 +183,10 @@ async def test_a_gap_begins_when_the_consumer_last_had_everything() -> None:
 
 async def test_a_gap_of_the_stream_is_not_lost_with_what_is_dropped() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "drop_oldest", Bound(2, 1 << 20))
+    slow = hub.subscribe(ALL, "drop_oldest", Capacity(2, 1 << 20))
     long_ago = NOON - timedelta(hours=1)
     hub.publish(order(1))
-    hub.tell_all(Gap(cause="the link was lost", since=long_ago, until=NOON, could_send=False))
+    hub.publish_to_all(Gap(cause="the link was lost", since=long_ago, until=NOON, could_send=False))
     for number in range(2, 6):
         hub.publish(order(number))
     assert taken(slow) == [
@@ -205,7 +205,7 @@ async def test_the_bounds_seen_are_exact_whenever_somebody_looks(
 ) -> None:
     hub = fanout()
     kept = 4
-    slow = hub.subscribe(ALL, overflow, Bound(kept, 500))
+    slow = hub.subscribe(ALL, overflow, Capacity(kept, 500))
     for number, size in enumerate(sizes):
         hub.publish(order(number, raw=b"x" * size))
         if number in looks:
@@ -219,26 +219,29 @@ async def test_the_bounds_seen_are_exact_whenever_somebody_looks(
 
 async def test_a_bound_by_bytes_is_kept_though_frames_grow() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "drop_oldest", Bound(10_000, 100_000))
+    slow = hub.subscribe(ALL, "drop_oldest", Capacity(10_000, 100_000))
     for number in range(3000):
         hub.publish(order(number, raw=b"x" * (number // 10)))
-        assert sum(len(event.raw) for event in slow._items) <= 100_000 + LOOK_EVERY * 300
+        assert sum(len(event.raw) for event in slow._items) <= 100_000 + COMPACT_INTERVAL * 300
     assert 99_000 < slow.statistics().bytes_waiting <= 100_000
 
 
 async def test_a_bound_is_kept_for_a_consumer_that_nobody_looks_at() -> None:
     hub = fanout()
-    kept, closed = hub.subscribe(ALL, "drop_oldest", Bound(5, 1 << 20)), hub.subscribe(ALL, "close", Bound(5, 1 << 20))
+    kept, closed = (
+        hub.subscribe(ALL, "drop_oldest", Capacity(5, 1 << 20)),
+        hub.subscribe(ALL, "close", Capacity(5, 1 << 20)),
+    )
     for number in range(100):
         hub.publish(order(number))
-        assert len(kept._items) <= 5 + LOOK_EVERY
-        assert len(closed._items) <= 5 + LOOK_EVERY
+        assert len(kept._items) <= 5 + COMPACT_INTERVAL
+        assert len(closed._items) <= 5 + COMPACT_INTERVAL
     assert hub.members == (kept,)
 
 
 async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "latest", Bound(2, 1 << 20))
+    slow = hub.subscribe(ALL, "latest", Capacity(2, 1 << 20))
     hub.publish(position(1))
     hub.publish(position(1, symbol="AAPL"))
     hub.publish(position(2))
@@ -253,7 +256,7 @@ async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> Non
 
 async def test_latest_merges_only_updates_of_one_owner_and_one_thing() -> None:
     hub = fanout()
-    slow = hub.subscribe(Interest((*ALL.topics, "unknown")), "latest", WIDE)
+    slow = hub.subscribe(EventFilter((*ALL.topics, "unknown")), "latest", WIDE)
     dollars, euros = (
         BalanceUpdate(balance=Balance(account_id="a", currency=each), account_id="a") for each in ("USD", "EUR")
     )
@@ -271,14 +274,14 @@ async def test_latest_merges_only_updates_of_one_owner_and_one_thing() -> None:
 
 async def test_latest_keeps_its_bound_by_bytes() -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "latest", Bound(100, 25))
+    slow = hub.subscribe(ALL, "latest", Capacity(100, 25))
     for number in range(3):
         hub.publish(order(number, symbol=str(number), raw=b"x" * 8))
     hub.publish(order(0, symbol="0", raw=b"y" * 9))
     assert slow.statistics().bytes_waiting == 25
     hub.publish(order(3, symbol="3", raw=b"z"))
     assert [event.raw[:1] for event in taken_until_the_end(slow)] == [b"y", b"x", b"x"]
-    again = hub.subscribe(ALL, "latest", Bound(100, 25))
+    again = hub.subscribe(ALL, "latest", Capacity(100, 25))
     hub.publish(order(0, symbol="0", raw=b"x" * 9))
     hub.publish(order(0, symbol="0", raw=b"x" * 26))
     assert len(taken_until_the_end(again)) == 1
@@ -303,7 +306,7 @@ def taken_until_the_end(subscription: Subscription) -> list[Any]:
 )
 def test_latest_weighs_just_what_waits(steps: list[Any]) -> None:
     hub = fanout()
-    slow = hub.subscribe(ALL, "latest", Bound(4, 30))
+    slow = hub.subscribe(ALL, "latest", Capacity(4, 30))
     waiting: dict[int, int] = {}
     for step in steps:
         if step is None:
@@ -331,10 +334,10 @@ def test_latest_weighs_just_what_waits(steps: list[Any]) -> None:
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
 async def test_what_concerns_everybody_is_told_whatever_the_bound(overflow: str) -> None:
     hub = fanout()
-    full = hub.subscribe(Interest(("orders",), account_id="a"), overflow, Bound(1, 1 << 20))
+    full = hub.subscribe(EventFilter(("orders",), account_id="a"), overflow, Capacity(1, 1 << 20))
     hub.publish(order(1))
     gap = Gap(cause="the link was lost", since=NOON, until=NOON)
-    hub.tell_all(gap)
+    hub.publish_to_all(gap)
     assert taken(full) == [order(1), gap]
 
 
@@ -384,14 +387,14 @@ async def test_who_was_cancelled_while_nothing_came_leaves_the_wait_to_the_next(
 
 async def test_a_topic_that_nobody_wants_whole_is_counted_all_the_same() -> None:
     hub = fanout()
-    picky = hub.subscribe(Interest(("orders",), account_id="a"), "close", WIDE)
+    picky = hub.subscribe(EventFilter(("orders",), account_id="a"), "close", WIDE)
     hub.publish(order(1))
     hub.publish(order(2, account="b"))
     assert hub.counts == {"orders": 2}
     assert taken(picky) == [order(1)]
-    whole = hub.subscribe(Interest(("orders",)), "close", WIDE)
+    whole = hub.subscribe(EventFilter(("orders",)), "close", WIDE)
     hub.publish(order(3))
-    hub.leave(whole)
+    hub.unsubscribe(whole)
     hub.publish(order(4))
     assert hub.counts == {"orders": 4}
     assert taken(whole) == [order(3)]
@@ -422,15 +425,15 @@ async def test_leaving_the_block_leaves_the_fan_out() -> None:
         subscription.receive_nowait()
 
 
-@pytest.mark.parametrize(("overflow", "bound"), [("block", WIDE), ("close", Bound(0, 1)), ("close", Bound(1, 0))])
-async def test_a_policy_or_a_bound_that_cannot_be_is_refused(overflow: Any, bound: Bound) -> None:
+@pytest.mark.parametrize(("overflow", "bound"), [("block", WIDE), ("close", Capacity(0, 1)), ("close", Capacity(1, 0))])
+async def test_a_policy_or_a_bound_that_cannot_be_is_refused(overflow: Any, bound: Capacity) -> None:
     with pytest.raises(ConfigurationError, match="overflow must be one of"):
         fanout().subscribe(ALL, overflow, bound)
 
 
 async def test_a_queue_that_is_full_leaves_in_the_middle_of_a_publication() -> None:
     hub = fanout()
-    subscriptions = [hub.subscribe(ALL, "close", Bound(1, 1 << 20)) for _ in range(4)]
+    subscriptions = [hub.subscribe(ALL, "close", Capacity(1, 1 << 20)) for _ in range(4)]
     last = hub.subscribe(ALL, "close", WIDE)
     hub.publish(order(1))
     hub.publish(order(2))
@@ -456,19 +459,19 @@ async def test_two_tasks_on_one_subscription_are_told_so_and_the_first_goes_on()
 def test_a_key_that_nothing_could_meet_is_refused_and_leaves_nothing_behind(key: str, value: Any) -> None:
     hub, odd = fanout(), {key: value}
     with pytest.raises(ConfigurationError, match=f"{key} must be a text that is not empty"):
-        hub.subscribe(Interest(("orders",), **odd), "close", WIDE)
+        hub.subscribe(EventFilter(("orders",), **odd), "close", WIDE)
     assert hub.members == ()
     hub.close()
 
 
 def test_what_happens_to_the_stream_is_told_also_to_who_wants_one_account_only() -> None:
     hub = fanout()
-    one = hub.subscribe(Interest(("orders", "lifecycle"), account_id="a", symbol="MSFT"), "close", WIDE)
-    for event in (Live(), order(1), order(2, account="b"), order(3, symbol="AAPL"), Lost(cause="cut")):
+    one = hub.subscribe(EventFilter(("orders", "lifecycle"), account_id="a", symbol="MSFT"), "close", WIDE)
+    for event in (StreamLive(), order(1), order(2, account="b"), order(3, symbol="AAPL"), StreamLost(cause="cut")):
         hub.publish(event)
-    assert taken(one) == [Live(), order(1), Lost(cause="cut")]
-    hub.leave(one)
-    hub.publish(Live())
+    assert taken(one) == [StreamLive(), order(1), StreamLost(cause="cut")]
+    hub.unsubscribe(one)
+    hub.publish(StreamLive())
     assert one.receive_nowait() is None
 
 
@@ -486,7 +489,7 @@ def test_whoever_comes_too_late_again_and_again_makes_no_error_grow() -> None:
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
 async def test_what_is_wanted_no_more_is_taken_out_and_the_bound_holds_as_before(overflow: str) -> None:
     hub = fanout()
-    subscription = hub.subscribe(ALL, overflow, Bound(100, 60))
+    subscription = hub.subscribe(ALL, overflow, Capacity(100, 60))
     for number in range(20):
         hub.publish(position(number, symbol=f"S{number}"))
     assert subscription.statistics().bytes_waiting == 40
@@ -520,8 +523,8 @@ async def test_whoever_waits_goes_on_waiting_when_all_that_came_is_wanted_no_mor
 
 
 async def test_latest_delivers_an_event_whose_key_is_none() -> None:
-    latest = fanout().subscribe(Interest(("orders",)), "latest", Bound(2, 1000))
-    assert isinstance(latest, Latest)
+    latest = fanout().subscribe(EventFilter(("orders",)), "latest", Capacity(2, 1000))
+    assert isinstance(latest, LatestSubscription)
     latest.keep(None, order(1))
     latest.keep("", order(2))
     assert [await latest.receive(), await anext(latest)] == [order(1), order(2)]

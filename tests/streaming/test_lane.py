@@ -13,7 +13,7 @@ from websockets.client import ClientProtocol
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from connecttrade_async.streaming.link import LARGEST_FRAME, Gathering, Link, LinkLostError
+from connecttrade_async.streaming.link import MAX_FRAME, ConnectionLost, FastClientConnection, WebSocket
 from onstream import PATIENCE, QUIET
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Told(NamedTuple):
 
 async def tell(story: Story, kind: type[ClientConnection]) -> Told:
     """Have a connection of a kind live through it."""
-    protocol = ClientProtocol(parse_uri("ws://end/"), max_size=LARGEST_FRAME, logger=QUIET)
+    protocol = ClientProtocol(parse_uri("ws://end/"), max_size=MAX_FRAME, logger=QUIET)
     connection = kind(protocol, ping_interval=None, max_queue=None, close_timeout=0.5)
     pipe, server = Pipe(connection), ServerProtocol(logger=QUIET)
     connection.connection_made(pipe)
@@ -113,7 +113,7 @@ async def tell(story: Story, kind: type[ClientConnection]) -> Told:
     sent = b"".join(server.data_to_send()) + story.data
     pipe.written.clear()
     told: list[bytes] = []
-    listening: asyncio.Task[LinkLostError] | None = None
+    listening: asyncio.Task[ConnectionLost] | None = None
     closing: asyncio.Task[None] | None = None
     places = [0, *sorted(cut % (len(sent) + 1) for cut in story.cuts), len(sent)]
     for number, (begin, end) in enumerate(pairwise(places)):
@@ -136,7 +136,7 @@ async def tell(story: Story, kind: type[ClientConnection]) -> Told:
         error = await (listening or listen(connection, told))
         if closing is not None:
             await closing
-    assert not isinstance(connection, Gathering) or connection.cutter is not None
+    assert not isinstance(connection, FastClientConnection) or connection.splitter is not None
     server.receive_data(bytes(pipe.written))
     answers = [(int(event.opcode), bytes(event.data)) for event in server.events_received()]  # type: ignore[union-attr]
     return Told(told, error.cause, error.code, answers)
@@ -147,18 +147,18 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def listen(connection: ClientConnection, told: list[bytes]) -> LinkLostError:
+async def listen(connection: ClientConnection, told: list[bytes]) -> ConnectionLost:
     """Hear everything, up to the end."""
 
     def hear(frames: list[bytes]) -> bool:
         told.extend(frames)
         return False
 
-    link = Link(connection, 0.2)
+    link = WebSocket(connection, 0.2)
     try:
-        with link.speaking():
-            await link.listen(hear)
-    except LinkLostError as exc:
+        with link.errors_translated():
+            await link.receive_into(hear)
+    except ConnectionLost as exc:
         return exc
     raise AssertionError
 
@@ -178,7 +178,7 @@ def masked(frame: bytes) -> bytes:
 
 
 def too_large(first: int) -> bytes:
-    return bytes([first, 127]) + (LARGEST_FRAME + 1).to_bytes(8, "big") + b"begins"
+    return bytes([first, 127]) + (MAX_FRAME + 1).to_bytes(8, "big") + b"begins"
 
 
 FORMS, SMALL = st.sampled_from([7, 16, 64]), st.sampled_from(SIZES[:5])
@@ -219,7 +219,7 @@ def test_every_story_is_told_as_by_recv(story: Story) -> None:
 
 def both(story: Story) -> tuple[Told, Told]:
     async def by_both() -> tuple[Told, Told]:
-        return await tell(story, Gathering), await tell(story, ClientConnection)
+        return await tell(story, FastClientConnection), await tell(story, ClientConnection)
 
     return asyncio.run(by_both())
 

@@ -12,13 +12,13 @@ from websockets.protocol import State
 
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.link import (
-    LARGEST_FRAME,
-    MANY,
-    MOST_UNSENT,
-    Dialing,
-    Gathering,
-    Link,
-    LinkLostError,
+    MAX_FRAME,
+    MAX_PENDING,
+    MAX_UNSENT,
+    ConnectionLost,
+    ConnectOptions,
+    FastClientConnection,
+    WebSocket,
     _alternating,
 )
 from onstream import PATIENCE, end_that, nothing_left
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 class Dialled(Protocol):
     """Opens a link."""
 
-    async def __call__(self, url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> Link: ...
+    async def __call__(self, url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> WebSocket: ...
 
 
-async def dialled(url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> Link:
-    return await Link.dial(url, open_timeout=0.2, close_timeout=close_timeout, ping=ping)
+async def dialled(url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> WebSocket:
+    return await WebSocket.connect(url, open_timeout=0.2, close_timeout=close_timeout, ping=ping)
 
 
-class Unasked(Gathering, asyncio.BufferedProtocol):
+class Unasked(FastClientConnection, asyncio.BufferedProtocol):
     """What a websockets would be that takes its chunks in some other way than by ``data_received``."""
 
     def get_buffer(self, sizehint: int) -> bytearray:
@@ -52,7 +52,7 @@ class Unasked(Gathering, asyncio.BufferedProtocol):
         ClientConnection.data_received(self, bytes(self.buffer[:nbytes]))
 
 
-class Late(Gathering):
+class Late(FastClientConnection):
     """What a websockets would be that tells of the answer to its handshake later than in the turn in which it came."""
 
     def process_event(self, event: Any) -> None:
@@ -68,15 +68,15 @@ def dial(request: pytest.FixtureRequest) -> Dialled:
     if request.param == "fast":
         return dialled
 
-    async def dial_otherwise(url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> Link:
+    async def dial_otherwise(url: str, *, ping: float = 20.0, close_timeout: float = 0.2) -> WebSocket:
         settings: dict[str, Any] = {"ping_interval": ping, "ping_timeout": ping, "close_timeout": close_timeout}
-        settings |= {"compression": None, "max_size": LARGEST_FRAME, "create_connection": OTHERS[request.param]}
-        return Link(await connect(url, **settings), close_timeout)
+        settings |= {"compression": None, "max_size": MAX_FRAME, "create_connection": OTHERS[request.param]}
+        return WebSocket(await connect(url, **settings), close_timeout)
 
     return dial_otherwise
 
 
-async def received(link: Link) -> list[bytes]:
+async def received(link: WebSocket) -> list[bytes]:
     """Take what comes next."""
     frames: list[bytes] = []
 
@@ -85,7 +85,7 @@ async def received(link: Link) -> list[bytes]:
         frames.extend(some)
         return True
 
-    await link.listen(hear)
+    await link.receive_into(hear)
     return frames
 
 
@@ -98,17 +98,17 @@ async def until_closed(link: ServerConnection) -> None:
     await link.wait_closed()
 
 
-async def lost(link: Link) -> LinkLostError:
+async def lost(link: WebSocket) -> ConnectionLost:
     """Listen until the link is gone."""
-    with pytest.raises(LinkLostError) as caught:
+    with pytest.raises(ConnectionLost) as caught:
         await heard(link)
     await link.aclose()
     return caught.value
 
 
-async def heard(link: Link) -> None:
+async def heard(link: WebSocket) -> None:
     async with asyncio.timeout(PATIENCE):
-        with link.speaking():
+        with link.errors_translated():
             while await received(link):
                 pass
 
@@ -123,7 +123,7 @@ async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes(dial: Dialle
 
     async with nothing_left(), end_that(note) as url:
         link = await dial(url)
-        with link.speaking():
+        with link.errors_translated():
             await link.send(b'{"a": "\xc3\xa9"}')
             assert await received(link) == [b'{"a": "\xc3\xa9"}']
         await link.aclose()
@@ -131,12 +131,12 @@ async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes(dial: Dialle
     assert kinds == [str]
 
 
-@pytest.mark.parametrize(("kind", "is_fast"), [(Gathering, True), (Late, False), (Unasked, False)])
+@pytest.mark.parametrize(("kind", "is_fast"), [(FastClientConnection, True), (Late, False), (Unasked, False)])
 async def test_a_link_says_whether_its_messages_are_cut_out_of_the_chunks(
-    kind: type[Gathering], *, is_fast: bool
+    kind: type[FastClientConnection], *, is_fast: bool
 ) -> None:
     async with nothing_left(), end_that(echo) as url:
-        link = Link(await connect(url, compression=None, create_connection=kind), 0.2)
+        link = WebSocket(await connect(url, compression=None, create_connection=kind), 0.2)
         assert link.is_fast is is_fast
         await link.aclose()
 
@@ -144,7 +144,7 @@ async def test_a_link_says_whether_its_messages_are_cut_out_of_the_chunks(
 async def test_cancelling_a_receive_loses_no_frame(dial: Dialled) -> None:
     async with nothing_left(), end_that(echo) as url:
         link = await dial(url)
-        with link.speaking():
+        with link.errors_translated():
             waiting = asyncio.ensure_future(received(link))
             await asyncio.sleep(0)
             await link.send(b"1")
@@ -154,11 +154,11 @@ async def test_cancelling_a_receive_loses_no_frame(dial: Dialled) -> None:
         await link.aclose()
 
 
-async def count(link: Link, wanted: int) -> list[bytes]:
+async def count(link: WebSocket, wanted: int) -> list[bytes]:
     """Take so many frames."""
     frames: list[bytes] = []
     async with asyncio.timeout(PATIENCE):
-        with link.speaking():
+        with link.errors_translated():
             while len(frames) < wanted:
                 frames += await received(link)
     return frames
@@ -199,7 +199,7 @@ async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none(dial: 
 
     async with nothing_left(), end_that(send) as url:
         link = await dial(url)
-        with link.speaking():
+        with link.errors_translated():
             waiting = asyncio.ensure_future(received(link))
             await asyncio.wait([waiting], timeout=0.05)
             assert not waiting.done()
@@ -239,7 +239,7 @@ async def test_whoever_has_heard_enough_is_told_the_rest_when_it_asks_again(dial
     async with nothing_left(), end_that(echo) as url:
         link = await dial(url)
         for word in (b"one", b"two"):
-            with link.speaking():
+            with link.errors_translated():
                 await link.send(word)
                 assert await received(link) == [word]
         await link.aclose()
@@ -251,10 +251,10 @@ async def test_what_a_hearer_raises_is_raised_where_the_messages_are_waited_for(
 
     async with nothing_left(), end_that(echo) as url:
         link = await dial(url)
-        with link.speaking():
+        with link.errors_translated():
             await link.send(b"1")
             with pytest.raises(ZeroDivisionError):
-                await link.listen(stumble)
+                await link.receive_into(stumble)
             await link.send(b"2")
             assert await received(link) == [b"2"]
         await link.aclose()
@@ -269,21 +269,21 @@ async def test_messages_are_heard_in_the_turn_in_which_they_came() -> None:
             heard_by.append(asyncio.current_task())
             return frames == [b"1"]
 
-        with link.speaking():
+        with link.errors_translated():
             await link.send(b"1")
-            await link.listen(hear)
+            await link.receive_into(hear)
         assert heard_by == [None]
         await link.aclose()
 
 
-async def until_held_back(link: Link) -> None:
+async def until_held_back(link: WebSocket) -> None:
     """Wait until the peer of a link is held back."""
     while link._socket.transport.is_reading():  # noqa: ASYNC110 - a transport tells nobody that it was paused
         await asyncio.sleep(0)
 
 
 async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialled) -> None:
-    total = MANY * 2
+    total = MAX_PENDING * 2
     asked, sent = asyncio.Event(), asyncio.Event()
 
     async def send(link: ServerConnection) -> None:
@@ -343,7 +343,7 @@ async def test_a_drop_has_no_code(dial: Dialled) -> None:
 
     async with nothing_left(), end_that(cut) as url:
         link = await dial(url)
-        with link.speaking():
+        with link.errors_translated():
             await link.send(b"cut")
         error = await lost(link)
     assert (error.cause, error.code) == ("the link was dropped", None)
@@ -351,15 +351,15 @@ async def test_a_drop_has_no_code(dial: Dialled) -> None:
 
 async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not(dial: Dialled) -> None:
     async def send(link: ServerConnection) -> None:
-        await link.send("x" * LARGEST_FRAME)
-        await link.send("x" * (LARGEST_FRAME + 1))
+        await link.send("x" * MAX_FRAME)
+        await link.send("x" * (MAX_FRAME + 1))
         await link.wait_closed()
 
     async with nothing_left(), end_that(send) as url:
         link = await dial(url)
-        with link.speaking():
+        with link.errors_translated():
             (frame,) = await received(link)
-            assert len(frame) == LARGEST_FRAME
+            assert len(frame) == MAX_FRAME
         error = await lost(link)
     assert "1009" in error.cause
     assert error.code is None  # it was ours
@@ -372,7 +372,7 @@ async def test_a_send_on_a_link_that_is_gone_says_so(dial: Dialled) -> None:
     async with nothing_left(), end_that(close) as url:
         link = await dial(url)
         await lost(link)
-        with pytest.raises(LinkLostError) as caught, link.speaking():
+        with pytest.raises(ConnectionLost) as caught, link.errors_translated():
             await link.send(b"?")
     assert caught.value.code == 1001
 
@@ -391,7 +391,7 @@ async def test_pings_that_are_not_answered_end_the_link(dial: Dialled) -> None:
 
 
 async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a_pong() -> None:
-    total = MANY * 2
+    total = MAX_PENDING * 2
     ping = 0.03
     asked = asyncio.Event()
 
@@ -412,7 +412,7 @@ async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a
 
 
 async def test_nor_is_one_whose_ping_is_on_its_way_when_it_is_read_no_more() -> None:
-    total, ping = MANY * 2, 0.3
+    total, ping = MAX_PENDING * 2, 0.3
     is_pinged, is_held = asyncio.Event(), asyncio.Event()
 
     async def send(link: ServerConnection) -> None:
@@ -426,7 +426,7 @@ async def test_nor_is_one_whose_ping_is_on_its_way_when_it_is_read_no_more() -> 
     async with nothing_left(), end_that(send) as url:
         link = await dialled(url, ping=ping)
         gathering = link._socket
-        assert isinstance(gathering, Gathering)
+        assert isinstance(gathering, FastClientConnection)
         async with asyncio.timeout(PATIENCE):
             while gathering._pong is None:  # noqa: ASYNC110 - nobody is told of a ping
                 await asyncio.sleep(0.001)
@@ -447,7 +447,7 @@ async def test_a_message_that_is_no_plain_text_is_heard_while_nothing_else_comes
     async with nothing_left(), end_that(answer) as url:
         link = await dial(url)
         for word in (b"one", b"two"):
-            with link.speaking():
+            with link.errors_translated():
                 await link.send(word)
             assert await count(link, 1) == [word]
         await link.aclose()
@@ -456,7 +456,7 @@ async def test_a_message_that_is_no_plain_text_is_heard_while_nothing_else_comes
 async def test_an_upgrade_that_is_never_answered_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with nothing_left():
-            with pytest.raises(LinkLostError, match="no connection in time"):
+            with pytest.raises(ConnectionLost, match="no connection in time"):
                 await dialled("ws://{}:{}".format(*listener.getsockname()))
 
 
@@ -477,8 +477,8 @@ async def causes(answer: bytes, *schemes: str) -> list[str]:
     async with nothing_left(), await asyncio.start_server(meet, "127.0.0.1", 0) as server:
         for scheme in schemes:
             url = "{}://{}:{}".format(scheme, *server.sockets[0].getsockname())
-            with pytest.raises(LinkLostError) as caught:
-                await Link.dial(url, open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
+            with pytest.raises(ConnectionLost) as caught:
+                await WebSocket.connect(url, open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
             told.append(caught.value.cause)
     return told
 
@@ -523,7 +523,7 @@ async def test_nothing_listening(address: str, monkeypatch: pytest.MonkeyPatch) 
     with socket.socket() as unheard:
         unheard.bind(("0.0.0.0", 0))  # noqa: S104 - it is never listened to
         where = address.format(unheard.getsockname()[1])
-        with pytest.raises(LinkLostError) as caught:
+        with pytest.raises(ConnectionLost) as caught:
             await dialled(f"ws://{where}")
     assert str(caught.value) == f"nothing listens at {where}: check the address"
 
@@ -536,7 +536,7 @@ async def test_an_address_that_refuses_and_one_that_does_something_else(monkeypa
         return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", end) for end in ends]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with pytest.raises(LinkLostError, match="no connection: no address answered: "):
+    with pytest.raises(ConnectionLost, match="no connection: no address answered: "):
         await dialled("ws://somewhere.example:1")
 
 
@@ -547,7 +547,7 @@ async def test_an_unknown_name(url: str, host: str, monkeypatch: pytest.MonkeyPa
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    with pytest.raises(LinkLostError) as caught:
+    with pytest.raises(ConnectionLost) as caught:
         await dialled(url)
     assert str(caught.value) == f"the name {host} was not found: check the address and the network"
 
@@ -560,8 +560,8 @@ async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> 
         writer.close()
 
     async with nothing_left(), await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        with pytest.raises(LinkLostError, match="the upgrade was answered 503"):
-            await Link.dial(
+        with pytest.raises(ConnectionLost, match="the upgrade was answered 503"):
+            await WebSocket.connect(
                 "ws://{}:{}".format(*server.sockets[0].getsockname()),
                 open_timeout=PATIENCE,
                 close_timeout=0.2,
@@ -571,8 +571,8 @@ async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> 
 
 async def test_a_plain_upgrade_asked_of_a_tls_port_says_so() -> None:
     async with nothing_left():
-        with untrusted_end() as url, pytest.raises(LinkLostError, match=f"{NO_WEB_SOCKET}: {SECURE}"):
-            await Link.dial(url.replace("https:", "ws:"), open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
+        with untrusted_end() as url, pytest.raises(ConnectionLost, match=f"{NO_WEB_SOCKET}: {SECURE}"):
+            await WebSocket.connect(url.replace("https:", "ws:"), open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
 
 
 async def test_who_refuses_in_the_words_of_tls_is_not_taken_for_a_plain_port() -> None:
@@ -610,7 +610,7 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
         await link.aclose()
         assert loop.time() - began < 0.3
         await asyncio.wait([sending])
-        assert isinstance(sending.exception(), LinkLostError)
+        assert isinstance(sending.exception(), ConnectionLost)
         thawed.set()
 
 
@@ -618,7 +618,7 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
 async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before(way: str) -> None:
     async def send(link: ServerConnection) -> None:
         await link.recv()
-        for number in range(MANY * 2 if way == "held back" else MANY):
+        for number in range(MAX_PENDING * 2 if way == "held back" else MAX_PENDING):
             await link.send("x" * 1000)
             if way == "pinged" and number == 1000:
                 await link.ping()
@@ -626,18 +626,18 @@ async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before(w
 
     async with nothing_left(), end_that(send) as url:
         link = await dialled(url, close_timeout=PATIENCE * 2)
-        with link.speaking():
+        with link.errors_translated():
             await link.send(b"send")
-            await link.listen(bool)
+            await link.receive_into(bool)
         async with asyncio.timeout(PATIENCE):
             if way == "held back":
                 await until_held_back(link)
             await link.aclose()
 
 
-async def flood(link: Link) -> None:
+async def flood(link: WebSocket) -> None:
     """Send until nothing more goes through."""
-    with link.speaking():
+    with link.errors_translated():
         while True:
             await link.send(b"x" * (1 << 20))
 
@@ -676,7 +676,7 @@ async def test_a_peer_that_floods_pings_and_reads_no_pong_is_given_up() -> None:
         link = await dialled(url)
         error = await lost(link)
         assert (error.cause, error.code) == ("the peer does not read what is sent to it", None)
-        assert link._socket.transport.get_write_buffer_size() < 4 * MOST_UNSENT
+        assert link._socket.transport.get_write_buffer_size() < 4 * MAX_UNSENT
 
 
 async def test_a_ping_that_cannot_be_sent_ends_the_link_within_its_time_out() -> None:
@@ -695,9 +695,9 @@ async def test_a_ping_that_cannot_be_sent_ends_the_link_within_its_time_out() ->
     assert error.cause == "the peer does not read what is sent to it"
 
 
-async def blocked(link: Link) -> None:
+async def blocked(link: WebSocket) -> None:
     """Send more than the sockets' buffers hold."""
-    with contextlib.suppress(LinkLostError), link.speaking():
+    with contextlib.suppress(ConnectionLost), link.errors_translated():
         await link.send(b"x" * (16 << 20))
 
 
@@ -722,7 +722,7 @@ async def test_frames_are_a_sign_of_life_where_no_pong_comes() -> None:
         is_over.set()
 
 
-def pings_of(link: Link) -> dict[bytes, Any]:
+def pings_of(link: WebSocket) -> dict[bytes, Any]:
     return getattr(link._socket, "pending_pings", {})
 
 
@@ -734,7 +734,7 @@ async def test_without_pings_a_link_stays_though_nothing_comes() -> None:
 
     left = asyncio.Event()
     async with nothing_left(), end_that(freeze) as url:
-        link = await Link.dial(url, open_timeout=PATIENCE, close_timeout=0.1, ping=None)
+        link = await WebSocket.connect(url, open_timeout=PATIENCE, close_timeout=0.1, ping=None)
         waiting = asyncio.create_task(received(link))
         await asyncio.wait([waiting], timeout=0.2)
         assert not waiting.done()
@@ -773,8 +773,10 @@ async def test_the_largest_frame_is_a_setting() -> None:
         await link.wait_closed()
 
     async with nothing_left(), end_that(send) as url:
-        link = await Link.dial(url, open_timeout=1.0, close_timeout=0.2, ping=None, dialing=Dialing(largest))
-        with link.speaking():
+        link = await WebSocket.connect(
+            url, open_timeout=1.0, close_timeout=0.2, ping=None, dialing=ConnectOptions(largest)
+        )
+        with link.errors_translated():
             assert [len(frame) for frame in await received(link)] == [largest]
         assert (await lost(link)).is_too_large
 
@@ -804,13 +806,15 @@ async def test_a_name_whose_first_address_does_not_answer_is_reached_at_the_seco
 
         monkeypatch.setattr(socket, "getaddrinfo", resolve)
         with deaf_port("127.0.0.2", port):
-            link = await Link.dial(f"ws://two.example:{port}", open_timeout=PATIENCE, close_timeout=0.2, ping=None)
-            with link.speaking():
+            link = await WebSocket.connect(
+                f"ws://two.example:{port}", open_timeout=PATIENCE, close_timeout=0.2, ping=None
+            )
+            with link.errors_translated():
                 await link.send(b"1")
                 assert await received(link) == [b"1"]
             await link.aclose()
             ends.pop()
-            with pytest.raises(LinkLostError, match="no connection in time"):
+            with pytest.raises(ConnectionLost, match="no connection in time"):
                 await dialled(f"ws://two.example:{port}")
 
 
@@ -823,14 +827,14 @@ async def test_addresses_of_both_families_are_tried_in_turn() -> None:
 async def test_a_wss_link_is_made_with_the_context_that_is_given() -> None:
     server_side, client_side = trusted()
     async with nothing_left(), end_that(echo, ssl=server_side) as url:
-        link = await Link.dial(
+        link = await WebSocket.connect(
             url.replace("ws:", "wss:"),
             open_timeout=PATIENCE,
             close_timeout=1.0,
             ping=20.0,
-            dialing=Dialing(ssl=client_side),
+            dialing=ConnectOptions(ssl=client_side),
         )
-        with link.speaking():
+        with link.errors_translated():
             await link.send(b"1")
             assert await received(link) == [b"1"]
         assert link.is_fast
@@ -839,16 +843,18 @@ async def test_a_wss_link_is_made_with_the_context_that_is_given() -> None:
 
 async def test_a_ws_link_takes_a_context_that_has_no_use() -> None:
     async with nothing_left(), end_that(echo) as url:
-        dialing = Dialing(ssl=ssl.create_default_context())
-        link = await Link.dial(url, open_timeout=PATIENCE, close_timeout=0.2, ping=20.0, dialing=dialing)
+        dialing = ConnectOptions(ssl=ssl.create_default_context())
+        link = await WebSocket.connect(url, open_timeout=PATIENCE, close_timeout=0.2, ping=20.0, dialing=dialing)
         await link.aclose()
 
 
 async def test_a_link_goes_through_the_proxy_that_is_given() -> None:
     async with end_that(echo) as url, Proxy() as proxy:
         address = Secret(proxy.url.replace("//", "//ann:hush@"))
-        link = await Link.dial(url, open_timeout=PATIENCE, close_timeout=1.0, ping=20.0, dialing=Dialing(proxy=address))
-        with link.speaking():
+        link = await WebSocket.connect(
+            url, open_timeout=PATIENCE, close_timeout=1.0, ping=20.0, dialing=ConnectOptions(proxy=address)
+        )
+        with link.errors_translated():
             await link.send(b"1")
             assert await received(link) == [b"1"]
         await link.aclose()
@@ -859,8 +865,12 @@ async def test_a_link_goes_through_the_proxy_that_is_given() -> None:
 async def test_a_proxy_that_refuses_is_named_as_the_cause_without_its_login() -> None:
     async with Proxy("407 Proxy Authentication Required") as proxy:
         address = Secret(proxy.url.replace("//", "//ann:hush@"))
-        with pytest.raises(LinkLostError, match="no connection through the proxy, which answered 407") as caught:
-            await Link.dial(
-                "ws://127.0.0.1:9", open_timeout=PATIENCE, close_timeout=1.0, ping=20.0, dialing=Dialing(proxy=address)
+        with pytest.raises(ConnectionLost, match="no connection through the proxy, which answered 407") as caught:
+            await WebSocket.connect(
+                "ws://127.0.0.1:9",
+                open_timeout=PATIENCE,
+                close_timeout=1.0,
+                ping=20.0,
+                dialing=ConnectOptions(proxy=address),
             )
     assert "hush" not in str(caught.value)

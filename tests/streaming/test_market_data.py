@@ -14,18 +14,18 @@ from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Tr
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.market_data import (
     Entry,
-    MarketData,
+    MarketDataCodec,
     Snapshot,
     Subscriptions,
-    change,
-    history,
-    listing,
+    encode_change,
+    encode_list,
+    encode_snapshot,
     past_bars,
-    spelled,
+    wire_name,
 )
 from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
-DIALECT = MarketData(Secret("hush"))
+DIALECT = MarketDataCodec(Secret("hush"))
 QUOTE = {"symbol": "AAPL", "bid_price": "190.10", "bid_size": "3", "ask_price": "190.12", "ask_size": "4"}
 AT = "2026-03-02T14:30:00Z"
 BAR = {"open": "1", "high": "3", "low": "0.5", "close": "2", "volume": "100", "start_time": AT, "closed": True}
@@ -66,8 +66,8 @@ def test_depth() -> None:
     depth = read({"type": "depth", "symbol": "AAPL", "bids": levels, "asks": levels[:1]})
     assert isinstance(depth, Depth)
     assert [level.price for level in depth.bids] == [0, 1, 2]
-    assert (len(depth.down_to(2).bids), len(depth.down_to(2).asks)) == (2, 1)
-    assert depth.down_to(3) is depth
+    assert (len(depth.top(2).bids), len(depth.top(2).asks)) == (2, 1)
+    assert depth.top(3) is depth
 
 
 def test_a_chain() -> None:
@@ -126,14 +126,16 @@ def test_whatever_comes_reading_returns(raw: bytes) -> None:
 
 def test_commands() -> None:
     assert json.loads(DIALECT.authenticate()) == {"action": "authenticate", "access_token": "hush"}
-    assert json.loads(change("subscribe", "7", "depth", ["A", "B"], {"levels": 10})) == {
+    assert json.loads(encode_change("subscribe", "7", "depth", ["A", "B"], {"levels": 10})) == {
         "action": "subscribe",
         "id": "7",
         "channel": "depth",
         "symbols": ["A", "B"],
         "levels": "10",
     }
-    chain = json.loads(change("unsubscribe", "8", "options_chain", ["TSLA"], {"expiration": None, "greeks": True}))
+    chain = json.loads(
+        encode_change("unsubscribe", "8", "options_chain", ["TSLA"], {"expiration": None, "greeks": True})
+    )
     assert chain == {
         "action": "unsubscribe",
         "id": "8",
@@ -142,9 +144,9 @@ def test_commands() -> None:
         "underlying": "TSLA",
         "greeks": True,
     }
-    assert spelled(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
-    assert json.loads(listing("9")) == {"action": "list_subscriptions", "id": "9"}
-    assert json.loads(history("10", "AAPL", "1m", {"start_time": AT, "end_time": None, "limit": 5})) == {
+    assert wire_name(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
+    assert json.loads(encode_list("9")) == {"action": "list_subscriptions", "id": "9"}
+    assert json.loads(encode_snapshot("10", "AAPL", "1m", {"start_time": AT, "end_time": None, "limit": 5})) == {
         "action": "snapshot",
         "id": "10",
         "channel": "bars",

@@ -16,16 +16,16 @@ from connecttrade_async import (
     ConnectTradeError,
     Depth,
     Gap,
-    Live,
-    Lost,
     MalformedResponseError,
     MarketDataRefusedError,
     Quote,
     Reconnect,
     RequestTimeoutError,
-    Retrying,
     Secret,
     SlowConsumerError,
+    StreamLive,
+    StreamLost,
+    StreamRetrying,
     SymbolError,
     SymbolRefused,
     Timeouts,
@@ -320,7 +320,7 @@ async def test_the_past_is_asked_for_with_the_subscription_and_comes_first_and_m
             await bars.add("IBM")
             assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
             end.drop()
-            await until(life, Live)
+            await until(life, StreamLive)
             assert "backfill" not in end.of("subscribe")[-1]
         assert [frame["action"] for frame in end.received].count("snapshot") == 1
 
@@ -511,7 +511,7 @@ async def test_after_a_drop_everything_is_subscribed_again_and_each_consumer_hea
         md.trades("A") as trades,
     ):
         end.drop()
-        await until(life, Live)
+        await until(life, StreamLive)
         assert end.subscribed == [("quotes", "A"), ("quotes", "B"), ("quotes", "C"), ("trades", "A")]
         assert len(end.of("subscribe")) == 4
         assert [type(each) for each in [*await took(quotes, 1), *await took(trades, 1)]] == [Gap, Gap]
@@ -929,7 +929,7 @@ async def test_five_hundred_symbols_over_five_channels_through_ten_drops_stay_su
             gone, new = symbols[turn], f"N{'ABCDEFGHIJ'[turn]}"
             await quotes.remove(gone)
             adding = asyncio.create_task(quotes.add(new))
-            await until(life, Live)
+            await until(life, StreamLive)
             await adding
         wanted = [(channel, symbol) for channel in ("bars", "depth", "options_chain", "trades") for symbol in symbols]
         assert end.subscribed == sorted([*wanted, *(("quotes", symbol) for symbol in quotes.symbols)])
@@ -949,10 +949,10 @@ async def test_a_renewal_without_an_answer_costs_the_link_and_no_symbol() -> Non
     ):
         end.act("subscribe", None)
         end.drop()
-        while "while subscribing" not in (await until(life, Lost)).cause:
+        while "while subscribing" not in (await until(life, StreamLost)).cause:
             pass
         end.acts.clear()
-        await until(life, Live)
+        await until(life, StreamLive)
         assert quotes.symbols == {"A"}
         assert [type(each) for each in await took(quotes, 1)] == [Gap]
 
@@ -970,7 +970,7 @@ async def test_it_is_closed_in_time_while_it_comes_back(action: str) -> None:
         else:
             end.act(action, None)
         end.drop()
-        await until(life, Retrying)
+        await until(life, StreamRetrying)
         if action != "upgrade":
             await end.until_received(action, 2)
         loop = asyncio.get_running_loop()

@@ -8,7 +8,15 @@ import pytest
 
 from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.messages import Reader, Refusal, Welcome, control, masked, presentable, reread
+from connecttrade_async.streaming.messages import (
+    JsonCodec,
+    Refusal,
+    Welcome,
+    decode_control,
+    decode_leniently,
+    masked,
+    presentable,
+)
 
 TROUBLE = ValueError("odd")
 
@@ -21,12 +29,12 @@ def named(said: object, frame: dict[str, object]) -> object:
 
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
 def test_a_frame_names_its_type_under_any_of_three_names(name: str) -> None:
-    assert reread(f'{{"{name}": "x"}}'.encode(), TROUBLE, named) == ("x", {name: "x"})
+    assert decode_leniently(f'{{"{name}": "x"}}'.encode(), TROUBLE, named) == ("x", {name: "x"})
 
 
 @pytest.mark.parametrize("raw", [b"", b"[7]", b"\xff", b"7", b'{"type": "wrong"}', b"[" * 100_000])
 def test_what_cannot_be_made_is_unknown(raw: bytes) -> None:
-    assert reread(raw, TROUBLE, named) == UnknownMessage(raw=raw, problem="odd")
+    assert decode_leniently(raw, TROUBLE, named) == UnknownMessage(raw=raw, problem="odd")
 
 
 def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> None:
@@ -37,12 +45,12 @@ def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> N
         "code": 401,
         "data": {"a": "1.50", "b": ["12345678901234567890123", True, None, "t"]},
     }
-    assert reread(raw, TROUBLE, named) == ("x", expected)
+    assert decode_leniently(raw, TROUBLE, named) == ("x", expected)
 
 
 def test_controls() -> None:
-    assert control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
-    assert control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)
+    assert decode_control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
+    assert decode_control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)
 
 
 @pytest.mark.parametrize("secret", ['pre"tend\\sec/ret', "plain"])
@@ -62,7 +70,7 @@ def test_the_secret_is_masked_before_it_is_cut() -> None:
     assert presentable("hush-hush\n", Secret("hush-hush")) == "***"
 
 
-class Parrot(Reader[Welcome | Refusal | OrderUpdate]):
+class Parrot(JsonCodec[Welcome | Refusal | OrderUpdate]):
     """Knows two messages, and one of them by another name."""
 
     __slots__ = ()
@@ -70,7 +78,7 @@ class Parrot(Reader[Welcome | Refusal | OrderUpdate]):
     decoder = msgspec.json.Decoder(Welcome | Refusal | OrderUpdate)
     updates = frozenset({OrderUpdate})
 
-    def otherwise(self, said: Any, frame: dict[str, Any]) -> Welcome:
+    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Welcome:
         if said != "hello":
             raise KeyError(said)
         return Welcome(frame.get("message"))

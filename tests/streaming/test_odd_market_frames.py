@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from connecttrade_async import ConnectTradeError, MalformedResponseError, Quote, Secret
 from connecttrade_async.models import market
 from connecttrade_async.models.fields import Field, number
-from connecttrade_async.streaming.demands import Demands, Item, Line
-from connecttrade_async.streaming.market_data import CHANNELS, MarketData
-from connecttrade_async.streaming.overlap import Overlap
-from connecttrade_async.streaming.protocol import LinkLife, State
-from connecttrade_async.streaming.sieves import OfExpiration, OfHours, OfInterval, Upwards
-from connecttrade_async.streaming.talk import MarketTalk
+from connecttrade_async.streaming.demands import ChannelKey, SubscriptionKey, SubscriptionRegistry
+from connecttrade_async.streaming.market_data import CHANNELS, MarketDataCodec
+from connecttrade_async.streaming.overlap import Handover
+from connecttrade_async.streaming.protocol import State, StreamProtocol
+from connecttrade_async.streaming.sieves import BarSequencer, ExpirationFilter, HoursFilter, IntervalFilter
+from connecttrade_async.streaming.talk import MarketDataSync
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left
 
@@ -96,44 +96,44 @@ def look_at(event: Any) -> None:
                 look_at(each)
 
 
-LINES = [Line(channel) for channel in CHANNELS if channel != "bars"] + [Line("bars", (("interval", "1m"),))]
+LINES = [ChannelKey(channel) for channel in CHANNELS if channel != "bars"] + [ChannelKey("bars", (("interval", "1m"),))]
 
 
 @settings(max_examples=200, deadline=None)
 @given(frames=st.lists(FRAMES, max_size=8))
 def test_no_frame_raises_where_it_is_read_or_looked_at(frames: list[bytes]) -> None:
-    demands = Demands()
-    talk = MarketTalk(demands)
-    life = LinkLife(MarketData(Secret("token")), talk, now=0.0, login=10.0)
+    demands = SubscriptionRegistry()
+    talk = MarketDataSync(demands)
+    life = StreamProtocol(MarketDataCodec(Secret("token")), talk, now=0.0, login=10.0)
     for frame in (b'{"type":"welcome"}', b'{"type":"authenticated"}'):
         life.receive(frame, 0.0)
     assert state(life) is State.LIVE
     for line in LINES:
-        items = [Item(line, symbol) for symbol in ("A", "AAPL")]
+        items = [SubscriptionKey(line, symbol) for symbol in ("A", "AAPL")]
         demands.add("who", items, None)
-        talk.mend(items, 0.0)
-    overlap, upwards = Overlap(), Upwards()
-    choices = OfHours("regular"), OfInterval("1m"), OfExpiration("2026-12-18", greeks=True)
+        talk.sync(items, 0.0)
+    overlap, upwards = Handover(), BarSequencer()
+    choices = HoursFilter("regular"), IntervalFilter("1m"), ExpirationFilter("2026-12-18", greeks=True)
     for frame in frames:
         event: Any = life.receive(frame, 1.0)
         if event is not None:
             look_at(event)
             overlap.is_new("link", event)
             if isinstance(event, market.Bar):
-                choices[1].is_met_by(event)
+                choices[1].matches(event)
                 upwards.passed(event)
             elif isinstance(event, market.Trade):
-                choices[0].is_met_by(event)
+                choices[0].matches(event)
             elif isinstance(event, market.OptionsChain):
-                choices[2].is_met_by(event)
+                choices[2].matches(event)
             elif isinstance(event, market.Depth):
-                event.down_to(1)
-        if life.ending is None:
+                event.top(1)
+        if life.closed is None:
             life.check(2.0)
     assert state(life) is State.LIVE or is_refused_by_code(frames)
 
 
-def state(life: LinkLife) -> State:
+def state(life: StreamProtocol) -> State:
     # By a call, since type checkers take it that an attribute stays as it was last seen.
     return life.state
 

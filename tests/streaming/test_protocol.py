@@ -9,12 +9,12 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, UnknownMessage
 from connecttrade_async.models.market import Quote
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
-from connecttrade_async.streaming.demands import Demands, Item, Line
-from connecttrade_async.streaming.market_data import MarketData
-from connecttrade_async.streaming.outcomes import Settled, TurnedDown
-from connecttrade_async.streaming.protocol import CODES, Ending, LinkLife, State, Topics, Verdict
-from connecttrade_async.streaming.talk import MarketTalk
+from connecttrade_async.streaming.brokerage import BrokerageCodec
+from connecttrade_async.streaming.demands import ChannelKey, SubscriptionKey, SubscriptionRegistry
+from connecttrade_async.streaming.market_data import MarketDataCodec
+from connecttrade_async.streaming.outcomes import SubscriptionConfirmed, SubscriptionRejected
+from connecttrade_async.streaming.protocol import CODES, Closed, CloseReason, State, StreamProtocol, TopicSync
+from connecttrade_async.streaming.talk import MarketDataSync
 
 TOPICS = ("orders", "balances")
 WELCOME = b'{"type": "welcome", "message": "hello"}'
@@ -29,26 +29,26 @@ def refusal(code: object) -> bytes:
     return json.dumps({"type": "error", "code": code, "message": "no"}).encode()
 
 
-def life(**settings: Any) -> LinkLife:
+def life(**settings: Any) -> StreamProtocol:
     options: dict[str, Any] = {"now": 0.0, "login": 10.0} | settings
-    dialect = Brokerage("client", Secret("hush"))
-    return LinkLife(dialect, Topics(dialect, TOPICS), **options)
+    dialect = BrokerageCodec("client", Secret("hush"))
+    return StreamProtocol(dialect, TopicSync(dialect, TOPICS), **options)
 
 
-def climbed(steps: int, **settings: Any) -> LinkLife:
+def climbed(steps: int, **settings: Any) -> StreamProtocol:
     one = life(**settings)
     for frame in LADDER[:steps]:
         one.receive(frame, 0.0)
     return one
 
 
-def state_of(one: LinkLife) -> State:
+def state_of(one: StreamProtocol) -> State:
     # By a call, since type checkers take it that an attribute stays as it was last seen.
     return one.state
 
 
-def ending_of(one: LinkLife) -> Ending | None:
-    return one.ending
+def ending_of(one: StreamProtocol) -> Closed | None:
+    return one.closed
 
 
 def test_the_ladder() -> None:
@@ -62,7 +62,7 @@ def test_the_ladder() -> None:
     assert state_of(one) is State.SUBSCRIBING
     assert json.loads(one.outbox[1]) == {"action": "subscribe", "topics": ["orders", "balances"]}
     one.receive(SUBSCRIBED, 0.3)
-    assert (one.state, len(one.outbox), one.deadline, one.ending) == (State.LIVE, 2, None, None)
+    assert (one.state, len(one.outbox), one.deadline, one.closed) == (State.LIVE, 2, None, None)
 
 
 @pytest.mark.parametrize("steps", range(4))
@@ -95,7 +95,7 @@ def test_without_an_answer_in_time_it_ends(steps: int) -> None:
     one.check(10.0)
     ending = ending_of(one)
     assert ending is not None
-    assert ending.verdict is Verdict.AGAIN
+    assert ending.reason is CloseReason.AGAIN
     assert ending.cause.startswith(f"no answer in time while {state.value}, within 10 s")
     assert (one.state, one.outbox, one.deadline) == (State.OVER, [], None)
 
@@ -110,28 +110,28 @@ def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> 
     one.check(7.9)
     assert ending_of(one) is None
     one.check(8.0)
-    assert ending_of(one) == Ending(Verdict.AGAIN, "nothing came for too long")
+    assert ending_of(one) == Closed(CloseReason.AGAIN, "nothing came for too long")
 
 
 @pytest.mark.parametrize(
     ("code", "verdict"),
     [
-        ("401", Verdict.REFUSED),
-        (401, Verdict.REFUSED),
-        ("409", Verdict.TAKEN),
-        ("500", Verdict.AGAIN),
-        (503, Verdict.AGAIN),
+        ("401", CloseReason.REFUSED),
+        (401, CloseReason.REFUSED),
+        ("409", CloseReason.TAKEN),
+        ("500", CloseReason.AGAIN),
+        (503, CloseReason.AGAIN),
     ],
 )
 @pytest.mark.parametrize("steps", range(3))
 def test_an_error_before_it_is_live_ends_it_with_what_its_code_means(
-    steps: int, code: object, verdict: Verdict
+    steps: int, code: object, verdict: CloseReason
 ) -> None:
     one = climbed(steps)
     assert one.receive(refusal(code), 1.0) is None
-    assert one.ending is not None
-    assert one.ending.verdict is verdict
-    assert "no" in one.ending.cause
+    assert one.closed is not None
+    assert one.closed.reason is verdict
+    assert "no" in one.closed.cause
 
 
 def test_an_error_while_live_ends_it_only_if_its_code_says_so() -> None:
@@ -139,23 +139,24 @@ def test_an_error_while_live_ends_it_only_if_its_code_says_so() -> None:
     one.receive(refusal("500"), 1.0)
     assert one.state is State.LIVE
     one.receive(refusal("409"), 1.0)
-    assert one.ending is not None
-    assert one.ending.verdict is Verdict.TAKEN
+    assert one.closed is not None
+    assert one.closed.reason is CloseReason.TAKEN
 
 
 def test_an_error_without_words_says_so() -> None:
     one = climbed(0)
     one.receive(b'{"type": "error", "code": "500"}', 1.0)
-    assert one.ending == Ending(Verdict.AGAIN, "the server said 500: no explanation given")
+    assert one.closed == Closed(CloseReason.AGAIN, "the server said 500: no explanation given")
 
 
 @pytest.mark.parametrize(
-    ("code", "verdict"), [(4401, Verdict.REFUSED), (4409, Verdict.TAKEN), (1006, Verdict.AGAIN), (None, Verdict.AGAIN)]
+    ("code", "verdict"),
+    [(4401, CloseReason.REFUSED), (4409, CloseReason.TAKEN), (1006, CloseReason.AGAIN), (None, CloseReason.AGAIN)],
 )
-def test_close_codes_mean_what_the_table_says(code: int | None, verdict: Verdict) -> None:
+def test_close_codes_mean_what_the_table_says(code: int | None, verdict: CloseReason) -> None:
     one = climbed(3)
-    one.lost("gone", code)
-    assert one.ending == Ending(verdict, "gone")
+    one.connection_lost("gone", code)
+    assert one.closed == Closed(verdict, "gone")
 
 
 SCOPES = [
@@ -181,9 +182,9 @@ def test_an_error_that_names_its_scope_ends_no_link_and_is_published_as_unknown(
         one = climbed(steps)
         state = one.state
         assert one.receive(frame, 1.0) is None
-        [event] = one.news
+        [event] = one.sync_events
         assert isinstance(event, UnknownMessage)
-        assert (one.state, one.ending) == (state, None)
+        assert (one.state, one.closed) == (state, None)
         name, value = next(iter((scope.get("data") or scope).items()))
         assert event.problem == f"the server said {code} of {name} {value}: *** is not entitled"
         assert b"hush" not in event.raw
@@ -193,7 +194,7 @@ def test_an_error_that_names_its_scope_ends_no_link_and_is_published_as_unknown(
 def test_an_error_that_names_nothing_and_ends_nothing_is_published_as_unknown() -> None:
     one = climbed(3)
     one.receive(refusal("500"), 1.0)
-    [event] = one.news
+    [event] = one.sync_events
     assert isinstance(event, UnknownMessage)
     assert (one.state, event.problem) == (State.LIVE, "the server said 500: no")
 
@@ -202,65 +203,65 @@ def test_an_error_that_names_nothing_and_ends_nothing_is_published_as_unknown() 
 def test_an_error_before_the_login_is_accepted_refuses_the_login_whatever_it_names(scope: dict[str, str]) -> None:
     one = climbed(1)
     one.receive(json.dumps({"type": "error", "code": "401", "message": "no", **scope}).encode(), 1.0)
-    assert one.ending == Ending(Verdict.REFUSED, "the server said 401: no")
+    assert one.closed == Closed(CloseReason.REFUSED, "the server said 401: no")
 
 
-@pytest.mark.parametrize(("code", "verdict"), [(None, Verdict.DENIED), ("bad_secret", Verdict.DENIED)])
-def test_an_error_of_any_code_refuses_the_login_while_its_answer_is_awaited(code: object, verdict: Verdict) -> None:
+@pytest.mark.parametrize(("code", "verdict"), [(None, CloseReason.DENIED), ("bad_secret", CloseReason.DENIED)])
+def test_an_error_of_any_code_refuses_the_login_while_its_answer_is_awaited(code: object, verdict: CloseReason) -> None:
     one = climbed(1)
     one.receive(refusal(code), 1.0)
-    assert one.ending is not None
-    assert one.ending.verdict is verdict
+    assert one.closed is not None
+    assert one.closed.reason is verdict
     for steps in (0, 2):
         other = climbed(steps)
         other.receive(refusal(code), 1.0)
-        assert other.ending is not None
-        assert other.ending.verdict is Verdict.AGAIN
+        assert other.closed is not None
+        assert other.closed.reason is CloseReason.AGAIN
 
 
 @pytest.mark.parametrize(
     ("code", "reason", "verdict"),
     [
-        (1008, "", Verdict.DENIED),
-        (3000, "", Verdict.DENIED),
-        (4001, "", Verdict.DENIED),
-        (1000, "bad credentials", Verdict.DENIED),
-        (1000, "", Verdict.AGAIN),
-        (1001, "bye", Verdict.AGAIN),
-        (1011, "trouble", Verdict.AGAIN),
-        (1013, "later", Verdict.AGAIN),
-        (4408, "too slow", Verdict.AGAIN),
-        (4429, "too fast", Verdict.AGAIN),
-        (None, "", Verdict.AGAIN),
+        (1008, "", CloseReason.DENIED),
+        (3000, "", CloseReason.DENIED),
+        (4001, "", CloseReason.DENIED),
+        (1000, "bad credentials", CloseReason.DENIED),
+        (1000, "", CloseReason.AGAIN),
+        (1001, "bye", CloseReason.AGAIN),
+        (1011, "trouble", CloseReason.AGAIN),
+        (1013, "later", CloseReason.AGAIN),
+        (4408, "too slow", CloseReason.AGAIN),
+        (4429, "too fast", CloseReason.AGAIN),
+        (None, "", CloseReason.AGAIN),
     ],
 )
 def test_a_close_while_the_login_is_awaited_refuses_it_if_its_code_can_mean_that(
-    code: int | None, reason: str, verdict: Verdict
+    code: int | None, reason: str, verdict: CloseReason
 ) -> None:
     one = climbed(1)
-    one.lost("closed", code, reason=reason)
-    assert one.ending == Ending(verdict, "closed")
+    one.connection_lost("closed", code, reason=reason)
+    assert one.closed == Closed(verdict, "closed")
 
 
 @pytest.mark.parametrize(
     ("code", "reason", "verdict"),
     [
-        (1000, "", Verdict.CLOSED),
-        (1000, "maintenance", Verdict.CLOSED),
-        (1000, "Another session has logged in", Verdict.TAKEN),
-        (1008, "session replaced", Verdict.TAKEN),
-        (4000, "Logged in elsewhere", Verdict.TAKEN),
-        (1008, "", Verdict.AGAIN),
-        (1001, "", Verdict.AGAIN),
-        (None, "", Verdict.AGAIN),
+        (1000, "", CloseReason.CLOSED),
+        (1000, "maintenance", CloseReason.CLOSED),
+        (1000, "Another session has logged in", CloseReason.TAKEN),
+        (1008, "session replaced", CloseReason.TAKEN),
+        (4000, "Logged in elsewhere", CloseReason.TAKEN),
+        (1008, "", CloseReason.AGAIN),
+        (1001, "", CloseReason.AGAIN),
+        (None, "", CloseReason.AGAIN),
     ],
 )
 def test_a_close_of_a_live_link_means_what_its_code_and_its_reason_say(
-    code: int | None, reason: str, verdict: Verdict
+    code: int | None, reason: str, verdict: CloseReason
 ) -> None:
     one = climbed(3)
-    one.lost("closed", code, reason=reason)
-    assert one.ending == Ending(verdict, "closed")
+    one.connection_lost("closed", code, reason=reason)
+    assert one.closed == Closed(verdict, "closed")
 
 
 @pytest.mark.parametrize("code", [1000, 1001, None])
@@ -268,8 +269,8 @@ def test_an_error_that_speaks_of_another_session_explains_the_close_that_follows
     one = climbed(3)
     one.receive(b'{"type": "error", "code": "X", "message": "Your session was taken by a new login"}', 1.0)
     assert one.state is State.LIVE
-    one.lost("closed", code)
-    assert one.ending == Ending(Verdict.TAKEN, "closed")
+    one.connection_lost("closed", code)
+    assert one.closed == Closed(CloseReason.TAKEN, "closed")
 
 
 CONFIRMATIONS: list[tuple[list[dict[str, Any]], tuple[str, ...]]] = [
@@ -290,21 +291,21 @@ def test_a_confirmation_confirms_only_the_topics_that_it_names(
     one = climbed(2)
     for frame in frames:
         one.receive(json.dumps({"type": "subscribed", **frame}).encode(), 1.0)
-    assert one.talk.missing == missing
+    assert one.sync.missing == missing
     assert (one.state is State.LIVE) == (not missing)
     if missing:
         one.check(10.0)
-        assert one.ending is not None
-        assert f"not confirmed: {', '.join(missing)}; the last frame was: {{" in one.ending.cause
+        assert one.closed is not None
+        assert f"not confirmed: {', '.join(missing)}; the last frame was: {{" in one.closed.cause
 
 
 def test_an_update_of_a_topic_confirms_its_subscription() -> None:
     one = climbed(2)
     assert isinstance(one.receive(ORDER, 1.0), OrderUpdate)
-    assert one.talk.missing == ("balances",)
+    assert one.sync.missing == ("balances",)
     balance = b'{"type": "balance", "user_id": "u", "account_id": "a", "data": {"account_id": "a"}}'
     assert one.receive(balance, 1.0) is None
-    [update] = one.news
+    [update] = one.sync_events
     assert isinstance(update, BalanceUpdate)
     assert one.state is State.LIVE
 
@@ -313,7 +314,7 @@ def test_an_update_before_the_subscription_was_asked_for_confirms_nothing() -> N
     one = climbed(1)
     one.receive(ORDER, 1.0)
     one.receive(AUTHENTICATED, 1.0)
-    assert one.talk.missing == TOPICS
+    assert one.sync.missing == TOPICS
 
 
 @pytest.mark.parametrize(
@@ -329,15 +330,15 @@ def test_an_update_before_the_subscription_was_asked_for_confirms_nothing() -> N
 def test_a_subscription_that_the_server_ends_unasked_ends_the_link(frame: dict[str, Any], lost: str) -> None:
     one = climbed(3)
     one.receive(json.dumps({"type": "unsubscribed", **frame}).encode(), 1.0)
-    expected = Ending(Verdict.AGAIN, f"the server ended the subscription of {lost}") if lost else None
-    assert one.ending == expected
+    expected = Closed(CloseReason.AGAIN, f"the server ended the subscription of {lost}") if lost else None
+    assert one.closed == expected
 
 
 def test_a_subscription_that_is_ended_before_all_are_confirmed_ends_the_link_too() -> None:
     one = climbed(2)
     one.receive(b'{"type": "subscribed", "topics": ["orders"]}', 1.0)
     one.receive(UNSUBSCRIBED, 1.0)
-    assert one.ending == Ending(Verdict.AGAIN, "the server ended the subscription of orders")
+    assert one.closed == Closed(CloseReason.AGAIN, "the server ended the subscription of orders")
 
 
 @pytest.mark.parametrize(
@@ -356,33 +357,33 @@ def test_a_login_that_is_not_complete_in_time_quotes_the_last_frame(last: bytes 
         one.receive(last, 0.0)
     one.check(10.0)
     state = "welcoming" if last is None else "authenticating"
-    assert one.ending == Ending(Verdict.AGAIN, f"no answer in time while {state}, within 10 s{words}")
+    assert one.closed == Closed(CloseReason.AGAIN, f"no answer in time while {state}, within 10 s{words}")
 
 
 def test_a_caller_can_extend_the_table() -> None:
-    one = climbed(3, codes={**CODES, "4000": Verdict.TAKEN})
-    one.lost("gone", 4000)
-    assert one.ending == Ending(Verdict.TAKEN, "gone")
+    one = climbed(3, codes={**CODES, "4000": CloseReason.TAKEN})
+    one.connection_lost("gone", 4000)
+    assert one.closed == Closed(CloseReason.TAKEN, "gone")
 
 
 def test_after_the_end_nothing_is_told_and_the_first_ending_stays() -> None:
     one = climbed(3)
-    one.lost("first")
-    one.lost("second", 4401)
+    one.connection_lost("first")
+    one.connection_lost("second", 4401)
     one.check(1e9)
     assert one.receive(ORDER, 1.0) is None
     assert one.receive(refusal("401"), 1.0) is None
-    assert one.ending == Ending(Verdict.AGAIN, "first")
+    assert one.closed == Closed(CloseReason.AGAIN, "first")
 
 
-QUOTES = Line("quotes")
+QUOTES = ChannelKey("quotes")
 
 
-def talked(*symbols: str) -> tuple[LinkLife, MarketTalk]:
-    demands = Demands()
-    demands.add("somebody", [Item(QUOTES, symbol) for symbol in symbols])
-    talk = MarketTalk(demands)
-    one = LinkLife(MarketData(Secret("hush")), talk, now=0.0, login=10.0)
+def talked(*symbols: str) -> tuple[StreamProtocol, MarketDataSync]:
+    demands = SubscriptionRegistry()
+    demands.add("somebody", [SubscriptionKey(QUOTES, symbol) for symbol in symbols])
+    talk = MarketDataSync(demands)
+    one = StreamProtocol(MarketDataCodec(Secret("hush")), talk, now=0.0, login=10.0)
     one.receive(WELCOME, 0.0)
     return one, talk
 
@@ -404,11 +405,14 @@ def test_what_is_wanted_is_subscribed_before_a_link_is_live() -> None:
     one.receive(b'{"type": "subscribed", "id": "2"}', 0.3)
     for _ in range(2):
         one.receive(b'{"type": "error", "code": "400", "message": "hush has no such right"}', 0.4)
-    assert one.news[1].cause == "*** has no such right"
-    assert (state_of(one), [type(each) for each in one.news]) == (State.LIVE, [Settled, TurnedDown])
+    assert one.sync_events[1].cause == "*** has no such right"
+    assert (state_of(one), [type(each) for each in one.sync_events]) == (
+        State.LIVE,
+        [SubscriptionConfirmed, SubscriptionRejected],
+    )
     one.receive(refusal("401"), 0.5)
     assert state_of(one) is State.OVER
-    assert not talk.holds(Item(QUOTES, "AAPL"), None)
+    assert not talk.holds(SubscriptionKey(QUOTES, "AAPL"), None)
 
 
 def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_stays() -> None:
@@ -420,33 +424,33 @@ def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_st
     assert len(one.outbox) == 1
     for now in (6.0, 9.0, 9.9):
         one.check(now)
-    assert (state_of(one), one.news, one.deadline) == (State.SUBSCRIBING, [], 10.0)
+    assert (state_of(one), one.sync_events, one.deadline) == (State.SUBSCRIBING, [], 10.0)
     one.check(10.0)
-    assert one.ending is not None
-    assert one.ending.cause.startswith("no answer in time while subscribing, within 10 s")
+    assert one.closed is not None
+    assert one.closed.cause.startswith("no answer in time while subscribing, within 10 s")
 
 
 def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -> None:
     one, _ = talked("AAPL")
     one.receive(SUBSCRIBED, 0.0)
-    assert (state_of(one), one.news) == (State.AUTHENTICATING, [])
+    assert (state_of(one), one.sync_events) == (State.AUTHENTICATING, [])
     one.receive(b'{"type": "error", "id": "1", "code": "500", "message": "no"}', 0.0)
-    assert one.ending == Ending(Verdict.AGAIN, "the server said 500: no")
+    assert one.closed == Closed(CloseReason.AGAIN, "the server said 500: no")
 
 
 def test_a_link_whose_place_another_took_says_so() -> None:
     one = climbed(3)
-    one.relieve()
-    assert one.ending == Ending(Verdict.RELIEVED, "another link takes its place")
+    one.replace()
+    assert one.closed == Closed(CloseReason.RELIEVED, "another link takes its place")
     one.check(1e9)
 
 
-def leaving() -> LinkLife:
+def leaving() -> StreamProtocol:
     one, _ = talked("AAPL")
     one.receive(AUTHENTICATED, 0.0)
     one.receive(b'{"type": "subscribed", "id": "1"}', 0.0)
     one.outbox.clear()
-    one.leave(1.0, 5.0)
+    one.drain(1.0, 5.0)
     return one
 
 
@@ -463,24 +467,24 @@ def test_a_link_that_another_relieves_is_read_until_its_farewell_is_answered() -
     one.check(2.0)
     assert ending_of(one) is None
     one.receive(b'{"type": "error", "id": "2", "code": "400", "message": "what list?"}', 1.2)
-    assert one.ending == Ending(Verdict.RELIEVED, "another link takes its place")
+    assert one.closed == Closed(CloseReason.RELIEVED, "another link takes its place")
 
 
 def test_a_link_that_is_left_ends_in_time_and_what_the_server_ends_before_is_lost() -> None:
     one = leaving()
     one.check(6.0)
-    assert ending_of(one) == Ending(Verdict.RELIEVED, "another link takes its place")
+    assert ending_of(one) == Closed(CloseReason.RELIEVED, "another link takes its place")
     one = leaving()
-    one.lost("closed", 4409)
-    assert ending_of(one) == Ending(Verdict.TAKEN, "closed")
+    one.connection_lost("closed", 4409)
+    assert ending_of(one) == Closed(CloseReason.TAKEN, "closed")
 
 
 def test_only_a_live_link_is_left() -> None:
     one = climbed(2)
-    one.leave(1.0, 5.0)
+    one.drain(1.0, 5.0)
     assert one.state is State.SUBSCRIBING
     one = climbed(3)
-    one.leave(1.0, 5.0)
+    one.drain(1.0, 5.0)
     one.receive(UNSUBSCRIBED, 1.0)
     assert one.state is State.OVER
 
@@ -513,7 +517,7 @@ def test_whatever_comes_it_never_raises_never_climbs_back_and_tells_the_secret_o
 ) -> None:
     one, now = life(silence=silence), 0.0
     sent: list[bytes] = []
-    endings: set[Ending] = set()
+    endings: set[Closed] = set()
     for kind, value in steps:
         before = one.state
         if kind == "frame":
@@ -523,14 +527,14 @@ def test_whatever_comes_it_never_raises_never_climbs_back_and_tells_the_secret_o
             now += value
             one.check(now)
         else:
-            one.lost("gone", value)
+            one.connection_lost("gone", value)
         assert LADDER_OF_STATES.index(one.state) >= LADDER_OF_STATES.index(before)
         assert before is not State.WELCOMING or one.state is not State.LIVE  # one rung at a time
         assert one.state is not State.OVER or one.outbox == []
         sent += one.outbox
         one.outbox.clear()
-        if one.ending is not None:
-            endings.add(one.ending)
+        if one.closed is not None:
+            endings.add(one.closed)
             assert (one.state, one.deadline) == (State.OVER, None)
     assert sum(b"hush" in frame for frame in sent) <= 1
     assert len(sent) <= 2

@@ -7,32 +7,32 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async.models.market import Bar, Greeks, OptionContract, OptionsChain, Trade
-from connecttrade_async.streaming.sieves import OfExpiration, OfHours, OfInterval, Upwards
+from connecttrade_async.streaming.sieves import BarSequencer, ExpirationFilter, HoursFilter, IntervalFilter
 
 
 def bar(minute: int, *, closed: bool | None = True, symbol: str = "A") -> Bar:
     return Bar(symbol=symbol, interval="1m", start_time_text=f"2026-03-02T14:{minute:02}:00Z", closed=closed)
 
 
-def takes(upwards: Upwards, bar: Bar) -> bool:
+def takes(upwards: BarSequencer, bar: Bar) -> bool:
     return upwards.passed(bar) is not None
 
 
 @pytest.mark.parametrize(("hours", "is_met"), [("regular", True), ("extended", False), (None, True)])
 def test_hours(hours: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
-    assert OfHours("regular").is_met_by(Trade(symbol="A", hours=hours)) is is_met
+    assert HoursFilter("regular").matches(Trade(symbol="A", hours=hours)) is is_met
 
 
 def test_intervals() -> None:
-    assert OfInterval("1m").is_met_by(bar(1))
-    assert not OfInterval("5m").is_met_by(bar(1))
+    assert IntervalFilter("1m").matches(bar(1))
+    assert not IntervalFilter("5m").matches(bar(1))
 
 
 @pytest.mark.parametrize(("day", "is_met"), [("2026-12-18", True), ("2027-01-15", False), (None, True)])
 def test_expirations(day: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
     chain = OptionsChain(underlying="A", expiration_text=day)
-    assert OfExpiration("2026-12-18", greeks=False).is_met_by(chain) is is_met
-    assert OfExpiration(None, greeks=True).is_met_by(chain)
+    assert ExpirationFilter("2026-12-18", greeks=False).matches(chain) is is_met
+    assert ExpirationFilter(None, greeks=True).matches(chain)
 
 
 def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> None:
@@ -43,15 +43,15 @@ def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> Non
     full = OptionsChain(
         underlying="A", expiration_text="2026-12-18", contracts=(msgspec.structs.replace(contract, greeks=Greeks()),)
     )
-    wanting, content = OfExpiration(None, greeks=True), OfExpiration(None, greeks=False)
-    assert [wanting.is_met_by(each) for each in (plain, full, plain, other)] == [True, True, False, True]
-    assert [content.is_met_by(each) for each in (plain, full, plain, other)] == [True, True, True, True]
+    wanting, content = ExpirationFilter(None, greeks=True), ExpirationFilter(None, greeks=False)
+    assert [wanting.matches(each) for each in (plain, full, plain, other)] == [True, True, False, True]
+    assert [content.matches(each) for each in (plain, full, plain, other)] == [True, True, True, True]
     # That those on one stock have greeks says nothing of those on another.
-    assert wanting.is_met_by(msgspec.structs.replace(plain, underlying="B"))
+    assert wanting.matches(msgspec.structs.replace(plain, underlying="B"))
 
 
 def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     took = [
         takes(upwards, each) for each in (bar(1), bar(1), bar(2, closed=False), bar(2, closed=None), bar(2), bar(2))
     ]
@@ -63,7 +63,7 @@ def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
 
 
 def test_a_bar_that_ends_after_the_next_has_begun_is_told_then_and_once() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     came = (bar(1, closed=False), bar(2, closed=False), bar(1, closed=False), bar(1), bar(1), bar(2), bar(2))
     assert [takes(upwards, each) for each in came] == [True, True, False, True, False, True, False]
     # It may be over before anybody told that it was open; but what was before all that was told is of no concern.
@@ -77,7 +77,7 @@ def test_a_bar_that_ends_after_the_next_has_begun_is_told_then_and_once() -> Non
 
 
 def test_since_when_bars_may_be_missing() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     assert upwards.since("A") is None
     for each, minute in ((bar(1, closed=False), 1), (bar(1), 1), (bar(3, closed=False), 1), (bar(3), 3)):
         assert takes(upwards, each)
@@ -91,14 +91,14 @@ def test_since_when_bars_may_be_missing() -> None:
 
 
 def test_a_server_that_says_of_no_bar_that_it_is_over_costs_no_more_and_more() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     assert all(takes(upwards, bar(minute, closed=None)) for minute in range(60))
     assert upwards.since("A") == datetime(2026, 3, 2, 14, 56, tzinfo=UTC)
 
 
 @given(minutes=st.lists(st.tuples(st.integers(0, 3), st.booleans())))
 def test_whatever_comes_only_an_end_is_told_late_and_what_is_over_stays(minutes: list[tuple[int, bool]]) -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     told = [(minute, closed) for minute, closed in minutes if takes(upwards, bar(minute, closed=closed))]
     for number, (minute, closed) in enumerate(told):
         assert (minute, True) not in told[:number]
@@ -114,14 +114,14 @@ def priced(minute: int, close: str, *, closed: bool | None = True) -> Bar:
     return msgspec.structs.replace(bar(minute, closed=closed), close_text=close)
 
 
-def corrections(upwards: Upwards, *bars: Bar) -> list[bool | None]:
+def corrections(upwards: BarSequencer, *bars: Bar) -> list[bool | None]:
     """Return for each bar whether it is a correction, or None where it is not delivered."""
     passed = [upwards.passed(each) for each in bars]
     return [None if each is None else each.is_correction for each in passed]
 
 
 def test_a_closed_bar_with_other_numbers_is_a_correction_and_one_with_the_same_is_a_repetition() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     came = (
         priced(1, "10"),
         priced(1, "10.00"),
@@ -137,7 +137,7 @@ def test_a_closed_bar_with_other_numbers_is_a_correction_and_one_with_the_same_i
 
 
 def test_any_number_of_a_closed_bar_may_be_corrected() -> None:
-    upwards, last = Upwards(), bar(1)
+    upwards, last = BarSequencer(), bar(1)
     assert corrections(upwards, last) == [False]
     for name in ("open", "high", "low", "close", "volume"):
         last = msgspec.structs.replace(last, **{f"{name}_text": "7"})
@@ -145,12 +145,12 @@ def test_any_number_of_a_closed_bar_may_be_corrected() -> None:
 
 
 def test_a_closed_bar_that_was_never_delivered_is_late_and_no_correction() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     assert corrections(upwards, bar(1), bar(3), bar(2), bar(2), bar(0)) == [False, False, False, None, None]
 
 
 def test_bars_older_than_all_that_is_kept_are_delivered_as_corrections_and_the_memory_is_bounded() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     times = [f"2026-03-02T{14 + minute // 60}:{minute % 60:02}:00Z" for minute in range(250)]
     for time in times:
         assert takes(upwards, msgspec.structs.replace(bar(1), start_time_text=time))
@@ -160,7 +160,7 @@ def test_bars_older_than_all_that_is_kept_are_delivered_as_corrections_and_the_m
 
 
 def test_a_bar_whose_time_cannot_be_read_is_delivered() -> None:
-    upwards = Upwards()
+    upwards = BarSequencer()
     odd = msgspec.structs.replace(bar(1), start_time_text="soon")
     assert corrections(upwards, odd, odd) == [False, False]
 
@@ -169,7 +169,7 @@ def test_a_bar_whose_time_cannot_be_read_is_delivered() -> None:
 def test_whatever_closed_bars_come_the_last_that_is_delivered_of_each_has_the_last_numbers(
     came: list[tuple[int, str]],
 ) -> None:
-    upwards, told = Upwards(), dict[str | None, str | None]()
+    upwards, told = BarSequencer(), dict[str | None, str | None]()
     first = min((minute for minute, _ in came[:1]), default=0)
     for minute, close in came:
         delivered = upwards.passed(priced(minute, close))

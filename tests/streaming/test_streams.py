@@ -9,13 +9,13 @@ from connecttrade_async import ConfigurationError, Timeouts
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConnectError, SlowConsumerError
-from connecttrade_async.models.events import Connecting, Live
+from connecttrade_async.models.events import StreamConnecting, StreamLive
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.brokerage import BrokerageCodec
 from connecttrade_async.streaming.streams import BrokerageStream
-from connecttrade_async.streaming.subscriptions import DropOldest, Latest, Subscription
+from connecttrade_async.streaming.subscriptions import DropOldestSubscription, LatestSubscription, Subscription
 from onstream import Forever, client, nothing_left, publish, story, taken, waiting
 from stepped import BEGIN, SteppedClock
 
@@ -30,7 +30,7 @@ def stream_of(**settings: Any) -> BrokerageStream:
         "codes": {},
         "owner": Forever(),
     }
-    return BrokerageStream("ws://127.0.0.1:1", Brokerage("client", Secret("s")), **(options | settings))
+    return BrokerageStream("ws://127.0.0.1:1", BrokerageCodec("client", Secret("s")), **(options | settings))
 
 
 @pytest.mark.parametrize(
@@ -81,11 +81,11 @@ def test_a_queue_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
         (("positions", "orders"), None, Subscription),
         (("unknown",), None, Subscription),
         (("lifecycle", "balances"), None, Subscription),
-        (("positions",), None, Latest),
-        (("positions", "balances"), None, Latest),
+        (("positions",), None, LatestSubscription),
+        (("positions", "balances"), None, LatestSubscription),
         (("positions",), "close", Subscription),
-        (("orders",), "latest", Latest),
-        (("orders",), "drop_oldest", DropOldest),
+        (("orders",), "latest", LatestSubscription),
+        (("orders",), "drop_oldest", DropOldestSubscription),
     ],
 )
 def test_what_happens_when_a_queue_is_full_depends_on_what_is_in_it(
@@ -103,7 +103,7 @@ async def test_who_subscribes_before_it_is_entered_hears_everything_from_the_fir
         async with stream:
             publish(sandbox, 1)
             assert story(await taken(events, 1)) == ["o1"]
-            assert waiting(life) == [Connecting(attempt=1), Live()]
+            assert waiting(life) == [StreamConnecting(attempt=1), StreamLive()]
 
 
 async def test_who_subscribes_before_it_cannot_be_entered_meets_why() -> None:

@@ -17,25 +17,25 @@ from connecttrade_async.errors import (
     RateLimitedError,
 )
 from connecttrade_async.models.events import (
-    Connecting,
-    Ended,
     Gap,
-    Live,
-    Lost,
     OrderUpdate,
-    Retrying,
+    StreamConnecting,
+    StreamEnded,
+    StreamLive,
+    StreamLost,
+    StreamRetrying,
     UnknownMessage,
 )
 from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.streamfault import StreamFault
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.brokerage import BrokerageCodec
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import Interest
-from connecttrade_async.streaming.plan import Plan
-from connecttrade_async.streaming.protocol import LinkLife, Topics
-from connecttrade_async.streaming.subscriptions import Bound
+from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.plan import StreamConfig
+from connecttrade_async.streaming.protocol import StreamProtocol, TopicSync
+from connecttrade_async.streaming.subscriptions import Capacity
 from connecttrade_async.streaming.supervisor import Supervisor
 from onstream import PATIENCE, nothing_left, publish, story, taken, until, waiting
 from stepped import SteppedClock
@@ -53,18 +53,18 @@ class Watched:
         timeouts = settings.get("timeouts", Timeouts(login=0.5, close=0.2))
         self.fanout = Fanout(clock.wall)
         self.events: Subscription = self.fanout.subscribe(
-            Interest(("orders", "lifecycle", "unknown")),
+            EventFilter(("orders", "lifecycle", "unknown")),
             "close",
-            Bound(1000, 1 << 20),
+            Capacity(1000, 1 << 20),
         )
 
-        def make_life(now: float) -> LinkLife:
-            dialect = settings.get("dialect", Brokerage)(sandbox.client_id, Secret(sandbox.client_secret))
-            topics = Topics(dialect, ("orders",))
-            return LinkLife(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence)
+        def make_life(now: float) -> StreamProtocol:
+            dialect = settings.get("dialect", BrokerageCodec)(sandbox.client_id, Secret(sandbox.client_secret))
+            topics = TopicSync(dialect, ("orders",))
+            return StreamProtocol(dialect, topics, now=now, login=timeouts.login, silence=timeouts.silence)
 
         reconnect = settings.get("reconnect", Reconnect(base=0.001, cap=0.002))
-        plan = Plan(
+        plan = StreamConfig(
             sandbox.stream.url, make_life, self.fanout, clock, timeouts, reconnect, "stop", settings.get("login")
         )
         self.supervisor = Supervisor(plan)
@@ -87,7 +87,7 @@ async def test_the_error_that_nobody_waits_for_is_no_complaint() -> None:
 
 
 async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
-    class Broken(Brokerage):
+    class Broken(BrokerageCodec):
         def read(self, raw: bytes) -> Message | UnknownMessage:
             message = super().read(raw)
             if isinstance(message, OrderUpdate):
@@ -97,10 +97,10 @@ async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCapture
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, dialect=Broken)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         publish(sandbox, 1)
         await asyncio.wait([running])
-        assert "unforeseen ZeroDivisionError" in (await until(watched.events, Ended)).error
+        assert "unforeseen ZeroDivisionError" in (await until(watched.events, StreamEnded)).error
         with pytest.raises(ConnectTradeError, match="unforeseen ZeroDivisionError") as caught:
             await watched.events.receive()
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
@@ -114,10 +114,10 @@ async def test_cancelling_it_closes_it() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         running.cancel()
         await asyncio.wait([running])
-        assert waiting(watched.events) == [Ended(error="")]
+        assert waiting(watched.events) == [StreamEnded(error="")]
         with pytest.raises(ClosedError):
             await watched.events.receive()
         await sandbox.stream.until_received("close")
@@ -127,13 +127,13 @@ async def test_what_is_ended_from_outside_goes_live_no_more() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Connecting)
+        await until(watched.events, StreamConnecting)
         watched.supervisor.end(ClosedError())
         await sandbox.stream.until_received("subscribe")
         publish(sandbox, 1)
         while "orders" not in watched.fanout.counts:  # noqa: ASYNC110 - nobody is told any more
             await asyncio.sleep(0.001)
-        assert (watched.supervisor.tally.state, watched.supervisor.tally.live_since) == ("ENDED", None)
+        assert (watched.supervisor.counters.state, watched.supervisor.counters.live_since) == ("ENDED", None)
         running.cancel()
         await asyncio.wait([running])
         with pytest.raises(ClosedError, match="this client"):
@@ -148,7 +148,7 @@ async def test_its_end_is_told_once_also_when_it_never_ran() -> None:
         await asyncio.wait([running])
         for _ in range(2):
             watched.supervisor.end()
-        assert waiting(watched.events) == [Ended(error="")]
+        assert waiting(watched.events) == [StreamEnded(error="")]
         with pytest.raises(ClosedError):
             await watched.supervisor.is_live
 
@@ -158,7 +158,7 @@ async def test_a_gap_reaches_from_the_last_frame_that_was_heard_to_the_moment_it
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock, reconnect=Reconnect(base=1.0, cap=1.0))
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         clock.advance(10)
         publish(sandbox, 1)
         await until(watched.events, OrderUpdate)
@@ -173,7 +173,7 @@ async def test_a_gap_reaches_from_the_last_frame_that_was_heard_to_the_moment_it
             clock.advance(1.0)
         gap = await until(watched.events, Gap)
         assert (gap.since, gap.until) == (heard, clock.wall())
-        assert watched.supervisor.tally.gaps == 1
+        assert watched.supervisor.counters.gaps == 1
         running.cancel()
         await asyncio.wait([running])
 
@@ -182,7 +182,7 @@ async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_beh
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         sandbox.stream.faults.add(StreamFault("no_ack"))
         sandbox.stream.reset()
         await sandbox.stream.until_live(2)
@@ -199,7 +199,7 @@ async def test_a_cycle_begins_with_a_warning_and_ends_with_good_news(caplog: pyt
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=2))
         sandbox.stream.reset()
         await until(watched.events, Gap)
@@ -260,7 +260,7 @@ async def renewing(sandbox: Sandbox, clock: SteppedClock) -> tuple[Watched, Pass
     login = Pass()
     watched = Watched(sandbox, clock=clock, login=login)
     running = asyncio.create_task(watched.supervisor.run())
-    await until(watched.events, Live)
+    await until(watched.events, StreamLive)
     login.renew_in = 0.0
     clock.advance(10)
     async with asyncio.timeout(PATIENCE):
@@ -273,7 +273,7 @@ async def test_a_renewal_that_is_refused_after_its_link_was_lost_ends_the_stream
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched, login, running = await renewing(sandbox, clock)
         sandbox.stream.reset()
-        await until(watched.events, Lost)
+        await until(watched.events, StreamLost)
         login.pending.set_exception(ConfigurationError("the token source is gone"))
         async with asyncio.timeout(PATIENCE):
             await running
@@ -288,11 +288,11 @@ async def test_a_renewal_that_is_refused_beside_a_live_link_leaves_that_link() -
         login.renew_in = 10.0
         login.pending.set_exception(ConfigurationError("the token source is gone"))
         async with asyncio.timeout(PATIENCE):
-            while len(watched.supervisor.voices) > 1 or login.renewals < 1:  # noqa: ASYNC110 - nothing reports it
+            while len(watched.supervisor.connections) > 1 or login.renewals < 1:  # noqa: ASYNC110 - nothing reports it
                 await asyncio.sleep(0)
         publish(sandbox, 1)
         await until(watched.events, OrderUpdate)
-        assert (watched.supervisor.tally.links, watched.supervisor.tally.state) == (1, "LIVE")
+        assert (watched.supervisor.counters.connects, watched.supervisor.counters.state) == (1, "LIVE")
         running.cancel()
         await asyncio.wait([running])
 
@@ -308,13 +308,13 @@ async def test_a_connection_that_is_over_leaves_no_timer_on_the_clock(way: str, 
         running = asyncio.create_task(watched.supervisor.run())
         await sandbox.stream.until_received({None: "subscribe", "no_login": "authenticate"}.get(kind, "subscribe"))
         if kind is None:
-            await until(watched.events, Live)
+            await until(watched.events, StreamLive)
         if way == "closed":
             running.cancel()
             await asyncio.wait([running])
         else:
             sandbox.stream.reset()
-            await until(watched.events, Lost)
+            await until(watched.events, StreamLost)
         assert [when for when in clock.waiting() if when > 5.0] == []  # but for the pause before the next connection
         running.cancel()
         await asyncio.wait([running])
@@ -328,7 +328,7 @@ async def test_a_supervisor_that_is_cancelled_while_a_renewal_hangs_cancels_it()
         running.cancel()
         await asyncio.wait([running])
         assert login.pending.cancelled()
-        assert watched.supervisor.voices == []
+        assert watched.supervisor.connections == []
         assert clock.waiting() == []
 
 
@@ -338,19 +338,19 @@ async def test_pauses_grow_with_each_failure_and_begin_anew_once_a_link_has_sett
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock, reconnect=reconnect)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         for is_settled in (True, False):
             clock.advance(10.0 if is_settled else 9.9)
             sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=4))
             sandbox.stream.reset()
             attempts: list[int] = []
             for bound in (1.0, 2.0, 4.0, 8.0, 8.0) if is_settled else (8.0,) * 5:
-                retrying = await until(watched.events, Retrying)
+                retrying = await until(watched.events, StreamRetrying)
                 assert 0 <= retrying.delay <= bound
                 clock.advance(retrying.delay)
-                attempts.append((await until(watched.events, Connecting)).attempt)
+                attempts.append((await until(watched.events, StreamConnecting)).attempt)
             assert attempts == ([2, 3, 4, 5, 6] if is_settled else [7, 8, 9, 10, 11])
-            await until(watched.events, Live)
+            await until(watched.events, StreamLive)
         running.cancel()
         await asyncio.wait([running])
 
@@ -366,11 +366,11 @@ async def test_the_pause_that_a_token_server_asks_for_is_heeded_within_bounds(
         login = Pass()
         watched = Watched(sandbox, clock=clock, login=login, reconnect=Reconnect(base=1.0, cap=1.0))
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         login.failure = RateLimitedError(status=429, message="slow", method="GET", path="/token", retry_after=asked)
         sandbox.stream.reset()
-        clock.advance((await until(watched.events, Retrying)).delay)
-        assert least <= (await until(watched.events, Retrying)).delay <= most
+        clock.advance((await until(watched.events, StreamRetrying)).delay)
+        assert least <= (await until(watched.events, StreamRetrying)).delay <= most
         running.cancel()
         await asyncio.wait([running])
 
@@ -379,25 +379,25 @@ async def test_the_tally_counts_links_gaps_and_frames_and_forgets_nothing() -> N
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock)
-        tally = watched.supervisor.tally
-        assert (tally.state, tally.links, tally.live_since, tally.last_message) == ("CONNECTING", 0, None, None)
+        tally = watched.supervisor.counters
+        assert (tally.state, tally.connects, tally.live_since, tally.last_message) == ("CONNECTING", 0, None, None)
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
-        assert (tally.state, tally.links, tally.live_since, tally.fast_path) == ("LIVE", 1, clock.wall(), True)
+        await until(watched.events, StreamLive)
+        assert (tally.state, tally.connects, tally.live_since, tally.fast_path) == ("LIVE", 1, clock.wall(), True)
         clock.advance(3)
         sandbox.stream.send('{"type": "weather"}')
         await until(watched.events, UnknownMessage)
-        assert (tally.set_aside, tally.last_message) == (1, clock.now())
+        assert (tally.unknown, tally.last_message) == (1, clock.now())
         clock.advance(4)
         sandbox.stream.reset()
-        retrying = await until(watched.events, Retrying)
+        retrying = await until(watched.events, StreamRetrying)
         assert (tally.state, tally.live_since, tally.last_message) == ("RETRYING", None, 3.0)
         clock.advance(retrying.delay)
-        await until(watched.events, Live)
-        assert (tally.links, tally.gaps, tally.live_since) == (2, 1, clock.wall())
+        await until(watched.events, StreamLive)
+        assert (tally.connects, tally.gaps, tally.live_since) == (2, 1, clock.wall())
         running.cancel()
         await asyncio.wait([running])
-        assert (tally.state, tally.live_since, tally.links, tally.gaps, tally.set_aside) == ("ENDED", None, 2, 1, 1)
+        assert (tally.state, tally.live_since, tally.connects, tally.gaps, tally.unknown) == ("ENDED", None, 2, 1, 1)
 
 
 async def test_a_supervisor_that_is_cancelled_before_a_renewal_is_due_leaves_no_timer() -> None:
@@ -405,7 +405,7 @@ async def test_a_supervisor_that_is_cancelled_before_a_renewal_is_due_leaves_no_
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock, login=Pass())
         running = asyncio.create_task(watched.supervisor.run())
-        await until(watched.events, Live)
+        await until(watched.events, StreamLive)
         assert clock.waiting() == [10.0]
         running.cancel()
         await asyncio.wait([running])

@@ -8,48 +8,63 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.demands import Demands, Item, Line, Question, Width, holds
-from connecttrade_async.streaming.market_data import Entry, MarketData, Snapshot, Subscriptions
+from connecttrade_async.streaming.demands import (
+    ChannelKey,
+    Detail,
+    Question,
+    SubscriptionKey,
+    SubscriptionRegistry,
+    covers,
+)
+from connecttrade_async.streaming.market_data import Entry, MarketDataCodec, Snapshot, Subscriptions
 from connecttrade_async.streaming.messages import Refusal, Subscribed, Unsubscribed
-from connecttrade_async.streaming.outcomes import Answered, Difference, Missed, Settled, TurnedDown
-from connecttrade_async.streaming.talk import MarketTalk, Patience
+from connecttrade_async.streaming.outcomes import (
+    DataMissed,
+    ReplyReceived,
+    SubscriptionConfirmed,
+    SubscriptionDiff,
+    SubscriptionRejected,
+)
+from connecttrade_async.streaming.talk import MarketDataSync, ReplyPolicy
 
-QUOTES = Line("quotes")
-TRADES = Line("trades")
-DEPTH = Line("depth")
-MINUTES = Line("bars", (("interval", "1m"),))
-FIVES = Line("bars", (("interval", "5m"),))
-CHAIN = Line("options_chain", (("expiration", None),))
-READ = MarketData(Secret("token")).read
+QUOTES = ChannelKey("quotes")
+TRADES = ChannelKey("trades")
+DEPTH = ChannelKey("depth")
+MINUTES = ChannelKey("bars", (("interval", "1m"),))
+FIVES = ChannelKey("bars", (("interval", "5m"),))
+CHAIN = ChannelKey("options_chain", (("expiration", None),))
+READ = MarketDataCodec(Secret("token")).read
 
 
-def hear(talk: MarketTalk, message: object, now: float) -> None:
+def hear(talk: MarketDataSync, message: object, now: float) -> None:
     """Hand a message over as the link's life does."""
     if isinstance(message, Refusal):
         talk.refuse(message, now)
     else:
-        talk.hear(message, now)
+        talk.receive(message, now)
 
 
 class Talked:
     """A talk, who wants, and what was sent."""
 
     def __init__(self, *, is_open: bool = True) -> None:
-        self.demands = Demands()
-        self.talk = MarketTalk(self.demands, Patience(1.0, 3))
+        self.demands = SubscriptionRegistry()
+        self.talk = MarketDataSync(self.demands, ReplyPolicy(1.0, 3))
         if is_open:
-            self.talk.begin(0.0)
+            self.talk.start(0.0)
 
-    def want(self, who: str, line: Line, *symbols: str, width: Width = None, now: float = 0.0) -> list[dict[str, Any]]:
-        items = [Item(line, symbol) for symbol in symbols]
+    def want(
+        self, who: str, line: ChannelKey, *symbols: str, width: Detail = None, now: float = 0.0
+    ) -> list[dict[str, Any]]:
+        items = [SubscriptionKey(line, symbol) for symbol in symbols]
         self.demands.add(who, items, width)
-        self.talk.mend(items, now)
+        self.talk.sync(items, now)
         return self.sent()
 
-    def leave(self, who: str, line: Line, *symbols: str) -> list[dict[str, Any]]:
-        items = [Item(line, symbol) for symbol in symbols]
+    def leave(self, who: str, line: ChannelKey, *symbols: str) -> list[dict[str, Any]]:
+        items = [SubscriptionKey(line, symbol) for symbol in symbols]
         self.demands.remove(who, items)
-        self.talk.mend(items, 0.0)
+        self.talk.sync(items, 0.0)
         return self.sent()
 
     def sent(self) -> list[dict[str, Any]]:
@@ -66,8 +81,8 @@ class Talked:
         return self.sent()
 
     def told(self) -> list[Any]:
-        news = list(self.talk.news)
-        self.talk.news.clear()
+        news = list(self.talk.sync_events)
+        self.talk.sync_events.clear()
         return news
 
     def deadline(self) -> float | None:
@@ -77,7 +92,7 @@ class Talked:
         # By a call, since type checkers take it that an attribute stays as it was last seen.
         return self.talk.is_settled
 
-    def held(self, line: Line, *symbols: str, width: Width = None) -> None:
+    def held(self, line: ChannelKey, *symbols: str, width: Detail = None) -> None:
         for frame in self.want("somebody", line, *symbols, width=width):
             self.hear(Subscribed(id=frame["id"]))
         self.told()
@@ -88,10 +103,10 @@ def test_the_second_who_wants_it_sends_nothing_and_the_last_to_leave_gives_it_up
     [frame] = one.want("a", QUOTES, "AAPL", "MSFT")
     assert frame == {"action": "subscribe", "id": "1", "channel": "quotes", "symbols": ["AAPL", "MSFT"]}
     assert one.want("b", QUOTES, "AAPL") == []  # in flight
-    assert not one.talk.holds(Item(QUOTES, "AAPL"), None)
+    assert not one.talk.holds(SubscriptionKey(QUOTES, "AAPL"), None)
     assert one.hear(Subscribed(id="1", channel="quotes", symbols=("AAPL", "MSFT"))) == []
-    assert one.told() == [Settled((Item(QUOTES, "AAPL"), Item(QUOTES, "MSFT")))]
-    assert one.talk.holds(Item(QUOTES, "AAPL"), None)
+    assert one.told() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "AAPL"), SubscriptionKey(QUOTES, "MSFT")))]
+    assert one.talk.holds(SubscriptionKey(QUOTES, "AAPL"), None)
     assert one.want("c", QUOTES, "AAPL") == []
     assert one.leave("a", QUOTES, "AAPL") == one.leave("b", QUOTES, "AAPL") == []
     [frame] = one.leave("c", QUOTES, "AAPL")
@@ -112,12 +127,12 @@ def test_what_only_widens_is_asked_for_once_in_the_widest_form() -> None:
     one = Talked()
     one.held(DEPTH, "AAPL", width=10)
     assert one.want("b", DEPTH, "AAPL", width=5) == []
-    assert one.talk.holds(Item(DEPTH, "AAPL"), 5)
+    assert one.talk.holds(SubscriptionKey(DEPTH, "AAPL"), 5)
     given_up, asked = one.want("c", DEPTH, "AAPL", width=20)
     assert (given_up["action"], given_up["levels"]) == ("unsubscribe", "10")
     assert (asked["action"], asked["levels"]) == ("subscribe", "20")
     assert one.hear(Unsubscribed(id=given_up["id"])) == one.hear(Subscribed(id=asked["id"])) == []
-    assert one.talk.holds(Item(DEPTH, "AAPL"), 20)
+    assert one.talk.holds(SubscriptionKey(DEPTH, "AAPL"), 20)
 
 
 def test_who_had_the_narrower_form_is_told_that_some_may_be_missed_once_the_wider_one_is_held() -> None:
@@ -126,8 +141,8 @@ def test_who_had_the_narrower_form_is_told_that_some_may_be_missed_once_the_wide
     asked = one.want("c", DEPTH, "A", "B", width=20, now=1.0)[-1]
     one.hear(Subscribed(id=asked["id"]), 1.5)
     settled, missed = one.told()
-    assert type(settled) is Settled
-    assert missed == Missed("somebody", 0.5, "depth of A, B was asked for anew")
+    assert type(settled) is SubscriptionConfirmed
+    assert missed == DataMissed("somebody", 0.5, "depth of A, B was asked for anew")
     one.hear(Subscribed(id=asked["id"]), 2.0)
     assert one.told() == []
 
@@ -139,14 +154,14 @@ def test_what_may_be_missed_counts_from_where_it_was_given_up_whatever_happens_b
     asked = one.want("b", TRADES, "A", width="all", now=1.0)[-1]
     if ending == "refused":
         [again] = one.hear(Refusal("400", "no", asked["id"]), 2.0)
-        assert one.told() == [TurnedDown(Item(TRADES, "A"), "400", "no", ("b",))]
+        assert one.told() == [SubscriptionRejected(SubscriptionKey(TRADES, "A"), "400", "no", ("b",))]
     else:
         one.talk.end()
-        one.talk = MarketTalk(one.demands)
-        one.talk.begin(2.0)
+        one.talk = MarketDataSync(one.demands)
+        one.talk.start(2.0)
         [again] = one.sent()
     one.hear(Subscribed(id=again["id"]), 3.0)
-    assert one.told()[1:] == [Missed("somebody", 2.0, "trades of A was asked for anew")]
+    assert one.told()[1:] == [DataMissed("somebody", 2.0, "trades of A was asked for anew")]
 
 
 def test_a_wider_form_that_is_refused_harms_only_who_asked_for_it() -> None:
@@ -155,7 +170,7 @@ def test_a_wider_form_that_is_refused_harms_only_who_asked_for_it() -> None:
     _, asked = one.want("c", DEPTH, "AAPL", width=20)
     [again] = one.hear(Refusal("400", "too deep", asked["id"]))
     assert (again["action"], again["levels"]) == ("subscribe", "10")
-    assert one.told() == [TurnedDown(Item(DEPTH, "AAPL"), "400", "too deep", ("c",))]
+    assert one.told() == [SubscriptionRejected(SubscriptionKey(DEPTH, "AAPL"), "400", "too deep", ("c",))]
 
 
 def test_hours_of_both_sorts_together_are_all() -> None:
@@ -165,7 +180,7 @@ def test_hours_of_both_sorts_together_are_all() -> None:
     assert asked["session"] == "all"
     [again] = one.hear(Refusal("401", None, asked["id"]))
     assert again["session"] == "regular"
-    assert one.told() == [TurnedDown(Item(TRADES, "AAPL"), "401", "no explanation given", ("b",))]
+    assert one.told() == [SubscriptionRejected(SubscriptionKey(TRADES, "AAPL"), "401", "no explanation given", ("b",))]
 
 
 def test_a_chain_is_asked_for_by_itself_and_acknowledged_in_any_words() -> None:
@@ -177,8 +192,8 @@ def test_a_chain_is_asked_for_by_itself_and_acknowledged_in_any_words() -> None:
     assert one.hear(Subscribed(id=int(first["id"]), symbols=("TSLA251031C00437500",))) == []
     assert one.hear(Refusal(None, "no", second["id"])) == []
     assert one.told() == [
-        Settled((Item(CHAIN, "TSLA"),)),
-        TurnedDown(Item(CHAIN, "SPY"), "", "no", ("a",)),
+        SubscriptionConfirmed((SubscriptionKey(CHAIN, "TSLA"),)),
+        SubscriptionRejected(SubscriptionKey(CHAIN, "SPY"), "", "no", ("a",)),
     ]
 
 
@@ -194,8 +209,12 @@ def test_a_refusal_of_many_is_traced_to_the_one() -> None:
         )
         frames.extend(one.hear(said))
     news = one.told()
-    assert TurnedDown(Item(QUOTES, "BAD"), "400", "no such symbol", ("a",)) in news
-    assert {item.symbol for each in news if isinstance(each, Settled) for item in each.items} == {"A", "B", "C"}
+    assert SubscriptionRejected(SubscriptionKey(QUOTES, "BAD"), "400", "no such symbol", ("a",)) in news
+    assert {item.symbol for each in news if isinstance(each, SubscriptionConfirmed) for item in each.items} == {
+        "A",
+        "B",
+        "C",
+    }
     assert asked == 5
     assert one.deadline() is None
 
@@ -209,8 +228,8 @@ def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
     [frame] = one.hear(Subscribed(id=frame["id"], symbols=()))
     assert (frame["action"], frame["symbols"]) == ("unsubscribe", ["B"])  # it may be held all the same
     assert one.told() == [
-        Settled((Item(QUOTES, "A"),)),
-        TurnedDown(Item(QUOTES, "B"), "", "the server acknowledged others, and not this", ("a",)),
+        SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"),)),
+        SubscriptionRejected(SubscriptionKey(QUOTES, "B"), "", "the server acknowledged others, and not this", ("a",)),
     ]
 
 
@@ -223,7 +242,7 @@ def test_without_an_answer_it_is_asked_again_and_a_late_answer_counts() -> None:
     assert second["id"] != first["id"]
     assert one.deadline() == 2.0
     one.hear(Subscribed(id=first["id"]))
-    assert one.talk.holds(Item(QUOTES, "A"), None)
+    assert one.talk.holds(SubscriptionKey(QUOTES, "A"), None)
     assert one.deadline() is None
     assert one.hear(Subscribed(id=second["id"])) == []
 
@@ -234,7 +253,9 @@ def test_what_is_never_answered_is_told_and_given_up_in_case_it_is_held() -> Non
     assert [len(one.check(now)) for now in (1.0, 2.0)] == [1, 1]
     [frame] = one.check(3.0)
     assert frame["action"] == "unsubscribe"
-    assert one.told() == [TurnedDown(Item(QUOTES, "A"), "", "it was asked for 3 times, and no answer came", ("a",))]
+    assert one.told() == [
+        SubscriptionRejected(SubscriptionKey(QUOTES, "A"), "", "it was asked for 3 times, and no answer came", ("a",))
+    ]
     assert one.check(9.0) == []
 
 
@@ -282,7 +303,7 @@ def test_answers_without_an_id_belong_to_the_oldest_that_they_could_answer() -> 
     [again] = one.hear(Refusal("400", "no quotes"))
     assert (again["action"], again["channel"]) == ("subscribe", "quotes")
     one.hear(Refusal("400", "no quotes"))
-    assert [type(each) for each in one.told()] == [Settled, TurnedDown]
+    assert [type(each) for each in one.told()] == [SubscriptionConfirmed, SubscriptionRejected]
     for message in (Subscribed(), Unsubscribed(), Refusal()):
         assert one.hear(message) == []
     assert one.told() == []
@@ -295,7 +316,7 @@ def test_a_refusal_without_an_id_turns_nothing_down_before_it_is_repeated() -> N
     assert (again["symbols"], again["id"] != first["id"], one.told()) == (["A"], True, [])
     assert one.deadline() == 1.5
     one.hear(Subscribed(id=first["id"]))  # the answer to what was asked first still counts
-    assert one.told() == [Settled((Item(QUOTES, "A"),))]
+    assert one.told() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"),))]
     assert one.hear(Subscribed(id=again["id"])) == []
     assert (one.told(), one.deadline()) == ([], None)
 
@@ -311,8 +332,8 @@ def test_of_what_is_asked_in_one_breath_refusals_without_an_id_find_those_that_a
         said = Refusal("400", f"no {symbol}") if symbol in bad else Subscribed(channel="quotes")
         frames.extend(json.dumps(frame) for frame in one.hear(said))
     news = one.told()
-    assert [each.items[0].symbol for each in news if isinstance(each, Settled)] == ["A", "B"]
-    assert [(each.item.symbol, each.cause) for each in news if isinstance(each, TurnedDown)] == [
+    assert [each.items[0].symbol for each in news if isinstance(each, SubscriptionConfirmed)] == ["A", "B"]
+    assert [(each.item.symbol, each.cause) for each in news if isinstance(each, SubscriptionRejected)] == [
         ("BAD", "no BAD"),
         ("WORSE", "no WORSE"),
     ]
@@ -325,28 +346,32 @@ def test_a_refusal_of_many_without_an_id_is_traced_to_the_one() -> None:
         frame, asked = frames.popleft(), asked + 1
         frames.extend(one.hear(Refusal("400", "no") if "BAD" in frame["symbols"] else Subscribed()))
     news = one.told()
-    assert [each.item.symbol for each in news if isinstance(each, TurnedDown)] == ["BAD"]
-    assert {item.symbol for each in news if isinstance(each, Settled) for item in each.items} == {"A", "B", "C"}
+    assert [each.item.symbol for each in news if isinstance(each, SubscriptionRejected)] == ["BAD"]
+    assert {item.symbol for each in news if isinstance(each, SubscriptionConfirmed) for item in each.items} == {
+        "A",
+        "B",
+        "C",
+    }
     assert (asked, one.deadline()) == (6, None)
 
 
 def test_a_refusal_without_an_id_may_mean_a_question_where_that_is_the_oldest() -> None:
     one = Talked()
     numbers = [next(one.demands.numbers) for _ in range(2)]
-    one.demands.questions |= dict.fromkeys(numbers, Question(b"{}"))
+    one.demands.request_ids |= dict.fromkeys(numbers, Question(b"{}"))
     one.want("a", QUOTES, "A")
     later = next(one.demands.numbers)
-    one.demands.questions[later] = Question(b"{}")
+    one.demands.request_ids[later] = Question(b"{}")
     no = Refusal("404", "no such symbol")
     assert one.hear(no) == one.hear(no) == []
-    assert one.told() == [Answered(number, no) for number in numbers]
+    assert one.told() == [ReplyReceived(number, no) for number in numbers]
     [again] = one.hear(no)
     assert (again["symbols"], one.told()) == (["A"], [])
     assert one.hear(no) == []  # the question is older than what was asked once more
-    assert one.told() == [Answered(later, no)]
+    assert one.told() == [ReplyReceived(later, no)]
     one.hear(no)
-    assert one.told() == [TurnedDown(Item(QUOTES, "A"), "404", "no such symbol", ("a",))]
-    assert one.demands.questions == {}
+    assert one.told() == [SubscriptionRejected(SubscriptionKey(QUOTES, "A"), "404", "no such symbol", ("a",))]
+    assert one.demands.request_ids == {}
 
 
 def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
@@ -355,7 +380,7 @@ def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
     assert one.hear(Subscribed(id="99")) == []
     assert one.hear(Unsubscribed(id=frame["id"])) == []
     assert one.hear(Refusal("400", "what?", "77")) == []
-    assert one.told() == [Answered("77", Refusal("400", "what?", "77"))]
+    assert one.told() == [ReplyReceived("77", Refusal("400", "what?", "77"))]
     [again] = one.check(1.0)
     assert again["symbols"] == ["A"]
 
@@ -368,11 +393,11 @@ def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> 
     one.talk.end()
     assert one.deadline() is None
     assert one.want("b", QUOTES, "MORE") == []
-    one.talk.say(b"{}")
+    one.talk.send(b"{}")
     assert one.sent() == []
-    one.talk = MarketTalk(one.demands)
+    one.talk = MarketDataSync(one.demands)
     assert one.is_settled()
-    one.talk.begin(0.0)
+    one.talk.start(0.0)
     first, second = one.sent()
     assert len(first["symbols"]) == 101
     assert not one.is_settled()
@@ -384,7 +409,7 @@ def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> 
 def test_it_is_settled_when_what_it_began_with_is_and_what_was_wanted_meanwhile() -> None:
     one = Talked(is_open=False)
     one.want("a", QUOTES, "A", "BAD")
-    one.talk.begin(0.0)
+    one.talk.start(0.0)
     [frame] = one.sent()
     halves = one.hear(Refusal("400", "no", frame["id"]))
     [meanwhile] = one.want("b", QUOTES, "MEANWHILE")
@@ -399,11 +424,11 @@ def test_it_is_settled_when_what_it_began_with_is_and_what_was_wanted_meanwhile(
 
 def test_questions_are_answered_by_id() -> None:
     one = Talked()
-    one.talk.say(b'{"id": "5"}')
+    one.talk.send(b'{"id": "5"}')
     assert one.sent() == [{"id": "5"}]
     snapshot = Snapshot("5", "AAPL", ())
     one.hear(snapshot)
-    assert one.told() == [Answered("5", snapshot)]
+    assert one.told() == [ReplyReceived("5", snapshot)]
 
 
 def listed(*lines: dict[str, Any]) -> Subscriptions:
@@ -431,8 +456,8 @@ def test_the_server_s_list_is_compared_and_the_difference_mended() -> None:
         ("subscribe", "quotes", ["B"]),
     ]
     [answer] = one.told()
-    assert answer.difference == Difference(
-        (Item(DEPTH, "A"), Item(QUOTES, "B")),
+    assert answer.difference == SubscriptionDiff(
+        (SubscriptionKey(DEPTH, "A"), SubscriptionKey(QUOTES, "B")),
         (Entry("quotes", ("STRAY",), {}), Entry("depth", ("A",), {"levels": 10})),
     )
     one.hear(Subscribed(id=flying["id"]))
@@ -467,7 +492,7 @@ def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None
     one = Talked()
     one.held(QUOTES, "A")
     one.want("a", QUOTES, "B")
-    one.talk.farewell()
+    one.talk.drain()
     [asked] = one.sent()
     assert asked["action"] == "list_subscriptions"
     assert one.deadline() is None
@@ -480,7 +505,7 @@ def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None
 def test_after_its_farewell_a_refusal_of_it_is_the_end_and_any_other_is_none() -> None:
     one = Talked()
     one.want("a", QUOTES, "A")
-    one.talk.farewell()
+    one.talk.drain()
     [asked] = one.sent()
     assert one.talk.refuse(Refusal("400", "no", "1"), 0.0)
     assert not one.talk.is_over
@@ -490,8 +515,8 @@ def test_after_its_farewell_a_refusal_of_it_is_the_end_and_any_other_is_none() -
 
 def test_what_another_link_left_unanswered_is_asked_again() -> None:
     one = Talked(is_open=False)
-    one.demands.questions["5"] = Question(b'{"id": "5"}')
-    one.talk.begin(0.0)
+    one.demands.request_ids["5"] = Question(b'{"id": "5"}')
+    one.talk.start(0.0)
     assert one.sent() == [{"id": "5"}]
 
 
@@ -523,7 +548,7 @@ class Server:
         named = {"channel", "interval"} if self.keeps_one_form else set(line) - {"symbols"}
         return (line["symbols"][0], *sorted(f"{name}={line[name]}" for name in named & set(line)))
 
-    def tells(self, item: Item, width: Width) -> bool:
+    def tells(self, item: SubscriptionKey, width: Detail) -> bool:
         """Whether it tells this, at least in this form."""
         for line in self.held.values():
             form: Any = int(line["levels"]) if "levels" in line else line.get("session")
@@ -532,7 +557,7 @@ class Server:
                 item.symbol,
                 dict(item.line.options).get("interval"),
             )
-            if is_meant and holds(item.line.channel, form, width):
+            if is_meant and covers(item.line.channel, form, width):
                 return True
         return False
 
@@ -541,7 +566,7 @@ class Server:
         return sorted((line["channel"], line.get("interval", ""), line["symbols"][0]) for line in self.held.values())
 
 
-Wanted = tuple[Line, str, Width]
+Wanted = tuple[ChannelKey, str, Detail]
 ITEMS: list[Wanted] = [
     (QUOTES, "A", None),
     (QUOTES, "B", None),
@@ -573,17 +598,17 @@ class World:
         self.answers: deque[bytes] = deque()
         self.now = 0.0
         self.was_ignored = False
-        self.content: set[tuple[str, Item]] = set()
-        self.missing: set[tuple[str, Item]] = set()
+        self.content: set[tuple[str, SubscriptionKey]] = set()
+        self.missing: set[tuple[str, SubscriptionKey]] = set()
         self.read = 0
 
     def do(self, deed: str, who: str, what: Wanted) -> None:
         talk, demands = self.talked.talk, self.talked.demands
         if deed in {"add", "remove"}:
-            item = Item(*what[:2])
+            item = SubscriptionKey(*what[:2])
             demands.add(who, [item], what[2]) if deed == "add" else demands.remove(who, [item])
             self.content.discard((who, item))
-            talk.mend([item], self.now)
+            talk.sync([item], self.now)
             self.look()
         elif deed == "step":
             self.now += 0.6
@@ -599,8 +624,8 @@ class World:
             self.read = 0
             self.server = Server(keeps_one_form=self.keeps_one_form)
             self.answers.clear()
-            self.talked.talk = MarketTalk(demands, Patience(1.0, 3))
-            self.talked.talk.begin(self.now)
+            self.talked.talk = MarketDataSync(demands, ReplyPolicy(1.0, 3))
+            self.talked.talk.start(self.now)
         elif talk.outbox:
             self.pass_on(json.loads(talk.outbox.pop(0)), deed)
 
@@ -622,23 +647,23 @@ class World:
             hear(self.talked.talk, READ(self.answers.popleft()), self.now)
             self.look()
 
-    def wish(self, who: str, item: Item) -> tuple[Item, Width]:
-        return item, self.talked.demands._wants[item][who]
+    def wish(self, who: str, item: SubscriptionKey) -> tuple[SubscriptionKey, Detail]:
+        return item, self.talked.demands._requesters[item][who]
 
     def look(self) -> None:
         """See who is told that he may have missed some, and who has what he wants."""
-        talk, wants = self.talked.talk, self.talked.demands._wants
-        for news in talk.news[self.read :]:
-            if isinstance(news, TurnedDown):
-                self.content -= {(str(who), news.item) for who in news.who}
-            elif isinstance(news, Missed):
+        talk, wants = self.talked.talk, self.talked.demands._requesters
+        for news in talk.sync_events[self.read :]:
+            if isinstance(news, SubscriptionRejected):
+                self.content -= {(str(who), news.item) for who in news.requester}
+            elif isinstance(news, DataMissed):
                 of, symbols = news.cause.removesuffix(" was asked for anew").split(" of ")
                 self.missing = {
                     (who, item)
                     for who, item in self.missing
-                    if who != news.who or item.line.channel != of or item.symbol not in symbols.split(", ")
+                    if who != news.requester or item.line.channel != of or item.symbol not in symbols.split(", ")
                 }
-        self.read = len(talk.news)
+        self.read = len(talk.sync_events)
         self.content |= {
             (str(who), item) for item, whos in wants.items() for who, width in whos.items() if talk.holds(item, width)
         }
@@ -684,7 +709,7 @@ def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
     talk, demands = world.talked.talk, world.talked.demands
     assert all(talk.holds(item, demands.width(item)) for item in demands.items)
     world.ask_for_the_list()
-    world.talked.talk.news.clear()
+    world.talked.talk.sync_events.clear()
     world.read = 0
     world.come_to_rest()
     assert world.missing == set()
@@ -701,9 +726,9 @@ def test_refuse_with_an_id_and_a_symbol_turns_down_that_symbol_and_asks_for_the_
     assert again["symbols"] == ["A", "B"]
     one.hear(Subscribed(id=again["id"]))
     assert one.told() == [
-        TurnedDown(Item(QUOTES, "BAD"), "403", "no BAD", ("a",)),
-        TurnedDown(Item(QUOTES, "WORSE"), "403", "no WORSE", ("a",)),
-        Settled((Item(QUOTES, "A"), Item(QUOTES, "B"))),
+        SubscriptionRejected(SubscriptionKey(QUOTES, "BAD"), "403", "no BAD", ("a",)),
+        SubscriptionRejected(SubscriptionKey(QUOTES, "WORSE"), "403", "no WORSE", ("a",)),
+        SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"), SubscriptionKey(QUOTES, "B"))),
     ]
     assert one.deadline() is None
 
@@ -716,7 +741,7 @@ def test_refuse_with_an_id_that_echoes_every_symbol_is_traced_to_the_one() -> No
         is_bad = "BAD" in frame["symbols"]
         said = Refusal("400", "no", frame["id"], symbols=frame["symbols"]) if is_bad else Subscribed(id=frame["id"])
         frames.extend(one.hear(said))
-    assert [each.item.symbol for each in one.told() if isinstance(each, TurnedDown)] == ["BAD"]
+    assert [each.item.symbol for each in one.told() if isinstance(each, SubscriptionRejected)] == ["BAD"]
 
 
 @pytest.mark.parametrize(
@@ -736,7 +761,7 @@ def test_refuse_of_what_was_not_requested_is_charged_to_no_request(named: dict[s
         assert not one.talk.refuse(Refusal("400", "no", frame["id"] if has_id else None, **named), 0.5)
     assert (one.sent(), one.told()) == ([], [])
     one.hear(Subscribed(id=frame["id"]))
-    assert one.told() == [Settled((Item(QUOTES, "A"), Item(QUOTES, "B")))]
+    assert one.told() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"), SubscriptionKey(QUOTES, "B")))]
 
 
 @pytest.mark.parametrize("named", [{"user_id": "bob"}, {"account_id": "a1"}, {"topic": "orders"}, {"channel": "news"}])
@@ -756,7 +781,7 @@ def test_refuse_by_name_without_an_id_turns_down_the_newest_request_and_not_the_
     [again] = one.sent()
     assert (again["channel"], again["symbols"]) == ("quotes", ["B"])
     assert one.talk.refuse(Refusal("403", "no", channel="trades", symbol="A"), 0.5)
-    assert [each.item for each in one.told()] == [Item(QUOTES, "C"), Item(TRADES, "A")]
+    assert [each.item for each in one.told()] == [SubscriptionKey(QUOTES, "C"), SubscriptionKey(TRADES, "A")]
 
 
 def test_refuse_by_a_symbol_that_two_requests_have_asks_once_more_before_it_turns_one_down() -> None:
@@ -771,11 +796,11 @@ def test_refuse_by_a_symbol_that_two_requests_have_asks_once_more_before_it_turn
 def test_refuse_by_name_may_mean_a_question_for_the_past() -> None:
     one = Talked()
     number = next(one.demands.numbers)
-    one.demands.questions[number] = Question(b"{}", "bars", "IBM")
+    one.demands.request_ids[number] = Question(b"{}", "bars", "IBM")
     one.want("a", QUOTES, "A")
     no = Refusal("404", "no past", symbol="IBM")
     assert one.talk.refuse(no, 0.5)
-    assert (one.told(), one.demands.questions) == ([Answered(number, no)], {})
+    assert (one.told(), one.demands.request_ids) == ([ReplyReceived(number, no)], {})
 
 
 def test_refuse_of_what_is_held_asks_for_the_list_after_pauses_that_grow() -> None:
@@ -807,7 +832,7 @@ def test_an_acknowledgement_without_an_id_belongs_to_the_request_for_its_symbols
     one.want("a", QUOTES, "A")
     one.want("a", QUOTES, "B")
     one.hear(Subscribed(channel="quotes", symbols=("B",)))
-    assert one.told() == [Settled((Item(QUOTES, "B"),))]
+    assert one.told() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "B"),))]
     assert one.hear(Subscribed(channel="quotes", symbols=("C",))) == []
 
 
@@ -829,7 +854,7 @@ def test_a_list_that_never_names_a_symbol_has_it_asked_for_again_after_pauses_th
             asked_at.append(now)
             one.hear(Subscribed(id=frame["id"]), now)
     assert asked_at == [0.0, 1.0, 3.0, 7.0, 15.0, 31.0, 63.0]
-    assert one.talk.holds(Item(QUOTES, "A"), None)
+    assert one.talk.holds(SubscriptionKey(QUOTES, "A"), None)
 
 
 def test_lists_that_were_not_asked_for_are_mended_after_pauses_that_grow() -> None:
@@ -849,10 +874,10 @@ def test_lists_that_were_not_asked_for_are_mended_after_pauses_that_grow() -> No
 def test_an_answer_of_another_kind_to_a_question_is_handed_over() -> None:
     one = Talked()
     number = next(one.demands.numbers)
-    one.demands.questions[number] = Question(b"{}", "bars", "IBM")
+    one.demands.request_ids[number] = Question(b"{}", "bars", "IBM")
     for answer in (Subscribed(id=number), Unsubscribed(id=int(number))):
         one.hear(answer)
-        assert one.told() == [Answered(number, answer)]
+        assert one.told() == [ReplyReceived(number, answer)]
 
 
 CHAINS = b'{"type": "options_chain", "underlying": "TSLA", "contracts": [{"symbol": "TSLA251031C00437500"'
@@ -866,7 +891,7 @@ def test_an_event_that_outgrows_the_limit_twice_refuses_what_it_is_of_and_nothin
         assert one.told() == []
         one.talk.outgrown(CHAINS, 0.0)
     [news] = one.told()
-    assert (news.item, news.code, news.who) == (Item(CHAIN, "TSLA"), "1009", ("somebody",))
+    assert (news.item, news.code, news.who) == (SubscriptionKey(CHAIN, "TSLA"), "1009", ("somebody",))
     assert sorted(item.symbol for item in one.demands.items) == ["SPY", "TSLA"]
 
 
@@ -889,7 +914,7 @@ def test_a_wider_form_that_outgrows_the_limit_harms_only_who_asked_for_it() -> N
     for _ in range(2):
         one.talk.outgrown(b'{"type":"depth","symbol":"A","bids":[', 0.0)
     [news] = one.told()
-    assert (news.who, one.demands.width(Item(DEPTH, "A"))) == (("b",), 10)
+    assert (news.who, one.demands.width(SubscriptionKey(DEPTH, "A"))) == (("b",), 10)
 
 
 @pytest.mark.parametrize(
@@ -905,11 +930,11 @@ def test_a_wider_form_that_outgrows_the_limit_harms_only_who_asked_for_it() -> N
 def test_an_answer_that_outgrows_the_limit_twice_refuses_its_question_or_the_oldest(frame: bytes, refused: str) -> None:
     one = Talked()
     one.held(QUOTES, "A")
-    one.demands.questions |= {number: Question(b"{}", "bars", "A") for number in "12"}
+    one.demands.request_ids |= {number: Question(b"{}", "bars", "A") for number in "12"}
     for _ in range(2):
         one.talk.outgrown(frame, 0.0)
     [news] = one.told()
-    assert (news.number, news.message.code, list(one.demands.questions)) == (
+    assert (news.number, news.message.code, list(one.demands.request_ids)) == (
         refused,
         "1009",
         [number for number in "12" if number != refused],
@@ -922,7 +947,7 @@ def test_a_frame_that_outgrows_the_limit_and_names_nothing_that_is_held_refuses_
     one.held(QUOTES, "A")
     for _ in range(3):
         one.talk.outgrown(frame, 0.0)
-    assert (one.told(), one.demands.items) == ([], (Item(QUOTES, "A"),))
+    assert (one.told(), one.demands.items) == ([], (SubscriptionKey(QUOTES, "A"),))
 
 
 def test_a_subscription_of_very_many_symbols_is_spread_over_frames() -> None:
@@ -943,9 +968,9 @@ def test_an_answer_without_an_id_after_asking_again_belongs_to_what_was_asked_fi
     [again] = one.check(1.0)
     assert again["symbols"] == ["A"]
     one.hear(Subscribed())
-    assert one.told() == [Settled((Item(QUOTES, "A"),))]
+    assert one.told() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"),))]
     one.hear(Subscribed())
-    assert one.told() == [Settled((Item(QUOTES, "B"),))]
+    assert one.told() == [SubscriptionConfirmed((SubscriptionKey(QUOTES, "B"),))]
     assert one.deadline() is None
 
 
@@ -962,9 +987,9 @@ def test_a_refused_unsubscribe_is_over_and_what_is_wanted_anew_is_asked_for(code
     [number] = [each["id"] for each in (asked, again) if each["action"] == "subscribe"]
     one.hear(Subscribed(id=number))
     assert one.deadline() is None
-    assert one.talk.holds(Item(QUOTES, "A"), None)
-    assert not one.talk.holds(Item(QUOTES, "B"), None)
-    assert one.talk.holds(Item(QUOTES, "C"), None)
+    assert one.talk.holds(SubscriptionKey(QUOTES, "A"), None)
+    assert not one.talk.holds(SubscriptionKey(QUOTES, "B"), None)
+    assert one.talk.holds(SubscriptionKey(QUOTES, "C"), None)
 
 
 def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
@@ -976,14 +1001,14 @@ def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
     assert one.deadline() == 1.0
     one.talk.end()
     assert one.deadline() is None
-    assert not one.talk.holds(Item(QUOTES, "A"), None)
+    assert not one.talk.holds(SubscriptionKey(QUOTES, "A"), None)
     assert one.talk.is_settled
 
 
 def test_refuse_that_names_nothing_belongs_to_a_request_or_a_question_or_to_nothing() -> None:
     one = Talked()
     assert not one.talk.refuse(Refusal("400", "no"), 0.0)
-    one.demands.questions[next(one.demands.numbers)] = Question(b"{}")
+    one.demands.request_ids[next(one.demands.numbers)] = Question(b"{}")
     assert one.talk.refuse(Refusal("400", "no"), 0.0)
     one.want("a", QUOTES, "A")
     assert one.talk.refuse(Refusal("400", "no"), 0.0)
@@ -1002,8 +1027,8 @@ def test_what_awaits_an_answer_is_left_alone_until_it_comes() -> None:
     ]
 
 
-def with_backfill(one: Talked, symbol: str, count: int) -> Item:
-    item = Item(MINUTES, symbol)
+def with_backfill(one: Talked, symbol: str, count: int) -> SubscriptionKey:
+    item = SubscriptionKey(MINUTES, symbol)
     one.demands.backfills[item] = count
     return item
 
@@ -1016,8 +1041,8 @@ def test_bars_of_the_past_are_asked_for_with_the_subscription_and_once() -> None
     one.hear(Subscribed(id=frame["id"]))
     assert (one.demands.backfilled, one.demands.backfills) == ({item: 5}, {})
     one.talk.end()
-    one.talk = MarketTalk(one.demands)
-    one.talk.begin(0.0)
+    one.talk = MarketDataSync(one.demands)
+    one.talk.start(0.0)
     [again] = one.sent()
     assert "backfill" not in again
     one.hear(Subscribed(id=again["id"]))
@@ -1033,7 +1058,7 @@ def test_where_the_past_is_refused_it_is_not_asked_for_again_and_where_the_symbo
     [plain] = one.hear(Refusal("400", "no", frame["id"]))
     assert (plain["symbols"], "backfill" in plain) == (["BAD"], False)
     assert one.hear(Refusal("400", "no", plain["id"])) == []
-    assert [type(each) for each in one.told()] == [TurnedDown]
+    assert [type(each) for each in one.told()] == [SubscriptionRejected]
     assert bad not in one.demands.backfills
     item = with_backfill(one, "A", 5)
     [frame] = one.want("a", MINUTES, "A")

@@ -17,8 +17,6 @@ from connecttrade_async import (
     ConnectionToken,
     ConnectTradeError,
     Gap,
-    Live,
-    Lost,
     NotFoundError,
     Quote,
     Reconnect,
@@ -26,12 +24,14 @@ from connecttrade_async import (
     Retry,
     Secret,
     SessionTakenError,
+    StreamLive,
+    StreamLost,
     Timeouts,
     Trade,
     TransportError,
 )
-from connecttrade_async.models.events import Ended, Retrying
-from connecttrade_async.streaming.tokens import Tokens
+from connecttrade_async.models.events import StreamEnded, StreamRetrying
+from connecttrade_async.streaming.tokens import StreamToken
 from marketend import MarketEnd
 from onstream import PATIENCE, nothing_left, until, waiting
 from scripted import ScriptedEnd, answer, drop
@@ -197,7 +197,7 @@ async def test_where_the_server_ends_the_old_link_for_the_new_one_the_gap_is_tol
         md = user.market_data("c1")
         async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
             clock.advance(DAY - EARLY)
-            await until(life, Live)
+            await until(life, StreamLive)
             assert await trades(feed, 1) == ["gap"]
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
@@ -212,7 +212,7 @@ async def test_where_the_server_takes_no_second_link_the_old_one_is_left_for_the
         async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
             end.act("authenticate", 1, lambda held, _: held.socket.transport.abort())
             clock.advance(DAY - EARLY)
-            await until(life, Live)
+            await until(life, StreamLive)
             assert await trades(feed, 1) == ["gap"]
             assert end.logins == ["token-1", "token-2"]
             assert len(rest.seen) == 2
@@ -248,17 +248,17 @@ async def test_a_link_that_is_lost_is_made_again_with_the_same_token_until_that_
         md = user.market_data("c1")
         async with md, md.subscribe("lifecycle") as life:
             end.drop()
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
             clock.advance(1)
-            await until(life, Live)
+            await until(life, StreamLive)
             assert end.logins == ["token-1"] * 2
             assert len(rest.seen) == 1
             rest.held.clear()
             end.drop()
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
             clock.advance(3600)
             rest.held.set()
-            await until(life, Live)
+            await until(life, StreamLive)
             assert end.logins[2:] == ["token-2"]
 
 
@@ -271,13 +271,13 @@ async def test_a_token_that_somebody_else_replaced_is_not_fought_over(way: str) 
             end.valid = {"theirs"}
             if way == "login":
                 end.drop()
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 clock.advance(1)
             elif way == "error":
                 await end.say(type="error", code="409", message="a newer token is in use")
             else:
                 await end.links[0].socket.close(4401, "token replaced")
-            ended = await until(life, Ended)
+            ended = await until(life, StreamEnded)
             assert "token" in ended.error
             with pytest.raises(SessionTakenError):
                 await everything(quotes)
@@ -349,9 +349,9 @@ async def test_a_link_that_is_lost_while_its_token_is_renewed_waits_for_that_and
             clock.advance(DAY - EARLY)
             await rest.until_seen(2)
             end.drop()
-            await until(life, Lost)
+            await until(life, StreamLost)
             rest.held.set()
-            await until(life, Live)
+            await until(life, StreamLive)
             assert await trades(feed, 1) == ["gap"]
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
@@ -376,9 +376,9 @@ async def test_one_that_wore_out_while_the_machine_slept_is_got_anew_and_the_lin
             else:
                 end.drop()
             for _ in range(2 if way == "login" else 1):
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 clock.advance(1)
-            await until(life, Live)
+            await until(life, StreamLive)
             assert end.logins[1:] == (["token-1", "token-2"] if way == "login" else ["token-2"])
             gap = await feed.receive()
             assert isinstance(gap, Gap)
@@ -438,11 +438,11 @@ async def test_a_source_is_asked_anew_when_its_token_was_good_and_is_refused() -
         async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
             end.valid = {"two"}
             end.drop()
-            await until(life, Live)
+            await until(life, StreamLive)
             assert end.logins == ["one", "one", "two"]
             end.valid = {"four"}
             end.drop()
-            assert "no such token" in (await until(life, Ended)).error
+            assert "no such token" in (await until(life, StreamEnded)).error
             assert source.asked == 3
 
 
@@ -484,11 +484,11 @@ async def test_a_link_that_is_lost_while_its_source_has_no_newer_token_is_made_a
             may_answer.clear()
             clock.advance(3600 - 360)
             end.drop()
-            await until(life, Lost)
+            await until(life, StreamLost)
             may_answer.set()
-            await until(life, Retrying)
+            await until(life, StreamRetrying)
             clock.advance(1)
-            await until(life, Live)
+            await until(life, StreamLive)
             assert (end.logins, asked) == (["one", "one"], [2])
 
 
@@ -519,10 +519,10 @@ async def test_a_source_that_is_away_for_a_while_ends_no_stream() -> None:
             end.drop()
             causes: list[str] = []
             for _ in range(4):  # the old token once more, and then none, twice
-                causes.append((await until(life, Lost)).cause)
-                await until(life, Retrying)
+                causes.append((await until(life, StreamLost)).cause)
+                await until(life, StreamRetrying)
                 clock.advance(1)
-            await until(life, Live)
+            await until(life, StreamLive)
             assert ["failed on" in cause for cause in causes] == [False, False, True, True]
             assert "secret words" not in "".join(causes)
             assert await trades(feed, 1) == ["gap"]
@@ -573,18 +573,18 @@ async def test_a_source_that_hangs_is_asked_again_and_the_stream_comes_back() ->
             end.valid = {"two"}
             async with md.subscribe("lifecycle") as life:
                 end.drop()
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 clock.advance(1)  # the old token once more, which is refused
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 asked = len(clock.asked)
                 clock.advance(1)
                 await clock.until_asked(asked + 1)
                 clock.advance(7)
-                assert "gave none within 7 s" in (await until(life, Lost)).cause
+                assert "gave none within 7 s" in (await until(life, StreamLost)).cause
                 source.given = ["two"]
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 clock.advance(1)
-                await until(life, Live)
+                await until(life, StreamLive)
             assert source.is_over.is_set()
             assert await trades(feed, 1) == ["gap"]
             assert end.logins == ["one", "one", "two"]
@@ -625,7 +625,7 @@ async def test_a_live_stream_that_is_closed_while_its_source_hangs_ends_with_clo
             end.drop()
             await source.hangs.wait()
             await md.aclose()
-            assert (await until(life, Ended)).error == ""
+            assert (await until(life, StreamEnded)).error == ""
             with pytest.raises(ClosedError):
                 await received_to_the_end(quotes)
         assert source.is_over.is_set()
@@ -634,20 +634,20 @@ async def test_a_live_stream_that_is_closed_while_its_source_hangs_ends_with_clo
 @pytest.mark.parametrize("within", [None, 7.0])
 async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(within: float | None) -> None:
     clock, source = SteppedClock(), Hanging()
-    tokens = Tokens(source, clock, within=within, is_ours=False)
-    preparing = asyncio.create_task(tokens.prepare(is_renewal=False))
+    tokens = StreamToken(source, clock, within=within, is_ours=False)
+    preparing = asyncio.create_task(tokens.ensure(is_renewal=False))
     await source.hangs.wait()
     preparing.cancel()
     await asyncio.wait([preparing], timeout=PATIENCE)
-    assert (preparing.cancelled(), source.is_over.is_set(), tokens.got) == (True, True, 0)
+    assert (preparing.cancelled(), source.is_over.is_set(), tokens.fetch_count) == (True, True, 0)
 
 
 async def test_a_source_that_answers_in_time_is_not_called_off_later() -> None:
     clock = SteppedClock()
-    tokens = Tokens(Source("one"), clock, within=7.0, is_ours=False)
-    await tokens.prepare(is_renewal=False)
+    tokens = StreamToken(Source("one"), clock, within=7.0, is_ours=False)
+    await tokens.ensure(is_renewal=False)
     assert [timer.is_cancelled for _, _, timer in clock._timers] == [True]
-    assert (tokens.token, tokens.got, tokens.renew_in) == (Secret("one"), 1, None)
+    assert (tokens.token, tokens.fetch_count, tokens.renew_in) == (Secret("one"), 1, None)
 
 
 async def test_three_refused_tokens_in_a_row_end_the_stream_though_each_had_ended_by_our_clock() -> None:
@@ -658,9 +658,9 @@ async def test_three_refused_tokens_in_a_row_end_the_stream_though_each_had_ende
             end.valid = set()
             end.drop()
             for _ in range(3):
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 clock.advance(1)
-            assert "3 tokens in a row were refused" in (await until(life, Ended)).error
+            assert "3 tokens in a row were refused" in (await until(life, StreamEnded)).error
         assert end.logins == ["0", "1", "2", "3"]
 
 
@@ -671,56 +671,56 @@ async def test_tokens_that_are_accepted_and_refused_in_turn_end_the_stream() -> 
         async with md, md.subscribe("lifecycle") as life:
             for _ in range(2):
                 await end.links[0].socket.close(4401, "no")
-                await until(life, Retrying)
+                await until(life, StreamRetrying)
                 clock.advance(1)
-                await until(life, Live)
+                await until(life, StreamLive)
             await end.links[0].socket.close(4401, "no")
-            assert "3 tokens in a row were refused" in (await until(life, Ended)).error
+            assert "3 tokens in a row were refused" in (await until(life, StreamEnded)).error
         assert end.logins == ["0", "1", "2"]
 
 
 def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None:
     clock = SteppedClock()
-    tokens = Tokens(Source("one"), clock, within=None, is_ours=False)
+    tokens = StreamToken(Source("one"), clock, within=None, is_ours=False)
     for seconds in (60.0, 59.9, 60.0, 59.9):
-        tokens.accepted()
+        tokens.mark_accepted()
         clock.advance(seconds)
-        assert tokens.refused("no") is None
-    tokens.accepted()
-    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+        assert tokens.refused_error("no") is None
+    tokens.mark_accepted()
+    assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
 
 
 async def test_a_new_token_that_was_never_accepted_is_refused_and_not_taken_by_another() -> None:
-    tokens = Tokens(Source("one", "two"), SteppedClock(), within=None, is_ours=True)
-    await tokens.prepare(is_renewal=False)
-    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
-    tokens.accepted()
-    await tokens.prepare(is_renewal=True)
-    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+    tokens = StreamToken(Source("one", "two"), SteppedClock(), within=None, is_ours=True)
+    await tokens.ensure(is_renewal=False)
+    assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
+    tokens.mark_accepted()
+    await tokens.ensure(is_renewal=True)
+    assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
 
 
 async def test_a_first_token_that_cannot_be_had_is_not_due_for_renewal() -> None:
-    tokens = Tokens(Source(OSError()), SteppedClock(), within=None, is_ours=False)
+    tokens = StreamToken(Source(OSError()), SteppedClock(), within=None, is_ours=False)
     with pytest.raises(ConfigurationError):
-        await tokens.prepare(is_renewal=False)
+        await tokens.ensure(is_renewal=False)
     assert tokens.renew_in is None
 
 
 async def test_refusals_without_an_acceptance_between_them_are_one_row_however_long_the_first_token_lasted() -> None:
     clock = SteppedClock()
-    tokens = Tokens(Source(*[lasting(str(number), -60) for number in range(4)]), clock, within=None, is_ours=False)
-    await tokens.prepare(is_renewal=False)
-    tokens.accepted()
+    tokens = StreamToken(Source(*[lasting(str(number), -60) for number in range(4)]), clock, within=None, is_ours=False)
+    await tokens.ensure(is_renewal=False)
+    tokens.mark_accepted()
     clock.advance(1000)
     for _ in range(2):
-        assert tokens.refused("no") is None
-        await tokens.prepare(is_renewal=False)
-    assert isinstance(tokens.refused("no"), AuthenticationRefusedError)
+        assert tokens.refused_error("no") is None
+        await tokens.ensure(is_renewal=False)
+    assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
 
 
 async def test_a_token_of_ours_that_by_our_clock_came_ended_is_taken_to_last_a_day() -> None:
-    tokens = Tokens(Source(lasting("one", -60)), SteppedClock(), within=None, is_ours=True)
-    await tokens.prepare(is_renewal=False)
+    tokens = StreamToken(Source(lasting("one", -60)), SteppedClock(), within=None, is_ours=True)
+    await tokens.ensure(is_renewal=False)
     assert tokens.renew_in == DAY - EARLY
 
 
@@ -745,19 +745,19 @@ async def test_a_renewal_waits_for_as_long_as_the_server_asks_within_bounds(
 
 async def test_a_renewal_that_fails_again_and_again_is_tried_after_pauses_that_grow() -> None:
     clock, source = SteppedClock(), Source(lasting("one", DAY), OSError())
-    tokens, pauses = Tokens(source, clock, within=None, is_ours=False), list[float]()
-    await tokens.prepare(is_renewal=False)
+    tokens, pauses = StreamToken(source, clock, within=None, is_ours=False), list[float]()
+    await tokens.ensure(is_renewal=False)
     for _ in range(8):
         with pytest.raises(TransportError):
-            await tokens.prepare(is_renewal=True)
+            await tokens.ensure(is_renewal=True)
         assert tokens.renew_in is not None
         pauses.append(tokens.renew_in)
     bounds = (30, 60, 120, 240, 480, 600, 600, 600)
     assert all(bound / 2 <= pause <= bound for pause, bound in zip(pauses, bounds, strict=True))
     source.given = [lasting("two", DAY), OSError()]
-    await tokens.prepare(is_renewal=True)
+    await tokens.ensure(is_renewal=True)
     with pytest.raises(TransportError):
-        await tokens.prepare(is_renewal=True)
+        await tokens.ensure(is_renewal=True)
     assert (tokens.renew_in or 0) <= 30
 
 
@@ -780,7 +780,7 @@ async def test_what_a_source_waits_for_is_cancelled_by_others_and_the_stream_goe
         async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
             end.valid = {"two"}
             end.drop()
-            await until(life, Live)
+            await until(life, StreamLive)
             assert end.logins == ["one", "one", "two"]
 
 
@@ -815,7 +815,7 @@ async def test_a_source_that_gives_the_refused_token_again_ends_it() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream("one") as md, md.subscribe("lifecycle") as life:
         end.valid = set()
         end.drop()
-        assert "gave the token again that was refused" in (await until(life, Ended)).error
+        assert "gave the token again that was refused" in (await until(life, StreamEnded)).error
 
 
 async def test_it_is_closed_in_the_midst_of_a_renewal() -> None:

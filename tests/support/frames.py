@@ -9,12 +9,12 @@ import msgspec
 
 from connecttrade_async.models import Balance, Order, Position
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import Brokerage
+from connecttrade_async.streaming.brokerage import BrokerageCodec
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 
-DIALECT = Brokerage("client", Secret("hush"))
+DIALECT = BrokerageCodec("client", Secret("hush"))
 
 
 def frame(kind: str, data: dict[str, Any], timestamp: str | None = None) -> Any:

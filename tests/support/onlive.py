@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from connecttrade_async import ConnectTrade, Order, Poller, User
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.telling import Changes
+    from connecttrade_async.live.telling import ChangeSubscription
     from connecttrade_async.models.events import Gap
     from connecttrade_async.sandbox import Sandbox
 
@@ -83,7 +83,7 @@ def in_the_world(sandbox: Sandbox, account_id: str) -> dict[str, Any]:
     }
 
 
-def taken(changes: Changes) -> list[Change | Gap]:
+def taken(changes: ChangeSubscription) -> list[Change | Gap]:
     """Take what waits."""
     found: list[Change | Gap] = []
     while (change := changes.receive_nowait()) is not None:
@@ -97,7 +97,7 @@ def fills_of(changes: list[Change | Gap]) -> list[tuple[str | None, str]]:
     return [(fill.fill_id, change.cause) for change in orders for fill in change.fills]
 
 
-async def until_filled(changes: Changes, count: int) -> list[tuple[str | None, str]]:
+async def until_filled(changes: ChangeSubscription, count: int) -> list[tuple[str | None, str]]:
     """Take changes until so many fills were told."""
     found: list[Change | Gap] = []
     async with asyncio.timeout(PATIENCE):

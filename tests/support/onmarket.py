@@ -84,7 +84,7 @@ async def until_held(sandbox: Sandbox, wanted: set[tuple[str, str]]) -> None:
     """Wait until the server holds just this, with nobody asking it what it holds."""
     listened = sandbox.market.listened
     async with asyncio.timeout(PATIENCE):
-        await sandbox.market.ledger.until(
+        await sandbox.market.log.until(
             lambda: [{(one.channel, one.symbol) for one in each} for each in listened().values()] == [wanted],
         )
 

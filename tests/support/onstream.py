@@ -38,7 +38,7 @@ class Forever:
     def check_open(self) -> None:
         pass
 
-    def end_with(self, end: object) -> Callable[[], object]:
+    def on_close(self, end: object) -> Callable[[], object]:
         del end
         return bool
 

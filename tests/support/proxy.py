@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 class Proxy:
     """Forwards to where it is asked; ``asked`` are the first lines of what came, ``logins`` the logins.
 
-    With a ``refusal``, an HTTP status line without its version, it refuses everything.
+    With a ``error_from_response``, an HTTP status line without its version, it refuses everything.
     """
 
     def __init__(self, refusal: str = "") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 from connecttrade_async import (
     Account,
     Balance,
+    ClientHealth,
     Connection,
     ConnectionRequest,
     ConnectionToken,
@@ -14,7 +15,6 @@ from connecttrade_async import (
     Endpoints,
     Event,
     Gap,
-    Health,
     Limits,
     Listing,
     NewUser,
@@ -68,7 +68,7 @@ async def entering(client_id: str, client_secret: str, secret: Secret, http: aio
         assert_type(ct, ConnectTrade)
         assert_type(ct.user("user-1", "secret"), User)
         assert_type(ct.user("user-1", secret), User)
-        assert_type(ct.health(), Health)
+        assert_type(ct.health(), ClientHealth)
         assert_type(ct.with_options(timeouts=Timeouts(call=5), retry=Retry(attempts=1)), ConnectTrade)
         assert_type(await ct.aclose(), None)
     ConnectTrade(

@@ -11,17 +11,17 @@ from connecttrade_async import (
     BalanceChanged,
     Book,
     BrokerageStream,
-    Changes,
+    ChangeSubscription,
     ConnectTrade,
     ConnectTradeError,
     Fill,
     Gap,
-    KeepOrders,
     LiveAccounts,
     LiveHealth,
     LiveStatistics,
     Order,
     OrderChanged,
+    OrderRetention,
     Position,
     PositionChanged,
     User,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 async def following(ct: ConnectTrade, user: User, stream: BrokerageStream, order: Order) -> None:
     ct.live()
     ct.live([user], stream, sweep_every=None, concurrency=5, requests_per_second=2.5, capacity=10)
-    async with ct.live([user], keep_orders=KeepOrders(count=5, age=60)) as live:
+    async with ct.live([user], keep_orders=OrderRetention(count=5, age=60)) as live:
         assert_type(live, LiveAccounts)
         assert_type(await live.add(user), None)
         assert_type(await live.remove(user), None)
@@ -65,7 +65,7 @@ def reading(book: Book) -> None:
 
 async def hearing(live: LiveAccounts) -> None:
     async with live.changes("orders", account_id="a", overflow="drop_oldest") as changes:
-        assert_type(changes, Changes)
+        assert_type(changes, ChangeSubscription)
         async for change in changes:
             assert_type(change, OrderChanged | PositionChanged | BalanceChanged | Gap)
             match change:

@@ -14,6 +14,7 @@ from connecttrade_async import (
     Broker,
     BrokerError,
     CallerError,
+    ClientHealth,
     Connection,
     ConnectionRequest,
     ConnectionToken,
@@ -21,7 +22,6 @@ from connecttrade_async import (
     ConnectTradeError,
     CursorError,
     Fill,
-    Health,
     Instrument,
     Leg,
     MalformedResponseError,
@@ -116,7 +116,7 @@ def pages(page: Page[Order]) -> None:
     assert_type(Page(items=("a",)), Page[str])
 
 
-def health(value: Health) -> None:
+def health(value: ClientHealth) -> None:
     assert_type(value.is_open, bool)
     assert_type(value.in_flight, int)
     assert_type(value.last_error, str | None)

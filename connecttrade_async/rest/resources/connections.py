@@ -6,7 +6,7 @@ import builtins
 
 from connecttrade_async.models.connections import Connection, ConnectionRequest, ConnectionToken
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, segment
+from connecttrade_async.rest.wire import decoder, path_segment
 
 __all__ = ["Connections"]
 
@@ -40,7 +40,7 @@ class Connections(Resource):
         body = {"connection_type": connection_type, "redirect_url": redirect_url}
         if broker is not None:
             body["broker"] = broker
-        return await self._requester.tell("POST", "/connections", _REQUEST, body)
+        return await self._requester.send_json("POST", "/connections", _REQUEST, body)
 
     async def list(self) -> builtins.list[Connection]:
         """List the user's connections.
@@ -51,7 +51,7 @@ class Connections(Resource):
 
         Cancelling drops the call and changes nothing.
         """
-        return await self._requester.ask("/connections", _CONNECTIONS)
+        return await self._requester.get("/connections", _CONNECTIONS)
 
     async def delete(self, connection_id: str) -> None:
         """Delete a connection and revoke its tokens (documented).
@@ -64,7 +64,7 @@ class Connections(Resource):
 
         Cancelling drops the call; the connection may have been deleted all the same.
         """
-        await self._requester.delete(f"/connections/{segment(connection_id, 'connection_id')}")
+        await self._requester.delete(f"/connections/{path_segment(connection_id, 'connection_id')}")
 
     async def token(self, connection_id: str) -> ConnectionToken:
         """Make a token for the market data stream of a connection, valid 24 hours (documented).
@@ -80,4 +80,4 @@ class Connections(Resource):
 
         Cancelling drops the call; a token may have been made and the old one replaced.
         """
-        return await self._requester.ask(f"/connections/{segment(connection_id, 'connection_id')}/token", _TOKEN)
+        return await self._requester.get(f"/connections/{path_segment(connection_id, 'connection_id')}/token", _TOKEN)

@@ -24,7 +24,7 @@ from connecttrade_async.errors import (
     TransportError,
     shown,
 )
-from connecttrade_async.ids import born_at, new_order_id
+from connecttrade_async.ids import issued_at, new_order_id
 from connecttrade_async.models.fields import Model
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.pages import Page
@@ -32,7 +32,7 @@ from connecttrade_async.rest import lookups, wire
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
-from connecttrade_async.rest.settling import LOST, Search, settle, unknown
+from connecttrade_async.rest.settling import LOST, OutcomeCheck, outcome_unknown, reconcile
 from connecttrade_async.tickets import OrderTicket, replacement
 from connecttrade_async.tickets.reading import read_text
 
@@ -169,8 +169,8 @@ class Orders(Resource):
         payload = ticket.payload()
         if dry_run:
             return msgspec.json.encode(payload).decode()
-        search = lookups.for_placed(self, ticket, self._requester.caller.clock.wall())
-        request = self._requester.request_for("POST", "/orders", body=payload, repeat=wire.Repeat.UNSENT)
+        search = lookups.check_placed(self, ticket, self._requester.sender.clock.wall())
+        request = self._requester.new_request("POST", "/orders", body=payload, repeat=wire.RetryMode.IF_UNSENT)
         # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
         return await self._once(request, search, is_conflict_ours=True)
 
@@ -222,8 +222,8 @@ class Orders(Resource):
             raise ConfigurationError(msg)
         new_id = new_cl_order_id or new_order_id()
         body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
-        search = lookups.for_replacing(self, old, new_id, self._requester.caller.clock.wall())
-        request = self._requester.request_for("PATCH", _path(old), body=body, repeat=wire.Repeat.UNSENT)
+        search = lookups.check_replaced(self, old, new_id, self._requester.sender.clock.wall())
+        request = self._requester.new_request("PATCH", _path(old), body=body, repeat=wire.RetryMode.IF_UNSENT)
         # An id that was just drawn cannot be known already; then a conflict is the broker's no.
         return await self._once(request, search, is_conflict_ours=new_cl_order_id is not None)
 
@@ -259,8 +259,8 @@ class Orders(Resource):
         Cancelling this call sends nothing more. The order may have been cancelled.
         """
         old = lookups.target(order, account_id, order_id, None)
-        request = self._requester.request_for("DELETE", _path(old), repeat=wire.Repeat.UNSENT)
-        search = lookups.for_ended(self, old)
+        request = self._requester.new_request("DELETE", _path(old), repeat=wire.RetryMode.IF_UNSENT)
+        search = lookups.check_cancelled(self, old)
         try:
             return await self._once(request, search, is_conflict_ours=False)
         except (BadRequestError, ConflictError, NotFoundError):
@@ -297,15 +297,15 @@ class Orders(Resource):
         Cancelling drops the call and changes nothing.
         """
         _check_own_id(cl_order_id)
-        now, born = self._requester.caller.clock.wall(), born_at(cl_order_id)
+        now, born = self._requester.sender.clock.wall(), issued_at(cl_order_id)
         # Somebody else's id may look like ours and tell any time.
         is_ours = born is not None and born <= now + lookups.ONE_DAY
         default = born - lookups.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
         return await lookups.find(self, cl_order_id, since or default, account_id, since)
 
-    async def _once(self, request: wire.Request, search: Search, *, is_conflict_ours: bool) -> Order:
+    async def _once(self, request: wire.Request, search: OutcomeCheck, *, is_conflict_ours: bool) -> Order:
         """Send what must not be done twice, and settle a lost answer."""
-        caller = self._requester.caller
+        caller = self._requester.sender
         is_known = False
         cause: TransportError | BrokerError
         try:
@@ -319,7 +319,7 @@ class Orders(Resource):
         except ClosedError as exc:
             if not exc.may_be_done:
                 raise
-            raise unknown(caller, search, exc) from exc
+            raise outcome_unknown(caller, search, exc) from exc
         except (TransportError, BrokerError) as exc:
             is_known, cause = isinstance(exc, ConflictError) and is_conflict_ours, exc
             if not is_known and not is_ambiguous(exc):
@@ -329,19 +329,19 @@ class Orders(Resource):
         level = logging.INFO if answered == ANSWERED_EMPTY else logging.WARNING
         log.log(level, "no clear answer, looking whether %s: %s", search.what, cause)
         try:
-            return await settle(caller, search, caller.timeouts.settle, is_known=is_known, answered=answered)
+            return await reconcile(caller, search, caller.timeouts.settle, is_known=is_known, answered=answered)
         except (OrderOutcomeUnknownError, ConflictError) as exc:
             raise exc from cause
 
     def asked_once(self) -> Self:
         """Return these orders, asked for once: whoever looks again decides when."""
-        caller = self._requester.caller
+        caller = self._requester.sender
         # Not ``asking_once``, which closes with a view: an order that was sent is looked for also when that is left.
         once = msgspec.structs.replace(caller.retry, attempts=1)
-        return type(self)(self._requester.through(caller.with_options(None, once)))
+        return type(self)(self._requester.with_sender(caller.with_options(None, once)))
 
     def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
-        return self._requester.answer(self._requester.asking_for("/orders", query), _read_page)
+        return self._requester.read(self._requester.get_request("/orders", query), _read_page)
 
 
 def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
@@ -369,9 +369,9 @@ def _what_was_answered(cause: TransportError | BrokerError) -> str:
     return ANSWERED_EMPTY if is_empty else "its answer could not be read"
 
 
-def _path(order: lookups.Target) -> str:
-    account = wire.segment(order.account_id, "account_id")
-    return f"/accounts/{account}/orders/{wire.segment(order.order_id, 'order_id')}"
+def _path(order: lookups.OrderRef) -> str:
+    account = wire.path_segment(order.account_id, "account_id")
+    return f"/accounts/{account}/orders/{wire.path_segment(order.order_id, 'order_id')}"
 
 
 def _check_limit(limit: object) -> None:

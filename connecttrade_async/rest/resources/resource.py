@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from connecttrade_async.rest.caller import Requester
+from connecttrade_async.rest.caller import Api
 
 __all__ = ["Resource"]
 
@@ -14,7 +14,7 @@ __all__ = ["Resource"]
 class Resource(msgspec.Struct, eq=False):
     """A noun of the API. It costs some bytes and holds no state."""
 
-    _requester: Requester
+    _requester: Api
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

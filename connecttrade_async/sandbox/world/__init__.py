@@ -8,10 +8,10 @@ from .bars import INTERVALS, Bar, Bars, span
 from .brokers import BROKERS, CONNECTION_TYPES, Broker, find_broker
 from .chains import Chains, Contract
 from .depth import Depth, Depths, Level
-from .floor import Floor
+from .floor import Exchange
 from .holdings import Position
 from .hours import Hours, Keeping
-from .journal import Change, Journal
+from .journal import Change, OrderLog
 from .listing import Filter, Page, Place, page_of
 from .market import Market, Quote
 from .people import Connection, LoginLink, Token, User
@@ -19,7 +19,7 @@ from .pricing import Greeks
 from .records import CLOSED, EDGES, OPEN, SIDES, STATUSES, TIFS, TYPES, Fill, Leg, Order, Transaction
 from .state import World
 from .symbols import is_listed, is_stock, parse_option
-from .tape import Print, Tape
+from .tape import Trade, Trades
 from .ticket import LEG_SIDES, STOCK_SIDES, Ticket
 from .tokens import Grant, Tokens
 from .walk import anchor, moment_of, tick_of
@@ -48,28 +48,28 @@ __all__ = [
     "Contract",
     "Depth",
     "Depths",
+    "Exchange",
     "Fill",
     "Filter",
-    "Floor",
     "Grant",
     "Greeks",
     "Hours",
-    "Journal",
     "Keeping",
     "Leg",
     "Level",
     "LoginLink",
     "Market",
     "Order",
+    "OrderLog",
     "Page",
     "Place",
     "Position",
-    "Print",
     "Quote",
-    "Tape",
     "Ticket",
     "Token",
     "Tokens",
+    "Trade",
+    "Trades",
     "Transaction",
     "User",
     "World",

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from .hours import new_york
 from .symbols import is_option
-from .tape import MINUTE, Tape
+from .tape import MINUTE, Trades
 from .walk import moment_of, tick_of
 
 __all__ = ["INTERVALS", "Bar", "Bars"]
@@ -50,7 +50,7 @@ class Bars:
         tape: whose prints they sum up.
     """
 
-    def __init__(self, tape: Tape) -> None:
+    def __init__(self, tape: Trades) -> None:
         self._tape = tape
 
     def bar(self, symbol: str, interval: str, at: datetime, until: datetime | None = None) -> Bar | None:
@@ -117,7 +117,7 @@ class Bars:
 class _Counts:
     """Whether a tick has a print; it remembers the minutes that it was asked for."""
 
-    def __init__(self, tape: Tape, symbol: str) -> None:
+    def __init__(self, tape: Trades, symbol: str) -> None:
         self._tape = tape
         self._symbol = symbol
         self._known: dict[int, frozenset[int]] = {}

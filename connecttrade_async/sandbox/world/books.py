@@ -10,16 +10,16 @@ from .account import Account
 from .brokers import Broker
 from .history import furnish
 from .market import Market
-from .serials import Serials
-from .teller import Teller
+from .serials import IdGenerator
+from .teller import OrderWriter
 
-__all__ = ["Books"]
+__all__ = ["AccountStore"]
 
 
-class Books:
+class AccountStore:
     """Accounts by their id, and by whose they are: a login name at a broker has a paper and a live one."""
 
-    def __init__(self, serials: Serials, market: Market) -> None:
+    def __init__(self, serials: IdGenerator, market: Market) -> None:
         self._serials = serials
         self._market = market
         self._accounts: dict[str, Account] = {}
@@ -68,7 +68,7 @@ class Books:
         number = str(int(serial[32:], 16))[-8:].zfill(8)
         account = Account(str(uuid.UUID(serial[:32])), number, broker, kind)
         random = Random(serial)  # noqa: S311  a pretend history needs no secrecy
-        furnish(Teller(account, self._market, random, now))
+        furnish(OrderWriter(account, self._market, random, now))
         self._accounts[account.account_id] = account
         self._names[account.account_id] = login
         return account

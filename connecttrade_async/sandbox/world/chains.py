@@ -12,7 +12,7 @@ from .hours import new_york
 from .market import Market, Quote
 from .pricing import Greeks, greeks
 from .symbols import Option, option_symbol
-from .tape import Tape
+from .tape import Trades
 from .walk import anchor, tick_of
 
 __all__ = ["Chains", "Contract"]
@@ -38,7 +38,7 @@ class Contract(NamedTuple):
 class Chains:
     """The chains of every root at every moment."""
 
-    def __init__(self, tape: Tape, seed: int) -> None:
+    def __init__(self, tape: Trades, seed: int) -> None:
         self._tape = tape
         self._market: Market = tape.market
         self._seed = seed

@@ -7,11 +7,11 @@ from uuid import UUID, uuid5
 
 from connecttrade_async.sandbox.refusals import BadRequestError
 
-from .journal import Journal
+from .journal import OrderLog
 from .market import Market
-from .progress import Step, can_trade, piece, sweep_size
+from .progress import NextEvent, can_trade, piece, sweep_size
 from .records import Fill, Order
-from .working import Deal, Working
+from .working import UnitPrice, WorkingOrder
 
 __all__ = ["Execution"]
 
@@ -29,13 +29,13 @@ class Execution:
         latency: how long each thing takes.
     """
 
-    def __init__(self, market: Market, journal: Journal, latency: timedelta) -> None:
+    def __init__(self, market: Market, journal: OrderLog, latency: timedelta) -> None:
         self.latency = latency
         self._market = market
         self._journal = journal
 
     def become(
-        self, working: Working, status: str, at: datetime, *, reason: str | None = None, by: str | None = None
+        self, working: WorkingOrder, status: str, at: datetime, *, reason: str | None = None, by: str | None = None
     ) -> None:
         """Give an order another status.
 
@@ -49,7 +49,7 @@ class Execution:
         order = replace(working.order, status=status, reject_reason=reason, replaced_by=by)
         self._amend(working, order, at, 0)
 
-    def accept(self, working: Working, at: datetime, quantity: Decimal | None = None) -> None:
+    def accept(self, working: WorkingOrder, at: datetime, quantity: Decimal | None = None) -> None:
         """Let the market have an order; unless it is leaving already, it is seen to work.
 
         Args:
@@ -66,7 +66,7 @@ class Execution:
         elif order != working.order:
             self._amend(working, order, at, 0)
 
-    def happen(self, step: Step, working: Working) -> None:
+    def happen(self, step: NextEvent, working: WorkingOrder) -> None:
         """Let a step happen, if it is not a replacement."""
         match step.kind:
             case "accept":
@@ -87,7 +87,9 @@ class Execution:
             case _:
                 working.looked_to = step.at
 
-    def fill_by_hand(self, working: Working, at: datetime, quantity: Decimal | None, price: Decimal | None) -> None:
+    def fill_by_hand(
+        self, working: WorkingOrder, at: datetime, quantity: Decimal | None, price: Decimal | None
+    ) -> None:
         """Let an order trade, whatever the market does.
 
         Raises:
@@ -104,9 +106,9 @@ class Execution:
         if not 0 < wanted <= working.left:
             raise BadRequestError(f"quantity must be more than 0 and at most the {working.left} that are left.")
         deal = working.deal(self._market, at)
-        self._fill(working, at, wanted, deal if price is None else Deal(price, ()))
+        self._fill(working, at, wanted, deal if price is None else UnitPrice(price, ()))
 
-    def _sweep(self, working: Working, at: datetime) -> None:
+    def _sweep(self, working: WorkingOrder, at: datetime) -> None:
         """Take what there is at once, or for a ``FOK`` all or nothing; the rest is cancelled."""
         there = sweep_size(working) if self._is_due(working, at) else Decimal(0)
         if working.order.order_notional is not None and there:
@@ -116,13 +118,13 @@ class Execution:
         if working.order.is_open:
             self.become(working, "cancelled", at)
 
-    def _is_due(self, working: Working, at: datetime) -> bool:
+    def _is_due(self, working: WorkingOrder, at: datetime) -> bool:
         if not can_trade(working, self._market, at):
             return False
         last, deal = working.auction(self._market, at), working.deal(self._market, at)
         return working.meets_stop(last.price * working.sign) and working.meets_limit(deal.price * working.sign)
 
-    def _auction(self, working: Working, at: datetime) -> None:
+    def _auction(self, working: WorkingOrder, at: datetime) -> None:
         """Trade as a whole at the last price, or not at all."""
         deal = working.auction(self._market, at)
         debit = deal.price * working.sign
@@ -132,7 +134,7 @@ class Execution:
         else:
             self._fill(working, at, working.left, deal)
 
-    def _fill(self, working: Working, at: datetime, most: Decimal, deal: Deal) -> None:
+    def _fill(self, working: WorkingOrder, at: datetime, most: Decimal, deal: UnitPrice) -> None:
         order = working.order
         quantity = _shares(working, deal.price) if order.order_notional is not None else min(most, working.left)
         fill = Fill(str(uuid5(UUID(order.order_id), str(len(order.fills)))), at, quantity, deal.price, deal.legs)
@@ -141,14 +143,14 @@ class Execution:
         working.ready_at = working.looked_to = at + self.latency
         self._amend(working, replace(order, status=status, fills=(*order.fills, fill)), at, 1)
 
-    def _amend(self, working: Working, order: Order, at: datetime, fills: int) -> None:
+    def _amend(self, working: WorkingOrder, order: Order, at: datetime, fills: int) -> None:
         word = working.account.broker.words[order.status]
         changed = replace(order, broker_status=word, updated_at=at)
         working.account.amend(changed)
         self._journal.note(at, changed, fills)
 
 
-def _shares(working: Working, price: Decimal) -> Decimal:
+def _shares(working: WorkingOrder, price: Decimal) -> Decimal:
     """What an order by notional buys or sells at a price; it never sells more than is held."""
     order = working.order
     shares = max(_MILLIONTH, ((order.order_notional or Decimal(0)) / price).quantize(_MILLIONTH, ROUND_DOWN))

@@ -13,21 +13,21 @@ from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError
 
 from .account import Account
 from .execution import Execution
-from .journal import Journal
+from .journal import OrderLog
 from .market import Market
 from .records import Order
-from .roster import Roster
+from .roster import OpenOrders
 from .scrutiny import find_reason, weigh
-from .serials import Serials
+from .serials import IdGenerator
 from .ticket import Ticket, check_ticket
-from .working import Working
+from .working import WorkingOrder
 
-__all__ = ["Floor"]
+__all__ = ["Exchange"]
 
 _LATENCY = timedelta(milliseconds=20)
 
 
-class Floor:
+class Exchange:
     """Every order that was placed.
 
     Args:
@@ -38,13 +38,13 @@ class Floor:
         journal: what happened to orders that were placed here.
     """
 
-    def __init__(self, market: Market, serials: Serials) -> None:
-        self.journal = Journal()
+    def __init__(self, market: Market, serials: IdGenerator) -> None:
+        self.journal = OrderLog()
         self._market = market
         self._serials = serials
         self._names: set[tuple[date, str]] = set()
         self._execution = Execution(market, self.journal, _LATENCY)
-        self._roster = Roster(market, self._execution)
+        self._roster = OpenOrders(market, self._execution)
 
     @property
     def latency(self) -> timedelta:
@@ -124,9 +124,9 @@ class Floor:
         """Let everything happen that is due by now, each at its own time; once more changes nothing."""
         self._roster.bring_up(now)
 
-    def look_again(self, now: datetime) -> None:
+    def reschedule(self, now: datetime) -> None:
         """Plan anew, because prices or halts were changed by hand at this moment."""
-        self._roster.look_again(now)
+        self._roster.reschedule(now)
         self.journal.bell()
 
     def fill(
@@ -192,7 +192,7 @@ class Floor:
             replaces=replaces,
         )
 
-    def _take_in(self, account: Account, order: Order, now: datetime, old: Working | None = None) -> Working:
+    def _take_in(self, account: Account, order: Order, now: datetime, old: WorkingOrder | None = None) -> WorkingOrder:
         """Let an order be one at work, or turn it down; what it is to replace stands in nobody's way."""
         account.enter(order)
         self.journal.note(now, order, 0)
@@ -205,7 +205,7 @@ class Floor:
         self._roster.follow(working, now)
         return working
 
-    def _leaving(self, account: Account, order_id: str) -> Working:
+    def _leaving(self, account: Account, order_id: str) -> WorkingOrder:
         """The order at work, if it may be asked to leave."""
         working = self._at_work(account, order_id)
         if working.order.status == "pending_cancel":
@@ -215,7 +215,7 @@ class Floor:
             raise BadRequestError(f"Order {order_id} is being replaced by {by}.")
         return working
 
-    def _at_work(self, account: Account, order_id: str) -> Working:
+    def _at_work(self, account: Account, order_id: str) -> WorkingOrder:
         """The order at work; one that was written into the books by hand is idle: the market leaves it alone."""
         order = account.order(order_id)
         if not order.is_open:

@@ -11,7 +11,7 @@ from operator import itemgetter
 
 from .records import Leg
 from .symbols import LISTINGS, Option, option_symbol
-from .teller import Teller
+from .teller import OrderWriter
 
 __all__ = ["furnish"]
 
@@ -34,7 +34,7 @@ _WEEKEND = 5
 _CENT = Decimal("0.01")
 
 
-def furnish(teller: Teller) -> None:
+def furnish(teller: OrderWriter) -> None:
     """Give an empty account the year that ends at the teller's present moment."""
     deeds = [*_money(teller), *_purchases(teller), *_sales(teller), *_options(teller)]
     deeds += [*_mishaps(teller), *_swings(teller), *_today(teller)]
@@ -42,14 +42,14 @@ def furnish(teller: Teller) -> None:
         deed(at)
 
 
-def _moment(teller: Teller, day: int) -> datetime:
+def _moment(teller: OrderWriter, day: int) -> datetime:
     """A trading moment so many days after the year began, moved off a weekend."""
     on = (teller.now - timedelta(days=_YEAR - day)).date()
     on -= timedelta(days=max(0, on.weekday() - _WEEKEND + 1))
     return datetime.combine(on, time(14, 30), UTC) + timedelta(seconds=teller.random.randint(0, 23_000))
 
 
-def _money(teller: Teller) -> Iterator[_Deed]:
+def _money(teller: OrderWriter) -> Iterator[_Deed]:
     money = teller.money
     opening = Decimal(100_000) if teller.account.kind == "paper" else Decimal(teller.random.randint(250, 600) * 100)
     yield _moment(teller, 0), partial(money, kind="transfer", amount=opening, description="Deposit")
@@ -63,7 +63,7 @@ def _money(teller: Teller) -> Iterator[_Deed]:
     yield _moment(teller, 200), partial(money, kind="transfer", amount=Decimal("-750.00"), description="Withdrawal")
 
 
-def _dividends(teller: Teller, at: datetime) -> None:
+def _dividends(teller: OrderWriter, at: datetime) -> None:
     for listing in LISTINGS:
         holding = teller.account.holdings.get(listing.symbol)
         amount = Decimal(0) if holding is None else holding.quantity * Decimal(listing.dividend)
@@ -71,7 +71,7 @@ def _dividends(teller: Teller, at: datetime) -> None:
             teller.money(at, "dividend", amount.quantize(_CENT), f"Dividend of {listing.symbol}", listing.symbol)
 
 
-def _purchases(teller: Teller) -> Iterator[_Deed]:
+def _purchases(teller: OrderWriter) -> Iterator[_Deed]:
     """One stock of every kind, each for a small part of the account."""
     for number, listing in enumerate(LISTINGS):
         kind, tif = _KINDS[number % len(_KINDS)]
@@ -81,7 +81,7 @@ def _purchases(teller: Teller) -> Iterator[_Deed]:
     yield _moment(teller, 244), partial(teller.order, symbol="SPY", side="BUY", qty=None, notional=Decimal("500.00"))
 
 
-def _sales(teller: Teller) -> Iterator[_Deed]:
+def _sales(teller: OrderWriter) -> Iterator[_Deed]:
     """Half of one holding, all of another, and where one can trade a short sale, partly covered."""
     yield _moment(teller, 260), partial(_sell, teller, "AAPL", 2)
     yield _moment(teller, 270), partial(_sell, teller, "F", 1)
@@ -92,24 +92,24 @@ def _sales(teller: Teller) -> Iterator[_Deed]:
         yield _moment(teller, 300), partial(teller.order, symbol="F", side=cover, qty=15)
 
 
-def _sell(teller: Teller, symbol: str, part: int, at: datetime) -> None:
+def _sell(teller: OrderWriter, symbol: str, part: int, at: datetime) -> None:
     held = teller.account.holdings[symbol].quantity
     teller.order(at, symbol, "SELL", max(Decimal(1), held // part), order_type="LMT")
 
 
-def _option(teller: Teller, day: int, root: str, right: str, steps: int) -> str:
+def _option(teller: OrderWriter, day: int, root: str, right: str, steps: int) -> str:
     """An option near the money on a day of the year that has not expired at its end."""
     today = teller.now.date()
     strike = teller.market.near_strike(root, today - timedelta(days=_YEAR - day), steps)
     return option_symbol(Option(root, teller.market.expiry(today, 2), right, strike))
 
 
-def _spread(teller: Teller, day: int, root: str) -> tuple[Leg, Leg]:
+def _spread(teller: OrderWriter, day: int, root: str) -> tuple[Leg, Leg]:
     low, high = (_option(teller, day, root, "C", steps) for steps in (1, 3))
     return Leg(low, "BUY_TO_OPEN", 1), Leg(high, "SELL_TO_OPEN", 1)
 
 
-def _options(teller: Teller) -> Iterator[_Deed]:
+def _options(teller: OrderWriter) -> Iterator[_Deed]:
     plans = (
         (310, _option(teller, 310, "NVDA", "C", 1), "BUY_TO_OPEN", 2, "LMT"),
         (314, _option(teller, 314, "SPY", "P", -2), "BUY_TO_OPEN", 1, "MKT"),
@@ -124,7 +124,7 @@ def _options(teller: Teller) -> Iterator[_Deed]:
     yield _moment(teller, 330), partial(spread, qty=1, legs=_spread(teller, 330, "SPY"), status="cancelled")
 
 
-def _mishaps(teller: Teller) -> Iterator[_Deed]:
+def _mishaps(teller: OrderWriter) -> Iterator[_Deed]:
     """Orders that ended in every other way than being filled, and the one that replaced another."""
     buy = partial(teller.order, side="BUY", order_type="LMT")
     quarter, why = Decimal("0.25"), "Insufficient buying power for this order."
@@ -136,7 +136,7 @@ def _mishaps(teller: Teller) -> Iterator[_Deed]:
     yield _moment(teller, 241), partial(buy, symbol="MSFT", qty=2)
 
 
-def _swings(teller: Teller) -> Iterator[_Deed]:
+def _swings(teller: OrderWriter) -> Iterator[_Deed]:
     """Short trips in and out of a common stock."""
     common = [listing.symbol for listing in LISTINGS if listing.kind == "common" and listing.symbol != "F"]
     for _ in range(5):
@@ -145,7 +145,7 @@ def _swings(teller: Teller) -> Iterator[_Deed]:
         yield _moment(teller, day + 5), partial(teller.order, symbol=symbol, side="SELL", qty=2, order_type="LMT")
 
 
-def _today(teller: Teller) -> Iterator[_Deed]:
+def _today(teller: OrderWriter) -> Iterator[_Deed]:
     """What happened since midnight UTC, and one order that has been waiting for days."""
     midnight = datetime.combine(teller.now.date(), time(), UTC)
     order = partial(teller.order, order_type="LMT")

@@ -9,7 +9,7 @@ from .records import Order
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Change", "Journal"]
+__all__ = ["Change", "OrderLog"]
 
 
 class Change(NamedTuple):
@@ -28,7 +28,7 @@ class Change(NamedTuple):
     fills: int
 
 
-class Journal:
+class OrderLog:
     """The last hundred thousand changes, oldest first.
 
     Attributes:

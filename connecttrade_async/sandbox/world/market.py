@@ -16,7 +16,7 @@ from typing import NamedTuple
 from .hours import Hours
 from .pricing import worth
 from .symbols import LISTINGS, Option, parse_option, root_of
-from .walk import Cell, Walk, anchor, moment_of, tick_of
+from .walk import PricePath, TickRange, anchor, moment_of, tick_of
 
 __all__ = ["Market", "Quote"]
 
@@ -51,7 +51,7 @@ class Market:
     def __init__(self, seed: int, hours: Hours | None = None) -> None:
         self.hours = hours or Hours()
         self._seed = seed
-        self._walks: dict[str, Walk] = {}
+        self._walks: dict[str, PricePath] = {}
         self._prices: dict[tuple[str, date], Decimal] = {}
         self._pins: dict[str, list[tuple[datetime, Decimal | None]]] = {}
         self._halted: set[str] = set()
@@ -91,7 +91,7 @@ class Market:
         """Bid, ask and last price at a moment."""
         return quote_of(symbol, self.last(symbol, at))
 
-    def bounds(self, symbol: str, cell: Cell) -> tuple[Decimal, Decimal]:
+    def bounds(self, symbol: str, cell: TickRange) -> tuple[Decimal, Decimal]:
         """Between which prices a symbol stays in a stretch of the walk, if nobody pins it meanwhile."""
         begin, end = moment_of(cell.low), moment_of(cell.high)
         pinned = self._pinned(symbol, end)
@@ -176,7 +176,7 @@ class Market:
         place = 0 if pins is None else bisect_right(pins, at, key=_time)
         return pins[place - 1][1] if pins and place else None
 
-    def _walk(self, symbol: str) -> Walk:
+    def _walk(self, symbol: str) -> PricePath:
         walk = self._walks.get(symbol)
         if walk is None:
             name = f"{self._seed}/market/{symbol}"
@@ -190,7 +190,7 @@ class Market:
                     height * math.sin(math.tau * (on.toordinal() / days + phase)) for (days, height), phase in turns
                 )
 
-            walk = self._walks[symbol] = Walk(name, daily)
+            walk = self._walks[symbol] = PricePath(name, daily)
         return walk
 
 

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from .hours import Hours
 from .market import Market
-from .walk import Cell, anchor, first_tick, moment_of, tick_of
-from .working import Working
+from .walk import TickRange, anchor, first_tick, moment_of, tick_of
+from .working import WorkingOrder
 
-__all__ = ["Step", "can_trade", "next_step", "piece", "sweep_size"]
+__all__ = ["NextEvent", "can_trade", "next_step", "piece", "sweep_size"]
 
 _SHORTEST_LOOK = timedelta(minutes=1)
 _SPREAD_TICKS = 20
@@ -23,7 +23,7 @@ _SWEPT = 4
 """How many pieces an order can have that takes what there is at once."""
 
 
-class Step(NamedTuple):
+class NextEvent(NamedTuple):
     """What happens next to an order: ``accept``, ``leave``, ``expire``, ``auction``, ``sweep``, ``trigger``, ``fill``.
 
     ``look`` is nothing yet: so far it is known that nothing happens.
@@ -33,7 +33,7 @@ class Step(NamedTuple):
     kind: str
 
 
-def next_step(working: Working, market: Market, latency: timedelta) -> Step | None:
+def next_step(working: WorkingOrder, market: Market, latency: timedelta) -> NextEvent | None:
     """What happens next, None if it is nothing at all unless somebody asks for it.
 
     Args:
@@ -50,49 +50,49 @@ def next_step(working: Working, market: Market, latency: timedelta) -> Step | No
     return bound
 
 
-def can_trade(working: Working, market: Market, at: datetime) -> bool:
+def can_trade(working: WorkingOrder, market: Market, at: datetime) -> bool:
     """Whether the market is open for it, and none of its symbols is halted."""
     extended = working.order.order_tif.endswith("+")
     is_halted = any(market.is_halted(part.symbol) for part in working.parts)
     return not is_halted and market.hours.is_open(at, extended=extended)
 
 
-def piece(working: Working) -> Decimal:
+def piece(working: WorkingOrder) -> Decimal:
     """How much trades next, at most: some tens of shares, a few contracts."""
     return _piece(working, len(working.order.fills))
 
 
-def sweep_size(working: Working) -> Decimal:
+def sweep_size(working: WorkingOrder) -> Decimal:
     """How much there is for an order that takes what there is at once."""
     return sum((_piece(working, number) for number in range(_SWEPT)), Decimal(0))
 
 
-def _piece(working: Working, number: int) -> Decimal:
+def _piece(working: WorkingOrder, number: int) -> Decimal:
     random = Random(f"{working.order_id}/{number}")  # noqa: S311  a pretend market needs no secrecy
     is_stock = working.order.instrument == "STK"
     return Decimal(random.randint(10, 60) if is_stock else random.randint(2, 8))
 
 
-def _bound(working: Working, hours: Hours, latency: timedelta) -> Step | None:
+def _bound(working: WorkingOrder, hours: Hours, latency: timedelta) -> NextEvent | None:
     """What ends or begins its work by the clock alone."""
-    order, steps = working.order, list[Step]()
+    order, steps = working.order, list[NextEvent]()
     if order.replaces is None and working.accepted_at is None:
-        steps.append(Step(working.created_at + latency, "accept"))
+        steps.append(NextEvent(working.created_at + latency, "accept"))
     if working.leaves_at is not None:
-        steps.append(Step(working.leaves_at, "leave"))
+        steps.append(NextEvent(working.leaves_at, "leave"))
     if order.order_tif in {"DAY", "DAY+"} and not working.is_idle:
         extended = order.order_tif == "DAY+"
-        steps.append(Step(hours.day_end(working.created_at, extended=extended), "expire"))
-    steps.extend(Step(anchor(option.expiry), "expire") for option in working.options)
+        steps.append(NextEvent(hours.day_end(working.created_at, extended=extended), "expire"))
+    steps.extend(NextEvent(anchor(option.expiry), "expire") for option in working.options)
     return min(steps, key=_time) if steps else None
 
 
-def _trade(working: Working, market: Market, accepted_at: datetime, bound: Step | None) -> Step | None:
+def _trade(working: WorkingOrder, market: Market, accepted_at: datetime, bound: NextEvent | None) -> NextEvent | None:
     tif = working.order.order_tif
     if tif in {"OPEN", "CLOSE"}:
-        return Step(market.hours.auction(tif, accepted_at), "auction")
+        return NextEvent(market.hours.auction(tif, accepted_at), "auction")
     if tif in {"IOC", "FOK"}:
-        return Step(working.ready_at, "sweep")
+        return NextEvent(working.ready_at, "sweep")
     if any(market.is_halted(part.symbol) for part in working.parts):
         return None
     start = max(working.ready_at, working.looked_to)
@@ -100,11 +100,11 @@ def _trade(working: Working, market: Market, accepted_at: datetime, bound: Step 
     end = horizon if bound is None else min(horizon, bound.at)
     found = _found(working, market, start, end)
     if found is not None:
-        return Step(found, "fill" if working.is_triggered else "trigger")
-    return Step(horizon, "look") if bound is None or horizon < bound.at else None
+        return NextEvent(found, "fill" if working.is_triggered else "trigger")
+    return NextEvent(horizon, "look") if bound is None or horizon < bound.at else None
 
 
-def _found(working: Working, market: Market, start: datetime, end: datetime) -> datetime | None:
+def _found(working: WorkingOrder, market: Market, start: datetime, end: datetime) -> datetime | None:
     """The first moment of a stretch at which it trades, or its stop is reached."""
     for low, high in market.hours.spans(start, end, extended=working.order.order_tif.endswith("+")):
         found = _first(working, market, low, high)
@@ -113,8 +113,8 @@ def _found(working: Working, market: Market, start: datetime, end: datetime) -> 
     return None
 
 
-def _first(working: Working, market: Market, low: datetime, high: datetime) -> datetime | None:
-    def may(cell: Cell) -> bool:
+def _first(working: WorkingOrder, market: Market, low: datetime, high: datetime) -> datetime | None:
+    def may(cell: TickRange) -> bool:
         if working.is_triggered:
             return working.meets_limit(working.least(market, cell))
         return working.meets_stop(working.most(market, cell))
@@ -132,5 +132,5 @@ def _first(working: Working, market: Market, low: datetime, high: datetime) -> d
     return None if tick is None else moment_of(tick)
 
 
-def _time(step: Step) -> datetime:
+def _time(step: NextEvent) -> datetime:
     return step.at

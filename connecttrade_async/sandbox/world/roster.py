@@ -10,14 +10,14 @@ from datetime import datetime, timedelta
 from .account import Account
 from .execution import Execution
 from .market import Market
-from .progress import Step, next_step
+from .progress import NextEvent, next_step
 from .records import Order
-from .working import Working
+from .working import WorkingOrder
 
-__all__ = ["Roster"]
+__all__ = ["OpenOrders"]
 
 
-class Roster:
+class OpenOrders:
     """Keeps orders at work, and lets happen to them what is due.
 
     Args:
@@ -28,8 +28,8 @@ class Roster:
     def __init__(self, market: Market, execution: Execution) -> None:
         self._market = market
         self._execution = execution
-        self._working: dict[str, dict[str, Working]] = {}
-        self._agenda: list[tuple[datetime, int, int, str, Working]] = []
+        self._working: dict[str, dict[str, WorkingOrder]] = {}
+        self._agenda: list[tuple[datetime, int, int, str, WorkingOrder]] = []
         self._taken = 0
 
     @property
@@ -39,18 +39,18 @@ class Roster:
             heapq.heappop(self._agenda)
         return self._agenda[0][0] if self._agenda else None
 
-    def of(self, account: Account) -> tuple[Working, ...]:
+    def of(self, account: Account) -> tuple[WorkingOrder, ...]:
         """An account's orders at work, oldest first."""
         return tuple(self._working.get(account.account_id, {}).values())
 
-    def find(self, account: Account, order_id: str) -> Working | None:
+    def find(self, account: Account, order_id: str) -> WorkingOrder | None:
         """One order at work, None if it is not."""
         return self._working.get(account.account_id, {}).get(order_id)
 
-    def take(self, account: Account, order: Order, *, is_idle: bool = False) -> Working:
+    def take(self, account: Account, order: Order, *, is_idle: bool = False) -> WorkingOrder:
         """Set an order to work; the market leaves an idle one alone."""
         self._taken += 1
-        working = Working(
+        working = WorkingOrder(
             account=account,
             order_id=order.order_id,
             serial=self._taken,
@@ -63,7 +63,7 @@ class Roster:
         self._working.setdefault(account.account_id, {})[order.order_id] = working
         return working
 
-    def leave(self, working: Working, now: datetime, latency: timedelta, successor: Working | None) -> None:
+    def leave(self, working: WorkingOrder, now: datetime, latency: timedelta, successor: WorkingOrder | None) -> None:
         """Let an order be on its way out, to make room for another or for none."""
         working.leaves_at, working.successor = now + latency, successor
         self._execution.become(working, "pending_cancel" if successor is None else "pending_replace", now)
@@ -74,15 +74,15 @@ class Roster:
         while self._agenda and self._agenda[0][0] <= now:
             at, _, version, kind, working = heapq.heappop(self._agenda)
             if version == working.version:
-                self._happen(Step(at, kind), working)
+                self._happen(NextEvent(at, kind), working)
 
-    def look_again(self, now: datetime) -> None:
+    def reschedule(self, now: datetime) -> None:
         """Plan anew, because prices or halts were changed by hand at this moment."""
         for working in [working for orders in self._working.values() for working in orders.values()]:
             working.looked_to = max(working.looked_to, now)
             self._plan(working)
 
-    def follow(self, working: Working, at: datetime) -> None:
+    def follow(self, working: WorkingOrder, at: datetime) -> None:
         """Plan what comes next; for a closed order nothing more, and for what should have followed it neither."""
         if working.order.is_open:
             self._plan(working)
@@ -92,14 +92,14 @@ class Roster:
         if working.successor is not None:
             self._refuse(working.successor, working.order, at)
 
-    def _happen(self, step: Step, working: Working) -> None:
+    def _happen(self, step: NextEvent, working: WorkingOrder) -> None:
         if step.kind == "leave" and working.successor is not None:
             self._succeed(working, working.successor, step.at)
         else:
             self._execution.happen(step, working)
             self.follow(working, step.at)
 
-    def _succeed(self, old: Working, new: Working, at: datetime) -> None:
+    def _succeed(self, old: WorkingOrder, new: WorkingOrder, at: datetime) -> None:
         """Let one order take another's place, unless the other has filled what was wanted of both, or it is gone."""
         filled = old.order.filled_qty
         old.leaves_at = old.successor = None
@@ -112,13 +112,13 @@ class Roster:
             self.follow(new, at)
         self.follow(old, at)
 
-    def _refuse(self, new: Working, old: Order, at: datetime) -> None:
+    def _refuse(self, new: WorkingOrder, old: Order, at: datetime) -> None:
         if new.order.is_open:
             word = old.status.replace("_", " ")
             self._execution.become(new, "rejected", at, reason=f"Too late to replace: order {old.order_id} is {word}.")
         self.follow(new, at)
 
-    def _plan(self, working: Working) -> None:
+    def _plan(self, working: WorkingOrder) -> None:
         working.version += 1
         step = next_step(working, self._market, self._execution.latency)
         if step is not None:

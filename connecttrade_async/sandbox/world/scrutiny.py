@@ -10,7 +10,7 @@ from decimal import Decimal
 from .market import Market
 from .symbols import is_listed, parse_option
 from .walk import anchor
-from .working import Part, Working
+from .working import OrderLeg, WorkingOrder
 
 __all__ = ["find_reason", "weigh"]
 
@@ -21,7 +21,7 @@ _HALF, _HUNDRED = Decimal("0.5"), Decimal(100)
 _CLOSING = {"SELL", "BUY_TO_COVER", "BUY_TO_CLOSE", "SELL_TO_CLOSE"}
 
 
-def find_reason(working: Working, market: Market, at: datetime, others: Iterable[Working]) -> str | None:
+def find_reason(working: WorkingOrder, market: Market, at: datetime, others: Iterable[WorkingOrder]) -> str | None:
     """Why the broker does not want an order, or None if it takes it.
 
     In this order: an unlisted symbol, an option that has expired, a market that is closed to an order that does not
@@ -43,7 +43,7 @@ def find_reason(working: Working, market: Market, at: datetime, others: Iterable
     )
 
 
-def weigh(working: Working, market: Market, at: datetime) -> None:
+def weigh(working: WorkingOrder, market: Market, at: datetime) -> None:
     """Note how much initial margin a unit of the order needs, and how many units do."""
     order = working.order
     if order.order_notional is not None:
@@ -58,14 +58,14 @@ def weigh(working: Working, market: Market, at: datetime) -> None:
         working.opening = max(_NOTHING, working.left + short)
 
 
-def _dear(working: Working, market: Market, at: datetime) -> Decimal:
+def _dear(working: WorkingOrder, market: Market, at: datetime) -> Decimal:
     """What one unit may come to, without its sign: a sale short never to less than it would bring now."""
     order, now = working.order, abs(working.deal(market, at).price)
     named = order.order_limit_price or order.stop_price or now
     return named if working.sign > 0 else max(named, now)
 
 
-def _unlisted(working: Working, at: datetime) -> str | None:
+def _unlisted(working: WorkingOrder, at: datetime) -> str | None:
     for symbol in (part.symbol for part in working.parts):
         if not is_listed(symbol):
             return f"Unknown symbol {symbol}: it is not listed."
@@ -75,19 +75,19 @@ def _unlisted(working: Working, at: datetime) -> str | None:
     return None
 
 
-def _closed(working: Working, market: Market, at: datetime) -> str | None:
+def _closed(working: WorkingOrder, market: Market, at: datetime) -> str | None:
     is_patient = working.order.order_tif not in {"IOC", "FOK"}
     if is_patient or market.hours.is_open(at, extended=False):
         return None
     return f"The market is closed, and an order that is {working.order.order_tif} does not wait."
 
 
-def _tiny(working: Working) -> str | None:
+def _tiny(working: WorkingOrder) -> str | None:
     notional = working.order.order_notional
     return None if notional is None or notional >= 1 else "An order by notional is for a dollar at least."
 
 
-def _not_held(working: Working, market: Market, at: datetime, others: list[Working]) -> str | None:
+def _not_held(working: WorkingOrder, market: Market, at: datetime, others: list[WorkingOrder]) -> str | None:
     for part in working.parts:
         held = working.account.held(part.symbol)
         if part.action == "SELL_SHORT" and held > 0:
@@ -99,14 +99,14 @@ def _not_held(working: Working, market: Market, at: datetime, others: list[Worki
     return None
 
 
-def _wanted(working: Working, part: Part, market: Market, at: datetime) -> Decimal:
+def _wanted(working: WorkingOrder, part: OrderLeg, market: Market, at: datetime) -> Decimal:
     notional = working.order.order_notional
     if notional is None:
         return working.left * part.ratio
     return notional / max(_CENT, market.quote(part.symbol, at).bid)
 
 
-def _promised(part: Part, other: Working) -> Decimal:
+def _promised(part: OrderLeg, other: WorkingOrder) -> Decimal:
     """How much of what a part closes another order will close, if it trades; one by notional perhaps all."""
     if other.order.order_notional is not None:
         same = [each for each in other.parts if each[:2] == part[:2]]
@@ -114,7 +114,7 @@ def _promised(part: Part, other: Working) -> Decimal:
     return sum((other.left * each.ratio for each in other.parts if each[:2] == part[:2]), _NOTHING)
 
 
-def _too_dear(working: Working, market: Market, at: datetime, others: list[Working]) -> str | None:
+def _too_dear(working: WorkingOrder, market: Market, at: datetime, others: list[WorkingOrder]) -> str | None:
     reserved = sum((other.margin for other in others), _NOTHING)
     there = working.account.balance(market, at, reserved).buying_power
     needed = working.margin * (2 if working.account.broker.has_margin else 1)

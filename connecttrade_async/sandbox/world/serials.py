@@ -3,10 +3,10 @@
 import hashlib
 from collections import Counter
 
-__all__ = ["Serials"]
+__all__ = ["IdGenerator"]
 
 
-class Serials:
+class IdGenerator:
     """Draws ids that depend on what they are for, and not on what else was drawn in between."""
 
     def __init__(self, seed: int) -> None:

@@ -15,16 +15,16 @@ from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError, 
 
 from .account import Account, Balance
 from .bars import Bars
-from .books import Books
+from .books import AccountStore
 from .brokers import CONNECTION_TYPES, Broker
-from .floor import Floor
+from .floor import Exchange
 from .hours import Hours
 from .market import Market
 from .people import Connection, LoginLink, Token, User
 from .records import Order
-from .serials import Serials
-from .tape import Tape
-from .teller import Teller
+from .serials import IdGenerator
+from .tape import Trades
+from .teller import OrderWriter
 from .tokens import Tokens
 
 __all__ = ["World"]
@@ -51,11 +51,11 @@ class World:
     def __init__(self, seed: int, hours: Hours | None = None) -> None:
         self.seed = seed
         self.market = Market(seed, hours)
-        self.serials = Serials(seed)
-        self.floor = Floor(self.market, self.serials)
-        self.books = Books(self.serials, self.market)
+        self.serials = IdGenerator(seed)
+        self.floor = Exchange(self.market, self.serials)
+        self.books = AccountStore(self.serials, self.market)
         self.tokens = Tokens(self.serials)
-        self.tape = Tape(self.market, seed)
+        self.tape = Trades(self.market, seed)
         self.bars = Bars(self.tape)
         self.users: dict[str, User] = {}
         self._links: dict[str, LoginLink] = {}
@@ -238,7 +238,7 @@ class World:
         """
         account = self.books.account(account_id)
         random = Random(self.serials.draw("order", account_id))  # noqa: S311  a pretend broker's ids need no secrecy
-        teller = Teller(account, self.market, random, at)
+        teller = OrderWriter(account, self.market, random, at)
         order = teller.order(at, symbol, side, qty, status=status, order_type=order_type)
         self.floor.journal.note(at, order, len(order.fills))
         return order

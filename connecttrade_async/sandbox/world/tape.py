@@ -15,7 +15,7 @@ from .market import Market
 from .symbols import parse_option
 from .walk import anchor, moment_of, tick_of
 
-__all__ = ["MINUTE", "Print", "Tape"]
+__all__ = ["MINUTE", "Trade", "Trades"]
 
 MINUTE = 240
 """Ticks of a minute."""
@@ -24,7 +24,7 @@ _MOST = 64
 _MINUTES_KEPT, _HOURS_KEPT = 1 << 12, 1 << 16
 
 
-class Print(NamedTuple):
+class Trade(NamedTuple):
     """One trade. `session` is ``regular`` or ``extended``; `tick` is when."""
 
     tick: int
@@ -38,7 +38,7 @@ class Print(NamedTuple):
         return moment_of(self.tick)
 
 
-class Tape:
+class Trades:
     """The prints of a market. Stretches of ticks begin with `start` and end before `end`.
 
     Args:
@@ -53,7 +53,7 @@ class Tape:
         self._hours: dict[tuple[str, int], int] = {}
         self._marks: dict[tuple[str, int], tuple[tuple[int, int], ...]] = {}
 
-    def prints(self, symbol: str, start: int, end: int) -> Iterator[Print]:
+    def prints(self, symbol: str, start: int, end: int) -> Iterator[Trade]:
         """The prints of a stretch, in their order."""
         hours, cost = self.market.hours, self.market.while_open
         for low, high in self.open(symbol, start, end):
@@ -62,7 +62,7 @@ class Tape:
                 session = "regular" if is_regular else "extended"
                 for tick, size in self.marks(symbol, minute):
                     if low <= tick < high:
-                        yield Print(tick, cost(symbol, moment_of(tick)), size, session)
+                        yield Trade(tick, cost(symbol, moment_of(tick)), size, session)
 
     def first(self, symbol: str, start: int, end: int) -> int | None:
         """The tick of the first print of a stretch, None if there is none."""

@@ -13,14 +13,14 @@ from .market import Market
 from .records import OPEN, SIDES, STATUSES, Fill, Leg, Order, Transaction
 from .symbols import is_option
 
-__all__ = ["Teller"]
+__all__ = ["OrderWriter"]
 
 _CENT = Decimal("0.01")
 _MILLIONTH = Decimal("0.000001")
 _SHARE_FILLED = {"filled": Decimal(1), "partially_filled": Decimal("0.4")}
 
 
-class Teller:
+class OrderWriter:
     """Keeps one account's books.
 
     Args:

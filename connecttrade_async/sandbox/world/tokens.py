@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from .people import Connection, Token
-from .serials import Serials
+from .serials import IdGenerator
 
 __all__ = ["Grant", "State", "Tokens"]
 
@@ -50,7 +50,7 @@ class Tokens:
 
     bell: Callable[[], object] | None = None
 
-    def __init__(self, serials: Serials) -> None:
+    def __init__(self, serials: IdGenerator) -> None:
         self._serials = serials
         self._grants: dict[str, Grant] = {}
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .dice import salt_of, stir
 
-__all__ = ["Cell", "Walk", "anchor", "first_tick", "moment_of", "tick_of"]
+__all__ = ["PricePath", "TickRange", "anchor", "first_tick", "moment_of", "tick_of"]
 
 _TICK = timedelta(milliseconds=250)
 _DAY = timedelta(days=1) // _TICK
@@ -29,7 +29,7 @@ them, a third of the way along, has two thirds of each. A little more, for float
 _KEPT = 1 << 14
 
 
-class Cell(NamedTuple):
+class TickRange(NamedTuple):
     """The ticks from `low` up to, not including, `high`, a stretch made by `depth` halvings of a day."""
 
     low: int
@@ -41,10 +41,10 @@ class Cell(NamedTuple):
         """How far a walk may stray in here from the stretch between its values at both ends."""
         return _HEIGHT * _SHRINK**self.depth / (1 - _SHRINK)
 
-    def halves(self) -> tuple["Cell", "Cell"]:
+    def halves(self) -> tuple["TickRange", "TickRange"]:
         """Its two halves."""
         middle = (self.low + self.high) // 2
-        return Cell(self.low, middle, self.depth + 1), Cell(middle, self.high, self.depth + 1)
+        return TickRange(self.low, middle, self.depth + 1), TickRange(middle, self.high, self.depth + 1)
 
 
 def anchor(on: date) -> datetime:
@@ -62,7 +62,7 @@ def moment_of(tick: int) -> datetime:
     return _ZERO + tick * _TICK
 
 
-class Walk:
+class PricePath:
     """One symbol's walk.
 
     Args:
@@ -84,7 +84,7 @@ class Walk:
             found = self._known[tick] = self._find(tick)
         return found
 
-    def bounds(self, cell: Cell) -> tuple[float, float]:
+    def bounds(self, cell: TickRange) -> tuple[float, float]:
         """Between which values the walk stays in a cell."""
         ends = self.value(cell.low), self.value(cell.high)
         return min(ends) - cell.reach, max(ends) + cell.reach
@@ -138,7 +138,7 @@ class Walk:
 
 
 def first_tick(
-    start: int, end: int, may: Callable[[Cell], bool], does: Callable[[int], bool], *, every: int = 1
+    start: int, end: int, may: Callable[[TickRange], bool], does: Callable[[int], bool], *, every: int = 1
 ) -> int | None:
     """The first tick of a stretch at which something holds, found without looking at each.
 
@@ -161,6 +161,6 @@ def first_tick(
     return None
 
 
-def _days(start: int, end: int) -> Iterator[Cell]:
+def _days(start: int, end: int) -> Iterator[TickRange]:
     for day in range(start // _DAY, (end - 1) // _DAY + 1) if start < end else ():
-        yield Cell(day * _DAY, (day + 1) * _DAY, 0)
+        yield TickRange(day * _DAY, (day + 1) * _DAY, 0)

@@ -14,12 +14,12 @@ from .account import Account
 from .market import Market, Quote, quote_of
 from .records import Order
 from .symbols import Option, parse_option
-from .walk import Cell
+from .walk import TickRange
 
-__all__ = ["Deal", "Part", "Working"]
+__all__ = ["OrderLeg", "UnitPrice", "WorkingOrder"]
 
 
-class Part(NamedTuple):
+class OrderLeg(NamedTuple):
     """One symbol of an order, what is done with it, and how often per unit of the order."""
 
     symbol: str
@@ -40,7 +40,7 @@ class Part(NamedTuple):
         return last * self.sign * self.ratio
 
 
-class Deal(NamedTuple):
+class UnitPrice(NamedTuple):
     """Prices at which one unit of an order can trade. `price` is seen from its side, `legs` from each leg's own."""
 
     price: Decimal
@@ -48,7 +48,7 @@ class Deal(NamedTuple):
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Working:
+class WorkingOrder:
     """One order at work.
 
     Attributes:
@@ -79,12 +79,12 @@ class Working:
     looked_to: datetime
     is_triggered: bool = False
     leaves_at: datetime | None = None
-    successor: "Working | None" = None
+    successor: "WorkingOrder | None" = None
     total: Decimal | None = None
     unit_margin: Decimal = Decimal(0)
     opening: Decimal = Decimal(0)
     version: int = 0
-    parts: tuple[Part, ...] = field(init=False)
+    parts: tuple[OrderLeg, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         self.parts = parts_of(self.order)
@@ -117,14 +117,14 @@ class Working:
         """1 if its price is what it costs, -1 if it is what it brings."""
         return 1 if self.order.side.startswith("BUY") else -1
 
-    def deal(self, market: Market, at: datetime) -> Deal:
+    def deal(self, market: Market, at: datetime) -> UnitPrice:
         """At which prices it would trade now."""
         quotes = [market.quote(part.symbol, at) for part in self.parts]
         debit = sum((part.cost(quote) for part, quote in zip(self.parts, quotes, strict=True)), Decimal(0))
         each = tuple(quote.ask if part.sign > 0 else quote.bid for part, quote in zip(self.parts, quotes, strict=True))
         return self._deal(debit, each)
 
-    def auction(self, market: Market, at: datetime) -> Deal:
+    def auction(self, market: Market, at: datetime) -> UnitPrice:
         """At which prices it would trade in an auction: everybody's are the last."""
         prices = tuple(market.last(part.symbol, at) for part in self.parts)
         worth = (part.worth(price) for part, price in zip(self.parts, prices, strict=True))
@@ -140,24 +140,24 @@ class Working:
         stop = self.order.stop_price
         return stop is None or debit >= stop * self.sign
 
-    def least(self, market: Market, cell: Cell) -> Decimal:
+    def least(self, market: Market, cell: TickRange) -> Decimal:
         """The least debit at which it may trade in a stretch of time."""
         ends = ((part, market.bounds(part.symbol, cell)) for part in self.parts)
         costs = (part.cost(quote_of(part.symbol, low if part.sign > 0 else high)) for part, (low, high) in ends)
         return sum(costs, Decimal(0))
 
-    def most(self, market: Market, cell: Cell) -> Decimal:
+    def most(self, market: Market, cell: TickRange) -> Decimal:
         """The highest debit by last prices in a stretch of time."""
         ends = ((part, market.bounds(part.symbol, cell)) for part in self.parts)
         worths = (part.worth(high if part.sign > 0 else low) for part, (low, high) in ends)
         return sum(worths, Decimal(0))
 
-    def _deal(self, debit: Decimal, each: tuple[Decimal, ...]) -> Deal:
-        return Deal(debit * self.sign, each if self.order.legs else ())
+    def _deal(self, debit: Decimal, each: tuple[Decimal, ...]) -> UnitPrice:
+        return UnitPrice(debit * self.sign, each if self.order.legs else ())
 
 
-def parts_of(order: Order) -> tuple[Part, ...]:
+def parts_of(order: Order) -> tuple[OrderLeg, ...]:
     """The symbols of an order, each with its own side."""
     if order.symbol is not None:
-        return (Part(order.symbol, order.side, 1),)
-    return tuple(Part(leg.symbol, leg.action, leg.ratio) for leg in order.legs)
+        return (OrderLeg(order.symbol, order.side, 1),)
+    return tuple(OrderLeg(leg.symbol, leg.action, leg.ratio) for leg in order.legs)
