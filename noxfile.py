@@ -141,8 +141,8 @@ def bench(session: nox.Session) -> None:
     beside = nox.project.load_toml("benchmarks/peers/versions.toml")["beside"]
     session.install(".", *beside.values())
     homes = Path(session.create_tmp()) / "peers"
-    session.run("python", "benchmarks/homes.py", str(homes))
-    session.run("python", "benchmarks/table.py", "--homes", str(homes), *session.posargs)
+    session.run("python", "benchmarks/venvs.py", str(homes))
+    session.run("python", "benchmarks/run_all.py", "--homes", str(homes), *session.posargs)
 
 
 @nox.session

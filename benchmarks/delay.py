@@ -21,9 +21,9 @@ import msgspec
 from websockets.asyncio.client import connect
 
 from connecttrade_async import ConnectTrade, Endpoints, OrderUpdate
-from connecttrade_async.streaming import brokerage
+from connecttrade_async.streaming import brokerage_codec
+from interleave import Row, parser, ratios, row, show, turns
 from processes import server
-from rounds import Row, parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -56,7 +56,7 @@ class Delays(NamedTuple):
 
 async def bare(url: str, count: int) -> Stamps:
     """Receive and decode, and nothing else."""
-    decode = msgspec.json.Decoder(brokerage.Message).decode
+    decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     stamps: Stamps = []
     async with connect(url, compression=None) as socket:
         await socket.recv()

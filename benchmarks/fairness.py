@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import aiohttp
 
 from connecttrade_async import ConnectTrade, Endpoints, Limits
-from measured import IN_FLIGHT
+from interleave import Row, parser, row, show, turns
+from measurement import IN_FLIGHT
 from processes import server
-from rounds import Row, parser, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

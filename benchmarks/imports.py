@@ -14,13 +14,13 @@ import time
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from interleave import parser, row, show, turns
 from processes import pin
-from rounds import parser, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rounds import Row
+    from interleave import Row
 
 SIDES = {
     "empty": "pass",

@@ -24,16 +24,16 @@ import msgspec
 from websockets.asyncio.client import connect
 
 from connecttrade_async import ConnectTrade, Endpoints, Reconnect
-from connecttrade_async.streaming import brokerage
+from connecttrade_async.streaming import brokerage_codec
 from holdings import ACCOUNTS, frames, user_id
+from interleave import parser, ratios, row, show, turns
 from processes import Spent, server
-from rounds import parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
+    from interleave import Row
     from processes import Server
-    from rounds import Row
 
 MIXES = {"mixed": "mixed updates", "orders": "updates of orders"}
 NEVER = Reconnect(base=3600.0, cap=3600.0)  # the feeder hangs up first, and takes another client then
@@ -72,7 +72,7 @@ class Run:
 
     @asynccontextmanager
     async def _bare(self) -> AsyncGenerator[Callable[[], object]]:
-        decode = msgspec.json.Decoder(brokerage.Message).decode
+        decode = msgspec.json.Decoder(brokerage_codec.Message).decode
         async with connect(self._endpoints.stream, compression=None) as socket:
             await socket.recv()
             await socket.send("{}")

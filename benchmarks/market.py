@@ -20,10 +20,10 @@ import msgspec
 from websockets.asyncio.client import connect
 
 from connecttrade_async import ConnectTrade, Endpoints, Quote
-from connecttrade_async.streaming import market_data
+from connecttrade_async.market_data import codec
+from interleave import Row, parser, ratios, row, show, turns
 from market_feeder import LAST, SYMBOLS
 from processes import server
-from rounds import Row, parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ class Stamps:
 
 async def bare(url: str, count: int, stamps: Stamps) -> Heard:
     """Receive and decode, and nothing else."""
-    decode = msgspec.json.Decoder(market_data.Message).decode
+    decode = msgspec.json.Decoder(codec.Message).decode
     async with connect(url, compression=None) as socket:
         await socket.recv()
         for action in ("authenticate", "subscribe"):

@@ -17,9 +17,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from homes import python_of, why_not
+from interleave import Row, failed, parser, ratios, row, show, turns
 from processes import FailedError, Spent, server, spent
-from rounds import Row, failed, parser, ratios, row, show, turns
+from venvs import python_of, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,13 +54,13 @@ class Match(NamedTuple):
 
 
 SIDES = {
-    "balance, ours": Side(None, "ask_ours.py", "ours balance", 6000),
-    "balance, bare": Side(None, "ask_ours.py", "bare balance", 6000),
+    "balance, ours": Side(None, "rest_subject.py", "ours balance", 6000),
+    "balance, bare": Side(None, "rest_subject.py", "bare balance", 6000),
     "balance, httpx + pydantic": Side("plain", "peers/ask_plain.py", "httpx balance", 400),
     "balance, requests in threads": Side("plain", "peers/ask_plain.py", "requests balance", 1000),
-    "page, ours": Side(None, "ask_ours.py", "ours page", 1000),
-    "page, bare": Side(None, "ask_ours.py", "bare page", 1000),
-    "page, ours, every number read": Side(None, "ask_ours.py", "ours numbers", 300),
+    "page, ours": Side(None, "rest_subject.py", "ours page", 1000),
+    "page, bare": Side(None, "rest_subject.py", "bare page", 1000),
+    "page, ours, every number read": Side(None, "rest_subject.py", "ours numbers", 300),
     "page, httpx + pydantic": Side("plain", "peers/ask_plain.py", "httpx page", 100),
     "page, requests in threads": Side("plain", "peers/ask_plain.py", "requests page", 100),
     "page, alpaca-py": Side("alpaca", "peers/ask_alpaca.py", "page", 100),

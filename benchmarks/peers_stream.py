@@ -17,10 +17,10 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from homes import python_of, why_not
+from interleave import Row, failed, parser, ratios, row, show, turns
 from processes import FailedError, Spent, server, spent
-from rounds import Row, failed, parser, ratios, row, show, turns
 from vendor_feeder import VENDORS
+from venvs import python_of, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,8 +50,8 @@ class Side(NamedTuple):
 
 OURS = ("ours", "our quotes")
 SIDES = {
-    "ours": Side(None, "hear_ours.py", "orders", "ours"),
-    "our quotes": Side(None, "hear_ours.py", "quotes", "ours-quotes"),
+    "ours": Side(None, "stream_subject.py", "orders", "ours"),
+    "our quotes": Side(None, "stream_subject.py", "quotes", "ours-quotes"),
     "alpaca-py TradingStream": Side("alpaca", "peers/hear_alpaca.py", "orders", "alpaca", "at least 3"),
     "tastytrade AlertStreamer": Side("tastytrade", "peers/hear_tastytrade.py", "orders", "tastytrade", "at least 8"),
     "alpaca-py StockDataStream": Side(

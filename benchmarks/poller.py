@@ -22,9 +22,9 @@ import aiohttp
 import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Timeouts, User
-from measured import IN_FLIGHT
+from interleave import Row, parser, ratios, row, show, turns
+from measurement import IN_FLIGHT
 from processes import server
-from rounds import Row, parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence

@@ -19,15 +19,15 @@ import aiohttp
 import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Order
-from measured import in_flight
+from interleave import parser, ratios, row, show, turns
+from measurement import in_flight
 from processes import server
-from rounds import parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from interleave import Row
     from processes import Server
-    from rounds import Row
 
 
 class Page(msgspec.Struct, gc=False):

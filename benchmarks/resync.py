@@ -29,16 +29,16 @@ import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Order, Position, Reconnect, StreamLive, __version__
 from holdings import user_id
+from interleave import parser, ratios, row, show, turns
 from processes import server
-from rounds import parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connecttrade_async.live.accounts import LiveAccounts
     from connecttrade_async.streaming.subscriptions import Subscription
+    from interleave import Row
     from processes import Server
-    from rounds import Row
 
 AT_ONCE = 50
 REQUESTS = 3  # of each user

@@ -23,9 +23,9 @@ import msgspec
 from websockets.asyncio.client import connect
 
 from connecttrade_async import ConnectTrade, Endpoints
-from connecttrade_async.streaming import brokerage
+from connecttrade_async.streaming import brokerage_codec
+from interleave import parser, ratios, row, show, turns
 from processes import Spent, server
-from rounds import parser, ratios, row, show, turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream
     from websockets.asyncio.client import ClientConnection
 
+    from interleave import Row
     from processes import Server
-    from rounds import Row
 
 
 class Watch:
@@ -60,7 +60,7 @@ async def be_greeted(socket: ClientConnection) -> None:
 
 async def bare(url: str, count: int) -> Spent:
     """Receive and decode, and nothing else."""
-    decode = msgspec.json.Decoder(brokerage.Message).decode
+    decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     async with connect(url, compression=None) as socket:
         await be_greeted(socket)
         watch = Watch()
@@ -71,7 +71,7 @@ async def bare(url: str, count: int) -> Spent:
 
 async def queued(url: str, count: int, consumers: int) -> Spent:
     """The same, spread over so many ``asyncio.Queue``: what most would write."""
-    decode = msgspec.json.Decoder(brokerage.Message).decode
+    decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     queues: list[asyncio.Queue[object]] = [asyncio.Queue() for _ in range(consumers)]
 
     async def consume(queue: asyncio.Queue[object]) -> None:
@@ -93,7 +93,7 @@ async def queued(url: str, count: int, consumers: int) -> Spent:
 
 async def through_anyio(url: str, count: int, consumers: int) -> Spent:
     """The same, spread over so many anyio streams, without waiting for room."""
-    decode = msgspec.json.Decoder(brokerage.Message).decode
+    decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     ends = [anyio.create_memory_object_stream[object](math.inf) for _ in range(consumers)]
 
     async def consume(end: MemoryObjectReceiveStream[object]) -> None:

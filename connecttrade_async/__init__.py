@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from connecttrade_async import analytics, symbology, tickets
+    from connecttrade_async.books.book import Book
+    from connecttrade_async.books.change_feed import ChangeSubscription
+    from connecttrade_async.books.changes import BalanceChanged, OrderChanged, PositionChanged
+    from connecttrade_async.books.order_tracker import OrderRetention
     from connecttrade_async.client import ClientHealth, ConnectTrade, User
     from connecttrade_async.clock import Clock, SystemClock
     from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts
@@ -44,13 +48,10 @@ if TYPE_CHECKING:
         TransportError,
     )
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.live.book import Book
-    from connecttrade_async.live.changes import BalanceChanged, OrderChanged, PositionChanged
-    from connecttrade_async.live.polled import Outage, OutageEnded, PollResult, PollStatistics, RateLimited
-    from connecttrade_async.live.poller import Poller
-    from connecttrade_async.live.reports import LiveHealth, LiveStatistics
-    from connecttrade_async.live.telling import ChangeSubscription
-    from connecttrade_async.live.tracker import OrderRetention
+    from connecttrade_async.live.status import LiveHealth, LiveStatistics
+    from connecttrade_async.market_data.bar_feed import BarFeed
+    from connecttrade_async.market_data.feeds import DepthFeed, Feed
+    from connecttrade_async.market_data.stream import MarketDataStream, ServerSubscription, ServerSubscriptions
     from connecttrade_async.models import (
         Account,
         AccountSummary,
@@ -99,15 +100,14 @@ if TYPE_CHECKING:
         SymbolRefused,
         Trade,
     )
-    from connecttrade_async.redirects import Redirect, check_redirect_url, parse_redirect
+    from connecttrade_async.oauth import Redirect, check_redirect_url, parse_redirect
+    from connecttrade_async.polling.poller import Poller
+    from connecttrade_async.polling.results import Outage, OutageEnded, PollResult, PollStatistics, RateLimited
     from connecttrade_async.rest.pagination import Listing, Pages
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.secret import Secret
-    from connecttrade_async.streaming.bar_feed import BarFeed
-    from connecttrade_async.streaming.feeds import DepthFeed, Feed
-    from connecttrade_async.streaming.market_stream import MarketDataStream, ServerSubscription, ServerSubscriptions
     from connecttrade_async.streaming.protocol import CloseReason
-    from connecttrade_async.streaming.streams import BrokerageStream, StreamHealth
+    from connecttrade_async.streaming.stream import BrokerageStream, StreamHealth
     from connecttrade_async.streaming.subscriptions import Subscription, SubscriptionStatistics
     from connecttrade_async.symbology import (
         EquityKind,
@@ -290,13 +290,13 @@ _ROOMS = {
         "TransportError",
     ),
     "live.accounts": ("LiveAccounts",),
-    "live.book": ("Book",),
-    "live.changes": ("BalanceChanged", "OrderChanged", "PositionChanged"),
-    "live.reports": ("LiveHealth", "LiveStatistics"),
-    "live.telling": ("ChangeSubscription",),
-    "live.tracker": ("OrderRetention",),
-    "live.polled": ("Outage", "PollResult", "PollStatistics", "OutageEnded", "RateLimited"),
-    "live.poller": ("Poller",),
+    "books.book": ("Book",),
+    "books.changes": ("BalanceChanged", "OrderChanged", "PositionChanged"),
+    "live.status": ("LiveHealth", "LiveStatistics"),
+    "books.change_feed": ("ChangeSubscription",),
+    "books.order_tracker": ("OrderRetention",),
+    "polling.results": ("Outage", "PollResult", "PollStatistics", "OutageEnded", "RateLimited"),
+    "polling.poller": ("Poller",),
     "models": (
         "Account",
         "AccountSummary",
@@ -345,16 +345,16 @@ _ROOMS = {
         "SymbolRefused",
         "Trade",
     ),
-    "redirects": ("Redirect", "check_redirect_url", "parse_redirect"),
+    "oauth": ("Redirect", "check_redirect_url", "parse_redirect"),
     "rest.pagination": ("Listing", "Pages"),
     "rest.wire": ("Response",),
     "secret": ("Secret",),
     "streaming.subscriptions": ("SubscriptionStatistics", "Subscription"),
-    "streaming.bar_feed": ("BarFeed",),
-    "streaming.feeds": ("DepthFeed", "Feed"),
-    "streaming.market_stream": ("MarketDataStream", "ServerSubscription", "ServerSubscriptions"),
+    "market_data.bar_feed": ("BarFeed",),
+    "market_data.feeds": ("DepthFeed", "Feed"),
+    "market_data.stream": ("MarketDataStream", "ServerSubscription", "ServerSubscriptions"),
     "streaming.protocol": ("CloseReason",),
-    "streaming.streams": ("BrokerageStream", "StreamHealth"),
+    "streaming.stream": ("BrokerageStream", "StreamHealth"),
     "symbology": (
         "EquityKind",
         "EquitySymbol",

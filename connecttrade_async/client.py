@@ -31,16 +31,16 @@ from connecttrade_async.config import (
 )
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.rest import resources, wire
-from connecttrade_async.rest.caller import Api, RequestCounters, Sender
-from connecttrade_async.rest.gate import RequestLimiter
+from connecttrade_async.rest.limiter import RequestLimiter
+from connecttrade_async.rest.sender import Api, RequestCounters, Sender
 from connecttrade_async.rest.transport import ClientSession, TraceConfig, Transport
 from connecttrade_async.secret import Secret, header_problem
 
 if TYPE_CHECKING:
-    from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.snapshots import UserApi
-    from connecttrade_async.rest.noting import NotingApi
-    from connecttrade_async.rest.watching import Turnstile, WatchedApi
+    from connecttrade_async.books.changes import Change
+    from connecttrade_async.books.snapshots import UserApi
+    from connecttrade_async.rest.noting_api import NotingApi
+    from connecttrade_async.rest.watched_api import Turnstile, WatchedApi
 
 __all__ = ["ClientHealth", "ConnectTrade", "User"]
 
@@ -243,7 +243,7 @@ class ConnectTrade:
         self,
         topics: Sequence[str] = ("orders", "positions", "balances"),
         *,
-        on_taken: Literal["stop", "standby", "fight"] = "stop",
+        on_taken: Literal["stop", "standby", "retake"] = "stop",
         codes: Mapping[str, connecttrade_async.CloseReason] | None = None,
         watchdog: float | None = None,
     ) -> connecttrade_async.BrokerageStream:
@@ -266,9 +266,9 @@ class ConnectTrade:
             msg = "the endpoints that were given have no stream address"
             raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
-        from connecttrade_async.streaming.brokerage import BrokerageCodec  # noqa: PLC0415
-        from connecttrade_async.streaming.link import ConnectOptions  # noqa: PLC0415
-        from connecttrade_async.streaming.streams import BrokerageStream  # noqa: PLC0415
+        from connecttrade_async.streaming.brokerage_codec import BrokerageCodec  # noqa: PLC0415
+        from connecttrade_async.streaming.stream import BrokerageStream  # noqa: PLC0415
+        from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
 
         return BrokerageStream(
             self._stream_url,
@@ -316,10 +316,10 @@ class ConnectTrade:
         Raises:
             ConfigurationError: a setting cannot be one, a user is no handle, or there is no stream to follow.
         """
+        from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
-        from connecttrade_async.live.reports import LiveSettings  # noqa: PLC0415
-        from connecttrade_async.live.tracker import OrderRetention  # noqa: PLC0415
-        from connecttrade_async.rest.noting import NotingApi  # noqa: PLC0415
+        from connecttrade_async.live.status import LiveSettings  # noqa: PLC0415
+        from connecttrade_async.rest.noting_api import NotingApi  # noqa: PLC0415
 
         settings = LiveSettings(
             sweep_every=sweep_every,
@@ -413,11 +413,11 @@ class ConnectTrade:
             ConfigurationError: an argument cannot be used.
         """
         # Whoever does not poll does not load it.
-        from connecttrade_async.live.asking import PollClient  # noqa: PLC0415
-        from connecttrade_async.live.plan import PollConfig  # noqa: PLC0415
-        from connecttrade_async.live.poller import Poller  # noqa: PLC0415
-        from connecttrade_async.rest.resources.single import asks_once  # noqa: PLC0415
-        from connecttrade_async.rest.watching import WatchedApi  # noqa: PLC0415
+        from connecttrade_async.polling.config import PollConfig  # noqa: PLC0415
+        from connecttrade_async.polling.fetcher import PollClient  # noqa: PLC0415
+        from connecttrade_async.polling.poller import Poller  # noqa: PLC0415
+        from connecttrade_async.rest.resources.single_get import asks_once  # noqa: PLC0415
+        from connecttrade_async.rest.watched_api import WatchedApi  # noqa: PLC0415
 
         plan = PollConfig(
             every=every,
@@ -439,8 +439,8 @@ class ConnectTrade:
         if fetch is not None:
             _check_fetch(fetch)
             return Poller(users, fetch, plan, house, is_handle=_is_handle)
-        from connecttrade_async.live.polled_books import PolledBooks  # noqa: PLC0415
-        from connecttrade_async.live.tracker import OrderRetention  # noqa: PLC0415
+        from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
+        from connecttrade_async.polling.polled_books import PolledBooks  # noqa: PLC0415
 
         books = PolledBooks(house, keep_orders if keep_orders is not None else OrderRetention())
         return Poller(users, books.read, plan, house, books, is_handle=_is_handle)
@@ -609,8 +609,8 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
             msg = "the endpoints that were given have no market data address"
             raise ConfigurationError(msg)
         # websockets is imported where a stream is wanted: it costs a tenth of a second.
-        from connecttrade_async.streaming.link import ConnectOptions  # noqa: PLC0415
-        from connecttrade_async.streaming.market_stream import MarketDataConfig, MarketDataStream  # noqa: PLC0415
+        from connecttrade_async.market_data.stream import MarketDataConfig, MarketDataStream  # noqa: PLC0415
+        from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
 
         caller, market = self._caller, self._market
         dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy)

@@ -52,7 +52,7 @@ def test_the_fairness_benchmark_counts_who_is_served_and_how_long_it_takes() -> 
 
 
 def test_the_benchmark_of_held_orders_prints_bytes_and_a_collection_and_says_which_peer_is_missing() -> None:
-    each, beside, collection = rows("benchmarks/held.py", "--orders", "5000")
+    each, beside, collection = rows("benchmarks/memory_orders.py", "--orders", "5000")
     assert_measured([each, collection], 2)
     assert (beside["value"], "pydantic" in beside["figures"], "not installed" in beside["figures"]) == (
         None,
@@ -84,7 +84,7 @@ def test_the_benchmark_of_live_accounts_prints_a_ratio_for_each_mix_with_and_wit
 
 
 def test_the_benchmark_of_users_held_live_prints_bytes_and_a_collection() -> None:
-    assert len(rows("benchmarks/live_held.py", "--users", "100")) == 2
+    assert len(rows("benchmarks/memory_live.py", "--users", "100")) == 2
 
 
 def test_the_benchmark_of_reading_again_prints_time_and_cpu_with_and_without_what_moved() -> None:
@@ -99,7 +99,7 @@ def test_the_benchmark_of_market_data_prints_a_ratio_for_each_kind_of_consumers_
 
 def tabled(*arguments: str, folder: Path = ROOT / "benchmarks") -> tuple[int, dict[str, list[str]]]:
     """Return how the table ended, and of each row by its question: value, spread, goal, verdict and figures."""
-    command = [sys.executable, str(folder / "table.py"), "--quick", "--markdown", *arguments]
+    command = [sys.executable, str(folder / "run_all.py"), "--quick", "--markdown", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)  # noqa: S603 - our own files
     assert done.stderr == ""
     cells = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("| ")]
@@ -141,7 +141,7 @@ def test_a_benchmark_that_fails_is_a_row_and_an_exit_status(tmp_path: Path, prog
 def test_a_peer_that_fails_is_a_row_and_an_exit_status(tmp_path: Path) -> None:
     sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
-        pinned = importlib.import_module("homes").pinned
+        pinned = importlib.import_module("venvs").pinned
     finally:
         sys.path.pop(0)
     for home in ("plain", "alpaca", "tastytrade", "snaptrade"):
@@ -150,7 +150,11 @@ def test_a_peer_that_fails_is_a_row_and_an_exit_status(tmp_path: Path) -> None:
         program.write_text("#!/bin/sh\necho no such luck >&2\nexit 3\n")
         program.chmod(0o755)
         (tmp_path / home / "holds.txt").write_text(pinned(home))
-    for script, name in (("held.py", "pydantic"), ("peers_stream.py", "alpaca-py"), ("peers_rest.py", "tastytrade")):
+    for script, name in (
+        ("memory_orders.py", "pydantic"),
+        ("peers_stream.py", "alpaca-py"),
+        ("peers_rest.py", "tastytrade"),
+    ):
         status, found = tabled("--only", script, "--homes", str(tmp_path))
         assert status == 1
         rows = [row for what, row in found.items() if name in what]
@@ -160,8 +164,8 @@ def test_a_peer_that_fails_is_a_row_and_an_exit_status(tmp_path: Path) -> None:
 
 def test_every_benchmark_is_in_the_table() -> None:
     asks = {path.name for path in (ROOT / "benchmarks").glob("*.py") if "--rounds" in path.read_text()}
-    listed = (ROOT / "benchmarks" / "table.py").read_text()
-    assert {name for name in asks - {"rounds.py", "table.py"} if f'Bench("{name}"' not in listed} == set()
+    listed = (ROOT / "benchmarks" / "run_all.py").read_text()
+    assert {name for name in asks - {"interleave.py", "run_all.py"} if f'Bench("{name}"' not in listed} == set()
 
 
 def test_the_stream_benchmark_prints_a_ratio_for_each_match() -> None:
@@ -170,7 +174,7 @@ def test_the_stream_benchmark_prints_a_ratio_for_each_match() -> None:
 
 def test_every_benchmark_has_five_rounds_or_more_and_a_line_in_the_readme() -> None:
     readme = (ROOT / "benchmarks" / "README.md").read_text()
-    for script in re.findall(r'Bench\("(\w+\.py)"', (ROOT / "benchmarks" / "table.py").read_text()):
+    for script in re.findall(r'Bench\("(\w+\.py)"', (ROOT / "benchmarks" / "run_all.py").read_text()):
         default = re.search(r"parser\(.*?(?:, rounds=(\d+))?\)", (ROOT / "benchmarks" / script).read_text())
         assert default is not None
         assert int(default[1] or 5) >= 5, script

@@ -25,7 +25,7 @@ from connecttrade_async import (
     Secret,
     Timeouts,
 )
-from scripted import ScriptedEnd, answer, silence
+from scripted_server import ScriptedEnd, answer, silence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -267,7 +267,7 @@ async def test_health_is_plain_json() -> None:
         "exchanges": 1,
         "retries": 0,
         "failures": 1,
-        "troubles": 0,
+        "consecutive_failures": 0,
         "last_error": "GET /users answered 500: Internal Server Error",
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from connecttrade_async import demo
+from connecttrade_async.cli import demo
 
 CHAPTERS = [
     "A user",

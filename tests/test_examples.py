@@ -17,8 +17,8 @@ from aiohttp import web
 
 from connecttrade_async import ConnectTrade
 from connecttrade_async.sandbox import Sandbox
-from marketend import MarketEnd
-from scripted import ScriptedEnd, answer
+from market_data_server import MarketEnd
+from scripted_server import ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

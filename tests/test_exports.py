@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 SOURCE = Path(connecttrade_async.__file__).read_text(encoding="utf-8")
 ROOT = Path(connecttrade_async.__file__).parent
 # The rooms whose whole list is public.
-WHOLE = ["client", "clock", "config", "errors", "models", "redirects", "rest.pagination", "secret"]
+WHOLE = ["client", "clock", "config", "errors", "models", "oauth", "rest.pagination", "secret"]
 # The rooms of which some names are; the rest is for the house.
 SOME = {
     "live.accounts": {"LiveAccounts"},
-    "live.book": {"Book"},
-    "live.changes": {"BalanceChanged", "OrderChanged", "PositionChanged"},
-    "live.reports": {"LiveHealth", "LiveStatistics"},
-    "live.telling": {"ChangeSubscription"},
-    "live.tracker": {"OrderRetention"},
+    "books.book": {"Book"},
+    "books.changes": {"BalanceChanged", "OrderChanged", "PositionChanged"},
+    "live.status": {"LiveHealth", "LiveStatistics"},
+    "books.change_feed": {"ChangeSubscription"},
+    "books.order_tracker": {"OrderRetention"},
     "models.events": {
         "BalanceUpdate",
         "StreamConnecting",
@@ -53,14 +53,14 @@ SOME = {
         "SymbolRefused",
         "Trade",
     },
-    "streaming.bar_feed": {"BarFeed"},
-    "streaming.feeds": {"DepthFeed", "Feed"},
-    "streaming.market_stream": {"MarketDataStream", "ServerSubscription", "ServerSubscriptions"},
-    "live.polled": {"Outage", "PollResult", "PollStatistics", "OutageEnded", "RateLimited"},
-    "live.poller": {"Poller"},
+    "market_data.bar_feed": {"BarFeed"},
+    "market_data.feeds": {"DepthFeed", "Feed"},
+    "market_data.stream": {"MarketDataStream", "ServerSubscription", "ServerSubscriptions"},
+    "polling.results": {"Outage", "PollResult", "PollStatistics", "OutageEnded", "RateLimited"},
+    "polling.poller": {"Poller"},
     "streaming.subscriptions": {"SubscriptionStatistics", "Subscription"},
     "streaming.protocol": {"CloseReason"},
-    "streaming.streams": {"BrokerageStream", "StreamHealth"},
+    "streaming.stream": {"BrokerageStream", "StreamHealth"},
     "rest.wire": {"Response"},
     "symbology": {
         "EquityKind",
@@ -78,7 +78,7 @@ SOME = {
 # The rooms that are offered as they are: ``tickets.limit(...)``.
 AS_THEY_ARE = ["analytics", "symbology", "tickets"]
 HEAVY = ["aiohttp", "anyio", "asyncio", "backoff", "click", "msgspec", "rich", "websockets", "yarl"]
-INSIDE = ["sandbox", "cli", "demo", "client", "rest", "models", "errors"]
+INSIDE = ["sandbox", "cli", "cli.demo", "client", "rest", "models", "errors"]
 
 NAMES = [name for name in connecttrade_async.__all__ if name not in {"__version__", *AS_THEY_ARE}]
 

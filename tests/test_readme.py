@@ -15,7 +15,7 @@ import connecttrade_async
 from connecttrade_async import ConnectTrade, ConnectTradeError, Endpoints, Limits, Reconnect, Retry, Timeouts
 from connecttrade_async.cli import connecttrade
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET
-from connecttrade_async.sandbox import fault
+from connecttrade_async.sandbox.faults import rest
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -96,5 +96,5 @@ def test_every_file_on_the_map_exists_and_every_room_is_on_it() -> None:
 
 
 def test_every_kind_of_fault_is_there() -> None:
-    for kind in get_args(fault.Kind):
+    for kind in get_args(rest.Kind):
         assert f"`{kind}`" in README

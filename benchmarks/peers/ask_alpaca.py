@@ -8,7 +8,7 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import QueryOrderStatus
 from alpaca.trading.requests import GetOrdersRequest
 
-from measured import arguments, asked_by_threads
+from measurement import arguments, asked_by_threads
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import requests
 from plain_models import Balance, Page
 from pydantic import TypeAdapter
 
-from measured import arguments, asked, asked_by_threads
+from measurement import arguments, asked, asked_by_threads
 
 HEADERS = {"client-id": "client", "client-secret": "secret", "user-id": "user", "user-secret": "secret"}
 PATHS = {"balance": "/balances", "page": "/orders?status=all&limit=500"}

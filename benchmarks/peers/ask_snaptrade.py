@@ -7,7 +7,7 @@ import asyncio
 from snaptrade_client import SnapTrade
 from snaptrade_client.auth import SnapTradeAuth
 
-from measured import arguments, asked
+from measurement import arguments, asked
 from vendors import ACCOUNT
 
 

@@ -8,7 +8,7 @@ import time
 import tastytrade.session
 from tastytrade import Account, Session
 
-from measured import arguments, asked
+from measurement import arguments, asked
 from vendors import TASTYTRADE_ACCOUNT
 
 

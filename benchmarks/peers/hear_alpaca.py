@@ -5,7 +5,7 @@ from __future__ import annotations
 from alpaca.data.live import StockDataStream
 from alpaca.trading.stream import TradingStream
 
-from measured import Tally, arguments
+from measurement import Tally, arguments
 
 
 def main() -> None:

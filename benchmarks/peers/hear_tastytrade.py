@@ -8,7 +8,7 @@ import time
 from tastytrade import Account, AlertStreamer, Session
 from tastytrade.order import PlacedOrder
 
-from measured import Tally, arguments
+from measurement import Tally, arguments
 from vendors import TASTYTRADE_ACCOUNT
 
 

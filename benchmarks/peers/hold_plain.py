@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from plain_models import Page
 
-from holding import held
-from measured import arguments
+from measurement import arguments
+from memory import held
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
-from connecttrade_async.cli.prompting import is_interactive, prompt
+from connecttrade_async.cli.prompts import is_interactive, prompt
 from connecttrade_async.client import ConnectTrade, User
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts, allows_insecure
 from connecttrade_async.secret import Secret

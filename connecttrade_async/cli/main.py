@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from connecttrade_async import __version__
-from connecttrade_async.cli.chains import chain
-from connecttrade_async.cli.changing import cancel, replace
-from connecttrade_async.cli.charting import bars
-from connecttrade_async.cli.connecting import connect
-from connecttrade_async.cli.deepening import depth
-from connecttrade_async.cli.failures import ExitCode, explain, report, say
-from connecttrade_async.cli.following import stream
-from connecttrade_async.cli.guessing import SuggestingGroup
-from connecttrade_async.cli.links import connections
-from connecttrade_async.cli.orders import orders
-from connecttrade_async.cli.people import users
-from connecttrade_async.cli.polling import poll
-from connecttrade_async.cli.quoting import quotes
-from connecttrade_async.cli.reading import accounts, balances, positions, transactions
-from connecttrade_async.cli.serving import demo, sandbox
-from connecttrade_async.cli.strategies import option
-from connecttrade_async.cli.trading import buy, sell
-from connecttrade_async.cli.watching import watch
+from connecttrade_async.cli.commands.accounts import accounts, balances, positions, transactions
+from connecttrade_async.cli.commands.bars import bars
+from connecttrade_async.cli.commands.chain import chain
+from connecttrade_async.cli.commands.change_order import cancel, replace
+from connecttrade_async.cli.commands.connect import connect
+from connecttrade_async.cli.commands.connections import connections
+from connecttrade_async.cli.commands.depth import depth
+from connecttrade_async.cli.commands.option import option
+from connecttrade_async.cli.commands.orders import orders
+from connecttrade_async.cli.commands.poll import poll
+from connecttrade_async.cli.commands.quotes import quotes
+from connecttrade_async.cli.commands.sandbox import demo, sandbox
+from connecttrade_async.cli.commands.stream import stream
+from connecttrade_async.cli.commands.trade import buy, sell
+from connecttrade_async.cli.commands.users import users
+from connecttrade_async.cli.commands.watch import watch
+from connecttrade_async.cli.errors import ExitCode, explain, report, say
+from connecttrade_async.cli.options import SuggestingGroup
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

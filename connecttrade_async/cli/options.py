@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import difflib
 import math
+import signal
 from datetime import UTC, date, datetime, time
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec
@@ -11,21 +14,41 @@ from typing import TYPE_CHECKING, ParamSpec
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 
 __all__ = [
+    "SuggestingGroup",
     "a_name",
     "account_option",
     "beginning",
     "connection_option",
     "day",
     "end",
+    "for_a_while",
     "in_event_loop",
     "json_option",
     "seconds_option",
     "symbols_option",
     "yes_option",
 ]
+
+
+class SuggestingGroup(click.Group):
+    """A group of commands that guesses what a mistyped one was to be."""
+
+    def resolve_command(
+        self,
+        ctx: click.Context,
+        args: list[str],
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say which one may have been meant."""
+        if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
+            path = ctx.command_path.split()[1:]  # as it is written behind the program's own name
+            guess = f" did you mean `{' '.join([*path, *near])}`?" if near else ""
+            ctx.fail(f"there is no command {' '.join([*path, args[0]])!r}:{guess or ' see the list of them.'}")
+        return super().resolve_command(ctx, args)
+
 
 P = ParamSpec("P")
 
@@ -116,3 +139,47 @@ def in_event_loop(command: Callable[P, Coroutine[None, None, None]]) -> Callable
         asyncio.run(command(*args, **kwargs))
 
     return run
+
+
+@contextlib.asynccontextmanager
+async def for_a_while(seconds: float | None = None) -> AsyncGenerator[None]:
+    """Let the block run until it ends by itself, the time is up, or Ctrl-C or SIGTERM comes: each is an ordinary end.
+
+    Whoever presses Ctrl-C a second time interrupts whatever is left to do.
+
+    Args:
+        seconds: how long; None for no end.
+    """
+    limit = asyncio.timeout(seconds)
+    try:
+        async with limit:
+            with _on_signal(limit):
+                yield
+    except TimeoutError:
+        if not limit.expired():  # it came from what ran inside
+            raise
+
+
+@contextlib.contextmanager
+def _on_signal(limit: asyncio.Timeout) -> Generator[None]:
+    loop = asyncio.get_running_loop()
+    heard: list[signal.Signals] = []
+
+    def end() -> None:
+        forget()
+        if not limit.expired():
+            limit.reschedule(loop.time())
+
+    def forget() -> None:
+        while heard:
+            loop.remove_signal_handler(heard.pop())
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Windows has Ctrl-C only, which asyncio handles, and a thread beside the main one hears no signal.
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
+            loop.add_signal_handler(number, end)
+            heard.append(number)
+    try:
+        yield
+    finally:
+        forget()

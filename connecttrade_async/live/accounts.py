@@ -12,19 +12,19 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 from connecttrade_async import analytics
+from connecttrade_async.books.book import Book
+from connecttrade_async.books.change_feed import CAPACITY, TOPICS, ChangeSubscription, filter_for
+from connecttrade_async.books.merge import has_ended
+from connecttrade_async.books.snapshots import Noting, UserApi, as_it_is
 from connecttrade_async.clock import Clock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTradeError
-from connecttrade_async.live.book import Book
-from connecttrade_async.live.following import LiveEngine
-from connecttrade_async.live.handles import check_each, check_iterable, check_one
-from connecttrade_async.live.merging import has_ended
-from connecttrade_async.live.reports import LiveHealth, LiveSettings, LiveStatistics
-from connecttrade_async.live.snapshots import Noting, UserApi, as_it_is
-from connecttrade_async.live.telling import CAPACITY, TOPICS, ChangeSubscription, filter_for
+from connecttrade_async.live.engine import LiveEngine
+from connecttrade_async.live.status import LiveHealth, LiveSettings, LiveStatistics
 from connecttrade_async.models.orders import Order
-from connecttrade_async.streaming.plan import Lifetime
-from connecttrade_async.streaming.streams import BrokerageStream
+from connecttrade_async.streaming.config import Lifetime
+from connecttrade_async.streaming.stream import BrokerageStream
+from connecttrade_async.validation import check_each, check_iterable, check_one
 
 __all__ = ["LiveAccounts"]
 

@@ -6,9 +6,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from connecttrade_async.books.followed_users import FollowedUsers
     from connecttrade_async.clock import Clock, Timer
-    from connecttrade_async.live.roster import FollowedUsers
-    from connecttrade_async.live.surveyor import Resync
+    from connecttrade_async.live.resync import Resync
 
 __all__ = ["Sweep"]
 

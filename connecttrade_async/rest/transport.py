@@ -71,7 +71,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_Forks.add)
 
 
-class _ConnectionDropped(Exception):
+class _ConnectionDroppedError(Exception):
     """Stands for aiohttp's own exceptions on the way through aiohttp: see ``_send_once``."""
 
 
@@ -83,7 +83,7 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
         raise
     except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
-        raise _ConnectionDropped from exc
+        raise _ConnectionDroppedError from exc
 
 
 class _SpoiledError(Exception):
@@ -302,7 +302,7 @@ class Transport:
             if body is None:
                 body = await self._read(reply)
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
-        except (aiohttp.ClientError, _ConnectionDropped, _TooLargeError, NotSentError, OSError) as exc:
+        except (aiohttp.ClientError, _ConnectionDroppedError, _TooLargeError, NotSentError, OSError) as exc:
             failure, cause = self._translated(request, exc, limit)
         except (AssertionError, RuntimeError) as exc:
             # As aiohttp has it for a session that a trace hook, or its owner, closed on the way.
@@ -401,7 +401,7 @@ class Transport:
         exc: BaseException,
         limit: RequestTimeout,
     ) -> tuple[TransportError, BaseException | None]:
-        if isinstance(exc, _ConnectionDropped) and exc.__cause__ is not None:
+        if isinstance(exc, _ConnectionDroppedError) and exc.__cause__ is not None:
             exc = exc.__cause__
         make, kind, detail = _meaning(exc, limit)
         cause: BaseException | None = without_frames(exc)

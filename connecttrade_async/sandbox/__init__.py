@@ -4,27 +4,24 @@ It stands alone on the far side of the wire and imports nothing else of this pac
 mistake with the client.
 """
 
-from .addresses import Endpoints
-from .armed import ActiveFault
-from .broadcast import BrokerageSessionInfo
-from .channels import Subscription
-from .clock import Clock
-from .endpoints import Entitlements
-from .fault import Fault
-from .faults import LOSSES, Faults
-from .ledger import MessageLog, Sent
-from .marketcast import MarketDataSessionInfo
-from .marketdata import MarketDataStream
-from .paper import PaperBroker
-from .refusals import RefusalError
-from .served import RequestLog, RequestRecord
-from .server import Sandbox
-from .spellings import Spellings
-from .stream import BrokerageStream
-from .streamfault import StreamFault
-from .streamfaults import StreamFaults
-from .wording import FrameEncoding
-from .world import BROKERS, Broker, World
+from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.errors import RefusalError
+from connecttrade_async.sandbox.faults.rest import LOSSES, Fault, Faults
+from connecttrade_async.sandbox.faults.schedule import ActiveFault
+from connecttrade_async.sandbox.faults.stream import StreamFault, StreamFaults
+from connecttrade_async.sandbox.paper_broker import PaperBroker
+from connecttrade_async.sandbox.rest.endpoints import Entitlements
+from connecttrade_async.sandbox.rest.request_log import RequestLog, RequestRecord
+from connecttrade_async.sandbox.server import Sandbox
+from connecttrade_async.sandbox.settings import Endpoints, Spellings
+from connecttrade_async.sandbox.streams.brokerage import BrokerageSessionInfo
+from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
+from connecttrade_async.sandbox.streams.channels import Subscription
+from connecttrade_async.sandbox.streams.encoding import FrameEncoding
+from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+from connecttrade_async.sandbox.streams.market_data import MarketDataSessionInfo
+from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.world import BROKERS, Broker, World
 
 __all__ = [
     "BROKERS",

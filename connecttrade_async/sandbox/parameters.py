@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import cast
 from urllib.parse import urlsplit
 
-from .refusals import BadRequestError
+from connecttrade_async.sandbox.errors import BadRequestError
 
 __all__ = ["Fields", "amount", "choice", "count", "day", "fields", "moment", "redirect", "symbols", "text"]
 

@@ -9,8 +9,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from .spellings import Spellings
-from .world import Account, Balance, Broker, Connection, Fill, LoginLink, Order, Position, Token, Transaction, User
+from connecttrade_async.sandbox.settings import Spellings
+from connecttrade_async.sandbox.world import (
+    Account,
+    Balance,
+    Broker,
+    Connection,
+    Fill,
+    LoginLink,
+    Order,
+    Position,
+    Token,
+    Transaction,
+    User,
+)
 
 __all__ = ["Json", "Payloads"]
 

@@ -11,26 +11,24 @@ from typing import Self, cast
 
 from aiohttp import web
 
-from . import consent
-from .addresses import Endpoints
-from .clock import Clock
-from .control import control_routes
-from .credentials import Credentials
-from .cursors import Cursors
-from .endpoints import Entitlements, RestContext
-from .faults import Faults
-from .gate import Dispatcher
-from .http import rest_routes
-from .marketdata import MarketDataStream
-from .misfortune import FaultInjector
-from .oauth import login_routes
-from .paper import PaperBroker
-from .payloads import Payloads
-from .served import RequestLog
-from .sockets import Sockets
-from .spellings import Spellings
-from .stream import BrokerageStream
-from .world import Hours, Keeping, World, find_broker
+from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.control.routes import control_routes
+from connecttrade_async.sandbox.faults.inject import FaultInjector
+from connecttrade_async.sandbox.faults.rest import Faults
+from connecttrade_async.sandbox.login import consent
+from connecttrade_async.sandbox.login.routes import login_routes
+from connecttrade_async.sandbox.paper_broker import PaperBroker
+from connecttrade_async.sandbox.payloads import Payloads
+from connecttrade_async.sandbox.rest.cursors import Cursors
+from connecttrade_async.sandbox.rest.dispatcher import Dispatcher
+from connecttrade_async.sandbox.rest.endpoints import Entitlements, RestContext
+from connecttrade_async.sandbox.rest.request_log import RequestLog
+from connecttrade_async.sandbox.rest.routes import rest_routes
+from connecttrade_async.sandbox.settings import Credentials, Endpoints, Spellings
+from connecttrade_async.sandbox.sockets import Sockets
+from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
+from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+from connecttrade_async.sandbox.world import Hours, Keeping, World, find_broker
 
 __all__ = ["Sandbox"]
 

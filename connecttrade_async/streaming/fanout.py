@@ -11,7 +11,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ClosedError, ConfigurationError
-from connecttrade_async.streaming.interests import check_filter
+from connecttrade_async.streaming.filters import check_filter
 from connecttrade_async.streaming.subscriptions import POLICIES, LatestSubscription, key_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.events import Chosen, Event
     from connecttrade_async.models.market import MarketUpdate
-    from connecttrade_async.streaming.interests import EventFilter, Predicate
+    from connecttrade_async.streaming.filters import EventFilter, Predicate
     from connecttrade_async.streaming.subscriptions import Capacity, Subscription
 
     Fact = Chosen | MarketUpdate

@@ -25,7 +25,8 @@ table, ``CODES``, that a caller can extend; everything else may be tried again o
 
 A close says less than an error frame, so its code is read together with the state. While the login is awaited, a close
 with 1008, with a code of the application, or with 1000 and a reason refuses the login: ``DENIED``. While the link is
-live, a reason that speaks of another session means ``CONFLICT``, and a plain 1000 is ``CLOSED``: the supervisor decides by
+live, a reason that speaks of another session means ``CONFLICT``, and a plain 1000 is ``CLOSED``: the supervisor
+decides by
 how often it happens.
 
 So by construction: nothing is sent before the server spoke; the secret is sent at most once to one link, on the one
@@ -41,7 +42,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import msgspec
 
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
-from connecttrade_async.streaming.messages import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
+from connecttrade_async.streaming.codec import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -23,6 +23,7 @@ from connecttrade_async.errors import (
     SessionTakenError,
     TransportError,
 )
+from connecttrade_async.market_data.handover import Handover
 from connecttrade_async.models.events import (
     Chosen,
     Gap,
@@ -35,18 +36,17 @@ from connecttrade_async.models.events import (
 )
 from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, full_jitter_delays
 from connecttrade_async.rest.wire import retry_after
-from connecttrade_async.streaming.link import ConnectionLost, WebSocket
-from connecttrade_async.streaming.overlap import Handover
-from connecttrade_async.streaming.plan import StreamCounters
+from connecttrade_async.streaming.config import StreamCounters
+from connecttrade_async.streaming.connection import StreamConnection
 from connecttrade_async.streaming.protocol import PROVING, Closed, CloseReason, State
-from connecttrade_async.streaming.voice import StreamConnection
+from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connecttrade_async.clock import Timer
     from connecttrade_async.models.market import MarketUpdate
-    from connecttrade_async.streaming.plan import LoginProvider, StreamConfig
+    from connecttrade_async.streaming.config import LoginProvider, StreamConfig
 
     Outcome = tuple[Closed, float | None]
     """How a link ended, and for how many seconds the server asked us to wait."""
@@ -169,7 +169,7 @@ class Supervisor:
                 ping=plan.timeouts.ping,
                 dialing=plan.dialing,
             )
-        except ConnectionLost as exc:
+        except ConnectionLostError as exc:
             asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
             return Closed(CloseReason.AGAIN, exc.cause), asked_for
         self.counters.connects += 1
@@ -180,7 +180,7 @@ class Supervisor:
         try:
             with link.errors_translated():
                 await self._receive(voice)
-        except ConnectionLost as exc:
+        except ConnectionLostError as exc:
             verdict = CloseReason.TOO_LARGE if exc.is_too_large else None
             if exc.is_too_large and voice.protocol.outgrown(link.oversized, plan.clock.now()):
                 self._oversized.clear()  # what ended these links is not asked for on the next
@@ -203,7 +203,7 @@ class Supervisor:
         except (TransportError, ServerError, RateLimitedError) as exc:
             if not self.is_live.done():
                 raise
-            raise ConnectionLost(str(exc), retry_after=str(getattr(exc, "retry_after", None) or "")) from exc
+            raise ConnectionLostError(str(exc), retry_after=str(getattr(exc, "retry_after", None) or "")) from exc
 
     async def _receive(self, voice: StreamConnection) -> None:
         voice.check_deadline()
@@ -406,7 +406,7 @@ class Supervisor:
             return None
         now = self._plan.clock.now()
         self._taken = [when for when in self._taken if now - when < RETAKE_WINDOW]
-        if self._plan.on_taken == "fight" and len(self._taken) < MAX_RETAKES:
+        if self._plan.on_taken == "retake" and len(self._taken) < MAX_RETAKES:
             self._taken.append(now)
             return None
         login = self._plan.login

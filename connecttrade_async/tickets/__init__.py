@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from connecttrade_async.tickets.builders import limit, market, multi_leg, stop, stop_limit
 from connecttrade_async.tickets.legs import TicketLeg, leg
-from connecttrade_async.tickets.order import OrderTicket, replacement
 from connecttrade_async.tickets.strategies import (
     StrategyTerms,
     bear_put_spread,
@@ -19,6 +18,7 @@ from connecttrade_async.tickets.strategies import (
     long_straddle,
     ratio_spread,
 )
+from connecttrade_async.tickets.ticket import OrderTicket, replacement
 
 __all__ = [
     "OrderTicket",

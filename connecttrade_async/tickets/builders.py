@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from connecttrade_async.models.enums import Instrument, OrderType, Side, TimeInForce
-from connecttrade_async.tickets.order import OrderTicket
+from connecttrade_async.tickets.ticket import OrderTicket
 
 if TYPE_CHECKING:
     from connecttrade_async.amounts import Amount

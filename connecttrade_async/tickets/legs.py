@@ -9,7 +9,7 @@ from connecttrade_async.errors import SymbolError
 from connecttrade_async.models.enums import Side
 from connecttrade_async.models.fields import Model
 from connecttrade_async.symbology import parse_option
-from connecttrade_async.tickets.reading import parse_enum, read_text, read_whole
+from connecttrade_async.tickets.parsing import parse_enum, read_text, read_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

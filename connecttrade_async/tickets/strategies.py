@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from decimal import Decimal
 
-    from connecttrade_async.tickets.order import OrderTicket
+    from connecttrade_async.tickets.ticket import OrderTicket
 
 __all__ = ["StrategyTerms", "bear_put_spread", "bull_call_spread", "iron_condor", "long_straddle", "ratio_spread"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from connecttrade_async.cli.board import QuoteTable, quote_line
+from connecttrade_async.cli.commands.quotes import QuoteTable, quote_line
 from connecttrade_async.models.market import Quote
 
 NOW = datetime(2026, 3, 2, 14, 30, 5, tzinfo=UTC)

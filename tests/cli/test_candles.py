@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from rich.console import Console
 
 from connecttrade_async.cli.candles import Candle, chart, read_candles, room
-from connecttrade_async.cli.series import Series, bar_line
+from connecttrade_async.cli.commands.bars import Series, bar_line
 from connecttrade_async.models.market import Bar
 
 BEGUN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)

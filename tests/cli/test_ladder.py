@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from connecttrade_async.cli.ladder import Ladder, draw_ladder
+from connecttrade_async.cli.commands.depth import Ladder, draw_ladder
 from connecttrade_async.models.market import Depth, Level
 
 AT = "2026-03-02T14:30:05Z"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 from rich.console import Console
 
-from connecttrade_async.cli.tables import DASH, Column, build_table, cell, figure, fitting, print_table
+from connecttrade_async.cli.output import DASH, Column, build_table, cell, figure, fitting, print_table
 
 
 class Row(NamedTuple):

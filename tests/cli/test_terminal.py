@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli_runner import Terminal
 from connecttrade_async.sandbox import Fault
-from oncommand import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -22,11 +22,11 @@ from connecttrade_async import (
     Retry,
     SlowConsumerError,
 )
-from connecttrade_async.live.changes import OrderChanged
-from connecttrade_async.live.tracker import OrderRetention
+from connecttrade_async.books.changes import OrderChanged
+from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.sandbox import Fault, Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
-from onlive import (
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from live_fixtures import (
     bare_newcomer,
     current,
     fills_of,
@@ -40,15 +40,15 @@ from onlive import (
     until_struck,
     working,
 )
-from onstream import PATIENCE, client, client_at, end_that, publish
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, client, client_at, end_that, publish
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async import User
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.stream import BrokerageStream
 
 
 def followed(ct: ConnectTrade, *users: User, **settings: Any) -> LiveAccounts:

@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async.live.roster import FollowedUsers
+from connecttrade_async.books.followed_users import FollowedUsers
+from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.live.sweep import Sweep
-from connecttrade_async.live.tracker import OrderRetention
-from stepped import SteppedClock
+from manual_clock import SteppedClock
 
 if TYPE_CHECKING:
-    from connecttrade_async.live.roster import FollowedUser
+    from connecttrade_async.books.followed_users import FollowedUser
 
 
 class Somebody:
@@ -28,7 +28,7 @@ class Line:
     def __init__(self) -> None:
         self.wanted: list[str] = []
 
-    def want(self, member: FollowedUser) -> None:
+    def enqueue(self, member: FollowedUser) -> None:
         self.wanted.append(member.user.user_id)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings, strategies as st
 
 from connecttrade_async import ConnectTrade, ConnectTradeError, Endpoints, Order, Retry, Timeouts, User, tickets
-from scripted import Act, ScriptedEnd, answer, raw
+from scripted_server import Act, ScriptedEnd, answer, raw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -24,7 +24,7 @@ from connecttrade_async import (
     TransportError,
     tickets,
 )
-from scripted import Act, ScriptedEnd, answer
+from scripted_server import Act, ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,7 +14,7 @@ from connecttrade_async.config import DialOptions
 from connecttrade_async.rest.transport import RequestTimeout, Transport
 from connecttrade_async.rest.wire import Request, client_headers
 from connecttrade_async.secret import Secret
-from scripted import Act, Kept, ScriptedEnd, answer, drop, raw, trusted
+from scripted_server import Act, Kept, ScriptedEnd, answer, drop, raw, trusted
 
 if TYPE_CHECKING:
     from connecttrade_async.rest.wire import Response

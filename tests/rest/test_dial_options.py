@@ -17,7 +17,7 @@ from connecttrade_async import ConfigurationError, ConnectError, ConnectTrade, E
 from connecttrade_async.config import DialOptions
 from connecttrade_async.rest.connector import Connector
 from proxy import Proxy
-from scripted import ScriptedEnd, trusted
+from scripted_server import ScriptedEnd, trusted
 
 ONCE = Retry(attempts=1)
 

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from connecttrade_async import ConfigurationError, ConnectTrade, Endpoints, User
 from connecttrade_async.rest import resources, wire
 from connecttrade_async.rest.resources.resource import Resource
-from scripted import ScriptedEnd
+from scripted_server import ScriptedEnd
 
 Listed = Callable[..., Awaitable[object]]
 LISTS: dict[str, Callable[[User], Listed]] = {

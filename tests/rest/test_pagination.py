@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from connecttrade_async import ConfigurationError, ConnectTrade, CursorError, Endpoints, Order, Retry, ServerError
 from connecttrade_async.models.pages import Page
 from connecttrade_async.rest.pagination import Listing
-from scripted import Act, ScriptedEnd, answer, silence
+from scripted_server import Act, ScriptedEnd, answer, silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine

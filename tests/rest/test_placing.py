@@ -34,9 +34,9 @@ from connecttrade_async import (
     tickets,
 )
 from connecttrade_async.ids import uuid7
-from connecttrade_async.rest.lookups import Sent
-from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence
-from stepped import BEGIN, SteppedClock
+from connecttrade_async.rest.order_lookup import Sent
+from manual_clock import BEGIN, SteppedClock
+from scripted_server import Act, ScriptedEnd, answer, drop, raw, reset, silence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

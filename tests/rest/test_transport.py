@@ -11,7 +11,7 @@ from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectEr
 from connecttrade_async.rest.transport import RequestTimeout, Transport
 from connecttrade_async.rest.wire import Request, client_headers
 from connecttrade_async.secret import Secret
-from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence, untrusted_end
+from scripted_server import Act, ScriptedEnd, answer, drop, raw, reset, silence, untrusted_end
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.sandbox.refusals import RefusalError
+from connecttrade_async.sandbox.errors import RefusalError
 from connecttrade_async.sandbox.world import (
     CLOSED,
     EDGES,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from connecttrade_async.sandbox.refusals import BadRequestError, ConflictError, UnknownError
+from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, UnknownError
 from connecttrade_async.sandbox.world import Account, Hours, Leg, Order, Ticket, World, find_broker
 
 STEP = timedelta(milliseconds=20)

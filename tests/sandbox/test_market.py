@@ -7,8 +7,8 @@ from hypothesis import given, strategies as st
 
 from connecttrade_async.sandbox.world import Hours
 from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.price_path import PricePath, TickRange, anchor, first_tick, moment_of
 from connecttrade_async.sandbox.world.symbols import LISTINGS, Listing, option_symbol, parse_option
-from connecttrade_async.sandbox.world.walk import PricePath, TickRange, anchor, first_tick, moment_of
 
 TODAY = date(2026, 7, 1)
 CALL, PUT = "AAPL280121C00230000", "AAPL280121P00230000"

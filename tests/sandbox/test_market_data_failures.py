@@ -229,7 +229,10 @@ async def test_what_is_waited_for(sandbox: Sandbox, tune: Dial) -> None:
 
 async def test_a_sandbox_that_was_closed_has_no_market() -> None:
     sandbox = Sandbox(seed=7)
-    assert (sandbox.endpoints.market_data, repr(sandbox.market)) == ("", "<MarketData closed 0 sessions, 0 events>")
+    assert (sandbox.endpoints.market_data, repr(sandbox.market)) == (
+        "",
+        "<MarketDataStream closed 0 sessions, 0 events>",
+    )
     async with sandbox:
         assert sandbox.endpoints.market_data.startswith("ws://127.0.0.1:")
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from connecttrade_async.sandbox import parameters
-from connecttrade_async.sandbox.cursors import Cursor, Cursors
-from connecttrade_async.sandbox.refusals import BadRequestError
+from connecttrade_async.sandbox.errors import BadRequestError
+from connecttrade_async.sandbox.rest.cursors import Cursor, Cursors
 from connecttrade_async.sandbox.world import Place
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)

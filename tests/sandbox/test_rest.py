@@ -12,8 +12,8 @@ import pytest
 from yarl import URL
 
 from connecttrade_async.sandbox import RefusalError, Sandbox, World
-from connecttrade_async.sandbox.cursors import Cursors
-from connecttrade_async.sandbox.endpoints import Call, RestContext, list_accounts
+from connecttrade_async.sandbox.rest.cursors import Cursors
+from connecttrade_async.sandbox.rest.endpoints import Call, RestContext, list_accounts
 
 Ask = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]

@@ -250,7 +250,7 @@ async def test_it_closes_at_once_from_every_state(state: Callable[[Sandbox], Awa
 
 
 async def test_a_peer_that_does_not_answer_a_close_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connecttrade_async.sandbox.link._PATIENCE", 0.02)
+    monkeypatch.setattr("connecttrade_async.sandbox.streams.websocket._PATIENCE", 0.02)
     async with Sandbox() as sandbox:
         link = await _listening(sandbox)
         link.transport.pause_reading()
@@ -261,7 +261,7 @@ async def test_a_peer_that_does_not_answer_a_close_is_given_up(monkeypatch: pyte
 
 
 async def test_a_peer_that_reads_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("connecttrade_async.sandbox.outlet._BACKLOG", 1 << 20)
+    monkeypatch.setattr("connecttrade_async.sandbox.streams.send_buffer._BACKLOG", 1 << 20)
     async with Sandbox() as sandbox:
         link = await _listening(sandbox)
         link.transport.pause_reading()
@@ -294,7 +294,7 @@ async def test_what_is_asked_while_it_closes_is_not_done(sandbox: Sandbox, liste
 
 def test_before_the_start_it_is_nowhere() -> None:
     sandbox = Sandbox()
-    assert (sandbox.endpoints.stream, repr(sandbox.stream)) == ("", "<Stream closed 0 sessions, 0 events>")
+    assert (sandbox.endpoints.stream, repr(sandbox.stream)) == ("", "<BrokerageStream closed 0 sessions, 0 events>")
 
 
 async def test_cancelling_the_start_leaves_nothing() -> None:

@@ -11,8 +11,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from connecttrade_async.sandbox import Sandbox, StreamFault
-from connecttrade_async.sandbox.streamfault import MOMENTS, StreamKind
-from connecttrade_async.sandbox.streamfaults import StreamFaults
+from connecttrade_async.sandbox.faults.stream import MOMENTS, StreamFaults, StreamKind
 
 Dial = Callable[..., Awaitable[ClientConnection]]
 

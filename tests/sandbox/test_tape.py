@@ -12,10 +12,10 @@ from connecttrade_async.sandbox.world import Hours, World
 from connecttrade_async.sandbox.world.bars import INTERVALS, Bar, span
 from connecttrade_async.sandbox.world.chains import Chains
 from connecttrade_async.sandbox.world.depth import Depths
+from connecttrade_async.sandbox.world.price_path import PricePath, anchor, tick_of
 from connecttrade_async.sandbox.world.pricing import Greeks, greeks, worth
 from connecttrade_async.sandbox.world.symbols import Option, option_symbol, parse_option
-from connecttrade_async.sandbox.world.tape import MINUTE, Trade
-from connecttrade_async.sandbox.world.walk import PricePath, anchor, tick_of
+from connecttrade_async.sandbox.world.trades import MINUTE, Trade
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 CALL = "AAPL260821C00230000"

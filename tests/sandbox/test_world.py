@@ -8,17 +8,17 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.sandbox.refusals import (
+from connecttrade_async.sandbox.errors import (
     BadRequestError,
     ConflictError,
     GoneError,
     UnknownError,
 )
 from connecttrade_async.sandbox.world import BROKERS, OPEN, STATUSES, Account, World, find_broker
-from connecttrade_async.sandbox.world.history import furnish
+from connecttrade_async.sandbox.world.account_history import furnish
 from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.order_writer import OrderWriter
 from connecttrade_async.sandbox.world.symbols import multiplier, parse_option
-from connecttrade_async.sandbox.world.teller import OrderWriter
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 TODAY = NOON.date()

@@ -20,7 +20,7 @@ from connecttrade_async import (
     TransportError,
 )
 from connecttrade_async.sandbox import Fault, Sandbox
-from scripted import ScriptedEnd, answer, untrusted_end
+from scripted_server import ScriptedEnd, answer, untrusted_end
 
 ONCE = Retry(attempts=1)
 

@@ -21,22 +21,22 @@ from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from connecttrade_async import ConnectTradeError, tickets
+from connecttrade_async.books.changes import OrderChanged
 from connecttrade_async.config import Retry, Timeouts
-from connecttrade_async.live.changes import OrderChanged
 from connecttrade_async.models.events import Gap
 from connecttrade_async.sandbox import Fault, Sandbox
-from connecttrade_async.sandbox.refusals import RefusalError
-from connecttrade_async.sandbox.streamfault import StreamFault
-from onlive import BROKER, ENDED, in_the_book, in_the_world, newcomer
-from onstream import PATIENCE, client
-from stepped import SteppedClock
+from connecttrade_async.sandbox.errors import RefusalError
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from live_fixtures import BROKER, ENDED, in_the_book, in_the_world, newcomer
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, client
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
 
     from connecttrade_async import ConnectTrade, User
+    from connecttrade_async.books.change_feed import ChangeSubscription
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.live.telling import ChangeSubscription
     from connecttrade_async.sandbox.world import Order
 
 T = TypeVar("T")

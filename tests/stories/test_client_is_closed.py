@@ -11,11 +11,11 @@ import pytest
 
 from connecttrade_async import ClosedError, ConnectTrade, StreamEnded, Timeouts
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
-from marketend import MarketEnd
-from onlive import newcomer, nothing_of_ours_left
-from onstream import PATIENCE, client, nothing_left, until
-from stepped import SteppedClock
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from live_fixtures import newcomer, nothing_of_ours_left
+from manual_clock import SteppedClock
+from market_data_server import MarketEnd
+from stream_fixtures import PATIENCE, client, nothing_left, until
 
 if TYPE_CHECKING:
     from connecttrade_async import BrokerageStream, LiveAccounts, User

@@ -24,7 +24,7 @@ from connecttrade_async import (
     Timeouts,
     TransportError,
 )
-from scripted import ScriptedEnd, answer, silence, stalled
+from scripted_server import ScriptedEnd, answer, silence, stalled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable

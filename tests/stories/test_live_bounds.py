@@ -12,10 +12,10 @@ import pytest
 
 from connecttrade_async import Endpoints, RateLimitedError, RequestTimeoutError, Retry, ServerError
 from connecttrade_async.sandbox import Fault, Sandbox
-from onlive import bare_newcomer, nothing_of_ours_left
-from onstream import PATIENCE, client
-from scripted import ScriptedEnd, answer
-from stepped import SteppedClock
+from live_fixtures import bare_newcomer, nothing_of_ours_left
+from manual_clock import SteppedClock
+from scripted_server import ScriptedEnd, answer
+from stream_fixtures import PATIENCE, client
 
 if TYPE_CHECKING:
     from asyncio import StreamWriter

@@ -6,9 +6,9 @@ import asyncio
 from decimal import Decimal
 
 from connecttrade_async import Retry
-from connecttrade_async.live.changes import OrderChanged, PositionChanged
+from connecttrade_async.books.changes import OrderChanged, PositionChanged
 from connecttrade_async.sandbox import Fault, Sandbox
-from onlive import (
+from live_fixtures import (
     current,
     fills_of,
     in_the_book,
@@ -21,7 +21,7 @@ from onlive import (
     until_struck,
     working,
 )
-from onstream import PATIENCE, client
+from stream_fixtures import PATIENCE, client
 
 
 async def test_in_the_middle_of_a_fill() -> None:

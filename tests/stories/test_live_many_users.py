@@ -9,10 +9,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.books.changes import OrderChanged
 from connecttrade_async.sandbox import Sandbox
-from onlive import bare_newcomer, in_the_book, in_the_world, nothing_of_ours_left, taken
-from onstream import client
+from live_fixtures import bare_newcomer, in_the_book, in_the_world, nothing_of_ours_left, taken
+from stream_fixtures import client
 
 USERS = 1000
 BUDGET = 50

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.books.changes import OrderChanged
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
-from onlive import bare_newcomer, current, in_the_book, in_the_world, newcomer, nothing_of_ours_left, placed, taken
-from onstream import PATIENCE, client, order as an_order
-from stepped import SteppedClock
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from live_fixtures import (
+    bare_newcomer,
+    current,
+    in_the_book,
+    in_the_world,
+    newcomer,
+    nothing_of_ours_left,
+    placed,
+    taken,
+)
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, client, order as an_order
 
 if TYPE_CHECKING:
     from connecttrade_async.live.accounts import LiveAccounts

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from connecttrade_async import MalformedResponseError
-from connecttrade_async.live.changes import OrderChanged, PositionChanged
-from connecttrade_async.live.tracker import OrderRetention
+from connecttrade_async.books.changes import OrderChanged, PositionChanged
+from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.sandbox import Sandbox
 from ledger import Ledger
-from onlive import taken
-from onstream import PATIENCE
-from stepped import SteppedClock
+from live_fixtures import taken
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from connecttrade_async import ClosedError, Endpoints, SessionTakenError
-from connecttrade_async.live.changes import OrderChanged
+from connecttrade_async.books.changes import OrderChanged
 from connecttrade_async.sandbox import Fault, Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
+from connecttrade_async.sandbox.faults.stream import StreamFault
 from connecttrade_async.sandbox.world import find_broker
-from onlive import (
+from live_fixtures import (
     current,
     fills_of,
     in_the_book,
@@ -28,15 +28,15 @@ from onlive import (
     until_struck,
     working,
 )
-from onstream import PATIENCE, client, order as an_order
-from scripted import ScriptedEnd, answer
+from scripted_server import ScriptedEnd, answer
+from stream_fixtures import PATIENCE, client, order as an_order
 
 if TYPE_CHECKING:
     from asyncio import StreamWriter
 
     from connecttrade_async import Gap
-    from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.telling import ChangeSubscription
+    from connecttrade_async.books.change_feed import ChangeSubscription
+    from connecttrade_async.books.changes import Change
 
 
 async def test_the_stream_is_displaced_for_good_and_the_books_say_so() -> None:

@@ -10,9 +10,9 @@ import pytest
 
 from connecttrade_async import Retry
 from connecttrade_async.sandbox import Fault, Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
+from connecttrade_async.sandbox.faults.stream import StreamFault
 from connecttrade_async.sandbox.world import find_broker
-from onlive import (
+from live_fixtures import (
     current,
     fills_of,
     in_the_book,
@@ -25,13 +25,13 @@ from onlive import (
     until_struck,
     working,
 )
-from onstream import PATIENCE, client, order as an_order
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, client, order as an_order
 
 if TYPE_CHECKING:
     from connecttrade_async import Order
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.stream import BrokerageStream
 
 ONCE = Retry(attempts=1)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from connecttrade_async import ClosedError, ConfigurationError, Retry
-from connecttrade_async.live.changes import PositionChanged
+from connecttrade_async.books.changes import PositionChanged
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.world import find_broker
-from onlive import (
+from live_fixtures import (
     current,
     fills_of,
     in_the_book,
@@ -23,8 +23,8 @@ from onlive import (
     taken,
     working,
 )
-from onstream import PATIENCE, client
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,16 +10,16 @@ import pytest
 
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Bar
-from onmarket import gap, market, taken
-from onstream import PATIENCE, nothing_left
-from stepped import BEGIN
+from manual_clock import BEGIN
+from market_data_fixtures import gap, market, taken
+from stream_fixtures import PATIENCE, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
+    from connecttrade_async.market_data.bar_feed import BarFeed
     from connecttrade_async.sandbox import Sandbox
-    from connecttrade_async.streaming.bar_feed import BarFeed
 
 
 def facts(bar: Any) -> tuple[object, ...]:

@@ -22,9 +22,9 @@ from connecttrade_async.models.events import Gap
 from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.world import tick_of
-from onmarket import agreed, linked, market, taken, trade, until
-from onstream import client, nothing_left
-from stepped import BEGIN
+from manual_clock import BEGIN
+from market_data_fixtures import agreed, linked, market, taken, trade, until
+from stream_fixtures import client, nothing_left
 
 
 async def test_quotes_are_the_best_of_the_book_and_change_with_it() -> None:

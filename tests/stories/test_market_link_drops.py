@@ -11,16 +11,16 @@ from connecttrade_async import AuthenticationRefusedError, ConnectError, Handsha
 from connecttrade_async.models.events import Gap, StreamLive, StreamLost, StreamRetrying, UnknownMessage
 from connecttrade_async.models.market import Quote
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
-from onmarket import agreed, gap, linked, market, story, taken, trade
-from onstream import PATIENCE, client, nothing_left, until, waiting
-from stepped import BEGIN, SteppedClock
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from manual_clock import BEGIN, SteppedClock
+from market_data_fixtures import agreed, gap, linked, market, story, taken, trade
+from stream_fixtures import PATIENCE, client, nothing_left, until, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connecttrade_async.sandbox.marketdata import MarketDataStream
-    from connecttrade_async.sandbox.streamfault import StreamKind
+    from connecttrade_async.sandbox.faults.stream import StreamKind
+    from connecttrade_async.sandbox.streams.market_control import MarketDataStream
 
 ENDS: dict[str, Callable[[MarketDataStream], None]] = {
     "going away": lambda stream: stream.drop(1001),

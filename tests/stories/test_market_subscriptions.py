@@ -11,16 +11,16 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connecttrade_async import Timeouts
 from connecttrade_async.models.market import SymbolRefused
-from connecttrade_async.sandbox.streamfault import StreamFault
-from connecttrade_async.sandbox.world.roots import ROOTS
-from onmarket import agreed, market, story, taken, trade, until, until_held
-from onstream import PATIENCE, nothing_left
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from connecttrade_async.sandbox.world.symbols import ROOTS
+from market_data_fixtures import agreed, market, story, taken, trade, until, until_held
+from stream_fixtures import PATIENCE, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from connecttrade_async.market_data.stream import MarketDataStream
     from connecttrade_async.sandbox import Sandbox
-    from connecttrade_async.streaming.market_stream import MarketDataStream
 
 STOCKS = tuple(sorted(ROOTS))
 

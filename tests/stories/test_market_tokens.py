@@ -16,15 +16,15 @@ from connecttrade_async.models.events import StreamLive, StreamLost
 from connecttrade_async.models.market import Trade
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.world import tick_of
-from onmarket import gap, linked, market, story, taken, trade
-from onstream import PATIENCE, client, nothing_left, until
-from stepped import BEGIN, SteppedClock
+from manual_clock import BEGIN, SteppedClock
+from market_data_fixtures import gap, linked, market, story, taken, trade
+from stream_fixtures import PATIENCE, client, nothing_left, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine
 
     from connecttrade_async import User
-    from connecttrade_async.streaming.market_stream import MarketDataStream
+    from connecttrade_async.market_data.stream import MarketDataStream
 
 T = TypeVar("T")
 DAY = 24 * 3600

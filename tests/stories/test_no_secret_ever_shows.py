@@ -26,7 +26,7 @@ from connecttrade_async import (
     User,
 )
 from connecttrade_async.sandbox import Sandbox
-from scripted import Act, ScriptedEnd, answer, drop, raw, reset, silence, stalled
+from scripted_server import Act, ScriptedEnd, answer, drop, raw, reset, silence, stalled
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -12,8 +12,8 @@ import pytest
 from connecttrade_async import ClosedError, ConfigurationError, OrderChanged, PositionChanged, ServerError
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.world import find_broker
-from connecttrade_async.sandbox.world.ticket import Ticket
-from onlive import (
+from connecttrade_async.sandbox.world.orders import Ticket
+from live_fixtures import (
     fills_of,
     in_the_book,
     in_the_world,
@@ -24,14 +24,14 @@ from onlive import (
     until_filled,
     working,
 )
-from onstream import PATIENCE, client
+from stream_fixtures import PATIENCE, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async import ConnectTrade, Poller, PollResult, User
-    from connecttrade_async.live.changes import Change
-    from connecttrade_async.live.telling import ChangeSubscription
+    from connecttrade_async.books.change_feed import ChangeSubscription
+    from connecttrade_async.books.changes import Change
 
 READ_ONLY = "FIDELITY"
 SOON = 0.01

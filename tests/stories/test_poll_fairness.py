@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from onstream import nothing_left
-from polling import Watcher, client, people, settle, steps
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from poll_fixtures import Watcher, client, people, settle, steps
+from stream_fixtures import nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

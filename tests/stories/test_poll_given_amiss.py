@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from connecttrade_async import ConfigurationError
-from polling import client, people
-from scripted import ScriptedEnd, answer
+from poll_fixtures import client, people
+from scripted_server import ScriptedEnd, answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
     from connecttrade_async import ConnectTrade, User
-    from connecttrade_async.live.poller import Poller
+    from connecttrade_async.polling.poller import Poller
 
 
 NO_HANDLE = r"^user must be a handle, .*, not str$"

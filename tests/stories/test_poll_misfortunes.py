@@ -24,18 +24,18 @@ from connecttrade_async import (
     Timeouts,
 )
 from connecttrade_async.sandbox import Fault, Sandbox
-from onlive import newcomer, placed
-from onstream import client as sandbox_client, nothing_left
-from polling import Watcher, client, people, settle, steps
-from scripted import ScriptedEnd, answer
-from stepped import SteppedClock
+from live_fixtures import newcomer, placed
+from manual_clock import SteppedClock
+from poll_fixtures import Watcher, client, people, settle, steps
+from scripted_server import ScriptedEnd, answer
+from stream_fixtures import client as sandbox_client, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from datetime import datetime
 
     from connecttrade_async import User
-    from scripted import Act, Seen
+    from scripted_server import Act, Seen
 
 NO = '{"message": "no"}'
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}

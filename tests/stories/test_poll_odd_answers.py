@@ -20,17 +20,17 @@ from connecttrade_async import (
     Retry,
     ServerError,
 )
-from connecttrade_async.live.standing import ErrorScope, classify_error, in_words, retry_after_of
-from onstream import nothing_left
-from polling import Watcher, client, people, settle, steps
-from scripted import ScriptedEnd, answer, drop, raw, reset
-from stepped import SteppedClock
+from connecttrade_async.polling.outage import ErrorScope, classify_error, in_words, retry_after_of
+from manual_clock import SteppedClock
+from poll_fixtures import Watcher, client, people, settle, steps
+from scripted_server import ScriptedEnd, answer, drop, raw, reset
+from stream_fixtures import nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator
 
     from connecttrade_async import Poller, User
-    from scripted import Act, Seen
+    from scripted_server import Act, Seen
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
 GOOD = answer()

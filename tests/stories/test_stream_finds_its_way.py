@@ -13,8 +13,8 @@ import trustme
 from connecttrade_async import ConnectError, ConnectTrade, Endpoints
 from connecttrade_async.models.events import Gap, StreamLost, StreamRetrying
 from connecttrade_async.sandbox import Sandbox
-from onstream import HURRIED, client_at, end_that, nothing_left, publish, story, taken, until
-from scripted import untrusted_end
+from scripted_server import untrusted_end
+from stream_fixtures import HURRIED, client_at, end_that, nothing_left, publish, story, taken, until
 
 if TYPE_CHECKING:
     from pathlib import Path

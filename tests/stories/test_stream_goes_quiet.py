@@ -11,13 +11,13 @@ import pytest
 from connecttrade_async import ClosedError, HandshakeError, Timeouts
 from connecttrade_async.models.events import Gap, StreamLive, StreamLost
 from connecttrade_async.sandbox import Sandbox
-from onstream import PATIENCE, client, client_at, end_that, nothing_left, publish, story, taken, until
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, client, client_at, end_that, nothing_left, publish, story, taken, until
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.stream import BrokerageStream
 
 
 def pinging(sandbox: Sandbox, ping: float, **timeouts: float) -> BrokerageStream:

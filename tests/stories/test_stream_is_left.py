@@ -12,11 +12,11 @@ from connecttrade_async import ClosedError, Timeouts
 from connecttrade_async.config import Reconnect
 from connecttrade_async.models.events import OrderUpdate, StreamRetrying
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
-from onstream import PATIENCE, client, nothing_left, publish, story, taken, until, until_state, waiting
+from connecttrade_async.sandbox.faults.stream import StreamFault, StreamKind
+from stream_fixtures import PATIENCE, client, nothing_left, publish, story, taken, until, until_state, waiting
 
 if TYPE_CHECKING:
-    from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.stream import BrokerageStream
 
 STALLS: dict[StreamKind, str] = {
     "hang_upgrade": "upgrade",
@@ -86,7 +86,7 @@ async def test_during_backoff() -> None:
         sandbox.stream.reset()
         await until(life, StreamRetrying)
         await closed_in_time(stream)
-        assert story(waiting(life)) == ["Ended"]
+        assert story(waiting(life)) == ["StreamEnded"]
 
 
 @pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])

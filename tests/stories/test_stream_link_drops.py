@@ -19,14 +19,14 @@ from connecttrade_async.models.events import (
     StreamRetrying,
 )
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
-from onstream import client, nothing_left, publish, story, taken, until, until_state, waiting
+from connecttrade_async.sandbox.faults.stream import StreamFault, StreamKind
+from stream_fixtures import client, nothing_left, publish, story, taken, until, until_state, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async import ConnectTrade, User
-    from connecttrade_async.sandbox.stream import BrokerageStream
+    from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
 
 ENDS: dict[str, Callable[[BrokerageStream], None]] = {
     "going away": lambda stream: stream.drop(1001),
@@ -97,7 +97,7 @@ async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind)
         events = stream.subscribe("lifecycle")
         with pytest.raises(ConnectError if kind == "cut_upgrade" else HandshakeError):
             await stream.__aenter__()
-        assert story(waiting(events)) == ["Connecting", "Lost", "Ended"]
+        assert story(waiting(events)) == ["StreamConnecting", "StreamLost", "StreamEnded"]
         assert sandbox.stream.log.received["connect"] == 1
 
 
@@ -171,11 +171,20 @@ async def test_the_lifecycle_is_told_in_order() -> None:
         stream = ct.brokerage_stream()
         life = stream.subscribe("lifecycle")
         async with stream:
-            assert story(waiting(life)) == ["Connecting", "Live"]
+            assert story(waiting(life)) == ["StreamConnecting", "StreamLive"]
             sandbox.stream.faults.add(StreamFault("refuse_upgrade"))
             sandbox.stream.drop(1001, "bye")
             told = await taken(life, 8)
-        assert story(told) == ["Lost", "Retrying", "Connecting", "Lost", "Retrying", "Connecting", "Gap", "Live"]
+        assert story(told) == [
+            "StreamLost",
+            "StreamRetrying",
+            "StreamConnecting",
+            "StreamLost",
+            "StreamRetrying",
+            "StreamConnecting",
+            "Gap",
+            "StreamLive",
+        ]
         assert [event.cause for event in told if isinstance(event, StreamLost)] == [
             "the server closed the link with code 1001 (bye)",
             "the upgrade was answered 503",

@@ -11,9 +11,9 @@ import pytest
 
 from connecttrade_async.models.events import BalanceUpdate, Gap, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
-from connecttrade_async.sandbox.wording import FrameEncoding
-from onstream import client, client_at, end_that, nothing_left, order, publish, story, taken, until
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from connecttrade_async.sandbox.streams.encoding import FrameEncoding
+from stream_fixtures import client, client_at, end_that, nothing_left, order, publish, story, taken, until
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection

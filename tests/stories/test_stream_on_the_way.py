@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from connecttrade_async.models.events import Gap, OrderUpdate
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
-from connecttrade_async.streaming.voice import MAX_HELD
-from onstream import client, client_at, end_that, nothing_left, order, publish, story, taken, until, until_state
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from connecttrade_async.streaming.connection import MAX_HELD
+from stream_fixtures import client, client_at, end_that, nothing_left, order, publish, story, taken, until, until_state
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -122,7 +122,17 @@ async def test_what_comes_before_the_answer_to_the_wish_for_topics_comes_after_t
         events = stream.subscribe("orders", "unknown", "lifecycle")
         go.set()
         told = story(await taken(events, 9))
-        assert told == ["Lost", "Retrying", "Connecting", "Gap", "Live", "o0", "o1", "UnknownMessage", "o2"]
+        assert told == [
+            "StreamLost",
+            "StreamRetrying",
+            "StreamConnecting",
+            "Gap",
+            "StreamLive",
+            "o0",
+            "o1",
+            "UnknownMessage",
+            "o2",
+        ]
         assert stream.health().messages == {"orders": 3, "unknown": 1}
 
 

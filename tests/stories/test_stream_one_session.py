@@ -12,13 +12,13 @@ from connecttrade_async.errors import SessionTakenError
 from connecttrade_async.models.events import Gap, StreamLive, StreamRetrying
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.streaming.protocol import CloseReason
-from onstream import client, client_at, end_that, nothing_left, publish, story, taken, until, until_state
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from stream_fixtures import client, client_at, end_that, nothing_left, publish, story, taken, until, until_state
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from connecttrade_async.streaming.plan import OnTaken
+    from connecttrade_async.streaming.config import OnTaken
 
 SLOWLY = Reconnect(base=0.01, cap=0.02, standby=60.0)
 
@@ -35,7 +35,7 @@ async def test_stop_where_the_older_loses_ends_the_older() -> None:
         assert sandbox.stream.log.received["authenticate"] == 2
 
 
-@pytest.mark.parametrize("policy", ["stop", "fight"])
+@pytest.mark.parametrize("policy", ["stop", "retake"])
 async def test_stop_and_fight_where_the_newer_loses_tell_the_newer_as_it_enters(policy: OnTaken) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
         sandbox.stream.displaces = "newer"
@@ -45,7 +45,7 @@ async def test_stop_and_fight_where_the_newer_loses_tell_the_newer_as_it_enters(
                 await two.brokerage_stream(on_taken=policy).__aenter__()
             publish(sandbox, 1)
             assert story(await taken(events, 1)) == ["o1"]
-        assert sandbox.stream.log.received["authenticate"] == {"stop": 2, "fight": 5}[policy]
+        assert sandbox.stream.log.received["authenticate"] == {"stop": 2, "retake": 5}[policy]
 
 
 async def test_standby_where_the_newer_loses_enters_when_the_older_leaves() -> None:
@@ -124,7 +124,7 @@ async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
         Sandbox(seed=1) as sandbox,
         client(sandbox, clock=clock) as ct,
         nothing_left(),
-        ct.brokerage_stream(on_taken="fight") as stream,
+        ct.brokerage_stream(on_taken="retake") as stream,
     ):
         events = stream.subscribe("orders", "lifecycle")
 
@@ -148,7 +148,7 @@ async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
 
 async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
-        async with one.brokerage_stream(on_taken="fight") as first, two.brokerage_stream(on_taken="fight") as second:
+        async with one.brokerage_stream(on_taken="retake") as first, two.brokerage_stream(on_taken="retake") as second:
             ended = [asyncio.create_task(until_state(stream, "ENDED")) for stream in (first, second)]
             done, still = await asyncio.wait(ended, return_when=asyncio.FIRST_COMPLETED, timeout=10)
             assert (len(done), len(still)) == (1, 1)
@@ -159,7 +159,7 @@ async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
         assert sandbox.stream.log.received["authenticate"] <= 9
 
 
-@pytest.mark.parametrize("policy", ["stop", "standby", "fight"])
+@pytest.mark.parametrize("policy", ["stop", "standby", "retake"])
 async def test_a_code_that_the_caller_knows_better_is_understood(policy: OnTaken) -> None:
     lives = 0
 

@@ -16,9 +16,9 @@ from connecttrade_async.errors import AuthenticationRefusedError, TransportError
 from connecttrade_async.models.events import Gap, StreamConnecting, StreamEnded, StreamLost, StreamRetrying
 from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
-from onstream import HURRIED, client, client_at, end_that, nothing_left, publish, story, taken, until, waiting
-from stepped import BEGIN, SteppedClock
+from connecttrade_async.sandbox.faults.stream import StreamFault, StreamKind
+from manual_clock import BEGIN, SteppedClock
+from stream_fixtures import HURRIED, client, client_at, end_that, nothing_left, publish, story, taken, until, waiting
 
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
@@ -40,7 +40,7 @@ async def test_a_refused_login_is_met_at_once_and_one_login_was_sent() -> None:
         with pytest.raises(AuthenticationRefusedError, match="401: The client_id or the client_secret is wrong"):
             async with stream:
                 pytest.fail("it was refused")
-        assert story(waiting(events)) == ["Connecting", "Lost", "Ended"]
+        assert story(waiting(events)) == ["StreamConnecting", "StreamLost", "StreamEnded"]
         with pytest.raises(AuthenticationRefusedError):
             await events.receive()
         with pytest.raises(AuthenticationRefusedError):
@@ -227,7 +227,7 @@ async def test_attempts_run_out() -> None:
             await events.receive()
         assert not isinstance(caught.value, ConnectError)
         told = waiting(life)
-        assert story(told) == ["Lost", *["Retrying", "Connecting", "Lost"] * 3, "Ended"]
+        assert story(told) == ["StreamLost", *["StreamRetrying", "StreamConnecting", "StreamLost"] * 3, "StreamEnded"]
         assert isinstance(told[-1], StreamEnded)
         assert "given up" in told[-1].error
         with pytest.raises(ConnectTradeError, match="given up"):

@@ -22,12 +22,12 @@ from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, SlowConsumerError
 from connecttrade_async.models.events import Gap, OrderUpdate, UnknownMessage
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault, StreamKind
+from connecttrade_async.sandbox.faults.stream import StreamFault, StreamKind
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import BrokerageCodec
-from connecttrade_async.streaming.link import MAX_FRAME
-from connecttrade_async.streaming.streams import BrokerageStream
-from onstream import Forever, nothing_left, order
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
+from connecttrade_async.streaming.stream import BrokerageStream
+from connecttrade_async.streaming.websocket import MAX_FRAME
+from stream_fixtures import Forever, nothing_left, order
 
 if TYPE_CHECKING:
     from collections.abc import Callable

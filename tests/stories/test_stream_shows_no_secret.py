@@ -17,8 +17,8 @@ import pytest
 from connecttrade_async import ConnectTradeError, Timeouts
 from connecttrade_async.config import Reconnect
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.streaming.link import ConnectionLost, WebSocket
-from onstream import PATIENCE, client, client_at, end_that, nothing_left, waiting
+from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
+from stream_fixtures import PATIENCE, client, client_at, end_that, nothing_left, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
 
-    from connecttrade_async.streaming.streams import BrokerageStream
+    from connecttrade_async.streaming.stream import BrokerageStream
 
 # Module level, so that no frame of a test holds it as a local variable.
 CANARY = "canary-stream-secret-0123456789"
@@ -157,7 +157,7 @@ async def test_nothing_that_comes_out_shows_it(
         "reconnect": Reconnect(base=0.001, cap=0.002, attempts=2),
     }
     async with nothing_left(), end_that(server) as url, client_at(url, CANARY, **settings) as ct:
-        for thing in [ct, *await ended(ct.brokerage_stream()), *await ended(ct.brokerage_stream(on_taken="fight"))]:
+        for thing in [ct, *await ended(ct.brokerage_stream()), *await ended(ct.brokerage_stream(on_taken="retake"))]:
             no_canary_in(forms_of(thing))
     assert any(CANARY in frame for frame in TOLD)  # it was really sent
     assert all(frame.count(CANARY) <= 1 for frame in TOLD)
@@ -206,10 +206,10 @@ async def test_an_upgrade_that_is_refused_with_an_echo_shows_none(
 
 async def test_a_link_by_itself_logs_no_frame_and_says_none(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    caplog.set_level(logging.DEBUG, "connecttrade_async.streaming.link")
+    caplog.set_level(logging.DEBUG, "connecttrade_async.streaming.websocket")
     async with nothing_left(), end_that(is_cut_when_live) as url:
         link = await WebSocket.connect(url, open_timeout=1.0, close_timeout=0.1, ping=20.0)
-        with pytest.raises(ConnectionLost) as caught, link.errors_translated():  # noqa: PT012 - a conversation is several words
+        with pytest.raises(ConnectionLostError) as caught, link.errors_translated():  # noqa: PT012 - a conversation is several words
             for _ in range(2):
                 await link.receive_into(bool)
                 await link.send(LOGIN.encode())

@@ -10,7 +10,7 @@ import pytest
 from connecttrade_async.errors import SlowConsumerError
 from connecttrade_async.models.events import Gap, OrderUpdate
 from connecttrade_async.sandbox import Sandbox
-from onstream import client, nothing_left, publish, story, taken, waiting
+from stream_fixtures import client, nothing_left, publish, story, taken, waiting
 
 MANY = 100_000
 BURST = 50_000

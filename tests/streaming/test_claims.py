@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from connecttrade_async.streaming.claims import PendingClaims
+from connecttrade_async.market_data.registry import PendingClaims
 
 
 def test_what_nobody_else_claims_is_left_by_whoever_withdraws() -> None:

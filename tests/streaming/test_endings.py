@@ -30,11 +30,11 @@ from connecttrade_async.models.events import (
     StreamRetrying,
     UnknownMessage,
 )
-from connecttrade_async.streaming.voice import HELD_BYTES
-from onstream import PATIENCE, PRETEND, client_at, end_that, nothing_left, until, waiting
+from connecttrade_async.streaming.connection import HELD_BYTES
+from manual_clock import SteppedClock
 from proxy import Proxy
-from scripted import trusted
-from stepped import SteppedClock
+from scripted_server import trusted
+from stream_fixtures import PATIENCE, PRETEND, client_at, end_that, nothing_left, until, waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

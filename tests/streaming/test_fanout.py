@@ -24,7 +24,7 @@ from connecttrade_async.models.events import (
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
 from connecttrade_async.streaming.fanout import COMPACT_INTERVAL, Fanout
-from connecttrade_async.streaming.interests import EventFilter
+from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity, LatestSubscription
 
 if TYPE_CHECKING:

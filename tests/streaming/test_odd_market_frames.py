@@ -13,16 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connecttrade_async import ConnectTradeError, MalformedResponseError, Quote, Secret
+from connecttrade_async.market_data.codec import CHANNELS, MarketDataCodec
+from connecttrade_async.market_data.filters import BarSequencer, ExpirationFilter, HoursFilter, IntervalFilter
+from connecttrade_async.market_data.handover import Handover
+from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey, SubscriptionRegistry
+from connecttrade_async.market_data.subscription_sync import MarketDataSync
 from connecttrade_async.models import market
 from connecttrade_async.models.fields import Field, number
-from connecttrade_async.streaming.demands import ChannelKey, SubscriptionKey, SubscriptionRegistry
-from connecttrade_async.streaming.market_data import CHANNELS, MarketDataCodec
-from connecttrade_async.streaming.overlap import Handover
 from connecttrade_async.streaming.protocol import State, StreamProtocol
-from connecttrade_async.streaming.sieves import BarSequencer, ExpirationFilter, HoursFilter, IntervalFilter
-from connecttrade_async.streaming.talk import MarketDataSync
-from marketend import MarketEnd
-from onstream import PATIENCE, nothing_left
+from market_data_server import MarketEnd
+from stream_fixtures import PATIENCE, nothing_left
 
 if TYPE_CHECKING:
     from connecttrade_async import Feed

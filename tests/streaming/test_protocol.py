@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from connecttrade_async.market_data.codec import MarketDataCodec
+from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey, SubscriptionRegistry
+from connecttrade_async.market_data.subscription_sync import MarketDataSync
+from connecttrade_async.market_data.sync_events import SubscriptionConfirmed, SubscriptionRejected
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, UnknownMessage
 from connecttrade_async.models.market import Quote
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import BrokerageCodec
-from connecttrade_async.streaming.demands import ChannelKey, SubscriptionKey, SubscriptionRegistry
-from connecttrade_async.streaming.market_data import MarketDataCodec
-from connecttrade_async.streaming.outcomes import SubscriptionConfirmed, SubscriptionRejected
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.protocol import CODES, Closed, CloseReason, State, StreamProtocol, TopicSync
-from connecttrade_async.streaming.talk import MarketDataSync
 
 TOPICS = ("orders", "balances")
 WELCOME = b'{"type": "welcome", "message": "hello"}'

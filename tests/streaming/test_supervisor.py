@@ -28,20 +28,20 @@ from connecttrade_async.models.events import (
 )
 from connecttrade_async.pacing import MAX_RETRY_AFTER
 from connecttrade_async.sandbox import Sandbox
-from connecttrade_async.sandbox.streamfault import StreamFault
+from connecttrade_async.sandbox.faults.stream import StreamFault
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.brokerage import BrokerageCodec
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
+from connecttrade_async.streaming.config import StreamConfig
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.interests import EventFilter
-from connecttrade_async.streaming.plan import StreamConfig
+from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.protocol import StreamProtocol, TopicSync
 from connecttrade_async.streaming.subscriptions import Capacity
 from connecttrade_async.streaming.supervisor import Supervisor
-from onstream import PATIENCE, nothing_left, publish, story, taken, until, waiting
-from stepped import SteppedClock
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE, nothing_left, publish, story, taken, until, waiting
 
 if TYPE_CHECKING:
-    from connecttrade_async.streaming.brokerage import Message
+    from connecttrade_async.streaming.brokerage_codec import Message
     from connecttrade_async.streaming.subscriptions import Subscription
 
 
@@ -75,7 +75,7 @@ async def test_it_never_raises_into_anybody_s_task() -> None:
         sandbox.stream.faults.add(StreamFault("refuse_login"))
         watched = Watched(sandbox)
         await watched.supervisor.run()
-        assert story(waiting(watched.events)) == ["Connecting", "Lost", "Ended"]
+        assert story(waiting(watched.events)) == ["StreamConnecting", "StreamLost", "StreamEnded"]
         with pytest.raises(ConnectTradeError):
             await watched.supervisor.is_live
 
@@ -189,7 +189,7 @@ async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_beh
         publish(sandbox, 1)
         sandbox.stream.send('{"type": "subscribed"}')
         told = await taken(watched.events, 6)
-        assert story(told) == ["Lost", "Retrying", "Connecting", "Gap", "Live", "o1"]
+        assert story(told) == ["StreamLost", "StreamRetrying", "StreamConnecting", "Gap", "StreamLive", "o1"]
         running.cancel()
         await asyncio.wait([running])
 

@@ -9,7 +9,7 @@ import pytest
 
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.streaming.watchdog import Watchdog
-from onstream import PATIENCE, client, nothing_left
+from stream_fixtures import PATIENCE, client, nothing_left
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

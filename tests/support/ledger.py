@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from aiohttp import web
 
 from connecttrade_async import ConnectTrade, Endpoints, Timeouts
-from onstream import HURRIED
+from stream_fixtures import HURRIED
 
 if TYPE_CHECKING:
     from connecttrade_async.sandbox import Sandbox

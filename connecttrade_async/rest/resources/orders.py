@@ -28,13 +28,13 @@ from connecttrade_async.ids import issued_at, new_order_id
 from connecttrade_async.models.fields import Model
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.pages import Page
-from connecttrade_async.rest import lookups, wire
+from connecttrade_async.rest import order_lookup, wire
 from connecttrade_async.rest.pagination import Listing
+from connecttrade_async.rest.reconciliation import LOST, OutcomeCheck, outcome_unknown, reconcile
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
-from connecttrade_async.rest.settling import LOST, OutcomeCheck, outcome_unknown, reconcile
 from connecttrade_async.tickets import OrderTicket, replacement
-from connecttrade_async.tickets.reading import read_text
+from connecttrade_async.tickets.parsing import read_text
 
 __all__ = ["Orders"]
 
@@ -169,7 +169,7 @@ class Orders(Resource):
         payload = ticket.payload()
         if dry_run:
             return msgspec.json.encode(payload).decode()
-        search = lookups.check_placed(self, ticket, self._requester.sender.clock.wall())
+        search = order_lookup.check_placed(self, ticket, self._requester.sender.clock.wall())
         request = self._requester.new_request("POST", "/orders", body=payload, repeat=wire.RetryMode.IF_UNSENT)
         # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
         return await self._once(request, search, is_conflict_ours=True)
@@ -216,13 +216,13 @@ class Orders(Resource):
 
         Cancelling sends nothing more. The order may have been replaced: ``find(new_cl_order_id)`` tells.
         """
-        old = lookups.target(order, account_id, order_id, broker)
+        old = order_lookup.target(order, account_id, order_id, broker)
         if not old.broker:
             msg = "say at which broker the order is: pass broker="
             raise ConfigurationError(msg)
         new_id = new_cl_order_id or new_order_id()
         body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
-        search = lookups.check_replaced(self, old, new_id, self._requester.sender.clock.wall())
+        search = order_lookup.check_replaced(self, old, new_id, self._requester.sender.clock.wall())
         request = self._requester.new_request("PATCH", _path(old), body=body, repeat=wire.RetryMode.IF_UNSENT)
         # An id that was just drawn cannot be known already; then a conflict is the broker's no.
         return await self._once(request, search, is_conflict_ours=new_cl_order_id is not None)
@@ -258,13 +258,13 @@ class Orders(Resource):
 
         Cancelling this call sends nothing more. The order may have been cancelled.
         """
-        old = lookups.target(order, account_id, order_id, None)
+        old = order_lookup.target(order, account_id, order_id, None)
         request = self._requester.new_request("DELETE", _path(old), repeat=wire.RetryMode.IF_UNSENT)
-        search = lookups.check_cancelled(self, old)
+        search = order_lookup.check_cancelled(self, old)
         try:
             return await self._once(request, search, is_conflict_ours=False)
         except (BadRequestError, ConflictError, NotFoundError):
-            truth = await lookups.ended_before(self, old)
+            truth = await order_lookup.ended_before(self, old)
             if truth is None:
                 raise
             return search.complete(truth)
@@ -299,9 +299,9 @@ class Orders(Resource):
         _check_own_id(cl_order_id)
         now, born = self._requester.sender.clock.wall(), issued_at(cl_order_id)
         # Somebody else's id may look like ours and tell any time.
-        is_ours = born is not None and born <= now + lookups.ONE_DAY
-        default = born - lookups.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
-        return await lookups.find(self, cl_order_id, since or default, account_id, since)
+        is_ours = born is not None and born <= now + order_lookup.ONE_DAY
+        default = born - order_lookup.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
+        return await order_lookup.find(self, cl_order_id, since or default, account_id, since)
 
     async def _once(self, request: wire.Request, search: OutcomeCheck, *, is_conflict_ours: bool) -> Order:
         """Send what must not be done twice, and settle a lost answer."""
@@ -369,7 +369,7 @@ def _what_was_answered(cause: TransportError | BrokerError) -> str:
     return ANSWERED_EMPTY if is_empty else "its answer could not be read"
 
 
-def _path(order: lookups.OrderRef) -> str:
+def _path(order: order_lookup.OrderRef) -> str:
     account = wire.path_segment(order.account_id, "account_id")
     return f"/accounts/{account}/orders/{wire.path_segment(order.order_id, 'order_id')}"
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import msgspec
 
-from connecttrade_async.rest.caller import Api
+from connecttrade_async.rest.sender import Api
 
 __all__ = ["Resource"]
 

@@ -3,26 +3,40 @@
 Nothing in here awaits, reads a clock, or knows how the wire spells anything. Time comes in as an argument.
 """
 
-from .account import Account, Balance
-from .bars import INTERVALS, Bar, Bars, span
-from .brokers import BROKERS, CONNECTION_TYPES, Broker, find_broker
-from .chains import Chains, Contract
-from .depth import Depth, Depths, Level
-from .floor import Exchange
-from .holdings import Position
-from .hours import Hours, Keeping
-from .journal import Change, OrderLog
-from .listing import Filter, Page, Place, page_of
-from .market import Market, Quote
-from .people import Connection, LoginLink, Token, User
-from .pricing import Greeks
-from .records import CLOSED, EDGES, OPEN, SIDES, STATUSES, TIFS, TYPES, Fill, Leg, Order, Transaction
-from .state import World
-from .symbols import is_listed, is_stock, parse_option
-from .tape import Trade, Trades
-from .ticket import LEG_SIDES, STOCK_SIDES, Ticket
-from .tokens import Grant, Tokens
-from .walk import anchor, moment_of, tick_of
+from connecttrade_async.sandbox.world.account import Account, Balance
+from connecttrade_async.sandbox.world.bars import INTERVALS, Bar, Bars, span
+from connecttrade_async.sandbox.world.brokers import BROKERS, CONNECTION_TYPES, Broker, find_broker
+from connecttrade_async.sandbox.world.chains import Chains, Contract
+from connecttrade_async.sandbox.world.depth import Depth, Depths, Level
+from connecttrade_async.sandbox.world.event_log import Change, OrderLog
+from connecttrade_async.sandbox.world.exchange import Exchange
+from connecttrade_async.sandbox.world.holdings import Position
+from connecttrade_async.sandbox.world.hours import Hours, Keeping
+from connecttrade_async.sandbox.world.market import Market, Quote
+from connecttrade_async.sandbox.world.order_page import Filter, Page, Place, page_of
+from connecttrade_async.sandbox.world.orders import (
+    CLOSED,
+    EDGES,
+    LEG_SIDES,
+    OPEN,
+    SIDES,
+    STATUSES,
+    STOCK_SIDES,
+    TIFS,
+    TYPES,
+    Fill,
+    Leg,
+    Order,
+    Ticket,
+    Transaction,
+)
+from connecttrade_async.sandbox.world.price_path import anchor, moment_of, tick_of
+from connecttrade_async.sandbox.world.pricing import Greeks
+from connecttrade_async.sandbox.world.symbols import is_listed, is_stock, parse_option
+from connecttrade_async.sandbox.world.tokens import Grant, Tokens
+from connecttrade_async.sandbox.world.trades import Trade, Trades
+from connecttrade_async.sandbox.world.users import Connection, LoginLink, Token, User
+from connecttrade_async.sandbox.world.world import World
 
 __all__ = [
     "BROKERS",

@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_UP, Decimal
 
-from connecttrade_async.sandbox.refusals import ConflictError, UnknownError
-
-from .brokers import Broker
-from .holdings import Holding, Position
-from .market import Market
-from .records import EDGES, Fill, Order, Transaction
-from .symbols import is_option
-from .walk import anchor
+from connecttrade_async.sandbox.errors import ConflictError, UnknownError
+from connecttrade_async.sandbox.world.brokers import Broker
+from connecttrade_async.sandbox.world.holdings import Holding, Position
+from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.orders import EDGES, Fill, Order, Transaction
+from connecttrade_async.sandbox.world.price_path import anchor
+from connecttrade_async.sandbox.world.symbols import is_option
 
 __all__ = ["Account", "Balance"]
 

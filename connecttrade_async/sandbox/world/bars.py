@@ -9,10 +9,10 @@ from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
-from .hours import new_york
-from .symbols import is_option
-from .tape import MINUTE, Trades
-from .walk import moment_of, tick_of
+from connecttrade_async.sandbox.world.hours import new_york
+from connecttrade_async.sandbox.world.price_path import moment_of, tick_of
+from connecttrade_async.sandbox.world.symbols import is_option
+from connecttrade_async.sandbox.world.trades import MINUTE, Trades
 
 __all__ = ["INTERVALS", "Bar", "Bars"]
 

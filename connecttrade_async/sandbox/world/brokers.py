@@ -7,7 +7,7 @@ string for a number it lacks) are invented, because real brokers differ in just 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from connecttrade_async.sandbox.refusals import BadRequestError
+from connecttrade_async.sandbox.errors import BadRequestError
 
 __all__ = ["BROKERS", "CONNECTION_TYPES", "Broker", "find_broker"]
 

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import NamedTuple
 
-from .dice import salt_of, stir
-from .hours import new_york
-from .market import Market, Quote
-from .pricing import Greeks, greeks
-from .symbols import Option, option_symbol
-from .tape import Trades
-from .walk import anchor, tick_of
+from connecttrade_async.sandbox.world.hours import new_york
+from connecttrade_async.sandbox.world.market import Market, Quote
+from connecttrade_async.sandbox.world.price_path import anchor, tick_of
+from connecttrade_async.sandbox.world.pricing import Greeks, greeks
+from connecttrade_async.sandbox.world.seeded import salt_of, stir
+from connecttrade_async.sandbox.world.symbols import Option, option_symbol
+from connecttrade_async.sandbox.world.trades import Trades
 
 __all__ = ["Chains", "Contract"]
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import NamedTuple
 
-from .dice import salt_of, stir
-from .market import Market
-from .symbols import is_option
-from .walk import tick_of
+from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.price_path import tick_of
+from connecttrade_async.sandbox.world.seeded import salt_of, stir
+from connecttrade_async.sandbox.world.symbols import is_option
 
 __all__ = ["Depth", "Depths", "Level"]
 

@@ -5,13 +5,12 @@ from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 from uuid import UUID, uuid5
 
-from connecttrade_async.sandbox.refusals import BadRequestError
-
-from .journal import OrderLog
-from .market import Market
-from .progress import NextEvent, can_trade, piece, sweep_size
-from .records import Fill, Order
-from .working import UnitPrice, WorkingOrder
+from connecttrade_async.sandbox.errors import BadRequestError
+from connecttrade_async.sandbox.world.event_log import OrderLog
+from connecttrade_async.sandbox.world.market import Market
+from connecttrade_async.sandbox.world.order_lifecycle import NextEvent, can_trade, piece, sweep_size
+from connecttrade_async.sandbox.world.orders import Fill, Order
+from connecttrade_async.sandbox.world.working_order import UnitPrice, WorkingOrder
 
 __all__ = ["Execution"]
 

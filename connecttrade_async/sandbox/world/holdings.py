@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from .symbols import is_option, multiplier
+from connecttrade_async.sandbox.world.symbols import is_option, multiplier
 
 __all__ = ["Holding", "Position"]
 

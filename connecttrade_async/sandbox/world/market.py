@@ -13,10 +13,10 @@ from itertools import pairwise
 from random import Random
 from typing import NamedTuple
 
-from .hours import Hours
-from .pricing import worth
-from .symbols import LISTINGS, Option, parse_option, root_of
-from .walk import PricePath, TickRange, anchor, moment_of, tick_of
+from connecttrade_async.sandbox.world.hours import Hours
+from connecttrade_async.sandbox.world.price_path import PricePath, TickRange, anchor, moment_of, tick_of
+from connecttrade_async.sandbox.world.pricing import worth
+from connecttrade_async.sandbox.world.symbols import LISTINGS, Option, parse_option, root_of
 
 __all__ = ["Market", "Quote"]
 

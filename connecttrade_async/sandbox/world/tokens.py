@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
-from .people import Connection, Token
-from .serials import IdGenerator
+from connecttrade_async.sandbox.world.seeded import IdGenerator
+from connecttrade_async.sandbox.world.users import Connection, Token
 
 __all__ = ["Grant", "State", "Tokens"]
 

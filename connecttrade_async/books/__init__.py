@@ -1,0 +1,1 @@
+"""The books of accounts: rules that merge what is read and what streams say. No I/O."""

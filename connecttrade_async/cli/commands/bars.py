@@ -1,0 +1,200 @@
+"""The front door: ``bars`` shows what traded in each interval: as a candle chart, lines, CSV or objects."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from connecttrade_async.cli.candles import chart, read_candles, room
+from connecttrade_async.cli.live_view import as_lines, as_objects, as_rows, has_screen, print_all, show
+from connecttrade_async.cli.market_options import open_feed, open_market, symbol, times_option, which_option
+from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.output import echo_line, figure, plain
+from connecttrade_async.cli.progress import waiting
+from connecttrade_async.errors import MalformedResponseError
+from connecttrade_async.market_data.codec import INTERVALS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from connecttrade_async.cli.candles import Candle
+    from connecttrade_async.models.market import Bar
+
+__all__ = ["Series", "bar_line", "bars", "is_over", "print_csv", "print_header"]
+
+
+@click.command(short_help="Show bars of the past as a chart of candles.")
+@click.argument("name", metavar="SYMBOL", callback=symbol)
+@click.option("--interval", type=click.Choice(INTERVALS), default="1m", show_default=True, help="How long a bar is.")
+@click.option("--limit", type=click.IntRange(min=1), default=120, show_default=True, help="How many past bars.")
+@click.option("--follow", is_flag=True, help="Go on with bars as they happen, until Ctrl-C.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, a line for each bar that is over.")
+@which_option
+@seconds_option
+@times_option
+@json_option
+@in_event_loop
+async def bars(
+    *,
+    name: str,
+    interval: str,
+    limit: int,
+    follow: bool,
+    as_csv: bool,
+    connection_id: str | None,
+    seconds: float | None,
+    times: int | None,
+    as_json: bool,
+) -> None:
+    """Show bars of a stock or an option as a chart of candles, or with --csv or --json in the wire's own text.
+
+    The chart has as many of the last bars as there is room for. With --follow it goes on, and what a lost link has
+    missed is fetched; where stdout is no terminal there is a line for each bar that is over. In JSON the bar of the
+    present comes too, whenever it changes. --for and --times count from the end of the past.
+    """
+    _check(follow=follow, has_end=bool(seconds or times), formats=as_csv + as_json)
+    series = Series(name, interval, limit)
+    async with open_market(connection_id) as md:
+        if not follow:
+            async with waiting(f"Asking for bars of {name}"):
+                past = await md.history(name, interval=interval, limit=limit)
+            _print(past, series, as_csv=as_csv, as_json=as_json)
+            return
+        coming = md.bars(name, interval=interval, backfill=limit, fill_gaps=True)
+        async with open_feed(coming) as feed, for_a_while(seconds):
+            if has_screen(is_for_programs=as_json or as_csv):
+                await show(md, feed, series, times)
+            elif as_json:
+                await print_all(md, feed, as_objects, times)
+            elif as_csv:
+                print_header()
+                await print_all(md, feed, as_rows(print_csv), times, is_told=is_over)
+            else:
+                echo_line(f"Following bars of {name}. Ctrl-C ends it.")
+                await print_all(md, feed, as_lines(bar_line), times, is_told=is_over)
+
+
+def _check(*, follow: bool, has_end: bool, formats: int) -> None:
+    if formats > 1:
+        msg = "say either --csv or --json"
+        raise click.UsageError(msg)
+    if has_end and not follow:
+        msg = "--for and --times are for --follow"
+        raise click.UsageError(msg)
+
+
+def _print(past: Sequence[Bar], series: Series, *, as_csv: bool, as_json: bool) -> None:
+    if as_csv:
+        print_header()
+    for bar in past:
+        if as_json:
+            as_objects(bar)
+        elif as_csv:
+            print_csv(bar)
+        series.update(bar)
+    if as_json or as_csv:
+        return
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(series.draw(console))
+    click.echo("\n".join(line.rstrip() for line in capture.get().split("\n")), nl=False)
+
+
+TALLEST = 20
+BESIDE = 5  # lines that are not the chart's: what is above it, and the prompt
+A_DAY = "1d"
+COLUMNS = ("start_time", "symbol", "interval", "open", "high", "low", "close", "volume")
+
+
+class Series:
+    """The last bars of a symbol, the very last of which may still change.
+
+    Args:
+        name: the symbol.
+        interval: how long a bar is.
+        limit: how many bars are kept.
+    """
+
+    def __init__(self, name: str, interval: str, limit: int) -> None:
+        self._title = f"{name} {interval}"
+        self._has_days = interval == A_DAY
+        self._limit = limit
+        self._bars: dict[object, Bar] = {}
+
+    def update(self, bar: Bar) -> None:
+        """Take a bar, in the place of one that began at the same time."""
+        self._bars[bar.start_time_text] = bar
+        while len(self._bars) > self._limit:
+            del self._bars[next(iter(self._bars))]
+
+    def draw(self, console: Console) -> Text:
+        """Return a chart of the bars for which there is room, and above it what it is of."""
+        candles = read_candles(self._bars.values())
+        unread = len(self._bars) - len(candles)
+        title = Text(self._title, style="bold")
+        if unread:
+            title.append(f"  Bars without all their prices, not drawn: {unread}.", style="yellow")
+        if not candles:
+            return title.append("  No bars to draw.", style="dim")
+        shown = candles[-room(candles, console.width) :]
+        title.append_text(self._said(shown, len(candles)))
+        height = min(max(console.height - BESIDE, 0), TALLEST)
+        drawn = chart(shown, console.width, height, has_days=self._has_days)
+        return Text("\n").join([title, drawn])
+
+    def _said(self, shown: Sequence[Candle], count: int) -> Text:
+        first, last = shown[0], shown[-1]
+        change = last.close - first.open
+        of_all = f", the last {len(shown)} of {count} bars" if len(shown) < count else ""
+        since = "" if first.start is None else f" since {self._when(first.start)} UTC{of_all}"
+        style = "green" if change > 0 else "red" if change < 0 else ""
+        sign = "+" if change > 0 else ""
+        return Text.assemble(f"  {figure(str(last.close))}  ", (f"{sign}{figure(str(change))}", style), (since, "dim"))
+
+    def _when(self, start: datetime) -> str:
+        return start.astimezone(UTC).strftime("%Y-%m-%d" if self._has_days else "%Y-%m-%d %H:%M")
+
+
+def is_over(event: object) -> bool:
+    """Whether a bar will not change any more; so it is with whatever is no bar."""
+    return getattr(event, "closed", None) is not False
+
+
+def bar_line(bar: Bar, now: datetime) -> str:
+    """Return a bar as one line."""
+    try:
+        when = (bar.start_time or now).astimezone(UTC).strftime("%Y-%m-%d %H:%M")
+    except MalformedResponseError:
+        when = bar.start_time_text or ""
+    told = (
+        ("open", bar.open_text),
+        ("high", bar.high_text),
+        ("low", bar.low_text),
+        ("close", bar.close_text),
+        ("volume", bar.volume_text),
+    )
+    figures = "  ".join(f"{name} {figure(text) if text else '?'}" for name, text in told)
+    return plain(f"{when}  {bar.symbol:<6} {bar.interval:<3}  {figures}")
+
+
+def print_header() -> None:
+    """Print the first line of the CSV."""
+    _print_row(COLUMNS)
+
+
+def print_csv(bar: Bar) -> None:
+    """Print a bar as a line of CSV, and let whoever reads it have it at once."""
+    _print_row(getattr(bar, name if name in {"symbol", "interval"} else f"{name}_text") for name in COLUMNS)
+
+
+def _print_row(cells: Iterable[str | None]) -> None:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    click.echo(line.getvalue(), nl=False)

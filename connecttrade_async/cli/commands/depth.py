@@ -1,0 +1,181 @@
+"""The front door: ``depth`` follows the book of orders of one symbol, as a ladder or as objects."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from connecttrade_async.amounts import EXACT
+from connecttrade_async.cli.live_view import as_lines, as_objects, has_screen, print_all, show
+from connecttrade_async.cli.market_options import open_feed, open_market, symbol, times_option, which_option
+from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.output import DASH, echo_line, figure, plain
+from connecttrade_async.errors import MalformedResponseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from connecttrade_async.models.market import Depth, Level
+
+__all__ = ["Ladder", "depth", "draw_ladder"]
+
+
+@click.command(short_help="Follow the book of orders of one symbol live.")
+@click.argument("name", metavar="SYMBOL", callback=symbol)
+@click.option("--levels", type=click.IntRange(min=1), default=10, show_default=True, help="How deep, on each side.")
+@click.option("--once", is_flag=True, help="Print the book as it is, and end.")
+@which_option
+@seconds_option
+@times_option
+@json_option
+@in_event_loop
+async def depth(
+    *,
+    name: str,
+    levels: int,
+    once: bool,
+    connection_id: str | None,
+    seconds: float | None,
+    times: int | None,
+    as_json: bool,
+) -> None:
+    """Follow the book of orders of a stock or an option, live until Ctrl-C: offers above, bids below.
+
+    Each bar is as long as its size, beside the largest in the book. Where stdout is no terminal, each book is printed
+    whole, with an empty line after it. Whoever reads slowly has the latest book.
+    """
+    async with open_market(connection_id) as md, open_feed(md.depth(name, levels=levels)) as feed, for_a_while(seconds):
+        if once:
+            await print_all(md, feed, as_objects if as_json else as_lines(_alone), 1)
+        elif has_screen(is_for_programs=as_json):
+            await show(md, feed, Ladder(name), times)
+        elif as_json:
+            await print_all(md, feed, as_objects, times)
+        else:
+            echo_line(f"Following the book of {name}. Ctrl-C ends it.")
+            await print_all(md, feed, as_lines(_spelled), times)
+
+
+def _spelled(book: Depth, now: datetime) -> str:
+    return f"{_alone(book, now)}\n"
+
+
+def _alone(book: Depth, _: datetime) -> str:
+    console = Console(highlight=False)
+    with console.capture() as capture:
+        console.print(draw_ladder(book, console.width), soft_wrap=True, end="")
+    return capture.get()
+
+
+EIGHTHS = " ▏▎▍▌▋▊▉"
+WIDEST = 40
+GAP = "  "
+
+
+class Ladder:
+    """The last book of a symbol.
+
+    Args:
+        name: the symbol.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._depth: Depth | None = None
+
+    def update(self, depth: Depth) -> None:
+        """Take a book, in the place of the one before."""
+        self._depth = depth
+
+    def draw(self, console: Console) -> Text:
+        """Return the ladder."""
+        if self._depth is None:
+            return Text(f"{self._name}  No book yet.", style="dim")
+        return draw_ladder(self._depth, console.width)
+
+
+class _DepthRow(NamedTuple):
+    price: str
+    size: str
+    amount: Decimal
+    style: str
+
+
+def draw_ladder(depth: Depth, width: int) -> Text:
+    """Return the ladder of a book, without a line's end after the last line.
+
+    Args:
+        depth: the book, its best prices first on both sides.
+        width: columns; the bars take what the figures leave.
+    """
+    asks, bids = _rungs(reversed(depth.asks), "red"), _rungs(depth.bids, "green")
+    every = [*asks, *bids]
+    prices, sizes = (
+        max((len(text) for text in column), default=1)
+        for column in ([rung.price for rung in every], [rung.size for rung in every])
+    )
+    largest = max((rung.amount for rung in every), default=Decimal(0))
+    longest = max(min(width - prices - sizes - 2 * len(GAP), WIDEST), 0)
+    lines = [Text.assemble((plain(depth.symbol), "bold"), f"  {_time(depth)}")]
+    for side, none in ((asks, "no offers"), (bids, "no bids")):
+        if side is bids:
+            lines.append(Text(_spread(depth), style="dim"))
+        lines.extend(_drawn(rung, prices, sizes, _bar(rung.amount, largest, longest)) for rung in side)
+        if not side:
+            lines.append(Text(none, style="dim"))
+    return Text("\n").join(lines)
+
+
+def _rungs(levels: Iterable[Level], style: str) -> Sequence[_DepthRow]:
+    return [
+        _DepthRow(_figure(level.price_text), _figure(level.size_text), max(_number(level, "size"), Decimal(0)), style)
+        for level in levels
+    ]
+
+
+def _drawn(rung: _DepthRow, prices: int, sizes: int, bar: str) -> Text:
+    size = f"{GAP}{rung.size:>{sizes}}"
+    return Text.assemble((rung.price.rjust(prices), rung.style), size, (f"{GAP}{bar}" if bar else "", rung.style))
+
+
+def _bar(amount: Decimal, largest: Decimal, longest: int) -> str:
+    """Return a bar, as long as may be for the largest, and an eighth of a column at least for any size."""
+    if not amount or not longest:
+        return ""
+    eighths = max(int(amount * longest * len(EIGHTHS) / largest), 1)
+    whole, rest = divmod(eighths, len(EIGHTHS))
+    return "█" * whole + (EIGHTHS[rest] if rest else "")
+
+
+def _spread(depth: Depth) -> str:
+    bid, ask = (_number(side[0], "price") if side else Decimal(0) for side in (depth.bids, depth.asks))
+    if not bid or not ask:
+        return "no spread"
+    middle = EXACT.divide(EXACT.add(bid, ask), Decimal(2))
+    return f"spread {figure(f'{EXACT.subtract(ask, bid):f}')}, middle {figure(f'{middle:f}')}"
+
+
+def _number(level: Level, name: str) -> Decimal:
+    try:
+        value: Decimal | None = getattr(level, name)
+    except MalformedResponseError:
+        return Decimal(0)
+    return value or Decimal(0)
+
+
+def _figure(text: str | None) -> str:
+    return figure(plain(text)) if text else DASH
+
+
+def _time(depth: Depth) -> str:
+    try:
+        when = depth.time
+    except MalformedResponseError:
+        return plain(depth.time_text or "")
+    return "" if when is None else f"{when.astimezone(UTC):%H:%M:%S} UTC"

@@ -1,0 +1,126 @@
+"""The front door: ``orders``, page by page until there are enough."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from connecttrade_async.cli.columns import ORDERS
+from connecttrade_async.cli.credentials import open_user
+from connecttrade_async.cli.options import (
+    account_option,
+    beginning,
+    connection_option,
+    end,
+    in_event_loop,
+    json_option,
+    symbols_option,
+)
+from connecttrade_async.cli.order_lookup import find_order
+from connecttrade_async.cli.output import echo_line, print_items, print_objects
+from connecttrade_async.cli.progress import Progress, waiting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from connecttrade_async.models import Order
+    from connecttrade_async.rest.pagination import Listing
+
+__all__ = ["orders"]
+
+MOST = 500
+LARGEST_PAGE = 500
+
+
+@click.command()
+@click.option("--find", "any_id", metavar="ID", help="Only the order of this order_id or cl_order_id, whenever it was.")
+@click.option("--status", metavar="STATUS", help="all, open, closed, or one status such as filled.")
+@account_option
+@connection_option
+@symbols_option
+@click.option("--side", metavar="SIDE", help="Only this side, for example BUY.")
+@click.option(
+    "--start",
+    "start_time",
+    metavar="TIME",
+    callback=beginning,
+    help="From this day or time on: 2026-01-31, today, or a UTC time.",
+)
+@click.option("--end", "end_time", metavar="TIME", callback=end, help="Until this time; of a day, all of it.")
+@click.option("--sort", type=click.Choice(["asc", "desc"]), help="Oldest first, or newest first.")
+@click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), help="Orders fetched at a time, 1 to 500.")
+@click.option("--max", "most", type=click.IntRange(min=1), default=MOST, show_default=True, help="Stop after so many.")
+@json_option
+@in_event_loop
+async def orders(
+    *,
+    any_id: str | None,
+    most: int,
+    as_json: bool,
+    limit: int | None,
+    **filters: str | datetime | None,
+) -> None:
+    """List orders. Without any filter: those that are open since midnight UTC."""
+    given = {name: value for name, value in filters.items() if value is not None}
+    if any_id is not None:
+        account = filters.pop("account_id")
+        has_filters = bool(limit) or any(value is not None for value in filters.values())
+        await _find(any_id, str(account) if account is not None else None, has_filters=has_filters, as_json=as_json)
+        return
+    # A limit counts as a filter to the API, and would switch off what it does when there is none.
+    limit = limit or (min(LARGEST_PAGE, most) if given else None)
+    async with open_user() as (ct, user), waiting("Asking for orders", ct) as progress:
+        listing: Listing[Order] = user.orders.list(limit=limit, **given)  # type: ignore[arg-type]  # as click typed them
+        found, is_cut = await _collect(listing, most, progress, print_objects if as_json else None)
+    if not as_json:
+        print_items(found, ORDERS, as_json=False, none="No orders. --status all lists those of every day.")
+    if is_cut:
+        echo_line(f"There are more than these {most:,}: --max {most * 10} shows more of them.")
+
+
+async def _find(any_id: str, account: str | None, *, has_filters: bool, as_json: bool) -> None:
+    if has_filters:
+        msg = "--find looks among all orders, so leave the filters out, all but --account"
+        raise click.UsageError(msg)
+    async with open_user() as caller:
+        order = await find_order(caller, any_id, account)
+    print_items([order], ORDERS, as_json=as_json, none="")
+
+
+async def _collect(
+    listing: Listing[Order],
+    most: int,
+    progress: Progress,
+    show: Callable[[Sequence[Order]], None] | None,
+) -> tuple[list[Order], bool]:
+    """Follow the pages until there are so many orders.
+
+    Args:
+        listing: the pages.
+        most: how many orders at most.
+        progress: what the waiting person is told.
+        show: takes each page as it comes; None keeps them for later.
+
+    Returns:
+        The orders that were kept, and whether there are more than so many.
+    """
+    kept: list[Order] = []
+    count = 0
+    pages = listing.pages()
+    try:
+        async for page in pages:
+            new = pages.new_items  # an order may stand on two pages
+            items = new[: most - count]
+            count += len(items)
+            if show is None:
+                kept += items
+            else:
+                show(items)
+            if count == most:
+                return kept, len(items) < len(new) or page.next_cursor is not None
+            progress.words = f"Asking for orders, {count:,} so far"
+    finally:
+        await pages.aclose()
+    return kept, False

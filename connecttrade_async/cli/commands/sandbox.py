@@ -1,0 +1,99 @@
+"""The front door: ``sandbox`` serves a pretend Connect Trade, and ``demo`` tells the story on one."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option
+from connecttrade_async.cli.output import print_object
+from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET
+
+if TYPE_CHECKING:
+    from connecttrade_async.sandbox import Sandbox
+
+__all__ = ["demo", "sandbox"]
+
+LARGEST_PORT = 65_535
+SEED = 7
+
+
+@click.command()
+@click.option(
+    "--port", type=click.IntRange(0, LARGEST_PORT), default=8900, show_default=True, help="0 takes a free one."
+)
+@click.option(
+    "--stream-port",
+    type=click.IntRange(0, LARGEST_PORT),
+    help="Where the stream is served; by default at the next port, or a free one.",
+)
+@click.option(
+    "--market-port",
+    type=click.IntRange(0, LARGEST_PORT),
+    help="Where market data is served; by default at the port after the stream's, or a free one.",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
+@json_option
+@in_event_loop
+async def sandbox(
+    *, port: int, stream_port: int | None, market_port: int | None, host: str, seed: int, as_json: bool
+) -> None:
+    """Serve a pretend Connect Trade until Ctrl-C.
+
+    What is printed are lines for the shell of the other terminal: with them the other commands ask this sandbox. Its
+    credentials are pretend ones.
+    """
+    from connecttrade_async.sandbox import Sandbox  # noqa: PLC0415 - the other commands stay light
+
+    stream_port = _after(port) if stream_port is None else stream_port
+    market_port = _after(stream_port) if market_port is None else market_port
+    served = Sandbox(seed=seed, port=port, host=host, stream_port=stream_port, market_port=market_port)
+    async with for_a_while():
+        try:
+            await served.start()
+        except OSError as exc:
+            ports = f"{port}, {stream_port} and {market_port}"
+            problem = exc.strerror or type(exc).__name__
+            others = "choose others with --port, --stream-port or --market-port"
+            msg = f"cannot listen on {host}:{ports} ({problem}); {others}"
+            raise click.UsageError(msg) from None
+        try:
+            _print_settings(served, as_json=as_json)
+            await asyncio.Event().wait()
+        finally:
+            await served.aclose()
+
+
+def _after(port: int) -> int:
+    return port + 1 if 0 < port < LARGEST_PORT else 0
+
+
+def _print_settings(served: Sandbox, *, as_json: bool) -> None:
+    control = f"{served.url}/_sandbox"
+    settings = {
+        ADDRESSES["api"]: served.url,
+        ADDRESSES["stream"]: served.stream.url,
+        ADDRESSES["market_data"]: served.market.url,
+        CLIENT_ID: served.client_id,
+        CLIENT_SECRET: served.client_secret,
+    }
+    if as_json:
+        print_object({"url": served.url, "control": control, "environment": settings})
+        return
+    for name, value in settings.items():
+        click.echo(f"export {name}={shlex.quote(value)}")
+    click.echo(f"The sandbox is served at {served.url}, its faults at {control}/faults. Ctrl-C ends it.", err=True)
+
+
+@click.command(short_help="Tell the whole story on the embedded sandbox.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
+@in_event_loop
+async def demo(*, seed: int) -> None:
+    """Tell the whole story on the embedded sandbox, in some seconds: no account needed, nothing leaves this machine."""
+    from connecttrade_async.cli.demo import tell  # noqa: PLC0415 - the other commands stay light
+
+    await tell(seed=seed)

@@ -1,0 +1,1 @@
+"""The poller: schedule, fetches, outcomes, results."""

@@ -1,0 +1,1 @@
+"""The sandbox's login pages of brokers."""

@@ -1,0 +1,80 @@
+"""The sandbox's gate: every request comes through it, and meets the handler it asks for, or its fate.
+
+A middleware of aiohttp's would do the same, but aiohttp remembers a thousand of those for ever, with all that they
+hold, and a test run would never let go of a sandbox. So the gate is one route for everything, with a router behind it.
+"""
+
+from aiohttp import web
+
+from connecttrade_async.sandbox.control.routes import CONTROL
+from connecttrade_async.sandbox.faults.inject import FaultInjector
+from connecttrade_async.sandbox.faults.rest import Faults
+from connecttrade_async.sandbox.rest.request_log import RequestLog, RequestRecord
+from connecttrade_async.sandbox.rest.routes import PARTS, json_response
+
+__all__ = ["Dispatcher"]
+
+_LOGIN = "/connect/"
+
+
+class Dispatcher:
+    """Lets requests through.
+
+    Args:
+        router: where they lead.
+        faults: which of them is struck.
+        misfortune: what a fault does.
+        served: where it is written down what became of them.
+    """
+
+    def __init__(
+        self, router: web.UrlDispatcher, faults: Faults, misfortune: FaultInjector, served: RequestLog
+    ) -> None:
+        self._router = router
+        self._faults = faults
+        self._misfortune = misfortune
+        self._served = served
+
+    async def dispatch(self, request: web.Request) -> web.StreamResponse:
+        """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
+        match = await self._router.resolve(request)
+        PARTS.set(match)
+        path = request.rel_url.raw_path
+        if path.startswith(f"{CONTROL}/"):
+            return await _answer(request, match)
+        fault = self._faults.draw(request.method, path)
+        worked = False
+        answer: web.StreamResponse | None = None
+
+        async def work() -> web.StreamResponse:
+            nonlocal worked
+            response = await _answer(request, match)
+            worked = response.status < 400  # noqa: PLR2004  errors begin here
+            return response
+
+        try:
+            answer = await (work() if fault is None else self._misfortune.apply(fault, request, work))
+        finally:
+            status, kind = None if answer is None else answer.status, None if fault is None else fault.kind
+            route = _route(match)
+            shown = (route or f"{_LOGIN}{{token}}") if path.startswith(_LOGIN) else path
+            self._served.note(RequestRecord(request.method, shown, route, status, worked, kind))
+        return web.Response() if answer is None else answer
+
+
+def _route(match: web.UrlMappingMatchInfo) -> str:
+    resource = match.route.resource
+    return "" if resource is None else resource.canonical
+
+
+async def _answer(request: web.Request, match: web.UrlMappingMatchInfo) -> web.StreamResponse:
+    """The handler's answer, or JSON for what the router and the HTTP layer refuse."""
+    try:
+        return await match.handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
+        return json_response({"message": f"{request.path} takes no {request.method}."}, status=405, headers=allow)
+    except web.HTTPNotFound:
+        return json_response({"message": f"There is no {request.path} here."}, status=404)
+    except web.HTTPException as error:
+        return json_response({"message": f"{error.reason}."}, status=error.status)

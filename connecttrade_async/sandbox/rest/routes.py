@@ -1,0 +1,124 @@
+"""The sandbox's HTTP door: which path leads to which endpoint, who may pass, and JSON in and out.
+
+Documented: ``client-id`` and ``client-secret`` on every request, ``user-id`` and ``user-secret`` on all but the three
+about users; errors are JSON objects with ``message``.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
+
+from aiohttp import web
+
+from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.errors import BadRequestError, RefusalError, UnauthorizedError
+from connecttrade_async.sandbox.rest.endpoints import (
+    Answer,
+    Call,
+    RestContext,
+    create_connection,
+    create_user,
+    delete_connection,
+    delete_user,
+    list_accounts,
+    list_balances,
+    list_connections,
+    list_positions,
+    list_transactions,
+    list_users,
+    mint_market_token,
+    mint_user_token,
+)
+from connecttrade_async.sandbox.rest.order_actions import cancel_order, place_order, replace_order
+from connecttrade_async.sandbox.rest.order_list import list_orders
+from connecttrade_async.sandbox.settings import Credentials
+from connecttrade_async.sandbox.world import User
+
+__all__ = ["PARTS", "json_response", "refusal_response", "rest_routes"]
+
+PARTS: ContextVar[Mapping[str, str]] = ContextVar("parts")
+"""The parts of the path that vary, by name, of the request that is being answered."""
+
+Endpoint = Callable[[Call], Answer]
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_FOR_CLIENT: tuple[tuple[str, str, Endpoint], ...] = (
+    ("POST", "/users", create_user),
+    ("GET", "/users", list_users),
+    ("DELETE", "/users/{user_id}", delete_user),
+)
+_FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
+    ("POST", "/connections", create_connection),
+    ("GET", "/connections", list_connections),
+    ("DELETE", "/connections/{connection_id}", delete_connection),
+    ("GET", "/connections/{connection_id}/token", mint_market_token),
+    ("POST", "/auth/tokens/user", mint_user_token),
+    ("GET", "/accounts", list_accounts),
+    ("GET", "/balances", list_balances),
+    ("GET", "/positions", list_positions),
+    ("POST", "/orders", place_order),
+    ("GET", "/orders", list_orders),
+    ("PATCH", "/accounts/{account_id}/orders/{order_id}", replace_order),
+    ("DELETE", "/accounts/{account_id}/orders/{order_id}", cancel_order),
+    ("GET", "/transactions", list_transactions),
+)
+
+
+def rest_routes(desk: RestContext, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
+    """Every REST path of the wire contract, each with its handler."""
+
+    def handler(endpoint: Endpoint, *, needs_user: bool) -> Handler:
+        async def handle(request: web.Request) -> web.StreamResponse:
+            try:
+                credentials.check(request.headers)
+                known = _recognize(desk, request) if needs_user else None
+                call = Call(
+                    desk=desk,
+                    path=PARTS.get(),
+                    query=_query(request),
+                    body=await request.read() if request.method in {"POST", "PATCH"} else b"",
+                    now=clock.now(),
+                    known=known,
+                )
+                desk.world.floor.bring_up(call.now)
+                answer = endpoint(call)
+            except RefusalError as refusal:
+                return refusal_response(refusal)
+            return json_response(answer.payload, headers=answer.headers)
+
+        return handle
+
+    routes = [(entry, False) for entry in _FOR_CLIENT] + [(entry, True) for entry in _FOR_USER]
+    return [
+        web.route(method, path, handler(endpoint, needs_user=needs_user))
+        for (method, path, endpoint), needs_user in routes
+    ]
+
+
+def json_response(payload: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """A payload as compact JSON."""
+    body = json.dumps(payload, separators=(",", ":")).encode()
+    return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
+
+
+def refusal_response(refusal: RefusalError) -> web.Response:
+    """A refusal as the documented JSON object with ``message``."""
+    return json_response({"message": refusal.message}, status=refusal.status)
+
+
+def _recognize(desk: RestContext, request: web.Request) -> User:
+    user_id, secret = request.headers.get("user-id"), request.headers.get("user-secret")
+    if not user_id or not secret:
+        raise UnauthorizedError("The headers user-id and user-secret are required.")
+    user = desk.world.recognize(user_id, secret)
+    if user is None:
+        raise UnauthorizedError("The user-id or the user-secret is wrong.")
+    return user
+
+
+def _query(request: web.Request) -> dict[str, str]:
+    query = request.query
+    for name in query:
+        if len(query.getall(name)) > 1:
+            raise BadRequestError(f"{name} was given more than once.")
+    return dict(query)

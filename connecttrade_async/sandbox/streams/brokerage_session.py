@@ -1,0 +1,69 @@
+"""The sandbox's session: what is said over one link of the brokerage stream.
+
+Documented: a login with ``client_id`` and ``client_secret``, topics, and one session per credential pair. Assumed:
+every other word of it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+from connecttrade_async.sandbox.errors import UnauthorizedError
+from connecttrade_async.sandbox.streams.encoding import KINDS
+from connecttrade_async.sandbox.streams.session import StreamSession
+
+if TYPE_CHECKING:
+    from connecttrade_async.sandbox.parameters import Fields
+    from connecttrade_async.sandbox.streams.brokerage import BrokerageStreamServer
+    from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
+
+__all__ = ["BrokerageSession"]
+
+
+class BrokerageSession(StreamSession["BrokerageStreamServer"]):
+    """One session of the brokerage stream.
+
+    Attributes:
+        topics: what it subscribed to.
+    """
+
+    NAME = "brokerage data stream"
+    STRANGER = "The client_id or the client_secret is wrong."
+
+    def __init__(self, link: "SandboxWebSocket", stream: "BrokerageStreamServer") -> None:
+        super().__init__(link, stream)
+        self.topics: set[str] = set()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it is authenticated, subscribed to something, and not over."""
+        return self.phase == "authenticated" and bool(self.topics) and self.link.is_open
+
+    def _deeds(self) -> Mapping[str, "Callable[[Fields], None]"]:
+        return {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe}
+
+    def _recognize(self, members: "Fields") -> str:
+        if not self._stream.credentials.are(members.get("client_id"), members.get("client_secret")):
+            raise UnauthorizedError(self.STRANGER)
+        return ""
+
+    def _wants(self, topics: tuple[object, ...]) -> bool:
+        return not self.topics.isdisjoint(cast("tuple[str, ...]", topics))
+
+    def _subscribe(self, members: "Fields") -> None:
+        self._choose(members, "subscribed", self.topics.update)
+
+    def _unsubscribe(self, members: "Fields") -> None:
+        self._choose(members, "unsubscribed", self.topics.difference_update)
+
+    def _choose(self, members: "Fields", answer: str, change: "Callable[[list[str]], None]") -> None:
+        topics = members.get("topics")
+        names = cast("list[object]", topics) if isinstance(topics, list) else []
+        if not names or not all(isinstance(name, str) and name in KINDS for name in names):
+            self._error(400, f"topics must be some of {', '.join(KINDS)}.")
+            return
+        was_live = self.is_live
+        self._stream.publish_due()
+        change(cast("list[str]", names))
+        if self._answer(answer, topics=names) and self.is_live and not was_live:
+            self._stream.log.count_life()
+            self._stream.publish_due()  # the ticker runs only while somebody is live: start it

@@ -1,0 +1,244 @@
+"""The sandbox's feeds: what the market tells those who listen to it, tick by tick.
+
+Quotes, depth and chains are told when they have changed, each as it is now. Prints are told one by one; a bar with the
+prints in it, as it stands, and once more when it is over. A subscription without an expiration hears of every expiry.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NamedTuple
+
+from connecttrade_async.sandbox.parameters import Fields
+from connecttrade_async.sandbox.payloads import Payloads
+from connecttrade_async.sandbox.streams.channels import CHANNELS, Subscription
+from connecttrade_async.sandbox.world import (
+    Bar,
+    Chains,
+    Contract,
+    Depth,
+    Depths,
+    Greeks,
+    Level,
+    Trade,
+    World,
+    moment_of,
+    span,
+    tick_of,
+)
+
+__all__ = ["Feeds", "MarketEvent", "MarketPayloads"]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketPayloads:
+    """Writes what the market tells, each as the members of a message."""
+
+    payloads: Payloads
+
+    def quote(self, symbol: str, depth: Depth, at: datetime) -> Fields:
+        """A quote. What is worth nothing has no bid: its price and its size are zero."""
+        bid, ask = depth.bids[0] if depth.bids else None, depth.asks[0]
+        return {
+            "symbol": symbol,
+            "bid_price": "0.00" if bid is None else str(bid.price),
+            "bid_size": "0" if bid is None else str(bid.size),
+            "ask_price": str(ask.price),
+            "ask_size": str(ask.size),
+            "last_price": str(depth.last),
+            "timestamp": self.payloads.time(at),
+        }
+
+    def trade(self, symbol: str, found: Trade) -> Fields:
+        """A print."""
+        return {
+            "symbol": symbol,
+            "price": str(found.price),
+            "size": str(found.size),
+            "session": found.session,
+            "timestamp": self.payloads.time(found.at),
+        }
+
+    def bar(self, symbol: str, interval: str, bar: Bar, *, closed: bool) -> Fields:
+        """A bar; `closed` says that it will not change any more."""
+        return {
+            "symbol": symbol,
+            "interval": interval,
+            "open": str(bar.open),
+            "high": str(bar.high),
+            "low": str(bar.low),
+            "close": str(bar.close),
+            "volume": str(bar.volume),
+            "start_time": self.payloads.time(bar.start),
+            "closed": closed,
+        }
+
+    def depth(self, symbol: str, depth: Depth, at: datetime) -> Fields:
+        """A full book."""
+        return {
+            "symbol": symbol,
+            "bids": [_level(level) for level in depth.bids],
+            "asks": [_level(level) for level in depth.asks],
+            "timestamp": self.payloads.time(at),
+        }
+
+    def chain(
+        self, root: str, expiry: date, contracts: Iterable[Contract], at: datetime, *, with_greeks: bool
+    ) -> Fields:
+        """The options of one expiry."""
+        return {
+            "underlying": root,
+            "expiration": expiry.isoformat(),
+            "contracts": [_contract(contract, with_greeks=with_greeks) for contract in contracts],
+            "timestamp": self.payloads.time(at),
+        }
+
+
+def _level(level: Level) -> Fields:
+    return {"price": str(level.price), "size": str(level.size)}
+
+
+def _contract(contract: Contract, *, with_greeks: bool) -> Fields:
+    told: dict[str, object] = {
+        "symbol": contract.symbol,
+        "bid_price": str(contract.quote.bid),
+        "ask_price": str(contract.quote.ask),
+        "last_price": str(contract.quote.last),
+        "volume": str(contract.volume),
+        "open_interest": str(contract.open_interest),
+    }
+    return told | {"greeks": _greeks(contract.greeks)} if with_greeks else told
+
+
+def _greeks(greeks: Greeks) -> Fields:
+    return {name: f"{value:.6f}" for name, value in greeks._asdict().items()}
+
+
+_Teller = Callable[[Subscription, "int | None", datetime], Iterator["MarketEvent"]]
+
+
+class MarketEvent(NamedTuple):
+    """Something to be told, to those who have any of these subscriptions."""
+
+    topics: tuple[Subscription, ...]
+    members: Fields
+
+    @property
+    def kind(self) -> str:
+        """The type of its message."""
+        return CHANNELS[self.topics[0].channel]
+
+    @property
+    def symbol(self) -> str:
+        """Of what it tells."""
+        return self.topics[0].symbol
+
+
+class Feeds:
+    """What there is to tell.
+
+    Args:
+        world: whose market it is.
+        payloads: the spelling of the moment.
+    """
+
+    def __init__(self, world: World, payloads: Callable[[], Payloads]) -> None:
+        self._world = world
+        self._payloads = payloads
+        self._depths = Depths(world.market, world.seed)
+        self._chains = Chains(world.tape, world.seed)
+        self._seen: dict[Subscription, object] = {}
+        self._tellers: dict[str, _Teller] = {
+            "quotes": self._quotes,
+            "trades": self._trades,
+            "bars": self._bars,
+            "depth": self._depth,
+            "options_chain": self._chain,
+        }
+
+    def expiries(self, at: datetime) -> tuple[str, ...]:
+        """The days on which listed options expire."""
+        return tuple(day.isoformat() for day in self._chains.expiries(at))
+
+    def present(self, wanted: Subscription, at: datetime, backfill: int = 0) -> Iterator[MarketEvent]:
+        """What somebody hears who has just begun to listen: how things stand, after so many past bars."""
+        if wanted.channel == "bars":
+            interval = str(wanted.given["interval"])
+            for bar in self._world.bars.before(wanted.symbol, interval, at, backfill):
+                yield MarketEvent((wanted,), self._figures.bar(wanted.symbol, interval, bar, closed=True))
+        for feed in self._expanded((wanted,), at):
+            self._seen.pop(feed, None)
+            yield from self._tellers[feed.channel](feed, None, at)
+
+    def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[MarketEvent]:
+        """What has changed after a tick, up to a moment, of what anybody wants."""
+        feeds = self._expanded(wanted, at)
+        self._seen = {feed: seen for feed, seen in self._seen.items() if feed in feeds}
+        for feed in feeds:
+            yield from self._tellers[feed.channel](feed, since, at)
+
+    def forget(self) -> None:
+        """Tell everything again, changed or not."""
+        self._seen.clear()
+
+    # The channels -----------------------------------------------------------------------------------------------------
+
+    def _quotes(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
+        depth = self._depths.depth(feed.symbol, at)
+        if self._is_new(feed, depth):
+            yield MarketEvent((feed,), self._figures.quote(feed.symbol, depth, at))
+
+    def _depth(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
+        depth = self._depths.depth(feed.symbol, at, int(feed.given["levels"]))
+        if self._is_new(feed, depth):
+            yield MarketEvent((feed,), self._figures.depth(feed.symbol, depth, at))
+
+    def _chain(self, feed: Subscription, _: int | None, at: datetime) -> Iterator[MarketEvent]:
+        expiry, greeks = date.fromisoformat(str(feed.given["expiration"])), feed.given["greeks"] is True
+        contracts = tuple(self._chains.contracts(feed.symbol, expiry, at))
+        if self._is_new(feed, contracts):
+            topics = feed, Subscription(feed.channel, feed.symbol, (("greeks", greeks),))
+            yield MarketEvent(topics, self._figures.chain(feed.symbol, expiry, contracts, at, with_greeks=greeks))
+
+    def _trades(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[MarketEvent]:
+        if since is None:
+            return
+        for found in self._world.tape.prints(feed.symbol, since + 1, tick_of(at) + 1):
+            topics = (feed, Subscription(feed.channel, feed.symbol, (("session", found.session),)))
+            yield MarketEvent(topics, self._figures.trade(feed.symbol, found))
+
+    def _bars(self, feed: Subscription, since: int | None, at: datetime) -> Iterator[MarketEvent]:
+        """First those that are over since then, then the one that is not, if it has a print since then."""
+        interval = str(feed.given["interval"])
+        start, _ = span(interval, at)
+        if since is not None:
+            begun, _ = span(interval, moment_of(since))
+            for bar in self._world.bars.between(feed.symbol, interval, begun, start):
+                yield MarketEvent((feed,), self._figures.bar(feed.symbol, interval, bar, closed=True))
+        first = tick_of(start) if since is None else max(tick_of(start), since + 1)
+        has_news = self._world.tape.first(feed.symbol, first, tick_of(at) + 1) is not None
+        so_far = self._world.bars.bar(feed.symbol, interval, at, at) if has_news else None
+        if so_far is not None:
+            yield MarketEvent((feed,), self._figures.bar(feed.symbol, interval, so_far, closed=False))
+
+    @property
+    def _figures(self) -> MarketPayloads:
+        return MarketPayloads(self._payloads())
+
+    def _is_new(self, feed: Subscription, value: object) -> bool:
+        is_new = self._seen.get(feed) != value
+        self._seen[feed] = value
+        return is_new
+
+    def _expanded(self, wanted: Iterable[Subscription], at: datetime) -> dict[Subscription, None]:
+        """One feed for all kinds of hours, and one for each expiry; what several want is told once."""
+        feeds: dict[Subscription, None] = {}
+        for one in wanted:
+            if one.channel == "trades":
+                feeds[one._replace(options=(("session", "all"),))] = None
+            elif one.channel == "options_chain" and "expiration" not in one.given:
+                for expiry in self.expiries(at):
+                    feeds[one._replace(options=(("expiration", expiry), *one.options))] = None
+            else:
+                feeds[one] = None
+        return feeds

@@ -1,0 +1,174 @@
+"""The sandbox's station: what the brokerage stream and the market-data stream have in common.
+
+It listens, knows every link that there is, and lets one session at a time have what only one may have. What is told
+over the links, and what is said over them, is the business of whoever builds on it.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+
+from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.faults.stream import StreamFaults
+from connecttrade_async.sandbox.sockets import Sockets
+from connecttrade_async.sandbox.streams.delivery import Event
+from connecttrade_async.sandbox.streams.encoding import FrameEncoding
+from connecttrade_async.sandbox.streams.message_log import MessageLog
+from connecttrade_async.sandbox.streams.ticker import Ticker
+from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
+
+if TYPE_CHECKING:
+    from connecttrade_async.sandbox.streams.session import StreamSession
+
+__all__ = ["Displaces", "StreamServer"]
+
+Displaces = Literal["older", "newer", "neither"]
+
+_SessionT = TypeVar("_SessionT", bound="StreamSession[Any]")
+
+_TURNS = range(5, 50)
+"""Turns of the loop in which everything that is closed ends: a peer that just arrives takes the fewest of them."""
+
+
+class StreamServer(ABC, Generic[_SessionT]):
+    """A stream, as far as it does not matter what it tells.
+
+    Args:
+        clock: what time it is.
+        address: host and port to listen on.
+        login_limit: seconds in which a client has to log in (documented: 30), by the machine's clock and by the
+            sandbox's, whichever is over first.
+
+    Attributes:
+        faults: what goes wrong; nothing until a fault is added.
+        ledger: what was sent and received.
+        wording: how its messages are spelled.
+        silent: whether it keeps every event to itself; pings and actions are still answered.
+        displaces: who loses when there is a second session where only one may be: the ``older`` one (Assumed), the
+            ``newer``, or ``neither``.
+        login_limit: as given; may be changed for links to come.
+        published: how many events there were so far; what happens while nobody is live counts for nothing.
+    """
+
+    def __init__(self, clock: Clock, *, address: tuple[str, int], login_limit: float) -> None:
+        self.clock = clock
+        self.login_limit = login_limit
+        self.faults = StreamFaults()
+        self.log = MessageLog()
+        self.wording = FrameEncoding()
+        self.silent = False
+        self.published: int = 0
+        self.displaces: Displaces = "older"
+        self._delay = 0.0
+        self._sockets = Sockets(*address)
+        self._ticker = Ticker(clock, self.publish_due, self._due)
+        self._links = 0
+        self._is_open = True
+        self._sessions: dict[int, _SessionT] = {}
+        self._holders: dict[str, _SessionT] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.url or 'closed'} {len(self._sessions)} sessions, {self.published} events>"
+
+    @property
+    def url(self) -> str:
+        """Where it is served, ``ws://127.0.0.1:port``; empty before it was started."""
+        return f"ws://{self._sockets.authority}" if self._sockets.authority else ""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether a session is live."""
+        return any(session.is_live for session in self._sessions.values())
+
+    async def start(self, *, again: bool = False) -> None:
+        """Listen, if `again` on the port that it had before. Cancelling it leaves nothing behind.
+
+        Raises:
+            OSError: the port is taken.
+        """
+        self._is_open = True
+        await self._sockets.open(self._dial, again=again)
+        self._ticker.start()
+
+    async def aclose(self) -> None:
+        """Stop listening and end every link at once, frozen or not. Twice is once."""
+        self._is_open = False
+        self._ticker.stop()
+        await self._sockets.close()
+        for session in tuple(self._sessions.values()):
+            session.link.abandon()
+        for turn in range(_TURNS.stop):
+            await asyncio.sleep(0)
+            if turn >= _TURNS.start and not self._sessions:
+                break
+
+    async def restart(self) -> None:
+        """Close, and listen again on the same port.
+
+        Raises:
+            OSError: somebody else has taken the port.
+        """
+        await self.aclose()
+        await self.start(again=True)
+
+    # What is told -----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def publish_due(self, now: datetime | None = None) -> None:
+        """Tell what is new; whatever the clock says is over is over."""
+
+    @abstractmethod
+    def _due(self) -> datetime | None:
+        """When there may be something to tell by the clock alone."""
+
+    @abstractmethod
+    def _serve(self, link: SandboxWebSocket) -> _SessionT:
+        """A session for a new link."""
+
+    def _spread(self, kind: str, topics: tuple[object, ...], whose: str, text: str) -> None:
+        self.published += 1
+        event = Event(self.published, kind, whose, text)
+        for session in tuple(self._sessions.values()):
+            session.send_event(event, topics)
+
+    def _flush(self) -> None:
+        for session in tuple(self._sessions.values()):
+            session.link.flush()
+
+    # The sessions' side -----------------------------------------------------------------------------------------------
+
+    def accept(self, session: _SessionT) -> None:
+        """There is a new link; a stream that closes lets go of it."""
+        self._sessions[session.link.number] = session
+        if not self._is_open:
+            session.link.abandon()
+
+    def remove(self, session: _SessionT) -> None:
+        """A link is gone."""
+        self._sessions.pop(session.link.number, None)
+
+    def claim_session(self, session: _SessionT, whose: str = "") -> bool:
+        """Let a session have for itself what only one may have, as far as it displaces the one that had it.
+
+        Args:
+            session: the session.
+            whose: names what only one may have; the brokerage stream has one such thing, the market's one per user.
+        """
+        holder = self._holders.get(whose)
+        if holder is not None and holder.link.is_open and self.displaces != "neither":
+            if self.displaces == "newer":
+                return False
+            holder.displace()
+        self._holders[whose] = session
+        return True
+
+    def release_session(self, session: _SessionT) -> None:
+        """A session is over; what it had for itself is free."""
+        self._holders = {whose: holder for whose, holder in self._holders.items() if holder is not session}
+
+    def _dial(self) -> SandboxWebSocket:
+        self._links += 1
+        link = SandboxWebSocket(self._links, self.log, self._delay)
+        link.conversation = self._serve(link)
+        return link

@@ -1,0 +1,242 @@
+"""The sandbox's dialogue: what is said over one link of either stream, from the upgrade to the login and the end.
+
+Documented: a welcome, and a login within 30 seconds. Assumed: every word of it, and the close codes: 4401 for a login
+that is refused, 4408 for one that does not come, 4409 for a session that another one displaces.
+"""
+
+import asyncio
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
+
+from websockets.http11 import Request
+
+from connecttrade_async.sandbox.errors import UnauthorizedError
+from connecttrade_async.sandbox.faults.stream import StreamFault
+from connecttrade_async.sandbox.streams.delivery import Event, EventDelivery
+from connecttrade_async.sandbox.streams.message_log import Sent
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from connecttrade_async.sandbox.parameters import Fields
+    from connecttrade_async.sandbox.streams.server import StreamServer
+    from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
+
+__all__ = ["Phase", "StreamSession", "id_of"]
+
+Phase = Literal["connecting", "welcomed", "authenticated", "over"]
+
+_StationT = TypeVar("_StationT", bound="StreamServer[Any]")
+
+
+class StreamSession(ABC, Generic[_StationT]):
+    """One session, from the upgrade to its end.
+
+    Args:
+        link: over which it is spoken.
+        stream: whose session it is.
+
+    Attributes:
+        phase: how far it has come.
+    """
+
+    NAME: ClassVar[str]
+    """What the stream is called in its welcome."""
+    STRANGER: ClassVar[str]
+    """What is said to somebody whose login is wrong."""
+
+    def __init__(self, link: "SandboxWebSocket", stream: _StationT) -> None:
+        self.link = link
+        self.phase: Phase = "connecting"
+        self._stream = stream
+        self._courier = EventDelivery(link, stream.log)
+        self._expires_at = stream.clock.now() + timedelta(seconds=stream.login_limit)
+        self._limit: asyncio.TimerHandle | None = None
+        self._actions: Mapping[str, Callable[[Fields], None]] = {"authenticate": self._login, **self._deeds()}
+
+    @property
+    @abstractmethod
+    def is_live(self) -> bool:
+        """Whether events are told to it."""
+
+    @abstractmethod
+    def _deeds(self) -> Mapping[str, Callable[["Fields"], None]]:
+        """What may be asked for once it is authenticated, by action."""
+
+    @abstractmethod
+    def _recognize(self, members: "Fields") -> str:
+        """What only one session may have and this login lets it have.
+
+        Raises:
+            UnauthorizedError: the login is wrong.
+        """
+
+    @abstractmethod
+    def _wants(self, topics: tuple[object, ...]) -> bool:
+        """Whether it wants to hear of any of these."""
+
+    # What comes -------------------------------------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The link is there; the time to log in runs."""
+        self._limit = asyncio.get_running_loop().call_later(self._stream.login_limit, self._expire)
+        self._stream.accept(self)
+
+    def requested(self, request: Request) -> None:
+        """Answer the upgrade; the stream is served at the root path."""
+        fault = self._draw("upgrade")
+        if fault is not None and fault.kind == "cut_upgrade":
+            self.link.reset()
+        elif fault is not None and fault.kind == "refuse_upgrade":
+            self.link.refuse(fault.status or 503, fault.retry_after)
+        elif request.path.partition("?")[0] != "/":
+            self.link.refuse(404)
+        elif fault is None:
+            self.link.accept(request)
+            self._welcome()
+
+    def received(self, data: bytes) -> None:
+        """Do what a message asks for; a session that is over does nothing more."""
+        if self.phase == "over" or not self.link.is_open:
+            return
+        known = _members(data)
+        if known is None:
+            self._stream.log.count("unreadable")
+            self._error(400, "A message must be a JSON object.")
+            return
+        action = known.get("action")
+        act = self._actions.get(action) if isinstance(action, str) else None
+        self._stream.log.count("unknown" if act is None else str(action))
+        if self.phase != "authenticated" and act != self._login:
+            self._refuse("Authenticate first.")
+        elif act is None:
+            self._error(400, f"action must be one of {', '.join(self._actions)}.", **id_of(known))
+        else:
+            act(known)
+
+    def closed(self) -> None:
+        """Be over, for the link is."""
+        self._end()
+        self._stream.remove(self)
+
+    # What is told -----------------------------------------------------------------------------------------------------
+
+    def send_event(self, event: Event, topics: tuple[object, ...]) -> None:
+        """Send an event, if it wants one of these topics and nothing befalls it."""
+        if self.phase != "authenticated" or not self._wants(topics):
+            return
+        if self._stream.silent:
+            self._courier.lose(event)
+        else:
+            self._courier.carry(event, self._draw("event", event.whose), self._stream.wording)
+
+    def displace(self) -> None:
+        """End, for another session has, or had, what only one may have."""
+        self._error(409, "There is another session with these credentials.")
+        self.close(4409, "Another session.")
+
+    def close(self, code: int, reason: str = "") -> None:
+        """End, with a close frame."""
+        self.link.close(code, reason)
+        self._end()
+
+    def expire_by(self, now: "datetime") -> None:
+        """End, if the time to log in is over by the sandbox's clock."""
+        if self.phase in {"connecting", "welcomed"} and now >= self._expires_at:
+            self._expire()
+
+    # The login --------------------------------------------------------------------------------------------------------
+
+    def _login(self, members: "Fields") -> None:
+        fault = self._draw("login")
+        if fault is not None and fault.kind != "refuse_login":
+            if fault.kind == "cut_login":
+                self.link.reset()
+        elif self.phase == "authenticated":
+            self._error(400, "This session is authenticated already.")
+        elif fault is not None:
+            self._refuse(self.STRANGER)
+        else:
+            try:
+                self._enter(self._recognize(members))
+            except UnauthorizedError as refusal:
+                self._refuse(refusal.message)
+
+    def _enter(self, whose: str) -> None:
+        if not self._stream.claim_session(self, whose):
+            self.displace()
+        else:
+            self.phase = "authenticated"
+            self._stop_limit()
+            self._say("authenticated")
+            self._entered()
+
+    def _entered(self) -> None:
+        """It has just logged in."""
+
+    # What is said -----------------------------------------------------------------------------------------------------
+
+    def _welcome(self) -> None:
+        if not self.link.is_open:
+            return
+        self.phase = "welcomed"
+        fault = self._draw("welcome")
+        if fault is None:
+            self._say("welcome", message=f"Welcome to the sandbox's {self.NAME}. Please authenticate.")
+        elif fault.kind == "cut_welcome":
+            self.link.reset()
+
+    def _answer(self, kind: str, **members: object) -> bool:
+        """Say that something was done, if nothing befalls the answer; False if the link broke over it."""
+        fault = self._draw("ack")
+        if fault is None:
+            self._say(kind, **members)
+        elif fault.kind == "cut_ack":
+            self.link.reset()
+            return False
+        return True
+
+    def _say(self, kind: str, **members: object) -> None:
+        self.link.send(Sent(self.link.number, kind, 0, self._stream.wording.message(kind, **members)))
+
+    def _error(self, code: int, message: str, **members: object) -> None:
+        self._say("error", **members, code=str(code), message=message)
+
+    def _refuse(self, message: str) -> None:
+        self._error(401, message)
+        self.close(4401, "Not authenticated.")
+
+    def _expire(self) -> None:
+        if self.phase == "connecting":
+            self.link.cut()
+        else:
+            self.close(4408, "No login in time.")
+        self._end()
+
+    def _end(self) -> None:
+        self.phase = "over"
+        self._stop_limit()
+        self._stream.release_session(self)
+
+    def _stop_limit(self) -> None:
+        if self._limit is not None:
+            self._limit.cancel()
+
+    def _draw(self, moment: str, whose: str = "") -> StreamFault | None:
+        return self._stream.faults.draw(moment, whose)
+
+
+def _members(data: bytes) -> "Fields | None":
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return cast("Fields", value) if isinstance(value, dict) else None
+
+
+def id_of(members: "Fields") -> dict[str, object]:
+    """The id of a message, to be said again with its answer, if it has one that can be."""
+    return {"id": members["id"]} if isinstance(members.get("id"), str | int) else {}

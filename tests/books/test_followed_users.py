@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import gc
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import Any
+
+import msgspec
+from msgspec.structs import astuple
+
+from connecttrade_async.books.book import AccountSnapshot
+from connecttrade_async.books.changes import OrderChanged, PositionChanged
+from connecttrade_async.books.followed_users import FollowedUsers
+from connecttrade_async.books.order_tracker import OrderRetention
+from frame_factory import balance, order, order_frame, position, position_frame
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+class Somebody:
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.orders: Any = None
+        self.positions: Any = None
+        self.balances: Any = None
+        self.connections: Any = None
+
+
+def test_an_account_may_become_another_users() -> None:
+    roster = FollowedUsers(OrderRetention())
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    first = roster.place_for(ada, "a", None)
+    assert roster.place_for(ada, "a", None) is first
+    second = roster.place_for(bob, "a", None)
+    assert (second.keeper.user_id, ada.keepers, list(bob.keepers)) == ("bob", {}, ["a"])
+    roster.remove("ada")
+    assert roster.places["a"] is second
+    roster.remove("bob")
+    assert roster.places == {}
+
+
+def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
+    roster = FollowedUsers(OrderRetention())
+    member = roster.add(Somebody("ada"))
+    assert member.window(NOW, DAY).since == NOW - DAY
+    assert member.window(NOW + timedelta(minutes=59, microseconds=1), DAY).since == NOW - DAY  # a whole hour
+    assert member.window(NOW, DAY).accounts is None
+    keeper = roster.place_for(member, "a", None).keeper
+    member.since = NOW
+    assert member.window(NOW + DAY, DAY).since == NOW - DAY
+    # The broker's clock may be behind ours.
+    keeper.load(
+        AccountSnapshot([order(status="working", updated_at="2026-02-02T15:00:00Z")], (), (balance(),)), "sweep", NOW
+    )
+    window = member.window(NOW + DAY, DAY)
+    assert window.since == datetime(2026, 2, 1, 15, tzinfo=UTC)
+    assert [each.order_id for each in window.open_orders] == ["o"]
+    assert list(window.accounts or ()) == ["a"]
+
+
+def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
+    roster = FollowedUsers(OrderRetention())
+    member = roster.add(Somebody("ada"))
+    facts: dict[str, Any] = {"account_id": "a", "user_id": "ada", "cause": "recovered"}
+    old, new = order(updated_at="2026-03-02T14:00:00Z"), order(updated_at="2026-03-02T16:00:00Z")
+    silent, heard = roster.place_for(member, "a", None), roster.place_for(member, "b", NOW)
+    for place, after, expected in (
+        (silent, new, False),
+        (heard, old, False),
+        (heard, new, True),
+        (heard, order(), True),
+    ):
+        assert place.is_news(OrderChanged(before=None, after=after, **facts)) is expected
+    assert silent.is_news(OrderChanged(before=old, after=new, **facts))
+    assert not heard.is_news(PositionChanged(before=None, after=position(), **facts))
+
+
+def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
+    roster = FollowedUsers(OrderRetention())
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    roster.unread.clear()
+    times = ["2026-03-02T14:00:00Z", "2026-03-02T14:10:00Z", "2026-03-02T14:20:00Z"]
+    first, second, third = (datetime.fromisoformat(time) for time in times)
+    roster.last = position_frame(times[0])
+    roster.mark_suspect([ada])
+    roster.mark_stale([ada, bob])
+    roster.unread.discard(bob)
+    roster.last = position_frame(times[1])
+    roster.mark_stale([ada, bob])
+    assert (ada.missed_since, bob.missed_since) == (first, second)
+    # So it is with who comes in the name of another.
+    assert roster.add(Somebody("ada")).missed_since == first
+    roster.unread.clear()
+    roster.last = position_frame(times[2])
+    assert roster.add(Somebody("bob")).missed_since == third
+
+
+def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
+    roster = FollowedUsers(OrderRetention())
+    ada = roster.add(Somebody("ada"))
+    roster.unread.clear()
+    roster.last, roster.heard_at = position_frame("2036-03-02T14:00:00Z"), NOW
+    roster.mark_stale([ada])
+    assert ada.missed_since == NOW
+
+
+def test_an_order_is_found_in_any_book() -> None:
+    roster = FollowedUsers(OrderRetention())
+    member = roster.add(Somebody("ada"))
+    roster.place_for(member, "b", None)
+    roster.place_for(member, "a", None).keeper.apply(order_frame(status="working"), NOW)
+    assert roster.order("o") is not None
+    assert roster.order("p") is None
+    assert roster.book("c") is None
+
+
+def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() -> None:
+    roster = FollowedUsers(OrderRetention())
+    member = roster.add(Somebody("ada"))
+    member.is_asking = True
+    keeper = roster.place_for(member, "a", NOW).keeper
+    keeper.apply(order_frame(status="working", stop_price="2"), NOW)
+    keeper.load(AccountSnapshot([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
+    [known] = keeper.book(is_current=True).orders.values()
+    assert known.stop_price_text == "2"
+
+
+def test_of_a_user_the_garbage_collector_tracks_nothing_but_what_was_handed_in() -> None:
+    roster = FollowedUsers(OrderRetention())
+    user = Somebody("ada")
+    member = roster.add(user)
+    roster.place_for(member, "a", None)
+    listed = AccountSnapshot([order(), order(order_id="p", status="filled")], (position(),), (balance(),))
+    roster.load(member, {"a": listed}, "recovered", None, NOW)
+    member.since = NOW
+    assert roster.load(member, {"a": listed}, "recovered", None, NOW) == ([], [])
+    found: list[object] = [member, roster.places["a"].keeper]
+    for step in found:
+        if isinstance(step, msgspec.Struct):
+            found += [part for part in astuple(step) if part is not user]
+        elif type(step) in {dict, tuple, set}:
+            found += gc.get_referents(step)
+    assert {"FollowedUser", "BookKeeper", "OrderTracker", "KeyedState", "Order"} <= {
+        type(each).__name__ for each in found
+    }
+    # Of a status there is one for everybody.
+    assert not [each for each in found if gc.is_tracked(each) and not isinstance(each, Enum)]

@@ -1,0 +1,391 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async.books.merge import (
+    amount,
+    apply_partial,
+    compare_times,
+    event_time,
+    happened,
+    is_future_outlier,
+    latest_of,
+    merge_orders,
+    missing_fields,
+    paired,
+    present_fields,
+)
+from frame_factory import fill, order, order_frame, position, position_frame
+
+if TYPE_CHECKING:
+    from connecttrade_async import Fill
+
+
+def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    return tuple(new for _, new in paired(known, listed).new)
+
+
+ENDED = ("filled", "cancelled", "rejected", "expired", "replaced")
+OPEN = ("pending", "working", "partially_filled", "pending_cancel", "pending_replace")
+
+
+def at(minute: int) -> str:
+    return f"2026-03-02T14:{minute:02}:00.000000Z"
+
+
+def fills(*listed: dict[str, Any]) -> tuple[Fill, ...]:
+    return order(fills=list(listed)).fills
+
+
+# --- times that are to come
+
+
+def test_a_time_that_is_to_come_decides_nothing_against_one_that_is_not() -> None:
+    now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    bogus = order(status="working", stop_price="1", updated_at="2036-03-02T14:00:00Z")
+    true = order(status="working", stop_price="2", updated_at=at(20))
+    assert merge_orders(bogus, true) == merge_orders(true, bogus) == bogus
+    assert merge_orders(bogus, true, now) == true
+    assert merge_orders(bogus, true, now, is_ahead=True).stop_price == Decimal(1)
+    # What cannot be taken back is not.
+    ended = order(status="filled", filled_qty="5", fills=[fill("1", "5")], updated_at="2036-03-02T14:00:00Z")
+    after = merge_orders(ended, true, now)
+    assert (str(after.status), after.filled_qty, after.fills) == ("filled", Decimal(5), ended.fills)
+
+
+@pytest.mark.parametrize(
+    ("known", "said", "is_so"),
+    [
+        (at(36), at(30), True),
+        (at(36), at(35), True),
+        (at(35), at(30), False),
+        # Our own clock may be slow.
+        (at(37), at(36), False),
+        (at(59), at(36), False),
+        ("2106-03-02T14:00:00Z", "0001-01-01T00:00:00Z", True),
+        ("9999-12-31T23:59:59Z", at(30), True),
+        ("soon", at(30), False),
+        (at(36), "soon", False),
+    ],
+)
+def test_a_time_is_outlived_if_it_is_to_come_and_the_other_is_not(known: str, said: str, *, is_so: bool) -> None:
+    assert is_future_outlier(known, said, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
+
+
+def test_what_was_heard_of_had_happened() -> None:
+    heard = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    for text, expected in ((at(29), 29), (at(35), 35), (at(36), 30), ("2036-03-02T14:00:00Z", 30)):
+        assert happened(text, heard) == heard.replace(minute=expected)
+    assert happened("soon", heard) is happened(None, None) is None
+    assert happened(at(40), None) == heard.replace(minute=40)
+
+
+# --- a part laid over a whole
+
+
+def test_what_a_frame_does_not_carry_stays_and_null_is_a_value() -> None:
+    before = order(symbol="AAPL", order_limit_price="10", stop_price="9", status="working")
+    update = order_frame(status="filled", stop_price=None)
+    after = apply_partial(before, update.order, update)
+    assert after == order(symbol="AAPL", order_limit_price="10", status="filled", account_id=None)
+
+
+def test_what_carries_everything_is_taken_as_it_is() -> None:
+    before, update = order(status="pending"), order_frame(status="working", symbol="AAPL")
+    assert apply_partial(before, update.order, update) is update.order
+
+
+def test_what_says_null_of_everything_is_taken_as_it_is() -> None:
+    before, update = position(quantity="1", account_id=None), position_frame(quantity=None)
+    assert apply_partial(before, update.position, update) is update.position
+
+
+def test_what_lacks_nothing_leaves_nothing_in_doubt() -> None:
+    before = position(**dict.fromkeys(position().__struct_encode_fields__, "1"))
+    assert missing_fields(before, before) == []
+    assert before.__struct_fields__[missing_fields(before, position(account_id=None))[0]] == "account_id"
+
+
+def test_what_was_carried() -> None:
+    update = position_frame(quantity="5", last_price=None)
+    assert present_fields(update.position, update) == {"symbol": "AAPL", "quantity_text": "5", "last_price_text": None}
+    whole = position_frame(
+        account_id="a",
+        **dict.fromkeys(
+            (
+                "account_number",
+                "instrument",
+                "quantity",
+                "average_price",
+                "last_price",
+                "market_value",
+                "unrealized_pl",
+                "daily_pl",
+                "total_pl",
+            ),
+            "1",
+        ),
+    )
+    assert len(present_fields(whole.position, whole)) == 11
+
+
+# --- times
+
+
+@pytest.mark.parametrize(
+    ("text", "other", "expected"),
+    [
+        (at(1), at(1), 0),
+        (at(1), at(2), -1),
+        (at(2), at(1), 1),
+        ("1772461800", "1772461801", -1),
+        (at(1), None, 0),
+        ("", at(1), 0),
+        ("2026-03-02T14:01:00Z", at(1), 0),
+        ("2026-03-02T14:01:00.5Z", "2026-03-02T14:01:00.25Z", 1),
+        ("2026-03-02T16:01:00+02:00", "2026-03-02T14:02:00+00:00", -1),
+        ("1772461860", at(31), 0),
+        ("1772461859", at(31), -1),
+        ("yesterday", at(1), 0),
+        (at(1), "tomorrow", 0),
+    ],
+)
+def test_which_time_is_the_earlier(text: str | None, other: str | None, expected: int) -> None:
+    assert compare_times(text, other) == expected
+    assert compare_times(other, text) == -expected
+
+
+def test_a_time_that_cannot_be_read_is_none() -> None:
+    assert [event_time(text) for text in (None, "", "soon", "9" * 20)] == [None] * 4
+    assert event_time("0") is not None
+
+
+@pytest.mark.parametrize(
+    ("texts", "latest"),
+    [
+        ([], None),
+        ([None, "", "soon"], None),
+        ([at(2), at(3), at(1)], at(3)),
+        ([at(2), "2026-03-02T15:03:00+01:00", None], at(3)),
+        ([at(2), "x" * (len(at(2)) - 1) + "Z"], at(2)),
+    ],
+)
+def test_the_latest_of_times_is_found_in_whatever_way_they_are_spelled(
+    texts: list[str | None], latest: str | None
+) -> None:
+    assert latest_of(texts) == event_time(latest)
+
+
+def test_amount_keeps_its_sign_and_returns_none_for_what_cannot_be_read() -> None:
+    assert amount("-4") == Decimal(-4)
+    assert amount("0" * 100 + "4") == Decimal(4)
+    for odd in (None, "", "many", "NaN", "1_000", "1E+999999999", "1E-999999999", "9" * 1_000):
+        assert amount(odd) is None
+
+
+# --- two sayings of an order
+
+
+def test_the_later_wins_and_the_earlier_overwrites_nothing() -> None:
+    early = order(status="working", order_limit_price="10", updated_at=at(1))
+    late = order(status="pending_cancel", order_limit_price="11", updated_at=at(2))
+    assert merge_orders(early, late) == merge_orders(late, early) == late
+
+
+def test_of_no_time_the_last_to_be_heard_wins_unless_what_is_known_is_ahead() -> None:
+    one, other = order(status="working", stop_price="1"), order(status="pending_cancel", stop_price="2")
+    assert merge_orders(one, other) == other
+    assert merge_orders(other, one) == one
+    assert merge_orders(one, other, is_ahead=True) == one
+
+
+@pytest.mark.parametrize("ended", ENDED)
+@pytest.mark.parametrize("open_", OPEN)
+@pytest.mark.parametrize("time", [None, at(1), at(3)])
+def test_what_has_ended_never_comes_back_to_life(ended: str, open_: str, time: str | None) -> None:
+    over = order(status=ended, broker_status="over", updated_at=at(2))
+    said = order(status=open_, broker_status="alive", updated_at=time)
+    for after in (merge_orders(over, said), merge_orders(said, over), merge_orders(said, over, is_ahead=True)):
+        assert (after.status, after.broker_status) == (ended, "over")
+
+
+def test_of_two_ends_at_one_moment_the_first_stays_and_a_later_one_corrects_it() -> None:
+    cancelled = order(status="cancelled", filled_qty="0", updated_at=at(1))
+    assert merge_orders(cancelled, order(status="expired", filled_qty="0", updated_at=at(1))).status == "cancelled"
+    assert merge_orders(cancelled, order(status="filled", filled_qty="5", updated_at=at(1))).status == "filled"
+    assert merge_orders(cancelled, order(status="filled", filled_qty="5", updated_at=at(2))).status == "filled"
+
+
+@pytest.mark.parametrize("time", [None, at(1), at(3)])
+def test_what_was_filled_stays_filled(time: str | None) -> None:
+    before = order(status="partially_filled", filled_qty="5", avg_fill_price="9", updated_at=at(2))
+    after = merge_orders(before, order(status="working", filled_qty="4", avg_fill_price="8", updated_at=time))
+    assert (after.filled_qty, after.avg_fill_price) == (Decimal(5), Decimal(9))
+    assert merge_orders(before, order(filled_qty=None, updated_at=at(4))).filled_qty == Decimal(5)
+
+
+def test_an_accepted_order_is_never_again_one_that_was_not() -> None:
+    assert merge_orders(order(status="working"), order(status="pending")).status == "working"
+    assert merge_orders(order(status=None), order(status="pending")).status == "pending"
+
+
+def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
+    before = order(symbol="AAPL", replaced_by="p", status="replaced", reject_reason="why", updated_at=at(1))
+    after = merge_orders(before, order(status="replaced", updated_at=at(2)))
+    assert (after.symbol, after.replaced_by, after.reject_reason) == ("AAPL", "p", None)
+
+
+@pytest.mark.parametrize(
+    "born",
+    [
+        {"account_id": "a"},
+        {"avg_fill_price": "10"},
+        {"broker": "ALPACA"},
+        {"cl_order_id": "c"},
+        {"connection_id": "k"},
+        {"created_at": at(0)},
+        {"filled_qty": "1"},
+        {"instrument": "STK"},
+        {"legs": [{"symbol": "AAPL", "action": "BUY"}]},
+        {"order_tif": "GTC"},
+        {"order_type": "LMT"},
+        {"replaced_by": "p"},
+        {"replaces": "n"},
+        {"side": "BUY"},
+        {"status": "working"},
+        {"symbol": "AAPL"},
+        {"updated_at": at(1)},
+    ],
+    ids=lambda born: next(iter(born)),
+)
+def test_what_an_order_is_born_with_is_not_unlearned(born: dict[str, Any]) -> None:
+    said = {} if "updated_at" in born else {"updated_at": at(2)}
+    known = merge_orders(order(**({"updated_at": at(1)} | born)), order(**said))
+    assert known == order(**(said | born))
+
+
+def test_of_one_quantity_in_two_spellings_the_later_saying_keeps_its_own_price() -> None:
+    early = order(filled_qty="5.0", avg_fill_price="8", updated_at=at(1))
+    late = order(filled_qty="5", avg_fill_price="9", updated_at=at(2))
+    assert merge_orders(early, late) == merge_orders(late, early) == late
+
+
+def test_of_two_sayings_of_one_moment_the_one_that_has_ended_is_the_newer() -> None:
+    going = order(status="working", stop_price="1", updated_at=at(1))
+    ended = order(status="cancelled", stop_price="2", updated_at=at(1))
+    assert merge_orders(going, ended) == merge_orders(ended, going) == ended
+    assert merge_orders(going, ended, is_ahead=True) == ended
+
+
+def test_of_one_moment_the_part_takes_its_blanks_from_the_whole() -> None:
+    part, whole = order(status="filled", updated_at=at(1)), order(stop_price="9", status="working", updated_at=at(1))
+    assert merge_orders(part, whole) == order(status="filled", stop_price="9", updated_at=at(1))
+
+
+def test_fills_of_both_are_kept() -> None:
+    one, two = fill("1", "1"), fill("2", "2")
+    early, late = order(fills=[one], updated_at=at(1)), order(fills=[two], updated_at=at(2))
+    assert [each.fill_id for each in merge_orders(early, late).fills] == ["1", "2"]
+    assert [each.fill_id for each in merge_orders(late, early).fills] == ["1", "2"]
+    assert merge_orders(order(fills=[one, two], updated_at=at(2)), early).fills == fills(one, two)
+    assert merge_orders(early, order(fills=None, updated_at=at(2))).fills == fills(one)
+
+
+STATUSES = st.sampled_from((*ENDED, *OPEN))
+QUANTITIES = st.integers(0, 9).map(str)
+SAYINGS = st.fixed_dictionaries(
+    {
+        "status": STATUSES,
+        "filled_qty": QUANTITIES,
+        "updated_at": st.integers(0, 59).map(at),
+        "order_limit_price": st.none() | QUANTITIES,
+        "symbol": st.none() | st.just("AAPL"),
+        "fills": st.none() | st.lists(st.integers(1, 4), unique=True).map(lambda ids: [fill(str(n), "1") for n in ids]),
+    },
+)
+
+
+@given(SAYINGS, SAYINGS)
+def test_whichever_comes_first_the_same_is_known(one: dict[str, Any], other: dict[str, Any]) -> None:
+    first, second = order(**one), order(**other)
+    if first.updated_at == second.updated_at:
+        return
+    there, back = merge_orders(first, second), merge_orders(second, first)
+    known = [(each.status, each.filled_qty, each.symbol, each.order_limit_price) for each in (there, back)]
+    assert known[0] == known[1]
+    assert sorted(str(each.fill_id) for each in there.fills) == sorted(str(each.fill_id) for each in back.fills)
+
+
+@pytest.mark.parametrize("is_ahead", [False, True])
+@given(one=SAYINGS, other=SAYINGS)
+def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
+    one: dict[str, Any],
+    other: dict[str, Any],
+    *,
+    is_ahead: bool,
+) -> None:
+    before, said = order(**one), order(**other)
+    after = merge_orders(before, said, is_ahead=is_ahead)
+    if before.status in ENDED or said.status in ENDED:
+        assert after.status in ENDED
+    assert after.filled_qty == max(before.filled_qty or 0, said.filled_qty or 0)
+    assert {each.fill_id for each in after.fills} == {each.fill_id for each in (*before.fills, *said.fills)}
+    assert merge_orders(after, said, is_ahead=is_ahead) == after
+
+
+# --- which fills are others
+
+
+def test_what_is_known_to_lack_nothing_is_taken_as_it_is() -> None:
+    before, after = order(broker="ALPACA", updated_at=at(1)), order(updated_at=at(2))
+    assert merge_orders(before, after).broker == "ALPACA"
+    assert merge_orders(before, after, is_whole=True) is after
+
+
+def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
+    known = fills(fill("1", "5"), fill(None, "2"), fill(None, "2"))
+    listed = fills(fill(None, "2"), fill("1", "5"), fill("1", "9"), fill(None, "2"), fill(None, "2"), fill("2", "5"))
+    assert unknown(known, listed) == fills(fill("1", "9"), fill(None, "2"), fill("2", "5"))
+    assert unknown((), fills(fill("1", "5"))) == fills(fill("1", "5"))
+    assert unknown(fills(fill("1", "5"), fill("2", "5")), fills(fill("1", "5"))) == ()
+
+
+def test_an_execution_that_is_listed_twice_under_one_name_is_one_wherever_the_second_stands() -> None:
+    assert unknown(fills(fill("1", "5")), fills(fill("1", "5"), fill("1", "5"))) == ()
+    assert unknown(fills(fill("3", "5")), fills(fill("1", "5"), fill("1", "5"))) == fills(fill("1", "5"))
+
+
+LISTED = {"quantity": "4", "price": "10.0", "time": "2026-03-02T14:00:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("heard", "listed"),
+    [
+        (fill(None, "4", "10", at(0)), fill("1", **LISTED)),
+        (fill("1", "4", "10", at(0)), fill(None, **LISTED)),
+        (fill(None, "4.00", "1e1", "1772460000"), fill(None, **LISTED)),
+        (fill(None, "?", "?", "?"), fill("1", "?", "?", "?")),
+    ],
+)
+def test_a_fill_that_has_a_name_in_one_place_only_is_known_by_what_it_is(
+    heard: dict[str, Any], listed: dict[str, Any]
+) -> None:
+    assert unknown(fills(heard), fills(listed)) == ()
+    for first, second in ((heard, listed), (listed, heard)):
+        [known] = merge_orders(order(fills=[first], updated_at=at(1)), order(fills=[second], updated_at=at(2))).fills
+        assert known.fill_id == (heard["fill_id"] or listed["fill_id"])
+        assert known.price_text == second["price"]
+
+
+def test_fills_without_a_name_are_counted() -> None:
+    one, other = fill(None, "4"), fill(None, "4.0")
+    assert unknown(fills(one), fills(other, one)) == fills(one)
+    assert unknown(fills(one, other), fills(fill("1", "4"), fill("2", "4"), fill("3", "4"))) == fills(fill("3", "4"))
+    assert unknown(fills(one, fill("9", "4")), fills(other, fill("1", "4"))) == ()
+    assert unknown(fills(fill("1", "4")), fills(other, fill("1", "4"))) == fills(other)
+    assert unknown(fills(fill("1", "4")), fills(fill(None, "5"))) == fills(fill(None, "5"))

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from connecttrade_async.books.book import AccountSnapshot
+from connecttrade_async.books.snapshots import ALL_TIME, OrderWindow, Snapshot, SnapshotDigest, oldest, take_snapshot
+from connecttrade_async.models.pages import Page
+from connecttrade_async.rest.digests import UndecodedResponse
+from connecttrade_async.rest.pagination import Listing
+from frame_factory import balance, order, position
+
+if TYPE_CHECKING:
+    from connecttrade_async import Balance, Order, Position
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+EARLY, LATE = "2026-01-02T14:00:00Z", "2026-03-02T14:00:00Z"
+
+
+class Nobody:
+    """A user whose answers are written down, and who writes down what is asked."""
+
+    user_id = "nobody"
+
+    def __init__(self, *accounts: str, **orders: list[Order]) -> None:
+        self.accounts = accounts
+        self.found = orders
+        self.asked: list[Any] = []
+        self.same: tuple[str, ...] = ()
+        self.unread = 0
+
+    @property
+    def orders(self) -> Any:
+        return self
+
+    @property
+    def positions(self) -> Any:
+        return Answers(self.said("positions", [position(account_id=None)]))
+
+    @property
+    def balances(self) -> Any:
+        return Answers(self.said("balances", [balance(account_id=each) for each in self.accounts]))
+
+    @property
+    def connections(self) -> Any:
+        return Answers([])
+
+    def said(self, what: str, answer: Any) -> Any:
+        if what not in self.same:
+            return answer
+        self.unread += 1
+
+        def read() -> Any:
+            self.unread -= 1
+            return answer
+
+        return UndecodedResponse(read)
+
+    def list(self, *, status: str, start_time: datetime | None, limit: int, next_cursor: str | None) -> Listing[Order]:
+        assert (limit, next_cursor) == (500, None)
+        self.asked.append((status, start_time))
+        count = sum(each[0] == status for each in self.asked)
+        items = tuple(self.found.get(f"{status}{count}", ()))
+
+        async def fetch(_: str | None) -> Page[Order]:
+            page: Page[Order] = self.said(status, Page(items=items))
+            return page
+
+        return Listing(fetch)
+
+
+class Answers:
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    async def list(self) -> Any:
+        return self.answer
+
+
+async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] | None = ("a",)) -> Snapshot:
+    turns: list[int] = []
+
+    async def turn() -> None:
+        turns.append(1)
+
+    found = await take_snapshot(user, OrderWindow(NOW - timedelta(days=1), accounts, open_orders), turn)
+    assert len(turns) == 2 + len(user.asked)
+    return found
+
+
+async def test_the_first_asks_for_what_is_open_and_for_the_latest() -> None:
+    user = Nobody("a", open1=[order(order_id="2"), order(order_id="1")], all1=[order(order_id="3")])
+    found = await snapshot(user, accounts=None)
+    assert user.asked == [("open", ALL_TIME), ("all", NOW - timedelta(days=1))]
+    assert [each.order_id for each in found.orders] == ["1", "2", "3"]
+
+
+async def test_an_order_that_is_on_two_pages_is_as_the_later_says() -> None:
+    pages = {
+        None: Page(items=(order(order_id="2", status="pending_cancel"), order(order_id="1")), next_cursor="on"),
+        "on": Page(items=(order(order_id="2", status="working"), order(order_id="0"))),
+    }
+
+    class Paged(Nobody):
+        def list(self, *, next_cursor: str | None, **_: Any) -> Listing[Order]:
+            async def fetch(_: str | None) -> Page[Order]:
+                return pages[next_cursor]
+
+            return Listing(fetch)
+
+    async def turn() -> None:
+        pass
+
+    found = await take_snapshot(Paged("a"), OrderWindow(NOW - timedelta(days=1), ("a",), ()), turn)
+    assert [(each.order_id, each.status) for each in found.orders] == [("0", None), ("1", None), ("2", "working")]
+
+
+async def test_a_later_one_asks_for_the_latest_only() -> None:
+    user = Nobody("a")
+    await snapshot(user, order(created_at=LATE))
+    assert user.asked == [("all", NOW - timedelta(days=1))]
+
+
+async def test_an_account_that_is_new_may_have_old_orders() -> None:
+    user = Nobody("a", "b")
+    await snapshot(user, order(created_at=LATE))
+    assert [status for status, _ in user.asked] == ["open", "all"]
+
+
+async def test_an_old_order_is_looked_for_among_the_open_ones() -> None:
+    user = Nobody("a", open1=[order(created_at=EARLY)])
+    await snapshot(user, order(created_at=EARLY))
+    assert [status for status, _ in user.asked] == ["open", "all"]
+
+
+async def test_and_if_it_is_not_there_from_when_it_was_made() -> None:
+    user = Nobody("a")
+    await snapshot(user, order(created_at=EARLY), order(order_id="p", created_at="2026-02-02T14:00:00Z"))
+    assert user.asked[2:] == [("all", datetime(2026, 1, 2, 14, tzinfo=UTC))]
+    user = Nobody("a")
+    await snapshot(user, order(created_at=EARLY), order(order_id="p"))
+    assert user.asked[2:] == [("all", ALL_TIME)]
+
+
+def test_what_names_no_account_is_of_the_only_one() -> None:
+    held: list[Position] = [position(account_id=None)]
+    money: list[Balance] = [balance(account_id="a")]
+    assert Snapshot([], held, money).by_account() == {"a": AccountSnapshot([], held, money)}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        Snapshot([], [position(account_id=None)], []),
+        Snapshot([order(account_id="")], [], []),
+        Snapshot([], [], [balance(account_id="")]),
+    ],
+    ids=["position", "order", "balance"],
+)
+def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_several(odd: Snapshot) -> None:
+    money: list[Balance] = [balance(account_id="a"), balance(account_id="b")]
+    snapshot = Snapshot(odd.orders, odd.positions, [*odd.balances, *money])
+    problem = "a row names no account, and there are several"
+    assert snapshot.by_account() == {
+        name: AccountSnapshot([], [], [each], problem) for name, each in zip("ab", money, strict=True)
+    }
+
+
+def test_an_account_of_which_only_orders_are_listed_was_not_read() -> None:
+    listed = Snapshot([order(account_id="b")], [], [balance(account_id="a")]).by_account()
+    assert {name: each.is_read for name, each in listed.items()} == {"a": True, "b": False}
+
+
+KNOWN = SnapshotDigest((), 0, "a", NOW)
+
+
+async def test_where_everything_is_the_same_nothing_is_read() -> None:
+    user = Nobody("a", all1=[order()])
+    user.same = ("balances", "positions", "all")
+    found = await snapshot(user, order(created_at=LATE))
+    assert (found.is_unread, found.is_plain, user.unread) == (True, True, 3)
+    assert found.by_account() == {"a": AccountSnapshot([order()], [position(account_id=None)], [balance()])}
+    assert user.unread == 0
+
+
+async def test_old_orders_that_were_looked_for_and_found_are_the_same_too() -> None:
+    user = Nobody("a", open1=[order(created_at=EARLY)], all1=[order(order_id="p")])
+    user.same = ("balances", "positions", "open", "all")
+    found = await snapshot(user, order(created_at=EARLY))
+    assert ([status for status, _ in user.asked], user.unread) == (["open", "all"], 4)
+    assert found.is_unread
+    assert [each.order_id for each in found.by_account()["a"].orders] == ["o", "p"]
+    # Where one of the two listings is another, who is missed is looked for.
+    user = Nobody("a", all1=[order(order_id="p")])
+    user.same = ("balances", "positions", "all")
+    found = await snapshot(user, order(created_at=EARLY))
+    assert [status for status, _ in user.asked] == ["open", "all", "all"]
+    assert (found.is_unread, found.is_plain) == (False, False)
+
+
+@pytest.mark.parametrize("same", ["balances", "positions"])
+async def test_balances_and_positions_are_read_together(same: str) -> None:
+    user = Nobody("a", all1=[order()])
+    user.same = (same, "all")
+    found = await snapshot(user)
+    assert (found.is_unread, user.unread) == (False, 1)
+    assert found.by_account(KNOWN)["a"] == AccountSnapshot([], [position(account_id=None)], [balance()])
+    assert user.unread == 1
+    # It is only known of which account the orders are while what names none is of the same.
+    assert found.by_account(replace(KNOWN, only="b"))["a"].orders == [order()]
+    assert user.unread == 0
+
+
+async def test_a_listing_of_several_pages_is_not_plain() -> None:
+    class Turning(Nobody):
+        def list(self, **asked: Any) -> Any:
+            async def fetch(_: str | None) -> Page[Order]:
+                cursor = asked["next_cursor"]
+                return Page(items=(order(order_id=cursor or "1"),), next_cursor=None if cursor else "2")
+
+            return Listing(fetch)
+
+    async def turn() -> None:
+        pass
+
+    found = await take_snapshot(Turning("a"), OrderWindow(NOW, ("a",), ()), turn)
+    assert (found.is_plain, [each.order_id for each in found.orders]) == (False, ["2", "1"])
+    assert (await snapshot(Nobody("a"))).is_plain
+
+
+def test_the_oldest_order_is_as_old_as_it_can_be_if_nobody_knows() -> None:
+    late = datetime(2026, 3, 2, 14, tzinfo=UTC)
+    assert oldest([order(created_at=LATE), order(created_at="2026-03-02T15:00:00Z")]) == late
+    assert oldest([order(created_at=LATE), order(created_at="soon")]).year == 1
+    assert oldest([]).year == 9999

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from connecttrade_async.cli.output import DASH
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
+
+
+def lines(result: Result) -> list[dict[str, Any]]:
+    assert result.exit_code == 0, result.stderr
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+async def asked() -> AsyncIterator[tuple[str, list[str]]]:
+    """The address of a server that has nothing, and what it was asked for."""
+    heard: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        heard.append(f"{request.path}?{request.query_string}".rstrip("?"))
+        return web.json_response([])
+
+    app = web.Application()
+    app.router.add_get("/{anything}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield "http://127.0.0.1:{1}".format(*runner.addresses[0]), heard
+    await runner.cleanup()
+
+
+@pytest.mark.parametrize("command", ["accounts", "balances", "positions", "orders", "transactions", "connections"])
+async def test_people_get_a_table_and_nothing_else_on_stdout(call: Call, command: str) -> None:
+    result = await call(command)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    heading, rule, *rows = result.stdout.splitlines()
+    assert heading[0].isupper()
+    assert set(rule) == {"─"}
+    assert rows
+
+
+async def test_json_has_the_numbers_of_the_wire_to_the_letter(call: Call) -> None:
+    found = lines(await call("positions", "--json"))
+    spy = next(item for item in found if item["symbol"] == "SPY")
+    digits = [part for item in found for part in str(item["average_price"]).partition(".")[2:]]
+    assert max(map(len, digits)) == 9
+    assert isinstance(spy["quantity"], str)
+    assert next(item for item in found if item["unrealized_pl"] is None)
+    shown = (await call("positions")).stdout
+    assert spy["quantity"] in shown
+    assert DASH in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        (["accounts", "--broker", "alpaca"], "/accounts?broker=alpaca"),
+        (["positions", "--symbols", "AAPL,IBM/B"], "/positions?symbols=AAPL,IBM/B"),
+        (
+            ["transactions", "--start", "2026-01-31", "--end", "2026-02-01"],
+            "/transactions?start_date=2026-01-31&end_date=2026-02-01",
+        ),
+        (["orders"], "/orders"),
+        (["orders", "--limit", "7", "--max", "7"], "/orders?limit=7"),
+        (["orders", "--status", "all", "--side", "BUY", "--max", "3"], "/orders?status=all&side=BUY&limit=3"),
+        (
+            ["orders", "--start", "2026-01-31", "--end", "2026-02-01", "--sort", "asc"],
+            "/orders?start_time=2026-01-31T00:00:00Z&end_time=2026-02-01T23:59:59.999999Z&sort=asc&limit=500",
+        ),
+    ],
+    ids=str,
+)
+async def test_options_are_the_filters_of_the_wire(
+    call: Call,
+    asked: tuple[str, list[str]],
+    arguments: list[str],
+    query: str,
+) -> None:
+    address, heard = asked
+    result = await call(*arguments, "--json", CONNECTTRADE_API_URL=address)
+    assert result.exit_code == 0, result.stderr
+    assert heard == [query]
+
+
+async def test_accounts_and_connections_filter(call: Call) -> None:
+    accounts = lines(await call("accounts", "--json"))
+    account, connection = accounts[0]["account_id"], accounts[0]["connection_id"]
+    for command in ("balances", "positions", "orders", "transactions"):
+        found = lines(await call(command, "--account", account, "--connection", connection, "--json"))
+        assert {item["account_id"] for item in found} == {account}
+    assert len(lines(await call("accounts", "--connection", connection, "--json"))) == 2
+
+
+async def test_orders_follow_the_cursors(call: Call, sandbox: Sandbox) -> None:
+    every = lines(await call("orders", "--status", "all", "--json"))
+    before = sandbox.requests.total
+    again = lines(await call("orders", "--status", "all", "--limit", "50", "--json"))
+    assert again == every
+    assert sandbox.requests.total - before == -(-len(every) // 50)
+
+
+async def test_orders_say_where_they_were_cut(call: Call) -> None:
+    cut = await call("orders", "--status", "all", "--max", "10", "--json")
+    assert len(lines(cut)) == 10
+    assert "more than these 10" in cut.stderr
+    total = len(lines(await call("orders", "--status", "all", "--json")))
+    whole = await call("orders", "--status", "all", "--limit", "50", "--max", str(total), "--json")
+    assert len(lines(whole)) == total
+    assert whole.stderr == ""
+    table = await call("orders", "--status", "all", "--limit", "5", "--max", "7")
+    assert "more than these 7" in table.stderr
+
+
+async def test_multi_leg_orders_show_their_legs(call: Call) -> None:
+    result = await call("orders", "--status", "all")
+    assert any(line.lstrip().startswith("-1 MSFT") for line in result.stdout.splitlines())
+    assert "$500.00" in result.stdout  # an order for money, not for a quantity
+
+
+async def test_nothing_found_is_said_beside_the_output(call: Call) -> None:
+    for command in (["positions", "--symbols", "ZZZZ"], ["orders", "--symbols", "ZZZZ"]):
+        result = await call(*command)
+        assert result.exit_code == 0
+        assert result.stdout == ""
+        assert result.stderr.startswith("No ")
+        assert (await call(*command, "--json")).output == ""
+
+
+async def test_connections_are_spelled_one_way_whichever_the_wire_took(call: Call, sandbox: Sandbox) -> None:
+    seen = lines(await call("connections", "list", "--json"))
+    sandbox.spellings = type(sandbox.spellings)(fields="documented", orders="array", times="epoch_milliseconds")
+    documented = lines(await call("connections", "list", "--json"))
+    assert {item["connection_type"] for item in (*seen, *documented)} == {"trade"}
+    assert seen[0].keys() == documented[0].keys()
+    assert (await call("orders")).exit_code == 0

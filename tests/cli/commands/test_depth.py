@@ -1,0 +1,91 @@
+"""``connecttrade depth``: the book of orders once, as it goes on, and as objects."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import anyio
+import pytest
+
+from cli_runner import Following, Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
+
+COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async", "depth", "AAPL"]
+BOOK = {
+    "bids": [{"price": "189.98", "size": "800"}],
+    "asks": [{"price": "190.02", "size": "400"}, {"price": "190.04", "size": "100"}],
+    "timestamp": "2026-03-02T14:30:05Z",
+}
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+async def test_the_book_once(call: Call, sandbox: Sandbox) -> None:
+    ended = await call("depth", "AAPL", "--once", "--levels", "3")
+    assert (ended.exit_code, ended.stderr) == (0, "")
+    title, *lines = ended.stdout.splitlines()
+    assert title.startswith("AAPL  ")
+    quote = sandbox.broker.quote("AAPL")
+    assert len(lines) == 7
+    assert lines[2].startswith(f"{quote.ask}  ")
+    assert lines[3].startswith("spread ")
+    assert lines[4].startswith(f"{quote.bid}  ")
+    ended = await call("depth", "AAPL", "--once", "--levels", "3", "--json")
+    (told,) = (json.loads(line) for line in ended.stdout.splitlines())
+    assert [told["type"], told["symbol"], len(told["bids"]), len(told["asks"])] == ["depth", "AAPL", 3, 3]
+    assert told["bids"][0]["price"] == str(quote.bid)
+
+
+async def test_books_follow_whole_with_an_empty_line_between(environment: dict[str, str], sandbox: Sandbox) -> None:
+    with anyio.fail_after(20):
+        async with await anyio.open_process([*COMMAND, "--levels", "1"], env=environment) as process:
+            following = Following(process)
+            while await following.line():
+                pass
+            sandbox.market.publish("depth", "AAPL", BOOK)
+            assert [await following.line() for _ in range(5)] == [
+                "AAPL  14:30:05 UTC",
+                "190.02  400  ████████████████████",
+                "spread 0.04, middle 190.00",
+                "189.98  800  ████████████████████████████████████████",
+                "",
+            ]
+            assert await following.end(signal.SIGINT) == 0
+    assert following.asides == b"Following the book of AAPL. Ctrl-C ends it.\n"
+
+
+async def test_programs_get_books_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> None:
+    with anyio.fail_after(20):
+        async with await anyio.open_process([*COMMAND, "--json", "--times", "2"], env=environment) as process:
+            following = Following(process)
+            await following.line()
+            sandbox.market.publish("depth", "AAPL", BOOK)
+            assert await following.told() == {"type": "depth", "symbol": "AAPL", **BOOK}
+            assert await following.left() == 0
+    assert following.asides == b""
+
+
+async def test_a_ladder_moves_on_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
+    seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
+    shown = Terminal(["depth", "AAPL"], seen)
+    try:
+        await shown.until("spread ")
+        sandbox.market.publish("depth", "AAPL", BOOK)
+        await shown.until("189.98  800  ████")
+        assert "LIVE  Ctrl-C ends it." in shown.screen
+        await shown.type("\x03")
+        assert await shown.end() == 0
+        assert "Traceback" not in shown.screen
+    finally:
+        shown.close()

@@ -1,0 +1,272 @@
+"""``connecttrade quotes``: on a board, in lines, as objects; by which connection; and whatever becomes of the link."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import anyio.to_thread
+import pytest
+
+from cli_runner import Following, Terminal
+from connecttrade_async import ConnectTrade
+from connecttrade_async.sandbox.faults.stream import StreamFault
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+    from subprocess import CompletedProcess
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Run = Callable[..., Awaitable[CompletedProcess[bytes]]]
+
+COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async", "quotes"]
+PRICES = {"bid_price": "189.98", "bid_size": "1200", "ask_price": "190.02", "ask_size": "300", "last_price": "190.00"}
+AT = "2026-03-02T14:30:05Z"
+LINE = "14:30:05  AAPL    189.98 x 1,200 / 190.02 x 300  last 190.00"
+
+pytestmark = pytest.mark.usefixtures("connection")
+
+
+@asynccontextmanager
+async def followed(
+    environment: dict[str, str], sandbox: Sandbox, *arguments: str, symbols: tuple[str, ...] = ("AAPL",)
+) -> AsyncGenerator[Following]:
+    """Run it; inside, it has been told the first quote of each symbol."""
+    with anyio.fail_after(20):
+        async with await anyio.open_process([*COMMAND, *symbols, *arguments], env=environment) as process:
+            try:
+                await sandbox.market.until_subscribed("quotes", *symbols)
+                following = Following(process)
+                for _ in symbols:
+                    await following.line()
+                yield following
+            finally:
+                with suppress(ProcessLookupError):
+                    process.kill()
+
+
+def publish(sandbox: Sandbox, symbol: str = "AAPL", **members: object) -> None:
+    sandbox.market.publish("quotes", symbol, {**PRICES, "timestamp": AT, **members})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+async def test_people_get_a_line_each_until_they_end_it(
+    environment: dict[str, str], sandbox: Sandbox, number: signal.Signals
+) -> None:
+    async with followed(environment, sandbox, symbols=("AAPL", "MSFT")) as following:
+        publish(sandbox)
+        publish(sandbox, "MSFT", last_price="410.5")
+        assert await following.line() == LINE
+        assert await following.line() == "14:30:05  MSFT    189.98 x 1,200 / 190.02 x 300  last 410.5"
+        assert await following.end(number) == 0
+    assert following.asides == b"Following quotes of AAPL, MSFT. Ctrl-C ends it.\n"
+
+
+async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dict[str, str], sandbox: Sandbox) -> None:
+    async with followed(environment, sandbox) as following:
+        sandbox.market.drop(1012, "deploying")
+        gap = await following.line()
+        assert gap[8:].startswith("  gap       something may have been missed from ")
+        assert (await following.line())[8:].startswith("  AAPL    ")
+        assert await following.end() == 0
+    asides = following.asides.decode().splitlines()
+    assert asides[1] == "The stream was lost: the server closed the link with code 1012 (deploying)."
+    assert asides[2].startswith("Trying again in ")
+    assert asides[3:] == ["The stream is live again."]
+
+
+async def test_programs_get_the_wire_s_own_text_and_every_turn_of_the_link(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
+    async with followed(environment, sandbox, "--json") as following:
+        publish(sandbox, bid_price="189.9800", ask_price=None)
+        assert await following.line() == (
+            '{"type":"quote","symbol":"AAPL","bid_price":"189.9800","bid_size":"1200","ask_price":null,'
+            '"ask_size":"300","last_price":"190.00","timestamp":"2026-03-02T14:30:05Z"}'
+        )
+        sandbox.market.send("what?")
+        odd = await following.told()
+        assert (odd["type"], odd["raw"]) == ("unknown", "what?")
+        sandbox.market.reset()
+        told: list[dict[str, Any]] = []
+        while len(told) < 6:
+            told.append(await following.told())
+        kinds = [one["type"] for one in told]
+        assert [kind for kind in kinds if kind in {"gap", "quote"}] == ["gap", "quote"]
+        assert [kind for kind in kinds if kind not in {"gap", "quote"}] == ["lost", "retrying", "connecting", "live"]
+        assert await following.end() == 0
+    assert following.asides == b""
+
+
+async def test_a_symbol_that_is_given_no_more_harms_no_other(environment: dict[str, str], sandbox: Sandbox) -> None:
+    async with followed(environment, sandbox, "--json", symbols=("AAPL", "MSFT")) as following:
+        sandbox.market.refuse("MSFT", "Not yours.")
+        sandbox.market.reset()
+        told: dict[str, Any] = {}
+        while told.get("type") != "refused":
+            told = await following.told()
+        assert {name: told[name] for name in ("channel", "symbol", "cause")} == {
+            "channel": "quotes",
+            "symbol": "MSFT",
+            "cause": "Not yours.",
+        }
+        publish(sandbox)
+        while told.get("timestamp") != AT:
+            told = await following.told()
+        assert await following.end() == 0
+
+
+async def test_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> None:
+    async with followed(environment, sandbox, "--times", "2") as following:
+        publish(sandbox)
+        publish(sandbox)
+        assert await following.line() == LINE
+        assert await following.left() == 0
+        assert [chunk async for chunk in following.process.stdout] == []
+
+
+async def test_for_a_while(run: Run) -> None:
+    ended = await run("quotes", "AAPL", "--for", "0.05", "--json")
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert ended.stdout.count(b"\n") == 1
+
+
+async def test_the_connection_may_be_named(run: Run, connection: str) -> None:
+    ended = await run("quotes", "AAPL", "--times", "1", "--connection", connection)
+    assert (ended.returncode, ended.stdout.count(b"\n")) == (0, 1)
+    ended = await run("quotes", "AAPL", "--connection", "nobody")
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr.startswith(b"connecttrade: GET /connections/nobody/token answered 404: ")
+    assert ended.stderr.count(b"\n") == 1
+
+
+async def test_of_two_connections_none_is_guessed(
+    run: Run, sandbox: Sandbox, environment: dict[str, str], connection: str
+) -> None:
+    secret = environment["CONNECTTRADE_USER_SECRET"]
+    async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
+        connections = ct.user("ada", secret).connections
+        request = await connections.create("market_data", redirect_url="https://a.example")
+        await sandbox.approve(request.url, broker="TASTYTRADE")
+        ended = await run("quotes", "AAPL")
+        assert (ended.returncode, ended.stdout) == (2, b"")
+        assert b"say with --connection which one is meant: " in ended.stderr
+        assert f"{connection} (market_data at ALPACA), ".encode() in ended.stderr
+        assert ended.stderr.count(b"\n") == 1
+        assert sandbox.requests.count("GET", "/token") == 0
+        for one in await connections.list():
+            if one.connection_type == "market_data":
+                await connections.delete(one.connection_id)
+        ended = await run("quotes", "AAPL")
+        assert (ended.returncode, ended.stdout) == (2, b"")
+        assert b"there is no connection for market data: `connecttrade connect --type market_data`" in ended.stderr
+        assert b"(trade at TASTYTRADE)" in ended.stderr
+        for one in await connections.list():
+            await connections.delete(one.connection_id)
+    ended = await run("quotes", "AAPL")
+    assert b"`connecttrade connect --type market_data` links one. `connecttrade quotes --help`" in ended.stderr
+
+
+async def test_a_refused_symbol_is_a_sentence(run: Run, sandbox: Sandbox) -> None:
+    sandbox.market.refuse("MSFT", "Not yours.")
+    ended = await run("quotes", "AAPL", "MSFT")
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr == b"connecttrade: quotes of MSFT is not given: Not yours. (403).\n"
+
+
+async def test_a_link_that_is_taken_is_a_sentence_with_what_to_do(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
+    async with followed(environment, sandbox, "--json") as following:
+        sandbox.market.displace()
+        assert await following.left() == 1
+        told = [await following.told() for _ in range(2)]
+    assert [one["type"] for one in told] == ["lost", "ended"]
+    assert b"; end the other program that follows market data for this user, and run this again." in following.asides
+    assert following.asides.count(b"\n") == 1
+
+
+async def test_a_login_that_is_refused_is_a_sentence_with_what_to_do(run: Run, sandbox: Sandbox) -> None:
+    sandbox.market.faults.add(StreamFault("refuse_login"))
+    ended = await run("quotes", "AAPL")
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert b"; see with `connecttrade connections` whether the connection is still there." in ended.stderr
+    assert ended.stderr.count(b"\n") == 1
+
+
+async def test_nothing_listens(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    ended = await run("quotes", "AAPL", CONNECTTRADE_MDSTREAM_URL=f"ws://127.0.0.1:{port}")
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert b"check the network, and CONNECTTRADE_MDSTREAM_URL if you set it." in ended.stderr
+    assert ended.stderr.count(b"\n") == 1
+    ended = await run("quotes", "AAPL", CONNECTTRADE_API_URL=f"http://127.0.0.1:{port}")
+    assert b"check the network, and CONNECTTRADE_API_URL if you set it." in ended.stderr
+
+
+async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    process = subprocess.Popen(  # noqa: S603, ASYNC220 - an end of a pipe is what this is about
+        [*COMMAND, "AAPL"], env=environment, stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    os.close(reading)
+    _, stderr = await anyio.to_thread.run_sync(process.communicate)
+    assert process.returncode == 141
+    assert stderr == b"Following quotes of AAPL. Ctrl-C ends it.\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["aapl"], ["AAPL", "IBM.B"], ["AAPL", "--times", "0"], ["AAPL", "--connection", ""]], ids=" ".join
+)
+async def test_what_cannot_be_meant_is_refused(run: Run, sandbox: Sandbox, arguments: list[str]) -> None:
+    served = len(sandbox.requests)
+    ended = await run("quotes", *arguments)
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.startswith(b"connecttrade: ")
+    assert ended.stderr.count(b"\n") == 1
+    assert len(sandbox.requests) == served
+
+
+async def test_a_board_ticks_on_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
+    seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
+    shown = Terminal(["quotes", "AAPL", "MSFT"], seen)
+    try:
+        await shown.until("LIVE  Ctrl-C ends it.")
+        await sandbox.market.until_subscribed("quotes", "AAPL", "MSFT")
+        publish(sandbox, last_price="500.00\x1b[2J")
+        await shown.until("500.00")
+        for last, moved in (("400.00", "400.00"), ("400.02", "▲ 400.02"), ("399.98", "▼ 399.98")):
+            publish(sandbox, last_price=last)
+            await shown.until(moved)
+        assert b"\x1b[31m" in shown.came
+        assert b"\x1b[2J" not in shown.came
+        sandbox.market.refuse("MSFT", "Not yours.")
+        await sandbox.market.aclose()
+        await shown.until("NOT LIVE since ")
+        await sandbox.market.start(again=True)
+        await shown.until("Gaps so far: 1.")
+        await shown.until("No more quotes of MSFT: Not yours.")
+        await shown.type("\x03")
+        assert await shown.end() == 0
+        assert "Traceback" not in shown.screen
+    finally:
+        shown.close()
+
+
+async def test_a_board_is_drawn_so_many_times(environment: dict[str, str]) -> None:
+    seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
+    shown = Terminal(["quotes", "AAPL", "--times", "1"], seen)
+    try:
+        assert await shown.end() == 0
+        assert "AAPL" in shown.screen
+    finally:
+        shown.close()

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from scripted_server import ScriptedEnd, answer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
+
+
+async def test_a_user_comes_with_its_secret_once_and_goes(call: Call, sandbox: Sandbox) -> None:
+    made = await call("users", "create", "it's bob / 2")
+    assert made.exit_code == 0
+    script = made.stdout + 'printf "%s|%s" "$CONNECTTRADE_USER_ID" "$CONNECTTRADE_USER_SECRET"'
+    exported = subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)  # noqa: S603, ASYNC221 - quick, and as the reader does
+    name, secret = exported.stdout.split("|")
+    assert name == "it's bob / 2"
+    assert sandbox.world.users[name].secret == secret
+    listed = await call("users")
+    assert name in listed.stdout
+    assert secret not in listed.output
+    deleted = await call("users", "delete", name, "--yes")
+    assert deleted.stdout == ""
+    assert "it's bob / 2" in deleted.stderr
+    assert name not in sandbox.world.users
+
+
+async def test_a_program_gets_a_user_as_json(call: Call, sandbox: Sandbox) -> None:
+    made = json.loads((await call("users", "create", "bob", "--json")).stdout)
+    assert made == {"user_id": "bob", "user_secret": sandbox.world.users["bob"].secret}
+    listed = await call("users", "list", "--json")
+    assert [json.loads(line) for line in listed.stdout.splitlines()] == [{"user_id": "ada"}, {"user_id": "bob"}]
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (
+            b'{"user":{"user_id":"bob","user_secret":"only-once"}}',
+            '{"user":{"user_id":"bob","user_secret":"only-once"}}',
+        ),
+        (b"only-once\x1b[2J\xff", r"'only-once\x1b[2J\\xff'"),
+    ],
+)
+async def test_users_create_answered_in_another_form_prints_the_answer(call: Call, body: bytes, shown: str) -> None:
+    async with ScriptedEnd(answer(201, body)) as end:
+        result = await call("users", "create", "bob", CONNECTTRADE_API_URL=end.url)
+    assert result.exit_code == 1
+    assert result.stdout == shown + "\n"
+    assert "only-once" not in result.stderr
+
+
+async def test_a_user_that_exists_stays(call: Call) -> None:
+    result = await call("users", "create", "ada")
+    assert result.exit_code == 1
+    assert "409" in result.stderr
+    assert result.stdout == ""
+
+
+async def test_nothing_is_deleted_unasked(call: Call, sandbox: Sandbox) -> None:
+    connection = next(iter(sandbox.world.users["ada"].connections))
+    for command in (["users", "delete", "ada"], ["connections", "delete", connection]):
+        result = await call(*command)
+        assert result.exit_code == 2
+        assert "add --yes" in result.stderr
+    assert connection in sandbox.world.users["ada"].connections
+
+
+async def test_a_connection_is_deleted(call: Call, sandbox: Sandbox) -> None:
+    connection = next(iter(sandbox.world.users["ada"].connections))
+    result = await call("connections", "delete", connection, "--yes")
+    assert result.exit_code == 0
+    assert connection not in sandbox.world.users["ada"].connections
+    again = await call("connections", "delete", connection, "--yes")
+    assert again.exit_code == 1
+    assert "404" in again.stderr
+
+
+async def test_nobody_there_is_said(call: Call) -> None:
+    await call("users", "delete", "ada", "--yes")
+    result = await call("users")
+    assert result.stdout == ""
+    assert "users create NAME" in result.stderr

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+
+from connecttrade_async import Order, OrderStatus, Side, tickets
+from connecttrade_async.cli.order_text import changed_order, changes, facts, filled, how_to_look, in_words, outcome
+from connecttrade_async.models import Leg, OrderType
+
+WHOSE = {"account_id": "a-1", "broker": "ALPACA"}
+CONDOR = tickets.iron_condor(
+    "SPY",
+    expiry=date(2026, 12, 18),
+    put_low=380,
+    put_high=390,
+    call_low="430.5",
+    call_high=1440,
+    price="2.10",
+    qty=2,
+    account_id="a-1",
+    broker="ALPACA",
+)
+
+
+def order(**given: str) -> Order:
+    named = {"order_qty_text": "10", **given}
+    return Order(
+        order_id="o-1",
+        symbol="AAPL",
+        side=Side.SELL,
+        order_type=OrderType.LIMIT,
+        order_limit_price_text="1234.500",
+        status=OrderStatus.WORKING,
+        **named,  # type: ignore[arg-type]  # texts all
+    )
+
+
+@pytest.mark.parametrize(
+    ("ticket", "words"),
+    [
+        (tickets.market("AAPL", "BUY", qty=10, **WHOSE), "buy 10 AAPL at the market's price"),
+        (tickets.market("AAPL", "SELL_SHORT", qty=1000, **WHOSE), "sell short 1,000 AAPL at the market's price"),
+        (tickets.market("AAPL", "BUY", notional="500.50", **WHOSE), "buy $500.50 of AAPL at the market's price"),
+        (tickets.limit("IBM/B", "BUY", qty="0.000000001", price=5, **WHOSE), "buy 0.000000001 IBM/B at 5 or less"),
+        (
+            tickets.stop("F", "SELL", qty=1, stop="9.50", **WHOSE),
+            "sell 1 F at the market's price, once it has touched 9.50",
+        ),
+        (
+            tickets.stop_limit("F", "SELL", qty=1, stop="9.50", price=9, **WHOSE),
+            "sell 1 F at 9 or more, once it has touched 9.50",
+        ),
+        (CONDOR, "sell to open 2 units of 4 legs in SPY at 2.10 or more"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_ticket_in_words(ticket: tickets.OrderTicket, words: str) -> None:
+    assert in_words(ticket) == words
+
+
+def test_what_came_back_in_words_is_quoted_as_it_came() -> None:
+    assert in_words(order()) == "sell 10 AAPL at 1,234.50 or more"
+    assert in_words(order(order_qty_text="a few")) == "sell a few AAPL at 1,234.50 or more"
+    assert in_words(Order(order_id="o-1")) == "order o-1"
+    legs = (Leg(symbol="SPY261218P00380000"), Leg(symbol="odd"), Leg())
+    spread = Order(order_id="o-1", side=Side.BUY_TO_OPEN, legs_listed=legs, order_qty_text="1")
+    assert in_words(spread) == "buy to open 1 unit of 3 legs in SPY, odd"
+
+
+def test_the_facts_of_a_spread_name_every_leg() -> None:
+    rows = facts(CONDOR, "1234 at ALPACA", "iron condor")
+    assert rows[0] == ("Order", "iron condor: sell to open 2 units of 4 legs in SPY")
+    assert [name for name, _ in rows[1:5]] == ["Legs", "", "", ""]
+    assert rows[3][1] == "sell to open  1 SPY261218C00430500: SPY 430.5 call, expires 2026-12-18"
+    assert "SPY 1,440 call" in rows[4][1]
+    assert rows[5:] == [
+        ("Price", "at 2.10 or more"),
+        ("Works for", "DAY"),
+        ("Account", "1234 at ALPACA"),
+        ("Its id", CONDOR.cl_order_id),
+    ]
+
+
+def test_a_single_option_is_spelled_out() -> None:
+    ticket = tickets.market("AAPL261218C00200000", "BUY_TO_OPEN", qty=1, **WHOSE)
+    assert ("Option", "AAPL 200 call, expires 2026-12-18") in facts(ticket, "1234")
+
+
+def test_changes_are_told_from_what_is_to_what_will_be() -> None:
+    sent = tickets.replacement("new", "ALPACA", qty=12, stop="5")
+    rows = changes(order(filled_qty_text="4", avg_fill_price_text="1235"), sent)
+    assert ("So far", "4 filled at 1,235") in rows
+    assert ("Quantity", "10 becomes 12") in rows
+    assert ("Stop", "none becomes 5") in rows
+    assert "Limit" not in dict(rows)
+    assert changed_order(order(), sent).order_qty_text == "12"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ""),
+        ({"filled_qty_text": "0.00"}, ""),
+        ({"filled_qty_text": "4"}, "4 filled"),
+        ({"filled_qty_text": "4", "avg_fill_price_text": "1.500"}, "4 filled at 1.50"),
+    ],
+    ids=str,
+)
+def test_what_was_filled(given: dict[str, str], told: str) -> None:
+    assert filled(order(**given)) == told
+
+
+def test_a_part_of_unknown_size_is_a_part() -> None:
+    assert filled(Order(order_id="o-1", status=OrderStatus.PARTIALLY_FILLED)) == "a part filled"
+
+
+def test_an_outcome_is_one_sentence() -> None:
+    assert outcome("Placed", order(filled_qty_text="4"), "sell 10 AAPL") == (
+        f"Placed: sell 10 AAPL, now working, 4 filled; {how_to_look('o-1')} tells more."
+    )
+    assert "now in a status that nobody tells;" in outcome("Placed", Order(order_id="o-1"), "x")

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import io
+
+import anyio
+import pytest
+from rich.console import Console
+
+from connecttrade_async import ConnectTrade, ConnectTradeError, Retry
+from connecttrade_async.cli.progress import waiting
+from connecttrade_async.sandbox import Fault, Sandbox
+
+
+class Screen:
+    """A terminal that keeps what it was sent."""
+
+    def __init__(self, *, is_terminal: bool = True) -> None:
+        self._file = io.StringIO()
+        self.console = Console(file=self._file, force_terminal=is_terminal, width=80)
+
+    @property
+    def shown(self) -> str:
+        return self._file.getvalue()
+
+    async def until(self, words: str) -> None:
+        with anyio.fail_after(5):
+            while words not in self.shown:  # noqa: ASYNC110 - rich writes from a thread, which can set no event
+                await anyio.sleep(0.005)
+
+
+async def test_after_some_patience_it_tells_what_is_waited_for() -> None:
+    screen = Screen()
+    async with waiting("Asking for orders", console=screen.console, patience=0.001) as progress:
+        await screen.until("Asking for orders")
+        progress.words = "Asking for orders, 50 so far"
+        await screen.until("50 so far")
+    assert screen.shown.endswith("\x1b[2K")  # the line is wiped away
+
+
+async def test_what_is_quick_is_not_told() -> None:
+    screen = Screen()
+    async with waiting("Asking", console=screen.console):
+        pass
+    assert screen.shown == ""
+
+
+async def test_without_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen(is_terminal=False)
+    async with waiting("Asking", console=screen.console, patience=0.0), waiting("Asking", patience=0.0):
+        await anyio.sleep(0.01)
+    assert screen.shown == ""
+    assert capsys.readouterr() == ("", "")
+
+
+async def test_it_tells_that_the_client_asks_again(sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("status", status=503, times=None))
+    screen = Screen()
+    retry = Retry(attempts=100, budget=5.0, base=0.01, cap=0.01)
+    async with (
+        ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints, retry=retry) as ct,
+        anyio.create_task_group() as tasks,
+    ):
+
+        async def ask() -> None:
+            with pytest.raises(ConnectTradeError):
+                await ct.users.list()
+
+        tasks.start_soon(ask)
+        async with waiting("Asking for users", ct, console=screen.console, patience=0.001):
+            await screen.until("attempt ")
+        tasks.cancel_scope.cancel()

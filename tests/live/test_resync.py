@@ -1,0 +1,808 @@
+"""The line for snapshots: its order, its pace, its pauses, and what it lets go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from connecttrade_async.books.followed_users import FollowedUsers
+from connecttrade_async.books.order_tracker import OrderRetention
+from connecttrade_async.config import Reconnect
+from connecttrade_async.errors import AuthenticationError, ClosedError, ServerError
+from connecttrade_async.live.resync import Resync, pause
+from connecttrade_async.live.status import SnapshotLimits
+from connecttrade_async.live.updates import BATCH, UpdateApplier
+from connecttrade_async.models import Page
+from connecttrade_async.rest.pagination import Listing
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.filters import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity
+from frame_factory import balance, order, order_frame, position
+from manual_clock import SteppedClock
+from stream_fixtures import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from connecttrade_async import Balance, Order, Position
+    from connecttrade_async.books.changes import Change
+    from connecttrade_async.books.followed_users import FollowedUser
+
+FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
+
+
+class Scripted:
+    """A user whose answers a test sets, and whose requests it can hold."""
+
+    def __init__(self, user_id: str, bureau: Bureau) -> None:
+        self.user_id = user_id
+        self.bureau = bureau
+        self.money: list[Balance] = [balance(account_id=f"of {user_id}")]
+        self.held: list[Position] = []
+        self.listed: list[Order] = []
+        self.error: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def _answered(self, what: str) -> None:
+        self.bureau.asked.append((self.bureau.clock.now(), self.user_id, what))
+        await self.gate.wait()
+        if self.error is not None:
+            raise self.error
+
+    @property
+    def orders(self) -> Any:
+        user = self
+
+        class Orders:
+            def list(self, **_: Any) -> Listing[Order]:
+                async def fetch(_: str | None) -> Page[Order]:
+                    await user._answered("orders")
+                    return Page(items=tuple(user.listed))
+
+                return Listing(fetch)
+
+        return Orders()
+
+    def _lists(self, what: str, answer: Callable[[], list[Any]]) -> Any:
+        user = self
+
+        class Listed:
+            async def list(self) -> list[Any]:
+                await user._answered(what)
+                return answer()
+
+        return Listed()
+
+    @property
+    def positions(self) -> Any:
+        return self._lists("positions", lambda: self.held)
+
+    @property
+    def balances(self) -> Any:
+        return self._lists("balances", lambda: self.money)
+
+    @property
+    def connections(self) -> Any:
+        return self._lists("connections", list)
+
+
+class Bureau:
+    """A surveyor with a clock that stands still."""
+
+    def __init__(
+        self, budget: SnapshotLimits | None = None, tell: Callable[[Sequence[Change]], None] | None = None
+    ) -> None:
+        self.clock = SteppedClock()
+        self.roster = FollowedUsers(OrderRetention(age=60.0))
+        self.roster.is_live = True
+        self.asked: list[tuple[float, str, str]] = []
+        self.told: list[Sequence[Change]] = []
+        self.crashes: list[BaseException] = []
+        self.abandoned: list[Callable[[str], bool]] = []
+        self.surveyor = Resync(
+            self.roster,
+            budget or SnapshotLimits(concurrency=1, requests_per_second=None),
+            Reconnect(base=1.0, cap=8.0),
+            self.clock,
+            tell=tell or self.told.append,
+            tell_who_waits=lambda _: None,
+            abandon=self.abandoned.append,
+            crashed=self.crashes.append,
+        )
+
+    def user(self, user_id: str) -> FollowedUser:
+        return self.roster.add(Scripted(user_id, self))
+
+    def users_asked(self) -> list[str]:
+        return [user_id for _, user_id, what in self.asked if what == "balances"]
+
+    async def settle(self) -> None:
+        for _ in range(60):
+            await asyncio.sleep(0)
+
+    async def read(self, *members: FollowedUser) -> None:
+        for member in members:
+            self.surveyor.enqueue(member)
+        await self.settle()
+
+
+def script(member: FollowedUser) -> Scripted:
+    return cast("Scripted", member.user)
+
+
+# --- the line
+
+
+async def test_requests_a_second_hold_every_request_back() -> None:
+    bureau = Bureau(SnapshotLimits(concurrency=5, requests_per_second=2.0))
+    bureau.surveyor.enqueue(bureau.user("ada"))
+    bureau.surveyor.enqueue(bureau.user("bob"))
+    for _ in range(40):
+        await bureau.settle()
+        bureau.clock.advance(0.1)
+    times = [at for at, _, _ in bureau.asked]
+    assert len(times) == 8
+    # A burst of one second's worth, then one request each half of a second.
+    expected = [0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
+    assert times == pytest.approx(expected, abs=0.11)
+    assert all(at >= least - 1e-9 for at, least in zip(times, expected, strict=True))
+    await bureau.surveyor.aclose()
+
+
+async def test_at_most_as_many_users_are_read_at_once_as_the_budget_allows() -> None:
+    bureau = Bureau(SnapshotLimits(concurrency=2, requests_per_second=None))
+    members = [bureau.user(name) for name in ("ada", "bob", "cid")]
+    for member in members:
+        script(member).gate.clear()
+        bureau.surveyor.enqueue(member)
+    await bureau.settle()
+    assert (bureau.surveyor.asking, bureau.surveyor.waiting) == (2, 1)
+    assert bureau.users_asked() == ["ada", "bob"]
+    script(members[0]).gate.set()
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada", "bob", "cid"]
+    script(members[1]).gate.set()
+    script(members[2]).gate.set()
+    await bureau.settle()
+    assert (bureau.surveyor.asking, bureau.surveyor.waiting, bureau.surveyor.tally.loaded) == (0, 0, 3)
+
+
+async def test_a_user_that_is_removed_while_in_line_is_not_asked() -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    script(ada).gate.clear()
+    await bureau.read(ada, bob)
+    bureau.roster.remove("bob")
+    bureau.surveyor.forget(bob)
+    script(ada).gate.set()
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada"]
+    assert (bureau.surveyor.waiting, bureau.surveyor.asking) == (0, 0)
+    assert bob.is_due is False
+    await bureau.read(bob)
+    assert bureau.users_asked() == ["ada"]
+
+
+async def test_a_user_that_is_removed_while_asked_changes_nothing_and_is_not_asked_again() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).gate.clear()
+    await bureau.read(ada)
+    bureau.roster.remove("ada")
+    script(ada).error = ServerError(status=503, **FACTS)
+    script(ada).gate.set()
+    await bureau.settle()
+    assert (dict(bureau.surveyor.failed), bureau.surveyor.tally.failed, ada.timer) == ({}, 1, None)
+    assert bureau.told == []
+
+
+async def test_a_user_wanted_twice_is_read_once_and_one_wanted_meanwhile_once_more() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    bureau.surveyor.enqueue(ada)
+    bureau.surveyor.enqueue(ada)
+    script(ada).gate.clear()
+    await bureau.settle()
+    bureau.surveyor.enqueue(ada)
+    bureau.surveyor.enqueue(ada)
+    assert bureau.surveyor.waiting == 0
+    script(ada).gate.set()
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada", "ada"]
+    assert not ada.is_asking
+    assert bureau.roster.newcomers == set()
+
+
+async def test_the_most_active_users_are_read_first_after_a_gap() -> None:
+    bureau = Bureau()
+    members = [bureau.user(name) for name in ("ada", "bob", "cid")]
+    for member, frames in zip(members, (1, 3, 2), strict=True):
+        member.frames = frames
+    bureau.surveyor.resync()
+    await bureau.settle()
+    assert bureau.users_asked() == ["bob", "cid", "ada"]
+
+
+# --- gaps and doubts
+
+
+async def test_gap_after_gap_is_read_with_growing_pauses_and_no_snapshot_before_counts() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    assert bureau.roster.has_read(ada)
+    for number in range(4):
+        bureau.surveyor.resync()
+        await bureau.settle()
+        assert bureau.roster.has_read(ada) is (number == 0)
+    assert bureau.users_asked() == ["ada", "ada"]
+    bureau.clock.advance(1.0)
+    await bureau.settle()
+    assert bureau.roster.has_read(ada)
+    assert len(bureau.users_asked()) == 3
+    bureau.surveyor.resync()
+    bureau.surveyor.resync()
+    bureau.clock.advance(0.49)
+    await bureau.settle()
+    assert len(bureau.users_asked()) == 3
+    bureau.clock.advance(1.51)
+    await bureau.settle()
+    assert (len(bureau.users_asked()), bureau.roster.has_read(ada)) == (4, True)
+
+
+async def test_a_user_in_line_when_a_delayed_resync_begins_is_still_read() -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    await bureau.read(ada, bob)
+    bureau.surveyor.resync()
+    await bureau.settle()
+    bureau.surveyor.resync()
+    await bureau.read(ada, bob)  # read during the pause
+    assert bureau.roster.has_read(bob)
+    script(ada).gate.clear()
+    await bureau.read(ada, bob)  # bob is in line
+    bureau.clock.advance(1.0)
+    script(ada).gate.set()
+    await bureau.settle()
+    assert bureau.users_asked()[-2:] == ["ada", "bob"]
+    assert (bob.is_due, bureau.surveyor.waiting) == (False, 0)
+
+
+async def test_a_snapshot_that_was_asked_for_before_a_doubt_does_not_settle_it() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).gate.clear()
+    await bureau.read(ada)
+    bureau.surveyor.doubt([ada], ["of ada"])
+    place = bureau.roster.places["of ada"]
+    assert not bureau.roster.is_current(place)
+    script(ada).gate.set()
+    await bureau.settle()
+    assert bureau.roster.is_current(place)
+    assert bureau.users_asked() == ["ada"] * 3
+    assert (bureau.surveyor.tally.loaded, bureau.surveyor.tally.outdated) == (3, 0)
+
+
+async def test_a_doubt_is_settled_by_any_later_snapshot_and_the_planned_one_is_not_taken() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    for _ in range(2):
+        bureau.surveyor.doubt([ada])
+        await bureau.settle()
+    assert not bureau.roster.has_read(ada)  # the second waits for its turn
+    await bureau.read(ada)
+    assert bureau.roster.has_read(ada)
+    count = len(bureau.users_asked())
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert len(bureau.users_asked()) == count
+
+
+async def test_a_doubt_of_a_user_that_is_forgotten_or_of_a_surveyor_that_is_over_plans_nothing() -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    await bureau.read(ada, bob)
+    for _ in range(2):
+        bureau.surveyor.doubt([ada, bob])
+        await bureau.settle()
+    bureau.roster.remove("ada")
+    bureau.surveyor.forget(ada)
+    count = len(bureau.asked)
+    await bureau.surveyor.aclose()
+    bureau.surveyor.doubt([bob])
+    bureau.surveyor.resync()
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert len(bureau.asked) == count
+
+
+async def test_a_planned_resync_is_called_off_when_it_is_over() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    bureau.surveyor.resync()
+    await bureau.settle()
+    bureau.surveyor.resync()
+    count = len(bureau.asked)
+    await bureau.surveyor.aclose()
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert len(bureau.asked) == count
+    assert ada in bureau.roster.unread
+
+
+async def test_closing_drops_what_is_asked_and_what_is_in_line() -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    script(ada).gate.clear()
+    for member in (ada, bob):
+        member.tried = asyncio.get_running_loop().create_future()
+    await bureau.read(ada, bob)
+    await bureau.surveyor.aclose()
+    assert (bureau.surveyor.asking, bureau.surveyor.waiting, ada.is_asking) == (0, 0, False)
+    assert ada.tried is not None
+    assert bob.tried is not None
+    assert ada.tried.done()
+    assert bob.tried.done()
+    assert bureau.users_asked() == ["ada"]
+    assert bureau.crashes == []
+
+
+# --- failures
+
+
+async def test_a_failed_snapshot_is_tried_again_after_pauses_that_grow_up_to_the_cap(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).error = ServerError(status=503, **FACTS)
+    with caplog.at_level(logging.DEBUG, "connecttrade_async.live"):
+        await bureau.read(ada)
+        for bound in (1.0, 2.0, 4.0, 8.0, 8.0, 8.0):
+            count = len(bureau.users_asked())
+            bureau.clock.advance(bound / 2 - 0.01)
+            await bureau.settle()
+            assert len(bureau.users_asked()) == count
+            bureau.clock.advance(bound / 2 + 0.02)
+            await bureau.settle()
+            assert len(bureau.users_asked()) == count + 1
+        levels = [record.levelno for record in caplog.records if "no snapshot of user ada" in record.getMessage()]
+        assert levels == [logging.WARNING] + [logging.DEBUG] * 6
+        assert (bureau.surveyor.tally.failed, list(bureau.surveyor.failed)) == (7, ["ada"])
+        script(ada).error = None
+        bureau.clock.advance(8.0)
+        await bureau.settle()
+        assert dict(bureau.surveyor.failed) == {}
+        assert "user ada is read again" in caplog.messages
+    # After a success the pauses begin anew.
+    script(ada).error = ServerError(status=503, **FACTS)
+    bureau.surveyor.missed(ada)
+    await bureau.settle()
+    count = len(bureau.users_asked())
+    bureau.clock.advance(1.01)
+    await bureau.settle()
+    assert len(bureau.users_asked()) == count + 1
+    await bureau.surveyor.aclose()
+
+
+async def test_every_failure_is_told_to_those_that_wait() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    ada.tried = asyncio.get_running_loop().create_future()
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada)
+    assert bureau.told == [()]
+    assert ada.tried.done()
+    await bureau.surveyor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("error", "is_retried"),
+    [
+        (AuthenticationError(status=401, **FACTS), False),
+        (ClosedError("the client"), False),
+        (ServerError(status=500, **FACTS), True),
+    ],
+)
+async def test_what_time_does_not_mend_is_not_tried_again(error: Exception, *, is_retried: bool) -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).error = error
+    await bureau.read(ada)
+    bureau.clock.advance(1000.0)
+    await bureau.settle()
+    assert (len(bureau.users_asked()) > 1) is is_retried
+    assert list(bureau.surveyor.failed) == ["ada"]
+    await bureau.surveyor.aclose()
+
+
+async def test_a_sweep_that_fails_is_no_failure_of_the_user_unless_it_is_refused() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada)
+    assert (dict(bureau.surveyor.failed), ada.timer, bureau.roster.has_read(ada)) == ({}, None, True)
+    script(ada).error = AuthenticationError(status=401, **FACTS)
+    await bureau.read(ada)
+    assert (list(bureau.surveyor.failed), ada.timer, bureau.roster.has_read(ada)) == (["ada"], None, False)
+
+
+async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    await bureau.read(ada)
+    script(ada).error = LookupError("odd")
+    await bureau.read(ada, bob)
+    assert isinstance(bureau.surveyor.failed["ada"].__cause__, LookupError)
+    assert "the snapshot of user ada could not be taken" in caplog.messages
+    assert (bureau.roster.has_read(ada), bureau.roster.has_read(bob), bureau.crashes) == (False, True, [])
+    script(ada).error = None
+    bureau.clock.advance(1.0)
+    await bureau.settle()
+    assert bureau.roster.has_read(ada)
+    await bureau.surveyor.aclose()
+
+
+async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_surveyor() -> None:
+    def refuse(changes: Sequence[Change]) -> None:
+        raise LookupError(len(changes))
+
+    bureau = Bureau(tell=refuse)
+    await bureau.read(bureau.user("ada"))
+    assert [type(error) for error in bureau.crashes] == [LookupError]
+    await bureau.surveyor.aclose()
+
+
+# --- what snapshots come to
+
+
+async def test_changes_that_a_snapshot_finds_are_counted_by_their_cause() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).held = [position(account_id="of ada", quantity="5")]
+    await bureau.read(ada)
+    tally = bureau.surveyor.tally
+    assert (tally.swept, tally.recovered) == (1, 0)
+    script(ada).held = [position(account_id="of ada", quantity="5", last_price="7")]
+    await bureau.read(ada)  # the passing of prices does not count
+    assert (tally.swept, tally.recovered) == (1, 0)
+    script(ada).held = [position(account_id="of ada", quantity="6")]
+    bureau.surveyor.missed(ada)
+    await bureau.settle()
+    assert (tally.swept, tally.recovered, tally.loaded) == (1, 1, 4)
+    assert [len(changes) for changes in bureau.told] == [0, 1, 1, 1]
+
+
+async def test_an_ended_order_is_let_go_by_snapshots_that_find_nothing_new() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).listed = [order(account_id="of ada", status="filled", updated_at="2026-03-02T14:00:00Z")]
+    await bureau.read(ada)
+    keeper = bureau.roster.places["of ada"].keeper
+    assert keeper.order("o") is not None
+    bureau.clock.advance(59.0)
+    bureau.surveyor._confirm(ada, bureau.clock.wall())
+    assert keeper.order("o") is not None
+    bureau.clock.advance(2.0)
+    bureau.surveyor._confirm(ada, bureau.clock.wall())
+    assert keeper.order("o") is None
+    assert keeper.was_evicted("o")
+    assert bureau.surveyor.tally.unchanged == 2
+    assert ada.since == keeper.as_of == bureau.clock.wall()
+
+
+# --- accounts that are absent
+
+
+async def test_an_absent_account_is_asked_for_again_and_more_and_more_seldom(caplog: pytest.LogCaptureFixture) -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).money = []
+    with caplog.at_level(logging.DEBUG, "connecttrade_async.live"):
+        await bureau.read(ada)
+        for bound in (1.0, 2.0, 4.0, 8.0, 16.0):
+            count = len(bureau.users_asked())
+            bureau.clock.advance(bound / 2 - 0.01)
+            await bureau.settle()
+            assert len(bureau.users_asked()) == count
+            bureau.clock.advance(bound / 2 + 0.02)
+            await bureau.settle()
+            assert len(bureau.users_asked()) == count + 1
+    levels = [record.levelno for record in caplog.records if "no answer has account of ada" in record.getMessage()]
+    assert levels == [logging.WARNING] + [logging.DEBUG] * 5
+    script(ada).money = [balance(account_id="of ada")]
+    await bureau.read(ada)
+    assert ada.absences == 0
+    await bureau.surveyor.aclose()
+
+
+async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).money = []
+    await bureau.read(ada)  # the first answer without it
+    bureau.clock.sleep(119.0)
+    await bureau.read(ada)
+    assert "connections" not in {what for _, _, what in bureau.asked}
+    assert list(bureau.roster.places) == ["of ada"]
+    bureau.clock.sleep(1.0)
+    await bureau.read(ada)
+    assert [what for _, _, what in bureau.asked].count("connections") == 1
+    assert (list(bureau.roster.places), bureau.surveyor.tally.unlinked) == ([], 1)
+    assert len(bureau.abandoned) == 1
+    assert "account of ada of user ada is not linked any more" in caplog.messages
+    await bureau.surveyor.aclose()
+
+
+async def test_the_name_of_an_account_does_not_break_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).money = [balance(account_id="a\r\nERROR forged\x1b[2J\u202e")]
+    await bureau.read(ada)
+    script(ada).money = []
+    with caplog.at_level(logging.DEBUG, "connecttrade_async.live"):
+        await bureau.read(ada)
+        bureau.clock.sleep(120.0)
+        await bureau.read(ada)
+    assert any("a ERROR forged [2J of user ada is not linked any more" in message for message in caplog.messages)
+    assert any("no answer has account a ERROR forged [2J of user ada" in message for message in caplog.messages)
+    assert all(message.isprintable() for message in caplog.messages)
+    await bureau.surveyor.aclose()
+
+
+async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).money = []
+    await bureau.read(ada)
+    bureau.clock.sleep(100.0)
+    bureau.roster.places["of ada"].keeper.apply(order_frame(status="working"), bureau.clock.wall())
+    bureau.clock.sleep(100.0)
+    await bureau.read(ada)
+    assert list(bureau.roster.places) == ["of ada"]
+    bureau.clock.sleep(20.0)
+    await bureau.read(ada)
+    assert bureau.roster.places == {}
+    [is_meant] = bureau.abandoned
+    assert (is_meant("o"), is_meant("another")) == (True, False)
+    await bureau.surveyor.aclose()
+
+
+# --- pauses
+
+
+async def test_a_pause_ends_in_time_and_leaves_no_timer_when_it_is_cancelled() -> None:
+    clock = SteppedClock()
+    waiting = asyncio.create_task(pause(clock, 5.0))
+    await clock.until_asked(1)
+    clock.advance(4.9)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    clock.advance(0.1)
+    async with asyncio.timeout(PATIENCE):
+        await waiting
+    waiting = asyncio.create_task(pause(clock, 5.0))
+    await clock.until_asked(2)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert clock._timers[0][2].is_cancelled
+
+
+# --- the intake's turns
+
+
+async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
+    bureau = Bureau()
+    fanout = Fanout(bureau.clock.wall)
+    events = fanout.subscribe(EventFilter(("orders", "unknown")), "drop_oldest", Capacity(10_000, 1 << 30))
+    intake = UpdateApplier(
+        events,
+        bureau.roster,
+        bureau.surveyor,
+        bureau.clock,
+        tell=lambda _: None,
+        tell_who_waits=lambda _: None,
+        look=lambda: None,
+        is_live=lambda: True,
+    )
+    ada = bureau.user("u")
+    bureau.roster.place_for(ada, "a", None)
+    frame = order_frame(status="working")
+    for _ in range(3 * BATCH + 10):
+        fanout.publish(frame)
+    running = asyncio.create_task(intake.run())
+    counts: list[int] = []
+
+    def count() -> None:
+        counts.append(intake.frames)
+        if len(counts) < 5:
+            asyncio.get_running_loop().call_soon(count)
+
+    asyncio.get_running_loop().call_soon(count)
+    await bureau.settle()
+    assert counts == [250, 500, 750, 760, 760]
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_the_time_of_a_user_is_that_when_it_was_asked() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    began = bureau.clock.wall()
+    script(ada).gate.clear()
+    await bureau.read(ada)
+    bureau.clock.sleep(30.0)
+    script(ada).gate.set()
+    await bureau.settle()
+    assert ada.since == began
+    assert bureau.roster.places["of ada"].keeper.as_of == began + timedelta(seconds=30)
+
+
+# --- what is called off and cleaned up
+
+
+async def test_a_user_that_is_wanted_before_its_next_attempt_is_read_once() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada)
+    assert list(bureau.surveyor.failed) == ["ada"]
+    script(ada).error = None
+    await bureau.read(ada)
+    assert ada.timer is None
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada", "ada"]
+
+
+async def test_a_doubt_whose_turn_comes_is_read_and_the_next_one_waits_for_its_own() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    for bound in (0.0, 1.0, 2.0, 4.0):
+        count = len(bureau.users_asked())
+        bureau.surveyor.doubt([ada])
+        await bureau.settle()
+        assert bureau.roster.has_read(ada) is (bound == 0.0)
+        bureau.clock.advance(bound)
+        await bureau.settle()
+        assert bureau.roster.has_read(ada)
+        assert len(bureau.users_asked()) == count + 1
+    await bureau.surveyor.aclose()
+
+
+async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).error = ServerError(status=500, **FACTS)
+    for _ in range(3):
+        bureau.surveyor.doubt([ada])
+        await bureau.settle()
+    ada.tried = asyncio.get_running_loop().create_future()
+    assert list(bureau.surveyor.failed) == ["ada"]
+    bureau.roster.remove("ada")
+    bureau.surveyor.forget(ada)
+    assert (dict(bureau.surveyor.failed), ada.tried.done(), ada.timer) == ({}, True, None)
+    assert ada not in bureau.roster.doubted
+    count = len(bureau.asked)
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert len(bureau.asked) == count
+    # One of the same name begins without the pauses of the one before.
+    again = bureau.user("ada")
+    await bureau.read(again)
+    bureau.surveyor.doubt([again])
+    await bureau.settle()
+    assert bureau.roster.has_read(again)
+
+
+async def test_a_user_that_was_read_ends_the_wait_for_it() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    ada.tried = asyncio.get_running_loop().create_future()
+    await bureau.read(ada)
+    assert ada.tried.done()
+    bureau.surveyor.give_up_waiting(ada)
+    assert dict(bureau.surveyor.failed) == {}
+
+
+async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_number_of_times() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+
+    class Noisy(list[Any]):
+        """Balances during whose reading a frame comes that names nobody."""
+
+        def __iter__(self) -> Any:
+            bureau.roster.note_unmatched(None)
+            return super().__iter__()
+
+    script(ada).money = Noisy(script(ada).money)
+    await bureau.read(ada)
+    assert bureau.users_asked() == ["ada"] * 4
+    assert (bureau.surveyor.tally.outdated, bureau.surveyor.tally.loaded) == (3, 1)
+    assert bureau.roster.has_read(ada)
+
+
+async def test_an_account_that_is_absent_for_long_is_asked_for_every_ten_minutes_at_most() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    script(ada).money, ada.absences = [], 50
+    await bureau.read(ada)
+    assert 300.0 <= bureau.clock.asked[-1] <= 600.0
+    await bureau.surveyor.aclose()
+
+
+async def test_doubts_that_other_snapshots_settle_cost_nothing_of_the_budget() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    await bureau.read(ada)
+    for _ in range(100):
+        bureau.surveyor.doubt([ada])
+        await bureau.read(ada)
+    bureau.surveyor.doubt([ada])
+    bureau.clock.advance(1.0)
+    await bureau.settle()
+    assert bureau.roster.has_read(ada)
+    await bureau.surveyor.aclose()
+
+
+async def test_gaps_during_the_pause_before_a_resync_plan_no_other() -> None:
+    bureau = Bureau()
+    bureau.user("ada")
+    for _ in range(2):
+        bureau.surveyor.resync()
+    planned = len(bureau.clock.asked)
+    for _ in range(5):
+        bureau.surveyor.resync()
+    assert len(bureau.clock.asked) == planned
+    await bureau.surveyor.aclose()
+
+
+async def test_a_resync_calls_the_next_attempt_of_a_failed_user_off() -> None:
+    bureau = Bureau()
+    ada = bureau.user("ada")
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada)
+    script(ada).error = None
+    bureau.surveyor.resync()
+    await bureau.settle()
+    bureau.clock.advance(100.0)
+    await bureau.settle()
+    assert bureau.users_asked() == ["ada", "ada"]
+
+
+async def test_closing_leaves_no_timer() -> None:
+    bureau = Bureau()
+    ada, bob = bureau.user("ada"), bureau.user("bob")
+    script(ada).error = ServerError(status=500, **FACTS)
+    await bureau.read(ada, bob)
+    for _ in range(2):
+        bureau.surveyor.doubt([bob])
+        await bureau.settle()
+    for _ in range(2):
+        bureau.surveyor.resync()
+    await bureau.settle()
+    bureau.clock.advance(1.0)
+    await bureau.settle()
+    bureau.surveyor.resync()
+    assert not all(timer.is_cancelled for *_, timer in bureau.clock._timers)
+    await bureau.surveyor.aclose()
+    assert all(timer.is_cancelled for *_, timer in bureau.clock._timers)

@@ -1,0 +1,327 @@
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from msgspec.structs import replace
+
+from connecttrade_async.books.followed_users import FollowedUsers
+from connecttrade_async.books.order_tracker import OrderRetention
+from connecttrade_async.clock import SystemClock
+from connecttrade_async.config import Reconnect
+from connecttrade_async.errors import AuthenticationError, RateLimitedError, ServerError
+from connecttrade_async.live.resync import Resync
+from connecttrade_async.live.status import SnapshotLimits
+from connecttrade_async.live.updates import UpdateApplier
+from connecttrade_async.models import Page
+from connecttrade_async.models.events import Gap, StreamLive, StreamLost, UnknownMessage
+from connecttrade_async.rest.pagination import Listing
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.filters import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity
+from frame_factory import balance, order_frame, position_frame
+from stream_fixtures import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from connecttrade_async import Balance, Order
+
+NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
+
+
+class Somebody:
+    """A user with one account, and something to do at the end of each answer."""
+
+    def __init__(self, user_id: str, at_the_end: Callable[[], object] = lambda: None) -> None:
+        self.user_id = user_id
+        self.at_the_end = at_the_end
+
+    @property
+    def orders(self) -> Any:
+        return Orders(self.at_the_end)
+
+    @property
+    def positions(self) -> Any:
+        return Nothing()
+
+    @property
+    def balances(self) -> Any:
+        return Money()
+
+    @property
+    def connections(self) -> Any:
+        return Nothing()
+
+
+class Orders:
+    def __init__(self, at_the_end: Callable[[], object]) -> None:
+        self.at_the_end = at_the_end
+
+    def list(self, *, status: str, **_: Any) -> Listing[Order]:
+        async def fetch(_: str | None) -> Page[Order]:
+            if status == "all":
+                self.at_the_end()
+            return Page(items=())
+
+        return Listing(fetch)
+
+
+class Nothing:
+    async def list(self) -> list[Any]:
+        return []
+
+
+class Money:
+    async def list(self) -> list[Balance]:
+        return [balance()]
+
+
+def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:
+    clock, roster, crashes = SystemClock(), FollowedUsers(OrderRetention()), list[object]()
+    surveyor = Resync(
+        roster,
+        SnapshotLimits(1, None),
+        Reconnect(base=0.01),
+        clock,
+        tell=lambda _: None,
+        tell_who_waits=lambda _: None,
+        abandon=lambda _: None,
+        crashed=crashes.append,
+    )
+    fanout = Fanout(clock.wall)
+    interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
+    events = fanout.subscribe(interest, "drop_oldest", Capacity(capacity, 1 << 20))
+    intake = UpdateApplier(
+        events,
+        roster,
+        surveyor,
+        clock,
+        tell=lambda _: None,
+        tell_who_waits=lambda _: None,
+        look=lambda: None,
+        is_live=lambda: True,
+    )
+    return fanout, roster, surveyor, intake
+
+
+async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -> None:
+    fanout, roster, _, intake = made(capacity=2)
+    fanout.publish(StreamLost(cause="gone"))
+    running = asyncio.create_task(intake.run())
+    await asyncio.sleep(0)
+    assert not roster.is_live
+    fanout.publish_to_all(Gap(cause="gone", since=NOW, until=NOW))
+    fanout.publish(StreamLive())
+    for _ in range(3):
+        fanout.publish(order_frame(status="working"))
+    fanout.close()
+    await asyncio.sleep(0)
+    assert intake.gaps == 1
+    assert intake.ignored == 2
+    await running
+
+
+async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_heard() -> None:
+    fanout, roster, _, intake = made()
+    ada = roster.add(Somebody("u"))
+    roster.place_for(ada, "a", None)
+    roster.unread.clear()
+    running = asyncio.create_task(intake.run())
+    await asyncio.sleep(0)
+    fanout.publish(position_frame("2126-03-02T14:00:00Z", quantity="1"))
+    await asyncio.sleep(0)
+    before = SystemClock().wall()
+    roster.mark_stale([ada])
+    assert ada.missed_since is not None
+    assert ada.missed_since <= before
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_it_is_live_again_after_that() -> None:
+    fanout, roster, _, intake = made(capacity=2)
+    fanout.publish(StreamLost(cause="gone"))
+    running = asyncio.create_task(intake.run())
+    await asyncio.sleep(0)
+    fanout.publish(StreamLive())
+    for _ in range(3):
+        fanout.publish(order_frame(status="working"))
+    await asyncio.sleep(0)
+    assert roster.is_live
+    running.cancel()
+    await asyncio.wait([running])
+
+
+async def test_whoever_comes_into_line_while_the_last_worker_leaves_is_read_too() -> None:
+    _, roster, surveyor, _ = made()
+    late = roster.add(Somebody("late"))
+    loop = asyncio.get_running_loop()
+    first = roster.add(Somebody("first", lambda: loop.call_soon(surveyor.enqueue, late)))
+    surveyor.enqueue(first)
+    async with asyncio.timeout(PATIENCE):
+        while late in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    await surveyor.aclose()
+    surveyor.enqueue(first)
+    surveyor.resync()
+    assert surveyor.asking == 0
+
+
+async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_be_taken_again() -> None:
+    fanout, roster, surveyor, intake = made()
+    told: list[int] = []
+
+    def tell() -> None:
+        told.append(1)
+        if len(told) == 1:
+            intake._take(replace(order_frame(status="working"), user_id=None, raw=b""), NOW)
+
+    ada = roster.add(Somebody("ada", tell))
+    roster.is_live = True
+    surveyor.enqueue(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert (surveyor.tally.outdated, surveyor.tally.loaded, ada.retakes) == (1, 1, 1)
+    fanout.close()
+    await surveyor.aclose()
+
+
+@pytest.mark.parametrize(
+    ("raw", "is_doubted"),
+    [
+        (b"nonsense", False),
+        (b'{"type": "order", "data": 5}', True),
+        (b'{"symbol": "AAPL", "quantity": [1]}', True),
+        (b'{"type": "order", "account_id": "cut off', True),
+        (b'{"type": "order", "account_id": "elsewhere", "data": 5}', False),
+        (b'{"type": "order", "user_id": "ada", "data": 5}', True),
+        (b'{"type": "order", "user_id": "eve", "data": 5}', False),
+        (b'{"type": "weather"}', False),
+    ],
+)
+async def test_what_cannot_be_read_makes_those_due_whose_it_may_be(raw: bytes, *, is_doubted: bool) -> None:
+    _, roster, surveyor, intake = made()
+    ada = roster.add(Somebody("ada"))
+    roster.is_live = True
+    roster.unread.clear()
+    for _ in range(3):
+        intake._take(UnknownMessage(raw=raw, problem="odd"), NOW)
+        assert roster.has_read(ada) is not is_doubted
+    assert ada.doubts == 3 * is_doubted
+    async with asyncio.timeout(PATIENCE):
+        while not roster.has_read(ada):  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    await surveyor.aclose()
+
+
+async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Somebody("ada"))
+    late = RateLimitedError(status=429, message="slow down", method="GET", path="/orders", retry_after=9_999.0)
+    before = surveyor._clock.now()
+    surveyor._fails(ada, late)
+    assert 599 < surveyor._held_until - before < 601
+    surveyor.enqueue(ada)
+    await asyncio.sleep(0.01)
+    assert surveyor.asking == 1
+    assert ada in roster.unread
+    await surveyor.aclose()
+
+
+async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
+    class Limited:
+        async def list(self) -> list[Any]:
+            raise RateLimitedError(status=429, message="slow", method="GET", path="/connections", retry_after=500.0)
+
+    class Asked(Somebody):
+        connections: Any = Limited()
+
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Asked("ada"))
+    roster.place_for(ada, "a", None).keeper.absent_since = NOW
+    before = surveyor._clock.now()
+    assert await surveyor._check_gone(ada, {}) == ()
+    assert 499 < surveyor._held_until - before < 501
+    await surveyor.aclose()
+
+
+async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_it_is_looked_into() -> None:
+    _, roster, surveyor, _ = made()
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    roster.unread.clear()
+    surveyor.doubt([bob])
+    roster.last = position_frame("2026-03-02T14:00:00Z", quantity="1")
+    surveyor.doubt([ada])
+    roster.last = position_frame("2026-03-02T14:10:00Z", quantity="1")
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.doubted:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert ada.missed_since == datetime(2026, 3, 2, 14, tzinfo=UTC)
+    await surveyor.aclose()
+
+
+async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_old() -> None:
+    _, roster, surveyor, _ = made()
+    asked: list[int] = []
+
+    def miss() -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            surveyor.missed(ada)
+
+    ada = roster.add(Somebody("ada", miss))
+    roster.is_live = True
+    surveyor.enqueue(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert (surveyor.tally.outdated, surveyor.tally.loaded, len(asked)) == (1, 1, 2)
+    await surveyor.aclose()
+
+
+async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_at_once() -> None:
+    _, roster, surveyor, _ = made()
+    lines: list[int] = []
+
+    def drop() -> None:
+        if not lines:
+            surveyor.resync()
+        lines.append(surveyor.waiting)
+
+    ada = roster.add(Somebody("ada", drop))
+    roster.is_live = True
+    surveyor.enqueue(ada)
+    async with asyncio.timeout(PATIENCE):
+        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+            await asyncio.sleep(0.001)
+    assert lines == [0, 0]
+    assert (surveyor.tally.outdated, surveyor.tally.loaded) == (1, 1)
+    await surveyor.aclose()
+
+
+async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_else_is() -> None:
+    _, roster, surveyor, _ = made()
+    facts: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
+    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
+    surveyor._fails(ada, AuthenticationError(status=401, **facts))
+    surveyor._fails(bob, ServerError(status=503, **facts))
+    assert (ada.timer is None, bob.timer is None) == (True, False)
+    assert set(surveyor.failed) == {"ada", "bob"}
+    await surveyor.aclose()
+
+
+async def test_where_every_account_was_read_the_next_that_is_absent_is_looked_for_soon() -> None:
+    _, roster, surveyor, _ = made()
+    ada = roster.add(Somebody("ada"))
+    roster.place_for(ada, "a", None)
+    surveyor._check_absent(ada)
+    surveyor._check_absent(ada)
+    assert ada.absences == 2
+    roster.unlink(ada, "a")
+    surveyor._check_absent(ada)
+    assert ada.absences == 0
+    await surveyor.aclose()

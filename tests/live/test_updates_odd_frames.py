@@ -1,0 +1,402 @@
+"""Frames of any form affect the accounts that they concern, and no others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+from msgspec.structs import replace
+
+from connecttrade_async.books.book import AccountSnapshot
+from connecttrade_async.books.followed_users import FollowedUsers
+from connecttrade_async.books.order_tracker import OrderRetention
+from connecttrade_async.clock import SystemClock
+from connecttrade_async.config import Reconnect
+from connecttrade_async.live.resync import Resync
+from connecttrade_async.live.status import SnapshotLimits
+from connecttrade_async.live.updates import UpdateApplier
+from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
+from connecttrade_async.models.mentions import mentions_in
+from connecttrade_async.streaming.fanout import Fanout
+from connecttrade_async.streaming.filters import EventFilter
+from connecttrade_async.streaming.subscriptions import Capacity
+from frame_factory import DIALECT, balance
+
+if TYPE_CHECKING:
+    from connecttrade_async.books.changes import Change
+
+OWNERS = {"A1": "ann", "A2": "ann", "B1": "bob", "B2": "bob", "C1": "cid"}
+EVENTS = OrderUpdate | PositionUpdate | BalanceUpdate | UnknownMessage
+
+
+class Silent:
+    """A user whose requests are never answered."""
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.asked = 0
+
+    @property
+    def orders(self) -> Any:
+        return self
+
+    positions = balances = connections = orders
+
+    async def list(self, **_: Any) -> Any:
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+class Scene:
+    """Three users, whose five accounts are all current, and a stream to feed them."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.roster = FollowedUsers(OrderRetention())
+        self.changes: list[Change] = []
+        self.ended: list[BaseException] = []
+        self.surveyor = Resync(
+            self.roster,
+            SnapshotLimits(concurrency=50, requests_per_second=None),
+            Reconnect(base=60.0),
+            self.clock,
+            tell=self.changes.extend,
+            tell_who_waits=self.changes.extend,
+            abandon=lambda _: None,
+            crashed=self.ended.append,
+        )
+        self.fanout = Fanout(self.clock.wall)
+        interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
+        self.intake = UpdateApplier(
+            self.fanout.subscribe(interest, "drop_oldest", Capacity(1000, 1 << 24)),
+            self.roster,
+            self.surveyor,
+            self.clock,
+            tell=self.changes.extend,
+            tell_who_waits=self.changes.extend,
+            look=lambda: None,
+            is_live=lambda: True,
+        )
+        self.roster.is_live = True
+        now = self.clock.wall()
+        for account_id, user_id in OWNERS.items():
+            member = self.roster.members.get(user_id) or self.roster.add(Silent(user_id))
+            keeper = self.roster.place_for(member, account_id, None).keeper
+            keeper.load(AccountSnapshot((), (), (balance(account_id=account_id),)), "recovered", now)
+            member.since = now
+        self.roster.unread.clear()
+        self.running = asyncio.create_task(self.intake.run())
+
+    async def feed(self, *frames: bytes) -> None:
+        for raw in frames:
+            event: Any = DIALECT.read(raw)
+            if isinstance(event, EVENTS):  # the others are heard by the connection
+                self.fanout.publish(event)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    def not_current(self) -> set[str]:
+        return {name for name, place in self.roster.places.items() if not self.roster.is_current(place)}
+
+    def asked(self) -> dict[str, int]:
+        return {name: member.user.asked for name, member in self.roster.members.items()}  # type: ignore[attr-defined]
+
+    async def close(self) -> None:
+        self.running.cancel()
+        await asyncio.wait([self.running])
+        await self.surveyor.aclose()
+
+
+NAMES = st.none() | st.sampled_from(["ann", "bob", "cid", "eve"])
+ACCOUNTS = st.none() | st.sampled_from([*OWNERS, "X"])
+PAYLOADS: dict[str, dict[str, Any]] = {
+    "order": {"order_id": "unheard", "status": "working"},
+    "position": {"symbol": "AAPL", "quantity": "5"},
+    "balance": {"cash": "7"},
+}
+
+
+@st.composite
+def updates(draw: st.DrawFn) -> tuple[dict[str, Any], bool]:
+    """Draw an update, and whether it can be read."""
+    kind = draw(st.sampled_from(sorted(PAYLOADS)))
+    is_readable = draw(st.booleans())
+    payload: dict[str, Any] = dict(PAYLOADS[kind]) if is_readable else {**PAYLOADS[kind], "symbol": [[]], "cash": [[]]}
+    frame: dict[str, Any] = {"type": kind, "user_id": draw(NAMES), "account_id": draw(ACCOUNTS), "data": payload}
+    if draw(st.booleans()):
+        payload["account_id"] = draw(ACCOUNTS.filter(bool))
+    if draw(st.booleans()):
+        payload["user_id"] = draw(NAMES)
+    return {name: value for name, value in frame.items() if value is not None}, is_readable
+
+
+def concerned(frame: dict[str, Any], *, is_readable: bool) -> set[str]:
+    """Say by the rules of the owner which known accounts are not current after a frame."""
+    payload = frame["data"]
+    users = {str(each["user_id"]) for each in (frame, payload) if each.get("user_id")}
+    accounts = {str(each["account_id"]) for each in (frame, payload) if each.get("account_id")}
+    known = accounts & OWNERS.keys()
+    if is_readable and len(users) < 2 and len(accounts) < 2:
+        if len(users | {OWNERS[name] for name in known}) > 1:
+            return known
+        if accounts or users - set(OWNERS.values()):
+            return set()
+        return {name for name, owner in OWNERS.items() if not users or owner in users}
+    if not users and not accounts:
+        return set(OWNERS)
+    found = set(known)
+    for user in users:
+        hers = {name for name, owner in OWNERS.items() if owner == user}
+        if not hers & known and not (accounts - known and len(users) == 1):
+            found |= hers
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(drawn=st.lists(updates(), max_size=4))
+def test_frames_take_currency_from_the_accounts_that_they_concern_and_no_others(
+    drawn: list[tuple[dict[str, Any], bool]],
+) -> None:
+    async def scenario() -> None:
+        scene, expected = Scene(), set[str]()
+        for number, (frame, is_readable) in enumerate(drawn):
+            if frame["type"] == "order":
+                frame["data"]["order_id"] = f"o{number}"  # one that no book has
+            if scene.roster.places.keys() != OWNERS.keys():
+                break  # X has become somebody's account
+            await scene.feed(json.dumps(frame).encode())
+            expected |= concerned(frame, is_readable=is_readable)
+            assert scene.not_current() & OWNERS.keys() == expected
+            doubted = {OWNERS[name] for name in expected}
+            assert doubted <= {member.user.user_id for member in scene.roster.doubted}
+            assert all(scene.asked()[name] for name in doubted)
+        for change in scene.changes:
+            assert OWNERS.get(change.account_id, change.user_id) == change.user_id
+        await scene.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("frame", "expected"),
+    [
+        ({"user_id": "bob", "account_id": "A1"}, {"A1"}),
+        ({"user_id": "eve", "account_id": "A1"}, {"A1"}),
+        ({"user_id": "ann", "account_id": "A1", "data": {"account_id": "B1"}}, {"A1", "B1"}),
+        ({"user_id": "ann", "account_id": "A1", "data": {"account_id": "A2"}}, {"A1", "A2"}),
+        ({"user_id": "ann", "account_id": "A1", "data": {"user_id": "bob"}}, {"A1", "B1", "B2"}),
+        ({"user_id": "ann", "account_id": "A1", "data": {"user_id": "eve"}}, {"A1"}),
+        ({"account_id": "A1", "data": {"user_id": "bob"}}, {"A1"}),
+        ({"data": {"account_id": "A1", "user_id": "bob"}}, {"A1"}),
+        ({"user_id": "ann", "data": {"user_id": "bob"}}, {"A1", "A2", "B1", "B2"}),
+    ],
+)
+@pytest.mark.parametrize("kind", sorted(PAYLOADS))
+async def test_a_frame_of_another_owner_is_applied_to_no_book_and_all_owners_are_read_again(
+    kind: str, frame: dict[str, Any], expected: set[str]
+) -> None:
+    scene = Scene()
+    payload: dict[str, Any] = {**PAYLOADS[kind], **frame.get("data", {})}
+    said = {"type": kind, **frame, "data": payload}
+    await scene.feed(json.dumps(said).encode())
+    assert scene.changes == []
+    # A frame that contradicts itself is set aside where it is read.
+    is_consistent = frame["data"].keys().isdisjoint(frame) if "data" in frame else True
+    assert (scene.intake.conflicting, scene.intake.frames) == (is_consistent, 0)
+    assert scene.not_current() == expected
+    named = {frame.get("user_id"), payload.get("user_id"), *(OWNERS[name] for name in expected)} & {"ann", "bob"}
+    assert {name for name, count in scene.asked().items() if count} == named
+    await scene.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"user_id": "ann", "account_id": "A1"},
+        {"account_id": "A1"},
+        {"data": {"account_id": "A1"}},
+        {"data": {"account_id": "A1", "user_id": "ann"}},
+        {"user_id": "ann", "account_id": "A1", "data": {"user_id": "ann", "account_id": "A1"}},
+        {"user_id": None, "account_id": "A1", "data": {"user_id": None, "account_id": None}},
+        {"user_id": "ann", "account_id": "", "data": {"account_id": "A1"}},
+    ],
+)
+async def test_a_frame_without_contradiction_is_applied(frame: dict[str, Any]) -> None:
+    scene = Scene()
+    said = {"type": "position", **frame, "data": {**PAYLOADS["position"], **frame.get("data", {})}}
+    await scene.feed(json.dumps(said).encode())
+    assert [(change.user_id, change.account_id) for change in scene.changes] == [("ann", "A1")]
+    assert (scene.intake.conflicting, scene.intake.frames, scene.not_current()) == (0, 1, set())
+    await scene.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'[{"type": "order", "account_id": "A1", "data": 5}, {"type": "order", "account_id": "B2", "data": 5}]', 2),
+        (b'{"type": "balance", "data": [{"accountId": "A1"}, {"accountId": "B1"}, {"accountId": "C1"}]}', 3),
+        (b'{"type": "order", "data": [{"user_id": "ann"}, {"user_id": "bob"}]}', 4),
+        (b'{"type": "order", "data": [{"user_id": "ann", "account_id": "A1"}, {"user_id": "bob"}]}', 3),
+        (b'{"type": "order", "account_id": "A\\u0031", "data": 5}', 1),
+        (b'{"type": "order", "account_id": "A1", "data": "' + b"x" * 5000 + b'", "more": {"account_id": "B1"}, 5}', 2),
+        (b'{"type": "order", "account_id": "A1", "data": ' + b"[" * 100_000, 1),
+        (b'{"type": "order", "account_id": "A1", "note": "\xff", "data": 5}', 1),
+        (b'{"type": "order", "account_id": "\xff", "data": 5}', 5),
+        (b'{"type": "order", "account_id": {"of": "A1"}, "data": 5}', 5),
+        (b'{"type": "order", "user_id": "eve", "account_id": "X", "data": 5}', 0),
+    ],
+)
+async def test_a_frame_that_cannot_be_read_takes_currency_from_all_accounts_that_it_names(
+    raw: bytes, expected: int
+) -> None:
+    scene = Scene()
+    await scene.feed(raw)
+    named = {name for name in OWNERS if name.encode() in raw}
+    assert len(scene.not_current()) == expected
+    assert named <= scene.not_current() or b"\\u" in raw or b'"of"' in raw
+    assert all(scene.asked()[OWNERS[name]] for name in scene.not_current())
+    await scene.close()
+
+
+async def test_a_frame_that_names_an_order_cannot_be_read_and_the_account_of_the_order_is_read_again() -> None:
+    scene = Scene()
+    await scene.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
+    scene.roster.doubted.clear()
+    await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "account_id": "B2", "status": "working"}}')
+    assert scene.not_current() == set()
+    await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "status": [1]}}')
+    assert scene.not_current() == {"B2"}
+    await scene.close()
+
+
+async def test_a_frame_without_an_account_whose_order_is_of_another_user_is_applied_to_no_book() -> None:
+    scene = Scene()
+    await scene.feed(b'{"type": "order", "account_id": "B2", "data": {"order_id": "o9", "status": "working"}}')
+    scene.changes.clear()
+    await scene.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
+    assert scene.changes == []
+    assert (scene.intake.conflicting, scene.not_current()) == (1, {"B2"})
+    assert {member.user.user_id for member in scene.roster.doubted} == {"ann", "bob"}
+    await scene.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
+    assert [(change.user_id, change.account_id) for change in scene.changes] == [("bob", "B2")]
+    await scene.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [(b'{"account_id": "A1", "user_id": "ann"', {"A1"}), (b"", set(OWNERS))],
+)
+async def test_an_event_that_cannot_be_taken_is_logged_once_and_its_accounts_are_read_again(
+    raw: bytes, expected: set[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    scene = Scene()
+    said = b'{"type": "position", "user_id": "ann", "account_id": "A1", "data": {"symbol": "AAPL", "quantity": "%d"}}'
+    await scene.feed((said % 1).replace(b'"1"', b'"1", "last_price": "7"'))
+    # The payload of an update is read from its frame where it is a part of a position, and this frame is none.
+    odd: Any = replace(DIALECT.read(said % 2), raw=raw)
+    for _ in range(2):
+        scene.fanout.publish(odd)
+    await scene.feed(said % 3)
+    assert (scene.intake.crashes, scene.not_current()) == (2, expected)
+    assert [record.levelname for record in caplog.records if "could not be taken" in record.message] == ["ERROR"]
+    assert [change.after.quantity for change in scene.changes] == [1, 3]  # type: ignore[union-attr]
+    assert not scene.running.done()
+    await scene.close()
+
+
+BEATS = [
+    b'{"type": "heartbeat"}',
+    b'{"event": "heartbeat"}',
+    b'{"op": "ping", "ts": 1772461800}',
+    b'{"heartbeat": 1772461800}',
+    b'{"channel": "orders", "event": "hb"}',
+    b'{"type": "orders", "action": "keepalive"}',
+    b'{"T": "ping"}',
+    b'{"user_id": null, "account_id": null}',
+    b'{"type": "balance", "data": {}}',
+    b'{"type": "order", "data": null, "timestamp": "2026-03-02T14:30:00Z"}',
+    b'{"type": "balance"}',
+    b"ping",
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b"1772461800",
+    b'"hb"',
+    b"\x00",
+]
+
+
+@pytest.mark.parametrize("raw", BEATS)
+async def test_a_heartbeat_of_any_form_costs_no_request(raw: bytes) -> None:
+    scene = Scene()
+    await scene.feed(*[raw] * 40)
+    assert (scene.not_current(), sum(scene.asked().values())) == (set(), 0)
+    await scene.close()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    drawn=st.lists(
+        st.binary(max_size=60)
+        | st.text(max_size=60).map(str.encode)
+        | st.recursive(
+            st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([*OWNERS]),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(
+                        [
+                            *[
+                                "type",
+                                "event",
+                                "topic",
+                                "data",
+                                "user_id",
+                                "account_id",
+                                "order_id",
+                                "symbol",
+                                "status",
+                            ],
+                            *["timestamp", "quantity", "fills", "filled_qty", "legs", "cash", "currency", "updated_at"],
+                        ]
+                    )
+                    | st.text(max_size=5),
+                    inner | st.sampled_from(["order", "position", "balance", "1E400", "9" * 5000, "2026-03-02"]),
+                    max_size=6,
+                )
+            ),
+            max_leaves=12,
+        ).map(lambda value: json.dumps(value).encode()),
+        max_size=8,
+    )
+)
+def test_frames_drawn_at_random_never_end_the_live_accounts(drawn: list[bytes]) -> None:
+    async def scenario() -> None:
+        scene = Scene()
+        mark = b'{"type": "position", "user_id": "cid", "account_id": "C1", "data": {"symbol": "ZZ", "quantity": "%d"}}'
+        for number, raw in enumerate(drawn, 1):
+            await scene.feed(raw, mark % number)
+            assert scene.changes[-1].account_id == "C1"
+        assert not scene.running.done()
+        assert scene.ended == []
+        assert scene.intake.crashes == 0
+        await scene.close()
+
+    asyncio.run(scenario())
+
+
+@given(
+    names=st.lists(st.tuples(st.sampled_from(["user_id", "account_id", "order_id"]), st.text(max_size=20)), max_size=8)
+)
+def test_all_identifiers_of_a_frame_are_found_however_they_are_spelled(names: list[tuple[str, str]]) -> None:
+    for is_ascii in (True, False):
+        raw = json.dumps([{key: name} for key, name in names], ensure_ascii=is_ascii).encode(errors="replace")
+        found = mentions_in(raw)
+        for key, kind in (("user_id", found.users), ("account_id", found.accounts), ("order_id", found.orders)):
+            written = [name for each, name in names if each == key and name]
+            readable = [name for name in written if name.isprintable() and "?" not in name]
+            assert set(readable) <= set(kind) or found.is_unclear

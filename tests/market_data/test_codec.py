@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.errors import MalformedResponseError
+from connecttrade_async.market_data.codec import (
+    Entry,
+    MarketDataCodec,
+    Snapshot,
+    Subscriptions,
+    encode_change,
+    encode_list,
+    encode_snapshot,
+    past_bars,
+    wire_name,
+)
+from connecttrade_async.models.events import UnknownMessage
+from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.codec import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
+
+DIALECT = MarketDataCodec(Secret("hush"))
+QUOTE = {"symbol": "AAPL", "bid_price": "190.10", "bid_size": "3", "ask_price": "190.12", "ask_size": "4"}
+AT = "2026-03-02T14:30:00Z"
+BAR = {"open": "1", "high": "3", "low": "0.5", "close": "2", "volume": "100", "start_time": AT, "closed": True}
+CONTRACT = {
+    "symbol": "TSLA251031C00437500",
+    "bid_price": "1.10",
+    "greeks": {"delta": "0.5", "implied_volatility": "0.4"},
+}
+
+
+def read(frame: Any) -> Any:
+    return DIALECT.read(json.dumps(frame).encode())
+
+
+def test_a_quote() -> None:
+    quote = read({"type": "quote", **QUOTE, "last_price": None, "timestamp": AT, "more": 1})
+    assert isinstance(quote, Quote)
+    assert (quote.topic, quote.symbol, quote.bid_price, quote.last_price) == ("quotes", "AAPL", Decimal("190.10"), None)
+    assert quote.time == datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    assert json.loads(quote.raw)["more"] == 1
+
+
+def test_a_trade() -> None:
+    trade = read({"type": "trade", "symbol": "IBM/B", "price": "9.123456789", "size": "0.5", "session": "extended"})
+    assert isinstance(trade, Trade)
+    assert (trade.price, trade.size, trade.hours) == (Decimal("9.123456789"), Decimal("0.5"), "extended")
+
+
+def test_a_bar() -> None:
+    bar = read({"type": "bar", "symbol": "AAPL", "interval": "1m", **BAR})
+    assert isinstance(bar, Bar)
+    assert (bar.open, bar.low, bar.closed, bar.is_backfill) == (Decimal(1), Decimal("0.5"), True, False)
+    assert bar.start_time == datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+
+
+def test_depth() -> None:
+    levels = [{"price": str(price), "size": "1"} for price in range(3)]
+    depth = read({"type": "depth", "symbol": "AAPL", "bids": levels, "asks": levels[:1]})
+    assert isinstance(depth, Depth)
+    assert [level.price for level in depth.bids] == [0, 1, 2]
+    assert (len(depth.top(2).bids), len(depth.top(2).asks)) == (2, 1)
+    assert depth.top(3) is depth
+
+
+def test_a_chain() -> None:
+    chain = read({"type": "options_chain", "underlying": "TSLA", "expiration": "2025-10-31", "contracts": [CONTRACT]})
+    assert isinstance(chain, OptionsChain)
+    assert (chain.symbol, chain.expiration) == ("TSLA", date(2025, 10, 31))
+    [contract] = chain.contracts
+    assert contract.bid_price == Decimal("1.10")
+    assert contract.greeks is not None
+    assert contract.greeks.implied_volatility == Decimal("0.4")
+
+
+@pytest.mark.parametrize("name", ["type", "event", "topic"])
+@pytest.mark.parametrize("spelled", ["quote", "quotes"])
+@pytest.mark.parametrize("flat", [True, False])
+def test_other_spellings(name: str, spelled: str, flat: bool) -> None:  # noqa: FBT001 - a table's column
+    quote = read({name: spelled, **(QUOTE if flat else {"data": QUOTE})})
+    assert isinstance(quote, Quote)
+    assert (quote.symbol, quote.ask_price) == ("AAPL", Decimal("190.12"))
+    assert quote.raw
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        ({"type": "welcome"}, Welcome),
+        ({"event": "authenticated"}, Authenticated),
+        ({"type": "subscribed", "id": "7", "channel": "quotes", "symbols": ["AAPL"]}, Subscribed),
+        ({"type": "unsubscribed", "id": 7}, Unsubscribed),
+        ({"event": "error", "id": "7", "code": 400}, Refusal),
+        ({"type": "subscriptions", "id": "8", "subscriptions": []}, Subscriptions),
+        ({"event": "snapshot", "id": "9", "symbol": "AAPL", "bars": [BAR]}, Snapshot),
+    ],
+)
+def test_answers(frame: dict[str, Any], kind: type) -> None:
+    assert type(read(frame)) is kind
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"", b"\xff", b"[]", b'{"type": "news"}', b'{"type": "quote"}', b'{"type": "bar", "symbol": "A", "data": 7}'],
+)
+def test_what_is_not_understood_is_said_without_the_token(raw: bytes) -> None:
+    message = DIALECT.read(raw + b"hush")
+    assert isinstance(message, UnknownMessage)
+    assert (message.raw, message.topic) == (raw + b"***", "unknown")
+    assert "hush" not in DIALECT.presentable("no such token: hush")
+    assert "hush" not in repr(DIALECT)
+
+
+@given(raw=st.binary() | st.text().map(str.encode))
+@settings(deadline=None)
+def test_whatever_comes_reading_returns(raw: bytes) -> None:
+    DIALECT.read(raw)
+
+
+def test_commands() -> None:
+    assert json.loads(DIALECT.authenticate()) == {"action": "authenticate", "access_token": "hush"}
+    assert json.loads(encode_change("subscribe", "7", "depth", ["A", "B"], {"levels": 10})) == {
+        "action": "subscribe",
+        "id": "7",
+        "channel": "depth",
+        "symbols": ["A", "B"],
+        "levels": "10",
+    }
+    chain = json.loads(
+        encode_change("unsubscribe", "8", "options_chain", ["TSLA"], {"expiration": None, "greeks": True})
+    )
+    assert chain == {
+        "action": "unsubscribe",
+        "id": "8",
+        "channel": "options_chain",
+        "symbols": ["TSLA"],
+        "underlying": "TSLA",
+        "greeks": True,
+    }
+    assert wire_name(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
+    assert json.loads(encode_list("9")) == {"action": "list_subscriptions", "id": "9"}
+    assert json.loads(encode_snapshot("10", "AAPL", "1m", {"start_time": AT, "end_time": None, "limit": 5})) == {
+        "action": "snapshot",
+        "id": "10",
+        "channel": "bars",
+        "symbols": ["AAPL"],
+        "interval": "1m",
+        "start_time": AT,
+        "limit": "5",
+    }
+
+
+def test_the_server_s_list_is_read_as_far_as_it_can_be() -> None:
+    lines = (
+        {"channel": "depth", "symbols": ["A"], "levels": 10},
+        {"channel": "options_chain", "underlying": "TSLA", "greeks": True},
+        {"channel": "quotes"},
+        {"symbols": ["A"]},
+    )
+    assert Subscriptions("1", lines).entries == (
+        Entry("depth", ("A",), {"levels": 10}),
+        Entry("options_chain", ("TSLA",), {"greeks": True}),
+    )
+
+
+def test_bars_of_the_past_are_in_order_and_marked() -> None:
+    later = {**BAR, "start_time": "2026-03-02T14:31:00Z"}
+    first, second = past_bars(Snapshot("1", None, (later, BAR)), "AAPL", "1m")
+    assert (first.symbol, first.interval, first.is_backfill, first.close) == ("AAPL", "1m", True, Decimal(2))
+    assert second.start_time == datetime(2026, 3, 2, 14, 31, tzinfo=UTC)
+    [named] = past_bars(Snapshot("1", "MSFT", ({"symbol": "IBM"},)), "AAPL", "1m")
+    assert (named.symbol, named.start_time) == ("IBM", None)
+    with pytest.raises(MalformedResponseError, match=r"snapshot\.bars"):
+        past_bars(Snapshot("1", None, ({"open": 1},)), "AAPL", "1m")

@@ -1,0 +1,1023 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, strategies as st
+
+from connecttrade_async import (
+    ClosedError,
+    ConfigurationError,
+    ConnectTradeError,
+    Depth,
+    Gap,
+    MalformedResponseError,
+    MarketDataRefusedError,
+    Quote,
+    Reconnect,
+    RequestTimeoutError,
+    Secret,
+    SlowConsumerError,
+    StreamLive,
+    StreamLost,
+    StreamRetrying,
+    SymbolError,
+    SymbolRefused,
+    Timeouts,
+    Trade,
+    UnknownMessage,
+)
+from manual_clock import SteppedClock
+from market_data_server import MarketEnd
+from stream_fixtures import PATIENCE, nothing_left, until
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from connecttrade_async import Feed, MarketDataStream
+    from market_data_server import Held
+
+
+async def test_quotes() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL", "MSFT") as quotes:
+        assert end.subscribed == [("quotes", "AAPL"), ("quotes", "MSFT")]
+        await end.quote("AAPL", "190.10")
+        async for quote in quotes:
+            assert isinstance(quote, Quote)
+            assert (quote.symbol, quote.bid_price) == ("AAPL", Decimal("190.10"))
+            break
+
+
+async def test_a_refused_subscription_raises_where_it_is_opened_and_harms_no_other() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
+        end.refused = {"IBM"}
+        with pytest.raises(MarketDataRefusedError, match="quotes of IBM is not given: not entitled to IBM") as caught:
+            await md.quotes("AAPL", "IBM", "MSFT").__aenter__()
+        assert (caught.value.symbol, caught.value.code) == ("IBM", "403")
+        await end.until(lambda: end.subscribed == [("quotes", "AAPL")])
+        await end.quote("AAPL", "1")
+        assert isinstance(await quotes.receive(), Quote)
+
+
+async def test_an_error_that_names_no_request_ends_nobody_and_one_that_is_repeated_does() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def complain(held: Held, frame: dict[str, Any]) -> None:
+            del frame
+            TASKS.append(asyncio.ensure_future(held.say(type="error", code="400", message="try to be shorter")))
+
+        end.act("subscribe", 1, complain)
+        async with md.quotes("AAPL") as quotes:
+            await end.quote("AAPL", "1")
+            assert [type(each) for each in await took(quotes, 1)] == [Quote]
+        end.act("subscribe", 2, complain)
+        with pytest.raises(MarketDataRefusedError, match="quotes of MSFT is not given: try to be shorter"):
+            await md.quotes("MSFT").__aenter__()
+        end.act("snapshot", 1, complain)
+        with pytest.raises(MarketDataRefusedError, match="history of AAPL is not given: try to be shorter"):
+            await md.history("AAPL")
+
+
+async def test_an_error_that_names_another_symbol_is_delivered_as_unknown_and_refuses_no_feed() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
+        unknown = md.subscribe("unknown")
+        for named in ({"symbol": "IBM"}, {"user_id": "bob"}, {"account_id": "a1"}, {"channel": "news"}, {}):
+            code = "403" if named else "418"
+            await end.say(type="error", code=code, message="not entitled", **named)
+            message = await unknown.receive()
+            assert isinstance(message, UnknownMessage)
+            assert "not entitled" in message.problem
+            assert all(value in message.problem for value in named.values())
+        assert (md.health().state, md.health().set_aside) == ("LIVE", 5)
+        await end.quote("AAPL", "1")
+        assert [type(each) for each in await took(quotes, 1)] == [Quote]
+
+
+async def test_an_error_that_names_a_symbol_refuses_that_symbol_while_others_are_awaited() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def complain(held: Held, frame: dict[str, Any]) -> None:
+            del frame
+            TASKS.append(asyncio.ensure_future(held.say(type="error", code="403", message="no", symbol="IBM")))
+
+        end.act("subscribe", 1)  # no answer yet
+        end.act("subscribe", 1, complain)
+        opening = asyncio.create_task(md.quotes("AAPL").__aenter__())
+        await end.until_received("subscribe")
+        with pytest.raises(MarketDataRefusedError, match="trades of IBM is not given: no"):
+            await md.trades("IBM").__aenter__()
+        assert (await opening).symbols == {"AAPL"}
+
+
+@pytest.mark.parametrize("kind", ["snapshot", "subscriptions", "subscribed", "unsubscribed"])
+async def test_an_answer_of_another_kind_raises_one_of_our_errors(kind: str) -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+
+        def answer(held: Held, frame: dict[str, Any]) -> None:
+            TASKS.append(asyncio.ensure_future(held.say(type=kind, id=frame["id"])))
+
+        end.act("snapshot", 1, answer)
+        end.act("list_subscriptions", 1, answer)
+        if kind != "snapshot":
+            with pytest.raises(MalformedResponseError, match="is of the kind"):
+                await md.history("AAPL")
+        if kind != "subscriptions":
+            with pytest.raises(MalformedResponseError, match="is of the kind"):
+                await md.list_subscriptions()
+        assert md.health().state == "LIVE"
+
+
+async def test_the_second_consumer_sends_no_frame_and_the_last_gives_it_up() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        async with md.quotes("AAPL") as one, md.quotes("AAPL") as other:
+            assert len(end.of("subscribe")) == 1
+            await end.quote("AAPL", "1")
+            assert [type(await feed.receive()) for feed in (one, other)] == [Quote, Quote]
+            await one.add("MSFT")
+            await one.remove("AAPL")
+            assert (set(one.symbols), set(other.symbols)) == ({"MSFT"}, {"AAPL"})
+            assert end.subscribed == [("quotes", "AAPL"), ("quotes", "MSFT")]
+            await end.quote("AAPL", "2")
+            await end.quote("MSFT", "3")
+            assert [quote.symbol async for quote in taking(one, 1)] == ["MSFT"]
+        await end.until(lambda: end.subscribed == [])
+        assert len(end.of("unsubscribe")) == 2
+
+
+async def taking(feed: Feed[Any], count: int) -> AsyncGenerator[Any]:
+    async with asyncio.timeout(PATIENCE):
+        for _ in range(count):
+            yield await feed.receive()
+
+
+async def took(feed: Feed[Any], count: int) -> list[Any]:
+    return [event async for event in taking(feed, count)]
+
+
+async def test_trades_of_the_hours_that_were_asked_for() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.trades("AAPL", hours="regular") as regular,
+        md.trades("AAPL") as every,
+    ):
+        assert [line["session"] for line in end.links[0].lines] == ["all"]
+        assert [type(each) for each in await took(regular, 1)] == [Gap]  # what it had was asked for anew
+        for price, hours in (("1", "extended"), ("2", "regular")):
+            await end.tell("trade", "AAPL", price=price, session=hours)
+        assert [trade.price for trade in await took(every, 2)] == [1, 2]
+        assert [trade.price for trade in await took(regular, 1)] == [2]
+
+
+async def test_books_are_cut_to_the_levels_that_were_asked_for() -> None:
+    levels = [{"price": str(price), "size": "1"} for price in range(5)]
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.depth("AAPL", levels=2) as shallow,
+        md.depth("AAPL", levels=5) as deep,
+    ):
+        await end.tell("depth", "AAPL", bids=levels, asks=levels)
+        assert [type(each) for each in await took(shallow, 1)] == [Gap]  # what it had was asked for anew
+        assert [len(depth.bids) for depth in [*await took(shallow, 1), *await took(deep, 1)]] == [2, 5]
+        await end.tell("depth", "AAPL", bids=levels[:1], asks=[])
+        async for depth in shallow:
+            assert isinstance(depth, Depth)
+            assert len(depth.bids) == 1
+            break
+
+
+async def test_what_may_be_missed_while_more_is_asked_of_the_same_is_told_to_whom_it_concerns() -> None:
+    clock = SteppedClock()
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(clock=clock) as md,
+        md.trades("A", "B", hours="regular") as regular,
+        md.trades("C", hours="regular") as other,
+    ):
+        clock.advance(60)
+        answers: list[tuple[Held, dict[str, Any]]] = []
+        end.act("subscribe", 1, lambda held, frame: answers.append((held, frame)))
+        opening = asyncio.create_task(md.trades("A", "B").__aenter__())
+        await end.until_received("subscribe", 3)
+        clock.advance(0.1)
+        await end._subscribe(*answers[0])
+        every = await opening
+        for symbol in "ABC":
+            await end.tell("trade", symbol, price="1", session="regular")
+        gap, *trades = await took(regular, 3)
+        assert gap == Gap(
+            cause="trades of A, B was asked for anew", since=clock.wall() - timedelta(seconds=0.1), until=clock.wall()
+        )
+        assert [each.symbol for each in [*trades, *await took(every, 2), *await took(other, 1)]] == [*"ABABC"]
+        await every.aclose()
+        assert md.health().gaps == 0
+
+
+async def test_a_subscription_that_the_server_lost_is_a_gap_for_whoever_had_it() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.trades("A") as a:
+        since = clock.wall()
+        clock.advance(60)
+        async with md.trades("B") as b:
+            end.links[0].lines = [line for line in end.links[0].lines if line["symbols"] != ["A"]]
+            assert (await md.list_subscriptions()).missing == (("trades", "A"),)
+            [gap] = await took(a, 1)
+            assert (type(gap), gap.since, gap.until, gap.could_send) == (Gap, since, clock.wall(), True)
+            await end.until(lambda: end.subscribed == [("trades", "A"), ("trades", "B")])
+            await end.tell("trade", "A", price="1")
+            assert [type(each) for each in await took(a, 1)] == [Trade]
+            assert b.statistics().waiting == 0
+
+
+async def test_chains_of_the_day_that_was_asked_for() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.options_chain("TSLA", "2026-12-18", greeks=False) as one,
+        md.options_chain("TSLA", overflow="latest") as every,
+    ):
+        assert len(end.links[0].lines) == 2
+        for day in ("2026-12-18", "2027-01-15"):
+            await end.tell("options_chain", "TSLA", expiration=day, contracts=[{"symbol": "TSLA261218C00400000"}])
+        assert {chain.expiration_text for chain in await took(every, 2)} == {"2026-12-18", "2027-01-15"}
+        [chain] = await took(one, 1)
+        assert chain.expiration == date(2026, 12, 18)
+        assert one.statistics().waiting == 0
+
+
+def bar(minute: int, *, closed: bool = True, **fields: Any) -> dict[str, Any]:
+    return {
+        "interval": "1m",
+        "start_time": f"2026-03-02T14:{minute}:00Z",
+        "close": str(minute),
+        "closed": closed,
+        **fields,
+    }
+
+
+async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars["AAPL"] = [bar(31), bar(30), bar(32, closed=False)]
+        async with md.bars("AAPL", backfill=3) as bars:
+            for one in (bar(31), bar(32, closed=False), bar(32), bar(32), bar(33)):
+                await end.tell("bar", "AAPL", **one)
+            await end.tell("bar", "AAPL", **{**bar(34), "interval": "5m"})
+            told = await took(bars, 6)
+            assert [(each.close, each.closed, each.is_backfill) for each in told] == [
+                (30, True, True),
+                (31, True, True),
+                (32, False, True),
+                (32, False, False),
+                (32, True, False),
+                (33, True, False),
+            ]
+            assert end.of("snapshot")[0]["limit"] == "3"
+            end.bars["MSFT"] = [bar(20)]
+            await bars.add("MSFT")
+            [past] = await took(bars, 1)
+            assert (past.symbol, past.is_backfill) == ("MSFT", True)
+            await bars.remove("AAPL")
+            await bars.add("AAPL")
+            assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
+
+
+def give_the_past(end: MarketEnd, count: int = 3) -> None:
+    """Have the server answer a subscription of bars as the wire says: the past comes behind the acknowledgement."""
+
+    async def answer(held: Held, frame: dict[str, Any]) -> None:
+        await end._subscribe(held, frame)
+        for symbol in frame["symbols"]:
+            for minute in range(30, 30 + min(count, int(frame.get("backfill", "0")))):
+                await held.say(type="bar", symbol=symbol, **bar(minute))
+
+    end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
+
+
+async def test_the_past_is_asked_for_with_the_subscription_and_comes_first_and_marked() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.subscribe("lifecycle") as life:
+        give_the_past(end)
+        async with md.bars("AAPL", "MSFT", backfill=3, capacity=1, overflow="close") as bars:
+            await end.tell("bar", "AAPL", **bar(33))
+            told = [(each.symbol, each.close, each.is_backfill) for each in await took(bars, 7)]
+            past = [(symbol, close, True) for close in (30, 31, 32) for symbol in ("AAPL", "MSFT")]
+            assert told == [*past, ("AAPL", 33, False)]
+            assert [frame["backfill"] for frame in end.of("subscribe")] == ["3"]
+            assert end.of("snapshot") == []
+            # What the server holds is not asked for again, so another feed has its past by a snapshot.
+            end.bars["AAPL"] = [bar(32)]
+            async with md.bars("AAPL", backfill=1) as other:
+                assert [each.close for each in await took(other, 1)] == [32]
+            await bars.add("IBM")
+            assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
+            end.drop()
+            await until(life, StreamLive)
+            assert "backfill" not in end.of("subscribe")[-1]
+        assert [frame["action"] for frame in end.received].count("snapshot") == 1
+
+
+@pytest.mark.parametrize("how", ["refuses", "is silent", "gives none"])
+async def test_where_the_past_does_not_come_with_the_subscription_a_snapshot_is_asked_for(how: str) -> None:
+    patience = Timeouts(login=0.4, close=1.0)
+    async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md:
+
+        def act(held: Held, frame: dict[str, Any]) -> bool:
+            if frame["action"] != "subscribe" or "backfill" not in frame or how == "gives none":
+                return False
+            if how == "refuses":
+                said = held.say(type="error", id=frame["id"], code="400", message="backfill is unknown")
+                TASKS.append(asyncio.ensure_future(said))
+            return True
+
+        end.acts.append(act)
+        end.bars = {symbol: [bar(30), bar(31)] for symbol in ("AAPL", "MSFT", "IBM")}
+        async with md.bars("AAPL", "MSFT", backfill=2) as bars:
+            told = [(each.close, each.is_backfill) for each in await took(bars, 4)]
+            assert told == [(30, True), (30, True), (31, True), (31, True)]
+            asked = len(end.of("subscribe"))
+            assert [("backfill" in frame) for frame in end.of("subscribe")] == [True, False][
+                : 1 + (how != "gives none")
+            ]
+            await bars.add("IBM")
+            assert [each.close for each in await took(bars, 2)] == [30, 31]
+            if how == "refuses":  # it is known by now
+                assert [("backfill" in frame) for frame in end.of("subscribe")[asked:]] == [False]
+
+
+async def test_a_symbol_that_is_refused_with_its_past_is_refused() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        give_the_past(end)
+        end.refused = {"BAD"}
+        with pytest.raises(MarketDataRefusedError, match="bars of BAD is not given: not entitled to BAD"):
+            await md.bars("BAD", backfill=2).__aenter__()
+        async with md.bars("AAPL", backfill=2) as bars:
+            assert [each.close for each in await took(bars, 2)] == [30, 31]
+        assert end.of("snapshot") == []
+
+
+@pytest.mark.parametrize("fill_gaps", [True, False])
+async def test_where_no_past_is_given_a_feed_of_bars_opens_without_it_and_says_so(
+    caplog: pytest.LogCaptureFixture, *, fill_gaps: bool
+) -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.act("snapshot", None, refuse)
+        async with md.bars("AAPL", "MSFT", fill_gaps=fill_gaps) as bars:
+            await end.tell("bar", "AAPL", **bar(30))
+            gap, first = await took(bars, 2)
+            assert isinstance(gap, Gap)
+            assert gap.cause.startswith("the past of AAPL, MSFT is missing: history of AAPL is not given: no history")
+            assert gap.until - gap.since == timedelta(minutes=100)
+            assert (first.close, first.is_backfill) == (30, False)
+            assert len(end.of("snapshot")) == 2
+        assert "bars feed opened without its past" in caplog.text
+
+
+async def test_the_past_is_taken_as_far_as_it_came_where_the_server_does_not_list_subscriptions() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        give_the_past(end)
+        end.act("list_subscriptions", None, refuse)
+        async with md.bars("AAPL", backfill=2) as bars:
+            assert [(each.close, each.is_backfill) for each in await took(bars, 2)] == [(30, True), (31, True)]
+
+
+async def test_a_correction_of_a_closed_bar_is_delivered_and_a_repetition_is_not() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars["AAPL"] = [bar(30)]
+        async with md.bars("AAPL", backfill=1) as bars:
+            for one in (bar(31), bar(30), bar(31, close="99"), bar(30, volume="7"), bar(32)):
+                await end.tell("bar", "AAPL", **one)
+            told = [(each.close, each.volume, each.is_correction) for each in await took(bars, 5)]
+            assert told == [
+                (30, None, False),
+                (31, None, False),
+                (99, None, True),
+                (30, 7, True),
+                (32, None, False),
+            ]
+
+
+async def test_bars_whose_time_cannot_be_read_are_delivered_and_take_no_other_away() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        odd = {**bar(30), "start_time": "soon"}
+        end.bars["AAPL"] = [bar(31), odd]
+        assert [each.start_time_text for each in await md.history("AAPL")] == ["soon", bar(31)["start_time"]]
+        async with md.bars("AAPL", backfill=2) as bars:
+            await end.tell("bar", "AAPL", **odd)
+            await end.tell("bar", "AAPL", **bar(32))
+            told = [each.start_time_text for each in await took(bars, 4)]
+            assert told == ["soon", bar(31)["start_time"], "soon", bar(32)["start_time"]]
+
+
+async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        await end.tell("bar", "AAPL", **bar(30))
+        assert [each.close for each in await took(bars, 1)] == [30]
+        end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
+        end.drop()
+        await end.until_received("subscribe", 2)
+        await end.until(lambda: end.subscribed == [("bars", "AAPL")])
+        await end.tell("bar", "AAPL", **bar(32))
+        await end.tell("bar", "AAPL", **bar(33))
+        assert [(each.close, each.is_backfill) for each in await took(bars, 3)] == [(31, True), (32, True), (33, False)]
+        assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:30:00Z"
+
+
+async def test_what_a_drop_left_out_is_fetched_though_the_next_bar_comes_before_the_acknowledgement() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        await end.tell("bar", "AAPL", **bar(30))
+        assert [each.close for each in await took(bars, 1)] == [30]
+        end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
+
+        async def tell_first(held: Held, frame: dict[str, Any]) -> None:
+            await held.say(type="bar", symbol="AAPL", **bar(33))
+            await end._subscribe(held, frame)
+
+        end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(tell_first(held, frame))))
+        end.drop()
+        assert [each.close for each in await took(bars, 3)] == [31, 32, 33]
+
+
+async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+        end.act("snapshot", 1, refuse)
+        end.drop()
+        await end.until_received("subscribe", 2)
+        assert [type(each) for each in await took(bars, 1)] == [Gap]
+
+
+async def test_a_server_that_always_has_one_more_bar_of_what_was_missed_is_not_asked_for_ever() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
+    ):
+
+        def one_more(held: Held, frame: dict[str, Any]) -> None:
+            start = datetime.fromisoformat(frame["start_time"]) + timedelta(minutes=1)
+            more = {**bar(30), "start_time": start.isoformat()}
+            said = held.say(type="snapshot", id=frame["id"], symbol="AAPL", bars=[more])
+            TASKS.append(asyncio.ensure_future(said))
+
+        await end.tell("bar", "AAPL", **bar(30))
+        await took(bars, 1)
+        end.act("snapshot", None, one_more)
+        end.drop()
+        told = await took(bars, 101)
+        assert sum(isinstance(each, Gap) for each in told) == 1
+        assert len(end.of("snapshot")) == 100
+
+
+def refuse(held: Held, frame: dict[str, Any]) -> None:
+    task = asyncio.ensure_future(held.say(type="error", id=frame["id"], code="500", message="no history"))
+    TASKS.append(task)
+
+
+TASKS: list[asyncio.Future[None]] = []
+
+
+async def test_after_a_drop_everything_is_subscribed_again_and_each_consumer_hears_of_the_gap() -> None:
+    symbols = ["A", "B", "C"]
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.subscribe("lifecycle") as life,
+        md.quotes(*symbols) as quotes,
+        md.trades("A") as trades,
+    ):
+        end.drop()
+        await until(life, StreamLive)
+        assert end.subscribed == [("quotes", "A"), ("quotes", "B"), ("quotes", "C"), ("trades", "A")]
+        assert len(end.of("subscribe")) == 4
+        assert [type(each) for each in [*await took(quotes, 1), *await took(trades, 1)]] == [Gap, Gap]
+        assert (md.health().gaps, md.health().state) == (1, "LIVE")
+
+
+async def test_a_refused_renewal_of_one_symbol_is_told_and_harms_no_other() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.quotes("A", "B", "C", "D") as quotes,
+        md.quotes("B") as only,
+    ):
+        end.refused = {"B"}
+        end.drop()
+        told = await took(quotes, 2)
+        assert [type(each) for each in told] == [SymbolRefused, Gap]
+        assert told[0] == SymbolRefused(channel="quotes", symbol="B", code="403", cause="not entitled to B")
+        assert quotes.symbols == {"A", "C", "D"}
+        assert end.subscribed == [("quotes", "A"), ("quotes", "C"), ("quotes", "D")]
+        assert [type(each) for each in await took(only, 1)] == [SymbolRefused]
+        with pytest.raises(MarketDataRefusedError, match="quotes of B"):
+            await only.receive()
+        await end.quote("C", "1")
+        assert [type(each) for each in await took(quotes, 1)] == [Quote]
+
+
+async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream(timeouts=Timeouts(login=0.15, close=1.0)) as md:
+        end.act("subscribe", 2)
+        async with md.quotes("AAPL"):
+            assert len(end.of("subscribe")) == 3
+        end.act("subscribe", None)
+        with pytest.raises(MarketDataRefusedError, match="it was asked for 3 times, and no answer came"):
+            await md.quotes("MSFT").__aenter__()
+
+
+async def test_history_is_answered_by_id_whatever_the_order() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars = {"AAPL": [bar(30)], "MSFT": [bar(31), bar(32)]}
+        waiting: list[tuple[Held, dict[str, Any]]] = []
+        end.act("snapshot", 2, lambda held, frame: waiting.append((held, frame)))
+        start = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+        first = asyncio.create_task(md.history("AAPL", start=start, limit=5))
+        second = asyncio.create_task(md.history("MSFT", end=start))
+        await end.until_received("snapshot", 2)
+        for held, frame in reversed(waiting):
+            await end._snapshot(held, frame)
+        assert [[one.close for one in await task] for task in (first, second)] == [[30], [31, 32]]
+        end.refused = {"IBM"}
+        with pytest.raises(MarketDataRefusedError, match=r"history of IBM is not given: no such symbol \(404\)"):
+            await md.history("IBM")
+
+
+async def test_history_has_a_time_out_of_its_own_and_outlives_a_link() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, nothing_left(), end.stream(clock=clock, reconnect=Reconnect(base=1, cap=1)) as md:
+        end.act("snapshot", 1)
+        end.bars = {"AAPL": [bar(30)]}
+        asking = asyncio.create_task(md.history("AAPL", timeout=60))
+        await end.until_received("snapshot")
+        asked = len(clock.asked)
+        end.drop()
+        await clock.until_asked(asked + 1)
+        clock.advance(1)
+        assert [one.close for one in await asking] == [30]
+        end.act("snapshot", None)
+        asking = asyncio.create_task(md.history("AAPL", timeout=60))
+        await end.until_received("snapshot", 3)
+        clock.advance(60)
+        with pytest.raises(RequestTimeoutError, match="no answer to the question for history within 60 s"):
+            await asking
+        with pytest.raises(ConfigurationError, match="timeout must be"):
+            await md.history("AAPL", timeout=0)
+
+
+async def test_the_server_s_list_is_told_and_a_difference_mended() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A", "B"):
+        end.links[0].lines = [
+            {"channel": "quotes", "symbols": ["A"]},
+            {"channel": "trades", "symbols": ["X"], "session": "all"},
+        ]
+        found = await md.list_subscriptions()
+        assert [(line.channel, line.symbols) for line in found.held] == [("quotes", ("A",)), ("trades", ("X",))]
+        assert found.missing == (("quotes", "B"),)
+        assert [(line.channel, line.symbols, line.options) for line in found.extra] == [
+            ("trades", ("X",), {"session": "all"})
+        ]
+        await end.until(lambda: end.subscribed == [("quotes", "A"), ("quotes", "B")])
+        found = await md.list_subscriptions()
+        assert (found.missing, found.extra) == ((), ())
+
+
+HUGE = "x" * (1 << 22)
+
+
+async def test_a_history_that_is_too_large_for_a_frame_is_refused_and_everything_else_goes_on() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
+        end.bars["IBM"] = [bar(30, note=HUGE)]
+        end.bars["AAPL"] = [bar(30)]
+        asking = asyncio.create_task(md.history("IBM"))
+        other = asyncio.create_task(md.history("AAPL"))
+        with pytest.raises(MarketDataRefusedError, match="larger than the limit of a frame") as caught:
+            await asking
+        assert (caught.value.what, caught.value.symbol, caught.value.code) == ("history", "IBM", "1009")
+        assert [each.close for each in await other] == [30]
+        assert [type(each) for each in await took(quotes, 1)] == [Gap]
+        await end.until(lambda: end.links and end.subscribed == [("quotes", "AAPL")])
+        await end.quote("AAPL", "1")
+        assert Quote in [type(each) for each in await took(quotes, 2)]
+        assert md.health().reconnects == 2
+
+
+async def test_any_number_of_answers_that_are_too_large_are_refused_and_end_no_stream() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        symbols = ["A", "B", "C", "D"]
+        for symbol in symbols:
+            end.bars[symbol] = [bar(30, note=HUGE)]
+        answers = await asyncio.gather(*(md.history(symbol) for symbol in symbols), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [MarketDataRefusedError] * 4
+        assert md.health().state != "ENDED"
+
+
+async def test_a_chain_that_is_too_large_for_a_frame_is_refused_to_its_consumer_alone() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        quotes = await md.quotes("TSLA").__aenter__()
+
+        async def answer(held: Held, frame: dict[str, Any]) -> None:
+            await end._subscribe(held, frame)
+            if frame["channel"] == "options_chain":
+                await held.say(type="options_chain", underlying="TSLA", note=HUGE)
+
+        end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
+        async with md.options_chain("TSLA") as chains:
+            with pytest.raises(MarketDataRefusedError, match="larger than the limit of a frame"):
+                await took(chains, 9)
+        await end.until(lambda: end.links and end.subscribed == [("quotes", "TSLA")])
+        assert quotes.symbols == {"TSLA"}
+        await quotes.aclose()
+
+
+ODD: dict[str, Callable[[MarketDataStream], object]] = {
+    "hours": lambda md: md.trades("AAPL", hours="night"),
+    "interval": lambda md: md.bars("AAPL", interval="2m"),
+    "backfill": lambda md: md.bars("AAPL", backfill=-1),
+    "levels": lambda md: md.depth("AAPL", levels=0),
+    "expiration": lambda md: md.options_chain("TSLA", "soon"),
+    "a topic": lambda md: md.subscribe("weather"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_cannot_be_asked_for_is_refused_where_it_is_written(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"{name} must be"):
+        ODD[name](away().stream())
+
+
+async def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="start has no time zone"):
+        await away().stream().history("AAPL", start=datetime(2026, 3, 2))  # noqa: DTZ001 - on purpose
+    with pytest.raises(ConfigurationError, match="limit must be"):
+        await away().stream().history("AAPL", limit=0)
+
+
+def away() -> MarketEnd:
+    end = MarketEnd()
+    end.url = "ws://127.0.0.1:1"
+    return end
+
+
+@pytest.mark.parametrize(
+    "symbol", ["", "  ", "A\nB", "\x1b[31mA", "A\x00", "A\u0085", "\u2028", "\ud800", None, 7, b"AAPL"]
+)
+def test_a_symbol_that_is_empty_or_no_text_or_has_control_characters_is_refused(symbol: Any) -> None:
+    md = away().stream()
+    for make in (md.quotes, md.trades, md.bars, md.depth, md.options_chain):
+        with pytest.raises(SymbolError, match="a symbol must"):
+            make(symbol)
+
+
+def test_the_padding_of_an_option_is_taken_off() -> None:
+    assert away().stream().quotes("TSLA  251031C00437500").symbols == {"TSLA251031C00437500"}
+
+
+FOREIGN = [
+    "BTC/USD",
+    "ETH-USD",
+    "$SPX",
+    "^VIX",
+    "/ESZ6",
+    "SHOP.TO",
+    "S0",
+    "IBM/WD",
+    "aapl",
+    "7203.T",
+    "EUR USD",
+    "Ä",
+    "TSLA251031",
+]
+
+
+async def test_any_symbol_is_subscribed_and_delivered_as_the_caller_writes_it() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes(*FOREIGN) as quotes:
+        for symbol in FOREIGN:
+            await end.quote(symbol, "1")
+        assert [quote.symbol for quote in await took(quotes, len(FOREIGN))] == FOREIGN
+        async with md.options_chain("^VIX") as chains:
+            await end.tell("options_chain", "^VIX", contracts=[])
+            assert [chain.symbol for chain in await took(chains, 1)] == ["^VIX"]
+        end.bars["BTC/USD"] = [bar(30)]
+        assert [each.symbol for each in await md.history("BTC/USD")] == ["BTC/USD"]
+
+
+SYMBOLS = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=1).filter(str.strip)
+
+
+@given(symbol=SYMBOLS)
+def test_no_text_without_control_characters_is_refused_as_a_symbol(symbol: str) -> None:
+    assert len(away().stream().quotes(symbol).symbols) == 1
+
+
+async def test_a_stream_that_is_not_open_says_so() -> None:
+    md = away().stream()
+    for ask in (md.quotes("A").__aenter__, lambda: md.history("A"), md.list_subscriptions):
+        with pytest.raises(ClosedError):
+            await ask()
+
+
+async def test_a_feed_that_is_not_open_says_so() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        quotes = md.quotes("AAPL")
+        assert repr(quotes) == "<quotes of 1 symbols: UNOPENED>"
+        for ask in (quotes.receive, lambda: quotes.add("MSFT"), lambda: quotes.remove("AAPL")):
+            with pytest.raises(ClosedError):
+                await ask()
+        async with quotes:
+            assert repr(quotes) == "<quotes of 1 symbols: Latest OPEN 0 waiting 0 dropped>"
+            with pytest.raises(ClosedError):
+                await quotes.__aenter__()
+        with pytest.raises(ClosedError):
+            await quotes.receive()
+        assert [event async for event in quotes] == []
+        async with md.depth("AAPL") as books:
+            pass
+        assert [event async for event in books] == []
+
+
+async def test_a_feed_whose_opening_is_cancelled_leaves_nothing() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
+        end.act("subscribe", 1)
+        opening = asyncio.create_task(md.quotes("A", "B").__aenter__())
+        await end.until_received("subscribe", 2)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await end.until(lambda: end.subscribed == [("quotes", "A")])
+        end.act("subscribe", 1)
+        adding = asyncio.create_task(quotes.add("A", "C"))
+        await end.until_received("subscribe", 3)
+        adding.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await adding
+        assert quotes.symbols == {"A"}
+        listed = await md.list_subscriptions()
+        assert (listed.missing, listed.extra) == ((), ())
+        assert list(md.health().consumers) == [quotes.statistics()]
+
+
+async def test_a_consumer_that_is_too_slow_is_let_go_and_costs_no_more() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.trades("A", capacity=2, overflow="close") as slow,
+        md.trades("A", capacity=2) as dropping,
+        md.trades("A") as other,
+    ):
+        for price in range(40):
+            await end.tell("trade", "A", price=str(price))
+        assert [trade.price for trade in await took(other, 40)] == list(range(40))
+        gap, *rest = await took(dropping, 3)
+        assert (gap.dropped, [trade.price for trade in rest]) == (38, [38, 39])
+        await took(slow, 2)
+        with pytest.raises(SlowConsumerError):
+            await slow.receive()
+        assert slow.symbols == frozenset()
+        await other.remove("A")
+        await dropping.remove("A")
+        assert end.subscribed == [("trades", "A")]
+        await slow.aclose()
+        await end.until(lambda: end.subscribed == [])
+        assert md.health().messages == {"trades": 40}
+
+
+LEVEL = {"price": "1", "size": "1"}
+WAITING: dict[str, tuple[Callable[[MarketDataStream], Feed[Any]], Callable[[int], dict[str, Any]], str]] = {
+    "quotes": (lambda md: md.quotes("A", "B"), lambda n: {"bid_price": str(n)}, "latest"),
+    "trades": (lambda md: md.trades("A", "B", capacity=3), lambda n: {"price": str(n)}, "drop_oldest"),
+    "bars": (lambda md: md.bars("A", "B", backfill=0, capacity=3), lambda n: bar(30 + n), "drop_oldest"),
+    "depth": (lambda md: md.depth("A", "B"), lambda n: {"bids": [LEVEL] * n, "asks": []}, "latest"),
+}
+
+
+@pytest.mark.parametrize("channel", WAITING)
+async def test_what_a_consumer_that_does_not_keep_up_gets_by_default(channel: str) -> None:
+    make, fields, policy = WAITING[channel]
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, make(md) as feed:
+        for number in range(1, 10):
+            for symbol in "AB":
+                await end.tell(channel.removesuffix("s"), symbol, **fields(number))
+        await md.list_subscriptions()
+        if policy == "latest":  # the last of each symbol
+            last = await took(feed, 2)
+            assert [(each.symbol, getattr(each, "bid_price", 0) or len(each.bids)) for each in last] == [
+                ("A", 9),
+                ("B", 9),
+            ]
+        else:  # the last there is room for, and how many are missing
+            gap, *rest = await took(feed, 4)
+            assert (type(gap), gap.dropped, [each.symbol for each in rest]) == (Gap, 15, ["B", "A", "B"])
+        assert feed.statistics().waiting == 0
+
+
+async def test_of_chains_the_latest_of_each_day_is_kept_by_default() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.options_chain("TSLA") as chains:
+        for number in range(5):
+            for day in ("2026-12-18", "2027-01-15"):
+                contracts: list[Any] = [{"symbol": "TSLA261218C00400000", "volume": str(number), "greeks": {}}]
+                await end.tell("options_chain", "TSLA", expiration=day, contracts=contracts)
+        await md.list_subscriptions()
+        told = [(chain.expiration_text, chain.contracts[0].volume) for chain in await took(chains, 2)]
+        assert told == [("2026-12-18", 4), ("2027-01-15", 4)]
+        assert chains.statistics().waiting == 0
+
+
+@pytest.mark.parametrize("day", [None, "", "2026-12-18"])
+@pytest.mark.parametrize("greeks", [True, False])
+async def test_chains_with_and_without_an_expiration_are_delivered(day: str | None, *, greeks: bool) -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.options_chain("TSLA", greeks=greeks) as chains,
+    ):
+        await chains.add("SPY")
+        for _ in range(2):
+            for symbol in ("TSLA", "SPY"):
+                await end.tell("options_chain", symbol, expiration=day, contracts=[])
+            await md.list_subscriptions()
+            assert [(chain.symbol, chain.expiration_text) for chain in await took(chains, 2)] == [
+                ("TSLA", day),
+                ("SPY", day),
+            ]
+
+
+async def test_one_user_has_one_stream_at_a_time_in_one_client() -> None:
+    async with MarketEnd() as end, nothing_left():
+        ct = end.client()
+
+        async def source() -> Secret:
+            return Secret("token")
+
+        user = ct.user("ada", "hush")
+        async with user.market_data("c1", token_source=source) as md:
+            with pytest.raises(ConfigurationError, match="one broker connection at a time per user"):
+                await user.market_data("c2", token_source=source).__aenter__()
+            assert md.health().state == "LIVE"
+            async with ct.user("bob", "hush").market_data("c3", token_source=source):
+                assert len(end.links) == 2
+        async with ct.with_options(timeouts=Timeouts()).user("ada", "hush").market_data("c2", token_source=source):
+            assert end.logins == ["token"] * 3
+
+
+async def test_it_can_be_closed_and_left_from_another_task_while_everybody_waits() -> None:
+    async with MarketEnd() as end, nothing_left():
+        md = await asyncio.create_task(end.stream().__aenter__())
+        quotes = await asyncio.create_task(md.quotes("A").__aenter__())
+        end.act("subscribe", None)
+        end.act("snapshot", None)
+        waiting = [
+            asyncio.create_task(asyncio.wait_for(asking, PATIENCE))
+            for asking in (quotes.receive(), quotes.add("B"), md.history("A"), md.quotes("C").__aenter__())
+        ]
+        await end.until_received("snapshot")
+        await end.until_received("subscribe", 3)
+        assert repr(md) == "<MarketDataStream LIVE 2 subscriptions 0 gaps>"
+        await asyncio.create_task(md.aclose())
+        for task in waiting:
+            with pytest.raises(ClosedError):
+                await task
+        with pytest.raises(ClosedError):
+            await md.quotes("A").__aenter__()
+        with pytest.raises(ClosedError):
+            await md.history("A")
+        await quotes.aclose()
+
+
+async def test_five_hundred_symbols_over_five_channels_through_ten_drops_stay_subscribed() -> None:
+    symbols = [f"S{first}{second}" for first in "ABCDEFGHIJ" for second in "ABCDEFGHIJ"]
+    async with (
+        MarketEnd() as end,
+        end.stream() as md,
+        md.quotes(*symbols) as quotes,
+        md.trades(*symbols),
+        md.bars(*symbols, backfill=0),
+        md.depth(*symbols),
+        contextlib.AsyncExitStack() as chains,
+        md.subscribe("lifecycle") as life,
+    ):
+        for symbol in symbols:
+            await chains.enter_async_context(md.options_chain(symbol))
+        for turn in range(10):
+            end.drop()
+            gone, new = symbols[turn], f"N{'ABCDEFGHIJ'[turn]}"
+            await quotes.remove(gone)
+            adding = asyncio.create_task(quotes.add(new))
+            await until(life, StreamLive)
+            await adding
+        wanted = [(channel, symbol) for channel in ("bars", "depth", "options_chain", "trades") for symbol in symbols]
+        assert end.subscribed == sorted([*wanted, *(("quotes", symbol) for symbol in quotes.symbols)])
+        assert len(quotes.symbols) == 100
+        listed = await md.list_subscriptions()
+        assert (listed.missing, listed.extra) == ((), ())
+        assert md.health().gaps == 10
+
+
+async def test_a_renewal_without_an_answer_costs_the_link_and_no_symbol() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(timeouts=Timeouts(login=0.1, close=1.0)) as md,
+        md.quotes("A") as quotes,
+        md.subscribe("lifecycle") as life,
+    ):
+        end.act("subscribe", None)
+        end.drop()
+        while "while subscribing" not in (await until(life, StreamLost)).cause:
+            pass
+        end.acts.clear()
+        await until(life, StreamLive)
+        assert quotes.symbols == {"A"}
+        assert [type(each) for each in await took(quotes, 1)] == [Gap]
+
+
+STALLS = ["upgrade", "authenticate", "subscribe"]
+
+
+@pytest.mark.parametrize("action", STALLS)
+async def test_it_is_closed_in_time_while_it_comes_back(action: str) -> None:
+    patience = Timeouts(close=0.3)
+    async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md, md.quotes("A"):
+        life = md.subscribe("lifecycle")
+        if action == "upgrade":
+            end.is_away = True
+        else:
+            end.act(action, None)
+        end.drop()
+        await until(life, StreamRetrying)
+        if action != "upgrade":
+            await end.until_received(action, 2)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await md.aclose()
+        assert loop.time() - began < 0.6
+        assert md.health().state == "ENDED"
+
+
+async def test_whoever_gives_up_entering_leaves_nothing_and_can_try_again() -> None:
+    async with MarketEnd() as end, nothing_left():
+        user = end.client().user("ada", "hush")
+
+        async def source() -> str:
+            return "token"
+
+        end.act("authenticate", 1)
+        md = user.market_data("c1", token_source=source)
+        entering = asyncio.create_task(md.__aenter__())
+        await end.until_received("authenticate")
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        with pytest.raises(ClosedError):
+            await md.__aenter__()
+        async with user.market_data("c1", token_source=source) as again:
+            with pytest.raises(ClosedError):
+                await again.__aenter__()
+
+
+async def test_the_token_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with MarketEnd() as end, nothing_left(), end.stream("hush-hush") as md, md.quotes("A") as quotes:
+        unknown = md.subscribe("unknown")
+        await end.say(type="what", token="hush-hush")
+        message = await unknown.receive()
+        end.act("subscribe", 1, echo)
+        with pytest.raises(MarketDataRefusedError) as caught:
+            await quotes.add("B")
+        end.valid = set()
+        end.drop()
+        with pytest.raises(ConnectTradeError) as ended:
+            await took(quotes, 9)
+        shown = f"{md!r} {quotes!r} {message!r} {caught.value} {ended.value} {vars(md._plan.login)} {md._plan!r}"
+        assert "***" in str(caught.value)
+    assert "hush-hush" not in shown + caplog.text
+
+
+def echo(held: Held, frame: dict[str, Any]) -> None:
+    TASKS.append(asyncio.ensure_future(held.say(type="error", id=frame["id"], code="400", message=f"{held.token}?")))

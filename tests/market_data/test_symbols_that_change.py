@@ -1,0 +1,509 @@
+"""Symbols that come and go while a feed is read: what was asked for is told, and what was given up is not."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async import Bar, ClosedError, Gap, MarketDataRefusedError, Quote, Reconnect
+from manual_clock import SteppedClock
+from market_data_server import MarketEnd
+from stream_fixtures import PATIENCE, nothing_left
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from connecttrade_async import BarFeed, Feed, MarketDataStream
+    from market_data_server import Held
+
+Held_ = tuple["Held", dict[str, Any]]
+
+
+def bar(minute: int, *, closed: bool = True) -> dict[str, Any]:
+    start = f"2026-03-02T14:{minute}:00Z"
+    return {"interval": "1m", "start_time": start, "close": str(minute), "closed": closed}
+
+
+def closes(bars: list[Any]) -> list[tuple[str, int, bool]]:
+    """Name bars by their symbol, their minute and whether they are over."""
+    return [(each.symbol, int(each.close or 0), each.closed is True) for each in bars]
+
+
+async def took(feed: Feed[Any], count: int) -> list[Any]:
+    async with asyncio.timeout(PATIENCE):
+        return [await feed.receive() for _ in range(count)]
+
+
+class Kept:
+    """Frames of an action that a server keeps, and answers when it is told to."""
+
+    def __init__(self, end: MarketEnd, action: str, times: int | None) -> None:
+        self.end = end
+        self.action = action
+        self.frames: list[Held_] = []
+        self.end.act(action, times, lambda held, frame: self.frames.append((held, frame)))
+
+    async def until(self, count: int) -> None:
+        await self.end.until(lambda: len(self.frames) >= count)
+
+    async def answer(self, which: int = 0) -> None:
+        await getattr(self.end, f"_{self.action}")(*self.frames.pop(which))
+
+
+SOON = Reconnect(base=1, cap=1)
+
+
+async def drop(end: MarketEnd, clock: SteppedClock) -> None:
+    """Drop the link, and let the time pass until it is made again."""
+    asked = len(clock.asked)
+    end.drop()
+    await clock.until_asked(asked + 1)
+    clock.advance(1)
+
+
+async def refused(doing: asyncio.Task[None]) -> None:
+    with pytest.raises(MarketDataRefusedError):
+        await doing
+
+
+async def gave_up(doing: asyncio.Task[None]) -> None:
+    doing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await doing
+
+
+async def is_at_rest(md: MarketDataStream) -> None:
+    """See that the server holds what is wanted, by its own word; and all that it said before is heard."""
+    listed = await md.list_subscriptions()
+    assert (listed.missing, listed.extra) == ((), ())
+
+
+@contextlib.asynccontextmanager
+async def bars_of(*symbols: str, **options: Any) -> AsyncGenerator[tuple[MarketEnd, MarketDataStream, BarFeed]]:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.bars(*symbols, **options) as bars:
+        yield end, md, bars
+
+
+async def test_the_past_of_what_is_added_while_somebody_waits_comes_before_its_present() -> None:
+    async with bars_of("A", backfill=2) as (end, md, bars):
+        end.bars["B"] = [bar(30), bar(31), bar(32, closed=False)]
+        snapshots = Kept(end, "snapshot", 1)
+        reading = asyncio.create_task(took(bars, 5))
+        adding = asyncio.create_task(bars.add("B"))
+        await snapshots.until(1)
+        for minute, closed in ((32, False), (32, False), (32, True), (33, False)):
+            await end.tell("bar", "B", **bar(minute, closed=closed))
+        await end.tell("bar", "A", **bar(33))
+        await is_at_rest(md)
+        assert bars.statistics().waiting == 0  # whoever waits had them all, and not to tell them yet
+        await snapshots.answer()
+        await adding
+        told = await reading
+        assert closes(told) == [
+            ("A", 33, True),  # what has its past waits for nothing
+            ("B", 31, True),
+            ("B", 32, False),
+            ("B", 32, True),
+            ("B", 33, False),
+        ]
+        assert [each.is_backfill for each in told] == [False, True, True, False, False]
+
+
+async def test_the_past_of_what_is_added_wakes_whoever_waits() -> None:
+    async with bars_of("A", backfill=2) as (end, _, bars):
+        end.bars["B"] = [bar(30), bar(31)]
+        reading = asyncio.create_task(took(bars, 2))
+        await asyncio.sleep(0)
+        await bars.add("B")
+        assert closes(await reading) == [("B", 30, True), ("B", 31, True)]
+
+
+async def test_a_gap_while_a_past_is_fetched_loses_nothing_of_it() -> None:
+    clock = SteppedClock()
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(clock=clock, reconnect=SOON) as md,
+        md.bars("A", backfill=1, fill_gaps=True) as bars,
+    ):
+        snapshots = Kept(end, "snapshot", 2)
+        adding = asyncio.create_task(bars.add("B", "C"))
+        await snapshots.until(2)
+        end.bars = {"A": [bar(33)], "B": [bar(30)], "C": [bar(30), bar(31), bar(32), bar(33)]}
+        await snapshots.answer(0)  # B's past is here, C's is awaited
+        reading = asyncio.create_task(took(bars, 6))
+        end.bars["B"] += [bar(31), bar(32)]
+        await drop(end, clock)
+        await end.until_received("snapshot", 6)  # C's once more, and what each may have missed
+        await adding
+        await end.tell("bar", "B", **bar(33))
+        told = closes(await reading)
+        assert [each for each in told if each[0] == "B"] == [("B", minute, True) for minute in (30, 31, 32, 33)]
+        assert ("C", 33, True) in told
+        assert ("A", 33, True) in told
+
+
+async def test_what_is_added_twice_at_once_has_its_past_once() -> None:
+    async with bars_of("A", backfill=2) as (end, _, bars):
+        end.bars["B"] = [bar(30), bar(31)]
+        snapshots = Kept(end, "snapshot", 2)
+        both = [asyncio.create_task(bars.add("B")) for _ in range(2)]
+        await snapshots.until(2)
+        await snapshots.answer()
+        await both[0]
+        await end.tell("bar", "B", **bar(32))
+        assert closes(await took(bars, 3)) == [("B", 30, True), ("B", 31, True), ("B", 32, True)]
+        await snapshots.answer()
+        await both[1]
+        await end.tell("bar", "B", **bar(33))
+        assert closes(await took(bars, 1)) == [("B", 33, True)]
+
+
+# What is asked for twice at once, and one of them fails.
+
+
+@pytest.mark.parametrize("backfill", [0, 2])
+@pytest.mark.parametrize("first", [True, False])
+async def test_one_of_two_who_add_the_same_gives_up_and_the_other_has_it(
+    backfill: int,
+    first: bool,  # noqa: FBT001 - a table's column
+) -> None:
+    async with bars_of("A", backfill=backfill) as (end, md, bars):
+        end.bars["B"] = [bar(30), bar(31)]
+        acknowledgements = Kept(end, "subscribe", 1)
+        both = [asyncio.create_task(bars.add("B")) for _ in range(2)]
+        await acknowledgements.until(1)
+        await gave_up(both[0 if first else 1])
+        await acknowledgements.answer()
+        await both[1 if first else 0]
+        assert bars.symbols == {"A", "B"}
+        await end.tell("bar", "B", **bar(32))
+        past = [("B", 30, True), ("B", 31, True)] if backfill else []
+        assert closes(await took(bars, len(past) + 1)) == [*past, ("B", 32, True)]
+        await is_at_rest(md)
+        assert end.subscribed == [("bars", "A"), ("bars", "B")]
+
+
+async def test_all_of_those_who_add_the_same_give_up_and_nobody_has_it() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
+        end.act("subscribe", 1)
+        adding = [asyncio.create_task(quotes.add(*names)) for names in (("B",), ("B", "C"), ("A", "B"))]
+        await end.until_received("subscribe", 3)
+        for each in adding:
+            await gave_up(each)
+        await end.until(lambda: end.subscribed == [("quotes", "A")])
+        await is_at_rest(md)
+        assert quotes.symbols == {"A"}
+
+
+async def test_one_adds_what_the_other_has_by_then_and_is_refused_something_else() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
+        kept = Kept(end, "subscribe", 2)
+        one, other = asyncio.create_task(quotes.add("B")), asyncio.create_task(quotes.add("B", "BAD"))
+        await kept.until(2)
+        end.refused = {"BAD"}
+        await kept.answer(0)
+        await one
+        await kept.answer(0)
+        await refused(other)
+        assert quotes.symbols == {"A", "B"}
+        await is_at_rest(md)
+        assert end.subscribed == [("quotes", "A"), ("quotes", "B")]
+
+
+async def test_what_is_refused_to_whoever_adds_what_is_there_is_there_no_more() -> None:
+    clock = SteppedClock()
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(clock=clock, reconnect=SOON) as md,
+        md.quotes("A", "B") as quotes,
+    ):
+        asked = len(clock.asked)
+        end.drop()
+        await clock.until_asked(asked + 1)
+        end.refused = {"B"}
+        adding = asyncio.create_task(quotes.add("B"))
+        await asyncio.sleep(0)
+        clock.advance(1)
+        await refused(adding)
+        assert quotes.symbols == {"A"}
+        await is_at_rest(md)
+
+
+async def test_what_is_added_is_removed_meanwhile_and_added_again() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
+        kept = Kept(end, "subscribe", 1)
+        adding = asyncio.create_task(quotes.add("B"))
+        await kept.until(1)
+        await quotes.remove("B")
+        again = asyncio.create_task(quotes.add("B"))
+        with pytest.raises(ClosedError, match="or the symbol removed, before the server answered"):
+            await adding
+        await kept.answer()
+        await again
+        assert quotes.symbols == {"A", "B"}
+        await is_at_rest(md)
+
+
+async def test_whoever_was_let_go_adds_nothing() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as other:
+        async with md.trades("A") as left:
+            pass
+        async with (
+            md.trades("A", capacity=1, overflow="close") as slow,
+            md.depth("A") as turned_down,
+            md.bars("A", backfill=0) as closed,
+        ):
+            for price in range(17):
+                await end.tell("trade", "A", price=str(price))
+            end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(refuse(held, frame))))
+            held = end.links[-1]
+            held.lines = [line for line in held.lines if line["channel"] != "depth"]
+            await md.list_subscriptions()  # which finds it missing and asks for it again, in vain
+            with pytest.raises(MarketDataRefusedError):
+                await everything(turned_down)
+            end.acts.clear()
+            await closed.aclose()
+            for feed in (left, slow, turned_down, closed):
+                with pytest.raises(ClosedError, match="this feed is closed"):
+                    await feed.add("B")
+                assert feed.symbols == frozenset()
+        await other.add("C")
+        assert end.subscribed == [("quotes", "A"), ("quotes", "C")]
+        await md.aclose()
+        with pytest.raises(ClosedError, match="the stream is closed"):
+            await other.add("D")
+
+
+async def refuse(held: Held, frame: dict[str, Any]) -> None:
+    await held.say(type="error", id=frame["id"], code="403", message="no")
+
+
+async def everything(feed: Feed[Any]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        async for _ in feed:
+            pass
+
+
+async def test_a_past_that_comes_after_its_feed_was_closed_is_not_told() -> None:
+    async with bars_of("A", backfill=2) as (end, md, bars):
+        end.bars["B"] = [bar(30), bar(31)]
+        snapshots = Kept(end, "snapshot", 1)
+        adding = asyncio.create_task(bars.add("B"))
+        await snapshots.until(1)
+        await bars.aclose()
+        await snapshots.answer()
+        await adding
+        with pytest.raises(ClosedError):
+            await bars.receive()
+        assert [event async for event in bars] == []
+        await end.until(lambda: end.subscribed == [])
+        await is_at_rest(md)
+
+
+async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_it_gives_up() -> None:
+    async with bars_of("A", backfill=0, fill_gaps=True) as (end, md, bars):
+        await end.tell("bar", "A", **bar(30))
+        assert closes(await took(bars, 1)) == [("A", 30, True)]
+        end.bars["A"] = [bar(30), bar(31)]
+        snapshots = Kept(end, "snapshot", 1)
+        end.drop()
+        waiting = asyncio.create_task(bars.receive())
+        await snapshots.until(1)
+        for _ in range(3):
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+            waiting = asyncio.create_task(bars.receive())
+            await is_at_rest(md)
+        assert len(end.of("snapshot")) == 1
+        await snapshots.answer()
+        assert closes([await waiting]) == [("A", 31, True)]
+        snapshots = Kept(end, "snapshot", 1)
+        end.drop()
+        waiting = asyncio.create_task(bars.receive())
+        await snapshots.until(1)
+        await bars.aclose()
+        with pytest.raises(ClosedError):
+            await waiting
+
+
+# A past that cannot be had.
+
+
+async def test_a_symbol_whose_past_is_refused_is_added_without_it_and_a_gap_names_it() -> None:
+    async with bars_of("A", backfill=2) as (end, md, bars):
+        end.bars["B"] = [bar(30), bar(31)]
+        end.refused = {"BAD"}
+        end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(allow(end, held, frame))))
+        await bars.add("B", "BAD", "A")
+        gap, *past = await took(bars, 3)
+        assert (type(gap), "the past of BAD is missing" in gap.cause) == (Gap, True)
+        assert closes(past) == [("B", 30, True), ("B", 31, True)]
+        assert bars.symbols == {"A", "B", "BAD"}
+        await end.tell("bar", "BAD", **bar(32))
+        assert closes(await took(bars, 1)) == [("BAD", 32, True)]
+        await is_at_rest(md)
+
+
+async def allow(end: MarketEnd, held: Held, frame: dict[str, Any]) -> None:
+    """Give even what is refused; only its past is not given."""
+    refused, end.refused = end.refused, set()
+    await end._subscribe(held, frame)
+    end.refused = refused
+
+
+TASKS: list[asyncio.Future[None]] = []
+
+
+async def test_a_symbol_whose_past_does_not_come_in_time_is_added_without_it_and_a_gap_names_it() -> None:
+    clock = SteppedClock()
+    async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.bars("A", backfill=2) as bars:
+        snapshots = Kept(end, "snapshot", None)
+        adding = asyncio.create_task(bars.add("B"))
+        await snapshots.until(1)
+        await end.tell("bar", "B", **bar(30))
+        await is_at_rest(md)
+        clock.advance(30)
+        await adding
+        gap, *present = await took(bars, 2)
+        assert (type(gap), "the past of B is missing" in gap.cause) == (Gap, True)
+        assert (gap.since, gap.until) == (clock.wall() - timedelta(minutes=2), clock.wall())
+        assert closes(present) == [("B", 30, True)]
+        assert bars.symbols == {"A", "B"}
+
+
+async def test_whoever_gives_up_waiting_for_a_past_adds_nothing() -> None:
+    async with bars_of("A", backfill=2) as (end, md, bars):
+        snapshots = Kept(end, "snapshot", None)
+        adding = asyncio.create_task(bars.add("B"))
+        await snapshots.until(1)
+        await gave_up(adding)
+        assert bars.symbols == {"A"}
+        await end.until(lambda: end.subscribed == [("bars", "A")])
+        await snapshots.answer()
+        await is_at_rest(md)
+
+
+# What is removed is told no more.
+
+
+async def test_what_waits_of_a_symbol_that_is_removed_is_not_told() -> None:
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream() as md,
+        md.quotes("A", "B") as latest,
+        md.quotes("A", "B", overflow="drop_oldest") as every,
+        md.quotes("A", "B", overflow="close") as strict,
+    ):
+        for bid in "123":
+            await end.quote("A", bid)
+            await end.quote("B", bid)
+        end.drop()
+        await end.until_received("subscribe", 2)
+        await end.until(lambda: end.subscribed == [("quotes", "A"), ("quotes", "B")])
+        await end.quote("B", "4")
+        await end.quote("A", "5")
+        await is_at_rest(md)
+        for feed in (latest, every, strict):
+            await feed.remove("B")
+            await feed.add("B")
+        await end.quote("B", "6")
+        told = [[name(each) for each in await took(feed, count)] for feed, count in ((latest, 3), (every, 6))]
+        assert told == [["A5", "gap", "B6"], ["A1", "A2", "A3", "gap", "A5", "B6"]]
+        assert [name(each) for each in await took(strict, 6)] == ["A1", "A2", "A3", "gap", "A5", "B6"]
+        assert [feed.statistics().waiting for feed in (latest, every, strict)] == [0, 0, 0]
+
+
+def name(event: object) -> str:
+    return f"{event.symbol}{event.bid_price}" if isinstance(event, Quote) else "gap" if isinstance(event, Gap) else "?"
+
+
+async def test_what_was_fetched_of_a_symbol_that_is_removed_is_not_told() -> None:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md:
+        end.bars = {"A": [bar(30), bar(31)], "B": [bar(30), bar(31)]}
+        async with md.bars("A", "B", backfill=2) as bars:
+            assert closes(await took(bars, 1)) == [("A", 30, True)]
+            await bars.remove("B")
+            assert closes(await took(bars, 1)) == [("A", 31, True)]
+            await end.tell("bar", "A", **bar(32))
+            assert closes(await took(bars, 1)) == [("A", 32, True)]
+            await bars.add("B")
+            await bars.aclose()
+            with pytest.raises(ClosedError):
+                await bars.receive()
+
+
+@pytest.mark.parametrize("what", ["past", "gap"])
+async def test_what_is_fetched_while_its_symbol_is_removed_is_not_told(what: str) -> None:
+    async with bars_of("A", "B", backfill=0 if what == "gap" else 2, fill_gaps=True) as (end, md, bars):
+        end.bars = {"A": [bar(30)], "B": [bar(30), bar(31)], "C": [bar(30), bar(31)]}
+        for symbol in bars.symbols:
+            await end.tell("bar", symbol, **bar(29))
+        await took(bars, 2)
+        snapshots = Kept(end, "snapshot", 2 if what == "gap" else 1)
+        reading = asyncio.create_task(took(bars, 1))
+        if what == "gap":
+            end.drop()
+            await snapshots.until(2)
+            await bars.remove("B")
+            await snapshots.answer()
+            await snapshots.answer()
+        else:
+            adding = asyncio.create_task(bars.add("C"))
+            await snapshots.until(1)
+            await end.tell("bar", "C", **bar(32))
+            await is_at_rest(md)
+            await bars.remove("C")
+            await snapshots.answer()
+            await adding
+            await end.tell("bar", "A", **bar(30))
+        assert closes(await reading) == [("A", 30, True)]
+        assert bars.statistics().waiting == 0
+
+
+# A bar that is over late.
+
+
+async def test_a_bar_that_ends_after_the_next_has_begun_is_told_and_once() -> None:
+    async with bars_of("A", backfill=0, fill_gaps=True) as (end, _, bars):
+        for minute, closed in ((30, False), (31, False), (30, False), (30, True), (30, True), (31, True)):
+            await end.tell("bar", "A", **bar(minute, closed=closed))
+        await end.tell("bar", "A", **bar(32, closed=False))
+        assert closes(await took(bars, 5)) == [
+            ("A", 30, False),
+            ("A", 31, False),
+            ("A", 30, True),
+            ("A", 31, True),
+            ("A", 32, False),
+        ]
+        await end.tell("bar", "A", **bar(33, closed=False))
+        assert closes(await took(bars, 1)) == [("A", 33, False)]
+        # Where the link is lost before that end is told, it is fetched.
+        end.bars["A"] = [bar(30), bar(31), bar(32), bar(33)]
+        end.drop()
+        assert closes(await took(bars, 2)) == [("A", 32, True), ("A", 33, True)]
+        assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:31:00Z"
+
+
+async def test_the_bar_that_was_open_when_the_link_was_lost_is_fetched_though_nothing_was_told_yet() -> None:
+    clock = SteppedClock()
+    clock.advance(45)
+    async with (
+        MarketEnd() as end,
+        nothing_left(),
+        end.stream(clock=clock, reconnect=SOON) as md,
+        md.bars("A", backfill=0, fill_gaps=True) as bars,
+    ):
+        end.bars["A"] = [bar(29), bar(30)]  # it is 14:30:45
+        reading = asyncio.create_task(took(bars, 1))
+        await drop(end, clock)
+        [first] = await reading
+        assert isinstance(first, Bar)
+        assert closes([first]) == [("A", 30, True)]

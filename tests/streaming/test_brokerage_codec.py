@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from connecttrade_async.errors import MalformedResponseError
+from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
+from connecttrade_async.streaming.codec import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
+
+DIALECT = BrokerageCodec("client", Secret("hush"))
+FACTS = {"user_id": "u", "account_id": "a", "timestamp": "2026-03-02T14:30:00Z"}
+ORDER = {"order_id": "o", "symbol": "MSFT", "status": "filled", "filled_qty": None}
+POSITION = {"symbol": "MSFT", "quantity": "1.5"}
+BALANCE = {"account_id": "a", "cash": "10.10"}
+
+
+def read(frame: Any) -> Any:
+    return DIALECT.read(json.dumps(frame).encode())
+
+
+def test_an_order() -> None:
+    event = read({"type": "order", **FACTS, "data": ORDER})
+    assert isinstance(event, OrderUpdate)
+    assert (event.topic, event.user_id, event.account_id, event.symbol) == ("orders", "u", "a", "MSFT")
+    assert event.time == datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    assert event.order.status == "filled"
+    assert event.given == set(ORDER)  # filled_qty was null, and avg_fill_price was absent
+    assert json.loads(event.raw)["data"] == ORDER
+
+
+def test_a_position_and_a_balance() -> None:
+    position = read({"type": "position", **FACTS, "data": POSITION})
+    assert isinstance(position, PositionUpdate)
+    assert (position.topic, position.symbol, position.position.quantity) == ("positions", "MSFT", Decimal("1.5"))
+    balance = read({"type": "balance", **FACTS, "data": BALANCE})
+    assert isinstance(balance, BalanceUpdate)
+    assert (balance.topic, balance.symbol, balance.balance.cash) == ("balances", None, Decimal("10.10"))
+
+
+def test_a_payload_that_leaves_out_whose_it_is() -> None:
+    balance = read({"type": "balance", **FACTS, "data": {"cash": "1"}})
+    assert isinstance(balance, BalanceUpdate)
+    assert balance.balance.account_id == "a"
+    assert balance.given == frozenset({"cash"})
+
+
+def test_a_fill_is_not_lost_for_a_number_that_is_no_text() -> None:
+    raw = b'{"type": "order", "user_id": "u", "data": {"order_id": "1", "order_qty": 10, "filled_qty": 2.50}}'
+    event = DIALECT.read(raw)
+    assert isinstance(event, OrderUpdate)
+    assert (event.order.order_qty, event.order.filled_qty) == (Decimal(10), Decimal("2.50"))
+    assert event.given == {"order_id", "order_qty", "filled_qty"}
+
+
+@pytest.mark.parametrize("name", ["type", "event", "topic"])
+@pytest.mark.parametrize("spelled", ["order", "orders"])
+@pytest.mark.parametrize("flat", [True, False])
+def test_other_spellings_of_an_order(name: str, spelled: str, flat: bool) -> None:  # noqa: FBT001 - a table's column
+    payload = ORDER if flat else {"data": ORDER}
+    event = read({name: spelled, **FACTS, **payload})
+    assert isinstance(event, OrderUpdate)
+    assert (event.user_id, event.account_id, event.order.order_id) == ("u", "a", "o")
+    assert set(ORDER) <= event.given
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        ({"type": "welcome"}, Welcome),
+        ({"event": "welcome", "message": "hello"}, Welcome),
+        ({"type": "authenticated", "more": 1}, Authenticated),
+        ({"type": "subscribed", "topics": ["orders"]}, Subscribed),
+        ({"event": "subscribed"}, Subscribed),
+        ({"type": "unsubscribed"}, Unsubscribed),
+        ({"type": "error", "code": "401", "message": "no"}, Refusal),
+        ({"event": "error", "code": 401}, Refusal),
+    ],
+)
+def test_what_moves_a_link_on(frame: dict[str, Any], kind: type) -> None:
+    assert type(read(frame)) is kind
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"nonsense",
+        b"\xff",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"type": "dividend", "data": {}}',
+        b'{"type": 7}',
+        b'{"type": ["order"]}',
+        b'{"type": "order", "data": "text"}',
+        b'{"type": "order", "data": {"order_id": [7]}}',
+        b'{"type": "error", "message": []}',
+        b"[" * 100_000,
+    ],
+)
+def test_what_is_not_understood_is_kept_bounded_and_said(raw: bytes) -> None:
+    message = DIALECT.read(raw)
+    assert isinstance(message, UnknownMessage)
+    assert (message.raw, message.topic) == (raw[:4096], "unknown")
+    assert message.problem
+
+
+@given(raw=st.binary() | st.text().map(str.encode))
+@settings(deadline=None)
+def test_whatever_comes_reading_returns(raw: bytes) -> None:
+    DIALECT.read(raw)
+
+
+def test_commands() -> None:
+    assert json.loads(DIALECT.authenticate())["client_secret"] == "hush"
+    assert json.loads(DIALECT.subscribe(("orders",))) == {"action": "subscribe", "topics": ["orders"]}
+    assert "hush" not in repr(DIALECT) + DIALECT.presentable("what is hush?")
+
+
+@pytest.mark.parametrize(
+    ("frame", "owner"),
+    [
+        ({"data": {**ORDER, "account_id": "a", "user_id": "u"}}, ("u", "a")),
+        ({"user_id": "u", "data": {**ORDER, "account_id": "a"}}, ("u", "a")),
+        ({"account_id": "a", "data": {**ORDER, "user_id": "u"}}, ("u", "a")),
+        ({"user_id": "u", "data": {**ORDER, "account": {"account_id": "a"}}}, ("u", "a")),
+        ({"account": {"account_id": "a", "user_id": "u"}, "data": ORDER}, ("u", "a")),
+        ({**ORDER, "account_id": "a", "user_id": "u"}, ("u", "a")),
+        ({**ORDER, "account": {"account_id": "a"}}, (None, "a")),
+        ({"user_id": 7, "data": {**ORDER, "account_id": 12}}, ("7", "12")),
+        ({"user_id": "u", "account_id": "", "data": {**ORDER, "account_id": "a"}}, ("u", "a")),
+        ({"user_id": "u", "account_id": "a", "data": {**ORDER, "account": "odd"}}, ("u", "a")),
+        ({"data": ORDER}, (None, None)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["order", "position", "balance"])
+def test_an_update_has_the_owner_that_its_frame_or_its_payload_names(
+    kind: str, frame: dict[str, Any], owner: tuple[str | None, str | None]
+) -> None:
+    event = read({"type": kind, **frame})
+    if kind == "balance" and owner[1] is None:
+        assert isinstance(event, UnknownMessage)
+    else:
+        assert (event.user_id, event.account_id) == owner
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"user_id": "u", "account_id": "a", "data": {**ORDER, "account_id": "b"}},
+        {"user_id": "u", "account_id": "a", "data": {**ORDER, "user_id": "v"}},
+        {"user_id": "u", "account_id": "a", "data": {**ORDER, "account_id": "a", "user_id": "v"}},
+        {"user_id": "u", "data": {**ORDER, "account_id": "a", "account": {"account_id": "b"}}},
+        {"user_id": "u", "account": {"user_id": "v"}, "data": ORDER},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["order", "position", "balance"])
+def test_an_update_whose_frame_names_two_owners_belongs_to_neither(kind: str, frame: dict[str, Any]) -> None:
+    event = read({"type": kind, **frame})
+    assert isinstance(event, UnknownMessage)
+    assert "names more than one" in event.problem or kind == "balance"
+    assert json.loads(event.raw)["data"]["order_id"] == "o"
+
+
+ODD = (
+    *(b"1e999999", b"-1e-999999", b"9" * 5000, b"[" * 3000 + b"]" * 3000, b'"\\ud800"', b'"\xff\xfe"', b"NaN"),
+    *(b'{"a": 1, "a": 2}', b"null", b'""', b"[]", b"{}", b"true"),
+)
+SHAPES = (
+    b'{"type": "order", "user_id": "u", "account_id": "a", "data": {"order_id": "o", "x": %s}}',
+    b'{"type": "order", "user_id": "u", "account_id": "a", "x": %s, "data": {"order_id": "o"}}',
+    b'{"type": "order", "user_id": "u", "account_id": "a", "order_id": "o", "x": %s}',
+    b'{"type": "order", "account_id": %s, "data": {"order_id": "o"}}',
+    b'{"type": "order", "user_id": "u", "data": {"order_id": "o", "account_id": "a", "account": %s}}',
+    b'{"type": "order", "data": %s}',
+    b'{"type": "balance", "account_id": "a", "data": {"cash": %s}}',
+    b'{"event": %s, "data": {}}',
+    b'{"type": "error", "code": "500", "account_id": %s}',
+    b'{"type": "subscribed", "topics": %s}',
+    b"%s",
+)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
+def test_an_odd_value_at_any_place_is_read_or_set_aside_and_the_names_given_are_readable(
+    shape: bytes, odd: bytes
+) -> None:
+    event = DIALECT.read(shape % odd)
+    if isinstance(event, OrderUpdate | PositionUpdate | BalanceUpdate):
+        event.raw.decode()
+        assert event.given
+    elif isinstance(event, Refusal):
+        assert isinstance(event.scope, dict)
+
+
+def test_text_that_is_not_utf_8_is_set_aside_where_it_is_read() -> None:
+    event = DIALECT.read(
+        b'{"type": "order", "user_id": "u", "account_id": "a", "x": "\xff", "data": {"order_id": "o"}}'
+    )
+    assert isinstance(event, UnknownMessage)
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff", b"[]", b'{"data": 7}', b"[" * 5000])
+def test_the_names_given_by_a_frame_that_is_none_raise_an_error_of_ours(raw: bytes) -> None:
+    event = OrderUpdate(order=read({"type": "order", **FACTS, "data": ORDER}).order, raw=raw)
+    with pytest.raises(MalformedResponseError, match=r"OrderUpdate\.given"):
+        _ = event.given

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from connecttrade_async.models.events import OrderUpdate, UnknownMessage
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.codec import (
+    JsonCodec,
+    Refusal,
+    Welcome,
+    decode_control,
+    decode_leniently,
+    masked,
+    presentable,
+)
+
+TROUBLE = ValueError("odd")
+
+
+def named(said: object, frame: dict[str, object]) -> object:
+    if said == "wrong":
+        raise KeyError
+    return said, dict(frame)
+
+
+@pytest.mark.parametrize("name", ["type", "event", "topic"])
+def test_a_frame_names_its_type_under_any_of_three_names(name: str) -> None:
+    assert decode_leniently(f'{{"{name}": "x"}}'.encode(), TROUBLE, named) == ("x", {name: "x"})
+
+
+@pytest.mark.parametrize("raw", [b"", b"[7]", b"\xff", b"7", b'{"type": "wrong"}', b"[" * 100_000])
+def test_what_cannot_be_made_is_unknown(raw: bytes) -> None:
+    assert decode_leniently(raw, TROUBLE, named) == UnknownMessage(raw=raw, problem="odd")
+
+
+def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> None:
+    raw = b'{"type": "x", "id": 7, "code": 401, "data": {"a": 1.50, "b": [12345678901234567890123, true, null, "t"]}}'
+    expected = {
+        "type": "x",
+        "id": 7,
+        "code": 401,
+        "data": {"a": "1.50", "b": ["12345678901234567890123", True, None, "t"]},
+    }
+    assert decode_leniently(raw, TROUBLE, named) == ("x", expected)
+
+
+def test_controls() -> None:
+    assert decode_control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
+    assert decode_control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)
+
+
+@pytest.mark.parametrize("secret", ['pre"tend\\sec/ret', "plain"])
+def test_the_secret_is_masked_however_it_is_spelled(secret: str) -> None:
+    echo = json.dumps({"type": "weird", "echo": {"client_secret": secret}})
+    for raw in (echo, echo.replace("/", "\\/"), json.dumps({"echo": echo})):
+        shown = masked(UnknownMessage(raw=raw.encode(), problem="odd"), Secret(secret))
+        assert secret.encode() not in shown.raw
+        assert json.dumps(secret)[1:-1].encode() not in shown.raw
+
+
+def test_the_secret_is_masked_before_it_is_cut() -> None:
+    message = UnknownMessage(raw=b"x" * 4090 + b"hush-hush", problem="what is hush-hush?\n")
+    shown = masked(message, Secret("hush-hush"))
+    assert shown.raw == b"x" * 4090 + b"***"
+    assert shown.problem == "what is ***?"
+    assert presentable("hush-hush\n", Secret("hush-hush")) == "***"
+
+
+class Parrot(JsonCodec[Welcome | Refusal | OrderUpdate]):
+    """Knows two messages, and one of them by another name."""
+
+    __slots__ = ()
+
+    decoder = msgspec.json.Decoder(Welcome | Refusal | OrderUpdate)
+    updates = frozenset({OrderUpdate})
+
+    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Welcome:
+        if said != "hello":
+            raise KeyError(said)
+        return Welcome(frame.get("message"))
+
+
+def test_a_reader_reads_what_is_expected_what_is_spelled_otherwise_and_masks_the_rest() -> None:
+    parrot = Parrot(Secret("hush-hush"))
+    assert parrot.read(b'{"type": "welcome"}') == Welcome()
+    assert parrot.read(b'{"event": "hello", "message": "you"}') == Welcome("you")
+    order = parrot.read(b'{"type": "order", "data": {"order_id": "1"}}')
+    assert isinstance(order, OrderUpdate)
+    assert order.raw == b'{"type": "order", "data": {"order_id": "1"}}'
+    strange = parrot.read(b'{"type": "hush-hush"}')
+    assert isinstance(strange, UnknownMessage)
+    assert strange.raw == b'{"type": "***"}'
+    assert parrot.presentable("hush-hush?") == "***?"
