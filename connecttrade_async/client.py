@@ -39,8 +39,7 @@ from connecttrade_async.secret import Secret, header_problem
 if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
     from connecttrade_async.books.snapshots import UserApi
-    from connecttrade_async.rest.noting_api import NotingApi
-    from connecttrade_async.rest.watched_api import Turnstile, WatchedApi
+    from connecttrade_async.rest.digest_api import PolledApi, RateLimit, SnapshotApi
 
 __all__ = ["ClientHealth", "ConnectTrade", "User"]
 
@@ -164,7 +163,7 @@ class ConnectTrade:
             timeouts=timeouts or Timeouts(),
             retry=retry or Retry(),
             clock=clock,
-            traffic=RequestCounters(),
+            counters=RequestCounters(),
         )
         self._client_secret = client_secret
         self._stream_url = stream
@@ -319,7 +318,7 @@ class ConnectTrade:
         from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.status import LiveSettings  # noqa: PLC0415
-        from connecttrade_async.rest.noting_api import NotingApi  # noqa: PLC0415
+        from connecttrade_async.rest.digest_api import SnapshotApi  # noqa: PLC0415
 
         settings = LiveSettings(
             sweep_every=sweep_every,
@@ -338,7 +337,7 @@ class ConnectTrade:
             reconnect=self._reconnect,
             clock=self._caller.clock,
             owner=self._caller,
-            noting=partial(_noting, NotingApi),
+            noting=partial(_noting, SnapshotApi),
         )
 
     @overload
@@ -416,8 +415,8 @@ class ConnectTrade:
         from connecttrade_async.polling.config import PollConfig  # noqa: PLC0415
         from connecttrade_async.polling.fetcher import PollClient  # noqa: PLC0415
         from connecttrade_async.polling.poller import Poller  # noqa: PLC0415
+        from connecttrade_async.rest.digest_api import PolledApi  # noqa: PLC0415
         from connecttrade_async.rest.resources.single_get import asks_once  # noqa: PLC0415
-        from connecttrade_async.rest.watched_api import WatchedApi  # noqa: PLC0415
 
         plan = PollConfig(
             every=every,
@@ -431,7 +430,7 @@ class ConnectTrade:
         house = PollClient(
             self._caller,
             caller_of=_caller_of,
-            watched=partial(_watched, WatchedApi),
+            watched=partial(_watched, PolledApi),
             requester_of=_requester_of,
             handle=partial(_in_the_name_of, self._market),
             asks_once=asks_once,
@@ -656,7 +655,7 @@ def _caller_of(user: User) -> Sender:
     return user._caller  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
-def _watched(watching: type[WatchedApi], user: User, turnstile: Turnstile, last: int | None) -> tuple[WatchedApi, User]:
+def _watched(watching: type[PolledApi], user: User, turnstile: RateLimit, last: int | None) -> tuple[PolledApi, User]:
     market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
     caller = _caller_of(user).without_retries()
     asker = watching(caller, user_id, secret, turnstile, last)
@@ -667,12 +666,12 @@ def _in_the_name_of(market: MarketDataShared, asker: Api) -> User:
     return User(asker.sender, market, asker.user_id, asker.user_secret, asker)
 
 
-def _noting(asking: type[NotingApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
+def _noting(asking: type[SnapshotApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
     if type(user) is not User:
         return user, ()
     origin = _requester_of(user)
     asker = asking(origin.sender, origin.user_id, origin.user_secret, known)
-    return _in_the_name_of(user._market, asker), asker.seen  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    return _in_the_name_of(user._market, asker), asker.digests  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
 def _check_id(text: object, name: str) -> None:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from connecttrade_async.client import User
     from connecttrade_async.polling.rate_limiter import PollRateLimiter
     from connecttrade_async.polling.schedule import Turn
+    from connecttrade_async.rest.digest_api import PolledApi
     from connecttrade_async.rest.sender import Api, Sender
-    from connecttrade_async.rest.watched_api import WatchedApi
 
 __all__ = ["FetchResult", "Fetcher", "PollClient"]
 
@@ -46,7 +46,7 @@ class PollClient(NamedTuple):
 
     caller: Sender
     caller_of: Callable[[User], Sender]
-    watched: Callable[[User, PollRateLimiter, int | None], tuple[WatchedApi, User]]
+    watched: Callable[[User, PollRateLimiter, int | None], tuple[PolledApi, User]]
     requester_of: Callable[[User], Api]
     handle: Callable[[Api], User]
     asks_once: Callable[[object], bool]
@@ -107,7 +107,7 @@ class Fetcher(Generic[T]):
             caller = self._caller_of(user)
             if caller.is_closed or caller.limiter.is_closed:
                 raise error
-        now, notes, late = self._clock.now(), requester.notes, turn.late
+        now, notes, late = self._clock.now(), requester.digests, turn.late
         seen = notes[0] if requester.is_single and notes else digest_of_all(notes)
         if now - self._anchor[0] > ANCHOR_HOLDS:
             self._anchor = (now, self._clock.wall())

@@ -15,7 +15,7 @@ from connecttrade_async.books.change_feed import ChangeFeed
 from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers
 from connecttrade_async.books.order_tracker import LAG
 from connecttrade_async.books.snapshots import take_snapshot
-from connecttrade_async.rest.recalling_api import RecallingApi
+from connecttrade_async.rest.digest_api import CachedApi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from connecttrade_async.books.order_tracker import OrderRetention
     from connecttrade_async.client import User
     from connecttrade_async.polling.fetcher import PollClient
-    from connecttrade_async.rest.watched_api import WatchedApi
+    from connecttrade_async.rest.digest_api import PolledApi
 
 __all__ = ["PolledBooks"]
 
@@ -77,22 +77,22 @@ class PolledBooks:
         """
         memory = self._memory(user)
         member, asked = memory.member, self._clock.wall()
-        watched = cast("WatchedApi", self._house.requester_of(user))
-        recalling = RecallingApi.through_watched(watched, memory.known)
+        watched = cast("PolledApi", self._house.requester_of(user))
+        recalling = CachedApi.wrap(watched, memory.known)
         window = member.window(asked, timedelta(seconds=self.roster.keep.age))
         changes: tuple[Change, ...] = ()
         try:
             snapshot = await take_snapshot(self._house.handle(recalling), window, _at_once)
             if member.is_gone:
                 return ()
-            if recalling.is_same:
+            if recalling.is_unchanged:
                 self.roster.confirm(member, self._clock.wall())
             else:
                 memory.known = {}  # what fails half-way is loaded again, whatever is answered then
                 changes = self._load(memory, snapshot.by_account(), asked)
                 # An answer that the books did not take is read again, for what it repeats may count then.
                 is_taken = all(keeper.problem is None for keeper in member.keepers.values())
-                memory.known = recalling.decoders if is_taken else {}
+                memory.known = recalling.values if is_taken else {}
         except BaseException:
             if not member.is_gone:
                 self.roster.unread.add(member)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline", "DeadlineTimer"]
 
-GRAIN = 0.005  # seconds: where many end one after another, they are not looked through for each of them
-COARSE = 5.0  # seconds: a limit from there on may be so much as a second late, so that one look serves many
+MIN_TIMER_GAP = 0.005  # seconds: where many end one after another, they are not looked through for each of them
+COARSE_FROM = 5.0  # seconds: a limit from there on may be so much as a second late, so that one look serves many
 
 
 class Deadline:
@@ -53,20 +53,20 @@ class DeadlineTimer:
     Like ``asyncio.timeout``, it keeps its own cancelling apart from that of others.
     """
 
-    __slots__ = ("_alarm", "_due_at", "_waiting")
+    __slots__ = ("_due_at", "_timer", "_waiting")
 
     def __init__(self) -> None:
         self._waiting: dict[Deadline, None] = {}
         self._due_at = math.inf
-        self._alarm: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def add(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop, seconds: float) -> Deadline:
         """Give a task so many seconds from now on. Each ``add`` needs one ``remove``."""
         until = loop.time() + seconds
         deadline = Deadline(task, until)
         self._waiting[deadline] = None
-        if until < self._due_at and (when := math.ceil(until) if seconds >= COARSE else until) < self._due_at:
-            self._set_alarm(loop, when)
+        if until < self._due_at and (when := math.ceil(until) if seconds >= COARSE_FROM else until) < self._due_at:
+            self._start_timer(loop, when)
         return deadline
 
     def remove(self, deadline: Deadline) -> None:
@@ -75,20 +75,20 @@ class DeadlineTimer:
         if deadline.has_ended:  # also where something on the way has swallowed the cancelling: it leaves no trace
             deadline.task.uncancel()
 
-    def end_all(self, *, but: asyncio.Task[Any] | None) -> None:
+    def end_all(self, *, except_for: asyncio.Task[Any] | None) -> None:
         """End all exchanges at once, but those of one task, such as the one that asks for it."""
         for deadline in self._waiting:
-            if deadline.task is not but:
+            if deadline.task is not except_for:
                 deadline.end()
 
-    def _set_alarm(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
-        if self._alarm is not None:
-            self._alarm.cancel()
+    def _start_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
         self._due_at = when
-        self._alarm = loop.call_at(when, self._on_alarm, loop)
+        self._timer = loop.call_at(when, self._on_timer, loop)
 
-    def _on_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._due_at, self._alarm = math.inf, None
+    def _on_timer(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._due_at, self._timer = math.inf, None
         now, earliest = loop.time(), math.inf
         for deadline in self._waiting:
             if deadline.has_ended:
@@ -98,4 +98,4 @@ class DeadlineTimer:
             else:
                 earliest = min(earliest, deadline.until)
         if earliest < math.inf:
-            self._set_alarm(loop, max(earliest, now + GRAIN))
+            self._start_timer(loop, max(earliest, now + MIN_TIMER_GAP))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RequestLimiter"]
 
 Slot = asyncio.Future[None]
-GRAIN = 0.005  # seconds: a wait in line may end so much later than it should
+MIN_TIMER_GAP = 0.005  # seconds: a wait in line may end so much later than it should
 
 
 class Waiter(NamedTuple):
@@ -37,7 +37,7 @@ class Waiter(NamedTuple):
         request: what for.
     """
 
-    place: Slot
+    slot: Slot
     deadline: float
     seconds: float
     request: Request
@@ -55,17 +55,17 @@ class RequestLimiter:
         watchers: are called when the client, or a view of it, is closed.
     """
 
-    __slots__ = ("_alarm", "_bucket", "_clock", "_free", "_line", "_pauses", "_size", "is_closed", "watchers")
+    __slots__ = ("_bucket", "_clock", "_free", "_pauses", "_size", "_timer", "_waiters", "close_callbacks", "is_closed")
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self._clock = clock
         self._size = self._free = limits.connections
-        self._line: deque[Waiter] = deque()
-        self._alarm: tuple[float, Timer] | None = None
+        self._waiters: deque[Waiter] = deque()
+        self._timer: tuple[float, Timer] | None = None
         self._pauses: set[Slot] = set()
         rate = limits.requests_per_second
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
-        self.watchers: set[Callable[[], None]] = set()
+        self.close_callbacks: set[Callable[[], None]] = set()
         self.is_closed = False
 
     @property
@@ -76,11 +76,11 @@ class RequestLimiter:
     @property
     def waiting(self) -> int:
         """Requests in line."""
-        return sum(not waiting.place.done() for waiting in self._line)
+        return sum(not waiting.slot.done() for waiting in self._waiters)
 
     def acquire_nowait(self) -> bool:
         """Take a place if one is free and nothing else has to be waited for; say whether it was."""
-        if self._free and not self._line and self._bucket is None:
+        if self._free and not self._waiters and self._bucket is None:
             self._free -= 1
             return True
         return False
@@ -94,18 +94,18 @@ class RequestLimiter:
 
         Cancelling leaves the line, or passes the place on.
         """
-        if self._free and not self._line:
+        if self._free and not self._waiters:
             self._free -= 1
         else:
-            await self._wait_in_line(request, seconds)
+            await self._wait_for_slot(request, seconds)
         if self._bucket is not None:
             await self._wait_for_token(self._bucket, request, seconds)
 
     def release(self) -> None:
         """Give the place to the first in line, or back."""
-        line = self._line
+        line = self._waiters
         while line:
-            place = line.popleft().place
+            place = line.popleft().slot
             if not place.done():
                 place.set_result(None)
                 return
@@ -129,26 +129,26 @@ class RequestLimiter:
     def close(self) -> None:
         """Send everybody home who waits."""
         self.is_closed = True
-        for place in (*(waiting.place for waiting in self._line), *self._pauses):
+        for place in (*(waiting.slot for waiting in self._waiters), *self._pauses):
             if not place.done():
                 place.set_exception(ClosedError())
-        self._line.clear()
-        if self._alarm is not None:
-            self._alarm[1].cancel()
-            self._alarm = None
-        self.tell_watchers()
+        self._waiters.clear()
+        if self._timer is not None:
+            self._timer[1].cancel()
+            self._timer = None
+        self.run_close_callbacks()
 
-    def tell_watchers(self) -> None:
+    def run_close_callbacks(self) -> None:
         """Let those look who end with the client, or with a view of it."""
-        for watcher in tuple(self.watchers):
+        for watcher in tuple(self.close_callbacks):
             watcher()
 
-    async def _wait_in_line(self, request: Request, seconds: float) -> None:
+    async def _wait_for_slot(self, request: Request, seconds: float) -> None:
         place: Slot = asyncio.get_running_loop().create_future()
         deadline = self._clock.now() + seconds
-        self._line.append(Waiter(place, deadline, seconds, request))
-        if self._alarm is None or deadline < self._alarm[0]:
-            self._set_alarm(deadline)
+        self._waiters.append(Waiter(place, deadline, seconds, request))
+        if self._timer is None or deadline < self._timer[0]:
+            self._start_timer(deadline)
         try:
             await place
         except asyncio.CancelledError:
@@ -157,23 +157,23 @@ class RequestLimiter:
                 self.release()
             raise
 
-    def _set_alarm(self, deadline: float) -> None:
+    def _start_timer(self, deadline: float) -> None:
         # One for the whole line: nearly all who stand in it are served in time, and a timer for each would cost more
         # than all else here. It may ring for nobody.
-        if self._alarm is not None:
-            self._alarm[1].cancel()
+        if self._timer is not None:
+            self._timer[1].cancel()
         seconds = max(0.0, deadline - self._clock.now())
-        self._alarm = (deadline, self._clock.call_later(seconds, partial(self._on_alarm, deadline)))
+        self._timer = (deadline, self._clock.call_later(seconds, partial(self._on_timer, deadline)))
 
-    def _on_alarm(self, until: float) -> None:
-        self._alarm = None
-        for waiting in self._line:
+    def _on_timer(self, until: float) -> None:
+        self._timer = None
+        for waiting in self._waiters:
             if waiting.deadline <= until:
-                _give_up(waiting.place, waiting.request, self, waiting.seconds)
-        self._line = deque(waiting for waiting in self._line if not waiting.place.done())
-        if self._line:
+                _expire(waiting.slot, waiting.request, self, waiting.seconds)
+        self._waiters = deque(waiting for waiting in self._waiters if not waiting.slot.done())
+        if self._waiters:
             # Where thousands end one after another, the line is not walked for each of them.
-            self._set_alarm(max(until + GRAIN, min(waiting.deadline for waiting in self._line)))
+            self._start_timer(max(until + MIN_TIMER_GAP, min(waiting.deadline for waiting in self._waiters)))
 
     async def _wait_for_token(self, bucket: TokenBucket, request: Request, seconds: float) -> None:
         delay = bucket.reserve(self._clock.now())
@@ -181,7 +181,7 @@ class RequestLimiter:
         try:
             if delay >= seconds:
                 detail = f"the limit of requests a second leaves no turn within {seconds:.3g} s"
-                raise _too_late(request, detail)
+                raise _pool_timeout(request, detail)
             if delay:
                 await self.pause(delay)
             granted = True
@@ -196,11 +196,11 @@ def _grant(place: Slot) -> None:
         place.set_result(None)
 
 
-def _give_up(place: Slot, request: Request, gate: RequestLimiter, seconds: float) -> None:
+def _expire(place: Slot, request: Request, gate: RequestLimiter, seconds: float) -> None:
     if not place.done():
         detail = f"no place within {seconds:.3g} s: {gate.in_flight} requests in flight, {gate.waiting} in line"
-        place.set_exception(_too_late(request, detail))
+        place.set_exception(_pool_timeout(request, detail))
 
 
-def _too_late(request: Request, detail: str) -> RequestTimeoutError:
+def _pool_timeout(request: Request, detail: str) -> RequestTimeoutError:
     return RequestTimeoutError(method=request.method, path=request.path, kind="pool-timeout", detail=detail)

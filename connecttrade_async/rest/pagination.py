@@ -16,7 +16,7 @@ __all__ = ["Listing", "Pages"]
 T = TypeVar("T")
 # Pages in a row without a new row after which the next cursor is not followed. Filters may leave a page empty, and a
 # row may move to the next page while pages are read, so one such page proves nothing.
-STALE_PAGES = 3
+MAX_STALE_PAGES = 3
 
 
 class Listing(Generic[T]):
@@ -80,15 +80,15 @@ class Pages(Generic[T]):
 
     __slots__ = (
         "_ahead",
-        "_astray",
         "_backwards",
         "_cursor",
+        "_cursor_error",
         "_fetch",
         "_is_done",
         "_key",
-        "_known",
-        "_seen",
-        "_stale",
+        "_seen_cursors",
+        "_seen_keys",
+        "_stale_pages",
         "new_items",
     )
 
@@ -102,14 +102,14 @@ class Pages(Generic[T]):
     ) -> None:
         self._fetch = fetch
         self._key = key
-        self._known: set[Hashable] = set()
+        self._seen_keys: set[Hashable] = set()
         self.new_items: tuple[T, ...] = ()
         self._backwards = backwards
         self._cursor = start
-        self._seen = {start}
-        self._stale = 0
+        self._seen_cursors = {start}
+        self._stale_pages = 0
         self._ahead: asyncio.Task[Page[T]] | None = None
-        self._astray: CursorError | None = None
+        self._cursor_error: CursorError | None = None
         self._is_done = False
 
     def __aiter__(self) -> Self:
@@ -118,40 +118,40 @@ class Pages(Generic[T]):
     async def __anext__(self) -> Page[T]:
         if self._is_done:
             raise StopAsyncIteration
-        if self._astray is not None:
-            raise self._astray
+        if self._cursor_error is not None:
+            raise self._cursor_error
         ahead, self._ahead = self._ahead, None
         page = await (ahead if ahead is not None else self._fetch(self._cursor))
-        self._turn(page)
+        self._advance(page)
         return page
 
-    def _turn(self, page: Page[T]) -> None:
+    def _advance(self, page: Page[T]) -> None:
         cursor = page.prev_cursor if self._backwards else page.next_cursor
         self.new_items = self._new_among(page.items, is_last=not cursor)
-        self._stale = 0 if self.new_items else self._stale + 1
+        self._stale_pages = 0 if self.new_items else self._stale_pages + 1
         if not cursor:
             self._is_done = True
             return
         # The page itself came and is told; only what would follow leads nowhere.
-        if cursor in self._seen:
+        if cursor in self._seen_cursors:
             why = "it was followed before, so the listing would never end"
-            self._astray = CursorError(cursor=cursor, why=why)
+            self._cursor_error = CursorError(cursor=cursor, why=why)
             return
-        if self._stale >= STALE_PAGES:
-            self._astray = CursorError(cursor=cursor, why=f"{self._stale} pages in a row had no new row")
+        if self._stale_pages >= MAX_STALE_PAGES:
+            self._cursor_error = CursorError(cursor=cursor, why=f"{self._stale_pages} pages in a row had no new row")
             return
-        self._seen.add(cursor)
+        self._seen_cursors.add(cursor)
         self._cursor = cursor
         self._ahead = asyncio.create_task(self._fetch(cursor), name="connecttrade page ahead")
-        self._ahead.add_done_callback(_heard)
+        self._ahead.add_done_callback(_retrieve_exception)
 
     def _new_among(self, items: tuple[T, ...], *, is_last: bool) -> tuple[T, ...]:
-        if is_last and not self._known:
+        if is_last and not self._seen_keys:
             return items  # of a listing of one page, nothing need be remembered
         keys: list[Hashable] = [self._key(item) for item in items] if self._key is not None else [*items]
-        new = tuple([item for item, key in zip(items, keys, strict=True) if key not in self._known])
+        new = tuple([item for item, key in zip(items, keys, strict=True) if key not in self._seen_keys])
         # Only now: rows that share a key on one page are different rows, since the server lists them side by side.
-        self._known.update(keys)
+        self._seen_keys.update(keys)
         return new
 
     async def aclose(self) -> None:
@@ -199,7 +199,7 @@ class Items(Generic[T]):
         await self._pages.aclose()
 
 
-def _heard(task: asyncio.Task[Any]) -> None:
+def _retrieve_exception(task: asyncio.Task[Any]) -> None:
     # A page that nobody came for must not complain to the log when it is collected.
     if not task.cancelled():
         task.exception()

@@ -1,7 +1,7 @@
-"""A loop: find out what became of an order whose answer was lost.
+"""Find out the outcome of an order request whose response was lost.
 
-Its vow: nothing is ever sent here but look-ups. What is found is the answer; a look-up that fails, or that does not
-find the order yet, is none, and when the time is up the outcome is called unknown.
+Reconciling sends nothing but look-ups. A look-up that fails, or that does not find the order yet, proves nothing; when
+the time is up the outcome is reported as unknown.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ if TYPE_CHECKING:
 __all__ = ["OutcomeCheck", "outcome_unknown", "reconcile"]
 
 LOST = "its answer was lost"
-# A look that begins in the last moment is given a second all the same: it may be the one that finds the order.
+# Seconds: a check that starts in the last moment still gets a second, since it may be the one that finds the order.
 MIN_CHECK = 1.0
 
 
 class OutcomeCheck(NamedTuple):
-    """What is looked for.
+    """How to find out the outcome of one request that must not be repeated.
 
     Attributes:
-        what: the question, to be read after *nobody can say yet whether*.
-        look: looks once, given whether the API said that it knows the id; returns the order, or an error that settles
-            it otherwise; where it is not settled, what is listed instead, in words, or None where nothing is.
-        complete: returns an order with what was sent, where the answer left it out.
-        cl_order_id: the id it was sent under, or None for a cancellation.
-        order_id: the order that was to be changed, or None for a new one.
+        claim: what the request should have achieved, as a clause for messages: *the order was placed*.
+        check: looks the order up once. Its argument says whether the API reported the id as known. It returns the
+            order; or an error, if the request certainly failed; or a text with what is listed instead, if the outcome
+            is still open; or None, if nothing is listed.
+        complete: returns an order with the fields that were sent and that the response left out.
+        cl_order_id: the id that was sent, or None for a cancellation.
+        order_id: the order to be changed, or None for a new order.
     """
 
-    what: str
+    claim: str
     check: Callable[[bool], Awaitable[Order | ConnectTradeError | str | None]]
     complete: Callable[[Order], Order]
     cl_order_id: str | None = None
@@ -53,58 +54,61 @@ class OutcomeCheck(NamedTuple):
 
 
 async def reconcile(
-    caller: Sender,
-    search: OutcomeCheck,
+    sender: Sender,
+    check: OutcomeCheck,
     seconds: float,
     *,
     is_known: bool = False,
     answered: str = LOST,
 ) -> Order:
-    """Look once, and again with growing pauses, until the order is found or the time is up.
+    """Check once, and again with growing pauses, until the order is found or the time is up.
+
+    The time bounds all checks together, however many pages each one reads; the last check may run a second longer.
 
     Args:
-        caller: what waits between the looks.
-        search: what is looked for.
-        seconds: how long to look.
-        is_known: whether the API said that it knows the id.
-        answered: what became of the answer, in words, for the error.
+        sender: has the clock, and waits between checks.
+        check: the check to run.
+        seconds: how long to keep checking.
+        is_known: whether the API reported the id as known.
+        answered: what became of the response, as a clause for the error.
 
-    The whole is bounded, however many pages a look has; the last look may take a second more than there was.
+    Returns:
+        The order, completed with the fields that were sent.
 
     Raises:
         OrderOutcomeUnknownError: the time is up, or the client was closed meanwhile.
-        ConnectTradeError: what the look returned, if it settles it otherwise.
+        ConnectTradeError: the check proved that the request failed.
 
-    Cancelling stops looking and changes nothing.
+    Cancelling stops checking and changes nothing.
     """
-    deadline = caller.clock.now() + seconds
-    delays = equal_jitter_delays(caller.retry.base, caller.retry.cap)
+    deadline = sender.clock.now() + seconds
+    delays = equal_jitter_delays(sender.retry.base, sender.retry.cap)
     while True:
-        found, trouble = await _check_once(search, max(deadline - caller.clock.now(), MIN_CHECK), is_known=is_known)
+        found, failure = await _check_once(check, max(deadline - sender.clock.now(), MIN_CHECK), is_known=is_known)
         if isinstance(found, ConnectTradeError):
             raise found
         if found is not None and not isinstance(found, str):
-            return search.complete(found)
-        asked_for = trouble.retry_after if isinstance(trouble, APIError) else None
-        pause = bounded_retry_after(asked_for, next(delays))
-        if isinstance(trouble, ClosedError) or caller.clock.now() + pause >= deadline:
-            raise outcome_unknown(caller, search, trouble, is_known=is_known, answered=answered, listed=found)
+            return check.complete(found)
+        retry_after = failure.retry_after if isinstance(failure, APIError) else None
+        pause = bounded_retry_after(retry_after, next(delays))
+        if isinstance(failure, ClosedError) or sender.clock.now() + pause >= deadline:
+            raise outcome_unknown(sender, check, failure, is_known=is_known, answered=answered, listed=found)
         try:
-            await caller.limiter.pause(pause)
+            await sender.limiter.pause(pause)
         except ClosedError as exc:
-            raise outcome_unknown(caller, search, exc, is_known=is_known, answered=answered, listed=found) from exc
+            raise outcome_unknown(sender, check, exc, is_known=is_known, answered=answered, listed=found) from exc
 
 
 async def _check_once(
-    search: OutcomeCheck,
+    check: OutcomeCheck,
     seconds: float,
     *,
     is_known: bool,
 ) -> tuple[Order | ConnectTradeError | str | None, ConnectTradeError | str | None]:
-    """Look once; returns what was found, and why nothing could be where the look itself failed."""
+    """Return the result of one check, and why it has none if the look-up itself failed."""
     try:
         async with asyncio.timeout(seconds):
-            return await search.check(is_known), None
+            return await check.check(is_known), None
     except (TransportError, BrokerError, CursorError, ClosedError) as exc:
         return None, exc
     except TimeoutError:
@@ -112,26 +116,26 @@ async def _check_once(
 
 
 def outcome_unknown(
-    caller: Sender,
-    search: OutcomeCheck,
-    trouble: ConnectTradeError | str | None,
+    sender: Sender,
+    check: OutcomeCheck,
+    failure: ConnectTradeError | str | None,
     *,
     is_known: bool = False,
     answered: str = LOST,
     listed: str | None = None,
 ) -> OrderOutcomeUnknownError:
-    """Return the error that says that nobody can say."""
+    """Return the error for an outcome that is still unknown; its ``resolve()`` continues the check."""
 
-    async def look_again(seconds: float) -> Order:
-        return await reconcile(caller, search, seconds, is_known=is_known, answered=answered)
+    async def check_again(seconds: float) -> Order:
+        return await reconcile(sender, check, seconds, is_known=is_known, answered=answered)
 
     return OrderOutcomeUnknownError(
-        what=search.what,
-        cl_order_id=search.cl_order_id,
-        order_id=search.order_id,
+        what=check.claim,
+        cl_order_id=check.cl_order_id,
+        order_id=check.order_id,
         is_known=is_known,
-        last_error=None if trouble is None else str(trouble),
+        last_error=None if failure is None else str(failure),
         listed=listed,
         answered=answered,
-        look_again=look_again,
+        look_again=check_again,
     )

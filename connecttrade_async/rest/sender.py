@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Api", "RequestCounters", "Sender"]
 
 T = TypeVar("T")
-SAFE_METHODS = RetryMode.SAFE
+SAFE = RetryMode.SAFE
 log = logging.getLogger("connecttrade_async.rest")
 
 
@@ -68,9 +68,9 @@ class Sender:
     """
 
     __slots__ = (
-        "_limit",
-        "_limit_at_once",
-        "_once",
+        "_first_timeout",
+        "_timeout",
+        "_without_retries",
         "clock",
         "counters",
         "is_closed",
@@ -82,25 +82,25 @@ class Sender:
 
     def __init__(
         self,
-        gate: RequestLimiter,
+        limiter: RequestLimiter,
         transport: Transport,
         *,
         timeouts: Timeouts,
         retry: Retry,
         clock: Clock,
-        traffic: RequestCounters,
+        counters: RequestCounters,
     ) -> None:
-        self.limiter = gate
+        self.limiter = limiter
         self.transport = transport
         self.timeouts = timeouts
         self.retry = retry
         self.clock = clock
-        self.counters = traffic
+        self.counters = counters
         self.is_closed = False
-        self._limit = RequestTimeout(timeouts.call, timeouts.connect)
+        self._timeout = RequestTimeout(timeouts.call, timeouts.connect)
         # Of a request that is sent as soon as it is made, and may be repeated.
-        self._limit_at_once = self._limit_of(retry.budget)
-        self._once: Sender | None = None
+        self._first_timeout = self._timeout_within(retry.budget)
+        self._without_retries: Sender | None = None
 
     def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Sender:
         """Return another way of asking through the same doors."""
@@ -110,22 +110,22 @@ class Sender:
             timeouts=timeouts or self.timeouts,
             retry=retry or self.retry,
             clock=self.clock,
-            traffic=self.counters,
+            counters=self.counters,
         )
 
     def without_retries(self) -> Sender:
         """Return the same way of asking, but nothing is asked twice. It is made once, and closed with this one."""
-        if self._once is None:
-            self._once = self.with_options(None, msgspec.structs.replace(self.retry, attempts=1))
-            self._once.is_closed = self.is_closed
-        return self._once
+        if self._without_retries is None:
+            self._without_retries = self.with_options(None, msgspec.structs.replace(self.retry, attempts=1))
+            self._without_retries.is_closed = self.is_closed
+        return self._without_retries
 
     def close(self) -> None:
         """From now on, nothing can be asked in this way."""
         self.is_closed = True
-        if self._once is not None:
-            self._once.close()
-        self.limiter.tell_watchers()
+        if self._without_retries is not None:
+            self._without_retries.close()
+        self.limiter.run_close_callbacks()
 
     def check_open(self) -> None:
         """See to it that something can still be asked in this way.
@@ -143,8 +143,8 @@ class Sender:
             if self.is_closed or self.limiter.is_closed:
                 end(ClosedError())
 
-        self.limiter.watchers.add(look)
-        return partial(self.limiter.watchers.discard, look)
+        self.limiter.close_callbacks.add(look)
+        return partial(self.limiter.close_callbacks.discard, look)
 
     def __reduce__(self) -> NoReturn:
         msg = "a client and its users hold connections, which cannot be pickled: make a client in each process"
@@ -162,7 +162,7 @@ class Sender:
         Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
         """
         self.transport.settle()  # before anything is touched that the calls of another loop share
-        gate, limit = self.limiter, self._limit if request.repeat is not SAFE_METHODS else self._limit_at_once
+        gate, limit = self.limiter, self._timeout if request.repeat is not SAFE else self._first_timeout
         deadline = self.clock.now() + self.retry.budget
         patience: RetryState | None = None
         while True:
@@ -182,7 +182,7 @@ class Sender:
             else:
                 if wire.OK_FROM <= response.status < wire.OK_BELOW:
                     if self.counters.consecutive_failures:
-                        self._recovered()
+                        self._record_recovery()
                     return response
                 outcome = wire.error_from_response(request, response, self.clock.wall())
             if patience is None:
@@ -191,44 +191,44 @@ class Sender:
                 # An earlier attempt deleted it, and its answer was lost.
                 return wire.Response(wire.NO_CONTENT, {}, b"")
             await self._pause_after(outcome, patience)
-            limit = self._limit_of(self._time_left(request, deadline))
+            limit = self._timeout_within(self._time_left(request, deadline))
 
     async def _acquire_slot(self, request: Request, deadline: float) -> RequestTimeout:
         seconds = self._time_left(request, deadline)
         await self.limiter.acquire(request, min(self.timeouts.call, seconds))
-        return self._limit_of(self._time_left(request, deadline))
+        return self._timeout_within(self._time_left(request, deadline))
 
     async def _pause_after(self, outcome: TransportError | APIError, patience: RetryState) -> None:
         pause = patience.pause_after(outcome, self.clock.now())
         if pause is None:
-            self._given_up(outcome)
+            self._record_failure(outcome)
             raise outcome
-        self._trouble(outcome, pause)
+        self._record_retry(outcome, pause)
         await self.limiter.pause(pause)
         self.counters.retries += 1
 
-    def _limit_of(self, left: float) -> RequestTimeout:
-        return self._limit if left >= self.timeouts.call else RequestTimeout(max(left, 0.001), self.timeouts.connect)
+    def _timeout_within(self, left: float) -> RequestTimeout:
+        return self._timeout if left >= self.timeouts.call else RequestTimeout(max(left, 0.001), self.timeouts.connect)
 
     def _time_left(self, request: Request, deadline: float) -> float:
         # To cut short what cannot be repeated would only make its outcome unknown.
-        return deadline - self.clock.now() if request.repeat is SAFE_METHODS else self.timeouts.call
+        return deadline - self.clock.now() if request.repeat is SAFE else self.timeouts.call
 
     def _retry_state(self, request: Request, deadline: float) -> RetryState:
         delays = full_jitter_delays(self.retry.base, self.retry.cap)
         return RetryState(self.retry, repeat=request.repeat, deadline=deadline, delays=delays)
 
-    def _trouble(self, error: Exception, pause: float) -> None:
+    def _record_retry(self, error: Exception, pause: float) -> None:
         level = logging.DEBUG if self.counters.consecutive_failures else logging.WARNING
         self.counters.consecutive_failures += 1
         self.counters.last_error = str(error)
         log.log(level, "asking again in %.3g s: %s", pause, error)
 
-    def _given_up(self, error: Exception) -> None:
+    def _record_failure(self, error: Exception) -> None:
         self.counters.failures += 1
         self.counters.last_error = str(error)
 
-    def _recovered(self) -> None:
+    def _record_recovery(self) -> None:
         log.info("answers again; failed attempts before: %d", self.counters.consecutive_failures)
         self.counters.consecutive_failures = 0
 
@@ -253,28 +253,28 @@ class Api(msgspec.Struct, eq=False):
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("user_id", self.user_id)]
 
-    def with_sender(self, caller: Sender) -> Api:
+    def with_sender(self, sender: Sender) -> Api:
         """Return the same somebody, asking in another way."""
-        return Api(caller, self.user_id, self.user_secret)
+        return Api(sender, self.user_id, self.user_secret)
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request; whoever watches what is asked does it here."""
         return self.sender.send(request)
 
-    async def get(self, path: str, shape: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
+    async def get(self, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
         """GET a path and read the answer."""
-        request = self.get_response(path, params)
-        return wire.read(await self.send(request), shape, request)
+        request = self.get_request(path, params)
+        return wire.read(await self.send(request), decoder, request)
 
-    async def read(self, request: Request, reading: Callable[[Response, Request], T]) -> T:
+    async def read(self, request: Request, decode: Callable[[Response, Request], T]) -> T:
         """Send a request, and read the answer as it needs."""
-        return reading(await self.send(request), request)
+        return decode(await self.send(request), request)
 
-    def get_response(self, path: str, params: Mapping[str, object] | None) -> Request:
+    def get_request(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return the request for a GET of a path."""
-        return self.get_request(path, wire.query_string(params) if params else "")
+        return self.get_request_with_query(path, wire.query_string(params) if params else "")
 
-    def get_request(self, path: str, query: str) -> Request:
+    def get_request_with_query(self, path: str, query: str) -> Request:
         """Return the request for a GET of a path with a query that is spelled already."""
         return wire.Request(
             method="GET",
@@ -282,13 +282,13 @@ class Api(msgspec.Struct, eq=False):
             query=query,
             user_id=self.user_id,
             user_secret=self.user_secret,
-            repeat=SAFE_METHODS,
+            repeat=SAFE,
         )
 
-    async def send_json(self, method: str, path: str, shape: msgspec.json.Decoder[T], body: object) -> T:
+    async def send_json(self, method: str, path: str, decoder: msgspec.json.Decoder[T], body: object) -> T:
         """Send a body with a method that is never repeated, and read the answer."""
         request = self.new_request(method, path, body=body)
-        return wire.read(await self.send(request), shape, request)
+        return wire.read(await self.send(request), decoder, request)
 
     async def delete(self, path: str) -> None:
         """DELETE what is harmless to delete twice; the answer's body is not needed, and may be empty (documented)."""

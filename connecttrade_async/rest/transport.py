@@ -433,7 +433,7 @@ class Transport:
         self.is_closed = True
         # aiohttp lets go of what waits for a name or for a body only at its deadline, or cancels it.
         if self._loop is not None and not self._loop.is_closed():
-            self._deadlines.end_all(but=asyncio.current_task())
+            self._deadlines.end_all(except_for=asyncio.current_task())
         if self._http is not None and not self._borrowed:
             await self._http.close()
 

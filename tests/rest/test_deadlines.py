@@ -201,9 +201,9 @@ async def test_deadline_within_a_deadline_of_one_task_ends_what_is_due(
 
 async def test_ending_all_leaves_out_the_task_that_asks_for_it(scene: Scene) -> None:
     one, other = await scene.begin(30.0), await scene.begin(30.0)
-    scene.deadlines.end_all(but=one)
+    scene.deadlines.end_all(except_for=one)
     assert await other == "overdue"
     assert not one.done()
-    scene.deadlines.end_all(but=None)
-    scene.deadlines.end_all(but=None)
+    scene.deadlines.end_all(except_for=None)
+    scene.deadlines.end_all(except_for=None)
     assert await one == "overdue"

@@ -34,7 +34,7 @@ from connecttrade_async import (
     tickets,
 )
 from connecttrade_async.ids import uuid7
-from connecttrade_async.rest.order_lookup import Sent
+from connecttrade_async.rest.order_lookup import SentOrder
 from manual_clock import BEGIN, SteppedClock
 from scripted_server import Act, ScriptedEnd, answer, drop, raw, reset, silence
 
@@ -505,15 +505,15 @@ async def test_replacing_by_ids_makes_the_id() -> None:
 
 MEANINGLESS: dict[str, tuple[Callable[[Orders], Awaitable[Order]], type[Exception]]] = {
     "at which broker": (lambda orders: orders.replace(WORKING, qty=1), ConfigurationError),
-    "say which order: ": (lambda orders: orders.replace(order_id="o", qty=1), ConfigurationError),
-    "say which order": (lambda orders: orders.cancel(account_id="a"), ConfigurationError),
-    "pass the order itself, not str": (lambda orders: orders.cancel(cast("Any", "o-1")), ConfigurationError),
-    "not dict, or its account_id= and order_id=": (
+    "order must be given, or its ": (lambda orders: orders.replace(order_id="o", qty=1), ConfigurationError),
+    "order must be given, or its account_id= and": (lambda orders: orders.cancel(account_id="a"), ConfigurationError),
+    "order must be an Order, .* got str": (lambda orders: orders.cancel(cast("Any", "o-1")), ConfigurationError),
+    "order must be an Order, or None with account_id= and order_id=, got dict": (
         lambda orders: orders.replace(cast("Any", {"order_id": "o-1"}), broker="ALPACA", qty=1),
         ConfigurationError,
     ),
     "place takes a ticket, .* not Order": (lambda orders: orders.place(cast("Any", WORKING)), ConfigurationError),
-    "pass the order, or its account_id= and order_id=": (
+    "order must be given, or its account_id= and order_id=": (
         lambda orders: orders.cancel(Order(order_id="o")),
         ConfigurationError,
     ),
@@ -687,12 +687,12 @@ def id_drawn(**ago: float) -> str:
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (before_now(hours=20), "o-1 with this id was made at .*, so another request made it"),
-        (before_now(minutes=30), "so another request made it"),
-        (before_now(hours=-20), "so another request made it"),
-        (None, "does not say when it was made, so it may be another day's"),
-        ("soon", "does not say when it was made"),
-        ("", "does not say when it was made"),
+        (before_now(hours=20), "o-1 with this id was created at .*, so another request created it"),
+        (before_now(minutes=30), "so another request created it"),
+        (before_now(hours=-20), "so another request created it"),
+        (None, "has no time of creation, so it may be another day's"),
+        ("soon", "has no time of creation"),
+        ("", "has no time of creation"),
     ],
     ids=["20 hours old", "30 minutes old", "in 20 hours", "no time", "no readable time", "an empty time"],
 )
@@ -779,7 +779,7 @@ async def test_place_with_two_orders_of_the_id_at_that_time_is_unknown() -> None
     two = listed(order(cl_order_id="mine"), order(order_id="o-2", cl_order_id="mine"))
     async with Desk(drop, two, **SOON) as desk:
         with pytest.raises(
-            OrderOutcomeUnknownError, match="2 orders with this id were made around that time: o-1, o-2"
+            OrderOutcomeUnknownError, match="2 orders with this id were created around that time: o-1, o-2"
         ):
             await desk.user.orders.place(ticket("mine"))
 
@@ -794,7 +794,7 @@ async def test_place_takes_an_order_listed_on_two_pages_for_one() -> None:
 async def test_replace_does_not_take_an_older_order_of_the_new_id_for_the_replacement(status: Act) -> None:
     old, stale = order("replaced"), order(order_id="o-2", cl_order_id="n", created_at=before_now(hours=30))
     async with Desk(status, listed(old, stale), **SOON) as desk:
-        with pytest.raises(OrderOutcomeUnknownError, match="o-2 with this id was made at"):
+        with pytest.raises(OrderOutcomeUnknownError, match="o-2 with this id was created at"):
             await desk.user.orders.replace(WORKING, broker="ALPACA", qty=2, new_cl_order_id="n")
     assert desk.sent("PATCH") == 1
 
@@ -831,7 +831,7 @@ def test_the_order_of_a_request_is_recognized_by_its_time_alone(
     listed_order = Order(order_id="o-1", cl_order_id="mine", created_at_text=made.isoformat())
     same_day = is_known and made.date() == began.date() and made <= began
     expected = same_day or timedelta(minutes=-5) <= offset <= timedelta(hours=1)
-    assert Sent("mine", began).made(listed_order, is_known=is_known) is expected
+    assert SentOrder("mine", began).created(listed_order, is_known=is_known) is expected
 
 
 @pytest.mark.parametrize("state", ["working", "partially_filled"])

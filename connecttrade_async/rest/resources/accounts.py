@@ -43,4 +43,4 @@ class Accounts(Resource):
         Cancelling drops the call and changes nothing.
         """
         params = {"connection_id": connection_id, "broker": broker}
-        return await self._requester.get("/accounts", _ACCOUNTS, with_extra(params, extra))
+        return await self._api.get("/accounts", _ACCOUNTS, with_extra(params, extra))

@@ -43,4 +43,4 @@ class Balances(Resource):
         Cancelling drops the call and changes nothing.
         """
         params = {"account_id": account_id, "connection_id": connection_id}
-        return await self._requester.get("/balances", _BALANCES, with_extra(params, extra))
+        return await self._api.get("/balances", _BALANCES, with_extra(params, extra))

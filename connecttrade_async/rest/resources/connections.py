@@ -40,7 +40,7 @@ class Connections(Resource):
         body = {"connection_type": connection_type, "redirect_url": redirect_url}
         if broker is not None:
             body["broker"] = broker
-        return await self._requester.send_json("POST", "/connections", _REQUEST, body)
+        return await self._api.send_json("POST", "/connections", _REQUEST, body)
 
     async def list(self) -> builtins.list[Connection]:
         """List the user's connections.
@@ -51,7 +51,7 @@ class Connections(Resource):
 
         Cancelling drops the call and changes nothing.
         """
-        return await self._requester.get("/connections", _CONNECTIONS)
+        return await self._api.get("/connections", _CONNECTIONS)
 
     async def delete(self, connection_id: str) -> None:
         """Delete a connection and revoke its tokens (documented).
@@ -64,7 +64,7 @@ class Connections(Resource):
 
         Cancelling drops the call; the connection may have been deleted all the same.
         """
-        await self._requester.delete(f"/connections/{path_segment(connection_id, 'connection_id')}")
+        await self._api.delete(f"/connections/{path_segment(connection_id, 'connection_id')}")
 
     async def token(self, connection_id: str) -> ConnectionToken:
         """Make a token for the market data stream of a connection, valid 24 hours (documented).
@@ -80,4 +80,4 @@ class Connections(Resource):
 
         Cancelling drops the call; a token may have been made and the old one replaced.
         """
-        return await self._requester.get(f"/connections/{path_segment(connection_id, 'connection_id')}/token", _TOKEN)
+        return await self._api.get(f"/connections/{path_segment(connection_id, 'connection_id')}/token", _TOKEN)

@@ -169,10 +169,10 @@ class Orders(Resource):
         payload = ticket.payload()
         if dry_run:
             return msgspec.json.encode(payload).decode()
-        search = order_lookup.check_placed(self, ticket, self._requester.sender.clock.wall())
-        request = self._requester.new_request("POST", "/orders", body=payload, repeat=wire.RetryMode.IF_UNSENT)
+        search = order_lookup.check_placed(self, ticket, self._api.sender.clock.wall())
+        request = self._api.new_request("POST", "/orders", body=payload, repeat=wire.RetryMode.IF_UNSENT)
         # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
-        return await self._once(request, search, is_conflict_ours=True)
+        return await self._send_once(request, search, is_conflict_ours=True)
 
     async def replace(
         self,
@@ -216,16 +216,16 @@ class Orders(Resource):
 
         Cancelling sends nothing more. The order may have been replaced: ``find(new_cl_order_id)`` tells.
         """
-        old = order_lookup.target(order, account_id, order_id, broker)
+        old = order_lookup.order_ref(order, account_id, order_id, broker)
         if not old.broker:
             msg = "say at which broker the order is: pass broker="
             raise ConfigurationError(msg)
         new_id = new_cl_order_id or new_order_id()
         body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
-        search = order_lookup.check_replaced(self, old, new_id, self._requester.sender.clock.wall())
-        request = self._requester.new_request("PATCH", _path(old), body=body, repeat=wire.RetryMode.IF_UNSENT)
+        search = order_lookup.check_replaced(self, old, new_id, self._api.sender.clock.wall())
+        request = self._api.new_request("PATCH", _path(old), body=body, repeat=wire.RetryMode.IF_UNSENT)
         # An id that was just drawn cannot be known already; then a conflict is the broker's no.
-        return await self._once(request, search, is_conflict_ours=new_cl_order_id is not None)
+        return await self._send_once(request, search, is_conflict_ours=new_cl_order_id is not None)
 
     async def cancel(
         self,
@@ -258,11 +258,11 @@ class Orders(Resource):
 
         Cancelling this call sends nothing more. The order may have been cancelled.
         """
-        old = order_lookup.target(order, account_id, order_id, None)
-        request = self._requester.new_request("DELETE", _path(old), repeat=wire.RetryMode.IF_UNSENT)
+        old = order_lookup.order_ref(order, account_id, order_id, None)
+        request = self._api.new_request("DELETE", _path(old), repeat=wire.RetryMode.IF_UNSENT)
         search = order_lookup.check_cancelled(self, old)
         try:
-            return await self._once(request, search, is_conflict_ours=False)
+            return await self._send_once(request, search, is_conflict_ours=False)
         except (BadRequestError, ConflictError, NotFoundError):
             truth = await order_lookup.ended_before(self, old)
             if truth is None:
@@ -297,19 +297,19 @@ class Orders(Resource):
         Cancelling drops the call and changes nothing.
         """
         _check_own_id(cl_order_id)
-        now, born = self._requester.sender.clock.wall(), issued_at(cl_order_id)
+        now, born = self._api.sender.clock.wall(), issued_at(cl_order_id)
         # Somebody else's id may look like ours and tell any time.
         is_ours = born is not None and born <= now + order_lookup.ONE_DAY
         default = born - order_lookup.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
         return await order_lookup.find(self, cl_order_id, since or default, account_id, since)
 
-    async def _once(self, request: wire.Request, search: OutcomeCheck, *, is_conflict_ours: bool) -> Order:
+    async def _send_once(self, request: wire.Request, search: OutcomeCheck, *, is_conflict_ours: bool) -> Order:
         """Send what must not be done twice, and settle a lost answer."""
-        caller = self._requester.sender
+        caller = self._api.sender
         is_known = False
         cause: TransportError | BrokerError
         try:
-            response = await self._requester.send(request)
+            response = await self._api.send(request)
             order = wire.read(response, _ORDER, request)
             if order.order_id and search.cl_order_id in {None, order.cl_order_id or search.cl_order_id}:
                 return search.complete(order)
@@ -327,21 +327,21 @@ class Orders(Resource):
         answered = _what_was_answered(cause)
         # An empty answer accepts what was asked, and is what some APIs answer to every cancellation.
         level = logging.INFO if answered == ANSWERED_EMPTY else logging.WARNING
-        log.log(level, "no clear answer, looking whether %s: %s", search.what, cause)
+        log.log(level, "no clear answer, looking whether %s: %s", search.claim, cause)
         try:
             return await reconcile(caller, search, caller.timeouts.settle, is_known=is_known, answered=answered)
         except (OrderOutcomeUnknownError, ConflictError) as exc:
             raise exc from cause
 
-    def asked_once(self) -> Self:
+    def without_retries(self) -> Self:
         """Return these orders, asked for once: whoever looks again decides when."""
-        caller = self._requester.sender
+        caller = self._api.sender
         # Not ``asking_once``, which closes with a view: an order that was sent is looked for also when that is left.
         once = msgspec.structs.replace(caller.retry, attempts=1)
-        return type(self)(self._requester.with_sender(caller.with_options(None, once)))
+        return type(self)(self._api.with_sender(caller.with_options(None, once)))
 
     def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
-        return self._requester.read(self._requester.get_request("/orders", query), _read_page)
+        return self._api.read(self._api.get_request_with_query("/orders", query), _read_page)
 
 
 def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:

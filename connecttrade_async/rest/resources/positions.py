@@ -46,4 +46,4 @@ class Positions(Resource):
         """
         wanted = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
         params = {"account_id": account_id, "connection_id": connection_id, "symbols": wanted}
-        return await self._requester.get("/positions", _POSITIONS, with_extra(params, extra))
+        return await self._api.get("/positions", _POSITIONS, with_extra(params, extra))

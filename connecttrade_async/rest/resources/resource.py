@@ -14,7 +14,7 @@ __all__ = ["Resource"]
 class Resource(msgspec.Struct, eq=False):
     """A noun of the API. It costs some bytes and holds no state."""
 
-    _requester: Api
+    _api: Api
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"

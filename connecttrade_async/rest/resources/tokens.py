@@ -34,9 +34,7 @@ class Tokens(Resource):
         if len(set(scopes)) != len(scopes):
             msg = "each scope can be given once"
             raise ConfigurationError(msg)
-        return await self._requester.send_json(
-            "POST", "/auth/tokens/user", _TOKEN, {"scopes": list(scopes) or ["read"]}
-        )
+        return await self._api.send_json("POST", "/auth/tokens/user", _TOKEN, {"scopes": list(scopes) or ["read"]})
 
 
 def _is_text(scope: object) -> bool:

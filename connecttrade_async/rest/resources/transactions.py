@@ -53,7 +53,7 @@ class Transactions(Resource):
             "start_date": _day(start_date),
             "end_date": _day(end_date),
         }
-        return await self._requester.get("/transactions", _TRANSACTIONS, with_extra(params, extra))
+        return await self._api.get("/transactions", _TRANSACTIONS, with_extra(params, extra))
 
 
 def _day(when: date | str | None) -> str | None:

@@ -34,7 +34,7 @@ class Users(Resource):
         Cancelling drops the call; the user may have been made all the same.
         """
         path_segment(user_id, "user_id")
-        return await self._requester.send_json("POST", "/users", _NEW, {"user_id": user_id})
+        return await self._api.send_json("POST", "/users", _NEW, {"user_id": user_id})
 
     async def list(self) -> builtins.list[UserRecord]:
         """List the users of this client.
@@ -45,7 +45,7 @@ class Users(Resource):
 
         Cancelling drops the call and changes nothing.
         """
-        return await self._requester.get("/users", _RECORDS)
+        return await self._api.get("/users", _RECORDS)
 
     async def delete(self, user_id: str) -> None:
         """Delete a user and all its connections (documented).
@@ -61,4 +61,4 @@ class Users(Resource):
 
         Cancelling drops the call; the user may have been deleted all the same.
         """
-        await self._requester.delete(f"/users/{path_segment(user_id, 'user_id')}")
+        await self._api.delete(f"/users/{path_segment(user_id, 'user_id')}")
