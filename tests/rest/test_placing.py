@@ -742,14 +742,14 @@ async def test_place_does_not_return_an_order_older_than_its_id() -> None:
     one = ticket()
     stale = listed(order(cl_order_id=one.cl_order_id, created_at=before_now(hours=20)))
     async with Desk(answer(504, NO), stale, **SOON) as desk:
-        with pytest.raises(OrderOutcomeUnknownError, match="another request made it"):
+        with pytest.raises(OrderOutcomeUnknownError, match="another request created it"):
             await desk.user.orders.place(one)
 
 
 async def test_place_with_a_ticket_of_yesterday_does_not_return_yesterdays_order() -> None:
     old = id_drawn(hours=21)
     async with Desk(answer(504, NO), listed(order(cl_order_id=old, created_at=before_now(hours=20))), **SOON) as desk:
-        with pytest.raises(OrderOutcomeUnknownError, match="another request made it"):
+        with pytest.raises(OrderOutcomeUnknownError, match="another request created it"):
             await desk.user.orders.place(ticket(old))
 
 
