@@ -6,6 +6,7 @@ Whatever is done here is done at the present moment of the sandbox's clock, afte
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from connecttrade_async.sandbox.arithmetic import with_arithmetic
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.world import Order, Quote, World
@@ -57,6 +58,7 @@ class PaperBroker:
         """The symbols that are halted; None when everything is."""
         return self._world.market.halted
 
+    @with_arithmetic
     def order(self, order_id: str) -> Order:
         """An order as it is at this moment.
 
@@ -66,6 +68,7 @@ class PaperBroker:
         self._now()
         return self._world.books.holder(order_id).order(order_id)
 
+    @with_arithmetic
     def orders(self, account_id: str) -> list[Order]:
         """The orders of an account as they are at this moment, oldest first.
 
@@ -75,10 +78,12 @@ class PaperBroker:
         self._now()
         return self._world.books.account(account_id).orders
 
+    @with_arithmetic
     def quote(self, symbol: str) -> Quote:
         """Bid, ask and last price of a symbol at this moment."""
         return self._world.market.quote(symbol, self._now())
 
+    @with_arithmetic
     def set_price(self, symbol: str, price: Decimal | str | int) -> None:
         """Keep a symbol's last price where it is told, until `free_price`. An option's follows its root's.
 
@@ -90,22 +95,26 @@ class PaperBroker:
             raise BadRequestError("price must be a number above 0.")
         self._pin(symbol, number)
 
+    @with_arithmetic
     def free_price(self, symbol: str) -> None:
         """Let a symbol's price walk again, from where it would be by now."""
         self._pin(symbol, None)
 
+    @with_arithmetic
     def halt(self, symbol: str | None = None) -> None:
         """Let nothing trade in a symbol, or in none at all: orders are taken and work, and that is all."""
         now = self._now()
         self._world.market.halt(symbol)
         self._world.floor.reschedule(now)
 
+    @with_arithmetic
     def resume(self, symbol: str | None = None) -> None:
         """Let a symbol trade again, or all of them."""
         now = self._now()
         self._world.market.resume(symbol)
         self._world.floor.reschedule(now)
 
+    @with_arithmetic
     def fill(
         self, order_id: str, qty: Decimal | str | int | None = None, price: Decimal | str | int | None = None
     ) -> Order:
@@ -124,6 +133,7 @@ class PaperBroker:
         quantity, at_price = (None if value is None else Decimal(value) for value in (qty, price))
         return self._world.floor.fill(account, order_id, now, quantity, at_price)
 
+    @with_arithmetic
     def reject(self, order_id: str, reason: str = "The exchange has turned it down.") -> Order:
         """Let the broker turn down an open order that has not traded.
 

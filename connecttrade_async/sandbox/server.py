@@ -6,11 +6,13 @@ and left in another.
 
 import asyncio
 from datetime import datetime
+from decimal import localcontext
 from types import TracebackType
 from typing import Self, cast
 
 from aiohttp import web
 
+from connecttrade_async.sandbox.arithmetic import ARITHMETIC, in_arithmetic_context, with_arithmetic
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.control.routes import control_routes
 from connecttrade_async.sandbox.faults.inject import FaultInjector
@@ -53,6 +55,7 @@ class Sandbox:
         stream_port: where the brokerage data stream listens; 0 takes a free port.
         login_limit: seconds that a client of either stream has to log in (documented: 30).
         market_port: where the market-data stream listens; 0 takes a free port.
+        strict: whether names that the wire contract does not have are answered 400.
 
     Attributes:
         client_id: what a client sends as ``client-id``.
@@ -61,7 +64,7 @@ class Sandbox:
         clock: what time it is in here; a test may hold and step it.
         broker: a hand on the market: prices, halts, and fills at will.
         faults: what goes wrong; nothing until a fault is added.
-        served: what arrived.
+        requests: what arrived.
         stream: the brokerage data stream.
         market: the market-data stream, which tells what the market does that `broker` has a hand on.
     """
@@ -79,6 +82,7 @@ class Sandbox:
         stream_port: int = 0,
         login_limit: float = 30.0,
         market_port: int = 0,
+        strict: bool = False,
     ) -> None:
         self.world = World(seed, Hours(hours))
         self.clock = Clock(self._tell)
@@ -93,6 +97,7 @@ class Sandbox:
             world=self.world,
             cursors=Cursors(self.world.serials.draw("cursors")),
             signing_key=self.world.serials.draw("user tokens"),
+            strict=strict,
         )
         self._credentials = Credentials(self.client_id, self.client_secret)
         payloads = lambda: Payloads(self._desk.spellings)  # noqa: E731  both streams ask for the spelling of the moment
@@ -138,6 +143,15 @@ class Sandbox:
         self._desk.spellings = spellings
 
     @property
+    def strict(self) -> bool:
+        """Whether query parameters and members of a body that the wire contract does not name are answered 400."""
+        return self._desk.strict
+
+    @strict.setter
+    def strict(self, strict: bool) -> None:
+        self._desk.strict = strict
+
+    @property
     def entitlements(self) -> Entitlements:
         """What the client has bought; switch one off to be refused."""
         return self._desk.entitlements
@@ -156,6 +170,10 @@ class Sandbox:
         """
         if self._runner is not None:
             raise RuntimeError("the sandbox is already started")
+        # The tasks that serve requests inherit the context in which the server is started.
+        await asyncio.create_task(self._start(again=again), context=in_arithmetic_context())
+
+    async def _start(self, *, again: bool) -> None:
         self._misfortune = FaultInjector()
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
@@ -209,8 +227,9 @@ class Sandbox:
             RefusalError: the link is unknown, used or expired, or the broker cannot do what was asked for.
         """
         now = self.clock.now()
-        link = self.world.link(consent.token_of(url), now)
-        return consent.approve(self.world, link, now, None if broker is None else find_broker(broker), login)
+        with localcontext(ARITHMETIC):
+            link = self.world.link(consent.token_of(url), now)
+            return consent.approve(self.world, link, now, None if broker is None else find_broker(broker), login)
 
     async def decline(self, url: str, error: str = consent.DECLINED[0], details: str = consent.DECLINED[1]) -> str:
         """Do what a person does at a login link who says no; needs no HTTP.
@@ -223,6 +242,7 @@ class Sandbox:
         """
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
+    @with_arithmetic
     def _tell(self, now: datetime) -> None:
         self.stream.publish_due(now)
         self.market.publish_due(now)

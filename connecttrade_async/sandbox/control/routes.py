@@ -118,6 +118,8 @@ def control_routes(
         ("POST", "/clock", panel.set_clock),
         ("GET", "/spellings", panel.read_spellings),
         ("POST", "/spellings", panel.set_spellings),
+        ("GET", "/strict", panel.read_strict),
+        ("POST", "/strict", panel.set_strict),
         ("GET", "/entitlements", panel.read_entitlements),
         ("POST", "/entitlements", panel.set_entitlements),
         ("GET", "/served", panel.list_served),
@@ -189,6 +191,16 @@ class Control:
     def set_spellings(self, members: Fields) -> object:
         self._desk.spellings = _changed(self._desk.spellings, members)
         return self.read_spellings(members)
+
+    def read_strict(self, _: Fields) -> object:
+        return {"strict": self._desk.strict}
+
+    def set_strict(self, members: Fields) -> object:
+        """``{"strict": true}`` or ``{"strict": false}``."""
+        if members.keys() != {"strict"} or not isinstance(members["strict"], bool):
+            raise BadRequestError('Send {"strict": true} or {"strict": false}.')
+        self._desk.strict = members["strict"]
+        return self.read_strict(members)
 
     def read_entitlements(self, _: Fields) -> object:
         return asdict(self._desk.entitlements)

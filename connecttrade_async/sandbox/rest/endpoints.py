@@ -53,6 +53,7 @@ class RestContext:
     url: str = ""
     spellings: Spellings = field(default_factory=Spellings)
     entitlements: Entitlements = field(default_factory=Entitlements)
+    strict: bool = False
 
 
 class Answer(NamedTuple):

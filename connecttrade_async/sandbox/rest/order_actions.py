@@ -19,7 +19,7 @@ __all__ = ["cancel_order", "place_order", "replace_order"]
 
 _LONGEST_ID = 64
 _LARGEST_RATIO = 1000
-_INSTRUMENTS = ("STK", "OPT", "MLEG_OPT")
+_INSTRUMENTS = ("STK", "OPT", "MLEG_OPT", "CRYPTO")
 _CHANGES = ("order_qty", "order_notional", "order_limit_price", "stop_price")
 
 

@@ -64,6 +64,29 @@ _FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
 )
 
 
+_ACCOUNT = frozenset({"account_id", "connection_id"})
+_AMOUNTS = frozenset({"broker", "order_limit_price", "order_notional", "order_qty", "stop_price"})
+_ORDER = frozenset({"account_id", "cl_order_id", "instrument", "legs", "order_tif", "order_type", "side", "symbol"})
+_ORDER_FILTERS = frozenset(
+    {"end_time", "limit", "next_cursor", "prev_cursor", "side", "sort", "start_time", "status", "symbols"}
+)
+_QUERY_NAMES: Mapping[Endpoint, frozenset[str]] = {
+    list_accounts: frozenset({"broker", "connection_id"}),
+    list_balances: _ACCOUNT,
+    list_positions: _ACCOUNT | {"symbols"},
+    list_orders: _ACCOUNT | _ORDER_FILTERS,
+    list_transactions: _ACCOUNT | {"end_date", "start_date"},
+}
+_BODY_NAMES: Mapping[Endpoint, frozenset[str]] = {
+    create_user: frozenset({"user_id"}),
+    create_connection: frozenset({"broker", "connection_type", "redirect_url"}),
+    mint_user_token: frozenset({"scopes"}),
+    place_order: _ORDER | _AMOUNTS,
+    replace_order: _AMOUNTS | {"new_cl_order_id"},
+}
+"""The names of the wire contract; `strict` refuses all others."""
+
+
 def rest_routes(desk: RestContext, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
     """Every REST path of the wire contract, each with its handler."""
 
@@ -80,6 +103,8 @@ def rest_routes(desk: RestContext, clock: Clock, credentials: Credentials) -> li
                     now=clock.now(),
                     known=known,
                 )
+                if desk.strict:
+                    _check_names(call, endpoint)
                 desk.world.floor.bring_up(call.now)
                 answer = endpoint(call)
             except RefusalError as refusal:
@@ -104,6 +129,20 @@ def json_response(payload: object, *, status: int = 200, headers: Mapping[str, s
 def refusal_response(refusal: RefusalError) -> web.Response:
     """A refusal as the documented JSON object with ``message``."""
     return json_response({"message": refusal.message}, status=refusal.status)
+
+
+def _check_names(call: Call, endpoint: Endpoint) -> None:
+    """Refuse what the wire contract does not name.
+
+    Raises:
+        BadRequestError: the sentence names the unknown parameters or members.
+    """
+    unknown = sorted(call.query.keys() - _QUERY_NAMES.get(endpoint, frozenset()))
+    if unknown:
+        raise BadRequestError(f"Unknown query parameters: {', '.join(unknown)}.")
+    unknown = sorted(call.fields.keys() - _BODY_NAMES.get(endpoint, frozenset())) if call.body else []
+    if unknown:
+        raise BadRequestError(f"Unknown members of the body: {', '.join(unknown)}.")
 
 
 def _recognize(desk: RestContext, request: web.Request) -> User:

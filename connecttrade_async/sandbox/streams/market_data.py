@@ -22,7 +22,17 @@ from connecttrade_async.sandbox.streams.market_feed import Feeds, MarketEvent, M
 from connecttrade_async.sandbox.streams.market_session import MarketDataSession
 from connecttrade_async.sandbox.streams.session import Phase
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
-from connecttrade_async.sandbox.world import Grant, World, anchor, is_listed, is_stock, parse_option, span, tick_of
+from connecttrade_async.sandbox.world import (
+    Grant,
+    World,
+    anchor,
+    is_crypto,
+    is_listed,
+    is_stock,
+    parse_option,
+    span,
+    tick_of,
+)
 
 __all__ = ["MarketDataServer", "MarketDataSessionInfo"]
 
@@ -135,7 +145,8 @@ class MarketDataServer(StreamActions[MarketDataSession]):
         if symbol in self.refused:
             return ForbiddenError(self.refused[symbol])
         option, is_chain = parse_option(symbol), request.channel == "options_chain"
-        if not is_stock(symbol) and (option is None or is_chain):
+        is_known_form = is_stock(symbol) or (not is_chain and (option is not None or is_crypto(symbol)))
+        if not is_known_form:
             return BadRequestError(f"{symbol} is no symbol{' of a stock' * is_chain}.")
         if not is_listed(symbol) or (option is not None and anchor(option.expiry) <= self.clock.now()):
             return UnknownError(f"There is no {symbol}.")

@@ -7,6 +7,7 @@ prints in it, as it stands, and once more when it is over. A subscription withou
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import NamedTuple
 
 from connecttrade_async.sandbox.parameters import Fields
@@ -22,6 +23,7 @@ from connecttrade_async.sandbox.world import (
     Level,
     Trade,
     World,
+    is_crypto,
     moment_of,
     span,
     tick_of,
@@ -41,11 +43,11 @@ class MarketPayloads:
         bid, ask = depth.bids[0] if depth.bids else None, depth.asks[0]
         return {
             "symbol": symbol,
-            "bid_price": "0.00" if bid is None else str(bid.price),
-            "bid_size": "0" if bid is None else str(bid.size),
-            "ask_price": str(ask.price),
-            "ask_size": str(ask.size),
-            "last_price": str(depth.last),
+            "bid_price": "0.00" if bid is None else _price(bid.price),
+            "bid_size": "0" if bid is None else _size(symbol, bid.size),
+            "ask_price": _price(ask.price),
+            "ask_size": _size(symbol, ask.size),
+            "last_price": _price(depth.last),
             "timestamp": self.payloads.time(at),
         }
 
@@ -53,8 +55,8 @@ class MarketPayloads:
         """A print."""
         return {
             "symbol": symbol,
-            "price": str(found.price),
-            "size": str(found.size),
+            "price": _price(found.price),
+            "size": _size(symbol, found.size),
             "session": found.session,
             "timestamp": self.payloads.time(found.at),
         }
@@ -64,11 +66,11 @@ class MarketPayloads:
         return {
             "symbol": symbol,
             "interval": interval,
-            "open": str(bar.open),
-            "high": str(bar.high),
-            "low": str(bar.low),
-            "close": str(bar.close),
-            "volume": str(bar.volume),
+            "open": _price(bar.open),
+            "high": _price(bar.high),
+            "low": _price(bar.low),
+            "close": _price(bar.close),
+            "volume": _size(symbol, bar.volume),
             "start_time": self.payloads.time(bar.start),
             "closed": closed,
         }
@@ -77,8 +79,8 @@ class MarketPayloads:
         """A full book."""
         return {
             "symbol": symbol,
-            "bids": [_level(level) for level in depth.bids],
-            "asks": [_level(level) for level in depth.asks],
+            "bids": [_level(symbol, level) for level in depth.bids],
+            "asks": [_level(symbol, level) for level in depth.asks],
             "timestamp": self.payloads.time(at),
         }
 
@@ -94,16 +96,25 @@ class MarketPayloads:
         }
 
 
-def _level(level: Level) -> Fields:
-    return {"price": str(level.price), "size": str(level.size)}
+def _level(symbol: str, level: Level) -> Fields:
+    return {"price": _price(level.price), "size": _size(symbol, level.size)}
+
+
+def _price(price: Decimal) -> str:
+    return f"{price:f}"
+
+
+def _size(symbol: str, size: int) -> str:
+    """Return a count of shares or contracts; cryptocurrency counts in thousandths of a coin."""
+    return f"{size * _THOUSANDTH:f}" if is_crypto(symbol) else str(size)
 
 
 def _contract(contract: Contract, *, with_greeks: bool) -> Fields:
     told: dict[str, object] = {
         "symbol": contract.symbol,
-        "bid_price": str(contract.quote.bid),
-        "ask_price": str(contract.quote.ask),
-        "last_price": str(contract.quote.last),
+        "bid_price": _price(contract.quote.bid),
+        "ask_price": _price(contract.quote.ask),
+        "last_price": _price(contract.quote.last),
         "volume": str(contract.volume),
         "open_interest": str(contract.open_interest),
     }
@@ -114,6 +125,7 @@ def _greeks(greeks: Greeks) -> Fields:
     return {name: f"{value:.6f}" for name, value in greeks._asdict().items()}
 
 
+_THOUSANDTH = Decimal("0.001")
 _Teller = Callable[[Subscription, "int | None", datetime], Iterator["MarketEvent"]]
 
 

@@ -32,7 +32,7 @@ from connecttrade_async.sandbox.world.orders import (
 )
 from connecttrade_async.sandbox.world.price_path import anchor, moment_of, tick_of
 from connecttrade_async.sandbox.world.pricing import Greeks
-from connecttrade_async.sandbox.world.symbols import is_listed, is_stock, parse_option
+from connecttrade_async.sandbox.world.symbols import is_crypto, is_listed, is_stock, parse_option
 from connecttrade_async.sandbox.world.tokens import Grant, Tokens
 from connecttrade_async.sandbox.world.trades import Trade, Trades
 from connecttrade_async.sandbox.world.users import Connection, LoginLink, Token, User
@@ -89,6 +89,7 @@ __all__ = [
     "World",
     "anchor",
     "find_broker",
+    "is_crypto",
     "is_listed",
     "is_stock",
     "moment_of",

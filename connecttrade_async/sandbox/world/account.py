@@ -16,7 +16,7 @@ from connecttrade_async.sandbox.world.holdings import Holding, Position
 from connecttrade_async.sandbox.world.market import Market
 from connecttrade_async.sandbox.world.orders import EDGES, Fill, Order, Transaction
 from connecttrade_async.sandbox.world.price_path import anchor
-from connecttrade_async.sandbox.world.symbols import is_option
+from connecttrade_async.sandbox.world.symbols import is_crypto, is_option
 
 __all__ = ["Account", "Balance"]
 
@@ -192,5 +192,5 @@ def _fees(symbol: str, change: Decimal, cost: Decimal) -> Decimal:
 
 
 def _requirement(values: list[tuple[str, Decimal]], stock: Decimal) -> Decimal:
-    shares = (abs(value) * (1 if is_option(symbol) else stock) for symbol, value in values)
+    shares = (abs(value) * (1 if is_option(symbol) or is_crypto(symbol) else stock) for symbol, value in values)
     return sum(shares, Decimal(0))

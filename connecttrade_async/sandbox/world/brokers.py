@@ -46,6 +46,7 @@ class Broker:
         code: the wire's code, upper case.
         name: what a person calls it; sent as ``institution_name``.
         trading: whether orders can be placed (seen); only such a broker has market data here.
+        crypto: whether cryptocurrency can be traded (by a third party's reading of the vendor's pages).
         words: its own word for each status, sent as ``broker_status``.
         lacks: the number fields that it cannot tell.
         blank: whether it writes ``""`` for such a number instead of null.
@@ -54,6 +55,7 @@ class Broker:
     code: str
     name: str
     trading: bool = False
+    crypto: bool = False
     words: Mapping[str, str] = field(default_factory=lambda: _PROSE)
     lacks: frozenset[str] = frozenset()
     blank: bool = False
@@ -78,7 +80,7 @@ class Broker:
 
 
 _ALL = (
-    Broker(code="ALPACA", name="Alpaca", trading=True, words=_PLAIN),
+    Broker(code="ALPACA", name="Alpaca", trading=True, crypto=True, words=_PLAIN),
     Broker(code="BANKOFAMERICA", name="Merrill Edge by Bank of America", lacks=_MARGIN),
     Broker(code="CAPITALONE", name="Capital One Investing", lacks=_MARGIN | _PROFIT),
     Broker(code="CHASE", name="Chase Self-Directed Investing", lacks=_MARGIN | {"daily_pl"}),
@@ -86,13 +88,21 @@ _ALL = (
     Broker(code="FIDELITY", name="Fidelity", lacks=frozenset({"total_pl"})),
     Broker(code="LIGHTSPEED", name="Lightspeed", trading=True, words=_LOUD),
     Broker(code="PNC", name="PNC Investments", lacks=_MARGIN | _PROFIT, blank=True),
-    Broker(code="PUBLIC", name="Public", trading=True, lacks=frozenset({"daily_pl"})),
-    Broker(code="TASTYTRADE", name="tastytrade", trading=True, lacks=_PROFIT),
+    Broker(code="PUBLIC", name="Public", trading=True, crypto=True, lacks=frozenset({"daily_pl"})),
+    Broker(code="TASTYTRADE", name="tastytrade", trading=True, crypto=True, lacks=_PROFIT),
     Broker(code="TD", name="TD Direct Investing", lacks=frozenset({"total_pl"})),
     Broker(code="TRADESTATION", name="TradeStation", trading=True, words=_LOUD),
     Broker(code="TRADEZERO", name="TradeZero", trading=True, words=_LOUD, lacks=frozenset({"daily_pl"})),
     Broker(code="USBANK", name="U.S. Bancorp Investments", lacks=_MARGIN | {"total_pl"}),
-    Broker(code="WEBULL", name="Webull", trading=True, words=_PLAIN, lacks=frozenset({"daily_pl"}), blank=True),
+    Broker(
+        code="WEBULL",
+        name="Webull",
+        trading=True,
+        crypto=True,
+        words=_PLAIN,
+        lacks=frozenset({"daily_pl"}),
+        blank=True,
+    ),
     Broker(code="WELLSFARGO", name="WellsTrade by Wells Fargo", lacks=_MARGIN),
 )
 

@@ -15,7 +15,8 @@ from connecttrade_async.sandbox.world.working_order import UnitPrice, WorkingOrd
 __all__ = ["Execution"]
 
 _MILLIONTH = Decimal("0.000001")
-"""The finest part of a share that an order by notional gets."""
+_BILLIONTH = Decimal("0.000000001")
+"""The finest part of a share, and of a coin, that an order by notional gets."""
 _LEAVING = {"pending_cancel", "pending_replace"}
 
 
@@ -152,7 +153,8 @@ class Execution:
 def _shares(working: WorkingOrder, price: Decimal) -> Decimal:
     """What an order by notional buys or sells at a price; it never sells more than is held."""
     order = working.order
-    shares = max(_MILLIONTH, ((order.order_notional or Decimal(0)) / price).quantize(_MILLIONTH, ROUND_DOWN))
+    finest = _BILLIONTH if order.instrument == "CRYPTO" else _MILLIONTH
+    shares = max(finest, ((order.order_notional or Decimal(0)) / price).quantize(finest, ROUND_DOWN))
     if order.side == "SELL":
-        return min(shares, max(_MILLIONTH, working.account.held(order.symbol or "")))
+        return min(shares, max(finest, working.account.held(order.symbol or "")))
     return shares

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
-from connecttrade_async.sandbox.world.symbols import is_option, multiplier
+from connecttrade_async.sandbox.world.symbols import instrument_of, multiplier
 
 __all__ = ["Holding", "Position"]
 
@@ -84,7 +84,7 @@ class Holding:
         eves = (lot.cost if lot.opened == on else lot.quantity * previous * self.unit for lot in self._lots)
         return Position(
             symbol=self.symbol,
-            instrument="OPT" if is_option(self.symbol) else "STK",
+            instrument=instrument_of(self.symbol),
             quantity=quantity,
             average_price=(cost / self.unit / quantity).quantize(_NINE) if quantity else Decimal(0),
             last_price=last,

@@ -16,7 +16,15 @@ from typing import NamedTuple
 from connecttrade_async.sandbox.world.hours import Hours
 from connecttrade_async.sandbox.world.price_path import PricePath, TickRange, anchor, moment_of, tick_of
 from connecttrade_async.sandbox.world.pricing import worth
-from connecttrade_async.sandbox.world.symbols import LISTINGS, Option, parse_option, root_of
+from connecttrade_async.sandbox.world.symbols import (
+    LISTINGS,
+    PAIRS,
+    Option,
+    is_crypto,
+    parse_option,
+    price_step,
+    root_of,
+)
 
 __all__ = ["Market", "Quote"]
 
@@ -27,7 +35,12 @@ _WAVES = ((97, 0.11), (23, 0.04), (5, 0.012))
 _YEAR = timedelta(days=365)
 _STOCK_SPREAD, _OPTION_SPREAD = Decimal("0.0001"), Decimal("0.01")
 """Half the distance from bid to ask, as a share of the price; at least a cent."""
-_BASES = {listing.symbol: float(listing.price) for listing in LISTINGS}
+_BASES = {listing.symbol: float(listing.price) for listing in LISTINGS} | {
+    symbol: float(price) for symbol, price in PAIRS.items()
+}
+
+
+_AROUND_THE_CLOCK = Hours("open")
 
 
 class Quote(NamedTuple):
@@ -57,6 +70,10 @@ class Market:
         self._halted: set[str] = set()
         self._is_halted = False
 
+    def hours_of(self, symbol: str | None) -> Hours:
+        """Return when a symbol trades: cryptocurrency around the clock, all else, and a spread (None), in `hours`."""
+        return _AROUND_THE_CLOCK if symbol is not None and is_crypto(symbol) else self.hours
+
     # Prices -----------------------------------------------------------------------------------------------------------
 
     def price(self, symbol: str, on: date) -> Decimal:
@@ -66,7 +83,7 @@ class Market:
         if found is None:
             option = parse_option(symbol)
             if option is None:
-                found = _cents(math.exp(self._walk(symbol).value(tick_of(anchor(on)))))
+                found = _rounded(symbol, math.exp(self._walk(symbol).value(tick_of(anchor(on)))))
             else:
                 found = _premium(option, self.price(option.root, on), anchor(on))
             self._prices[key] = found
@@ -74,7 +91,7 @@ class Market:
 
     def last(self, symbol: str, at: datetime) -> Decimal:
         """The last price at a moment."""
-        return self.while_open(symbol, self.hours.last_open(at))
+        return self.while_open(symbol, self.hours_of(symbol).last_open(at))
 
     def while_open(self, symbol: str, at: datetime) -> Decimal:
         """The last price at a moment, as if it were open."""
@@ -84,7 +101,7 @@ class Market:
         tick = tick_of(at)
         option = parse_option(symbol)
         if option is None:
-            return _cents(math.exp(self._walk(symbol).value(tick)))
+            return _rounded(symbol, math.exp(self._walk(symbol).value(tick)))
         return _premium(option, self.while_open(option.root, at), moment_of(tick))
 
     def quote(self, symbol: str, at: datetime) -> Quote:
@@ -100,7 +117,7 @@ class Market:
         option = parse_option(symbol)
         if option is None:
             low, high = self._walk(symbol).bounds(cell)
-            return _cents(math.exp(low)), _cents(math.exp(high))
+            return _rounded(symbol, math.exp(low)), _rounded(symbol, math.exp(high))
         worst, best = self.bounds(option.root, cell)[:: 1 if option.right == "C" else -1]
         return _premium(option, worst, end), _premium(option, best, begin)
 
@@ -118,7 +135,7 @@ class Market:
         for sign in (-1, 1):
             found = self._walk(symbol).farthest(start, end, counts, sign=sign)
             if found is not None:
-                yield _cents(math.exp(found))
+                yield _rounded(symbol, math.exp(found))
 
     def expiry(self, after: date, months: int) -> date:
         """The third Friday of the month so many months ahead, when its monthly options expire."""
@@ -197,7 +214,8 @@ class Market:
 def quote_of(symbol: str, last: Decimal) -> Quote:
     """The quote around a last price: a cent to each side at least, more where it is dear, and most for options."""
     share = _STOCK_SPREAD if parse_option(symbol) is None else _OPTION_SPREAD
-    half = max(_CENT, (last * share).quantize(_CENT))
+    step = price_step(symbol)
+    half = max(step, (last * share).quantize(step))
     return Quote(max(Decimal(0), last - half), last + half, last)
 
 
@@ -213,6 +231,11 @@ def _premium(option: Option, spot: Decimal, at: datetime) -> Decimal:
 
 def _cents(value: float) -> Decimal:
     return max(_CENT, Decimal(value).quantize(_CENT))
+
+
+def _rounded(symbol: str, value: float) -> Decimal:
+    step = price_step(symbol)
+    return max(step, Decimal(value).quantize(step))
 
 
 def _time(pin: tuple[datetime, Decimal | None]) -> datetime:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from connecttrade_async.sandbox.world.hours import Hours
 from connecttrade_async.sandbox.world.market import Market
 from connecttrade_async.sandbox.world.price_path import TickRange, anchor, first_tick, moment_of, tick_of
+from connecttrade_async.sandbox.world.symbols import PAIRS
 from connecttrade_async.sandbox.world.working_order import WorkingOrder
 
 __all__ = ["NextEvent", "can_trade", "next_step", "piece", "sweep_size"]
@@ -19,6 +20,7 @@ __all__ = ["NextEvent", "can_trade", "next_step", "piece", "sweep_size"]
 _SHORTEST_LOOK = timedelta(minutes=1)
 _SPREAD_TICKS = 20
 """A spread is looked at every five seconds: how far it strays cannot be told as well as of one symbol."""
+_NINE = Decimal("0.000000001")
 _SWEPT = 4
 """How many pieces an order can have that takes what there is at once."""
 
@@ -41,7 +43,7 @@ def next_step(working: WorkingOrder, market: Market, latency: timedelta) -> Next
         market: where it trades, and when that is open.
         latency: how long it takes until an order is accepted.
     """
-    bound = _bound(working, market.hours, latency)
+    bound = _bound(working, market.hours_of(working.order.symbol), latency)
     trade = None
     if working.accepted_at is not None and not working.is_idle:
         trade = _trade(working, market, working.accepted_at, bound)
@@ -54,11 +56,11 @@ def can_trade(working: WorkingOrder, market: Market, at: datetime) -> bool:
     """Whether the market is open for it, and none of its symbols is halted."""
     extended = working.order.order_tif.endswith("+")
     is_halted = any(market.is_halted(part.symbol) for part in working.parts)
-    return not is_halted and market.hours.is_open(at, extended=extended)
+    return not is_halted and market.hours_of(working.order.symbol).is_open(at, extended=extended)
 
 
 def piece(working: WorkingOrder) -> Decimal:
-    """How much trades next, at most: some tens of shares, a few contracts."""
+    """How much trades next, at most: some tens of shares, a few contracts, coins for some thousand dollars."""
     return _piece(working, len(working.order.fills))
 
 
@@ -69,6 +71,9 @@ def sweep_size(working: WorkingOrder) -> Decimal:
 
 def _piece(working: WorkingOrder, number: int) -> Decimal:
     random = Random(f"{working.order_id}/{number}")  # noqa: S311  a pretend market needs no secrecy
+    if working.order.instrument == "CRYPTO":
+        dollars = random.randint(2_000, 12_000)
+        return (dollars / Decimal(PAIRS[working.order.symbol or ""])).quantize(_NINE)
     is_stock = working.order.instrument == "STK"
     return Decimal(random.randint(10, 60) if is_stock else random.randint(2, 8))
 
@@ -90,7 +95,7 @@ def _bound(working: WorkingOrder, hours: Hours, latency: timedelta) -> NextEvent
 def _trade(working: WorkingOrder, market: Market, accepted_at: datetime, bound: NextEvent | None) -> NextEvent | None:
     tif = working.order.order_tif
     if tif in {"OPEN", "CLOSE"}:
-        return NextEvent(market.hours.auction(tif, accepted_at), "auction")
+        return NextEvent(market.hours_of(working.order.symbol).auction(tif, accepted_at), "auction")
     if tif in {"IOC", "FOK"}:
         return NextEvent(working.ready_at, "sweep")
     if any(market.is_halted(part.symbol) for part in working.parts):
@@ -106,7 +111,8 @@ def _trade(working: WorkingOrder, market: Market, accepted_at: datetime, bound: 
 
 def _found(working: WorkingOrder, market: Market, start: datetime, end: datetime) -> datetime | None:
     """The first moment of a stretch at which it trades, or its stop is reached."""
-    for low, high in market.hours.spans(start, end, extended=working.order.order_tif.endswith("+")):
+    hours = market.hours_of(working.order.symbol)
+    for low, high in hours.spans(start, end, extended=working.order.order_tif.endswith("+")):
         found = _first(working, market, low, high)
         if found is not None:
             return found

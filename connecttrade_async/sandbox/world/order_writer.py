@@ -10,7 +10,7 @@ from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.world.account import Account
 from connecttrade_async.sandbox.world.market import Market
 from connecttrade_async.sandbox.world.orders import OPEN, SIDES, STATUSES, Fill, Leg, Order, Transaction
-from connecttrade_async.sandbox.world.symbols import is_option
+from connecttrade_async.sandbox.world.symbols import instrument_of
 
 __all__ = ["OrderWriter"]
 
@@ -101,7 +101,7 @@ class OrderWriter:
             order_type=order_type,
             order_tif=order_tif,
             symbol=symbol,
-            instrument="MLEG_OPT" if symbol is None else "OPT" if is_option(symbol) else "STK",
+            instrument="MLEG_OPT" if symbol is None else instrument_of(symbol),
             status=status,
             broker_status=self.account.broker.words[status],
             created_at=at,

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.world.brokers import Broker
-from connecttrade_async.sandbox.world.symbols import is_option, is_stock
+from connecttrade_async.sandbox.world.symbols import instrument_of, is_crypto, is_option, is_stock
 
 __all__ = [
     "CLOSED",
@@ -192,8 +192,8 @@ class Ticket:
 
     @property
     def instrument(self) -> str:
-        """``STK``, ``OPT`` or ``MLEG_OPT``."""
-        return "MLEG_OPT" if self.symbol is None else "OPT" if is_option(self.symbol) else "STK"
+        """``STK``, ``OPT``, ``MLEG_OPT`` or ``CRYPTO`` (assumed)."""
+        return "MLEG_OPT" if self.symbol is None else instrument_of(self.symbol)
 
 
 def check_ticket(ticket: Ticket, broker: Broker) -> None:
@@ -212,7 +212,7 @@ def _check_symbols(ticket: Ticket) -> None:
     if (ticket.symbol is None) is not bool(ticket.legs):
         raise BadRequestError("symbol is needed, or legs with a symbol that is null, not both.")
     if ticket.symbol is not None:
-        if not (is_stock(ticket.symbol) or is_option(ticket.symbol)):
+        if not (is_stock(ticket.symbol) or is_option(ticket.symbol) or is_crypto(ticket.symbol)):
             raise BadRequestError(f"symbol {ticket.symbol!r} is neither a CQS stock nor an OSI option.")
         return
     if not _FEWEST_LEGS <= len(ticket.legs) <= _MOST_LEGS:
@@ -225,7 +225,7 @@ def _check_symbols(ticket: Ticket) -> None:
 
 
 def _check_side(ticket: Ticket, broker: Broker) -> None:
-    known = STOCK_SIDES if ticket.instrument == "STK" else LEG_SIDES
+    known = STOCK_SIDES if ticket.instrument in {"STK", "CRYPTO"} else LEG_SIDES
     if ticket.side not in known:
         raise BadRequestError(f"side must be one of {', '.join(known)} for a {ticket.instrument}.")
     if ticket.side == "BUY_TO_COVER" and broker.code != _COVERS:
@@ -235,10 +235,10 @@ def _check_side(ticket: Ticket, broker: Broker) -> None:
 def _check_amount(ticket: Ticket) -> None:
     if (ticket.order_qty is None) is (ticket.order_notional is None):
         raise BadRequestError("Either order_qty or order_notional is needed, not both.")
-    if ticket.instrument == "STK":
+    if ticket.instrument in {"STK", "CRYPTO"}:
         return
     if ticket.order_qty is None:
-        raise BadRequestError("order_notional is for stocks only; an option needs order_qty.")
+        raise BadRequestError("order_notional is for stocks and cryptocurrency only; an option needs order_qty.")
     if ticket.order_qty != ticket.order_qty.to_integral_value():
         raise BadRequestError("order_qty must be a whole number of contracts.")
 

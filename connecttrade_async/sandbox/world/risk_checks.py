@@ -9,15 +9,16 @@ from decimal import Decimal
 
 from connecttrade_async.sandbox.world.market import Market
 from connecttrade_async.sandbox.world.price_path import anchor
-from connecttrade_async.sandbox.world.symbols import is_listed, parse_option
+from connecttrade_async.sandbox.world.symbols import is_crypto, is_listed, parse_option, price_step
 from connecttrade_async.sandbox.world.working_order import OrderLeg, WorkingOrder
 
 __all__ = ["find_reason", "weigh"]
 
 _NOTHING = Decimal(0)
-_CENT = Decimal("0.01")
 _HALF, _HUNDRED = Decimal("0.5"), Decimal(100)
 """The part of a stock's price, and the units of an option, that have to be there."""
+_SHARES = {"STK": _HALF, "CRYPTO": Decimal(1)}
+"""The part of the price that has to be there, by instrument; nothing is lent on cryptocurrency."""
 _CLOSING = {"SELL", "BUY_TO_COVER", "BUY_TO_CLOSE", "SELL_TO_CLOSE"}
 
 
@@ -36,6 +37,7 @@ def find_reason(working: WorkingOrder, market: Market, at: datetime, others: Ite
     rest = list(others)
     return (
         _unlisted(working, at)
+        or _not_offered(working)
         or _closed(working, market, at)
         or _tiny(working)
         or _not_held(working, market, at, rest)
@@ -47,9 +49,10 @@ def weigh(working: WorkingOrder, market: Market, at: datetime) -> None:
     """Note how much initial margin a unit of the order needs, and how many units do."""
     order = working.order
     if order.order_notional is not None:
-        working.unit_margin, working.opening = order.order_notional * _HALF, Decimal(1)
+        share = _SHARES.get(order.instrument or "", _HALF)
+        working.unit_margin, working.opening = order.order_notional * share, Decimal(1)
     else:
-        share = _HALF if order.instrument == "STK" else _HUNDRED
+        share = _SHARES.get(order.instrument or "", _HUNDRED)
         working.unit_margin, working.opening = _dear(working, market, at) * share, working.left
     if all(part.action in _CLOSING for part in working.parts):
         working.opening = _NOTHING
@@ -75,9 +78,18 @@ def _unlisted(working: WorkingOrder, at: datetime) -> str | None:
     return None
 
 
+def _not_offered(working: WorkingOrder) -> str | None:
+    order, broker = working.order, working.account.broker
+    if order.symbol is None or not is_crypto(order.symbol):
+        return None
+    if not broker.crypto:
+        return f"{broker.name} does not trade cryptocurrency."
+    return "Cryptocurrency cannot be sold short." if order.side == "SELL_SHORT" else None
+
+
 def _closed(working: WorkingOrder, market: Market, at: datetime) -> str | None:
     is_patient = working.order.order_tif not in {"IOC", "FOK"}
-    if is_patient or market.hours.is_open(at, extended=False):
+    if is_patient or market.hours_of(working.order.symbol).is_open(at, extended=False):
         return None
     return f"The market is closed, and an order that is {working.order.order_tif} does not wait."
 
@@ -103,7 +115,7 @@ def _wanted(working: WorkingOrder, part: OrderLeg, market: Market, at: datetime)
     notional = working.order.order_notional
     if notional is None:
         return working.left * part.ratio
-    return notional / max(_CENT, market.quote(part.symbol, at).bid)
+    return notional / max(price_step(part.symbol), market.quote(part.symbol, at).bid)
 
 
 def _promised(part: OrderLeg, other: WorkingOrder) -> Decimal:

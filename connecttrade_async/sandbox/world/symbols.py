@@ -13,15 +13,19 @@ from typing import NamedTuple
 
 __all__ = [
     "LISTINGS",
+    "PAIRS",
     "ROOTS",
     "Listing",
     "Option",
+    "instrument_of",
+    "is_crypto",
     "is_listed",
     "is_option",
     "is_stock",
     "multiplier",
     "option_symbol",
     "parse_option",
+    "price_step",
     "root_of",
 ]
 
@@ -96,6 +100,21 @@ LISTINGS = (
 """One stock at least of every CQS kind of the wire contract."""
 
 
+PAIRS = {
+    "BTC/USD": "64250.123456789",
+    "ETH/USD": "3120.5",
+    "SOL/USD": "148.75",
+    "LTC/USD": "71.42",
+    "DOGE/USD": "0.123456",
+    "SHIB/USD": "0.000017432",
+}
+"""Cryptocurrency pairs and their middle in dollars. The spelling with a slash is assumed."""
+
+_CENT = Decimal("0.01")
+_NINE = Decimal("0.000000001")
+"""The finest price of cryptocurrency (documented)."""
+
+
 class Option(NamedTuple):
     """What an OCC OSI symbol says. `strike` is in dollars, `right` is ``C`` or ``P``."""
 
@@ -129,15 +148,30 @@ def is_option(symbol: str) -> bool:
     return parse_option(symbol) is not None
 
 
+def is_crypto(symbol: str) -> bool:
+    """Return whether the symbol is a cryptocurrency pair that the sandbox trades."""
+    return symbol in PAIRS
+
+
 def is_stock(symbol: str) -> bool:
     """Whether the symbol is spelled as a stock's, with the CQS endings for its kind."""
-    return _CQS.fullmatch(symbol) is not None
+    return not is_crypto(symbol) and _CQS.fullmatch(symbol) is not None
+
+
+def instrument_of(symbol: str) -> str:
+    """Return ``OPT``, ``CRYPTO`` (assumed) or ``STK``."""
+    return "OPT" if is_option(symbol) else "CRYPTO" if is_crypto(symbol) else "STK"
+
+
+def price_step(symbol: str) -> Decimal:
+    """Return the finest step of a symbol's price, in dollars."""
+    return _NINE if is_crypto(symbol) else _CENT
 
 
 def is_listed(symbol: str) -> bool:
     """Whether an exchange knows a well-formed symbol, which it does if it knows its root."""
     match = _OSI.fullmatch(symbol) or _CQS.fullmatch(symbol)
-    return match is not None and match[1] in ROOTS
+    return is_crypto(symbol) or (match is not None and match[1] in ROOTS)
 
 
 def root_of(symbol: str) -> str:

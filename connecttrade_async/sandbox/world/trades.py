@@ -55,7 +55,7 @@ class Trades:
 
     def prints(self, symbol: str, start: int, end: int) -> Iterator[Trade]:
         """The prints of a stretch, in their order."""
-        hours, cost = self.market.hours, self.market.while_open
+        hours, cost = self.market.hours_of(symbol), self.market.while_open
         for low, high in self.open(symbol, start, end):
             for minute in range(low // MINUTE, -(-high // MINUTE)):
                 is_regular = hours.is_open(moment_of(minute * MINUTE), extended=False)
@@ -87,7 +87,7 @@ class Trades:
         option = parse_option(symbol)
         if option is not None:
             end = min(end, tick_of(anchor(option.expiry)))
-        for low, high in self.market.hours.spans(moment_of(start), moment_of(end), extended=True):
+        for low, high in self.market.hours_of(symbol).spans(moment_of(start), moment_of(end), extended=True):
             yield tick_of(low), tick_of(high)
 
     def marks(self, symbol: str, minute: int) -> tuple[tuple[int, int], ...]:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
 
+from connecttrade_async.sandbox.arithmetic import with_arithmetic
 from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, GoneError, UnknownError
 from connecttrade_async.sandbox.world.account import Account, Balance
 from connecttrade_async.sandbox.world.account_store import AccountStore
@@ -218,6 +219,7 @@ class World:
         """An account's money at a moment, less what its open orders will need."""
         return account.balance(self.market, at, self.floor.reserved(account))
 
+    @with_arithmetic
     def add_order(
         self,
         account_id: str,

@@ -191,7 +191,7 @@ WRONG_SPREADS: list[tuple[dict[str, Any], str]] = [
     (SPREAD | {"symbol": "AAPL"}, "not both"),
     (SPREAD | {"side": "BUY"}, "side must be one of BUY_TO_OPEN"),
     (SPREAD | {"order_qty": "1.5"}, "whole number of contracts"),
-    (SPREAD | {"order_qty": None, "order_notional": "100"}, "order_notional is for stocks only"),
+    (SPREAD | {"order_qty": None, "order_notional": "100"}, "order_notional is for stocks and cryptocurrency only"),
 ]
 
 
