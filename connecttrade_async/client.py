@@ -429,11 +429,11 @@ class ConnectTrade:
         )
         house = PollClient(
             self._caller,
-            caller_of=_caller_of,
-            watched=partial(_watched, PolledApi),
-            requester_of=_requester_of,
-            handle=partial(_in_the_name_of, self._market),
-            asks_once=asks_once,
+            sender_of=_caller_of,
+            watched_api=partial(_watched, PolledApi),
+            api_of=_requester_of,
+            user_for=partial(_in_the_name_of, self._market),
+            is_single_request=asks_once,
         )
         if fetch is not None:
             _check_fetch(fetch)

@@ -72,7 +72,7 @@ async def test_live_accounts() -> None:
 
 
 async def test_poll_users() -> None:
-    lines = (await run("poll_users.py", aside="everything fails, so one probe at a time")).splitlines()
+    lines = (await run("poll_users.py", aside="all requests fail, so one probe at a time")).splitlines()
     assert len([line for line in lines if line.endswith(" positions")]) >= 10
     assert len([line for line in lines if line.endswith("not known now (ServerError)")]) == 10
     assert lines[-1] == "the platform answers again"

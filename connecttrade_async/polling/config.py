@@ -1,4 +1,4 @@
-"""Below the waterline: how a poller was asked to poll."""
+"""The checked settings of a poller."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import msgspec
 
 from connecttrade_async.errors import ConfigurationError
 
-__all__ = ["PollConfig", "seconds_between"]
+__all__ = ["PollConfig", "validate_interval"]
 
 
 class PollConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How to poll; ``ConnectTrade.poll`` says what each means.
+    """Settings of a poller; ``ConnectTrade.poll`` documents each of them.
 
     Raises:
-        ConfigurationError: one of them cannot be used.
+        ConfigurationError: A setting is out of range.
     """
 
     every: float | Callable[[Any, Any], float]
@@ -29,36 +29,39 @@ class PollConfig(msgspec.Struct, frozen=True, kw_only=True):
     slowest: float
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration, no rate and no count."""
+        """Validate counts, durations and rates."""
         for name in ("concurrency", "capacity"):
             count = getattr(self, name)
             if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                msg = f"{name} must be a whole number from 1 on, not {count!r}"
+                msg = f"{name} must be a positive whole number, got {count!r}"
                 raise ConfigurationError(msg)
         if not callable(self.every):
-            seconds_between(self.every)
-        _check(self.slowest, "slowest must be a number of seconds above zero")
+            validate_interval(self.every)
+        _positive_number(self.slowest, "slowest must be a positive number of seconds")
         for name in ("requests_per_second", "user_requests_per_second"):
             if getattr(self, name) is not None:
-                _check(getattr(self, name), f"{name} must be a number above zero, or None")
+                _positive_number(getattr(self, name), f"{name} must be a positive number or None")
 
     @property
     def interval(self) -> float | None:
-        """The one interval, in seconds; None where each user has its own."""
+        """The interval that all users share, in seconds; None if ``every`` is a function."""
         return None if callable(self.every) else float(self.every)
 
 
-def seconds_between(every: object) -> float:
+def validate_interval(every: object) -> float:
     """Return an interval in seconds.
 
+    Args:
+        every: The setting ``every``, or what the function ``every`` returned.
+
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: ``every`` is not a positive, finite number.
     """
-    return _check(every, "every must be a number of seconds above zero, or a function that returns one")
+    return _positive_number(every, "every must be a positive number of seconds, or a function that returns one")
 
 
-def _check(value: object, rule: str) -> float:
+def _positive_number(value: object, rule: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        msg = f"{rule}, not {value!r}"
+        msg = f"{rule}, got {value!r}"
         raise ConfigurationError(msg)
     return float(value)

@@ -1,7 +1,7 @@
-"""A loop: ask for what is wanted of one user, once, and say what came of it: a value or an error.
+"""Run ``fetch`` once for one user and turn its outcome into a result.
 
-Its vow: whatever is raised in a poll is the result of that poll, and never an empty value. Each call is asked once,
-whatever the client's ``Retry`` says: the next turn is the retry.
+Whatever ``fetch`` raises becomes the error of that result, never an empty value. Requests are sent without retries,
+whatever the client's ``Retry`` allows, because the next turn is the retry.
 """
 
 from __future__ import annotations
@@ -27,101 +27,113 @@ __all__ = ["FetchResult", "Fetcher", "PollClient"]
 
 T = TypeVar("T")
 FetchResult = tuple[PollResult[T], int | None, float]
-"""What came of one poll: what the consumer is told; the digest of all that was answered, None where nothing was; and
-when it ended, in seconds on the client's clock."""
-ANCHOR_HOLDS = 1.0  # seconds: what the time of day was is asked no more often, for it is seldom read
+"""The result for the consumer; the digest of all responses, or None if there were none; the end of the poll.
+
+The end is in seconds on the client's clock. A plain tuple, because one is made for each poll."""
+ANCHOR_MAX_AGE = 1.0  # seconds; reading the wall clock for each poll costs more than ``PollResult.due`` is worth
 
 
 class PollClient(NamedTuple):
-    """What a poller needs of the rooms above it.
+    """The parts of the client that a poller uses.
+
+    They are passed in, because a poller is a layer below the client.
 
     Attributes:
-        caller: the client's own way of asking.
-        caller_of: tells the way in which a handle asks.
-        watched: makes somebody who asks each thing once for the owner of a handle, and is watched; and a handle of it.
-        requester_of: tells in whose name a handle asks.
-        handle: makes a handle.
-        asks_once: tells whether a call sends one request, and returns its answer as it was read.
+        sender: The client's sender.
+        sender_of: Return the sender of a user.
+        watched_api: Make an API without retries that records digests for the owner of a user, and a user that uses it.
+        api_of: Return the API of a user.
+        user_for: Make a user that uses an API.
+        is_single_request: Whether an awaitable sends one request and returns its decoded response.
     """
 
-    caller: Sender
-    caller_of: Callable[[User], Sender]
-    watched: Callable[[User, PollRateLimiter, int | None], tuple[PolledApi, User]]
-    requester_of: Callable[[User], Api]
-    handle: Callable[[Api], User]
-    asks_once: Callable[[object], bool]
+    sender: Sender
+    sender_of: Callable[[User], Sender]
+    watched_api: Callable[[User, PollRateLimiter, int | None], tuple[PolledApi, User]]
+    api_of: Callable[[User], Api]
+    user_for: Callable[[Api], User]
+    is_single_request: Callable[[object], bool]
 
 
 class Fetcher(Generic[T]):
-    """Asks.
+    """Runs ``fetch`` for one user at a time, as often as its caller wishes at once.
 
     Args:
-        fetch: asks for what is wanted of one user.
-        house: the rooms above.
-        turnstile: says when a request may be sent.
+        fetch: The function that reads what the poller is for.
+        client: The parts of the client that are used.
+        rate_limiter: Delays requests.
     """
 
     __slots__ = (
         "_anchor",
-        "_asks_once",
-        "_caller_of",
         "_clock",
         "_fetch",
+        "_is_single_request",
         "_is_stopped",
-        "_turnstile",
-        "_watched",
+        "_rate_limiter",
+        "_sender_of",
+        "_watched_api",
     )
 
-    def __init__(self, fetch: Callable[[User], Awaitable[T]], house: PollClient, turnstile: PollRateLimiter) -> None:
+    def __init__(
+        self, fetch: Callable[[User], Awaitable[T]], client: PollClient, rate_limiter: PollRateLimiter
+    ) -> None:
         self._fetch = fetch
-        self._caller_of, self._watched, self._asks_once = house.caller_of, house.watched, house.asks_once
-        self._turnstile = turnstile
+        self._sender_of, self._watched_api, self._is_single_request = (
+            client.sender_of,
+            client.watched_api,
+            client.is_single_request,
+        )
+        self._rate_limiter = rate_limiter
         self._is_stopped = False
-        self._clock = clock = house.caller.clock
+        self._clock = clock = client.sender.clock
         self._anchor = (clock.now(), clock.wall())
 
     def stop(self) -> None:
-        """From now on, who is cancelled is meant to end."""
+        """Let cancellations pass from now on, instead of reporting them as results."""
         self._is_stopped = True
 
     async def fetch(self, turn: Turn) -> FetchResult[T]:
-        """Ask for one user.
+        """Poll one user.
+
+        Returns:
+            The result, the digest of the responses and the end of the poll.
 
         Raises:
-            ClosedError: the client was closed.
+            ClosedError: The client is closed.
 
-        Cancelling drops what is under way.
+        Cancelling cancels ``fetch`` and the request that it waits for.
         """
-        record, began = turn.record, self._clock.now()
+        record, started = turn.record, self._clock.now()
         user, last = record.user, record.digest
-        requester, handle = self._watched(user, self._turnstile, last)
+        api, handle = self._watched_api(user, self._rate_limiter, last)
         value: object = None
         error: Exception | None = None
         try:
             call = self._fetch(handle)
-            requester.is_single = self._asks_once(call)
+            api.is_single = self._is_single_request(call)
             value = await call
-        except BaseException as exc:  # noqa: BLE001 - whatever it is, it is told as the result of this poll
-            error = self._as_result(exc)
+        except BaseException as exc:  # noqa: BLE001 - an exception of any kind is the result of this poll
+            error = self._to_result_error(exc)
         if error is not None and issubclass(type(error), ClosedError):
-            caller = self._caller_of(user)
-            if caller.is_closed or caller.limiter.is_closed:
+            sender = self._sender_of(user)
+            if sender.is_closed or sender.limiter.is_closed:
                 raise error
-        now, notes, late = self._clock.now(), requester.digests, turn.late
-        seen = notes[0] if requester.is_single and notes else digest_of_all(notes)
-        if now - self._anchor[0] > ANCHOR_HOLDS:
+        now, digests, late = self._clock.now(), api.digests, turn.late
+        seen = digests[0] if api.is_single and digests else digest_of_all(digests)
+        if now - self._anchor[0] > ANCHOR_MAX_AGE:
             self._anchor = (now, self._clock.wall())
         changed = error is not None or seen is None or seen != last
-        return PollResult(user, value, error, changed, now - began, late, began - late, self._anchor), seen, now
+        return PollResult(user, value, error, changed, now - started, late, started - late, self._anchor), seen, now
 
-    def _as_result(self, exc: BaseException) -> Exception:
-        """Return the error that the result of a poll has for what ``fetch`` raised.
+    def _to_result_error(self, exc: BaseException) -> Exception:
+        """Return the error of the result for an exception that ``fetch`` raised.
 
         Raises:
-            BaseException: it is meant for the task: a cancellation from outside, or the end of the program.
+            BaseException: The exception concerns the task: a cancellation from outside, or the end of the program.
         """
-        _trim(exc)
-        # The type is asked, not the instance: properties of a caller's own error may raise.
+        _drop_own_frame(exc)
+        # ``isinstance`` reads ``__class__``, and a property of the caller's own error may raise.
         kind = type(exc)
         if issubclass(kind, Exception):
             return cast("Exception", exc)
@@ -129,8 +141,8 @@ class Fetcher(Generic[T]):
         if is_end or self._is_stopped or _is_being_cancelled():
             raise exc
         is_cancelled = issubclass(kind, asyncio.CancelledError)
-        what = "was cancelled by its own code" if is_cancelled else f"raised {kind.__name__}, which is no Exception"
-        error = CallerError(f"the fetch of a poll {what}")
+        what = "was cancelled by its own code" if is_cancelled else f"raised {kind.__name__}, which is not an Exception"
+        error = CallerError(f"fetch {what}; the result of this poll has no value")
         error.__cause__ = exc
         return error
 
@@ -140,7 +152,7 @@ def _is_being_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _trim(exc: BaseException) -> None:
-    # Without the frame of ours that holds the error: the two would keep each other alive.
-    with contextlib.suppress(Exception):  # a caller's own error may have any attributes
+def _drop_own_frame(exc: BaseException) -> None:
+    # ``fetch`` above holds the error as a local: with that frame in the traceback the two would form a cycle.
+    with contextlib.suppress(Exception):  # an attribute of the caller's own error may raise
         BaseException.with_traceback(exc, exc.__traceback__ and exc.__traceback__.tb_next)

@@ -1,7 +1,7 @@
-"""Below the waterline: is it one user's trouble, or everybody's?
+"""Separate failures of one user from failures of the platform.
 
-A failure is judged by who could mend it. Where everything fails that is asked, it is no longer the users' trouble: one
-event says so, and from then on one probe at a time finds out when it is over.
+``classify_error`` gives each error a scope. ``OutageDetector`` counts errors that may concern the platform: when
+requests of all users fail in a row, an outage begins, and single probes are sent until one of them succeeds.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ from connecttrade_async.rest.wire import UNAUTHORIZED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["ErrorScope", "OutageDetector", "OutageEvent", "classify_error", "in_words", "retry_after_of"]
+__all__ = ["ErrorScope", "OutageDetector", "OutageEvent", "classify_error", "error_text", "retry_after_of"]
 
 MIN_FAILURES = 3
-PROBE_AFTER = 1.0
-PROBE_AT_LEAST_EVERY = 30.0
-SLOW_AFTER = 1.0
-SLOWEST = 60.0
-CALM = 60.0  # seconds without an outage, after which the probes of the next one begin at the shortest delay again
-MAX_DEPTH = 10  # levels of errors in one another that are looked at
+MIN_PROBE_DELAY = 1.0
+MAX_PROBE_DELAY = 30.0
+MIN_PAUSE = 1.0
+MAX_PAUSE = 60.0
+CALM_PERIOD = 60.0  # seconds without an outage, after which the delays between probes start at the minimum again
+MAX_NESTING = 10  # levels of causes and groups that are searched
 
 
 class ErrorScope(Enum):
-    """Whose trouble a failure is. Of several at once, the first of these counts."""
+    """What a failure concerns. If an error contains several, the member that is listed first here counts."""
 
-    RATE_LIMIT = "asked too often: everybody slows down"
-    CREDENTIALS = "a secret was refused: asking again will not help"
-    PLATFORM = "the wire or their side: it may be everybody's"
-    REQUEST = "the platform answered, and the answer was no"
-    LOCAL = "nobody was asked, or the caller's own code failed: it says nothing about the platform"
+    RATE_LIMIT = "too many requests: all users slow down"
+    CREDENTIALS = "a user's secret was refused: a repeated request will not help"
+    PLATFORM = "the network or the server: other users may be affected"
+    REQUEST = "the platform answered and refused this request"
+    LOCAL = "no request was sent, or the caller's own code failed: no evidence about the platform"
 
 
 _NUMBERS = (int, float)
-_WEIGHT = {whose: weight for weight, whose in enumerate(ErrorScope)}
+_PRECEDENCE = {scope: rank for rank, scope in enumerate(ErrorScope)}
 
 
 class OutageEvent(Enum):
-    """What a poll has changed for all."""
+    """A change of the platform's state, caused by one poll."""
 
     OUTAGE = auto()
     RECOVERED = auto()
@@ -60,74 +60,78 @@ class OutageEvent(Enum):
 
 
 def classify_error(error: BaseException) -> ErrorScope:
-    """Return whose trouble a failure is, whatever the caller's own code has wrapped around what the platform said.
+    """Return the scope of a failure. Never raises.
 
-    So a group of errors, as ``asyncio.TaskGroup`` raises it, and an error that was raised ``from`` ours, are no less a
-    refusal, a plea for patience or a dropped link than these themselves. Never raises, whatever the error is.
+    Errors of this library count also if the caller's own code has wrapped them: in a group, as ``asyncio.TaskGroup``
+    raises it, or as the cause of another error.
     """
-    return min(map(_classify_one, _ours_in(error)), key=_WEIGHT.__getitem__, default=ErrorScope.LOCAL)
+    return min(
+        map(_classify_library_error, _library_errors(error)), key=_PRECEDENCE.__getitem__, default=ErrorScope.LOCAL
+    )
 
 
 def retry_after_of(error: BaseException) -> float | None:
-    """Return the seconds of patience that the platform asked for, of any size, or None. Never raises."""
-    return max((seconds for each in _ours_in(error) if (seconds := _asked_for(each)) is not None), default=None)
+    """Return the longest ``Retry-After`` within an error in seconds, unbounded, or None. Never raises."""
+    return max(
+        (seconds for each in _library_errors(error) if (seconds := _retry_after(each)) is not None), default=None
+    )
 
 
-def in_words(error: BaseException) -> str:
-    """Return an error on one line, for a log. Never raises: ``str`` of a caller's own error runs the caller's code."""
+def error_text(error: BaseException) -> str:
+    """Return an error on one line, for a log. Never raises, although ``str`` of the caller's own error may."""
     try:
         return one_line(str(error))
-    except Exception:  # noqa: BLE001 - an error of any kind, in any code
+    except Exception:  # noqa: BLE001 - the caller's own ``__str__`` may raise anything
         return type(error).__name__
 
 
-def _ours_in(error: BaseException) -> list[ConnectTradeError]:
-    """Collect the errors of this library within an error, each once: causes can form a circle."""
+def _library_errors(error: BaseException) -> list[ConnectTradeError]:
+    """Return the errors of this library within an error, each once: causes may form a cycle."""
     found: list[ConnectTradeError] = []
     level, seen = [error], set[int]()
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_NESTING + 1):
         deeper: list[BaseException] = []
         for each in level:
             if id(each) in seen:
                 continue
             seen.add(id(each))
-            # The type is asked, not the instance: properties of a caller's own error may raise.
+            # ``isinstance`` reads ``__class__``, and a property of the caller's own error may raise.
             if issubclass(type(each), ConnectTradeError):
                 found.append(cast("ConnectTradeError", each))
             else:
-                deeper += _inside(each)
+                deeper += _nested_errors(each)
         level = deeper
     return found
 
 
-def _inside(error: BaseException) -> Sequence[BaseException]:
-    inside: list[BaseException | None]
+def _nested_errors(error: BaseException) -> Sequence[BaseException]:
+    nested: list[BaseException | None]
     try:
         if issubclass(type(error), BaseExceptionGroup):
-            inside = list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
+            nested = list(cast("BaseExceptionGroup[BaseException]", error).exceptions)
         else:
-            inside = [error.__cause__]
-    except Exception:  # noqa: BLE001 - a caller's own error, with properties that raise
+            nested = [error.__cause__]
+    except Exception:  # noqa: BLE001 - a property of the caller's own error may raise
         return ()
-    return [each for each in inside if each is not None]
+    return [each for each in nested if each is not None]
 
 
-def _asked_for(error: ConnectTradeError) -> float | None:
+def _retry_after(error: ConnectTradeError) -> float | None:
     try:
         seconds = error.retry_after if isinstance(error, APIError) else None
-    except Exception:  # noqa: BLE001 - a caller's own subclass, with attributes of any kind
+    except Exception:  # noqa: BLE001 - an attribute of the caller's own subclass may raise
         return None
     return seconds if type(seconds) in _NUMBERS else None
 
 
-def _classify_one(error: ConnectTradeError) -> ErrorScope:
+def _classify_library_error(error: ConnectTradeError) -> ErrorScope:
     try:
-        return _whose(error)
-    except Exception:  # noqa: BLE001 - a subclass of the caller's own, with attributes of any kind
+        return _scope_of(error)
+    except Exception:  # noqa: BLE001 - an attribute of the caller's own subclass may raise
         return ErrorScope.LOCAL
 
 
-def _whose(error: ConnectTradeError) -> ErrorScope:
+def _scope_of(error: ConnectTradeError) -> ErrorScope:
     if isinstance(error, RateLimitedError):
         return ErrorScope.RATE_LIMIT
     if isinstance(error, APIError) and error.status == UNAUTHORIZED:
@@ -140,107 +144,118 @@ def _whose(error: ConnectTradeError) -> ErrorScope:
 
 
 class OutageDetector:
-    """How the platform stands: well, asking for patience, or away. Time is an argument, in seconds.
+    """The state of the platform: available, rate limited, or in an outage.
+
+    It reads no clock: each method takes the time in seconds on the caller's clock.
 
     Args:
-        delay: how long to wait, of the turn, the first bound and the last, in seconds.
+        delay: Return a delay from an attempt's number, the first bound and the last bound, in seconds.
 
     Attributes:
-        in_a_row: failures since the last answer that may be everybody's trouble.
-        is_troubled: whether the next good answer would change anything.
-        slow_until: nothing is asked before.
-        away_since: since when everything fails, or None.
-        probe_at: when to look whether that is over.
+        consecutive_failures: Failures since the last answer that may concern the platform.
+        is_degraded: Whether an answer would change this state.
+        paused_until: The end of the pause after a 429.
+        outage_since: The time of the first failure of the present outage, or None.
+        probe_at: The time of the next probe in an outage.
     """
 
     __slots__ = (
         "_delay",
-        "_first",
-        "_probes",
+        "_first_failure_at",
+        "_pause_count",
+        "_probe_count",
         "_recovered_at",
-        "_slowed",
-        "away_since",
-        "in_a_row",
-        "is_troubled",
+        "consecutive_failures",
+        "is_degraded",
+        "outage_since",
+        "paused_until",
         "probe_at",
-        "slow_until",
     )
 
     def __init__(self, delay: Callable[[int, float, float], float] = equal_jitter_delay) -> None:
         self._delay = delay
-        self._first = 0.0
-        self._probes = 0
+        self._first_failure_at = 0.0
+        self._probe_count = 0
         self._recovered_at = -math.inf
-        self._slowed = 0
-        self.in_a_row = 0
-        self.is_troubled = False
-        self.slow_until = 0.0
-        self.away_since: float | None = None
+        self._pause_count = 0
+        self.consecutive_failures = 0
+        self.is_degraded = False
+        self.paused_until = 0.0
+        self.outage_since: float | None = None
         self.probe_at = 0.0
 
-    def is_well(self, now: float) -> bool:
-        """Whether anybody may be asked."""
-        return self.away_since is None and now >= self.slow_until
+    def is_available(self, now: float) -> bool:
+        """Return whether requests may be sent for all users."""
+        return self.outage_since is None and now >= self.paused_until
 
-    def answered(self, now: float) -> OutageEvent | None:
-        """Take note of an answer, a good one or a no."""
-        self.in_a_row = 0
-        if now >= self.slow_until:
-            self._slowed = 0  # an answer that comes during the pause was asked for before it, so it proves nothing
-        self.is_troubled = self._slowed > 0
-        if self.away_since is None:
+    def record_answer(self, now: float) -> OutageEvent | None:
+        """Record a response, either a success or a refusal of one request.
+
+        Returns:
+            ``RECOVERED`` if an outage ends, else None.
+        """
+        self.consecutive_failures = 0
+        if now >= self.paused_until:
+            self._pause_count = (
+                0  # a response during the pause belongs to a request sent before it, so it proves nothing
+            )
+        self.is_degraded = self._pause_count > 0
+        if self.outage_since is None:
             return None
-        self.away_since, self.probe_at, self._recovered_at = None, 0.0, now
+        self.outage_since, self.probe_at, self._recovered_at = None, 0.0, now
         return OutageEvent.RECOVERED
 
-    def failed(self, error: BaseException, now: float, users: int) -> OutageEvent | None:
-        """Take note of a failure.
+    def record_failure(self, error: BaseException, now: float, users: int) -> OutageEvent | None:
+        """Record a failed poll.
 
         Args:
-            error: what it was.
-            now: the present.
-            users: how many must fail in a row for it to be everybody's trouble; never fewer than three.
+            error: The error.
+            now: The current time in seconds.
+            users: Failures in a row that make an outage; at least ``MIN_FAILURES`` are needed.
+
+        Returns:
+            ``OUTAGE`` if an outage begins, ``RECOVERED`` if one ends, ``SLOWED`` if a pause begins, else None.
         """
-        asked_for = retry_after_of(error)
-        whose = classify_error(error)
-        if whose is ErrorScope.REQUEST:
-            return self.answered(now)
-        if whose is ErrorScope.RATE_LIMIT:
-            return self._slow_down(asked_for, now)
-        if whose is ErrorScope.LOCAL:
-            self._probe_again(None, now)
+        retry_after = retry_after_of(error)
+        scope = classify_error(error)
+        if scope is ErrorScope.REQUEST:
+            return self.record_answer(now)
+        if scope is ErrorScope.RATE_LIMIT:
+            return self._pause(retry_after, now)
+        if scope is ErrorScope.LOCAL:
+            self._schedule_probe(None, now)
             return None
-        return self._count(asked_for, now, users)
+        return self._count_failure(retry_after, now, users)
 
-    def _slow_down(self, asked_for: float | None, now: float) -> OutageEvent | None:
-        if self.away_since is not None:
-            self._probe_again(asked_for, now)
+    def _pause(self, retry_after: float | None, now: float) -> OutageEvent | None:
+        if self.outage_since is not None:
+            self._schedule_probe(retry_after, now)
             return None
-        was_well = now >= self.slow_until
-        if was_well:
-            self._slowed += 1
-            self.is_troubled = True
-        own = self._delay(self._slowed, SLOW_AFTER / 2, SLOWEST)
-        self.slow_until = max(self.slow_until, now + bounded_retry_after(asked_for, own))
-        return OutageEvent.SLOWED if was_well else None
+        was_unpaused = now >= self.paused_until
+        if was_unpaused:
+            self._pause_count += 1
+            self.is_degraded = True
+        backoff = self._delay(self._pause_count, MIN_PAUSE / 2, MAX_PAUSE)
+        self.paused_until = max(self.paused_until, now + bounded_retry_after(retry_after, backoff))
+        return OutageEvent.SLOWED if was_unpaused else None
 
-    def _count(self, asked_for: float | None, now: float, users: int) -> OutageEvent | None:
-        if not self.in_a_row:
-            self._first = now
-        self.in_a_row += 1
-        self.is_troubled = True
-        if self.away_since is not None or self.in_a_row < max(users, MIN_FAILURES):
-            self._probe_again(asked_for, now)
+    def _count_failure(self, retry_after: float | None, now: float, users: int) -> OutageEvent | None:
+        if not self.consecutive_failures:
+            self._first_failure_at = now
+        self.consecutive_failures += 1
+        self.is_degraded = True
+        if self.outage_since is not None or self.consecutive_failures < max(users, MIN_FAILURES):
+            self._schedule_probe(retry_after, now)
             return None
-        self.away_since = self._first
-        if self._first - self._recovered_at > CALM:
-            self._probes = 0  # else the cause goes on: each short recovery would begin a new row of frequent probes
-        self._probe_again(asked_for, now)
+        self.outage_since = self._first_failure_at
+        if self._first_failure_at - self._recovered_at > CALM_PERIOD:
+            self._probe_count = 0  # else the cause persists, and each short recovery would start frequent probes again
+        self._schedule_probe(retry_after, now)
         return OutageEvent.OUTAGE
 
-    def _probe_again(self, asked_for: float | None, now: float) -> None:
-        if self.away_since is None or now < self.probe_at:
+    def _schedule_probe(self, retry_after: float | None, now: float) -> None:
+        if self.outage_since is None or now < self.probe_at:
             return
-        delay = self._delay(self._probes, PROBE_AFTER, PROBE_AT_LEAST_EVERY)
-        self.probe_at = now + bounded_retry_after(asked_for, delay)
-        self._probes += 1
+        delay = self._delay(self._probe_count, MIN_PROBE_DELAY, MAX_PROBE_DELAY)
+        self.probe_at = now + bounded_retry_after(retry_after, delay)
+        self._probe_count += 1

@@ -1,7 +1,7 @@
-"""A loop: keep the books of users that are polled: ask for all that one has, compare, tell.
+"""Keep the books of polled users: read a snapshot, compare it with the books, publish the changes.
 
-Its vow: one poll is all or nothing, so a failed read is never an empty account. Its books stay as they were, are not
-current, and what was missed meanwhile is told by the next good poll, with the cause ``recovered``.
+A snapshot counts only if all of it was read, so a failed read is never an empty account. After a failed read the books
+stay as they are and are not current; the next successful one publishes the missed changes with the cause ``recovered``.
 """
 
 from __future__ import annotations
@@ -31,101 +31,101 @@ __all__ = ["PolledBooks"]
 
 
 class PolledUserState(msgspec.Struct, eq=False):
-    """What is kept of a user beside the books.
+    """What is kept of a polled user besides its books.
 
     Attributes:
-        member: whose books.
-        known: what the last good poll read, by the digest of each answer: the books hold the same values.
-        asked: when that was asked for, aware; None before the first.
+        followed: The user and its books.
+        known: The decoded responses of the last successful snapshot by digest; the books hold the same values.
+        requested_at: When that snapshot was requested, timezone-aware; None before the first.
     """
 
-    member: FollowedUser
+    followed: FollowedUser
     known: dict[int, object] = {}
-    asked: datetime | None = None
+    requested_at: datetime | None = None
 
 
 class PolledBooks:
     """Keeps books by polling.
 
     Args:
-        house: the rooms above.
-        keep: how long orders that have ended stay in a book.
+        client: The parts of the client that are used.
+        keep: How long completed orders stay in a book.
 
     Attributes:
-        roster: the books.
-        teller: who hears of changes.
-        is_followed: whether anybody ever wanted to.
+        users: The users and their books.
+        change_feed: The subscriptions of changes.
+        is_followed: Whether there ever was such a subscription.
     """
 
-    def __init__(self, house: PollClient, keep: OrderRetention) -> None:
-        self._house = house
-        self._clock = house.caller.clock
-        self._memories: dict[str, PolledUserState] = {}
-        self.roster = FollowedUsers(keep)
-        self.teller = ChangeFeed(self._clock)
+    def __init__(self, client: PollClient, keep: OrderRetention) -> None:
+        self._client = client
+        self._clock = client.sender.clock
+        self._states: dict[str, PolledUserState] = {}
+        self.users = FollowedUsers(keep)
+        self.change_feed = ChangeFeed(self._clock)
         self.is_followed = False
 
     async def read(self, user: User) -> tuple[Change, ...]:
-        """Ask for all that a user has; tell and return what has changed since the last good poll.
+        """Read a snapshot of a user; publish and return what has changed since the last one.
 
-        What a user has at the first is where it begins, and no news.
+        The first snapshot is the starting point and publishes no changes.
 
         Raises:
-            ConnectTradeError: something could not be read; then nothing was.
+            ConnectTradeError: A request failed; the books are unchanged.
 
-        Cancelling drops the request under way, and changes nothing but that the books are not current.
+        Cancelling cancels the request in flight; the books stay as they are and are not current.
         """
-        memory = self._memory(user)
-        member, asked = memory.member, self._clock.wall()
-        watched = cast("PolledApi", self._house.requester_of(user))
-        recalling = CachedApi.wrap(watched, memory.known)
-        window = member.window(asked, timedelta(seconds=self.roster.keep.age))
+        state = self._state_of(user)
+        followed, requested_at = state.followed, self._clock.wall()
+        api = cast("PolledApi", self._client.api_of(user))
+        cached = CachedApi.wrap(api, state.known)
+        window = followed.window(requested_at, timedelta(seconds=self.users.keep.age))
         changes: tuple[Change, ...] = ()
         try:
-            snapshot = await take_snapshot(self._house.handle(recalling), window, _at_once)
-            if member.is_gone:
+            snapshot = await take_snapshot(self._client.user_for(cached), window, _no_limit)
+            if followed.is_gone:
                 return ()
-            if recalling.is_unchanged:
-                self.roster.confirm(member, self._clock.wall())
+            if cached.is_unchanged:
+                self.users.confirm(followed, self._clock.wall())
             else:
-                memory.known = {}  # what fails half-way is loaded again, whatever is answered then
-                changes = self._load(memory, snapshot.by_account(), asked)
-                # An answer that the books did not take is read again, for what it repeats may count then.
-                is_taken = all(keeper.problem is None for keeper in member.keepers.values())
-                memory.known = recalling.values if is_taken else {}
+                state.known = {}  # if loading fails half-way, the next snapshot is loaded even if it is the same
+                changes = self._load(state, snapshot.by_account(), requested_at)
+                # A snapshot that a book refused is loaded again even if it is the same: it may be accepted then.
+                is_accepted = all(keeper.problem is None for keeper in followed.keepers.values())
+                state.known = cached.values if is_accepted else {}
         except BaseException:
-            if not member.is_gone:
-                self.roster.unread.add(member)
+            if not followed.is_gone:
+                self.users.unread.add(followed)
             raise
-        memory.asked = asked
-        self.roster.unread.discard(member)
-        self.teller.publish(changes)
+        state.requested_at = requested_at
+        self.users.unread.discard(followed)
+        self.change_feed.publish(changes)
         return changes
 
     def _load(
-        self, memory: PolledUserState, listed: Mapping[str, AccountSnapshot], asked: datetime
+        self, state: PolledUserState, snapshots: Mapping[str, AccountSnapshot], requested_at: datetime
     ) -> tuple[Change, ...]:
-        member = memory.member
-        cause: Cause = "recovered" if member in self.roster.unread else "poll"
-        begins = None if memory.asked is None else memory.asked - LAG
-        news, _ = self.roster.load(member, listed, cause, begins, self._clock.wall())
-        changes = tuple(news)
-        # The window of orders moves on with what happens: while nothing does, the same is asked, and answered.
-        if member.since is None or changes:
-            member.since = asked
+        followed = state.followed
+        cause: Cause = "recovered" if followed in self.users.unread else "poll"
+        since = None if state.requested_at is None else state.requested_at - LAG
+        found, _ = self.users.load(followed, snapshots, cause, since, self._clock.wall())
+        changes = tuple(found)
+        # The window of orders moves only with changes: without them the same request brings the same response.
+        if followed.since is None or changes:
+            followed.since = requested_at
         return changes
 
     def forget(self, user_id: str) -> None:
-        """Keep nothing of a user."""
-        self._memories.pop(user_id, None)
-        self.roster.remove(user_id)
+        """Drop all state of a removed user."""
+        self._states.pop(user_id, None)
+        self.users.remove(user_id)
 
-    def _memory(self, user: User) -> PolledUserState:
-        memory = self._memories.get(user.user_id)
-        if memory is None:
-            memory = self._memories[user.user_id] = PolledUserState(self.roster.add(user))
-        return memory
+    def _state_of(self, user: User) -> PolledUserState:
+        state = self._states.get(user.user_id)
+        if state is None:
+            state = self._states[user.user_id] = PolledUserState(self.users.add(user))
+        return state
 
 
-def _at_once() -> None:
-    """Wait for nothing: requests wait for their turn where they are sent."""
+def _no_limit() -> None:
+    """Do nothing: the rate limiter of the poller delays requests where they are sent."""

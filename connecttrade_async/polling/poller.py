@@ -1,4 +1,4 @@
-"""What users hold of a poller: enter it, iterate over its results, add and remove users, look at it, leave it."""
+"""The public poller: enter it, iterate over its results, add and remove users."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-import connecttrade_async  # a name that it fetches when it is used, since it lies above this module
+import connecttrade_async  # the package is above this module, so its names are resolved when they are used
 from connecttrade_async.books.book import Book
 from connecttrade_async.books.change_feed import CAPACITY, ChangeSubscription, filter_for
 from connecttrade_async.errors import CallerError, ClosedError, ConfigurationError
@@ -26,19 +26,21 @@ T = TypeVar("T")
 
 
 class Poller(Generic[T]):
-    """Many users, asked over and over; see ``ConnectTrade.poll``.
+    """Polls many users over and over; see ``ConnectTrade.poll``.
 
-    Use it as ``async with``, and iterate over it: each item is a ``PollResult``. It may be entered and left in
-    different tasks. It never ends by itself, but for a client that is closed, or an error of the caller's own ``users``
-    or ``every``, which is raised where the results are taken.
+    Use it as ``async with``, and iterate over it: each item is a ``PollResult``. Entering and leaving it may happen in
+    different tasks.
+
+    Iteration never ends by itself. It raises ``ClosedError`` if the client is closed, and any error of the caller's own
+    ``users`` or ``every``.
     """
 
     def __init__(
         self,
         users: Iterable[connecttrade_async.User] | AsyncIterable[connecttrade_async.User],
         fetch: Callable[[connecttrade_async.User], Awaitable[T]],
-        plan: PollConfig,
-        house: PollClient,
+        config: PollConfig,
+        client: PollClient,
         books: PolledBooks | None = None,
         *,
         is_handle: Callable[[object], bool],
@@ -46,104 +48,106 @@ class Poller(Generic[T]):
         self._is_handle = is_handle
         if not isinstance(users, AsyncIterable):
             check_iterable(users, is_handle)
-            if isinstance(users, Collection):  # an iterator is read when the poller is entered
+            if isinstance(users, Collection):  # an iterator is consumed when the poller is entered
                 check_each(users, is_handle)
         self._books = books
         self._users = users
-        self._caller = house.caller
-        self._rounds: PollLoop[T] = PollLoop(fetch, plan, house, books)
-        self._companions: list[asyncio.Task[None]] = []
-        self._call_off: Callable[[], object] = bool
+        self._sender = client.sender
+        self._loop: PollLoop[T] = PollLoop(fetch, config, client, books)
+        self._user_tasks: list[asyncio.Task[None]] = []
+        self._cancel_on_close: Callable[[], object] = bool
         self._is_entered = self._is_closed = False
 
     async def add(self, user: connecttrade_async.User) -> None:
-        """Poll one more user; its first turn comes within one interval.
+        """Add a user. Its first turn comes within one interval.
 
-        For one who is there already, this handle is used from now on, and if it was parked it takes turns again.
+        For a user that was added before, the new handle is used from now on, and a parked user gets its turns again.
         Cancelling changes nothing.
 
         Raises:
-            ClosedError: the poller was left.
-            ConfigurationError: it is no handle.
+            ClosedError: The poller is closed.
+            ConfigurationError: ``user`` is not a handle.
         """
         check_one(user, self._is_handle)
         if self._is_closed:
             raise ClosedError("the poller")
-        self._rounds.add(user)
+        self._loop.add(user)
         if self._is_entered:
-            self._rounds.workers.wake()
+            self._loop.workers.wake()
 
     async def remove(self, user: connecttrade_async.User) -> None:
-        """Poll a user no more: from now on no result of it comes. Harmless for one who is not there.
+        """Remove a user: from now on no result of it is delivered. For an unknown user nothing happens.
 
-        A poll of it that is under way ends unheard. Cancelling changes nothing.
+        The result of a poll that is in flight is dropped. Cancelling changes nothing.
 
         Raises:
-            ConfigurationError: it is no handle.
+            ConfigurationError: ``user`` is not a handle.
         """
         check_one(user, self._is_handle)
-        self._rounds.remove(user.user_id)
+        self._loop.remove(user.user_id)
 
     def resume(self, user: connecttrade_async.User) -> None:
-        """Poll a user whose secret was refused at its ordinary pace again; for a new secret, ``add`` the new handle.
+        """Return a user with a refused secret to its ordinary turns. For other users nothing happens.
 
-        Harmless for other users.
+        If the user has a new secret, ``add`` the new handle instead.
 
         Raises:
-            ConfigurationError: it is no handle.
+            ConfigurationError: ``user`` is not a handle.
         """
         check_one(user, self._is_handle)
-        self._rounds.resume(user.user_id)
+        self._loop.resume(user.user_id)
 
     @property
     def parked(self) -> Mapping[str, Exception]:
-        """Users that are asked only rarely, by id, with the latest refusal of their secret.
+        """The latest refusal of each parked user's secret, by user id.
 
-        A user is parked after at least three refusals (401) in a row over at least a minute, unless secrets that were
-        refused are then taken unchanged: that is a gateway's fault. A parked user is asked again after ten minutes,
-        then at pauses that grow to six hours, and leaves this mapping as soon as its secret is taken.
+        A user is parked after at least three refusals (401) in a row over at least a minute. If the platform accepts
+        refused secrets unchanged, a gateway is at fault, and no user is parked.
+
+        A parked user is polled after ten minutes, then at pauses that grow to six hours. As soon as its secret is
+        accepted, it leaves this mapping.
         """
-        return dict(self._rounds.verdicts.parked)
+        return dict(self._loop.outcomes.parked)
 
     def statistics(self) -> PollStatistics:
-        """Return how the poller is doing, at once."""
-        rounds, verdicts, tally = self._rounds, self._rounds.verdicts, self._rounds.verdicts.counters
+        """Return the present counters and state."""
+        loop, outcomes, counters = self._loop, self._loop.outcomes, self._loop.outcomes.counters
         return PollStatistics(
             state=self._state(),
-            users=len(verdicts.records),
-            running=rounds.workers.busy,
-            waiting=len(rounds.inbox),
-            failing=tally.failing - len(verdicts.parked),
-            parked=len(verdicts.parked),
-            polls=tally.polls,
-            unchanged=tally.unchanged,
-            failures=tally.failures,
-            skipped=rounds.schedule.skipped,
-            late=tally.late,
+            users=len(outcomes.records),
+            running=loop.workers.busy,
+            waiting=len(loop.results),
+            failing=counters.failing - len(outcomes.parked),
+            parked=len(outcomes.parked),
+            polls=counters.polls,
+            unchanged=counters.unchanged,
+            failures=counters.failures,
+            skipped=loop.schedule.skipped,
+            late=counters.late,
         )
 
-    # With books -------------------------------------------------------------------------------------------------------
+    # Books ------------------------------------------------------------------------------------------------------------
 
     def book(self, account_id: str) -> Book:
-        """Return the book of an account as the last good poll of its user left it, as a value.
+        """Return the book of an account as of the last successful poll of its user, as an immutable value.
 
-        It is current where the latest poll was good, and polling goes on; but it is as old as ``every`` lets it be.
+        It is current if the latest poll succeeded and polling continues; it may be as old as ``every``.
 
         Raises:
-            ConfigurationError: no such account was read, or no books are kept: that takes ``fetch=None``.
+            ConfigurationError: The account is unknown, or the poller keeps no books: that takes ``fetch=None``.
         """
-        book = self._with_books().roster.book(account_id)
+        book = self._with_books().users.book(account_id)
         if book is None:
-            raise ConfigurationError(f"no account {account_id!r} is known: is its user polled, and was the user read?")
+            raise ConfigurationError(f"no account {account_id!r} is known: add its user, and wait for a result of it")
         return book
 
     def books(self) -> tuple[Book, ...]:
-        """Return every book as it is now.
+        """Return every book as of the last successful poll of its user.
 
         Raises:
-            ConfigurationError: no books are kept: that takes ``fetch=None``.
+            ConfigurationError: The poller keeps no books: that takes ``fetch=None``.
         """
-        return tuple(self._with_books().roster.books())
+        return tuple(self._with_books().users.books())
 
     def changes(
         self,
@@ -154,112 +158,114 @@ class Poller(Generic[T]):
         capacity: int = CAPACITY,
         overflow: str = "close",
     ) -> ChangeSubscription:
-        """Add a consumer of changes, as ``LiveAccounts.changes`` does: one consumer serves streamed and polled users.
+        """Subscribe to changes, as ``LiveAccounts.changes`` does: one consumer serves streamed and polled users.
 
-        The cause of each is ``poll``, or ``recovered`` where polls had failed before. Once there is such a consumer,
-        results need not be taken: where ``capacity`` of them wait, the oldest is left out.
+        The cause of each change is ``poll``, or ``recovered`` if polls failed before. After the first such call results
+        need not be taken: if ``capacity`` results are queued, the oldest is dropped.
 
         Args:
-            topics: some of ``orders``, ``positions``, ``balances``; none means all.
-            account_id: only that account's.
-            user_id: only that user's.
-            symbol: only that symbol's.
-            capacity: changes that may wait.
+            topics: Some of ``orders``, ``positions``, ``balances``; without any, all of them.
+            account_id: Limits the subscription to this account.
+            user_id: Limits the subscription to this user.
+            symbol: Limits the subscription to this symbol.
+            capacity: The number of changes that may be queued.
             overflow: ``close``, ``drop_oldest``, or without orders ``latest``; see ``LiveAccounts.changes``.
 
         Raises:
-            ConfigurationError: a topic, the bound or the policy cannot be one, or no books are kept.
-            ConnectTradeError: the poller has ended, with why.
+            ConfigurationError: A topic, ``capacity`` or ``overflow`` is invalid, or the poller keeps no books.
+            ConnectTradeError: The error that ended the poller.
         """
         books = self._with_books()
-        changes = books.teller.subscribe(filter_for(topics, account_id, user_id, symbol), overflow, capacity)
+        changes = books.change_feed.subscribe(filter_for(topics, account_id, user_id, symbol), overflow, capacity)
         books.is_followed = True
-        self._rounds.make_room()
+        self._loop.make_room()
         return changes
 
     def _with_books(self) -> PolledBooks:
         if self._books is None:
-            raise ConfigurationError("no books are kept where fetch says what to ask for: poll with fetch=None")
-        self._books.roster.is_live = self._state() == "POLLING"
+            raise ConfigurationError("a poller with a fetch of its own keeps no books: call poll with fetch=None")
+        self._books.users.is_live = self._state() == "POLLING"
         return self._books
 
-    # What is told -----------------------------------------------------------------------------------------------------
+    # Results ----------------------------------------------------------------------------------------------------------
 
     async def with_events(self) -> AsyncGenerator[PollResult[T] | PollEvent]:
-        """Iterate over results and, in their place among them, ``Outage``, ``OutageEnded`` and ``RateLimited``.
+        """Iterate over results and, in order of time among them, ``Outage``, ``OutageEnded`` and ``RateLimited``.
 
-        Iterating over the poller itself takes from the same queue, and passes over the events.
+        Iterating over the poller itself consumes the same queue, and skips the events.
 
         Raises:
-            ClosedError: the client was closed.
-            ConfigurationError: another task waits for results already.
-            Exception: what ``users`` or ``every`` raised.
+            ClosedError: The client is closed.
+            ConfigurationError: Another task already waits for results.
+            Exception: The error of ``users`` or ``every``.
 
-        Cancelling loses nothing.
+        Cancelling loses no result.
         """
-        while (told := await self._receive()) is not None:
-            yield told
+        while (item := await self._receive()) is not None:
+            yield item
 
     async def aclose(self) -> None:
-        """Stop, within ``timeouts.close`` seconds, and leave no task. Closing twice is harmless.
+        """Stop polling and end all tasks within ``timeouts.close`` seconds. Closing twice is harmless.
 
-        Cancelling leaves the polls that are under way ending by themselves.
+        If it is cancelled, the polls in flight end on their own.
         """
         self._is_closed = True
-        self._call_off()
-        self._rounds.stop(None)
-        self._rounds.inbox.clear()
-        for companion in self._companions:
-            companion.cancel()
-        await self._rounds.workers.aclose(self._caller.timeouts.close, self._companions)
+        self._cancel_on_close()
+        self._loop.stop(None)
+        self._loop.results.clear()
+        for task in self._user_tasks:
+            task.cancel()
+        await self._loop.workers.aclose(self._sender.timeouts.close, self._user_tasks)
 
     async def _receive(self) -> PollResult[T] | PollEvent | None:
         try:
-            told = await self._rounds.inbox.receive()
+            item = await self._loop.results.receive()
         except ClosedError:
             if self._is_closed:
                 return None
             raise
-        self._rounds.make_room()
-        return told
+        self._loop.make_room()
+        return item
 
     async def _feed(self, users: AsyncIterable[connecttrade_async.User]) -> None:
         try:
             async for user in users:
                 check_one(user, self._is_handle)
-                self._rounds.add(user)
-                self._rounds.workers.wake()
-        except Exception as exc:  # noqa: BLE001 - the caller's own iterator; met where the results are taken
-            self._rounds.stop(exc)
+                self._loop.add(user)
+                self._loop.workers.wake()
+        except Exception as exc:  # noqa: BLE001 - the caller's own iterator may raise anything; the consumer receives it
+            self._loop.stop(exc)
         except (asyncio.CancelledError, BaseExceptionGroup) as exc:
             if not self._is_closed:
-                # Else no more users would come, and nothing would say so.
-                error = CallerError(f"the iterator of users was ended by {type(exc).__name__}")
+                # Without an error the poller would silently miss the rest of the users.
+                error = CallerError(
+                    f"users raised {type(exc).__name__}, so no more users are added and the poller ends"
+                )
                 error.__cause__ = exc
-                self._rounds.stop(error)
+                self._loop.stop(error)
             if isinstance(exc, asyncio.CancelledError):
                 raise
 
     def _state(self) -> str:
         if not self._is_entered or self._is_closed:
             return "CLOSED" if self._is_closed else "NEW"
-        return self._rounds.state()
+        return self._loop.state()
 
     async def __aenter__(self) -> Self:
         if self._is_entered or self._is_closed:
             raise ClosedError("the poller")
-        self._caller.check_open()
+        self._sender.check_open()
         self._is_entered = True
         users, self._users = self._users, ()
         if isinstance(users, AsyncIterable):
-            self._companions.append(asyncio.create_task(self._feed(users), name="connecttrade poll users"))
+            self._user_tasks.append(asyncio.create_task(self._feed(users), name="connecttrade poll users"))
         else:
             for user in users:
                 check_one(user, self._is_handle)
-                self._rounds.add(user)
-        self._rounds.workers.wake()
-        # The next turn would meet it as well; but that may be far away, or never come where everybody is parked.
-        self._call_off = self._caller.on_close(self._rounds.stop)
+                self._loop.add(user)
+        self._loop.workers.wake()
+        # The next turn would also raise it; but that may be hours away, if all users are parked.
+        self._cancel_on_close = self._sender.on_close(self._loop.stop)
         return self
 
     async def __aexit__(
@@ -274,22 +280,22 @@ class Poller(Generic[T]):
         return self
 
     async def __anext__(self) -> PollResult[T]:
-        # What waits is handed out without a coroutine more: the consumer stands in the way of every poll.
-        rounds = self._rounds
+        # A queued result is returned without another coroutine: this call is part of the cost of each poll.
+        loop = self._loop
         while True:
-            items = rounds.inbox.items
-            told: PollResult[T] | PollEvent | None
+            items = loop.results.items
+            item: PollResult[T] | PollEvent | None
             if items:
-                told = items.popleft()
-                if rounds.is_full:
-                    rounds.make_room()
+                item = items.popleft()
+                if loop.is_full:
+                    loop.make_room()
             else:
-                told = await self._receive()
-            if isinstance(told, PollResult):
-                return told
-            if told is None:
+                item = await self._receive()
+            if isinstance(item, PollResult):
+                return item
+            if item is None:
                 raise StopAsyncIteration
 
     def __repr__(self) -> str:
-        seen = self.statistics()
-        return f"<Poller {seen.state} {seen.users} users {seen.failing} failing {seen.parked} parked>"
+        now = self.statistics()
+        return f"<Poller {now.state} {now.users} users {now.failing} failing {now.parked} parked>"

@@ -1,4 +1,4 @@
-"""A door: when the next request may be sent."""
+"""Delay the requests of a poller."""
 
 from __future__ import annotations
 
@@ -14,49 +14,49 @@ __all__ = ["PollRateLimiter"]
 
 
 class PollRateLimiter:
-    """Lets requests pass at a pace.
+    """Limits the rate of requests.
 
     Args:
-        pace: the pace.
-        clock: time.
+        limiter: The rates over all users and for each.
+        clock: The client's clock.
 
     Attributes:
-        is_free: whether nobody has to wait: no pace was asked for, and no patience so far.
+        is_free: Whether no request has to wait: no rate is set, and there was no 429 so far.
     """
 
-    __slots__ = ("_clock", "_pace", "is_free")
+    __slots__ = ("_clock", "_limiter", "is_free")
 
-    def __init__(self, pace: RateLimiter, clock: Clock) -> None:
-        self._pace = pace
+    def __init__(self, limiter: RateLimiter, clock: Clock) -> None:
+        self._limiter = limiter
         self._clock = clock
-        self.is_free = pace.is_unbounded
+        self.is_free = limiter.is_unbounded
 
     def delay(self, user_id: str) -> float:
-        """Take a turn, and return the seconds to wait for it."""
-        return self._pace.delay(user_id, self._clock.now())
+        """Reserve the next request, and return the seconds to wait for it."""
+        return self._limiter.delay(user_id, self._clock.now())
 
     def hold(self, until: float) -> None:
-        """Let nobody pass before that, in seconds on the clock."""
-        self._pace.not_before = until
+        """Delay all requests until a time in seconds on the clock."""
+        self._limiter.not_before = until
         self.is_free = False
 
     def forget(self, user_id: str) -> None:
-        """Keep nothing of a user who is gone."""
-        self._pace.forget(user_id)
+        """Drop the state of a removed user."""
+        self._limiter.forget(user_id)
 
     async def wait(self, seconds: float) -> None:
-        """Wait for a turn that was taken. Cancelling gives it back."""
-        place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_let_pass, place))
+        """Wait for a reserved request. If it is cancelled, the reservation is returned."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, partial(_wake, waiter))
         try:
-            await place
+            await waiter
         except asyncio.CancelledError:
-            self._pace.refund()
+            self._limiter.refund()
             raise
         finally:
             timer.cancel()
 
 
-def _let_pass(place: asyncio.Future[None]) -> None:
-    if not place.done():
-        place.set_result(None)
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

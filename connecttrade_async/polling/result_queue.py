@@ -1,4 +1,7 @@
-"""A door: results that wait for their consumer. A deque, and one Future only while the consumer waits empty-handed."""
+"""The queue of results: a deque, and a Future only while the consumer waits on an empty one.
+
+It is not an ``asyncio.Queue``, because results and events are put without a task switch and the end carries an error.
+"""
 
 from __future__ import annotations
 
@@ -17,74 +20,80 @@ T = TypeVar("T")
 
 
 class ResultQueue(Generic[T]):
-    """One consumer's queue. Its bound is kept by whoever puts, for only they know what is still to come.
+    """An unbounded queue for one consumer. Callers of ``put`` keep the bound: only they know what is still in flight.
 
     Args:
-        what: what has ended when it is closed without an error.
+        name: The name of the owner for ``ClosedError``.
 
     Attributes:
-        items: what waits, the oldest first; whoever finds some takes them from the left.
+        items: The queued items, oldest first. A caller may take items from the left without ``receive``.
     """
 
-    __slots__ = ("_ending", "_is_awaited", "_waiter", "_what", "items")
+    __slots__ = ("_close_error", "_has_waiter", "_name", "_waiter", "items")
 
-    def __init__(self, what: str) -> None:
-        self._what = what
+    def __init__(self, name: str) -> None:
+        self._name = name
         self.items: deque[T] = deque()
-        self._waiter: asyncio.Future[None] | None = None  # None again as soon as it is woken
-        self._is_awaited = False
-        self._ending: Exception | None = None
+        self._waiter: asyncio.Future[None] | None = None  # None again as soon as its result is set
+        self._has_waiter = False
+        self._close_error: Exception | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def put(self, item: T) -> None:
-        """Take an item; never waits."""
-        if self._ending is None:
+        """Add an item; never waits. After ``close`` the item is dropped."""
+        if self._close_error is None:
             self.items.append(item)
             if self._waiter is not None:
                 self._wake()
 
     def close(self, error: Exception | None = None) -> None:
-        """End it: what waits can still be taken, and then the ending is met."""
-        if self._ending is None:
-            self._ending = error if error is not None else ClosedError(self._what)
+        """Close the queue: queued items can still be received, then ``receive`` raises.
+
+        Args:
+            error: The error that ``receive`` raises; None for ``ClosedError``.
+        """
+        if self._close_error is None:
+            self._close_error = error if error is not None else ClosedError(self._name)
             self._wake()
 
     def clear(self) -> None:
-        """Drop what waits."""
+        """Drop all queued items."""
         self.items.clear()
 
     def drop_oldest(self) -> None:
-        """Drop what has waited the longest."""
+        """Drop the oldest item."""
         self.items.popleft()
 
-    def keep(self, wanted: Callable[[T], bool]) -> None:
-        """Drop what is not wanted any more."""
-        self.items = deque(item for item in self.items if wanted(item))
+    def keep(self, predicate: Callable[[T], bool]) -> None:
+        """Drop the items for which ``predicate`` is false."""
+        self.items = deque(item for item in self.items if predicate(item))
 
     async def receive(self) -> T:
-        """Return the next item.
+        """Return the oldest item, and wait for one if there is none.
 
         Raises:
-            ClosedError: it was closed, and nothing waits.
-            Exception: the error with which it was closed.
-            ConfigurationError: another task waits already.
+            ClosedError: The queue is closed and empty.
+            Exception: The error with which the queue was closed.
+            ConfigurationError: Another task already waits.
 
-        Cancelling loses nothing.
+        Cancelling loses no item.
         """
         while not self.items:
-            if self._ending is not None:
-                raise self._ending.with_traceback(None)
-            if self._is_awaited:
-                msg = f"two tasks wait on {self._what}: let one take the results and hand them on"
+            if self._close_error is not None:
+                raise self._close_error.with_traceback(None)
+            if self._has_waiter:
+                msg = (
+                    f"{self._name} has one consumer, and another task already waits: let that task forward the results"
+                )
                 raise ConfigurationError(msg)
             self._waiter = waiter = asyncio.get_running_loop().create_future()
-            self._is_awaited = True
+            self._has_waiter = True
             try:
                 await waiter
             finally:
-                self._waiter, self._is_awaited = None, False
+                self._waiter, self._has_waiter = None, False
         return self.items.popleft()
 
     def _wake(self) -> None:

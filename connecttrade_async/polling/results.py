@@ -1,4 +1,4 @@
-"""Below the waterline: what a poller tells. The result of one poll, and what happens to the platform as a whole."""
+"""What a poller delivers: the result of one poll, events of the platform, and statistics."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class PollResult(msgspec.Struct, Generic[T_co], eq=False):
-    """What one poll of one user brought: a value or an error.
+    """The result of one poll of one user: a value or an error.
 
     Attributes:
-        user: whose, the handle that was given.
-        error: why there is no value, or None.
-        changed: False where every answer is byte for byte that of the last poll of this user. True for the first, for a
-            failure, and for the first good one after that.
-        latency: seconds from asking to the answer, its time in line included.
-        late: seconds after its turn at which the asking began; growing where the poller cannot keep up.
+        user: The handle that was given.
+        error: The error of a failed poll, or None.
+        changed: False if each response is identical, byte for byte, to that of the last poll of this user. True for the
+            first result, for a failure, and for the first success after a failure.
+        latency: Seconds from the start of the poll to its end, including waits for the rate and concurrency limits.
+        late: Seconds between the turn and the start of the poll; it grows if the poller cannot keep up.
     """
 
     user: User
@@ -38,20 +38,20 @@ class PollResult(msgspec.Struct, Generic[T_co], eq=False):
 
     @property
     def due(self) -> datetime:
-        """When it was this user's turn, aware, in UTC; reckoned when it is read."""
+        """The time of this user's turn, timezone-aware, in UTC; computed when it is read."""
         seconds, wall = self._anchor
         return wall + timedelta(seconds=self._moment - seconds)
 
     @property
     def value(self) -> T_co | None:
-        """What was fetched, or None where it failed. What has not changed is read here, and not before."""
+        """What ``fetch`` returned, or None for a failed poll. An unchanged response is decoded when it is read."""
         return cast("T_co | None", self._value.read() if isinstance(self._value, UndecodedResponse) else self._value)
 
     def get(self) -> T_co:
-        """Return what was fetched.
+        """Return what ``fetch`` returned.
 
         Raises:
-            Exception: the ``error`` of a poll that failed.
+            Exception: The ``error`` of a failed poll.
         """
         if self.error is not None:
             raise self.error
@@ -63,12 +63,12 @@ class PollResult(msgspec.Struct, Generic[T_co], eq=False):
 
 
 class Outage(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything fails that is asked. Until it is over nobody is asked but one probe at a time, more and more rarely.
+    """All requests fail. Until a probe succeeds, one user at a time is polled, at growing pauses.
 
     Attributes:
-        since: when the first of the failures came, aware.
-        error: the latest of them.
-        failures: how many there were in a row.
+        since: When the first of the failures came, timezone-aware.
+        error: The latest failure.
+        failures: The number of failures in a row.
     """
 
     since: datetime
@@ -77,11 +77,11 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OutageEnded(msgspec.Struct, frozen=True, kw_only=True):
-    """The platform answers again, and polling goes on at its ordinary pace.
+    """The platform answers again, and polling continues with its ordinary turns.
 
     Attributes:
-        since: when the outage began, aware.
-        seconds: how long it was.
+        since: When the outage began, timezone-aware.
+        seconds: The duration of the outage.
     """
 
     since: datetime
@@ -89,11 +89,11 @@ class OutageEnded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
-    """The platform asked for patience (429): nobody is asked for so long, and then at the ordinary pace.
+    """The platform answered 429: no request is sent for some seconds, then polling continues with its ordinary turns.
 
     Attributes:
-        seconds: how long.
-        error: what it said.
+        seconds: The length of the pause.
+        error: The response as an error.
     """
 
     seconds: float
@@ -101,24 +101,24 @@ class RateLimited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 PollEvent = Outage | OutageEnded | RateLimited
-"""What happens to the platform as a whole."""
+"""An event that concerns all users."""
 
 
 class PollStatistics(NamedTuple):
-    """How a poller is doing.
+    """Counters and state of a poller.
 
     Attributes:
         state: ``NEW``, ``POLLING``, ``SLOWED``, ``OUTAGE``, ``ENDED`` by an error, or ``CLOSED``.
-        users: how many there are, the parked ones among them.
-        running: polls under way.
-        waiting: results that wait for the consumer.
-        failing: users whose last poll failed, the parked ones not among them.
-        parked: users that are asked only rarely since their secret is refused again and again.
-        polls: polls that have ended.
-        unchanged: of these, good ones that brought what the last one brought.
-        failures: of these, the failed ones.
-        skipped: turns that were skipped: their user was still being asked, or the poller or its consumer was slow.
-        late: seconds that the latest turn came late.
+        users: The number of users, including parked ones.
+        running: Polls in flight.
+        waiting: Queued results.
+        failing: Users with a failed last poll, excluding parked ones.
+        parked: Users that are polled rarely because their secret is refused again and again.
+        polls: Finished polls.
+        unchanged: Successful polls with the same responses as the one before.
+        failures: Failed polls.
+        skipped: Turns that were skipped because their user's poll still ran, or the poller or its consumer was slow.
+        late: Seconds by which the latest turn was late.
     """
 
     state: str

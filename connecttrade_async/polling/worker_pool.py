@@ -1,4 +1,4 @@
-"""A loop: workers that take one job after the other. No task for each user, and none that nobody needs yet."""
+"""A pool of tasks that take one job after the other. A task is started only when there is a job for it."""
 
 from __future__ import annotations
 
@@ -19,123 +19,145 @@ log = logging.getLogger("connecttrade_async.live")
 
 
 class WorkerPool(Generic[T, R]):
-    """A pool of tasks.
+    """A bounded pool of tasks.
+
+    Its callbacks are plain functions, because a poll costs little more than they do.
 
     Args:
-        most: how many at most.
-        take: returns the next job, or None where there is none now; whoever makes one due calls ``wake``.
-        work: does a job. What it raises is a mistake, or the end.
-        done: takes a job and what came of it.
-        crashed: takes what was raised where jobs are taken or done.
+        max_workers: The maximum number of tasks.
+        take: Return the next job, or None if there is none now. After a job becomes due, call ``wake``.
+        work: Do a job. An exception ends the pool.
+        on_done: Called with a job and its outcome.
+        on_crash: Called with the exception of ``take``, ``work`` or ``on_done``.
 
     Attributes:
-        busy: jobs that were taken and are not done.
+        busy: Jobs that were taken and are not done.
     """
 
-    __slots__ = ("_crashed", "_done", "_is_stopped", "_most", "_resting", "_take", "_tasks", "_woken", "_work", "busy")
+    __slots__ = (
+        "_assigned",
+        "_idle",
+        "_is_stopped",
+        "_max_workers",
+        "_on_crash",
+        "_on_done",
+        "_take",
+        "_tasks",
+        "_work",
+        "busy",
+    )
 
     def __init__(
         self,
-        most: int,
+        max_workers: int,
         take: Callable[[], T | None],
         work: Callable[[T], Coroutine[Any, Any, R]],
-        done: Callable[[T, R], None],
-        crashed: Callable[[Exception], None],
+        on_done: Callable[[T, R], None],
+        on_crash: Callable[[Exception], None],
     ) -> None:
-        self._most = most
+        self._max_workers = max_workers
         self._take = take
         self._work = work
-        self._done = done
-        self._crashed = crashed
+        self._on_done = on_done
+        self._on_crash = on_crash
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resting: list[asyncio.Future[T]] = []
-        self._woken = 0
+        self._idle: list[asyncio.Future[T]] = []
+        self._assigned = 0
         self._is_stopped = False
         self.busy = 0
 
     def wake(self) -> None:
-        """Give what there is to do to those who rest, and start more where these are too few."""
-        while not self._is_stopped and (self._resting or len(self._tasks) < self._most):
-            job = self._following()
+        """Give available jobs to idle tasks, and start more tasks if these are too few."""
+        while not self._is_stopped and (self._idle or len(self._tasks) < self._max_workers):
+            job = self._take_job()
             if job is None:
                 return
-            self._woken += 1
-            if self._resting:
-                # The latest to rest is woken first, so that no more are busy than need be.
-                self._resting.pop().set_result(job)
+            self._assigned += 1
+            if self._idle:
+                # Last in, first out: that keeps the number of tasks in use small.
+                self._idle.pop().set_result(job)
             else:
                 task = asyncio.create_task(self._run(job), name="connecttrade poll")
                 self._tasks.add(task)
-                task.add_done_callback(self._ended)
+                task.add_done_callback(self._on_task_end)
 
     def stop(self) -> None:
-        """Cancel everybody; wait for them with ``aclose``."""
+        """Cancel all tasks; ``aclose`` waits for them."""
         self._is_stopped = True
-        self._resting.clear()
+        self._idle.clear()
         for task in self._tasks:
             task.cancel()
 
-    async def aclose(self, seconds: float, companions: Iterable[asyncio.Task[None]]) -> None:
-        """Cancel everybody, and wait for so long until they are gone, and companions of theirs with them.
+    async def aclose(self, seconds: float, others: Iterable[asyncio.Task[None]]) -> None:
+        """Cancel all tasks, and wait until they end.
 
-        Cancelling leaves them ending by themselves.
+        Args:
+            seconds: How long to wait.
+            others: Cancelled tasks of the caller to wait for as well.
+
+        If it is cancelled, the tasks end on their own.
         """
         self.stop()
-        others = {*self._tasks, *companions} - {asyncio.current_task()}
+        others = {*self._tasks, *others} - {asyncio.current_task()}
         if others:
-            _, left = await asyncio.wait(others, timeout=seconds)
-            if left:
-                log.warning("%d tasks of a poller would not be cancelled within %.3g s", len(left), seconds)
+            _, remaining = await asyncio.wait(others, timeout=seconds)
+            if remaining:
+                log.warning(
+                    "%d cancelled tasks of a poller did not end within %.3g s",
+                    len(remaining),
+                    seconds,
+                    extra={"tasks": len(remaining)},
+                )
 
     async def _run(self, job: T) -> None:
-        self._woken -= 1
-        take, work, done = self._take, self._work, self._done
+        self._assigned -= 1
+        take, work, on_done = self._take, self._work, self._on_done
         while True:
             try:
                 try:
                     outcome = await work(job)
                 finally:
                     self.busy -= 1
-                done(job, outcome)
-                if self._is_stopped:  # a job may have swallowed that it was cancelled
+                on_done(job, outcome)
+                if self._is_stopped:  # the job may have suppressed its cancellation
                     return
-                if self._woken:
-                    await asyncio.sleep(0)  # who was woken before begins before, so that jobs begin in their order
-                following = take()
-            except Exception as exc:  # noqa: BLE001 - a worker that ended in silence would be missed by nobody
-                self._crashed(exc)
+                if self._assigned:
+                    await asyncio.sleep(0)  # tasks that were woken earlier run first, so that jobs start in order
+                next_job = take()
+            except Exception as exc:  # noqa: BLE001 - an exception of any kind must end the poller, not only this task
+                self._on_crash(exc)
                 return
-            if following is None:
-                job = await self._rest()
+            if next_job is None:
+                job = await self._wait_for_job()
             else:
                 self.busy += 1
-                job = following
+                job = next_job
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if self._is_stopped:
             return
-        # Its job has no end now, and would be waited for as long as all goes on.
+        # The job of this task never finishes, and its user would have no more turns.
         if task.cancelled():
-            self._crashed(CallerError("a task of the poller was cancelled from outside"))
+            self._on_crash(CallerError("a task of the poller was cancelled from outside"))
         elif (error := task.exception()) is not None:
             ended = CallerError(f"a task of the poller was ended by {type(error).__name__}")
             ended.__cause__ = error
-            self._crashed(ended)
+            self._on_crash(ended)
 
-    def _following(self) -> T | None:
+    def _take_job(self) -> T | None:
         try:
             job = self._take()
-        except Exception as exc:  # noqa: BLE001 - likewise; whoever wakes the workers has nothing to do with it
-            self._crashed(exc)
+        except Exception as exc:  # noqa: BLE001 - the exception must end the poller, and the caller of ``wake`` is not its cause
+            self._on_crash(exc)
             return None
         if job is not None:
             self.busy += 1
         return job
 
-    async def _rest(self) -> T:
-        place: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._resting.append(place)
-        job = await place
-        self._woken -= 1
+    async def _wait_for_job(self) -> T:
+        waiter: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        job = await waiter
+        self._assigned -= 1
         return job

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.polling.config import PollConfig, seconds_between
+from connecttrade_async.polling.config import PollConfig, validate_interval
 from connecttrade_async.rate_limiter import RateLimiter
 
 GOOD: dict[str, Any] = {
@@ -23,7 +23,7 @@ def test_an_interval_is_one_for_all_or_each_user_s_own() -> None:
     assert PollConfig(**GOOD).interval == 5.0
     own: dict[str, Any] = GOOD | {"every": lambda _user, _last: 3}  # pyright: ignore[reportUnknownLambdaType]
     assert PollConfig(**own).interval is None
-    assert seconds_between(3) == 3.0
+    assert validate_interval(3) == 3.0
 
 
 @pytest.mark.parametrize(

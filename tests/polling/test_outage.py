@@ -43,7 +43,7 @@ def standing() -> OutageDetector:
 
 def away(users: int = 3) -> OutageDetector:
     it = standing()
-    assert [it.failed(BROKEN, float(moment), users) for moment in range(users)] == [
+    assert [it.record_failure(BROKEN, float(moment), users) for moment in range(users)] == [
         *[None] * (users - 1),
         OutageEvent.OUTAGE,
     ]
@@ -106,18 +106,18 @@ def test_patience_is_asked_for_from_within_a_group_too() -> None:
     assert retry_after_of(ExceptionGroup("all", [limited(3.0), limited(7.0), LIMITED, KeyError("mine")])) == 7.0
     assert retry_after_of(KeyError("mine")) is None
     it = standing()
-    assert it.failed(ExceptionGroup("one", [limited(7.0)]), 10.0, 3) is OutageEvent.SLOWED
-    assert it.slow_until == 17.0
+    assert it.record_failure(ExceptionGroup("one", [limited(7.0)]), 10.0, 3) is OutageEvent.SLOWED
+    assert it.paused_until == 17.0
 
 
 @pytest.mark.parametrize("error", [BROKEN, LIMITED], ids=repr)
 def test_after_a_failure_the_next_answer_matters_and_the_one_after_that_does_not(error: Exception) -> None:
     it = standing()
-    was = [it.is_troubled]
-    it.failed(error, 0.0, 10)
-    was += [it.is_troubled, away().is_troubled]
-    it.answered(100.0)
-    assert [*was, it.is_troubled] == [False, True, True, False]
+    was = [it.is_degraded]
+    it.record_failure(error, 0.0, 10)
+    was += [it.is_degraded, away().is_degraded]
+    it.record_answer(100.0)
+    assert [*was, it.is_degraded] == [False, True, True, False]
 
 
 @given(st.lists(st.tuples(st.sampled_from(EVENTS), st.sampled_from([0.0, 0.1, 1.0, 10.0, 100.0])), max_size=30))
@@ -126,105 +126,107 @@ def test_an_answer_changes_something_only_where_there_is_trouble(events: list[tu
     for error, seconds in events:
         now += seconds
         if error is None:
-            it.answered(now)
+            it.record_answer(now)
         else:
-            it.failed(error, now, 4)
+            it.record_failure(error, now, 4)
         after = copy.copy(it)
-        news = after.answered(math.inf)
-        assert it.is_troubled is (facts_of(it) != facts_of(after))
-        assert it.is_troubled or news is None
+        news = after.record_answer(math.inf)
+        assert it.is_degraded is (facts_of(it) != facts_of(after))
+        assert it.is_degraded or news is None
 
 
 def facts_of(it: OutageDetector) -> dict[str, object]:
     """All that it knows, but for what only means something in trouble."""
-    return {name: getattr(it, name) for name in OutageDetector.__slots__ if name not in {"_first", "is_troubled"}}
+    return {
+        name: getattr(it, name) for name in OutageDetector.__slots__ if name not in {"_first_failure_at", "is_degraded"}
+    }
 
 
 def test_when_everything_fails_it_is_one_outage_and_then_over() -> None:
     it = away()
-    assert not it.is_well(1e9)
-    assert it.away_since == 0.0
+    assert not it.is_available(1e9)
+    assert it.outage_since == 0.0
     assert 2.5 <= it.probe_at <= 3.0
-    assert it.failed(BROKEN, 2.1, 3) is None  # who was still being asked
+    assert it.record_failure(BROKEN, 2.1, 3) is None  # who was still being asked
     assert it.probe_at <= 3.0
-    assert it.answered(3.0) is OutageEvent.RECOVERED
-    assert it.is_well(2.2)
-    assert it.answered(3.0) is None
+    assert it.record_answer(3.0) is OutageEvent.RECOVERED
+    assert it.is_available(2.2)
+    assert it.record_answer(3.0) is None
 
 
 def test_probes_become_rarer_and_never_too_rare() -> None:
     it, waits = away(), list[float]()
     for _ in range(12):
         now = it.probe_at
-        assert it.failed(BROKEN, now, 3) is None
+        assert it.record_failure(BROKEN, now, 3) is None
         waits.append(it.probe_at - now)
     assert 1.0 <= waits[0] <= 2.0
     assert all(15.0 <= wait <= 30.0 for wait in waits[5:])
-    assert it.failed(ServerError(status=503, retry_after=99.0, **FACTS), it.probe_at, 3) is None
-    assert it.failed(LIMITED, it.probe_at, 3) is None
-    assert it.failed(KeyError("mine"), it.probe_at, 3) is None
-    assert not it.is_well(1e9)
+    assert it.record_failure(ServerError(status=503, retry_after=99.0, **FACTS), it.probe_at, 3) is None
+    assert it.record_failure(LIMITED, it.probe_at, 3) is None
+    assert it.record_failure(KeyError("mine"), it.probe_at, 3) is None
+    assert not it.is_available(1e9)
 
 
 @pytest.mark.parametrize("error", [KeyError("mine"), CursorError(cursor="c", why="a circle"), LIMITED, BROKEN, REFUSED])
 def test_a_probe_that_fails_in_any_way_sets_the_next_one_later(error: Exception) -> None:
     it = away()
     now = it.probe_at
-    assert it.failed(error, now, 3) is None
+    assert it.record_failure(error, now, 3) is None
     assert 1.0 <= it.probe_at - now <= 2.0
-    assert it.away_since == 0.0
+    assert it.outage_since == 0.0
     late = it.probe_at
-    assert it.failed(error, now + 0.1, 3) is None  # asked before the outage was known
+    assert it.record_failure(error, now + 0.1, 3) is None  # asked before the outage was known
     assert it.probe_at == late
 
 
 def test_an_outage_began_with_the_first_failure_after_the_last_answer() -> None:
     it = standing()
-    it.failed(BROKEN, 1.0, 3)
-    it.answered(2.0)
-    assert [it.failed(BROKEN, moment, 3) for moment in (3.0, 4.0, 5.0)] == [None, None, OutageEvent.OUTAGE]
-    assert it.away_since == 3.0
+    it.record_failure(BROKEN, 1.0, 3)
+    it.record_answer(2.0)
+    assert [it.record_failure(BROKEN, moment, 3) for moment in (3.0, 4.0, 5.0)] == [None, None, OutageEvent.OUTAGE]
+    assert it.outage_since == 3.0
 
 
 def test_one_answer_says_that_the_platform_is_there() -> None:
     it = standing()
     for moment in range(20):
-        assert it.failed(BROKEN, moment, 3) is None
-        assert it.failed(REFUSED, moment, 3) is None
-        assert it.failed(NOTHING, moment, 3) is None
-    assert away().failed(NOTHING, 9.0, 3) is OutageEvent.RECOVERED
+        assert it.record_failure(BROKEN, moment, 3) is None
+        assert it.record_failure(REFUSED, moment, 3) is None
+        assert it.record_failure(NOTHING, moment, 3) is None
+    assert away().record_failure(NOTHING, 9.0, 3) is OutageEvent.RECOVERED
 
 
 def test_the_caller_s_own_failures_say_nothing_about_the_platform() -> None:
     it = standing()
-    assert [it.failed(KeyError("mine"), 0.0, 3) for _ in range(50)] == [None] * 50
-    assert it.in_a_row == 0
+    assert [it.record_failure(KeyError("mine"), 0.0, 3) for _ in range(50)] == [None] * 50
+    assert it.consecutive_failures == 0
 
 
 def test_few_users_are_not_everybody() -> None:
     it = standing()
-    assert it.failed(BROKEN, 0.0, 1) is None
-    assert it.failed(BROKEN, 1.0, 1) is None
-    assert it.failed(BROKEN, 2.0, 1) is OutageEvent.OUTAGE
+    assert it.record_failure(BROKEN, 0.0, 1) is None
+    assert it.record_failure(BROKEN, 1.0, 1) is None
+    assert it.record_failure(BROKEN, 2.0, 1) is OutageEvent.OUTAGE
 
 
 def test_everybody_waits_for_what_was_asked_and_is_told_once() -> None:
     it = standing()
-    assert it.failed(limited(7.0), 10.0, 3) is OutageEvent.SLOWED
-    assert it.failed(limited(9.0), 10.5, 3) is None
-    assert it.failed(limited(1.0), 11.0, 3) is None
-    assert it.slow_until == 19.5
-    assert not it.is_well(19.4)
-    assert it.is_well(19.5)
+    assert it.record_failure(limited(7.0), 10.0, 3) is OutageEvent.SLOWED
+    assert it.record_failure(limited(9.0), 10.5, 3) is None
+    assert it.record_failure(limited(1.0), 11.0, 3) is None
+    assert it.paused_until == 19.5
+    assert not it.is_available(19.4)
+    assert it.is_available(19.5)
 
 
 @pytest.mark.parametrize("asked", [0.0, -5.0, math.nan])
 def test_asking_for_no_patience_does_not_switch_the_pauses_off(asked: float) -> None:
     it, now, waits = standing(), 0.0, list[float]()
     for _ in range(12):
-        assert it.failed(limited(asked), now, 3) is OutageEvent.SLOWED
-        waits.append(it.slow_until - now)
-        now = it.slow_until
+        assert it.record_failure(limited(asked), now, 3) is OutageEvent.SLOWED
+        waits.append(it.paused_until - now)
+        now = it.paused_until
     assert 0.5 <= waits[0] <= 1.0
     assert all(30.0 <= wait <= 60.0 for wait in waits[8:])
 
@@ -263,53 +265,53 @@ def test_no_retry_after_stops_the_poller_for_longer_than_the_bound(events: list[
     it, now = standing(), 0.0
     for error, seconds in events:
         now += seconds
-        probe_at, slow_until = it.probe_at, it.slow_until
-        news = it.failed(error, now, 3)
+        probe_at, slow_until = it.probe_at, it.paused_until
+        news = it.record_failure(error, now, 3)
         if news is OutageEvent.SLOWED:
-            assert it.slow_until - now >= 0.5
-        if it.probe_at != probe_at and it.away_since is not None:
+            assert it.paused_until - now >= 0.5
+        if it.probe_at != probe_at and it.outage_since is not None:
             assert it.probe_at - now >= 0.5
-        if it.slow_until != slow_until:
-            assert it.slow_until - now <= MAX_RETRY_AFTER
+        if it.paused_until != slow_until:
+            assert it.paused_until - now <= MAX_RETRY_AFTER
         assert it.probe_at - now <= MAX_RETRY_AFTER
-        assert it.is_well(now + MAX_RETRY_AFTER) or it.away_since is not None
+        assert it.is_available(now + MAX_RETRY_AFTER) or it.outage_since is not None
 
 
 def test_a_short_recovery_does_not_make_the_probes_of_the_next_outage_frequent_again() -> None:
     it = away()
     for _ in range(8):
         now = it.probe_at
-        assert it.failed(BROKEN, now, 3) is None
+        assert it.record_failure(BROKEN, now, 3) is None
     for _ in range(5):  # each probe is answered, and all that is asked then fails again
-        assert it.answered(now := it.probe_at) is OutageEvent.RECOVERED
-        assert [it.failed(BROKEN, now + 1.0, 3) for _ in range(3)] == [None, None, OutageEvent.OUTAGE]
+        assert it.record_answer(now := it.probe_at) is OutageEvent.RECOVERED
+        assert [it.record_failure(BROKEN, now + 1.0, 3) for _ in range(3)] == [None, None, OutageEvent.OUTAGE]
         assert it.probe_at - (now + 1.0) >= 15.0
-    it.answered(now := it.probe_at)
-    assert [it.failed(BROKEN, now + 61.0, 3) for _ in range(3)] == [None, None, OutageEvent.OUTAGE]
+    it.record_answer(now := it.probe_at)
+    assert [it.record_failure(BROKEN, now + 61.0, 3) for _ in range(3)] == [None, None, OutageEvent.OUTAGE]
     assert it.probe_at - (now + 61.0) <= 1.0
 
 
 def test_where_no_time_was_named_the_waits_grow_until_somebody_is_answered() -> None:
     it, now, waits = standing(), 0.0, list[float]()
     for _ in range(12):
-        assert it.failed(LIMITED, now, 3) is OutageEvent.SLOWED
-        waits.append(it.slow_until - now)
-        now = it.slow_until
+        assert it.record_failure(LIMITED, now, 3) is OutageEvent.SLOWED
+        waits.append(it.paused_until - now)
+        now = it.paused_until
     assert 0.5 <= waits[0] <= 1.0
     assert all(30.0 <= wait <= 60.0 for wait in waits[8:])
-    it.answered(now)
-    it.failed(LIMITED, now, 3)
-    assert it.slow_until - now <= 1.0
+    it.record_answer(now)
+    it.record_failure(LIMITED, now, 3)
+    assert it.paused_until - now <= 1.0
 
 
 def test_an_answer_during_a_pause_does_not_make_the_next_pause_short() -> None:
     it, now = standing(), 0.0
     for _ in range(8):
-        it.failed(LIMITED, now, 3)
-        assert it.answered(now + 0.01) is None  # it was asked for before the pause
-        now = it.slow_until
-    it.failed(LIMITED, now, 3)
-    assert it.slow_until - now >= 30.0
-    it.answered(it.slow_until)  # asked for after the pause, so the platform takes requests again
-    it.failed(LIMITED, now := it.slow_until, 3)
-    assert it.slow_until - now <= 1.0
+        it.record_failure(LIMITED, now, 3)
+        assert it.record_answer(now + 0.01) is None  # it was asked for before the pause
+        now = it.paused_until
+    it.record_failure(LIMITED, now, 3)
+    assert it.paused_until - now >= 30.0
+    it.record_answer(it.paused_until)  # asked for after the pause, so the platform takes requests again
+    it.record_failure(LIMITED, now := it.paused_until, 3)
+    assert it.paused_until - now <= 1.0

@@ -30,7 +30,7 @@ def filled(
 def taken(schedule: Schedule, now: float, interval: float = 10.0) -> Turn:
     turn = schedule.take(now)
     assert turn is not None
-    schedule.done(turn.record, now, interval)
+    schedule.finish_turn(turn.record, now, interval)
     return turn
 
 
@@ -75,7 +75,7 @@ def test_who_still_runs_is_not_asked_again() -> None:
     assert schedule.take(10.0) is not None
     assert schedule.take(20.0) is None
     assert schedule.skipped == 1
-    schedule.done(record, 25.0, 10.0)
+    schedule.finish_turn(record, 25.0, 10.0)
     assert schedule.take(30.0) is not None
 
 
@@ -94,7 +94,7 @@ def test_nobody_has_a_turn_twice_before_all_once(users: int, every: float, steps
         while (turn := schedule.take(now)) is not None and len(order) < 300:
             order.append(turn.record.user.user_id)
             now += slow
-            schedule.done(turn.record, now, every)
+            schedule.finish_turn(turn.record, now, every)
     assert len(records) == users
     for begin in range(0, len(order), 7):
         for end in range(begin, len(order), 11):
@@ -147,14 +147,14 @@ def test_an_interval_of_each_user_s_own() -> None:
         turn = schedule.take(when)
         assert turn is not None
         counts[turn.record.user.user_id] += 1
-        schedule.done(turn.record, when, 1.0 if turn.record is fast else 20.0)
+        schedule.finish_turn(turn.record, when, 1.0 if turn.record is fast else 20.0)
     assert counts["u0"] >= 90
     assert counts["u1"] == 5
     assert slow.state is PollState.WAITING
     # Turns whose time has passed are not made up for.
     turn = schedule.take(200.0)
     assert turn is not None
-    schedule.done(turn.record, 200.0, 1.0)
+    schedule.finish_turn(turn.record, 200.0, 1.0)
     assert schedule.skipped > 50
     assert schedule.next_at() is not None
 
@@ -165,7 +165,7 @@ def test_who_failed_is_left_alone_for_the_pause_and_keeps_its_place(every: float
     begun = schedule.next_at()
     assert begun is not None
     assert schedule.take(begun) is not None
-    schedule.done(record, begun, 10.0, pause=25.0)
+    schedule.finish_turn(record, begun, 10.0, pause=25.0)
     asked = [when for when in (begun + 10 * turn for turn in range(1, 5)) if schedule.take(when) is not None]
     assert asked == [begun + 30.0]
 
@@ -177,7 +177,7 @@ def test_parked_users_take_a_turn_after_their_pause_and_gone_users_take_none(eve
         assert schedule.take(10.0) is not None
     schedule.park(one, 10.0, 10.0, 100.0)
     other.state = PollState.GONE
-    schedule.done(other, 10.0, 10.0)
+    schedule.finish_turn(other, 10.0, 10.0)
     assert [schedule.take(float(now)) for now in range(20, 110)] == [None] * 90
     turns = [turn.record for now in range(110, 121) if (turn := schedule.take(float(now))) is not None]
     assert turns == [one]
@@ -205,12 +205,12 @@ def test_a_parked_user_is_the_probe_only_where_no_other_waits(every: float | Non
         assert schedule.take(10.0) is not None
     for record in (one, other):
         schedule.park(record, 10.0, 10.0, 100.0)
-    schedule.done(third, 10.0, 10.0)
+    schedule.finish_turn(third, 10.0, 10.0)
     for _ in range(5):
         turn = schedule.probe()
         assert turn is not None
         assert turn.record is third
-        schedule.done(third, 10.0, 10.0)
+        schedule.finish_turn(third, 10.0, 10.0)
     third.state = PollState.GONE
     turns = [schedule.probe(), schedule.probe()]
     assert {turn.record for turn in turns if turn is not None} == {one, other}
@@ -246,15 +246,15 @@ def test_no_user_is_lost_or_asked_twice_however_turns_end(every: float | None, s
             if step == "park":
                 schedule.park(record, now, 10.0, 30.0)
             else:
-                schedule.done(record, now, 10.0, 25.0 if step == "fail" else 0.0)
+                schedule.finish_turn(record, now, 10.0, 25.0 if step == "fail" else 0.0)
     for record in running:
-        schedule.done(record, now, 10.0)
+        schedule.finish_turn(record, now, 10.0)
     later = list[PolledUser]()
     for _ in range(10):
         now += 10.0
         while (turn := schedule.take(now)) is not None:
             later.append(turn.record)
-            schedule.done(turn.record, now, 10.0)
+            schedule.finish_turn(turn.record, now, 10.0)
     counts = Counter(map(id, later))
     assert set(counts) == set(map(id, records))
     assert max(counts.values()) <= 11
@@ -283,7 +283,7 @@ def test_while_time_is_held_there_are_only_probes_in_turn(every: float | None) -
         turn = schedule.probe()
         assert turn is not None
         probed.append(turn.record)
-        schedule.done(turn.record, now, 10.0)
+        schedule.finish_turn(turn.record, now, 10.0)
     assert {record.user for record in probed} == {record.user for record in records}
     schedule.release(100.0)
     schedule.release(200.0)
@@ -315,7 +315,7 @@ def test_many_newcomers_and_few_take_their_turns_in_the_order_in_which_they_are_
         while (when := schedule.next_at()) is not None and when < end:
             turn = schedule.take(when)
             assert turn is not None
-            schedule.done(turn.record, when, 10.0)
+            schedule.finish_turn(turn.record, when, 10.0)
             taken.append((when, turn.record))
 
     take_until(15.0)

@@ -761,7 +761,7 @@ async def test_it_is_left_in_another_task_and_leaves_nothing() -> None:
         assert results.statistics().running == 10
         waiting = asyncio.create_task(anext(results))
         await settle()
-        with pytest.raises(ConfigurationError, match="two tasks wait"):
+        with pytest.raises(ConfigurationError, match="another task already waits"):
             await anext(results)
         await asyncio.create_task(results.aclose())
         with pytest.raises(StopAsyncIteration):
@@ -790,7 +790,7 @@ async def test_a_fetch_that_will_not_be_cancelled_does_not_hold_up_the_leaving(
         async with ct.poll(people(ct, 1), fetch, every=0.01):
             await begun.wait()
             caplog.set_level("WARNING", "connecttrade_async.live")
-        assert "1 tasks of a poller would not be cancelled" in caplog.text
+        assert "1 cancelled tasks of a poller did not end" in caplog.text
         end.set()
 
 
@@ -1033,13 +1033,11 @@ async def test_users_that_are_parked_within_a_minute_are_one_warning(caplog: pyt
         watcher = Watcher(results)
         await minutes(clock, watcher, 3)
         assert set(results.parked) == names
-        levels = [record.levelname for record in caplog.records if "asked only rarely" in record.getMessage()]
+        levels = [record.levelname for record in caplog.records if "polled rarely" in record.getMessage()]
         assert sorted(levels) == ["DEBUG", "DEBUG", "WARNING"]
         await results.remove(watcher.of("u0")[0].user)
         assert set(results.parked) == {"u1", "u2"}
         names.clear()
         await minutes(clock, watcher, 12)
-        assert [record.getMessage() for record in caplog.records].count(
-            "the secret of a parked user is taken again"
-        ) == 2
+        assert [record.getMessage() for record in caplog.records].count("secret of a parked user accepted again") == 2
     await watcher.aclose()

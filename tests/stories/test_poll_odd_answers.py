@@ -20,7 +20,7 @@ from connecttrade_async import (
     Retry,
     ServerError,
 )
-from connecttrade_async.polling.outage import ErrorScope, classify_error, in_words, retry_after_of
+from connecttrade_async.polling.outage import ErrorScope, classify_error, error_text, retry_after_of
 from manual_clock import SteppedClock
 from poll_fixtures import Watcher, client, people, settle, steps
 from scripted_server import ScriptedEnd, answer, drop, raw, reset
@@ -221,7 +221,7 @@ def test_judging_an_error_never_raises_and_finds_what_can_be_read(number: int) -
     error = ERRORS[number]()
     assert isinstance(classify_error(error), ErrorScope)
     assert type(retry_after_of(error)) in {int, float, type(None)}
-    assert "\n" not in in_words(error)
+    assert "\n" not in error_text(error)
 
 
 def test_what_the_platform_said_is_found_beside_errors_that_raise() -> None:
@@ -229,9 +229,9 @@ def test_what_the_platform_said_is_found_beside_errors_that_raise() -> None:
     error = ExceptionGroup("all", [OddError(), OddLimit(status=429, **FACTS), limit])
     assert classify_error(error) is ErrorScope.RATE_LIMIT
     assert retry_after_of(error) == 7.0
-    assert in_words(OddError()) == "OddError"
-    assert in_words(KeyError("one\ntwo")) == r"'one\ntwo'"
-    assert in_words(ValueError("one\n\x1b[31mtwo")) == "one [31mtwo"
+    assert error_text(OddError()) == "OddError"
+    assert error_text(KeyError("one\ntwo")) == r"'one\ntwo'"
+    assert error_text(ValueError("one\n\x1b[31mtwo")) == "one [31mtwo"
 
 
 @pytest.mark.parametrize("make", ERRORS[-6:])
@@ -273,7 +273,7 @@ async def test_an_outage_of_errors_without_words_is_logged_and_told(caplog: pyte
         await steps(clock, 35.0)
         assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
     await watcher.aclose()
-    assert "one probe at a time stands for all: Wordless" in caplog.text
+    assert "one probe at a time is sent: Wordless" in caplog.text
 
 
 async def test_an_iterator_of_users_that_is_cancelled_or_raises_a_group_is_met_at_the_results() -> None:
@@ -287,7 +287,7 @@ async def test_an_iterator_of_users_that_is_cancelled_or_raises_a_group_is_met_a
             return user.user_id
 
         async with client() as ct, nothing_left(), ct.poll(users(), fetch, every=1e6) as results:
-            with pytest.raises(CallerError, match="the iterator of users was ended by"):
+            with pytest.raises(CallerError, match=r"users raised .*, so no more users are added"):
                 await asyncio.wait_for(anext(results), 10)
             assert results.statistics().state == "ENDED"
 
