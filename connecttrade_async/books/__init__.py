@@ -1,1 +1,1 @@
-"""The books of accounts: rules that merge what is read and what streams say. No I/O."""
+"""The books of accounts: the rules that merge snapshots and stream updates. No I/O."""

@@ -1,59 +1,58 @@
-"""Below the waterline: positions, orders and balances of one account: load, apply, what changed.
+"""Keep the positions, orders and balances of one account, merged from snapshots and stream frames.
 
-The theory. Two sources tell of one account, and neither numbers what it says. A *snapshot* is the whole truth at some
-moment between the asking and the answer, nobody knows which. *Frames* are news: each tells of one thing, those of one
-account in the order in which it happened. What is true is found without numbers, by what the things are:
+Two sources report on one account, and neither has sequence numbers. A *snapshot* is the whole state at an unknown
+moment between its request and its answer. A *frame* reports one item; the frames of one account come in the order of
+the events. These rules decide which report holds.
 
-Orders only go forward. Of two sayings of an order the one with the later ``updated_at`` is what it is now, and some of
-it can never be taken back by either: an order that has ended stays ended, what was filled stays filled, a fill that was
-listed stays listed, and an order that was replaced keeps pointing to its successor. A fill is known
-by its id, and where one of the two sayings has none, by its time, quantity and price. Where the times do not decide,
-the more advanced saying wins; where that does not either, the later to be heard. So a frame and a snapshot can be taken
-in any order, or twice, and the book comes out the same.
+Orders only move forward. Of two reports of an order, the one with the later ``updated_at`` holds. Some facts are never
+taken back: an order that has ended stays ended, a filled quantity stays filled, and a listed fill stays listed. A
+replaced order keeps pointing to its successor. A fill is identified by its id; where one report has no id, by time,
+quantity and price. Where the times do not decide, the more advanced report holds; otherwise the one that came later.
+So a frame and a snapshot can be applied in either order, or twice, with the same result.
 
-Positions and balances go up and down, and their snapshot has no time. But whatever was heard *before* a snapshot was
-asked for is in it; and whatever was heard *since* may be newer than it, and if it is not, what made the snapshot newer
-is still on its way as a frame. So a snapshot overrules what was heard before it was asked for, and what was heard since
-is laid over it. That is what is held while a snapshot is under way: what the frames carried, one entry a thing, bounded
-as the book is. Nothing waits for the snapshot: a frame is applied and told at once. A frame with an earlier time than
-the last one of the same thing is out of order, and is dropped.
+Positions and balances go up and down, and their snapshot has no time. A frame that came *before* the snapshot was
+requested is included in it. A frame that came *since* may be newer; if it is not, a frame for whatever made the
+snapshot newer is still on its way. So a snapshot overrides earlier frames, and later frames are applied on top of it.
+For this the book keeps the fields of frames while a snapshot is under way: one entry for each item, as bounded as the
+book. Nothing waits for the snapshot: each frame is applied and published at once. A frame with an earlier time than
+the last one of its item is out of order, and is dropped.
 
-A snapshot may come from a server that is behind the stream. It proves that by what it has of an order: less filled than
-known, or open where the order has ended, and no later ``updated_at``. It is suspect where it gives a position or a
-balance the very level of the snapshot before, against what frames told since, and lists no execution that is news. Such
-a snapshot does not count: positions and balances stay, the account is not current, and another snapshot is wanted. A
-list that has no older time and says the same again five seconds later is believed. So a correction or a bust is: then
-the order is what the list has, and what it takes back is told as executions of the opposite sign.
+A snapshot may come from a server that is behind the stream. An order shows this: it has less filled than known, or is
+open where it has ended, without a later ``updated_at``. A position or balance raises the suspicion: it repeats the
+exact level of the snapshot before against frames since, and no new execution is listed. Such a snapshot does not
+count: positions and balances stay, the account is not current, and another snapshot is requested. A list without an
+older time that repeats itself five seconds later is believed. So is a correction or a bust: the order then is as
+listed, and what it takes back is published as executions of the opposite sign.
 
-A symbol or a currency may have several rows. They are added up, and equal rows are one. A frame of one of them does not
-say which it is about, so it is not applied, and a snapshot is wanted.
+A symbol or a currency may have several rows. They are added up; equal rows count as one. A frame for one of them does
+not say which row it updates, so it is not applied and a snapshot is requested.
 
-A time that is to come, by more than five minutes, is a mistake of somebody's, and must not overrule all that is said
-until then. So against one that is not to come it decides nothing, and the rest does: how far an order is, and then what
-is heard last. Where it is our own clock that is slow, the times of what happens are all to come, and are compared as
-ever; only a frame that is late by more than that is not seen to be. Where it is fast, a mistake is seen later.
+A time more than five minutes in the future is a mistake, and must not override all reports until then. Against a time
+that is not in the future it decides nothing: progress of the order decides, then arrival. If the local clock is slow,
+the times of all events are in the future and are compared as usual; only a frame that is late by more than the skew is
+not detected. If the local clock is fast, a mistake is detected later.
 
-A frame may carry a part of a thing. What it carries is laid over what is known, null included; what it does not carry
-stays. A part of a thing that is not known, an order without a status or a position without a quantity, is not taken for
-the thing: the book does not have it, and is not current, until a snapshot tells the whole.
+A frame may carry a part of an item. The carried fields override the known ones, null included; the other fields stay.
+A part of an unknown item is not an item: an order without a status, or a position without a quantity. The book does
+not get it and is not current until a snapshot has the whole.
 
-What a complete list does not have: a position is closed, and that is told before it is forgotten. An order is *not*
-gone: brokers list orders for a while, and not at once, so an absent order stays as it was last known, whatever that is.
-An account of which the answer has neither a balance nor a position was not read; its book stays, and is not current.
-Only Connect Trade's own list of what its user has linked can say that there is no such account (``linked.py``).
-A balance that names no currency is of the one currency that there is; of several, it is a part of a thing not known.
+An item may be absent from a complete list. A position is then closed; the change is published before it is removed. An
+order is *not* gone: brokers list orders for a limited time and with a delay, so an absent order stays as last known.
+An answer with neither a balance nor a position did not read the account: its book stays, and is not current. Only
+Connect Trade's own list of the user's connections can show that an account is gone (``live/missing_accounts.py``). A
+balance without a currency is of the only known currency; with several known, it is a part of an unknown item.
 
-A snapshot whose answers are the same, to the last byte, as those that the book was last loaded from says nothing, if no
-frame of its user was heard since these were asked for, and the book was *settled* by them: it has each order as it was
-listed, or let go of it, or never had it. For its positions and balances are the listed ones then, too, and to load what
-is there already changes nothing. So such answers need not be read, and nothing is compared: only the time moves on.
-Orders that are the same may be left out by themselves, for what is not among them is no worse for it; positions and
-balances only together, since without either an account was not read.
+A snapshot with byte-identical answers carries no news under two conditions. No frame of its user came since the
+earlier one was requested, and the book was *settled* by that one: it has each order as listed, or evicted it, or never
+had it. Then its positions and balances are the listed ones too, and loading them again changes nothing. So such
+answers need no decoding and no comparison; only ``as_of`` moves. Identical orders may be skipped alone, because a
+listing says nothing about orders that it lacks. Positions and balances are only skipped together, because an account
+with neither was not read.
 
-An order that has ended is told, and then kept for a while, by count and by age. Which ones were let go is remembered
-until they can no longer be taken for new ones: an order that is unknown, has ended, and last changed well before the
-latest change that an earlier snapshot knew, is history and no news. That horizon is in the broker's time, and never
-after our own, so neither a clock of ours that is wrong nor a time of theirs that is to come hides anything.
+An order that has ended is published, and then kept for a while, by count and by age. Evicted order ids are remembered
+until they cannot be mistaken for new orders. An unknown order that has ended is history if it last changed well before
+the latest change known to an earlier snapshot. That horizon is in the broker's time and never after the local time. So
+neither a wrong local clock nor a future time of a broker hides an event.
 """
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
@@ -71,16 +70,16 @@ import msgspec
 from connecttrade_async.books.changes import BalanceChanged, Cause, Change, OrderChanged, PositionChanged
 from connecttrade_async.books.keyed_state import Delta, KeyedState, Rows, rows_by_key
 from connecttrade_async.books.merge import (
-    age_of,
     amount,
     apply_partial,
+    compare_age,
     has_ended,
-    is_another,
-    is_less,
+    has_less_filled,
+    is_other_order,
     is_reopened,
     missing_fields,
 )
-from connecttrade_async.books.order_tracker import APART, OrderRetention, OrderTracker
+from connecttrade_async.books.order_tracker import REPEAT_AFTER, OrderRetention, OrderTracker
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Order
@@ -89,25 +88,25 @@ from connecttrade_async.models.positions import Position
 __all__ = ["AccountSnapshot", "Book", "BookKeeper"]
 
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
-NOBODY = ""
+NO_CURRENCY = ""
 ORDER_ID = attrgetter("order_id")
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """One account at a moment: a value that changes no more.
+    """One account at one moment: an immutable value.
 
     Attributes:
-        account_id: whose.
-        user_id: of which user.
-        orders: by ``order_id``: all open ones, and those that ended not long ago.
+        account_id: the account.
+        user_id: its user.
+        orders: by ``order_id``: all open orders, and those that ended recently.
         positions: by symbol; none of quantity zero. Several different rows of one symbol (lots, cash and margin) are
-            one position: numbers are added up, the average price is the mean, and what the rows disagree on is None.
+            one position: numbers are added up, the average price is the mean, and fields that differ are None.
             If such rows add up to zero, long and short, the position stays.
         balances: by currency, ``""`` where the broker names none; several rows of one currency are added up.
-        as_of: when it was last loaded or changed, aware; None where it never was.
-        is_current: whether it is what the server has, but for what is on its way. If not, it is what was last known.
-        problem: why the latest snapshot could not be taken as it was, so that the book is not current; None where it
-            could. A row without a symbol or an order id, for example, is not in the book.
+        as_of: when it was last loaded or changed, aware; None before the first load.
+        is_current: whether it equals the server but for updates on their way. If not, it is the last known state.
+        problem: why the latest snapshot could not be loaded as it was, so that the book is not current; None where it
+            could. For example, a row without a symbol or an order id is not in the book.
     """
 
     account_id: str
@@ -121,7 +120,7 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def balance(self) -> Balance | None:
-        """The balance; of several currencies the first that was listed; None where the broker lists none."""
+        """The balance; with several currencies the first listed; None where the broker lists none."""
         return next(iter(self.balances.values()), None)
 
     @property
@@ -139,13 +138,13 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountSnapshot(NamedTuple):
-    """What a snapshot has of one account.
+    """The part of a snapshot that belongs to one account.
 
     Attributes:
-        orders: oldest first, those of a window of time; what is not among them is no worse for it.
-        positions: all there are.
-        balances: all there are.
-        problem: what of the answers cannot be in a book, such as a row without a symbol; None where there is nothing.
+        orders: oldest first, from a window of time; orders outside it are not affected.
+        positions: all positions.
+        balances: all balances.
+        problem: which part of the answers cannot be in a book, such as a row without a symbol; None if there is none.
     """
 
     orders: Sequence[Order] = ()
@@ -160,19 +159,19 @@ class AccountSnapshot(NamedTuple):
 
 
 class BookKeeper(msgspec.Struct, gc=False, eq=False):
-    """Keeps the book of one account, from any source; ``BookKeeper.of`` makes one.
+    """Keeps the book of one account, from any source; ``BookKeeper.of`` creates one.
 
     Attributes:
-        account_id: whose.
-        user_id: of which user.
-        is_loaded: whether there was a snapshot yet.
+        account_id: the account.
+        user_id: its user.
+        is_loaded: whether a snapshot was loaded.
         is_read: whether the latest snapshot had the account.
         as_of: when it was last loaded or changed.
-        absent_since: when the first of the snapshots came since when none has had the account; None while one has.
-        lacks_whole: whether only another snapshot can say what is true, since this was last set to False: a part was
-            heard of a thing that is not known, or reports contradict each other.
-        is_settled: whether the orders of the latest snapshot are known just as it had them, and all of it was taken.
-        problem: why the latest snapshot was not taken as it was; see ``Book``.
+        absent_since: when the first snapshot without the account came since one had it; None while one has it.
+        lacks_whole: whether only another snapshot can settle the state, since this was last set to False: a frame had
+            a part of an unknown item, or reports contradict each other.
+        is_settled: whether the orders of the latest snapshot are in the book as listed, and all of it was loaded.
+        problem: why the latest snapshot was not loaded as it was; see ``Book``.
     """
 
     account_id: str
@@ -188,16 +187,16 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
     lacks_whole: bool = False
     is_settled: bool = False
     problem: str | None = None
-    # What snapshots took back that was known, by what they say instead, and when they first said so.
-    _suspicions: dict[object, datetime] = {}
+    # Contradictions of the known state by snapshots, and when each first came.
+    _contradictions: dict[object, datetime] = {}
 
     @classmethod
     def of(cls, account_id: str, user_id: str, keep: OrderRetention) -> Self:
-        """Return a keeper of an account of which nothing is known yet.
+        """Return the keeper of an account without any known state.
 
         Args:
-            account_id: whose.
-            user_id: of which user.
+            account_id: the account.
+            user_id: its user.
             keep: how long orders that have ended stay.
         """
         tracker = OrderTracker(account_id, user_id, keep)
@@ -208,7 +207,7 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
         return self._tracker.orders.get(order_id)
 
     def was_evicted(self, order_id: str) -> bool:
-        """Say whether an order had ended, was told, and is kept no more."""
+        """Return whether an order ended, was published, and is not kept any more."""
         return self._tracker.was_evicted(order_id)
 
     def open_orders(self) -> list[Order]:
@@ -217,11 +216,11 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
 
     @property
     def horizon(self) -> datetime | None:
-        """Before which an unknown order that has ended is history, aware, by the broker's clock."""
+        """An unknown order that ended before this time is history, aware, by the broker's clock."""
         return self._tracker.horizon
 
     def book(self, *, is_current: bool) -> Book:
-        """Return the book as it is, as a value."""
+        """Return the book as it is now, as a value."""
         orders, positions, balances = self._tracker.orders, self._positions.items, self._balances.items
         views = orders.copy(), positions.copy(), balances.copy()
         return _book(self.account_id, self.user_id, *views, self.as_of, is_current, self.problem)
@@ -229,7 +228,12 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
     # Frames -----------------------------------------------------------------------------------------------------------
 
     def apply(self, update: Update, at: datetime) -> Sequence[Change]:
-        """Take a frame of this account, heard at a time; return what it changed."""
+        """Apply a frame of this account; return the changes.
+
+        Args:
+            update: the frame.
+            at: when it was received, aware.
+        """
         self.as_of = at
         kind = type(update)
         if kind is OrderUpdate:
@@ -246,187 +250,203 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
         before = self._tracker.orders.get(order.order_id)
         if self._updated_since is not None:
             self._updated_since.add(order.order_id)
-        is_new = before is None or is_another(before, order)
+        is_new = before is None or is_other_order(before, order)
         if is_new and order.status is None:
             self.lacks_whole = self.lacks_whole or not self.was_evicted(order.order_id)
             return ()
-        places = None if before is None or is_new else missing_fields(before, order)
-        if before is not None and places:
+        missing = None if before is None or is_new else missing_fields(before, order)
+        if before is not None and missing:
             order = apply_partial(before, order, update)
-        changes = self._tracker.merge(before, order, "stream", at, is_whole=not places)
-        if self._tracker.is_in_doubt:
-            self._tracker.is_in_doubt, self.lacks_whole = False, True
+        changes = self._tracker.merge(before, order, "stream", at, is_whole=not missing)
+        if self._tracker.has_contradiction:
+            self._tracker.has_contradiction, self.lacks_whole = False, True
         return changes
 
     def _apply_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
         position, symbol, known = update.position, update.position.symbol, self._positions.items
         before = known.get(symbol) if symbol else None
         if not symbol or symbol in self._positions.several or (before is not None and _is_other_row(before, position)):
-            # Which of the rows it is about, or of which symbol, only a snapshot can say.
+            # Only a snapshot can show which row or symbol the frame is about.
             self.lacks_whole = True
             return ()
         is_part = position.quantity_text is None
         if is_part and before is None:
             self.lacks_whole = True
-        step = self._positions.apply(symbol, position, update, at, is_part=is_part)
-        change = None if step is None else self._moved(step, "stream")
+        delta = self._positions.apply(symbol, position, update, at, is_part=is_part)
+        change = None if delta is None else self._position_change(delta, "stream")
         return () if change is None else (change,)
 
     def _apply_balance(self, update: BalanceUpdate, at: datetime) -> Sequence[Change]:
-        balance, things = update.balance, self._balances.items
-        key = balance.currency or NOBODY
-        if key not in things and (key == NOBODY or NOBODY in things) and things:
-            # Where one of the two names no currency, it is the one that there is; of several nobody knows which.
-            if len(things) > 1:
+        balance, items = update.balance, self._balances.items
+        key = balance.currency or NO_CURRENCY
+        if key not in items and (key == NO_CURRENCY or NO_CURRENCY in items) and items:
+            # Where one of the two names no currency, it is the only known one; with several known the frame is
+            # ambiguous.
+            if len(items) > 1:
                 self.lacks_whole = True
                 return ()
-            [key] = things
-        before = things.get(key)
+            [key] = items
+        before = items.get(key)
         if key in self._balances.several or (before is not None and _is_other_row(before, balance)):
             self.lacks_whole = True
             return ()
-        step = self._balances.apply(key, balance, update, at)
-        change = None if step is None else self._paid(step, "stream")
+        delta = self._balances.apply(key, balance, update, at)
+        change = None if delta is None else self._balance_change(delta, "stream")
         return () if change is None else (change,)
 
     # Snapshots --------------------------------------------------------------------------------------------------------
 
     def begin_snapshot(self) -> None:
-        """A snapshot is being asked for: hold what is heard from now on, to lay it over."""
+        """Start to keep the updates of frames, to apply them on top of the requested snapshot."""
         self._updated_since = set()
         self._positions.begin_snapshot()
         self._balances.begin_snapshot()
 
     def abort_snapshot(self) -> None:
-        """The snapshot that was asked for will not be loaded."""
+        """Drop the kept updates, because the requested snapshot will not be loaded."""
         self._updated_since = None
         self._positions.abort_snapshot()
         self._balances.abort_snapshot()
 
     def load(self, listed: AccountSnapshot, cause: Cause, at: datetime) -> list[Change]:
-        """Take a snapshot, complete in all that it claims, answered at a time; return what it changed.
+        """Load a snapshot; return the changes.
 
-        The orders of an account that was not read are taken; its positions and balances stay. So they do where the
-        snapshot proves to be older than what is known: then the account has a ``problem`` and ``lacks_whole``.
+        The orders of an account that was not read are loaded; its positions and balances stay. They also stay where the
+        snapshot proves to be older than the known state: then the account has a ``problem`` and ``lacks_whole``.
+
+        Args:
+            listed: the snapshot, complete in positions and balances.
+            cause: how the changes are learned.
+            at: when it was answered, aware.
         """
-        suspicions, self._suspicions = self._suspicions, {}
-        moves, is_settled, doubt = self._load_orders(listed.orders, suspicions, cause, at)
-        changes: list[Change] = [*moves]
+        contradictions, self._contradictions = self._contradictions, {}
+        order_changes, is_settled, problem = self._load_orders(listed.orders, contradictions, cause, at)
+        changes: list[Change] = [*order_changes]
         self.is_loaded, self.is_read = True, listed.is_read
         if listed.is_read:
-            rows = rows_by_key(
+            position_rows = rows_by_key(
                 [each.symbol or "" for each in listed.positions], listed.positions, self._positions.level
             )
-            money = rows_by_key(
-                [each.currency or NOBODY for each in listed.balances], listed.balances, self._balances.level
+            balance_rows = rows_by_key(
+                [each.currency or NO_CURRENCY for each in listed.balances], listed.balances, self._balances.level
             )
-            if len(money.things) == 1:
-                self._rename_balance(*money.things)
-            doubt = doubt or self._taken_back(rows, money, _traded(moves), suspicions, at)
-            if doubt is None:
-                doubt = self._one_of_several(rows, money)
-                # A row without a symbol or an account may be of what is not listed.
-                changes += self._load_levels(rows, money, cause, is_complete=listed.problem is None)
+            if len(balance_rows.items) == 1:
+                self._rename_balance(*balance_rows.items)
+            problem = problem or self._level_contradiction(
+                position_rows, balance_rows, _traded_symbols(order_changes), contradictions, at
+            )
+            if problem is None:
+                problem = self._ambiguous_row(position_rows, balance_rows)
+                # A row without a symbol or an account may belong to an item that is not listed.
+                changes += self._load_levels(position_rows, balance_rows, cause, is_complete=listed.problem is None)
                 self.as_of = at
             else:
-                self._positions.set_aside(rows)
-                self._balances.set_aside(money)
+                self._positions.set_aside(position_rows)
+                self._balances.set_aside(balance_rows)
         self._positions.abort_snapshot()
         self._balances.abort_snapshot()
         self.absent_since = None if listed.is_read else self.absent_since or at
         self._tracker.move_horizon(listed.orders, at)
         self._tracker.evict_old(at)
-        if doubt is None and self._tracker.is_in_doubt:
-            doubt = "orders are listed with less filled, or open again"
-        self._tracker.is_in_doubt = False
-        self.problem = listed.problem or doubt
-        self.lacks_whole = self.lacks_whole or doubt is not None
-        self.is_settled = self.problem is None and (is_settled or all(map(self._is_known, listed.orders)))
+        if problem is None and self._tracker.has_contradiction:
+            problem = "orders are listed with less filled, or open again"
+        self._tracker.has_contradiction = False
+        self.problem = listed.problem or problem
+        self.lacks_whole = self.lacks_whole or problem is not None
+        self.is_settled = self.problem is None and (is_settled or all(map(self._is_as_listed, listed.orders)))
         return changes
 
     def _load_orders(
-        self, orders: Sequence[Order], suspicions: dict[object, datetime], cause: Cause, at: datetime
+        self, orders: Sequence[Order], contradictions: dict[object, datetime], cause: Cause, at: datetime
     ) -> tuple[Sequence[OrderChanged], bool, str | None]:
-        """Take listed orders; return what changed, whether all were known, and how they prove to be older."""
+        """Load listed orders; return the changes, whether all were known, and how the list proves to be older."""
         changes: list[OrderChanged] = []
-        heard, self._updated_since = self._updated_since or set(), None
-        is_settled, doubt = True, None
-        self._tracker.is_in_doubt = False
+        updated, self._updated_since = self._updated_since or set(), None
+        is_settled, problem = True, None
+        self._tracker.has_contradiction = False
         for order in _latest_of_each(orders):
             before = self._tracker.orders.get(order.order_id)
-            if order != before:  # most are as they were
-                is_settled = False  # until it is seen what is known now
-                is_ahead = order.order_id in heard
+            if order != before:  # most orders are unchanged
+                is_settled = False  # until the merged order is compared below
+                is_ahead = order.order_id in updated
                 changes += self._tracker.merge(before, order, cause, at, is_ahead=is_ahead)
                 if before is not None and not is_ahead:
-                    doubt = self._contradiction(before, order, suspicions, at) or doubt
-        return changes, is_settled, doubt
+                    problem = self._order_contradiction(before, order, contradictions, at) or problem
+        return changes, is_settled, problem
 
     def _load_levels(
-        self, rows: Rows[Position], money: Rows[Balance], cause: Cause, *, is_complete: bool
+        self, position_rows: Rows[Position], balance_rows: Rows[Balance], cause: Cause, *, is_complete: bool
     ) -> Iterator[Change]:
-        for moved in self._positions.load(rows, is_complete=is_complete):
-            if (change := self._moved(moved, cause)) is not None:
+        for delta in self._positions.load(position_rows, is_complete=is_complete):
+            if (change := self._position_change(delta, cause)) is not None:
                 yield change
-        for paid in self._balances.load(money, is_complete=is_complete):
-            if (change := self._paid(paid, cause)) is not None:
+        for balance_delta in self._balances.load(balance_rows, is_complete=is_complete):
+            if (change := self._balance_change(balance_delta, cause)) is not None:
                 yield change
 
-    def _one_of_several(self, rows: Rows[Position], money: Rows[Balance]) -> str | None:
-        key = self._positions.heard_one_of_several(rows) or self._balances.heard_one_of_several(money)
-        return None if key is None else f"{key} has several rows, and a frame told of one of them"
+    def _ambiguous_row(self, position_rows: Rows[Position], balance_rows: Rows[Balance]) -> str | None:
+        key = self._positions.updated_row_of_several(position_rows) or self._balances.updated_row_of_several(
+            balance_rows
+        )
+        return None if key is None else f"{key} has several rows, and a frame updated one of them"
 
-    def _taken_back(
+    def _level_contradiction(
         self,
-        rows: Rows[Position],
-        money: Rows[Balance],
+        position_rows: Rows[Position],
+        balance_rows: Rows[Balance],
         traded: AbstractSet[str | None],
-        suspicions: dict[object, datetime],
+        contradictions: dict[object, datetime],
         at: datetime,
     ) -> str | None:
-        """Return what of the news since the latest snapshot this one takes back, if it is to be said again first.
+        """Return how a snapshot contradicts frames since the latest one, if it has to be repeated first.
 
-        Where it lists an execution that is news, that explains it.
+        A newly listed execution explains the difference.
         """
         found: str | None = None
-        back = [each for each in self._positions.taken_back(rows) if not traded & {each[0], None}]
-        for each in (*back, *(() if traded else self._balances.taken_back(money))):
-            if self._is_suspect(each, suspicions, at):
-                found = found or f"the snapshot takes back what the stream told of {each[0] or 'the balance'}"
+        contradicted = [
+            each for each in self._positions.contradicted_levels(position_rows) if not traded & {each[0], None}
+        ]
+        for each in (*contradicted, *(() if traded else self._balances.contradicted_levels(balance_rows))):
+            if self._awaits_repeat(each, contradictions, at):
+                found = found or f"the snapshot contradicts the stream about {each[0] or 'the balance'}"
         return found
 
-    def _contradiction(
-        self, before: Order, order: Order, suspicions: dict[object, datetime], at: datetime
+    def _order_contradiction(
+        self, before: Order, order: Order, contradictions: dict[object, datetime], at: datetime
     ) -> str | None:
-        """Return how a listed order shows that the snapshot is older than what is known; None where it does not."""
+        """Return how a listed order shows that the snapshot is older than the known state, or None."""
         known = self._tracker.orders.get(order.order_id)
-        if known is None or is_another(known, order) or not (is_less(known, order) or is_reopened(known, order)):
+        if (
+            known is None
+            or is_other_order(known, order)
+            or not (has_less_filled(known, order) or is_reopened(known, order))
+        ):
             return None
-        age = age_of(before, order, at)
-        said = (order.order_id, order.status, order.filled_qty_text)
-        if age > 0 or (age == 0 and not self._is_suspect(said, suspicions, at)):
+        age = compare_age(before, order, at)
+        report = (order.order_id, order.status, order.filled_qty_text)
+        if age > 0 or (age == 0 and not self._awaits_repeat(report, contradictions, at)):
             return None
-        return f"the snapshot is older than what is known of order {order.order_id}"
+        return f"the snapshot is older than the known state of order {order.order_id}"
 
-    def _is_suspect(self, said: object, suspicions: dict[object, datetime], at: datetime) -> bool:
-        """Return whether what a snapshot takes back is to be said again first, and take note of when it was said."""
-        first = self._suspicions[said] = suspicions.get(said, at)
-        return at - first < APART
+    def _awaits_repeat(self, report: object, contradictions: dict[object, datetime], at: datetime) -> bool:
+        """Return whether a contradiction has to be repeated first, and note when it first came."""
+        first = self._contradictions[report] = contradictions.get(report, at)
+        return at - first < REPEAT_AFTER
 
     def _rename_balance(self, only: str) -> None:
-        # Where one of the two names no currency, what was known is of the one that is listed.
+        # Where one of the two names no currency, the known balance is of the listed one.
         known = list(self._balances.items)
-        if only != NOBODY:
-            self._balances.rename(NOBODY, only)
+        if only != NO_CURRENCY:
+            self._balances.rename(NO_CURRENCY, only)
         elif len(known) == 1:
             self._balances.rename(known[0], only)
 
-    def _is_known(self, order: Order) -> bool:
-        # One that is not in the book was let go, or is history.
+    def _is_as_listed(self, order: Order) -> bool:
+        # An order that is not in the book was evicted, or is history.
         return self._tracker.orders.get(order.order_id, order) == order
 
     def confirm(self, at: datetime) -> None:
-        """Take the snapshot that was loaded last once more, after no frame since it was asked for."""
+        """Take the latest snapshot once more, if no frame came since it was requested."""
         self.abort_snapshot()
         if self.is_read:
             self.as_of = at
@@ -434,33 +454,33 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
 
     # Positions and balances -------------------------------------------------------------------------------------------
 
-    def _moved(self, step: Delta[Position], cause: Cause) -> Change | None:
-        before, after = step.before, step.after
+    def _position_change(self, delta: Delta[Position], cause: Cause) -> Change | None:
+        before, after = delta.before, delta.after
         if after is None:
             after = Position(
                 account_id=self.account_id,
-                symbol=step.key,
+                symbol=delta.key,
                 instrument=None if before is None else before.instrument,
                 quantity_text="0",
             )
-        # No position in the book is of quantity zero, so one of the same quantity is not either.
+        # No position in the book has quantity zero, so an unchanged quantity is not zero.
         elif (
             (before is None or after.quantity_text != before.quantity_text)
-            and _is_nothing(after.quantity_text)
-            and step.key not in self._positions.several
+            and _is_zero(after.quantity_text)
+            and delta.key not in self._positions.several
         ):
-            del self._positions.items[step.key]
+            del self._positions.items[delta.key]
             if before is None:
                 return None
         return PositionChanged(
             account_id=self.account_id, user_id=self.user_id, cause=cause, before=before, after=after
         )
 
-    def _paid(self, step: Delta[Balance], cause: Cause) -> Change | None:
-        if step.after is None:
+    def _balance_change(self, delta: Delta[Balance], cause: Cause) -> Change | None:
+        if delta.after is None:
             return None
         return BalanceChanged(
-            account_id=self.account_id, user_id=self.user_id, cause=cause, before=step.before, after=step.after
+            account_id=self.account_id, user_id=self.user_id, cause=cause, before=delta.before, after=delta.after
         )
 
 
@@ -486,33 +506,35 @@ def _book(  # noqa: PLR0917 - what a copy or a pickle is made of has an order an
     )
 
 
-def _traded(moves: Iterable[OrderChanged]) -> AbstractSet[str | None]:
-    """Return the symbols of which some changes have executions that are news, and no corrections.
+def _traded_symbols(order_changes: Iterable[OrderChanged]) -> AbstractSet[str | None]:
+    """Return the symbols with new executions in some changes; corrections do not count.
 
-    None is among them where an order does not say what it trades.
+    None is among them where an order does not name its symbol.
     """
-    news = [
-        each.after for each in moves if each.fills and (each.before is None or not is_less(each.before, each.after))
+    filled = [
+        each.after
+        for each in order_changes
+        if each.fills and (each.before is None or not has_less_filled(each.before, each.after))
     ]
-    symbols = {order.symbol for order in news if order.symbol or not order.legs}
-    return symbols | {leg.symbol for order in news for leg in order.legs}
+    symbols = {order.symbol for order in filled if order.symbol or not order.legs}
+    return symbols | {leg.symbol for order in filled for leg in order.legs}
 
 
-def _is_nothing(quantity: str | None) -> bool:
+def _is_zero(quantity: str | None) -> bool:
     return quantity is not None and "0" in quantity and amount(quantity) == 0
 
 
-def _is_other_row(known: Position | Balance, said: Position | Balance) -> bool:
-    """Return whether what is known and what a frame says are two rows of one key: they differ in what a row keeps."""
-    if said.account_number and known.account_number and said.account_number != known.account_number:
+def _is_other_row(known: Position | Balance, report: Position | Balance) -> bool:
+    """Return whether a known item and a frame are two rows of one key: account number or instrument differ."""
+    if report.account_number and known.account_number and report.account_number != known.account_number:
         return True
-    if isinstance(said, Position) and isinstance(known, Position):
-        return bool(said.instrument and known.instrument) and said.instrument != known.instrument
+    if isinstance(report, Position) and isinstance(known, Position):
+        return bool(report.instrument and known.instrument) and report.instrument != known.instrument
     return False
 
 
 def _latest_of_each(orders: Sequence[Order]) -> Iterable[Order]:
-    """Return orders, oldest first, without those whose id was given to a later one; both may be listed."""
+    """Return orders, oldest first, without those that lost their id to a later one; both may be listed."""
     if len(set(map(ORDER_ID, orders))) == len(orders):
         return orders
     senders = {order.order_id: order.cl_order_id for order in orders}

@@ -1,4 +1,4 @@
-"""A door: who hears of changes, and who waits for one. It never waits for any of them."""
+"""Publish changes to subscribers, and wake the callers that wait for one. No call here blocks."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -26,31 +26,31 @@ T = TypeVar("T")
 UNSIZED = 1 << 62
 CAPACITY = 10_000
 TOPICS = ("orders", "positions", "balances")
-UNFOLLOWED = "its user is followed no more, so add the user again to follow it"
+UNFOLLOWED = "its user is not followed any more; add the user again to follow it"
 
 
 class ChangeSubscription(Protocol):
-    """What ``LiveAccounts.changes`` returns: a ``Subscription`` whose events are changes, and gaps among them."""
+    """The type of ``LiveAccounts.changes``: a ``Subscription`` that yields changes, and gaps among them."""
 
     async def receive(self) -> Change | Gap:
         """Return the next change; see ``Subscription.receive``.
 
         Raises:
-            SlowConsumerError: this consumer was too slow for its bound.
-            ConnectTradeError: the stream has ended, with why.
-            ClosedError: the live accounts, their client or this consumer were closed.
-            ConfigurationError: another task waits on this consumer already.
+            SlowConsumerError: the queue of this subscription was full.
+            ConnectTradeError: the stream has ended, with the reason.
+            ClosedError: the live accounts, their client or this subscription were closed.
+            ConfigurationError: another task waits on this subscription already.
 
-        Cancelling loses nothing.
+        Cancelling loses no change.
         """
         ...
 
     def receive_nowait(self) -> Change | Gap | None:
-        """Return the next change, or None where none waits; see ``Subscription.receive_nowait``."""
+        """Return the next change, or None where none is queued; see ``Subscription.receive_nowait``."""
         ...
 
     def statistics(self) -> SubscriptionStatistics:
-        """Return what this consumer has had."""
+        """Return the counters of this subscription."""
         ...
 
     def __aiter__(self) -> Self: ...
@@ -65,10 +65,13 @@ class ChangeSubscription(Protocol):
 
 
 class ChangeFeed:
-    """Tells changes.
+    """Publishes changes to subscriptions, and resolves the waiters of orders and conditions.
 
     Args:
         clock: time.
+
+    Attributes:
+        published: the number of changes that were published.
     """
 
     __slots__ = ("_clock", "_conditions", "_ending", "_fanout", "_orders", "_publish", "published")
@@ -77,7 +80,7 @@ class ChangeFeed:
         self.published = 0
         self._clock = clock
         self._fanout = Fanout(clock.wall)
-        # A change has all that a fan-out asks of an event.
+        # A change has every attribute that a fan-out reads of an event.
         self._publish = cast("Callable[[Change], None]", self._fanout.publish)
         self._orders: dict[str, list[asyncio.Future[Order]]] = {}
         self._conditions: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
@@ -85,22 +88,29 @@ class ChangeFeed:
 
     @property
     def consumers(self) -> tuple[SubscriptionStatistics, ...]:
-        """What each consumer of changes has had."""
+        """The counters of each subscription."""
         return tuple(member.statistics() for member in self._fanout.members)
 
     def subscribe(self, interest: EventFilter, overflow: str, capacity: int) -> ChangeSubscription:
-        """Add a consumer.
+        """Add a subscription.
+
+        Args:
+            interest: the filter of the changes.
+            overflow: the policy for a full queue; see ``LiveAccounts.changes``.
+            capacity: the number of changes that the queue holds.
 
         Raises:
-            ConfigurationError: there is no such policy, or it would lose fills, or the bound lets nothing wait.
-            ConnectTradeError: the stream has ended, with why.
+            ConfigurationError: the policy is unknown, or would lose fills, or the capacity is below 1.
+            ConnectTradeError: the stream has ended, with the reason.
         """
         if overflow == "latest" and "orders" in interest.topics:
-            raise ConfigurationError("of changes of orders each counts, so the latest alone will not do")
+            raise ConfigurationError(
+                "overflow must not be 'latest' where orders are among the topics: each of their changes counts"
+            )
         return cast("ChangeSubscription", self._fanout.subscribe(interest, overflow, Capacity(capacity, UNSIZED)))
 
     def publish(self, changes: Sequence[Change]) -> None:
-        """Tell changes to whom they concern."""
+        """Publish changes to the subscriptions that match, then check all waiters."""
         if self._fanout.has_subscriber:
             publish = self._publish
             for change in changes:
@@ -113,7 +123,7 @@ class ChangeFeed:
             self.recheck()
 
     def wake_order_waiters(self, changes: Sequence[Change]) -> None:
-        """Tell changes that are no news, as those of a first snapshot, to those alone who wait for one of them."""
+        """Resolve the waiters of changed orders without publishing, as after a first snapshot."""
         if self._orders:
             for change in changes:
                 self._end(change)
@@ -125,16 +135,16 @@ class ChangeFeed:
                 _resolve(waiter, change.after)
 
     def recheck(self) -> None:
-        """See whose condition has come true."""
+        """Evaluate the condition of every waiter, and resolve those that hold."""
         for is_true, waiter in tuple(self._conditions):
             try:
                 if is_true():
                     _resolve(waiter, None)
-            except Exception as exc:  # noqa: BLE001 - it is the caller's own, and is raised where the caller waits
+            except Exception as exc:  # noqa: BLE001 - raised in the call that waits for the condition
                 _fail(waiter, exc)
 
     async def wait_order_done(self, order_id: str, timeout: float | None) -> Order:
-        """Wait until an order is told to have ended; see ``LiveAccounts.order_done``."""
+        """Wait until an order has ended; see ``LiveAccounts.order_done``."""
         waiter: asyncio.Future[Order] = asyncio.get_running_loop().create_future()
         self._orders.setdefault(order_id, []).append(waiter)
         try:
@@ -154,7 +164,7 @@ class ChangeFeed:
         entry = (is_true, waiter)
         self._conditions.append(entry)
         try:
-            await self._within(waiter, timeout, "what was waited for did not come true")
+            await self._within(waiter, timeout, "the condition did not hold")
         finally:
             self._conditions.remove(entry)
 
@@ -171,13 +181,17 @@ class ChangeFeed:
             timer.cancel()
 
     def fail_waiters(self, is_meant: Callable[[str], bool]) -> None:
-        """Send those home who wait for orders that are followed no more."""
+        """Fail the waiters of orders that are not followed any more.
+
+        Args:
+            is_meant: returns whether an order id is one of these.
+        """
         for order_id in [order_id for order_id in self._orders if is_meant(order_id)]:
             for waiter in self._orders.pop(order_id):
                 _fail(waiter, ClosedError("the book of that order", advice=UNFOLLOWED))
 
     def close(self, error: Exception | None = None) -> None:
-        """End everybody: with why, or because it was closed. Twice is once."""
+        """Close every subscription and fail every waiter, with an error if given. A second call has no effect."""
         if self._ending is not None:
             return
         self._ending = error if error is not None else ClosedError("this set of live accounts")
@@ -190,14 +204,14 @@ class ChangeFeed:
 
 
 def filter_for(topics: tuple[str, ...], account_id: str | None, user_id: str | None, symbol: str | None) -> EventFilter:
-    """Return what a consumer of changes wants; no topic means all.
+    """Return the filter for a subscription to changes; no topic means all.
 
     Raises:
-        ConfigurationError: there is no such topic.
+        ConfigurationError: a topic is unknown.
     """
     wanted = topics or TOPICS
     if not set(wanted) <= set(TOPICS):
-        raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}")
+        raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}, got {', '.join(map(str, topics))}")
     return EventFilter(wanted, account_id, user_id, symbol)
 
 

@@ -1,4 +1,4 @@
-"""Below the waterline: what changed in a book, as values: what was, what is, and how it was learned."""
+"""Changes in books, as values: the state before and after, and how the change was learned."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspe
 __all__ = ["BalanceChanged", "Cause", "Change", "OrderChanged", "PositionChanged"]
 
 Cause = Literal["stream", "recovered", "sweep", "poll"]
-"""How a change was learned: the stream told it; it was missed, and a snapshot found it; the slow sweep found it; a poll
-found it, of a user whom no stream tells about."""
+"""How a change was learned.
+
+``stream``: an update of the stream. ``recovered``: a snapshot found a change that the stream missed. ``sweep``: the
+periodic sweep found it. ``poll``: a poll found it, of a user without a stream."""
 
 
 class Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing in one account is not what it was.
+    """One change in one account.
 
     Attributes:
-        account_id: in which account.
-        user_id: whose.
+        account_id: the account.
+        user_id: its user.
         cause: how it was learned: ``stream``, ``recovered``, ``sweep`` or ``poll``.
     """
 
@@ -38,16 +40,17 @@ class Changed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class OrderChanged(Changed, frozen=True, kw_only=True, gc=False):
     """An order changed.
 
-    Changes are told as they are learned. What the stream tells after a gap comes before what happened earlier and is
-    still to be ``recovered``, so the fills of several changes are not in the order of their ``time``.
+    Changes are published as they are learned. A change after a gap may come before an older one that is still to be
+    ``recovered``, so the fills of several changes are not in the order of their ``time``.
 
     Attributes:
-        before: as it was, or None where it is new to the book.
-        after: as it is; its ``fills`` are all that are known, those first that were missed.
-        fills: what was executed and not told before; each execution is told once. ``time`` says when, by the broker's
-            clock, or None where the broker does not; of one that is only implied, it is when the order was updated.
-            An execution that has grown under its id is told by its growth. What the broker took back, by a correction
-            or a bust, is told with the opposite sign. So all quantities told of an order add up to what is filled.
+        before: the order before, or None where it is new to the book.
+        after: the order now; its ``fills`` are all known executions, recovered ones first.
+        fills: the executions that were not published before; each execution is published once. ``time`` is by the
+            broker's clock, or None where the broker gives none; an implied fill has the time of the order's update.
+            An execution that grew under its id is published as its growth. An execution that the broker took back, by
+            a correction or a bust, has the opposite sign. So all published quantities of an order add up to its filled
+            quantity.
     """
 
     topic: ClassVar[str] = "orders"
@@ -63,7 +66,7 @@ class OrderChanged(Changed, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_material(self) -> bool:
-        """Whether it is more than the passing of prices: always, for an order."""
+        """Whether it is more than a price change: always True for an order."""
         return True
 
 
@@ -71,8 +74,8 @@ class PositionChanged(Changed, frozen=True, kw_only=True, gc=False):
     """A position changed.
 
     Attributes:
-        before: as it was, or None where it was opened.
-        after: as it is; of quantity zero where it was closed, and then it is in the book no more.
+        before: the position before, or None where it was opened.
+        after: the position now; of quantity zero where it was closed and is not in the book any more.
     """
 
     topic: ClassVar[str] = "positions"
@@ -87,7 +90,7 @@ class PositionChanged(Changed, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_material(self) -> bool:
-        """Whether it is more than the passing of prices: another quantity."""
+        """Whether it is more than a price change: the quantity differs."""
         return self.before is None or not is_same_amount(self.before.quantity_text, self.after.quantity_text)
 
 
@@ -95,8 +98,8 @@ class BalanceChanged(Changed, frozen=True, kw_only=True, gc=False):
     """A balance changed.
 
     Attributes:
-        before: as it was, or None where it is new to the book.
-        after: as it is.
+        before: the balance before, or None where it is new to the book.
+        after: the balance now.
     """
 
     topic: ClassVar[str] = "balances"
@@ -107,9 +110,9 @@ class BalanceChanged(Changed, frozen=True, kw_only=True, gc=False):
 
     @property
     def is_material(self) -> bool:
-        """Whether it is more than the passing of prices: other cash."""
+        """Whether it is more than a price change: the cash differs."""
         return self.before is None or not is_same_amount(self.before.cash_text, self.after.cash_text)
 
 
 Change = OrderChanged | PositionChanged | BalanceChanged
-"""Whatever may change in a book."""
+"""Any change in a book."""

@@ -1,14 +1,14 @@
-"""Below the waterline: each execution told once, whatever a broker tells of it.
+"""Derive the executions to publish from two states of an order, so that each is published once.
 
-The rule. What was executed of an order is told in two ways: as a list of fills, and as a filled quantity with a mean
-price. A fill in the list that was not in it before is told, as it is. What the filled quantity has grown by beyond the
-listed fills is told too, as a fill without an id: its price is what the average price implies. Such a part may be
-listed later; then the listed fills are taken off it first, and only what is left of them is told. So what was told adds
-up, at every moment, to the larger of what the broker lists and what it counts, with its sign.
+A broker reports the executions of an order in two ways: as a list of fills, and as a filled quantity with an average
+price. A fill that is new in the list is published as it is. Growth of the filled quantity beyond the listed fills is
+published as an implied fill, without an id. Its price is what the average price implies. Such a part may be listed
+later. Then it is subtracted from the listed fills, and only their rest is published. So the published quantities add
+up, at every moment, to the larger of the listed and the counted quantity, with its sign.
 
-The sum decides, and never an id alone: brokers repeat one id for several executions, and let an execution grow under
-its id. A row that has grown is told by its growth. What a correction or a bust takes back is told as a fill whose sign
-is the opposite, so that the sum holds then too.
+The sum decides, never an id alone: brokers repeat one id for several executions, and let an execution grow under its
+id. A row that has grown is published as its growth. An execution that a correction or a bust takes back is
+published with the opposite sign, so that the sum holds then too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec.structs import replace
 
 from connecttrade_async.amounts import EXACT, MOST_DECIMALS, plain
-from connecttrade_async.books.merge import amount, distinct, executed, is_same_amount, larger, paired
+from connecttrade_async.books.merge import (
+    amount,
+    diff_fills,
+    distinct_fills,
+    executed_quantity,
+    is_same_amount,
+    larger_quantity,
+)
 from connecttrade_async.models.enums import Instrument
 from connecttrade_async.models.orders import Fill
 
@@ -28,41 +35,41 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.orders import Order
 
-__all__ = ["NONE_IMPLIED", "ImpliedFills", "untold_fills"]
+__all__ = ["NONE_IMPLIED", "ImpliedFills", "unpublished_fills"]
 
 _STEP = Decimal(1).scaleb(-MOST_DECIMALS, EXACT)
-_NOTHING = Decimal(0)
+_ZERO = Decimal(0)
 
 
 class ImpliedFills(NamedTuple):
-    """What was told of an order's executions without being listed.
+    """The published executions of an order that are not in its list.
 
     Attributes:
         quantity: shares or contracts, with the sign of the executions.
-        value: what they cost, or None where nobody said.
+        value: their cost, or None where it is unknown.
     """
 
     quantity: Decimal
     value: Decimal | None
 
 
-NONE_IMPLIED = ImpliedFills(_NOTHING, _NOTHING)
+NONE_IMPLIED = ImpliedFills(_ZERO, _ZERO)
 
 
-def untold_fills(
+def unpublished_fills(
     before: Order | None,
     after: Order,
     implied: ImpliedFills = NONE_IMPLIED,
-    is_told_elsewhere: Callable[[Fill], bool] | None = None,
+    is_published_elsewhere: Callable[[Fill], bool] | None = None,
 ) -> tuple[tuple[Fill, ...], ImpliedFills]:
-    """Return the executions of an order that were not told yet, and what of all that was told is not listed.
+    """Return the executions of an order to publish, and the published quantity that is not listed.
 
     Args:
-        before: the order as it was, or None where all of it is new.
+        before: the order as it was, or None where it is new.
         after: the order as it is, with every fill that it ever listed.
-        implied: what was told and not listed so far.
-        is_told_elsewhere: returns whether an execution was delivered with another order of a chain of replacements;
-            None where there is no other.
+        implied: the published quantity that was not listed so far.
+        is_published_elsewhere: returns whether an execution was published with another order of a chain of
+            replacements; None where there is no other.
     """
     if (
         before is not None
@@ -71,61 +78,63 @@ def untold_fills(
     ):
         return (), implied
     was = before.fills if before is not None else ()
-    rows, gone = paired(was, after.fills)
-    listed = executed(after.fills)
-    if gone or any(old is not None for old, _ in rows):
-        delivered = executed(was)
+    rows, removed = diff_fills(was, after.fills)
+    listed = executed_quantity(after.fills)
+    if removed or any(old is not None for old, _ in rows):
+        delivered = executed_quantity(was)
     else:
-        delivered = EXACT.subtract(listed, executed_in([fill for _, fill in rows]))
+        delivered = EXACT.subtract(listed, total_quantity([fill for _, fill in rows]))
     delivered = EXACT.add(delivered, implied.quantity)
-    told: list[Fill] = []
+    published: list[Fill] = []
     changed = {fill.fill_id for _, fill in rows}
-    for fill in gone:
-        # Rows that became one row under their id are no executions taken back: the sum below has their difference.
+    for fill in removed:
+        # Rows that merged into one row under their id are not taken back: the sum below has their difference.
         if fill.fill_id not in changed and (quantity := amount(fill.quantity_text)) is not None:
-            told.append(replace(fill, quantity_text=plain(quantity.copy_negate())))
+            published.append(replace(fill, quantity_text=plain(quantity.copy_negate())))
             delivered = EXACT.subtract(delivered, quantity)
-    news: list[Fill] = []
+    new_rows: list[Fill] = []
     for old, fill in rows:
-        if old is None and is_told_elsewhere is not None and is_told_elsewhere(fill):
-            delivered = EXACT.add(delivered, amount(fill.quantity_text) or _NOTHING)
+        if old is None and is_published_elsewhere is not None and is_published_elsewhere(fill):
+            delivered = EXACT.add(delivered, amount(fill.quantity_text) or _ZERO)
         elif old is None:
-            news.append(fill)
+            new_rows.append(fill)
         elif not is_same_amount(old.quantity_text, fill.quantity_text):
-            news.append(_growth(old, fill, after))
+            new_rows.append(_growth(old, fill, after))
     target = _target(after, listed, delivered)
-    untold, left = _taken_off(news, EXACT.subtract(EXACT.add(delivered, executed_in(news)), target), implied)
-    told += untold
+    unpublished, remaining = _subtract_published(
+        new_rows, EXACT.subtract(EXACT.add(delivered, total_quantity(new_rows)), target), implied
+    )
+    published += unpublished
     beyond = EXACT.subtract(target, listed)
-    if left.quantity:
-        part, value = _rest(after, left.quantity.copy_negate(), target, left.value)
-        told.append(part)
-        left = ImpliedFills(beyond, value)
-    return tuple(told), ImpliedFills(beyond, left.value) if beyond else NONE_IMPLIED
+    if remaining.quantity:
+        part, value = _implied_fill(after, remaining.quantity.copy_negate(), target, remaining.value)
+        published.append(part)
+        remaining = ImpliedFills(beyond, value)
+    return tuple(published), ImpliedFills(beyond, remaining.value) if beyond else NONE_IMPLIED
 
 
-def executed_in(fills: Sequence[Fill]) -> Decimal:
-    """Return the sum of the quantities of some fills; each counts."""
-    total = _NOTHING
+def total_quantity(fills: Sequence[Fill]) -> Decimal:
+    """Return the sum of the quantities of fills; equal rows count each."""
+    total = _ZERO
     for fill in fills:
-        total = EXACT.add(total, amount(fill.quantity_text) or _NOTHING)
+        total = EXACT.add(total, amount(fill.quantity_text) or _ZERO)
     return total
 
 
 def _target(order: Order, listed: Decimal, delivered: Decimal) -> Decimal:
-    """Return what the deliveries must add up to."""
+    """Return the quantity that all published fills must add up to."""
     if any(amount(fill.quantity_text) is None for fill in order.fills):
-        # How much of the count an execution of unknown size explains is unknown too.
-        return larger(listed, delivered)
+        # The part of the count that an execution of unknown size explains is unknown too.
+        return larger_quantity(listed, delivered)
     counted = amount(order.filled_qty_text)
     if counted is None:
-        return larger(listed, delivered) if order.fills_listed is None else listed
-    return larger(listed, counted)
+        return larger_quantity(listed, delivered) if order.fills_listed is None else listed
+    return larger_quantity(listed, counted)
 
 
 def _growth(old: Fill, fill: Fill, order: Order) -> Fill:
-    """Return by how much an execution has changed under its id, at the price that the change implies."""
-    was, now = amount(old.quantity_text) or _NOTHING, amount(fill.quantity_text) or _NOTHING
+    """Return the growth of an execution under its id, at the price that the change implies."""
+    was, now = amount(old.quantity_text) or _ZERO, amount(fill.quantity_text) or _ZERO
     grown = EXACT.subtract(now, was)
     if is_same_amount(old.price_text, fill.price_text) or not was:
         return replace(fill, quantity_text=plain(grown))
@@ -136,43 +145,50 @@ def _growth(old: Fill, fill: Fill, order: Order) -> Fill:
     return replace(fill, quantity_text=plain(grown), price_text=_price(order, value, grown))
 
 
-def _taken_off(news: Sequence[Fill], cover: Decimal, implied: ImpliedFills) -> tuple[Sequence[Fill], ImpliedFills]:
-    """Take off the first of some fills what was told already.
+def _subtract_published(
+    new_rows: Sequence[Fill], cover: Decimal, implied: ImpliedFills
+) -> tuple[Sequence[Fill], ImpliedFills]:
+    """Subtract the quantity that was published already from the first of the new fills.
+
+    Args:
+        new_rows: the new fills.
+        cover: the quantity to subtract.
+        implied: the published quantity that was not listed, and its value.
 
     Returns:
-        What is left of the fills, and what no fill covers: its quantity is negative where more is to be told.
+        The rest of the fills, and the quantity that no fill covers: negative where more is to be published.
     """
     value = implied.value
-    told: list[Fill] = []
-    for fill in news:
+    published: list[Fill] = []
+    for fill in new_rows:
         quantity = amount(fill.quantity_text)
         if not cover or not quantity or quantity.is_signed() is not cover.is_signed():
-            told.append(fill)
+            published.append(fill)
             continue
         covered = min(quantity.copy_abs(), cover.copy_abs()).copy_sign(cover)
         price = amount(fill.price_text)
         value = None if price is None or value is None else EXACT.subtract(value, EXACT.multiply(covered, price))
         cover = EXACT.subtract(cover, covered)
         if covered != quantity:
-            told.append(replace(fill, quantity_text=plain(EXACT.subtract(quantity, covered))))
-    return told, ImpliedFills(cover, value)
+            published.append(replace(fill, quantity_text=plain(EXACT.subtract(quantity, covered))))
+    return published, ImpliedFills(cover, value)
 
 
-def _rest(order: Order, rest: Decimal, target: Decimal, value: Decimal | None) -> tuple[Fill, Decimal | None]:
-    """Return the part that only the count tells, and what all parts of that kind cost together."""
-    together = _cost_beyond(order, target)
+def _implied_fill(order: Order, rest: Decimal, target: Decimal, value: Decimal | None) -> tuple[Fill, Decimal | None]:
+    """Return the implied fill for a quantity that no listed fill explains, and the value of all implied fills."""
+    together = _unlisted_cost(order, target)
     part = None if together is None or value is None else EXACT.subtract(together, value)
     price = None if part is None else _price(order, part, rest)
     return Fill(time_text=order.updated_at_text, quantity_text=plain(rest), price_text=price), together
 
 
-def _cost_beyond(order: Order, target: Decimal) -> Decimal | None:
-    """Return what everything cost less what the listed fills did; None where the order does not say."""
+def _unlisted_cost(order: Order, target: Decimal) -> Decimal | None:
+    """Return the total cost less the cost of the listed fills; None where the order lacks a price."""
     average = amount(order.avg_fill_price_text)
     if not average:
         return None
     total = EXACT.multiply(target, average)
-    for fill in distinct(order.fills):
+    for fill in distinct_fills(order.fills):
         quantity, price = amount(fill.quantity_text), amount(fill.price_text)
         if quantity is None or price is None:
             return None
@@ -181,7 +197,7 @@ def _cost_beyond(order: Order, target: Decimal) -> Decimal | None:
 
 
 def _price(order: Order, value: Decimal | None, quantity: Decimal) -> str | None:
-    """Return the price that a value implies; None where it cannot be one."""
+    """Return the price that a value implies; None where it cannot be a price."""
     if value is None:
         return None
     price = EXACT.divide(value, quantity).quantize(_STEP, context=EXACT).normalize(EXACT)
@@ -191,7 +207,7 @@ def _price(order: Order, value: Decimal | None, quantity: Decimal) -> str | None
 
 
 def _may_be_a_credit(order: Order) -> bool:
-    """Return whether a price of zero or below can be right: the order says one itself, or is a multi-leg order."""
+    """Return whether a price of zero or below can be right: the order has such a price, or is a multi-leg order."""
     if order.instrument is Instrument.MULTI_LEG_OPTION or order.legs_listed:
         return True
     texts = [order.avg_fill_price_text, *(fill.price_text for fill in order.fills)]

@@ -1,7 +1,7 @@
-"""Below the waterline: two sayings of one thing made one.
+"""Merge two reports of one order, position or balance.
 
-Its vow: whichever of two sayings of an order comes first, what is known after both is the same, if their times differ
-and neither is to come.
+The result for an order does not depend on the sequence of two reports, if their times differ and neither is in the
+future.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ if TYPE_CHECKING:
     from connecttrade_async.models.orders import Fill, Order
 
 __all__ = [
-    "Paired",
-    "age_of",
+    "FillDiff",
     "amount",
+    "apply_correction",
     "apply_partial",
+    "bounded_event_time",
+    "compare_age",
     "compare_times",
-    "corrected",
-    "distinct",
+    "diff_fills",
+    "distinct_fills",
     "event_time",
-    "executed",
-    "execution",
-    "extent",
-    "happened",
+    "executed_quantity",
+    "execution_key",
+    "filled_quantity",
     "has_ended",
-    "is_another",
+    "has_less_filled",
     "is_future_outlier",
-    "is_less",
+    "is_other_order",
     "is_reopened",
     "is_respelled",
     "is_same",
     "is_same_amount",
-    "larger",
+    "larger_quantity",
     "latest_of",
     "merge_fills",
     "merge_orders",
     "missing_fields",
-    "paired",
     "present_fields",
 ]
 
 M = TypeVar("M", bound="Model")
-NOTHING = Decimal(0)
-# How far ahead of ours the clock of a broker may be that is right.
+ZERO = Decimal(0)
+# How far ahead of the local clock a broker's correct clock may be.
 SKEW = timedelta(minutes=5)
-# Each saying of an order has the same few quantities as the one before: the latest that were read are kept.
-KEPT = 4096
-LONGEST_KEPT = 32
-# What an order is born with, or can only come to know: a null or a silence later does not take it back.
-NEVER_UNLEARNED = (
+# Reports of an order repeat the same few quantities, so the latest parsed ones are cached.
+CACHE_SIZE = 4096
+MAX_CACHED_LENGTH = 32
+# Fields that are set once, or only become known: a later null or absence does not clear them.
+STICKY_FIELDS = (
     "account_id",
     "avg_fill_price_text",
     "broker",
@@ -81,43 +81,43 @@ NEVER_UNLEARNED = (
     "symbol",
     "updated_at_text",
 )
-# What a correction by the broker may take back.
-CORRECTED = ("avg_fill_price_text", "filled_qty_text", "status", "updated_at_text")
+# Fields that a correction by the broker may change back.
+CORRECTABLE_FIELDS = ("avg_fill_price_text", "filled_qty_text", "status", "updated_at_text")
 
 
 class Payload(Protocol):
-    """What knows which fields it carried."""
+    """A frame that knows which fields it carried."""
 
     @property
     def given(self) -> frozenset[str]:
-        """The names on the wire of the fields that came."""
+        """The wire names of the fields that the frame carried."""
         ...
 
 
 def apply_partial(before: M, after: M, payload: Payload) -> M:
-    """Return what came, with what it did not carry as it was: null is a value, absence is none.
+    """Return a report with every field that its frame did not carry taken from the known value.
 
-    The frame is asked what it carried only where that matters.
+    A null in the frame is a value. The fields of the frame are read only where that matters.
     """
-    places = missing_fields(before, after)
-    if not places:
+    indexes = missing_fields(before, after)
+    if not indexes:
         return after
     given, wire, old = payload.given, after.__struct_encode_fields__, astuple(before)
-    kept = {after.__struct_fields__[place]: old[place] for place in places if wire[place] not in given}
+    kept = {after.__struct_fields__[index]: old[index] for index in indexes if wire[index] not in given}
     return replace(after, **kept) if kept else after
 
 
 def missing_fields(before: Model, after: Model) -> list[int]:
-    """Return the places of the fields that are absent or null now, and were not."""
+    """Return the indexes of the fields that are absent or null in a report and known before."""
     values = astuple(after)
     if all(values):
         return []
     old = astuple(before)
-    return [place for place, value in enumerate(values) if value is None and old[place] is not None]
+    return [index for index, value in enumerate(values) if value is None and old[index] is not None]
 
 
 def present_fields(thing: Model, payload: Payload) -> dict[str, Any]:
-    """Return the fields that a payload carried, by name."""
+    """Return the fields that a frame carried, by name."""
     values = astuple(thing)
     pairs = zip(thing.__struct_fields__, thing.__struct_encode_fields__, values, strict=True)
     if None not in values:
@@ -134,24 +134,24 @@ def merge_orders(
     is_ahead: bool = False,
     is_whole: bool = False,
 ) -> Order:
-    """Return what is known of an order from two sayings of it.
+    """Merge two reports of one order.
 
     Args:
-        before: what is known.
-        after: what is said now.
-        at: when that is, aware; None where it does not matter.
-        is_ahead: whether what is known wins where neither saying is the newer.
-        is_whole: whether what is said now is known to lack nothing that was said before.
+        before: the known order.
+        after: the new report.
+        at: when it came, aware; None where the time does not matter.
+        is_ahead: whether the known order wins where neither report is newer.
+        is_whole: whether the new report is known to lack no field of the known order.
     """
-    older = compare_times(after.updated_at_text, before.updated_at_text)
-    if older < 0 and at is not None and is_future_outlier(before.updated_at_text, after.updated_at_text, at):
-        older = 0
-    is_stale = older < 0 if older else _is_behind(before, after, is_ahead=is_ahead)
+    time_order = compare_times(after.updated_at_text, before.updated_at_text)
+    if time_order < 0 and at is not None and is_future_outlier(before.updated_at_text, after.updated_at_text, at):
+        time_order = 0
+    is_stale = time_order < 0 if time_order else _is_behind(before, after, is_ahead=is_ahead)
     base, other = (before, after) if is_stale else (after, before)
     kept: dict[str, Any] = {}
     if is_stale or not is_whole:
-        # Of the same moment, what is known may be a part only, and what is said now the whole.
-        kept = _blanks(base, other, base.__struct_fields__ if is_stale and not older else NEVER_UNLEARNED)
+        # With equal times, the known report may be partial and the new one whole.
+        kept = _values_to_keep(base, other, base.__struct_fields__ if is_stale and not time_order else STICKY_FIELDS)
     filled = other.filled_qty_text
     if filled and filled != base.filled_qty_text and _filled(other) > _filled(base):
         kept |= {"filled_qty_text": filled, "avg_fill_price_text": other.avg_fill_price_text}
@@ -165,26 +165,26 @@ def merge_orders(
     return replace(base, **kept) if kept else base
 
 
-def corrected(before: Order, after: Order) -> Order:
+def apply_correction(before: Order, after: Order) -> Order:
     """Return an order as the broker corrected it: executions, counts and status are taken as listed.
 
     Args:
-        before: the order as known so far.
+        before: the known order.
         after: the whole order as it is listed now.
     """
-    kept = _blanks(after, before, [name for name in NEVER_UNLEARNED if name not in CORRECTED])
+    kept = _values_to_keep(after, before, [name for name in STICKY_FIELDS if name not in CORRECTABLE_FIELDS])
     return replace(after, **kept) if kept else after
 
 
-def is_another(before: Order, after: Order) -> bool:
-    """Return whether two reports under one ``order_id`` are about two orders: the senders' ids differ."""
+def is_other_order(before: Order, after: Order) -> bool:
+    """Return whether two reports with one ``order_id`` are of two orders: their client order ids differ."""
     return bool(before.cl_order_id and after.cl_order_id) and before.cl_order_id != after.cl_order_id
 
 
-def is_less(before: Order, after: Order) -> bool:
-    """Return whether a report says that less was filled than is known, or takes an execution back.
+def has_less_filled(before: Order, after: Order) -> bool:
+    """Return whether a report has less filled than is known, or takes an execution back.
 
-    A list takes back what it lacks if it explains all of its own count; other lists may be parts.
+    A list takes back what it lacks only if it explains all of its own count; other lists may be parts.
     """
     if after.filled_qty_text == before.filled_qty_text and after.fills_listed == before.fills_listed:
         return False
@@ -194,39 +194,39 @@ def is_less(before: Order, after: Order) -> bool:
         return True
     if listed[: len(had)] == had and (counted is not None or known is None):
         return False  # the list only grew, and the count did not shrink
-    now, was = extent(after), extent(before)
+    now, was = filled_quantity(after), filled_quantity(before)
     if now is None or was is None or now.copy_abs() < was.copy_abs():
         return now is not None and was is not None
-    is_whole = counted is not None and executed(listed).copy_abs() == counted.copy_abs()
-    return is_whole and bool(paired(had, listed).gone)
+    is_whole = counted is not None and executed_quantity(listed).copy_abs() == counted.copy_abs()
+    return is_whole and bool(diff_fills(had, listed).removed)
 
 
 def is_reopened(before: Order, after: Order) -> bool:
-    """Return whether a report says of an order that has ended that it can still change."""
+    """Return whether a report of an order that has ended says that it can still change."""
     return has_ended(before) and after.status is not None and not has_ended(after)
 
 
-def age_of(before: Order, after: Order, at: datetime) -> int:
-    """Compare the time of a report with that of what is known: below zero if the report is the older.
+def compare_age(before: Order, after: Order, at: datetime) -> int:
+    """Compare the time of a report with that of the known order: below zero if the report is older.
 
     Args:
-        before: the order as it is known.
+        before: the known order.
         after: the report.
         at: when the report came, aware.
     """
-    older = compare_times(after.updated_at_text, before.updated_at_text)
-    return 0 if older < 0 and is_future_outlier(before.updated_at_text, after.updated_at_text, at) else older
+    time_order = compare_times(after.updated_at_text, before.updated_at_text)
+    return 0 if time_order < 0 and is_future_outlier(before.updated_at_text, after.updated_at_text, at) else time_order
 
 
 def is_same(before: Model, after: Model) -> bool:
-    """Return whether two values are equal, where numbers are compared as numbers and not as text."""
+    """Return whether two values are equal, comparing numbers as numbers and not as text."""
     if before == after:
         return True
     return is_respelled(before, after)
 
 
 def is_respelled(before: Model, after: Model) -> bool:
-    """Return whether two values that are not equal differ in the spelling of numbers only."""
+    """Return whether two values that are not equal differ only in how numbers are written."""
     for is_text, old, new in zip(_text_flags(type(before)), astuple(before), astuple(after)):  # noqa: B905 - one length
         if old != new and not (is_text and _is_one_number(old, new)):
             return False
@@ -235,7 +235,7 @@ def is_respelled(before: Model, after: Model) -> bool:
 
 @cache
 def _text_flags(kind: type[Model]) -> tuple[bool, ...]:
-    """Return for each field whether it keeps a number or a time as it came."""
+    """Return for each field whether it holds the text of a number or a time."""
     return tuple(name.endswith("_text") for name in kind.__struct_fields__)
 
 
@@ -247,11 +247,11 @@ def _is_one_number(text: str | None, other: str | None) -> bool:
 
 
 def is_same_amount(text: str | None, other: str | None) -> bool:
-    """Return whether two texts are one number; texts that are no numbers are compared as they are."""
+    """Return whether two texts are one number; other texts are compared as they are."""
     return text == other or _is_one_number(text, other)
 
 
-def _blanks(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
+def _values_to_keep(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
     return {
         name: value
         for name in names
@@ -260,19 +260,19 @@ def _blanks(base: Order, other: Order, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _is_behind(before: Order, after: Order, *, is_ahead: bool) -> bool:
-    """Say whether of two sayings of one moment, or of no moment, the second is the less advanced."""
+    """Return whether the second of two reports with one time, or without, is less advanced."""
     if after.filled_qty_text != before.filled_qty_text:
         was, now = _filled(before), _filled(after)
         if was != now:
             return now < was
     if has_ended(before) or has_ended(after):
         return has_ended(before)
-    # An order that was accepted is never again one that was not.
+    # An accepted order never becomes a pending one again.
     return is_ahead or (after.status is OrderStatus.PENDING and before.status is not None)
 
 
 def compare_times(text: str | None, other: str | None) -> int:
-    """Compare two times as they came: below zero if the first is the earlier; 0 if they are one or cannot be told."""
+    """Compare two times as texts: below zero if the first is earlier; 0 if they are equal or cannot be compared."""
     if text == other or not text or not other:
         return 0
     if len(text) != len(other) or not (text[-1] == other[-1] == "Z" or text.isdecimal() is other.isdecimal() is True):
@@ -284,47 +284,47 @@ def compare_times(text: str | None, other: str | None) -> int:
 
 
 def event_time(text: str | None) -> datetime | None:
-    """Read a time; None where that cannot be read, which must not stand in anybody's way."""
+    """Parse a time; None where it cannot be parsed, because a bad time must not stop a merge."""
     try:
         return as_moment(text) if text else None
     except (ValueError, OverflowError, OSError):  # a number too large for the machine
         return None
 
 
-def is_future_outlier(known: str | None, said: str | None, at: datetime) -> bool:
-    """Say whether a time that was taken for true is to come, and one that is said now is not, so it decides nothing.
+def is_future_outlier(known: str | None, reported: str | None, at: datetime) -> bool:
+    """Return whether the known time is in the future and the reported time is not, so that they decide nothing.
 
-    Where both are to come it may be our clock that is wrong, and they are as good as any.
+    Where both are in the future the local clock may be slow, and both count.
     """
-    first, second = event_time(known), event_time(said)
+    first, second = event_time(known), event_time(reported)
     return first is not None and second is not None and first > at + SKEW >= second
 
 
-def happened(text: str | None, heard: datetime | None) -> datetime | None:
-    """Read when something happened that was heard of at a time: no later than that; None where nobody can tell."""
+def bounded_event_time(text: str | None, received: datetime | None) -> datetime | None:
+    """Return the time of an event, at most the time when it was received; None where it cannot be parsed."""
     when = event_time(text)
-    return heard if when is not None and heard is not None and when > heard + SKEW else when
+    return received if when is not None and received is not None and when > received + SKEW else when
 
 
 def latest_of(texts: Iterable[str | None]) -> datetime | None:
-    """Return the latest of some times as they came; what cannot be read does not count."""
-    told = {text for text in texts if text}
-    # Times of one spelling are in order as texts are, so only one is read.
-    if len({len(text) for text in told}) == 1 and all(text[-1] == "Z" for text in told):
-        latest = event_time(max(told))
+    """Return the latest of some times; texts that cannot be parsed do not count."""
+    known_texts = {text for text in texts if text}
+    # Times in one format sort as texts, so only the latest is parsed.
+    if len({len(text) for text in known_texts}) == 1 and all(text[-1] == "Z" for text in known_texts):
+        latest = event_time(max(known_texts))
         if latest is not None:
             return latest
-    return max((when for text in told if (when := event_time(text)) is not None), default=None)
+    return max((when for text in known_texts if (when := event_time(text)) is not None), default=None)
 
 
 def amount(text: str | None) -> Decimal | None:
-    """Read a quantity or a price with its sign; None where the text is empty or no number within bounds."""
+    """Parse a quantity or a price with its sign; None where the text is empty or no number within bounds."""
     if not text:
         return None
-    return _read(text) if len(text) <= LONGEST_KEPT else _read.__wrapped__(text)
+    return _read(text) if len(text) <= MAX_CACHED_LENGTH else _read.__wrapped__(text)
 
 
-@lru_cache(maxsize=KEPT)
+@lru_cache(maxsize=CACHE_SIZE)
 def _read(text: str) -> Decimal | None:
     try:
         return as_number(text)
@@ -332,64 +332,64 @@ def _read(text: str) -> Decimal | None:
         return None
 
 
-class Paired(NamedTuple):
-    """Two lists of executions of one order, compared.
+class FillDiff(NamedTuple):
+    """The difference between two lists of executions of one order.
 
     Attributes:
-        new: for each new execution, its predecessor under the same ``fill_id``, or None, and the execution.
-        gone: known executions that are not listed any more.
+        new: for each new execution, its predecessor with the same ``fill_id``, or None, and the execution.
+        removed: known executions that are not listed any more.
     """
 
     new: Sequence[tuple[Fill | None, Fill]]
-    gone: Sequence[Fill]
+    removed: Sequence[Fill]
 
 
-def distinct(fills: tuple[Fill, ...]) -> tuple[Fill, ...]:
-    """Return executions without the rows that repeat another with the same ``fill_id`` and the same content."""
+def distinct_fills(fills: tuple[Fill, ...]) -> tuple[Fill, ...]:
+    """Return executions without the rows that repeat another in ``fill_id`` and content."""
     ids = [fill.fill_id for fill in fills]
     if len({*ids}) == len(ids):
         return fills
     found: dict[object, Fill] = {}
-    for place, fill in enumerate(fills):
-        # Rows without an id are counted: two equal executions are possible.
-        found.setdefault((fill.fill_id, _content(fill)) if fill.fill_id else place, fill)
+    for index, fill in enumerate(fills):
+        # Rows without an id all count: two equal executions are possible.
+        found.setdefault((fill.fill_id, _content(fill)) if fill.fill_id else index, fill)
     return tuple(found.values())
 
 
-def paired(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> Paired:
-    """Compare known executions with those that are listed now.
+def diff_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> FillDiff:
+    """Compare known executions with the listed ones.
 
-    An id alone identifies no execution: brokers repeat one for several, and let one grow. So rows are the same where
-    the content agrees (time, quantity and price as values) and the ids agree or one of them is missing. Of the rest,
-    rows with the same id are paired in their order as old and new report of one execution.
+    An id alone identifies no execution: brokers repeat one for several, and let one grow. So rows are equal where the
+    content agrees (time, quantity and price as values) and the ids agree or one is missing. The remaining rows with the
+    same id are paired in sequence, as the old and the new report of one execution.
     """
     count = len(known)
     if listed[:count] == known:
         # Most list what was listed before, and then more.
         ids = {fill.fill_id for fill in listed}
         if len(ids) == len(listed):
-            return Paired([(None, fill) for fill in listed[count:]], ())
-    old, new = _unmatched(distinct(known), distinct(listed))
+            return FillDiff([(None, fill) for fill in listed[count:]], ())
+    old, new = _unmatched_fills(distinct_fills(known), distinct_fills(listed))
     found: list[tuple[Fill | None, Fill]] = []
     for fill in new:
         before = next((each for each in old if fill.fill_id and each.fill_id == fill.fill_id), None)
         if before is not None:
             old.remove(before)
         found.append((before, fill))
-    return Paired(found, old)
+    return FillDiff(found, old)
 
 
-def merge_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Decimal = NOTHING) -> tuple[Fill, ...]:
-    """Return those of older executions that a newer list lacks, then the newer list, each with its id if it has one.
+def merge_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Decimal = ZERO) -> tuple[Fill, ...]:
+    """Return the older executions that a newer list lacks, then the newer list, with ids filled in.
 
     Args:
         known: the newer list.
-        listed: the older list, or one that is a part only.
-        counted: how much the broker counts as filled. Two rows of one id are two executions if both fit into it;
-            else the newer row replaces the older.
+        listed: the older list, or a partial one.
+        counted: the quantity that the broker counts as filled. Two rows of one id are two executions if both fit into
+            it; otherwise the newer row replaces the older.
     """
-    mine, theirs = distinct(known), distinct(listed)
-    extra, named = _lacking(mine, theirs)
+    mine, theirs = distinct_fills(known), distinct_fills(listed)
+    extra, named = _match_fills(mine, theirs)
     if any(not fill.fill_id and fill in named for fill in known):
         known = tuple(
             replace(fill, fill_id=named[fill].pop()) if not fill.fill_id and named.get(fill) else fill for fill in known
@@ -398,94 +398,91 @@ def merge_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Deci
         return known
     ids = {fill.fill_id for fill in known if fill.fill_id}
     kept = [fill for fill in extra if fill.fill_id not in ids]
-    room = EXACT.subtract(counted, executed((*kept, *mine)).copy_abs())
+    room = EXACT.subtract(counted, executed_quantity((*kept, *mine)).copy_abs())
     for fill in extra:
         if fill.fill_id in ids:
-            quantity = (amount(fill.quantity_text) or NOTHING).copy_abs()
-            if NOTHING < quantity <= room:
+            quantity = (amount(fill.quantity_text) or ZERO).copy_abs()
+            if ZERO < quantity <= room:
                 room = EXACT.subtract(room, quantity)
                 kept.append(fill)
     chosen = set(map(id, kept))
     return (*(fill for fill in extra if id(fill) in chosen), *known) if kept else known
 
 
-def executed(fills: tuple[Fill, ...]) -> Decimal:
-    """Return the sum of the quantities of executions, with their signs; those without a number do not count."""
-    total = NOTHING
-    for fill in distinct(fills):
+def executed_quantity(fills: tuple[Fill, ...]) -> Decimal:
+    """Return the sum of the quantities of executions, with their signs; texts that are no number do not count."""
+    total = ZERO
+    for fill in distinct_fills(fills):
         quantity = amount(fill.quantity_text)
         if quantity is not None:
             total = EXACT.add(total, quantity)
     return total
 
 
-def extent(order: Order) -> Decimal | None:
-    """Return how much of an order is filled, with its sign: the larger of what is listed and what is counted.
+def filled_quantity(order: Order) -> Decimal | None:
+    """Return the filled quantity of an order, with its sign: the larger of listed and counted.
 
-    None where the order says neither.
+    None where the order has neither.
     """
     counted = amount(order.filled_qty_text)
     if counted is None:
-        return executed(order.fills) if order.fills_listed is not None else None
-    return larger(executed(order.fills), counted)
+        return executed_quantity(order.fills) if order.fills_listed is not None else None
+    return larger_quantity(executed_quantity(order.fills), counted)
 
 
-def larger(listed: Decimal, counted: Decimal) -> Decimal:
+def larger_quantity(listed: Decimal, counted: Decimal) -> Decimal:
     """Return the larger of two quantities, with the sign of the listed one where it has one."""
     if counted.copy_abs() <= listed.copy_abs():
         return listed
     return counted.copy_abs().copy_sign(listed) if listed else counted
 
 
-def _unmatched(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], list[Fill]]:
+def _unmatched_fills(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], list[Fill]]:
     """Return the executions that only one of two lists has."""
-    extra, _ = _lacking(known, listed)
-    left, _ = _lacking(listed, known)
+    extra, _ = _match_fills(known, listed)
+    left, _ = _match_fills(listed, known)
     return left, extra
 
 
-def _lacking(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], dict[Fill, list[str]]]:
-    """Return the listed executions that the known lack, and the ids that the known rows without one can take.
-
-    As many rows as possible are matched.
-    """
+def _match_fills(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], dict[Fill, list[str]]]:
+    """Match as many rows as possible; return the unmatched listed rows, and ids for known rows without one."""
     free: dict[object, list[Fill]] = {}
     for fill in reversed(known):
         free.setdefault(_content(fill), []).append(fill)
     named: dict[Fill, list[str]] = {}
-    twins: dict[int, Fill] = {}
-    # A row with an id that no other row has can only match one without; so those rows choose before the nameless do.
-    for place, fill in enumerate(listed):
-        if fill.fill_id and (twin := _take(free, fill, fill.fill_id)):
-            twins[place] = twin
-    for place, fill in enumerate(listed):
-        if fill.fill_id and place not in twins and (twin := _take(free, fill, None)):
-            twins[place] = twin
-            named.setdefault(twin, []).append(fill.fill_id)
-    for place, fill in enumerate(listed):
-        if not fill.fill_id and (twin := _take(free, fill, None) or _take(free, fill)):
-            twins[place] = twin
-    return [fill for place, fill in enumerate(listed) if place not in twins], named
+    matches: dict[int, Fill] = {}
+    # A row with an id that no other row has can only match one without. So these match before rows without an id do.
+    for index, fill in enumerate(listed):
+        if fill.fill_id and (match := _pop_match(free, fill, fill.fill_id)):
+            matches[index] = match
+    for index, fill in enumerate(listed):
+        if fill.fill_id and index not in matches and (match := _pop_match(free, fill, None)):
+            matches[index] = match
+            named.setdefault(match, []).append(fill.fill_id)
+    for index, fill in enumerate(listed):
+        if not fill.fill_id and (match := _pop_match(free, fill, None) or _pop_match(free, fill)):
+            matches[index] = match
+    return [fill for index, fill in enumerate(listed) if index not in matches], named
 
 
-def _take(free: dict[object, list[Fill]], fill: Fill, *names: str | None) -> Fill | None:
-    """Take a row of the same content, of one of some ids; of any where none is given."""
-    alike = free.get(_content(fill), [])
-    for place in range(len(alike) - 1, -1, -1):
-        if not names or (alike[place].fill_id or None) in names:
-            return alike.pop(place)
+def _pop_match(free: dict[object, list[Fill]], fill: Fill, *names: str | None) -> Fill | None:
+    """Remove and return a row with the same content and one of some ids; with any id where none is given."""
+    candidates = free.get(_content(fill), [])
+    for index in range(len(candidates) - 1, -1, -1):
+        if not names or (candidates[index].fill_id or None) in names:
+            return candidates.pop(index)
     return None
 
 
-def execution(fill: Fill) -> object:
-    """Return what identifies an execution beyond one order, or None where too little is known of it."""
+def execution_key(fill: Fill) -> object:
+    """Return a key that identifies an execution beyond one order, or None where too little is known of it."""
     if not (fill.fill_id or fill.time_text):
         return None
     return (fill.fill_id or None, _content(fill))
 
 
 def _content(fill: Fill) -> object:
-    """Return what an execution was, however it is spelled; what cannot be read is as it came."""
+    """Return the content of an execution by value; a text that cannot be parsed stands for itself."""
     quantity, price = amount(fill.quantity_text), amount(fill.price_text)
     return (
         event_time(fill.time_text) or fill.time_text,
@@ -495,9 +492,9 @@ def _content(fill: Fill) -> object:
 
 
 def _filled(order: Order) -> Decimal:
-    return (amount(order.filled_qty_text) or NOTHING).copy_abs()
+    return (amount(order.filled_qty_text) or ZERO).copy_abs()
 
 
 def has_ended(order: Order) -> bool:
-    """Say whether an order can never change again."""
+    """Return whether an order can never change again."""
     return order.status is not None and order.status.is_terminal

@@ -1,13 +1,13 @@
-"""A loop: ask for all that one user has, and sort it by account. What could not be asked whole is an error, never less.
+"""Read everything that one user has, and group it by account. A failed read is an error, never a smaller snapshot.
 
-Which orders are asked for. Asking for all that ever were would take pages without end, so it is a window of time, which
-begins a day before the latest that is known, at a whole hour: clocks disagree, and lists lag. An order that is known to
-be open and is older than the window is looked for among the open ones, and if it is not there, from when it was made.
-Each listing says from when on: what is listed where nobody says so is documented as "since midnight UTC" for a call
-without any filter, and for calls with some it is not documented at all. That costs no page, for the open ones are few.
+Listing all orders ever would take pages without end, so a snapshot lists a window of time. It begins a day before the
+latest known order, at a whole hour, because clocks disagree and lists lag. A known open order that is older than the
+window is searched in the listing of open orders, and if absent, in a listing since it was created. Each listing has a
+start time. Without any filter the default is "since midnight UTC" (documented); with some filters it is unknown. The
+start time costs no page, because open orders are few.
 
-An answer that is the same to the last byte as one that the books were last loaded from need not be read: why that is so
-is on top of ``book.py``. Where everything is the same, nothing is loaded; where only the orders are, they are left out.
+An answer that equals the one that the books were loaded from needs no decoding; ``book.py`` explains why. If all
+answers are equal, nothing is loaded. If only the orders are equal, they are skipped.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ __all__ = [
 M = TypeVar("M", Order, Position, Balance)
 ONE_DAY = timedelta(days=1)
 BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-# Before any order that can still be open. No zero of anybody's clock, which might be taken for no time at all.
+# A time before any order that can still be open. Not zero, which a server may take for no time at all.
 ALL_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 FULL_PAGE = 500
 ORDER_ID, SYMBOL = attrgetter("order_id"), attrgetter("symbol")
-# Where the rows go of which no account is known.
+# The key of rows without a known account.
 NAMELESS = ""
 
 
 class ListsOrders(Protocol):
-    """Somebody's orders."""
+    """The orders of a user."""
 
     def list(
         self,
@@ -73,7 +73,7 @@ class ListsOrders(Protocol):
 
 
 class ListsPositions(Protocol):
-    """What somebody holds."""
+    """The positions of a user."""
 
     def list(self) -> Coroutine[Any, Any, list[Position]]:
         """List positions."""
@@ -81,7 +81,7 @@ class ListsPositions(Protocol):
 
 
 class ListsBalances(Protocol):
-    """Somebody's money."""
+    """The balances of a user."""
 
     def list(self) -> Coroutine[Any, Any, list[Balance]]:
         """List balances."""
@@ -89,7 +89,7 @@ class ListsBalances(Protocol):
 
 
 class ListsConnections(Protocol):
-    """What somebody has linked."""
+    """The broker connections of a user."""
 
     def list(self) -> Coroutine[Any, Any, list[Connection]]:
         """List connections."""
@@ -100,11 +100,11 @@ Turn = Callable[[], "Awaitable[None] | None"]
 
 
 class UserApi(Protocol):
-    """A user, as far as snapshots need one."""
+    """The part of a user handle that snapshots need."""
 
     @property
     def user_id(self) -> str:
-        """The user's name."""
+        """The user's id."""
         ...
 
     @property
@@ -114,40 +114,39 @@ class UserApi(Protocol):
 
     @property
     def positions(self) -> ListsPositions:
-        """What the user holds."""
+        """The user's positions."""
         ...
 
     @property
     def balances(self) -> ListsBalances:
-        """The user's money."""
+        """The user's balances."""
         ...
 
     @property
     def connections(self) -> ListsConnections:
-        """What the user has linked."""
+        """The user's broker connections."""
         ...
 
 
 Noting = Callable[[UserApi, Collection[int]], tuple[UserApi, Sequence[int]]]
-"""Given a user, and the digests of answers that are known: the same user, whose answers are ``UndecodedResponse``
-where they are
-known, and the digests of the answers so far."""
+"""Takes a user and the digests of known answers. Returns the same user with ``UndecodedResponse`` for known answers,
+and the digests of the answers so far."""
 
 
 def as_it_is(user: UserApi, _: Collection[int]) -> tuple[UserApi, Sequence[int]]:
-    """Return a user whose answers are all read, and of whose answers no notes are taken."""
+    """Return a user with answers that are decoded and not recorded."""
     return user, ()
 
 
 class SnapshotDigest(msgspec.Struct, frozen=True, gc=False, eq=False):
-    """What the books of a user were last loaded from.
+    """The digest of the answers that the books of a user were last loaded from.
 
     Attributes:
-        digests: of the answers.
-        frames: how many frames had been heard of the user when it was asked for, and when it was loaded.
-        only: the account of what names none.
-        oldest: when the first of the orders was made that were open then; the end of time where none was, its beginning
-            where nobody knows.
+        digests: the digests of the answers.
+        frames: the number of frames of the user at the request, and still when it was loaded.
+        only: the account of rows that name none.
+        oldest: when the oldest order that was open then was created. The end of time without an open order; the
+            beginning of time where one has no known time.
     """
 
     digests: tuple[int, ...]
@@ -157,12 +156,12 @@ class SnapshotDigest(msgspec.Struct, frozen=True, gc=False, eq=False):
 
 
 class OrderWindow(NamedTuple):
-    """Which orders are wanted.
+    """The orders that a snapshot needs.
 
     Attributes:
-        since: those made from then on, aware.
-        accounts: the accounts that are known; None where it is the first snapshot.
-        open_orders: those that are known to be open.
+        since: the creation time from which on all orders are listed, aware.
+        accounts: the known accounts; None for the first snapshot.
+        open_orders: the orders that are known to be open.
     """
 
     since: datetime
@@ -171,15 +170,15 @@ class OrderWindow(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All that a user has, each list from some moment after it was asked for.
+    """Everything that a user has; each list is from some moment after its request.
 
-    Where answers may be left unread, so may be these.
+    Lists may be undecoded where the answers were known.
 
     Attributes:
         orders: oldest first.
-        positions: all there are.
-        balances: all there are.
-        is_plain: whether each listing of orders had one page, and no order had to be looked for besides.
+        positions: all positions.
+        balances: all balances.
+        is_plain: whether each listing of orders had one page, and no order needed a separate listing.
     """
 
     orders: list[Order]
@@ -189,32 +188,32 @@ class Snapshot(NamedTuple):
 
     @property
     def is_unread(self) -> bool:
-        """Whether each answer was known."""
+        """Whether every answer was known."""
         return _is_unread(self.orders) and _is_unread(self.positions) and _is_unread(self.balances)
 
     @property
     def only(self) -> str | None:
-        """The account of what names none: the one that there is."""
+        """The account of rows that name none: the only account that there is, or None."""
         accounts = {each.account_id for each in _read(self.balances)}
         return (accounts.pop() or None) if len(accounts) == 1 else None
 
     def has_same_orders(self, known: SnapshotDigest | None) -> bool:
-        """Whether the orders are those that the books were loaded from, of the same accounts."""
+        """Return whether the orders equal those that the books were loaded from, of the same accounts."""
         return known is not None and _is_unread(self.orders) and known.only == self.only
 
     def by_account(self, known: SnapshotDigest | None = None) -> dict[str, AccountSnapshot]:
-        """Sort it by account. A row that lacks what it is known by is a ``problem`` of the accounts it may be of.
+        """Group the rows by account. A row without its key is a ``problem`` of the accounts it may belong to.
 
         Args:
-            known: what the books were loaded from, if they are still as they were then: orders that are the same are
-                left out.
+            known: the digest of the answers that the books were loaded from, if the books are unchanged since: equal
+                orders are skipped.
         """
         only = self.only
         orders = _sorted(() if self.has_same_orders(known) else _read(self.orders), only)
         positions, balances = _sorted(_read(self.positions), only), _sorted(_read(self.balances), only)
         names = dict.fromkeys(name for name in (*balances, *positions, *orders) if name)
         of_any = NAMELESS in orders or NAMELESS in positions or NAMELESS in balances
-        problem = "a row names no account, and there are several" if of_any else None
+        problem = "a row names no account, and the user has several" if of_any else None
         return {
             name: _listed(orders.get(name, []), positions.get(name, []), balances.get(name, []), problem)
             for name in names
@@ -251,15 +250,15 @@ def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
 
 
 async def take_snapshot(user: UserApi, window: OrderWindow, turn: Turn) -> Snapshot:
-    """Ask for all that a user has, one request after another.
+    """Read everything that a user has, one request after another.
 
     Args:
-        user: who.
-        window: which orders.
-        turn: returns what to await until the next request may be sent; None where it may be sent at once.
+        user: the API handle of the user.
+        window: the orders to list.
+        turn: returns an awaitable until the next request may be sent; None where it may be sent at once.
 
     Raises:
-        ConnectTradeError: something could not be read; then nothing was.
+        ConnectTradeError: a request failed; then nothing is returned.
 
     Cancelling drops the request under way.
     """
@@ -270,38 +269,40 @@ async def take_snapshot(user: UserApi, window: OrderWindow, turn: Turn) -> Snaps
         await wait
     positions = await user.positions.list()
     if not (_is_unread(balances) and _is_unread(positions)):
-        # Of these two both are needed to know whether an account was read.
+        # Both lists are needed to know whether an account was read.
         balances, positions = _read(balances), _read(positions)
     old = [order for order in window.open_orders if not _is_within(order, window.since)]
     listings = [await _listing(user, turn, "open", ALL_TIME)] if old or _is_new(window, balances, positions) else []
     listings.append(await _listing(user, turn, "all", window.since))
     if all(map(_is_unread, listings)):
-        # The books were loaded from these, and no order had to be looked for then.
-        return Snapshot(cast("list[Order]", UndecodedResponse(_together, listings)), positions, balances, is_plain=True)
-    orders, is_plain = _together(listings), all(listing.is_whole for listing in map(_read, listings))
+        # The books were loaded from these answers, and no order needed a separate listing then.
+        return Snapshot(
+            cast("list[Order]", UndecodedResponse(_merge_listings, listings)), positions, balances, is_plain=True
+        )
+    orders, is_plain = _merge_listings(listings), all(listing.is_whole for listing in map(_read, listings))
     listed = {order.order_id for order in orders}
-    strays = [order for order in old if order.order_id not in listed]
-    if strays:
-        orders += _read(await _listing(user, turn, "all", _earliest(strays))).orders
-    return Snapshot(orders, positions, balances, is_plain and not strays)
+    missing = [order for order in old if order.order_id not in listed]
+    if missing:
+        orders += _read(await _listing(user, turn, "all", _earliest(missing))).orders
+    return Snapshot(orders, positions, balances, is_plain and not missing)
 
 
 def _is_new(window: OrderWindow, balances: list[Balance], positions: list[Position]) -> bool:
-    """Say whether there is an account among these that is not known."""
+    """Return whether the rows have an account that is not known."""
     if window.accounts is None:
         return True
-    if _is_unread(balances):  # they were known before, and their accounts with them
+    if _is_unread(balances):  # equal answers have the same accounts
         return False
     seen = {each.account_id for each in balances} | {each.account_id for each in positions}
     return not seen <= {*window.accounts, None, NAMELESS}
 
 
 class Orders(NamedTuple):
-    """What a listing of orders came to.
+    """The orders of a listing.
 
     Attributes:
-        orders: those of all pages, oldest first.
-        is_whole: whether the first page was all of it.
+        orders: the orders of all pages, oldest first.
+        is_whole: whether the first page had all of them.
     """
 
     orders: list[Order]
@@ -314,12 +315,12 @@ async def _listing(
     status: str,
     since: datetime,
 ) -> Orders:
-    """Return a listing of orders; unread, if its only page is."""
+    """Return a listing of orders; undecoded if its only page is."""
     if (wait := turn()) is not None:
         await wait
-    # Most have one page, and need no listing of pages.
+    # Most listings have one page and need no paginator.
     first = await user.orders.list(status=status, start_time=since, limit=FULL_PAGE, next_cursor=None)
-    if _is_unread(first):  # only pages that are whole listings are known
+    if _is_unread(first):  # only a page that is a whole listing has a known digest
         return cast("Orders", UndecodedResponse(_only_page, first))
     if not first.next_cursor:
         return _only_page(first)
@@ -331,8 +332,8 @@ async def _listing(
 
     found = [*first.items]
     found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
-    # What came while the pages were turned has moved the rest: one that is on two of them is as the later says.
-    # An id that was given to two orders, told apart by their senders' ids, stands for both.
+    # New orders during the listing have moved the later rows: of an order on two pages the later row counts.
+    # An id of two orders, which have different client order ids, stands for both.
     found = [*{(order.order_id, order.cl_order_id): order for order in found}.values()]
     return Orders(found[::-1], is_whole=False)
 
@@ -341,7 +342,7 @@ def _only_page(page: Page[Order]) -> Orders:
     return Orders([*reversed(_read(page).items)], is_whole=True)
 
 
-def _together(listings: Iterable[Orders]) -> list[Order]:
+def _merge_listings(listings: Iterable[Orders]) -> list[Order]:
     return [order for listing in listings for order in _read(listing).orders]
 
 
@@ -351,11 +352,11 @@ def _is_within(order: Order, since: datetime) -> bool:
 
 
 def oldest(orders: Iterable[Order]) -> datetime:
-    """Return when the first of some orders was made; see ``SnapshotDigest``."""
+    """Return when the oldest of some orders was created; see ``SnapshotDigest``."""
     times = [event_time(order.created_at_text) or BEGINNING for order in orders]
     return min(times, default=END)
 
 
 def _earliest(orders: Iterable[Order]) -> datetime:
-    """Return when the first of some orders was made; where nobody knows of one of them, before all that there are."""
+    """Return when the oldest of some orders was created; where a time is unknown, a time before all orders."""
     return max(oldest(orders), ALL_TIME)

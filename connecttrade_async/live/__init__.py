@@ -1,1 +1,1 @@
-"""The room of what is true now: books that follow the stream, and many users asked over and over."""
+"""Live accounts: books that follow the stream, and the snapshots that repair them."""

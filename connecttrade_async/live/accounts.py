@@ -1,6 +1,6 @@
-"""What users hold of many accounts: books that are kept true, what changes in them, and waiting for it.
+"""The public object of live accounts: current books, their changes, and waiting for both.
 
-Its vow: a book that says it is current is what the server has, but for what is on its way; and each fill is told once.
+A book that is current equals the server but for updates that are on their way, and each fill is published once.
 """
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
@@ -30,10 +30,10 @@ __all__ = ["LiveAccounts"]
 
 
 class LiveAccounts:
-    """The accounts of many users, kept true by one stream and by snapshots.
+    """The accounts of many users, kept current by one stream and by snapshots.
 
-    Use it as ``async with``: inside, every book that there is equals the server, and who could not be read is in
-    ``failed``. It may be entered in one task and left in another.
+    Use it as ``async with``: inside, every book equals the server, and users that could not be read are in ``failed``.
+    It may be entered in one task and closed in another.
     """
 
     def __init__(
@@ -48,87 +48,89 @@ class LiveAccounts:
         owner: Lifetime,
         noting: Noting = as_it_is,
     ) -> None:
-        check_iterable(users, _is_reader)
+        check_iterable(users, _is_user_handle)
         if not set(TOPICS) <= set(stream.topics):
-            raise ConfigurationError(f"books need a stream of {', '.join(TOPICS)}, not only of {stream.topics}")
-        self._users = tuple(users)
-        check_each(self._users, _is_reader)
-        self._following = LiveEngine(
+            raise ConfigurationError(f"stream must have the topics {', '.join(TOPICS)}, got {stream.topics}")
+        self._initial_users = tuple(users)
+        check_each(self._initial_users, _is_user_handle)
+        self._engine = LiveEngine(
             stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, owner=owner, noting=noting
         )
-        self._roster = self._following.users
-        self._teller = self._following.change_feed
+        self._users = self._engine.users
+        self._change_feed = self._engine.change_feed
 
-    # Who is followed --------------------------------------------------------------------------------------------------
+    # Followed users ---------------------------------------------------------------------------------------------------
 
     @property
     def failed(self) -> Mapping[str, ConnectTradeError]:
-        """By user id, why there is no snapshot that counts.
+        """By user id, why no snapshot of the user counts.
 
-        Who was refused is asked about again by the sweep only; everybody else again and again, with growing pauses.
+        A user with a rejected secret is read again by the sweep only. Every other user is read again with growing
+        pauses.
         """
-        return MappingProxyType(self._following.resync.failed)
+        return MappingProxyType(self._engine.resync.failed)
 
     async def add(self, user: UserApi) -> None:
         """Follow one more user. Returns when the user was read, or is in ``failed``.
 
-        What the user has by then is in the books; what changes later is told. One who is followed already is asked in
-        this one's name from now on, with a new secret, say: the books stay, and what they missed is told.
+        The user's state at that moment is in the books; later changes are published. A user that is followed already is
+        read with this handle from now on, for example after its secret was renewed. The books stay, and changes that
+        they missed are published.
 
         Raises:
-            ConfigurationError: it is no handle.
-            ConnectTradeError: the stream has ended, with why, or this was closed.
+            ConfigurationError: ``user`` is no user handle.
+            ConnectTradeError: the stream has ended, with the reason, or the live accounts were closed.
 
         Cancelling stops waiting; the user is followed all the same.
         """
-        check_one(user, _is_reader)
-        await self._following.follow([user])
+        check_one(user, _is_user_handle)
+        await self._engine.follow([user])
 
     async def remove(self, user: UserApi | str) -> None:
-        """Follow a user no more: the books go, and nothing more is told of them. Harmless where nobody is followed.
+        """Stop following a user: its books are dropped and its changes are not published any more.
 
-        Who waits for one of the user's orders is told that it is closed.
+        Calls of ``order_done`` for the user's orders raise ``ClosedError``. No effect if the user is not followed.
 
         Raises:
-            ConfigurationError: it is no handle, and no user id.
+            ConfigurationError: ``user`` is neither a user handle nor a user id.
 
-        Cancelling cannot come in between: it is done at once.
+        It completes without suspending, so cancelling cannot interrupt it.
         """
         if not isinstance(user, str):
-            check_one(user, _is_reader)
-        self._following.drop(user if isinstance(user, str) else user.user_id)
+            check_one(user, _is_user_handle)
+        self._engine.drop(user if isinstance(user, str) else user.user_id)
 
-    # What is true now -------------------------------------------------------------------------------------------------
+    # Books ------------------------------------------------------------------------------------------------------------
 
     def book(self, account_id: str) -> Book:
         """Return the book of an account as it is now, as a value.
 
-        An account that no answer has any more keeps its book, not current, for it may be there and could not be read.
-        When no answer has had it for two minutes, and no frame, the user's connections are listed: if none of them
-        opens it, it is not linked any more, and the book goes. Nothing of it is told to have closed or ended.
+        An account that answers do not have any more keeps its book, not current: it may exist and be unreadable. After
+        two minutes without an answer or a frame that has it, the user's connections are listed. If none of them opens
+        the account, it is not linked any more and the book is dropped. No change of it is published then.
 
         Raises:
             ConfigurationError: no such account is followed, or it is not linked any more.
         """
-        book = self._roster.book(account_id)
+        book = self._users.book(account_id)
         if book is None:
             raise ConfigurationError(
-                f"no account {account_id!r} is followed: is its user, was the user read, and is it linked?"
+                f"no account {account_id!r} is followed: check that its user was added and read, and that it is linked"
             )
         return book
 
     def books(self) -> tuple[Book, ...]:
         """Return every book as it is now."""
-        return tuple(self._roster.books())
+        return tuple(self._users.books())
 
     def totals(self, account_ids: Iterable[str] | None = None) -> analytics.DailySummary:
-        """Sum accounts up: cash, buying power, and gain or loss in each symbol.
+        """Add accounts up: cash, buying power, and gain or loss by symbol.
 
         Args:
-            account_ids: which; None is all there are.
+            account_ids: the accounts; None for all.
 
         Raises:
-            ConfigurationError: no such account is followed, or their balances are in several currencies.
+            ConfigurationError: no such account is followed, or the balances are in several currencies.
             MalformedResponseError: a text is no number.
         """
         books = self.books() if account_ids is None else [self.book(each) for each in account_ids]
@@ -139,18 +141,20 @@ class LiveAccounts:
 
     @property
     def is_current(self) -> bool:
-        """Whether every book is what the server has, and nobody is still to be read but who is in ``failed``.
+        """Whether every book is current, and every user was read or is in ``failed``.
 
-        Where somebody cannot be read since the client of the user's handle was closed, it is not.
+        It is False while a user cannot be read because the client of its handle was closed.
         """
-        roster, failed = self._roster, self._following.resync.failed
-        # Whoever is asked after everything that happens must find a no fast.
-        if not roster.is_live or len(roster.unread) > len(failed) or len(roster.doubted) > len(failed):
+        users, failed = self._users, self._engine.resync.failed
+        # Predicates of `wait` read this after every change, so the common False must be fast.
+        if not users.is_live or len(users.unread) > len(failed) or len(users.suspect) > len(failed):
             return False
-        are_read = all(_is_given_up(failed.get(member.user.user_id)) for member in (*roster.unread, *roster.doubted))
-        return are_read and all(map(roster.is_current, roster.places.values()))
+        are_read = all(
+            _is_server_failure(failed.get(followed.user.user_id)) for followed in (*users.unread, *users.suspect)
+        )
+        return are_read and all(map(users.is_current, users.accounts.values()))
 
-    # What changes -----------------------------------------------------------------------------------------------------
+    # Changes ----------------------------------------------------------------------------------------------------------
 
     def changes(
         self,
@@ -161,124 +165,127 @@ class LiveAccounts:
         capacity: int = CAPACITY,
         overflow: str = "close",
     ) -> ChangeSubscription:
-        """Add a consumer of changes: an async context manager and an async iterator.
+        """Subscribe to changes: returns an async context manager and async iterator.
 
         It yields ``OrderChanged``, ``PositionChanged`` and ``BalanceChanged``, each with its cause, as they are
-        learned: what is ``recovered`` may be older than what was told already, and the ``time`` of a fill says so. It
-        yields a ``Gap`` where its own queue dropped changes. When the stream ends for good, it raises why, after all
-        that was told.
+        learned. A ``recovered`` change may be older than changes that were yielded already; the ``time`` of a fill
+        shows it. It yields a ``Gap`` where its own queue dropped changes. When the stream ends for good, it raises the
+        reason after all queued changes.
 
         Args:
             topics: some of ``orders``, ``positions``, ``balances``; none means all.
-            account_id: only that account's.
-            user_id: only that user's.
-            symbol: only that symbol's.
-            capacity: changes that may wait.
-            overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
-                ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key, without orders.
+            account_id: yield only the changes of this account.
+            user_id: yield only the changes of this user.
+            symbol: yield only the changes of this symbol.
+            capacity: the number of changes that the queue holds.
+            overflow: the policy for a full queue: ``close`` ends this subscription with ``SlowConsumerError``,
+                ``drop_oldest`` drops changes and yields a ``Gap``, ``latest`` keeps the latest of each key, without
+                orders.
 
         Raises:
-            ConfigurationError: a topic, the bound or the policy cannot be one.
-            ConnectTradeError: the stream has ended, with why, or this was closed.
+            ConfigurationError: a topic, the capacity or the policy is invalid.
+            ConnectTradeError: the stream has ended, with the reason, or the live accounts were closed.
         """
-        return self._teller.subscribe(filter_for(topics, account_id, user_id, symbol), overflow, capacity)
+        return self._change_feed.subscribe(filter_for(topics, account_id, user_id, symbol), overflow, capacity)
 
     async def order_done(self, order: Order | str, *, timeout: float | None = None) -> Order:
         """Wait until an order has ended: filled, cancelled, rejected, expired or replaced; return it.
 
-        The news may come by the stream, before or after the answer of ``place``, or by a snapshot. An order that is
+        The stream may report the end before or after the answer of ``place``, or a snapshot finds it. An order that is
         ``replaced`` names its successor in ``replaced_by``.
 
-        An order that had ended before the live accounts were entered, and that no list has, cannot be told from one
-        that is still to come: the call waits for it until ``timeout``.
+        An order that ended before the live accounts were opened, and that no list has, looks like an order that is
+        still to come: the call waits for it until ``timeout``.
 
         Args:
             order: the order, or its ``order_id``.
-            timeout: seconds; None for ever.
+            timeout: seconds; None for no limit.
 
         Returns:
             The order as it ended.
 
         Raises:
-            TimeoutError: it did not end in time.
-            ConfigurationError: it had ended, and is not kept any more; or ``order`` is neither an order nor a text; or
-                the live accounts were not entered.
+            TimeoutError: the order did not end in time.
+            ConfigurationError: the order has ended and is not kept any more, or ``order`` is neither an order nor a
+                text, or the live accounts are not open.
             ClosedError: its user is not followed any more, its account is not linked any more, or the live accounts
                 were closed.
-            ConnectTradeError: the stream has ended, with why.
+            ConnectTradeError: the stream has ended, with the reason.
 
         Cancelling stops waiting.
         """
         _check_order(order)
-        self._following.check_open()
+        self._engine.check_open()
         order_id = order if isinstance(order, str) else order.order_id
-        known = self._roster.order(order_id)
+        known = self._users.order(order_id)
         if known is not None and has_ended(known):
             return known
         if isinstance(order, Order) and has_ended(order):
             return order
-        if known is None and any(place.keeper.was_evicted(order_id) for place in self._roster.places.values()):
-            raise ConfigurationError(f"order {order_id} has ended, and is not kept any more: keep more, or ask for it")
-        return await self._teller.wait_order_done(order_id, timeout)
+        if known is None and any(account.keeper.was_evicted(order_id) for account in self._users.accounts.values()):
+            raise ConfigurationError(
+                f"order {order_id} has ended and is not kept any more: raise keep_orders, or find it with orders.list"
+            )
+        return await self._change_feed.wait_order_done(order_id, timeout)
 
     async def wait(self, predicate: Callable[[LiveAccounts], object], *, timeout: float | None = None) -> None:
-        """Wait until something holds: ``await live.wait(lambda live: live.is_current)``.
+        """Wait until a condition holds: ``await live.wait(lambda live: live.is_current)``.
 
         Args:
-            predicate: is asked now, and whenever something has changed.
-            timeout: seconds; None for ever.
+            predicate: is called now and after every change.
+            timeout: seconds; None for no limit.
 
         Raises:
-            TimeoutError: it did not hold in time.
-            ConfigurationError: the predicate cannot be called, or the live accounts were not entered.
-            ConnectTradeError: the stream has ended, with why, or this was closed.
-            Exception: whatever the predicate raises.
+            TimeoutError: the condition did not hold in time.
+            ConfigurationError: the predicate cannot be called, or the live accounts are not open.
+            ConnectTradeError: the stream has ended, with the reason, or the live accounts were closed.
+            Exception: an exception of the predicate.
 
         Cancelling stops waiting.
         """
         _check_predicate(predicate)
-        self._following.check_open()
-        await self._teller.wait_until(lambda: bool(predicate(self)), timeout)
+        self._engine.check_open()
+        await self._change_feed.wait_until(lambda: bool(predicate(self)), timeout)
 
-    # How it is doing --------------------------------------------------------------------------------------------------
+    # Health -----------------------------------------------------------------------------------------------------------
 
     def statistics(self) -> LiveStatistics:
-        """Return what following came to so far."""
-        return self._following.statistics()
+        """Return the counters so far."""
+        return self._engine.statistics()
 
     def health(self) -> LiveHealth:
-        """Return how it is doing, at once and without asking anybody."""
-        roster = self._roster
+        """Return the state, at once and without any request."""
+        users = self._users
         return LiveHealth(
             state=self._state(),
-            users=len(roster.members),
-            accounts=len(roster.places),
-            current=sum(map(roster.is_current, roster.places.values())),
-            waiting=self._following.resync.waiting,
-            asking=self._following.resync.asking,
-            failed={user_id: str(error) for user_id, error in self._following.resync.failed.items()},
+            users=len(users.by_id),
+            accounts=len(users.accounts),
+            current=sum(map(users.is_current, users.accounts.values())),
+            waiting=self._engine.resync.waiting,
+            asking=self._engine.resync.asking,
+            failed={user_id: str(error) for user_id, error in self._engine.resync.failed.items()},
             statistics=self.statistics(),
         )
 
     def _state(self) -> str:
-        if self._following.ending is not None:
+        if self._engine.ending is not None:
             return "ENDED"
-        if not self._roster.is_live:
+        if not self._users.is_live:
             return "AWAY"
         return "CURRENT" if self.is_current else "RESYNCING"
 
-    # Life -------------------------------------------------------------------------------------------------------------
+    # Lifecycle --------------------------------------------------------------------------------------------------------
 
     async def aclose(self) -> None:
-        """Close, in bounded time from every state; a stream that was borrowed is left open. Twice is harmless.
+        """Close, in bounded time from every state; a borrowed stream stays open. A second call has no effect.
 
-        What waits for consumers of changes can still be taken; then they end. Cancelling drops what is under way, and
-        the link of a stream that is its own, at once.
+        Queued changes can still be received; then the subscriptions end. Cancelling drops the close handshake of an
+        owned stream at once.
         """
-        await self._following.aclose()
+        await self._engine.aclose()
 
     async def __aenter__(self) -> Self:
-        await self._following.open(self._users)
+        await self._engine.open(self._initial_users)
         return self
 
     async def __aexit__(
@@ -297,21 +304,21 @@ class LiveAccounts:
         )
 
 
-def _is_given_up(error: ConnectTradeError | None) -> bool:
-    """Whether the server, or the way there, is why a user was not read, and no handle that is closed."""
+def _is_server_failure(error: ConnectTradeError | None) -> bool:
+    """Return whether the server or the network is why a user was not read, and not a closed handle."""
     return error is not None and not isinstance(error, ClosedError)
 
 
-def _is_reader(user: object) -> bool:
+def _is_user_handle(user: object) -> bool:
     return all(hasattr(user, name) for name in ("user_id", "positions"))
 
 
 def _check_predicate(predicate: object) -> None:
     if not callable(predicate):
-        msg = f"predicate must be a function, such as lambda live: live.is_current, not {type(predicate).__name__}"
+        msg = f"predicate must be a function such as lambda live: live.is_current, got {type(predicate).__name__}"
         raise ConfigurationError(msg)
 
 
 def _check_order(order: object) -> None:
     if not isinstance(order, str | Order):
-        raise ConfigurationError(f"order must be an Order or its order_id, not {type(order).__name__}")
+        raise ConfigurationError(f"order must be an Order or its order_id, got {type(order).__name__}")

@@ -1,7 +1,7 @@
-"""How often users are read again because something of them may have been missed.
+"""Limit how often users are read again because some of their updates may have been missed.
 
-A doubt is a frame that cannot be read, or that contradicts itself. Its cause may go on for hours, so neither pauses nor
-the overall rate begin anew while it does.
+A doubt is a frame that cannot be read, or that contradicts what is known. Its cause may last for hours. So neither the
+pauses nor the overall rate start over while it lasts.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from connecttrade_async.pacing import equal_jitter_delay
 
 __all__ = ["DoubtBudget", "GrowingPauses"]
 
-# Seconds: the longest pause between two reads of one user because of doubt.
+# The longest pause in seconds between two reads of one user because of doubt.
 LONGEST_PAUSE = 60.0
-# Seconds without a doubt after which the cause has gone, and pauses begin anew.
+# Seconds without a doubt after which its cause has gone, so that the pauses start over.
 CALM = 600.0
-# For all users together: a burst of one read each and some more, then reads a second.
+# For all users together: a burst of one read each and `SPARE` more, then `SHARE` of the users in a minute.
 SPARE = 10.0
 SHARE = 0.1
 
@@ -25,13 +25,13 @@ class DoubtRecord(msgspec.Struct, gc=False, eq=False):
     """The doubts of one key.
 
     Attributes:
-        heard_at: when the latest came, in seconds.
+        noted_at: when the latest doubt came, in seconds.
         free_at: when the next read may begin, in seconds.
-        taken_at: when the latest turn that was taken begins, in seconds.
+        taken_at: when the latest reserved turn begins, in seconds.
         turns: reads since the cause began.
     """
 
-    heard_at: float
+    noted_at: float
     free_at: float
     taken_at: float = 0.0
     turns: int = 0
@@ -53,15 +53,18 @@ class GrowingPauses:
         self._records: dict[str, DoubtRecord] = {}
 
     def note(self, key: str, now: float) -> None:
-        """Note a cause to read. The pauses begin anew only after ten minutes without one."""
+        """Note a cause to read. The pauses start over only after ten minutes without one."""
         record = self._records.get(key)
-        if record is None or now - record.heard_at >= CALM:
+        if record is None or now - record.noted_at >= CALM:
             self._records[key] = DoubtRecord(now, now)
         else:
-            record.heard_at = now
+            record.noted_at = now
 
     def reserve(self, key: str, now: float, least: float = 0.0) -> float:
-        """Take a turn for a key of which a cause was noted; return the seconds to wait for it, at least ``least``."""
+        """Reserve a turn for a key and return the seconds to wait for it, at least ``least``.
+
+        Precondition: a cause was noted for the key.
+        """
         record = self._records[key]
         delay = max(record.free_at - now, least)
         record.taken_at = now + delay
@@ -70,18 +73,18 @@ class GrowingPauses:
         return delay
 
     def refund(self, key: str) -> None:
-        """Give back the latest turn, which was not used: the next one may begin when that one did."""
+        """Give back the latest turn, which was not used: the next turn may begin when that one did."""
         record = self._records.get(key)
         if record is not None:
             record.free_at = record.taken_at
 
     def forget(self, key: str) -> None:
-        """Drop the record of a key that is not used any more."""
+        """Drop the record of a key."""
         self._records.pop(key, None)
 
 
 class DoubtBudget:
-    """Limits the reads because of doubt: growing pauses for each user, and a rate for all users together.
+    """Limits reads caused by doubt: growing pauses for each user, and one rate for all users together.
 
     Args:
         base: the upper bound of the first pause between two reads of one user, in seconds; it doubles up to a minute.
@@ -96,15 +99,15 @@ class DoubtBudget:
         self._at = now
 
     def note(self, user_id: str, now: float) -> None:
-        """Note a doubt. The pauses begin anew only after ten minutes without one."""
+        """Note a doubt. The pauses start over only after ten minutes without one."""
         self._pauses.note(user_id, now)
 
     def reserve(self, user_id: str, users: int, now: float) -> float:
-        """Take a turn for a user of whom a doubt was noted; return the seconds to wait for it.
+        """Reserve a turn for a user and return the seconds to wait for it.
 
         Args:
-            user_id: the user.
-            users: how many users there are.
+            user_id: the user; a doubt was noted for it.
+            users: the number of followed users.
             now: the present, in seconds.
         """
         rate = min(users, SPARE + SHARE * users) / LONGEST_PAUSE

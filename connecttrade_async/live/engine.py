@@ -1,6 +1,7 @@
-"""A loop: one stream, many snapshots and a sweep, put together: start, end, stop.
+"""Open, run and close the parts of live accounts: one stream, many snapshots and a sweep.
 
-It never raises into anybody's task. What ends it is a value, ``ending``, which everybody meets who listens or waits.
+No error of a part reaches the task of a caller by itself. The engine keeps it in ``ending``, and every subscriber and
+waiter receives it.
 """
 
 from __future__ import annotations
@@ -29,69 +30,78 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.stream import BrokerageStream
     from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["LiveEngine", "Patience"]
+__all__ = ["LiveEngine", "ProgressWatch"]
 
 WHAT = "the live accounts"
 CLOSED = "this set of live accounts"
-# Waits of the length of a snapshot in which requests are sent and no user is read.
-MOST_TURNS = 10
+# Periods in which requests are sent and no user is read, until the wait for first snapshots ends.
+MAX_IDLE_PERIODS = 10
 log = logging.getLogger("connecttrade_async.live")
 
 
-class Patience:
-    """Ends the wait for the first snapshots of users where it makes no progress.
+class ProgressWatch:
+    """Ends the wait for the first snapshots of users when it makes no progress.
 
     Args:
-        surveyor: takes the snapshots.
-        members: the users that are waited for.
+        resync: takes the snapshots.
+        followed_users: the users that are waited for.
         clock: time.
-        seconds: seconds without any request after which the wait ends; or ten times as long without any user read.
+        seconds: the wait ends after this many seconds without any request, or ten times as many without any user read.
     """
 
-    __slots__ = ("_clock", "_members", "_seconds", "_seen", "_settled", "_surveyor", "_timer", "_turns")
+    __slots__ = (
+        "_clock",
+        "_done_seen",
+        "_followed_users",
+        "_idle_periods",
+        "_requests_seen",
+        "_resync",
+        "_seconds",
+        "_timer",
+    )
 
-    def __init__(self, surveyor: Resync, members: Iterable[FollowedUser], clock: Clock, seconds: float) -> None:
-        self._surveyor = surveyor
-        self._members = tuple(members)
+    def __init__(self, resync: Resync, followed_users: Iterable[FollowedUser], clock: Clock, seconds: float) -> None:
+        self._resync = resync
+        self._followed_users = tuple(followed_users)
         self._clock = clock
         self._seconds = seconds
-        self._seen: int = surveyor.requests
-        self._settled = self._turns = 0
-        self._timer = clock.call_later(seconds, self._look)
+        self._requests_seen: int = resync.requests
+        self._done_seen = self._idle_periods = 0
+        self._timer = clock.call_later(seconds, self._check)
 
-    def _look(self) -> None:
-        waiting = [each for each in self._members if each.tried is not None and not each.tried.done()]
-        settled, requests = len(self._members) - len(waiting), self._surveyor.requests
-        self._turns = self._turns + 1 if settled == self._settled else 0
-        if settled == self._settled and (requests == self._seen or self._turns >= MOST_TURNS):
-            for member in waiting:
-                self._surveyor.give_up_waiting(member)
+    def _check(self) -> None:
+        waiting = [each for each in self._followed_users if each.first_read is not None and not each.first_read.done()]
+        settled, requests = len(self._followed_users) - len(waiting), self._resync.requests
+        self._idle_periods = self._idle_periods + 1 if settled == self._done_seen else 0
+        if settled == self._done_seen and (requests == self._requests_seen or self._idle_periods >= MAX_IDLE_PERIODS):
+            for followed in waiting:
+                self._resync.give_up_waiting(followed)
         else:
-            self._settled, self._seen = settled, requests
-            self._timer = self._clock.call_later(self._seconds, self._look)
+            self._done_seen, self._requests_seen = settled, requests
+            self._timer = self._clock.call_later(self._seconds, self._check)
 
     def end(self) -> None:
-        """Stop."""
+        """Cancel the timer."""
         self._timer.cancel()
 
 
 class LiveEngine:
-    """Follows users.
+    """Keeps the books of followed users current.
 
     Args:
-        stream: what tells the news.
+        stream: the source of updates.
         settings: how books are kept.
-        owns_stream: whether the stream is opened and closed here.
-        reconnect: how long to wait after a snapshot that failed.
+        owns_stream: whether the engine opens and closes the stream.
+        reconnect: the backoff after a snapshot that failed.
         clock: time.
-        owner: with what it ends.
-        noting: makes a user who takes notes of what is answered.
+        owner: the client; when it closes, the engine ends.
+        noting: returns the handle of a user that records the digests of answers and does not decode known ones.
 
     Attributes:
-        roster: who is followed.
-        teller: who hears of it.
-        surveyor: who looks.
-        ending: why it is over, or None while it is not.
+        users: the followed users and their books.
+        change_feed: publishes changes.
+        resync: takes snapshots.
+        ending: why the engine has ended, or None while it has not.
     """
 
     def __init__(
@@ -124,7 +134,7 @@ class LiveEngine:
         self._stream = stream
         self._owns_stream = owns_stream
         self._capacity = settings.capacity
-        self._patience = settings.snapshot_timeout
+        self._snapshot_timeout = settings.snapshot_timeout
         self._clock = clock
         self._owner = owner
         self._stop_with_client: Callable[[], object] = bool
@@ -133,17 +143,24 @@ class LiveEngine:
         self._task: asyncio.Task[None] | None = None
 
     async def open(self, users: Iterable[UserApi]) -> None:
-        """Start, and return when every user was read or could not be."""
+        """Open the stream and follow users; return when every user was read or is in ``failed``.
+
+        Raises:
+            ConfigurationError: the engine was opened before, or the borrowed stream was never opened.
+            ConnectTradeError: the engine, the stream or the client has ended, with the reason.
+
+        Cancelling closes the engine.
+        """
         if self.ending is not None:
             raise self.ending.with_traceback(None)
         if self._events is not None:
-            raise ConfigurationError(f"{WHAT} were entered before: make others")
+            raise ConfigurationError(f"{WHAT} were opened before: make new ones with client.live(...)")
         if not self._owns_stream and self._was_never_opened():
-            raise ConfigurationError("the stream was never opened: use it as `async with`, around the live accounts")
+            raise ConfigurationError("the stream was never opened: enter it with `async with` around the live accounts")
         try:
             self._owner.check_open()
         except ClosedError as exc:
-            self._end(exc)  # whoever listens already meets it as well
+            self._end(exc)  # subscribers and waiters receive it too
             raise
         self._stop_with_client = self._owner.on_close(self._end)
         try:
@@ -156,7 +173,7 @@ class LiveEngine:
             self._sweep.start()
 
     async def _open(self) -> None:
-        # Subscribed first: what happens while the stream opens and snapshots are taken must not be lost.
+        # Subscribe before opening: updates while the stream opens and snapshots are taken must not be lost.
         topics = (*TOPICS, "lifecycle", "unknown")
         self._events = self._stream.subscribe(*topics, capacity=self._capacity, overflow="drop_oldest")
         if self._owns_stream:
@@ -172,52 +189,60 @@ class LiveEngine:
             look=self.change_feed.recheck,
             is_live=self._is_live,
         )
-        self._task = asyncio.create_task(self._keep(self._updates), name="connecttrade live accounts")
+        self._task = asyncio.create_task(self._run(self._updates), name="connecttrade live accounts")
 
-    async def _keep(self, intake: UpdateApplier) -> None:
+    async def _run(self, updates: UpdateApplier) -> None:
         try:
-            self._end(await intake.run())
-        except Exception as exc:  # noqa: BLE001 - whoever listens meets it, and it is logged
+            self._end(await updates.run())
+        except Exception as exc:  # noqa: BLE001 - subscribers and waiters receive it, and it is logged
             self._crashed(exc)
 
     async def follow(self, users: Iterable[UserApi]) -> None:
-        """Follow users, and return when each was read or could not be."""
+        """Follow users; return when each was read or is in ``failed``.
+
+        Cancelling stops the wait; the users are followed all the same.
+        """
         self.check_open()
-        members = [self._added(user) for user in users]
-        patience = Patience(self.resync, members, self._clock, self._patience)
+        followed_users = [self._add(user) for user in users]
+        watch = ProgressWatch(self.resync, followed_users, self._clock, self._snapshot_timeout)
         try:
-            for member in members:
-                if member.tried is not None:
-                    await asyncio.shield(member.tried)
-                    member.tried = None
+            for followed in followed_users:
+                if followed.first_read is not None:
+                    await asyncio.shield(followed.first_read)
+                    followed.first_read = None
         finally:
-            patience.end()
+            watch.end()
         self.check_open()
 
-    def _added(self, user: UserApi) -> FollowedUser:
-        before = self.users.members.get(user.user_id)
-        member = self.users.add(user)
+    def _add(self, user: UserApi) -> FollowedUser:
+        before = self.users.by_id.get(user.user_id)
+        followed = self.users.add(user)
         if before is not None:
             self.resync.forget(before)
-        member.tried = asyncio.get_running_loop().create_future()
-        self.resync.enqueue(member)
+        followed.first_read = asyncio.get_running_loop().create_future()
+        self.resync.enqueue(followed)
         self.change_feed.recheck()
-        return member
+        return followed
 
     def drop(self, user_id: str) -> None:
-        """Follow a user no more."""
-        member = self.users.remove(user_id)
-        if member is not None:
-            self.resync.forget(member)
-            self.change_feed.fail_waiters(lambda name: any(each.order(name) for each in member.keepers.values()))
+        """Stop following a user. No effect if the user is not followed."""
+        followed = self.users.remove(user_id)
+        if followed is not None:
+            self.resync.forget(followed)
+            self.change_feed.fail_waiters(lambda name: any(each.order(name) for each in followed.keepers.values()))
             self.change_feed.recheck()
 
     def check_open(self) -> None:
-        """Raise why nobody can be followed: it is over, or it was not entered."""
+        """Raise unless the engine is open.
+
+        Raises:
+            ConfigurationError: it was not opened.
+            ConnectTradeError: it has ended, with the reason.
+        """
         if self.ending is not None:
             raise self.ending.with_traceback(None)
         if self._task is None:
-            raise ConfigurationError(f"{WHAT} are not open: use them as `async with`")
+            raise ConfigurationError(f"{WHAT} are not open: enter them with `async with`")
 
     def _is_live(self) -> bool:
         return self._stream.health().state == "LIVE"
@@ -227,11 +252,11 @@ class LiveEngine:
         return health.state == "CONNECTING" and health.last_message is None
 
     def _crashed(self, error: BaseException) -> None:
-        log.error("%s are over because of a mistake in them", WHAT, exc_info=error)
+        log.error("%s ended because of a mistake in this library", WHAT, exc_info=error)
         self._end(error if isinstance(error, Exception) else ClosedError(CLOSED))
 
     def _end(self, error: Exception) -> None:
-        """It is over: no book is current any more, and everybody is told why. Twice is once."""
+        """End once: no book is current any more, and subscribers and waiters receive the error."""
         if self.ending is not None:
             return
         self.ending = error
@@ -245,16 +270,16 @@ class LiveEngine:
         self.change_feed.close(error)
 
     async def aclose(self) -> None:
-        """Stop everything, and wait until it has stopped."""
+        """Stop everything and wait until it has stopped."""
         try:
             self._end(ClosedError(CLOSED))
             await self.resync.aclose()
             if self._task is not None and not self._task.done():
                 await asyncio.wait([self._task])
         finally:
-            await self._leave_stream()
+            await self._close_stream()
 
-    async def _leave_stream(self) -> None:
+    async def _close_stream(self) -> None:
         try:
             if self._events is not None:
                 await self._events.__aexit__(None, None, None)
@@ -263,20 +288,20 @@ class LiveEngine:
                 await self._stream.aclose()
 
     def statistics(self) -> LiveStatistics:
-        """Return what it came to so far."""
-        intake, tally = self._updates, self.resync.tally
+        """Return the counters so far."""
+        updates, counters = self._updates, self.resync.counters
         return LiveStatistics(
-            frames=0 if intake is None else intake.frames,
+            frames=0 if updates is None else updates.frames,
             changes=self.change_feed.published,
-            gaps=0 if intake is None else intake.gaps,
-            snapshots=tally.loaded,
-            outdated=tally.outdated,
-            failures=tally.failed,
-            recovered=tally.recovered,
-            swept=tally.swept,
-            conflicting=0 if intake is None else intake.conflicting,
-            unknown=0 if intake is None else intake.unknown,
-            ignored=0 if intake is None else intake.ignored,
-            unchanged=tally.unchanged,
-            unlinked=tally.unlinked,
+            gaps=0 if updates is None else updates.gaps,
+            snapshots=counters.loaded,
+            outdated=counters.outdated,
+            failures=counters.failed,
+            recovered=counters.recovered,
+            swept=counters.swept,
+            conflicting=0 if updates is None else updates.conflicting,
+            unknown=0 if updates is None else updates.unknown,
+            ignored=0 if updates is None else updates.ignored,
+            unchanged=counters.unchanged,
+            unlinked=counters.unlinked,
         )

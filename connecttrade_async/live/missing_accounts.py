@@ -1,7 +1,7 @@
-"""A loop: ask whether accounts that no answer has any more are still linked, and believe a no only if it is one.
+"""Find out whether an account that no answer has any more is still linked.
 
-Its vow: an account that is missing is not an account that is gone. Who knows that is Connect Trade's own list of the
-user's connections, if it is whole, and if it calls accounts what the books call them.
+A missing account is not an unlinked account. Only Connect Trade's list of the user's connections can say that an
+account is unlinked, and only if the list is whole and uses the same account ids as the books.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ __all__ = ["find_unlinked"]
 
 
 async def find_unlinked(user: UserApi, turn: Turn, absent: Collection[str], read: Collection[str]) -> list[str]:
-    """Return those of some accounts that no connection of their user opens any more.
+    """Return the given accounts that no connection of their user opens any more.
 
     Args:
-        user: whose.
-        turn: returns what to await until the request may be sent; None where it may be sent at once.
-        absent: the accounts.
-        read: those of the user that were read just now, so that they must be among the linked.
+        user: the user's API handle.
+        turn: returns an awaitable until the request may be sent; None where it may be sent at once.
+        absent: the ids of the accounts to check.
+        read: the ids of the user's accounts that were read just now; a usable list of connections has all of them.
 
     Raises:
-        ConnectTradeError: it could not be asked.
+        ConnectTradeError: the connections could not be listed.
 
     Cancelling drops the request.
     """
@@ -37,6 +37,6 @@ async def find_unlinked(user: UserApi, turn: Turn, absent: Collection[str], read
     connections = await user.connections.list()
     linked = {account.account_id for each in connections for account in each.accounts}
     is_whole = all(each.accounts or each.connection_type is ConnectionType.MARKET_DATA for each in connections)
-    # Of other names than those of the books nothing follows; where there is no connection, there are no names.
+    # A list with other account ids than those of the books proves nothing. A list without connections has no ids.
     are_named_alike = linked.issuperset(read) and (not linked or not linked.isdisjoint([*read, *absent]))
     return [each for each in absent if each not in linked] if is_whole and are_named_alike else []

@@ -1,6 +1,6 @@
-"""A loop: take snapshots of those who are due, so many at once, and tell what they find.
+"""Take snapshots of users, with a bound on concurrency and rate, and publish the changes that they find.
 
-Its vow: a snapshot counts only if it was asked for after the latest gap, and a failed one changes nothing.
+A snapshot counts only if it was requested after the latest gap. A snapshot that fails changes nothing.
 """
 
 from __future__ import annotations
@@ -43,21 +43,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Resync", "ResyncCounters"]
 
-# Seconds at most between two looks for an account that is absent, or at a listing that did not end.
+# The longest pause in seconds between two reads because of an absent account, or of a listing that did not end.
 LONGEST_ABSENCE = 600.0
-# Seconds at first after a listing that did not end, which costs many requests.
-UNENDING = 60.0
-# Gaps concern all users, and are counted under no user's name.
-ALL = ""
-MOST_REREADS = 3
-# It is asked whether an account is still linked when no answer has had it for so long, and no frame: who links a broker
-# anew is soon done, and keeps the book.
-SILENCE = timedelta(minutes=2)
+# The first pause in seconds after a listing that did not end, which costs many requests.
+UNENDING_BASE = 60.0
+# The key of gaps, which concern all users.
+ALL_USERS = ""
+MAX_RETAKES = 3
+# An account is checked for being unlinked when neither an answer nor a frame had it for this long.
+# A user that links a broker again is done sooner, and keeps the book.
+UNLINKED_AFTER = timedelta(minutes=2)
 log = logging.getLogger("connecttrade_async.live")
 
 
 class ResyncCounters:
-    """What snapshots came to."""
+    """Counters of snapshots and of their outcomes."""
 
     __slots__ = ("failed", "loaded", "outdated", "recovered", "swept", "unchanged", "unlinked")
 
@@ -67,28 +67,28 @@ class ResyncCounters:
 
 
 class Resync:
-    """Takes snapshots.
+    """Takes snapshots of users that are due.
 
     Args:
-        roster: of whom.
-        budget: how fast.
-        reconnect: how long to wait after a failure.
+        users: the followed users.
+        budget: the bounds of the requests.
+        reconnect: the backoff after a failure.
         clock: time.
-        tell: takes what was found, and nothing where only what is current has changed.
-        tell_who_waits: takes what was found and is no news.
-        abandon: sends those home who wait for some orders.
-        crashed: takes what nobody foresaw.
-        noting: makes a user who takes notes of what is answered, and leaves unread what is known.
+        tell: publishes changes; called without any where only the currency of books changed.
+        tell_who_waits: wakes the waiters of changed orders without publishing the changes.
+        abandon: fails the waiters of some orders.
+        crashed: ends the engine with an error that no other rule handles.
+        noting: returns the handle of a user that records the digests of answers and does not decode known ones.
 
     Attributes:
-        failed: by user, why there is no snapshot that counts.
-        tally: what came of it.
-        requests: how many requests were let through.
+        failed: by user id, why no snapshot of the user counts.
+        counters: the counters so far.
+        requests: the number of requests that were allowed.
     """
 
     def __init__(
         self,
-        roster: FollowedUsers,
+        users: FollowedUsers,
         budget: SnapshotLimits,
         reconnect: Reconnect,
         clock: Clock,
@@ -100,8 +100,8 @@ class Resync:
         noting: Noting = as_it_is,
     ) -> None:
         self.failed: dict[str, ConnectTradeError] = {}
-        self.tally = ResyncCounters()
-        self._roster = roster
+        self.counters = ResyncCounters()
+        self._users = users
         self._concurrency = budget.concurrency
         self._pages, self._seconds = budget.pages, budget.seconds
         rate = budget.requests_per_second
@@ -110,139 +110,139 @@ class Resync:
         self._clock = clock
         self._publish = tell
         self._wake_order_waiters = tell_who_waits
-        self._line: deque[FollowedUser] = deque()
+        self._queue: deque[FollowedUser] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._abandon = abandon
+        self._fail_waiters = abandon
         self._crashed = crashed
         self._noting = noting
-        self._is_over = False
-        self._doubts = DoubtBudget(reconnect.base, clock.now())
-        self._planned: dict[FollowedUser, Timer] = {}
-        self._gaps = GrowingPauses(reconnect.base, reconnect.cap)
-        self._resyncing: Timer | None = None
-        self._held_until = clock.now()
-        self._limited = 0
+        self._is_stopped = False
+        self._doubt_budget = DoubtBudget(reconnect.base, clock.now())
+        self._reread_timers: dict[FollowedUser, Timer] = {}
+        self._gap_pauses = GrowingPauses(reconnect.base, reconnect.cap)
+        self._resync_timer: Timer | None = None
+        self._paused_until = clock.now()
+        self._rate_limit_count = 0
         self.requests: int = 0
 
     @property
     def waiting(self) -> int:
-        """Users in line."""
-        return len(self._line)
+        """The number of users that wait for a snapshot."""
+        return len(self._queue)
 
     @property
     def asking(self) -> int:
-        """Users who are being asked about."""
+        """The number of snapshots under way."""
         return len(self._workers)
 
-    def enqueue(self, member: FollowedUser) -> None:
-        """Put a user in line, unless one is there already."""
-        member.call_off()
-        if not (member.is_due or member.is_gone or self._is_over):
-            member.is_due = True
-            # Of a user who is being asked about, the answer under way may be too old: once more, when it is here.
-            if not member.is_asking:
-                self._line.append(member)
+    def enqueue(self, followed: FollowedUser) -> None:
+        """Enqueue a user for a snapshot, unless it is queued already."""
+        followed.cancel_retry()
+        if not (followed.is_due or followed.is_gone or self._is_stopped):
+            followed.is_due = True
+            # If a snapshot of the user is under way, its answer may be too old: the worker enqueues the user again.
+            if not followed.is_reading:
+                self._queue.append(followed)
                 self._start_workers()
 
-    def missed(self, member: FollowedUser) -> None:
-        """Something of one user was missed: no snapshot so far counts any more."""
-        self._roster.mark_stale([member])
-        member.missed_count += 1
-        self.enqueue(member)
+    def enqueue_stale(self, followed: FollowedUser) -> None:
+        """Discard all snapshots of one user so far, because something was missed, and enqueue it."""
+        self._users.mark_stale([followed])
+        followed.missed_count += 1
+        self.enqueue(followed)
 
-    def doubt(self, members: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
-        """Read users again of whom something may have been missed, as soon as the budget for doubts allows it.
+    def enqueue_suspect(self, followed_users: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
+        """Read users again after updates of them may have been missed, as soon as the doubt budget allows it.
 
-        Until then the accounts concerned are not current; the users' other accounts stay as they are.
+        Until then the accounts concerned are not current. The users' other accounts stay as they are.
 
         Args:
-            members: the users.
-            accounts: the accounts concerned; None where it may be any of the user's.
+            followed_users: the users.
+            accounts: the ids of the accounts concerned; None for all accounts of the users.
         """
-        members, now = sorted(members, key=activity, reverse=True), self._clock.now()
-        self._roster.mark_suspect(members, accounts)
-        for member in members:
-            self._doubts.note(member.user.user_id, now)
-            # A read that is still to begin covers this doubt too.
-            if member.is_due or member in self._planned or self._is_over:
+        followed_users, now = sorted(followed_users, key=activity, reverse=True), self._clock.now()
+        self._users.mark_suspect(followed_users, accounts)
+        for followed in followed_users:
+            self._doubt_budget.note(followed.user.user_id, now)
+            # A read that has not begun covers this doubt too.
+            if followed.is_due or followed in self._reread_timers or self._is_stopped:
                 continue
-            delay = self._doubts.reserve(member.user.user_id, len(self._roster.members), now)
+            delay = self._doubt_budget.reserve(followed.user.user_id, len(self._users.by_id), now)
             if delay:
-                self._planned[member] = self._clock.call_later(delay, partial(self._read_doubted, member))
+                self._reread_timers[followed] = self._clock.call_later(delay, partial(self._reread, followed))
             else:
-                self.enqueue(member)
+                self.enqueue(followed)
 
-    def _read_doubted(self, member: FollowedUser) -> None:
-        del self._planned[member]
-        self.enqueue(member)
+    def _reread(self, followed: FollowedUser) -> None:
+        del self._reread_timers[followed]
+        self.enqueue(followed)
 
-    def _settle_doubt(self, member: FollowedUser) -> None:
-        """Take a user for read: a snapshot counts that was asked for after the latest doubt."""
-        self._roster.doubted.pop(member, None)
-        planned = self._planned.pop(member, None)
+    def _clear_suspicion(self, followed: FollowedUser) -> None:
+        """Clear the suspicion of a user, because a snapshot counts that was requested after the latest doubt."""
+        self._users.suspect.pop(followed, None)
+        planned = self._reread_timers.pop(followed, None)
         if planned is not None:
             planned.cancel()
-            self._doubts.refund(member.user.user_id)
+            self._doubt_budget.refund(followed.user.user_id)
 
-    def resync(self) -> None:
-        """There was a gap: no snapshot so far counts any more. Everybody is due, the most active first.
+    def resync_all(self) -> None:
+        """Discard all snapshots so far because of a gap, and read all users again, most active first.
 
-        Gap after gap, with growing pauses.
+        Repeated gaps are followed by growing pauses.
         """
-        self._roster.generation += 1
-        self._roster.mark_stale(self._roster.members.values())
-        if self._resyncing is not None or self._is_over:
+        self._users.generation += 1
+        self._users.mark_stale(self._users.by_id.values())
+        if self._resync_timer is not None or self._is_stopped:
             return
         now = self._clock.now()
-        self._gaps.note(ALL, now)
-        delay = self._gaps.reserve(ALL, now)
+        self._gap_pauses.note(ALL_USERS, now)
+        delay = self._gap_pauses.reserve(ALL_USERS, now)
         if delay:
-            self._resyncing = self._clock.call_later(delay, self._read_all)
+            self._resync_timer = self._clock.call_later(delay, self._read_all)
         else:
             self._read_all()
 
     def _read_all(self) -> None:
-        self._resyncing = None
-        unread = self._roster.unread
-        everybody = [each for each in self._roster.by_activity() if each.is_due or each in unread]
-        for member in everybody:
-            member.call_off()
-            member.is_due = True
-        self._line = deque(member for member in everybody if not member.is_asking)
+        self._resync_timer = None
+        unread = self._users.unread
+        stale_users = [each for each in self._users.by_activity() if each.is_due or each in unread]
+        for followed in stale_users:
+            followed.cancel_retry()
+            followed.is_due = True
+        self._queue = deque(followed for followed in stale_users if not followed.is_reading)
         self._start_workers()
 
-    def forget(self, member: FollowedUser) -> None:
-        """A user is followed no more."""
-        self.failed.pop(member.user.user_id, None)
-        self._settle_doubt(member)
-        self._doubts.forget(member.user.user_id)
-        _settle(member)
+    def forget(self, followed: FollowedUser) -> None:
+        """Drop everything that is kept of a user that is not followed any more."""
+        self.failed.pop(followed.user.user_id, None)
+        self._clear_suspicion(followed)
+        self._doubt_budget.forget(followed.user.user_id)
+        _finish_first_read(followed)
 
     def stop(self) -> None:
-        """Ask nothing more; what is being asked is dropped."""
-        self._is_over = True
-        self._line.clear()
-        for member in self._roster.members.values():
-            member.call_off()
-            _settle(member)
-        if self._resyncing is not None:
-            self._resyncing.cancel()
-        for planned in self._planned.values():
+        """Stop: send no further request and cancel the snapshots under way."""
+        self._is_stopped = True
+        self._queue.clear()
+        for followed in self._users.by_id.values():
+            followed.cancel_retry()
+            _finish_first_read(followed)
+        if self._resync_timer is not None:
+            self._resync_timer.cancel()
+        for planned in self._reread_timers.values():
             planned.cancel()
-        self._planned.clear()
+        self._reread_timers.clear()
         for worker in self._workers:
             worker.cancel()
 
     async def aclose(self) -> None:
-        """Stop, and wait until nothing is being asked any more."""
+        """Stop, and wait until no snapshot is under way."""
         self.stop()
         if self._workers:
             await asyncio.wait(tuple(self._workers))
 
     def _start_workers(self) -> None:
-        if self._is_over:
+        if self._is_stopped:
             return
-        for _ in range(min(len(self._line), self._concurrency - len(self._workers))):
+        for _ in range(min(len(self._queue), self._concurrency - len(self._workers))):
             worker = asyncio.create_task(self._work(), name="connecttrade snapshots")
             self._workers.add(worker)
             worker.add_done_callback(self._worker_done)
@@ -252,240 +252,245 @@ class Resync:
         error = None if worker.cancelled() else worker.exception()
         if error is not None:
             self._crashed(error)
-        # Whoever came into line while the last worker was leaving found nobody to hire.
+        # A user that was enqueued while the last worker ended found no free worker.
         self._start_workers()
 
     async def _work(self) -> None:
-        while self._line:
-            member = self._line.popleft()
-            member.is_due = False
-            if member.is_gone:
+        while self._queue:
+            followed = self._queue.popleft()
+            followed.is_due = False
+            if followed.is_gone:
                 continue
             try:
-                await self._take_snapshot(member)
+                await self._take_snapshot(followed)
             except Exception as exc:  # noqa: BLE001 - one odd answer must not end the accounts of all users
-                self._gives_up(member, exc)
+                self._on_unexpected_error(followed, exc)
             finally:
-                member.is_asking = False
-                self._roster.newcomers.discard(member)
-                for keeper in member.keepers.values():
+                followed.is_reading = False
+                self._users.new_users.discard(followed)
+                for keeper in followed.keepers.values():
                     keeper.abort_snapshot()
-            if member.is_due:
-                self._line.append(member)
+            if followed.is_due:
+                self._queue.append(followed)
 
-    async def _take_snapshot(self, member: FollowedUser) -> None:
-        roster = self._roster
-        generation, misses, asked = roster.generation, member.missed_count, self._clock.wall()
-        doubts = member.doubts
-        cause: Cause = "sweep" if roster.has_read(member) else "recovered"
-        window = member.window(asked, timedelta(seconds=roster.keep.age))
-        member.call_off()
-        member.is_asking = True
-        if member.since is None:
-            member.unmatched.clear()
-            roster.newcomers.add(member)
-        for keeper in member.keepers.values():
+    async def _take_snapshot(self, followed: FollowedUser) -> None:
+        users = self._users
+        generation, misses, asked = users.generation, followed.missed_count, self._clock.wall()
+        doubts = followed.doubts
+        cause: Cause = "sweep" if users.has_read(followed) else "recovered"
+        window = followed.window(asked, timedelta(seconds=users.keep.age))
+        followed.cancel_retry()
+        followed.is_reading = True
+        if followed.since is None:
+            followed.unmatched.clear()
+            users.new_users.add(followed)
+        for keeper in followed.keepers.values():
             keeper.begin_snapshot()
-        frames, known = member.frames, member.valid_known()
-        reader, seen = self._noting(member.user, () if known is None else known.digests)
+        frames, known = followed.frames, followed.valid_known()
+        reader, seen = self._noting(followed.user, () if known is None else known.digests)
         try:
-            limit = SnapshotLimit(self._turn, self._clock, member.user.user_id, self._pages, self._seconds)
+            limit = SnapshotLimit(self._turn, self._clock, followed.user.user_id, self._pages, self._seconds)
             snapshot = await take_snapshot(reader, window, limit)
-            still = known if known is member.valid_known() else None
+            still = known if known is followed.valid_known() else None
             listed = None if still is not None and snapshot.is_unread else snapshot.by_account(still)
-            gone = () if listed is None else await self._check_gone(member, listed)
+            gone = () if listed is None else await self._find_unlinked(followed, listed)
         except ConnectTradeError as exc:
-            self._fails(member, exc)
+            self._on_failure(followed, exc)
             return
-        if member.is_gone or (generation, misses) != (roster.generation, member.missed_count):
-            self.tally.outdated += 1
+        if followed.is_gone or (generation, misses) != (users.generation, followed.missed_count):
+            self.counters.outdated += 1
             return
-        if known is not None and member.known is None:
-            # An account became another's meanwhile, so what is known no longer says which accounts are new.
-            self.tally.outdated += 1
-            self.missed(member)
+        if known is not None and followed.known is None:
+            # An account moved to another user meanwhile, so the digest no longer says which accounts are new.
+            self.counters.outdated += 1
+            self.enqueue_stale(followed)
             return
         for account_id in gone:
-            self._unlink(member, account_id)
+            self._unlink(followed, account_id)
         changes: Sequence[Change] = ()
         if listed is None:
-            self._confirm(member, asked)
+            self._confirm(followed, asked)
         else:
-            changes = self._load(member, listed, cause, asked)
-            is_clean = seen and snapshot.is_plain and frames == member.frames and member.is_settled
-            member.known = _known_now(member, snapshot, seen, still) if is_clean else None
-        if member in roster.newcomers and member.retakes < MOST_REREADS and member.has_unmatched():
-            # Now that it is known what is this user's, the frames find it: it begins with the next snapshot.
-            member.retakes += 1
-            member.since = None
-            self.tally.outdated += 1
-            self.missed(member)
+            changes = self._load(followed, listed, cause, asked)
+            is_clean = seen and snapshot.is_plain and frames == followed.frames and followed.is_settled
+            followed.known = _known_now(followed, snapshot, seen, still) if is_clean else None
+        if followed in users.new_users and followed.retakes < MAX_RETAKES and followed.has_unmatched():
+            # Now the user's accounts are known, so the next snapshot holds the frames that had no match.
+            followed.retakes += 1
+            followed.since = None
+            self.counters.outdated += 1
+            self.enqueue_stale(followed)
             return
-        roster.unread.discard(member)
-        if doubts == member.doubts:
-            self._settle_doubt(member)
-        self._succeeds(member)
-        self._check_doubt(member)
+        users.unread.discard(followed)
+        if doubts == followed.doubts:
+            self._clear_suspicion(followed)
+        self._on_success(followed)
+        self._check_contradictions(followed)
         self._publish(changes)
 
-    def _confirm(self, member: FollowedUser, asked: datetime) -> None:
-        self._roster.confirm(member, self._clock.wall())
-        member.since = asked
-        self.tally.unchanged += 1
+    def _confirm(self, followed: FollowedUser, asked: datetime) -> None:
+        self._users.confirm(followed, self._clock.wall())
+        followed.since = asked
+        self.counters.unchanged += 1
 
     def _load(
         self,
-        member: FollowedUser,
+        followed: FollowedUser,
         listed: Mapping[str, AccountSnapshot],
         cause: Cause,
         asked: datetime,
     ) -> Sequence[Change]:
-        roster = self._roster
-        begins = member.missed_since if cause == "recovered" else None
-        before = {account_id: keeper.problem for account_id, keeper in member.keepers.items()}
-        changes, rest = roster.load(member, listed, cause, begins, self._clock.wall())
-        for account_id, keeper in member.keepers.items():
+        users = self._users
+        begins = followed.missed_since if cause == "recovered" else None
+        before = {account_id: keeper.problem for account_id, keeper in followed.keepers.items()}
+        changes, rest = users.load(followed, listed, cause, begins, self._clock.wall())
+        for account_id, keeper in followed.keepers.items():
             if keeper.problem is not None and keeper.problem != before.get(account_id):
                 name, problem = one_line(account_id), one_line(keeper.problem)
-                log.warning("account %s of user %s is not current: %s", name, member.user.user_id, problem)
-        member.since = asked
+                log.warning("account %s of user %s is not current: %s", name, followed.user.user_id, problem)
+        followed.since = asked
         if rest:
             self._wake_order_waiters(rest)
         for change in changes:
             if change.is_material:
-                self.tally.swept += change.cause == "sweep"
-                self.tally.recovered += change.cause == "recovered"
+                self.counters.swept += change.cause == "sweep"
+                self.counters.recovered += change.cause == "recovered"
         return changes
 
-    def _succeeds(self, member: FollowedUser) -> None:
-        if self.failed.pop(member.user.user_id, None) is not None:
-            log.info("user %s is read again", member.user.user_id)
-        member.failures = self._limited = 0
-        self.tally.loaded += 1
-        self._check_absent(member)
-        _settle(member)
+    def _on_success(self, followed: FollowedUser) -> None:
+        if self.failed.pop(followed.user.user_id, None) is not None:
+            log.info("user %s was read after failures", followed.user.user_id)
+        followed.failures = self._rate_limit_count = 0
+        self.counters.loaded += 1
+        self._check_absent(followed)
+        _finish_first_read(followed)
 
-    def _check_doubt(self, member: FollowedUser) -> None:
-        """Take another snapshot of a user, within the budget for doubts, if this one did not settle what is true."""
-        doubtful = [keeper for keeper in member.keepers.values() if keeper.lacks_whole]
+    def _check_contradictions(self, followed: FollowedUser) -> None:
+        """Read a user again, within the doubt budget, if its snapshot left contradictions."""
+        doubtful = [keeper for keeper in followed.keepers.values() if keeper.lacks_whole]
         for keeper in doubtful:
             keeper.lacks_whole = False
         if doubtful:
-            self.doubt([member], [keeper.account_id for keeper in doubtful])
+            self.enqueue_suspect([followed], [keeper.account_id for keeper in doubtful])
 
-    def _check_absent(self, member: FollowedUser) -> None:
-        """An account that the answer did not have was not read: try again, more and more seldom, for it may be gone."""
-        absent = [account_id for account_id, keeper in member.keepers.items() if not keeper.is_read]
+    def _check_absent(self, followed: FollowedUser) -> None:
+        """Read a user again, less and less often, if the snapshot lacked some of its accounts.
+
+        Such an account was not read; it may be unlinked.
+        """
+        absent = [account_id for account_id, keeper in followed.keepers.items() if not keeper.is_read]
         if not absent:
-            member.absences = 0
+            followed.absent_count = 0
             return
-        level = logging.DEBUG if member.absences else logging.WARNING
-        log.log(level, "no answer has account %s of user %s", one_line(", ".join(absent)), member.user.user_id)
-        # So that the next answer is read whole: what it has not must not be what was left out of it.
-        member.known = None
-        delay = equal_jitter_delay(member.absences, self._reconnect.base, LONGEST_ABSENCE)
-        member.absences += 1
-        if not member.is_due:
-            member.timer = self._clock.call_later(delay, partial(self.enqueue, member))
+        level = logging.DEBUG if followed.absent_count else logging.WARNING
+        log.log(level, "no answer has account %s of user %s", one_line(", ".join(absent)), followed.user.user_id)
+        # The next answer must be decoded whole: an account that it lacks must not be one that was skipped as known.
+        followed.known = None
+        delay = equal_jitter_delay(followed.absent_count, self._reconnect.base, LONGEST_ABSENCE)
+        followed.absent_count += 1
+        if not followed.is_due:
+            followed.timer = self._clock.call_later(delay, partial(self.enqueue, followed))
 
-    async def _check_gone(self, member: FollowedUser, listed: Mapping[str, AccountSnapshot]) -> Sequence[str]:
-        """Return the user's accounts that were not read for long, and are not linked any more."""
-        absent = [name for name, keeper in member.keepers.items() if name not in listed and self._is_silent(keeper)]
+    async def _find_unlinked(self, followed: FollowedUser, listed: Mapping[str, AccountSnapshot]) -> Sequence[str]:
+        """Return the user's accounts that were not read for long and are not linked any more."""
+        absent = [
+            name for name, keeper in followed.keepers.items() if name not in listed and self._is_absent_long(keeper)
+        ]
         if not absent:
             return ()
         read = [name for name, each in listed.items() if each.is_read]
         try:
-            return await find_unlinked(member.user, self._turn, absent, read)
+            return await find_unlinked(followed.user, self._turn, absent, read)
         except ConnectTradeError as exc:
             self._respect_retry_after(exc)
-            log.debug("the connections of user %s could not be listed: %s", member.user.user_id, exc)
+            log.debug("the connections of user %s could not be listed: %s", followed.user.user_id, exc)
             return ()
 
-    def _is_silent(self, keeper: BookKeeper) -> bool:
+    def _is_absent_long(self, keeper: BookKeeper) -> bool:
         since = keeper.absent_since
         heard = since if keeper.as_of is None or since is None else max(since, keeper.as_of)
-        return heard is not None and self._clock.wall() - heard >= SILENCE
+        return heard is not None and self._clock.wall() - heard >= UNLINKED_AFTER
 
-    def _unlink(self, member: FollowedUser, account_id: str) -> None:
-        keeper = member.keepers.get(account_id)
-        # Something may have been heard of it while it was asked about.
-        if keeper is not None and self._is_silent(keeper):
-            log.warning("account %s of user %s is not linked any more", one_line(account_id), member.user.user_id)
-            self._roster.unlink(member, account_id)
-            self._abandon(lambda order_id: keeper.order(order_id) is not None)
-            self.tally.unlinked += 1
+    def _unlink(self, followed: FollowedUser, account_id: str) -> None:
+        keeper = followed.keepers.get(account_id)
+        # A frame of the account may have come while its connections were listed.
+        if keeper is not None and self._is_absent_long(keeper):
+            log.warning("account %s of user %s is not linked any more", one_line(account_id), followed.user.user_id)
+            self._users.unlink(followed, account_id)
+            self._fail_waiters(lambda order_id: keeper.order(order_id) is not None)
+            self.counters.unlinked += 1
 
     def _respect_retry_after(self, error: ConnectTradeError) -> None:
         if isinstance(error, RateLimitedError):
-            # Who asks too often is the platform, not one of its users: nobody is asked about before that.
+            # The rate limit is of the application and not of one user, so all users wait.
             now = self._clock.now()
-            own = equal_jitter_delay(self._limited, self._reconnect.base, self._reconnect.cap)
-            if self._held_until <= now:  # of requests that were sent together the first alone makes pauses grow
-                self._limited += 1
-            self._held_until = max(self._held_until, now + bounded_retry_after(error.retry_after, own))
+            own = equal_jitter_delay(self._rate_limit_count, self._reconnect.base, self._reconnect.cap)
+            if self._paused_until <= now:  # of concurrent requests only the first makes the pause grow
+                self._rate_limit_count += 1
+            self._paused_until = max(self._paused_until, now + bounded_retry_after(error.retry_after, own))
 
-    def _fails(self, member: FollowedUser, error: ConnectTradeError) -> None:
-        self.tally.failed += 1
+    def _on_failure(self, followed: FollowedUser, error: ConnectTradeError) -> None:
+        self.counters.failed += 1
         self._respect_retry_after(error)
-        if member.is_gone:
+        if followed.is_gone:
             return
-        level = logging.DEBUG if member.failures else logging.WARNING
-        log.log(level, "no snapshot of user %s: %s", member.user.user_id, one_line(str(error)))
-        member.failures += 1
+        level = logging.DEBUG if followed.failures else logging.WARNING
+        log.log(level, "no snapshot of user %s: %s", followed.user.user_id, one_line(str(error)))
+        followed.failures += 1
         is_refused = isinstance(error, AuthenticationError)
         if is_refused:
-            self._roster.mark_stale([member])
-        # While the stream tells everything, the books are no worse for a sweep that failed.
-        if not self._roster.has_read(member):
-            self.failed[member.user.user_id] = error
+            self._users.mark_stale([followed])
+        # While the stream is live and nothing was missed, a sweep that failed makes no book worse.
+        if not self._users.has_read(followed):
+            self.failed[followed.user.user_id] = error
             if not is_refused and not isinstance(error, ClosedError):
-                self._try_again(member, error)
-        _settle(member)
+                self._schedule_retry(followed, error)
+        _finish_first_read(followed)
         self._publish(())
 
-    def _gives_up(self, member: FollowedUser, cause: Exception) -> None:
-        """Take an error that is none of this library's for a snapshot that failed; it may be loaded in part."""
-        user_id, name = member.user.user_id, type(cause).__name__
-        log.error("the snapshot of user %s could not be taken", user_id, exc_info=cause)
+    def _on_unexpected_error(self, followed: FollowedUser, cause: Exception) -> None:
+        """Treat an unforeseen error as a failed snapshot; the snapshot may be loaded in part."""
+        user_id, name = followed.user.user_id, type(cause).__name__
+        log.error("the snapshot of user %s failed with an unexpected error", user_id, exc_info=cause)
         error = MalformedResponseError(
-            where=f"the snapshot of user {user_id}", problem=f"it could not be taken ({name})"
+            where=f"the snapshot of user {user_id}", problem=f"it failed with an unexpected error ({name})"
         )
         error.__cause__ = cause
-        if not member.is_gone:
-            member.known = None
-            self._roster.mark_stale([member])
-        self._fails(member, error)
+        if not followed.is_gone:
+            followed.known = None
+            self._users.mark_stale([followed])
+        self._on_failure(followed, error)
 
-    def _try_again(self, member: FollowedUser, error: ConnectTradeError) -> None:
+    def _schedule_retry(self, followed: FollowedUser, error: ConnectTradeError) -> None:
         base, cap = self._reconnect.base, self._reconnect.cap
         if isinstance(error, UnendingError):
-            base, cap = UNENDING, LONGEST_ABSENCE
+            base, cap = UNENDING_BASE, LONGEST_ABSENCE
         asked, own = (
             error.retry_after if isinstance(error, APIError) else None,
-            equal_jitter_delay(member.failures - 1, base, cap),
+            equal_jitter_delay(followed.failures - 1, base, cap),
         )
-        # After a pause of all users each has its own backoff besides, so that they do not ask at the same moment.
-        held = max(0.0, self._held_until - self._clock.now())
+        # After a pause for all users each adds its own backoff, so that their requests do not coincide.
+        held = max(0.0, self._paused_until - self._clock.now())
         delay = max(bounded_retry_after(asked, own), held + own)
-        member.timer = self._clock.call_later(delay, partial(self.enqueue, member))
+        followed.timer = self._clock.call_later(delay, partial(self.enqueue, followed))
 
-    def give_up_waiting(self, member: FollowedUser) -> None:
-        """Take a user who was not read for failed, so that nothing waits for it; it is still read."""
-        if member.tried is not None and not member.tried.done():
-            detail = f"user {member.user.user_id} was not read, and nothing else happened, for {self._seconds:.3g} s"
+    def give_up_waiting(self, followed: FollowedUser) -> None:
+        """Count an unread user as failed, so that no call waits for it; it is still read."""
+        if followed.first_read is not None and not followed.first_read.done():
+            detail = f"user {followed.user.user_id} was not read and there was no progress for {self._seconds:.3g} s"
             error = RequestTimeoutError(method="GET", path="/orders", kind="timeout", detail=detail)
-            self.failed.setdefault(member.user.user_id, error)
-            log.warning("no snapshot of user %s: %s", member.user.user_id, detail)
-            _settle(member)
+            self.failed.setdefault(followed.user.user_id, error)
+            log.warning("no snapshot of user %s: %s", followed.user.user_id, detail)
+            _finish_first_read(followed)
 
     def _turn(self) -> Awaitable[None] | None:
-        if self._bucket is None and self._held_until <= self._clock.now():
+        if self._bucket is None and self._paused_until <= self._clock.now():
             self.requests += 1
             return None
         return self._wait_for_turn()
 
     async def _wait_for_turn(self) -> None:
-        while (held := self._held_until - self._clock.now()) > 0:
+        while (held := self._paused_until - self._clock.now()) > 0:
             await pause(self._clock, held)
         delay = 0.0 if self._bucket is None else self._bucket.reserve(self._clock.now())
         if delay:
@@ -494,7 +499,7 @@ class Resync:
 
 
 async def pause(clock: Clock, seconds: float) -> None:
-    """Wait. Cancelling leaves nothing behind."""
+    """Sleep on the given clock. Cancelling cancels the timer."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     timer = clock.call_later(seconds, partial(_set, done))
     try:
@@ -504,16 +509,16 @@ async def pause(clock: Clock, seconds: float) -> None:
 
 
 def _known_now(
-    member: FollowedUser, snapshot: Snapshot, seen: Sequence[int], before: SnapshotDigest | None
+    followed: FollowedUser, snapshot: Snapshot, seen: Sequence[int], before: SnapshotDigest | None
 ) -> SnapshotDigest:
-    # Where the orders are the same, and no frame was heard, those are open that were.
-    first = before.oldest if before is not None and snapshot.has_same_orders(before) else oldest(member.open_orders())
-    return SnapshotDigest(tuple(seen), member.frames, snapshot.only, first)
+    # If the orders are the same and no frame came, the open orders are the same.
+    first = before.oldest if before is not None and snapshot.has_same_orders(before) else oldest(followed.open_orders())
+    return SnapshotDigest(tuple(seen), followed.frames, snapshot.only, first)
 
 
-def _settle(member: FollowedUser) -> None:
-    if member.tried is not None:
-        _set(member.tried)
+def _finish_first_read(followed: FollowedUser) -> None:
+    if followed.first_read is not None:
+        _set(followed.first_read)
 
 
 def _set(future: asyncio.Future[None]) -> None:

@@ -1,4 +1,4 @@
-"""The bound of one snapshot: how many requests it may take, and how long."""
+"""Limit the requests and the duration of one snapshot."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 __all__ = ["SnapshotLimit", "UnendingError"]
 
-# Beside the pages of orders: the balances and the positions.
+# Requests beside the pages of orders: the balances and the positions.
 BESIDE = 2
 
 
 class UnendingError(MalformedResponseError):
-    """A listing did not end within the bound of a snapshot."""
+    """A listing that did not end within the bound of a snapshot."""
 
 
 class SnapshotLimit:
-    """Counts the requests of one snapshot and their time, and raises when it exceeds its bound.
+    """Counts the requests of one snapshot and their time, and raises when one exceeds its bound.
 
-    It is called before each request in place of ``turn``. The wait for the turn is not part of the time.
+    It is called before each request in place of ``turn``. The wait for the turn does not count.
 
     Args:
-        turn: returns what to await until the request may be sent, or None.
+        turn: returns an awaitable until the request may be sent, or None.
         clock: time.
         user_id: the user, for the error.
         pages: pages of orders that the snapshot may take.
@@ -47,7 +47,7 @@ class SnapshotLimit:
         self._until = clock.now() + seconds
 
     def __call__(self) -> Awaitable[None] | None:
-        """Count a request; return what to await until it may be sent, or None.
+        """Count a request; return an awaitable until it may be sent, or None.
 
         Raises:
             UnendingError: the snapshot has had all its pages, and the listing goes on.

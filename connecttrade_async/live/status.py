@@ -1,4 +1,4 @@
-"""Below the waterline: how live accounts are set, and how they are doing, as values."""
+"""Settings, counters and health of live accounts, as values."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -17,11 +17,11 @@ __all__ = ["LiveHealth", "LiveSettings", "LiveStatistics", "SnapshotLimits"]
 
 
 class SnapshotLimits(NamedTuple):
-    """How much may be asked.
+    """The bounds of the requests for snapshots.
 
     Attributes:
         concurrency: requests in flight at once.
-        requests_per_second: None for as fast as it goes.
+        requests_per_second: the rate; None for no limit.
         pages: pages of orders that one snapshot may take.
         seconds: seconds that the requests of one snapshot may take, without the waits for their turn. Opening waits
             as long for any progress.
@@ -45,7 +45,7 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_timeout: float = 300.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no duration, no count and no rate."""
+        """Validate every setting."""
         _check_counts(concurrency=self.concurrency, capacity=self.capacity, snapshot_pages=self.snapshot_pages)
         _check_numbers(sweep_every=self.sweep_every, requests_per_second=self.requests_per_second)
         _check_seconds(snapshot_timeout=self.snapshot_timeout)
@@ -53,21 +53,21 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def budget(self) -> SnapshotLimits:
-        """How much may be asked."""
+        """The bounds of the requests for snapshots."""
         return SnapshotLimits(self.concurrency, self.requests_per_second, self.snapshot_pages, self.snapshot_timeout)
 
 
 def _check_counts(**settings: object) -> None:
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigurationError(f"{name} must be a count of at least 1, not {value!r}")
+            raise ConfigurationError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
 def _check_numbers(**settings: object) -> None:
     for name, value in settings.items():
         is_right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
         if value is not None and not is_right:
-            raise ConfigurationError(f"{name} must be above 0, or None, not {value!r}")
+            raise ConfigurationError(f"{name} must be a positive number or None, got {value!r}")
 
 
 def _check_seconds(**settings: object) -> None:
@@ -78,27 +78,27 @@ def _check_seconds(**settings: object) -> None:
 
 def _check_keep(value: object) -> None:
     if not isinstance(value, OrderRetention):
-        raise ConfigurationError(f"keep_orders must be KeepOrders(...), not {value!r}")
+        raise ConfigurationError(f"keep_orders must be an OrderRetention, got {value!r}")
 
 
 class LiveStatistics(NamedTuple):
-    """What following came to so far.
+    """Counters of a set of live accounts since it was opened.
 
     Attributes:
         frames: updates of the stream that were applied.
-        changes: changes that were told.
-        gaps: times that something may have been missed, and everybody was looked at again.
+        changes: changes that were published.
+        gaps: gaps of the stream; after each, all users are read again.
         snapshots: snapshots that were loaded.
-        unchanged: of these, those that were the same as the one before, and did not have to be read.
-        outdated: snapshots that did not count, since a gap came before their answer.
+        unchanged: of these, snapshots that equal the one before, so that nothing was decoded.
+        outdated: snapshots that were discarded, because a gap came before their answer.
         failures: snapshots that failed.
-        recovered: changes that were missed, and found by a snapshot; the passing of prices does not count.
-        swept: changes that the stream lost, and the sweep found; likewise.
-        unlinked: accounts that their users' connections do not open any more, and whose books were let go.
-        conflicting: updates that were not applied, since they name a user that does not own the account; both users
+        recovered: changes that the stream missed and a snapshot found; price changes do not count.
+        swept: changes that the stream lost and the sweep found; price changes do not count.
+        unlinked: accounts that no connection of their user opens any more, so that their books were dropped.
+        conflicting: updates that were not applied, because they name a user that does not own the account; both users
             are read again.
-        unknown: updates of accounts that nobody knew.
-        ignored: of these, updates of nobody who is followed.
+        unknown: updates of unknown accounts.
+        ignored: of these, updates of users that are not followed.
     """
 
     frames: int
@@ -117,18 +117,18 @@ class LiveStatistics(NamedTuple):
 
 
 class LiveHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How live accounts are doing, as plain values that a web backend can serve.
+    """The state of live accounts, as plain values that a web backend can serve.
 
     Attributes:
-        state: ``CURRENT`` if every book is; ``RESYNCING`` while some are not; ``AWAY`` while the stream is;
-            ``ENDED`` when it will not come back.
-        users: users who are followed.
-        accounts: books there are.
-        current: of these, books that are what the server has.
-        waiting: users in line for a snapshot.
+        state: ``CURRENT`` if every book is current; ``RESYNCING`` while some are not; ``AWAY`` while the stream is not
+            live; ``ENDED`` after the stream ended for good or the live accounts were closed.
+        users: followed users.
+        accounts: books.
+        current: books that are current.
+        waiting: users that wait for a snapshot.
         asking: snapshots under way.
-        failed: by user, why there is no snapshot that counts, in words.
-        statistics: what it came to so far.
+        failed: by user id, why no snapshot counts, as text.
+        statistics: the counters so far.
     """
 
     state: str

@@ -1,4 +1,4 @@
-"""A loop: look at everybody once in a while, spread evenly, for what a broker's feed lost."""
+"""Read every user once per interval, evenly spread, to find changes that the stream lost."""
 
 from __future__ import annotations
 
@@ -12,56 +12,56 @@ if TYPE_CHECKING:
 
 __all__ = ["Sweep"]
 
-# More wake-ups a second than this would cost more than they spread.
+# The shortest period of the timer in seconds: more wake-ups cost more than an even spread is worth.
 MIN_PERIOD = 0.05
 
 
 class Sweep:
-    """Puts everybody in line once a round.
+    """Enqueues every followed user once per interval.
 
     Args:
-        roster: whom.
-        surveyor: where the line is.
+        users: the followed users.
+        resync: takes the snapshots.
         clock: time.
-        every: seconds that a round takes.
+        every: the interval in seconds.
     """
 
-    __slots__ = ("_clock", "_every", "_owed", "_roster", "_round", "_surveyor", "_timer")
+    __slots__ = ("_clock", "_cycle", "_due", "_every", "_resync", "_timer", "_users")
 
-    def __init__(self, roster: FollowedUsers, surveyor: Resync, clock: Clock, every: float) -> None:
-        self._roster = roster
-        self._surveyor = surveyor
+    def __init__(self, users: FollowedUsers, resync: Resync, clock: Clock, every: float) -> None:
+        self._users = users
+        self._resync = resync
         self._clock = clock
         self._every = every
-        self._owed = 0.0
-        self._round: deque[str] = deque()
+        self._due = 0.0
+        self._cycle: deque[str] = deque()
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Begin."""
-        count = max(len(self._roster.members), 1)
-        self._timer = self._clock.call_later(max(self._every / count, MIN_PERIOD), self._tick)
+        """Start the timer."""
+        count = max(len(self._users.by_id), 1)
+        self._timer = self._clock.call_later(max(self._every / count, MIN_PERIOD), self._on_timer)
 
     def stop(self) -> None:
-        """Stop."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def _tick(self) -> None:
-        count = len(self._roster.members)
-        # Where the next one would come sooner than a tick, several come at once; what is left over is owed.
-        # Where a whole round would be shorter than a tick, a tick brings one round.
-        self._owed = min(self._owed + max(1.0, MIN_PERIOD * count / self._every), count)
-        while self._owed >= 1.0:
-            self._owed -= 1.0
-            self._next()
+    def _on_timer(self) -> None:
+        count = len(self._users.by_id)
+        # With many users, one tick enqueues several; `_due` carries the fraction to the next tick.
+        # Where the whole interval is shorter than a tick, a tick enqueues each user once.
+        self._due = min(self._due + max(1.0, MIN_PERIOD * count / self._every), count)
+        while self._due >= 1.0:
+            self._due -= 1.0
+            self._enqueue_next()
         self.start()
 
-    def _next(self) -> None:
-        if not self._round:
-            self._round.extend(self._roster.members)
-        while self._round:
-            member = self._roster.members.get(self._round.popleft())
-            if member is not None:
-                self._surveyor.enqueue(member)
+    def _enqueue_next(self) -> None:
+        if not self._cycle:
+            self._cycle.extend(self._users.by_id)
+        while self._cycle:
+            followed = self._users.by_id.get(self._cycle.popleft())
+            if followed is not None:
+                self._resync.enqueue(followed)
                 return

@@ -1,6 +1,7 @@
-"""A loop: take what the stream tells, in its order, and never wait for anything but the next of it.
+"""Apply the updates of the stream to the books, in their order.
 
-A frame is applied to its book at once, also while a snapshot is under way: the book holds what may be newer.
+An update is applied at once, also while a snapshot is under way: the book keeps which of its values may be newer than
+the snapshot.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
-from connecttrade_async.books.merge import happened
+from connecttrade_async.books.merge import bounded_event_time
 from connecttrade_async.errors import ConnectTradeError
 from connecttrade_async.models.events import (
     BalanceUpdate,
@@ -37,39 +38,39 @@ if TYPE_CHECKING:
 
 __all__ = ["UpdateApplier"]
 
-# So many events are taken in one turn of the loop, and then everybody else has one.
-BATCH = 250
+# Events applied in one turn of the event loop; then other tasks run.
+MAX_BATCH = 250
 UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 log = logging.getLogger("connecttrade_async.live")
 
 
 class UpdateApplier:
-    """Feeds the books from the stream.
+    """Applies stream events to the books of followed users.
 
     Args:
-        events: what the stream tells; full, it drops the oldest and tells a gap.
-        roster: whose books.
-        surveyor: who looks again.
+        events: the subscription to the stream; when it is full it drops the oldest events and yields a gap.
+        users: the followed users and their books.
+        resync: takes the snapshots that a gap or a doubt needs.
         clock: time.
-        tell: takes what changed.
-        tell_who_waits: takes what changed and is no news.
-        look: called where nothing changed but whether books are current.
-        is_live: tells whether the stream is live at this moment.
+        tell: publishes changes.
+        tell_who_waits: wakes the waiters of changed orders without publishing the changes.
+        look: rechecks the conditions of waiters where only the currency of books changed.
+        is_live: returns whether the stream is live at this moment.
 
     Attributes:
         frames: updates that were applied.
-        unknown: updates of accounts that nobody knew.
-        ignored: of these, updates of nobody who is followed.
-        crashes: events that could not be taken because of a mistake in this library.
-        conflicting: updates that were not applied, since they name a user that does not own the account.
-        gaps: times that something may have been missed.
+        unknown: updates of unknown accounts.
+        ignored: of these, updates of users that are not followed.
+        crashes: events that could not be applied because of a mistake in this library.
+        conflicting: updates that were not applied, because they name a user that does not own the account.
+        gaps: gaps of the stream.
     """
 
     def __init__(
         self,
         events: Subscription,
-        roster: FollowedUsers,
-        surveyor: Resync,
+        users: FollowedUsers,
+        resync: Resync,
         clock: Clock,
         *,
         tell: Callable[[Sequence[Change]], None],
@@ -79,9 +80,9 @@ class UpdateApplier:
     ) -> None:
         self.frames = self.unknown = self.ignored = self.conflicting = self.crashes = self.gaps = 0
         self._events = events
-        self._roster = roster
-        self._places = roster.places
-        self._surveyor = surveyor
+        self._users = users
+        self._accounts = users.accounts
+        self._resync = resync
         self._clock = clock
         self._publish = tell
         self._wake_order_waiters = tell_who_waits
@@ -90,172 +91,182 @@ class UpdateApplier:
         self._is_stale = not is_live()
 
     async def run(self) -> ConnectTradeError:
-        """Take events until the stream ends; returns why it did. Cancelling stops it."""
-        receive, receive_nowait, take = self._events.receive, self._events.receive_nowait, self._take
+        """Apply events until the stream ends; return the error that it ended with.
+
+        Cancelling stops between two events.
+        """
+        receive, receive_nowait, take = self._events.receive, self._events.receive_nowait, self._handle
         try:
             while True:
                 event: Event | None = await receive()
-                at, left = self._clock.wall(), BATCH
-                self._roster.heard_at = at
+                at, left = self._clock.wall(), MAX_BATCH
+                self._users.received_at = at
                 while event is not None:
                     try:
                         take(event, at)
                     except Exception as exc:  # noqa: BLE001 - one odd frame must not end the accounts of all users
-                        self._give_up(event, exc)
+                        self._on_unexpected_error(event, exc)
                     left -= 1
                     event = receive_nowait() if left else None
                 if not left:
                     await asyncio.sleep(0)
         except ConnectTradeError as exc:
-            self._roster.is_live = False
+            self._users.is_live = False
             return exc
 
-    def _take(self, event: Any, at: datetime) -> None:  # noqa: ANN401 - an Event; what kind is asked once, below
+    def _handle(self, event: Any, at: datetime) -> None:  # noqa: ANN401 - an Event; the type is tested once, below
         if type(event) not in UPDATES:
             self._on_lifecycle(event)
             return
-        place, user_id = self._places.get(event.account_id), event.user_id
-        if place is None or (user_id and user_id != place.keeper.user_id):
-            place = self._find_accounts(event, at)
-            if place is None:
+        account, user_id = self._accounts.get(event.account_id), event.user_id
+        if account is None or (user_id and user_id != account.keeper.user_id):
+            account = self._find_accounts(event, at)
+            if account is None:
                 return
-        member = place.member
-        self._roster.last = event
+        followed = account.followed
+        self._users.last = event
         self.frames += 1
-        member.frames += 1
-        changes = place.keeper.apply(event, at)
+        followed.frames += 1
+        changes = account.keeper.apply(event, at)
         if changes:
-            if member.since is not None:
+            if followed.since is not None:
                 self._publish(changes)
             else:
-                # Before a user's first snapshot nobody was promised news: it only helps to make that right.
+                # Before a user's first snapshot nothing is published.
+                # The change can only complete an order that is waited for.
                 self._wake_order_waiters(changes)
-        if place.keeper.lacks_whole:
-            place.keeper.lacks_whole = False
-            self._surveyor.doubt([member], [place.keeper.account_id])
+        if account.keeper.lacks_whole:
+            account.keeper.lacks_whole = False
+            self._resync.enqueue_suspect([followed], [account.keeper.account_id])
             self._recheck()
 
     def _find_accounts(self, event: Update, at: datetime) -> FollowedAccount | None:
-        """Return where a frame goes whose account is unknown or named with another owner; None where it goes nowhere.
+        """Return the account of an update that names no known account or another owner; None if it has none.
 
-        A frame that names a user that does not own the account is applied to no book: both users are read again.
+        An update that names a user that does not own the account is applied to no book: both users are read again.
         """
-        place = self._places.get(event.account_id or "")
+        account = self._accounts.get(event.account_id or "")
         if not event.account_id and isinstance(event, OrderUpdate):
-            place = self._roster.place_of(event.order.order_id)
-        if place is None:
+            account = self._users.account_of_order(event.order.order_id)
+        if account is None:
             return self._unknown_account(event, at)
-        if event.user_id and event.user_id != place.keeper.user_id:
-            self._refuse(event.user_id, place)
+        if event.user_id and event.user_id != account.keeper.user_id:
+            self._reject_conflict(event.user_id, account)
             return None
-        return place
+        return account
 
-    def _refuse(self, user_id: str, place: FollowedAccount) -> None:
+    def _reject_conflict(self, user_id: str, account: FollowedAccount) -> None:
         self.conflicting += 1
-        owner, named = place.member, self._roster.members.get(user_id)
-        members, account_id = [owner] if named is None else [owner, named], place.keeper.account_id
-        level = logging.DEBUG if all(member in self._roster.doubted for member in members) else logging.WARNING
-        names = user_id, account_id, place.keeper.user_id
+        owner, named = account.followed, self._users.by_id.get(user_id)
+        followed_users, account_id = [owner] if named is None else [owner, named], account.keeper.account_id
+        level = (
+            logging.DEBUG if all(followed in self._users.suspect for followed in followed_users) else logging.WARNING
+        )
+        names = user_id, account_id, account.keeper.user_id
         log.log(level, "a frame of user %r names account %r of user %r: it is not applied, both are read again", *names)
-        self._surveyor.doubt(members, [account_id])
+        self._resync.enqueue_suspect(followed_users, [account_id])
         self._recheck()
 
     def _unknown_account(self, event: Update, at: datetime) -> FollowedAccount | None:
-        """Return where the frame of an account that nobody knows goes; if its user is ours, the account is new."""
+        """Return a new account for an update of a followed user; None if the update is applied nowhere."""
         account_id, user_id = event.account_id, event.user_id
         self.unknown += 1
-        member = self._roster.members.get(user_id or "")
-        if member is None:
+        followed = self._users.by_id.get(user_id or "")
+        if followed is None:
             self.ignored += 1
             if not user_id:
                 order_id = event.order.order_id if isinstance(event, OrderUpdate) else None
-                self._roster.note_unmatched(account_id or order_id)
+                self._users.note_unmatched(account_id or order_id)
                 if not account_id:
-                    # Whose it is nobody says, so it may be anybody's.
-                    self._surveyor.doubt(self._roster.members.values())
+                    # The order may be of any followed user.
+                    self._resync.enqueue_suspect(self._users.by_id.values())
                     self._recheck()
             return None
         if not account_id:
-            self._surveyor.doubt([member])
+            self._resync.enqueue_suspect([followed])
             self._recheck()
             return None
-        log.info("user %s has an account that is new here", member.user.user_id)
-        # What was missed before may have been the account's too.
-        begins = [happened(event.time_text, at), None if self._roster.has_read(member) else member.missed_since]
-        # A snapshot under way may be older than the account; the user's other accounts lack nothing.
-        member.missed_count += 1
-        self._surveyor.doubt([member], [account_id])
-        return self._roster.place_for(member, account_id, min(filter(None, begins), default=None))
+        log.info("user %s has a new account", followed.user.user_id)
+        # An update that was missed before this one may have been of the new account.
+        missed_since = None if self._users.has_read(followed) else followed.missed_since
+        begins = [bounded_event_time(event.time_text, at), missed_since]
+        # A snapshot under way may be older than the account. The user's other accounts missed nothing.
+        followed.missed_count += 1
+        self._resync.enqueue_suspect([followed], [account_id])
+        return self._users.account_for(followed, account_id, min(filter(None, begins), default=None))
 
-    def _give_up(self, event: Any, error: Exception) -> None:  # noqa: ANN401 - an Event
-        """Set an event aside that could not be taken: what it names is read again, and the rest goes on."""
+    def _on_unexpected_error(self, event: Any, error: Exception) -> None:  # noqa: ANN401 - an Event
+        """Skip an event that could not be applied, and read again the accounts that it names."""
         level = logging.DEBUG if self.crashes else logging.ERROR
         self.crashes += 1
-        log.log(level, "an event could not be taken; the accounts that it names are read again", exc_info=error)
+        log.log(level, "an event could not be applied; the accounts that it names are read again", exc_info=error)
         raw = getattr(event, "raw", b"")
         if raw:
-            self._set_aside(raw, None)
+            self._reread_mentioned(raw, None)
         else:
-            self._surveyor.doubt(self._roster.members.values())
+            self._resync.enqueue_suspect(self._users.by_id.values())
         self._recheck()
 
     def _on_lifecycle(self, event: Event) -> None:
         match event:
             case Gap():
                 if event.dropped:
-                    # What was dropped may be the word that the stream is live. What it lost since is still to come.
-                    self._roster.is_live = self._is_live()
+                    # A dropped event may be the one that says that the stream is live.
+                    # An event of a later loss is still queued.
+                    self._users.is_live = self._is_live()
                 self._is_stale = False
-                self._resync(event.cause)
+                self._resync_all(event.cause)
             case StreamLive():
-                # Told after the gap where there was one; where there was none, it is the first time.
-                self._roster.is_live = True
+                # After a gap this event follows it. Without a gap the stream is live for the first time.
+                self._users.is_live = True
                 if self._is_stale:
                     self._is_stale = False
-                    self._resync("the stream was not live before")
+                    self._resync_all("the stream was not live before")
             case StreamLost():
-                self._roster.is_live, self._is_stale = False, True
+                self._users.is_live, self._is_stale = False, True
             case UnknownMessage():
-                self._set_aside(event.raw, event.mentions)
+                self._reread_mentioned(event.raw, event.mentions)
             case _:
                 return
         self._recheck()
 
-    def _set_aside(self, raw: bytes, mentions: Mentions | None) -> None:
-        """Read all users again that a frame names which could not be read: its news was missed.
+    def _reread_mentioned(self, raw: bytes, mentions: Mentions | None) -> None:
+        """Read again all users that an undecodable frame names, because its update was missed.
 
-        A frame that names no user, no account and no known order is an update of any user if it looks like an update;
-        otherwise it is a heartbeat, and no news.
+        A frame that names no user, no account and no known order may be an update of any user. It is one if it looks
+        like an update; otherwise it is a heartbeat and is ignored.
 
         Args:
             raw: the frame, or its beginning.
-            mentions: what the whole frame names, where ``raw`` is only its beginning.
+            mentions: the ids in the whole frame, where ``raw`` is only its beginning.
         """
-        named, roster = mentions_in(raw) if mentions is None else mentions, self._roster
+        named, users = mentions_in(raw) if mentions is None else mentions, self._users
         if not named.is_update:
             return
-        found = list(filter(None, (*map(roster.places.get, named.accounts), *map(roster.place_of, named.orders))))
+        found = list(
+            filter(None, (*map(users.accounts.get, named.accounts), *map(users.account_of_order, named.orders)))
+        )
         if named.is_unclear or not (named.users or named.accounts or found):
-            self._surveyor.doubt(roster.members.values())
+            self._resync.enqueue_suspect(users.by_id.values())
             return
         concerned: dict[FollowedUser, set[str]] = {}
-        for place in found:
-            concerned.setdefault(place.member, set()).add(place.keeper.account_id)
-        # An account that is unknown here is a new one of the user that the frame names.
-        new = {name for name in named.accounts if name not in roster.places}
+        for account in found:
+            concerned.setdefault(account.followed, set()).add(account.keeper.account_id)
+        # An unknown account is a new one of the user that the frame names.
+        new = {name for name in named.accounts if name not in users.accounts}
         for name in named.users:
-            member = roster.members.get(name)
-            if member is not None:
-                accounts = concerned.pop(member, set())
+            followed = users.by_id.get(name)
+            if followed is not None:
+                accounts = concerned.pop(followed, set())
                 is_new = bool(new) and len(named.users) == 1
-                self._surveyor.doubt([member], accounts | new if accounts or is_new else None)
-        for member, accounts in concerned.items():
-            self._surveyor.doubt([member], accounts)
+                self._resync.enqueue_suspect([followed], accounts | new if accounts or is_new else None)
+        for followed, accounts in concerned.items():
+            self._resync.enqueue_suspect([followed], accounts)
         if not named.users:
             for name in new:
-                roster.note_unmatched(name)
+                users.note_unmatched(name)
 
-    def _resync(self, cause: str) -> None:
+    def _resync_all(self, cause: str) -> None:
         self.gaps += 1
-        log.info("something may have been missed: %s; everybody is looked at again", cause)
-        self._surveyor.resync()
+        log.info("updates may have been missed: %s; all users are read again", cause)
+        self._resync.resync_all()

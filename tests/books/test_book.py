@@ -121,7 +121,7 @@ def test_a_book_can_be_copied_and_kept() -> None:
     ],
 )
 def test_orders_must_be_kept_for_something(keep: dict[str, Any]) -> None:
-    with pytest.raises(ConfigurationError, match="at least 1 and an age in seconds"):
+    with pytest.raises(ConfigurationError, match="at least 1, and age between"):
         OrderRetention(**keep)
 
 
@@ -324,7 +324,7 @@ def test_frame_heard_while_several_rows_are_listed_wants_another_snapshot() -> N
     one = loaded(AccountSnapshot((), LOTS[:1], (MONEY,)))
     snapshot(one, AccountSnapshot((), LOTS, (MONEY,)), position_frame(quantity="3"))
     assert (quantities(one), one.lacks_whole) == ({"AAPL": "8"}, True)
-    assert one.problem == "AAPL has several rows, and a frame told of one of them"
+    assert one.problem == "AAPL has several rows, and a frame updated one of them"
     again = loaded(AccountSnapshot((), LOTS, (MONEY,)))
     assert (again.problem, again.lacks_whole) == (None, False)
 
@@ -349,7 +349,7 @@ def test_snapshot_that_takes_the_news_back_counts_when_it_says_so_again_after_fi
     for seconds in (0, 4):
         assert snapshot(one, listed, when=NOW + timedelta(seconds=seconds)) == []
         assert one.problem is not None
-        assert one.problem.startswith("the snapshot takes back what the stream told of ")
+        assert one.problem.startswith("the snapshot contradicts the stream about ")
         assert (one.lacks_whole, one.is_settled) == (True, False)
         assert (read(one).positions, read(one).balances) == (known.positions, known.balances)
         one.lacks_whole = False
@@ -379,7 +379,7 @@ def test_snapshot_with_an_older_report_of_an_order_never_counts(old: dict[str, A
     listed = AccountSnapshot((order(**old),), (position(quantity="20"),), (MONEY,))
     for seconds in (0, 10, 1000):
         assert snapshot(one, listed, when=NOW + timedelta(seconds=seconds)) == []
-        assert (one.problem, one.lacks_whole) == ("the snapshot is older than what is known of order o", True)
+        assert (one.problem, one.lacks_whole) == ("the snapshot is older than the known state of order o", True)
     assert quantities(one) == {"AAPL": "10"}
 
 

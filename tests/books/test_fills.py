@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.books.fills import NONE_IMPLIED, ImpliedFills, untold_fills
+from connecttrade_async.books.fills import NONE_IMPLIED, ImpliedFills, unpublished_fills
 from connecttrade_async.books.merge import merge_orders
 from frame_factory import fill, order
 
@@ -33,7 +33,7 @@ def told_by(*sayings: Order) -> tuple[list[Fill], ImpliedFills]:
     implied = NONE_IMPLIED
     for said in sayings:
         after = said if known is None else merge_orders(known, said)
-        fills, implied = untold_fills(known, after, implied)
+        fills, implied = unpublished_fills(known, after, implied)
         told += fills
         known = after
     return told, implied
@@ -217,7 +217,7 @@ def test_deliveries_add_up_at_every_moment_whatever_ids_and_signs_a_broker_gives
         said: dict[str, Any] = {} if rows is None else {"fills": rows}
         said |= {} if counted is None else {"filled_qty": str(counted), "avg_fill_price": "10"}
         after = order(**said) if known is None else merge_orders(known, order(**said))
-        told, implied = untold_fills(known, after, implied)
+        told, implied = unpublished_fills(known, after, implied)
         delivered += sum((each.quantity or Decimal(0) for each in told), Decimal(0))
         sizes = {
             (each.fill_id, each.time, each.quantity, each.price) if each.fill_id else place: each.quantity

@@ -28,98 +28,98 @@ class Somebody:
 
 
 def test_an_account_may_become_another_users() -> None:
-    roster = FollowedUsers(OrderRetention())
-    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
-    first = roster.place_for(ada, "a", None)
-    assert roster.place_for(ada, "a", None) is first
-    second = roster.place_for(bob, "a", None)
+    users = FollowedUsers(OrderRetention())
+    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    first = users.account_for(ada, "a", None)
+    assert users.account_for(ada, "a", None) is first
+    second = users.account_for(bob, "a", None)
     assert (second.keeper.user_id, ada.keepers, list(bob.keepers)) == ("bob", {}, ["a"])
-    roster.remove("ada")
-    assert roster.places["a"] is second
-    roster.remove("bob")
-    assert roster.places == {}
+    users.remove("ada")
+    assert users.accounts["a"] is second
+    users.remove("bob")
+    assert users.accounts == {}
 
 
 def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
-    roster = FollowedUsers(OrderRetention())
-    member = roster.add(Somebody("ada"))
-    assert member.window(NOW, DAY).since == NOW - DAY
-    assert member.window(NOW + timedelta(minutes=59, microseconds=1), DAY).since == NOW - DAY  # a whole hour
-    assert member.window(NOW, DAY).accounts is None
-    keeper = roster.place_for(member, "a", None).keeper
-    member.since = NOW
-    assert member.window(NOW + DAY, DAY).since == NOW - DAY
+    users = FollowedUsers(OrderRetention())
+    followed = users.add(Somebody("ada"))
+    assert followed.window(NOW, DAY).since == NOW - DAY
+    assert followed.window(NOW + timedelta(minutes=59, microseconds=1), DAY).since == NOW - DAY  # a whole hour
+    assert followed.window(NOW, DAY).accounts is None
+    keeper = users.account_for(followed, "a", None).keeper
+    followed.since = NOW
+    assert followed.window(NOW + DAY, DAY).since == NOW - DAY
     # The broker's clock may be behind ours.
     keeper.load(
         AccountSnapshot([order(status="working", updated_at="2026-02-02T15:00:00Z")], (), (balance(),)), "sweep", NOW
     )
-    window = member.window(NOW + DAY, DAY)
+    window = followed.window(NOW + DAY, DAY)
     assert window.since == datetime(2026, 2, 1, 15, tzinfo=UTC)
     assert [each.order_id for each in window.open_orders] == ["o"]
     assert list(window.accounts or ()) == ["a"]
 
 
 def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
-    roster = FollowedUsers(OrderRetention())
-    member = roster.add(Somebody("ada"))
+    users = FollowedUsers(OrderRetention())
+    followed = users.add(Somebody("ada"))
     facts: dict[str, Any] = {"account_id": "a", "user_id": "ada", "cause": "recovered"}
     old, new = order(updated_at="2026-03-02T14:00:00Z"), order(updated_at="2026-03-02T16:00:00Z")
-    silent, heard = roster.place_for(member, "a", None), roster.place_for(member, "b", NOW)
-    for place, after, expected in (
+    silent, heard = users.account_for(followed, "a", None), users.account_for(followed, "b", NOW)
+    for account, after, expected in (
         (silent, new, False),
         (heard, old, False),
         (heard, new, True),
         (heard, order(), True),
     ):
-        assert place.is_news(OrderChanged(before=None, after=after, **facts)) is expected
+        assert account.is_news(OrderChanged(before=None, after=after, **facts)) is expected
     assert silent.is_news(OrderChanged(before=old, after=new, **facts))
     assert not heard.is_news(PositionChanged(before=None, after=position(), **facts))
 
 
 def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
-    roster = FollowedUsers(OrderRetention())
-    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
-    roster.unread.clear()
+    users = FollowedUsers(OrderRetention())
+    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    users.unread.clear()
     times = ["2026-03-02T14:00:00Z", "2026-03-02T14:10:00Z", "2026-03-02T14:20:00Z"]
     first, second, third = (datetime.fromisoformat(time) for time in times)
-    roster.last = position_frame(times[0])
-    roster.mark_suspect([ada])
-    roster.mark_stale([ada, bob])
-    roster.unread.discard(bob)
-    roster.last = position_frame(times[1])
-    roster.mark_stale([ada, bob])
+    users.last = position_frame(times[0])
+    users.mark_suspect([ada])
+    users.mark_stale([ada, bob])
+    users.unread.discard(bob)
+    users.last = position_frame(times[1])
+    users.mark_stale([ada, bob])
     assert (ada.missed_since, bob.missed_since) == (first, second)
     # So it is with who comes in the name of another.
-    assert roster.add(Somebody("ada")).missed_since == first
-    roster.unread.clear()
-    roster.last = position_frame(times[2])
-    assert roster.add(Somebody("bob")).missed_since == third
+    assert users.add(Somebody("ada")).missed_since == first
+    users.unread.clear()
+    users.last = position_frame(times[2])
+    assert users.add(Somebody("bob")).missed_since == third
 
 
 def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
-    roster = FollowedUsers(OrderRetention())
-    ada = roster.add(Somebody("ada"))
-    roster.unread.clear()
-    roster.last, roster.heard_at = position_frame("2036-03-02T14:00:00Z"), NOW
-    roster.mark_stale([ada])
+    users = FollowedUsers(OrderRetention())
+    ada = users.add(Somebody("ada"))
+    users.unread.clear()
+    users.last, users.received_at = position_frame("2036-03-02T14:00:00Z"), NOW
+    users.mark_stale([ada])
     assert ada.missed_since == NOW
 
 
 def test_an_order_is_found_in_any_book() -> None:
-    roster = FollowedUsers(OrderRetention())
-    member = roster.add(Somebody("ada"))
-    roster.place_for(member, "b", None)
-    roster.place_for(member, "a", None).keeper.apply(order_frame(status="working"), NOW)
-    assert roster.order("o") is not None
-    assert roster.order("p") is None
-    assert roster.book("c") is None
+    users = FollowedUsers(OrderRetention())
+    followed = users.add(Somebody("ada"))
+    users.account_for(followed, "b", None)
+    users.account_for(followed, "a", None).keeper.apply(order_frame(status="working"), NOW)
+    assert users.order("o") is not None
+    assert users.order("p") is None
+    assert users.book("c") is None
 
 
 def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() -> None:
-    roster = FollowedUsers(OrderRetention())
-    member = roster.add(Somebody("ada"))
-    member.is_asking = True
-    keeper = roster.place_for(member, "a", NOW).keeper
+    users = FollowedUsers(OrderRetention())
+    followed = users.add(Somebody("ada"))
+    followed.is_reading = True
+    keeper = users.account_for(followed, "a", NOW).keeper
     keeper.apply(order_frame(status="working", stop_price="2"), NOW)
     keeper.load(AccountSnapshot([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
     [known] = keeper.book(is_current=True).orders.values()
@@ -127,15 +127,15 @@ def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() 
 
 
 def test_of_a_user_the_garbage_collector_tracks_nothing_but_what_was_handed_in() -> None:
-    roster = FollowedUsers(OrderRetention())
+    users = FollowedUsers(OrderRetention())
     user = Somebody("ada")
-    member = roster.add(user)
-    roster.place_for(member, "a", None)
+    followed = users.add(user)
+    users.account_for(followed, "a", None)
     listed = AccountSnapshot([order(), order(order_id="p", status="filled")], (position(),), (balance(),))
-    roster.load(member, {"a": listed}, "recovered", None, NOW)
-    member.since = NOW
-    assert roster.load(member, {"a": listed}, "recovered", None, NOW) == ([], [])
-    found: list[object] = [member, roster.places["a"].keeper]
+    users.load(followed, {"a": listed}, "recovered", None, NOW)
+    followed.since = NOW
+    assert users.load(followed, {"a": listed}, "recovered", None, NOW) == ([], [])
+    found: list[object] = [followed, users.accounts["a"].keeper]
     for step in found:
         if isinstance(step, msgspec.Struct):
             found += [part for part in astuple(step) if part is not user]

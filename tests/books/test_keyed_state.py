@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def added_up(*rows: dict[str, Any]) -> Position:
     listed = [position(**row) for row in rows]
-    return rows_by_key([each.symbol for each in listed], listed, "quantity_text").things["AAPL"]
+    return rows_by_key([each.symbol for each in listed], listed, "quantity_text").items["AAPL"]
 
 
 def test_rows_of_one_symbol_are_added_up_and_disagreements_are_none() -> None:
@@ -49,7 +49,7 @@ def test_rows_of_one_symbol_have_no_number_that_nobody_knows(
 def test_rows_of_several_keys_stay_apart_and_repeated_keys_are_named() -> None:
     listed = [balance(currency=name, cash=cash) for name, cash in (("USD", "1"), ("EUR", "2"), ("USD", "3"))]
     rows = rows_by_key([str(each.currency) for each in listed], listed, "cash_text")
-    assert {name: each.cash_text for name, each in rows.things.items()} == {"USD": "4", "EUR": "2"}
+    assert {name: each.cash_text for name, each in rows.items.items()} == {"USD": "4", "EUR": "2"}
     assert list(rows.several) == ["USD"]
 
 

@@ -10,14 +10,14 @@ from hypothesis import given, strategies as st
 from connecttrade_async.books.merge import (
     amount,
     apply_partial,
+    bounded_event_time,
     compare_times,
+    diff_fills,
     event_time,
-    happened,
     is_future_outlier,
     latest_of,
     merge_orders,
     missing_fields,
-    paired,
     present_fields,
 )
 from frame_factory import fill, order, order_frame, position, position_frame
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def unknown(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> tuple[Fill, ...]:
-    return tuple(new for _, new in paired(known, listed).new)
+    return tuple(new for _, new in diff_fills(known, listed).new)
 
 
 ENDED = ("filled", "cancelled", "rejected", "expired", "replaced")
@@ -80,9 +80,9 @@ def test_a_time_is_outlived_if_it_is_to_come_and_the_other_is_not(known: str, sa
 def test_what_was_heard_of_had_happened() -> None:
     heard = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
     for text, expected in ((at(29), 29), (at(35), 35), (at(36), 30), ("2036-03-02T14:00:00Z", 30)):
-        assert happened(text, heard) == heard.replace(minute=expected)
-    assert happened("soon", heard) is happened(None, None) is None
-    assert happened(at(40), None) == heard.replace(minute=40)
+        assert bounded_event_time(text, heard) == heard.replace(minute=expected)
+    assert bounded_event_time("soon", heard) is bounded_event_time(None, None) is None
+    assert bounded_event_time(at(40), None) == heard.replace(minute=40)
 
 
 # --- a part laid over a whole

@@ -92,7 +92,7 @@ def test_bust_counts_when_a_list_says_it_again_after_five_seconds() -> None:
     one = tracker()
     learn(one, **BEFORE)
     assert told(learn(one, **AFTER)) == []
-    assert (one.is_in_doubt, one.orders["o"].filled_qty_text) == (True, "10")
+    assert (one.has_contradiction, one.orders["o"].filled_qty_text) == (True, "10")
     assert told(learn(one, "recovered", 4.9, **AFTER)) == []
     assert told(learn(one, "stream", 6, **AFTER)) == []
     assert one.orders["o"].filled_qty_text == "10"

@@ -163,7 +163,7 @@ def test_what_names_no_account_is_of_the_only_one() -> None:
 def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_several(odd: Snapshot) -> None:
     money: list[Balance] = [balance(account_id="a"), balance(account_id="b")]
     snapshot = Snapshot(odd.orders, odd.positions, [*odd.balances, *money])
-    problem = "a row names no account, and there are several"
+    problem = "a row names no account, and the user has several"
     assert snapshot.by_account() == {
         name: AccountSnapshot([], [], [each], problem) for name, each in zip("ab", money, strict=True)
     }

@@ -106,7 +106,7 @@ async def test_users_come_and_go() -> None:
             waiter = asyncio.create_task(live.order_done(order))
             await asyncio.sleep(0)
             await live.remove(ada)
-            with pytest.raises(ClosedError, match="the book of that order is closed: its user is followed no more"):
+            with pytest.raises(ClosedError, match="book of that order is closed: its user is not followed any more"):
                 await waiter
             await live.remove(ada)
             assert {book.user_id for book in live.books()} == {"bob"}
@@ -300,8 +300,8 @@ async def test_waiting_takes_only_so_long_and_leaves_nothing() -> None:
                 waiting.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await waiting
-            assert live._teller._orders == {}
-            assert live._teller._conditions == []
+            assert live._change_feed._orders == {}
+            assert live._change_feed._conditions == []
 
 
 async def test_a_condition_that_raises_raises_where_it_is_waited_for() -> None:
@@ -365,7 +365,7 @@ def client_of_nobody() -> ConnectTrade:
 
 async def test_a_stream_without_all_topics_will_not_do() -> None:
     async with client_of_nobody() as ct:
-        with pytest.raises(ConfigurationError, match="books need a stream of"):
+        with pytest.raises(ConfigurationError, match="stream must have the topics"):
             ct.live(stream=ct.brokerage_stream(["orders"]))
 
 
@@ -403,7 +403,7 @@ async def test_it_may_be_entered_in_one_task_and_left_in_another() -> None:
         live = followed(ct, ada)
         await asyncio.create_task(live.__aenter__(), context=contextvars.Context())
         assert live.book(account).is_current
-        with pytest.raises(ConfigurationError, match="entered before"):
+        with pytest.raises(ConfigurationError, match="opened before"):
             await live.__aenter__()
         assert live.book(account).is_current
         await asyncio.create_task(live.aclose())
@@ -728,7 +728,7 @@ async def test_snapshot_that_takes_a_frame_back_counts_when_it_says_so_again_lat
             await stepped_until(clock, live, lambda live: live.statistics().snapshots == 2)
             book = live.book(account)
             assert (list(book.positions), book.is_current, live.is_current) == (["AAPL"], False, False)
-            assert book.problem == "the snapshot takes back what the stream told of AAPL"
+            assert book.problem == "the snapshot contradicts the stream about AAPL"
             began = clock.seconds
             await stepped_until(clock, live, lambda live: live.is_current)
             book = live.book(account)
@@ -777,9 +777,9 @@ async def test_an_account_that_becomes_anothers_while_its_user_is_asked_about_is
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
             sandbox.stream.reset()
             await until_struck(sandbox)
-            roster = live._roster
-            roster.place_for(roster.add(ct.user("bob", "whisper")), account, None)
-            roster.remove("bob")
+            users = live._users
+            users.account_for(users.add(ct.user("bob", "whisper")), account, None)
+            users.remove("bob")
             await live.wait(lambda live: live.statistics().outdated == 1, timeout=PATIENCE)
             await current(live)
             assert in_the_book(live, account) == in_the_world(sandbox, account)

@@ -15,7 +15,7 @@ from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import AuthenticationError, ClosedError, ServerError
 from connecttrade_async.live.resync import Resync, pause
 from connecttrade_async.live.status import SnapshotLimits
-from connecttrade_async.live.updates import BATCH, UpdateApplier
+from connecttrade_async.live.updates import MAX_BATCH, UpdateApplier
 from connecttrade_async.models import Page
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Fanout
@@ -98,14 +98,14 @@ class Bureau:
         self, budget: SnapshotLimits | None = None, tell: Callable[[Sequence[Change]], None] | None = None
     ) -> None:
         self.clock = SteppedClock()
-        self.roster = FollowedUsers(OrderRetention(age=60.0))
-        self.roster.is_live = True
+        self.users = FollowedUsers(OrderRetention(age=60.0))
+        self.users.is_live = True
         self.asked: list[tuple[float, str, str]] = []
         self.told: list[Sequence[Change]] = []
         self.crashes: list[BaseException] = []
         self.abandoned: list[Callable[[str], bool]] = []
-        self.surveyor = Resync(
-            self.roster,
+        self.resync = Resync(
+            self.users,
             budget or SnapshotLimits(concurrency=1, requests_per_second=None),
             Reconnect(base=1.0, cap=8.0),
             self.clock,
@@ -116,7 +116,7 @@ class Bureau:
         )
 
     def user(self, user_id: str) -> FollowedUser:
-        return self.roster.add(Scripted(user_id, self))
+        return self.users.add(Scripted(user_id, self))
 
     def users_asked(self) -> list[str]:
         return [user_id for _, user_id, what in self.asked if what == "balances"]
@@ -125,14 +125,14 @@ class Bureau:
         for _ in range(60):
             await asyncio.sleep(0)
 
-    async def read(self, *members: FollowedUser) -> None:
-        for member in members:
-            self.surveyor.enqueue(member)
+    async def read(self, *followed_users: FollowedUser) -> None:
+        for followed in followed_users:
+            self.resync.enqueue(followed)
         await self.settle()
 
 
-def script(member: FollowedUser) -> Scripted:
-    return cast("Scripted", member.user)
+def script(followed: FollowedUser) -> Scripted:
+    return cast("Scripted", followed.user)
 
 
 # --- the line
@@ -140,8 +140,8 @@ def script(member: FollowedUser) -> Scripted:
 
 async def test_requests_a_second_hold_every_request_back() -> None:
     bureau = Bureau(SnapshotLimits(concurrency=5, requests_per_second=2.0))
-    bureau.surveyor.enqueue(bureau.user("ada"))
-    bureau.surveyor.enqueue(bureau.user("bob"))
+    bureau.resync.enqueue(bureau.user("ada"))
+    bureau.resync.enqueue(bureau.user("bob"))
     for _ in range(40):
         await bureau.settle()
         bureau.clock.advance(0.1)
@@ -151,25 +151,25 @@ async def test_requests_a_second_hold_every_request_back() -> None:
     expected = [0.0, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]
     assert times == pytest.approx(expected, abs=0.11)
     assert all(at >= least - 1e-9 for at, least in zip(times, expected, strict=True))
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_at_most_as_many_users_are_read_at_once_as_the_budget_allows() -> None:
     bureau = Bureau(SnapshotLimits(concurrency=2, requests_per_second=None))
-    members = [bureau.user(name) for name in ("ada", "bob", "cid")]
-    for member in members:
-        script(member).gate.clear()
-        bureau.surveyor.enqueue(member)
+    followed_users = [bureau.user(name) for name in ("ada", "bob", "cid")]
+    for followed in followed_users:
+        script(followed).gate.clear()
+        bureau.resync.enqueue(followed)
     await bureau.settle()
-    assert (bureau.surveyor.asking, bureau.surveyor.waiting) == (2, 1)
+    assert (bureau.resync.asking, bureau.resync.waiting) == (2, 1)
     assert bureau.users_asked() == ["ada", "bob"]
-    script(members[0]).gate.set()
+    script(followed_users[0]).gate.set()
     await bureau.settle()
     assert bureau.users_asked() == ["ada", "bob", "cid"]
-    script(members[1]).gate.set()
-    script(members[2]).gate.set()
+    script(followed_users[1]).gate.set()
+    script(followed_users[2]).gate.set()
     await bureau.settle()
-    assert (bureau.surveyor.asking, bureau.surveyor.waiting, bureau.surveyor.tally.loaded) == (0, 0, 3)
+    assert (bureau.resync.asking, bureau.resync.waiting, bureau.resync.counters.loaded) == (0, 0, 3)
 
 
 async def test_a_user_that_is_removed_while_in_line_is_not_asked() -> None:
@@ -177,12 +177,12 @@ async def test_a_user_that_is_removed_while_in_line_is_not_asked() -> None:
     ada, bob = bureau.user("ada"), bureau.user("bob")
     script(ada).gate.clear()
     await bureau.read(ada, bob)
-    bureau.roster.remove("bob")
-    bureau.surveyor.forget(bob)
+    bureau.users.remove("bob")
+    bureau.resync.forget(bob)
     script(ada).gate.set()
     await bureau.settle()
     assert bureau.users_asked() == ["ada"]
-    assert (bureau.surveyor.waiting, bureau.surveyor.asking) == (0, 0)
+    assert (bureau.resync.waiting, bureau.resync.asking) == (0, 0)
     assert bob.is_due is False
     await bureau.read(bob)
     assert bureau.users_asked() == ["ada"]
@@ -193,37 +193,37 @@ async def test_a_user_that_is_removed_while_asked_changes_nothing_and_is_not_ask
     ada = bureau.user("ada")
     script(ada).gate.clear()
     await bureau.read(ada)
-    bureau.roster.remove("ada")
+    bureau.users.remove("ada")
     script(ada).error = ServerError(status=503, **FACTS)
     script(ada).gate.set()
     await bureau.settle()
-    assert (dict(bureau.surveyor.failed), bureau.surveyor.tally.failed, ada.timer) == ({}, 1, None)
+    assert (dict(bureau.resync.failed), bureau.resync.counters.failed, ada.timer) == ({}, 1, None)
     assert bureau.told == []
 
 
 async def test_a_user_wanted_twice_is_read_once_and_one_wanted_meanwhile_once_more() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
-    bureau.surveyor.enqueue(ada)
-    bureau.surveyor.enqueue(ada)
+    bureau.resync.enqueue(ada)
+    bureau.resync.enqueue(ada)
     script(ada).gate.clear()
     await bureau.settle()
-    bureau.surveyor.enqueue(ada)
-    bureau.surveyor.enqueue(ada)
-    assert bureau.surveyor.waiting == 0
+    bureau.resync.enqueue(ada)
+    bureau.resync.enqueue(ada)
+    assert bureau.resync.waiting == 0
     script(ada).gate.set()
     await bureau.settle()
     assert bureau.users_asked() == ["ada", "ada"]
-    assert not ada.is_asking
-    assert bureau.roster.newcomers == set()
+    assert not ada.is_reading
+    assert bureau.users.new_users == set()
 
 
 async def test_the_most_active_users_are_read_first_after_a_gap() -> None:
     bureau = Bureau()
-    members = [bureau.user(name) for name in ("ada", "bob", "cid")]
-    for member, frames in zip(members, (1, 3, 2), strict=True):
-        member.frames = frames
-    bureau.surveyor.resync()
+    followed_users = [bureau.user(name) for name in ("ada", "bob", "cid")]
+    for followed, frames in zip(followed_users, (1, 3, 2), strict=True):
+        followed.frames = frames
+    bureau.resync.resync_all()
     await bureau.settle()
     assert bureau.users_asked() == ["bob", "cid", "ada"]
 
@@ -235,42 +235,42 @@ async def test_gap_after_gap_is_read_with_growing_pauses_and_no_snapshot_before_
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
-    assert bureau.roster.has_read(ada)
+    assert bureau.users.has_read(ada)
     for number in range(4):
-        bureau.surveyor.resync()
+        bureau.resync.resync_all()
         await bureau.settle()
-        assert bureau.roster.has_read(ada) is (number == 0)
+        assert bureau.users.has_read(ada) is (number == 0)
     assert bureau.users_asked() == ["ada", "ada"]
     bureau.clock.advance(1.0)
     await bureau.settle()
-    assert bureau.roster.has_read(ada)
+    assert bureau.users.has_read(ada)
     assert len(bureau.users_asked()) == 3
-    bureau.surveyor.resync()
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
+    bureau.resync.resync_all()
     bureau.clock.advance(0.49)
     await bureau.settle()
     assert len(bureau.users_asked()) == 3
     bureau.clock.advance(1.51)
     await bureau.settle()
-    assert (len(bureau.users_asked()), bureau.roster.has_read(ada)) == (4, True)
+    assert (len(bureau.users_asked()), bureau.users.has_read(ada)) == (4, True)
 
 
 async def test_a_user_in_line_when_a_delayed_resync_begins_is_still_read() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     await bureau.read(ada, bob)
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
     await bureau.settle()
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
     await bureau.read(ada, bob)  # read during the pause
-    assert bureau.roster.has_read(bob)
+    assert bureau.users.has_read(bob)
     script(ada).gate.clear()
     await bureau.read(ada, bob)  # bob is in line
     bureau.clock.advance(1.0)
     script(ada).gate.set()
     await bureau.settle()
     assert bureau.users_asked()[-2:] == ["ada", "bob"]
-    assert (bob.is_due, bureau.surveyor.waiting) == (False, 0)
+    assert (bob.is_due, bureau.resync.waiting) == (False, 0)
 
 
 async def test_a_snapshot_that_was_asked_for_before_a_doubt_does_not_settle_it() -> None:
@@ -279,14 +279,14 @@ async def test_a_snapshot_that_was_asked_for_before_a_doubt_does_not_settle_it()
     await bureau.read(ada)
     script(ada).gate.clear()
     await bureau.read(ada)
-    bureau.surveyor.doubt([ada], ["of ada"])
-    place = bureau.roster.places["of ada"]
-    assert not bureau.roster.is_current(place)
+    bureau.resync.enqueue_suspect([ada], ["of ada"])
+    account = bureau.users.accounts["of ada"]
+    assert not bureau.users.is_current(account)
     script(ada).gate.set()
     await bureau.settle()
-    assert bureau.roster.is_current(place)
+    assert bureau.users.is_current(account)
     assert bureau.users_asked() == ["ada"] * 3
-    assert (bureau.surveyor.tally.loaded, bureau.surveyor.tally.outdated) == (3, 0)
+    assert (bureau.resync.counters.loaded, bureau.resync.counters.outdated) == (3, 0)
 
 
 async def test_a_doubt_is_settled_by_any_later_snapshot_and_the_planned_one_is_not_taken() -> None:
@@ -294,11 +294,11 @@ async def test_a_doubt_is_settled_by_any_later_snapshot_and_the_planned_one_is_n
     ada = bureau.user("ada")
     await bureau.read(ada)
     for _ in range(2):
-        bureau.surveyor.doubt([ada])
+        bureau.resync.enqueue_suspect([ada])
         await bureau.settle()
-    assert not bureau.roster.has_read(ada)  # the second waits for its turn
+    assert not bureau.users.has_read(ada)  # the second waits for its turn
     await bureau.read(ada)
-    assert bureau.roster.has_read(ada)
+    assert bureau.users.has_read(ada)
     count = len(bureau.users_asked())
     bureau.clock.advance(100.0)
     await bureau.settle()
@@ -310,14 +310,14 @@ async def test_a_doubt_of_a_user_that_is_forgotten_or_of_a_surveyor_that_is_over
     ada, bob = bureau.user("ada"), bureau.user("bob")
     await bureau.read(ada, bob)
     for _ in range(2):
-        bureau.surveyor.doubt([ada, bob])
+        bureau.resync.enqueue_suspect([ada, bob])
         await bureau.settle()
-    bureau.roster.remove("ada")
-    bureau.surveyor.forget(ada)
+    bureau.users.remove("ada")
+    bureau.resync.forget(ada)
     count = len(bureau.asked)
-    await bureau.surveyor.aclose()
-    bureau.surveyor.doubt([bob])
-    bureau.surveyor.resync()
+    await bureau.resync.aclose()
+    bureau.resync.enqueue_suspect([bob])
+    bureau.resync.resync_all()
     bureau.clock.advance(100.0)
     await bureau.settle()
     assert len(bureau.asked) == count
@@ -326,30 +326,30 @@ async def test_a_doubt_of_a_user_that_is_forgotten_or_of_a_surveyor_that_is_over
 async def test_a_planned_resync_is_called_off_when_it_is_over() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
     await bureau.settle()
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
     count = len(bureau.asked)
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
     bureau.clock.advance(100.0)
     await bureau.settle()
     assert len(bureau.asked) == count
-    assert ada in bureau.roster.unread
+    assert ada in bureau.users.unread
 
 
 async def test_closing_drops_what_is_asked_and_what_is_in_line() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     script(ada).gate.clear()
-    for member in (ada, bob):
-        member.tried = asyncio.get_running_loop().create_future()
+    for followed in (ada, bob):
+        followed.first_read = asyncio.get_running_loop().create_future()
     await bureau.read(ada, bob)
-    await bureau.surveyor.aclose()
-    assert (bureau.surveyor.asking, bureau.surveyor.waiting, ada.is_asking) == (0, 0, False)
-    assert ada.tried is not None
-    assert bob.tried is not None
-    assert ada.tried.done()
-    assert bob.tried.done()
+    await bureau.resync.aclose()
+    assert (bureau.resync.asking, bureau.resync.waiting, ada.is_reading) == (0, 0, False)
+    assert ada.first_read is not None
+    assert bob.first_read is not None
+    assert ada.first_read.done()
+    assert bob.first_read.done()
     assert bureau.users_asked() == ["ada"]
     assert bureau.crashes == []
 
@@ -375,32 +375,32 @@ async def test_a_failed_snapshot_is_tried_again_after_pauses_that_grow_up_to_the
             assert len(bureau.users_asked()) == count + 1
         levels = [record.levelno for record in caplog.records if "no snapshot of user ada" in record.getMessage()]
         assert levels == [logging.WARNING] + [logging.DEBUG] * 6
-        assert (bureau.surveyor.tally.failed, list(bureau.surveyor.failed)) == (7, ["ada"])
+        assert (bureau.resync.counters.failed, list(bureau.resync.failed)) == (7, ["ada"])
         script(ada).error = None
         bureau.clock.advance(8.0)
         await bureau.settle()
-        assert dict(bureau.surveyor.failed) == {}
-        assert "user ada is read again" in caplog.messages
+        assert dict(bureau.resync.failed) == {}
+        assert "user ada was read after failures" in caplog.messages
     # After a success the pauses begin anew.
     script(ada).error = ServerError(status=503, **FACTS)
-    bureau.surveyor.missed(ada)
+    bureau.resync.enqueue_stale(ada)
     await bureau.settle()
     count = len(bureau.users_asked())
     bureau.clock.advance(1.01)
     await bureau.settle()
     assert len(bureau.users_asked()) == count + 1
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_every_failure_is_told_to_those_that_wait() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
-    ada.tried = asyncio.get_running_loop().create_future()
+    ada.first_read = asyncio.get_running_loop().create_future()
     script(ada).error = ServerError(status=500, **FACTS)
     await bureau.read(ada)
     assert bureau.told == [()]
-    assert ada.tried.done()
-    await bureau.surveyor.aclose()
+    assert ada.first_read.done()
+    await bureau.resync.aclose()
 
 
 @pytest.mark.parametrize(
@@ -419,8 +419,8 @@ async def test_what_time_does_not_mend_is_not_tried_again(error: Exception, *, i
     bureau.clock.advance(1000.0)
     await bureau.settle()
     assert (len(bureau.users_asked()) > 1) is is_retried
-    assert list(bureau.surveyor.failed) == ["ada"]
-    await bureau.surveyor.aclose()
+    assert list(bureau.resync.failed) == ["ada"]
+    await bureau.resync.aclose()
 
 
 async def test_a_sweep_that_fails_is_no_failure_of_the_user_unless_it_is_refused() -> None:
@@ -429,10 +429,10 @@ async def test_a_sweep_that_fails_is_no_failure_of_the_user_unless_it_is_refused
     await bureau.read(ada)
     script(ada).error = ServerError(status=500, **FACTS)
     await bureau.read(ada)
-    assert (dict(bureau.surveyor.failed), ada.timer, bureau.roster.has_read(ada)) == ({}, None, True)
+    assert (dict(bureau.resync.failed), ada.timer, bureau.users.has_read(ada)) == ({}, None, True)
     script(ada).error = AuthenticationError(status=401, **FACTS)
     await bureau.read(ada)
-    assert (list(bureau.surveyor.failed), ada.timer, bureau.roster.has_read(ada)) == (["ada"], None, False)
+    assert (list(bureau.resync.failed), ada.timer, bureau.users.has_read(ada)) == (["ada"], None, False)
 
 
 async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
@@ -443,14 +443,14 @@ async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
     await bureau.read(ada)
     script(ada).error = LookupError("odd")
     await bureau.read(ada, bob)
-    assert isinstance(bureau.surveyor.failed["ada"].__cause__, LookupError)
-    assert "the snapshot of user ada could not be taken" in caplog.messages
-    assert (bureau.roster.has_read(ada), bureau.roster.has_read(bob), bureau.crashes) == (False, True, [])
+    assert isinstance(bureau.resync.failed["ada"].__cause__, LookupError)
+    assert "the snapshot of user ada failed with an unexpected error" in caplog.messages
+    assert (bureau.users.has_read(ada), bureau.users.has_read(bob), bureau.crashes) == (False, True, [])
     script(ada).error = None
     bureau.clock.advance(1.0)
     await bureau.settle()
-    assert bureau.roster.has_read(ada)
-    await bureau.surveyor.aclose()
+    assert bureau.users.has_read(ada)
+    await bureau.resync.aclose()
 
 
 async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_surveyor() -> None:
@@ -460,7 +460,7 @@ async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_sur
     bureau = Bureau(tell=refuse)
     await bureau.read(bureau.user("ada"))
     assert [type(error) for error in bureau.crashes] == [LookupError]
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 # --- what snapshots come to
@@ -472,15 +472,15 @@ async def test_changes_that_a_snapshot_finds_are_counted_by_their_cause() -> Non
     await bureau.read(ada)
     script(ada).held = [position(account_id="of ada", quantity="5")]
     await bureau.read(ada)
-    tally = bureau.surveyor.tally
-    assert (tally.swept, tally.recovered) == (1, 0)
+    counters = bureau.resync.counters
+    assert (counters.swept, counters.recovered) == (1, 0)
     script(ada).held = [position(account_id="of ada", quantity="5", last_price="7")]
     await bureau.read(ada)  # the passing of prices does not count
-    assert (tally.swept, tally.recovered) == (1, 0)
+    assert (counters.swept, counters.recovered) == (1, 0)
     script(ada).held = [position(account_id="of ada", quantity="6")]
-    bureau.surveyor.missed(ada)
+    bureau.resync.enqueue_stale(ada)
     await bureau.settle()
-    assert (tally.swept, tally.recovered, tally.loaded) == (1, 1, 4)
+    assert (counters.swept, counters.recovered, counters.loaded) == (1, 1, 4)
     assert [len(changes) for changes in bureau.told] == [0, 1, 1, 1]
 
 
@@ -489,16 +489,16 @@ async def test_an_ended_order_is_let_go_by_snapshots_that_find_nothing_new() -> 
     ada = bureau.user("ada")
     script(ada).listed = [order(account_id="of ada", status="filled", updated_at="2026-03-02T14:00:00Z")]
     await bureau.read(ada)
-    keeper = bureau.roster.places["of ada"].keeper
+    keeper = bureau.users.accounts["of ada"].keeper
     assert keeper.order("o") is not None
     bureau.clock.advance(59.0)
-    bureau.surveyor._confirm(ada, bureau.clock.wall())
+    bureau.resync._confirm(ada, bureau.clock.wall())
     assert keeper.order("o") is not None
     bureau.clock.advance(2.0)
-    bureau.surveyor._confirm(ada, bureau.clock.wall())
+    bureau.resync._confirm(ada, bureau.clock.wall())
     assert keeper.order("o") is None
     assert keeper.was_evicted("o")
-    assert bureau.surveyor.tally.unchanged == 2
+    assert bureau.resync.counters.unchanged == 2
     assert ada.since == keeper.as_of == bureau.clock.wall()
 
 
@@ -524,8 +524,8 @@ async def test_an_absent_account_is_asked_for_again_and_more_and_more_seldom(cap
     assert levels == [logging.WARNING] + [logging.DEBUG] * 5
     script(ada).money = [balance(account_id="of ada")]
     await bureau.read(ada)
-    assert ada.absences == 0
-    await bureau.surveyor.aclose()
+    assert ada.absent_count == 0
+    await bureau.resync.aclose()
 
 
 async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
@@ -537,14 +537,14 @@ async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplo
     bureau.clock.sleep(119.0)
     await bureau.read(ada)
     assert "connections" not in {what for _, _, what in bureau.asked}
-    assert list(bureau.roster.places) == ["of ada"]
+    assert list(bureau.users.accounts) == ["of ada"]
     bureau.clock.sleep(1.0)
     await bureau.read(ada)
     assert [what for _, _, what in bureau.asked].count("connections") == 1
-    assert (list(bureau.roster.places), bureau.surveyor.tally.unlinked) == ([], 1)
+    assert (list(bureau.users.accounts), bureau.resync.counters.unlinked) == ([], 1)
     assert len(bureau.abandoned) == 1
     assert "account of ada of user ada is not linked any more" in caplog.messages
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_the_name_of_an_account_does_not_break_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
@@ -560,7 +560,7 @@ async def test_the_name_of_an_account_does_not_break_a_line_of_the_log(caplog: p
     assert any("a ERROR forged [2J of user ada is not linked any more" in message for message in caplog.messages)
     assert any("no answer has account a ERROR forged [2J of user ada" in message for message in caplog.messages)
     assert all(message.isprintable() for message in caplog.messages)
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> None:
@@ -570,16 +570,16 @@ async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> Non
     script(ada).money = []
     await bureau.read(ada)
     bureau.clock.sleep(100.0)
-    bureau.roster.places["of ada"].keeper.apply(order_frame(status="working"), bureau.clock.wall())
+    bureau.users.accounts["of ada"].keeper.apply(order_frame(status="working"), bureau.clock.wall())
     bureau.clock.sleep(100.0)
     await bureau.read(ada)
-    assert list(bureau.roster.places) == ["of ada"]
+    assert list(bureau.users.accounts) == ["of ada"]
     bureau.clock.sleep(20.0)
     await bureau.read(ada)
-    assert bureau.roster.places == {}
+    assert bureau.users.accounts == {}
     [is_meant] = bureau.abandoned
     assert (is_meant("o"), is_meant("another")) == (True, False)
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 # --- pauses
@@ -610,10 +610,10 @@ async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
     bureau = Bureau()
     fanout = Fanout(bureau.clock.wall)
     events = fanout.subscribe(EventFilter(("orders", "unknown")), "drop_oldest", Capacity(10_000, 1 << 30))
-    intake = UpdateApplier(
+    updates = UpdateApplier(
         events,
-        bureau.roster,
-        bureau.surveyor,
+        bureau.users,
+        bureau.resync,
         bureau.clock,
         tell=lambda _: None,
         tell_who_waits=lambda _: None,
@@ -621,15 +621,15 @@ async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
         is_live=lambda: True,
     )
     ada = bureau.user("u")
-    bureau.roster.place_for(ada, "a", None)
+    bureau.users.account_for(ada, "a", None)
     frame = order_frame(status="working")
-    for _ in range(3 * BATCH + 10):
+    for _ in range(3 * MAX_BATCH + 10):
         fanout.publish(frame)
-    running = asyncio.create_task(intake.run())
+    running = asyncio.create_task(updates.run())
     counts: list[int] = []
 
     def count() -> None:
-        counts.append(intake.frames)
+        counts.append(updates.frames)
         if len(counts) < 5:
             asyncio.get_running_loop().call_soon(count)
 
@@ -650,7 +650,7 @@ async def test_the_time_of_a_user_is_that_when_it_was_asked() -> None:
     script(ada).gate.set()
     await bureau.settle()
     assert ada.since == began
-    assert bureau.roster.places["of ada"].keeper.as_of == began + timedelta(seconds=30)
+    assert bureau.users.accounts["of ada"].keeper.as_of == began + timedelta(seconds=30)
 
 
 # --- what is called off and cleaned up
@@ -661,7 +661,7 @@ async def test_a_user_that_is_wanted_before_its_next_attempt_is_read_once() -> N
     ada = bureau.user("ada")
     script(ada).error = ServerError(status=500, **FACTS)
     await bureau.read(ada)
-    assert list(bureau.surveyor.failed) == ["ada"]
+    assert list(bureau.resync.failed) == ["ada"]
     script(ada).error = None
     await bureau.read(ada)
     assert ada.timer is None
@@ -676,14 +676,14 @@ async def test_a_doubt_whose_turn_comes_is_read_and_the_next_one_waits_for_its_o
     await bureau.read(ada)
     for bound in (0.0, 1.0, 2.0, 4.0):
         count = len(bureau.users_asked())
-        bureau.surveyor.doubt([ada])
+        bureau.resync.enqueue_suspect([ada])
         await bureau.settle()
-        assert bureau.roster.has_read(ada) is (bound == 0.0)
+        assert bureau.users.has_read(ada) is (bound == 0.0)
         bureau.clock.advance(bound)
         await bureau.settle()
-        assert bureau.roster.has_read(ada)
+        assert bureau.users.has_read(ada)
         assert len(bureau.users_asked()) == count + 1
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
@@ -692,14 +692,14 @@ async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
     await bureau.read(ada)
     script(ada).error = ServerError(status=500, **FACTS)
     for _ in range(3):
-        bureau.surveyor.doubt([ada])
+        bureau.resync.enqueue_suspect([ada])
         await bureau.settle()
-    ada.tried = asyncio.get_running_loop().create_future()
-    assert list(bureau.surveyor.failed) == ["ada"]
-    bureau.roster.remove("ada")
-    bureau.surveyor.forget(ada)
-    assert (dict(bureau.surveyor.failed), ada.tried.done(), ada.timer) == ({}, True, None)
-    assert ada not in bureau.roster.doubted
+    ada.first_read = asyncio.get_running_loop().create_future()
+    assert list(bureau.resync.failed) == ["ada"]
+    bureau.users.remove("ada")
+    bureau.resync.forget(ada)
+    assert (dict(bureau.resync.failed), ada.first_read.done(), ada.timer) == ({}, True, None)
+    assert ada not in bureau.users.suspect
     count = len(bureau.asked)
     bureau.clock.advance(100.0)
     await bureau.settle()
@@ -707,19 +707,19 @@ async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
     # One of the same name begins without the pauses of the one before.
     again = bureau.user("ada")
     await bureau.read(again)
-    bureau.surveyor.doubt([again])
+    bureau.resync.enqueue_suspect([again])
     await bureau.settle()
-    assert bureau.roster.has_read(again)
+    assert bureau.users.has_read(again)
 
 
 async def test_a_user_that_was_read_ends_the_wait_for_it() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
-    ada.tried = asyncio.get_running_loop().create_future()
+    ada.first_read = asyncio.get_running_loop().create_future()
     await bureau.read(ada)
-    assert ada.tried.done()
-    bureau.surveyor.give_up_waiting(ada)
-    assert dict(bureau.surveyor.failed) == {}
+    assert ada.first_read.done()
+    bureau.resync.give_up_waiting(ada)
+    assert dict(bureau.resync.failed) == {}
 
 
 async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_number_of_times() -> None:
@@ -730,24 +730,24 @@ async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_num
         """Balances during whose reading a frame comes that names nobody."""
 
         def __iter__(self) -> Any:
-            bureau.roster.note_unmatched(None)
+            bureau.users.note_unmatched(None)
             return super().__iter__()
 
     script(ada).money = Noisy(script(ada).money)
     await bureau.read(ada)
     assert bureau.users_asked() == ["ada"] * 4
-    assert (bureau.surveyor.tally.outdated, bureau.surveyor.tally.loaded) == (3, 1)
-    assert bureau.roster.has_read(ada)
+    assert (bureau.resync.counters.outdated, bureau.resync.counters.loaded) == (3, 1)
+    assert bureau.users.has_read(ada)
 
 
 async def test_an_account_that_is_absent_for_long_is_asked_for_every_ten_minutes_at_most() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
-    script(ada).money, ada.absences = [], 50
+    script(ada).money, ada.absent_count = [], 50
     await bureau.read(ada)
     assert 300.0 <= bureau.clock.asked[-1] <= 600.0
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_doubts_that_other_snapshots_settle_cost_nothing_of_the_budget() -> None:
@@ -755,25 +755,25 @@ async def test_doubts_that_other_snapshots_settle_cost_nothing_of_the_budget() -
     ada = bureau.user("ada")
     await bureau.read(ada)
     for _ in range(100):
-        bureau.surveyor.doubt([ada])
+        bureau.resync.enqueue_suspect([ada])
         await bureau.read(ada)
-    bureau.surveyor.doubt([ada])
+    bureau.resync.enqueue_suspect([ada])
     bureau.clock.advance(1.0)
     await bureau.settle()
-    assert bureau.roster.has_read(ada)
-    await bureau.surveyor.aclose()
+    assert bureau.users.has_read(ada)
+    await bureau.resync.aclose()
 
 
 async def test_gaps_during_the_pause_before_a_resync_plan_no_other() -> None:
     bureau = Bureau()
     bureau.user("ada")
     for _ in range(2):
-        bureau.surveyor.resync()
+        bureau.resync.resync_all()
     planned = len(bureau.clock.asked)
     for _ in range(5):
-        bureau.surveyor.resync()
+        bureau.resync.resync_all()
     assert len(bureau.clock.asked) == planned
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
 
 
 async def test_a_resync_calls_the_next_attempt_of_a_failed_user_off() -> None:
@@ -782,7 +782,7 @@ async def test_a_resync_calls_the_next_attempt_of_a_failed_user_off() -> None:
     script(ada).error = ServerError(status=500, **FACTS)
     await bureau.read(ada)
     script(ada).error = None
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
     await bureau.settle()
     bureau.clock.advance(100.0)
     await bureau.settle()
@@ -795,14 +795,14 @@ async def test_closing_leaves_no_timer() -> None:
     script(ada).error = ServerError(status=500, **FACTS)
     await bureau.read(ada, bob)
     for _ in range(2):
-        bureau.surveyor.doubt([bob])
+        bureau.resync.enqueue_suspect([bob])
         await bureau.settle()
     for _ in range(2):
-        bureau.surveyor.resync()
+        bureau.resync.resync_all()
     await bureau.settle()
     bureau.clock.advance(1.0)
     await bureau.settle()
-    bureau.surveyor.resync()
+    bureau.resync.resync_all()
     assert not all(timer.is_cancelled for *_, timer in bureau.clock._timers)
-    await bureau.surveyor.aclose()
+    await bureau.resync.aclose()
     assert all(timer.is_cancelled for *_, timer in bureau.clock._timers)

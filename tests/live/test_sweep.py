@@ -28,17 +28,17 @@ class Line:
     def __init__(self) -> None:
         self.wanted: list[str] = []
 
-    def enqueue(self, member: FollowedUser) -> None:
-        self.wanted.append(member.user.user_id)
+    def enqueue(self, followed: FollowedUser) -> None:
+        self.wanted.append(followed.user.user_id)
 
 
 def swept(names: list[str], every: float) -> tuple[SteppedClock, FollowedUsers, Line, Sweep]:
-    clock, roster, line = SteppedClock(), FollowedUsers(OrderRetention()), Line()
+    clock, users, line = SteppedClock(), FollowedUsers(OrderRetention()), Line()
     for name in names:
-        roster.add(Somebody(name))
-    sweep = Sweep(roster, line, clock, every)  # type: ignore[arg-type]
+        users.add(Somebody(name))
+    sweep = Sweep(users, line, clock, every)  # type: ignore[arg-type]
     sweep.start()
-    return clock, roster, line, sweep
+    return clock, users, line, sweep
 
 
 def test_everybody_comes_once_a_round_evenly() -> None:
@@ -70,16 +70,16 @@ def test_a_tick_brings_one_round_at_most() -> None:
 
 
 def test_who_has_left_is_skipped_and_who_has_come_is_in_the_next_round() -> None:
-    clock, roster, line, sweep = swept(["a", "b", "c"], 300)
+    clock, users, line, sweep = swept(["a", "b", "c"], 300)
     clock.advance(100)
-    roster.remove("b")
-    roster.add(Somebody("d"))
+    users.remove("b")
+    users.add(Somebody("d"))
     clock.advance(300)
     assert line.wanted == ["a", "c", "a", "c"]
     clock.advance(100)
     assert line.wanted[-1] == "d"
     for name in ("a", "c", "d"):
-        roster.remove(name)
+        users.remove(name)
     clock.advance(600)
     assert len(line.wanted) == 5
     sweep.stop()

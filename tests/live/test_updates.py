@@ -80,9 +80,9 @@ class Money:
 
 
 def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:
-    clock, roster, crashes = SystemClock(), FollowedUsers(OrderRetention()), list[object]()
-    surveyor = Resync(
-        roster,
+    clock, users, crashes = SystemClock(), FollowedUsers(OrderRetention()), list[object]()
+    resync = Resync(
+        users,
         SnapshotLimits(1, None),
         Reconnect(base=0.01),
         clock,
@@ -94,47 +94,47 @@ def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateAppli
     fanout = Fanout(clock.wall)
     interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
     events = fanout.subscribe(interest, "drop_oldest", Capacity(capacity, 1 << 20))
-    intake = UpdateApplier(
+    updates = UpdateApplier(
         events,
-        roster,
-        surveyor,
+        users,
+        resync,
         clock,
         tell=lambda _: None,
         tell_who_waits=lambda _: None,
         look=lambda: None,
         is_live=lambda: True,
     )
-    return fanout, roster, surveyor, intake
+    return fanout, users, resync, updates
 
 
 async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -> None:
-    fanout, roster, _, intake = made(capacity=2)
+    fanout, users, _, updates = made(capacity=2)
     fanout.publish(StreamLost(cause="gone"))
-    running = asyncio.create_task(intake.run())
+    running = asyncio.create_task(updates.run())
     await asyncio.sleep(0)
-    assert not roster.is_live
+    assert not users.is_live
     fanout.publish_to_all(Gap(cause="gone", since=NOW, until=NOW))
     fanout.publish(StreamLive())
     for _ in range(3):
         fanout.publish(order_frame(status="working"))
     fanout.close()
     await asyncio.sleep(0)
-    assert intake.gaps == 1
-    assert intake.ignored == 2
+    assert updates.gaps == 1
+    assert updates.ignored == 2
     await running
 
 
 async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_heard() -> None:
-    fanout, roster, _, intake = made()
-    ada = roster.add(Somebody("u"))
-    roster.place_for(ada, "a", None)
-    roster.unread.clear()
-    running = asyncio.create_task(intake.run())
+    fanout, users, _, updates = made()
+    ada = users.add(Somebody("u"))
+    users.account_for(ada, "a", None)
+    users.unread.clear()
+    running = asyncio.create_task(updates.run())
     await asyncio.sleep(0)
     fanout.publish(position_frame("2126-03-02T14:00:00Z", quantity="1"))
     await asyncio.sleep(0)
     before = SystemClock().wall()
-    roster.mark_stale([ada])
+    users.mark_stale([ada])
     assert ada.missed_since is not None
     assert ada.missed_since <= before
     running.cancel()
@@ -142,52 +142,52 @@ async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_
 
 
 async def test_it_is_live_again_after_that() -> None:
-    fanout, roster, _, intake = made(capacity=2)
+    fanout, users, _, updates = made(capacity=2)
     fanout.publish(StreamLost(cause="gone"))
-    running = asyncio.create_task(intake.run())
+    running = asyncio.create_task(updates.run())
     await asyncio.sleep(0)
     fanout.publish(StreamLive())
     for _ in range(3):
         fanout.publish(order_frame(status="working"))
     await asyncio.sleep(0)
-    assert roster.is_live
+    assert users.is_live
     running.cancel()
     await asyncio.wait([running])
 
 
 async def test_whoever_comes_into_line_while_the_last_worker_leaves_is_read_too() -> None:
-    _, roster, surveyor, _ = made()
-    late = roster.add(Somebody("late"))
+    _, users, resync, _ = made()
+    late = users.add(Somebody("late"))
     loop = asyncio.get_running_loop()
-    first = roster.add(Somebody("first", lambda: loop.call_soon(surveyor.enqueue, late)))
-    surveyor.enqueue(first)
+    first = users.add(Somebody("first", lambda: loop.call_soon(resync.enqueue, late)))
+    resync.enqueue(first)
     async with asyncio.timeout(PATIENCE):
-        while late in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+        while late in users.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
-    await surveyor.aclose()
-    surveyor.enqueue(first)
-    surveyor.resync()
-    assert surveyor.asking == 0
+    await resync.aclose()
+    resync.enqueue(first)
+    resync.resync_all()
+    assert resync.asking == 0
 
 
 async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_be_taken_again() -> None:
-    fanout, roster, surveyor, intake = made()
+    fanout, users, resync, updates = made()
     told: list[int] = []
 
     def tell() -> None:
         told.append(1)
         if len(told) == 1:
-            intake._take(replace(order_frame(status="working"), user_id=None, raw=b""), NOW)
+            updates._handle(replace(order_frame(status="working"), user_id=None, raw=b""), NOW)
 
-    ada = roster.add(Somebody("ada", tell))
-    roster.is_live = True
-    surveyor.enqueue(ada)
+    ada = users.add(Somebody("ada", tell))
+    users.is_live = True
+    resync.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
-        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
-    assert (surveyor.tally.outdated, surveyor.tally.loaded, ada.retakes) == (1, 1, 1)
+    assert (resync.counters.outdated, resync.counters.loaded, ada.retakes) == (1, 1, 1)
     fanout.close()
-    await surveyor.aclose()
+    await resync.aclose()
 
 
 @pytest.mark.parametrize(
@@ -204,32 +204,32 @@ async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_b
     ],
 )
 async def test_what_cannot_be_read_makes_those_due_whose_it_may_be(raw: bytes, *, is_doubted: bool) -> None:
-    _, roster, surveyor, intake = made()
-    ada = roster.add(Somebody("ada"))
-    roster.is_live = True
-    roster.unread.clear()
+    _, users, resync, updates = made()
+    ada = users.add(Somebody("ada"))
+    users.is_live = True
+    users.unread.clear()
     for _ in range(3):
-        intake._take(UnknownMessage(raw=raw, problem="odd"), NOW)
-        assert roster.has_read(ada) is not is_doubted
+        updates._handle(UnknownMessage(raw=raw, problem="odd"), NOW)
+        assert users.has_read(ada) is not is_doubted
     assert ada.doubts == 3 * is_doubted
     async with asyncio.timeout(PATIENCE):
-        while not roster.has_read(ada):  # noqa: ASYNC110 - the line tells nobody
+        while not users.has_read(ada):  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
-    await surveyor.aclose()
+    await resync.aclose()
 
 
 async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
-    _, roster, surveyor, _ = made()
-    ada = roster.add(Somebody("ada"))
+    _, users, resync, _ = made()
+    ada = users.add(Somebody("ada"))
     late = RateLimitedError(status=429, message="slow down", method="GET", path="/orders", retry_after=9_999.0)
-    before = surveyor._clock.now()
-    surveyor._fails(ada, late)
-    assert 599 < surveyor._held_until - before < 601
-    surveyor.enqueue(ada)
+    before = resync._clock.now()
+    resync._on_failure(ada, late)
+    assert 599 < resync._paused_until - before < 601
+    resync.enqueue(ada)
     await asyncio.sleep(0.01)
-    assert surveyor.asking == 1
-    assert ada in roster.unread
-    await surveyor.aclose()
+    assert resync.asking == 1
+    assert ada in users.unread
+    await resync.aclose()
 
 
 async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
@@ -240,88 +240,88 @@ async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
     class Asked(Somebody):
         connections: Any = Limited()
 
-    _, roster, surveyor, _ = made()
-    ada = roster.add(Asked("ada"))
-    roster.place_for(ada, "a", None).keeper.absent_since = NOW
-    before = surveyor._clock.now()
-    assert await surveyor._check_gone(ada, {}) == ()
-    assert 499 < surveyor._held_until - before < 501
-    await surveyor.aclose()
+    _, users, resync, _ = made()
+    ada = users.add(Asked("ada"))
+    users.account_for(ada, "a", None).keeper.absent_since = NOW
+    before = resync._clock.now()
+    assert await resync._find_unlinked(ada, {}) == ()
+    assert 499 < resync._paused_until - before < 501
+    await resync.aclose()
 
 
 async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_it_is_looked_into() -> None:
-    _, roster, surveyor, _ = made()
-    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
-    roster.unread.clear()
-    surveyor.doubt([bob])
-    roster.last = position_frame("2026-03-02T14:00:00Z", quantity="1")
-    surveyor.doubt([ada])
-    roster.last = position_frame("2026-03-02T14:10:00Z", quantity="1")
+    _, users, resync, _ = made()
+    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    users.unread.clear()
+    resync.enqueue_suspect([bob])
+    users.last = position_frame("2026-03-02T14:00:00Z", quantity="1")
+    resync.enqueue_suspect([ada])
+    users.last = position_frame("2026-03-02T14:10:00Z", quantity="1")
     async with asyncio.timeout(PATIENCE):
-        while ada in roster.doubted:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.suspect:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
     assert ada.missed_since == datetime(2026, 3, 2, 14, tzinfo=UTC)
-    await surveyor.aclose()
+    await resync.aclose()
 
 
 async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_old() -> None:
-    _, roster, surveyor, _ = made()
+    _, users, resync, _ = made()
     asked: list[int] = []
 
     def miss() -> None:
         asked.append(1)
         if len(asked) == 1:
-            surveyor.missed(ada)
+            resync.enqueue_stale(ada)
 
-    ada = roster.add(Somebody("ada", miss))
-    roster.is_live = True
-    surveyor.enqueue(ada)
+    ada = users.add(Somebody("ada", miss))
+    users.is_live = True
+    resync.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
-        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
-    assert (surveyor.tally.outdated, surveyor.tally.loaded, len(asked)) == (1, 1, 2)
-    await surveyor.aclose()
+    assert (resync.counters.outdated, resync.counters.loaded, len(asked)) == (1, 1, 2)
+    await resync.aclose()
 
 
 async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_at_once() -> None:
-    _, roster, surveyor, _ = made()
+    _, users, resync, _ = made()
     lines: list[int] = []
 
     def drop() -> None:
         if not lines:
-            surveyor.resync()
-        lines.append(surveyor.waiting)
+            resync.resync_all()
+        lines.append(resync.waiting)
 
-    ada = roster.add(Somebody("ada", drop))
-    roster.is_live = True
-    surveyor.enqueue(ada)
+    ada = users.add(Somebody("ada", drop))
+    users.is_live = True
+    resync.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
-        while ada in roster.unread:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.unread:  # noqa: ASYNC110 - the line tells nobody
             await asyncio.sleep(0.001)
     assert lines == [0, 0]
-    assert (surveyor.tally.outdated, surveyor.tally.loaded) == (1, 1)
-    await surveyor.aclose()
+    assert (resync.counters.outdated, resync.counters.loaded) == (1, 1)
+    await resync.aclose()
 
 
 async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_else_is() -> None:
-    _, roster, surveyor, _ = made()
+    _, users, resync, _ = made()
     facts: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
-    ada, bob = roster.add(Somebody("ada")), roster.add(Somebody("bob"))
-    surveyor._fails(ada, AuthenticationError(status=401, **facts))
-    surveyor._fails(bob, ServerError(status=503, **facts))
+    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    resync._on_failure(ada, AuthenticationError(status=401, **facts))
+    resync._on_failure(bob, ServerError(status=503, **facts))
     assert (ada.timer is None, bob.timer is None) == (True, False)
-    assert set(surveyor.failed) == {"ada", "bob"}
-    await surveyor.aclose()
+    assert set(resync.failed) == {"ada", "bob"}
+    await resync.aclose()
 
 
 async def test_where_every_account_was_read_the_next_that_is_absent_is_looked_for_soon() -> None:
-    _, roster, surveyor, _ = made()
-    ada = roster.add(Somebody("ada"))
-    roster.place_for(ada, "a", None)
-    surveyor._check_absent(ada)
-    surveyor._check_absent(ada)
-    assert ada.absences == 2
-    roster.unlink(ada, "a")
-    surveyor._check_absent(ada)
-    assert ada.absences == 0
-    await surveyor.aclose()
+    _, users, resync, _ = made()
+    ada = users.add(Somebody("ada"))
+    users.account_for(ada, "a", None)
+    resync._check_absent(ada)
+    resync._check_absent(ada)
+    assert ada.absent_count == 2
+    users.unlink(ada, "a")
+    resync._check_absent(ada)
+    assert ada.absent_count == 0
+    await resync.aclose()

@@ -55,11 +55,11 @@ class Scene:
 
     def __init__(self) -> None:
         self.clock = SystemClock()
-        self.roster = FollowedUsers(OrderRetention())
+        self.users = FollowedUsers(OrderRetention())
         self.changes: list[Change] = []
         self.ended: list[BaseException] = []
-        self.surveyor = Resync(
-            self.roster,
+        self.resync = Resync(
+            self.users,
             SnapshotLimits(concurrency=50, requests_per_second=None),
             Reconnect(base=60.0),
             self.clock,
@@ -70,25 +70,25 @@ class Scene:
         )
         self.fanout = Fanout(self.clock.wall)
         interest = EventFilter(("orders", "positions", "balances", "lifecycle", "unknown"))
-        self.intake = UpdateApplier(
+        self.updates = UpdateApplier(
             self.fanout.subscribe(interest, "drop_oldest", Capacity(1000, 1 << 24)),
-            self.roster,
-            self.surveyor,
+            self.users,
+            self.resync,
             self.clock,
             tell=self.changes.extend,
             tell_who_waits=self.changes.extend,
             look=lambda: None,
             is_live=lambda: True,
         )
-        self.roster.is_live = True
+        self.users.is_live = True
         now = self.clock.wall()
         for account_id, user_id in OWNERS.items():
-            member = self.roster.members.get(user_id) or self.roster.add(Silent(user_id))
-            keeper = self.roster.place_for(member, account_id, None).keeper
+            followed = self.users.by_id.get(user_id) or self.users.add(Silent(user_id))
+            keeper = self.users.account_for(followed, account_id, None).keeper
             keeper.load(AccountSnapshot((), (), (balance(account_id=account_id),)), "recovered", now)
-            member.since = now
-        self.roster.unread.clear()
-        self.running = asyncio.create_task(self.intake.run())
+            followed.since = now
+        self.users.unread.clear()
+        self.running = asyncio.create_task(self.updates.run())
 
     async def feed(self, *frames: bytes) -> None:
         for raw in frames:
@@ -99,15 +99,15 @@ class Scene:
             await asyncio.sleep(0)
 
     def not_current(self) -> set[str]:
-        return {name for name, place in self.roster.places.items() if not self.roster.is_current(place)}
+        return {name for name, account in self.users.accounts.items() if not self.users.is_current(account)}
 
     def asked(self) -> dict[str, int]:
-        return {name: member.user.asked for name, member in self.roster.members.items()}  # type: ignore[attr-defined]
+        return {name: followed.user.asked for name, followed in self.users.by_id.items()}  # type: ignore[attr-defined]
 
     async def close(self) -> None:
         self.running.cancel()
         await asyncio.wait([self.running])
-        await self.surveyor.aclose()
+        await self.resync.aclose()
 
 
 NAMES = st.none() | st.sampled_from(["ann", "bob", "cid", "eve"])
@@ -165,14 +165,14 @@ def test_frames_take_currency_from_the_accounts_that_they_concern_and_no_others(
         for number, (frame, is_readable) in enumerate(drawn):
             if frame["type"] == "order":
                 frame["data"]["order_id"] = f"o{number}"  # one that no book has
-            if scene.roster.places.keys() != OWNERS.keys():
+            if scene.users.accounts.keys() != OWNERS.keys():
                 break  # X has become somebody's account
             await scene.feed(json.dumps(frame).encode())
             expected |= concerned(frame, is_readable=is_readable)
             assert scene.not_current() & OWNERS.keys() == expected
-            doubted = {OWNERS[name] for name in expected}
-            assert doubted <= {member.user.user_id for member in scene.roster.doubted}
-            assert all(scene.asked()[name] for name in doubted)
+            suspect = {OWNERS[name] for name in expected}
+            assert suspect <= {followed.user.user_id for followed in scene.users.suspect}
+            assert all(scene.asked()[name] for name in suspect)
         for change in scene.changes:
             assert OWNERS.get(change.account_id, change.user_id) == change.user_id
         await scene.close()
@@ -205,7 +205,7 @@ async def test_a_frame_of_another_owner_is_applied_to_no_book_and_all_owners_are
     assert scene.changes == []
     # A frame that contradicts itself is set aside where it is read.
     is_consistent = frame["data"].keys().isdisjoint(frame) if "data" in frame else True
-    assert (scene.intake.conflicting, scene.intake.frames) == (is_consistent, 0)
+    assert (scene.updates.conflicting, scene.updates.frames) == (is_consistent, 0)
     assert scene.not_current() == expected
     named = {frame.get("user_id"), payload.get("user_id"), *(OWNERS[name] for name in expected)} & {"ann", "bob"}
     assert {name for name, count in scene.asked().items() if count} == named
@@ -229,7 +229,7 @@ async def test_a_frame_without_contradiction_is_applied(frame: dict[str, Any]) -
     said = {"type": "position", **frame, "data": {**PAYLOADS["position"], **frame.get("data", {})}}
     await scene.feed(json.dumps(said).encode())
     assert [(change.user_id, change.account_id) for change in scene.changes] == [("ann", "A1")]
-    assert (scene.intake.conflicting, scene.intake.frames, scene.not_current()) == (0, 1, set())
+    assert (scene.updates.conflicting, scene.updates.frames, scene.not_current()) == (0, 1, set())
     await scene.close()
 
 
@@ -264,7 +264,7 @@ async def test_a_frame_that_cannot_be_read_takes_currency_from_all_accounts_that
 async def test_a_frame_that_names_an_order_cannot_be_read_and_the_account_of_the_order_is_read_again() -> None:
     scene = Scene()
     await scene.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
-    scene.roster.doubted.clear()
+    scene.users.suspect.clear()
     await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "account_id": "B2", "status": "working"}}')
     assert scene.not_current() == set()
     await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "status": [1]}}')
@@ -278,8 +278,8 @@ async def test_a_frame_without_an_account_whose_order_is_of_another_user_is_appl
     scene.changes.clear()
     await scene.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
     assert scene.changes == []
-    assert (scene.intake.conflicting, scene.not_current()) == (1, {"B2"})
-    assert {member.user.user_id for member in scene.roster.doubted} == {"ann", "bob"}
+    assert (scene.updates.conflicting, scene.not_current()) == (1, {"B2"})
+    assert {followed.user.user_id for followed in scene.users.suspect} == {"ann", "bob"}
     await scene.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
     assert [(change.user_id, change.account_id) for change in scene.changes] == [("bob", "B2")]
     await scene.close()
@@ -300,8 +300,8 @@ async def test_an_event_that_cannot_be_taken_is_logged_once_and_its_accounts_are
     for _ in range(2):
         scene.fanout.publish(odd)
     await scene.feed(said % 3)
-    assert (scene.intake.crashes, scene.not_current()) == (2, expected)
-    assert [record.levelname for record in caplog.records if "could not be taken" in record.message] == ["ERROR"]
+    assert (scene.updates.crashes, scene.not_current()) == (2, expected)
+    assert [record.levelname for record in caplog.records if "could not be applied" in record.message] == ["ERROR"]
     assert [change.after.quantity for change in scene.changes] == [1, 3]  # type: ignore[union-attr]
     assert not scene.running.done()
     await scene.close()
@@ -383,7 +383,7 @@ def test_frames_drawn_at_random_never_end_the_live_accounts(drawn: list[bytes]) 
             assert scene.changes[-1].account_id == "C1"
         assert not scene.running.done()
         assert scene.ended == []
-        assert scene.intake.crashes == 0
+        assert scene.updates.crashes == 0
         await scene.close()
 
     asyncio.run(scenario())

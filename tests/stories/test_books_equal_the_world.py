@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 EXAMPLES = {"nightly": 2000}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 200)
 SWEEP = 5.0
-MOST_TURNS = 20_000
+MAX_TURNS = 20_000
 NAMES = ("ada", "bob", "cyd")
 SYMBOLS = ("MSFT", "AAPL")
 WHO = st.integers(0, len(NAMES) - 1)
@@ -78,8 +78,8 @@ class TheBooks(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.sandbox = await self.stack.enter_async_context(Sandbox(seed=3, latency=0.0))
         self.sandbox.clock.hold()
-        patience = {"timeouts": Timeouts(login=30.0, close=PATIENCE), "retry": Retry(attempts=1)}
-        self.ct: ConnectTrade = await self.stack.enter_async_context(client(self.sandbox, clock=self.clock, **patience))
+        watch = {"timeouts": Timeouts(login=30.0, close=PATIENCE), "retry": Retry(attempts=1)}
+        self.ct: ConnectTrade = await self.stack.enter_async_context(client(self.sandbox, clock=self.clock, **watch))
         for name in NAMES:
             self.users[name], self.accounts[name] = newcomer(self.sandbox, self.ct, name)
         live = self.ct.live([self.users["ada"], self.users["bob"]], sweep_every=SWEEP, concurrency=4)
@@ -127,13 +127,13 @@ class TheBooks(RuleBasedStateMachine):
         """Let time go on until something is done."""
         task = asyncio.ensure_future(doing)
         # Counted in turns: a machine that is busy with something else is no failure, and would not be found again.
-        for _ in range(MOST_TURNS):
+        for _ in range(MAX_TURNS):
             if task.done():
                 return task.result()
             self.clock.advance(0.2)
             await asyncio.sleep(0.0005)
         task.cancel()
-        raise AssertionError(f"not done after {MOST_TURNS} turns: {self.live!r} {self.live.health()}")
+        raise AssertionError(f"not done after {MAX_TURNS} turns: {self.live!r} {self.live.health()}")
 
     def happens(self, doing: Coroutine[Any, Any, object], turns: int = 0) -> None:
         """Do something that the books have no part in, let the loop turn a little, and see what was told."""
@@ -150,16 +150,16 @@ class TheBooks(RuleBasedStateMachine):
     # What happens -----------------------------------------------------------------------------------------------------
 
     @rule(who=WHO, symbol=st.sampled_from(SYMBOLS), side=st.sampled_from(["BUY", "SELL"]), qty=st.integers(1, 9))
-    def place(self, who: int, symbol: str, side: str, qty: int) -> None:
+    def account(self, who: int, symbol: str, side: str, qty: int) -> None:
         """Place an order that waits for its fills to be given by hand."""
         name, price = NAMES[who], {"BUY": "1.00", "SELL": "90000.00"}[side]
         ticket = tickets.limit(symbol, side, qty=qty, price=price, account_id=self.accounts[name], broker=BROKER)
 
-        async def place() -> None:
+        async def account() -> None:
             await self.users[name].orders.place(ticket)
             self.sandbox.clock.advance(0)
 
-        self.happens(place())
+        self.happens(account())
 
     @rule(who=WHO, pick=ANY, part=st.integers(1, 9), price=st.integers(1, 500), turns=TURNS)
     def fill(self, who: int, pick: int, part: int, price: int, turns: int) -> None:

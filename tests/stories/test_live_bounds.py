@@ -226,7 +226,7 @@ async def test_opening_ends_where_nothing_goes_on_and_says_which_users_were_not_
             await opening
         assert set(live.failed) == set(names)
         assert isinstance(live.failed["bob"], RequestTimeoutError)
-        assert "user bob was not read, and nothing else happened, for 200 s" in str(live.failed["bob"])
+        assert "user bob was not read and there was no progress for 200 s" in str(live.failed["bob"])
         clock.advance(201.0)
         await all_read(live)
         assert dict(live.failed) == {}

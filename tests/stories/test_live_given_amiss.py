@@ -45,9 +45,9 @@ CALLS: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
     (lambda live: live.remove(3), "user must be a handle, .*, not int$"),
     (
         lambda live: live.wait(True),  # noqa: FBT003 - that is the mistake
-        "predicate must be a function, such as lambda live: live.is_current, not bool$",
+        "predicate must be a function such as lambda live: live.is_current, got bool$",
     ),
-    (lambda live: live.order_done(3), "order must be an Order or its order_id, not int$"),
+    (lambda live: live.order_done(3), "order must be an Order or its order_id, got int$"),
 ]
 
 

@@ -81,8 +81,8 @@ ODD: list[tuple[str, list[dict[str, Any] | None], str]] = [
     ("positions", [{"account_id": "a", "quantity": "3"}, HELD], "a position has no symbol"),
     ("orders", [{"account_id": "a", "order_id": None, "status": "working"}], "an order has no order_id"),
     ("orders", [{"account_id": "a", "order_id": "o"}, {"account_id": "a", "order_id": ""}], "an order has no order_id"),
-    ("balances", [MONEY, {"account_id": None, "cash": "3"}], "a row names no account, and there are several"),
-    ("balances", [{"cash": "3"}, MONEY], "a row names no account, and there are several"),
+    ("balances", [MONEY, {"account_id": None, "cash": "3"}], "a row names no account, and the user has several"),
+    ("balances", [{"cash": "3"}, MONEY], "a row names no account, and the user has several"),
 ]
 
 
@@ -182,7 +182,7 @@ async def test_snapshot_behind_the_stream_after_a_gap_does_not_take_the_book_bac
         await stage.until(live, lambda _: stage.clock.seconds > began + 30 and stage.ledger.requests > served + 9)
         book = live.book("a")
         assert (book.positions["AAPL"].quantity, book.orders["o"].filled_qty) == (Decimal(20), Decimal(20))
-        assert (book.is_current, book.problem) == (False, "the snapshot is older than what is known of order o")
+        assert (book.is_current, book.problem) == (False, "the snapshot is older than the known state of order o")
         stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [new], [HELD | {"quantity": "20"}]
         await stage.until(live, lambda live: live.is_current)
         found = taken(changes)
@@ -243,7 +243,7 @@ async def test_poll_believes_a_correction_that_is_said_again_in_the_same_bytes(s
         await stage.until_polled(poller, lambda: [book.is_current for book in poller.books()] == [True])
         stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [facts | {"filled_qty": "4"}], []
         await stage.until_polled(poller, lambda: not poller.book("a").is_current)
-        assert poller.book("a").problem == "the snapshot is older than what is known of order o"
+        assert poller.book("a").problem == "the snapshot is older than the known state of order o"
         assert list(poller.book("a").positions) == ["AAPL"]
         began = stage.clock.seconds
         await stage.until_polled(poller, lambda: poller.book("a").is_current)
