@@ -531,7 +531,7 @@ class MarketDataSync:
         elif request.backfill and not is_traced:
             # Perhaps it is the past that is refused, and not the symbols.
             self._forget(request)
-            self._send(msgspec.structs.replace(request, backfill=0, was_denied_the_past=True, asked=0), now)
+            self._send(msgspec.structs.replace(request, backfill=0, was_denied_backfill=True, asked=0), now)
         elif len(request.symbols) > 1 and not is_traced:
             self._forget(request)
             middle = len(request.symbols) // 2
