@@ -30,11 +30,11 @@ def _account(item: Balance | Position) -> str | None:
     return item.account_number or item.account_id
 
 
-def _symbol(order: Order) -> str | None:
+def _symbol(order: Order) -> str | tuple[str, ...] | None:
     """Name what is ordered; a multi-leg order has no symbol (documented), so each leg has a line."""
     if order.symbol or not order.legs:
         return order.symbol
-    return "\n".join(f"{_sign(leg.action)}{leg.ratio_text or '?'} {leg.symbol or '?'}" for leg in order.legs)
+    return tuple(f"{_sign(leg.action)}{leg.ratio_text or '?'} {leg.symbol or '?'}" for leg in order.legs)
 
 
 def _sign(action: str | None) -> str:
@@ -45,8 +45,8 @@ def _quantity(order: Order) -> str | None:
     return order.order_qty_text or (order.order_notional_text and f"${order.order_notional_text}")
 
 
-def _numbers(connection: Connection) -> str:
-    return "\n".join(account.account_number or account.account_id for account in connection.accounts)
+def _numbers(connection: Connection) -> tuple[str, ...]:
+    return tuple(account.account_number or account.account_id for account in connection.accounts)
 
 
 USERS: Sequence[Column[UserRecord]] = (Column[UserRecord]("User", lambda user: user.user_id),)

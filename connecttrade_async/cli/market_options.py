@@ -21,7 +21,7 @@ from connecttrade_async.errors import (
     SymbolError,
 )
 from connecttrade_async.models import ConnectionType
-from connecttrade_async.symbology import classify
+from connecttrade_async.symbology import classify_any
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
@@ -48,14 +48,14 @@ times_option = click.option("--times", type=click.IntRange(min=1), help="End aft
 
 
 def symbol(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
-    """Read an argument that is a symbol: CQS, OSI, or any other that a broker quotes.
+    """Read an argument that is a symbol: CQS, OSI, or any other; the server decides which it quotes.
 
     Raises:
-        click.BadParameter: it is surely a mistake, such as ``BRK.B``, or no text that can be a symbol.
+        click.BadParameter: the text is empty, longer than 64 characters or has a control character.
     """
     symbol = text.strip()
     try:
-        return str(classify(symbol) or symbol)
+        return str(classify_any(symbol) or symbol)
     except SymbolError as exc:
         raise click.BadParameter(str(exc)) from None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, ParamSpec
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 
 __all__ = [
     "SuggestingGroup",
@@ -24,11 +24,12 @@ __all__ = [
     "connection_option",
     "day",
     "end",
-    "for_a_while",
     "in_event_loop",
     "json_option",
     "seconds_option",
     "symbols_option",
+    "until_stopped",
+    "until_terminated",
     "yes_option",
 ]
 
@@ -142,44 +143,55 @@ def in_event_loop(command: Callable[P, Coroutine[None, None, None]]) -> Callable
 
 
 @contextlib.asynccontextmanager
-async def for_a_while(seconds: float | None = None) -> AsyncGenerator[None]:
-    """Let the block run until it ends by itself, the time is up, or Ctrl-C or SIGTERM comes: each is an ordinary end.
+async def until_stopped(
+    seconds: float | None = None, signals: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM)
+) -> AsyncGenerator[None]:
+    """Run the block until it ends, the time is up or a signal arrives; each is an ordinary end.
 
-    Whoever presses Ctrl-C a second time interrupts whatever is left to do.
+    Only the first signal cancels the block. A second one has its usual effect, so that a hanging close can be stopped.
 
     Args:
-        seconds: how long; None for no end.
+        seconds: the time limit; None for no limit.
+        signals: the signals that end the block.
     """
-    limit = asyncio.timeout(seconds)
+    scope = asyncio.timeout(seconds)
     try:
-        async with limit:
-            with _on_signal(limit):
+        async with scope:
+            with _on_signal(scope, signals):
                 yield
     except TimeoutError:
-        if not limit.expired():  # it came from what ran inside
+        if not scope.expired():  # the block itself raised it
             raise
 
 
+def until_terminated() -> contextlib.AbstractAsyncContextManager[None]:
+    """Run the block until it ends or SIGTERM arrives, which is an ordinary end: for the phase of connecting.
+
+    Ctrl-C stays an interruption in this phase, for nothing of what was requested has been shown yet.
+    """
+    return until_stopped(signals=(signal.SIGTERM,))
+
+
 @contextlib.contextmanager
-def _on_signal(limit: asyncio.Timeout) -> Generator[None]:
+def _on_signal(scope: asyncio.Timeout, signals: Sequence[signal.Signals]) -> Generator[None]:
     loop = asyncio.get_running_loop()
-    heard: list[signal.Signals] = []
+    handled: list[signal.Signals] = []
 
-    def end() -> None:
-        forget()
-        if not limit.expired():
-            limit.reschedule(loop.time())
+    def cancel() -> None:
+        remove_handlers()
+        if not scope.expired():
+            scope.reschedule(loop.time())
 
-    def forget() -> None:
-        while heard:
-            loop.remove_signal_handler(heard.pop())
+    def remove_handlers() -> None:
+        while handled:
+            loop.remove_signal_handler(handled.pop())
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Windows has Ctrl-C only, which asyncio handles, and a thread beside the main one hears no signal.
+    for number in signals:
+        # Windows has Ctrl-C only, which asyncio handles. A thread beside the main one cannot install handlers.
         with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
-            loop.add_signal_handler(number, end)
-            heard.append(number)
+            loop.add_signal_handler(number, cancel)
+            handled.append(number)
     try:
         yield
     finally:
-        forget()
+        remove_handlers()

@@ -12,7 +12,7 @@ import shutil
 import sys
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar, cast
 
 import click
 import msgspec
@@ -117,14 +117,20 @@ def figure(text: str) -> str:
 
 
 def cell(value: object, kind: Kind) -> Text:
-    """Return what stands in the table for a value: a dash for none, and what has its own style as it is."""
+    """Format a value for a table: a dash for no value, a line for each item of a tuple; a ``Text`` stays as it is.
+
+    A line break inside a value is a space, so that no text of the server begins a row of its own.
+    """
     if isinstance(value, Text):
         return value
+    if isinstance(value, tuple):
+        lines = cast("tuple[object, ...]", value)
+        return Text("\n").join(cell(line, kind) for line in lines) if lines else cell(None, kind)
     text = "" if value is None else str(value)
     if not text:
         return Text(DASH, style="dim")
     if kind == "text":
-        return Text("\n".join(plain(line) for line in text.split("\n")))
+        return Text(plain(text))
     shown = figure(plain(text))
     if kind == "number":
         return Text(shown)

@@ -114,12 +114,18 @@ def _asked(question: _Question) -> str:
 
 @contextlib.contextmanager
 def _interruptible() -> Generator[None]:
-    # asyncio answers Ctrl-C by cancelling its task, which cannot happen while a prompt holds the event loop.
+    # asyncio handles a signal by a callback of its loop, which cannot run while a prompt blocks the loop.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = [
+        (number, signal.signal(number, handler))
+        for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL))
+    ]
+    wakeup = signal.set_wakeup_fd(-1)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before:
+            signal.signal(number, handler)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import anyio.to_thread
 import pytest
+from anyio.abc import SocketAttribute
 
 from connecttrade_async.cli import connecttrade
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import click
+    from anyio.abc import SocketStream
 
 COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async"]
 LONG = {
@@ -83,6 +85,52 @@ async def test_long_command_with_a_signal_ends_with_zero(
 
 async def drain(stream: Any, into: list[bytes]) -> None:
     into += [chunk async for chunk in stream]
+
+
+CONNECTING = [
+    ("stream", "STREAM"),
+    ("watch", "API"),
+    ("watch", "STREAM"),
+    ("quotes", "API"),
+    ("quotes", "MDSTREAM"),
+    ("depth", "MDSTREAM"),
+    ("bars", "MDSTREAM"),
+]
+
+
+@pytest.mark.usefixtures("connection")
+@pytest.mark.parametrize(("name", "server"), CONNECTING, ids="-".join)
+async def test_long_command_with_sigterm_while_it_connects_ends_with_zero(
+    environment: dict[str, str], name: str, server: str
+) -> None:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    scheme = "http" if server == "API" else "ws"
+    port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - a socket's, not a query's
+    url = f"{scheme}://127.0.0.1:{port}"
+    connected = anyio.Event()
+
+    async def keep_silent(stream: SocketStream) -> None:
+        async with stream:
+            await stream.receive()
+            connected.set()
+            await anyio.sleep_forever()
+
+    with anyio.fail_after(40):
+        async with listener, anyio.create_task_group() as group:
+            group.start_soon(listener.serve, keep_silent)
+            command = [*COMMAND, name, *LONG[name]]
+            ended = await anyio.open_process(command, env={**environment, f"CONNECTTRADE_{server}_URL": url})
+            async with ended as process:
+                try:
+                    await connected.wait()
+                    process.send_signal(signal.SIGTERM)
+                    said: list[bytes] = []
+                    await drain(process.stderr, said)
+                    assert (await process.wait(), b"".join(said)) == (0, b"")
+                finally:
+                    with suppress(ProcessLookupError):
+                        process.kill()
+            group.cancel_scope.cancel()
 
 
 @pytest.mark.usefixtures("connection")

@@ -69,7 +69,9 @@ def test_gains_and_losses_have_colours_and_nothing_gained_has_none() -> None:
 
 def test_what_could_steer_a_terminal_is_taken_out() -> None:
     assert "\x1b" not in cell("\x1b[2J\x07evil", "text").plain
-    assert cell("two\nlines", "text").plain == "two\nlines"
+    assert cell("two\nlines", "text").plain == "two lines"
+    assert cell(("two\n", "lines"), "text").plain == "two\nlines"
+    assert cell((), "text").plain == DASH
 
 
 def test_numbers_stand_on_the_right_and_text_on_the_left() -> None:

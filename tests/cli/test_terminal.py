@@ -53,8 +53,9 @@ async def test_secrets_are_asked_for_and_not_shown(
     assert environment["CONNECTTRADE_USER_SECRET"] not in shown.screen
 
 
-async def test_ctrl_c_at_a_prompt_ends_it(terminal: Callable[..., Terminal]) -> None:
-    shown = terminal("users", without="CONNECTTRADE_CLIENT_SECRET")
+@pytest.mark.parametrize("command", ["users", "stream", "poll"])
+async def test_ctrl_c_at_a_prompt_ends_it(terminal: Callable[..., Terminal], command: str) -> None:
+    shown = terminal(command, without="CONNECTTRADE_CLIENT_SECRET")
     await shown.until("Client secret: ")
     await shown.type("\x03")
     assert await shown.end() == 130

@@ -14,7 +14,7 @@ from rich.text import Text
 from connecttrade_async.cli.candles import chart, read_candles, room
 from connecttrade_async.cli.live_view import as_lines, as_objects, as_rows, has_screen, print_all, show
 from connecttrade_async.cli.market_options import open_feed, open_market, symbol, times_option, which_option
-from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
 from connecttrade_async.cli.output import echo_line, figure, plain
 from connecttrade_async.cli.progress import waiting
 from connecttrade_async.errors import MalformedResponseError
@@ -61,14 +61,14 @@ async def bars(
     """
     _check(follow=follow, has_end=bool(seconds or times), formats=as_csv + as_json)
     series = Series(name, interval, limit)
-    async with open_market(connection_id) as md:
-        if not follow:
-            async with waiting(f"Asking for bars of {name}"):
-                past = await md.history(name, interval=interval, limit=limit)
-            _print(past, series, as_csv=as_csv, as_json=as_json)
-            return
+    if not follow:
+        async with open_market(connection_id) as md, waiting(f"Asking for bars of {name}"):
+            past = await md.history(name, interval=interval, limit=limit)
+        _print(past, series, as_csv=as_csv, as_json=as_json)
+        return
+    async with until_terminated(), open_market(connection_id) as md:
         coming = md.bars(name, interval=interval, backfill=limit, fill_gaps=True)
-        async with open_feed(coming) as feed, for_a_while(seconds):
+        async with open_feed(coming) as feed, until_stopped(seconds):
             if has_screen(is_for_programs=as_json or as_csv):
                 await show(md, feed, series, times)
             elif as_json:
@@ -196,5 +196,5 @@ def print_csv(bar: Bar) -> None:
 
 def _print_row(cells: Iterable[str | None]) -> None:
     line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
+    csv.writer(line, lineterminator="\n").writerow(None if cell is None else plain(cell) for cell in cells)
     click.echo(line.getvalue(), nl=False)

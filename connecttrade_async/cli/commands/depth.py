@@ -13,7 +13,7 @@ from rich.text import Text
 from connecttrade_async.amounts import EXACT
 from connecttrade_async.cli.live_view import as_lines, as_objects, has_screen, print_all, show
 from connecttrade_async.cli.market_options import open_feed, open_market, symbol, times_option, which_option
-from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
 from connecttrade_async.cli.output import DASH, echo_line, figure, plain
 from connecttrade_async.errors import MalformedResponseError
 
@@ -50,7 +50,12 @@ async def depth(
     Each bar is as long as its size, beside the largest in the book. Where stdout is no terminal, each book is printed
     whole, with an empty line after it. Whoever reads slowly has the latest book.
     """
-    async with open_market(connection_id) as md, open_feed(md.depth(name, levels=levels)) as feed, for_a_while(seconds):
+    async with (
+        until_terminated(),
+        open_market(connection_id) as md,
+        open_feed(md.depth(name, levels=levels)) as feed,
+        until_stopped(seconds),
+    ):
         if once:
             await print_all(md, feed, as_objects if as_json else as_lines(_alone), 1)
         elif has_screen(is_for_programs=as_json):

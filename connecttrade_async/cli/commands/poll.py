@@ -15,7 +15,7 @@ from rich.segment import ControlType
 
 from connecttrade_async.cli.credentials import open_client, open_user
 from connecttrade_async.cli.errors import explain, fail
-from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option
+from connecttrade_async.cli.options import in_event_loop, json_option, until_stopped
 from connecttrade_async.cli.output import announce, echo_line, print_object
 from connecttrade_async.polling.outage import ErrorScope, classify_error
 from connecttrade_async.polling.results import Outage, OutageEnded, PollResult, RateLimited
@@ -65,7 +65,7 @@ async def poll(
     """
     async with (
         _whom(file) as (ct, users),
-        for_a_while(),
+        until_stopped(),
         ct.poll(users, _FETCH[what], every=every) as poller,
         _last_line(poller) as line,
     ):

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from connecttrade_async.cli.live_view import as_lines, as_objects, has_screen, print_all, show
 from connecttrade_async.cli.market_options import open_feed, open_market, symbols, times_option, which_option
-from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
 from connecttrade_async.cli.output import Column, echo_line, figure, fitting, plain
 from connecttrade_async.errors import MalformedResponseError
 
@@ -145,7 +145,12 @@ async def quotes(
 
     Connect Trade allows one link for market data at a time per user.
     """
-    async with open_market(connection_id) as md, open_feed(md.quotes(*names)) as feed, for_a_while(seconds):
+    async with (
+        until_terminated(),
+        open_market(connection_id) as md,
+        open_feed(md.quotes(*names)) as feed,
+        until_stopped(seconds),
+    ):
         if has_screen(is_for_programs=as_json):
             await show(md, feed, QuoteTable(names), times)
             return

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option
+from connecttrade_async.cli.options import in_event_loop, json_option, until_stopped
 from connecttrade_async.cli.output import print_object
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET
 
@@ -52,7 +52,7 @@ async def sandbox(
     stream_port = _after(port) if stream_port is None else stream_port
     market_port = _after(stream_port) if market_port is None else market_port
     served = Sandbox(seed=seed, port=port, host=host, stream_port=stream_port, market_port=market_port)
-    async with for_a_while():
+    async with until_stopped():
         try:
             await served.start()
         except OSError as exc:

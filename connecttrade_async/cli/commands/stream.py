@@ -10,7 +10,14 @@ from rich.console import Console
 
 from connecttrade_async.cli.credentials import open_client
 from connecttrade_async.cli.event_text import UPDATES, aside, line, spelled
-from connecttrade_async.cli.options import a_name, for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.options import (
+    a_name,
+    in_event_loop,
+    json_option,
+    seconds_option,
+    until_stopped,
+    until_terminated,
+)
 from connecttrade_async.cli.output import echo_line, print_object
 from connecttrade_async.cli.progress import waiting
 from connecttrade_async.clock import SystemClock
@@ -57,13 +64,13 @@ async def stream(
     """
     wanted = tuple(dict.fromkeys(topics)) or TOPICS
     interest = EventFilter(wanted, account_id, user_id, symbol)
-    async with open_client() as ct, AsyncExitStack() as stack:
+    async with until_terminated(), open_client() as ct, AsyncExitStack() as stack:
         following = ct.brokerage_stream(topics=wanted)
         # A reader that lingers is told of a gap, as if the link had been lost: it may take its time.
         events = following.subscribe(*wanted, "unknown", "lifecycle", overflow="drop_oldest")
         async with waiting("Connecting to the stream", ct):
             await stack.enter_async_context(following)
-        async with for_a_while(seconds):
+        async with until_stopped(seconds):
             await _tell(events, interest, _print_object if as_json else _Lines(wanted).print, times)
 
 

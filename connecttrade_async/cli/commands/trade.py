@@ -16,7 +16,7 @@ from connecttrade_async.cli.options import in_event_loop
 from connecttrade_async.cli.order_submit import OrderOptions, SubmitOptions, place, placing_options
 from connecttrade_async.cli.progress import waiting
 from connecttrade_async.errors import shown
-from connecttrade_async.models import Side
+from connecttrade_async.models import Instrument, Side
 from connecttrade_async.symbology import is_equity, is_option
 
 if TYPE_CHECKING:
@@ -114,12 +114,15 @@ async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
 
 
 def _side(sides: _Sides, special: Side | None, line: _Line) -> Side:
-    opens, closes = line["opens"], line["closes"]
-    if not is_option(line["symbol"]):
+    opens, closes, instrument = line["opens"], line["closes"], line["instrument"]
+    # An explicit instrument decides what the symbol is, whatever the symbol looks like.
+    is_of_option = is_option(line["symbol"]) if instrument is None else instrument == Instrument.OPTION
+    is_of_stock = is_equity(line["symbol"]) if instrument is None else instrument == Instrument.STOCK
+    if not is_of_option:
         if not (opens or closes):
             return special or sides.stock
         # Futures and their options open and close too, and how their symbols look is not published.
-        if special or opens is closes or is_equity(line["symbol"]):
+        if special or opens is closes or is_of_stock:
             msg = f"--open and --close are for options, and {shown(line['symbol'])} is none"
             raise click.UsageError(msg)
         return sides.opening if opens else sides.closing

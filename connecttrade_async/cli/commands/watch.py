@@ -15,7 +15,7 @@ from rich.live import Live
 from connecttrade_async.cli.account_choice import named_accounts
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.event_text import change_line
-from connecttrade_async.cli.options import for_a_while, in_event_loop, json_option, seconds_option
+from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
 from connecttrade_async.cli.progress import waiting
 from connecttrade_async.cli.watch_output import JsonWatchOutput, TextWatchOutput
 from connecttrade_async.cli.watch_screen import WatchView, draw
@@ -50,7 +50,7 @@ async def watch(*, accounts: tuple[str, ...], seconds: float | None, times: int 
     Only one program at a time may follow (the API allows one session).
     """
     on_screen = sys.stdout.isatty() and not as_json and not Console().is_dumb_terminal
-    async with open_user() as (ct, user), AsyncExitStack() as stack:
+    async with until_terminated(), open_user() as (ct, user), AsyncExitStack() as stack:
         async with waiting("Asking for accounts", ct):
             names = await named_accounts(user, accounts)
         stream = ct.brokerage_stream()
@@ -60,7 +60,7 @@ async def watch(*, accounts: tuple[str, ...], seconds: float | None, times: int 
             progress.words = "Reading the accounts"
             await stack.enter_async_context(live)
         vigil = WatchState(live, stream, names, is_all=not accounts, clock=CLOCK)
-        async with for_a_while(seconds):
+        async with until_stopped(seconds):
             if on_screen:
                 await _show(vigil, times)
             else:

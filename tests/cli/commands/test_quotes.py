@@ -174,6 +174,14 @@ async def test_of_two_connections_none_is_guessed(
     assert b"`connecttrade connect --type market_data` links one. `connecttrade quotes --help`" in ended.stderr
 
 
+@pytest.mark.parametrize("symbol", ["BTC/USD", "aapl", "IBM.B", "$SPX", "AAPL20260116C00100000"])
+async def test_quotes_of_any_symbol_go_to_the_server_as_they_are(run: Run, sandbox: Sandbox, symbol: str) -> None:
+    sandbox.market.refuse(symbol, "Not yours.")
+    ended = await run("quotes", symbol)
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr == f"connecttrade: quotes of {symbol} is not given: Not yours. (403).\n".encode()
+
+
 async def test_a_refused_symbol_is_a_sentence(run: Run, sandbox: Sandbox) -> None:
     sandbox.market.refuse("MSFT", "Not yours.")
     ended = await run("quotes", "AAPL", "MSFT")
@@ -225,7 +233,7 @@ async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["aapl"], ["AAPL", "IBM.B"], ["AAPL", "--times", "0"], ["AAPL", "--connection", ""]], ids=" ".join
+    "arguments", [[], [" "], ["AAPL", "A\x85B"], ["AAPL", "--times", "0"], ["AAPL", "--connection", ""]], ids=" ".join
 )
 async def test_what_cannot_be_meant_is_refused(run: Run, sandbox: Sandbox, arguments: list[str]) -> None:
     served = len(sandbox.requests)

@@ -234,6 +234,8 @@ async def test_a_brokers_spelling_is_answered_with_the_apis(
         ("buy BRK.B 1 --instrument STK", "BUY", "STK"),
         ("buy /ESZ6 1 --open --instrument FUT", "BUY_TO_OPEN", "FUT"),
         ("sell /ESZ6 1 --close", "SELL_TO_CLOSE", None),
+        ("sell ESZ 1 --close --instrument FUT", "SELL_TO_CLOSE", "FUT"),
+        (f"buy {CALL} 1 --instrument CRYPTO", "BUY", "CRYPTO"),
     ],
 )
 async def test_a_symbol_of_something_else_is_sent_as_it_is(

@@ -35,7 +35,7 @@ ALLOWED: dict[str, dict[str, int]] = {
     "connecttrade_async/cli/live_view.py": {"layer prefix": 1, "phrase": 12, "pronoun": 1},
     "connecttrade_async/cli/main.py": {"layer prefix": 1, "phrase": 2},
     "connecttrade_async/cli/market_options.py": {"layer prefix": 1, "phrase": 2},
-    "connecttrade_async/cli/options.py": {"layer prefix": 1, "phrase": 1, "pronoun": 1},
+    "connecttrade_async/cli/options.py": {"layer prefix": 1, "phrase": 1},
     "connecttrade_async/cli/order_lookup.py": {"layer prefix": 1, "phrase": 1, "pronoun": 3},
     "connecttrade_async/cli/order_submit.py": {"layer prefix": 1, "phrase": 5, "pronoun": 8},
     "connecttrade_async/cli/order_text.py": {"layer prefix": 1, "phrase": 4, "pronoun": 2},
