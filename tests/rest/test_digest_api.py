@@ -11,7 +11,7 @@ from rich.pretty import pretty_repr
 from connecttrade_async.errors import MalformedResponseError, ServerError
 from connecttrade_async.rest.digest_api import CachedApi, SnapshotApi
 from connecttrade_async.rest.digests import UndecodedResponse
-from poll_fixtures import client, people
+from poll_fixtures import client, make_users
 from scripted_server import ScriptedEnd, answer
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def test_cached_api_decodes_an_unchanged_response_once_and_a_changed_one_a
     async with (
         ScriptedEnd(*acts) as end,
         client(end) as ct,
-        ct.poll(people(ct, 1), fetch, every=0.001) as results,
+        ct.poll(make_users(ct, 1), fetch, every=0.001) as results,
     ):
         assert [(await anext(results)).get() for _ in range(5)] == [False, True, False, False, True]
     assert decoded == [b"1", b"1", b"2", b"2"]

@@ -1,4 +1,4 @@
-"""Books of users whom no stream tells about, kept by polling: each fill once, and no failure is an empty book."""
+"""Books of polled users, kept without a stream: each fill is published once, and a failed read is not an empty book."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ READ_ONLY = "FIDELITY"
 SOON = 0.01
 
 
-def saver(sandbox: Sandbox, ct: ConnectTrade, name: str = "sue", broker: str = READ_ONLY) -> tuple[User, str]:
-    """Make a user of a broker that pushes nothing, and takes no orders from us."""
+def read_only_user(sandbox: Sandbox, ct: ConnectTrade, name: str = "sue", broker: str = READ_ONLY) -> tuple[User, str]:
+    """Create a user of a broker that pushes no events and accepts no orders of the client."""
     world, there, now = sandbox.world, find_broker(broker), sandbox.clock.now()
     user = world.users.get(name) or world.create_user(name)
     link = world.invite(user, "readonly", "https://app.example/done", now, broker=there)
     return ct.user(name, user.secret), world.consent(link, there, name, now).accounts[0].account_id
 
 
-def ordered(sandbox: Sandbox, account_id: str, name: str, qty: int = 10) -> str:
-    """Let a person place an order at the broker's own counter; it does not fill by itself."""
+def place_at_broker(sandbox: Sandbox, account_id: str, name: str, qty: int = 10) -> str:
+    """Place an order at the broker itself; it does not fill by itself."""
     account = sandbox.world.books.account(account_id)
     ticket = Ticket(
         cl_order_id=name,
@@ -62,7 +62,7 @@ def ordered(sandbox: Sandbox, account_id: str, name: str, qty: int = 10) -> str:
 
 async def until_book(poller: Poller[Any], is_so: Callable[[Poller[Any]], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
-        while not is_so(poller):  # noqa: ASYNC110 - a book tells nobody
+        while not is_so(poller):  # noqa: ASYNC110 - a book has no event to wait for
             await asyncio.sleep(0.002)
 
 
@@ -71,40 +71,40 @@ def is_read(account: str) -> Callable[[Poller[Any]], bool]:
 
 
 def equals(sandbox: Sandbox, account: str) -> Callable[[Poller[Any]], bool]:
-    # What happens in the middle of a poll is in some of its answers, and in the others a poll later.
+    # An event during a poll is in some of its responses, and in the others one poll later.
     return lambda poller: in_the_book(poller, account) == in_the_world(sandbox, account)
 
 
-async def test_a_read_only_broker_fills_and_each_fill_is_told_once() -> None:
+async def test_polled_books_of_a_read_only_broker_publish_each_fill_once() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, account = saver(sandbox, ct)
-        old = ordered(sandbox, account, "old")
+        user, account = read_only_user(sandbox, ct)
+        old = place_at_broker(sandbox, account, "old")
         sandbox.broker.fill(old, 3)
         async with ct.poll([user], every=SOON, capacity=2) as results, results.changes("orders") as changes:
             await until_book(results, is_read(account))
-            assert fills_of(taken(changes)) == []  # what was before is where it begins
-            new = ordered(sandbox, account, "new")
+            assert fills_of(taken(changes)) == []  # earlier fills belong to the first snapshot
+            new = place_at_broker(sandbox, account, "new")
             sandbox.broker.fill(new, 4)
-            told = await until_filled(changes, 1)
+            found = await until_filled(changes, 1)
             sandbox.broker.fill(new, 6)
             sandbox.broker.fill(old)
-            told += await until_filled(changes, 2)
+            found += await until_filled(changes, 2)
             polls = results.statistics().polls
             await until_book(results, lambda poller: poller.statistics().polls >= polls + 10)
             assert fills_of(taken(changes)) == []
             listed = [fill.fill_id for name in (new, old) for fill in sandbox.broker.order(name).fills]
-            assert Counter(told) == Counter((fill_id, "poll") for fill_id in listed[:2] + listed[3:])
+            assert Counter(found) == Counter((fill_id, "poll") for fill_id in listed[:2] + listed[3:])
             await until_book(results, equals(sandbox, account))
-            assert results.statistics().waiting <= 2  # nobody takes the results, and nothing stands still for it
+            assert results.statistics().waiting <= 2  # no task takes the results, and polling continues
         assert [change async for change in changes] == []
         assert not results.book(account).is_current
 
 
-async def test_a_failed_read_is_no_empty_account_and_what_was_missed_is_recovered() -> None:
+async def test_polled_books_after_a_failed_read_keep_their_state_and_recover_missed_fills() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, account = saver(sandbox, ct)
-        other, _ = saver(sandbox, ct, "tom")
-        working_on = ordered(sandbox, account, "one")
+        user, account = read_only_user(sandbox, ct)
+        other, _ = read_only_user(sandbox, ct, "tom")
+        working_on = place_at_broker(sandbox, account, "one")
         sandbox.broker.fill(working_on, 4)
 
         async with (
@@ -128,38 +128,38 @@ async def test_a_failed_read_is_no_empty_account_and_what_was_missed_is_recovere
             await until_book(results, equals(sandbox, account))
 
 
-async def test_one_consumer_serves_the_streamed_and_the_polled() -> None:
+async def test_changes_of_live_and_polled_users_reach_one_consumer() -> None:
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        streamed, mine = newcomer(sandbox, ct)
-        polled, theirs = saver(sandbox, ct)
-        told: list[Change] = []
+        streamed, live_account = newcomer(sandbox, ct)
+        polled, polled_account = read_only_user(sandbox, ct)
+        found: list[Change] = []
 
         async def consume(changes: ChangeSubscription) -> None:
             async for change in changes:
-                told.extend([change] if isinstance(change, OrderChanged) and change.fills else [])
+                found.extend([change] if isinstance(change, OrderChanged) and change.fills else [])
 
         async with ct.live([streamed]) as live, ct.poll([polled], every=SOON) as results:
-            await until_book(results, is_read(theirs))
+            await until_book(results, is_read(polled_account))
             both = [asyncio.create_task(consume(each.changes())) for each in (live, results)]
-            order = await placed(streamed, mine)
+            order = await placed(streamed, live_account)
             await working(live, order)
             sandbox.broker.fill(order.order_id)
-            sandbox.broker.fill(ordered(sandbox, theirs, "one"))
-            await until_book(results, lambda _: len(told) == 2)
+            sandbox.broker.fill(place_at_broker(sandbox, polled_account, "one"))
+            await until_book(results, lambda _: len(found) == 2)
         await asyncio.gather(*both)
-        assert {(change.account_id, change.user_id, change.cause) for change in told} == {
-            (mine, "ada", "stream"),
-            (theirs, "sue", "poll"),
+        assert {(change.account_id, change.user_id, change.cause) for change in found} == {
+            (live_account, "ada", "stream"),
+            (polled_account, "sue", "poll"),
         }
 
 
-async def test_results_bring_what_a_poll_has_changed_and_a_position_is_closed_aloud() -> None:
+async def test_poll_results_contain_the_changes_of_the_books() -> None:
     async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, account = saver(sandbox, ct)
+        user, account = read_only_user(sandbox, ct)
         async with ct.poll([user], every=SOON) as results:
             first: PollResult[Any] = await anext(results)
             assert (first.value, first.changed, first.error) == ((), True, None)
-            sandbox.broker.fill(ordered(sandbox, account, "one"))
+            sandbox.broker.fill(place_at_broker(sandbox, account, "one"))
             found: list[Change] = []
             async with asyncio.timeout(PATIENCE):
                 while not any(isinstance(change, PositionChanged) and change.symbol == "MSFT" for change in found):
@@ -171,9 +171,9 @@ async def test_results_bring_what_a_poll_has_changed_and_a_position_is_closed_al
                 results.book(account)
 
 
-async def test_what_is_answered_the_same_is_not_read_again() -> None:
+async def test_polled_books_with_unchanged_responses_stay_current_without_decoding() -> None:
     async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, account = saver(sandbox, ct)
+        user, account = read_only_user(sandbox, ct)
         sandbox.broker.halt()
         for symbol in {position.symbol for position in await user.positions.list()}:
             sandbox.broker.set_price(symbol, "10")
@@ -191,21 +191,21 @@ async def test_what_is_answered_the_same_is_not_read_again() -> None:
             assert later.as_of > book.as_of
 
 
-async def test_an_account_that_is_linked_while_polling_runs_tells_what_happens_in_it() -> None:
+async def test_account_connected_while_polling_publishes_its_changes() -> None:
     async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, account = saver(sandbox, ct)
+        user, account = read_only_user(sandbox, ct)
         async with ct.poll([user], every=SOON) as results, results.changes("orders") as changes:
             await until_book(results, is_read(account))
-            _, new = saver(sandbox, ct, broker="CHASE")
-            sandbox.broker.fill(ordered(sandbox, new, "one"))
+            _, new = read_only_user(sandbox, ct, broker="CHASE")
+            sandbox.broker.fill(place_at_broker(sandbox, new, "one"))
             assert [cause for _, cause in await until_filled(changes, 1)] == ["poll"]
             await until_book(results, is_read(new))
             await until_book(results, equals(sandbox, new))
 
 
-async def test_books_are_for_who_asks_for_books() -> None:
+async def test_books_without_fetch_none_raise_a_configuration_error() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, _ = saver(sandbox, ct)
+        user, _ = read_only_user(sandbox, ct)
         async with ct.poll([user], lambda user: user.balances.list(), every=SOON) as results:
             for refused in (results.changes, results.books, lambda: results.book("one")):
                 with pytest.raises(ConfigurationError, match="fetch=None"):
@@ -227,9 +227,9 @@ async def until_ended(changes: ChangeSubscription) -> None:
             await changes.receive()
 
 
-async def test_who_is_removed_while_being_asked_leaves_nothing() -> None:
+async def test_user_removed_during_its_poll_leaves_no_book() -> None:
     async with Sandbox(seed=8, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        user, account = saver(sandbox, ct)
+        user, account = read_only_user(sandbox, ct)
         async with ct.poll([user], every=SOON) as results:
             sandbox.faults.add(Fault("slow_headers", seconds=0.1, path="/orders", times=1))
             await until_book(results, lambda _: any(armed.fired for armed in sandbox.faults.armed))

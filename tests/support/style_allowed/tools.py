@@ -47,7 +47,6 @@ ALLOWED: dict[str, dict[str, int]] = {
     "tests/support/manual_clock.py": {"phrase": 1, "pronoun": 2},
     "tests/support/market_data_fixtures.py": {"phrase": 2, "pronoun": 2},
     "tests/support/market_data_server.py": {"function name": 3, "pronoun": 1},
-    "tests/support/poll_fixtures.py": {"phrase": 5, "pronoun": 5},
     "tests/support/scripted_server.py": {"phrase": 1, "pronoun": 1},
     "tests/support/stream_fixtures.py": {"phrase": 2, "pronoun": 1},
     "tests/test_benchmarks.py": {"test name": 1},

@@ -1,4 +1,4 @@
-"""What is given amiss to a poller is told in words, where it was given, before anybody is asked."""
+"""Wrong arguments of a poller raise a readable error where they are passed, before any request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from connecttrade_async import ConfigurationError
-from poll_fixtures import client, people
+from poll_fixtures import client, make_users
 from scripted_server import ScriptedEnd, answer
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from connecttrade_async.polling.poller import Poller
 
 
-NO_HANDLE = r"^user must be a handle, .*, not str$"
+NOT_A_HANDLE = r"^user must be a handle, .*, not str$"
 
 
 async def fetch(user: User) -> str:
@@ -46,60 +46,62 @@ GIVEN: list[tuple[Callable[[ConnectTrade], tuple[Any, ...]], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("given", "says"), GIVEN)
-def test_it_is_refused_where_it_is_given(given: Callable[[ConnectTrade], tuple[Any, ...]], says: str) -> None:
+@pytest.mark.parametrize(("given", "message"), GIVEN)
+def test_poll_with_a_wrong_argument_raises_at_the_call(
+    given: Callable[[ConnectTrade], tuple[Any, ...]], message: str
+) -> None:
     ct = client()
-    with pytest.raises(ConfigurationError, match=says) as caught:
+    with pytest.raises(ConfigurationError, match=message) as caught:
         ct.poll(*given(ct))
     assert "hush" not in str(caught.value)
 
 
-async def test_what_an_iterator_brings_is_refused_when_it_is_read() -> None:
+async def test_poller_with_a_wrong_item_of_an_iterator_raises_when_it_is_entered() -> None:
     async with client() as ct:
         given: Any = iter([ada(ct), "eve"])
         poller = ct.poll(given, fetch)
-        with pytest.raises(ConfigurationError, match=NO_HANDLE):
+        with pytest.raises(ConfigurationError, match=NOT_A_HANDLE):
             await poller.__aenter__()
         await poller.aclose()
 
 
-async def test_what_an_async_iterator_brings_is_met_where_results_are_taken() -> None:
+async def test_poller_with_a_wrong_item_of_an_async_iterator_raises_at_the_results() -> None:
     async def users() -> AsyncGenerator[Any]:
         yield ada(ct)
         yield "eve"
 
     async with client() as ct, ct.poll(users(), fetch, every=0.001) as results:
         async with asyncio.timeout(10):
-            with pytest.raises(ConfigurationError, match=NO_HANDLE):
+            with pytest.raises(ConfigurationError, match=NOT_A_HANDLE):
                 await until_ended(results)
         assert results.statistics().state == "ENDED"
 
 
-async def test_whoever_comes_or_goes_later_is_a_handle() -> None:
+async def test_poller_add_remove_and_resume_refuse_other_types() -> None:
     async with client() as ct, ct.poll([ada(ct)], fetch) as results:
         name: Any = "ada"
         for do in (results.add, results.remove):
-            with pytest.raises(ConfigurationError, match=NO_HANDLE):
+            with pytest.raises(ConfigurationError, match=NOT_A_HANDLE):
                 await do(name)
-        with pytest.raises(ConfigurationError, match=NO_HANDLE):
+        with pytest.raises(ConfigurationError, match=NOT_A_HANDLE):
             results.resume(name)
         assert results.statistics().users == 1
 
 
-async def test_a_fetch_that_returns_nothing_to_await_is_told_by_each_result() -> None:
-    def amiss(user: User) -> Any:
+async def test_fetch_that_returns_no_awaitable_fails_each_result() -> None:
+    def not_awaitable(user: User) -> Any:
         return [user.user_id]
 
-    async with client() as ct, ct.poll(people(ct, 2), amiss, every=0.001) as results:
+    async with client() as ct, ct.poll(make_users(ct, 2), not_awaitable, every=0.001) as results:
         result = await anext(results)
-        says = r"^fetch must return what can be awaited, .* lambda user: user.positions.list\(\), not list$"
-        with pytest.raises(ConfigurationError, match=says):
+        message = r"^fetch must return what can be awaited, .* lambda user: user.positions.list\(\), not list$"
+        with pytest.raises(ConfigurationError, match=message):
             result.get()
         assert results.statistics().state == "POLLING"
 
 
 @pytest.mark.parametrize("kind", [asyncio.ensure_future, asyncio.gather])
-async def test_a_fetch_may_return_anything_that_can_be_awaited(kind: Callable[[Any], Any]) -> None:
+async def test_fetch_may_return_any_awaitable(kind: Callable[[Any], Any]) -> None:
     async with (
         ScriptedEnd(answer()) as end,
         client(end) as ct,

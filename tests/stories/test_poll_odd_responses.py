@@ -1,4 +1,4 @@
-"""Whatever one user is answered, and whatever its fetch does, the poller goes on and the other users are served."""
+"""The poller and its other users survive any response to one user and any behavior of its ``fetch``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from connecttrade_async import (
 )
 from connecttrade_async.polling.outage import ErrorScope, classify_error, error_text, retry_after_of
 from manual_clock import SteppedClock
-from poll_fixtures import Watcher, client, people, settle, steps
+from poll_fixtures import Watcher, client, make_users, settle, steps
 from scripted_server import ScriptedEnd, answer, drop, raw, reset
 from stream_fixtures import nothing_left
 
@@ -37,44 +37,44 @@ GOOD = answer()
 
 
 def no(*_: object) -> Any:
-    """Raise, whatever is asked of an odd object."""
+    """Raise, whatever the arguments are."""
     raise LookupError("it cannot be touched")
 
 
 def ignore(*_: object) -> None:
-    """Take anything."""
+    """Accept any arguments."""
 
 
-TOUCHES: dict[str, Any] = dict.fromkeys(
+RAISING_METHODS: dict[str, Any] = dict.fromkeys(
     ["__str__", "__repr__", "__eq__", "__hash__", "__bool__", "__lt__", "__gt__"], no
 )
-OddValue: Any = type("OddValue", (), TOUCHES)
-"""A value that raises wherever it is touched."""
+OddValue: Any = type("OddValue", (), RAISING_METHODS)
+"""A value with methods that all raise."""
 OddError: Any = type(
     "OddError",
     (Exception,),
-    TOUCHES
+    RAISING_METHODS
     | {"with_traceback": no, "__cause__": property(no), "__traceback__": property(no), "__class__": property(no)},
 )
-"""An error that raises wherever it is touched."""
+"""An error with methods and attributes that all raise."""
 OddGroup: Any = type("OddGroup", (ExceptionGroup,), {"exceptions": property(no)})
 OddLimit: Any = type("OddLimit", (RateLimitedError,), {"retry_after": property(no, ignore)})
 Wordless: Any = type("Wordless", (Exception,), {"__str__": no, "__cause__": ServerError(status=503, **FACTS)})
 
 
 class UnsetError(APIError):
-    """An error of ours without any of its facts."""
+    """An error of the library without any of its attributes."""
 
     def __init__(self) -> None:
         Exception.__init__(self, "bare")
 
 
 class OddEnd(BaseException):
-    """Something raised that no ``except Exception`` meets."""
+    """An exception that ``except Exception`` does not catch."""
 
 
 class OddAwaitable:
-    """Something to await that yields what no event loop knows."""
+    """An awaitable that yields an object that no event loop accepts."""
 
     def __await__(self) -> Generator[Any]:
         yield "nonsense"
@@ -93,8 +93,8 @@ def caused(inside: BaseException) -> Exception:
     return error
 
 
-def tangled() -> Any:
-    """Groups within groups, each of them many times: without a bound there are 100 ** 9 ways through them."""
+def nested_groups() -> Any:
+    """Groups within groups, each of them a hundred times: without a bound there are 100 ** 9 paths through them."""
     group: Any = ServerError(status=503, **FACTS)
     for _ in range(9):
         group = ExceptionGroup("many", [group] * 100)
@@ -117,7 +117,7 @@ ERRORS: list[Callable[[], BaseException]] = [
     lambda: caused(OddError()),
     lambda: caused(OddEnd()),
     lambda: ExceptionGroup("all", [OddError(), odd(RateLimitedError, retry_after=OddValue()), KeyError("mine")]),
-    tangled,
+    nested_groups,
     lambda: StopAsyncIteration("odd"),
     lambda: StopIteration("odd"),
     lambda: RecursionError("odd"),
@@ -178,7 +178,7 @@ def test_poller_with_an_odd_fetch_of_one_user_serves_the_others(numbers: list[in
         async def good(user: User) -> str:
             return user.user_id
 
-        async with client(clock=clock) as ct, ct.poll(people(ct, 3), fetch, every=1.0, slowest=1.0) as results:
+        async with client(clock=clock) as ct, ct.poll(make_users(ct, 3), fetch, every=1.0, slowest=1.0) as results:
             watcher = Watcher(results)
             await until_served(clock, watcher, results, lambda: not left)
             for name in ("u1", "u2"):
@@ -192,7 +192,7 @@ def test_poller_with_an_odd_fetch_of_one_user_serves_the_others(numbers: list[in
 async def until_served(
     clock: SteppedClock, watcher: Watcher, results: Poller[Any], is_over: Callable[[], bool]
 ) -> None:
-    """Let time pass until the oddities are over, and then until each user was answered well again."""
+    """Advance the clock until the odd responses are used up, and then until each user had a success again."""
     everyone = {"u0", "u1", "u2"}
 
     def is_served() -> bool:
@@ -202,7 +202,7 @@ async def until_served(
         watcher.results.clear()
         for _ in range(1000):
             clock.advance(5.0)
-            # While all wait for the end of a pause, polls of several requests are under way until time passes.
+            # During a pause, polls with several requests stay in flight until time passes.
             await watcher.until(lambda: results.statistics().state == "SLOWED" or is_idle(results))
             await asyncio.sleep(0.001)
             if is_so():
@@ -217,14 +217,14 @@ def is_idle(results: Poller[Any]) -> bool:
 
 
 @pytest.mark.parametrize("number", range(len(ERRORS)))
-def test_judging_an_error_never_raises_and_finds_what_can_be_read(number: int) -> None:
+def test_classify_error_with_an_odd_error_never_raises(number: int) -> None:
     error = ERRORS[number]()
     assert isinstance(classify_error(error), ErrorScope)
     assert type(retry_after_of(error)) in {int, float, type(None)}
     assert "\n" not in error_text(error)
 
 
-def test_what_the_platform_said_is_found_beside_errors_that_raise() -> None:
+def test_classify_error_finds_errors_beside_odd_ones() -> None:
     limit = RateLimitedError(status=429, retry_after=7.0, **FACTS)
     error = ExceptionGroup("all", [OddError(), OddLimit(status=429, **FACTS), limit])
     assert classify_error(error) is ErrorScope.RATE_LIMIT
@@ -235,7 +235,9 @@ def test_what_the_platform_said_is_found_beside_errors_that_raise() -> None:
 
 
 @pytest.mark.parametrize("make", ERRORS[-6:])
-async def test_what_is_no_exception_is_told_as_the_result_of_its_poll(make: Callable[[], BaseException]) -> None:
+async def test_fetch_that_raises_a_base_exception_gives_a_result_with_an_error(
+    make: Callable[[], BaseException],
+) -> None:
     clock = SteppedClock()
 
     async def fetch(user: User) -> str:
@@ -245,7 +247,7 @@ async def test_what_is_no_exception_is_told_as_the_result_of_its_poll(make: Call
     async with (
         client(clock=clock) as ct,
         nothing_left(),
-        ct.poll(people(ct, 1), fetch, every=1.0, slowest=1.0) as results,
+        ct.poll(make_users(ct, 1), fetch, every=1.0, slowest=1.0) as results,
     ):
         for _ in range(2):
             await steps(clock, 3.0)
@@ -257,7 +259,7 @@ async def test_what_is_no_exception_is_told_as_the_result_of_its_poll(make: Call
         assert results.statistics().running == 0
 
 
-async def test_an_outage_of_errors_without_words_is_logged_and_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_outage_of_errors_without_a_text_is_logged_and_reported(caplog: pytest.LogCaptureFixture) -> None:
     clock, is_away = SteppedClock(), True
 
     async def fetch(user: User) -> str:
@@ -266,7 +268,7 @@ async def test_an_outage_of_errors_without_words_is_logged_and_told(caplog: pyte
         return user.user_id
 
     caplog.set_level(logging.INFO, "connecttrade_async.live")
-    async with client(clock=clock) as ct, ct.poll(people(ct, 3), fetch, every=1.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 3), fetch, every=1.0) as results:
         watcher = Watcher(results)
         await steps(clock, 5.0)
         is_away = False
@@ -276,11 +278,11 @@ async def test_an_outage_of_errors_without_words_is_logged_and_told(caplog: pyte
     assert "one probe at a time is sent: Wordless" in caplog.text
 
 
-async def test_an_iterator_of_users_that_is_cancelled_or_raises_a_group_is_met_at_the_results() -> None:
+async def test_users_iterator_that_is_cancelled_or_raises_a_group_ends_the_poller() -> None:
     for error in (asyncio.CancelledError(), BaseExceptionGroup("all", [OddEnd()])):
 
         async def users(error: BaseException = error) -> AsyncGenerator[User]:
-            yield people(ct, 1)[0]
+            yield make_users(ct, 1)[0]
             raise error
 
         async def fetch(user: User) -> str:
@@ -297,7 +299,7 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4),
     max_leaves=10,
 )
-WISHES = st.sampled_from(["0", "1", "-1", "9" * 400, "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "\xff", ""])
+HEADER_VALUES = st.sampled_from(["0", "1", "-1", "9" * 400, "soon", "Fri, 31 Dec 9999 23:59:59 GMT", "\xff", ""])
 
 
 STATUSES = [200, 201, 202, 206, 302, 400, 401, 403, 404, 409, 418, 429, 500, 503, 599, 600, 999]
@@ -305,7 +307,7 @@ STATUSES = [200, 201, 202, 206, 302, 400, 401, 403, 404, 409, 418, 429, 500, 503
 
 @st.composite
 def odd_answers(draw: st.DrawFn) -> Act:
-    """Draw an answer of any kind: a status, a body and headers; or bytes that are no HTTP; or none."""
+    """Draw a response of any kind: a status, a body and headers; bytes that are not HTTP; or none."""
     match draw(st.sampled_from(["json", "bytes", "deep", "raw", "drop", "reset", "short"])):
         case "json":
             body = json.dumps(draw(JSON)).encode()
@@ -325,7 +327,7 @@ def odd_answers(draw: st.DrawFn) -> Act:
         st.sampled_from([200, 201, 202, 206, 302, 400, 401, 403, 404, 409, 418, 429, 500, 503, 599, 600, 999])
     )
     headers: dict[str, Any] = {
-        name: draw(WISHES) for name in draw(st.sets(st.sampled_from(["retry_after", "content_type"])))
+        name: draw(HEADER_VALUES) for name in draw(st.sets(st.sampled_from(["retry_after", "content_type"])))
     }
     if draw(st.booleans()):
         headers["content_encoding"] = draw(st.sampled_from(["gzip", "deflate", "br", "nonsense"]))
@@ -352,7 +354,7 @@ def test_poller_with_odd_answers_for_one_user_serves_the_others(acts: list[Act],
         async with (
             ScriptedEnd(GOOD, choose=choose) as end,
             client(end, clock, retry=Retry(attempts=1)) as ct,
-            ct.poll(people(ct, 3), fetch, every=1.0, slowest=1.0) as results,
+            ct.poll(make_users(ct, 3), fetch, every=1.0, slowest=1.0) as results,
         ):
             watcher = Watcher(results)
             await until_served(clock, watcher, results, lambda: not left)

@@ -1,4 +1,4 @@
-"""What goes wrong under a poller: one user's trouble stays its own, and everybody's is one event and one probe."""
+"""Failures under a poller: those of one user affect that user alone; those of all are one event and single probes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from connecttrade_async import (
 from connecttrade_async.sandbox import Fault, Sandbox
 from live_fixtures import newcomer, placed
 from manual_clock import SteppedClock
-from poll_fixtures import Watcher, client, people, settle, steps
+from poll_fixtures import Watcher, client, make_users, settle, steps
 from scripted_server import ScriptedEnd, answer
 from stream_fixtures import client as sandbox_client, nothing_left
 
@@ -42,15 +42,15 @@ FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
 BROKEN = ServerError(status=503, **FACTS)
 
 
-async def test_everything_is_away_and_comes_back() -> None:
+async def test_poller_in_an_outage_sends_single_probes_and_recovers() -> None:
     clock, is_away = SteppedClock(), False
-    asked: Counter[str] = Counter()
+    polled: Counter[str] = Counter()
     failed_at: list[datetime] = []
     async with ScriptedEnd() as end, client(end, clock, retry=Retry(attempts=4)) as ct:
-        here = people(ct, 30)
+        here = make_users(ct, 30)
 
         async def fetch(user: User) -> object:
-            asked[user.user_id] += 1
+            polled[user.user_id] += 1
             found = await user.positions.list()
             if is_away:
                 failed_at.append(clock.wall())
@@ -68,17 +68,19 @@ async def test_everything_is_away_and_comes_back() -> None:
             await pass_time(10)
             assert len(watcher.results) == 30
             is_away = True
-            asked.clear()
+            polled.clear()
             await pass_time(600)
-            # Five in a row, and then one probe after the other; not thirty users each ten seconds.
+            # Five failures, then single probes; not thirty users each ten seconds.
             assert results.statistics().state == "OUTAGE"
-            assert 5 + 600 / 30 - 1 <= asked.total() <= 5 + 600 / 15 + 6
-            assert len(asked) > 10  # the probe is not always the same user
+            assert 5 + 600 / 30 - 1 <= polled.total() <= 5 + 600 / 15 + 6
+            assert len(polled) > 10  # the probe is not always the same user
             (outage,) = watcher.events
             assert isinstance(outage, Outage)
             assert outage.failures == 5
             assert outage.error is BROKEN
-            assert outage.since == failed_at[0] < failed_at[4]  # when the first failed, not when it was known
+            assert (
+                outage.since == failed_at[0] < failed_at[4]
+            )  # when the first failed, not when the outage was detected
             is_away = False
             await pass_time(31)
             assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
@@ -87,15 +89,15 @@ async def test_everything_is_away_and_comes_back() -> None:
             assert watcher.events[1].since == failed_at[0]
             ended = failed_at[0] + timedelta(seconds=watcher.events[1].seconds)
             assert failed_at[-1] < ended <= clock.wall()
-            asked.clear()
+            polled.clear()
             await pass_time(30)
-            assert set(asked) == {user.user_id for user in here}
-            assert asked.total() <= 3 * 30 + 2  # at the ordinary pace, and not all at once
+            assert set(polled) == {user.user_id for user in here}
+            assert polled.total() <= 3 * 30 + 2  # ordinary turns, not all at once
             assert results.statistics().failing == 0
         await watcher.aclose()
 
 
-async def test_the_secret_of_one_is_refused() -> None:
+async def test_user_with_a_refused_secret_is_parked_and_can_be_resumed() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=7) as sandbox, sandbox_client(sandbox, clock=clock) as ct:
         good = [ct.user(name, (await ct.users.create(name)).user_secret) for name in ("ada", "bob")]
@@ -110,7 +112,7 @@ async def test_the_secret_of_one_is_refused() -> None:
                     await watcher.until_idle()
                 return len(watcher.of("ada")) - before
 
-            assert 3 <= await until_parked() <= 8  # over a minute at least, more and more rarely
+            assert 3 <= await until_parked() <= 8  # over at least a minute, at growing pauses
             assert len(watcher.of("bob")) >= 60
             refused = watcher.of("ada")[-1]
             assert refused.user is lost
@@ -118,7 +120,7 @@ async def test_the_secret_of_one_is_refused() -> None:
             assert results.parked == {"ada": refused.error}
             seen = results.statistics()
             assert (seen.parked, seen.failing, seen.users) == (1, 0, 2)
-            results.resume(good[1])  # is not parked
+            results.resume(good[1])  # not parked
             assert results.statistics().parked == 1
             results.resume(lost)
             assert (results.parked, results.statistics().failing) == ({}, 0)
@@ -145,7 +147,7 @@ def own(user: User, last: object) -> float:
 
 @pytest.mark.parametrize("every", [15.0, own])
 @pytest.mark.parametrize(("users", "share"), [(6, 0.5), (2, 0.5), (1, 0.5), (6, 0.8)])
-async def test_a_gateway_that_refuses_secrets_at_random_parks_no_user_for_good(
+async def test_gateway_that_refuses_secrets_at_random_parks_no_user_for_good(
     every: Any, users: int, share: float
 ) -> None:
     clock, dice = SteppedClock(), Random(7)  # noqa: S311 - draws answers
@@ -156,7 +158,7 @@ async def test_a_gateway_that_refuses_secrets_at_random_parks_no_user_for_good(
         return refused if dice.random() < share else None
 
     async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, users), lambda user: user.balances.list(), every=every) as results:
+        async with ct.poll(make_users(ct, users), lambda user: user.balances.list(), every=every) as results:
             watcher = Watcher(results)
             await minutes(clock, watcher, 5)
             parked = 0
@@ -164,7 +166,7 @@ async def test_a_gateway_that_refuses_secrets_at_random_parks_no_user_for_good(
                 await minutes(clock, watcher, 5)
                 parked = max(parked, len(results.parked))
             if (users, share) == (6, 0.5):
-                assert parked <= users / 2  # before the gateway has shown what it does
+                assert parked <= users / 2  # before the refusals have proved wrong
             end.choose = None
             watcher.results.clear()
             await minutes(clock, watcher, 70)  # a pause is never longer than the refusals lasted
@@ -175,47 +177,47 @@ async def test_a_gateway_that_refuses_secrets_at_random_parks_no_user_for_good(
 
 
 @pytest.mark.parametrize("every", [15.0, own])
-async def test_a_parked_user_is_asked_ever_more_rarely_and_comes_back_by_itself(every: Any) -> None:
+async def test_parked_user_is_polled_at_growing_pauses_and_returns_by_itself(every: Any) -> None:
     clock, names = SteppedClock(), {"u0", "u1"}
-    asked: Counter[str] = Counter()
+    polled: Counter[str] = Counter()
 
     async def fetch(user: User) -> None:
-        asked[user.user_id] += 1
+        polled[user.user_id] += 1
         if user.user_id in names:
             raise AuthenticationError(status=401, **FACTS)
 
     async with client(clock=clock) as ct:
-        async with ct.poll(people(ct, 4), fetch, every=every, slowest=15.0) as results:
+        async with ct.poll(make_users(ct, 4), fetch, every=every, slowest=15.0) as results:
             watcher = Watcher(results)
             await minutes(clock, watcher, 4)
             assert set(results.parked) == names
-            asked.clear()
+            polled.clear()
             await minutes(clock, watcher, 60)
             assert set(results.parked) == names
-            assert all(1 <= asked[name] <= 8 for name in names)  # five to ten minutes apart, and then rarer
-            assert asked["u2"] >= 200
-            asked.clear()
+            assert all(1 <= polled[name] <= 8 for name in names)  # pauses of five to ten minutes, then longer ones
+            assert polled["u2"] >= 200
+            polled.clear()
             await minutes(clock, watcher, 120)
-            assert all(1 <= asked[name] <= 5 for name in names)
+            assert all(1 <= polled[name] <= 5 for name in names)
             assert results.parked["u0"] is watcher.of("u0")[-1].error
             names.clear()
-            await minutes(clock, watcher, 190)  # about as long as they were refused
+            await minutes(clock, watcher, 190)  # about as long as the refusals lasted
             assert (results.parked, watcher.events) == ({}, [])
-            asked.clear()
+            polled.clear()
             await minutes(clock, watcher, 5)
-            assert min(asked.values()) >= 15
+            assert min(polled.values()) >= 15
             assert results.statistics().failing == 0
         await watcher.aclose()
 
 
-async def test_a_parked_user_comes_back_with_a_refusal_that_is_not_of_its_secret() -> None:
+async def test_parked_user_returns_with_a_refusal_that_does_not_concern_its_secret() -> None:
     clock, status = SteppedClock(), 401
 
     def choose(seen: Seen) -> Act | None:
         return answer(status, NO) if seen.headers["user-id"] == "u0" else None
 
     async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 3), lambda user: user.balances.list(), every=5.0, slowest=30.0) as results:
+        async with ct.poll(make_users(ct, 3), lambda user: user.balances.list(), every=5.0, slowest=30.0) as results:
             watcher = Watcher(results)
             await minutes(clock, watcher, 3)
             assert set(results.parked) == {"u0"}
@@ -229,7 +231,7 @@ async def test_a_parked_user_comes_back_with_a_refusal_that_is_not_of_its_secret
         await watcher.aclose()
 
 
-async def test_refusals_of_one_user_s_own_making_do_not_keep_a_wrong_secret_from_being_parked() -> None:
+async def test_refusals_at_random_of_one_user_do_not_prevent_parking_of_another() -> None:
     clock, count = SteppedClock(), 0
 
     def choose(seen: Seen) -> Act | None:
@@ -239,27 +241,27 @@ async def test_refusals_of_one_user_s_own_making_do_not_keep_a_wrong_secret_from
         return answer(401, NO) if is_refused else None
 
     async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 4), lambda user: user.balances.list(), every=5.0) as results:
+        async with ct.poll(make_users(ct, 4), lambda user: user.balances.list(), every=5.0) as results:
             watcher = Watcher(results)
             await minutes(clock, watcher, 5)
             assert set(results.parked) == {"u1"}
         await watcher.aclose()
 
 
-async def test_when_every_secret_is_refused_after_some_were_parked_it_is_an_outage() -> None:
+async def test_refusals_of_all_secrets_after_some_were_parked_are_an_outage() -> None:
     clock, refused = SteppedClock(), answer(401, NO)
     names = {"u0"}
-    everybody = {f"u{number}" for number in range(5)}
+    all_names = {f"u{number}" for number in range(5)}
 
     def choose(seen: Seen) -> Act | None:
         return refused if seen.headers["user-id"] in names else None
 
     async with ScriptedEnd(choose=choose) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 5), lambda user: user.balances.list(), every=5.0) as results:
+        async with ct.poll(make_users(ct, 5), lambda user: user.balances.list(), every=5.0) as results:
             watcher = Watcher(results)
             await minutes(clock, watcher, 3)
             assert set(results.parked) == {"u0"}
-            names |= everybody
+            names |= all_names
             await minutes(clock, watcher, 10)
             assert [type(event) for event in watcher.events] == [Outage]
             assert set(results.parked) == {"u0"}
@@ -274,10 +276,10 @@ async def test_when_every_secret_is_refused_after_some_were_parked_it_is_an_outa
         await watcher.aclose()
 
 
-async def test_when_every_secret_is_refused_it_is_not_the_users() -> None:
+async def test_refusals_of_all_secrets_are_an_outage_and_park_no_user() -> None:
     clock = SteppedClock()
     async with ScriptedEnd(answer(401, NO)) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 5), lambda user: user.balances.list(), every=1.0) as results:
+        async with ct.poll(make_users(ct, 5), lambda user: user.balances.list(), every=1.0) as results:
             watcher = Watcher(results)
             for _ in range(12):
                 clock.advance(0.1)
@@ -291,10 +293,10 @@ async def test_when_every_secret_is_refused_it_is_not_the_users() -> None:
         await watcher.aclose()
 
 
-async def test_everybody_is_asked_to_slow_down() -> None:
+async def test_rate_limit_pauses_all_users_and_keeps_their_turns_spread() -> None:
     clock = SteppedClock()
     async with ScriptedEnd(answer(429, NO, retry_after="30"), answer()) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 20), lambda user: user.balances.list(), every=10.0) as results:
+        async with ct.poll(make_users(ct, 20), lambda user: user.balances.list(), every=10.0) as results:
             watcher = Watcher(results)
 
             async def pass_time(seconds: float) -> None:
@@ -315,24 +317,24 @@ async def test_everybody_is_asked_to_slow_down() -> None:
             assert len(end.seen) == seen
             await pass_time(11)
             assert results.statistics().state == "POLLING"
-            assert 18 <= len(end.seen) - seen <= 22  # spread as ever
+            assert 18 <= len(end.seen) - seen <= 22  # spread as before
             assert results.statistics().failing == 0
         await watcher.aclose()
 
 
-FAR = ["31536000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"]
-NOT_AT_ALL = ["0", "Thu, 01 Jan 1970 00:00:00 GMT"]
+LONG_RETRY_AFTERS = ["31536000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"]
+ZERO_RETRY_AFTERS = ["0", "Thu, 01 Jan 1970 00:00:00 GMT"]
 
 
 @pytest.mark.parametrize("status", [429, 503])
-@pytest.mark.parametrize("asked", FAR)
-async def test_retry_after_of_any_size_stops_no_user_for_longer_than_ten_minutes(status: int, asked: str) -> None:
+@pytest.mark.parametrize("retry_after", LONG_RETRY_AFTERS)
+async def test_retry_after_of_any_size_pauses_for_at_most_ten_minutes(status: int, retry_after: str) -> None:
     clock = SteppedClock()
-    acts = [answer(status, NO, retry_after=asked)] * 3
+    acts = [answer(status, NO, retry_after=retry_after)] * 3
     async with ScriptedEnd(*acts, answer()) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 3), lambda user: user.balances.list(), every=10.0) as results:
+        async with ct.poll(make_users(ct, 3), lambda user: user.balances.list(), every=10.0) as results:
             watcher = Watcher(results)
-            while len(end.seen) < 3:  # each user was refused or, after the first 429, waits
+            while len(end.seen) < 3:  # each user got the response, or waits after the first 429
                 clock.advance(10.0)
                 await watcher.until_idle()
                 if status == 429:
@@ -348,11 +350,13 @@ async def test_retry_after_of_any_size_stops_no_user_for_longer_than_ten_minutes
 
 
 @pytest.mark.parametrize(("status", "users"), [(429, 20), (503, 20), (503, 1), (429, 1)])
-@pytest.mark.parametrize("asked", NOT_AT_ALL)
-async def test_retry_after_of_zero_does_not_switch_the_pauses_off(status: int, users: int, asked: str) -> None:
+@pytest.mark.parametrize("retry_after", ZERO_RETRY_AFTERS)
+async def test_retry_after_of_zero_keeps_the_growing_pauses(status: int, users: int, retry_after: str) -> None:
     clock = SteppedClock()
-    async with ScriptedEnd(answer(status, NO, retry_after=asked)) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, users), lambda user: user.balances.list(), every=0.001, concurrency=5) as results:
+    async with ScriptedEnd(answer(status, NO, retry_after=retry_after)) as end, client(end, clock) as ct:
+        async with ct.poll(
+            make_users(ct, users), lambda user: user.balances.list(), every=0.001, concurrency=5
+        ) as results:
             watcher = Watcher(results)
             for _ in range(600):
                 clock.advance(0.1)
@@ -362,58 +366,58 @@ async def test_retry_after_of_zero_does_not_switch_the_pauses_off(status: int, u
         await watcher.aclose()
 
 
-async def test_one_user_s_retry_after_of_zero_leaves_its_own_backoff_in_place() -> None:
+async def test_retry_after_of_zero_of_one_user_keeps_its_backoff() -> None:
     clock = SteppedClock()
-    asked: Counter[str] = Counter()
+    polled: Counter[str] = Counter()
 
     async def fetch(user: User) -> str:
-        asked[user.user_id] += 1
+        polled[user.user_id] += 1
         if user.user_id == "u0":
             raise ExceptionGroup("all", [ServerError(status=503, retry_after=0.0, **FACTS), KeyError("mine")])
         return user.user_id
 
-    async with client(clock=clock) as ct, ct.poll(people(ct, 3), fetch, every=1.0, slowest=60.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 3), fetch, every=1.0, slowest=60.0) as results:
         watcher = Watcher(results)
         await steps(clock, 600.0, 0.5)
-        assert asked["u1"] == asked["u2"] == 600
-        assert asked["u0"] <= 600 / 30 + 8
+        assert polled["u1"] == polled["u2"] == 600
+        assert polled["u0"] <= 600 / 30 + 8
     await watcher.aclose()
 
 
-async def test_who_keeps_failing_is_asked_more_and_more_rarely_and_forgiven() -> None:
+async def test_failing_user_is_polled_at_growing_pauses_until_a_success() -> None:
     clock, is_broken = SteppedClock(), True
-    asked: Counter[str] = Counter()
+    polled: Counter[str] = Counter()
 
     async def fetch(user: User) -> str:
-        asked[user.user_id] += 1
+        polled[user.user_id] += 1
         if user.user_id == "u0" and is_broken:
             raise KeyError("mine")
         return user.user_id
 
-    async with client(clock=clock) as ct, ct.poll(people(ct, 3), fetch, every=1.0, slowest=60.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 3), fetch, every=1.0, slowest=60.0) as results:
         watcher = Watcher(results)
         await steps(clock, 600.0, 0.5)
-        assert asked["u1"] == asked["u2"] == 600
-        assert 600 / 60 <= asked["u0"] <= 600 / 30 + 8
+        assert polled["u1"] == polled["u2"] == 600
+        assert 600 / 60 <= polled["u0"] <= 600 / 30 + 8
         assert results.statistics().failing == 1
         assert all(isinstance(result.error, KeyError) for result in watcher.of("u0"))
         assert watcher.events == []
         is_broken = False
-        asked.clear()
+        polled.clear()
         await steps(clock, 70.0, 0.5)
-        assert asked["u0"] >= 10
+        assert polled["u0"] >= 10
         assert results.statistics().failing == 0
     await watcher.aclose()
 
 
-async def test_what_has_not_changed_is_not_read_and_can_be_left_out() -> None:
+async def test_unchanged_response_is_not_decoded_and_can_be_dropped() -> None:
     clock = SteppedClock()
     same, other = '[{"symbol": "A", "quantity": "1"}]', '[{"symbol": "A", "quantity": "2"}]'
     acts = [answer(body=same)] * 3 + [answer(500, NO), answer(body=same), answer(body=other), answer(body=other)]
     for only_changed in (False, True):
         async with ScriptedEnd(*acts) as end, client(end, clock) as ct:
             async with ct.poll(
-                people(ct, 1), lambda user: user.positions.list(), every=1.0, slowest=0.1, only_changed=only_changed
+                make_users(ct, 1), lambda user: user.positions.list(), every=1.0, slowest=0.1, only_changed=only_changed
             ) as results:
                 watcher = Watcher(results)
                 for count in range(1, 8):
@@ -421,15 +425,17 @@ async def test_what_has_not_changed_is_not_read_and_can_be_left_out() -> None:
                         clock.advance(0.5)
                         await asyncio.sleep(0.002)
                 await settle()
-                told = [
+                items = [
                     (result.changed, result.error is None) for result in watcher.results[: 3 if only_changed else 7]
                 ]
                 failed, good, old = (True, False), (True, True), (False, True)
-                assert told[:7] == ([good, failed, good] if only_changed else [good, old, old, failed, good, good, old])
+                assert items[:7] == (
+                    [good, failed, good] if only_changed else [good, old, old, failed, good, good, old]
+                )
                 if not only_changed:
                     is_read = [
                         "<Unread>" not in repr(result._value) for result in watcher.results[:7]
-                    ]  # whoever asks has it read
+                    ]  # reading ``value`` would decode it
                     assert is_read == [True, False, False, True, True, True, False]
                     assert [result.get()[0].quantity_text for result in watcher.results[:3]] == ["1", "1", "1"]
                     assert results.statistics().unchanged >= 3
@@ -441,7 +447,7 @@ def refuse_one(seen: Seen) -> Act | None:
     return answer(401, NO) if seen.headers["user-id"] == "u0" else None
 
 
-async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() -> None:
+async def test_errors_of_a_task_group_are_classified_like_single_ones() -> None:
     clock = SteppedClock()
 
     async def fetch(user: User) -> int:
@@ -451,7 +457,7 @@ async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() ->
         return len(balances.result()) + len(positions.result())
 
     async with ScriptedEnd(answer(503, NO)) as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 5), fetch, every=1.0) as results:
+        async with ct.poll(make_users(ct, 5), fetch, every=1.0) as results:
             watcher = Watcher(results)
 
             async def pass_time(seconds: float) -> None:
@@ -478,10 +484,10 @@ async def test_requests_at_once_in_a_task_group_are_judged_like_single_ones() ->
         await watcher.aclose()
 
 
-async def test_an_outage_ends_also_for_who_asks_through_handles_of_their_own() -> None:
+async def test_outage_ends_also_if_fetch_uses_handles_of_its_own() -> None:
     clock = SteppedClock()
     async with ScriptedEnd(answer(503, NO)) as end, client(end, clock, retry=Retry(attempts=1)) as ct:
-        here = people(ct, 5)
+        here = make_users(ct, 5)
         own = {user.user_id: user for user in here}
         async with ct.poll(here, lambda user: own[user.user_id].balances.list(), every=1.0) as results:
             watcher = Watcher(results)
@@ -497,14 +503,14 @@ async def test_an_outage_ends_also_for_who_asks_through_handles_of_their_own() -
             await pass_time(30)
             assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             assert results.statistics().state == "POLLING"
-            # A failure now and then among good answers never adds up to an outage.
+            # Single failures among successes never add up to an outage.
             end.acts = [*[answer(503, NO), answer(), answer()] * 10, answer()]
             await pass_time(30)
             assert len(watcher.events) == 2
         await watcher.aclose()
 
 
-async def test_a_value_that_nobody_asked_for_says_nothing_about_the_platform() -> None:
+async def test_fetch_without_a_request_does_not_end_an_outage() -> None:
     clock, is_away = SteppedClock(), False
 
     async def fetch(user: User) -> object:
@@ -513,10 +519,10 @@ async def test_a_value_that_nobody_asked_for_says_nothing_about_the_platform() -
         await user.balances.list()
         if is_away:
             raise BROKEN
-        return "asked"
+        return "polled"
 
     async with ScriptedEnd() as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 3), fetch, every=1.0) as results:
+        async with ct.poll(make_users(ct, 3), fetch, every=1.0) as results:
             watcher = Watcher(results)
             for turn in range(100):
                 is_away = turn >= 10
@@ -527,7 +533,7 @@ async def test_a_value_that_nobody_asked_for_says_nothing_about_the_platform() -
         await watcher.aclose()
 
 
-async def test_pages_that_are_walked_through_are_compared_as_one() -> None:
+async def test_digest_of_all_pages_decides_about_a_change() -> None:
     async with Sandbox(seed=7, latency=0) as sandbox, sandbox_client(sandbox) as ct:
         user, account = newcomer(sandbox, ct)
         await placed(user, account)
@@ -543,12 +549,12 @@ async def test_pages_that_are_walked_through_are_compared_as_one() -> None:
             assert (second.get(), second.changed) == (before, False)
             await placed(user, account)
             async with asyncio.timeout(10):
-                while not (told := await anext(results)).changed:
-                    assert told.get() == before
-            assert len(told.get()) == len(before) + 1
+                while not (items := await anext(results)).changed:
+                    assert items.get() == before
+            assert len(items.get()) == len(before) + 1
 
 
-async def test_several_requests_are_one_poll_and_always_read() -> None:
+async def test_fetch_with_several_requests_is_one_poll_and_always_decoded() -> None:
     clock = SteppedClock()
     bodies = ["[]", "[]", "[]", "[]", "[]", '[{"account_id": "a"}]']
     async with ScriptedEnd(*[answer(body=body) for body in bodies]) as end, client(end, clock) as ct:
@@ -556,19 +562,19 @@ async def test_several_requests_are_one_poll_and_always_read() -> None:
         async def fetch(user: User) -> int:
             return len(await user.accounts.list()) + len(await user.balances.list())
 
-        async with ct.poll(people(ct, 1), fetch, every=1.0) as results:
-            told: list[tuple[int, bool]] = []
+        async with ct.poll(make_users(ct, 1), fetch, every=1.0) as results:
+            items: list[tuple[int, bool]] = []
             for _ in range(3):
                 clock.advance(1.0)
                 result = await anext(results)
-                told.append((result.get(), result.changed))
-            assert told == [(0, True), (0, False), (1, True)]
+                items.append((result.get(), result.changed))
+            assert items == [(0, True), (0, False), (1, True)]
 
 
-async def test_a_page_of_orders_and_a_plain_request_are_compared_too() -> None:
+async def test_page_of_orders_and_raw_request_are_compared_too() -> None:
     clock = SteppedClock()
     async with ScriptedEnd() as end, client(end, clock) as ct:
-        (user,) = people(ct, 1)
+        (user,) = make_users(ct, 1)
         async with ct.poll([user], lambda each: each.orders.list(), every=1.0) as pages:
             for changed in (True, False):
                 clock.advance(1.0)
@@ -582,7 +588,7 @@ async def test_a_page_of_orders_and_a_plain_request_are_compared_too() -> None:
         assert end.seen[0].headers["user-secret"] == "whisper0"
 
 
-async def test_requests_keep_to_a_pace() -> None:
+async def test_user_requests_per_second_delays_requests_of_one_user() -> None:
     clock = SteppedClock()
     async with ScriptedEnd() as end, client(end, clock) as ct:
 
@@ -590,7 +596,7 @@ async def test_requests_keep_to_a_pace() -> None:
             for _ in range(3):
                 await user.balances.list()
 
-        async with ct.poll(people(ct, 1), fetch, every=1.0, user_requests_per_second=0.5) as results:
+        async with ct.poll(make_users(ct, 1), fetch, every=1.0, user_requests_per_second=0.5) as results:
             clock.advance(1.0)
             await end.until_seen(1)
             for count in (2, 3):
@@ -602,14 +608,14 @@ async def test_requests_keep_to_a_pace() -> None:
                 await end.until_seen(count)
             assert (await anext(results)).error is None
             clock.advance(1.0)
-            await settle()  # leaves while it waits for its turn
+            await settle()  # the poller closes while the request waits
 
 
-async def test_all_users_together_keep_to_a_pace_and_nothing_piles_up() -> None:
+async def test_requests_per_second_limits_all_users_together() -> None:
     clock = SteppedClock()
     async with ScriptedEnd() as end, client(end, clock) as ct:
         async with ct.poll(
-            people(ct, 20), lambda user: user.balances.list(), every=1.0, requests_per_second=5.0, concurrency=10
+            make_users(ct, 20), lambda user: user.balances.list(), every=1.0, requests_per_second=5.0, concurrency=10
         ) as results:
             watcher = Watcher(results)
             for _ in range(400):
@@ -627,22 +633,22 @@ async def test_all_users_together_keep_to_a_pace_and_nothing_piles_up() -> None:
         await watcher.aclose()
 
 
-async def test_a_fetch_that_is_cancelled_from_within_is_a_failure_and_costs_no_worker() -> None:
+async def test_fetch_that_cancels_itself_is_a_failure_and_keeps_its_worker() -> None:
     clock = SteppedClock()
 
     async def fetch(user: User) -> None:
         del user
         raise asyncio.CancelledError
 
-    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0, slowest=1.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 1), fetch, every=1.0, slowest=1.0) as results:
         for _ in range(2):
             await steps(clock, 3.0)
             assert isinstance((await anext(results)).error, CallerError)
 
 
-async def test_a_client_that_is_closed_ends_it_and_says_so() -> None:
+async def test_closed_client_ends_the_poller_with_closed_error() -> None:
     async with ScriptedEnd() as end, client(end) as ct:
-        poller = ct.poll(people(ct, 1), lambda user: user.balances.list(), every=0.01)
+        poller = ct.poll(make_users(ct, 1), lambda user: user.balances.list(), every=0.01)
         async with poller as results:
             await anext(results)
             await ct.aclose()
@@ -657,12 +663,12 @@ async def test_a_client_that_is_closed_ends_it_and_says_so() -> None:
             await ct.poll([], lambda user: user.balances.list()).__aenter__()
 
 
-async def test_a_view_that_is_closed_ends_its_poller_and_not_that_of_the_client() -> None:
+async def test_closed_view_ends_its_own_poller_only() -> None:
     async with ScriptedEnd() as end, client(end) as ct:
         view = ct.with_options(retry=Retry(attempts=2))
         async with (
-            view.poll(people(view, 1), lambda user: user.balances.list(), every=0.01) as closing,
-            ct.poll(people(ct, 1), lambda user: user.balances.list(), every=0.01) as staying,
+            view.poll(make_users(view, 1), lambda user: user.balances.list(), every=0.01) as closing,
+            ct.poll(make_users(ct, 1), lambda user: user.balances.list(), every=0.01) as staying,
         ):
             await anext(closing)
             await view.aclose()
@@ -675,12 +681,12 @@ async def test_a_view_that_is_closed_ends_its_poller_and_not_that_of_the_client(
                 assert (await anext(staying)).error is None
 
 
-async def test_who_waits_for_a_turn_that_is_far_away_hears_at_once_that_the_client_was_closed() -> None:
+async def test_closed_client_wakes_a_consumer_that_waits_for_a_distant_turn() -> None:
     clock = SteppedClock()
     async with (
         client(clock=clock) as ct,
         nothing_left(),
-        ct.poll(people(ct, 1), lambda user: user.balances.list(), every=1e9) as results,
+        ct.poll(make_users(ct, 1), lambda user: user.balances.list(), every=1e9) as results,
     ):
         waiting = asyncio.create_task(anext(results))
         await settle()
@@ -692,7 +698,7 @@ async def test_who_waits_for_a_turn_that_is_far_away_hears_at_once_that_the_clie
             await asyncio.wait_for(waiting, 10)
 
 
-async def test_a_poll_whose_task_is_cancelled_from_outside_ends_it_aloud() -> None:
+async def test_cancelling_a_worker_from_outside_ends_the_poller_with_an_error() -> None:
     clock, never = SteppedClock(), asyncio.Event()
     tasks: list[asyncio.Task[None] | None] = []
 
@@ -701,7 +707,7 @@ async def test_a_poll_whose_task_is_cancelled_from_outside_ends_it_aloud() -> No
         tasks.append(asyncio.current_task())
         await never.wait()
 
-    async with client(clock=clock) as ct, nothing_left(), ct.poll(people(ct, 1), fetch, every=1.0) as results:
+    async with client(clock=clock) as ct, nothing_left(), ct.poll(make_users(ct, 1), fetch, every=1.0) as results:
         await steps(clock, 1.0)
         (task,) = tasks
         assert task is not None
@@ -711,11 +717,11 @@ async def test_a_poll_whose_task_is_cancelled_from_outside_ends_it_aloud() -> No
         assert results.statistics().state == "ENDED"
 
 
-async def test_an_error_of_the_caller_s_own_iterator_or_interval_is_met_at_the_results() -> None:
+async def test_error_of_the_users_iterator_or_interval_function_is_raised_at_the_results() -> None:
     clock = SteppedClock()
 
     async def users() -> AsyncGenerator[User]:
-        for user in people(ct, 1):
+        for user in make_users(ct, 1):
             if user.user_id == "u0":
                 raise LookupError("the database is gone")
             yield user
@@ -731,7 +737,7 @@ async def test_an_error_of_the_caller_s_own_iterator_or_interval_is_met_at_the_r
         async with ct.poll(users(), fetch) as results:
             with pytest.raises(LookupError, match="database"):
                 await anext(results)
-        async with ct.poll(people(ct, 1), fetch, every=every) as results:
+        async with ct.poll(make_users(ct, 1), fetch, every=every) as results:
             await steps(clock, 1.0)
             assert (await anext(results)).get() == "u0"
             with pytest.raises(ConfigurationError, match="every must be"):
@@ -739,7 +745,7 @@ async def test_an_error_of_the_caller_s_own_iterator_or_interval_is_met_at_the_r
             await steps(clock, 5.0)
 
 
-async def test_it_is_left_in_another_task_and_leaves_nothing() -> None:
+async def test_poller_closed_in_another_task_leaves_no_task() -> None:
     clock, never = SteppedClock(), asyncio.Event()
 
     async def fetch(user: User) -> None:
@@ -752,7 +758,7 @@ async def test_it_is_left_in_another_task_and_leaves_nothing() -> None:
         await never.wait()
 
     async with client(clock=clock) as ct, nothing_left():
-        results = ct.poll(users(people(ct, 50)), fetch, every=1.0, concurrency=10)
+        results = ct.poll(users(make_users(ct, 50)), fetch, every=1.0, concurrency=10)
         assert results.statistics().state == "NEW"
         await asyncio.create_task(results.__aenter__())
         with pytest.raises(ClosedError):
@@ -769,10 +775,10 @@ async def test_it_is_left_in_another_task_and_leaves_nothing() -> None:
         await results.aclose()
         assert results.statistics().state == "CLOSED"
         with pytest.raises(ClosedError):
-            await results.add(people(ct, 1)[0])
+            await results.add(make_users(ct, 1)[0])
 
 
-async def test_a_fetch_that_will_not_be_cancelled_does_not_hold_up_the_leaving(
+async def test_fetch_that_suppresses_cancellation_does_not_block_closing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     begun, end = asyncio.Event(), asyncio.Event()
@@ -787,14 +793,14 @@ async def test_a_fetch_that_will_not_be_cancelled_does_not_hold_up_the_leaving(
                 continue
 
     async with client(timeouts=Timeouts(close=0.02)) as ct, nothing_left():
-        async with ct.poll(people(ct, 1), fetch, every=0.01):
+        async with ct.poll(make_users(ct, 1), fetch, every=0.01):
             await begun.wait()
             caplog.set_level("WARNING", "connecttrade_async.live")
         assert "1 cancelled tasks of a poller did not end" in caplog.text
         end.set()
 
 
-async def test_one_fault_of_the_platform_is_one_failure_and_asked_once() -> None:
+async def test_failed_request_of_a_poll_is_not_retried() -> None:
     async with Sandbox(seed=7) as sandbox, sandbox_client(sandbox, retry=Retry(attempts=5)) as ct:
         user = ct.user("ada", (await ct.users.create("ada")).user_secret)
         sandbox.faults.add(Fault("status", status=503, path="/balances", times=1))
@@ -806,7 +812,7 @@ async def test_one_fault_of_the_platform_is_one_failure_and_asked_once() -> None
 
 
 class BreakingClock(SteppedClock):
-    """A clock that can break: a mistake of ours, as far as a poller can tell."""
+    """A clock that can raise, as an internal error of the poller would."""
 
     is_broken = False
 
@@ -816,14 +822,14 @@ class BreakingClock(SteppedClock):
         return super().now()
 
 
-async def test_a_mistake_of_the_poller_s_own_ends_it_aloud() -> None:
+async def test_internal_error_ends_the_poller_with_that_error() -> None:
     clock = BreakingClock()
 
     async def fetch(user: User) -> str:
         clock.is_broken = user.user_id == "u0"
         return user.user_id
 
-    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 1), fetch, every=1.0) as results:
         clock.advance(1.0)
         with pytest.raises(LookupError, match="no time"):
             await anext(results)
@@ -831,55 +837,55 @@ async def test_a_mistake_of_the_poller_s_own_ends_it_aloud() -> None:
         clock.is_broken = False
 
 
-async def test_a_mistake_where_turns_are_taken_ends_it_aloud_and_troubles_nobody_else() -> None:
+async def test_internal_error_while_taking_turns_ends_the_poller_and_not_its_caller() -> None:
     clock = BreakingClock()
 
     async def fetch(user: User) -> str:
         return user.user_id
 
-    async with client(clock=clock) as ct, ct.poll(people(ct, 1), fetch, every=1.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 1), fetch, every=1.0) as results:
         clock.is_broken = True
-        clock.advance(1.0)  # whose timer wakes the workers, and is not what has failed
+        clock.advance(1.0)  # the timer wakes the workers, and its callback must not raise
         with pytest.raises(LookupError, match="no time"):
             await anext(results)
         clock.is_broken = False
 
 
-async def test_a_probe_that_hangs_does_not_keep_the_others_from_being_asked() -> None:
+async def test_hanging_probe_is_followed_by_another_probe() -> None:
     clock, never = SteppedClock(), asyncio.Event()
-    asked: list[str] = []
+    polled: list[str] = []
     is_away = True
 
     async def fetch(user: User) -> str:
-        asked.append(user.user_id)
-        if len(asked) > 3 and user.user_id != "u0":
+        polled.append(user.user_id)
+        if len(polled) > 3 and user.user_id != "u0":
             await never.wait()
         if is_away:
             raise BROKEN
         return user.user_id
 
     async with client(clock=clock) as ct, nothing_left():
-        async with ct.poll(people(ct, 3), fetch, every=10.0) as results:
+        async with ct.poll(make_users(ct, 3), fetch, every=10.0) as results:
             watcher = Watcher(results)
             await steps(clock, 12.0)
             assert [type(event) for event in watcher.events] == [Outage]
             is_away = False
             await steps(clock, 50.0)
-            assert len(asked) <= 5  # one probe hangs, or was answered and then others hang
+            assert len(polled) <= 5  # one probe hangs, or succeeded and then other polls hang
             await steps(clock, 150.0, 0.5)
             assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
             assert watcher.of("u0")[-1].error is None
         await watcher.aclose()
 
 
-async def test_a_fetch_that_raises_what_ends_a_program_ends_the_poller_aloud() -> None:
+async def test_fetch_that_raises_generator_exit_ends_the_poller_with_an_error() -> None:
     clock = SteppedClock()
 
     async def fetch(user: User) -> None:
         del user
         raise GeneratorExit
 
-    async with client(clock=clock) as ct, nothing_left(), ct.poll(people(ct, 1), fetch, every=1.0) as results:
+    async with client(clock=clock) as ct, nothing_left(), ct.poll(make_users(ct, 1), fetch, every=1.0) as results:
         await steps(clock, 1.0)
         with pytest.raises(CallerError, match="ended by GeneratorExit") as caught:
             await asyncio.wait_for(anext(results), 10)
@@ -887,23 +893,23 @@ async def test_a_fetch_that_raises_what_ends_a_program_ends_the_poller_aloud() -
         assert results.statistics().state == "ENDED"
 
 
-async def test_an_outage_that_comes_back_at_once_is_probed_as_rarely_as_before() -> None:
+async def test_outage_that_returns_at_once_keeps_its_long_delays_between_probes() -> None:
     clock, is_away = SteppedClock(), True
-    asked = 0
+    polled = 0
 
     async def fetch(user: User) -> str:
-        nonlocal asked, is_away
-        asked += 1
-        if results.statistics().state == "OUTAGE":  # the probe alone is answered, each time
+        nonlocal polled, is_away
+        polled += 1
+        if results.statistics().state == "OUTAGE":  # each time only the probe succeeds
             return user.user_id
         if is_away:
             raise BROKEN
         return user.user_id
 
-    async with client(clock=clock) as ct, ct.poll(people(ct, 5), fetch, every=0.1) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 5), fetch, every=0.1) as results:
         watcher = Watcher(results)
         await steps(clock, 300.0, 0.1)
-        assert asked <= 6 * (5 + 300 / 15)
+        assert polled <= 6 * (5 + 300 / 15)
         outages = sum(isinstance(event, Outage) for event in watcher.events)
         assert 300 / 31 - 1 <= outages <= 5 + 300 / 15
         is_away = False
@@ -912,19 +918,19 @@ async def test_an_outage_that_comes_back_at_once_is_probed_as_rarely_as_before()
     await watcher.aclose()
 
 
-async def test_who_failed_before_an_outage_was_known_is_not_left_alone_longer_when_it_is_over() -> None:
+async def test_users_that_failed_before_an_outage_have_turns_at_once_after_it() -> None:
     clock, is_away = SteppedClock(), True
-    asked: Counter[str] = Counter()
+    polled: Counter[str] = Counter()
 
     async def fetch(user: User) -> object:
-        asked[user.user_id] += 1
+        polled[user.user_id] += 1
         found = await user.positions.list()
         if is_away:
             raise BROKEN
         return found
 
     async with ScriptedEnd() as end, client(end, clock) as ct:
-        async with ct.poll(people(ct, 4), fetch, every=10.0) as results:
+        async with ct.poll(make_users(ct, 4), fetch, every=10.0) as results:
             watcher = Watcher(results)
             while not watcher.events:
                 clock.advance(0.5)
@@ -933,49 +939,49 @@ async def test_who_failed_before_an_outage_was_known_is_not_left_alone_longer_wh
             clock.advance(2.0)  # the first probe comes within a second
             await watcher.until_idle()
             assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
-            asked.clear()
+            polled.clear()
             for _ in range(21):
                 clock.advance(0.5)
                 await watcher.until_idle()
-            assert len(asked) >= 3  # the one that was the probe has had this turn
+            assert len(polled) >= 3  # the user that was the probe has had this turn
         await watcher.aclose()
 
 
-async def test_a_probe_that_is_overtaken_does_not_stand_in_the_way_of_the_next_outage_s() -> None:
+async def test_overtaken_probe_does_not_block_the_probe_of_the_next_outage() -> None:
     clock, is_away = SteppedClock(), False
-    asked: list[str] = []
-    gates: dict[str, asyncio.Event] = {}
+    polled: list[str] = []
+    held: dict[str, asyncio.Event] = {}
 
     async def fetch(user: User) -> str:
-        asked.append(user.user_id)
-        if user.user_id in gates:
-            await gates[user.user_id].wait()
+        polled.append(user.user_id)
+        if user.user_id in held:
+            await held[user.user_id].wait()
         elif is_away:
             raise BROKEN
         return user.user_id
 
     async with client(clock=clock) as ct:
-        async with ct.poll(people(ct, 6), fetch, every=10.0, concurrency=4) as results:
+        async with ct.poll(make_users(ct, 6), fetch, every=10.0, concurrency=4) as results:
             watcher = Watcher(results)
             await steps(clock, 10.0)
-            order = asked[:6]
+            order = polled[:6]
             assert len(set(order)) == 6
-            # The first is slow, the next four fail, and the last, who has not failed, is the probe.
-            gates.update({order[0]: asyncio.Event(), order[5]: asyncio.Event()})
+            # The first is slow, the next four fail, and the last, without a failure so far, is the probe.
+            held.update({order[0]: asyncio.Event(), order[5]: asyncio.Event()})
             is_away = True
             await steps(clock, 11.0)
-            assert asked[6:] == order
+            assert polled[6:] == order
             assert [type(event) for event in watcher.events] == [Outage]
             is_away = False
-            gates.pop(order[0]).set()  # who was asked before it all is answered before the probe is
+            held.pop(order[0]).set()  # the poll that began before the outage succeeds before the probe
             await settle()
             assert [type(event) for event in watcher.events] == [Outage, OutageEnded]
-            gates.pop(order[5]).set()
+            held.pop(order[5]).set()
             await steps(clock, 30.0)
-            asked.clear()
-            while asked[-1:] != order[5:]:
+            polled.clear()
+            while polled[-1:] != order[5:]:
                 await steps(clock, 0.1)
-            is_away = True  # and four others find it out
+            is_away = True  # four other users fail
             await steps(clock, 60.0)
             assert [type(event) for event in watcher.events] == [Outage, OutageEnded, Outage]
             is_away = False
@@ -984,13 +990,13 @@ async def test_a_probe_that_is_overtaken_does_not_stand_in_the_way_of_the_next_o
         await watcher.aclose()
 
 
-async def test_statistics_count_each_poll_once_by_how_it_ended() -> None:
+async def test_statistics_count_each_poll_once_by_its_outcome() -> None:
     clock = SteppedClock()
     acts = [answer(body="[]"), answer(body="[]"), answer(500, NO), answer(body="[]"), answer(body="[]")]
     async with (
         ScriptedEnd(*acts) as end,
         client(end, clock) as ct,
-        ct.poll(people(ct, 1), lambda user: user.balances.list(), every=1.0, slowest=0.1) as results,
+        ct.poll(make_users(ct, 1), lambda user: user.balances.list(), every=1.0, slowest=0.1) as results,
     ):
         seen: list[tuple[int, int, int, int]] = []
         for _ in range(5):
@@ -1003,10 +1009,10 @@ async def test_statistics_count_each_poll_once_by_how_it_ended() -> None:
         assert seen == [(1, 0, 0, 0), (2, 1, 0, 0), (3, 1, 1, 1), (4, 1, 1, 0), (5, 2, 1, 0)]
 
 
-async def test_a_user_that_is_removed_leaves_no_pace_and_no_failure_behind() -> None:
+async def test_removed_user_leaves_no_rate_limit_and_no_failure_behind() -> None:
     clock = SteppedClock()
     async with ScriptedEnd(answer(500, NO), answer()) as end, client(end, clock) as ct:
-        (user,) = people(ct, 1)
+        (user,) = make_users(ct, 1)
         async with ct.poll(
             [user], lambda each: each.balances.list(), every=1.0, user_requests_per_second=0.001
         ) as results:
@@ -1016,12 +1022,12 @@ async def test_a_user_that_is_removed_leaves_no_pace_and_no_failure_behind() -> 
             await results.remove(user)
             assert (results.statistics().failing, results.statistics().users) == (0, 0)
             await results.add(user)
-            clock.advance(1.0)  # and not the thousand seconds that its next request would have waited
+            clock.advance(1.0)  # not the thousand seconds that its next request would have waited
             assert (await anext(results)).get() == []
             assert results.statistics().failing == 0
 
 
-async def test_users_that_are_parked_within_a_minute_are_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+async def test_users_parked_within_a_minute_are_logged_with_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     clock, names = SteppedClock(), {"u0", "u1", "u2"}
 
     async def fetch(user: User) -> None:
@@ -1029,7 +1035,7 @@ async def test_users_that_are_parked_within_a_minute_are_one_warning(caplog: pyt
             raise AuthenticationError(status=401, **FACTS)
 
     caplog.set_level("DEBUG", "connecttrade_async.live")
-    async with client(clock=clock) as ct, ct.poll(people(ct, 6), fetch, every=5.0, slowest=5.0) as results:
+    async with client(clock=clock) as ct, ct.poll(make_users(ct, 6), fetch, every=5.0, slowest=5.0) as results:
         watcher = Watcher(results)
         await minutes(clock, watcher, 3)
         assert set(results.parked) == names
