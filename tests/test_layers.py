@@ -105,6 +105,7 @@ PLAN = {
     "books.snapshots": "loops",
     "live.resync": "loops",
     "live.sweep": "loops",
+    "market_data.replies": "doors",
     "market_data.fanout": "doors",
     "market_data.requests": "loops",
     "market_data.bar_feed": "loops",

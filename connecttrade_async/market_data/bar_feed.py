@@ -1,6 +1,6 @@
-"""A loop: what users hold of bars. Those of the past come first, and then each as it happens.
+"""Bar feeds: past bars first, then each bar as it happens, without omissions or repetitions.
 
-Its vow: none is missing and none comes twice. What happens to a symbol while its past is fetched waits for that past.
+While the past bars of a symbol are fetched, its live bars are held back, and delivered after them.
 """
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
@@ -36,27 +36,27 @@ from connecttrade_async.streaming.subscriptions import Subscription
 __all__ = ["Backfill", "BarFeed"]
 
 JUST_AFTER = timedelta(microseconds=1)
-MOST_ROUNDS = 100  # in which what was missed is fetched
-ENDLESS = f"after {MOST_ROUNDS} answers there is still more"
-WITHOUT = (MarketDataRefusedError, RequestTimeoutError, MalformedResponseError)
-"""Why the past of a symbol is not given: what ends no stream, and does not keep a feed from its present."""
+MAX_PAGES = 100  # replies in which missed bars of one symbol are fetched
+ENDLESS = f"after {MAX_PAGES} replies the server still sends more bars"
+BACKFILL_ERRORS = (MarketDataRefusedError, RequestTimeoutError, MalformedResponseError)
+"""Errors of a backfill that do not end the stream: the feed opens without its past bars."""
 
 log = logging.getLogger("connecttrade_async.streaming")
 
 
 class Backfill(NamedTuple):
-    """What a feed of bars does about the past.
+    """How a bar feed obtains past bars.
 
     Attributes:
-        backfill: how many bars of each symbol it begins with.
-        fill_gaps: whether it fetches what was missed.
-        length: how long a bar is.
-        fetch: fetches bars of a symbol, from a time on if there is one, else the last so many.
-        fence: asks something whose answer comes behind all that the server sent before.
-        wall: tells the time of day.
+        bars: number of past bars of each symbol to begin with.
+        fill_gaps: whether missed bars are fetched after a gap.
+        length: the length of a bar.
+        fetch: fetches bars of a symbol: from a start time on, or without one the latest up to a limit.
+        fence: sends a request; its reply follows every earlier frame of the server.
+        wall: returns the time of day, aware.
     """
 
-    backfill: int
+    bars: int
     fill_gaps: bool
     length: timedelta
     fetch: Callable[[str, datetime | None, int | None], Awaitable[list[Bar]]]
@@ -65,251 +65,261 @@ class Backfill(NamedTuple):
 
 
 class BackfillResult(NamedTuple):
-    """Bars of the past, in order, and why those of some symbols could not be had."""
+    """Past bars in order, and the errors by symbol."""
 
     bars: list[Bar]
     errors: list[tuple[str, ConnectTradeError]]
 
 
-class Present(NamedTuple):
-    """The choice of a feed of bars: what comes of a symbol before its past is complete is kept aside.
+class BackfillGuard(NamedTuple):
+    """Predicate of a bar feed: the bars of a symbol bypass the queue while its backfill is under way.
 
-    It does not wait in the queue, whose bound the past of many symbols exceeds.
+    They do not wait in the queue, since the past bars of many symbols exceed its capacity.
     """
 
-    wanted: Predicate
-    has_past: Callable[[str], bool]
+    predicate: Predicate
+    is_backfilled: Callable[[str], bool]
     hold: Callable[[Bar], None]
 
     def matches(self, bar: Bar) -> bool:
         """Whether a bar goes into the queue."""
-        if not self.wanted.matches(bar):
+        if not self.predicate.matches(bar):
             return False
-        if self.has_past(bar.symbol):
+        if self.is_backfilled(bar.symbol):
             return True
         self.hold(bar)
         return False
 
 
 class BarFeed(FilteringFeed[Bar]):
-    """Bars that go up in time, each told once when it is over: first those of the past, then as they happen.
+    """Bars that advance in time, each yielded once when it is closed: past bars first, then live ones.
 
-    A bar that is over only after the next has begun is told as over then. One that was told as over and comes again
-    with other numbers is told again, with ``is_correction``.
+    A bar that closes after the next has started is yielded then. A closed bar that comes again with other values is
+    yielded again, with ``is_correction``.
     """
 
-    def __init__(self, desk: MarketDataRequests, wish: FeedConfig, symbols: Iterable[str], past: Backfill) -> None:
-        super().__init__(desk, wish, symbols)
-        self._past = past
-        self._upwards = BarSequencer()
-        self._ahead: deque[Bar | Gap] = deque()
-        self._unfilled: Gap | None = None
+    def __init__(
+        self, requests: MarketDataRequests, config: FeedConfig, symbols: Iterable[str], backfill: Backfill
+    ) -> None:
+        super().__init__(requests, config, symbols)
+        self._backfill = backfill
+        self._sequencer = BarSequencer()
+        self._ahead: deque[Bar | Gap] = deque()  # events that precede the queue
+        self._gap_to_fill: Gap | None = None
         self._unfillable: list[Gap] = []
-        self._filling: asyncio.Task[BackfillResult] | None = None
-        self._pastless: PendingClaims[str] = PendingClaims()
+        self._fill_task: asyncio.Task[BackfillResult] | None = None
+        self._backfilling: PendingClaims[str] = PendingClaims()
         self._held: dict[str, list[Bar]] = {}
-        self._choice = None if wish.choice is None else Present(wish.choice, self._has_past, self._hold)
+        predicate = config.predicate
+        self._guard = None if predicate is None else BackfillGuard(predicate, self._is_backfilled, self._hold)
 
     async def add(self, *symbols: str) -> None:
-        """Ask for more symbols; returns when the server has acknowledged them and given their past.
+        """Subscribe to more symbols, and wait until the server has acknowledged them and sent their past bars.
 
-        Where it does not give the past of some, they are added without it, and a ``Gap`` names them.
+        A symbol without past bars is added all the same, and a ``Gap`` names it.
 
         Raises:
-            SymbolError: one of them is empty or not a text, or it has control characters.
-            MarketDataRefusedError: the server refuses one of them; then none of these is added.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
+            MarketDataRefusedError: the server rejected one of them; then none of these is added.
             ClosedError: this feed is not open, or has ended.
-            ConnectTradeError: the stream has ended, with why.
+            ConnectTradeError: the stream has ended, with its cause.
 
-        Cancelling adds none.
+        Cancelling adds none of them.
         """
         await super().add(*symbols)
 
     async def remove(self, *symbols: str) -> None:
-        """Ask for some symbols no more; what waits of them, or is on its way, is not told.
+        """Unsubscribe from some symbols; no more of their bars are yielded, including queued and held ones.
 
         Raises:
-            SymbolError: one of them is empty or not a text, or it has control characters.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
             ClosedError: this feed is not open.
 
-        It does not wait for the server, so there is nothing to cancel.
+        It does not wait for the server, so cancelling has no effect.
         """
         await super().remove(*symbols)
-        self._forget([self._wish.read(symbol) for symbol in symbols])
+        self._drop([self._config.parse_symbol(symbol) for symbol in symbols])
 
     async def receive(self) -> Bar | Gap | SymbolRefused:
-        """Return what comes next; raises as every feed does.
+        """Return the next event; raises as every feed does.
 
-        Cancelling loses nothing.
+        Cancelling loses no event.
         """
-        queue = self._opened()
+        queue = self._open_queue()
         while True:
-            if self._unfilled is not None:
-                await self._fill(self._unfilled)
+            if self._gap_to_fill is not None:
+                await self._fill(self._gap_to_fill)
             event: object = self._ahead.popleft() if self._ahead else queue.receive_nowait()
             if event is None:
                 await queue.woken()
-            elif isinstance(event, Gap) and self._past.fill_gaps and not self._is_unfillable(event):
-                self._unfilled = event
-            elif isinstance(event, Bar) and event.symbol in self._pastless:
+            elif isinstance(event, Gap) and self._backfill.fill_gaps and not self._is_unfillable(event):
+                self._gap_to_fill = event
+            elif isinstance(event, Bar) and event.symbol in self._backfilling:
                 self._hold(event)
             elif isinstance(event, Gap | SymbolRefused):
                 return event
-            elif isinstance(event, Bar) and (bar := self._upwards.passed(event)) is not None:
+            elif isinstance(event, Bar) and (bar := self._sequencer.accept(event)) is not None:
                 return bar
 
     async def aclose(self) -> None:
-        """Give up all its symbols. Closing twice is harmless, and it waits for nobody."""
+        """Unsubscribe from every symbol and end this feed, without waiting; repeated calls have no effect."""
         symbols = self.symbols
         await super().aclose()
         self._ahead.clear()
-        self._unfilled = None
-        if self._filling is not None:
-            self._filling.cancel()
-        self._forget(symbols)  # whoever still waits for the past of one finds that it is wanted no more
+        self._gap_to_fill = None
+        if self._fill_task is not None:
+            self._fill_task.cancel()
+        self._drop(symbols)  # clears the claims too, so that an ``add`` under way delivers no bars
 
     async def _add(self, queue: Subscription, symbols: Iterable[str]) -> None:
-        symbols, had, claim = tuple(dict.fromkeys(symbols)), self.symbols, object()
-        fresh = [symbol for symbol in symbols if symbol not in had or symbol in self._pastless]
-        if self._past.backfill:
-            # Before it is asked for: whoever iterates meanwhile could take its present before its past is here.
-            self._pastless.add(claim, fresh)
+        symbols, current, claim = tuple(dict.fromkeys(symbols)), self.symbols, object()
+        fresh = [symbol for symbol in symbols if symbol not in current or symbol in self._backfilling]
+        if self._backfill.bars:
+            # Claimed before the request: a task that iterates meanwhile must not yield live bars before the past ones.
+            self._backfilling.add(claim, fresh)
         try:
-            wish, count = self._wish, self._past.backfill
-            acknowledged = await self._desk.subscribe(queue, self._items(symbols), wish.width, self._choice, count)
-            past = await self._past_of(fresh, {item.symbol for item in acknowledged})
+            acknowledged = await self._requests.subscribe(
+                queue, self._keys(symbols), self._config.detail, self._guard, self._backfill.bars
+            )
+            past = await self._fetch_past(fresh, {key.symbol for key in acknowledged})
         except BaseException:
-            unclaimed = self._pastless.cancel(claim, fresh)
-            self._desk.unsubscribe(queue, self._items(unclaimed))
-            self._forget(unclaimed)
+            unclaimed = self._backfilling.cancel(claim, fresh)
+            self._requests.unsubscribe(queue, self._keys(unclaimed))
+            self._drop(unclaimed)
             raise
-        self._begin_with_the_past(claim, fresh, past)
+        self._prepend_past(claim, fresh, past)
         queue.wake()
 
-    async def _past_of(self, symbols: Iterable[str], acknowledged: set[str]) -> BackfillResult:
-        """Return the past of symbols that did not come with the subscription.
+    async def _fetch_past(self, symbols: Iterable[str], acknowledged: set[str]) -> BackfillResult:
+        """Return the past bars that did not come with the subscription.
 
         Args:
-            symbols: whose past is wanted.
-            acknowledged: those that the server acknowledged with their past, which may come behind that.
+            symbols: the symbols to backfill.
+            acknowledged: those that the server acknowledged with past bars, which may follow the acknowledgement.
         """
-        count = self._past.backfill
+        count = self._backfill.bars
         if acknowledged:
             try:
-                await self._past.fence()
-            except WITHOUT:
-                log.debug("the server does not list subscriptions; the past is taken as far as it came")
+                await self._backfill.fence()
+            except BACKFILL_ERRORS:
+                log.debug("the server does not list subscriptions; past bars that came so far are taken")
             for symbol in acknowledged & self._held.keys():
-                # All that came by now was there before; what is open yet goes on.
-                self._held[symbol] = [_of_the_past(bar) for bar in self._held[symbol]]
+                # Every closed bar that came before the fence is a past bar; an open one continues live.
+                self._held[symbol] = [_as_backfill(bar) for bar in self._held[symbol]]
         lacking = [
             symbol
             for symbol in symbols
             if symbol not in acknowledged or not any(bar.is_backfill for bar in self._held.get(symbol, ()))
         ]
-        found = await self._fetched((symbol, None, count) for symbol in lacking if count)
+        found = await self._fetch_all((symbol, None, count) for symbol in lacking if count)
         for _, error in found.errors:
-            if not isinstance(error, WITHOUT):
+            if not isinstance(error, BACKFILL_ERRORS):
                 raise error
         return found
 
-    def _begin_with_the_past(self, claim: object, symbols: list[str], past: BackfillResult) -> None:
-        """Put the past of symbols, and what waited for it, before everything else; but what others have put there."""
-        begun = self._pastless.confirm(claim, symbols)
-        others = set(symbols).difference(begun)
+    def _prepend_past(self, claim: object, symbols: list[str], past: BackfillResult) -> None:
+        """Put past bars, and the live bars held for them, before all other events.
+
+        Symbols that another call has backfilled meanwhile are left out.
+        """
+        confirmed = self._backfilling.confirm(claim, symbols)
+        others = set(symbols).difference(confirmed)
         bars = [bar for bar in past.bars if bar.symbol not in others]
-        bars += [bar for symbol in begun for bar in self._held.pop(symbol, ())]
+        bars += [bar for symbol in confirmed for bar in self._held.pop(symbol, ())]
         bars.sort(key=_start)
         self._ahead.extendleft(reversed(bars))
         if past.errors:
-            until = self._past.wall()
-            since = until - self._past.backfill * self._past.length
+            until = self._backfill.wall()
+            since = until - self._backfill.bars * self._backfill.length
             symbols = [symbol for symbol, _ in past.errors]
-            words = "; ".join(dict.fromkeys(str(error) for _, error in past.errors))
-            cause = f"the past of {', '.join(symbols)} is missing: {words}"
+            error_text = "; ".join(dict.fromkeys(str(error) for _, error in past.errors))
+            cause = f"past bars of {', '.join(symbols)} are missing: {error_text}"
             gap = Gap(cause=one_line(cause), since=since, until=until)
             self._unfillable.append(gap)
             self._ahead.appendleft(gap)
-            log.warning("bars feed opened without its past", extra={"symbols": symbols, "error": words})
+            log.warning("bars feed opened without its past", extra={"symbols": symbols, "error": error_text})
 
-    def _has_past(self, symbol: str) -> bool:
-        return symbol not in self._pastless
+    def _is_backfilled(self, symbol: str) -> bool:
+        return symbol not in self._backfilling
 
     def _is_unfillable(self, gap: Gap) -> bool:
         return any(gap is each for each in self._unfillable)
 
     def _hold(self, bar: Bar) -> None:
-        """Keep a bar until its symbol's past is here."""
+        """Keep a live bar until the backfill of its symbol is complete; an open bar replaces the one before."""
         held = self._held.setdefault(bar.symbol, [])
         if held and start_of(held[-1]) == start_of(bar) and held[-1].closed is not True:
             held[-1] = bar
         else:
             held.append(bar)
 
-    def _forget(self, symbols: Iterable[str]) -> None:
-        gone = set(symbols)
-        self._pastless.clear(gone)
-        for symbol in gone:
-            self._upwards.forget(symbol)
+    def _drop(self, symbols: Iterable[str]) -> None:
+        """Drop all state and pending events of some symbols."""
+        removed = set(symbols)
+        self._backfilling.clear(removed)
+        for symbol in removed:
+            self._sequencer.forget(symbol)
             self._held.pop(symbol, None)
-        kept = [event for event in self._ahead if isinstance(event, Gap) or event.symbol not in gone]
+        kept = [event for event in self._ahead if isinstance(event, Gap) or event.symbol not in removed]
         self._ahead = deque(kept)
 
     async def _fill(self, gap: Gap) -> None:
-        """Tell what was missed; where that cannot be had, the gap is told."""
-        if self._filling is None:
-            # A task, since whoever waits with a time-out of his own would have it fetched anew each time, and never.
-            self._filling = asyncio.create_task(self._missed_since(gap), name="connecttrade bars fill a gap")
-        filling = self._filling
-        await asyncio.wait([filling])
-        if self._filling is not filling or filling.cancelled():
+        """Prepend the bars missed in a gap; where fetching fails, prepend the gap itself."""
+        if self._fill_task is None:
+            # A task, since a caller with a short time-out of its own would start the fetch over on each call.
+            self._fill_task = asyncio.create_task(self._fetch_missed(gap), name="connecttrade bars fill a gap")
+        task = self._fill_task
+        await asyncio.wait([task])
+        if self._fill_task is not task or task.cancelled():
             return
-        self._filling = self._unfilled = None
-        found = filling.result()
-        left = self.symbols  # some may have been removed meanwhile
-        self._ahead.extend(bar for bar in found.bars if bar.symbol in left)
+        self._fill_task = self._gap_to_fill = None
+        found = task.result()
+        symbols = self.symbols  # some may have been removed meanwhile
+        self._ahead.extend(bar for bar in found.bars if bar.symbol in symbols)
         if found.errors:
             self._unfillable = [gap]
             self._ahead.appendleft(gap)
 
-    async def _missed_since(self, gap: Gap) -> BackfillResult:
-        """Fetch what was missed."""
-        # Of what was never told, the bar that was open when the gap began is missing too.
-        never = gap.since - self._past.length + JUST_AFTER
-        wishes = [(symbol, self._upwards.since(symbol) or never, None) for symbol in self.symbols]
+    async def _fetch_missed(self, gap: Gap) -> BackfillResult:
+        """Fetch the bars that were missed in a gap."""
+        # For a symbol without any bar so far, the bar that was open when the gap began is missing as well.
+        earliest = gap.since - self._backfill.length + JUST_AFTER
+        starts = [(symbol, self._sequencer.since(symbol) or earliest, None) for symbol in self.symbols]
         found = BackfillResult([], [])
-        # How many it gives at once is its own affair: it is asked on from the last bar until there is no more.
-        for _ in range(MOST_ROUNDS):
-            if not wishes:
+        # The server chooses how many bars a reply holds: the next request starts at the last bar, until none is newer.
+        for _ in range(MAX_PAGES):
+            if not starts:
                 break
-            more = await self._fetched(wishes)
+            more = await self._fetch_all(starts)
             latest = {bar.symbol: start_of(bar) for bar in more.bars}
-            wishes = [(symbol, at, None) for symbol, since, _ in wishes if (at := latest.get(symbol)) and at > since]
+            starts = [(symbol, at, None) for symbol, since, _ in starts if (at := latest.get(symbol)) and at > since]
             found.bars.extend(more.bars)
             found.errors.extend(more.errors)
-        # A server that always has one more would be asked for ever, and what it gives would be kept.
+        # Bounded: a server that always has one more bar would be asked forever, and memory would grow.
         found.errors.extend(
-            (symbol, MalformedResponseError(where="snapshot.bars", problem=ENDLESS)) for symbol, _, _ in wishes
+            (symbol, MalformedResponseError(where="snapshot.bars", problem=ENDLESS)) for symbol, _, _ in starts
         )
         found.bars.sort(key=_start)
         return found
 
-    async def _fetched(self, wishes: Iterable[tuple[str, datetime | None, int | None]]) -> BackfillResult:
-        wishes = tuple(wishes)
-        answers = await asyncio.gather(*(self._past.fetch(*wish) for wish in wishes), return_exceptions=True)
+    async def _fetch_all(self, requests: Iterable[tuple[str, datetime | None, int | None]]) -> BackfillResult:
+        requests = tuple(requests)
+        replies = await asyncio.gather(
+            *(self._backfill.fetch(*request) for request in requests), return_exceptions=True
+        )
         found = BackfillResult([], [])
-        for (symbol, _, _), answer in zip(wishes, answers, strict=True):
-            if isinstance(answer, ConnectTradeError):
-                found.errors.append((symbol, answer))
-            elif isinstance(answer, BaseException):
-                raise answer
+        for (symbol, _, _), reply in zip(requests, replies, strict=True):
+            if isinstance(reply, ConnectTradeError):
+                found.errors.append((symbol, reply))
+            elif isinstance(reply, BaseException):
+                raise reply
             else:
-                found.bars.extend(answer)
+                found.bars.extend(reply)
         found.bars.sort(key=_start)
         return found
 
 
-def _of_the_past(bar: Bar) -> Bar:
+def _as_backfill(bar: Bar) -> Bar:
     return msgspec.structs.replace(bar, is_backfill=True) if bar.closed is True else bar
 
 

@@ -1,7 +1,7 @@
-"""Below the waterline: the dialect of the market data stream. Frames to messages, and commands to frames.
+"""Codec of the market data stream: decodes frames to messages, and encodes requests to frames.
 
-Channels and actions are documented; how they are spelled is ``Assumed:``, here and, where both streams share it, in
-``messages``. Counts are spelled as text, as everywhere in this API.
+Channels and actions are (documented). The names of members are (assumed), here and, where both streams share them, in
+``streaming.codec``. Counts are encoded as text, as everywhere in this API.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ __all__ = [
     "encode_change",
     "encode_list",
     "encode_snapshot",
+    "format_time",
     "named_in",
     "past_bars",
     "symbols_of",
-    "wire_name",
 ]
 
 CHANNELS = ("quotes", "trades", "bars", "depth", "options_chain")
@@ -61,12 +61,12 @@ SINGULARS = {singular: plural for plural, singular in PLURALS.items()}
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One line of the server's list of subscriptions.
+    """One entry of the server's list of subscriptions.
 
     Attributes:
-        channel: which channel.
-        symbols: of what.
-        options: with what else was asked for, as it came.
+        channel: the channel.
+        symbols: the symbols.
+        options: every other member of the entry, as received.
     """
 
     channel: str
@@ -75,11 +75,11 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
 
 
 class Subscriptions(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscriptions"):
-    """What the server says is subscribed.
+    """The server's list of subscriptions.
 
     Attributes:
-        id: whose answer it is.
-        subscriptions: its list, as it came.
+        id: the id of the request.
+        subscriptions: the list, as received.
     """
 
     id: str | int | None = None
@@ -87,17 +87,17 @@ class Subscriptions(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag
 
     @property
     def entries(self) -> tuple[Entry, ...]:
-        """The list, read; what is no entry is left out."""
+        """The decoded list; malformed entries are left out."""
         return tuple(entry for line in self.subscriptions if (entry := _entry(line)) is not None)
 
 
 class Snapshot(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="snapshot"):
-    """Bars of the past.
+    """Past bars.
 
     Attributes:
-        id: whose answer it is.
-        symbol: of what.
-        bars: the bars, as they came.
+        id: the id of the request.
+        symbol: the symbol.
+        bars: the bars, as received.
     """
 
     id: str | int | None = None
@@ -106,7 +106,7 @@ class Snapshot(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="sna
 
 
 Message = Control | Subscriptions | Snapshot | MarketUpdate
-ANSWERS: dict[str, type[Subscriptions | Snapshot]] = {"subscriptions": Subscriptions, "snapshot": Snapshot}
+REPLIES: dict[str, type[Subscriptions | Snapshot]] = {"subscriptions": Subscriptions, "snapshot": Snapshot}
 UPDATES: dict[str, type[MarketUpdate]] = {
     "quote": Quote,
     "trade": Trade,
@@ -118,10 +118,10 @@ _MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Messag
 
 
 class MarketDataCodec(JsonCodec[Message]):
-    """How to speak to the market data stream.
+    """Codec of the market data stream.
 
     Args:
-        token: the token; it is spelled out in one frame, and nowhere kept.
+        token: the stream token; its text is in the login frame only.
     """
 
     __slots__ = ()
@@ -130,21 +130,21 @@ class MarketDataCodec(JsonCodec[Message]):
     updates = frozenset(UPDATES.values())
 
     def authenticate(self) -> bytes:
-        """Spell the login."""
+        """Encode the login frame."""
         return msgspec.json.encode({"action": "authenticate", "access_token": str.__str__(self._secret.reveal())})
 
-    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
-        """Make a message of a frame in another spelling."""
+    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - the frame's ``type``, unchecked
+        """Decode a frame with another spelling of its ``type`` or members."""
         name: Any = PLURALS.get(said, said)
         if name in CONTROLS:
             return decode_control(name, frame)
-        kind: Any = ANSWERS[name] if name in ANSWERS else UPDATES[name]
+        kind: Any = REPLIES[name] if name in REPLIES else UPDATES[name]
         inner: Any = frame.get("data") or {}
         return cast("Message", msgspec.convert({**frame, **inner, "type": name}, kind))
 
 
 def channels_among(names: Iterable[str]) -> frozenset[str]:
-    """Return those of the names that are channels, in the spelling of ``CHANNELS``."""
+    """Return those of the names that are channels, spelled as in ``CHANNELS``."""
     folded = (name.lower() for name in names)
     return frozenset(SINGULARS.get(name, name) for name in folded).intersection(CHANNELS)
 
@@ -162,48 +162,50 @@ def symbols_of(refusal: Refusal) -> frozenset[str]:
 
 
 def named_in(beginning: bytes) -> dict[str, str]:
-    """Return what the beginning of a frame names, by member, of a frame that is not there to be decoded."""
+    """Return the type, id and symbol in the beginning of a frame that was too large to receive, by member."""
     found = NAMED.findall(beginning)
     return {name.decode(): value.decode(errors="replace") for name, value in reversed(found)}
 
 
 def encode_change(
-    action: str, number: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]
+    action: str, request_id: str, channel: str, symbols: Sequence[str], options: Mapping[str, object]
 ) -> bytes:
-    """Spell a subscription, or its end.
+    """Encode a subscription request.
 
     Args:
         action: ``subscribe`` or ``unsubscribe``.
-        number: the id.
-        channel: which channel.
-        symbols: of what; of a chain one underlying, which is named twice, since nobody knows where it is looked for.
-        options: with what else; those that are None are left out.
+        request_id: the id.
+        channel: the channel.
+        symbols: the symbols; for a chain one underlying, sent in both members since the right one is not known.
+        options: further members; those that are None are left out.
     """
     underlying = {UNDERLYING: symbols[0]} if channel == CHAIN else {}
-    return _encoded({"action": action, "id": number, "channel": channel, "symbols": symbols, **underlying, **options})
+    return _encoded(
+        {"action": action, "id": request_id, "channel": channel, "symbols": symbols, **underlying, **options}
+    )
 
 
-def encode_list(number: str) -> bytes:
-    """Spell the question what is subscribed."""
-    return _encoded({"action": "list_subscriptions", "id": number})
+def encode_list(request_id: str) -> bytes:
+    """Encode a request for the list of subscriptions."""
+    return _encoded({"action": "list_subscriptions", "id": request_id})
 
 
-def encode_snapshot(number: str, symbol: str, interval: str, facts: Mapping[str, object]) -> bytes:
-    """Spell the question for bars of the past; ``facts`` are ``start_time``, ``end_time`` and ``limit``, or None."""
+def encode_snapshot(request_id: str, symbol: str, interval: str, fields: Mapping[str, object]) -> bytes:
+    """Encode a request for past bars; ``fields`` are ``start_time``, ``end_time`` and ``limit``, or None."""
     named = {"channel": "bars", "symbols": [symbol], "interval": interval}
-    return _encoded({"action": "snapshot", "id": number, **named, **facts})
+    return _encoded({"action": "snapshot", "id": request_id, **named, **fields})
 
 
-def wire_name(moment: datetime) -> str:
-    """Spell a time, which knows its zone, as RFC 3339 in UTC."""
+def format_time(moment: datetime) -> str:
+    """Format an aware time as RFC 3339 in UTC."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def past_bars(snapshot: Snapshot, symbol: str, interval: str) -> tuple[Bar, ...]:
-    """Return the bars of a snapshot, in order and marked.
+    """Return the bars of a snapshot, in order and marked ``is_backfill``.
 
     Raises:
-        MalformedResponseError: one of them cannot be read.
+        MalformedResponseError: one of them cannot be decoded.
     """
     known = {"symbol": snapshot.symbol or symbol, "interval": interval}
     given = [{**known, **bar, "type": "bar", "_is_backfill": True} for bar in snapshot.bars]
@@ -218,7 +220,7 @@ def _start(bar: Bar) -> datetime:
     try:
         return bar.start_time or UNKNOWN
     except MalformedResponseError:
-        return UNKNOWN  # one odd bar does not take the others away
+        return UNKNOWN  # a malformed time must not lose the other bars
 
 
 def _encoded(fields: Mapping[str, object]) -> bytes:

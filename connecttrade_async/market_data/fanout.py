@@ -1,18 +1,18 @@
-"""A door: publish once, deliver by channel and symbol; and hand each answer to who waits for it.
+"""Market data fan-out: deliver each event by channel and symbol, and each reply to the call that awaits it.
 
-A consumer of market data wants symbols that come and go, hundreds of them, so it has a place for each; what it waits on
-is one bell for all of them. What a link tells of its subscriptions comes here too, as values.
+A feed subscribes to hundreds of symbols, which change while it is open. So each symbol has a subscriber set of its own,
+and all sets share one set of waiting subscriptions: a feed that waits is in one place, however many symbols it has.
 """
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ClosedError, MarketDataRefusedError
 from connecttrade_async.market_data.codec import CHAIN, CHANNELS
+from connecttrade_async.market_data.replies import PendingReplies
 from connecttrade_async.market_data.sync_events import (
     DataMissed,
     ReplyReceived,
@@ -26,7 +26,7 @@ from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity, Subscription
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable
     from datetime import datetime
 
     from connecttrade_async.market_data.registry import SubscriptionKey
@@ -34,176 +34,154 @@ if TYPE_CHECKING:
 
 __all__ = ["MarketDataFanout"]
 
-T = TypeVar("T")
-ABANDONED = "the feed was left, or the symbol removed, before the server answered"
-
 
 class SharedWakeSet(SubscriberSet):
-    """Where the events of one channel and symbol are delivered. Its bell is shared with all the others."""
+    """Subscribers of one channel and symbol, which share the set of waiting subscriptions with all other symbols."""
 
     __slots__ = ()
 
-    def _ring(self) -> None:
+    def _wake_all(self) -> None:
+        # Only the members: the shared set also holds subscriptions that wait for other symbols.
         for subscription in self._members.keys() & self._waiting:
             self._waiting.discard(subscription)
             subscription.wake()
 
 
 class MarketDataFanout(Fanout):
-    """Spreads market data over consumers.
+    """Delivers market data to feeds, and replies to calls.
 
     Args:
-        wall: tells the time of day, for the gaps that slow consumers get.
+        wall: returns the time of day, which dates the gaps of slow subscriptions.
+
+    Attributes:
+        replies: the replies that calls await.
     """
 
-    __slots__ = ("_expected", "_items", "_passed", "_routed", "_since_look", "_waiting")
+    __slots__ = ("_by_symbol", "_keys", "_other_counts", "_since_compact", "_waiting", "replies")
 
     def __init__(self, wall: Callable[[], datetime]) -> None:
         super().__init__(wall)
-        self._routed: dict[str, dict[str, SubscriberSet]] = {channel: {} for channel in CHANNELS}
-        self._items: dict[Subscription, set[SubscriptionKey]] = {}
-        self._passed: dict[str, int] = dict.fromkeys(CHANNELS, 0)
+        self.replies = PendingReplies()
+        self._by_symbol: dict[str, dict[str, SubscriberSet]] = {channel: {} for channel in CHANNELS}
+        self._keys: dict[Subscription, set[SubscriptionKey]] = {}
+        self._other_counts: dict[str, int] = dict.fromkeys(CHANNELS, 0)
         self._waiting: set[Subscription] = set()
-        self._since_look = 0
-        self._expected: dict[tuple[Hashable, Hashable], asyncio.Future[Any]] = {}
+        self._since_compact = 0
 
-    def open(self, overflow: str, bound: Capacity) -> Subscription:
-        """Add a consumer that wants nothing yet.
+    def open(self, overflow: str, capacity: Capacity) -> Subscription:
+        """Add a subscription that has no symbols yet.
 
         Raises:
-            ConfigurationError: there is no such policy, or the bound lets nothing wait.
-            ConnectTradeError: the stream has ended, with why.
+            ConfigurationError: the policy is unknown, or the capacity is not positive.
+            ConnectTradeError: the stream has ended, with its cause.
         """
-        return self.subscribe(EventFilter(()), overflow, bound)
+        return self.subscribe(EventFilter(()), overflow, capacity)
 
-    def attach(self, subscription: Subscription, item: SubscriptionKey, choice: Predicate | None) -> None:
-        """Deliver a symbol to a consumer from now on; with a choice if it has to be asked for each event."""
-        channel = item.line.channel
-        place = self._routed[channel].get(item.symbol)
-        if place is None:
-            # Never None, which a queue takes for nothing: a chain may have no expiration. A feed may also have chains
-            # of several underlyings.
-            keys = ("underlying", "expiration_text") if channel == CHAIN else ("symbol",)
-            place = self._routed[channel][item.symbol] = SharedWakeSet(self._waiting, attrgetter(*keys))
-        place.add(subscription, choice)
-        self._items.setdefault(subscription, set()).add(item)
+    def attach(self, subscription: Subscription, key: SubscriptionKey, predicate: Predicate | None) -> None:
+        """Deliver a symbol to a subscription from now on; with a predicate, only the events that match it."""
+        subscribers = self._by_symbol[key.channel].get(key.symbol)
+        if subscribers is None:
+            # Always tuples: a queue takes the key None for "not replaceable", and a chain may have no expiration.
+            # The underlying is in the key because a feed may hold chains of several underlyings.
+            names = ("underlying", "expiration_text") if key.channel == CHAIN else ("symbol",)
+            subscribers = self._by_symbol[key.channel][key.symbol] = SharedWakeSet(self._waiting, attrgetter(*names))
+        subscribers.add(subscription, predicate)
+        self._keys.setdefault(subscription, set()).add(key)
 
-    def detach(self, subscription: Subscription, item: SubscriptionKey) -> None:
-        """Deliver a symbol to a consumer no more; harmless where it is not delivered."""
-        if item not in self._items.get(subscription, ()):
+    def detach(self, subscription: Subscription, key: SubscriptionKey) -> None:
+        """Stop delivering a symbol to a subscription; ignored where it is not attached."""
+        if key not in self._keys.get(subscription, ()):
             return
-        self._items[subscription].discard(item)
-        channel = item.line.channel
-        place = self._routed[channel][item.symbol]
-        if place.remove(subscription):
-            self._passed[channel] += place.count
-            del self._routed[channel][item.symbol]
+        self._keys[subscription].discard(key)
+        subscribers = self._by_symbol[key.channel][key.symbol]
+        if subscribers.remove(subscription):
+            self._other_counts[key.channel] += subscribers.count
+            del self._by_symbol[key.channel][key.symbol]
 
-    def items(self, subscription: Subscription) -> frozenset[SubscriptionKey]:
-        """Return what is delivered to a consumer."""
-        return frozenset(self._items.get(subscription, ()))
+    def keys_of(self, subscription: Subscription) -> frozenset[SubscriptionKey]:
+        """Return the keys that are delivered to a subscription."""
+        return frozenset(self._keys.get(subscription, ()))
 
-    def publish(self, event: Any) -> None:  # noqa: ANN401 - market data, or what every stream tells
-        """Deliver an event to whom it concerns; never waits."""
-        places = self._routed.get(event.topic)
-        if places is None:
+    def publish(self, event: Any) -> None:  # noqa: ANN401 - market data, or an event of any stream
+        """Deliver an event to its subscribers, without waiting."""
+        by_symbol = self._by_symbol.get(event.topic)
+        if by_symbol is None:
             super().publish(event)
             return
         if len(event.raw) > self.largest:  # noqa: PLR1730 - max would cost a call for each event
             self.largest = len(event.raw)
-        place = places.get(event.symbol)
-        if place is None:
-            self._passed[event.topic] += 1
+        subscribers = by_symbol.get(event.symbol)
+        if subscribers is None:
+            self._other_counts[event.topic] += 1
         else:
-            place.deliver(event)
-        # A consumer of many symbols gets many events before one place has had its sixteen.
-        self._since_look += 1
-        if self._since_look >= COMPACT_INTERVAL and self._since_look >= len(self._members):
-            self._since_look = 0
+            subscribers.deliver(event)
+        # Each set enforces capacities after every sixteenth of its own events. A feed of many symbols receives far more
+        # than sixteen events before any of its sets does, so all events are counted here as well.
+        self._since_compact += 1
+        if self._since_compact >= COMPACT_INTERVAL and self._since_compact >= len(self._members):
+            self._since_compact = 0
             for subscription in tuple(self._members):
                 subscription.enforce_capacity()
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Remove a consumer; harmless when it has left."""
+        """Remove a subscription with all its symbols; ignored where it was removed before."""
         super().unsubscribe(subscription)
-        for item in self.items(subscription):
-            self.detach(subscription, item)
-        self._items.pop(subscription, None)
+        for key in self.keys_of(subscription):
+            self.detach(subscription, key)
+        self._keys.pop(subscription, None)
         self._waiting.discard(subscription)
 
     def check_is_open(self, subscription: Subscription) -> None:
-        """Refuse a consumer that has ended: what came for it would pile up, and nobody would take it.
+        """Raise where a subscription has ended: its queue would fill, and no task would take from it.
 
         Raises:
-            ClosedError: it has left, or was let go.
-            ConnectTradeError: the stream has ended, with why.
+            ClosedError: the subscription was closed, or ended because its consumer was too slow.
+            ConnectTradeError: the stream has ended, with its cause.
         """
         if self._ending is not None:
             raise self._ending.with_traceback(None)
         if subscription not in self._members:
             raise ClosedError("this feed")
 
-    def expect(self, who: Hashable, what: Hashable) -> asyncio.Future[Any]:
-        """Return the answer that somebody waits for, once it comes."""
-        future = self._expected.get((who, what))
-        if future is None:
-            future = self._expected[who, what] = asyncio.get_running_loop().create_future()
-            if self._ending is not None:
-                self.answer(who, what, self._ending)
-        return future
-
-    def expect_no_more(self, who: Hashable, what: Hashable) -> None:
-        """Say that somebody waits no more; harmless where nobody did."""
-        self.answer(who, what, ClosedError("what was waited for", advice=ABANDONED))
-
-    def answer(self, who: Hashable, what: Hashable, answer: object) -> None:
-        """Hand an answer to whoever waits for it; harmless where nobody does."""
-        future = self._expected.pop((who, what), None)
-        if future is not None and not future.done():
-            future.set_result(answer)
-
     def handle(self, news: object) -> None:
-        """Hand an answer to who waits for it, and tell the others what concerns them."""
+        """Apply a result of subscription syncing: resolve replies, and deliver gaps and rejections."""
         match news:
-            case SubscriptionConfirmed(items=items):
-                settled = set(items)
-                for who, what in [key for key in self._expected if key[1] in settled]:
-                    self.answer(who, what, None)
-            case DataMissed(requester=Subscription() as who, seconds=seconds, cause=cause):
+            case SubscriptionConfirmed(keys=keys):
+                self.replies.confirm(keys)
+            case DataMissed(requester=Subscription() as subscription, seconds=seconds, cause=cause):
                 until = self.wall()
-                who.put_urgent(Gap(cause=cause, since=until - timedelta(seconds=seconds), until=until))
+                subscription.put_urgent(Gap(cause=cause, since=until - timedelta(seconds=seconds), until=until))
             case SubscriptionRejected():
-                self._turn_down(news)
-            case ReplyReceived(number=number):
-                self.answer(None, number, news)
+                self._reject(news)
+            case ReplyReceived(request_id=request_id):
+                self.replies.resolve(None, request_id, news)
             case _:
                 super().handle(news)
 
     def close(self, error: Exception | None = None) -> None:
-        """End every subscription and everything that is waited for, and refuse new ones."""
+        """End every subscription, resolve every awaited reply with the error, and reject new subscriptions."""
         super().close(error)
-        for who, what in tuple(self._expected):
-            self.answer(who, what, error if error is not None else ClosedError("the stream"))
+        self.replies.close(error if error is not None else ClosedError("the stream"))
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many events of each topic there were so far, where there were any."""
+        """Number of events so far, by topic; topics without events are left out."""
         counts = super().counts
-        for channel, places in self._routed.items():
-            count = self._passed[channel] + sum(place.count for place in places.values())
+        for channel, by_symbol in self._by_symbol.items():
+            count = self._other_counts[channel] + sum(subscribers.count for subscribers in by_symbol.values())
             if count:
                 counts[channel] = count
         return counts
 
-    def _turn_down(self, news: SubscriptionRejected) -> None:
-        channel, symbol = news.item.line.channel, news.item.symbol
-        for who in news.requester:
-            error = MarketDataRefusedError(what=channel, symbol=symbol, code=news.code, cause=news.cause)
-            if (who, news.item) in self._expected:
-                self.answer(who, news.item, error)
-            elif isinstance(who, Subscription):
-                self.detach(who, news.item)
-                who.put_urgent(SymbolRefused(channel=channel, symbol=symbol, code=news.code, cause=error.cause))
-                if not self.items(who):
-                    self.unsubscribe(who)
-                    who.close(error)
+    def _reject(self, event: SubscriptionRejected) -> None:
+        channel, symbol = event.key.channel, event.key.symbol
+        for requester in event.requesters:
+            error = MarketDataRefusedError(what=channel, symbol=symbol, code=event.code, cause=event.cause)
+            if self.replies.is_expected(requester, event.key):
+                self.replies.resolve(requester, event.key, error)
+            elif isinstance(requester, Subscription):
+                self.detach(requester, event.key)
+                requester.put_urgent(SymbolRefused(channel=channel, symbol=symbol, code=event.code, cause=error.cause))
+                if not self.keys_of(requester):
+                    self.unsubscribe(requester)
+                    requester.close(error)

@@ -1,4 +1,4 @@
-"""What users hold of market data: some symbols of one channel, for as long as a block lasts."""
+"""Market data feeds: events of chosen symbols of one channel, as an async context manager."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -22,98 +22,100 @@ T = TypeVar("T")
 
 
 class FeedConfig(NamedTuple):
-    """What a feed is of.
+    """Settings of a feed.
 
     Attributes:
-        line: what is asked for.
-        width: in which form.
-        choice: what it takes of what comes, or None for all.
-        read: reads a symbol, or raises ``SymbolError``.
-        overflow: what happens when its queue is full.
-        bound: how much may wait.
+        channel_key: the channel, with the options that its messages carry.
+        detail: the requested detail.
+        predicate: selects events, or None for all.
+        parse_symbol: returns a symbol as it is sent, or raises ``SymbolError``.
+        overflow: the policy of a full queue.
+        capacity: the limits of the queue.
     """
 
-    line: ChannelKey
-    width: Detail
-    choice: Predicate | None
-    read: Callable[[str], str]
+    channel_key: ChannelKey
+    detail: Detail
+    predicate: Predicate | None
+    parse_symbol: Callable[[str], str]
     overflow: str
-    bound: Capacity
+    capacity: Capacity
 
 
 class Feed(Generic[T]):
-    """Some symbols of one channel: an async context manager and an async iterator.
+    """Events of chosen symbols of one channel: an async context manager and an async iterator.
 
-    Inside the block the server has acknowledged them. Beside its values it tells a ``Gap`` where something may have
-    been missed: where the link was lost, the queue was full, or a symbol had to be asked for anew, since another feed
-    wants more of it or the server had lost it. It tells ``SymbolRefused`` where the server gives a symbol no more.
+    Entering waits until the server has acknowledged every symbol. Besides values, a feed yields a ``Gap`` where events
+    may be missing: the connection was lost, the queue was full, another feed requested more detail of a symbol, or the
+    server had lost a subscription. It yields ``SymbolRefused`` where the server stops sending a symbol.
     """
 
-    def __init__(self, desk: MarketDataRequests, wish: FeedConfig, symbols: Iterable[str]) -> None:
-        self._desk = desk
-        self._wish = wish
-        self._first = tuple(dict.fromkeys(wish.read(symbol) for symbol in symbols))
+    def __init__(self, requests: MarketDataRequests, config: FeedConfig, symbols: Iterable[str]) -> None:
+        self._requests = requests
+        self._config = config
+        self._initial_symbols = tuple(dict.fromkeys(config.parse_symbol(symbol) for symbol in symbols))
         self._queue: Subscription | None = None
 
     @property
     def symbols(self) -> frozenset[str]:
-        """What it is of at present."""
+        """The current symbols."""
         if self._queue is None:
-            return frozenset(self._first)
-        return frozenset(item.symbol for item in self._desk.routes.items(self._queue))
+            return frozenset(self._initial_symbols)
+        return frozenset(key.symbol for key in self._requests.fanout.keys_of(self._queue))
 
     async def add(self, *symbols: str) -> None:
-        """Ask for more symbols; returns when the server has acknowledged them.
+        """Subscribe to more symbols, and wait until the server has acknowledged them.
 
         Raises:
-            SymbolError: one of them is empty or not a text, or it has control characters.
-            MarketDataRefusedError: the server refuses one of them; then none of these is added.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
+            MarketDataRefusedError: the server rejected one of them; then none of these is added.
             ClosedError: this feed is not open, or has ended.
-            ConnectTradeError: the stream has ended, with why.
+            ConnectTradeError: the stream has ended, with its cause.
 
-        Cancelling adds none.
+        Cancelling adds none of them.
         """
-        await self._add(self._opened(), [self._wish.read(symbol) for symbol in symbols])
+        await self._add(self._open_queue(), [self._config.parse_symbol(symbol) for symbol in symbols])
 
     async def remove(self, *symbols: str) -> None:
-        """Ask for some symbols no more; what waits of them, or is on its way, is not told.
+        """Unsubscribe from some symbols; no more of their events are yielded, including queued ones.
 
         Raises:
-            SymbolError: one of them is empty or not a text, or it has control characters.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
             ClosedError: this feed is not open.
 
-        It does not wait for the server, so there is nothing to cancel.
+        It does not wait for the server, so cancelling has no effect.
         """
-        self._desk.unsubscribe(self._opened(), self._items(self._wish.read(symbol) for symbol in symbols))
+        self._requests.unsubscribe(
+            self._open_queue(), self._keys(self._config.parse_symbol(symbol) for symbol in symbols)
+        )
 
     async def receive(self) -> T | Gap | SymbolRefused:
-        """Return what comes next; raises as iterating does, and ``ClosedError`` at the end.
+        """Return the next event, as iterating does; at the end, raise ``ClosedError``.
 
         Raises:
-            SlowConsumerError: this consumer was too slow for its bound.
-            MarketDataRefusedError: the server gives none of its symbols any more.
-            ConnectTradeError: the stream has ended, with why.
+            SlowConsumerError: this consumer was too slow for its capacity.
+            MarketDataRefusedError: the server no longer sends any of its symbols.
+            ConnectTradeError: the stream has ended, with its cause.
             ConfigurationError: another task waits on this feed already.
 
-        Cancelling loses nothing.
+        Cancelling loses no event.
         """
-        return cast("T | Gap | SymbolRefused", await self._opened().receive())
+        return cast("T | Gap | SymbolRefused", await self._open_queue().receive())
 
     def statistics(self) -> SubscriptionStatistics:
-        """Return what this consumer has had."""
-        return self._opened().statistics()
+        """Return the counters of this feed's queue."""
+        return self._open_queue().statistics()
 
     def __aiter__(self) -> AsyncIterator[T | Gap | SymbolRefused]:
-        # Of the queue itself: a step between would cost a coroutine for each event.
-        return cast("AsyncIterator[T | Gap | SymbolRefused]", self._opened())
+        # The queue itself is the iterator: a step between would cost a coroutine for each event.
+        return cast("AsyncIterator[T | Gap | SymbolRefused]", self._open_queue())
 
     async def __aenter__(self) -> Self:
         if self._queue is not None:
             raise ClosedError("this feed")
-        queue = self._desk.routes.open(self._wish.overflow, self._wish.bound)
+        queue = self._requests.fanout.open(self._config.overflow, self._config.capacity)
         self._queue = queue
         try:
-            await self._add(queue, self._first)
+            await self._add(queue, self._initial_symbols)
         except BaseException:
             await self.aclose()
             raise
@@ -128,32 +130,32 @@ class Feed(Generic[T]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give up all its symbols. Closing twice is harmless.
+        """Unsubscribe from every symbol and end this feed; repeated calls have no effect.
 
-        It does not wait for the server, so there is nothing to cancel.
+        It does not wait for the server, so cancelling has no effect.
         """
         if self._queue is not None:
-            self._desk.unsubscribe_all(self._queue)
+            self._requests.unsubscribe_all(self._queue)
             await self._queue.__aexit__(None, None, None)
 
     def _add(self, queue: Subscription, symbols: Iterable[str]) -> Coroutine[None, None, object]:
-        return self._desk.subscribe(queue, self._items(symbols), self._wish.width, self._wish.choice)
+        return self._requests.subscribe(queue, self._keys(symbols), self._config.detail, self._config.predicate)
 
-    def _items(self, symbols: Iterable[str]) -> tuple[SubscriptionKey, ...]:
-        return tuple(SubscriptionKey(self._wish.line, symbol) for symbol in symbols)
+    def _keys(self, symbols: Iterable[str]) -> tuple[SubscriptionKey, ...]:
+        return tuple(SubscriptionKey(self._config.channel_key, symbol) for symbol in symbols)
 
-    def _opened(self) -> Subscription:
+    def _open_queue(self) -> Subscription:
         if self._queue is None:
             raise ClosedError("this feed")
         return self._queue
 
     def __repr__(self) -> str:
         state = "UNOPENED" if self._queue is None else repr(self._queue)[1:-1]
-        return f"<{self._wish.line.channel} of {len(self.symbols)} symbols: {state}>"
+        return f"<{self._config.channel_key.channel} of {len(self.symbols)} symbols: {state}>"
 
 
 class FilteringFeed(Feed[T]):
-    """A feed that looks at each event before it tells it."""
+    """A feed that examines each event in ``receive`` before it yields it."""
 
     def __aiter__(self) -> Self:
         return self
@@ -166,12 +168,12 @@ class FilteringFeed(Feed[T]):
 
 
 class DepthFeed(FilteringFeed[Depth]):
-    """Books, each cut to as many levels as were asked for: the server may send more, for another consumer."""
+    """Market depth, cut to the requested number of levels: the server may send more for another feed."""
 
     async def receive(self) -> Depth | Gap | SymbolRefused:
-        """Return what comes next; raises as every feed does.
+        """Return the next event; raises as every feed does.
 
-        Cancelling loses nothing.
+        Cancelling loses no event.
         """
         event = await super().receive()
-        return event.top(cast("int", self._wish.width)) if isinstance(event, Depth) else event
+        return event.top(cast("int", self._config.detail)) if isinstance(event, Depth) else event

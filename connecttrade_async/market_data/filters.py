@@ -1,9 +1,9 @@
-"""Below the waterline: what a consumer takes of what comes for its symbols, since the server is asked for more.
+"""Event filters of market data feeds: the server may send more than one feed requested.
 
-Bars have a rule of their own: of each symbol they go up in time, each is told once when it is over, and before that as
-often as it changes. So what a link that heals tells again, or what was fetched from the past, comes only once. Only the
-end of a bar may come after the next has begun: without it the bar would be missing. A bar that is over and comes again
-with other numbers is a correction, and marked as one.
+Bars have stricter rules. The bars of a symbol advance in time; each is delivered once when it is closed, and before
+that as often as it changes. So a bar that the server repeats after a reconnect, or that a backfill returns again, is
+delivered once. Only a closed bar may be delivered after a later bar has started, since without it the bar would be
+missing. A closed bar that comes again with other values is marked as a correction.
 """
 
 from __future__ import annotations
@@ -20,35 +20,39 @@ if TYPE_CHECKING:
 
 __all__ = ["BarSequencer", "ExpirationFilter", "HoursFilter", "IntervalFilter", "start_of"]
 
-REMEMBERED = 200  # closed bars of one symbol whose numbers are kept, to know a correction from a repetition
-LATE = 4  # bars of one symbol that may be open at once: more are none that end late, but of a server that ends none
+MAX_CLOSED_BARS = 200  # kept hashes of one symbol, which distinguish a correction from a repetition
+MAX_OPEN_BARS = 4  # open bars of one symbol: a server with more open bars never closes them
 
 
 class HoursFilter(NamedTuple):
-    """Trades of some hours only: what does not say its hours is taken."""
+    """Trades of certain hours; a trade without hours passes."""
 
     hours: str
 
     def matches(self, trade: Trade) -> bool:
-        """Whether a trade is wanted."""
+        """Whether a trade passes."""
         return trade.hours in {None, self.hours}
 
 
 class IntervalFilter(NamedTuple):
-    """Bars of one length."""
+    """Bars of one interval."""
 
     interval: str
 
     def matches(self, bar: Bar) -> bool:
-        """Whether a bar is wanted."""
+        """Whether a bar passes."""
         return bar.interval == self.interval
 
 
 class ExpirationFilter:
-    """Chains of one day, or of all: what does not say its day is taken.
+    """Option chains of one expiration, or of all; a chain without expiration passes.
 
-    Another consumer may want the same day without greeks, under a subscription of its own, and no message says for
-    which it came. So once a day's chain has come with greeks, one without them is passed over by who wants them.
+    Another feed may request the same expiration without greeks, as a subscription of its own, and no message names its
+    subscription. So once a chain of an expiration has come with greeks, chains of it without greeks are dropped.
+
+    Args:
+        expiration: the expiration as ``YYYY-MM-DD``, or None for all.
+        greeks: whether the feed requests greeks.
     """
 
     __slots__ = ("_expiration", "_greeks", "_with_greeks")
@@ -59,7 +63,7 @@ class ExpirationFilter:
         self._with_greeks: set[tuple[str, str | None]] = set()
 
     def matches(self, chain: OptionsChain) -> bool:
-        """Whether a chain is wanted."""
+        """Whether a chain passes."""
         day = chain.expiration_text
         if self._expiration is not None and day not in {None, self._expiration}:
             return False
@@ -72,101 +76,101 @@ class ExpirationFilter:
 
 
 class BarProgress(msgspec.Struct):
-    """How far one symbol's bars have come.
+    """The bars delivered so far of one symbol. Bars are named by their start times.
 
     Attributes:
-        first: when the first that was told began.
-        last: when the latest that was told began.
-        over: when the latest that was told as over began, or None.
-        open: when those began that were told and not yet as over, the latest of them.
-        closed: the numbers of those that were told as over, hashed, by when they began; the latest of them.
+        first: the first delivered bar.
+        last: the latest delivered bar.
+        last_closed: the latest bar delivered as closed, or None.
+        open: bars delivered and not yet closed, at most ``MAX_OPEN_BARS``.
+        closed: hashes of the values of closed bars, by start time, at most ``MAX_CLOSED_BARS``.
     """
 
     first: datetime
     last: datetime
-    over: datetime | None = None
+    last_closed: datetime | None = None
     open: tuple[datetime, ...] = ()
     closed: dict[datetime, int] = {}
 
-    def leads_to(self, start: datetime, *, is_over: bool) -> bool:
-        """Whether a bar that began then is the next, or the end of one that was delivered as open."""
+    def accepts(self, start: datetime, *, is_closed: bool) -> bool:
+        """Whether a bar is the next one, or closes one that was delivered as open."""
         if start > self.last or (start == self.last and start in self.open):
             return True
-        return is_over and (start in self.open or (self.over is not None and start > self.over))
+        return is_closed and (start in self.open or (self.last_closed is not None and start > self.last_closed))
 
-    def close(self, start: datetime, numbers: int) -> None:
-        """Take note of a closed bar."""
-        self.over = start if self.over is None else max(self.over, start)
+    def close(self, start: datetime, values: int) -> None:
+        """Record a closed bar, with the hash of its values."""
+        self.last_closed = start if self.last_closed is None else max(self.last_closed, start)
         self.open = tuple(each for each in self.open if each != start)
-        self.closed[start] = numbers
-        if len(self.closed) > REMEMBERED:
+        self.closed[start] = values
+        if len(self.closed) > MAX_CLOSED_BARS:
             del self.closed[min(self.closed)]
 
 
 class BarSequencer:
-    """Bars, each symbol's going up in time; one that ends after the next has begun is told once more, when it does."""
+    """Orders and deduplicates the bars of each symbol, and marks corrections."""
 
-    __slots__ = ("_courses",)
+    __slots__ = ("_progress",)
 
     def __init__(self) -> None:
-        self._courses: dict[str, BarProgress] = {}
+        self._progress: dict[str, BarProgress] = {}
 
-    def passed(self, bar: Bar) -> Bar | None:
-        """Take a bar; return it as it is to be delivered, or None where it repeats or comes too late."""
-        start, is_over = start_of(bar), bar.closed is True
+    def accept(self, bar: Bar) -> Bar | None:
+        """Return a bar as it is to be delivered, or None where it repeats or comes too late."""
+        start, is_closed = start_of(bar), bar.closed is True
         if start is None:
             return bar
-        course = self._courses.get(bar.symbol)
-        if course is None:
-            course = self._courses[bar.symbol] = BarProgress(start, start)
-        elif not course.leads_to(start, is_over=is_over):
-            return _late(course, bar, start) if is_over else None
-        course.last = max(course.last, start)
-        if is_over:
-            course.close(start, _numbers(bar))
-        elif start not in course.open:
-            course.open = (*course.open, start)[-LATE:]
+        progress = self._progress.get(bar.symbol)
+        if progress is None:
+            progress = self._progress[bar.symbol] = BarProgress(start, start)
+        elif not progress.accepts(start, is_closed=is_closed):
+            return _correction(progress, bar, start) if is_closed else None
+        progress.last = max(progress.last, start)
+        if is_closed:
+            progress.close(start, _hash_values(bar))
+        elif start not in progress.open:
+            progress.open = (*progress.open, start)[-MAX_OPEN_BARS:]
         return bar
 
     def since(self, symbol: str) -> datetime | None:
-        """From when on a symbol's bars may be missing or not yet over, or None where none was told."""
-        course = self._courses.get(symbol)
-        if course is None:
+        """Return the start of the first bar that may be missing or still open, or None before the first bar."""
+        progress = self._progress.get(symbol)
+        if progress is None:
             return None
-        return min((*course.open, course.last if course.over is None else course.over))
+        return min((*progress.open, progress.last if progress.last_closed is None else progress.last_closed))
 
     def forget(self, symbol: str) -> None:
-        """Forget a symbol."""
-        self._courses.pop(symbol, None)
+        """Drop the state of a symbol."""
+        self._progress.pop(symbol, None)
 
 
-def _late(course: BarProgress, bar: Bar, start: datetime) -> Bar | None:
-    """Return a closed bar that comes behind later ones as it is to be delivered, or None where it repeats."""
-    if start < course.first:
+def _correction(progress: BarProgress, bar: Bar, start: datetime) -> Bar | None:
+    """Return a closed bar that follows later ones as it is to be delivered, or None where it repeats."""
+    if start < progress.first:
         return None
-    numbers, known = _numbers(bar), course.closed.get(start)
-    if known == numbers:
+    values, known = _hash_values(bar), progress.closed.get(start)
+    if known == values:
         return None
-    # Older than all that is kept, it was delivered too, if it was not lost, and then most likely with other numbers.
-    was_told = known is not None or start < min(course.closed, default=start)
-    course.close(start, numbers)
-    return msgspec.structs.replace(bar, is_correction=True) if was_told else bar
+    # A bar older than every kept hash was most likely delivered as well, and comes again because its values changed.
+    was_delivered = known is not None or start < min(progress.closed, default=start)
+    progress.close(start, values)
+    return msgspec.structs.replace(bar, is_correction=True) if was_delivered else bar
 
 
 def start_of(bar: Bar) -> datetime | None:
-    """Return when a bar began, or None where that is unknown or cannot be read."""
+    """Return the start time of a bar, or None where it is absent or malformed."""
     try:
         return bar.start_time
     except MalformedResponseError:
         return None
 
 
-def _numbers(bar: Bar) -> int:
-    """Return a hash of the numbers of a bar, the same for ``1.0`` and ``1.00``."""
-    return hash(tuple(_number(bar, name) for name in ("open", "high", "low", "close", "volume")))
+def _hash_values(bar: Bar) -> int:
+    """Return a hash of the values of a bar, equal for ``1.0`` and ``1.00``."""
+    return hash(tuple(_value(bar, name) for name in ("open", "high", "low", "close", "volume")))
 
 
-def _number(bar: Bar, name: str) -> object:
+def _value(bar: Bar, name: str) -> object:
     try:
         return getattr(bar, name)
     except MalformedResponseError:

@@ -1,12 +1,12 @@
-"""Below the waterline: what the consumers of market data want, all together.
+"""The desired market data subscriptions of all feeds, merged into what the server is asked for.
 
-The theory. A *line* is a channel with those of its options that tell its messages apart: bars of one minute and bars of
-five are two lines. The other options only widen what comes: trades of all hours hold those of the regular ones, a book
-ten levels deep holds the first five. No message says for which of these it came, so the server is asked for each symbol
-of a line once, in the widest form that anybody wants, and each consumer takes of it what it asked for.
+A *channel key* is a channel with the options that its messages carry: bars of one minute and bars of five minutes are
+two channel keys. The other option of a channel is a *detail* that only widens it: trades of all hours contain those of
+the regular hours, and ten levels of depth contain the first five. No message carries the detail it was sent for. So the
+client subscribes once to each symbol of a channel key, with the widest requested detail, and each feed filters.
 
-So what is wanted of the server is the union of what consumers want, counted by who wants it: a second consumer changes
-nothing, and nothing is given up before the last one has left.
+The server is asked for the union of all requests, counted by requester. A second requester of the same detail changes
+nothing, and a symbol is unsubscribed only when its last requester removes it.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = [
     "ChannelKey",
     "Detail",
-    "Numbers",
     "PendingClaims",
-    "Question",
+    "Query",
+    "RequestIds",
     "SubscriptionKey",
     "SubscriptionRegistry",
     "covers",
@@ -33,58 +33,62 @@ T = TypeVar("T")
 
 
 class PendingClaims(Generic[T]):
-    """Who asks for what nobody has yet."""
+    """Requests for keys that are not granted yet, by key and requester.
+
+    Two calls may add the same symbol at once. The claims show which call may undo the subscription when it fails.
+    """
 
     __slots__ = ("_claimants",)
 
     def __init__(self) -> None:
         self._claimants: dict[T, set[Hashable]] = {}
 
-    def add(self, claimant: Hashable, things: Iterable[T]) -> None:
-        """Say that somebody asks for these."""
-        for thing in things:
-            self._claimants.setdefault(thing, set()).add(claimant)
+    def add(self, claimant: Hashable, keys: Iterable[T]) -> None:
+        """Record that a claimant requests these keys."""
+        for key in keys:
+            self._claimants.setdefault(key, set()).add(claimant)
 
-    def confirm(self, claimant: Hashable, things: Iterable[T]) -> tuple[T, ...]:
-        """Say that somebody got these; returns those that he is the first to get."""
-        got = tuple(thing for thing in things if claimant in self._claimants.get(thing, ()))
-        self.clear(got)
-        return got
+    def confirm(self, claimant: Hashable, keys: Iterable[T]) -> tuple[T, ...]:
+        """Record that these keys are granted; return those that this claimant is the first to get."""
+        granted = tuple(key for key in keys if claimant in self._claimants.get(key, ()))
+        self.clear(granted)
+        return granted
 
-    def cancel(self, claimant: Hashable, things: Iterable[T]) -> tuple[T, ...]:
-        """Say that somebody will not get these; returns those that nobody else claims, or has got."""
-        left: list[T] = []
-        for thing in things:
-            claimants = self._claimants.get(thing, set())
+    def cancel(self, claimant: Hashable, keys: Iterable[T]) -> tuple[T, ...]:
+        """Withdraw a claimant's requests; return the keys that are not granted and have no claimant left."""
+        unclaimed: list[T] = []
+        for key in keys:
+            claimants = self._claimants.get(key, set())
             if claimant in claimants:
                 claimants.discard(claimant)
                 if not claimants:
-                    del self._claimants[thing]
-                    left.append(thing)
-        return tuple(left)
+                    del self._claimants[key]
+                    unclaimed.append(key)
+        return tuple(unclaimed)
 
-    def clear(self, things: Iterable[T]) -> None:
-        """Say that these are asked for no more, whoever did; harmless where nobody does."""
-        for thing in things:
-            self._claimants.pop(thing, None)
+    def clear(self, keys: Iterable[T]) -> None:
+        """Drop every request for these keys; unknown keys are ignored."""
+        for key in keys:
+            self._claimants.pop(key, None)
 
-    def __contains__(self, thing: object) -> bool:
-        return thing in self._claimants
+    def __contains__(self, key: object) -> bool:
+        return key in self._claimants
 
 
 Detail = str | int | bool | None
-WIDENS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
-EVERYTHING = "all"
-LONGEST_NUMBER = 18
-LONG = 600.0  # seconds between two frames that were too large, after which the second is the first again
+WIDENING_OPTIONS = {"trades": "session", "depth": "levels", "options_chain": "greeks"}
+ALL_HOURS = "all"
+MAX_ID_DIGITS = 18
+OVERSIZED_WINDOW = 600.0
+"""Seconds within which two frames that were too large count as a repetition."""
 
 
 class ChannelKey(NamedTuple):
-    """What is asked for together.
+    """A channel and the options that its messages carry.
 
     Attributes:
         channel: ``quotes``, ``trades``, ``bars``, ``depth`` or ``options_chain``.
-        options: those that tell its messages apart, by name and value.
+        options: the options, as pairs of name and value.
     """
 
     channel: str
@@ -92,38 +96,43 @@ class ChannelKey(NamedTuple):
 
 
 class SubscriptionKey(NamedTuple):
-    """One symbol of a line: the least that can be asked for."""
+    """One symbol of one channel key: the unit of subscribing."""
 
-    line: ChannelKey
+    channel_key: ChannelKey
     symbol: str
 
+    @property
+    def channel(self) -> str:
+        """The channel's name."""
+        return self.channel_key.channel
 
-def union(channel: str, widths: Iterable[Detail]) -> Detail:
-    """Return the narrowest form that holds all of these, of which there is at least one."""
-    found = set(widths)
+
+def union(channel: str, details: Iterable[Detail]) -> Detail:
+    """Return the narrowest detail that contains all of these, of which there is at least one."""
+    found = set(details)
     if channel == "trades" and len(found) > 1:
-        return EVERYTHING
-    return max(found, key=lambda width: width or 0) if len(found) > 1 else found.pop()
+        return ALL_HOURS
+    return max(found, key=lambda detail: detail or 0) if len(found) > 1 else found.pop()
 
 
-def covers(channel: str, held: Detail, wanted: Detail) -> bool:
-    """Whether one form holds another."""
-    return union(channel, (held, wanted)) == held
+def covers(channel: str, held: Detail, requested: Detail) -> bool:
+    """Whether the held detail contains the requested one."""
+    return union(channel, (held, requested)) == held
 
 
-def options_of(line: ChannelKey, width: Detail) -> dict[str, object]:
-    """Return the options of a line in this form, by name."""
-    options: dict[str, object] = dict(line.options)
-    if line.channel in WIDENS:
-        options[WIDENS[line.channel]] = width
+def options_of(channel_key: ChannelKey, detail: Detail) -> dict[str, object]:
+    """Return the options of a channel key with this detail, by name."""
+    options: dict[str, object] = dict(channel_key.options)
+    if channel_key.channel in WIDENING_OPTIONS:
+        options[WIDENING_OPTIONS[channel_key.channel]] = detail
     return options
 
 
-class Question(NamedTuple):
-    """A request beside subscriptions whose answer is awaited.
+class Query(NamedTuple):
+    """A request other than a subscription that awaits its reply.
 
     Attributes:
-        frame: the request as it is sent.
+        frame: the encoded request.
         channel: the channel that it names, or ``""``.
         symbol: the symbol that it names, or ``""``.
     """
@@ -133,8 +142,8 @@ class Question(NamedTuple):
     symbol: str = ""
 
 
-class Numbers:
-    """The ids of requests: an iterator of texts, none of them twice, and a container of those issued so far."""
+class RequestIds:
+    """Issue unique request ids as text; contains the ids issued so far."""
 
     __slots__ = ("_last",)
 
@@ -148,31 +157,31 @@ class Numbers:
         self._last += 1
         return str(self._last)
 
-    def __contains__(self, number: object) -> bool:
-        # Bounded: an id of a million digits costs seconds to read, and one of 4,301 raises.
-        if not isinstance(number, str) or len(number) > LONGEST_NUMBER:
+    def __contains__(self, request_id: object) -> bool:
+        # The length is checked first: int() of a million digits takes seconds, and of more than 4,300 it raises.
+        if not isinstance(request_id, str) or len(request_id) > MAX_ID_DIGITS:
             return False
-        return number.isascii() and number.isdecimal() and 0 < int(number) <= self._last
+        return request_id.isascii() and request_id.isdecimal() and 0 < int(request_id) <= self._last
 
 
 class SubscriptionRegistry:
-    """Who wants what. It outlives every link.
+    """Desired subscriptions, by key and requester. One registry serves every connection of a stream in turn.
 
     Attributes:
-        numbers: the ids of what is asked, none of them twice.
-        questions: what is asked beside subscriptions and not answered yet, by id.
-        backfills: how many bars of the past to ask for with the next subscription of a symbol.
-        backfilled: with how many bars of the past the server acknowledged a symbol.
-        takes_backfill: whether the server may take a subscription that asks for the past.
+        request_ids: issues the ids of all requests.
+        queries: requests other than subscriptions that await their replies, by id.
+        backfills: number of past bars to request with the next subscription, by key.
+        backfilled: number of past bars with which the server acknowledged a key.
+        takes_backfill: whether the server may accept a subscription that requests past bars.
     """
 
     __slots__ = (
         "_broken",
+        "_oversized",
         "_requesters",
-        "_strikes",
         "backfilled",
         "backfills",
-        "numbers",
+        "queries",
         "request_ids",
         "takes_backfill",
     )
@@ -180,86 +189,94 @@ class SubscriptionRegistry:
     def __init__(self) -> None:
         self._requesters: dict[SubscriptionKey, dict[Hashable, Detail]] = {}
         self._broken: dict[SubscriptionKey, dict[Hashable, float]] = {}
-        self._strikes: dict[Hashable, float] = {}
-        self.numbers = Numbers()
-        self.request_ids: dict[str, Question] = {}
+        self._oversized: dict[Hashable, float] = {}
+        self.request_ids = RequestIds()
+        self.queries: dict[str, Query] = {}
         self.backfills: dict[SubscriptionKey, int] = {}
         self.backfilled: dict[SubscriptionKey, int] = {}
         self.takes_backfill = True
 
-    def add(self, who: Hashable, items: Iterable[SubscriptionKey], width: Detail = None) -> None:
-        """Say that somebody wants these."""
-        for item in items:
-            self._requesters.setdefault(item, {})[who] = width
+    def add(self, requester: Hashable, keys: Iterable[SubscriptionKey], detail: Detail = None) -> None:
+        """Request these keys for a requester; a repeated request replaces its detail."""
+        for key in keys:
+            self._requesters.setdefault(key, {})[requester] = detail
 
-    def remove(self, who: Hashable, items: Iterable[SubscriptionKey]) -> None:
-        """Say that somebody wants these no more; harmless where that is known."""
-        for item in items:
-            wants = self._requesters.get(item, {})
-            wants.pop(who, None)
-            if not wants:
-                self._requesters.pop(item, None)
-                self.backfills.pop(item, None)
-                self.backfilled.pop(item, None)
-            self._broken.get(item, {}).pop(who, None)
+    def remove(self, requester: Hashable, keys: Iterable[SubscriptionKey]) -> None:
+        """Withdraw a requester's requests; unknown keys are ignored."""
+        for key in keys:
+            details = self._requesters.get(key, {})
+            details.pop(requester, None)
+            if not details:
+                self._requesters.pop(key, None)
+                self.backfills.pop(key, None)
+                self.backfilled.pop(key, None)
+            self._broken.get(key, {}).pop(requester, None)
 
-    def wanted_by(self, who: Hashable) -> tuple[SubscriptionKey, ...]:
-        """Return what somebody wants."""
-        return tuple(item for item, wants in self._requesters.items() if who in wants)
+    def keys_of(self, requester: Hashable) -> tuple[SubscriptionKey, ...]:
+        """Return the keys that a requester requests."""
+        return tuple(key for key, details in self._requesters.items() if requester in details)
 
-    def is_wanted_by(self, who: Hashable, item: SubscriptionKey) -> bool:
-        """Whether somebody wants this."""
-        return who in self._requesters.get(item, ())
+    def is_requested_by(self, requester: Hashable, key: SubscriptionKey) -> bool:
+        """Whether this requester requests this key."""
+        return requester in self._requesters.get(key, ())
 
-    def drop_rejected(self, item: SubscriptionKey, width: Detail) -> tuple[Hashable, ...]:
-        """Say that it cannot be had in this form; returns who wanted it so, and wants it no more.
+    def drop_rejected(self, key: SubscriptionKey, detail: Detail) -> tuple[Hashable, ...]:
+        """Drop the requests that made a rejected detail necessary; return their requesters.
 
-        Whoever is content with less still wants it. Where the form is only what several make together, the last is who
-        asked for too much.
+        Requests for a narrower detail stay. Where no single request has this detail, it is the union of several, and
+        the latest request is dropped.
         """
-        wants = self._requesters.get(item, {})
-        who = tuple(each for each, wanted in wants.items() if wanted == width) or tuple(wants)[-1:]
-        for each in who:
-            self.remove(each, [item])
-        return who
+        details = self._requesters.get(key, {})
+        dropped = tuple(each for each, requested in details.items() if requested == detail) or tuple(details)[-1:]
+        for requester in dropped:
+            self.remove(requester, [key])
+        return dropped
 
-    def mark_broken(self, item: SubscriptionKey, width: Detail, since: float) -> None:
-        """Say that the server tells this no more, which it told in a form: whoever was content with that may miss some.
+    def mark_broken(self, key: SubscriptionKey, detail: Detail, since: float) -> None:
+        """Record that the server no longer sends a key: requesters that its detail covers may miss data.
 
         Args:
-            item: what.
-            width: in which form it was told.
-            since: when that was known last.
+            key: the key.
+            detail: the detail that the server sent until now.
+            since: when the server was last known to send it, in seconds on the monotonic clock.
         """
-        broken = self._broken.setdefault(item, {})
-        for who, wanted in self._requesters.get(item, {}).items():
-            if covers(item.line.channel, width, wanted):
-                broken.setdefault(who, since)
+        broken = self._broken.setdefault(key, {})
+        for requester, requested in self._requesters.get(key, {}).items():
+            if covers(key.channel, detail, requested):
+                broken.setdefault(requester, since)
 
-    def mark_restored(self, items: Iterable[SubscriptionKey]) -> dict[Hashable, tuple[float, tuple[str, ...]]]:
-        """Say that the server tells these; returns who may have missed some, since when, and of which symbols."""
+    def mark_restored(self, keys: Iterable[SubscriptionKey]) -> dict[Hashable, tuple[float, tuple[str, ...]]]:
+        """Record that the server sends these keys again.
+
+        Returns:
+            By requester that may have missed data: since when, on the monotonic clock, and of which symbols.
+        """
         missed: dict[Hashable, tuple[float, tuple[str, ...]]] = {}
-        for item in items:
-            for who, since in self._broken.pop(item, {}).items():
-                earliest, symbols = missed.get(who, (since, ()))
-                missed[who] = (min(earliest, since), (*symbols, item.symbol))
+        for key in keys:
+            for requester, since in self._broken.pop(key, {}).items():
+                earliest, symbols = missed.get(requester, (since, ()))
+                missed[requester] = (min(earliest, since), (*symbols, key.symbol))
         return missed
 
-    def strike(self, what: Hashable, now: float) -> bool:
-        """Take note that an answer or an event was too large; return whether the one before was not long ago."""
-        self._strikes = {each: when for each, when in self._strikes.items() if now - when < LONG}
-        has_been = what in self._strikes
-        self._strikes[what] = now
-        return has_been
+    def record_oversized(self, subject: Hashable, now: float) -> bool:
+        """Record that a frame for this key or query id was too large.
 
-    def width(self, item: SubscriptionKey) -> Detail:
-        """Return the form in which it is wanted, which it is."""
-        return union(item.line.channel, self._requesters[item].values())
+        Returns:
+            Whether a frame for the same subject was too large within the last ``OVERSIZED_WINDOW`` seconds.
+        """
+        self._oversized = {each: when for each, when in self._oversized.items() if now - when < OVERSIZED_WINDOW}
+        is_repeated = subject in self._oversized
+        self._oversized[subject] = now
+        return is_repeated
 
-    def __contains__(self, item: object) -> bool:
-        return item in self._requesters
+    def detail(self, key: SubscriptionKey) -> Detail:
+        """Return the widest detail requested for a key. Precondition: it is requested."""
+        return union(key.channel, self._requesters[key].values())
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._requesters
 
     @property
-    def items(self) -> tuple[SubscriptionKey, ...]:
-        """All that is wanted."""
+    def keys(self) -> tuple[SubscriptionKey, ...]:
+        """Every requested key."""
         return tuple(self._requesters)

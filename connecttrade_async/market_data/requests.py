@@ -1,6 +1,6 @@
-"""A loop: where consumers of market data ask, and wait until the server has answered.
+"""Requests of market data feeds: subscribe, unsubscribe, and queries that await a reply.
 
-Its vow: whoever gives up waiting, leaves nothing behind that is asked for in his name.
+A call that is cancelled or fails withdraws everything that it requested, unless another call requests the same.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from connecttrade_async.errors import (
     RequestTimeoutError,
 )
 from connecttrade_async.market_data import codec
-from connecttrade_async.market_data.registry import PendingClaims, Question
+from connecttrade_async.market_data.registry import PendingClaims, Query
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming.codec import Refusal
 
@@ -38,129 +38,136 @@ __all__ = ["MarketDataRequests"]
 
 
 class MarketDataRequests:
-    """Asks in the name of consumers.
+    """Sends the requests of feeds, and awaits their replies.
 
     Args:
-        demands: what is wanted.
-        routes: where it is delivered.
-        clock: time.
-        url: where it is asked, for what errors say.
+        registry: the desired subscriptions.
+        fanout: delivers events and replies.
+        clock: measures time-outs.
+        url: the stream's URL, for error messages.
 
     Attributes:
-        routes: where events are delivered.
-        clock: time.
-        supervisor: keeps the stream alive, once it is open.
+        fanout: delivers events and replies.
+        clock: measures time-outs.
+        supervisor: holds the connection; None before the stream is opened.
     """
 
-    def __init__(self, demands: SubscriptionRegistry, routes: MarketDataFanout, clock: Clock, url: str) -> None:
-        self._demands = demands
+    def __init__(self, registry: SubscriptionRegistry, fanout: MarketDataFanout, clock: Clock, url: str) -> None:
+        self._registry = registry
         self._url = url
         self._claims: PendingClaims[tuple[Subscription, SubscriptionKey]] = PendingClaims()
-        self.routes = routes
+        self.fanout = fanout
         self.clock = clock
         self.supervisor: Supervisor | None = None
 
     async def subscribe(
         self,
-        who: Subscription,
-        items: Iterable[SubscriptionKey],
-        width: Detail,
-        choice: Predicate | None,
+        subscription: Subscription,
+        keys: Iterable[SubscriptionKey],
+        detail: Detail,
+        predicate: Predicate | None,
         backfill: int = 0,
     ) -> frozenset[SubscriptionKey]:
-        """Ask for symbols; returns when the server has acknowledged them all.
+        """Request symbols for a subscription, and wait until the server acknowledges all of them.
 
         Args:
-            who: the consumer.
-            items: the symbols.
-            width: in which form.
-            choice: what the consumer takes of them, or None for all.
-            backfill: how many bars of the past to ask for with those that the server does not hold.
+            subscription: the feed's queue.
+            keys: the symbols.
+            detail: the requested detail.
+            predicate: selects events, or None for all.
+            backfill: number of past bars to request with each symbol that the server does not hold yet.
 
         Returns:
-            The symbols that the server acknowledged with so many bars of the past.
+            The symbols that the server acknowledged with that many past bars.
 
         Raises:
-            MarketDataRefusedError: the server refuses one of them; then none is asked for.
-            ClosedError: this consumer has ended.
-            ConnectTradeError: the stream has ended, with why.
+            MarketDataRefusedError: the server rejected one of them; then none is requested.
+            ClosedError: the subscription has ended.
+            ConnectTradeError: the stream has ended, with its cause.
 
-        Cancelling gives them up.
+        Cancelling withdraws the request.
         """
         self._check_is_open()
-        self.routes.check_is_open(who)
-        items, had, claim = tuple(dict.fromkeys(items)), self.routes.items(who), object()
-        fresh = [(who, item) for item in items if item not in had or (who, item) in self._claims]
+        self.fanout.check_is_open(subscription)
+        keys, attached, claim = tuple(dict.fromkeys(keys)), self.fanout.keys_of(subscription), object()
+        fresh = [(subscription, key) for key in keys if key not in attached or (subscription, key) in self._claims]
         self._claims.add(claim, fresh)
-        for item in items:
-            if item not in had:
-                self.routes.attach(who, item, choice)
-        self._demands.add(who, items, width)
-        absent = [item for item in items if not self._is_held(item, width)]
-        awaited = [self.routes.expect(who, item) for item in absent]
+        for key in keys:
+            if key not in attached:
+                self.fanout.attach(subscription, key, predicate)
+        self._registry.add(subscription, keys, detail)
+        absent = [key for key in keys if not self._is_held(key, detail)]
+        awaited = [self.fanout.replies.expect(subscription, key) for key in absent]
         if backfill:
-            self._demands.backfills |= dict.fromkeys(absent, backfill)
-        self._sync(items)
+            self._registry.backfills |= dict.fromkeys(absent, backfill)
+        self._sync(keys)
         try:
-            await _answered(awaited)
+            await _wait_all(awaited)
         except BaseException:
-            # Others may wait for the same still; and what the server refused is held no more, though it was before.
-            unclaimed = [item for _, item in self._claims.cancel(claim, fresh)]
-            self.unsubscribe(who, [*unclaimed, *(item for item in items if not self._demands.is_wanted_by(who, item))])
+            # Another call of this feed may still await the same keys: only unclaimed ones are withdrawn. A rejected key
+            # is withdrawn even where it was attached before this call.
+            unclaimed = [key for _, key in self._claims.cancel(claim, fresh)]
+            dropped = [key for key in keys if not self._registry.is_requested_by(subscription, key)]
+            self.unsubscribe(subscription, [*unclaimed, *dropped])
             raise
         self._claims.confirm(claim, fresh)
-        return frozenset(item for item in absent if backfill and self._demands.backfilled.get(item, 0) >= backfill)
+        return frozenset(key for key in absent if backfill and self._registry.backfilled.get(key, 0) >= backfill)
 
-    def unsubscribe(self, who: Subscription, items: Iterable[SubscriptionKey]) -> None:
-        """Ask for symbols no more, and tell nothing more of them; harmless where nobody asks."""
-        items = tuple(items)
-        for item in items:
-            self.routes.expect_no_more(who, item)
-            self.routes.detach(who, item)
-        self._claims.clear((who, item) for item in items)
-        gone = {item.symbol for item in items}
-        who.discard(lambda event: getattr(event, "symbol", None) in gone and not isinstance(event, SymbolRefused))
-        self._demands.remove(who, items)
-        self._sync(items)
+    def unsubscribe(self, subscription: Subscription, keys: Iterable[SubscriptionKey]) -> None:
+        """Withdraw symbols and drop their queued events; symbols that are not requested are ignored."""
+        keys = tuple(keys)
+        for key in keys:
+            self.fanout.replies.cancel(subscription, key)
+            self.fanout.detach(subscription, key)
+        self._claims.clear((subscription, key) for key in keys)
+        removed = {key.symbol for key in keys}
+        subscription.discard(
+            lambda event: getattr(event, "symbol", None) in removed and not isinstance(event, SymbolRefused)
+        )
+        self._registry.remove(subscription, keys)
+        self._sync(keys)
 
-    def unsubscribe_all(self, who: Subscription) -> None:
-        """Ask for nothing any more in this name, whatever was delivered last."""
-        self.unsubscribe(who, self._demands.wanted_by(who))
+    def unsubscribe_all(self, subscription: Subscription) -> None:
+        """Withdraw every symbol of a subscription."""
+        self.unsubscribe(subscription, self._registry.keys_of(subscription))
 
-    async def history(self, symbol: str, interval: str, facts: Mapping[str, object], timeout: float) -> ReplyReceived:
-        """Ask for bars of the past.
+    async def history(self, symbol: str, interval: str, fields: Mapping[str, object], timeout: float) -> ReplyReceived:
+        """Request past bars, and return the reply.
 
         Raises:
-            MarketDataRefusedError: the server refuses.
-            RequestTimeoutError: no answer in time.
-            MalformedResponseError: the answer is of another kind.
-            ConnectTradeError: the stream has ended, with why.
+            MarketDataRefusedError: the server rejected the request.
+            RequestTimeoutError: no reply came within ``timeout`` seconds.
+            MalformedResponseError: the reply is of another kind.
+            ConnectTradeError: the stream has ended, with its cause.
+
+        Cancelling drops the request.
         """
-        spell = partial(codec.encode_snapshot, symbol=symbol, interval=interval, facts=facts)
-        return await self._request("history", symbol, spell, timeout, codec.Snapshot)
+        encode = partial(codec.encode_snapshot, symbol=symbol, interval=interval, fields=fields)
+        return await self._query("history", symbol, encode, timeout, codec.Snapshot)
 
     async def list_subscriptions(self, timeout: float) -> ReplyReceived:
-        """Ask for the server's list of subscriptions; raises as ``encode_snapshot``."""
-        return await self._request("subscriptions", "", codec.encode_list, timeout, codec.Subscriptions)
+        """Request the server's list of subscriptions; raises as ``history`` does."""
+        return await self._query("subscriptions", "", codec.encode_list, timeout, codec.Subscriptions)
 
-    async def _request(
-        self, what: str, symbol: str, spell: Callable[[str], bytes], timeout: float, kind: type[msgspec.Struct]
+    async def _query(
+        self, what: str, symbol: str, encode: Callable[[str], bytes], timeout: float, kind: type[msgspec.Struct]
     ) -> ReplyReceived:
         self._check_is_open()
-        number = next(self._demands.numbers)
-        answer = self.routes.expect(None, number)
-        detail = f"no answer to the question for {what} within {timeout:g} s"
+        request_id = next(self._registry.request_ids)
+        reply = self.fanout.replies.expect(None, request_id)
+        detail = f"the server did not answer the request for {what} within {timeout:g} s"
         late = RequestTimeoutError(method="STREAM", path=self._url, kind="timeout", detail=detail)
-        timer = self.clock.call_later(timeout, partial(self.routes.answer, None, number, late))
-        frame = spell(number)
-        self._demands.request_ids[number] = Question(frame, "bars" if symbol else "", symbol)
+        timer = self.clock.call_later(timeout, partial(self.fanout.replies.resolve, None, request_id, late))
+        frame = encode(request_id)
+        # Registered, so that a new connection sends it again.
+        self._registry.queries[request_id] = Query(frame, "bars" if symbol else "", symbol)
         try:
             self._send(frame)
-            found: Any = await answer
+            found: Any = await reply
         finally:
             timer.cancel()
-            self.routes.expect_no_more(None, number)
-            self._demands.request_ids.pop(number, None)
+            self.fanout.replies.cancel(None, request_id)
+            self._registry.queries.pop(request_id, None)
         if isinstance(found, Exception):
             raise found
         if isinstance(found.message, Refusal):
@@ -169,41 +176,44 @@ class MarketDataRequests:
             cause = refusal.message or "no explanation given"
             raise MarketDataRefusedError(what=what, symbol=symbol, code=code, cause=cause)
         if not isinstance(found.message, kind):
-            # By its kind alone: what stands in a frame that was not asked for may be anything.
-            problem = f"the answer has the id of this request and is of the kind {type(found.message).__name__}"
-            raise MalformedResponseError(where=f"the answer to the request for {what}", problem=problem)
+            # Only the kind is named: the content of an unexpected frame may be anything, secrets included.
+            problem = f"the reply has the id of this request and is of the kind {type(found.message).__name__}"
+            raise MalformedResponseError(where=f"the reply to the request for {what}", problem=problem)
         return cast("ReplyReceived", found)
 
     def _check_is_open(self) -> None:
         if self.supervisor is None:
             raise ClosedError("the stream")
 
-    def _is_held(self, item: SubscriptionKey, width: Detail) -> bool:
-        talk = self._subscription_sync()
-        return talk is not None and talk.holds(item, width)
+    def _is_held(self, key: SubscriptionKey, detail: Detail) -> bool:
+        sync = self._subscription_sync()
+        return sync is not None and sync.holds(key, detail)
 
     def _send(self, frame: bytes) -> None:
-        # On a link that takes over, too: the answer may be lost with the one that is left.
+        # Also on a connection that takes over: the reply may be lost with the old one.
         if self.supervisor is not None:
-            for voice in self.supervisor.connections:
-                cast("MarketDataSync", voice.protocol.sync).send(frame)
+            for connection in self.supervisor.connections:
+                cast("MarketDataSync", connection.protocol.sync).send(frame)
             self.supervisor.flush()
 
-    def _sync(self, items: tuple[SubscriptionKey, ...]) -> None:
+    def _sync(self, keys: tuple[SubscriptionKey, ...]) -> None:
         if self.supervisor is not None:
-            for voice in self.supervisor.connections:
-                cast("MarketDataSync", voice.protocol.sync).sync(items, self.clock.now())
+            for connection in self.supervisor.connections:
+                cast("MarketDataSync", connection.protocol.sync).sync(keys, self.clock.now())
             self.supervisor.flush()
 
     def _subscription_sync(self) -> MarketDataSync | None:
-        """Return what is said on the link that counts."""
-        voices = () if self.supervisor is None else self.supervisor.connections
-        return cast("MarketDataSync", voices[0].protocol.sync) if voices else None
+        """Return the subscription state of the connection that counts, or None without a connection."""
+        connections = () if self.supervisor is None else self.supervisor.connections
+        return cast("MarketDataSync", connections[0].protocol.sync) if connections else None
 
 
-async def _answered(awaited: Iterable[asyncio.Future[Any]]) -> None:
-    """Wait for all the answers, of which others may wait for some; raise the first that is an error."""
-    answers = [await asyncio.shield(future) for future in awaited]
-    for error in answers:
+async def _wait_all(awaited: Iterable[asyncio.Future[Any]]) -> None:
+    """Wait for all replies, then raise the first that is an error.
+
+    The futures are shielded: another call may await the same ones.
+    """
+    results = [await asyncio.shield(future) for future in awaited]
+    for error in results:
         if error is not None:
             raise error

@@ -1,4 +1,4 @@
-"""What users hold of market data: one link for one connection, and any number of feeds over it."""
+"""The market data stream: one WebSocket for one broker connection, and any number of feeds over it."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -41,12 +41,12 @@ ATTEMPTS = 3
 
 
 class ServerSubscription(msgspec.Struct, frozen=True, kw_only=True):
-    """What the server says of one channel.
+    """One entry of the server's list of subscriptions.
 
     Attributes:
-        channel: which channel.
-        symbols: of what.
-        options: with what else, as it came.
+        channel: the channel.
+        symbols: the symbols.
+        options: every other member of the entry, as received.
     """
 
     channel: str
@@ -55,12 +55,12 @@ class ServerSubscription(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServerSubscriptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The server's word on what is subscribed, and how it differed from ours.
+    """The server's list of subscriptions, and its differences from the requested ones.
 
     Attributes:
-        held: what it holds.
-        missing: what it should have held and did not, by channel and symbol; it is asked for again.
-        extra: what it held and nobody wants; it is given up.
+        held: the list.
+        missing: requested subscriptions that the list lacks, as channel and symbol; they are requested again.
+        extra: entries that no feed requests; they are unsubscribed.
     """
 
     held: tuple[ServerSubscription, ...]
@@ -69,16 +69,16 @@ class ServerSubscriptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketDataConfig(NamedTuple):
-    """What opens a market data stream.
+    """Settings of a market data stream.
 
     Attributes:
-        url: where it is.
-        timeouts: how long things may take.
-        reconnect: how it comes back.
-        clock: time.
-        taken: the users of this client that have a stream open.
-        owner: with what it ends.
-        dialing: the TLS context, the proxy and the largest frame.
+        url: the stream's URL.
+        timeouts: the time-outs.
+        reconnect: the reconnect policy.
+        clock: measures time.
+        taken: ids of the users of this client that have a stream open.
+        owner: the client or view that closes the stream.
+        dialing: TLS context, proxy and frame size limit.
     """
 
     url: str
@@ -91,14 +91,22 @@ class MarketDataConfig(NamedTuple):
 
 
 class MarketDataStream(Stream):
-    """Market data of one connection of one user, over one link that heals.
+    """Market data of one broker connection, over one WebSocket that reconnects by itself.
 
-    Use it as ``async with``: inside, it is connected and logged in, or it raised.
+    An async context manager: entering connects and logs in, or raises.
+
+    Args:
+        config: the settings.
+        user_id: the user of the broker connection.
+        source: returns a stream token.
+        mints: whether the source mints a new token on each call.
+        codes: further close codes of the server.
+        watchdog: seconds for which the event loop may be blocked before a warning is logged, or None.
     """
 
     def __init__(
         self,
-        door: MarketDataConfig,
+        config: MarketDataConfig,
         user_id: str,
         source: TokenSource,
         *,
@@ -106,24 +114,27 @@ class MarketDataStream(Stream):
         codes: Mapping[str, CloseReason],
         watchdog: float | None = None,
     ) -> None:
-        clock, timeouts = door.clock, door.timeouts
-        # What mints one is a call over REST, which has time-outs of its own.
-        tokens = StreamToken(source, clock, within=None if mints else timeouts.call, is_ours=mints)
-        demands, routes = SubscriptionRegistry(), MarketDataFanout(clock.wall)
+        clock, timeouts, url = config.clock, config.timeouts, config.url
+        # A source that mints is a REST call, which has time-outs of its own.
+        token = StreamToken(source, clock, timeout=None if mints else timeouts.call, is_minted=mints)
+        registry, fanout = SubscriptionRegistry(), MarketDataFanout(clock.wall)
         known = {**CODES, **codes}
-        patience = ReplyPolicy(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
+        policy = ReplyPolicy(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
 
-        def make_life(now: float) -> StreamProtocol:
-            dialect, talk = MarketDataCodec(tokens.token), MarketDataSync(demands, patience)
-            return StreamProtocol(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+        def make_protocol(now: float) -> StreamProtocol:
+            stream_codec, sync = MarketDataCodec(token.token), MarketDataSync(registry, policy)
+            return StreamProtocol(
+                stream_codec, sync, now=now, login=timeouts.login, silence=timeouts.silence, codes=known
+            )
 
-        plan = StreamConfig(door.url, make_life, routes, clock, timeouts, door.reconnect, "stop", tokens, door.dialing)
-        super().__init__(plan, watchdog, door.owner)
-        self._door = door
+        stream_config = StreamConfig(
+            url, make_protocol, fanout, clock, timeouts, config.reconnect, "stop", token, config.dialing
+        )
+        super().__init__(stream_config, watchdog, config.owner)
+        self._market_config = config
         self._user_id = user_id
-        self._routes = routes
-        self._desk = MarketDataRequests(demands, routes, clock, door.url)
-        self._has_place = False
+        self._requests = MarketDataRequests(registry, fanout, clock, url)
+        self._is_registered = False
 
     def quotes(
         self, *symbols: str, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES, overflow: str = "latest"
@@ -131,18 +142,17 @@ class MarketDataStream(Stream):
         """Return a feed of the best bid and offer of each symbol; ``async with`` opens it.
 
         Args:
-            symbols: CQS for stocks, OSI for options, any other text as the server knows it; more can be added while
-                it is open.
-            capacity: events that may wait.
-            max_bytes: how large their frames may be together.
-            overflow: ``latest`` keeps the latest of each symbol, ``drop_oldest`` drops and tells a ``Gap``, ``close``
-                ends this consumer with ``SlowConsumerError``.
+            symbols: CQS for stocks, OSI for options, any other text as the server spells it; ``add`` adds more later.
+            capacity: maximum number of queued events.
+            max_bytes: maximum size of their frames, in bytes.
+            overflow: the policy of a full queue: ``latest`` keeps the latest event of each symbol, ``drop_oldest``
+                drops events and yields a ``Gap``, ``close`` ends the feed with ``SlowConsumerError``.
 
         Raises:
-            SymbolError: a symbol is empty or not a text, or it has control characters.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
         """
-        wish = FeedConfig(ChannelKey("quotes"), None, None, _any_symbol, overflow, Capacity(capacity, max_bytes))
-        return Feed[Quote](self._desk, wish, symbols)
+        config = FeedConfig(ChannelKey("quotes"), None, None, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        return Feed[Quote](self._requests, config, symbols)
 
     def trades(
         self,
@@ -152,7 +162,7 @@ class MarketDataStream(Stream):
         max_bytes: int = MAX_BYTES,
         overflow: str = "drop_oldest",
     ) -> Feed[Trade]:
-        """Return a feed of what is bought and sold; ``async with`` opens it.
+        """Return a feed of trades; ``async with`` opens it.
 
         Args:
             symbols: as for ``quotes``.
@@ -162,13 +172,15 @@ class MarketDataStream(Stream):
             overflow: as for ``quotes``.
 
         Raises:
-            SymbolError: a symbol is empty or not a text, or it has control characters.
-            ConfigurationError: there are no such hours.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
+            ConfigurationError: the hours are unknown.
         """
         _check("hours", hours, HOURS)
-        choice = None if hours == "all" else filters.HoursFilter(hours)
-        wish = FeedConfig(ChannelKey("trades"), hours, choice, _any_symbol, overflow, Capacity(capacity, max_bytes))
-        return Feed[Trade](self._desk, wish, symbols)
+        predicate = None if hours == "all" else filters.HoursFilter(hours)
+        config = FeedConfig(
+            ChannelKey("trades"), hours, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes)
+        )
+        return Feed[Trade](self._requests, config, symbols)
 
     def bars(
         self,
@@ -180,42 +192,45 @@ class MarketDataStream(Stream):
         max_bytes: int = MAX_BYTES,
         overflow: str = "drop_oldest",
     ) -> BarFeed:
-        """Return a feed of bars that go up in time; ``async with`` opens it, once the past is there.
+        """Return a feed of bars that advance in time; ``async with`` opens it, after the past bars have come.
 
-        Each is told once when it is over, and before that as often as it changes. One that is over only after the next
-        has begun is told then. One that the server corrects after it was over is told again, with ``is_correction``.
+        A bar is yielded once when it is closed, and before that as often as it changes. A bar that closes after the
+        next has started is yielded then. A closed bar that the server corrects is yielded again, with
+        ``is_correction``.
 
         Args:
             symbols: as for ``quotes``.
             interval: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d`` (documented).
-            backfill: how many bars of the past of each symbol come first, marked ``is_backfill``; 0 for none. They are
-                asked for with the subscription (assumed), and where they do not come with it, as ``encode_snapshot``
-                does.
-                Where neither gives them the feed opens without, a ``Gap`` names the symbols, and a warning is logged.
-            fill_gaps: whether what was missed is fetched and told in its place; else, or where that cannot be done, a
-                ``Gap`` is told.
+            backfill: number of past bars of each symbol to begin with, marked ``is_backfill``; 0 for none. They are
+                requested with the subscription (assumed), and where they do not come with it, as ``history`` does.
+                Where neither returns them, the feed opens without, a ``Gap`` names the symbols, and a warning is
+                logged.
+            fill_gaps: whether missed bars are fetched and yielded in place of a ``Gap``. Where that fails, the ``Gap``
+                is yielded.
             capacity: as for ``quotes``.
             max_bytes: as for ``quotes``.
             overflow: as for ``quotes``.
 
         Raises:
-            SymbolError: a symbol is empty or not a text, or it has control characters.
-            ConfigurationError: there is no such interval, or the count is none.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
+            ConfigurationError: the interval is unknown, or ``backfill`` is not a whole number.
         """
         _check("interval", interval, INTERVALS)
         if backfill:
             _check_count("backfill", backfill)
-        line, choice = ChannelKey("bars", (("interval", interval),)), filters.IntervalFilter(interval)
-        wish = FeedConfig(line, None, choice, _any_symbol, overflow, Capacity(capacity, max_bytes))
+        key, predicate = ChannelKey("bars", (("interval", interval),)), filters.IntervalFilter(interval)
+        config = FeedConfig(key, None, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes))
 
         async def fetch(symbol: str, start: datetime | None, limit: int | None) -> list[Bar]:
             return await self.history(symbol, interval=interval, start=start, limit=limit)
 
         async def fence() -> object:
-            return await self._desk.list_subscriptions(min(self._plan.timeouts.login, self._plan.timeouts.call))
+            return await self._requests.list_subscriptions(
+                min(self._market_config.timeouts.login, self._market_config.timeouts.call)
+            )
 
-        past = Backfill(backfill, fill_gaps, LENGTHS[interval], fetch, fence, self._plan.clock.wall)
-        return BarFeed(self._desk, wish, symbols, past)
+        past = Backfill(backfill, fill_gaps, LENGTHS[interval], fetch, fence, self._market_config.clock.wall)
+        return BarFeed(self._requests, config, symbols, past)
 
     def depth(
         self,
@@ -225,22 +240,22 @@ class MarketDataStream(Stream):
         max_bytes: int = MAX_BYTES,
         overflow: str = "latest",
     ) -> DepthFeed:
-        """Return a feed of books, whole each time; ``async with`` opens it.
+        """Return a feed of market depth, complete in each event; ``async with`` opens it.
 
         Args:
             symbols: as for ``quotes``.
-            levels: how deep.
+            levels: number of price levels on each side.
             capacity: as for ``quotes``.
             max_bytes: as for ``quotes``.
             overflow: as for ``quotes``.
 
         Raises:
-            SymbolError: a symbol is empty or not a text, or it has control characters.
-            ConfigurationError: the count is none.
+            SymbolError: a symbol is empty, is not text, or contains control characters.
+            ConfigurationError: ``levels`` is not a positive whole number.
         """
         _check_count("levels", levels)
-        wish = FeedConfig(ChannelKey("depth"), levels, None, _any_symbol, overflow, Capacity(capacity, max_bytes))
-        return DepthFeed(self._desk, wish, symbols)
+        config = FeedConfig(ChannelKey("depth"), levels, None, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        return DepthFeed(self._requests, config, symbols)
 
     def options_chain(
         self,
@@ -252,43 +267,44 @@ class MarketDataStream(Stream):
         max_bytes: int = MAX_BYTES,
         overflow: str = "latest",
     ) -> Feed[OptionsChain]:
-        """Return a feed of the options on a stock; ``async with`` opens it.
+        """Return a feed of the option chain of an underlying; ``async with`` opens it.
 
         Args:
-            underlying: the stock, CQS, or any other text as the server knows it.
-            expiration: the day on which they expire; None for whatever the server sends.
-            greeks: whether they are wanted too. Where another consumer wants them, they come.
+            underlying: the underlying, CQS, or any other text as the server spells it.
+            expiration: the expiration; None for every chain that the server sends.
+            greeks: whether to request greeks. Where another feed requests them, they come as well.
             capacity: as for ``quotes``; one chain is large.
             max_bytes: as for ``quotes``.
-            overflow: as for ``quotes``; ``latest`` is that of each day of expiration.
+            overflow: as for ``quotes``; ``latest`` keeps the latest chain of each expiration.
 
         Raises:
-            SymbolError: the underlying is empty or not a text, or it has control characters.
-            ConfigurationError: the day is none.
+            SymbolError: the underlying is empty, is not text, or contains control characters.
+            ConfigurationError: the expiration is not a date.
         """
         day = None if expiration is None else _day(expiration)
-        choice = None if day is None and not greeks else filters.ExpirationFilter(day, greeks=greeks)
-        line = ChannelKey("options_chain", (("expiration", day),))
-        wish = FeedConfig(line, greeks, choice, _any_symbol, overflow, Capacity(capacity, max_bytes))
-        return Feed[OptionsChain](self._desk, wish, [underlying])
+        predicate = None if day is None and not greeks else filters.ExpirationFilter(day, greeks=greeks)
+        key = ChannelKey("options_chain", (("expiration", day),))
+        config = FeedConfig(key, greeks, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes))
+        return Feed[OptionsChain](self._requests, config, [underlying])
 
     def subscribe(
         self, *topics: str, capacity: int = CAPACITY, max_bytes: int = MAX_BYTES, overflow: str = "close"
     ) -> Subscription:
-        """Add a consumer of what happens to the stream itself.
+        """Add a subscription to the events of the stream itself.
 
         Args:
-            topics: ``lifecycle`` for that, ``unknown`` for frames that were not understood; none means both.
+            topics: ``lifecycle`` for changes of its state, ``unknown`` for frames that could not be decoded; none means
+                both.
             capacity: as for ``quotes``.
             max_bytes: as for ``quotes``.
             overflow: as for ``quotes``.
 
         Raises:
-            ConfigurationError: a topic, the bound or the policy cannot be one.
-            ConnectTradeError: the stream has ended, with why.
+            ConfigurationError: a topic or the policy is unknown, or the capacity is not positive.
+            ConnectTradeError: the stream has ended, with its cause.
         """
         for topic in topics:
-            _check("a topic", topic, TOPICS)
+            _check("topic", topic, TOPICS)
         return self._subscribe(EventFilter(topics or TOPICS), overflow, Capacity(capacity, max_bytes))
 
     async def history(
@@ -301,127 +317,127 @@ class MarketDataStream(Stream):
         limit: int | None = None,
         timeout: float | None = None,
     ) -> list[Bar]:
-        """Ask for bars of the past, without a subscription. Any number can be asked for at once.
+        """Request past bars, without a subscription. Any number of calls may run at once.
 
         Args:
             symbol: as for ``quotes``.
             interval: as for ``bars``.
-            start: from when on, aware; None for as the server sees fit.
-            end: up to when, aware.
-            limit: how many at most.
-            timeout: seconds; by default ``timeouts.call``. The link may be lost and come back meanwhile.
+            start: the earliest start, aware; None for the server's default.
+            end: the latest start, aware.
+            limit: maximum number of bars.
+            timeout: seconds; by default ``timeouts.call``. The call survives a reconnect.
 
         Returns:
             The bars in order, marked ``is_backfill``.
 
         Raises:
-            SymbolError: the symbol is empty or not a text, or it has control characters.
-            ConfigurationError: an argument cannot be sent.
-            MarketDataRefusedError: the server refuses.
-            RequestTimeoutError: no answer in time.
-            MalformedResponseError: the answer cannot be read.
-            ConnectTradeError: the stream has ended, with why.
+            SymbolError: the symbol is empty, is not text, or contains control characters.
+            ConfigurationError: an argument is invalid.
+            MarketDataRefusedError: the server rejected the request.
+            RequestTimeoutError: no reply came in time.
+            MalformedResponseError: the reply cannot be decoded.
+            ConnectTradeError: the stream has ended, with its cause.
 
-        Cancelling drops the question.
+        Cancelling drops the request.
         """
         _check("interval", interval, INTERVALS)
         if limit is not None:
             _check_count("limit", limit)
-        symbol = _any_symbol(symbol)
+        symbol = _parse_symbol(symbol)
         times = {"start_time": _time("start", start), "end_time": _time("end", end)}
-        facts = {**times, "limit": limit}
-        found = await self._desk.history(symbol, interval, facts, self._patience(timeout))
+        fields = {**times, "limit": limit}
+        found = await self._requests.history(symbol, interval, fields, self._reply_timeout(timeout))
         return list(codec.past_bars(cast("Snapshot", found.message), symbol, interval))
 
     async def list_subscriptions(self, *, timeout: float | None = None) -> ServerSubscriptions:
-        """Ask the server what is subscribed; a difference from what it should hold is mended, and told.
+        """Request the server's list of subscriptions; differences are corrected and returned.
 
         Args:
             timeout: seconds; by default ``timeouts.call``.
 
         Raises:
-            MarketDataRefusedError: the server refuses.
-            RequestTimeoutError: no answer in time.
-            ConnectTradeError: the stream has ended, with why.
+            MarketDataRefusedError: the server rejected the request.
+            RequestTimeoutError: no reply came in time.
+            ConnectTradeError: the stream has ended, with its cause.
 
-        Cancelling drops the question; a difference is mended all the same.
+        Cancelling drops the request; differences are corrected all the same.
         """
-        found = await self._desk.list_subscriptions(self._patience(timeout))
+        found = await self._requests.list_subscriptions(self._reply_timeout(timeout))
         missing: tuple[SubscriptionKey, ...] = () if found.difference is None else found.difference.missing
         extra = () if found.difference is None else found.difference.extra
         return ServerSubscriptions(
-            held=tuple(map(_described, cast("Subscriptions", found.message).entries)),
-            missing=tuple((item.line.channel, item.symbol) for item in missing),
-            extra=tuple(map(_described, extra)),
+            held=tuple(map(_public_entry, cast("Subscriptions", found.message).entries)),
+            missing=tuple((key.channel, key.symbol) for key in missing),
+            extra=tuple(map(_public_entry, extra)),
         )
 
     async def aclose(self) -> None:
-        """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
+        """Close, within ``timeouts.close`` seconds from every state; repeated calls have no effect.
 
-        What waits for consumers can still be taken; then they end. Cancelling drops the link at once.
+        Queued events can still be taken; then the feeds end. Cancelling aborts the WebSocket at once.
         """
         try:
             await super().aclose()
         finally:
-            if self._has_place:
-                self._has_place = False
-                self._door.taken.discard(self._user_id)
+            if self._is_registered:
+                self._is_registered = False
+                self._market_config.taken.discard(self._user_id)
 
     async def __aenter__(self) -> Self:
         self._check_is_new()
-        if self._user_id in self._door.taken:
+        if self._user_id in self._market_config.taken:
             msg = (
                 f"user {self._user_id!r} has a market data stream open in this client, and Connect Trade allows one "
-                "broker connection at a time per user: close that one first, or open more feeds on it"
+                "broker connection at a time per user: close that stream first, or open more feeds on it"
             )
             raise ConfigurationError(msg)
-        self._door.taken.add(self._user_id)
-        self._has_place = True
+        self._market_config.taken.add(self._user_id)
+        self._is_registered = True
         return await super().__aenter__()
 
     def _opening(self, supervisor: Supervisor) -> None:
-        self._desk.supervisor = supervisor
+        self._requests.supervisor = supervisor
 
-    def _patience(self, timeout: float | None) -> float:
+    def _reply_timeout(self, timeout: float | None) -> float:
         if timeout is None:
-            return self._plan.timeouts.call
+            return self._market_config.timeouts.call
         if not timeout > 0:
-            msg = f"timeout must be a number of seconds above zero, not {timeout!r}"
+            msg = f"timeout must be a positive number of seconds, got {timeout!r}"
             raise ConfigurationError(msg)
         return timeout
 
 
-def _described(entry: codec.Entry) -> ServerSubscription:
+def _public_entry(entry: codec.Entry) -> ServerSubscription:
     return ServerSubscription(channel=entry.channel, symbols=entry.symbols, options=entry.options)
 
 
-def _any_symbol(symbol: Any) -> str:  # noqa: ANN401 - it is looked at here
-    """Return a symbol as it is sent: an OSI symbol without its padding, any other text as the caller writes it.
+def _parse_symbol(symbol: Any) -> str:  # noqa: ANN401 - its type is checked here
+    """Return a symbol as it is sent: an OSI symbol without its padding, any other text unchanged.
 
-    Market data passes on symbols that cannot be classified: of indices, futures and cryptocurrencies no published form
-    is known.
+    Symbols that cannot be classified are sent as well: for indices, futures and cryptocurrencies no published form is
+    known.
     """
     if not isinstance(symbol, str):
-        problem = f"a symbol must be a text, got {type(symbol).__name__}"
+        problem = f"a symbol must be text, got {type(symbol).__name__}"
         raise SymbolError(symbol=repr(symbol)[:40], position=0, problem=problem)
     if not symbol.strip():
         raise SymbolError(symbol=symbol, position=0, problem="a symbol must not be empty")
     for position, character in enumerate(symbol):
         # A lone surrogate (Cs) cannot be sent as UTF-8.
         if category(character) in {"Cc", "Cs", "Zl", "Zp"}:
-            raise SymbolError(symbol=symbol, position=position, problem="a symbol must not have control characters")
+            raise SymbolError(symbol=symbol, position=position, problem="a symbol must not contain control characters")
     return str(parse_option(symbol)) if is_option(symbol) else symbol
 
 
 def _check(name: str, value: str, values: tuple[str, ...]) -> None:
     if value not in values:
-        msg = f"{name} must be one of {', '.join(values)}, not {value!r}"
+        msg = f"{name} must be one of {', '.join(values)}, got {value!r}"
         raise ConfigurationError(msg)
 
 
 def _check_count(name: str, value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a whole number from 1 on, not {value!r}"
+        msg = f"{name} must be a positive whole number, got {value!r}"
         raise ConfigurationError(msg)
 
 
@@ -431,7 +447,7 @@ def _day(value: date | str) -> str:
             date.fromisoformat(value) if isinstance(value, str) else date(value.year, value.month, value.day)
         ).isoformat()
     except (ValueError, AttributeError):
-        msg = f"expiration must be a day, or YYYY-MM-DD, not {value!r}"
+        msg = f"expiration must be a date or YYYY-MM-DD, got {value!r}"
     raise ConfigurationError(msg)
 
 
@@ -439,6 +455,6 @@ def _time(name: str, value: datetime | None) -> str | None:
     if value is None:
         return None
     if value.utcoffset() is None:
-        msg = f"{name} has no time zone: give it one, such as datetime.UTC"
+        msg = f"{name} must be an aware datetime, got {value!r}"
         raise ConfigurationError(msg)
-    return codec.wire_name(value)
+    return codec.format_time(value)

@@ -1,10 +1,10 @@
-"""A loop: the token of one market data stream. Get it, renew it in time, and know what its refusal means.
+"""The token of one market data stream: fetch it, renew it in time, and classify its rejection.
 
-Its vow: a token that somebody else replaced is not replaced again. One is active per connection (documented), so
-getting a new one would take it from whoever has it now.
+One token is active per connection (documented), so minting a new one invalidates the token of another client. A token
+that another client has replaced is therefore not replaced again: the stream ends.
 
-How old a token is, two clocks say, and the later counts: the one that never goes back may stand still while the machine
-sleeps, and the time of day may be set. A token that only wore out is not taken for one that was replaced.
+The age of a token is the larger of two ages: by the monotonic clock, which may stand still while the machine sleeps,
+and by the time of day, which may be set. Otherwise an expired token could be mistaken for a replaced one.
 """
 
 from __future__ import annotations
@@ -32,42 +32,42 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamToken"]
 
-LIFETIME = timedelta(hours=24)  # documented
+LIFETIME = timedelta(hours=24)  # (documented)
 EARLY = 900.0
 EARLIEST = 0.1
-AGAIN = 30.0
-REFUSALS = 3  # tokens refused in a row after which the next would be refused too
-CALM = 60.0  # seconds that an accepted token must last for its refusal to be the first of a row
-RESTRICTION = (  # documented; what others have open only the server can see
+RETRY_BASE = 30.0
+MAX_REJECTIONS = 3  # in a row; the next token would most likely be rejected too
+SETTLED = 60.0  # seconds that a token must be accepted to end a row of rejections
+RESTRICTION = (  # (documented); only the server knows which other sessions are open
     "Connect Trade allows one broker connection at a time per user, and all its subscriptions from one address"
 )
 
 TokenSource = Callable[[], Awaitable[ConnectionToken | Secret | str]]
-"""Whatever gets a token: from the API, or from wherever it was made."""
+"""Returns a token, minted by the API or obtained elsewhere."""
 
 
 class StreamToken:
     """The token that a stream logs in with.
 
     Args:
-        source: gets one.
-        clock: time.
-        within: seconds that getting one may take; None where the source sees to that itself.
-        is_ours: whether getting one makes a new one, which replaces the old.
+        source: returns a token.
+        clock: measures ages and time-outs.
+        timeout: seconds that the source may take; None where the source has time-outs of its own.
+        is_minted: whether the source mints a new token on each call, which invalidates the old one.
 
     Attributes:
-        token: the token, once there is one.
-        got: how many were got so far.
+        token: the current token; empty before the first.
+        fetch_count: number of tokens fetched so far.
     """
 
-    def __init__(self, source: TokenSource, clock: Clock, *, within: float | None, is_ours: bool) -> None:
+    def __init__(self, source: TokenSource, clock: Clock, *, timeout: float | None, is_minted: bool) -> None:
         self.token = Secret("")
         self.fetch_count = 0
         self._source = source
         self._clock = clock
-        self._within = within
-        self._is_own_source = is_ours
-        self._made = (clock.now(), clock.wall())
+        self._timeout = timeout
+        self._is_minted = is_minted
+        self._fetched_at = (clock.now(), clock.wall())
         self._lifetime: float | None = None
         self._expires_at: float | None = None
         self._renew_after: float | None = None
@@ -79,110 +79,110 @@ class StreamToken:
 
     @property
     def renew_in(self) -> float | None:
-        """In how many seconds to get the next, or None for never."""
+        """Seconds until a new token should be fetched, or None for never."""
         return None if self._renew_after is None else max(self._renew_after - self._age(), 0.0)
 
     async def ensure(self, *, is_renewal: bool) -> None:
-        """Have a token that has not ended; for a renewal, a new one.
+        """Fetch a token unless the current one is valid; for a renewal, fetch a new one.
 
         Raises:
-            ConnectTradeError: there is none to be had, or only the one that was refused.
-            RequestTimeoutError: the source gave none in time; it was cancelled.
-            TransportError: none can be had at present; or for a renewal, only the one in use.
+            ConnectTradeError: the source failed, or returned the token that was rejected.
+            RequestTimeoutError: the source returned no token in time; it was cancelled.
+            TransportError: the source is unavailable, or for a renewal, returned the current token.
 
-        Cancelling drops the call; a token may have been made and the old one replaced.
+        Cancelling drops the call; a token may have been minted and the old one invalidated.
         """
         if self.token and not is_renewal and (self._lifetime is None or self._age() < self._lifetime):
             return
         if is_renewal:
-            self._renew_after = self._age() + AGAIN  # should it fail
+            self._renew_after = self._age() + RETRY_BASE  # should it fail
         try:
             found = await self._get()
         except ConnectTradeError as exc:
             if is_renewal:
-                self._renew_after = self._age() + self._pause(getattr(exc, "retry_after", None))
+                self._renew_after = self._age() + self._retry_delay(getattr(exc, "retry_after", None))
             raise
         if self._refused is not None and found[0] == self._refused:
-            raise AuthenticationRefusedError(cause="the token source gave the token again that was refused")
+            raise AuthenticationRefusedError(cause="the token source returned the rejected token again")
         if is_renewal and found[0] == self.token:
-            # Another link would gain nothing, and each would be due for relief sooner than the one before.
-            raise _retry_delay("the token source has no newer token yet")
+            # Reconnecting with the same token would gain nothing, and each renewal would be due sooner than the last.
+            raise _unavailable("the token source has no newer token yet")
         self._take(*found)
 
     def mark_accepted(self) -> None:
-        """Take note that the server took it."""
+        """Record that the server accepted the token."""
         self._was_accepted = True
         self._accepted_at = self._clock.now()
 
     def refused_error(self, cause: str) -> ConnectTradeError | None:
-        """Take note that the server refused it; returns what that means, or None where a new one may do.
+        """Record that the server rejected the token; return the final error, or None where a new token may do.
 
-        Three in a row end the stream, and a token that was accepted for less than a minute does not begin a new row.
+        Three rejections in a row are final. A token that was accepted for less than a minute does not end the row.
         """
-        has_lasted = self._accepted_at is not None and self._clock.now() - self._accepted_at >= CALM
-        self._refusals = 1 if has_lasted else self._refusals + 1
+        was_settled = self._accepted_at is not None and self._clock.now() - self._accepted_at >= SETTLED
+        self._refusals = 1 if was_settled else self._refusals + 1
         self._accepted_at = None
-        if self._refusals >= REFUSALS:
-            return AuthenticationRefusedError(cause=f"{cause}; {REFUSALS} tokens in a row were refused")
-        has_ended = self._expires_at is not None and self._age() >= self._expires_at
-        if has_ended or (self._was_accepted and not self._is_own_source):
+        if self._refusals >= MAX_REJECTIONS:
+            return AuthenticationRefusedError(cause=f"{cause}; {MAX_REJECTIONS} tokens in a row were rejected")
+        is_expired = self._expires_at is not None and self._age() >= self._expires_at
+        if is_expired or (self._was_accepted and not self._is_minted):
             self._refused, self.token = self.token, Secret("")
             return None
         if self._was_accepted:
             newer = "a newer token has replaced the one in use, or its connection is gone"
             return SessionTakenError(cause=f"{newer}: {cause}")
-        return AuthenticationRefusedError(cause=f"{cause}; where the token is good: {RESTRICTION}")
+        return AuthenticationRefusedError(cause=f"{cause}; if the token is valid: {RESTRICTION}")
 
     def taken_error(self, cause: str) -> ConnectTradeError:
-        """Return what it means that somebody else has what this logs in to."""
+        """Return the error for a stream that another session has taken over."""
         return SessionTakenError(cause=f"{cause}; {RESTRICTION}")
 
-    def _pause(self, asked: float | None) -> float:
-        """Return the seconds until a renewal that failed is tried again."""
-        own = equal_jitter_delay(self._failures, AGAIN, MAX_RETRY_AFTER)
+    def _retry_delay(self, asked: float | None) -> float:
+        """Return the seconds until a failed renewal is tried again."""
+        delay = equal_jitter_delay(self._failures, RETRY_BASE, MAX_RETRY_AFTER)
         self._failures += 1
-        return bounded_retry_after(asked, own)
+        return bounded_retry_after(asked, delay)
 
     async def _get(self) -> tuple[Secret, float | None]:
         try:
-            given = await self._fetch()
+            found_token = await self._fetch()
         except ConnectTradeError:
             raise
         except Exception as exc:
             raise self._fetch_error(exc) from exc
-        if isinstance(given, ConnectionToken):
-            return Secret(given.access_token), self._lifetime_of(given)
-        token = given = Secret.wrap(given)  # rebound before it is checked: tracebacks can print variables
+        if isinstance(found_token, ConnectionToken):
+            return Secret(found_token.access_token), self._lifetime_of(found_token)
+        token = found_token = Secret.wrap(found_token)  # rebound before the check: tracebacks can print variables
         token.check("token")
         return token, None
 
     async def _fetch(self) -> ConnectionToken | Secret | str:
-        if self._within is None:
+        if self._timeout is None:
             return await self._source()
-        asking, is_late = asyncio.ensure_future(self._source()), False
+        fetch, is_late = asyncio.ensure_future(self._source()), False
 
-        def call_off() -> None:
+        def time_out() -> None:
             nonlocal is_late
-            is_late = asking.cancel()
+            is_late = fetch.cancel()
 
-        timer = self._clock.call_later(self._within, call_off)
+        timer = self._clock.call_later(self._timeout, time_out)
         try:
-            return await asking
+            return await fetch
         except asyncio.CancelledError as exc:
             if _is_being_cancelled():
                 raise
             if is_late:
-                detail = f"the token source gave none within {self._within:g} s"
+                detail = f"the token source returned no token within {self._timeout:g} s"
                 raise RequestTimeoutError(method="STREAM", path="token", kind="timeout", detail=detail) from exc
-            # What a source waits for may be cancelled by others: that closes no stream.
+            # A source may await a task that other code cancels; that must not cancel the stream.
             raise self._fetch_error(exc) from exc
         finally:
             timer.cancel()
 
     def _fetch_error(self, exc: BaseException) -> ConnectTradeError:
         msg = f"the token source failed on {type(exc).__name__}"
-        # One that has worked before is not wrong but away, as an API may be: that ends no stream.
-        return _retry_delay(msg) if self.fetch_count else ConfigurationError(msg)
+        # A source that worked before is unavailable rather than wrong, as an API may be; the stream retries.
+        return _unavailable(msg) if self.fetch_count else ConfigurationError(msg)
 
     def _lifetime_of(self, token: ConnectionToken) -> float:
         try:
@@ -190,28 +190,29 @@ class StreamToken:
         except MalformedResponseError:
             ends = None
         lifetime = LIFETIME if ends is None else min(ends - self._clock.wall(), LIFETIME)
-        if self._is_own_source and lifetime <= timedelta(0):
-            lifetime = (
-                LIFETIME  # it is new, so the clocks disagree: by ours each new one would have to be renewed at once
-            )
+        if self._is_minted and lifetime <= timedelta(0):
+            # A minted token is new, so the clocks disagree. By this clock each new token would be renewed at once.
+            lifetime = LIFETIME
         return lifetime.total_seconds()
 
     def _take(self, token: Secret, lifetime: float | None) -> None:
         self.token, self._lifetime = token, lifetime
-        self._made = (self._clock.now(), self._clock.wall())
+        self._fetched_at = (self._clock.now(), self._clock.wall())
         self._was_accepted = False
         self._failures = 0
         self.fetch_count += 1
         self._renew_after = self._expires_at = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
         if lifetime is not None and lifetime <= 0:
-            self._renew_after = AGAIN  # by our clock each may come ended, and each new link would be due at once
+            self._renew_after = (
+                RETRY_BASE  # each token may look expired on arrival, and would otherwise be renewed at once
+            )
 
     def _age(self) -> float:
-        began, moment = self._made
+        began, moment = self._fetched_at
         return max(self._clock.now() - began, (self._clock.wall() - moment).total_seconds())
 
 
-def _retry_delay(detail: str) -> TransportError:
+def _unavailable(detail: str) -> TransportError:
     return TransportError(method="STREAM", path="token", kind="unreachable", detail=detail)
 
 

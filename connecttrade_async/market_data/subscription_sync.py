@@ -1,27 +1,25 @@
-"""Below the waterline: what is said on one link of market data, until the server holds what is wanted.
+"""Synchronize the subscriptions of one connection with the registry of desired subscriptions.
 
-The theory. Each symbol of a line stands somewhere on this link::
+Each symbol of a channel key has a state on this connection::
 
-    ABSENT    the server does not hold it
-    ASKED     it was asked for, and the answer is awaited
-    HELD      the server said that it holds it, in one width
-    LEAVING   it was given up, and the answer is awaited
+    ABSENT     the server does not hold it
+    REQUESTED  a subscribe request awaits its reply
+    HELD       the server acknowledged it, with one detail
+    RELEASING  an unsubscribe request awaits its reply
 
-``mend`` compares where it stands with what is wanted and asks for what is missing and gives up what is too much. It is
-called when something is wanted or not any more, and again for each symbol whose answer has come, and only symbols that
-await no answer are looked at. So it does not matter in which order wishes and answers arrive: once all is answered,
-the server holds what is wanted.
+``sync`` compares the state of symbols with the registry, subscribes to the missing ones, and unsubscribes from the
+surplus. It runs when the registry changes, and again for the symbols of each reply. It skips symbols that await
+a reply. So the order of changes and replies does not matter: once every reply has come, both sides agree.
 
-An answer belongs to its request by id; one without an id belongs to the oldest request that it could answer. A request
-that is not answered in time is asked again with a new id, and the old one still counts. A refusal of many symbols does
-not say which of them it means, so each half is asked for by itself, down to the one: it is told, and harms no other.
-A refusal without an id may mean something else, or nothing that was asked, so a symbol is asked for once more before it
-is turned down for one: what is refused twice is refused. A refusal that names channels or symbols concerns only these;
-where it names what the server holds, the server is asked for its list, after pauses that grow.
+A reply belongs to the request with its id; a reply without an id belongs to the oldest request that it fits. A request
+without a reply in time is sent again with a new id, and a reply to the old id still counts. A rejection of many symbols
+does not name the bad one, so each half is requested by itself, down to a single symbol. A rejection without an id may
+mean another request, so its symbol is requested once more; the second rejection is final. A rejection that names
+channels or symbols concerns only these. Where it names a held subscription, the client requests the server's list.
 
-What is held and wanted in a wider form is given up and asked for anew. Nothing says for which of two forms a message
-came, so to hold both for a while would tell trades twice; between the two some may be missed, and whoever had the
-narrower one is told so once the server holds it again. So is whoever wants what the server held no more by its list.
+A symbol held with too little detail is unsubscribed and subscribed again. No message carries its detail, so holding
+both for a while would deliver trades twice. Data may be missed between the two: each requester that had the narrower
+detail receives a gap once the server holds the symbol again. The same holds for a symbol missing in the server's list.
 """
 
 from __future__ import annotations
@@ -52,21 +50,21 @@ if TYPE_CHECKING:
 
 __all__ = ["MarketDataSync", "ReplyPolicy"]
 
-NO_REPLY = "it was asked for {} times, and no answer came"
-TRANSIENT = frozenset({"429", "500", "502", "503", "504"})  # Assumed: as over REST, these may go better later
+NO_REPLY = "the server did not answer {} requests"
+TRANSIENT = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST, a retry may succeed
 OVERSIZED = "1009"  # the close code for a message that is too big (RFC 6455)
-TOO_LARGE = "what the server sends for it is larger than the limit of a frame, and ended the connection twice"
-CALM = 600.0  # seconds without doubt after which pauses begin anew
-LONGEST_PAUSE = 60.0
-MOST_SYMBOLS = 1000  # of one frame: some 10 kB, where servers close a connection on a frame that is too large for them
+TOO_LARGE = "the server's frame for it exceeded the size limit and ended the connection twice"
+CALM = 600.0  # seconds without a repetition after which the pauses start over
+MAX_PAUSE = 60.0
+MAX_SYMBOLS = 1000  # of one frame, some 10 kB: servers close a connection for a frame that is too large
 
 
 class ReplyPolicy(NamedTuple):
-    """How long answers are waited for.
+    """Time-out and attempts of subscription requests.
 
     Attributes:
-        seconds: for one.
-        attempts: how often the same is asked.
+        seconds: the time-out of one attempt.
+        attempts: the number of attempts.
     """
 
     seconds: float = 3.0
@@ -74,80 +72,101 @@ class ReplyPolicy(NamedTuple):
 
 
 class HoldState(Enum):
-    """Where a symbol stands that is not absent."""
+    """State of a symbol that is not absent."""
 
-    ASKED = "asked"
+    REQUESTED = "requested"
     HELD = "held"
-    LEAVING = "leaving"
+    RELEASING = "releasing"
 
 
 class HeldSubscription(NamedTuple):
-    """Where a symbol stands, in which width, and since when."""
+    """State of a symbol, its detail, and since when, on the monotonic clock."""
 
     state: HoldState
-    width: Detail
+    detail: Detail
     since: float
 
 
-class GrowingInterval:
-    """When the same may be asked again out of doubt: pauses double, and begin anew only after a calm.
+class Backoff:
+    """Growing pauses between repetitions: each doubles, up to ``MAX_PAUSE``; they start over after ``CALM`` seconds.
 
     Args:
         first: the first pause, in seconds.
     """
 
-    __slots__ = ("_asked_at", "_first", "_pause")
+    __slots__ = ("_first", "_last_at", "_pause")
 
     def __init__(self, first: float) -> None:
         self._first = first
         self._pause = 0.0
-        self._asked_at: float | None = None
+        self._last_at: float | None = None
 
     def next_at(self, now: float) -> float:
-        """Return the earliest moment at which it may be asked."""
-        return now if self._asked_at is None else max(now, self._asked_at + self._pause)
+        """Return the earliest time of the next repetition."""
+        return now if self._last_at is None else max(now, self._last_at + self._pause)
 
-    def asked(self, now: float) -> None:
-        """Note that it is asked now."""
-        is_calm = self._asked_at is None or now - self._asked_at > CALM
-        self._pause = self._first if is_calm else min(self._pause * 2, LONGEST_PAUSE)
-        self._asked_at = now
+    def record(self, now: float) -> None:
+        """Record a repetition at this time."""
+        is_calm = self._last_at is None or now - self._last_at > CALM
+        self._pause = self._first if is_calm else min(self._pause * 2, MAX_PAUSE)
+        self._last_at = now
 
 
 class PendingRequest(msgspec.Struct, eq=False):
-    """One frame whose answer is awaited."""
+    """A subscribe or unsubscribe request that awaits its reply; it may be pending under several ids.
+
+    Attributes:
+        action: ``subscribe`` or ``unsubscribe``.
+        channel_key: the channel and its options.
+        detail: the requested detail.
+        symbols: the symbols.
+        due_at: when the reply is overdue, on the monotonic clock.
+        is_first: whether it was sent at the start of the connection.
+        backfill: number of past bars to request with it.
+        first_id: the first id, which orders requests by age; 0 before it is sent.
+        is_second_try: whether an error that may have meant another request was received before.
+        was_denied_backfill: whether the server rejected it with a backfill.
+        attempt: the number of this attempt, from 1 on.
+        code: the code of the last error.
+        cause: the text of the last error.
+    """
 
     action: str
-    line: ChannelKey
-    width: Detail
+    channel_key: ChannelKey
+    detail: Detail
     symbols: tuple[str, ...]
-    due: float
+    due_at: float
     is_first: bool
     backfill: int = 0
-    asked: int = 0
-    is_doubted: bool = False
+    first_id: int = 0
+    is_second_try: bool = False
     was_denied_backfill: bool = False
     attempt: int = 1
     code: str = ""
     cause: str = ""
 
     @property
-    def items(self) -> tuple[SubscriptionKey, ...]:
-        """What it is about."""
-        return tuple(SubscriptionKey(self.line, symbol) for symbol in self.symbols)
+    def channel(self) -> str:
+        """The channel's name."""
+        return self.channel_key.channel
+
+    @property
+    def keys(self) -> tuple[SubscriptionKey, ...]:
+        """The subscriptions that it requests."""
+        return tuple(SubscriptionKey(self.channel_key, symbol) for symbol in self.symbols)
 
 
 class MarketDataSync:
-    """What is said on one link.
+    """Subscription state of one connection.
 
     Args:
-        demands: what is wanted.
-        patience: how long answers are waited for.
+        registry: the desired subscriptions.
+        policy: time-out and attempts of requests.
 
     Attributes:
-        outbox: what is to be sent, in order; whoever sends it empties it.
-        news: what is to be told, in order; whoever tells it empties it.
-        is_over: whether its farewell is answered.
+        outbox: frames to send, in order; the sender empties it.
+        sync_events: results to apply, in order; the supervisor empties it.
+        is_over: whether the last reply of a draining connection has come.
     """
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot)
@@ -155,30 +174,30 @@ class MarketDataSync:
     missing: tuple[str, ...] = ()
     broken = ""
     __slots__ = (
-        "_demands",
         "_draining",
         "_held",
         "_is_open",
+        "_list_backoff",
         "_list_due",
-        "_list_interval",
-        "_missing_intervals",
+        "_missing_backoffs",
         "_pending",
         "_policy",
-        "_unsolicited_interval",
+        "_registry",
+        "_unsolicited_backoff",
         "is_over",
         "outbox",
         "sync_events",
     )
 
-    def __init__(self, demands: SubscriptionRegistry, patience: ReplyPolicy = ReplyPolicy()) -> None:  # noqa: B008 - it is immutable
-        self._demands = demands
-        self._policy = patience
+    def __init__(self, registry: SubscriptionRegistry, policy: ReplyPolicy = ReplyPolicy()) -> None:  # noqa: B008 - it is immutable
+        self._registry = registry
+        self._policy = policy
         self._is_open = False
         self._draining: str | None = None
         self._list_due: float | None = None
-        self._list_interval = GrowingInterval(patience.seconds)
-        self._unsolicited_interval = GrowingInterval(patience.seconds)
-        self._missing_intervals: dict[SubscriptionKey, GrowingInterval] = {}
+        self._list_backoff = Backoff(policy.seconds)
+        self._unsolicited_backoff = Backoff(policy.seconds)
+        self._missing_backoffs: dict[SubscriptionKey, Backoff] = {}
         self.is_over = False
         self._held: dict[SubscriptionKey, HeldSubscription] = {}
         self._pending: dict[str, PendingRequest] = {}
@@ -187,53 +206,53 @@ class MarketDataSync:
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that it began with is answered."""
+        """Whether every request sent at the start is answered."""
         return not any(request.is_first for request in self._pending.values())
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``check``, or None for never."""
+        """When to call ``check``, on the monotonic clock, or None for never."""
         if self._draining is not None:
             return None
-        dues = [request.due for request in self._pending.values()]
+        dues = [request.due_at for request in self._pending.values()]
         return min(dues if self._list_due is None else [*dues, self._list_due], default=None)
 
     def start(self, now: float) -> None:
-        """Ask for all that is wanted, in few frames, and again what another link left unanswered."""
+        """Subscribe to every requested symbol, in few frames, and repeat the open queries of the last connection."""
         self._is_open = True
-        self._sync(self._demands.items, now, is_first=True)
-        self.outbox += [question.frame for question in self._demands.request_ids.values()]
+        self._sync(self._registry.keys, now, is_first=True)
+        self.outbox += [query.frame for query in self._registry.queries.values()]
 
     def end(self) -> None:
-        """Forget the link: the server has."""
+        """Clear all state: the connection is closed, and the server has dropped its subscriptions."""
         self._is_open = False
         self._list_due = None
         self._held.clear()
         self._pending.clear()
 
-    def holds(self, item: SubscriptionKey, width: Detail) -> bool:
-        """Whether the server holds a symbol, at least in this width."""
-        place = self._held.get(item)
-        return place is not None and place.state is HoldState.HELD and covers(item.line.channel, place.width, width)
+    def holds(self, key: SubscriptionKey, detail: Detail) -> bool:
+        """Whether the server holds a symbol with at least this detail."""
+        held = self._held.get(key)
+        return held is not None and held.state is HoldState.HELD and covers(key.channel, held.detail, detail)
 
-    def sync(self, items: Iterable[SubscriptionKey], now: float) -> None:
-        """Ask for what of these is missing, and give up what is too much."""
+    def sync(self, keys: Iterable[SubscriptionKey], now: float) -> None:
+        """Subscribe to those of these symbols that are missing, and unsubscribe from the surplus."""
         if self._is_open:
-            self._sync(items, now, is_first=not self.is_settled)
+            self._sync(keys, now, is_first=not self.is_settled)
 
     def send(self, frame: bytes) -> None:
-        """Say something whose answer will be told as ``ReplyReceived``."""
+        """Send the frame of a query; its reply is a ``ReplyReceived`` event."""
         if self._is_open:
             self.outbox.append(frame)
 
     def drain(self) -> None:
-        """Ask for the list: whatever the server tells comes before that answer, or also on the link that follows."""
+        """Request the list: every earlier frame of the server precedes its reply."""
         self._is_open = False
-        self._draining = next(self._demands.numbers)
+        self._draining = next(self._registry.request_ids)
         self.outbox.append(codec.encode_list(self._draining))
 
     def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
-        """Take an answer."""
+        """Apply a reply."""
         if self._draining is not None:
             self.is_over = self.is_over or str(message.id) == self._draining
             return
@@ -241,17 +260,17 @@ class MarketDataSync:
             case Snapshot():
                 self.sync_events.append(ReplyReceived(str(message.id), message))
             case Subscriptions():
-                # Compared where it stands in the order of answers, which is that of what was asked.
-                number = str(message.id)
-                difference = self._compare(message.entries, now) if self._may_compare(number, now) else None
-                self.sync_events.append(ReplyReceived(number, message, difference))
+                # Compared at this position in the order of replies, which is the order of the requests.
+                request_id = str(message.id)
+                difference = self._compare(message.entries, now) if self._may_compare(request_id, now) else None
+                self.sync_events.append(ReplyReceived(request_id, message, difference))
             case _:
                 self._on_confirmed(message, now)
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
-        """Take an error frame; return whether it belongs to a request.
+        """Apply an error frame; return whether it belongs to a request.
 
-        An error is never charged to a channel or symbol other than those that it names.
+        An error that names channels or symbols never affects others.
         """
         if self._draining is not None:
             self.is_over = self.is_over or str(refusal.id) == self._draining
@@ -260,289 +279,297 @@ class MarketDataSync:
             return self._refuse_by_id(refusal, str(refusal.id), now)
         if refusal.scope:
             return self._refuse_by_name(refusal, now)
-        request = self._addressed(None, None, None)
-        question = self._oldest_request(request)
-        if question is not None:
-            self._answer(question, refusal)
+        request = self._request_for(None, None, None)
+        query = self._oldest_query(request)
+        if query is not None:
+            self._reject_query(query, refusal)
         elif request is not None:
             self._refuse_part(request, refusal, now, is_certain=False)
-        return question is not None or request is not None
+        return query is not None or request is not None
 
     def outgrown(self, frame: bytes, now: float) -> bool:
-        """Take note of a frame larger than the limit: what it answers or tells is refused the second time.
+        """Record a frame that exceeded the size limit; reject its subscription or query the second time.
 
-        Returns whether something is refused.
+        Otherwise every new connection would request the same frame, and end. A frame that names no channel counts as
+        the reply to the query that it names, or else to the oldest one; no symbol is rejected for it.
 
-        Otherwise the same would be asked for on each link, and end it. Where the frame does not name what it is, it is
-        taken for the answer to the oldest question, if there is one; no symbol is charged with it.
+        Args:
+            frame: the beginning of the frame.
+            now: the time on the monotonic clock.
+
+        Returns:
+            Whether a subscription or query was rejected.
         """
         named = codec.named_in(frame)
-        number, kind = named.get("id"), named.get("type", "")
+        request_id, kind = named.get("id"), named.get("type", "")
         channels = codec.channels_among([kind])
         if channels:
             symbol = named.get(codec.UNDERLYING, named.get("symbol"))
-            items = [item for item in self._held if item.line.channel in channels and item.symbol == symbol]
-            refused = [item for item in items if self._demands.strike(item, now)]
-            for item in refused:
-                who = self._demands.drop_rejected(item, self._held.pop(item).width)
-                self.sync_events.append(SubscriptionRejected(item, OVERSIZED, TOO_LARGE, who))
+            keys = [key for key in self._held if key.channel in channels and key.symbol == symbol]
+            refused = [key for key in keys if self._registry.record_oversized(key, now)]
+            for key in refused:
+                requesters = self._registry.drop_rejected(key, self._held.pop(key).detail)
+                self.sync_events.append(SubscriptionRejected(key, OVERSIZED, TOO_LARGE, requesters))
             return bool(refused)
-        if number not in self._demands.request_ids:
-            number = min(self._demands.request_ids, key=int, default=None)
-        is_refused = number is not None and self._demands.strike(number, now)
-        if number is not None and is_refused:
-            self._answer(number, Refusal(OVERSIZED, TOO_LARGE, number))
+        if request_id not in self._registry.queries:
+            request_id = min(self._registry.queries, key=int, default=None)
+        is_refused = request_id is not None and self._registry.record_oversized(request_id, now)
+        if request_id is not None and is_refused:
+            self._reject_query(request_id, Refusal(OVERSIZED, TOO_LARGE, request_id))
         return is_refused
 
     def check(self, now: float) -> None:
-        """Ask again for what was not answered in time; give up on it after so many attempts."""
+        """Repeat requests that were not answered in time; abandon them after the last attempt."""
         if self._draining is not None:
             return
         if self._list_due is not None and now >= self._list_due:
             self._request_list(now)
-        for request in {id(each): each for each in self._pending.values() if now >= each.due}.values():
-            # What a link began with is asked for until the login's deadline ends that link: no word is no refusal.
+        for request in {id(each): each for each in self._pending.values() if now >= each.due_at}.values():
+            # A request of the start is repeated until the login deadline: silence is no rejection.
             if request.is_first or request.attempt < self._policy.attempts:
                 request.attempt += 1
-                request.backfill = 0  # a server may be silent on what it does not know
+                request.backfill = 0  # a server may ignore a request with an option that it does not know
                 self._send(request, now)
             else:
-                self._give_up(request, now)
+                self._abandon(request, now)
 
-    def _sync(self, items: Iterable[SubscriptionKey], now: float, *, is_first: bool) -> None:
+    def _sync(self, keys: Iterable[SubscriptionKey], now: float, *, is_first: bool) -> None:
         missing: defaultdict[tuple[ChannelKey, Detail, int], list[str]] = defaultdict(list)
-        too_much: defaultdict[tuple[ChannelKey, Detail], list[str]] = defaultdict(list)
-        for item in dict.fromkeys(items):
-            place = self._held.get(item)
-            if place is not None and place.state is not HoldState.HELD:
+        surplus: defaultdict[tuple[ChannelKey, Detail], list[str]] = defaultdict(list)
+        for key in dict.fromkeys(keys):
+            held = self._held.get(key)
+            if held is not None and held.state is not HoldState.HELD:
                 continue
-            if item not in self._demands:
-                if place is not None:
-                    too_much[item.line, place.width].append(item.symbol)
+            if key not in self._registry:
+                if held is not None:
+                    surplus[key.channel_key, held.detail].append(key.symbol)
                 continue
-            width = self._demands.width(item)
-            backfill = self._demands.backfills.get(item, 0) if self._demands.takes_backfill else 0
-            if place is None:
-                missing[item.line, width, backfill].append(item.symbol)
-            elif not covers(item.line.channel, place.width, width):
-                # Given up and asked for anew in one breath: a server that keeps one form of each would drop the new
-                # one if it were told the other way round.
-                self._drop(item.line.channel, [item.symbol], options_of(item.line, place.width))
-                self._demands.mark_broken(item, place.width, now)
-                missing[item.line, width, backfill].append(item.symbol)
-        for (line, width), symbols in too_much.items():
-            self._request("unsubscribe", line, width, symbols, now, is_first=is_first)
-        for (line, width, backfill), symbols in missing.items():
-            self._request("subscribe", line, width, symbols, now, is_first=is_first, backfill=backfill)
+            detail = self._registry.detail(key)
+            backfill = self._registry.backfills.get(key, 0) if self._registry.takes_backfill else 0
+            if held is None:
+                missing[key.channel_key, detail, backfill].append(key.symbol)
+            elif not covers(key.channel, held.detail, detail):
+                # Unsubscribe first: a server that keeps one detail of each symbol would otherwise drop the new one.
+                self._send_unsubscribe(key.channel, [key.symbol], options_of(key.channel_key, held.detail))
+                self._registry.mark_broken(key, held.detail, now)
+                missing[key.channel_key, detail, backfill].append(key.symbol)
+        for (channel_key, detail), symbols in surplus.items():
+            self._request("unsubscribe", channel_key, detail, symbols, now, is_first=is_first)
+        for (channel_key, detail, backfill), symbols in missing.items():
+            self._request("subscribe", channel_key, detail, symbols, now, is_first=is_first, backfill=backfill)
 
     def _request(
         self,
         action: str,
-        line: ChannelKey,
-        width: Detail,
+        channel_key: ChannelKey,
+        detail: Detail,
         symbols: Sequence[str],
         now: float,
         *,
         is_first: bool,
         backfill: int = 0,
     ) -> None:
-        standing = HoldState.ASKED if action == "subscribe" else HoldState.LEAVING
+        state = HoldState.REQUESTED if action == "subscribe" else HoldState.RELEASING
         for symbol in symbols:
-            self._held[SubscriptionKey(line, symbol)] = HeldSubscription(standing, width, now)
-        for some in _framed(line, symbols):
-            self._send(PendingRequest(action, line, width, some, 0.0, is_first, backfill), now)
+            self._held[SubscriptionKey(channel_key, symbol)] = HeldSubscription(state, detail, now)
+        for batch in _batches(channel_key, symbols):
+            self._send(PendingRequest(action, channel_key, detail, batch, 0.0, is_first, backfill), now)
 
     def _send(self, request: PendingRequest, now: float) -> None:
-        number = next(self._demands.numbers)
-        request.asked = request.asked or int(number)
-        request.due = now + self._policy.seconds
-        self._pending[number] = request
-        options = options_of(request.line, request.width)
+        request_id = next(self._registry.request_ids)
+        request.first_id = request.first_id or int(request_id)
+        request.due_at = now + self._policy.seconds
+        self._pending[request_id] = request
+        options = options_of(request.channel_key, request.detail)
         if request.backfill:
             options["backfill"] = request.backfill
-        frame = codec.encode_change(request.action, number, request.line.channel, request.symbols, options)
+        frame = codec.encode_change(request.action, request_id, request.channel, request.symbols, options)
         self.outbox.append(frame)
 
-    def _drop(self, channel: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
-        """Give up what is asked for anew, or was never ours: nobody waits for the answer."""
-        for some in _framed(ChannelKey(channel), symbols):
-            number = next(self._demands.numbers)
-            self.outbox.append(codec.encode_change("unsubscribe", number, channel, some, options))
+    def _send_unsubscribe(self, channel: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
+        """Unsubscribe without awaiting the reply."""
+        for batch in _batches(ChannelKey(channel), symbols):
+            request_id = next(self._registry.request_ids)
+            self.outbox.append(codec.encode_change("unsubscribe", request_id, channel, batch, options))
 
     def _compare(self, entries: Iterable[codec.Entry], now: float) -> SubscriptionDiff:
-        """Compare the server's list with what this link believes, and mend the difference.
+        """Compare the server's list with this connection's state, and correct the differences.
 
-        What awaits an answer is left out: it may change before the list is read.
+        Symbols that await a reply are skipped: their state may have changed after the server wrote the list.
         """
-        unseen = {item for item, place in self._held.items() if place.state is HoldState.HELD}
+        unseen = {key for key, held in self._held.items() if held.state is HoldState.HELD}
         known: defaultdict[tuple[str, str], list[SubscriptionKey]] = defaultdict(list)
-        for item in self._held:
-            known[item.line.channel, item.symbol].append(item)
+        for key in self._held:
+            known[key.channel, key.symbol].append(key)
         extra: list[codec.Entry] = []
         for entry in entries:
-            meant = {
-                symbol: [item for item in known[entry.channel, symbol] if _is_addressed(item, self._held[item], entry)]
+            matched = {
+                symbol: [key for key in known[entry.channel, symbol] if _matches_entry(key, self._held[key], entry)]
                 for symbol in entry.symbols
             }
-            unseen.difference_update(*meant.values())
-            if too_much := tuple(symbol for symbol, items in meant.items() if not items):
-                extra.append(codec.Entry(entry.channel, too_much, entry.options))
-                self._drop(entry.channel, too_much, entry.options)
+            unseen.difference_update(*matched.values())
+            if surplus := tuple(symbol for symbol, keys in matched.items() if not keys):
+                extra.append(codec.Entry(entry.channel, surplus, entry.options))
+                self._send_unsubscribe(entry.channel, surplus, entry.options)
         missing = tuple(sorted(unseen, key=str))
-        # A server whose list never names it would have it asked for again with each list, with a gap each time.
-        due = tuple(item for item in missing if self._may_mend(item, now))
-        for item in due:
-            place = self._held.pop(item)
-            self._demands.mark_broken(item, place.width, place.since)
+        # Limited: where the list never names a held symbol, each list would cause a resubscription and a gap.
+        due = tuple(key for key in missing if self._may_resubscribe(key, now))
+        for key in due:
+            held = self._held.pop(key)
+            self._registry.mark_broken(key, held.detail, held.since)
         self._sync(due, now, is_first=False)
         return SubscriptionDiff(missing, tuple(extra))
 
-    def _may_compare(self, number: str, now: float) -> bool:
-        """Whether to mend what a list shows: one that was not asked for only after pauses that grow."""
-        if number in self._demands.numbers:
+    def _may_compare(self, request_id: str, now: float) -> bool:
+        """Whether to correct the differences that a list shows: for an unsolicited list, only after growing pauses."""
+        if request_id in self._registry.request_ids:
             return True
-        if self._unsolicited_interval.next_at(now) > now:
+        if self._unsolicited_backoff.next_at(now) > now:
             return False
-        self._unsolicited_interval.asked(now)
+        self._unsolicited_backoff.record(now)
         return True
 
-    def _may_mend(self, item: SubscriptionKey, now: float) -> bool:
-        """Take note that the list did not name a symbol; return whether it is time to ask for that again."""
-        pace = self._missing_intervals.setdefault(item, GrowingInterval(self._policy.seconds))
-        if pace.next_at(now) > now:
+    def _may_resubscribe(self, key: SubscriptionKey, now: float) -> bool:
+        """Record that the list does not name a held symbol; return whether to subscribe to it again now."""
+        backoff = self._missing_backoffs.setdefault(key, Backoff(self._policy.seconds))
+        if backoff.next_at(now) > now:
             return False
-        pace.asked(now)
+        backoff.record(now)
         return True
 
-    def _on_confirmed(self, answer: Subscribed | Unsubscribed, now: float) -> None:
-        action = "subscribe" if type(answer) is Subscribed else "unsubscribe"
-        request = self._addressed(answer.id, action, answer.channel, answer.symbols)
+    def _on_confirmed(self, reply: Subscribed | Unsubscribed, now: float) -> None:
+        action = "subscribe" if type(reply) is Subscribed else "unsubscribe"
+        request = self._request_for(reply.id, action, reply.channel, reply.symbols)
         if request is None:
-            self._on_unsolicited(answer, now)
+            self._on_unsolicited(reply, now)
             return
-        self._forget(request)
+        self._remove_pending(request)
         if action == "unsubscribe":
-            self._remaining(request, now)
+            self._on_released(request, now)
             return
-        # An acknowledgement that names some of the symbols leaves out the others; a chain may be named in any way.
-        said = None if request.line.channel == codec.CHAIN else answer.symbols
-        held = tuple(symbol for symbol in request.symbols if said is None or symbol in said)
-        items = tuple(SubscriptionKey(request.line, symbol) for symbol in held)
-        self._held |= dict.fromkeys(items, HeldSubscription(HoldState.HELD, request.width, now))
-        for item in items:
-            if self._demands.backfills.pop(item, None) is not None:
-                self._demands.backfilled[item] = request.backfill
-        self._demands.takes_backfill = self._demands.takes_backfill and not request.was_denied_backfill
-        if items:
-            self.sync_events.append(SubscriptionConfirmed(items))
-        for who, (since, symbols) in self._demands.mark_restored(items).items():
-            cause = f"{request.line.channel} of {', '.join(symbols)} was asked for anew"
-            self.sync_events.append(DataMissed(who, now - since, one_line(cause)))
-        self._sync(items, now, is_first=False)
-        if rest := tuple(symbol for symbol in request.symbols if symbol not in held):
-            request.symbols, request.cause = rest, "the server acknowledged others, and not this"
+        # An acknowledgement that names symbols leaves out the others; the symbols of a chain may be its contracts.
+        named = None if request.channel == codec.CHAIN else reply.symbols
+        held = tuple(symbol for symbol in request.symbols if named is None or symbol in named)
+        keys = tuple(SubscriptionKey(request.channel_key, symbol) for symbol in held)
+        self._held |= dict.fromkeys(keys, HeldSubscription(HoldState.HELD, request.detail, now))
+        for key in keys:
+            if self._registry.backfills.pop(key, None) is not None:
+                self._registry.backfilled[key] = request.backfill
+        self._registry.takes_backfill = self._registry.takes_backfill and not request.was_denied_backfill
+        if keys:
+            self.sync_events.append(SubscriptionConfirmed(keys))
+        for requester, (since, symbols) in self._registry.mark_restored(keys).items():
+            cause = f"{request.channel} of {', '.join(symbols)} was resubscribed"
+            self.sync_events.append(DataMissed(requester, now - since, one_line(cause)))
+        self._sync(keys, now, is_first=False)
+        if others := tuple(symbol for symbol in request.symbols if symbol not in held):
+            request.symbols, request.cause = (
+                others,
+                "the server acknowledged only other symbols of the request",
+            )
             self._retry_or_reject(request, now)
 
-    def _refuse_by_id(self, refusal: Refusal, number: str, now: float) -> bool:
-        request = self._pending.get(number)
+    def _refuse_by_id(self, refusal: Refusal, request_id: str, now: float) -> bool:
+        request = self._pending.get(request_id)
         if request is None:
-            self.sync_events.append(ReplyReceived(number, refusal))
-            return number in self._demands.numbers  # perhaps late
-        if not _concerns(refusal, request.line.channel, request.symbols):
+            self.sync_events.append(ReplyReceived(request_id, refusal))
+            return request_id in self._registry.request_ids  # of a request that was answered or abandoned
+        if not _names_any(refusal, request.channel, request.symbols):
             return False
         self._refuse_part(request, refusal, now, is_certain=True)
         return True
 
     def _refuse_by_name(self, refusal: Refusal, now: float) -> bool:
-        """Take an error without an id that names something: it is charged to the oldest request for just that."""
+        """Apply an error without an id to the oldest request or query for what it names."""
         if not (codec.symbols_of(refusal) or codec.channels_of(refusal)):
             return False  # a user, an account, or a topic of the other stream
         requests = [
             request
             for request in {id(each): each for each in self._pending.values()}.values()
-            if _concerns(refusal, request.line.channel, request.symbols)
+            if _names_any(refusal, request.channel, request.symbols)
         ]
-        questions = [
-            number
-            for number, question in self._demands.request_ids.items()
-            if _concerns(refusal, question.channel, (question.symbol,))
+        queries = [
+            request_id
+            for request_id, query in self._registry.queries.items()
+            if _names_any(refusal, query.channel, (query.symbol,))
         ]
-        request = min(requests, key=lambda each: each.asked, default=None)
-        question = min(questions, key=int, default=None)
-        if question is not None and (request is None or int(question) < request.asked):
-            self._answer(question, refusal)
+        request = min(requests, key=lambda each: each.first_id, default=None)
+        query = min(queries, key=int, default=None)
+        if query is not None and (request is None or int(query) < request.first_id):
+            self._reject_query(query, refusal)
             return True
         if request is None:
-            self._doubt(codec.channels_of(refusal), codec.symbols_of(refusal), now)
+            self._verify_held(codec.channels_of(refusal), codec.symbols_of(refusal), now)
             return False
-        is_certain = bool(codec.symbols_of(refusal)) and len(requests) + len(questions) == 1
+        is_certain = bool(codec.symbols_of(refusal)) and len(requests) + len(queries) == 1
         self._refuse_part(request, refusal, now, is_certain=is_certain)
         return True
 
-    def _doubt(self, channels: frozenset[str], symbols: frozenset[str], now: float) -> None:
-        """Ask for the server's list, within a budget, where it holds what something was said of."""
+    def _verify_held(self, channels: frozenset[str], symbols: frozenset[str], now: float) -> None:
+        """Request the server's list, after growing pauses, where it should hold what an error names."""
         is_held = any(
-            place.state is HoldState.HELD and item.symbol in symbols and (not channels or item.line.channel in channels)
-            for item, place in self._held.items()
+            held.state is HoldState.HELD and key.symbol in symbols and (not channels or key.channel in channels)
+            for key, held in self._held.items()
         )
         if is_held and self._list_due is None:
-            self._list_due = self._list_interval.next_at(now)
+            self._list_due = self._list_backoff.next_at(now)
             if self._list_due <= now:
                 self._request_list(now)
 
     def _request_list(self, now: float) -> None:
         self._list_due = None
-        self._list_interval.asked(now)
-        self.outbox.append(codec.encode_list(next(self._demands.numbers)))
+        self._list_backoff.record(now)
+        self.outbox.append(codec.encode_list(next(self._registry.request_ids)))
 
-    def _oldest_request(self, request: PendingRequest | None) -> str | None:
-        """Return the oldest question where that is older than the request."""
-        oldest = min(self._demands.request_ids, key=int, default=None)
-        is_older = oldest is not None and (request is None or request.asked > int(oldest))
+    def _oldest_query(self, request: PendingRequest | None) -> str | None:
+        """Return the id of the oldest query, where that is older than the request."""
+        oldest = min(self._registry.queries, key=int, default=None)
+        is_older = oldest is not None and (request is None or request.first_id > int(oldest))
         return oldest if is_older else None
 
-    def _answer(self, question: str, refusal: Refusal) -> None:
-        self.sync_events.append(ReplyReceived(question, refusal))
-        del self._demands.request_ids[question]  # another without an id is meant for another
+    def _reject_query(self, query: str, refusal: Refusal) -> None:
+        self.sync_events.append(ReplyReceived(query, refusal))
+        del self._registry.queries[query]  # so that the next error without an id goes to the next query
 
     def _refuse_part(self, request: PendingRequest, refusal: Refusal, now: float, *, is_certain: bool) -> None:
-        """Refuse those symbols of a request that the error names, or all where it names none, or all of them."""
+        """Reject the symbols of a request that the error names, or all where it names none."""
         symbols = codec.symbols_of(refusal)
         named = tuple(symbol for symbol in request.symbols if symbol in symbols)
-        rest = tuple(symbol for symbol in request.symbols if symbol not in symbols)
+        others = tuple(symbol for symbol in request.symbols if symbol not in symbols)
         refused = request
-        if named and rest:
+        if named and others:
             refused = msgspec.structs.replace(request, symbols=named)
-            request.symbols = rest
-            self._send(request, now)  # under its first id too: the answer for the rest may come still
+            request.symbols = others
+            self._send(request, now)  # the first id stays pending: the reply for these symbols may still come
         refused.code = "" if refusal.code is None else str(refusal.code)
         refused.cause = refusal.message or "no explanation given"
-        self._refuse(refused, now, is_certain=is_certain, is_traced=refused is not request)
+        self._refuse(refused, now, is_certain=is_certain, is_named=refused is not request)
 
-    def _refuse(self, request: PendingRequest, now: float, *, is_certain: bool, is_traced: bool) -> None:
+    def _refuse(self, request: PendingRequest, now: float, *, is_certain: bool, is_named: bool) -> None:
         if request.action == "unsubscribe":
-            # What cannot be given up is not held; of many it may be one that is not, so the server is asked.
-            self._forget(request)
-            self._remaining(request, now)
-            self.outbox.append(codec.encode_list(next(self._demands.numbers)))
+            # A rejected unsubscribe means that the server does not hold the symbols. Of several it may lack only one,
+            # so the list is requested.
+            self._remove_pending(request)
+            self._on_released(request, now)
+            self.outbox.append(codec.encode_list(next(self._registry.request_ids)))
         elif request.code in TRANSIENT:
-            self._forget(request)
+            self._remove_pending(request)
             self._retry_later(request)
-        elif request.backfill and not is_traced:
-            # Perhaps it is the past that is refused, and not the symbols.
-            self._forget(request)
-            self._send(msgspec.structs.replace(request, backfill=0, was_denied_backfill=True, asked=0), now)
-        elif len(request.symbols) > 1 and not is_traced:
-            self._forget(request)
+        elif request.backfill and not is_named:
+            # The server may reject the backfill rather than the symbols.
+            self._remove_pending(request)
+            self._send(msgspec.structs.replace(request, backfill=0, was_denied_backfill=True, first_id=0), now)
+        elif len(request.symbols) > 1 and not is_named:
+            self._remove_pending(request)
             middle = len(request.symbols) // 2
-            for some in (request.symbols[:middle], request.symbols[middle:]):
-                self._send(msgspec.structs.replace(request, symbols=some, asked=0), now)
-        elif is_certain or request.is_doubted:
-            self._forget(request)
-            self._turn_down(request, now)
+            for batch in (request.symbols[:middle], request.symbols[middle:]):
+                self._send(msgspec.structs.replace(request, symbols=batch, first_id=0), now)
+        elif is_certain or request.is_second_try:
+            self._remove_pending(request)
+            self._reject(request, now)
         else:
-            # Not forgotten: the answer to what was asked first may still come.
-            request.is_doubted, request.asked = True, 0
+            # The first id stays pending: its reply may still come.
+            request.is_second_try, request.first_id = True, 0
             self._send(request, now)
 
     def _retry_or_reject(self, request: PendingRequest, now: float) -> None:
@@ -550,84 +577,90 @@ class MarketDataSync:
             request.attempt += 1
             self._send(request, now)
         else:
-            self._turn_down(request, now)
+            self._reject(request, now)
 
     def _retry_later(self, request: PendingRequest) -> None:
-        """Leave it pending until its time-out, which asks again."""
-        self._pending[next(self._demands.numbers)] = request
+        """Keep a request pending under a new id, so that its time-out repeats it."""
+        self._pending[next(self._registry.request_ids)] = request
 
-    def _give_up(self, request: PendingRequest, now: float) -> None:
-        self._forget(request)
+    def _abandon(self, request: PendingRequest, now: float) -> None:
+        self._remove_pending(request)
         if request.action == "unsubscribe":
-            self._remaining(request, now)
+            self._on_released(request, now)
             return
         request.cause = request.cause or NO_REPLY.format(request.attempt)
-        self._turn_down(request, now)
+        self._reject(request, now)
 
-    def _turn_down(self, request: PendingRequest, now: float) -> None:
+    def _reject(self, request: PendingRequest, now: float) -> None:
         if request.attempt > 1:
-            # What was asked for before and not answered may be held all the same.
-            self._drop(request.line.channel, request.symbols, options_of(request.line, request.width))
-        for item in request.items:
-            del self._held[item]
-            who = self._demands.drop_rejected(item, request.width)
-            self.sync_events.append(SubscriptionRejected(item, request.code, request.cause, who))
-        self._sync(request.items, now, is_first=request.is_first)  # for whoever is content with less
+            # An earlier request without a reply may have succeeded all the same.
+            self._send_unsubscribe(request.channel, request.symbols, options_of(request.channel_key, request.detail))
+        for key in request.keys:
+            del self._held[key]
+            requesters = self._registry.drop_rejected(key, request.detail)
+            self.sync_events.append(SubscriptionRejected(key, request.code, request.cause, requesters))
+        self._sync(request.keys, now, is_first=request.is_first)  # for requesters of a narrower detail
 
-    def _remaining(self, request: PendingRequest, now: float) -> None:
-        for item in request.items:
-            del self._held[item]
-        # The answer does not say whether other lines of the same symbols went with it, so the server is asked.
-        gone = {(request.line.channel, symbol) for symbol in request.symbols}
-        if any((item.line.channel, item.symbol) in gone for item in self._held):
-            self.outbox.append(codec.encode_list(next(self._demands.numbers)))
-        self._sync(request.items, now, is_first=False)
+    def _on_released(self, request: PendingRequest, now: float) -> None:
+        for key in request.keys:
+            del self._held[key]
+        # The server may have dropped other channel keys of the same symbols as well, so the list is requested.
+        released = {(request.channel, symbol) for symbol in request.symbols}
+        if any((key.channel, key.symbol) in released for key in self._held):
+            self.outbox.append(codec.encode_list(next(self._registry.request_ids)))
+        self._sync(request.keys, now, is_first=False)
 
-    def _on_unsolicited(self, answer: Subscribed | Unsubscribed, now: float) -> None:
-        """Take an answer that no request awaits."""
-        number = str(answer.id)
-        if number in self._demands.request_ids:
-            self.sync_events.append(ReplyReceived(number, answer))
-        elif type(answer) is Unsubscribed and number not in self._demands.numbers:
-            channels = codec.channels_among([answer.channel] if answer.channel else ())
-            self._doubt(channels, frozenset(answer.symbols or ()), now)
+    def _on_unsolicited(self, reply: Subscribed | Unsubscribed, now: float) -> None:
+        """Apply a reply that belongs to no pending subscription request."""
+        request_id = str(reply.id)
+        if request_id in self._registry.queries:
+            self.sync_events.append(ReplyReceived(request_id, reply))
+        elif type(reply) is Unsubscribed and request_id not in self._registry.request_ids:
+            channels = codec.channels_among([reply.channel] if reply.channel else ())
+            self._verify_held(channels, frozenset(reply.symbols or ()), now)
 
-    def _addressed(
-        self, number: str | int | None, action: str | None, channel: str | None, symbols: Sequence[str] | None = None
+    def _request_for(
+        self,
+        request_id: str | int | None,
+        action: str | None,
+        channel: str | None,
+        symbols: Sequence[str] | None = None,
     ) -> PendingRequest | None:
-        """Return the request that an answer belongs to."""
-        if number is not None:
-            request = self._pending.get(str(number))
+        """Return the request that a reply belongs to, or None."""
+        if request_id is not None:
+            request = self._pending.get(str(request_id))
             return request if request is not None and action in {None, request.action} else None
-        could = [
+        candidates = [
             request
             for request in self._pending.values()
             if action in {None, request.action}
-            and channel in {None, request.line.channel}
-            # An answer that names symbols belongs to no request for others; a chain may be named in any way.
-            and (not symbols or request.line.channel == codec.CHAIN or set(symbols).intersection(request.symbols))
+            and channel in {None, request.channel}
+            # A reply that names symbols belongs to a request for one of them; a chain may be named by its contracts.
+            and (not symbols or request.channel == codec.CHAIN or set(symbols).intersection(request.symbols))
         ]
-        return min(could, key=lambda request: request.asked, default=None)
+        return min(candidates, key=lambda request: request.first_id, default=None)
 
-    def _forget(self, request: PendingRequest) -> None:
-        for number in [number for number, each in self._pending.items() if each is request]:
-            del self._pending[number]
-
-
-def _framed(line: ChannelKey, symbols: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the symbols of each frame: as many as a server surely takes, and of chains one."""
-    most = 1 if line.channel == codec.CHAIN else MOST_SYMBOLS
-    return [tuple(symbols[at : at + most]) for at in range(0, len(symbols), most)]
+    def _remove_pending(self, request: PendingRequest) -> None:
+        for request_id in [request_id for request_id, each in self._pending.items() if each is request]:
+            del self._pending[request_id]
 
 
-def _concerns(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:
-    """Whether an error may mean one of these symbols of a channel, by all that it names."""
+def _batches(channel_key: ChannelKey, symbols: Sequence[str]) -> list[tuple[str, ...]]:
+    """Split symbols into frames of at most ``MAX_SYMBOLS``; a frame names one chain only."""
+    size = 1 if channel_key.channel == codec.CHAIN else MAX_SYMBOLS
+    return [tuple(symbols[at : at + size]) for at in range(0, len(symbols), size)]
+
+
+def _names_any(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:
+    """Whether an error may concern one of these symbols of a channel, by what it names."""
     channels, named = codec.channels_of(refusal), codec.symbols_of(refusal)
     return (not channels or channel in channels) and (not named or not named.isdisjoint(symbols))
 
 
-def _is_addressed(item: SubscriptionKey, place: HeldSubscription, entry: codec.Entry) -> bool:
-    """Whether a line of the server's list may mean this item, by those options that it names."""
-    said = {name: str(value).lower() for name, value in entry.options.items()}
-    ours = options_of(item.line, place.width)
-    return all(said.get(name, word) == word for name, value in ours.items() if (word := str(value).lower()) != "none")
+def _matches_entry(key: SubscriptionKey, held: HeldSubscription, entry: codec.Entry) -> bool:
+    """Whether an entry of the server's list may mean this subscription, by the options that it names."""
+    named = {name: str(value).lower() for name, value in entry.options.items()}
+    expected = options_of(key.channel_key, held.detail)
+    return all(
+        named.get(name, word) == word for name, value in expected.items() if (word := str(value).lower()) != "none"
+    )

@@ -1,4 +1,4 @@
-"""Below the waterline: what comes of what is said on one link of market data."""
+"""Results of synchronizing market data subscriptions with the server, as values."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["DataMissed", "ReplyReceived", "SubscriptionConfirmed", "Subscription
 
 
 class SubscriptionConfirmed(NamedTuple):
-    """The server holds these."""
+    """The server holds these subscriptions."""
 
-    items: tuple[SubscriptionKey, ...]
+    keys: tuple[SubscriptionKey, ...]
 
 
 class DataMissed(NamedTuple):
-    """Somebody may have missed something: the server tells it, and did not all the while.
+    """A requester may have missed data before the server resumed sending it.
 
     Attributes:
-        who: whoever wants it.
-        seconds: for how long.
-        cause: why, in words.
+        requester: the requester, as registered.
+        seconds: the length of the interruption.
+        cause: the reason, as text.
     """
 
     requester: Hashable
@@ -36,27 +36,27 @@ class DataMissed(NamedTuple):
 
 
 class SubscriptionRejected(NamedTuple):
-    """The server does not give this.
+    """The server rejects a subscription.
 
     Attributes:
-        item: what.
-        code: its code, or ``""``.
-        cause: its words.
-        who: whoever wanted it.
+        key: the subscription.
+        code: the server's error code, or ``""``.
+        cause: the server's message.
+        requesters: the requesters of the dropped requests.
     """
 
-    item: SubscriptionKey
+    key: SubscriptionKey
     code: str
     cause: str
-    requester: tuple[Hashable, ...]
+    requesters: tuple[Hashable, ...]
 
 
 class SubscriptionDiff(NamedTuple):
-    """Where the server's list was not what this link believed.
+    """The differences between the server's list and this connection's state.
 
     Attributes:
-        missing: what the server did not hold, and is asked for again.
-        extra: what it held and nobody wants, and is given up.
+        missing: subscriptions that the server lacks; they are requested again.
+        extra: entries of the server's list that are not requested; they are unsubscribed.
     """
 
     missing: tuple[SubscriptionKey, ...]
@@ -64,14 +64,14 @@ class SubscriptionDiff(NamedTuple):
 
 
 class ReplyReceived(NamedTuple):
-    """An answer to a question that is no subscription.
+    """The reply to a request other than a subscription.
 
     Attributes:
-        number: the question's id.
-        message: the answer.
-        difference: what was not as believed, where the answer is the server's list.
+        request_id: the id of the request.
+        message: the reply.
+        difference: the differences found, where the reply is the server's list of subscriptions.
     """
 
-    number: str
+    request_id: str
     message: Snapshot | Subscriptions | Subscribed | Unsubscribed | Refusal
     difference: SubscriptionDiff | None = None

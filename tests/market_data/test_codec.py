@@ -17,8 +17,8 @@ from connecttrade_async.market_data.codec import (
     encode_change,
     encode_list,
     encode_snapshot,
+    format_time,
     past_bars,
-    wire_name,
 )
 from connecttrade_async.models.events import UnknownMessage
 from connecttrade_async.models.market import Bar, Depth, OptionsChain, Quote, Trade
@@ -144,7 +144,7 @@ def test_commands() -> None:
         "underlying": "TSLA",
         "greeks": True,
     }
-    assert wire_name(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
+    assert format_time(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
     assert json.loads(encode_list("9")) == {"action": "list_subscriptions", "id": "9"}
     assert json.loads(encode_snapshot("10", "AAPL", "1m", {"start_time": AT, "end_time": None, "limit": 5})) == {
         "action": "snapshot",

@@ -14,8 +14,8 @@ def bar(minute: int, *, closed: bool | None = True, symbol: str = "A") -> Bar:
     return Bar(symbol=symbol, interval="1m", start_time_text=f"2026-03-02T14:{minute:02}:00Z", closed=closed)
 
 
-def takes(upwards: BarSequencer, bar: Bar) -> bool:
-    return upwards.passed(bar) is not None
+def takes(sequencer: BarSequencer, bar: Bar) -> bool:
+    return sequencer.accept(bar) is not None
 
 
 @pytest.mark.parametrize(("hours", "is_met"), [("regular", True), ("extended", False), (None, True)])
@@ -51,77 +51,77 @@ def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> Non
 
 
 def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
-    upwards = BarSequencer()
+    sequencer = BarSequencer()
     took = [
-        takes(upwards, each) for each in (bar(1), bar(1), bar(2, closed=False), bar(2, closed=None), bar(2), bar(2))
+        takes(sequencer, each) for each in (bar(1), bar(1), bar(2, closed=False), bar(2, closed=None), bar(2), bar(2))
     ]
     assert took == [True, False, True, True, True, False]
-    assert [takes(upwards, each) for each in (bar(1), bar(1, symbol="B"), bar(3))] == [False, True, True]
-    upwards.forget("A")
-    assert takes(upwards, bar(1))
-    assert takes(upwards, Bar(symbol="A", interval="1m"))
+    assert [takes(sequencer, each) for each in (bar(1), bar(1, symbol="B"), bar(3))] == [False, True, True]
+    sequencer.forget("A")
+    assert takes(sequencer, bar(1))
+    assert takes(sequencer, Bar(symbol="A", interval="1m"))
 
 
 def test_a_bar_that_ends_after_the_next_has_begun_is_told_then_and_once() -> None:
-    upwards = BarSequencer()
+    sequencer = BarSequencer()
     came = (bar(1, closed=False), bar(2, closed=False), bar(1, closed=False), bar(1), bar(1), bar(2), bar(2))
-    assert [takes(upwards, each) for each in came] == [True, True, False, True, False, True, False]
+    assert [takes(sequencer, each) for each in came] == [True, True, False, True, False, True, False]
     # It may be over before anybody told that it was open; but what was before all that was told is of no concern.
-    assert [takes(upwards, each) for each in (bar(4, closed=False), bar(3), bar(3), bar(0))] == [
+    assert [takes(sequencer, each) for each in (bar(4, closed=False), bar(3), bar(3), bar(0))] == [
         True,
         True,
         False,
         False,
     ]
-    assert [takes(upwards, bar(5, symbol="B", closed=False)), takes(upwards, bar(4, symbol="B"))] == [True, False]
+    assert [takes(sequencer, bar(5, symbol="B", closed=False)), takes(sequencer, bar(4, symbol="B"))] == [True, False]
 
 
 def test_since_when_bars_may_be_missing() -> None:
-    upwards = BarSequencer()
-    assert upwards.since("A") is None
+    sequencer = BarSequencer()
+    assert sequencer.since("A") is None
     for each, minute in ((bar(1, closed=False), 1), (bar(1), 1), (bar(3, closed=False), 1), (bar(3), 3)):
-        assert takes(upwards, each)
-        assert upwards.since("A") == datetime(2026, 3, 2, 14, minute, tzinfo=UTC)
+        assert takes(sequencer, each)
+        assert sequencer.since("A") == datetime(2026, 3, 2, 14, minute, tzinfo=UTC)
     for minute in (4, 5):
-        assert takes(upwards, bar(minute, closed=False))
-    assert takes(upwards, bar(5))
-    assert upwards.since("A") == datetime(2026, 3, 2, 14, 4, tzinfo=UTC)
-    upwards.forget("A")
-    assert upwards.since("A") is None
+        assert takes(sequencer, bar(minute, closed=False))
+    assert takes(sequencer, bar(5))
+    assert sequencer.since("A") == datetime(2026, 3, 2, 14, 4, tzinfo=UTC)
+    sequencer.forget("A")
+    assert sequencer.since("A") is None
 
 
 def test_a_server_that_says_of_no_bar_that_it_is_over_costs_no_more_and_more() -> None:
-    upwards = BarSequencer()
-    assert all(takes(upwards, bar(minute, closed=None)) for minute in range(60))
-    assert upwards.since("A") == datetime(2026, 3, 2, 14, 56, tzinfo=UTC)
+    sequencer = BarSequencer()
+    assert all(takes(sequencer, bar(minute, closed=None)) for minute in range(60))
+    assert sequencer.since("A") == datetime(2026, 3, 2, 14, 56, tzinfo=UTC)
 
 
 @given(minutes=st.lists(st.tuples(st.integers(0, 3), st.booleans())))
 def test_whatever_comes_only_an_end_is_told_late_and_what_is_over_stays(minutes: list[tuple[int, bool]]) -> None:
-    upwards = BarSequencer()
-    told = [(minute, closed) for minute, closed in minutes if takes(upwards, bar(minute, closed=closed))]
-    for number, (minute, closed) in enumerate(told):
-        assert (minute, True) not in told[:number]
-        assert closed or all(minute >= before for before, _ in told[:number])
+    sequencer = BarSequencer()
+    events = [(minute, closed) for minute, closed in minutes if takes(sequencer, bar(minute, closed=closed))]
+    for number, (minute, closed) in enumerate(events):
+        assert (minute, True) not in events[:number]
+        assert closed or all(minute >= before for before, _ in events[:number])
     # What was told as open and then came to its end, was told to be over.
-    for minute, _ in told:
-        first = minutes.index((minute, False)) if (minute, False) in told else None
+    for minute, _ in events:
+        first = minutes.index((minute, False)) if (minute, False) in events else None
         if first is not None and (minute, True) in minutes[first:]:
-            assert (minute, True) in told
+            assert (minute, True) in events
 
 
 def priced(minute: int, close: str, *, closed: bool | None = True) -> Bar:
     return msgspec.structs.replace(bar(minute, closed=closed), close_text=close)
 
 
-def corrections(upwards: BarSequencer, *bars: Bar) -> list[bool | None]:
+def corrections(sequencer: BarSequencer, *bars: Bar) -> list[bool | None]:
     """Return for each bar whether it is a correction, or None where it is not delivered."""
-    passed = [upwards.passed(each) for each in bars]
-    return [None if each is None else each.is_correction for each in passed]
+    accept = [sequencer.accept(each) for each in bars]
+    return [None if each is None else each.is_correction for each in accept]
 
 
 def test_a_closed_bar_with_other_numbers_is_a_correction_and_one_with_the_same_is_a_repetition() -> None:
-    upwards = BarSequencer()
+    sequencer = BarSequencer()
     came = (
         priced(1, "10"),
         priced(1, "10.00"),
@@ -133,50 +133,50 @@ def test_a_closed_bar_with_other_numbers_is_a_correction_and_one_with_the_same_i
         priced(1, "1e999999999"),
         priced(1, "1e999999999"),
     )
-    assert corrections(upwards, *came) == [False, None, True, None, False, True, False, True, None]
+    assert corrections(sequencer, *came) == [False, None, True, None, False, True, False, True, None]
 
 
 def test_any_number_of_a_closed_bar_may_be_corrected() -> None:
-    upwards, last = BarSequencer(), bar(1)
-    assert corrections(upwards, last) == [False]
+    sequencer, last = BarSequencer(), bar(1)
+    assert corrections(sequencer, last) == [False]
     for name in ("open", "high", "low", "close", "volume"):
         last = msgspec.structs.replace(last, **{f"{name}_text": "7"})
-        assert corrections(upwards, last, last) == [True, None]
+        assert corrections(sequencer, last, last) == [True, None]
 
 
 def test_a_closed_bar_that_was_never_delivered_is_late_and_no_correction() -> None:
-    upwards = BarSequencer()
-    assert corrections(upwards, bar(1), bar(3), bar(2), bar(2), bar(0)) == [False, False, False, None, None]
+    sequencer = BarSequencer()
+    assert corrections(sequencer, bar(1), bar(3), bar(2), bar(2), bar(0)) == [False, False, False, None, None]
 
 
 def test_bars_older_than_all_that_is_kept_are_delivered_as_corrections_and_the_memory_is_bounded() -> None:
-    upwards = BarSequencer()
+    sequencer = BarSequencer()
     times = [f"2026-03-02T{14 + minute // 60}:{minute % 60:02}:00Z" for minute in range(250)]
     for time in times:
-        assert takes(upwards, msgspec.structs.replace(bar(1), start_time_text=time))
-    assert len(upwards._courses["A"].closed) == 200
+        assert takes(sequencer, msgspec.structs.replace(bar(1), start_time_text=time))
+    assert len(sequencer._progress["A"].closed) == 200
     old, kept = (msgspec.structs.replace(bar(1), start_time_text=times[number]) for number in (49, 50))
-    assert corrections(upwards, old, kept) == [True, None]
+    assert corrections(sequencer, old, kept) == [True, None]
 
 
 def test_a_bar_whose_time_cannot_be_read_is_delivered() -> None:
-    upwards = BarSequencer()
+    sequencer = BarSequencer()
     odd = msgspec.structs.replace(bar(1), start_time_text="soon")
-    assert corrections(upwards, odd, odd) == [False, False]
+    assert corrections(sequencer, odd, odd) == [False, False]
 
 
 @given(came=st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["1", "1.0", "2"]))))
 def test_whatever_closed_bars_come_the_last_that_is_delivered_of_each_has_the_last_numbers(
     came: list[tuple[int, str]],
 ) -> None:
-    upwards, told = BarSequencer(), dict[str | None, str | None]()
+    sequencer, events = BarSequencer(), dict[str | None, str | None]()
     first = min((minute for minute, _ in came[:1]), default=0)
     for minute, close in came:
-        delivered = upwards.passed(priced(minute, close))
+        delivered = sequencer.accept(priced(minute, close))
         if delivered is not None:
-            assert delivered.is_correction is (delivered.start_time_text in told)
-            told[delivered.start_time_text] = close
+            assert delivered.is_correction is (delivered.start_time_text in events)
+            events[delivered.start_time_text] = close
         if minute >= first:
-            last = told[priced(minute, close).start_time_text]
+            last = events[priced(minute, close).start_time_text]
             assert last is not None
             assert float(last) == float(close)

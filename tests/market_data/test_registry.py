@@ -37,59 +37,61 @@ def test_the_options_of_a_line() -> None:
 
 
 def test_it_is_wanted_until_the_last_has_left() -> None:
-    demands = SubscriptionRegistry()
+    registry = SubscriptionRegistry()
     for _ in range(2):  # wanting twice is wanting once
-        demands.add("a", [AAPL])
-    demands.add("b", [AAPL, BOOK], 5)
-    assert list(demands.items) == [AAPL, BOOK]
-    assert (demands.wanted_by("a"), demands.wanted_by("b")) == ((AAPL,), (AAPL, BOOK))
-    assert [demands.is_wanted_by("a", item) for item in (AAPL, BOOK, SubscriptionKey(ChannelKey("bars"), "AAPL"))] == [
+        registry.add("a", [AAPL])
+    registry.add("b", [AAPL, BOOK], 5)
+    assert list(registry.keys) == [AAPL, BOOK]
+    assert (registry.keys_of("a"), registry.keys_of("b")) == ((AAPL,), (AAPL, BOOK))
+    assert [
+        registry.is_requested_by("a", key) for key in (AAPL, BOOK, SubscriptionKey(ChannelKey("bars"), "AAPL"))
+    ] == [
         True,
         False,
         False,
     ]
-    demands.remove("a", [AAPL])
-    demands.remove("a", [AAPL])
-    assert AAPL in demands
-    demands.remove("b", [AAPL])
-    demands.remove("b", [AAPL])
-    assert list(demands.items) == [BOOK]
+    registry.remove("a", [AAPL])
+    registry.remove("a", [AAPL])
+    assert AAPL in registry
+    registry.remove("b", [AAPL])
+    registry.remove("b", [AAPL])
+    assert list(registry.keys) == [BOOK]
 
 
 def test_what_cannot_be_had_is_wanted_by_nobody() -> None:
-    demands = SubscriptionRegistry()
-    demands.add("a", [BOOK], 5)
-    demands.add("b", [BOOK], 20)
-    assert demands.width(BOOK) == 20
-    assert demands.drop_rejected(BOOK, 20) == ("b",)
-    assert demands.width(BOOK) == 5
-    assert demands.drop_rejected(BOOK, 5) == ("a",)
-    assert demands.drop_rejected(BOOK, 5) == ()
-    assert BOOK not in demands
+    registry = SubscriptionRegistry()
+    registry.add("a", [BOOK], 5)
+    registry.add("b", [BOOK], 20)
+    assert registry.detail(BOOK) == 20
+    assert registry.drop_rejected(BOOK, 20) == ("b",)
+    assert registry.detail(BOOK) == 5
+    assert registry.drop_rejected(BOOK, 5) == ("a",)
+    assert registry.drop_rejected(BOOK, 5) == ()
+    assert BOOK not in registry
 
 
 def test_the_last_asked_for_too_much_where_several_make_it_together() -> None:
-    demands, trades = SubscriptionRegistry(), SubscriptionKey(ChannelKey("trades"), "AAPL")
-    demands.add("a", [trades], "regular")
-    demands.add("b", [trades], "extended")
-    assert demands.drop_rejected(trades, "all") == ("b",)
-    assert demands.width(trades) == "regular"
+    registry, trades = SubscriptionRegistry(), SubscriptionKey(ChannelKey("trades"), "AAPL")
+    registry.add("a", [trades], "regular")
+    registry.add("b", [trades], "extended")
+    assert registry.drop_rejected(trades, "all") == ("b",)
+    assert registry.detail(trades) == "regular"
 
 
 def test_who_was_content_with_what_is_told_no_more_missed_some_of_it_until_it_is_told_again() -> None:
-    demands, other = SubscriptionRegistry(), SubscriptionKey(ChannelKey("depth"), "MSFT")
-    demands.add("a", [BOOK, other], 5)
-    demands.add("left", [BOOK], 5)
-    demands.add("new", [BOOK], 20)
-    demands.mark_broken(other, 10, 2.0)
-    demands.mark_broken(BOOK, 10, 1.0)
-    demands.mark_broken(BOOK, 20, 3.0)
-    demands.remove("left", [BOOK])
-    assert demands.mark_restored([AAPL]) == {}
-    assert demands.mark_restored([other, BOOK]) == {"a": (1.0, ("MSFT", "AAPL")), "new": (3.0, ("AAPL",))}
-    assert demands.mark_restored([other, BOOK]) == {}
+    registry, other = SubscriptionRegistry(), SubscriptionKey(ChannelKey("depth"), "MSFT")
+    registry.add("a", [BOOK, other], 5)
+    registry.add("left", [BOOK], 5)
+    registry.add("new", [BOOK], 20)
+    registry.mark_broken(other, 10, 2.0)
+    registry.mark_broken(BOOK, 10, 1.0)
+    registry.mark_broken(BOOK, 20, 3.0)
+    registry.remove("left", [BOOK])
+    assert registry.mark_restored([AAPL]) == {}
+    assert registry.mark_restored([other, BOOK]) == {"a": (1.0, ("MSFT", "AAPL")), "new": (3.0, ("AAPL",))}
+    assert registry.mark_restored([other, BOOK]) == {}
 
 
 def test_no_number_comes_twice() -> None:
-    demands = SubscriptionRegistry()
-    assert [next(demands.numbers) for _ in range(3)] == ["1", "2", "3"]
+    registry = SubscriptionRegistry()
+    assert [next(registry.request_ids) for _ in range(3)] == ["1", "2", "3"]

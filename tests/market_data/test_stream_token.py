@@ -558,7 +558,7 @@ async def test_a_source_that_hangs_where_it_is_opened_is_cancelled_in_time_and_r
         await asyncio.sleep(0)
         assert not source.is_over.is_set()
         clock.advance(0.1)
-        with pytest.raises(RequestTimeoutError, match="the token source gave none within 7 s"):
+        with pytest.raises(RequestTimeoutError, match="the token source returned no token within 7 s"):
             async with asyncio.timeout(PATIENCE):
                 await opening
         assert (source.is_over.is_set(), end.logins) == (True, [])
@@ -580,7 +580,7 @@ async def test_a_source_that_hangs_is_asked_again_and_the_stream_comes_back() ->
                 clock.advance(1)
                 await clock.until_asked(asked + 1)
                 clock.advance(7)
-                assert "gave none within 7 s" in (await until(life, StreamLost)).cause
+                assert "returned no token within 7 s" in (await until(life, StreamLost)).cause
                 source.given = ["two"]
                 await until(life, StreamRetrying)
                 clock.advance(1)
@@ -631,10 +631,10 @@ async def test_a_live_stream_that_is_closed_while_its_source_hangs_ends_with_clo
         assert source.is_over.is_set()
 
 
-@pytest.mark.parametrize("within", [None, 7.0])
-async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(within: float | None) -> None:
+@pytest.mark.parametrize("timeout", [None, 7.0])
+async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(timeout: float | None) -> None:
     clock, source = SteppedClock(), Hanging()
-    tokens = StreamToken(source, clock, within=within, is_ours=False)
+    tokens = StreamToken(source, clock, timeout=timeout, is_minted=False)
     preparing = asyncio.create_task(tokens.ensure(is_renewal=False))
     await source.hangs.wait()
     preparing.cancel()
@@ -644,7 +644,7 @@ async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(wit
 
 async def test_a_source_that_answers_in_time_is_not_called_off_later() -> None:
     clock = SteppedClock()
-    tokens = StreamToken(Source("one"), clock, within=7.0, is_ours=False)
+    tokens = StreamToken(Source("one"), clock, timeout=7.0, is_minted=False)
     await tokens.ensure(is_renewal=False)
     assert [timer.is_cancelled for _, _, timer in clock._timers] == [True]
     assert (tokens.token, tokens.fetch_count, tokens.renew_in) == (Secret("one"), 1, None)
@@ -660,7 +660,7 @@ async def test_three_refused_tokens_in_a_row_end_the_stream_though_each_had_ende
             for _ in range(3):
                 await until(life, StreamRetrying)
                 clock.advance(1)
-            assert "3 tokens in a row were refused" in (await until(life, StreamEnded)).error
+            assert "3 tokens in a row were rejected" in (await until(life, StreamEnded)).error
         assert end.logins == ["0", "1", "2", "3"]
 
 
@@ -675,13 +675,13 @@ async def test_tokens_that_are_accepted_and_refused_in_turn_end_the_stream() -> 
                 clock.advance(1)
                 await until(life, StreamLive)
             await end.links[0].socket.close(4401, "no")
-            assert "3 tokens in a row were refused" in (await until(life, StreamEnded)).error
+            assert "3 tokens in a row were rejected" in (await until(life, StreamEnded)).error
         assert end.logins == ["0", "1", "2"]
 
 
 def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None:
     clock = SteppedClock()
-    tokens = StreamToken(Source("one"), clock, within=None, is_ours=False)
+    tokens = StreamToken(Source("one"), clock, timeout=None, is_minted=False)
     for seconds in (60.0, 59.9, 60.0, 59.9):
         tokens.mark_accepted()
         clock.advance(seconds)
@@ -691,7 +691,7 @@ def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None
 
 
 async def test_a_new_token_that_was_never_accepted_is_refused_and_not_taken_by_another() -> None:
-    tokens = StreamToken(Source("one", "two"), SteppedClock(), within=None, is_ours=True)
+    tokens = StreamToken(Source("one", "two"), SteppedClock(), timeout=None, is_minted=True)
     await tokens.ensure(is_renewal=False)
     assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
     tokens.mark_accepted()
@@ -700,7 +700,7 @@ async def test_a_new_token_that_was_never_accepted_is_refused_and_not_taken_by_a
 
 
 async def test_a_first_token_that_cannot_be_had_is_not_due_for_renewal() -> None:
-    tokens = StreamToken(Source(OSError()), SteppedClock(), within=None, is_ours=False)
+    tokens = StreamToken(Source(OSError()), SteppedClock(), timeout=None, is_minted=False)
     with pytest.raises(ConfigurationError):
         await tokens.ensure(is_renewal=False)
     assert tokens.renew_in is None
@@ -708,7 +708,9 @@ async def test_a_first_token_that_cannot_be_had_is_not_due_for_renewal() -> None
 
 async def test_refusals_without_an_acceptance_between_them_are_one_row_however_long_the_first_token_lasted() -> None:
     clock = SteppedClock()
-    tokens = StreamToken(Source(*[lasting(str(number), -60) for number in range(4)]), clock, within=None, is_ours=False)
+    tokens = StreamToken(
+        Source(*[lasting(str(number), -60) for number in range(4)]), clock, timeout=None, is_minted=False
+    )
     await tokens.ensure(is_renewal=False)
     tokens.mark_accepted()
     clock.advance(1000)
@@ -719,7 +721,7 @@ async def test_refusals_without_an_acceptance_between_them_are_one_row_however_l
 
 
 async def test_a_token_of_ours_that_by_our_clock_came_ended_is_taken_to_last_a_day() -> None:
-    tokens = StreamToken(Source(lasting("one", -60)), SteppedClock(), within=None, is_ours=True)
+    tokens = StreamToken(Source(lasting("one", -60)), SteppedClock(), timeout=None, is_minted=True)
     await tokens.ensure(is_renewal=False)
     assert tokens.renew_in == DAY - EARLY
 
@@ -745,7 +747,7 @@ async def test_a_renewal_waits_for_as_long_as_the_server_asks_within_bounds(
 
 async def test_a_renewal_that_fails_again_and_again_is_tried_after_pauses_that_grow() -> None:
     clock, source = SteppedClock(), Source(lasting("one", DAY), OSError())
-    tokens, pauses = StreamToken(source, clock, within=None, is_ours=False), list[float]()
+    tokens, pauses = StreamToken(source, clock, timeout=None, is_minted=False), list[float]()
     await tokens.ensure(is_renewal=False)
     for _ in range(8):
         with pytest.raises(TransportError):
@@ -815,7 +817,7 @@ async def test_a_source_that_gives_the_refused_token_again_ends_it() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream("one") as md, md.subscribe("lifecycle") as life:
         end.valid = set()
         end.drop()
-        assert "gave the token again that was refused" in (await until(life, StreamEnded)).error
+        assert "returned the rejected token again" in (await until(life, StreamEnded)).error
 
 
 async def test_it_is_closed_in_the_midst_of_a_renewal() -> None:

@@ -343,7 +343,7 @@ async def test_a_symbol_whose_past_is_refused_is_added_without_it_and_a_gap_name
         end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(allow(end, held, frame))))
         await bars.add("B", "BAD", "A")
         gap, *past = await took(bars, 3)
-        assert (type(gap), "the past of BAD is missing" in gap.cause) == (Gap, True)
+        assert (type(gap), "past bars of BAD are missing" in gap.cause) == (Gap, True)
         assert closes(past) == [("B", 30, True), ("B", 31, True)]
         assert bars.symbols == {"A", "B", "BAD"}
         await end.tell("bar", "BAD", **bar(32))
@@ -372,7 +372,7 @@ async def test_a_symbol_whose_past_does_not_come_in_time_is_added_without_it_and
         clock.advance(30)
         await adding
         gap, *present = await took(bars, 2)
-        assert (type(gap), "the past of B is missing" in gap.cause) == (Gap, True)
+        assert (type(gap), "past bars of B are missing" in gap.cause) == (Gap, True)
         assert (gap.since, gap.until) == (clock.wall() - timedelta(minutes=2), clock.wall())
         assert closes(present) == [("B", 30, True)]
         assert bars.symbols == {"A", "B"}

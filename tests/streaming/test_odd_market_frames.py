@@ -102,17 +102,17 @@ LINES = [ChannelKey(channel) for channel in CHANNELS if channel != "bars"] + [Ch
 @settings(max_examples=200, deadline=None)
 @given(frames=st.lists(FRAMES, max_size=8))
 def test_no_frame_raises_where_it_is_read_or_looked_at(frames: list[bytes]) -> None:
-    demands = SubscriptionRegistry()
-    talk = MarketDataSync(demands)
-    life = StreamProtocol(MarketDataCodec(Secret("token")), talk, now=0.0, login=10.0)
+    registry = SubscriptionRegistry()
+    sync = MarketDataSync(registry)
+    life = StreamProtocol(MarketDataCodec(Secret("token")), sync, now=0.0, login=10.0)
     for frame in (b'{"type":"welcome"}', b'{"type":"authenticated"}'):
         life.receive(frame, 0.0)
     assert state(life) is State.LIVE
-    for line in LINES:
-        items = [SubscriptionKey(line, symbol) for symbol in ("A", "AAPL")]
-        demands.add("who", items, None)
-        talk.sync(items, 0.0)
-    overlap, upwards = Handover(), BarSequencer()
+    for channel_key in LINES:
+        keys = [SubscriptionKey(channel_key, symbol) for symbol in ("A", "AAPL")]
+        registry.add("who", keys, None)
+        sync.sync(keys, 0.0)
+    overlap, sequencer = Handover(), BarSequencer()
     choices = HoursFilter("regular"), IntervalFilter("1m"), ExpirationFilter("2026-12-18", greeks=True)
     for frame in frames:
         event: Any = life.receive(frame, 1.0)
@@ -121,7 +121,7 @@ def test_no_frame_raises_where_it_is_read_or_looked_at(frames: list[bytes]) -> N
             overlap.is_new("link", event)
             if isinstance(event, market.Bar):
                 choices[1].matches(event)
-                upwards.passed(event)
+                sequencer.accept(event)
             elif isinstance(event, market.Trade):
                 choices[0].matches(event)
             elif isinstance(event, market.OptionsChain):

@@ -26,7 +26,6 @@ ALLOWED: dict[str, dict[str, int]] = {
     "tests/stories/test_stream_shows_no_secret.py": {"pronoun": 1, "test name": 1},
     "tests/stories/test_stream_slow_consumers.py": {"pronoun": 1, "test name": 1},
     "tests/streaming/test_brokerage_codec.py": {"test name": 2},
-    "tests/streaming/test_claims.py": {"test name": 3},
     "tests/streaming/test_endings.py": {"test name": 3},
     "tests/streaming/test_fanout.py": {"phrase": 1, "test name": 13},
     "tests/streaming/test_fast_connection.py": {"function name": 2, "phrase": 4, "pronoun": 2, "test name": 2},
