@@ -1,6 +1,6 @@
 """The sandbox's clock: real time until a test takes hold of it.
 
-The only place of the sandbox that asks the machine what time it is. Everything else is told.
+The only place of the sandbox that asks the machine what time it is. Every other part takes the time as an argument.
 """
 
 from collections.abc import Callable
@@ -16,12 +16,12 @@ class Clock:
     run on from where it stands.
 
     Args:
-        tell: is told the moment whenever somebody touched the clock, so that what is due by then has happened when a
-            step returns.
+        publish: called with the new moment after each change of the clock, so that what is due by then has happened
+            when a step returns.
     """
 
-    def __init__(self, tell: Callable[[datetime], object] | None = None) -> None:
-        self._tell = tell
+    def __init__(self, publish: Callable[[datetime], object] | None = None) -> None:
+        self._publish = publish
         self._held: datetime | None = None
         self._shift = timedelta()
 
@@ -52,10 +52,10 @@ class Clock:
         if at is not None and at.utcoffset() is None:
             raise ValueError("the clock needs an aware datetime: give it a time zone")
         self._held = self.now() if at is None else at.astimezone(UTC)
-        return self._told(self._held)
+        return self._published(self._held)
 
     def advance(self, seconds: float) -> datetime:
-        """Step forward by so many seconds, held or running, and return the new moment.
+        """Step forward by a number of seconds, held or running, and return the new moment.
 
         Raises:
             ValueError: `seconds` is negative or no finite number; time does not go back.
@@ -67,16 +67,16 @@ class Clock:
             self._shift += step
         else:
             self._held += step
-        return self._told(self.now())
+        return self._published(self.now())
 
     def release(self) -> datetime:
         """Let a held clock run on from the moment at which it stands, and return that moment."""
         if self._held is not None:
             self._shift = self._held - datetime.now(UTC)
             self._held = None
-        return self._told(self.now())
+        return self._published(self.now())
 
-    def _told(self, now: datetime) -> datetime:
-        if self._tell is not None:
-            self._tell(now)
+    def _published(self, now: datetime) -> datetime:
+        if self._publish is not None:
+            self._publish(now)
         return now

@@ -51,7 +51,7 @@ class ForbiddenError(RefusalError):
 
 
 class UnknownError(RefusalError):
-    """404, documented: not found, which is also what somebody else's data looks like."""
+    """404, documented: not found, which is also the answer for another user's data."""
 
     status = 404
 

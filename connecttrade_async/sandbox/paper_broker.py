@@ -85,7 +85,7 @@ class PaperBroker:
 
     @with_arithmetic
     def set_price(self, symbol: str, price: Decimal | str | int) -> None:
-        """Keep a symbol's last price where it is told, until `free_price`. An option's follows its root's.
+        """Pin a symbol's last price until `free_price`. An option's follows its root's.
 
         Raises:
             RefusalError: the price is not above zero, or no number.

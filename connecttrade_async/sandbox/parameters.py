@@ -1,6 +1,6 @@
 """The sandbox's parameters: what a request's query and body say, read strictly.
 
-Each reader answers with a value or raises a `BadRequestError` whose sentence names the parameter.
+Each reader answers with a value or raises a `BadRequestError` with a sentence that names the parameter.
 """
 
 import json

@@ -16,7 +16,7 @@ from connecttrade_async.sandbox.world import (
     Broker,
     Connection,
     Fill,
-    LoginLink,
+    LoginRequest,
     Order,
     Position,
     Token,
@@ -63,7 +63,7 @@ class Payloads:
         """One of ``GET /users``."""
         return {"user_id": user.user_id}
 
-    def connection_request(self, url: str, link: LoginLink) -> Json:
+    def connection_request(self, url: str, link: LoginRequest) -> Json:
         """The answer to ``POST /connections``; ``connection_request_url`` is seen, ``authorization_url`` documented."""
         name = "connection_request_url" if self.spellings.fields == "seen" else "authorization_url"
         return {name: url, "expires_at": self.time(link.expires_at)}
@@ -152,7 +152,7 @@ class Payloads:
         }
 
     def orders(self, orders: Iterable[Json], next_cursor: str | None, prev_cursor: str | None) -> Json:
-        """The answer to ``GET /orders``: an envelope, or a bare array whose cursors travel in headers."""
+        """The answer to ``GET /orders``: an envelope, or a bare array with the cursors in headers."""
         if self.spellings.orders == "array":
             return list(orders)
         return {"orders": list(orders), "next_cursor": next_cursor, "prev_cursor": prev_cursor}

@@ -66,7 +66,7 @@ class Sandbox:
         faults: what goes wrong; nothing until a fault is added.
         requests: what arrived.
         stream: the brokerage data stream.
-        market: the market-data stream, which tells what the market does that `broker` has a hand on.
+        market: the market-data stream; `broker` moves the market that it reports.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Sandbox:
         strict: bool = False,
     ) -> None:
         self.world = World(seed, Hours(hours))
-        self.clock = Clock(self._tell)
+        self.clock = Clock(self._publish)
         self.broker = PaperBroker(self.world, self.clock)
         self.broker.latency = latency
         self.faults = Faults()
@@ -202,18 +202,18 @@ class Sandbox:
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
 
     async def restart(self) -> None:
-        """Close, and start again on the same ports with all that it knows, as a server does that is deployed anew.
+        """Close, and start again on the same ports with all that it knows, like a server after a deployment.
 
         Cancelling it leaves it closed.
 
         Raises:
-            OSError: somebody else has taken a port.
+            OSError: another program has taken a port.
         """
         await self.aclose()
         await self.start(again=True)
 
     async def approve(self, url: str, broker: str | None = None, *, login: str = "") -> str:
-        """Do what a person does at a login link who agrees to everything; needs no HTTP.
+        """Act as a person at a login link, and agree to everything; needs no HTTP.
 
         Args:
             url: the ``connection_request_url``.
@@ -232,7 +232,7 @@ class Sandbox:
             return consent.approve(self.world, link, now, None if broker is None else find_broker(broker), login)
 
     async def decline(self, url: str, error: str = consent.DECLINED[0], details: str = consent.DECLINED[1]) -> str:
-        """Do what a person does at a login link who says no; needs no HTTP.
+        """Act as a person at a login link, and decline; needs no HTTP.
 
         Returns:
             The redirect URL with ``error`` and ``error_details``.
@@ -243,7 +243,7 @@ class Sandbox:
         return consent.decline(self.world.link(consent.token_of(url), self.clock.now()), error, details)
 
     @with_arithmetic
-    def _tell(self, now: datetime) -> None:
+    def _publish(self, now: datetime) -> None:
         self.stream.publish_due(now)
         self.market.publish_due(now)
 

@@ -32,7 +32,7 @@ class Credentials:
         """Let the client pass.
 
         Raises:
-            UnauthorizedError: a header is missing, or the pair is not ours; which half is wrong is not told.
+            UnauthorizedError: a header is missing, or the pair is not ours; not saying which half is wrong.
         """
         client_id, secret = headers.get("client-id"), headers.get("client-secret")
         if not client_id or not secret:

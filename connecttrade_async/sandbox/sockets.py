@@ -8,11 +8,11 @@ __all__ = ["Sockets"]
 
 _BACKLOG = 1024
 _TURNS = 3
-"""Turns of the loop between an accept and the first that anybody hears of it."""
+"""Turns of the loop between an accept and its first callback."""
 
 
 class Sockets:
-    """Listens on one port. What becomes of those who come is not its concern.
+    """Listens on one port. It hands connections on and does nothing else with them.
 
     Args:
         host: the address to listen on.
@@ -37,7 +37,7 @@ class Sockets:
         """Listen. Cancelling it leaves nothing behind.
 
         Args:
-            dial: makes the near end of the link to somebody who comes.
+            dial: makes the protocol of an accepted connection.
             again: on the port that it had before.
 
         Raises:
@@ -60,8 +60,8 @@ class Sockets:
         if server is None:
             return
         loop = asyncio.get_running_loop()
-        # Whoever is accepted, but not yet met, when a server of asyncio's closes, makes it fail an assertion: so let
-        # nobody else in, and meet those who are in, before it closes.
+        # A connection that is accepted but has no protocol yet when a server of asyncio closes fails an assertion:
+        # stop accepting first, and let the accepted ones get their protocols.
         for listener in server.sockets:
             with suppress(NotImplementedError):
                 loop.remove_reader(listener.fileno())

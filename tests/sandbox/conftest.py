@@ -1,4 +1,4 @@
-"""A running sandbox whose clock stands still, and a bare HTTP client that knows its credentials."""
+"""A running sandbox with its clock held, and a bare HTTP client that knows its credentials."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,17 +29,17 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
 
 
 @pytest.fixture
-def ask(sandbox: Sandbox, http: aiohttp.ClientSession) -> Callable[..., Awaitable[tuple[int, Any]]]:
-    """Ask the sandbox as its client, for a user if one is named, and answer with status and JSON body."""
+def fetch(sandbox: Sandbox, http: aiohttp.ClientSession) -> Callable[..., Awaitable[tuple[int, Any]]]:
+    """Fetch the sandbox as its client, for a user if one is named, and answer with status and JSON body."""
 
-    async def ask(method: str, path: str, user: str | None = None, **options: Any) -> tuple[int, Any]:
+    async def fetch(method: str, path: str, user: str | None = None, **options: Any) -> tuple[int, Any]:
         headers = {"client-id": sandbox.client_id, "client-secret": sandbox.client_secret}
         if user is not None:
             headers |= {"user-id": user, "user-secret": sandbox.world.users[user].secret}
         async with http.request(method, sandbox.url + path, headers=headers, **options) as response:
             return response.status, await response.json()
 
-    return ask
+    return fetch
 
 
 @pytest.fixture

@@ -15,22 +15,22 @@ from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.world import Hours, World, tick_of
 from connecttrade_async.sandbox.world.symbols import PAIRS, instrument_of, price_step
 
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]
 
 SATURDAY = datetime(2026, 3, 7, 3, tzinfo=UTC)
 CRYPTO = {"symbol": "BTC/USD", "side": "BUY", "order_type": "MKT", "order_tif": "GTC"}
 
 
-async def account(ask: Ask, connect: Connect, broker: str) -> dict[str, str]:
+async def account(fetch: Fetch, connect: Connect, broker: str) -> dict[str, str]:
     await connect(broker=broker)
-    row = (await ask("GET", f"/accounts?broker={broker}", "jane"))[1][0]
+    row = (await fetch("GET", f"/accounts?broker={broker}", "jane"))[1][0]
     return {"account_id": row["account_id"], "broker": broker}
 
 
-async def settled(ask: Ask, sandbox: Sandbox, order: dict[str, Any]) -> dict[str, Any]:
+async def settled(fetch: Fetch, sandbox: Sandbox, order: dict[str, Any]) -> dict[str, Any]:
     sandbox.clock.advance(600)
-    _, page = await ask("GET", "/orders?status=all&limit=500", "jane")
+    _, page = await fetch("GET", "/orders?status=all&limit=500", "jane")
     (found,) = [each for each in page["orders"] if each["order_id"] == order["order_id"]]
     return dict(found)
 
@@ -38,46 +38,50 @@ async def settled(ask: Ask, sandbox: Sandbox, order: dict[str, Any]) -> dict[str
 @pytest.mark.parametrize("symbol", sorted(PAIRS))
 @pytest.mark.parametrize("instrument", [None, "CRYPTO"])
 async def test_order_in_a_pair_fills_at_night_on_a_weekend(
-    ask: Ask, connect: Connect, sandbox: Sandbox, symbol: str, instrument: str | None
+    fetch: Fetch, connect: Connect, sandbox: Sandbox, symbol: str, instrument: str | None
 ) -> None:
     sandbox.world.market.hours.keeping = "real"
     sandbox.clock.hold(SATURDAY)
-    where = await account(ask, connect, "ALPACA")
+    where = await account(fetch, connect, "ALPACA")
     wanted = {"cl_order_id": "c-1", "order_notional": "50", "symbol": symbol, "instrument": instrument}
-    status, order = await ask("POST", "/orders", "jane", json=CRYPTO | where | wanted)
+    status, order = await fetch("POST", "/orders", "jane", json=CRYPTO | where | wanted)
     assert (status, order["instrument"]) == (200, "CRYPTO")
-    done = await settled(ask, sandbox, order)
+    done = await settled(fetch, sandbox, order)
     assert done["status"] == "filled"
     assert re.fullmatch(r"\d+(\.\d{1,9})?", done["filled_qty"])
     assert 45 < Decimal(done["filled_qty"]) * Decimal(done["avg_fill_price"]) <= 50
-    rows = (await ask("GET", f"/positions?account_id={where['account_id']}&symbols={symbol}", "jane"))[1]
+    rows = (await fetch("GET", f"/positions?account_id={where['account_id']}&symbols={symbol}", "jane"))[1]
     assert [(row["instrument"], row["quantity"]) for row in rows] == [("CRYPTO", done["filled_qty"])]
 
 
-async def test_stock_order_waits_on_a_weekend_where_a_pair_fills(ask: Ask, connect: Connect, sandbox: Sandbox) -> None:
+async def test_stock_order_waits_on_a_weekend_where_a_pair_fills(
+    fetch: Fetch, connect: Connect, sandbox: Sandbox
+) -> None:
     sandbox.world.market.hours.keeping = "real"
     sandbox.clock.hold(SATURDAY)
-    where = await account(ask, connect, "ALPACA")
+    where = await account(fetch, connect, "ALPACA")
     stock = {"cl_order_id": "s", "symbol": "AAPL", "order_qty": "1"}
-    _, order = await ask("POST", "/orders", "jane", json=CRYPTO | where | stock)
-    assert (await settled(ask, sandbox, order))["status"] == "working"
+    _, order = await fetch("POST", "/orders", "jane", json=CRYPTO | where | stock)
+    assert (await settled(fetch, sandbox, order))["status"] == "working"
 
 
-async def test_order_of_nine_decimals_is_filled_exactly_in_parts(ask: Ask, connect: Connect, sandbox: Sandbox) -> None:
-    where = await account(ask, connect, "WEBULL")
+async def test_order_of_nine_decimals_is_filled_exactly_in_parts(
+    fetch: Fetch, connect: Connect, sandbox: Sandbox
+) -> None:
+    where = await account(fetch, connect, "WEBULL")
     wanted = {"cl_order_id": "c-2", "order_qty": "0.123456789"}
-    _, order = await ask("POST", "/orders", "jane", json=CRYPTO | where | wanted)
-    done = await settled(ask, sandbox, order)
+    _, order = await fetch("POST", "/orders", "jane", json=CRYPTO | where | wanted)
+    done = await settled(fetch, sandbox, order)
     parts = [Decimal(fill["quantity"]) for fill in done["fills"]]
     assert (done["status"], sum(parts)) == ("filled", Decimal("0.123456789"))
 
 
 @pytest.mark.parametrize("broker", ["TRADESTATION", "LIGHTSPEED", "TRADEZERO"])
 async def test_broker_without_cryptocurrency_rejects_a_pair_with_its_reason(
-    ask: Ask, connect: Connect, broker: str
+    fetch: Fetch, connect: Connect, broker: str
 ) -> None:
-    where = await account(ask, connect, broker)
-    status, order = await ask("POST", "/orders", "jane", json=CRYPTO | where | {"cl_order_id": "x", "order_qty": "1"})
+    where = await account(fetch, connect, broker)
+    status, order = await fetch("POST", "/orders", "jane", json=CRYPTO | where | {"cl_order_id": "x", "order_qty": "1"})
     assert (status, order["status"]) == (200, "rejected")
     assert order["reject_reason"].endswith("does not trade cryptocurrency.")
 
@@ -93,18 +97,18 @@ async def test_broker_without_cryptocurrency_rejects_a_pair_with_its_reason(
     ids=["short", "not held", "unlisted", "too dear"],
 )
 async def test_order_in_a_pair_that_the_broker_does_not_want_is_rejected(
-    ask: Ask, connect: Connect, changes: dict[str, str], reason: str
+    fetch: Fetch, connect: Connect, changes: dict[str, str], reason: str
 ) -> None:
-    where = await account(ask, connect, "ALPACA")
-    status, order = await ask("POST", "/orders", "jane", json=CRYPTO | where | {"cl_order_id": "y"} | changes)
+    where = await account(fetch, connect, "ALPACA")
+    status, order = await fetch("POST", "/orders", "jane", json=CRYPTO | where | {"cl_order_id": "y"} | changes)
     assert (status, order["status"]) == (200, "rejected")
     assert order["reject_reason"].startswith(reason)
 
 
-async def test_instrument_that_contradicts_the_symbol_is_a_400(ask: Ask, connect: Connect) -> None:
-    where = await account(ask, connect, "ALPACA")
+async def test_instrument_that_contradicts_the_symbol_is_a_400(fetch: Fetch, connect: Connect) -> None:
+    where = await account(fetch, connect, "ALPACA")
     sent = CRYPTO | where | {"cl_order_id": "z", "order_qty": "1", "instrument": "STK"}
-    assert (await ask("POST", "/orders", "jane", json=sent))[0] == 400
+    assert (await fetch("POST", "/orders", "jane", json=sent))[0] == 400
 
 
 @pytest.mark.parametrize("symbol", sorted(PAIRS))

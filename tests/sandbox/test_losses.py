@@ -1,4 +1,4 @@
-"""An order whose answer is lost, in every way: how often it was placed is known on this side of the wire."""
+"""An order with a lost answer, in every way: how often it was placed is known on this side of the wire."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ import pytest
 
 from connecttrade_async.sandbox import LOSSES, Fault, Sandbox
 
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]
 
 
@@ -37,25 +37,25 @@ async def account(sandbox: Sandbox, connect: Connect) -> str:
 
 
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.when}")
-async def test_an_answer_is_lost(ask: Ask, sandbox: Sandbox, account: str, fault: Fault) -> None:
+async def test_an_answer_is_lost(fetch: Fetch, sandbox: Sandbox, account: str, fault: Fault) -> None:
     sandbox.faults.add(fault)
     with suppress(aiohttp.ClientError):
-        status, _ = await ask("POST", "/orders", "jane", json=ticket(account))
+        status, _ = await fetch("POST", "/orders", "jane", json=ticket(account))
         assert status >= 500
     is_done = fault.is_after or fault.kind == "cut_body"
     assert placed(sandbox, account) == is_done
     assert sandbox.requests.count("POST", "/orders", worked=True) == is_done
-    assert (await ask("POST", "/orders", "jane", json=ticket(account)))[0] == (409 if is_done else 200)
+    assert (await fetch("POST", "/orders", "jane", json=ticket(account)))[0] == (409 if is_done else 200)
     assert placed(sandbox, account) == 1
 
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 @pytest.mark.parametrize("fault", LOSSES, ids=lambda fault: f"{fault.kind}-{fault.status}-{fault.when}")
 async def test_the_answer_to_a_change_is_lost(
-    ask: Ask, sandbox: Sandbox, account: str, fault: Fault, method: str
+    fetch: Fetch, sandbox: Sandbox, account: str, fault: Fault, method: str
 ) -> None:
     sandbox.broker.halt()
-    order = (await ask("POST", "/orders", "jane", json=ticket(account)))[1]
+    order = (await fetch("POST", "/orders", "jane", json=ticket(account)))[1]
     sandbox.faults.add(fault)
     await change(sandbox, method, f"/accounts/{account}/orders/{order['order_id']}")
     sandbox.clock.advance(0.02)
@@ -66,7 +66,7 @@ async def test_the_answer_to_a_change_is_lost(
 
 
 async def change(sandbox: Sandbox, method: str, path: str) -> None:
-    """Ask over a bare socket, for aiohttp would ask again by itself."""
+    """Fetch over a bare socket, for aiohttp would fetch again by itself."""
     body = json.dumps({"new_cl_order_id": "new", "broker": "ALPACA", "order_qty": "2"})
     lines = [f"{method} {path} HTTP/1.1", "Host: sandbox", "Connection: close", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers(sandbox).items()]
@@ -77,12 +77,12 @@ async def change(sandbox: Sandbox, method: str, path: str) -> None:
     writer.close()
 
 
-async def test_looking_fails_three_times_and_then_works(ask: Ask, sandbox: Sandbox, account: str) -> None:
+async def test_looking_fails_three_times_and_then_works(fetch: Fetch, sandbox: Sandbox, account: str) -> None:
     sandbox.faults.add(Fault("drop", method="POST", path="/orders"))
     sandbox.faults.add(Fault("status", method="GET", path="/orders", times=3, status=503))
     with pytest.raises(aiohttp.ServerDisconnectedError):
-        await ask("POST", "/orders", "jane", json=ticket(account))
-    answers = [await ask("GET", "/orders?status=all", "jane") for _ in range(4)]
+        await fetch("POST", "/orders", "jane", json=ticket(account))
+    answers = [await fetch("GET", "/orders?status=all", "jane") for _ in range(4)]
     assert [status for status, _ in answers] == [503, 503, 503, 200]
     assert [order["cl_order_id"] for order in answers[3][1]["orders"]].count("mine") == 1
 

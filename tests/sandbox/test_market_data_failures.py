@@ -20,7 +20,7 @@ async def read(link: ClientConnection) -> Any:
         return json.loads(await link.recv())
 
 
-async def say(link: ClientConnection, action: str, **members: object) -> Any:
+async def send_action(link: ClientConnection, action: str, **members: object) -> Any:
     await link.send(json.dumps({"action": action, **members}))
     return await read(link)
 
@@ -32,16 +32,16 @@ async def end_of(link: ClientConnection) -> int | None:
 
 
 @pytest.fixture
-def hear(tune: Dial) -> Dial:
+def receive(tune: Dial) -> Dial:
     """Open a WebSocket that listens to the trades of AAPL and MSFT, of which there are none while the clock stands."""
 
-    async def hear() -> ClientConnection:
+    async def receive() -> ClientConnection:
         link = await tune()
-        answer = await say(link, "subscribe", channel="trades", symbols=["AAPL", "MSFT"])
+        answer = await send_action(link, "subscribe", channel="trades", symbols=["AAPL", "MSFT"])
         assert answer["type"] == "subscribed"
         return link
 
-    return hear
+    return receive
 
 
 def publish(sandbox: Sandbox, symbol: str = "AAPL", price: str = "1") -> int:
@@ -53,15 +53,15 @@ async def prices(link: ClientConnection, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("code", [1001, 4000, 1012])
-async def test_dropped_with_a_code(sandbox: Sandbox, hear: Dial, code: int) -> None:
-    link = await hear()
+async def test_dropped_with_a_code(sandbox: Sandbox, receive: Dial, code: int) -> None:
+    link = await receive()
     sandbox.market.drop(code)
     assert await end_of(link) == code
 
 
 @pytest.mark.parametrize("way", ["reset", "drop", "restart"])
-async def test_broken_without_a_word_or_restarted(sandbox: Sandbox, hear: Dial, tune: Dial, way: str) -> None:
-    link, port = await hear(), sandbox.endpoints.market_data
+async def test_broken_without_a_word_or_restarted(sandbox: Sandbox, receive: Dial, tune: Dial, way: str) -> None:
+    link, port = await receive(), sandbox.endpoints.market_data
     if way == "reset":
         sandbox.market.reset()
     elif way == "drop":
@@ -74,8 +74,8 @@ async def test_broken_without_a_word_or_restarted(sandbox: Sandbox, hear: Dial, 
     await sandbox.market.until_live(2)
 
 
-async def test_a_frozen_link_keeps_what_it_was_told(sandbox: Sandbox, hear: Dial) -> None:
-    link = await hear()
+async def test_frozen_connection_keeps_its_events(sandbox: Sandbox, receive: Dial) -> None:
+    link = await receive()
     sandbox.market.freeze()
     assert sandbox.market.sessions[0].is_frozen
     sent = sandbox.market.log.total
@@ -85,19 +85,19 @@ async def test_a_frozen_link_keeps_what_it_was_told(sandbox: Sandbox, hear: Dial
     assert await prices(link, 1) == ["1"]
 
 
-async def test_a_slow_link(sandbox: Sandbox, hear: Dial) -> None:
-    link = await hear()
+async def test_a_slow_link(sandbox: Sandbox, receive: Dial) -> None:
+    link = await receive()
     sandbox.market.delay = 0.02
     publish(sandbox)
     assert "trade" not in [message.kind for message in sandbox.market.log]
     assert await prices(link, 1) == ["1"]
 
 
-async def test_a_silent_stream_answers_and_tells_nothing(sandbox: Sandbox, hear: Dial) -> None:
-    link = await hear()
+async def test_silent_stream_answers_and_publishes_no_event(sandbox: Sandbox, receive: Dial) -> None:
+    link = await receive()
     sandbox.market.silent = True
     publish(sandbox)
-    assert (await say(link, "list_subscriptions"))["type"] == "subscriptions"
+    assert (await send_action(link, "list_subscriptions"))["type"] == "subscriptions"
     assert [message.fate for message in sandbox.market.log if message.kind == "trade"] == ["lost"]
 
 
@@ -119,13 +119,13 @@ async def test_the_login(sandbox: Sandbox, mint: Mint, dial: Dial) -> None:
 
 
 @pytest.mark.parametrize("action", ["subscribe", "unsubscribe", "list_subscriptions", "snapshot"])
-async def test_an_answer_that_is_lost(sandbox: Sandbox, hear: Dial, action: str) -> None:
-    link = await hear()
+async def test_an_answer_that_is_lost(sandbox: Sandbox, receive: Dial, action: str) -> None:
+    link = await receive()
     sandbox.market.faults.add(StreamFault("no_ack"))
     channel = "bars" if action == "snapshot" else "trades"
     asked = {} if action == "list_subscriptions" else {"channel": channel, "symbols": ["AAPL"]}
     await link.send(json.dumps({"action": action, "id": "1", **asked}))
-    answer = await say(link, "list_subscriptions", id="2")
+    answer = await send_action(link, "list_subscriptions", id="2")
     assert answer["id"] == "2"
     assert answer["subscriptions"][0]["symbols"] == (["MSFT"] if action == "unsubscribe" else ["AAPL", "MSFT"])
     sandbox.market.faults.add(StreamFault("cut_ack"))
@@ -133,8 +133,8 @@ async def test_an_answer_that_is_lost(sandbox: Sandbox, hear: Dial, action: str)
     assert await end_of(link) == 1006
 
 
-async def test_what_befalls_the_events_of_one_symbol(sandbox: Sandbox, hear: Dial) -> None:
-    link = await hear()
+async def test_what_befalls_the_events_of_one_symbol(sandbox: Sandbox, receive: Dial) -> None:
+    link = await receive()
     sandbox.market.faults.add(StreamFault("lose", symbol="AAPL"))
     serials = [publish(sandbox, "MSFT", "1"), publish(sandbox, "AAPL", "2"), publish(sandbox, "AAPL", "3")]
     assert await prices(link, 2) == ["1", "3"]
@@ -168,9 +168,9 @@ async def test_a_fault_has_an_account_or_a_symbol() -> None:
 async def test_what_is_published_by_hand(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     for interval in ("1m", "1d"):
-        await say(link, "subscribe", channel="bars", symbols=["AAPL"], interval=interval)
+        await send_action(link, "subscribe", channel="bars", symbols=["AAPL"], interval=interval)
         await read(link)
-    await say(link, "subscribe", channel="options_chain", underlying="AAPL", expiration="2026-07-17")
+    await send_action(link, "subscribe", channel="options_chain", underlying="AAPL", expiration="2026-07-17")
     await read(link)
     sandbox.market.publish("bars", "F", {"open": "0"})
     sandbox.market.publish("bars", "AAPL", {"open": "1"}, interval="5m")
@@ -187,7 +187,7 @@ async def test_what_is_published_by_hand(sandbox: Sandbox, tune: Dial) -> None:
 
 async def test_a_burst_is_written_down_in_its_order(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="quotes", symbols=["AAPL", "F"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["AAPL", "F"])
     for _ in range(2):
         await read(link)
     last = await sandbox.market.burst(1001, "AAPL", "F", "MSFT")
@@ -204,7 +204,7 @@ async def test_a_burst_is_written_down_in_its_order(sandbox: Sandbox, tune: Dial
 async def test_other_spellings(sandbox: Sandbox, tune: Dial, name: Any) -> None:
     link = await tune()
     sandbox.market.wording = FrameEncoding(name=name, payload="nested")
-    assert (await say(link, "subscribe", channel="quotes", symbols=["AAPL"]))[name] == "subscribed"
+    assert (await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"]))[name] == "subscribed"
     told = await read(link)
     assert (set(told), told[name], told["data"]["symbol"]) == ({name, "data"}, "quote", "AAPL")
 
@@ -217,10 +217,10 @@ async def test_what_is_waited_for(sandbox: Sandbox, tune: Dial) -> None:
     )
     link = await tune()
     for symbol in ("AAPL", "F"):
-        await say(link, "subscribe", channel="trades", symbols=[symbol])
+        await send_action(link, "subscribe", channel="trades", symbols=[symbol])
     async with asyncio.timeout(5):
         await waiting
-    await say(link, "unsubscribe", channel="trades", symbols=["F"])
+    await send_action(link, "unsubscribe", channel="trades", symbols=["F"])
     assert sandbox.market.listened() == {1: {Subscription("trades", "AAPL", (("session", "all"),))}}
     await link.close()
     await sandbox.market.until_received("disconnect")

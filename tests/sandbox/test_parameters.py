@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from connecttrade_async.sandbox import parameters
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.rest.cursors import Cursor, Cursors
-from connecttrade_async.sandbox.world import Place
+from connecttrade_async.sandbox.world import PagePosition
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 
@@ -95,7 +95,7 @@ def test_redirects_that_are_none(url: str) -> None:
 def test_a_cursor_comes_back_whole(
     at: datetime, name: str, query: dict[str, str], since: datetime | None, *, backwards: bool
 ) -> None:
-    cursor = Cursor(Place((at, name), backwards), since)
+    cursor = Cursor(PagePosition((at, name), backwards), since)
     cursors = Cursors("key")
     text = cursors.write(cursor, query)
     assert cursors.read(text, query, backwards=backwards) == cursor

@@ -13,7 +13,7 @@ import pytest
 
 from connecttrade_async.sandbox import Endpoints, Fault, Sandbox
 
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 
 
 async def test_it_leaves_nothing_behind() -> None:
@@ -95,20 +95,20 @@ async def test_ipv6_has_its_brackets() -> None:
     assert sandbox.url.startswith("http://[::1]:")
 
 
-async def test_a_hundred_at_once(ask: Ask, sandbox: Sandbox) -> None:
-    answers = await asyncio.gather(*(ask("POST", "/users", json={"user_id": f"user {n}"}) for n in range(100)))
+async def test_a_hundred_at_once(fetch: Fetch, sandbox: Sandbox) -> None:
+    answers = await asyncio.gather(*(fetch("POST", "/users", json={"user_id": f"user {n}"}) for n in range(100)))
     assert {status for status, _ in answers} == {200}
     assert sandbox.requests.count("POST", "/users", worked=True) == 100
 
 
-async def test_what_is_served_holds_no_secret(ask: Ask, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    _, jane = await ask("POST", "/users", json={"user_id": "jane"})
+async def test_what_is_served_holds_no_secret(fetch: Fetch, sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+    _, jane = await fetch("POST", "/users", json={"user_id": "jane"})
     user = sandbox.world.users["jane"]
     link = sandbox.world.invite(user, "trade", "https://app.example/", sandbox.clock.now())
     for path in ("", "/login", "/none/such"):
         async with http.get(f"{sandbox.url}/connect/{link.token}{path}"):
             pass
-    await ask("GET", "/orders?next_cursor=hidden", "jane")
+    await fetch("GET", "/orders?next_cursor=hidden", "jane")
     noted = repr(list(sandbox.requests)) + repr(sandbox)
     hidden = (sandbox.client_secret, jane["user_secret"], link.token, "hidden")
     assert not any(secret in noted for secret in hidden)
@@ -117,7 +117,7 @@ async def test_what_is_served_holds_no_secret(ask: Ask, sandbox: Sandbox, http: 
     assert (sandbox.requests.total, len(sandbox.requests), repr(sandbox.requests)) == (0, 0, "<Served 0 requests>")
 
 
-async def test_nobody_holds_on_to_a_sandbox_that_is_gone() -> None:
+async def test_closed_sandbox_is_garbage_collected() -> None:
     async with Sandbox() as sandbox, aiohttp.ClientSession() as http:
         async with http.get(f"{sandbox.url}/users") as answer:
             assert answer.status == 401

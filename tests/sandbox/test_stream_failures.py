@@ -61,7 +61,7 @@ async def test_dropped_without_a_word(sandbox: Sandbox, listen: Dial) -> None:
     assert await end_of(link) == 1006
 
 
-async def test_a_code_that_nobody_may_send(sandbox: Sandbox, listen: Dial) -> None:
+async def test_close_code_outside_the_allowed_range_is_refused(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
     with pytest.raises(ValueError, match="1005 is no code to close with"):
         sandbox.stream.drop(1005)
@@ -311,7 +311,7 @@ async def test_cancelling_the_start_leaves_nothing() -> None:
     assert asyncio.all_tasks() == before
 
 
-async def test_nobody_holds_on_to_a_sandbox_that_is_gone() -> None:
+async def test_closed_sandbox_is_garbage_collected() -> None:
     async with Sandbox() as sandbox:
         sandbox.stream.faults.add(StreamFault("lose"))
         link = await _listening(sandbox)

@@ -16,7 +16,7 @@ class MarketDataControl(StreamControl[MarketDataStream]):
     """The switches of the market-data stream, on top of those of every stream."""
 
     def read(self, members: Fields) -> object:
-        """What the stream is, who listens to what, and what is set."""
+        """Return the state of the stream, its sessions with their subscriptions, and its settings."""
         stream = self._stream
         return {
             **self._common(members),
@@ -79,7 +79,7 @@ class MarketDataControl(StreamControl[MarketDataStream]):
         self._stream.expire_token(value if isinstance(value, str) else None)
 
     def _replace_token(self, value: object) -> None:
-        """A connection_id. The token is not shown: whoever wants one asks for it over REST."""
+        """A connection_id. The token is not shown; ``GET /connections/{connection_id}/token`` returns one."""
         self._stream.replace_token(text({"replace_token": value}, "replace_token"))
 
     def _publish(self, value: object) -> None:

@@ -1,7 +1,7 @@
-"""The sandbox's control path: everything that Python can set, over HTTP, for whoever drives the sandbox from outside.
+"""The sandbox's control path: everything that Python can set, over HTTP, for programs outside.
 
 It needs no credentials; in return it answers loopback only, and no web page: a request with an ``Origin`` is refused,
-and so is one whose ``Host`` is not a loopback name, which a page sends after its name was rebound to this machine.
+and so is a request with a ``Host`` that is no loopback name: a page sends that after its name was rebound to loopback.
 """
 
 import ipaddress
@@ -251,7 +251,7 @@ def _handler(action: Callable[[Fields], object]) -> Callable[[web.Request], Awai
 
 
 def _check_visitor(request: web.Request) -> None:
-    """Let only programs of this machine pass; to anybody else the path does not exist."""
+    """Let only programs of this machine pass; for all others the path does not exist."""
     address = (request.remote or "").partition("%")[0]
     where = ipaddress.ip_address(address or "::")
     is_local = (getattr(where, "ipv4_mapped", None) or where).is_loopback

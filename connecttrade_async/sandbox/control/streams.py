@@ -1,4 +1,4 @@
-"""The sandbox's switchboard: the control paths of the streams, for whoever drives the sandbox from outside."""
+"""The control paths of the streams, for programs outside."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,10 +47,10 @@ class StreamControl(ABC, Generic[_StreamT]):
 
     @abstractmethod
     def read(self, members: Fields) -> object:
-        """What the stream is, who is connected, and what is set."""
+        """Return the state of the stream, its sessions, and its settings."""
 
     def _more_done(self) -> Mapping[str, Callable[[], object]]:
-        """What only this stream can do when it is told ``true``."""
+        """Return the actions that only this stream has; each is requested by ``true``."""
         return {}
 
     @abstractmethod
@@ -143,7 +143,7 @@ class BrokerageStreamControl(StreamControl[BrokerageStream]):
     """The switches of the brokerage stream, on top of those of every stream."""
 
     def read(self, members: Fields) -> object:
-        """What the stream is, who is connected, and what is set."""
+        """Return the state of the stream, its sessions, and its settings."""
         return {**self._common(members), "sessions": [talk._asdict() for talk in self._stream.sessions]}
 
     def _more_set(self) -> Mapping[str, Callable[[object], object]]:

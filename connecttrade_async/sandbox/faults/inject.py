@@ -38,7 +38,7 @@ class FaultInjector:
 
         Args:
             fault: what happens.
-            request: to whom.
+            request: the request that the fault concerns.
             work: does what was asked for and makes the answer; called at most once.
 
         Returns:
@@ -86,7 +86,7 @@ class FaultInjector:
     async def _half(
         self, request: web.Request, response: web.StreamResponse, seconds: float | None
     ) -> web.StreamResponse:
-        """Send half an answer; the rest so many seconds later, or never."""
+        """Send half an answer; the rest follows after the seconds of the fault, or never."""
         body = response.body if isinstance(response, web.Response) and isinstance(response.body, bytes) else b""
         stream = web.StreamResponse(status=response.status, headers=response.headers)
         stream.content_length = len(body)
@@ -119,7 +119,7 @@ def _answer(fault: Fault) -> web.Response:
         return web.Response(text=page, status=status, content_type="text/html")
     if fault.kind == "redirect":
         return web.Response(status=fault.status or 302, headers={"Location": fault.location or "/elsewhere"})
-    body = json.dumps({"message": "The sandbox was told to fail."}) if fault.body is None else fault.body
+    body = json.dumps({"message": "The sandbox fails on request."}) if fault.body is None else fault.body
     headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
     return web.Response(text=body, status=fault.status or 503, headers=headers, content_type="application/json")
 

@@ -40,7 +40,7 @@ _LARGEST = 1 << 30
 
 
 def is_whole(low: int, high: int) -> Callable[[object], bool]:
-    """Tells whether a value is a whole number between two others, these included."""
+    """Return a check whether a value is a whole number between two others, these included."""
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 

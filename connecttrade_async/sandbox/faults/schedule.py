@@ -18,7 +18,7 @@ class FaultRule(Protocol):
     @property
     def after(self) -> int: ...
 
-    def concerns(self, what: str, whom: str, /) -> bool: ...
+    def concerns(self, what: str, target: str, /) -> bool: ...
 
 
 _FaultT = TypeVar("_FaultT", bound=FaultRule)
@@ -38,9 +38,9 @@ class ActiveFault(Generic[_FaultT]):
     seen: int = 0
     fired: int = 0
 
-    def strikes(self, what: str, whom: str) -> bool:
+    def strikes(self, what: str, target: str) -> bool:
         """Whether it strikes now; asking counts."""
-        if self.is_spent or not self.fault.concerns(what, whom):
+        if self.is_spent or not self.fault.concerns(what, target):
             return False
         self.seen += 1
         if self.seen <= self.fault.after:
@@ -69,7 +69,7 @@ class FaultSchedule(Generic[_FaultT]):
         return tuple(self._armed)
 
     def add(self, fault: _FaultT) -> ActiveFault[_FaultT]:
-        """Set a fault. What comes back tells how often it has fired."""
+        """Set a fault and return its state, with the count of its firings."""
         armed = ActiveFault(fault)
         self._armed.append(armed)
         return armed
@@ -78,11 +78,11 @@ class FaultSchedule(Generic[_FaultT]):
         """Let nothing go wrong any more; what is under way takes its course."""
         self._armed.clear()
 
-    def draw(self, what: str, whom: str = "") -> _FaultT | None:
+    def draw(self, what: str, target: str = "") -> _FaultT | None:
         """The fault that strikes now, if one does.
 
         Args:
             what: a request's method, or a moment of a stream's session.
-            whom: a request's path, or the account or symbol of an event.
+            target: a request's path, or the account or symbol of an event.
         """
-        return next((armed.fault for armed in self._armed if armed.strikes(what, whom)), None)
+        return next((armed.fault for armed in self._armed if armed.strikes(what, target)), None)

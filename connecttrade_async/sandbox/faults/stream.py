@@ -91,8 +91,8 @@ class StreamFault:
         kind: what happens.
         times: how often it strikes; None strikes always.
         after: how many chances it lets pass first.
-        account_id: whose events it strikes; None strikes everybody's.
-        symbol: likewise on the market-data stream, of which symbol.
+        account_id: the account of the events it strikes; None strikes those of all accounts.
+        symbol: the symbol of the events it strikes on the market-data stream; None strikes all.
         status: of the answer to the upgrade.
         retry_after: the header ``Retry-After`` of that answer.
         size: of the frame's text, in bytes.
@@ -139,13 +139,13 @@ class StreamFault:
         return cls(**cast("dict[str, Any]", members))
 
     @property
-    def whose(self) -> str | None:
+    def scope(self) -> str | None:
         """Of which account or symbol the events are that it strikes; None for all."""
         return self.symbol if self.account_id is None else self.account_id
 
-    def concerns(self, moment: str, whose: str) -> bool:
+    def concerns(self, moment: str, scope: str) -> bool:
         """Whether it may strike at a moment of a session's life, and an event of this account or symbol."""
-        return MOMENTS[self.kind] == moment and self.whose in {None, whose}
+        return MOMENTS[self.kind] == moment and self.scope in {None, scope}
 
 
 class StreamFaults(FaultSchedule[StreamFault]):

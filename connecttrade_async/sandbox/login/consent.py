@@ -9,7 +9,7 @@ from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
 from connecttrade_async.sandbox.errors import BadRequestError, ConflictError, UnknownError
-from connecttrade_async.sandbox.world import Broker, LoginLink, World, find_broker
+from connecttrade_async.sandbox.world import Broker, LoginRequest, World, find_broker
 
 __all__ = ["DECLINED", "LINKED", "LOGIN_FAILED", "approve", "decline", "extend", "token_of"]
 
@@ -39,7 +39,7 @@ def token_of(url: str) -> str:
     return parts[1]
 
 
-def approve(world: World, link: LoginLink, now: datetime, broker: Broker | None = None, login: str = "") -> str:
+def approve(world: World, link: LoginRequest, now: datetime, broker: Broker | None = None, login: str = "") -> str:
     """Let the person consent, and answer with the URL to which the browser goes.
 
     Args:
@@ -61,11 +61,11 @@ def approve(world: World, link: LoginLink, now: datetime, broker: Broker | None 
     return extend(link.redirect_url, {"connection_id": connection.connection_id})
 
 
-def decline(link: LoginLink, error: str = DECLINED[0], details: str = DECLINED[1]) -> str:
+def decline(link: LoginRequest, error: str = DECLINED[0], details: str = DECLINED[1]) -> str:
     """Let the person say no, and answer with the URL to which the browser goes. The link is used up.
 
     Raises:
-        BadRequestError: `error` is empty; then nobody could tell the answer from a success.
+        BadRequestError: `error` is empty; the answer would look like a success.
     """
     if not error:
         raise BadRequestError("error must say something.")

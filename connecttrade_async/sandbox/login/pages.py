@@ -10,7 +10,7 @@ from html import escape
 from typing import NewType
 from urllib.parse import quote, urlsplit
 
-from connecttrade_async.sandbox.world import Account, Broker, LoginLink
+from connecttrade_async.sandbox.world import Account, Broker, LoginRequest
 
 __all__ = ["PASSWORD", "STYLE", "Markup", "accounts_page", "brokers_page", "login_page", "refusal_page"]
 
@@ -83,7 +83,7 @@ _PURPOSES = {
 """By connection type: what the app would like to do, what is shared, and what that allows."""
 
 
-def brokers_page(link: LoginLink, brokers: Iterable[Broker]) -> Markup:
+def brokers_page(link: LoginRequest, brokers: Iterable[Broker]) -> Markup:
     """The first page: which broker."""
     verb = _PURPOSES[link.connection_type][0]
     cards = "".join(_broker_card(broker, is_chosen=broker is link.broker) for broker in brokers)
@@ -98,8 +98,8 @@ def brokers_page(link: LoginLink, brokers: Iterable[Broker]) -> Markup:
     )
 
 
-def login_page(link: LoginLink, broker: Broker, login: str, problem: str = "") -> Markup:
-    """The second page: who, and with which password; `problem` says what was wrong the last time."""
+def login_page(link: LoginRequest, broker: Broker, login: str, problem: str = "") -> Markup:
+    """The second page: name and password; `problem` says why the last attempt failed."""
     alarm = f'<p class="note alarm" role="alert" id="problem">{_text(problem)}</p>' if problem else ""
     described = ' aria-invalid="true" aria-describedby="problem"' if problem else ""
     return _page(
@@ -119,7 +119,9 @@ def login_page(link: LoginLink, broker: Broker, login: str, problem: str = "") -
     )
 
 
-def accounts_page(link: LoginLink, broker: Broker, login: str, accounts: Iterable[tuple[Account, Decimal]]) -> Markup:
+def accounts_page(
+    link: LoginRequest, broker: Broker, login: str, accounts: Iterable[tuple[Account, Decimal]]
+) -> Markup:
     """The third page: what will be shared, and the person's consent. Beside each account stands its equity."""
     what, promises = _PURPOSES[link.connection_type][1:]
     items = "".join(f"<li>{promise}</li>" for promise in promises)
@@ -171,11 +173,11 @@ def _account_card(account: Account, equity: Decimal) -> Markup:
     )
 
 
-def _host(link: LoginLink) -> str:
+def _host(link: LoginRequest) -> str:
     return urlsplit(link.redirect_url).hostname or ""
 
 
-def _path(link: LoginLink) -> Markup:
+def _path(link: LoginRequest) -> Markup:
     return Markup(f"/connect/{quote(link.token, safe='')}")
 
 

@@ -1,4 +1,4 @@
-"""The sandbox's login pages: the visit of a person who picks a broker, logs in, and consents or does not.
+"""The login pages: a person picks a broker, logs in, and consents or declines.
 
 Every page works without a script. What has happened so far is kept with the link, not in the browser, so going back
 and reloading do no harm.
@@ -22,7 +22,7 @@ from connecttrade_async.sandbox.login.pages import (
     refusal_page,
 )
 from connecttrade_async.sandbox.rest.routes import PARTS
-from connecttrade_async.sandbox.world import BROKERS, Broker, LoginLink, World, find_broker
+from connecttrade_async.sandbox.world import BROKERS, Broker, LoginRequest, World, find_broker
 
 __all__ = ["login_routes"]
 
@@ -38,7 +38,7 @@ _HEADERS = {
 _TITLES = {UnknownError.status: "There is no such link", GoneError.status: "This link is over"}
 
 Fields = dict[str, str]
-Visit = Callable[[LoginLink, Fields, datetime], web.Response]
+Visit = Callable[[LoginRequest, Fields, datetime], web.Response]
 
 
 def login_routes(world: World, clock: Clock) -> list[web.RouteDef]:
@@ -64,15 +64,15 @@ class LoginHandlers:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def show_brokers(self, link: LoginLink, _fields: Fields, _now: datetime) -> web.Response:
+    def show_brokers(self, link: LoginRequest, _fields: Fields, _now: datetime) -> web.Response:
         able = [broker for broker in BROKERS.values() if broker.can(link.connection_type)]
         return _html(brokers_page(link, able))
 
-    def show_login(self, link: LoginLink, fields: Fields, _now: datetime) -> web.Response:
+    def show_login(self, link: LoginRequest, fields: Fields, _now: datetime) -> web.Response:
         broker = _broker(link, fields)
         return _html(login_page(link, broker, self._world.users[link.user_id].login(broker)))
 
-    def log_in(self, link: LoginLink, fields: Fields, _now: datetime) -> web.Response:
+    def log_in(self, link: LoginRequest, fields: Fields, _now: datetime) -> web.Response:
         broker, name = _broker(link, fields), fields.get("username", "").strip()
         if not name or len(name) > _LONGEST_NAME or not name.isprintable():
             return _html(login_page(link, broker, "", "Please give a name."), status=400)
@@ -81,10 +81,10 @@ class LoginHandlers:
         link.signed_in = (broker, name)
         return _go(f"/connect/{quote(link.token)}/accounts", status=303)
 
-    def fail(self, link: LoginLink, _fields: Fields, _now: datetime) -> web.Response:
+    def fail(self, link: LoginRequest, _fields: Fields, _now: datetime) -> web.Response:
         return _go(consent.decline(link, *consent.LOGIN_FAILED))
 
-    def show_accounts(self, link: LoginLink, _fields: Fields, now: datetime) -> web.Response:
+    def show_accounts(self, link: LoginRequest, _fields: Fields, now: datetime) -> web.Response:
         if link.signed_in is None:
             return _go(f"/connect/{quote(link.token)}", status=303)
         broker, login = link.signed_in
@@ -92,17 +92,17 @@ class LoginHandlers:
         worth = [(account, self._world.balance(account, now).equity) for account in accounts]
         return _html(accounts_page(link, broker, login, worth))
 
-    def settle(self, link: LoginLink, fields: Fields, now: datetime) -> web.Response:
+    def settle(self, link: LoginRequest, fields: Fields, now: datetime) -> web.Response:
         if fields.get("decision") == "decline":
             return _go(consent.decline(link))
         if fields.get("decision") != "allow" or link.signed_in is None:
             raise BadRequestError("Log in first, then allow or decline.")
         return _go(consent.approve(self._world, link, now, *link.signed_in))
 
-    def decline(self, link: LoginLink, _fields: Fields, _now: datetime) -> web.Response:
+    def decline(self, link: LoginRequest, _fields: Fields, _now: datetime) -> web.Response:
         return _go(consent.decline(link))
 
-    def _turn_away(self, link: LoginLink, broker: Broker, name: str) -> web.Response:
+    def _turn_away(self, link: LoginRequest, broker: Broker, name: str) -> web.Response:
         link.failures += 1
         if link.failures >= _TRIES:
             return _go(consent.decline(link, *consent.LOGIN_FAILED))
@@ -131,7 +131,7 @@ async def _fields(request: web.Request) -> Fields:
         raise BadRequestError("The form has too many fields.") from None
 
 
-def _broker(link: LoginLink, fields: Fields) -> Broker:
+def _broker(link: LoginRequest, fields: Fields) -> Broker:
     broker = find_broker(fields.get("broker", ""))
     if not broker.can(link.connection_type):
         raise BadRequestError(f"{broker.name} offers no {link.connection_type} connection.")

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from connecttrade_async.sandbox.errors import BadRequestError
-from connecttrade_async.sandbox.world import Place
+from connecttrade_async.sandbox.world import PagePosition
 
 __all__ = ["Cursor", "Cursors"]
 
@@ -25,7 +25,7 @@ _MICROSECOND = timedelta(microseconds=1)
 class Cursor(NamedTuple):
     """Where a walk stands. `since` is the start that the first page had by default, which later pages must share."""
 
-    place: Place
+    place: PagePosition
     since: datetime | None
 
 
@@ -63,7 +63,7 @@ class Cursors:
         at, order_id, is_backwards, since = json.loads(words)
         if is_backwards is not backwards:
             raise BadRequestError(f"{name} leads the other way: next_cursor and prev_cursor are not interchangeable.")
-        return Cursor(Place((_moment(at), order_id), backwards), None if since is None else _moment(since))
+        return Cursor(PagePosition((_moment(at), order_id), backwards), None if since is None else _moment(since))
 
     def _sign(self, words: bytes, query: Mapping[str, str]) -> bytes:
         asked = json.dumps(sorted(query.items())).encode()

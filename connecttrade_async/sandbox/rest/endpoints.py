@@ -65,7 +65,7 @@ class Answer(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request whose credentials were right.
+    """One request with valid credentials.
 
     Attributes:
         path: the parts of the path that vary, unquoted.
@@ -84,7 +84,7 @@ class Call:
 
     @property
     def user(self) -> User:
-        """The user whose headers came with the call.
+        """The user that the headers of the call name.
 
         Raises:
             UnauthorizedError: none came.

@@ -1,4 +1,4 @@
-"""The sandbox's user tokens: JSON Web Tokens in the shape of the real ones, signed with a key that nobody else has."""
+"""The sandbox's user tokens: JSON Web Tokens in the shape of the real ones, signed with a key of the sandbox alone."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ _LIFE = timedelta(hours=1)
 
 
 def user_token(key: str, user_id: str, scopes: Sequence[str], now: datetime, serial: str) -> str:
-    """A JWT (HS256) that says who may do what until when.
+    """Return a JWT (HS256) with user, scopes and expiry.
 
     Args:
         key: what signs it.

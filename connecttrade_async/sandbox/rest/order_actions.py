@@ -3,7 +3,7 @@
 Silent in the documentation, chosen here: what is wrong with a request is an error, what a broker does not like about a
 sensible order is an order with status ``rejected`` and its ``reject_reason``. A connection that is not of type
 ``trade`` is a 401, like an entitlement that is missing; a broker that can only be read is a 400. Changing or
-cancelling an order that is closed is a 400 whose sentence tells its status; cancelling twice is cancelling once.
+cancelling an order that is closed is a 400 with a sentence that names its status; cancelling twice is cancelling once.
 """
 
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.parameters import choice, count, moment, symbols
 from connecttrade_async.sandbox.rest.cursors import Cursor
 from connecttrade_async.sandbox.rest.endpoints import Answer, Call
-from connecttrade_async.sandbox.world import CLOSED, OPEN, SIDES, STATUSES, Filter, Page, Place, page_of
+from connecttrade_async.sandbox.world import CLOSED, OPEN, SIDES, STATUSES, Filter, Page, PagePosition, page_of
 
 __all__ = ["list_orders"]
 
@@ -71,8 +71,8 @@ def _cursors(call: Call, page: Page, bound: Mapping[str, str], since: datetime |
     if not page.orders:
         return None, None
     write = call.desk.cursors.write
-    forth = Cursor(Place(page.orders[-1].key, backwards=False), since)
-    back = Cursor(Place(page.orders[0].key, backwards=True), since)
+    forth = Cursor(PagePosition(page.orders[-1].key, backwards=False), since)
+    back = Cursor(PagePosition(page.orders[0].key, backwards=True), since)
     return write(forth, bound) if page.has_after else None, write(back, bound) if page.has_before else None
 
 

@@ -18,7 +18,7 @@ class RequestRecord(NamedTuple):
         path: as it came, still quoted; of a login page its `route`.
         route: the path with its varying parts in braces, or ``""`` if there is no such path.
         status: of the answer, None if none was given.
-        worked: whether the endpoint really ran and did not refuse, whatever the caller was told.
+        worked: whether the endpoint really ran and did not refuse, whatever answer the caller got.
         fault: the kind of the fault that befell it, if one did.
     """
 
@@ -76,6 +76,6 @@ class RequestLog:
         )
 
     def clear(self) -> None:
-        """Forget every visit, and begin to count anew."""
+        """Forget every request, and count from zero."""
         self._visits.clear()
         self.total = 0

@@ -1,4 +1,4 @@
-"""The sandbox's HTTP door: which path leads to which endpoint, who may pass, and JSON in and out.
+"""The REST routes: which path leads to which endpoint, credentials, and JSON in and out.
 
 Documented: ``client-id`` and ``client-secret`` on every request, ``user-id`` and ``user-secret`` on all but the three
 about users; errors are JSON objects with ``message``.

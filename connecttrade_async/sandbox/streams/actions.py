@@ -1,6 +1,6 @@
 """The sandbox's steering: a test's hand on a stream, and every way in which a link can fail.
 
-Before anything is done to a link, what has happened so far is told on it.
+Before an action on a connection, every event so far is sent on it.
 """
 
 from collections.abc import Mapping
@@ -91,7 +91,7 @@ class StreamActions(StreamServer[_SessionT]):
         await self.log.until(lambda: self.is_live and self.log.lives >= n)
 
     async def until_received(self, action: str, times: int = 1) -> None:
-        """Wait until an action came so many times in all: ``authenticate``, ``subscribe``, ``upgrade``, ``ping``...
+        """Wait until an action came `count` times in all: ``authenticate``, ``subscribe``, ``upgrade``, ``ping``...
 
         Cancelling it leaves nothing behind.
         """

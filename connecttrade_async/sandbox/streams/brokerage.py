@@ -1,7 +1,7 @@
-"""The sandbox's broadcast: who is connected to the brokerage data stream, and what is told to whom.
+"""The brokerage data stream: its sessions, and the events that each of them gets.
 
 Documented: the updates of all users of one client over one connection, one active session per credential pair, each
-update only what changed, and no replay: what nobody listens to is lost.
+update only what changed, and no replay: an event without a listener is lost.
 """
 
 from collections.abc import Callable
@@ -36,9 +36,9 @@ class BrokerageStreamServer(StreamActions[BrokerageSession]):
     """What the stream does by itself. A session is live once it is authenticated and subscribed to something.
 
     Args:
-        world: whose news it tells.
+        world: the source of the events.
         clock: what time it is.
-        credentials: who may listen.
+        credentials: what a client has to send to log in.
         payloads: the spelling of the moment.
         address: host and port to listen on.
         login_limit: seconds in which a client has to log in.
@@ -70,7 +70,7 @@ class BrokerageStreamServer(StreamActions[BrokerageSession]):
         )
 
     def publish_due(self, now: datetime | None = None) -> None:
-        """Bring the world up to date and tell the news; whatever the clock says is over is over."""
+        """Bring the world up to date and publish its events; sessions past their time-out end."""
         now = self.clock.now() if now is None else now
         self._world.floor.bring_up(now)
         journal = self._world.floor.journal

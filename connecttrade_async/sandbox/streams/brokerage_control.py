@@ -13,11 +13,11 @@ __all__ = ["BrokerageStream"]
 _NUMBER = "{number}"
 """Stands in a burst's text for the number of the order, so that the rest of it is written once."""
 _BATCH = 500
-"""Events of a burst that leave at once; between two batches everybody else has a turn."""
+"""Events of a burst that leave at once; between two batches the loop serves others."""
 
 
 class BrokerageStream(BrokerageStreamServer):
-    """The brokerage data stream as `Sandbox.stream` has it. Its links end when it is told to let them."""
+    """The brokerage data stream as `Sandbox.stream` has it. Its connections end on request."""
 
     def publish(
         self,
@@ -32,7 +32,7 @@ class BrokerageStream(BrokerageStreamServer):
 
         Args:
             topic: ``orders``, ``positions`` or ``balances``.
-            user_id: whose it is.
+            user_id: the owner of the account.
             account_id: of which account.
             data: what changed.
             timestamp: when; None is now.
@@ -52,7 +52,7 @@ class BrokerageStream(BrokerageStreamServer):
         return self.published
 
     async def burst(self, count: int, *, user_id: str = "burst", account_id: str = "burst") -> int:
-        """Send so many order events, as fast as they can be written; each has an ``order_id`` of its own.
+        """Send `count` order events, as fast as they can be written; each has an ``order_id`` of its own.
 
         Cancelling it stops between two batches.
 
@@ -73,7 +73,7 @@ class BrokerageStream(BrokerageStreamServer):
 
 
 def _order(number: str, account_id: str, at: str) -> dict[str, object]:
-    """An order that nobody placed, complete as the wire has it."""
+    """An order that was never placed, complete as the wire has it."""
     return {
         "order_id": f"burst-{number}",
         "cl_order_id": f"burst-{number}",

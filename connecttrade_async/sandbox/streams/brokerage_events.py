@@ -1,7 +1,7 @@
-"""The sandbox's news: what the changes of the world mean for those who listen to a stream.
+"""The events of the brokerage stream, made from the changes of the world.
 
 One event for each change of an order; then, once for each account, the positions that traded and the balance. Money
-and prices are those of the moment at which it is told, as `GET /positions` and `GET /balances` would have them.
+and prices are those of the moment of sending, as `GET /positions` and `GET /balances` would have them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +26,7 @@ class BrokerageEvent(NamedTuple):
 
 
 def events_of(world: World, payloads: Payloads, changes: Iterable[Change], now: datetime) -> Iterator[BrokerageEvent]:
-    """What the changes of orders mean, for every user who can see the account.
+    """Return the events of order changes, for the user that owns the account.
 
     Args:
         world: where it happened.

@@ -66,4 +66,4 @@ class BrokerageSession(StreamSession["BrokerageStreamServer"]):
         change(cast("list[str]", names))
         if self._answer(answer, topics=names) and self.is_live and not was_live:
             self._stream.log.count_life()
-            self._stream.publish_due()  # the ticker runs only while somebody is live: start it
+            self._stream.publish_due()  # the ticker runs only while a session is live: start it

@@ -18,13 +18,13 @@ class Event(NamedTuple):
     Attributes:
         serial: counts the events of a stream from 1.
         kind: the type of its message.
-        whose: the account of which it tells, or the symbol.
+        scope: the account of the event, or its symbol.
         text: the message.
     """
 
     serial: int
     kind: str
-    whose: str
+    scope: str
     text: str
 
 
@@ -61,7 +61,7 @@ class EventDelivery:
         else:
             self._befall(fault, event, wording)
         if self._late:
-            self._catch_up(event.whose)
+            self._catch_up(event.scope)
 
     def _befall(self, fault: StreamFault, event: Event, wording: FrameEncoding) -> None:
         message = self._message(event)
@@ -75,7 +75,7 @@ class EventDelivery:
             case "oversize":
                 self._link.send(message._replace(text=_blown_up(event.text, fault.size or _TWO_MEBIBYTES)))
             case "unknown":
-                news = wording.message("weather", message="Nobody knows this type of message.")
+                news = wording.message("weather", message="This type of message is unknown.")
                 self._link.send(Sent(self._link.number, "weather", 0, news))
                 self._link.send(message)
             case "duplicate":
@@ -91,9 +91,9 @@ class EventDelivery:
         else:
             self._link.reset()
 
-    def _catch_up(self, whose: str) -> None:
-        late = [event for event in self._late if event.whose == whose]
-        self._late = [event for event in self._late if event.whose != whose]
+    def _catch_up(self, scope: str) -> None:
+        late = [event for event in self._late if event.scope == scope]
+        self._late = [event for event in self._late if event.scope != scope]
         for event in late:
             self._link.send(self._message(event))
 

@@ -19,7 +19,7 @@ class FrameEncoding:
     """How messages are spelled. Replace `Stream.wording` as a whole to change it.
 
     Attributes:
-        name: the member in which a message tells its type.
+        name: the member that holds the type of a message.
         payload: ``nested`` writes what changed under ``data`` (Assumed); ``flat`` writes it beside the type.
     """
 
@@ -38,7 +38,7 @@ class FrameEncoding:
         return encoded({self.name: kind, **members})
 
     def event(self, kind: str, owner: Mapping[str, object], data: Mapping[str, object]) -> str:
-        """An event: whose it is, and what changed."""
+        """An event: its owner, and what changed."""
         if self.payload == "flat":
             return encoded({self.name: kind, **data, **owner})
         return encoded({self.name: kind, **owner, "data": data})

@@ -1,6 +1,6 @@
 """The sandbox's market-data stream, with a test's hand on it: events by hand, tokens that end, symbols refused.
 
-What moves the market itself is `Sandbox.broker`; what happens here happens to those who listen.
+What moves the market itself is `Sandbox.broker`; this acts on the sessions.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ __all__ = ["MarketDataStream"]
 _NUMBER = "{number}"
 """Stands in a burst's text for the number of the quote, so that the rest of it is written once."""
 _BATCH = 500
-"""Events of a burst that leave at once; between two batches everybody else has a turn."""
+"""Events of a burst that leave at once; between two batches the loop serves others."""
 
 
 class MarketDataStream(MarketDataServer):
-    """The market-data stream as `Sandbox.market` has it. Its links end when it is told to let them."""
+    """The market-data stream as `Sandbox.market` has it. Its connections end on request."""
 
     # What is listened to ----------------------------------------------------------------------------------------------
 
@@ -48,9 +48,9 @@ class MarketDataStream(MarketDataServer):
 
         Args:
             channel: ``quotes``, ``trades``, ``bars``, ``depth`` or ``options_chain``.
-            symbol: of what it tells; a chain's underlying.
+            symbol: the symbol of the event; a chain's underlying.
             data: the other members of the message.
-            options: only to those who subscribed with these, such as ``interval="1m"``.
+            options: only to subscriptions with these, such as ``interval="1m"``.
 
         Returns:
             Its serial number, by which the ledger knows it.
@@ -74,7 +74,7 @@ class MarketDataStream(MarketDataServer):
         return self.published
 
     async def burst(self, count: int, *symbols: str) -> int:
-        """Send so many quotes, as fast as they can be written, of symbols in turn (of ``AAPL`` if none is named).
+        """Send `count` quotes, as fast as they can be written, of symbols in turn (of ``AAPL`` if none is named).
 
         The ``bid_size`` of each is its number, from 1 on.
 
@@ -100,7 +100,7 @@ class MarketDataStream(MarketDataServer):
         return self.published
 
     def tick(self) -> None:
-        """Tell everything as it is now: what is new, and every quote, depth and chain whether it has changed or not."""
+        """Publish what is new, and every quote, depth and chain, changed or not."""
         self._feeds.forget()
         self.publish_due()
 
@@ -129,7 +129,7 @@ class MarketDataStream(MarketDataServer):
         self.publish_due()
 
     def replace_token(self, connection_id: str) -> str:
-        """Mint a token of a connection as if somebody else had asked for one, and return it.
+        """Mint a token of a connection, as a request over REST does, and return it.
 
         Raises:
             RefusalError: there is no such connection, or its broker has no market data.

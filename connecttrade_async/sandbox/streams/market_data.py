@@ -1,7 +1,7 @@
-"""The sandbox's marketcast: who listens to the market, and what is told to whom.
+"""The market-data stream: its sessions, and the events that each of them gets.
 
 Documented: one link per connection, a token of 24 hours of which only the newest is good, and one broker connection at
-a time per user. Assumed: that a link whose token is replaced stays until that token's own end, so that a client can
+a time per user. Assumed: that a connection with a replaced token stays until that token's own end, so that a client can
 change over without missing anything; and that a user's newer link displaces the older one.
 """
 
@@ -56,7 +56,7 @@ class MarketDataServer(StreamActions[MarketDataSession]):
     """What the stream does by itself. A session is live once it is authenticated.
 
     Args:
-        world: whose market it is.
+        world: the source of the prices.
         clock: what time it is.
         payloads: the spelling of the moment.
         address: host and port to listen on.
@@ -64,11 +64,11 @@ class MarketDataServer(StreamActions[MarketDataSession]):
 
     Attributes:
         pace: seconds between two looks at the market while the clock runs; a clock that is held says when it moves.
-        memory: of a leap of the clock, the last so many seconds are told.
+        memory: seconds; after a leap of the clock, only events of this last stretch are sent.
         replaced: whether a link ``stays`` when its token is replaced, until that token's own end, or ``ends``.
         takes: of a subscribe with symbols that are refused, whether ``all`` of it is, or ``some``: then the answer
             names the others, and an error with the same id those.
-        refused: the symbols that nobody may hear of, and what is said to whoever asks.
+        refused: the symbols that no session may subscribe to, each with the message of the refusal.
     """
 
     def __init__(
@@ -100,14 +100,14 @@ class MarketDataServer(StreamActions[MarketDataSession]):
         return tuple(_seen(number, session) for number, session in self._sessions.items())
 
     def publish_due(self, now: datetime | None = None) -> None:
-        """Tell what the market has done; whatever the clock says is over is over."""
+        """Publish what the market did; sessions past their time-out end."""
         self._at = now = self.clock.now() if now is None else now
         for session in tuple(self._sessions.values()):
             session.expire_by(now)
             session.inspect(now)
         tick = tick_of(now)
         wanted = dict.fromkeys(one for session in self._live_ones() for one in session.subscriptions)
-        # A clock that was put back begins anew from where it is.
+        # A clock that was set back starts again from its new time.
         since = max(min(self._published, tick), tick - int(self.memory / _TICK.total_seconds()))
         self._published = tick
         for tiding in self._feeds.news(wanted, since, now):
@@ -141,7 +141,7 @@ class MarketDataServer(StreamActions[MarketDataSession]):
         return self._world.tokens.find(token)
 
     def problem(self, request: Request, symbol: str) -> RefusalError | None:
-        """Why nobody may subscribe to a symbol, None if everybody may."""
+        """Return why a symbol cannot be subscribed to, or None."""
         if symbol in self.refused:
             return ForbiddenError(self.refused[symbol])
         option, is_chain = parse_option(symbol), request.channel == "options_chain"
@@ -156,7 +156,7 @@ class MarketDataServer(StreamActions[MarketDataSession]):
         return None
 
     def greet(self, session: MarketDataSession, request: Request) -> None:
-        """Tell a session how things stand with what it has just subscribed to."""
+        """Send a session the present state of its new subscriptions."""
         for wanted in request.subscriptions():
             for tiding in self._feeds.present(wanted, self._at, request.backfill):
                 self.published += 1

@@ -1,7 +1,7 @@
-"""The sandbox's feeds: what the market tells those who listen to it, tick by tick.
+"""The feeds of the market-data stream, tick by tick.
 
-Quotes, depth and chains are told when they have changed, each as it is now. Prints are told one by one; a bar with the
-prints in it, as it stands, and once more when it is over. A subscription without an expiration hears of every expiry.
+Quotes, depth and chains are sent when they have changed, each as it is now. Trades are sent one by one; a bar with each
+of its trades, and once more when it is closed. A subscription without an expiration gets every expiry.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +34,7 @@ __all__ = ["Feeds", "MarketEvent", "MarketPayloads"]
 
 @dataclass(frozen=True, slots=True)
 class MarketPayloads:
-    """Writes what the market tells, each as the members of a message."""
+    """Encodes the events of the market as the members of messages."""
 
     payloads: Payloads
 
@@ -130,7 +130,7 @@ _Teller = Callable[[Subscription, "int | None", datetime], Iterator["MarketEvent
 
 
 class MarketEvent(NamedTuple):
-    """Something to be told, to those who have any of these subscriptions."""
+    """An event, for the sessions that have any of these subscriptions."""
 
     topics: tuple[Subscription, ...]
     members: Fields
@@ -142,15 +142,15 @@ class MarketEvent(NamedTuple):
 
     @property
     def symbol(self) -> str:
-        """Of what it tells."""
+        """The symbol of the event."""
         return self.topics[0].symbol
 
 
 class Feeds:
-    """What there is to tell.
+    """Makes the events of the market.
 
     Args:
-        world: whose market it is.
+        world: the source of the prices.
         payloads: the spelling of the moment.
     """
 
@@ -173,7 +173,7 @@ class Feeds:
         return tuple(day.isoformat() for day in self._chains.expiries(at))
 
     def present(self, wanted: Subscription, at: datetime, backfill: int = 0) -> Iterator[MarketEvent]:
-        """What somebody hears who has just begun to listen: how things stand, after so many past bars."""
+        """Yield the state for a new subscription, after its past bars."""
         if wanted.channel == "bars":
             interval = str(wanted.given["interval"])
             for bar in self._world.bars.before(wanted.symbol, interval, at, backfill):
@@ -183,14 +183,14 @@ class Feeds:
             yield from self._tellers[feed.channel](feed, None, at)
 
     def news(self, wanted: Iterable[Subscription], since: int, at: datetime) -> Iterator[MarketEvent]:
-        """What has changed after a tick, up to a moment, of what anybody wants."""
+        """Yield what changed after a tick, up to a moment, for the subscriptions of all sessions."""
         feeds = self._expanded(wanted, at)
         self._seen = {feed: seen for feed, seen in self._seen.items() if feed in feeds}
         for feed in feeds:
             yield from self._tellers[feed.channel](feed, since, at)
 
     def forget(self) -> None:
-        """Tell everything again, changed or not."""
+        """Send everything again, changed or not."""
         self._seen.clear()
 
     # The channels -----------------------------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ class Feeds:
         return is_new
 
     def _expanded(self, wanted: Iterable[Subscription], at: datetime) -> dict[Subscription, None]:
-        """One feed for all kinds of hours, and one for each expiry; what several want is told once."""
+        """One feed for all kinds of hours, and one for each expiry; each event is made once for all sessions."""
         feeds: dict[Subscription, None] = {}
         for one in wanted:
             if one.channel == "trades":

@@ -103,7 +103,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
         self._stream.publish_due()
         taken = request._replace(symbols=tuple(symbol for symbol in request.symbols if symbol not in wrong))
         self.subscriptions |= dict.fromkeys(taken.subscriptions())
-        self._stream.log.look()
+        self._stream.log.wake_waiters()
         if self._acknowledge("subscribed", taken, members):
             self._complain(wrong, members)
             self._stream.greet(self, taken)
@@ -118,7 +118,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
         self._stream.publish_due()
         for one in request.subscriptions():
             del self.subscriptions[one]
-        self._stream.log.look()
+        self._stream.log.wake_waiters()
         self._acknowledge("unsubscribed", request, members)
 
     def _list(self, members: "Fields") -> None:

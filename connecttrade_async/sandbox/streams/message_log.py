@@ -1,4 +1,4 @@
-"""The sandbox's ledger: what a stream sent to whom on which link, and what it heard, so that a test can compare.
+"""The log of a stream: what it sent on which connection, and what it received, for tests to compare.
 
 It holds nothing that a client sent but the name of each action, so no secret can be in it.
 """
@@ -66,15 +66,15 @@ class MessageLog:
     def count(self, action: str) -> None:
         """Count something that came."""
         self.received[action] += 1
-        self.look()
+        self.wake_waiters()
 
     def count_life(self) -> None:
         """Count a session that went live."""
         self.lives += 1
-        self.look()
+        self.wake_waiters()
 
-    def look(self) -> None:
-        """End every wait whose condition has come true."""
+    def wake_waiters(self) -> None:
+        """End every wait with a condition that holds."""
         for is_so, future in tuple(self._waiting):
             if not future.done() and is_so():
                 future.set_result(None)

@@ -1,7 +1,7 @@
 """The sandbox's station: what the brokerage stream and the market-data stream have in common.
 
-It listens, knows every link that there is, and lets one session at a time have what only one may have. What is told
-over the links, and what is said over them, is the business of whoever builds on it.
+It listens, knows every link that there is, and lets one session at a time hold an exclusive name. The
+subclasses decide what is sent and understood.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _TURNS = range(5, 50)
 
 
 class StreamServer(ABC, Generic[_SessionT]):
-    """A stream, as far as it does not matter what it tells.
+    """A stream server, apart from the content of its events.
 
     Args:
         clock: what time it is.
@@ -45,10 +45,10 @@ class StreamServer(ABC, Generic[_SessionT]):
         ledger: what was sent and received.
         wording: how its messages are spelled.
         silent: whether it keeps every event to itself; pings and actions are still answered.
-        displaces: who loses when there is a second session where only one may be: the ``older`` one (Assumed), the
+        displaces: which session ends when there is a second one where only one may be: the ``older`` one (Assumed), the
             ``newer``, or ``neither``.
         login_limit: as given; may be changed for links to come.
-        published: how many events there were so far; what happens while nobody is live counts for nothing.
+        published: how many events there were so far; events while no session is live are not counted.
     """
 
     def __init__(self, clock: Clock, *, address: tuple[str, int], login_limit: float) -> None:
@@ -107,28 +107,28 @@ class StreamServer(ABC, Generic[_SessionT]):
         """Close, and listen again on the same port.
 
         Raises:
-            OSError: somebody else has taken the port.
+            OSError: another program has taken the port.
         """
         await self.aclose()
         await self.start(again=True)
 
-    # What is told -----------------------------------------------------------------------------------------------------
+    # Publishing -------------------------------------------------------------------------------------------------------
 
     @abstractmethod
     def publish_due(self, now: datetime | None = None) -> None:
-        """Tell what is new; whatever the clock says is over is over."""
+        """Publish what is new; sessions past their time-out end."""
 
     @abstractmethod
     def _due(self) -> datetime | None:
-        """When there may be something to tell by the clock alone."""
+        """Return when an event may be due by the clock alone."""
 
     @abstractmethod
     def _serve(self, link: SandboxWebSocket) -> _SessionT:
         """A session for a new link."""
 
-    def _spread(self, kind: str, topics: tuple[object, ...], whose: str, text: str) -> None:
+    def _spread(self, kind: str, topics: tuple[object, ...], scope: str, text: str) -> None:
         self.published += 1
-        event = Event(self.published, kind, whose, text)
+        event = Event(self.published, kind, scope, text)
         for session in tuple(self._sessions.values()):
             session.send_event(event, topics)
 
@@ -148,24 +148,25 @@ class StreamServer(ABC, Generic[_SessionT]):
         """A link is gone."""
         self._sessions.pop(session.link.number, None)
 
-    def claim_session(self, session: _SessionT, whose: str = "") -> bool:
+    def claim_session(self, session: _SessionT, name: str = "") -> bool:
         """Let a session have for itself what only one may have, as far as it displaces the one that had it.
 
         Args:
             session: the session.
-            whose: names what only one may have; the brokerage stream has one such thing, the market's one per user.
+            name: what only one session may hold; the brokerage stream has one such name,
+                the market-data stream one per user.
         """
-        holder = self._holders.get(whose)
+        holder = self._holders.get(name)
         if holder is not None and holder.link.is_open and self.displaces != "neither":
             if self.displaces == "newer":
                 return False
             holder.displace()
-        self._holders[whose] = session
+        self._holders[name] = session
         return True
 
     def release_session(self, session: _SessionT) -> None:
         """A session is over; what it had for itself is free."""
-        self._holders = {whose: holder for whose, holder in self._holders.items() if holder is not session}
+        self._holders = {scope: holder for scope, holder in self._holders.items() if holder is not session}
 
     def _dial(self) -> SandboxWebSocket:
         self._links += 1

@@ -37,7 +37,7 @@ class StreamSession(ABC, Generic[_StationT]):
 
     Args:
         link: over which it is spoken.
-        stream: whose session it is.
+        stream: the server that accepted it.
 
     Attributes:
         phase: how far it has come.
@@ -46,7 +46,7 @@ class StreamSession(ABC, Generic[_StationT]):
     NAME: ClassVar[str]
     """What the stream is called in its welcome."""
     STRANGER: ClassVar[str]
-    """What is said to somebody whose login is wrong."""
+    """The message of a refused login."""
 
     def __init__(self, link: "SandboxWebSocket", stream: _StationT) -> None:
         self.link = link
@@ -60,7 +60,7 @@ class StreamSession(ABC, Generic[_StationT]):
     @property
     @abstractmethod
     def is_live(self) -> bool:
-        """Whether events are told to it."""
+        """Whether events are sent to it."""
 
     @abstractmethod
     def _deeds(self) -> Mapping[str, Callable[["Fields"], None]]:
@@ -122,7 +122,7 @@ class StreamSession(ABC, Generic[_StationT]):
         self._end()
         self._stream.remove(self)
 
-    # What is told -----------------------------------------------------------------------------------------------------
+    # Publishing -------------------------------------------------------------------------------------------------------
 
     def send_event(self, event: Event, topics: tuple[object, ...]) -> None:
         """Send an event, if it wants one of these topics and nothing befalls it."""
@@ -131,7 +131,7 @@ class StreamSession(ABC, Generic[_StationT]):
         if self._stream.silent:
             self._courier.lose(event)
         else:
-            self._courier.carry(event, self._draw("event", event.whose), self._stream.wording)
+            self._courier.carry(event, self._draw("event", event.scope), self._stream.wording)
 
     def displace(self) -> None:
         """End, for another session has, or had, what only one may have."""
@@ -165,8 +165,8 @@ class StreamSession(ABC, Generic[_StationT]):
             except UnauthorizedError as refusal:
                 self._refuse(refusal.message)
 
-    def _enter(self, whose: str) -> None:
-        if not self._stream.claim_session(self, whose):
+    def _enter(self, scope: str) -> None:
+        if not self._stream.claim_session(self, scope):
             self.displace()
         else:
             self.phase = "authenticated"
@@ -225,8 +225,8 @@ class StreamSession(ABC, Generic[_StationT]):
         if self._limit is not None:
             self._limit.cancel()
 
-    def _draw(self, moment: str, whose: str = "") -> StreamFault | None:
-        return self._stream.faults.draw(moment, whose)
+    def _draw(self, moment: str, scope: str = "") -> StreamFault | None:
+        return self._stream.faults.draw(moment, scope)
 
 
 def _members(data: bytes) -> "Fields | None":

@@ -38,7 +38,7 @@ _LOGGER = _NoDebugLogger(logging.getLogger(__name__), {})
 
 
 class SessionHandler(Protocol):
-    """Who talks over a link."""
+    """The handler of the messages of one connection."""
 
     def opened(self) -> None:
         """There is a socket."""
@@ -63,7 +63,7 @@ class SandboxWebSocket(asyncio.Protocol):
 
     Attributes:
         number: as given.
-        conversation: who talks over it.
+        conversation: the handler of its messages.
     """
 
     conversation: SessionHandler
@@ -230,7 +230,7 @@ class SandboxWebSocket(asyncio.Protocol):
         self._outlet.delay = seconds
 
     def _bound_close(self) -> None:
-        """Give a close a second, unless the link is frozen and nobody could notice."""
+        """Give a close a second, unless the connection is frozen, where no peer would notice."""
         if self._deadline is None and not self.is_frozen:
             seconds = self._outlet.delay + _PATIENCE
             self._deadline = asyncio.get_running_loop().call_later(seconds, self._transport.abort)

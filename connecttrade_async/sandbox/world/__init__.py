@@ -13,7 +13,7 @@ from connecttrade_async.sandbox.world.exchange import Exchange
 from connecttrade_async.sandbox.world.holdings import Position
 from connecttrade_async.sandbox.world.hours import Hours, Keeping
 from connecttrade_async.sandbox.world.market import Market, Quote
-from connecttrade_async.sandbox.world.order_page import Filter, Page, Place, page_of
+from connecttrade_async.sandbox.world.order_page import Filter, Page, PagePosition, page_of
 from connecttrade_async.sandbox.world.orders import (
     CLOSED,
     EDGES,
@@ -35,7 +35,7 @@ from connecttrade_async.sandbox.world.pricing import Greeks
 from connecttrade_async.sandbox.world.symbols import is_crypto, is_listed, is_stock, parse_option
 from connecttrade_async.sandbox.world.tokens import Grant, Tokens
 from connecttrade_async.sandbox.world.trades import Trade, Trades
-from connecttrade_async.sandbox.world.users import Connection, LoginLink, Token, User
+from connecttrade_async.sandbox.world.users import Connection, LoginRequest, Token, User
 from connecttrade_async.sandbox.world.world import World
 
 __all__ = [
@@ -71,12 +71,12 @@ __all__ = [
     "Keeping",
     "Leg",
     "Level",
-    "LoginLink",
+    "LoginRequest",
     "Market",
     "Order",
     "OrderLog",
     "Page",
-    "Place",
+    "PagePosition",
     "Position",
     "Quote",
     "Ticket",

@@ -43,7 +43,7 @@ def furnish(teller: OrderWriter) -> None:
 
 
 def _moment(teller: OrderWriter, day: int) -> datetime:
-    """A trading moment so many days after the year began, moved off a weekend."""
+    """Return a trading moment on a day of the past year, moved off a weekend."""
     on = (teller.now - timedelta(days=_YEAR - day)).date()
     on -= timedelta(days=max(0, on.weekday() - _WEEKEND + 1))
     return datetime.combine(on, time(14, 30), UTC) + timedelta(seconds=teller.random.randint(0, 23_000))

@@ -16,7 +16,7 @@ __all__ = ["AccountStore"]
 
 
 class AccountStore:
-    """Accounts by their id, and by whose they are: a login name at a broker has a paper and a live one."""
+    """Accounts by id and by owner: a login name at a broker has a paper and a live one."""
 
     def __init__(self, serials: IdGenerator, market: Market) -> None:
         self._serials = serials
@@ -37,7 +37,7 @@ class AccountStore:
         return accounts
 
     def account(self, account_id: str) -> Account:
-        """An account, whoever it belongs to.
+        """Return an account of any user.
 
         Raises:
             UnknownError: no broker has opened one of this id.

@@ -29,7 +29,7 @@ _DAY = timedelta(days=1)
 _MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
 _MOMENT = timedelta(microseconds=1)
 _EARLIEST = tick_of(_MIDNIGHT)
-"""Nobody remembers what was before."""
+"""There is no history before."""
 
 
 class Bar(NamedTuple):
@@ -47,7 +47,7 @@ class Bars:
     """The bars of every symbol.
 
     Args:
-        tape: whose prints they sum up.
+        tape: the trades that they sum up.
     """
 
     def __init__(self, tape: Trades) -> None:
@@ -68,7 +68,7 @@ class Bars:
         return Bar(start, opened, most, least, closed, self._tape.volume(symbol, low, high))
 
     def before(self, symbol: str, interval: str, at: datetime, count: int) -> list[Bar]:
-        """The last so many bars that are over at a moment, oldest first."""
+        """Return the last `count` bars that are closed at a moment, oldest first."""
         found: list[Bar] = []
         for start in self._back(symbol, interval, span(interval, at)[0]):
             if len(found) >= count:

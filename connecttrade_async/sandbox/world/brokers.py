@@ -1,7 +1,7 @@
-"""The world's brokers: who they are, what each can do, and how each is a little different.
+"""The brokers, their abilities, and their small differences.
 
-Codes and abilities are the wire contract's. The differences (whose profit fields are missing, who writes an empty
-string for a number it lacks) are invented, because real brokers differ in just these ways.
+Codes and abilities are the wire contract's. The differences (missing profit fields, an empty
+string for a missing number) are invented, because real brokers differ in just these ways.
 """
 
 from collections.abc import Mapping
@@ -48,7 +48,7 @@ class Broker:
         trading: whether orders can be placed (seen); only such a broker has market data here.
         crypto: whether cryptocurrency can be traded (by a third party's reading of the vendor's pages).
         words: its own word for each status, sent as ``broker_status``.
-        lacks: the number fields that it cannot tell.
+        lacks: the number fields that it leaves out.
         blank: whether it writes ``""`` for such a number instead of null.
     """
 
@@ -107,7 +107,7 @@ _ALL = (
 )
 
 BROKERS: Mapping[str, Broker] = {broker.code: broker for broker in _ALL}
-"""Every broker of the sandbox by its code. The five codes that nobody has published are not among them."""
+"""Every broker of the sandbox by its code. The five unpublished codes are not among them."""
 
 
 def find_broker(code: str) -> Broker:

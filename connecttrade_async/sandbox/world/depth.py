@@ -1,4 +1,4 @@
-"""The world's depth: who else would trade, and at what price, around the quote of a moment.
+"""Market depth: prices and sizes around the quote of a moment.
 
 The best level of each side is the quote's. Sizes change every second, as long as the market is open.
 """
@@ -19,11 +19,11 @@ _STOCK_STEP, _OPTION_STEP = Decimal("0.01"), Decimal("0.05")
 _CRYPTO_LEVELS = 10_000
 """How many steps of depth a price of cryptocurrency has."""
 _LEVELS = 1 << 8
-"""No side has so many levels."""
+"""More levels than any side has."""
 
 
 class Level(NamedTuple):
-    """So many shares or contracts at a price."""
+    """A count of shares or contracts at a price."""
 
     price: Decimal
     size: int
@@ -46,7 +46,7 @@ class Depths:
         self._salts: dict[str, int] = {}
 
     def depth(self, symbol: str, at: datetime, levels: int = 1) -> Depth:
-        """The best so many levels of each side."""
+        """Return the best levels of each side."""
         quote = self._market.quote(symbol, at)
         second = tick_of(self._market.hours_of(symbol).last_open(at)) // _SECOND
         step = _step(symbol, quote.last)

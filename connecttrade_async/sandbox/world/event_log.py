@@ -1,4 +1,4 @@
-"""The world's journal: every change of an order in the order in which it happened, for whoever wants to tell of it."""
+"""The log of order changes, oldest first; the brokerage stream publishes from it."""
 
 from collections import deque
 from datetime import datetime
@@ -57,4 +57,4 @@ class OrderLog:
 
 
 def _silence() -> None:
-    """The sound of a bell that nobody has hung up."""
+    """Do nothing: the default callback."""

@@ -1,7 +1,7 @@
 """The world's floor: where orders are placed, replaced and cancelled, and where they trade.
 
-A change that somebody asks for is seen at once as a pending one and takes effect a latency later, so a fill may win
-the race against it, as it does in life. `Floor.bring_up` lets everything happen that is due, each at its own time.
+A requested change is seen at once as a pending one and takes effect a latency later, so a fill may win
+the race against it, as it does in life. `Exchange.bring_up` lets everything happen that is due, each at its own time.
 """
 
 from dataclasses import replace
@@ -70,7 +70,7 @@ class Exchange:
         """Ask for another order in the place of one; what comes back is the successor.
 
         Args:
-            account: whose order it is.
+            account: the account of the order.
             order_id: the order to be replaced.
             ticket: what is wanted instead. Its quantity counts what the old order has filled already.
             now: the present moment.
@@ -90,7 +90,7 @@ class Exchange:
         new = self._take_in(account, successor, now, old)
         if new.order.is_open:
             new.total = ticket.order_qty
-            self._roster.leave(old, now, self.latency, new)
+            self._roster.begin_leaving(old, now, self.latency, new)
         return new.order
 
     def cancel(self, account: Account, order_id: str, now: datetime) -> Order:
@@ -104,7 +104,7 @@ class Exchange:
         if order.status == "pending_cancel":
             return order
         working = self._leaving(account, order_id)
-        self._roster.leave(working, now, self.latency, None)
+        self._roster.begin_leaving(working, now, self.latency, None)
         return working.order
 
     def reserved(self, account: Account) -> Decimal:
@@ -115,7 +115,7 @@ class Exchange:
 
     @property
     def due(self) -> datetime | None:
-        """When something happens next, if nobody does anything; None if nothing does."""
+        """Return when the next event is due without further requests, or None."""
         return self._roster.due
 
     def bring_up(self, now: datetime) -> None:
@@ -123,7 +123,7 @@ class Exchange:
         self._roster.bring_up(now)
 
     def reschedule(self, now: datetime) -> None:
-        """Plan anew, because prices or halts were changed by hand at this moment."""
+        """Schedule all orders again: prices or halts were changed by hand at this moment."""
         self._roster.reschedule(now)
         self.journal.bell()
 
@@ -191,7 +191,7 @@ class Exchange:
         )
 
     def _take_in(self, account: Account, order: Order, now: datetime, old: WorkingOrder | None = None) -> WorkingOrder:
-        """Let an order be one at work, or turn it down; what it is to replace stands in nobody's way."""
+        """Let an order be one at work, or turn it down; the order that it replaces does not count against it."""
         account.enter(order)
         self.journal.note(now, order, 0)
         others = [other for other in self._roster.of(account) if other is not old and other.successor is None]

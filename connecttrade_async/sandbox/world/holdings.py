@@ -62,7 +62,7 @@ class Holding:
         return sum((lot.cost for lot in self._lots), Decimal(0))
 
     def trade(self, change: Decimal, cost: Decimal, on: date) -> None:
-        """Let the holding change by a signed quantity, for so many dollars; what closes goes to `realized`."""
+        """Change the holding by a signed quantity at a cost in dollars; closed lots add to `realized`."""
         while change and self._lots and (self._lots[0].quantity > 0) != (change > 0):
             lot = self._lots[0]
             closed = lot.quantity if abs(lot.quantity) <= abs(change) else -change

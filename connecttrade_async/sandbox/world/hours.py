@@ -33,7 +33,7 @@ def _sunday(year: int, month: int, count: int) -> date:
 
 
 class Hours:
-    """When the market is open, for whom, and when its auctions are.
+    """The hours of the market, regular and extended, and of its auctions.
 
     Raises:
         ValueError: there is no such way of keeping hours.
@@ -71,7 +71,7 @@ class Hours:
         return self._next(_LATEST if extended else _CLOSES, after)
 
     def last_open(self, at: datetime) -> datetime:
-        """The moment whose price is still the last one: `at` itself, or when the market was last open before it."""
+        """Return `at` itself, or the last moment before it at which the market was open."""
         if self.keeping == "open" or self.is_open(at, extended=True):
             return at
         on = at.date() + _DAY

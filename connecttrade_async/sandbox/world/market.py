@@ -1,6 +1,6 @@
 """The world's market: what everything costs at any moment, in dollars, as exact cents.
 
-A price is a function of seed, symbol and time alone, unless somebody has pinned it, so any moment can be asked for in
+A price is a function of seed, symbol and time alone, unless it is pinned, so any moment can be asked for in
 any order and answers the same. Options follow their root: Black and Scholes, without interest.
 """
 
@@ -56,7 +56,7 @@ class Market:
 
     Attributes:
         hours: when it is open; while it is closed the last price stands.
-        bell: rung when somebody has pinned a price, or let it go.
+        bell: called after a price was pinned or freed.
     """
 
     bell: Callable[[], object] | None = None
@@ -109,7 +109,7 @@ class Market:
         return quote_of(symbol, self.last(symbol, at))
 
     def bounds(self, symbol: str, cell: TickRange) -> tuple[Decimal, Decimal]:
-        """Between which prices a symbol stays in a stretch of the walk, if nobody pins it meanwhile."""
+        """Return the lowest and highest price of a symbol in a stretch of the walk, without later pins."""
         begin, end = moment_of(cell.low), moment_of(cell.high)
         pinned = self._pinned(symbol, end)
         if pinned is not None:
@@ -138,13 +138,13 @@ class Market:
                 yield _rounded(symbol, math.exp(found))
 
     def expiry(self, after: date, months: int) -> date:
-        """The third Friday of the month so many months ahead, when its monthly options expire."""
+        """Return the third Friday of the month `months` ahead, when its monthly options expire."""
         year, month = divmod(after.year * 12 + after.month - 1 + months, 12)
         first = date(year, month + 1, 1)
         return first + timedelta(days=(_FRIDAY - first.weekday()) % 7 + 14)
 
     def near_strike(self, root: str, on: date, steps: int = 0) -> Decimal:
-        """A listed strike, in dollars: the one nearest the price, or so many strikes above (or below) it."""
+        """A listed strike, in dollars: the one nearest the price, or `steps` strikes above (or below) it."""
         spot = self.price(root, on)
         gap = Decimal(5) if spot > 100 else Decimal("0.5")  # noqa: PLR2004  exchanges list dear stocks in wider steps
         return max(gap, (spot / gap).quantize(Decimal(1)) * gap + steps * gap)
@@ -162,7 +162,7 @@ class Market:
         return None if self._is_halted else tuple(sorted(self._halted))
 
     def pin(self, symbol: str, price: Decimal | None, at: datetime) -> None:
-        """Keep a symbol's last price where it is told from a moment on, or let it walk again (None)."""
+        """Pin a symbol's last price from a moment on, or let it walk again (None)."""
         pins = self._pins.setdefault(symbol, [])
         del pins[bisect_right(pins, at, key=_time) :]
         pins.append((at, price))

@@ -63,7 +63,9 @@ class OpenOrders:
         self._working.setdefault(account.account_id, {})[order.order_id] = working
         return working
 
-    def leave(self, working: WorkingOrder, now: datetime, latency: timedelta, successor: WorkingOrder | None) -> None:
+    def begin_leaving(
+        self, working: WorkingOrder, now: datetime, latency: timedelta, successor: WorkingOrder | None
+    ) -> None:
         """Let an order be on its way out, to make room for another or for none."""
         working.leaves_at, working.successor = now + latency, successor
         self._execution.become(working, "pending_cancel" if successor is None else "pending_replace", now)
@@ -77,7 +79,7 @@ class OpenOrders:
                 self._happen(NextEvent(at, kind), working)
 
     def reschedule(self, now: datetime) -> None:
-        """Plan anew, because prices or halts were changed by hand at this moment."""
+        """Schedule all orders again: prices or halts were changed by hand at this moment."""
         for working in [working for orders in self._working.values() for working in orders.values()]:
             working.looked_to = max(working.looked_to, now)
             self._plan(working)

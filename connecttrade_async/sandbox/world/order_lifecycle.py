@@ -1,7 +1,7 @@
 """The world's progress: what happens to an order at work next, and when.
 
-Every answer depends on the order, the market and the hours, never on the moment at which somebody asks: so the world
-may be brought up to date as often or as seldom as one likes, and comes out the same.
+Every answer depends on the order, the market and the hours, never on the moment of a request: the world
+may be brought up to date often or seldom, with the same result.
 """
 
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ __all__ = ["NextEvent", "can_trade", "next_step", "piece", "sweep_size"]
 
 _SHORTEST_LOOK = timedelta(minutes=1)
 _SPREAD_TICKS = 20
-"""A spread is looked at every five seconds: how far it strays cannot be told as well as of one symbol."""
+"""A spread is looked at every five seconds: its bounds are not as narrow as those of one symbol."""
 _NINE = Decimal("0.000000001")
 _SWEPT = 4
 """How many pieces an order can have that takes what there is at once."""
@@ -36,7 +36,7 @@ class NextEvent(NamedTuple):
 
 
 def next_step(working: WorkingOrder, market: Market, latency: timedelta) -> NextEvent | None:
-    """What happens next, None if it is nothing at all unless somebody asks for it.
+    """Return the next event of an order, or None if none comes without a request.
 
     Args:
         working: an open order.

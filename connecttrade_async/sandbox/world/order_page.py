@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from connecttrade_async.sandbox.world.orders import Order
 
-__all__ = ["Filter", "Page", "Place", "page_of"]
+__all__ = ["Filter", "Page", "PagePosition", "page_of"]
 
 
-class Place(NamedTuple):
+class PagePosition(NamedTuple):
     """Where a walk stands: beside the order of this key, going on to older pages or back (`backwards`)."""
 
     key: tuple[datetime, str]
@@ -51,7 +51,7 @@ class Page(NamedTuple):
 
 
 def page_of(
-    orders: Iterable[Order], wanted: Filter, *, limit: int, descending: bool, place: Place | None = None
+    orders: Iterable[Order], wanted: Filter, *, limit: int, descending: bool, place: PagePosition | None = None
 ) -> Page:
     """Cut one page out of the wanted orders.
 
@@ -71,7 +71,7 @@ def page_of(
     return Page(chosen[::-1], newer, older)
 
 
-def _bounds(found: list[Order], limit: int, place: Place | None, *, descending: bool) -> tuple[int, int]:
+def _bounds(found: list[Order], limit: int, place: PagePosition | None, *, descending: bool) -> tuple[int, int]:
     if place is None:
         return (max(0, len(found) - limit), len(found)) if descending else (0, min(limit, len(found)))
     if place.backwards is descending:

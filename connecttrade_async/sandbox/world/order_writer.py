@@ -23,7 +23,7 @@ class OrderWriter:
     """Keeps one account's books.
 
     Args:
-        account: whose books.
+        account: the account that the orders belong to.
         market: where prices come from.
         random: where ids and small accidents come from.
         now: nothing is written about a time after this one.

@@ -93,7 +93,7 @@ class Order:
     """One order that a broker knows. What is derived from the fills is never stored, so it cannot disagree.
 
     Attributes:
-        replaces: the order_id of the order whose place it takes.
+        replaces: the order_id of the order that it replaces.
         replaced_by: the order_id of the order that has taken its place.
     """
 
@@ -177,7 +177,7 @@ _COVERS = "TRADESTATION"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """What somebody wants done. Names are the wire's, see there; prices in dollars per share or option unit."""
+    """An order request. Names are the wire's, see there; prices in dollars per share or option unit."""
 
     cl_order_id: str
     side: str

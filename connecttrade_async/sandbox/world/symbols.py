@@ -175,7 +175,7 @@ def is_listed(symbol: str) -> bool:
 
 
 def root_of(symbol: str) -> str:
-    """The stock whose price moves this symbol's: an option's root, a stock itself."""
+    """Return the symbol that moves this symbol's price: an option's root, a stock itself."""
     option = parse_option(symbol)
     return symbol if option is None else option.root
 

@@ -1,6 +1,6 @@
-"""The world's market-data tokens: who holds one, and whether it is still good.
+"""Market-data tokens, and whether each is still valid.
 
-Documented: valid 24 hours, one active per connection, a new one replaces the old, and whoever deletes a connection
+Documented: valid 24 hours, one active per connection, a new one replaces the old, and deleting a connection
 revokes its tokens.
 """
 
@@ -21,7 +21,7 @@ _LIFE = timedelta(hours=24)
 
 @dataclass(slots=True, eq=False)
 class Grant:
-    """One token that was given out. It stays known, so that its holder can be told what has become of it."""
+    """One token that was given out. It stays known, so that a later login gets the exact reason of its refusal."""
 
     connection: Connection
     text: str = field(repr=False)

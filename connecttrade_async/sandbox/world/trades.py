@@ -1,8 +1,8 @@
-"""The world's tape: every print of every symbol, a trade that somebody did with somebody.
+"""The trades of every symbol.
 
 Which ticks of a minute have prints, and of what size, depends on seed, symbol and minute alone; what they cost is the
-market's last price at that tick. So the prints of any stretch can be told without those before it. Nothing trades while
-the market is closed, or once an option has expired.
+market's last price at that tick. So the trades of any stretch can be computed without those before it. Nothing trades
+while the market is closed, or once an option has expired.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ __all__ = ["MINUTE", "Trade", "Trades"]
 MINUTE = 240
 """Ticks of a minute."""
 _MOST = 64
-"""No minute has so many prints."""
+"""More trades than any minute has."""
 _MINUTES_KEPT, _HOURS_KEPT = 1 << 12, 1 << 16
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from connecttrade_async.sandbox.world.account import Account
 from connecttrade_async.sandbox.world.brokers import Broker
 
-__all__ = ["Connection", "LoginLink", "Token", "User"]
+__all__ = ["Connection", "LoginRequest", "Token", "User"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Connection:
 
 
 @dataclass(slots=True)
-class LoginLink:
+class LoginRequest:
     """What the person gets to see after ``POST /connections``.
 
     Attributes:

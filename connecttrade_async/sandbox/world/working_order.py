@@ -52,7 +52,7 @@ class WorkingOrder:
     """One order at work.
 
     Attributes:
-        account: whose order it is.
+        account: the account of the order.
         order_id: its id there.
         serial: its place among all orders ever at work; of two things at one moment the older order's happens first.
         created_at: when it was placed.
@@ -125,7 +125,7 @@ class WorkingOrder:
         return self._deal(debit, each)
 
     def auction(self, market: Market, at: datetime) -> UnitPrice:
-        """At which prices it would trade in an auction: everybody's are the last."""
+        """Return the prices of an auction, which are the last ones."""
         prices = tuple(market.last(part.symbol, at) for part in self.parts)
         worth = (part.worth(price) for part, price in zip(self.parts, prices, strict=True))
         return self._deal(sum(worth, Decimal(0)), prices)

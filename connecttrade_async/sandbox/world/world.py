@@ -25,7 +25,7 @@ from connecttrade_async.sandbox.world.orders import Order
 from connecttrade_async.sandbox.world.seeded import IdGenerator
 from connecttrade_async.sandbox.world.tokens import Tokens
 from connecttrade_async.sandbox.world.trades import Trades
-from connecttrade_async.sandbox.world.users import Connection, LoginLink, Token, User
+from connecttrade_async.sandbox.world.users import Connection, LoginRequest, Token, User
 
 __all__ = ["World"]
 
@@ -43,8 +43,8 @@ class World:
         market: what everything costs.
         floor: where orders are placed and trade.
         serials: where ids and secrets come from.
-        books: what the brokers know, whoever may see it.
-        tokens: who may listen to the market; `tape` and `bars` are what may be heard.
+        books: the accounts of all users.
+        tokens: the market-data tokens; `tape` and `bars` are the data that they open.
         users: by user id, oldest first.
     """
 
@@ -58,7 +58,7 @@ class World:
         self.tape = Trades(self.market, seed)
         self.bars = Bars(self.tape)
         self.users: dict[str, User] = {}
-        self._links: dict[str, LoginLink] = {}
+        self._links: dict[str, LoginRequest] = {}
         self._owners: dict[tuple[str, str], str] = {}
 
     def __repr__(self) -> str:
@@ -105,7 +105,7 @@ class World:
 
     def invite(
         self, user: User, connection_type: str, redirect_url: str, now: datetime, *, broker: Broker | None = None
-    ) -> LoginLink:
+    ) -> LoginRequest:
         """Make the link at which the person connects a broker; it is good for a quarter of an hour.
 
         Raises:
@@ -119,10 +119,10 @@ class World:
             self._check_owner(user, broker, user.login(broker))
         token = self.serials.draw("link", user.user_id)
         expires_at = now + _LINK_LIFE
-        link = self._links[token] = LoginLink(token, user.user_id, connection_type, broker, redirect_url, expires_at)
+        link = self._links[token] = LoginRequest(token, user.user_id, connection_type, broker, redirect_url, expires_at)
         return link
 
-    def link(self, token: str, now: datetime) -> LoginLink:
+    def link(self, token: str, now: datetime) -> LoginRequest:
         """The login link of this token.
 
         Raises:
@@ -138,7 +138,7 @@ class World:
             raise GoneError("This login link has expired.")
         return link
 
-    def consent(self, link: LoginLink, broker: Broker, login: str, now: datetime) -> Connection:
+    def consent(self, link: LoginRequest, broker: Broker, login: str, now: datetime) -> Connection:
         """Connect the link's user to the accounts that `login` has at `broker`, and use the link up.
 
         The same login at the same broker keeps its connection_id and takes on the new type; a ``market_data``
@@ -170,7 +170,7 @@ class World:
         """A connection of this user.
 
         Raises:
-            UnknownError: the user has none of this id, whoever else may have.
+            UnknownError: the user has none of this id.
         """
         connection = user.connections.get(connection_id)
         if connection is None:
@@ -210,7 +210,7 @@ class World:
                 yield connection, account
 
     def owner(self, account: Account) -> str | None:
-        """The id of the user who can see an account, None if nobody can: no two users ever can (documented)."""
+        """Return the id of the user that sees an account, or None: no two users see the same account (documented)."""
         user = self.users.get(self._owners.get((account.broker.code, self.books.login(account)), ""))
         seen = () if user is None else (pair[1] for pair in self.accounts(user))
         return user.user_id if user is not None and account in seen else None
@@ -231,7 +231,7 @@ class World:
         status: str = "working",
         order_type: str = "LMT",
     ) -> Order:
-        """Write an order into an account as if somebody had placed it elsewhere; fills, cash and positions follow.
+        """Write an order into an account as if it had been placed elsewhere; fills, cash and positions follow.
 
         Raises:
             BadRequestError: side or status is none of the documented ones.

@@ -12,7 +12,7 @@ import pytest
 
 from connecttrade_async.sandbox import Fault, Sandbox
 
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +55,9 @@ async def test_a_status_with_and_without_retry_after(sandbox: Sandbox, http: aio
 
 
 @pytest.mark.parametrize(("when", "users"), [("before", 0), ("after", 1)])
-async def test_a_proxy_gives_up_before_or_after_the_work(ask: Ask, sandbox: Sandbox, when: Any, users: int) -> None:
+async def test_a_proxy_gives_up_before_or_after_the_work(fetch: Fetch, sandbox: Sandbox, when: Any, users: int) -> None:
     sandbox.faults.add(Fault("status", status=504, when=when))
-    assert (await ask("POST", "/users", json={"user_id": "jane"}))[0] == 504
+    assert (await fetch("POST", "/users", json={"user_id": "jane"}))[0] == 504
     assert len(sandbox.world.users) == users
     assert sandbox.requests.count("POST", "/users", worked=True) == users
     assert sandbox.requests.count("POST", "/users", status=504) == 1
@@ -95,16 +95,16 @@ async def test_a_reader_that_leaves_a_huge_answer_does_no_harm(sandbox: Sandbox)
 
 
 @pytest.mark.parametrize("kind", ["slow_headers", "slow_body"])
-async def test_slow_answers_arrive_whole(ask: Ask, sandbox: Sandbox, kind: Any) -> None:
+async def test_slow_answers_arrive_whole(fetch: Fetch, sandbox: Sandbox, kind: Any) -> None:
     sandbox.faults.add(Fault(kind, seconds=0.05))
     begun = perf_counter()
-    assert await ask("GET", "/users") == (200, [])
+    assert await fetch("GET", "/users") == (200, [])
     assert perf_counter() - begun >= 0.05
 
 
-async def test_slow_headers_may_follow_the_work(ask: Ask, sandbox: Sandbox) -> None:
+async def test_slow_headers_may_follow_the_work(fetch: Fetch, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("slow_headers", seconds=60, when="after"))
-    asking = asyncio.ensure_future(ask("POST", "/users", json={"user_id": "jane"}))
+    asking = asyncio.ensure_future(fetch("POST", "/users", json={"user_id": "jane"}))
     while not sandbox.world.users:  # noqa: ASYNC110  the server tells nobody
         await asyncio.sleep(0)
     assert not asking.done()
@@ -151,12 +151,12 @@ async def test_an_idle_kept_connection_is_closed(sandbox: Sandbox) -> None:
     assert b"connection: close" not in answer.lower()
 
 
-async def test_the_server_is_usable_after_every_fault(ask: Ask, sandbox: Sandbox) -> None:
+async def test_the_server_is_usable_after_every_fault(fetch: Fetch, sandbox: Sandbox) -> None:
     for kind in ("status", "html", "huge", "cut_body", "reset", "drop", "close_idle"):
         sandbox.faults.add(Fault(kind))
         with suppress(aiohttp.ClientError, ValueError):
-            await ask("GET", "/users")
-        assert await ask("GET", "/users") == (200, [])
+            await fetch("GET", "/users")
+        assert await fetch("GET", "/users") == (200, [])
     assert [armed.fired for armed in sandbox.faults.armed] == [1] * 7
 
 
@@ -167,7 +167,7 @@ async def test_faults_leave_the_control_path_alone(sandbox: Sandbox, http: aioht
     assert sandbox.requests.total == 0
 
 
-async def test_a_caller_who_does_not_wait_does_no_harm(sandbox: Sandbox) -> None:
+async def test_fault_with_a_caller_that_hangs_up_leaves_the_sandbox_working(sandbox: Sandbox) -> None:
     for kind in ("slow_headers", "slow_body", "close_idle"):
         sandbox.faults.add(Fault(kind, seconds=None if kind == "close_idle" else 0.02))
         _, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))

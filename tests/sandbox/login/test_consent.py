@@ -66,7 +66,7 @@ async def test_approve_and_decline_need_no_http() -> None:
     assert (await sandbox.decline(invite(sandbox), error="e", details="d")).endswith("&error=e&error_details=d")
 
 
-async def test_accounts_of_somebody_else_come_back_as_an_error() -> None:
+async def test_approve_with_accounts_of_another_user_returns_an_error() -> None:
     sandbox = Sandbox()
     await sandbox.approve(invite(sandbox))
     back = await sandbox.approve(invite(sandbox, "john"), login="jane")

@@ -9,7 +9,7 @@ import pytest
 
 from connecttrade_async.sandbox import Sandbox, Spellings
 
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]
 
 OPEN = {"pending", "working", "partially_filled", "pending_cancel", "pending_replace"}
@@ -20,44 +20,44 @@ async def _connected(connect: Connect) -> None:
     await connect()
 
 
-async def orders(ask: Ask, query: str = "") -> list[dict[str, Any]]:
-    status, page = await ask("GET", f"/orders?{query}", "jane")
+async def orders(fetch: Fetch, query: str = "") -> list[dict[str, Any]]:
+    status, page = await fetch("GET", f"/orders?{query}", "jane")
     assert status == 200
     found: list[dict[str, Any]] = page["orders"]
     return found
 
 
-async def test_no_parameter_means_open_orders_since_midnight(ask: Ask) -> None:
-    found = await orders(ask)
+async def test_no_parameter_means_open_orders_since_midnight(fetch: Fetch) -> None:
+    found = await orders(fetch)
     assert {order["status"] for order in found} == OPEN
     assert all(order["created_at"] >= "2026-07-01" for order in found)
-    waiting = await orders(ask, "status=open")
+    waiting = await orders(fetch, "status=open")
     assert any(order["created_at"] < "2026-07-01" for order in waiting)
 
 
-async def test_statuses(ask: Ask) -> None:
-    every = await orders(ask, "status=all&limit=500")
-    assert every == await orders(ask, "limit=500")
+async def test_statuses(fetch: Fetch) -> None:
+    every = await orders(fetch, "status=all&limit=500")
+    assert every == await orders(fetch, "limit=500")
     is_open = [order for order in every if order["status"] in OPEN]
-    assert await orders(ask, "status=open&limit=500") == is_open
-    assert await orders(ask, "status=closed&limit=500") == [order for order in every if order not in is_open]
-    assert {order["status"] for order in await orders(ask, "status=rejected")} == {"rejected"}
+    assert await orders(fetch, "status=open&limit=500") == is_open
+    assert await orders(fetch, "status=closed&limit=500") == [order for order in every if order not in is_open]
+    assert {order["status"] for order in await orders(fetch, "status=rejected")} == {"rejected"}
 
 
-async def test_symbols_side_and_times(ask: Ask) -> None:
-    found = await orders(ask, "symbols=AAPL,IBM/WS&side=buy&limit=500")
+async def test_symbols_side_and_times(fetch: Fetch) -> None:
+    found = await orders(fetch, "symbols=AAPL,IBM/WS&side=buy&limit=500")
     assert {(order["symbol"], order["side"]) for order in found} == {("AAPL", "BUY"), ("IBM/WS", "BUY")}
-    every = await orders(ask, "limit=500&sort=asc")
+    every = await orders(fetch, "limit=500&sort=asc")
     assert every == sorted(every, key=lambda order: order["created_at"])
-    assert every[::-1] == await orders(ask, "limit=500")
-    middle = await orders(ask, "limit=500&start_time=2026-01-01T00:00:00Z&end_time=1772323200&sort=asc")
+    assert every[::-1] == await orders(fetch, "limit=500")
+    middle = await orders(fetch, "limit=500&start_time=2026-01-01T00:00:00Z&end_time=1772323200&sort=asc")
     assert middle
     assert middle == [order for order in every if "2026-01-01" <= order["created_at"] <= "2026-03-01"]
 
 
-async def test_the_default_limit_is_fifty(ask: Ask) -> None:
-    assert len(await orders(ask, "status=all")) == 50
-    assert len(await orders(ask, "status=all&limit=1")) == 1
+async def test_the_default_limit_is_fifty(fetch: Fetch) -> None:
+    assert len(await orders(fetch, "status=all")) == 50
+    assert len(await orders(fetch, "status=all&limit=1")) == 1
 
 
 @pytest.mark.parametrize(
@@ -79,54 +79,54 @@ async def test_the_default_limit_is_fifty(ask: Ask) -> None:
         "next_cursor=a&prev_cursor=b",
     ],
 )
-async def test_what_makes_no_sense_is_a_400(ask: Ask, query: str) -> None:
-    status, refused = await ask("GET", f"/orders?{query}", "jane")
+async def test_what_makes_no_sense_is_a_400(fetch: Fetch, query: str) -> None:
+    status, refused = await fetch("GET", f"/orders?{query}", "jane")
     assert (status, list(refused)) == (400, ["message"])
 
 
 @pytest.mark.parametrize("sort", ["asc", "desc"])
-async def test_a_walk_forth_and_back_while_orders_are_added(ask: Ask, sandbox: Sandbox, sort: str) -> None:
+async def test_a_walk_forth_and_back_while_orders_are_added(fetch: Fetch, sandbox: Sandbox, sort: str) -> None:
     query = f"status=all&limit=7&sort={sort}"
-    before = [order["order_id"] for order in await orders(ask, f"status=all&limit=500&sort={sort}")]
-    account = (await ask("GET", "/accounts", "jane"))[1][0]["account_id"]
-    pages = [(await ask("GET", f"/orders?{query}", "jane"))[1]]
+    before = [order["order_id"] for order in await orders(fetch, f"status=all&limit=500&sort={sort}")]
+    account = (await fetch("GET", "/accounts", "jane"))[1][0]["account_id"]
+    pages = [(await fetch("GET", f"/orders?{query}", "jane"))[1]]
     assert pages[0]["prev_cursor"] is None
     while pages[-1]["next_cursor"]:
         if len(pages) < 4:
             for days in (0, 100, 300):
                 sandbox.world.add_order(account, sandbox.clock.advance(1) - timedelta(days))
-        pages.append((await ask("GET", f"/orders?{query}&next_cursor={pages[-1]['next_cursor']}", "jane"))[1])
+        pages.append((await fetch("GET", f"/orders?{query}&next_cursor={pages[-1]['next_cursor']}", "jane"))[1])
     walked = [order["order_id"] for page in pages for order in page["orders"]]
     assert len(set(walked)) == len(walked)
     assert [name for name in walked if name in set(before)] == before
-    back = (await ask("GET", f"/orders?{query}&prev_cursor={pages[-1]['prev_cursor']}", "jane"))[1]
+    back = (await fetch("GET", f"/orders?{query}&prev_cursor={pages[-1]['prev_cursor']}", "jane"))[1]
     assert back["orders"] == pages[-2]["orders"]
 
 
-async def test_a_cursor_belongs_to_its_query_and_its_user(ask: Ask, connect: Connect) -> None:
+async def test_a_cursor_belongs_to_its_query_and_its_user(fetch: Fetch, connect: Connect) -> None:
     await connect("john")
-    cursor = (await ask("GET", "/orders?status=all&limit=2", "jane"))[1]["next_cursor"]
-    assert (await ask("GET", f"/orders?status=all&limit=3&next_cursor={cursor}", "jane"))[0] == 200
+    cursor = (await fetch("GET", "/orders?status=all&limit=2", "jane"))[1]["next_cursor"]
+    assert (await fetch("GET", f"/orders?status=all&limit=3&next_cursor={cursor}", "jane"))[0] == 200
     for query in ("status=open", "status=all&symbols=AAPL", ""):
-        assert (await ask("GET", f"/orders?{query}&next_cursor={cursor}", "jane"))[0] == 400
-    assert (await ask("GET", f"/orders?status=all&next_cursor={cursor}", "john"))[0] == 400
-    assert (await ask("GET", f"/orders?status=all&prev_cursor={cursor}", "jane"))[0] == 400
+        assert (await fetch("GET", f"/orders?{query}&next_cursor={cursor}", "jane"))[0] == 400
+    assert (await fetch("GET", f"/orders?status=all&next_cursor={cursor}", "john"))[0] == 400
+    assert (await fetch("GET", f"/orders?status=all&prev_cursor={cursor}", "jane"))[0] == 400
 
 
-async def test_the_default_query_has_cursors_that_survive_midnight(ask: Ask, sandbox: Sandbox) -> None:
-    account = (await ask("GET", "/accounts", "jane"))[1][0]["account_id"]
+async def test_the_default_query_has_cursors_that_survive_midnight(fetch: Fetch, sandbox: Sandbox) -> None:
+    account = (await fetch("GET", "/accounts", "jane"))[1][0]["account_id"]
     for _ in range(60):
         sandbox.world.add_order(account, sandbox.clock.advance(1))
-    first = (await ask("GET", "/orders", "jane"))[1]
+    first = (await fetch("GET", "/orders", "jane"))[1]
     sandbox.clock.advance(86_400)
-    second = (await ask("GET", f"/orders?next_cursor={first['next_cursor']}", "jane"))[1]
+    second = (await fetch("GET", f"/orders?next_cursor={first['next_cursor']}", "jane"))[1]
     assert (len(first["orders"]), len(second["orders"]), second["next_cursor"]) == (50, 20, None)
-    assert await orders(ask) == []
+    assert await orders(fetch) == []
 
 
-async def test_an_empty_page_has_no_cursors(ask: Ask) -> None:
+async def test_an_empty_page_has_no_cursors(fetch: Fetch) -> None:
     empty: dict[str, object] = {"orders": [], "next_cursor": None, "prev_cursor": None}
-    assert await ask("GET", "/orders?symbols=NONE", "jane") == (200, empty)
+    assert await fetch("GET", "/orders?symbols=NONE", "jane") == (200, empty)
 
 
 async def test_a_bare_array_carries_its_cursors_in_headers(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:

@@ -20,7 +20,7 @@ async def read(link: ClientConnection) -> Any:
         return json.loads(await link.recv())
 
 
-async def say(link: ClientConnection, action: str, **members: object) -> Any:
+async def send_action(link: ClientConnection, action: str, **members: object) -> Any:
     await link.send(json.dumps({"action": action, **members}))
     return await read(link)
 
@@ -41,9 +41,9 @@ async def test_from_the_welcome_to_an_event(sandbox: Sandbox, dial: Dial) -> Non
     welcome = await read(link)
     assert (welcome.keys(), welcome["type"]) == ({"type", "message"}, "welcome")
     assert sandbox.stream.sessions == (BrokerageSessionInfo(1, "welcomed", (), is_live=False, is_frozen=False),)
-    assert await say(link, "authenticate", **login(sandbox)) == {"type": "authenticated"}
+    assert await send_action(link, "authenticate", **login(sandbox)) == {"type": "authenticated"}
     topics = ["orders", "balances"]
-    assert await say(link, "subscribe", topics=topics) == {"type": "subscribed", "topics": topics}
+    assert await send_action(link, "subscribe", topics=topics) == {"type": "subscribed", "topics": topics}
     await sandbox.stream.until_live()
     assert sandbox.stream.sessions == (
         BrokerageSessionInfo(1, "authenticated", ("balances", "orders"), is_live=True, is_frozen=False),
@@ -60,18 +60,18 @@ async def test_from_the_welcome_to_an_event(sandbox: Sandbox, dial: Dial) -> Non
 
 async def test_unsubscribing(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
-    assert await say(link, "unsubscribe", topics=["orders"]) == {"type": "unsubscribed", "topics": ["orders"]}
+    assert await send_action(link, "unsubscribe", topics=["orders"]) == {"type": "unsubscribed", "topics": ["orders"]}
     sandbox.stream.publish("orders", "jane", "a1", {})
     sandbox.stream.publish("balances", "jane", "a1", {})
     assert (await read(link))["type"] == "balance"
-    await say(link, "unsubscribe", topics=["positions", "balances"])
+    await send_action(link, "unsubscribe", topics=["positions", "balances"])
     assert not sandbox.stream.sessions[0].is_live
 
 
 @pytest.mark.parametrize("topics", [None, [], "orders", ["orders", "quotes"], [1], [["orders"]]])
 async def test_topics_that_make_no_sense_are_an_error_and_no_end(sandbox: Sandbox, listen: Dial, topics: Any) -> None:
     link = await listen("balances")
-    answer = await say(link, "subscribe", topics=topics)
+    answer = await send_action(link, "subscribe", topics=topics)
     assert (answer["type"], answer["code"]) == ("error", "400")
     assert "topics must be some of orders, positions, balances" in answer["message"]
     assert sandbox.stream.sessions[0].topics == ("balances",)
@@ -83,7 +83,7 @@ async def test_what_is_no_json_object_is_an_error_and_no_end(sandbox: Sandbox, d
     await read(link)
     await link.send(raw)
     assert (await read(link))["code"] == "400"
-    assert await say(link, "authenticate", **login(sandbox)) == {"type": "authenticated"}
+    assert await send_action(link, "authenticate", **login(sandbox)) == {"type": "authenticated"}
     await link.send(raw)
     assert (await read(link))["code"] == "400"
     assert sandbox.stream.log.received["unreadable"] == 2
@@ -91,7 +91,7 @@ async def test_what_is_no_json_object_is_an_error_and_no_end(sandbox: Sandbox, d
 
 async def test_unknown_actions_and_a_second_login_are_errors_and_no_end(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
-    for answer in (await say(link, "dance"), await say(link, "authenticate", **login(sandbox))):
+    for answer in (await send_action(link, "dance"), await send_action(link, "authenticate", **login(sandbox))):
         assert (answer["type"], answer["code"]) == ("error", "400")
     await link.send('{"action": ["subscribe"]}')
     assert (await read(link))["code"] == "400"
@@ -104,7 +104,7 @@ async def test_unknown_actions_and_a_second_login_are_errors_and_no_end(sandbox:
 async def test_a_wrong_login(sandbox: Sandbox, dial: Dial, wrong: dict[str, Any]) -> None:
     link = await dial()
     await read(link)
-    answer = await say(link, "authenticate", **{**login(sandbox), **wrong})
+    answer = await send_action(link, "authenticate", **{**login(sandbox), **wrong})
     assert (answer["type"], answer["code"]) == ("error", "401")
     assert await end_of(link) == 4401
 
@@ -113,7 +113,7 @@ async def test_a_wrong_login(sandbox: Sandbox, dial: Dial, wrong: dict[str, Any]
 async def test_nothing_goes_before_the_login(dial: Dial, action: str) -> None:
     link = await dial()
     await read(link)
-    assert (await say(link, action, topics=["orders"]))["code"] == "401"
+    assert (await send_action(link, action, topics=["orders"]))["code"] == "401"
     assert await end_of(link) == 4401
 
 
@@ -131,7 +131,7 @@ async def test_or_the_newer_one(sandbox: Sandbox, listen: Dial, dial: Dial) -> N
     older = await listen()
     newer = await dial()
     await read(newer)
-    assert (await say(newer, "authenticate", **login(sandbox)))["code"] == "409"
+    assert (await send_action(newer, "authenticate", **login(sandbox)))["code"] == "409"
     assert await end_of(newer) == 4409
     await older.close()
     await listen()
@@ -197,14 +197,14 @@ async def test_other_spellings(sandbox: Sandbox, dial: Dial, name: Any) -> None:
     sandbox.stream.wording = FrameEncoding(name=name, payload="flat")
     link = await dial()
     assert (await read(link))[name] == "welcome"
-    assert await say(link, "authenticate", **login(sandbox)) == {name: "authenticated"}
-    await say(link, "subscribe", topics=["orders"])
+    assert await send_action(link, "authenticate", **login(sandbox)) == {name: "authenticated"}
+    await send_action(link, "subscribe", topics=["orders"])
     sandbox.stream.publish("orders", "jane", "a1", {"order_id": "1"}, timestamp="now")
     whose = {"user_id": "jane", "account_id": "a1", "timestamp": "now"}
     assert await read(link) == {name: "order", "order_id": "1", **whose}
 
 
-def test_spellings_that_nobody_knows() -> None:
+def test_spellings_refuse_unknown_values() -> None:
     wrong: Any = "kind"
     with pytest.raises(ValueError, match="name must be one of type, event, topic"):
         FrameEncoding(name=wrong)

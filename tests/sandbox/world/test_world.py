@@ -124,7 +124,7 @@ def test_same_seed_same_world_whatever_happens_first() -> None:
     assert opened(seed=8)[1].account_id != one.account_id
 
 
-def test_a_user_made_anew_has_another_secret() -> None:
+def test_recreated_user_has_a_new_secret() -> None:
     world = World(7)
     first = world.create_user("jane").secret
     world.delete_user("jane")

@@ -1,4 +1,4 @@
-"""What the world does is told on the stream, to the last digit as REST would tell it, whoever made it happen."""
+"""The events of the brokerage stream equal, to the last digit, what REST answers."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from websockets.asyncio.client import ClientConnection
 from connecttrade_async.sandbox import Sandbox, Spellings
 from connecttrade_async.sandbox.world import Account, Leg, Order, Ticket
 
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 Connect = Callable[..., Awaitable[str]]
 Dial = Callable[..., Awaitable[ClientConnection]]
 
@@ -49,7 +49,7 @@ def place(sandbox: Sandbox, account: Account) -> Callable[..., Order]:
 
 
 async def test_an_order_from_its_first_moment_to_its_last(
-    sandbox: Sandbox, ask: Ask, listen: Dial, account: Account, place: Callable[..., Order]
+    sandbox: Sandbox, fetch: Fetch, listen: Dial, account: Account, place: Callable[..., Order]
 ) -> None:
     link = await listen()
     order = place()
@@ -63,12 +63,12 @@ async def test_an_order_from_its_first_moment_to_its_last(
     assert {name: filled[name] for name in whose} == whose
     assert filled["timestamp"] == "2026-07-01T12:00:00.040000Z" == filled["data"]["updated_at"]
     assert filled["data"]["order_id"] == order.order_id
-    assert filled["data"] in (await ask("GET", "/orders?status=all&limit=500", "jane"))[1]["orders"]
-    assert position["data"] in (await ask("GET", f"/positions?account_id={account.account_id}", "jane"))[1]
-    assert [balance["data"]] == (await ask("GET", f"/balances?account_id={account.account_id}", "jane"))[1]
+    assert filled["data"] in (await fetch("GET", "/orders?status=all&limit=500", "jane"))[1]["orders"]
+    assert position["data"] in (await fetch("GET", f"/positions?account_id={account.account_id}", "jane"))[1]
+    assert [balance["data"]] == (await fetch("GET", f"/balances?account_id={account.account_id}", "jane"))[1]
 
 
-async def test_it_is_told_when_real_time_passes(
+async def test_events_are_sent_as_real_time_passes(
     sandbox: Sandbox, listen: Dial, account: Account, place: Callable[..., Order]
 ) -> None:
     link = await listen("orders")
@@ -85,7 +85,7 @@ async def test_it_is_told_when_real_time_passes(
     assert account.held("F")
 
 
-async def test_what_was_under_way_before_anybody_listened_goes_on_and_is_told(
+async def test_order_under_way_before_the_first_session_is_sent_later(
     sandbox: Sandbox, listen: Dial, place: Callable[..., Order]
 ) -> None:
     sandbox.broker.latency = 0.2
@@ -95,7 +95,7 @@ async def test_what_was_under_way_before_anybody_listened_goes_on_and_is_told(
     assert kinds(await read(link, 2)) == ["working", "filled"]
 
 
-async def test_a_price_set_by_hand_is_told_by_what_it_does(
+async def test_pinned_price_is_visible_in_the_events_it_causes(
     sandbox: Sandbox, listen: Dial, place: Callable[..., Order]
 ) -> None:
     sandbox.broker.set_price("F", 20)
@@ -117,7 +117,7 @@ async def test_every_piece_is_one_event(sandbox: Sandbox, listen: Dial, account:
     assert [len(event["data"]["fills"]) for event in events] == [0, 1, 2]
 
 
-async def test_a_position_that_is_closed_is_told_as_nothing(
+async def test_closed_position_is_sent_with_quantity_zero(
     sandbox: Sandbox, listen: Dial, account: Account, place: Callable[..., Order]
 ) -> None:
     link = await listen("positions")
@@ -140,7 +140,7 @@ async def test_a_spread_moves_the_position_of_each_leg(
     assert [event["data"]["symbol"] for event in await read(link, 2)] == [leg.symbol for leg in legs]
 
 
-async def test_everybody_of_the_client_and_nobody_who_is_gone(sandbox: Sandbox, listen: Dial, connect: Connect) -> None:
+async def test_events_cover_every_user_but_deleted_ones(sandbox: Sandbox, listen: Dial, connect: Connect) -> None:
     await connect("jane")
     name = await connect("joe", "TRADESTATION")
     accounts = [next(sandbox.world.accounts(sandbox.world.users[user]))[1].account_id for user in ("jane", "joe")]
@@ -183,7 +183,9 @@ async def test_nothing_is_replayed(
     assert event["data"]["order_id"] == order.order_id
 
 
-async def test_it_is_told_before_the_link_is_cut(sandbox: Sandbox, listen: Dial, place: Callable[..., Order]) -> None:
+async def test_event_is_sent_before_the_connection_is_cut(
+    sandbox: Sandbox, listen: Dial, place: Callable[..., Order]
+) -> None:
     link = await listen("orders")
     place()
     sandbox.clock.advance(1)
@@ -199,7 +201,7 @@ async def test_the_spellings_of_rest_are_the_streams(sandbox: Sandbox, listen: D
     assert event["timestamp"] == event["data"]["created_at"] == "1782907200000"
 
 
-async def test_orders_over_rest_are_told(sandbox: Sandbox, ask: Ask, listen: Dial, account: Account) -> None:
+async def test_orders_placed_over_rest_are_sent(sandbox: Sandbox, fetch: Fetch, listen: Dial, account: Account) -> None:
     link = await listen("orders")
     wanted = {
         "account_id": account.account_id,
@@ -212,10 +214,10 @@ async def test_orders_over_rest_are_told(sandbox: Sandbox, ask: Ask, listen: Dia
         "order_qty": "1",
         "order_limit_price": "0.50",
     }
-    _, placed = await ask("POST", "/orders", "jane", json=wanted)
+    _, placed = await fetch("POST", "/orders", "jane", json=wanted)
     path = f"/accounts/{account.account_id}/orders/{placed['order_id']}"
     sandbox.clock.advance(1)
-    await ask("DELETE", path, "jane")
+    await fetch("DELETE", path, "jane")
     sandbox.clock.advance(1)
     assert kinds(await read(link, 4)) == ["pending", "working", "pending_cancel", "cancelled"]
     assert placed["status"] == "pending"

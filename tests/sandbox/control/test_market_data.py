@@ -26,14 +26,14 @@ def do(sandbox: Sandbox, http: aiohttp.ClientSession) -> Do:
 
 
 @pytest.fixture
-def hear(tune: Dial) -> Dial:
-    async def hear() -> ClientConnection:
+def receive(tune: Dial) -> Dial:
+    async def receive() -> ClientConnection:
         link = await tune()
         await link.send(json.dumps({"action": "subscribe", "channel": "trades", "symbols": ["AAPL"]}))
         assert json.loads(await link.recv())["type"] == "subscribed"
         return link
 
-    return hear
+    return receive
 
 
 async def end_of(link: ClientConnection) -> int | None:
@@ -42,8 +42,8 @@ async def end_of(link: ClientConnection) -> int | None:
     return link.protocol.close_code
 
 
-async def test_what_it_tells(sandbox: Sandbox, do: Do, hear: Dial) -> None:
-    await hear()
+async def test_state_of_the_stream_is_returned(sandbox: Sandbox, do: Do, receive: Dial) -> None:
+    await receive()
     [connection_id] = sandbox.world.users["jane"].connections
     session = {"link": 1, "phase": "authenticated", "user_id": "jane", "connection_id": connection_id}
     assert await do() == (
@@ -76,14 +76,14 @@ async def test_what_it_tells(sandbox: Sandbox, do: Do, hear: Dial) -> None:
     ("members", "code"),
     [({"drop": 4000}, 4000), ({"displace": True}, 4409), ({"reset": True}, 1006), ({"expire_token": True}, 4401)],
 )
-async def test_ends(do: Do, hear: Dial, members: dict[str, object], code: int) -> None:
-    link = await hear()
+async def test_ends(do: Do, receive: Dial, members: dict[str, object], code: int) -> None:
+    link = await receive()
     assert (await do("POST", **members))[0] == 200
     assert await end_of(link) == code
 
 
-async def test_tokens(sandbox: Sandbox, do: Do, hear: Dial) -> None:
-    link = await hear()
+async def test_tokens(sandbox: Sandbox, do: Do, receive: Dial) -> None:
+    link = await receive()
     [connection_id] = sandbox.world.users["jane"].connections
     status, told = await do("POST", replace_token=connection_id)
     assert (status, told["sessions"][0]["is_live"]) == (200, True)
@@ -97,8 +97,8 @@ async def test_tokens(sandbox: Sandbox, do: Do, hear: Dial) -> None:
         assert (await do("POST", **{name: "nowhere"}))[0] == 404
 
 
-async def test_events(do: Do, hear: Dial) -> None:
-    link = await hear()
+async def test_events(do: Do, receive: Dial) -> None:
+    link = await receive()
     await do("POST", publish={"channel": "trades", "symbol": "AAPL", "data": {"price": "1"}})
     await do("POST", send={"type": "weather"})
     assert [json.loads(await link.recv()) for _ in range(2)] == [
@@ -112,8 +112,8 @@ async def test_events(do: Do, hear: Dial) -> None:
     assert json.loads(await link.recv())["type"] == "quote"
 
 
-async def test_settings(sandbox: Sandbox, do: Do, hear: Dial) -> None:
-    await hear()
+async def test_settings(sandbox: Sandbox, do: Do, receive: Dial) -> None:
+    await receive()
     settings: tuple[tuple[str, object], ...] = (
         ("silent", True),
         ("delay", 0.01),

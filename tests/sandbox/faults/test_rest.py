@@ -1,4 +1,4 @@
-"""Faults strike whom they should as often as they should, and a wrong one is refused in a sentence."""
+"""Faults strike their targets as often as they should, and a wrong one is refused in a sentence."""
 
 import re
 from typing import Any

@@ -16,7 +16,7 @@ from connecttrade_async.sandbox import MarketDataSessionInfo, Sandbox, Subscript
 
 Dial = Callable[..., Awaitable[ClientConnection]]
 Mint = Callable[..., Awaitable[str]]
-Ask = Callable[..., Awaitable[tuple[int, Any]]]
+Fetch = Callable[..., Awaitable[tuple[int, Any]]]
 ALL_CHANNELS = "channel must be one of quotes, trades, bars, depth, options_chain."
 
 
@@ -25,7 +25,7 @@ async def read(link: ClientConnection) -> Any:
         return json.loads(await link.recv())
 
 
-async def say(link: ClientConnection, action: str, **members: object) -> Any:
+async def send_action(link: ClientConnection, action: str, **members: object) -> Any:
     await link.send(json.dumps({"action": action, **members}))
     return await read(link)
 
@@ -42,10 +42,10 @@ async def test_from_the_welcome_to_a_quote(sandbox: Sandbox, dial: Dial, mint: M
     welcome = await read(link)
     assert (welcome.keys(), welcome["type"]) == ({"type", "message"}, "welcome")
     assert sandbox.market.sessions == (MarketDataSessionInfo(1, "welcomed", "", "", 0, is_live=False, is_frozen=False),)
-    assert await say(link, "authenticate", access_token=await mint()) == {"type": "authenticated"}
+    assert await send_action(link, "authenticate", access_token=await mint()) == {"type": "authenticated"}
     await sandbox.market.until_live()
     [connection_id] = sandbox.world.users["jane"].connections
-    answer = await say(link, "subscribe", id="7", channel="quotes", symbols=["AAPL"])
+    answer = await send_action(link, "subscribe", id="7", channel="quotes", symbols=["AAPL"])
     assert answer == {"type": "subscribed", "id": "7", "channel": "quotes", "symbols": ["AAPL"]}
     assert sandbox.market.sessions == (
         MarketDataSessionInfo(1, "authenticated", "jane", connection_id, 1, is_live=True, is_frozen=False),
@@ -63,7 +63,7 @@ async def test_from_the_welcome_to_a_quote(sandbox: Sandbox, dial: Dial, mint: M
     }
 
 
-async def test_subscribing_is_told_by_the_server_and_undone(sandbox: Sandbox, tune: Dial) -> None:
+async def test_subscription_is_confirmed_by_the_server_and_ended_by_unsubscribe(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     wanted: tuple[dict[str, object], ...] = (
         {"channel": "trades", "symbols": ["AAPL", "F"]},
@@ -72,7 +72,7 @@ async def test_subscribing_is_told_by_the_server_and_undone(sandbox: Sandbox, tu
         {"channel": "options_chain", "underlying": "F", "symbols": ["F"], "expiration": "2026-07-17", "greeks": True},
     )
     for number, request in enumerate(wanted):
-        answer = await say(link, "subscribe", id=str(number), **request)
+        answer = await send_action(link, "subscribe", id=str(number), **request)
         assert (answer["type"], answer["id"], answer["symbols"]) == ("subscribed", str(number), request["symbols"])
     assert (await read(link))["type"] == "options_chain"
     listed = [
@@ -86,10 +86,10 @@ async def test_subscribing_is_told_by_the_server_and_undone(sandbox: Sandbox, tu
             "greeks": True,
         },
     ]
-    answer = await say(link, "list_subscriptions", id="8")
+    answer = await send_action(link, "list_subscriptions", id="8")
     assert answer == {"type": "subscriptions", "id": "8", "subscriptions": listed}
     assert sandbox.market.subscriptions() == {1: listed}
-    answer = await say(link, "unsubscribe", id=9, channel="trades", symbols=["F", "AAPL"], session="all")
+    answer = await send_action(link, "unsubscribe", id=9, channel="trades", symbols=["F", "AAPL"], session="all")
     assert answer == {"type": "unsubscribed", "id": 9, "channel": "trades", "symbols": ["F", "AAPL"]}
     assert sandbox.market.listened()[1] == {
         Subscription("trades", "AAPL", (("session", "regular"),)),
@@ -146,25 +146,25 @@ async def test_what_cannot_be_subscribed_to_is_an_error_and_no_end(
     sandbox: Sandbox, tune: Dial, wrong: dict[str, Any], code: str, words: str
 ) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="trades", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="trades", symbols=["AAPL"])
     request = {"id": "3", "channel": "quotes", "symbols": ["AAPL"], **wrong}
-    answer = await say(link, "subscribe", **request)
+    answer = await send_action(link, "subscribe", **request)
     assert answer == {"type": "error", "id": "3", "code": code, "message": words}
     assert sandbox.market.subscriptions() == {1: [{"channel": "trades", "symbols": ["AAPL"], "session": "all"}]}
 
 
 async def test_an_expiration_that_is_not_listed(tune: Dial) -> None:
     link = await tune()
-    answer = await say(link, "subscribe", channel="options_chain", underlying="AAPL", expiration="2026-07-04")
+    answer = await send_action(link, "subscribe", channel="options_chain", underlying="AAPL", expiration="2026-07-04")
     assert (answer["type"], answer["code"]) == ("error", "404")
     assert answer["message"].startswith("No options expire on 2026-07-04, only on 2026-07-03, 2026-07-10, ")
 
 
 async def test_unsubscribing_what_was_not_subscribed_changes_nothing(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="trades", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="trades", symbols=["AAPL"])
     for wrong in ({"symbols": ["AAPL", "F"]}, {"symbols": ["F"]}, {"symbols": ["F"], "session": "regular"}):
-        answer = await say(link, "unsubscribe", id="4", channel="trades", **wrong)
+        answer = await send_action(link, "unsubscribe", id="4", channel="trades", **wrong)
         words = "There is no subscription to trades of F with these options."
         assert answer == {"type": "error", "id": "4", "code": "404", "message": words}
     assert sandbox.market.listened() == {1: {Subscription("trades", "AAPL", (("session", "all"),))}}
@@ -173,21 +173,21 @@ async def test_unsubscribing_what_was_not_subscribed_changes_nothing(sandbox: Sa
 async def test_symbols_that_are_refused(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     sandbox.market.refuse("F", "Not for you.")
-    answer = await say(link, "subscribe", id="1", channel="trades", symbols=["AAPL", "F"])
+    answer = await send_action(link, "subscribe", id="1", channel="trades", symbols=["AAPL", "F"])
     assert answer == {"type": "error", "id": "1", "code": "403", "message": "Not for you."}
-    assert (await say(link, "snapshot", id="2", channel="bars", symbols=["F"]))["code"] == "403"
+    assert (await send_action(link, "snapshot", id="2", channel="bars", symbols=["F"]))["code"] == "403"
     sandbox.market.takes = "some"
-    answer = await say(link, "subscribe", id="3", channel="trades", symbols=["AAPL", "F", "MSFT"])
+    answer = await send_action(link, "subscribe", id="3", channel="trades", symbols=["AAPL", "F", "MSFT"])
     assert answer == {"type": "subscribed", "id": "3", "channel": "trades", "symbols": ["AAPL", "MSFT"]}
     assert await read(link) == {"type": "error", "id": "3", "code": "403", "message": "Not for you."}
-    assert (await say(link, "subscribe", channel="trades", symbols=["F"]))["type"] == "error"
+    assert (await send_action(link, "subscribe", channel="trades", symbols=["F"]))["type"] == "error"
     sandbox.market.allow("F")
-    assert (await say(link, "subscribe", channel="trades", symbols=["F"]))["type"] == "subscribed"
+    assert (await send_action(link, "subscribe", channel="trades", symbols=["F"]))["type"] == "subscribed"
     await sandbox.market.until_subscribed("trades", "F", "AAPL")
     sandbox.market.refuse("MSFT")
-    assert "MSFT" in (await say(link, "subscribe", channel="quotes", symbols=["MSFT"]))["message"]
+    assert "MSFT" in (await send_action(link, "subscribe", channel="quotes", symbols=["MSFT"]))["message"]
     sandbox.market.allow()
-    assert (await say(link, "subscribe", channel="trades", symbols=["MSFT"]))["type"] == "subscribed"
+    assert (await send_action(link, "subscribe", channel="trades", symbols=["MSFT"]))["type"] == "subscribed"
 
 
 @pytest.mark.parametrize("raw", ["", "{", "[]", b"\xff"])
@@ -196,18 +196,18 @@ async def test_what_is_no_json_object_is_an_error_and_no_end(dial: Dial, mint: M
     await read(link)
     await link.send(raw)
     assert (await read(link))["code"] == "400"
-    assert await say(link, "authenticate", access_token=await mint()) == {"type": "authenticated"}
-    answer = await say(link, "dance", id="5")
+    assert await send_action(link, "authenticate", access_token=await mint()) == {"type": "authenticated"}
+    answer = await send_action(link, "dance", id="5")
     assert (answer["type"], answer["id"], answer["code"]) == ("error", "5", "400")
     assert answer["message"].endswith("authenticate, subscribe, unsubscribe, list_subscriptions, snapshot.")
-    assert "id" not in await say(link, "dance", id={"a": 1})
+    assert "id" not in await send_action(link, "dance", id={"a": 1})
 
 
 @pytest.mark.parametrize("action", ["subscribe", "list_subscriptions", "snapshot", "dance"])
 async def test_nothing_goes_before_the_login(dial: Dial, action: str) -> None:
     link = await dial(at="market_data")
     await read(link)
-    assert (await say(link, action))["code"] == "401"
+    assert (await send_action(link, action))["code"] == "401"
     assert await end_of(link) == 4401
 
 
@@ -232,7 +232,7 @@ async def test_another_path_is_not_served(dial: Dial) -> None:
 async def test_a_token_that_never_was(dial: Dial, token: object) -> None:
     link = await dial(at="market_data")
     await read(link)
-    answer = await say(link, "authenticate", access_token=token)
+    answer = await send_action(link, "authenticate", access_token=token)
     assert answer == {"type": "error", "code": "401", "message": "The access_token is wrong."}
     assert await end_of(link) == 4401
 
@@ -241,19 +241,19 @@ async def test_client_credentials_are_no_token(sandbox: Sandbox, dial: Dial) -> 
     link = await dial(at="market_data")
     await read(link)
     secret = {"client_id": sandbox.client_id, "client_secret": sandbox.client_secret}
-    assert (await say(link, "authenticate", **secret))["code"] == "401"
+    assert (await send_action(link, "authenticate", **secret))["code"] == "401"
 
 
 async def test_a_token_of_rest_is_good_for_a_day_and_then_ends_its_link(
-    ask: Ask, sandbox: Sandbox, mint: Mint, tune: Dial, dial: Dial
+    fetch: Fetch, sandbox: Sandbox, mint: Mint, tune: Dial, dial: Dial
 ) -> None:
     await mint()
     [connection_id] = sandbox.world.users["jane"].connections
-    status, minted = await ask("GET", f"/connections/{connection_id}/token", "jane")
+    status, minted = await fetch("GET", f"/connections/{connection_id}/token", "jane")
     assert (status, minted["expires_at"]) == (200, "2026-07-02T12:00:00.000000Z")
     token = minted["access_token"]
     link = await tune(token=token)
-    await say(link, "subscribe", channel="trades", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="trades", symbols=["AAPL"])
     sandbox.clock.advance(timedelta(hours=24).total_seconds() - 1)
     assert sandbox.market.is_live
     sandbox.clock.advance(1)
@@ -265,7 +265,7 @@ async def test_a_token_of_rest_is_good_for_a_day_and_then_ends_its_link(
     assert link.protocol.close_code == 4401
     late = await dial(at="market_data")
     await read(late)
-    assert (await say(late, "authenticate", access_token=token))["message"] == "This access_token has expired."
+    assert (await send_action(late, "authenticate", access_token=token))["message"] == "This access_token has expired."
     assert await end_of(late) == 4401
 
 
@@ -288,17 +288,17 @@ async def test_a_token_ends_by_the_running_clock_too(sandbox: Sandbox, tune: Dia
     assert await end_of(link) == 4401
 
 
-async def test_a_token_that_was_replaced_admits_nobody_and_its_link_stays(
+async def test_replaced_token_refuses_new_logins_and_keeps_its_connection(
     sandbox: Sandbox, mint: Mint, tune: Dial, dial: Dial
 ) -> None:
     old = await mint()
     link = await tune(token=old)
     [connection_id] = sandbox.world.users["jane"].connections
     new = sandbox.market.replace_token(connection_id)
-    assert (await say(link, "list_subscriptions"))["subscriptions"] == []
+    assert (await send_action(link, "list_subscriptions"))["subscriptions"] == []
     late = await dial(at="market_data")
     await read(late)
-    answer = await say(late, "authenticate", access_token=old)
+    answer = await send_action(late, "authenticate", access_token=old)
     assert answer["message"] == "This access_token was replaced by a newer one."
     assert await end_of(late) == 4401
     sandbox.market.displaces = "neither"
@@ -308,24 +308,26 @@ async def test_a_token_that_was_replaced_admits_nobody_and_its_link_stays(
     assert (await read(link))["message"] == "This access_token has expired."
 
 
-async def test_or_ends_the_link_if_it_is_set_so(ask: Ask, sandbox: Sandbox, tune: Dial) -> None:
+async def test_or_ends_the_link_if_it_is_set_so(fetch: Fetch, sandbox: Sandbox, tune: Dial) -> None:
     sandbox.market.replaced = "ends"
     link = await tune()
     [connection_id] = sandbox.world.users["jane"].connections
-    await ask("GET", f"/connections/{connection_id}/token", "jane")
+    await fetch("GET", f"/connections/{connection_id}/token", "jane")
     answer = await read(link)
     assert answer == {"type": "error", "code": "401", "message": "This access_token was replaced by a newer one."}
     assert await end_of(link) == 4401
 
 
 @pytest.mark.parametrize("path", ["/connections/{connection_id}", "/users/jane"])
-async def test_a_connection_that_is_deleted_ends_its_links(ask: Ask, sandbox: Sandbox, tune: Dial, path: str) -> None:
+async def test_a_connection_that_is_deleted_ends_its_links(
+    fetch: Fetch, sandbox: Sandbox, tune: Dial, path: str
+) -> None:
     link = await tune()
     [connection] = sandbox.world.users["jane"].connections.values()
     assert connection.token is not None
     grant = sandbox.world.tokens.find(connection.token.text)
     user = "jane" if "connections" in path else None
-    assert (await ask("DELETE", path.format(connection_id=connection.connection_id), user))[0] == 200
+    assert (await fetch("DELETE", path.format(connection_id=connection.connection_id), user))[0] == 200
     assert (await read(link))["message"] == "This access_token was revoked."
     assert await end_of(link) == 4401
     assert grant is not None
@@ -345,13 +347,15 @@ async def test_tokens_that_end_by_hand(sandbox: Sandbox, tune: Dial) -> None:
     assert repr(sandbox.world.tokens) == "<Tokens 2 given out>"
 
 
-async def test_who_has_no_market_data_gets_no_token(ask: Ask, sandbox: Sandbox, connect: Mint) -> None:
+async def test_token_without_the_market_data_entitlement_is_refused(
+    fetch: Fetch, sandbox: Sandbox, connect: Mint
+) -> None:
     bank = await connect("jane", "CHASE", "readonly")
-    assert (await ask("GET", f"/connections/{bank}/token", "jane"))[0] == 400
-    assert (await ask("GET", "/connections/nowhere/token", "jane"))[0] == 404
+    assert (await fetch("GET", f"/connections/{bank}/token", "jane"))[0] == 400
+    assert (await fetch("GET", "/connections/nowhere/token", "jane"))[0] == 404
     trader = await connect("jane", "ALPACA", "market_data")
     sandbox.entitlements.market_data = False
-    assert (await ask("GET", f"/connections/{trader}/token", "jane"))[0] == 401
+    assert (await fetch("GET", f"/connections/{trader}/token", "jane"))[0] == 401
 
 
 async def test_the_older_of_a_users_links_is_displaced(sandbox: Sandbox, mint: Mint, tune: Dial) -> None:
@@ -360,7 +364,7 @@ async def test_the_older_of_a_users_links_is_displaced(sandbox: Sandbox, mint: M
     assert (await read(older))["code"] == "409"
     assert await end_of(older) == 4409
     for link in (other, newer):
-        assert (await say(link, "list_subscriptions"))["type"] == "subscriptions"
+        assert (await send_action(link, "list_subscriptions"))["type"] == "subscriptions"
     sandbox.market.displace()
     assert [await end_of_error(link) for link in (other, newer)] == [4409, 4409]
 
@@ -374,7 +378,7 @@ async def test_or_the_newer_one(sandbox: Sandbox, mint: Mint, tune: Dial, dial: 
     sandbox.market.displaces = "newer"
     older, newer = await tune("jane"), await dial(at="market_data")
     await read(newer)
-    assert (await say(newer, "authenticate", access_token=await mint("jane")))["code"] == "409"
+    assert (await send_action(newer, "authenticate", access_token=await mint("jane")))["code"] == "409"
     assert await end_of(newer) == 4409
     await older.close()
     await tune("jane")
@@ -382,8 +386,8 @@ async def test_or_the_newer_one(sandbox: Sandbox, mint: Mint, tune: Dial, dial: 
 
 async def test_a_second_login_is_an_error_and_no_end(tune: Dial, mint: Mint) -> None:
     link = await tune("jane")
-    assert (await say(link, "authenticate", access_token=await mint("bob")))["code"] == "400"
-    assert (await say(link, "list_subscriptions"))["type"] == "subscriptions"
+    assert (await send_action(link, "authenticate", access_token=await mint("bob")))["code"] == "400"
+    assert (await send_action(link, "list_subscriptions"))["type"] == "subscriptions"
 
 
 async def test_no_token_is_shown_anywhere(
@@ -392,7 +396,7 @@ async def test_no_token_is_shown_anywhere(
     token = await mint()
     with caplog.at_level(logging.DEBUG, "connecttrade_async"):
         link = await tune(token=token)
-        await say(link, "subscribe", channel="quotes", symbols=["AAPL"])
+        await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"])
     grant = sandbox.world.tokens.find(token)
     seen = [grant, sandbox.market, sandbox.market.sessions, *sandbox.market.log, sandbox.world.tokens, caplog.text]
     assert token not in "".join(map(repr, seen))

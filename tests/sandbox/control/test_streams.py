@@ -31,7 +31,7 @@ async def end_of(link: ClientConnection) -> int | None:
     return link.protocol.close_code
 
 
-async def test_what_it_tells(sandbox: Sandbox, do: Do, listen: Dial) -> None:
+async def test_state_of_the_stream_is_returned(sandbox: Sandbox, do: Do, listen: Dial) -> None:
     await listen("orders")
     status, told = await do()
     assert (status, told) == (

@@ -50,8 +50,8 @@ def test_a_walk_is_the_same_however_it_is_asked_for(at: datetime) -> None:
     one, other = Market(7), Market(7)
     one.last("AAPL", at - timedelta(days=3))
     assert one.quote("AAPL", at) == other.quote("AAPL", at)
-    bid, ask, last = one.quote(CALL, at)
-    assert 0 <= bid < last < ask
+    bid, fetch, last = one.quote(CALL, at)
+    assert 0 <= bid < last < fetch
 
 
 @given(st.integers(6_000_000_000, 8_000_000_000), st.integers(0, 19), st.floats(0, 1, exclude_max=True))

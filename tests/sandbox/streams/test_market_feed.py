@@ -1,4 +1,4 @@
-"""What the market-data stream tells: every channel with its options, on a clock that stands until it is moved."""
+"""The events of the market-data stream: every channel with its options, on a clock that stands until it is moved."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ async def read(link: ClientConnection) -> Any:
         return json.loads(await link.recv())
 
 
-async def say(link: ClientConnection, action: str, **members: object) -> Any:
+async def send_action(link: ClientConnection, action: str, **members: object) -> Any:
     await link.send(json.dumps({"action": action, **members}))
     return await read(link)
 
 
 async def heard(link: ClientConnection) -> list[Any]:
-    """Return everything that was told so far: what comes before the answer to a question."""
+    """Return every event so far: what comes before the answer to a question."""
     await link.send(json.dumps({"action": "list_subscriptions", "id": "so far"}))
     found: list[Any] = []
     while (message := await read(link))["type"] != "subscriptions":
@@ -54,7 +54,7 @@ async def real() -> AsyncIterator[Sandbox]:
 
 async def test_quotes_are_the_prices_at_which_paper_orders_fill(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="quotes", symbols=["AAPL", "AAPL260821C00230000"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["AAPL", "AAPL260821C00230000"])
     await heard(link)
     for _ in range(5):
         sandbox.clock.advance(1.3)
@@ -67,9 +67,9 @@ async def test_quotes_are_the_prices_at_which_paper_orders_fill(sandbox: Sandbox
             assert at(message["timestamp"]) == sandbox.clock.now()
 
 
-async def test_a_quote_that_has_not_changed_is_not_told_again(sandbox: Sandbox, tune: Dial) -> None:
+async def test_unchanged_quote_is_not_sent_again(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="quotes", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"])
     assert len(await heard(link)) == 1
     sandbox.clock.advance(0.1)
     assert await heard(link) == []
@@ -77,9 +77,9 @@ async def test_a_quote_that_has_not_changed_is_not_told_again(sandbox: Sandbox, 
     assert len(await heard(link)) == 1
 
 
-async def test_a_price_that_is_set_is_told_at_once(sandbox: Sandbox, tune: Dial) -> None:
+async def test_pinned_price_is_sent_at_once(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="quotes", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"])
     await read(link)
     sandbox.broker.set_price("AAPL", "150.00")
     told = await read(link)
@@ -89,10 +89,10 @@ async def test_a_price_that_is_set_is_told_at_once(sandbox: Sandbox, tune: Dial)
 async def test_what_is_worth_nothing_has_no_bid(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     sandbox.broker.set_price("F", "0.01")
-    await say(link, "subscribe", channel="quotes", symbols=["F"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["F"])
     told = await read(link)
     assert (told["bid_price"], told["bid_size"], told["ask_price"]) == ("0.00", "0", "0.02")
-    await say(link, "subscribe", channel="depth", symbols=["F"], levels=2)
+    await send_action(link, "subscribe", channel="depth", symbols=["F"], levels=2)
     told = await read(link)
     assert (told["bids"], [level["price"] for level in told["asks"]]) == ([], ["0.02", "0.03"])
 
@@ -100,7 +100,7 @@ async def test_what_is_worth_nothing_has_no_bid(sandbox: Sandbox, tune: Dial) ->
 async def test_trades_are_the_prints_of_the_world(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     sandbox.clock.advance(0.1)
-    await say(link, "subscribe", channel="trades", symbols=["AAPL", "F"])
+    await send_action(link, "subscribe", channel="trades", symbols=["AAPL", "F"])
     for seconds in (0.2, 7.0, 60.0, 0.0, 33.3):
         sandbox.clock.advance(seconds)
     told = await heard(link)
@@ -115,7 +115,7 @@ async def test_trades_are_the_prints_of_the_world(sandbox: Sandbox, tune: Dial) 
     assert set(told[0]) == {"type", "symbol", "price", "size", "session", "timestamp"}
 
 
-async def test_a_trade_is_told_once_whatever_hours_were_asked_for(real: Sandbox) -> None:
+async def test_trade_is_sent_once_for_every_choice_of_hours(real: Sandbox) -> None:
     async with Listening(real) as (everything, regular, extended):
         for sessions, link in (
             (("all", "regular"), everything),
@@ -123,7 +123,7 @@ async def test_a_trade_is_told_once_whatever_hours_were_asked_for(real: Sandbox)
             (("extended",), extended),
         ):
             for session in sessions:
-                await say(link, "subscribe", channel="trades", symbols=["AAPL"], session=session)
+                await send_action(link, "subscribe", channel="trades", symbols=["AAPL"], session=session)
         real.clock.hold(datetime(2026, 7, 1, 13, 29, 30, tzinfo=UTC))
         real.clock.advance(60)
         told = [await heard(link) for link in (everything, regular, extended)]
@@ -138,7 +138,7 @@ async def test_a_trade_is_told_once_whatever_hours_were_asked_for(real: Sandbox)
 
 
 class Listening:
-    """Three users who have logged in."""
+    """Three logged-in users."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
@@ -155,7 +155,7 @@ class Listening:
             token = self._sandbox.market.replace_token(next(iter(user.connections)))
             self._links.append(await connect(self._sandbox.endpoints.market_data, compression=None))
             await read(self._links[-1])
-            await say(self._links[-1], "authenticate", access_token=token)
+            await send_action(self._links[-1], "authenticate", access_token=token)
         return self._links
 
     async def __aexit__(self, *_: object) -> None:
@@ -167,7 +167,7 @@ async def test_bars_past_present_and_closed(sandbox: Sandbox, tune: Dial) -> Non
     link = await tune()
     sandbox.clock.advance(30)
     begun = sandbox.clock.now()
-    await say(link, "subscribe", channel="bars", symbols=["AAPL"], interval="1m", backfill=3)
+    await send_action(link, "subscribe", channel="bars", symbols=["AAPL"], interval="1m", backfill=3)
     told = await heard(link)
     assert [message["closed"] for message in told] == [True, True, True, False]
     assert [as_bar(message) for message in told[:3]] == sandbox.world.bars.before("AAPL", "1m", begun, 3)
@@ -187,10 +187,10 @@ async def test_bars_past_present_and_closed(sandbox: Sandbox, tune: Dial) -> Non
     )
 
 
-async def test_no_closed_bar_is_missing_or_told_twice_however_the_clock_steps(sandbox: Sandbox, tune: Dial) -> None:
+async def test_closed_bar_is_sent_exactly_once_for_any_steps_of_the_clock(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     for interval in ("1m", "5m"):
-        await say(link, "subscribe", channel="bars", symbols=["AAPL", "F"], interval=interval)
+        await send_action(link, "subscribe", channel="bars", symbols=["AAPL", "F"], interval=interval)
         await heard(link)
     steps = (0.25, 59.5, 0.1, 0.15, 60, 59.9, 0.1, 0, 1, 300, 7, 7, 7, 240, 0.25, 90)
     for seconds in steps:
@@ -208,7 +208,7 @@ async def test_no_closed_bar_is_missing_or_told_twice_however_the_clock_steps(sa
 async def test_two_intervals_and_two_depths_live_side_by_side(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     for levels in (2, "5"):
-        await say(link, "subscribe", channel="depth", symbols=["AAPL"], levels=levels)
+        await send_action(link, "subscribe", channel="depth", symbols=["AAPL"], levels=levels)
         await read(link)
     sandbox.clock.advance(1)
     two, five = await heard(link)
@@ -216,14 +216,14 @@ async def test_two_intervals_and_two_depths_live_side_by_side(sandbox: Sandbox, 
     assert two["asks"] == five["asks"][:2]
     quote = sandbox.broker.quote("AAPL")
     assert (two["bids"][0]["price"], two["asks"][0]["price"]) == (str(quote.bid), str(quote.ask))
-    await say(link, "unsubscribe", channel="depth", symbols=["AAPL"], levels=2)
+    await send_action(link, "unsubscribe", channel="depth", symbols=["AAPL"], levels=2)
     sandbox.clock.advance(1)
     assert [len(one["bids"]) for one in await heard(link)] == [5]
 
 
-async def test_the_depth_has_ten_levels_unless_told_otherwise(tune: Dial) -> None:
+async def test_depth_has_ten_levels_by_default(tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="depth", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="depth", symbols=["AAPL"])
     told = await read(link)
     assert [len(told["bids"]), len(told["asks"])] == [10, 10]
     assert set(told) == {"type", "symbol", "bids", "asks", "timestamp"}
@@ -232,7 +232,7 @@ async def test_the_depth_has_ten_levels_unless_told_otherwise(tune: Dial) -> Non
 async def test_the_chain_of_one_expiry(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     chain = {"channel": "options_chain", "underlying": "AAPL", "expiration": "2026-08-21"}
-    await say(link, "subscribe", **chain, greeks=True)
+    await send_action(link, "subscribe", **chain, greeks=True)
     told = await read(link)
     assert (told["type"], told["underlying"], told["expiration"]) == ("options_chain", "AAPL", "2026-08-21")
     for contract in told["contracts"]:
@@ -241,7 +241,7 @@ async def test_the_chain_of_one_expiry(sandbox: Sandbox, tune: Dial) -> None:
         assert contract["last_price"] == str(quote.last)
         assert set(contract["greeks"]) == {"delta", "gamma", "theta", "vega", "rho", "implied_volatility"}
         assert {type(value) for value in contract["greeks"].values()} == {str}
-    await say(link, "subscribe", **chain)
+    await send_action(link, "subscribe", **chain)
     assert "greeks" not in (await read(link))["contracts"][0]
     sandbox.clock.advance(5)
     assert ["greeks" in one["contracts"][0] for one in await heard(link)] == [True, False]
@@ -249,10 +249,10 @@ async def test_the_chain_of_one_expiry(sandbox: Sandbox, tune: Dial) -> None:
 
 async def test_the_chains_of_every_expiry(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
-    await say(link, "subscribe", channel="options_chain", underlying="F")
+    await send_action(link, "subscribe", channel="options_chain", underlying="F")
     days = [one["expiration"] for one in await heard(link)]
     assert days[:4] == ["2026-07-03", "2026-07-10", "2026-07-17", "2026-07-24"]
-    await say(link, "subscribe", channel="options_chain", underlying="F", expiration="2026-07-10")
+    await send_action(link, "subscribe", channel="options_chain", underlying="F", expiration="2026-07-10")
     await heard(link)
     sandbox.broker.set_price("F", "20.00")
     assert [one["expiration"] for one in await heard(link)] == days
@@ -262,21 +262,21 @@ async def test_history(sandbox: Sandbox, tune: Dial) -> None:
     link = await tune()
     sandbox.clock.advance(90)
     bars = sandbox.world.bars
-    answer = await say(link, "snapshot", id="10", channel="bars", symbols=["AAPL"], interval="5m", limit=300)
+    answer = await send_action(link, "snapshot", id="10", channel="bars", symbols=["AAPL"], interval="5m", limit=300)
     assert (answer["type"], answer["id"], answer["symbol"]) == ("snapshot", "10", "AAPL")
     assert [as_bar(one) for one in answer["bars"]] == bars.before("AAPL", "5m", NOON, 300)
     assert {(one["symbol"], one["interval"], one["closed"]) for one in answer["bars"]} == {("AAPL", "5m", True)}
-    usual = await say(link, "snapshot", channel="bars", symbols=["AAPL"])
+    usual = await send_action(link, "snapshot", channel="bars", symbols=["AAPL"])
     assert [as_bar(one) for one in usual["bars"]] == bars.before("AAPL", "1m", sandbox.clock.now(), 100)
     stretch = {"start_time": "2026-07-01T11:30:30Z", "end_time": "2026-07-01T11:40:30Z"}
-    first = await say(link, "snapshot", channel="bars", symbols=["AAPL"], **stretch)
+    first = await send_action(link, "snapshot", channel="bars", symbols=["AAPL"], **stretch)
     starts = [as_bar(one).start for one in first["bars"]]
     assert starts == [NOON - timedelta(minutes=back) for back in range(29, 19, -1)]
-    few = await say(link, "snapshot", channel="bars", symbols=["AAPL"], limit="2", **stretch)
+    few = await send_action(link, "snapshot", channel="bars", symbols=["AAPL"], limit="2", **stretch)
     assert few["bars"] == first["bars"][:2]
-    last = await say(link, "snapshot", channel="bars", symbols=["AAPL"], limit=2, end_time=stretch["end_time"])
+    last = await send_action(link, "snapshot", channel="bars", symbols=["AAPL"], limit=2, end_time=stretch["end_time"])
     assert last["bars"] == first["bars"][-2:]
-    upto = await say(link, "snapshot", channel="bars", symbols=["AAPL"], start_time="2026-07-01T11:59:00Z")
+    upto = await send_action(link, "snapshot", channel="bars", symbols=["AAPL"], start_time="2026-07-01T11:59:00Z")
     assert [as_bar(one).start for one in upto["bars"]] == [NOON - timedelta(minutes=1), NOON]
     assert sandbox.market.subscriptions() == {1: []}
 
@@ -284,8 +284,8 @@ async def test_history(sandbox: Sandbox, tune: Dial) -> None:
 async def test_a_history_that_ends_before_it_begins_to_remember_is_empty_or_short(tune: Dial) -> None:
     link = await tune()
     old = {"channel": "bars", "symbols": ["AAPL"], "interval": "1d", "end_time": "2000-01-04T12:00:00Z"}
-    assert len((await say(link, "snapshot", **old))["bars"]) == 5
-    assert len((await say(link, "snapshot", **old, start_time="1990-01-01T00:00:00Z"))["bars"]) == 4
+    assert len((await send_action(link, "snapshot", **old))["bars"]) == 5
+    assert len((await send_action(link, "snapshot", **old, start_time="1990-01-01T00:00:00Z"))["bars"]) == 4
 
 
 @pytest.mark.parametrize(
@@ -304,7 +304,7 @@ async def test_a_history_that_ends_before_it_begins_to_remember_is_empty_or_shor
 )
 async def test_a_history_that_makes_no_sense(tune: Dial, wrong: dict[str, Any], code: str, words: str | None) -> None:
     link = await tune()
-    answer = await say(link, "snapshot", **{"id": "3", "channel": "bars", "symbols": ["AAPL"], **wrong})
+    answer = await send_action(link, "snapshot", **{"id": "3", "channel": "bars", "symbols": ["AAPL"], **wrong})
     assert (answer["type"], answer["id"], answer["code"]) == ("error", "3", code)
     assert words in {None, answer["message"]}
 
@@ -313,15 +313,15 @@ async def test_real_time_has_a_pace(sandbox: Sandbox, tune: Dial) -> None:
     sandbox.market.pace = 0.02
     sandbox.clock.release()
     link = await tune()
-    await say(link, "subscribe", channel="quotes", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"])
     stamps = [at((await read(link))["timestamp"]) for _ in range(3)]
     assert stamps == sorted(set(stamps))
 
 
-async def test_a_leap_of_the_clock_is_told_as_far_as_is_remembered(sandbox: Sandbox, tune: Dial) -> None:
+async def test_leap_of_the_clock_sends_only_the_events_within_memory(sandbox: Sandbox, tune: Dial) -> None:
     sandbox.market.memory = 120
     link = await tune()
-    await say(link, "subscribe", channel="trades", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="trades", symbols=["AAPL"])
     sandbox.clock.advance(7200)
     told = await heard(link)
     assert sandbox.clock.now() - at(told[0]["timestamp"]) < timedelta(seconds=120)
@@ -334,13 +334,13 @@ async def test_a_leap_of_the_clock_is_told_as_far_as_is_remembered(sandbox: Sand
 async def test_times_are_spelled_as_on_rest(sandbox: Sandbox, tune: Dial) -> None:
     sandbox.spellings = Spellings(times="epoch_milliseconds")
     link = await tune()
-    await say(link, "subscribe", channel="quotes", symbols=["AAPL"])
+    await send_action(link, "subscribe", channel="quotes", symbols=["AAPL"])
     assert (await read(link))["timestamp"] == "1782907200000"
 
 
-async def test_worlds_of_one_seed_tell_the_same(tune: Dial, real: Sandbox) -> None:
+async def test_worlds_of_one_seed_publish_the_same_events(tune: Dial, real: Sandbox) -> None:
     link = await tune()
     async with Listening(real) as (other, *_):
         for one in (link, other):
-            await say(one, "subscribe", channel="quotes", symbols=["ZM"])
+            await send_action(one, "subscribe", channel="quotes", symbols=["ZM"])
         assert await read(link) == await read(other)

@@ -1,4 +1,4 @@
-"""The login pages as a person's browser walks through them, and as somebody with bad intentions does."""
+"""The login pages as a person's browser walks through them, and as an attacker does."""
 
 import re
 from html.parser import HTMLParser
@@ -153,7 +153,9 @@ async def test_links_expired_and_unknown_say_so(sandbox: Sandbox, http: aiohttp.
     assert (await Browser(http, f"{sandbox.url}/connect/none").get()).status == 404
 
 
-async def test_an_account_of_another_user_is_told_to_the_app(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
+async def test_login_with_accounts_of_another_user_redirects_with_an_error(
+    sandbox: Sandbox, http: aiohttp.ClientSession
+) -> None:
     john = sandbox.world.create_user("john")
     sandbox.world.consent(
         sandbox.world.invite(john, "trade", "https://app.example/", sandbox.clock.now()),

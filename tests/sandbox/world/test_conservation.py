@@ -199,7 +199,7 @@ def do(story: Story, deed: Deed) -> None:
     except RefusalError as refusal:
         is_fair = kind in {"placing", "replacing", "cancelling", "filling"} and "does not become" not in refusal.message
         if not is_fair and kind != "rejecting":
-            raise  # time is never refused, and nobody is led where no order goes
+            raise  # time is never refused, and no run leads to a state that orders cannot reach
 
 
 @settings(max_examples=60, deadline=None)

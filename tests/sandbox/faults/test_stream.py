@@ -178,7 +178,7 @@ async def test_an_oversized_frame(sandbox: Sandbox, listen: Dial) -> None:
     assert link.protocol.close_sent.code == 1009
 
 
-async def test_a_type_that_nobody_knows(sandbox: Sandbox, listen: Dial) -> None:
+async def test_unknown_message_type_is_sent_by_its_fault(sandbox: Sandbox, listen: Dial) -> None:
     link = await listen()
     sandbox.stream.faults.add(StreamFault("unknown"))
     publish(sandbox, "a")
@@ -250,7 +250,7 @@ def test_a_random_run_of_faults_is_the_same_for_the_same_seed() -> None:
     assert runs[0].draw("event") is None
 
 
-async def hear(link: ClientConnection) -> list[str]:
+async def receive(link: ClientConnection) -> list[str]:
     """All that comes until the end, which is not long in coming."""
     heard: list[str] = []
     with suppress(ConnectionClosed):
@@ -269,7 +269,7 @@ async def test_what_the_ledger_says_was_sent_is_what_comes(sandbox: Sandbox, lis
         link = await listen()
         publish(sandbox, *"abababab")
         sandbox.stream.drop()
-        heard = await hear(link)
+        heard = await receive(link)
         sent = [message for message in sandbox.stream.log if message.link == number and message.serial]
         told = [message.text for message in sent if message.fate == "sent"]
         known = [text for text in heard if text in told]

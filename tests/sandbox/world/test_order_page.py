@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from hypothesis import given, strategies as st
 
-from connecttrade_async.sandbox.world import Filter, Leg, Order, Page, Place, page_of
+from connecttrade_async.sandbox.world import Filter, Leg, Order, Page, PagePosition, page_of
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
 ALL = Filter()
@@ -34,12 +34,12 @@ def order(minute: int, name: str, status: str = "filled", symbol: str | None = "
     )
 
 
-def after(page: Page) -> Place:
-    return Place(page.orders[-1].key, backwards=False)
+def after(page: Page) -> PagePosition:
+    return PagePosition(page.orders[-1].key, backwards=False)
 
 
-def before(page: Page) -> Place:
-    return Place(page.orders[0].key, backwards=True)
+def before(page: Page) -> PagePosition:
+    return PagePosition(page.orders[0].key, backwards=True)
 
 
 minutes = st.lists(st.integers(0, 30), max_size=40)
