@@ -1,6 +1,6 @@
 """Three ways through a user's orders: every one, page by page, and back to the newer ones.
 
-It asks for the user in the environment, on the live API or on a sandbox:
+It reads the user from the environment, on the live API or on a sandbox:
 
     connecttrade sandbox                                        # in another terminal; export the lines it prints
     eval "$(connecttrade users create ada)"
@@ -32,7 +32,7 @@ async def pages(user: User) -> list[int]:
 
 
 async def there_and_back(user: User) -> tuple[list[str], list[str]]:
-    """Await one page, then the one behind it, then go back with its cursor."""
+    """Await one page, then the next one, then go back with its cursor."""
     first = await user.orders.list(status="all", limit=20)
     if first.next_cursor is None:
         return [], []
@@ -42,7 +42,7 @@ async def there_and_back(user: User) -> tuple[list[str], list[str]]:
 
 
 async def main() -> None:
-    """Take all three."""
+    """Run all three."""
     async with ConnectTrade.from_env() as ct:
         user = ct.user(os.environ["CONNECTTRADE_USER_ID"], os.environ["CONNECTTRADE_USER_SECRET"])
         for status, number in (await count(user)).most_common():

@@ -1,7 +1,7 @@
 """Cookbook: what did I pay for a share on average?
 
-It asks for the user in the environment, on the live API or on a sandbox, as all_orders.py says. Name another symbol
-than AAPL behind its own name.
+It reads the user from the environment, on the live API or on a sandbox, as all_orders.py explains. An argument names
+another symbol than AAPL.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ async def main(symbol: str) -> None:
         average = analytics.average_fill_price(bought)
         print(f"{symbol}: {average.quantity} bought at {average.price} on average, in {average.counted} executions")
         if average.missing:
-            print(f"{average.missing} more came without a price or a quantity, and are left out")
+            print(f"{average.missing} more have no price or no quantity, and are left out")
 
 
 if __name__ == "__main__":

@@ -43,9 +43,9 @@ async def done(request: web.Request) -> web.Response:
     user_id = request.match_info["user_id"]
     secret = request.app[USER_SECRETS].get(user_id)
     if secret is None:
-        raise web.HTTPNotFound(text="Nobody of that name began to connect here.")
+        raise web.HTTPNotFound(text="No user of that name has begun to connect.")
     user = request.app[CLIENT].user(user_id, secret)
-    # Ask, and do not believe the address: anybody can type one. Another user's connection is a NotFoundError here.
+    # Read it from the API, because any visitor can type an address. Another user's connection is a NotFoundError.
     accounts = await user.accounts.list(connection_id=connection.connection_id)
     return web.json_response([account.account_id for account in accounts])
 

@@ -1,6 +1,6 @@
 """Cookbook: how did the day go? Cash, buying power, and gain or loss in each symbol.
 
-It asks for the user in the environment, on the live API or on a sandbox, as all_orders.py says.
+It reads the user from the environment, on the live API or on a sandbox, as all_orders.py explains.
 """
 
 from __future__ import annotations

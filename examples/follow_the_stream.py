@@ -1,6 +1,6 @@
-"""Follow the fills of all users over the brokerage stream: each is told once, also those that a lost link swallowed.
+"""Follow the fills of all users over the brokerage stream: each is reported once, also those lost in a gap.
 
-It makes its own sandbox, which cuts the link in the middle. ``follow`` and ``Fills`` are what you would take home.
+It makes its own sandbox, which drops the connection once. ``follow`` and ``Fills`` are the parts to reuse.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ NONE = Decimal(0)
 
 
 class Fills:
-    """What is known to be filled of each order. The stream and REST may both tell of it, in either order."""
+    """The known filled quantity of each order. The stream and REST may both report a fill, in either order."""
 
     def __init__(self) -> None:
         self._known: dict[str, Decimal] = {}
 
     def new_in(self, order: Order) -> Decimal:
-        """How much of an order was filled since it was last looked at; an update may not tell, or be an old one."""
+        """Return the quantity filled since the last call; an update may be old, or contain no quantity."""
         known = self._known.get(order.order_id, NONE)
         filled = max(known, order.filled_qty or NONE)
         self._known[order.order_id] = filled
@@ -43,41 +43,41 @@ class Fills:
 
 
 async def all_orders(users: list[User]) -> AsyncIterator[tuple[str, Order]]:
-    """Ask for everybody's orders. A call that fails raises: what is not known must not be taken for nothing."""
+    """Yield the orders of all users. A failed request raises, so that missing data is never taken for no orders."""
     for user in users:
         async for order in user.orders.list(status="all", limit=500):
             yield user.user_id, order
 
 
-async def follow(ct: ConnectTrade, users: list[User], told: asyncio.Queue[str]) -> None:
-    """Tell every fill from now on, once."""
+async def follow(ct: ConnectTrade, users: list[User], lines: asyncio.Queue[str]) -> None:
+    """Report every fill from now on, once."""
     fills = Fills()
 
-    def tell(user_id: str | None, order: Order, how: str) -> None:
+    def report(user_id: str | None, order: Order, how: str) -> None:
         if new := fills.new_in(order):
-            told.put_nowait(f"{user_id}: {new} {order.symbol} {how}, the order is {order.status}")
+            lines.put_nowait(f"{user_id}: {new} {order.symbol} {how}, the order is {order.status}")
 
     async with ct.brokerage_stream(topics=("orders",)) as stream, stream.subscribe("orders") as events:
-        async for _, order in all_orders(users):  # listen first, then look: nothing can happen in between
+        async for _, order in all_orders(users):  # subscribe first, then read: so no fill is lost in between
             fills.new_in(order)
-        told.put_nowait("following")
+        lines.put_nowait("following")
         async for event in events:
             match event:
                 case OrderUpdate(order=order, user_id=user_id):
-                    tell(user_id, order, "filled")
+                    report(user_id, order, "filled")
                 case Gap(cause=cause):
-                    # What happened meanwhile is not sent again, so look; what comes now waits in the queue.
-                    told.put_nowait(f"{cause}, so look again")
+                    # The stream does not repeat events, so read all orders again. New events wait in the queue.
+                    lines.put_nowait(f"{cause}, so all orders are read again")
                     async for user_id, order in all_orders(users):
-                        tell(user_id, order, "filled while nobody listened")
+                        report(user_id, order, "filled during the gap")
                 case _:
-                    print("nothing else was subscribed:", event)
+                    print("unexpected event:", event)
 
 
-async def follow_until_refused(ct: ConnectTrade, users: list[User], told: asyncio.Queue[str]) -> str:
-    """Follow, and return what somebody has to do before it can go on. Whatever passes by itself is waited out."""
+async def follow_until_refused(ct: ConnectTrade, users: list[User], lines: asyncio.Queue[str]) -> str:
+    """Follow, and return what a person must do before it can continue. The stream reconnects by itself."""
     try:
-        await follow(ct, users, told)
+        await follow(ct, users, lines)
     except AuthenticationRefusedError as refused:
         return f"check the credentials: {refused.cause}"
     except SessionTakenError as taken:
@@ -88,7 +88,7 @@ async def follow_until_refused(ct: ConnectTrade, users: list[User], told: asynci
 
 
 async def main() -> None:
-    """Let an order be filled in three parts, the second of which nobody hears; then let another program come."""
+    """Fill an order in three parts, the second during a gap; then let another program take the session."""
     async with (
         Sandbox() as sandbox,
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
@@ -98,19 +98,19 @@ async def main() -> None:
         await sandbox.approve(request.url)
         account_id = (await user.accounts.list())[0].account_id
 
-        told: asyncio.Queue[str] = asyncio.Queue()
-        following = asyncio.create_task(follow_until_refused(ct, [user], told))
-        print(await told.get())
+        lines: asyncio.Queue[str] = asyncio.Queue()
+        following = asyncio.create_task(follow_until_refused(ct, [user], lines))
+        print(await lines.get())
         ticket = tickets.limit("MSFT", "BUY", qty=6, price="100.50", account_id=account_id, broker="ALPACA")
         order = await user.orders.place(ticket)
         sandbox.broker.fill(order.order_id, 1)
-        print(await told.get())
+        print(await lines.get())
         sandbox.stream.reset()
         sandbox.broker.fill(order.order_id, 2)
-        print(await told.get())
-        print(await told.get())
+        print(await lines.get())
+        print(await lines.get())
         sandbox.broker.fill(order.order_id, 3)
-        print(await told.get())
+        print(await lines.get())
         sandbox.stream.displace()
         print(await following)
 

@@ -1,6 +1,6 @@
-"""Keep an account's book true, through a drop in the middle of a fill: on the embedded sandbox.
+"""Keep an account's book complete through a connection loss in the middle of a fill, on the embedded sandbox.
 
-``follow`` is what you would take home: what a program that acts on every fill looks like.
+``follow`` is the part to reuse: a program that acts on every fill.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BROKER = "ALPACA"
 
 
 async def follow(live: LiveAccounts, account_id: str) -> None:
-    """Print every fill once, and how it was learned."""
+    """Print every fill once, with the cause of the change."""
     async with live.changes("orders", account_id=account_id) as changes:
         async for change in changes:
             match change:
@@ -41,7 +41,7 @@ async def connected_user(ct: ConnectTrade, sandbox: Sandbox) -> tuple[User, str]
 
 
 async def main() -> None:
-    """Place an order; let the link drop while it is filled."""
+    """Place an order, and drop the connection while it is filled."""
     async with (
         Sandbox() as sandbox,
         ConnectTrade(
@@ -60,7 +60,7 @@ async def main() -> None:
             sandbox.broker.fill(order.order_id, 4, "1.00")
             await live.wait(lambda live: live.book(account_id).orders[order.order_id].filled_qty == 4, timeout=10)  # noqa: PLR2004
             sandbox.stream.reset()
-            sandbox.broker.fill(order.order_id, 6, "0.99")  # nobody hears of this one
+            sandbox.broker.fill(order.order_id, 6, "0.99")  # no stream delivers this fill
             done = await live.order_done(order, timeout=10)
             await live.wait(lambda live: live.is_current, timeout=10)
             book = live.book(account_id)

@@ -1,6 +1,6 @@
-"""The balances of many users at once, on one client. A failure stays a failure and never looks like an empty account.
+"""Read the balances of many users at once with one client. A failure never looks like an empty account.
 
-It makes its own sandbox, with users and one fault in it. ``balances_of`` is what you would take home.
+It makes its own sandbox, with users and one fault in it. ``balances_of`` is the part to reuse.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from connecttrade_async.sandbox import Fault, Sandbox
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-HOW_MANY = 25
+USER_COUNT = 25
 
 
 async def balances_of(users: Iterable[User]) -> dict[str, list[Balance] | ConnectTradeError]:
-    """Ask for everybody's balances; the client keeps to its own limit of requests in flight."""
+    """Read the balances of all users; the client limits the requests in flight."""
 
-    async def ask(user: User) -> list[Balance] | ConnectTradeError:
+    async def balances(user: User) -> list[Balance] | ConnectTradeError:
         try:
             return await user.balances.list()
         except ConnectTradeError as error:
             return error
 
     users = list(users)
-    answers = await asyncio.gather(*(ask(user) for user in users))
+    answers = await asyncio.gather(*(balances(user) for user in users))
     return {user.user_id: answer for user, answer in zip(users, answers, strict=True)}
 
 
@@ -36,20 +36,20 @@ async def connected_user(ct: ConnectTrade, sandbox: Sandbox, user_id: str) -> Us
     """Make a user with one broker connected; the last one has none."""
     new = await ct.users.create(user_id)
     user = ct.user(new.user_id, new.user_secret)
-    if user_id != f"user-{HOW_MANY}":
+    if user_id != f"user-{USER_COUNT}":
         request = await user.connections.create("readonly", redirect_url="https://app.example/done", broker="FIDELITY")
         await sandbox.approve(request.url)
     return user
 
 
 async def main() -> None:
-    """Make the users, let one request fail, and tell the three kinds of answer apart."""
+    """Create the users, let one request fail, and print the three kinds of answer."""
     async with (
         Sandbox() as sandbox,
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
     ):
-        users = [await connected_user(ct, sandbox, f"user-{number}") for number in range(1, HOW_MANY + 1)]
-        sandbox.faults.add(Fault("status", path="/balances", status=500, after=10))  # 500 is never asked again
+        users = [await connected_user(ct, sandbox, f"user-{number}") for number in range(1, USER_COUNT + 1)]
+        sandbox.faults.add(Fault("status", path="/balances", status=500, after=10))  # 500 is never retried
         answers = await balances_of(users)
     cash = Decimal(0)
     for user_id, answer in answers.items():

@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 FRIDAY = 4
 
 
-class Whose(TypedDict):
-    """In whose account an order is placed."""
+class AccountArguments(TypedDict):
+    """The account of an order, as keyword arguments of the builders."""
 
     account_id: str
     broker: str
 
 
-def strategies(expiry: date, middle: int, whose: Whose) -> Iterator[tuple[str, OrderTicket]]:
-    """Yield one ticket of each kind. A price is the net price of one unit, and None is the market's."""
+def strategies(expiry: date, middle: int, account: AccountArguments) -> Iterator[tuple[str, OrderTicket]]:
+    """Yield one ticket of each kind. A price is the net price of one unit; None means a market order."""
     call = symbology.build_option("SPY", expiry, "C", middle)
-    yield "call", tickets.limit(str(call), "BUY_TO_OPEN", qty=1, price=25, **whose)
+    yield "call", tickets.limit(str(call), "BUY_TO_OPEN", qty=1, price=25, **account)
     yield (
         "bull call spread",
-        tickets.bull_call_spread("SPY", expiry=expiry, low=middle, high=middle + 10, price=9, qty=1, **whose),
+        tickets.bull_call_spread("SPY", expiry=expiry, low=middle, high=middle + 10, price=9, qty=1, **account),
     )
     yield (
         "bear put spread",
-        tickets.bear_put_spread("SPY", expiry=expiry, low=middle - 10, high=middle, price=9, qty=1, **whose),
+        tickets.bear_put_spread("SPY", expiry=expiry, low=middle - 10, high=middle, price=9, qty=1, **account),
     )
-    yield "long straddle", tickets.long_straddle("SPY", expiry=expiry, strike=middle, price=None, qty=1, **whose)
+    yield "long straddle", tickets.long_straddle("SPY", expiry=expiry, strike=middle, price=None, qty=1, **account)
     yield (
         "iron condor",
         tickets.iron_condor(
@@ -52,17 +52,17 @@ def strategies(expiry: date, middle: int, whose: Whose) -> Iterator[tuple[str, O
             call_high=middle + 20,
             price="1.50",
             qty=1,
-            **whose,
+            **account,
         ),
     )
     yield (
         "ratio spread",
-        tickets.ratio_spread("SPY", expiry=expiry, right="C", buy=middle, sell=middle + 40, price=20, qty=1, **whose),
+        tickets.ratio_spread("SPY", expiry=expiry, right="C", buy=middle, sell=middle + 40, price=20, qty=1, **account),
     )
 
 
 async def main() -> None:
-    """Place one of each, let a second pass, and see what became of them."""
+    """Place one order of each kind, let a second pass, and print what became of them."""
     async with (
         Sandbox() as sandbox,
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
@@ -78,8 +78,8 @@ async def main() -> None:
             await user.orders.place(ticket)
             sandbox.clock.advance(1)
             order = await user.orders.find(ticket.cl_order_id)
-            told = "not listed" if order is None else f"{order.status} at {order.avg_fill_price}"
-            print(f"{name}: {ticket.side}, {len(ticket.legs) or 1} in one order, {told}")
+            outcome = "not listed" if order is None else f"{order.status} at {order.avg_fill_price}"
+            print(f"{name}: {ticket.side}, {len(ticket.legs) or 1} in one order, {outcome}")
 
 
 if __name__ == "__main__":

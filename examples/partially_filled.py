@@ -1,6 +1,6 @@
-"""Cookbook: which of my orders were filled in part?
+"""Cookbook: which of my orders are partially filled?
 
-It asks for the user in the environment, on the live API or on a sandbox, as all_orders.py says.
+It reads the user from the environment, on the live API or on a sandbox, as all_orders.py explains.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from connecttrade_async import ConnectTrade, analytics
 
 
 async def main() -> None:
-    """One call. An order that was cancelled half-way is among them: its status tells."""
+    """One call. Orders that were cancelled after a partial fill are included: see their status."""
     async with ConnectTrade.from_env() as ct:
         user = ct.user(os.environ["CONNECTTRADE_USER_ID"], os.environ["CONNECTTRADE_USER_SECRET"])
         orders = [order async for order in user.orders.list(status="all", limit=500)]
     for order in analytics.partially_filled(orders):
-        wanted = order.order_qty if order.order_qty is not None else f"${order.order_notional}"
-        print(f"{order.order_id}: {order.filled_qty} of {wanted} {order.symbol}, {order.status}")
+        quantity = order.order_qty if order.order_qty is not None else f"${order.order_notional}"
+        print(f"{order.order_id}: {order.filled_qty} of {quantity} {order.symbol}, {order.status}")
 
 
 if __name__ == "__main__":

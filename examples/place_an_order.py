@@ -1,6 +1,6 @@
-"""Place an order, replace it, cancel it; and what to do when nobody can say whether it was placed.
+"""Place an order, replace it, cancel it; and handle an order with an unknown outcome.
 
-It makes its own sandbox, with a fault in it. ``place`` is what you would take home.
+It makes its own sandbox, with a fault in it. ``place`` is the part to reuse.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ REDIRECT = "https://app.example/done"
 
 
 async def place(user: User, ticket: OrderTicket) -> Order | None:
-    """Place an order; the order, or None if it is certain that there is none.
+    """Place an order; return it, or None if it certainly does not exist.
 
-    Keep ``ticket.cl_order_id`` before you call this: with it the order can be found even if this process dies.
+    Keep ``ticket.cl_order_id`` before the call: with it the order can be found even if this process dies.
     """
     try:
         return await user.orders.place(ticket)
     except OrderOutcomeUnknownError as unknown:
-        print(f"not known yet, so it is looked for again: {unknown.cl_order_id}")
+        print(f"outcome unknown, so the order is looked up again: {unknown.cl_order_id}")
         return await unknown.resolve(timeout=60)  # never place it again: it may be live
     except APIError as refused:
         print(f"refused: {refused.message}")
@@ -39,7 +39,7 @@ async def place(user: User, ticket: OrderTicket) -> Order | None:
 
 
 async def trade(user: User, sandbox: Sandbox, account_id: str) -> None:
-    """One order from its ticket to its end, and one whose answer is lost."""
+    """Trade one order from its ticket to its end, and one with a lost response."""
     try:
         tickets.limit("MSFT", "BUY", qty=0, price="1e3", account_id=account_id, broker="ALPACA")
     except TicketError as error:
@@ -73,7 +73,7 @@ async def main() -> None:
             sandbox.client_id,
             sandbox.client_secret,
             endpoints=sandbox.endpoints,
-            timeouts=Timeouts(settle=0.2),  # short, to show an outcome that is not known yet; keep the default
+            timeouts=Timeouts(settle=0.2),  # short, to show an unknown outcome; keep the default
         ) as ct,
     ):
         user = ct.user("ada", (await ct.users.create("ada")).user_secret)

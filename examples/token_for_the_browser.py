@@ -1,8 +1,8 @@
-"""Market data in the user's own browser: the server makes the token, and the page opens the stream with it.
+"""Market data in the user's own browser: the server creates the token, and the page opens the stream with it.
 
-All of a user's market data goes to one address, and the vendor recommends the user's browser for it. The token is all
-that the page gets: the client's secret and the user's secret stay on the server. Run this, with the id of a connection
-of type ``market_data`` and both credentials in the environment, and open http://127.0.0.1:8080:
+All of a user's market data goes to one address, and the vendor recommends the user's browser for it. The page gets only
+the token: the client's secret and the user's secret stay on the server. Run this, with the id of a connection of type
+``market_data`` and both credentials in the environment, and open http://127.0.0.1:8080:
 
     python examples/token_for_the_browser.py CONNECTION_ID
 """
@@ -25,16 +25,16 @@ CLIENT = web.AppKey("client", ConnectTrade)
 CONNECTION_ID = web.AppKey("connection_id", str)
 STREAM = os.environ.get("CONNECTTRADE_MDSTREAM_URL", "wss://mdstream.connecttrade.com")
 PAGE = """<!doctype html><title>Quotes</title><pre id="quotes"></pre><script>
-const say = (socket, frame) => socket.send(JSON.stringify(frame));
+const send = (socket, frame) => socket.send(JSON.stringify(frame));
 (async () => {
   const answer = await fetch("/token", {method: "POST"});
   const {access_token} = await answer.json();
   const socket = new WebSocket(%s);
   socket.onmessage = ({data}) => {
     const frame = JSON.parse(data);
-    if (frame.type === "welcome") say(socket, {action: "authenticate", access_token});
-    const wish = {action: "subscribe", id: "1", channel: "quotes", symbols: ["AAPL"]};
-    if (frame.type === "authenticated") say(socket, wish);
+    if (frame.type === "welcome") send(socket, {action: "authenticate", access_token});
+    const request = {action: "subscribe", id: "1", channel: "quotes", symbols: ["AAPL"]};
+    if (frame.type === "authenticated") send(socket, request);
     if (frame.type === "quote") document.getElementById("quotes").textContent = `${frame.symbol} ${frame.bid_price}`;
   };
 })();
@@ -48,9 +48,9 @@ async def page(request: web.Request) -> web.Response:
 
 
 async def token(request: web.Request) -> web.Response:
-    """``POST /token``: a new token for the person who is logged in, which replaces the one before.
+    """``POST /token``: a new token for the user of the session, which replaces the one before.
 
-    A POST, so that no other page's picture or link makes one; who is logged in, your own session says.
+    It is a POST, so that no image or link of another page creates one. Read the user from your own session.
     """
     user = request.app[CLIENT].user(os.environ["CONNECTTRADE_USER_ID"], os.environ["CONNECTTRADE_USER_SECRET"])
     try:
@@ -63,14 +63,14 @@ async def token(request: web.Request) -> web.Response:
 
 
 async def connected(app: web.Application) -> AsyncIterator[None]:
-    """Keep one client for as long as the server runs."""
+    """Keep one client while the server runs."""
     async with ConnectTrade.from_env() as ct:
         app[CLIENT] = ct
         yield
 
 
 def make_app(connection_id: str) -> web.Application:
-    """Put the server together."""
+    """Return the web application."""
     app = web.Application()
     app[CONNECTION_ID] = connection_id
     app.add_routes([web.get("/", page), web.post("/token", token)])

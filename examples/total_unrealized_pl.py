@@ -1,6 +1,6 @@
 """Cookbook: what have all my positions gained or lost since they were opened?
 
-It asks for the user in the environment, on the live API or on a sandbox, as all_orders.py says.
+It reads the user from the environment, on the live API or on a sandbox, as all_orders.py explains.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from connecttrade_async import ConnectTrade, analytics
 
 
 async def main() -> None:
-    """One call. What a broker does not tell is counted as missing, and never taken for zero."""
+    """One call. A value that a broker does not provide is counted as missing, and never taken for zero."""
     async with ConnectTrade.from_env() as ct:
         user = ct.user(os.environ["CONNECTTRADE_USER_ID"], os.environ["CONNECTTRADE_USER_SECRET"])
         total = analytics.total_unrealized_pl(await user.positions.list())

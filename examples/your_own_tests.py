@@ -1,6 +1,6 @@
-"""How to test your own code: against the sandbox, with real HTTP, and with what goes wrong.
+"""How to test your own code: against the sandbox, with real HTTP, and with faults.
 
-Run it with ``pytest examples/your_own_tests.py``. It needs pytest and anyio, whose pytest plugin runs the coroutines.
+Run it with ``pytest examples/your_own_tests.py``. It needs pytest and anyio; anyio's pytest plugin runs the coroutines.
 """
 
 # ruff: noqa: S101 - pytest asserts are the point
@@ -24,7 +24,7 @@ PAUSE = 30  # seconds
 
 
 async def worth(user: User) -> Decimal:
-    """Your code: what somebody's positions are worth together."""
+    """Return the total value of a user's positions: this is your code."""
     return sum([position.market_value or Decimal(0) for position in await user.positions.list()], Decimal(0))
 
 
@@ -43,7 +43,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 async def user(sandbox: Sandbox) -> AsyncIterator[User]:
-    """A user with one broker connected. One attempt, so that a test meets each fault at once."""
+    """A user with one broker connected, without retries, so that a test sees each fault at once."""
     async with ConnectTrade(
         sandbox.client_id,
         sandbox.client_secret,
@@ -56,13 +56,13 @@ async def user(sandbox: Sandbox) -> AsyncIterator[User]:
         yield user
 
 
-async def test_positions_have_a_worth(user: User) -> None:
-    """The ordinary day."""
+async def test_worth_of_positions_is_positive(user: User) -> None:
+    """The normal case."""
     assert await worth(user) > 0
 
 
-async def test_too_many_requests_is_an_error_and_not_a_worth_of_nothing(sandbox: Sandbox, user: User) -> None:
-    """The other day."""
+async def test_worth_with_a_rate_limit_raises_and_is_not_zero(sandbox: Sandbox, user: User) -> None:
+    """The failure."""
     fault = sandbox.faults.add(Fault("status", path="/positions", status=429, retry_after=str(PAUSE)))
     with pytest.raises(RateLimitedError) as caught:
         await worth(user)

@@ -1,4 +1,4 @@
-"""Each example runs as it stands, as its reader would run it."""
+"""Each example runs unchanged, in a process of its own."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-async def run(name: str, *arguments: str, aside: str = "", **environment: str) -> str:
-    """Run an example in a process of its own, and return what it printed; only what is foreseen may be said aside."""
+async def run(name: str, *arguments: str, stderr_start: str = "", **environment: str) -> str:
+    """Run an example in a process of its own, and return its output. Its stderr must start with ``stderr_start``."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("CONNECTTRADE_")}
     finished = await anyio.run_process(
         [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
@@ -37,9 +37,9 @@ async def run(name: str, *arguments: str, aside: str = "", **environment: str) -
         check=False,
     )
     assert finished.returncode == 0, finished.stderr.decode()
-    said = finished.stderr.decode()
-    assert said.startswith(aside)
-    assert said.count("\n") == aside.count("\n") + bool(aside)
+    stderr = finished.stderr.decode()
+    assert stderr.startswith(stderr_start)
+    assert stderr.count("\n") == stderr_start.count("\n") + bool(stderr_start)
     return finished.stdout.decode()
 
 
@@ -65,23 +65,23 @@ async def test_many_users() -> None:
 
 
 async def test_live_accounts() -> None:
-    lines = (await run("live_accounts.py", aside="the stream was lost")).splitlines()
+    lines = (await run("live_accounts.py", stderr_start="the stream was lost")).splitlines()
     assert lines[0] == "filled: 4 MSFT at 1.00 (stream)"
     assert sorted(lines[1:3]) == ["filled: 10 MSFT at 0.994 on average", "filled: 6 MSFT at 0.99 (recovered)"]
     assert " CURRENT " in lines[-1]
 
 
 async def test_poll_users() -> None:
-    lines = (await run("poll_users.py", aside="all requests fail, so one probe at a time")).splitlines()
+    lines = (await run("poll_users.py", stderr_start="all requests fail, so one probe at a time")).splitlines()
     assert len([line for line in lines if line.endswith(" positions")]) >= 10
     assert len([line for line in lines if line.endswith("not known now (ServerError)")]) == 10
     assert lines[-1] == "the platform answers again"
-    assert any(line.startswith("everything fails, ") for line in lines)
+    assert any(line.startswith("all requests fail, ") for line in lines)
 
 
 @asynccontextmanager
-async def somebody(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
-    """A user with one broker connected, and the environment in which an example asks for that user."""
+async def connected_user(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
+    """Yield a user with one broker connected, and the environment in which an example finds that user."""
     async with (
         Sandbox() as sandbox,
         ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct,
@@ -101,18 +101,18 @@ async def somebody(broker: str) -> AsyncGenerator[tuple[User, dict[str, str]]]:
 
 
 async def test_total_unrealized_pl() -> None:
-    async with somebody("ALPACA") as (_, asking):
-        told = await run("total_unrealized_pl.py", **asking)
-    assert told.endswith(" positions; 0 gave no number\n")
-    async with somebody("TASTYTRADE") as (user, asking):
-        told = await run("total_unrealized_pl.py", **asking)
+    async with connected_user("ALPACA") as (_, user_environment):
+        output = await run("total_unrealized_pl.py", **user_environment)
+    assert output.endswith(" positions; 0 gave no number\n")
+    async with connected_user("TASTYTRADE") as (user, user_environment):
+        output = await run("total_unrealized_pl.py", **user_environment)
         held = len(await user.positions.list())
-    assert told == f"unrealized: 0 in 0 positions; {held} gave no number\n"
+    assert output == f"unrealized: 0 in 0 positions; {held} gave no number\n"
 
 
 async def test_average_fill_price() -> None:
-    async with somebody("ALPACA") as (user, asking):
-        first, second = [await run("average_fill_price.py", *named, **asking) for named in ([], ["MSFT"])]
+    async with connected_user("ALPACA") as (user, user_environment):
+        first, second = [await run("average_fill_price.py", *named, **user_environment) for named in ([], ["MSFT"])]
         bought = [order async for order in user.orders.list(status="all", side="BUY", symbols="AAPL")]
     executions = sum(len(order.fills) for order in bought)
     assert first.startswith("AAPL: ")
@@ -121,8 +121,8 @@ async def test_average_fill_price() -> None:
 
 
 async def test_daily_summary() -> None:
-    async with somebody("WEBULL") as (user, asking):
-        lines = (await run("daily_summary.py", **asking)).splitlines()
+    async with connected_user("WEBULL") as (user, user_environment):
+        lines = (await run("daily_summary.py", **user_environment)).splitlines()
         held = await user.positions.list()
     assert lines[0].startswith("cash ")
     assert lines[-1] == f"today in all 0 ({len(held)} missing)"
@@ -130,22 +130,24 @@ async def test_daily_summary() -> None:
 
 
 async def test_partially_filled() -> None:
-    async with somebody("ALPACA") as (user, asking):
-        lines = (await run("partially_filled.py", **asking)).splitlines()
+    async with connected_user("ALPACA") as (user, user_environment):
+        lines = (await run("partially_filled.py", **user_environment)).splitlines()
         there = [order async for order in user.orders.list(status="partially_filled")]
     assert len(lines) >= len(there) > 0
     assert {order.order_id for order in there} <= {line.partition(":")[0] for line in lines}
 
 
 async def test_place_an_order() -> None:
-    lines = (await run("place_an_order.py", aside="no clear answer, looking whether the order was placed")).splitlines()
+    lines = (
+        await run("place_an_order.py", stderr_start="no clear answer, looking whether the order was placed")
+    ).splitlines()
     assert [line.partition(":")[0] for line in lines if not line.startswith("would send")] == [
         "not sent",
         "not sent",
         "placed",
         "replaced",
         "cancelled",
-        "not known yet, so it is looked for again",
+        "outcome unknown, so the order is looked up again",
         "found",
         "orders sent",
     ]
@@ -154,15 +156,15 @@ async def test_place_an_order() -> None:
 
 async def test_follow_the_stream() -> None:
     lines = (
-        await run("follow_the_stream.py", aside="the stream was lost: the link was dropped\nstream ended")
+        await run("follow_the_stream.py", stderr_start="the stream was lost: the link was dropped\nstream ended")
     ).splitlines()
     assert lines == [
         "following",
         "ada: 1 MSFT filled, the order is partially_filled",
-        "the link was dropped, so look again",
-        "ada: 2 MSFT filled while nobody listened, the order is partially_filled",
+        "the link was dropped, so all orders are read again",
+        "ada: 2 MSFT filled during the gap, the order is partially_filled",
         "ada: 3 MSFT filled, the order is filled",
-        "only one program may follow: the server said 409: There is another session with these credentials.",
+        "only one program may follow: the server stderr 409: There is another session with these credentials.",
     ]
 
 
@@ -173,12 +175,12 @@ async def test_options_strategies() -> None:
 
 
 async def test_all_orders() -> None:
-    async with somebody("WEBULL") as (user, asking):
-        told = await run("all_orders.py", **asking)
+    async with connected_user("WEBULL") as (user, user_environment):
+        output = await run("all_orders.py", **user_environment)
         there = [order async for order in user.orders.list(status="all")]
-    counts = [int(line.split()[0]) for line in told.splitlines()[:-2]]
+    counts = [int(line.split()[0]) for line in output.splitlines()[:-2]]
     assert sum(counts) == len(there)
-    assert told.endswith("back on the same page\n")
+    assert output.endswith("back on the same page\n")
 
 
 async def test_connect_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,7 +206,7 @@ async def _visit(sandbox: Sandbox, backend: str) -> None:
                 assert sent.status == 302
                 return sent.headers["location"]
 
-        # The example's own public address is a fixed one; the test listens on another.
+        # The example's public address is fixed; the test listens on another.
         back = await sandbox.approve(await login_link(), broker="ALPACA")
         async with browser.get(back.replace("http://127.0.0.1:8080", backend)) as done:
             assert done.status == 200
@@ -248,19 +250,19 @@ async def test_quotes() -> None:
     async with MarketEnd() as end, ScriptedEnd(answer(200, TOKEN)) as rest:
         async with anyio.create_task_group() as tasks:
 
-            async def tell() -> None:
+            async def publish() -> None:
                 await end.until_received("subscribe")
                 for symbol in symbols:
                     await end.quote(symbol, "1.50")
 
-            tasks.start_soon(tell)
+            tasks.start_soon(publish)
             lines = (await run("quotes.py", "c1", *symbols, **market_environment(rest, end))).splitlines()
         assert end.logins == ["made-here"]
     assert [line.split() for line in lines] == [[symbol, "1.50", "/", "None"] for symbol in symbols]
 
 
 @pytest.mark.parametrize("name", ["quotes.py", "token_for_the_browser.py"])
-async def test_without_what_it_needs_it_says_how_it_is_called(name: str) -> None:
+async def test_example_without_its_argument_prints_its_usage(name: str) -> None:
     finished = await anyio.run_process([sys.executable, "-W", "error", str(EXAMPLES / name)], check=False)
     assert (finished.returncode, finished.stdout) == (1, b"")
     assert finished.stderr.startswith(f"usage: python examples/{name} CONNECTION_ID".encode())
