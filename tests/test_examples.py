@@ -139,7 +139,7 @@ async def test_partially_filled() -> None:
 
 async def test_place_an_order() -> None:
     lines = (
-        await run("place_an_order.py", stderr_start="no clear answer, looking whether the order was placed")
+        await run("place_an_order.py", stderr_start="outcome unknown, checking whether the order was placed")
     ).splitlines()
     assert [line.partition(":")[0] for line in lines if not line.startswith("would send")] == [
         "not sent",

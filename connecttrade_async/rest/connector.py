@@ -1,7 +1,7 @@
-"""Keep-alive connections: one on which the peer spoke while it was idle is never used again.
+"""A connection pool that never reuses a connection on which data arrived while it was idle.
 
-What arrives on an idle connection answers no request: a proxy's late 400 or 408, an answer too many, a body behind
-a 204. aiohttp keeps such a connection in its pool and takes the bytes for the answer to the next request.
+Data on an idle connection belongs to no request: a proxy's late 400 or 408, a second response, a body after a 204.
+aiohttp keeps such a connection in its pool and parses the data as the response to the next request.
 """
 
 from __future__ import annotations
@@ -20,62 +20,62 @@ if TYPE_CHECKING:
     from aiohttp.connector import Connection
     from aiohttp.tracing import Trace
 
-__all__ = ["SPEAKS_FIRST", "CancelledUnsentError", "Connector", "NotSentError", "may_be_used"]
+__all__ = ["UNSOLICITED_DATA", "CancelledUnsentError", "Connector", "NotSentError", "is_clean"]
 
-SPEAKS_FIRST = "what listens there sends data before it is asked"
-UNASKED = 3  # new connections in a row on which the peer may speak first, before the request fails
+UNSOLICITED_DATA = "the peer sends data before it gets a request"
+MAX_DIRTY = 3  # new connections in a row on which the peer may send data first, before the request fails
 
 
 class CancelledUnsentError(asyncio.CancelledError):
-    """A request was canceled before there was a connection to send it on."""
+    """A request was cancelled before there was a connection to send it on."""
 
 
 class NotSentError(Exception):
-    """There was no connection to send a request on; the text says why."""
+    """There was no connection to send a request on; the message has the reason."""
 
 
 class Connector(aiohttp.TCPConnector):
-    """A connection pool without a limit that drops every connection on which something arrived while it was idle.
+    """A connection pool without a limit that drops every connection on which data arrived while it was idle.
 
-    Nothing was sent on a connection that is dropped, so any request may go out on another.
+    The request was not sent on a dropped connection, so any method may be sent on another one.
     """
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout) -> Connection:
-        """Return a connection on which nothing was received that no request asked for.
+        """Return a connection without unsolicited data.
 
         Raises:
-            NotSentError: the peer sends data on each new connection before it is asked.
+            NotSentError: the peer sends data on each new connection before it gets a request.
         """
-        spoken = 0
+        dirty = 0
         while True:
             try:
                 connection = await super().connect(req, traces, timeout)
             except asyncio.CancelledError as exc:
                 raise CancelledUnsentError(*exc.args) from None
             protocol, transport = connection.protocol, connection.transport
-            if protocol is None or transport is None:  # lost already: sending on it says so
+            if protocol is None or transport is None:  # lost already: sending on it raises
                 return connection
-            watch = transport.get_protocol()
-            if isinstance(watch, _IdleWatch):
-                if not (protocol.should_close or watch.is_readable()):
+            guard = transport.get_protocol()
+            if isinstance(guard, _IdleGuard):
+                if not (protocol.should_close or guard.is_readable()):
                     transport.set_protocol(protocol)
-                    connection.add_callback(watch.begin)
+                    connection.add_callback(guard.start)
                     return connection
             elif not protocol.should_close:
-                connection.add_callback(_IdleWatch(transport, protocol).begin)
+                connection.add_callback(_IdleGuard(transport, protocol).start)
                 return connection
             else:
-                spoken += 1
+                dirty += 1
             connection.close()
-            if spoken == UNASKED:
-                raise NotSentError(SPEAKS_FIRST)
+            if dirty == MAX_DIRTY:
+                raise NotSentError(UNSOLICITED_DATA)
 
 
-class _IdleWatch(asyncio.Protocol):
-    """Takes the place of aiohttp's protocol while a connection is idle, and drops the connection when data arrives.
+class _IdleGuard(asyncio.Protocol):
+    """Replaces aiohttp's protocol while a connection is idle, and drops the connection when data arrives.
 
-    aiohttp's own protocol would feed the data to the parser of the answer before. The beginning of an answer then shows
-    nowhere, and its rest is taken for an answer to the next request.
+    aiohttp's own protocol would feed the data to the parser of the previous response. The beginning of a response would
+    vanish there, and the rest would be parsed as the response to the next request.
     """
 
     __slots__ = ("_protocol", "_transport", "is_readable")
@@ -83,10 +83,10 @@ class _IdleWatch(asyncio.Protocol):
     def __init__(self, transport: asyncio.Transport, protocol: ResponseHandler) -> None:
         self._transport = transport
         self._protocol = protocol
-        self.is_readable = _poll(transport)
+        self.is_readable = _readable_check(transport)
 
-    def begin(self) -> None:
-        """Watch the connection, which is released to the pool, or closed."""
+    def start(self) -> None:
+        """Guard the connection, which was released to the pool or closed."""
         if not self._transport.is_closing():
             self._transport.set_protocol(self)
 
@@ -111,24 +111,24 @@ class _IdleWatch(asyncio.Protocol):
         self._transport.abort()
 
 
-def may_be_used(connection: Connection) -> bool:
-    """Say whether a connection of a borrowed pool may carry a request; it may be new, or used by others before.
+def is_clean(connection: Connection) -> bool:
+    """Return whether a connection of a borrowed pool, new or used, is free of unsolicited data.
 
-    A watch cannot be left on it, since others who borrow the pool would not take it off again. So the beginning of an
-    answer that was read already does not show; the request after it fails, and is never given that answer.
+    No ``_IdleGuard`` can stay on it, since other users of the pool would not remove it. So data that the loop has
+    already read is missed: the next request fails, but it never gets that data as its response.
     """
     protocol, transport = connection.protocol, connection.transport
     if protocol is None or transport is None:
         return True
-    # A new TLS connection is readable, and rightly: session tickets follow the handshake.
+    # A new TLS connection is readable without being dirty: session tickets follow the handshake.
     is_plain = transport.get_extra_info("sslcontext") is None
-    return not (protocol.should_close or (is_plain and _poll(transport)()))
+    return not (protocol.should_close or (is_plain and _readable_check(transport)()))
 
 
-def _poll(transport: asyncio.BaseTransport) -> Callable[[], bool]:
-    """Return a function that says whether the socket of a transport has data, or the end of the stream, to be read.
+def _readable_check(transport: asyncio.BaseTransport) -> Callable[[], bool]:
+    """Return a function that returns whether the socket of a transport is readable.
 
-    The system is asked: where the loop was busy, it has not read yet what arrived meanwhile.
+    It polls the socket itself, since a busy loop may not have read the data that has arrived.
     """
     sock = transport.get_extra_info("socket")
     if sock is None or (descriptor := cast("int", sock.fileno())) < 0:
@@ -137,5 +137,5 @@ def _poll(transport: asyncio.BaseTransport) -> Callable[[], bool]:
         return lambda: bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    ask = poll.poll
-    return lambda: bool(ask(0))
+    poll_now = poll.poll
+    return lambda: bool(poll_now(0))

@@ -1,7 +1,7 @@
-"""When exchanges must be over: one timer for all that are under way.
+"""Deadlines of exchanges: one timer for all exchanges in flight.
 
-Nearly all of them are over long before, and a timer for each, made and canceled again, would cost more than all else
-that is ours.
+Nearly every exchange ends long before its deadline. A timer for each, started and cancelled again, would cost more than
+all the rest of this library's part of a request.
 """
 
 from __future__ import annotations
@@ -14,18 +14,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline", "DeadlineTimer"]
 
-MIN_TIMER_GAP = 0.005  # seconds: where many end one after another, they are not looked through for each of them
-COARSE_FROM = 5.0  # seconds: a limit from there on may be so much as a second late, so that one look serves many
+# Seconds between two runs of the timer, so that many deadlines close to each other are not walked once each.
+MIN_TIMER_GAP = 0.005
+# Seconds: a timeout of this length or more may end up to a second late, so that one run of the timer serves many.
+COARSE_FROM = 5.0
 
 
 class Deadline:
-    """The deadline of one exchange. A task that sends a request from within another has one for each.
+    """The deadline of one exchange. Nested exchanges of one task, such as those of a trace hook, have one each.
 
     Attributes:
-        task: the task that waits for the answer.
-        until: seconds on the loop's clock.
-        cancelling: how often the task was being canceled already at the start.
-        has_ended: whether the exchange was ended, and the task canceled for it.
+        task: the task that waits for the response.
+        until: the deadline in seconds on the loop's clock.
+        cancelling: the pending cancellations of the task when the exchange began.
+        has_ended: whether the deadline has passed, and the task was cancelled for it.
     """
 
     __slots__ = ("cancelling", "has_ended", "task", "until")
@@ -43,14 +45,14 @@ class Deadline:
             self.task.cancel()
 
     def is_cancelled_by_others(self) -> bool:
-        """Say whether anything but this deadline cancels the task, or canceled it before the exchange began to wait."""
+        """Return whether the task was also cancelled by other code since the exchange began."""
         return self.task.cancelling() - self.has_ended > self.cancelling
 
 
 class DeadlineTimer:
-    """Tasks that wait for an answer, each until its deadline, when it is canceled.
+    """Cancels each task at its deadline.
 
-    Like ``asyncio.timeout``, it keeps its own cancelling apart from that of others.
+    Like ``asyncio.timeout``, it distinguishes its own cancellation from that of other code.
     """
 
     __slots__ = ("_due_at", "_timer", "_waiting")
@@ -61,7 +63,7 @@ class DeadlineTimer:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, task: asyncio.Task[Any], loop: asyncio.AbstractEventLoop, seconds: float) -> Deadline:
-        """Give a task so many seconds from now on. Each ``add`` needs one ``remove``."""
+        """Start a deadline for a task, in seconds from now. Each ``add`` needs one ``remove``."""
         until = loop.time() + seconds
         deadline = Deadline(task, until)
         self._waiting[deadline] = None
@@ -70,13 +72,13 @@ class DeadlineTimer:
         return deadline
 
     def remove(self, deadline: Deadline) -> None:
-        """Let a task go."""
+        """End a deadline, and take back its cancellation of the task."""
         del self._waiting[deadline]
-        if deadline.has_ended:  # also where something on the way has swallowed the cancelling: it leaves no trace
+        if deadline.has_ended:  # even if a hook swallowed the CancelledError: the count must not stay raised
             deadline.task.uncancel()
 
     def end_all(self, *, except_for: asyncio.Task[Any] | None) -> None:
-        """End all exchanges at once, but those of one task, such as the one that asks for it."""
+        """End all exchanges now, except those of one task, such as the task that closes the client."""
         for deadline in self._waiting:
             if deadline.task is not except_for:
                 deadline.end()

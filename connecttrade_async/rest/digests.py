@@ -1,8 +1,7 @@
-"""Below the waterline: is an answer the same as last time? Told without reading it.
+"""Digests of responses: detect an unchanged response without decoding it.
 
-Its vow: whoever is told "unchanged" has missed nothing. A digest covers what was asked, the body to the last byte, and
-the cursors that may come beside it; two answers that differ have the same digest once in 2 ** 64. It holds in one
-process and no longer, since its key is drawn anew in each.
+A digest covers the request, the whole body, and the cursors in the headers. Two responses that differ have the same
+digest once in 2 ** 64. Digests are valid within one process only, since each process has its own key.
 """
 
 from __future__ import annotations
@@ -24,66 +23,66 @@ BITS = 64
 
 
 class UndecodedResponse:
-    """An answer that is the same as last time, and is read only if somebody wants to.
+    """An unchanged response, which is decoded on the first ``read``.
 
     Args:
-        reading: reads it.
-        answer: what to hand to it.
+        decode: decodes it.
+        args: the arguments of ``decode``.
     """
 
-    __slots__ = ("_answer", "_reading", "_value")
+    __slots__ = ("_args", "_decode", "_value")
 
-    def __init__(self, reading: Callable[..., object], *answer: object) -> None:
-        self._reading: Callable[..., object] | None = reading
-        self._answer = answer
+    def __init__(self, decode: Callable[..., object], *args: object) -> None:
+        self._decode: Callable[..., object] | None = decode
+        self._args = args
         self._value: object = None
 
     def read(self) -> object:
-        """Return the value; it is read once."""
-        if self._reading is not None:
-            self._value = self._reading(*self._answer)
-            self._reading, self._answer = None, ()
+        """Return the value; it is decoded once."""
+        if self._decode is not None:
+            self._value = self._decode(*self._args)
+            self._decode, self._args = None, ()
         return self._value
 
     def __repr__(self) -> str:
-        return "<Unread>" if self._reading is not None else repr(self._value)
+        return "<UndecodedResponse>" if self._decode is not None else repr(self._value)
 
 
 def is_strong(algorithm: str, bits: int) -> bool:
-    """Say whether an interpreter's own ``hash`` is keyed and long enough: SipHash, as it is nearly everywhere."""
+    """Return whether the interpreter's ``hash`` is keyed and long enough: SipHash, as nearly everywhere."""
     return algorithm.startswith("siphash") and bits >= BITS
 
 
 def slow_digest(parts: tuple[object, ...]) -> int:
-    """Return a digest of text, numbers and bytes where ``hash`` will not do."""
+    """Return a digest of text, numbers and bytes, for interpreters with a weak ``hash``."""
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=BITS // 8).digest(), "big")
 
 
-# ``hash`` costs a third of the quickest that hashlib has, and most polls bring what the last one brought.
+# ``hash`` costs a third of the fastest algorithm of hashlib, and the digest is the main cost of an unchanged poll.
 _digest: Callable[[tuple[Any, ...]], int]
 _digest = hash if is_strong(sys.hash_info.algorithm, sys.hash_info.width) else slow_digest
 
 
 def digest(request: Request, response: Response) -> int:
-    """Return the digest of one answer."""
-    found = response.headers.get
+    """Return the digest of one response to a request."""
+    header = response.headers.get
     return _digest(
         (
             request.method,
             request.path,
             request.query,
             response.status,
-            found(NEXT_CURSOR),
-            found(PREV_CURSOR),
+            header(NEXT_CURSOR),
+            header(PREV_CURSOR),
             response.body,
         )
     )
 
 
 def digest_of_all(digests: Sequence[int]) -> int | None:
-    """Return the digest of all answers to one question, in whatever order they came; None where nothing was asked.
+    """Return one digest of the responses of a poll, in any order; None if there were none.
 
-    It differs from that of each one of them, so that what was read in one way is never taken for what was read in
-    another.
+    Even for one response, it differs from the digest of that response. So the value that a caller's ``fetch`` returned
+    is never taken for a decoded response.
     """
     return _digest(("all", *sorted(digests))) if digests else None

@@ -1,7 +1,7 @@
-"""A door: who may ask now. One line for all users of a client, first come, first served.
+"""Limit concurrency and rate of the requests of one client, first in, first out over all its users.
 
-aiohttp's own pool limit lets a finished caller take its connection back before the next in line wakes, so most callers
-starve under load. Here a place that becomes free is handed to the first in line.
+aiohttp's own pool limit lets a finished task take its connection back before the next waiter wakes, so most tasks
+starve under load. Here a released slot goes to the first waiter directly.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["RequestLimiter"]
 
 Slot = asyncio.Future[None]
-MIN_TIMER_GAP = 0.005  # seconds: a wait in line may end so much later than it should
+MIN_TIMER_GAP = 0.005  # seconds between two runs of the timer; a waiter may time out this much late
 
 
 class Waiter(NamedTuple):
-    """Somebody in line.
+    """A request that waits for a slot.
 
     Attributes:
-        place: done when the wait is over.
-        deadline: when it is over at the latest, in seconds on the clock.
-        seconds: how long that was from the start.
-        request: what for.
+        slot: a future that is done when the slot is granted or the wait has failed.
+        deadline: when the wait times out, in seconds on the clock.
+        seconds: the length of the whole wait, for the message of the timeout.
+        request: the request that waits.
     """
 
     slot: Slot
@@ -44,15 +44,15 @@ class Waiter(NamedTuple):
 
 
 class RequestLimiter:
-    """The limits of one client: places in flight, requests a second, and whether it is open at all.
+    """The limits of one client: requests in flight, requests a second, and whether the client is open.
 
     Args:
-        limits: how many, and how many a second.
-        clock: time.
+        limits: the number of slots, and the requests a second.
+        clock: the source of time and timers.
 
     Attributes:
-        is_closed: whether nothing more can be asked.
-        watchers: are called when the client, or a view of it, is closed.
+        is_closed: whether the client is closed.
+        close_callbacks: called when the client, or a sender of it, closes.
     """
 
     __slots__ = ("_bucket", "_clock", "_free", "_pauses", "_size", "_timer", "_waiters", "close_callbacks", "is_closed")
@@ -70,29 +70,33 @@ class RequestLimiter:
 
     @property
     def in_flight(self) -> int:
-        """Requests that hold a place."""
+        """Requests that hold a slot."""
         return self._size - self._free
 
     @property
     def waiting(self) -> int:
-        """Requests in line."""
-        return sum(not waiting.slot.done() for waiting in self._waiters)
+        """Requests that wait for a slot."""
+        return sum(not waiter.slot.done() for waiter in self._waiters)
 
     def acquire_nowait(self) -> bool:
-        """Take a place if one is free and nothing else has to be waited for; say whether it was."""
+        """Acquire a slot if that needs no waiting; return whether it was acquired."""
         if self._free and not self._waiters and self._bucket is None:
             self._free -= 1
             return True
         return False
 
     async def acquire(self, request: Request, seconds: float) -> None:
-        """Take a place, waiting in line for at most so many seconds. Each ``enter`` needs one ``leave``.
+        """Acquire a slot and a turn of the rate limit. Each ``acquire`` needs one ``release``.
+
+        Args:
+            request: named in the message of a timeout.
+            seconds: how long to wait at most.
 
         Raises:
-            RequestTimeoutError: no place became free in time; nothing was sent.
+            RequestTimeoutError: no slot became free in time; nothing was sent.
             ClosedError: the client was closed meanwhile.
 
-        Cancelling leaves the line, or passes the place on.
+        Cancelling gives up the place in the queue, or passes the slot on.
         """
         if self._free and not self._waiters:
             self._free -= 1
@@ -102,36 +106,36 @@ class RequestLimiter:
             await self._wait_for_token(self._bucket, request, seconds)
 
     def release(self) -> None:
-        """Give the place to the first in line, or back."""
-        line = self._waiters
-        while line:
-            place = line.popleft().slot
-            if not place.done():
-                place.set_result(None)
+        """Pass the slot to the first waiter, or free it."""
+        waiters = self._waiters
+        while waiters:
+            slot = waiters.popleft().slot
+            if not slot.done():
+                slot.set_result(None)
                 return
         self._free += 1
 
     async def pause(self, seconds: float) -> None:
-        """Wait; closing the client ends the wait.
+        """Sleep for some seconds, but not beyond the close of the client.
 
         Raises:
             ClosedError: the client was closed meanwhile.
         """
-        place: Slot = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_grant, place))
-        self._pauses.add(place)
+        pause: Slot = asyncio.get_running_loop().create_future()
+        timer = self._clock.call_later(seconds, partial(_grant, pause))
+        self._pauses.add(pause)
         try:
-            await place
+            await pause
         finally:
             timer.cancel()
-            self._pauses.discard(place)
+            self._pauses.discard(pause)
 
     def close(self) -> None:
-        """Send everybody home who waits."""
+        """Fail all waiters and pauses with ``ClosedError``, and run the close callbacks."""
         self.is_closed = True
-        for place in (*(waiting.slot for waiting in self._waiters), *self._pauses):
-            if not place.done():
-                place.set_exception(ClosedError())
+        for future in (*(waiter.slot for waiter in self._waiters), *self._pauses):
+            if not future.done():
+                future.set_exception(ClosedError())
         self._waiters.clear()
         if self._timer is not None:
             self._timer[1].cancel()
@@ -139,27 +143,27 @@ class RequestLimiter:
         self.run_close_callbacks()
 
     def run_close_callbacks(self) -> None:
-        """Let those look who end with the client, or with a view of it."""
-        for watcher in tuple(self.close_callbacks):
-            watcher()
+        """Run the close callbacks; each one checks by itself whether its sender is closed."""
+        for callback in tuple(self.close_callbacks):
+            callback()
 
     async def _wait_for_slot(self, request: Request, seconds: float) -> None:
-        place: Slot = asyncio.get_running_loop().create_future()
+        slot: Slot = asyncio.get_running_loop().create_future()
         deadline = self._clock.now() + seconds
-        self._waiters.append(Waiter(place, deadline, seconds, request))
+        self._waiters.append(Waiter(slot, deadline, seconds, request))
         if self._timer is None or deadline < self._timer[0]:
             self._start_timer(deadline)
         try:
-            await place
+            await slot
         except asyncio.CancelledError:
-            # Cancelled in the same turn of the loop in which the place was granted: pass it on.
-            if place.done() and not place.cancelled() and place.exception() is None:
+            # Cancelled in the same turn of the loop in which the slot was granted: pass it on.
+            if slot.done() and not slot.cancelled() and slot.exception() is None:
                 self.release()
             raise
 
     def _start_timer(self, deadline: float) -> None:
-        # One for the whole line: nearly all who stand in it are served in time, and a timer for each would cost more
-        # than all else here. It may ring for nobody.
+        # One timer for the whole queue: nearly all waiters get their slot in time, and a timer for each would cost more
+        # than everything else here. It may run when no waiter is due.
         if self._timer is not None:
             self._timer[1].cancel()
         seconds = max(0.0, deadline - self._clock.now())
@@ -167,20 +171,27 @@ class RequestLimiter:
 
     def _on_timer(self, until: float) -> None:
         self._timer = None
-        for waiting in self._waiters:
-            if waiting.deadline <= until:
-                _expire(waiting.slot, waiting.request, self, waiting.seconds)
-        self._waiters = deque(waiting for waiting in self._waiters if not waiting.slot.done())
+        for waiter in self._waiters:
+            if waiter.deadline <= until:
+                self._expire(waiter)
+        self._waiters = deque(waiter for waiter in self._waiters if not waiter.slot.done())
         if self._waiters:
-            # Where thousands end one after another, the line is not walked for each of them.
-            self._start_timer(max(until + MIN_TIMER_GAP, min(waiting.deadline for waiting in self._waiters)))
+            # The gap keeps thousands of deadlines close to each other from walking the queue once each.
+            self._start_timer(max(until + MIN_TIMER_GAP, min(waiter.deadline for waiter in self._waiters)))
+
+    def _expire(self, waiter: Waiter) -> None:
+        if not waiter.slot.done():
+            detail = (
+                f"no slot within {waiter.seconds:.3g} s: {self.in_flight} requests in flight, {self.waiting} waiting"
+            )
+            waiter.slot.set_exception(_pool_timeout(waiter.request, detail))
 
     async def _wait_for_token(self, bucket: TokenBucket, request: Request, seconds: float) -> None:
         delay = bucket.reserve(self._clock.now())
         granted = False
         try:
             if delay >= seconds:
-                detail = f"the limit of requests a second leaves no turn within {seconds:.3g} s"
+                detail = f"the limit of requests a second allows none within {seconds:.3g} s"
                 raise _pool_timeout(request, detail)
             if delay:
                 await self.pause(delay)
@@ -191,15 +202,9 @@ class RequestLimiter:
                 self.release()
 
 
-def _grant(place: Slot) -> None:
-    if not place.done():
-        place.set_result(None)
-
-
-def _expire(place: Slot, request: Request, gate: RequestLimiter, seconds: float) -> None:
-    if not place.done():
-        detail = f"no place within {seconds:.3g} s: {gate.in_flight} requests in flight, {gate.waiting} in line"
-        place.set_exception(_pool_timeout(request, detail))
+def _grant(slot: Slot) -> None:
+    if not slot.done():
+        slot.set_result(None)
 
 
 def _pool_timeout(request: Request, detail: str) -> RequestTimeoutError:

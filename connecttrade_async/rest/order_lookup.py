@@ -148,7 +148,7 @@ class SentOrder(NamedTuple):
     Attributes:
         cl_order_id: the id that was sent.
         began: when the request began, aware.
-        account_id: the account whose orders count, or None for any.
+        account_id: only orders of this account count; None for any.
         replaces: the ``order_id`` of the order to be replaced, or None for a new order.
     """
 

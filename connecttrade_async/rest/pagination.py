@@ -1,4 +1,4 @@
-"""A loop: follow the cursor, one page ahead, and never in a circle."""
+"""Iterate over the pages and items of a listing: prefetch one page, and detect cursors that repeat."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -14,22 +14,22 @@ from connecttrade_async.models.pages import Page
 __all__ = ["Listing", "Pages"]
 
 T = TypeVar("T")
-# Pages in a row without a new row after which the next cursor is not followed. Filters may leave a page empty, and a
-# row may move to the next page while pages are read, so one such page proves nothing.
+# Pages in a row without a new item after which the next cursor is not followed. A filter may leave a page empty, and an
+# item may move to the next page while pages are read, so one such page proves nothing.
 MAX_STALE_PAGES = 3
 
 
 class Listing(Generic[T]):
-    """A listing that was asked for: awaited it is one page, iterated it is every item, ``pages()`` is every page.
+    """A paginated listing: ``await`` returns one page, ``async for`` yields every item, ``pages()`` every page.
 
-    Nothing is sent before it is awaited or iterated, and each ``async for`` begins anew. An item that stands on two
-    pages is delivered once, as it stood on the first.
+    Nothing is sent before the listing is awaited or iterated, and each ``async for`` starts at the first page. An item
+    on two pages is yielded once, as on the first of them.
 
     Args:
-        fetch: asks for the page at a cursor; None is the first.
-        start: the cursor to begin at, or None.
-        backwards: whether ``prev_cursor`` is followed instead of ``next_cursor``.
-        key: returns what identifies an item; by default the item itself.
+        fetch: returns the page at a cursor; None is the first page.
+        start: the cursor of the first page, or None.
+        backwards: whether to follow ``prev_cursor`` instead of ``next_cursor``.
+        key: returns the identity of an item; by default the item itself.
     """
 
     __slots__ = ("_backwards", "_fetch", "_key", "_start")
@@ -54,28 +54,28 @@ class Listing(Generic[T]):
         return Items(self.pages())
 
     def pages(self) -> Pages[T]:
-        """Return an iterator over the pages as they came; while you work on one, the next is fetched.
+        """Return an iterator over the pages; the next page is fetched while the loop body runs.
 
         Raises:
-            CursorError: a cursor repeats, or three pages in a row have no new item and name another page. All pages
-                that came are delivered first.
-            TransportError: the wire failed.
-            BrokerError: the API said no, or something unreadable.
+            CursorError: a cursor repeats, or three pages in a row have no new item and name another page. All fetched
+                pages are yielded first.
+            TransportError: the request got no complete response.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the page that was being fetched; leaving the loop early does too.
+        Cancelling drops the page that is being fetched; so does a ``break``.
         """
         return Pages(self._fetch, start=self._start, backwards=self._backwards, key=self._key)
 
     def __repr__(self) -> str:
-        # Seen by whoever forgot the await: unlike a coroutine, a listing has nothing to complain about.
-        return "<Listing, not asked for: await it for one page, or iterate it with async for>"
+        # Shows up if the ``await`` is missing: unlike a coroutine, a listing that is never awaited warns of nothing.
+        return "<Listing, not sent yet: await it for one page, or iterate it with async for>"
 
 
 class Pages(Generic[T]):
-    """An async iterator over pages. After an error it can be asked again for the page that failed.
+    """An async iterator over pages. After an error, ``anext`` fetches the failed page again.
 
     Attributes:
-        new_items: the items of the latest page that stood on no page before it.
+        new_items: the items of the latest page that were on no page before it.
     """
 
     __slots__ = (
@@ -132,13 +132,13 @@ class Pages(Generic[T]):
         if not cursor:
             self._is_done = True
             return
-        # The page itself came and is told; only what would follow leads nowhere.
+        # The page itself is yielded; the error is raised for the next one.
         if cursor in self._seen_cursors:
             why = "it was followed before, so the listing would never end"
             self._cursor_error = CursorError(cursor=cursor, why=why)
             return
         if self._stale_pages >= MAX_STALE_PAGES:
-            self._cursor_error = CursorError(cursor=cursor, why=f"{self._stale_pages} pages in a row had no new row")
+            self._cursor_error = CursorError(cursor=cursor, why=f"{self._stale_pages} pages in a row had no new item")
             return
         self._seen_cursors.add(cursor)
         self._cursor = cursor
@@ -147,15 +147,15 @@ class Pages(Generic[T]):
 
     def _new_among(self, items: tuple[T, ...], *, is_last: bool) -> tuple[T, ...]:
         if is_last and not self._seen_keys:
-            return items  # of a listing of one page, nothing need be remembered
+            return items  # a listing of one page needs no keys
         keys: list[Hashable] = [self._key(item) for item in items] if self._key is not None else [*items]
         new = tuple([item for item, key in zip(items, keys, strict=True) if key not in self._seen_keys])
-        # Only now: rows that share a key on one page are different rows, since the server lists them side by side.
+        # Only now: items with the same key on one page are different items, since the server lists both.
         self._seen_keys.update(keys)
         return new
 
     async def aclose(self) -> None:
-        """Stop, and wait until the page that was being fetched is dropped. Closing twice is harmless.
+        """Stop, and wait until the page that is being fetched is dropped. Idempotent.
 
         Cancelling stops waiting; the page is dropped all the same.
         """
@@ -166,14 +166,14 @@ class Pages(Generic[T]):
             await asyncio.wait([ahead])
 
     def __del__(self) -> None:
-        # ``async for`` says nothing when its body breaks out, so this is the only way to learn of it.
+        # ``async for`` does not close its iterator on ``break``, so only the finalizer can drop the page.
         ahead = getattr(self, "_ahead", None)
         if ahead is not None and not ahead.get_loop().is_closed():
             ahead.cancel()
 
 
 class Items(Generic[T]):
-    """An async iterator over the items of pages, each of them once."""
+    """An async iterator over the items of pages, each yielded once."""
 
     __slots__ = ("_items", "_pages")
 
@@ -192,7 +192,7 @@ class Items(Generic[T]):
             self._items = iter(self._pages.new_items)
 
     async def aclose(self) -> None:
-        """Stop, and wait until the page that was being fetched is dropped. Closing twice is harmless.
+        """Stop, and wait until the page that is being fetched is dropped. Idempotent.
 
         Cancelling stops waiting; the page is dropped all the same.
         """
@@ -200,6 +200,6 @@ class Items(Generic[T]):
 
 
 def _retrieve_exception(task: asyncio.Task[Any]) -> None:
-    # A page that nobody came for must not complain to the log when it is collected.
+    # The exception of a page that is never awaited would be logged when the task is collected.
     if not task.cancelled():
         task.exception()

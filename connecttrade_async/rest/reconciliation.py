@@ -1,4 +1,4 @@
-"""Find out the outcome of an order request whose response was lost.
+"""Find out the outcome of an order request after its response was lost.
 
 Reconciling sends nothing but look-ups. A look-up that fails, or that does not find the order yet, proves nothing; when
 the time is up the outcome is reported as unknown.

@@ -1,8 +1,8 @@
-"""Below the waterline: may this be asked again, and when.
+"""Decide whether and when a failed request is repeated.
 
-Two questions are kept apart. *Could it have been done?* is a fact about the failure: whether the request may have
-reached the other side. *May it be asked again?* is a judgement: only where asking twice does what asking once does,
-where trying again can help, and where time is left. Each row of the table says why.
+Two questions are kept apart. Whether the request may have been executed is a fact about the failure. Whether it is
+repeated is a decision: the request must be safe to repeat, the failure transient, and time must be left. Each rule of
+the tables has its reason.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ __all__ = ["FAILURES", "STATUSES", "FailureRule", "RetryState", "is_ambiguous", 
 
 
 class FailureRule(NamedTuple):
-    """What one kind of failure means.
+    """The meaning of one kind of failure.
 
     Attributes:
-        passes: whether it may be gone a moment later.
-        may_be_done: whether the other side may have done what was asked all the same.
-        reason: why.
+        is_transient: whether the same request may succeed a moment later.
+        may_have_executed: whether the request may have been executed despite the failure.
+        reason: why, as a clause.
     """
 
     is_transient: bool
@@ -37,61 +37,79 @@ class FailureRule(NamedTuple):
 
 
 FAILURES: Mapping[str, FailureRule] = {
-    "refused": FailureRule(is_transient=True, may_have_executed=False, reason="nothing listened, so nothing was sent"),
+    "refused": FailureRule(
+        is_transient=True, may_have_executed=False, reason="the connection was refused, so nothing was sent"
+    ),
     "dns": FailureRule(
-        is_transient=True, may_have_executed=False, reason="the name was not found, so nobody was asked"
+        is_transient=True, may_have_executed=False, reason="the host name was not found, so nothing was sent"
     ),
     "unreachable": FailureRule(
         is_transient=True, may_have_executed=False, reason="no connection was made, so nothing was sent"
     ),
     "connect-timeout": FailureRule(is_transient=True, may_have_executed=False, reason="no connection was made in time"),
     "tls": FailureRule(
-        is_transient=False, may_have_executed=False, reason="the peer is not who it should be, and will not become so"
+        is_transient=False,
+        may_have_executed=False,
+        reason="the certificate of the peer is not trusted, and a retry does not change that",
     ),
     "pool-timeout": FailureRule(
-        is_transient=False, may_have_executed=False, reason="it stood in our own line until its time was up"
+        is_transient=False, may_have_executed=False, reason="no slot of the limiter became free in time"
     ),
     "timeout": FailureRule(
-        is_transient=True, may_have_executed=True, reason="it was sent, and silence says nothing about its fate"
+        is_transient=True,
+        may_have_executed=True,
+        reason="the request was sent, and the missing response proves nothing",
     ),
     "dropped": FailureRule(
-        is_transient=True, may_have_executed=True, reason="the link ended before an answer; the work may be done"
+        is_transient=True,
+        may_have_executed=True,
+        reason="the connection dropped before a response; the request may be executed",
     ),
     "torn": FailureRule(
-        is_transient=True, may_have_executed=True, reason="an answer began and broke off; the work is likely done"
+        is_transient=True,
+        may_have_executed=True,
+        reason="the response is incomplete; the request was probably executed",
     ),
     "too-large": FailureRule(
-        is_transient=False, may_have_executed=True, reason="the answer is larger than we read, and will be so again"
+        is_transient=False,
+        may_have_executed=True,
+        reason="the response is larger than the limit, and would be so again",
     ),
-    "garbled": FailureRule(is_transient=False, may_have_executed=True, reason="what answered does not speak HTTP"),
+    "garbled": FailureRule(is_transient=False, may_have_executed=True, reason="the response is not HTTP"),
 }
 
 STATUSES: Mapping[int, FailureRule] = {
     408: FailureRule(
-        is_transient=True, may_have_executed=True, reason="a proxy gave up on a request that may have gone on"
+        is_transient=True, may_have_executed=True, reason="a proxy gave up on a request that it may have passed on"
     ),
-    429: FailureRule(is_transient=True, may_have_executed=False, reason="turned away before any work"),
+    429: FailureRule(is_transient=True, may_have_executed=False, reason="refused before any work"),
     499: FailureRule(
-        is_transient=True, may_have_executed=True, reason="a proxy thinks that we went away; the work may go on"
+        is_transient=True, may_have_executed=True, reason="a proxy takes the client for gone; the work may go on"
     ),
-    502: FailureRule(is_transient=True, may_have_executed=True, reason="a proxy lost the answer of somebody behind it"),
+    502: FailureRule(
+        is_transient=True, may_have_executed=True, reason="a proxy lost the response of the server behind it"
+    ),
     503: FailureRule(
-        is_transient=True, may_have_executed=True, reason="overloaded; a proxy may say so after passing the request on"
+        is_transient=True,
+        may_have_executed=True,
+        reason="overloaded; a proxy may answer so after passing the request on",
     ),
     504: FailureRule(is_transient=True, may_have_executed=True, reason="a proxy stopped waiting; the work may go on"),
 }
 
 _SERVER_FAULT = FailureRule(
-    is_transient=False, may_have_executed=True, reason="it broke while working; the same again breaks the same way"
+    is_transient=False,
+    may_have_executed=True,
+    reason="the server failed while working, and would fail the same way again",
 )
 _REDIRECTED = FailureRule(
-    is_transient=False, may_have_executed=True, reason="something on the way points elsewhere; who knows what it did"
+    is_transient=False, may_have_executed=True, reason="a redirect; whether the request was executed is not known"
 )
-_REFUSED = FailureRule(is_transient=False, may_have_executed=False, reason="the answer is no")
+_REFUSED = FailureRule(is_transient=False, may_have_executed=False, reason="the API refused it")
 
 
 def rule_for(error: TransportError | BrokerError) -> FailureRule:
-    """Return what a failure means."""
+    """Return the rule for a failure."""
     if isinstance(error, TransportError):
         return FAILURES[error.kind]
     if isinstance(error, APIError):
@@ -104,31 +122,31 @@ def _rule_of_class(hundreds: int) -> FailureRule:
 
 
 def was_never_sent(error: ConnectTradeError) -> bool:
-    """Say whether it is certain that the request never left this machine."""
+    """Return whether the request certainly never left this machine."""
     return isinstance(error, TransportError) and not FAILURES[error.kind].may_have_executed
 
 
 def is_ambiguous(error: ConnectTradeError) -> bool:
-    """Say whether what was asked may have been done although this came instead of a good answer.
+    """Return whether the request may have been executed although it failed.
 
-    A refusal in the 4xx is the broker's no, but for what proxies say in the rows above. Everything else that came after
-    the request left is no answer at all, an unreadable body included.
+    A status in the 4xx is the broker's refusal, except those of proxies in ``STATUSES``. Every other failure after the
+    request was sent proves nothing; that includes a body that cannot be decoded.
     """
     return isinstance(error, TransportError | BrokerError) and rule_for(error).may_have_executed
 
 
 class RetryState:
-    """How much longer one call is tried. Made at its first failure, so a call that succeeds pays nothing for it.
+    """The attempts of one request so far. It is created at the first failure, so a success pays nothing for it.
 
     Args:
-        settings: attempts and budget.
-        repeat: how often the request may be sent.
+        settings: the number of attempts and the budget.
+        repeat: when the request may be repeated.
         deadline: when the budget ends, in seconds on the caller's clock.
         delays: pauses between attempts, in seconds.
 
     Attributes:
         attempts: exchanges that have failed.
-        may_be_done: whether any of them may have done its work.
+        may_have_executed: whether any failed attempt may have been executed.
     """
 
     __slots__ = ("_deadline", "_delays", "_repeat", "_settings", "attempts", "may_have_executed")
@@ -142,16 +160,16 @@ class RetryState:
         self.may_have_executed = False
 
     def pause_after(self, error: TransportError | APIError, now: float) -> float | None:
-        """Count a failure, and return the seconds to wait before asking again, or None to give up.
+        """Count a failed attempt; return the seconds until the next one, or None to give up.
 
-        A server's ``Retry-After`` counts within the bounds of ``bounded_retry_after``.
+        ``Retry-After`` is respected within the bounds of ``bounded_retry_after``.
         """
-        row = rule_for(error)
+        rule = rule_for(error)
         self.attempts += 1
-        self.may_have_executed = self.may_have_executed or row.may_have_executed
+        self.may_have_executed = self.may_have_executed or rule.may_have_executed
         allowed = self._repeat is RetryMode.SAFE or (self._repeat is RetryMode.IF_UNSENT and was_never_sent(error))
-        if not (row.is_transient and allowed) or self.attempts >= self._settings.attempts:
+        if not (rule.is_transient and allowed) or self.attempts >= self._settings.attempts:
             return None
-        asked_for = error.retry_after if isinstance(error, APIError) else None
-        pause = bounded_retry_after(asked_for, next(self._delays))
+        retry_after = error.retry_after if isinstance(error, APIError) else None
+        pause = bounded_retry_after(retry_after, next(self._delays))
         return pause if now + pause < self._deadline else None

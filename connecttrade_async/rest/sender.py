@@ -1,7 +1,7 @@
-"""A loop: ask, and where that is harmless ask again, within one budget of time.
+"""Send requests with retries, within one budget of time.
 
-Below it stand three doors and one rule: ``gate`` says when, ``transport`` exchanges, ``clock`` is time, and ``retry``
-judges. On the way of a call that succeeds nothing is made that it does not need.
+``limiter`` decides when a request is sent, ``transport`` sends it, and ``retry`` decides whether to repeat it. A
+request that succeeds at once allocates nothing for retries.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ log = logging.getLogger("connecttrade_async.rest")
 
 
 class RequestCounters(msgspec.Struct):
-    """Counters over the life of a client.
+    """Counters of all requests of a client since it was created.
 
     Attributes:
-        exchanges: requests sent, each attempt counted.
-        retries: exchanges that were another attempt.
+        exchanges: requests sent; each attempt counts.
+        retries: exchanges that were a repeated attempt.
         failures: calls that ended in an error.
-        troubles: retryable failures since the last good answer; 0 while all is well.
-        last_error: the latest failure in words, or None.
+        consecutive_failures: retryable failures since the last successful response.
+        last_error: the text of the latest failure, or None.
     """
 
     exchanges: int = 0
@@ -56,15 +56,15 @@ class RequestCounters(msgspec.Struct):
 
 
 class Sender:
-    """One way of asking: shared doors, and its own patience.
+    """Sends requests with retries; shares transport and limiter, has its own timeouts.
 
     Args:
-        gate: the limits, shared.
-        transport: the session, shared.
-        timeouts: how long an exchange may take.
-        retry: how patiently to ask again.
-        clock: time.
-        traffic: the counters, shared.
+        limiter: limits concurrency and rate; shared by all senders of a client.
+        transport: the HTTP session; shared.
+        timeouts: limits of one exchange, in seconds.
+        retry: the retry policy.
+        clock: the source of time and timers.
+        counters: the counters; shared.
     """
 
     __slots__ = (
@@ -98,12 +98,12 @@ class Sender:
         self.counters = counters
         self.is_closed = False
         self._timeout = RequestTimeout(timeouts.call, timeouts.connect)
-        # Of a request that is sent as soon as it is made, and may be repeated.
+        # For the first attempt of a repeatable request that waits for no slot: made once, not for each request.
         self._first_timeout = self._timeout_within(retry.budget)
         self._without_retries: Sender | None = None
 
     def with_options(self, timeouts: Timeouts | None, retry: Retry | None) -> Sender:
-        """Return another way of asking through the same doors."""
+        """Return a sender with other timeouts or another retry policy, on the same transport and limiter."""
         return Sender(
             self.limiter,
             self.transport,
@@ -114,96 +114,100 @@ class Sender:
         )
 
     def without_retries(self) -> Sender:
-        """Return the same way of asking, but nothing is asked twice. It is made once, and closed with this one."""
+        """Return a sender that repeats no request. It is created once, and closes with this sender."""
         if self._without_retries is None:
             self._without_retries = self.with_options(None, msgspec.structs.replace(self.retry, attempts=1))
             self._without_retries.is_closed = self.is_closed
         return self._without_retries
 
     def close(self) -> None:
-        """From now on, nothing can be asked in this way."""
+        """Refuse every further request of this sender, and run the close callbacks."""
         self.is_closed = True
         if self._without_retries is not None:
             self._without_retries.close()
         self.limiter.run_close_callbacks()
 
     def check_open(self) -> None:
-        """See to it that something can still be asked in this way.
+        """Check that requests can still be sent.
 
         Raises:
-            ClosedError: the client is closed.
+            ClosedError: this sender or the client is closed.
         """
         if self.is_closed or self.limiter.is_closed:
             raise ClosedError
 
-    def on_close(self, end: Callable[[ClosedError], None]) -> Callable[[], None]:
-        """Have something ended as soon as nothing can be asked in this way any more; returns what calls that off."""
+    def on_close(self, callback: Callable[[ClosedError], None]) -> Callable[[], None]:
+        """Register a callback for the close of this sender or of the client; return a function that removes it."""
 
-        def look() -> None:
+        def check_closed() -> None:
+            # The limiter is shared, so it also runs this when another sender closes.
             if self.is_closed or self.limiter.is_closed:
-                end(ClosedError())
+                callback(ClosedError())
 
-        self.limiter.close_callbacks.add(look)
-        return partial(self.limiter.close_callbacks.discard, look)
+        self.limiter.close_callbacks.add(check_closed)
+        return partial(self.limiter.close_callbacks.discard, check_closed)
 
     def __reduce__(self) -> NoReturn:
-        msg = "a client and its users hold connections, which cannot be pickled: make a client in each process"
+        msg = "a client and its users hold connections and cannot be pickled: create a client in each process"
         raise TypeError(msg)
 
     async def send(self, request: Request) -> Response:
-        """Ask until there is an answer, a refusal, or no more patience.
+        """Send a request until it succeeds, is refused, or may not be repeated any more.
+
+        Returns:
+            The response, with a status of 2xx.
 
         Raises:
             ClosedError: the client is closed.
             ConfigurationError: the client belongs to another event loop or process.
-            TransportError: the wire failed, for the last time.
-            APIError: the API said no.
+            TransportError: the last attempt got no complete response.
+            APIError: the API refused the request.
 
-        Cancelling gives the place in line back and drops the connection; a request already sent may still be done.
+        Cancelling releases the slot and drops the connection; a request already sent may still be executed.
         """
-        self.transport.settle()  # before anything is touched that the calls of another loop share
-        gate, limit = self.limiter, self._timeout if request.repeat is not SAFE else self._first_timeout
+        self.transport.bind_loop()  # first: a call from another loop must not touch what all calls share
+        limiter, timeout = self.limiter, self._timeout if request.repeat is not SAFE else self._first_timeout
         deadline = self.clock.now() + self.retry.budget
-        patience: RetryState | None = None
+        state: RetryState | None = None
         while True:
-            if self.is_closed or gate.is_closed:
+            if self.is_closed or limiter.is_closed:
                 raise ClosedError
-            outcome: TransportError | APIError
+            failure: TransportError | APIError
             try:
-                if not gate.acquire_nowait():
-                    limit = await self._acquire_slot(request, deadline)
+                if not limiter.acquire_nowait():
+                    timeout = await self._acquire_slot(request, deadline)
                 try:
                     self.counters.exchanges += 1
-                    response = await self.transport.exchange(request, limit)
+                    response = await self.transport.exchange(request, timeout)
                 finally:
-                    gate.release()
+                    limiter.release()
             except TransportError as exc:
-                outcome = exc
+                failure = exc
             else:
                 if wire.OK_FROM <= response.status < wire.OK_BELOW:
                     if self.counters.consecutive_failures:
                         self._record_recovery()
                     return response
-                outcome = wire.error_from_response(request, response, self.clock.wall())
-            if patience is None:
-                patience = self._retry_state(request, deadline)
-            elif isinstance(outcome, NotFoundError) and request.method == "DELETE" and patience.may_have_executed:
-                # An earlier attempt deleted it, and its answer was lost.
+                failure = wire.error_from_response(request, response, self.clock.wall())
+            if state is None:
+                state = self._retry_state(request, deadline)
+            elif isinstance(failure, NotFoundError) and request.method == "DELETE" and state.may_have_executed:
+                # An earlier attempt deleted the resource, and its response was lost.
                 return wire.Response(wire.NO_CONTENT, {}, b"")
-            await self._pause_after(outcome, patience)
-            limit = self._timeout_within(self._time_left(request, deadline))
+            await self._pause_after(failure, state)
+            timeout = self._timeout_within(self._time_left(request, deadline))
 
     async def _acquire_slot(self, request: Request, deadline: float) -> RequestTimeout:
         seconds = self._time_left(request, deadline)
         await self.limiter.acquire(request, min(self.timeouts.call, seconds))
         return self._timeout_within(self._time_left(request, deadline))
 
-    async def _pause_after(self, outcome: TransportError | APIError, patience: RetryState) -> None:
-        pause = patience.pause_after(outcome, self.clock.now())
+    async def _pause_after(self, failure: TransportError | APIError, state: RetryState) -> None:
+        pause = state.pause_after(failure, self.clock.now())
         if pause is None:
-            self._record_failure(outcome)
-            raise outcome
-        self._record_retry(outcome, pause)
+            self._record_failure(failure)
+            raise failure
+        self._record_retry(failure, pause)
         await self.limiter.pause(pause)
         self.counters.retries += 1
 
@@ -211,7 +215,7 @@ class Sender:
         return self._timeout if left >= self.timeouts.call else RequestTimeout(max(left, 0.001), self.timeouts.connect)
 
     def _time_left(self, request: Request, deadline: float) -> float:
-        # To cut short what cannot be repeated would only make its outcome unknown.
+        # A request that is not repeated gets the whole timeout: ending it early would only leave its outcome unknown.
         return deadline - self.clock.now() if request.repeat is SAFE else self.timeouts.call
 
     def _retry_state(self, request: Request, deadline: float) -> RetryState:
@@ -222,24 +226,24 @@ class Sender:
         level = logging.DEBUG if self.counters.consecutive_failures else logging.WARNING
         self.counters.consecutive_failures += 1
         self.counters.last_error = str(error)
-        log.log(level, "asking again in %.3g s: %s", pause, error)
+        log.log(level, "request failed, retrying in %.3g s: %s", pause, error, extra={"pause": pause})
 
     def _record_failure(self, error: Exception) -> None:
         self.counters.failures += 1
         self.counters.last_error = str(error)
 
     def _record_recovery(self) -> None:
-        log.info("answers again; failed attempts before: %d", self.counters.consecutive_failures)
-        self.counters.consecutive_failures = 0
+        failures, self.counters.consecutive_failures = self.counters.consecutive_failures, 0
+        log.info("requests succeed again after %d failed attempts", failures, extra={"failures": failures})
 
 
 class Api(msgspec.Struct, eq=False):
-    """Somebody in whose name things are asked: a user, or the client itself.
+    """The requests of one user, or of the client itself.
 
     Attributes:
-        caller: the way of asking.
-        user_id: the user's name, or None for the client itself.
-        user_secret: likewise.
+        sender: sends the requests.
+        user_id: the user's id, or None for the client itself.
+        user_secret: the user's secret, or None for the client itself.
     """
 
     sender: Sender
@@ -247,35 +251,35 @@ class Api(msgspec.Struct, eq=False):
     user_secret: Secret | None
 
     def __repr__(self) -> str:
-        # Those who ask and take notes hold what people own, which is nothing to print.
+        # The generated one would print the fields of subclasses, which hold account data.
         return f"<{type(self).__name__} {self.user_id or 'of the client'}>"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("user_id", self.user_id)]
 
     def with_sender(self, sender: Sender) -> Api:
-        """Return the same somebody, asking in another way."""
+        """Return the same user's requests through another sender."""
         return Api(sender, self.user_id, self.user_secret)
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """Send a request; whoever watches what is asked does it here."""
+        """Send a request with retries; subclasses that observe requests override this."""
         return self.sender.send(request)
 
     async def get(self, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
-        """GET a path and read the answer."""
+        """GET a path and decode the response."""
         request = self.get_request(path, params)
         return wire.read(await self.send(request), decoder, request)
 
     async def read(self, request: Request, decode: Callable[[Response, Request], T]) -> T:
-        """Send a request, and read the answer as it needs."""
+        """Send a request and decode the response with a function of the caller."""
         return decode(await self.send(request), request)
 
     def get_request(self, path: str, params: Mapping[str, object] | None) -> Request:
-        """Return the request for a GET of a path."""
+        """Return a GET request for a path with filters."""
         return self.get_request_with_query(path, wire.query_string(params) if params else "")
 
     def get_request_with_query(self, path: str, query: str) -> Request:
-        """Return the request for a GET of a path with a query that is spelled already."""
+        """Return a GET request for a path with a query string that is encoded already."""
         return wire.Request(
             method="GET",
             path=path,
@@ -286,12 +290,12 @@ class Api(msgspec.Struct, eq=False):
         )
 
     async def send_json(self, method: str, path: str, decoder: msgspec.json.Decoder[T], body: object) -> T:
-        """Send a body with a method that is never repeated, and read the answer."""
+        """Send a JSON body without retries, and decode the response."""
         request = self.new_request(method, path, body=body)
         return wire.read(await self.send(request), decoder, request)
 
     async def delete(self, path: str) -> None:
-        """DELETE what is harmless to delete twice; the answer's body is not needed, and may be empty (documented)."""
+        """DELETE a path with retries; the body of the response may be empty (documented) and is ignored."""
         await self.send(self.new_request("DELETE", path, repeat=RetryMode.SAFE))
 
     async def request(
@@ -302,7 +306,7 @@ class Api(msgspec.Struct, eq=False):
         params: Mapping[str, object] | None = None,
         json: object = None,
     ) -> Response:
-        """Send anything; only a GET is ever repeated."""
+        """Send a request that no method of a resource covers; only a GET is repeated."""
         query = wire.query_string(wire.checked_params(params))
         method = wire.checked_method(method)
         repeat = RetryMode.SAFE if method == "GET" else RetryMode.NEVER
@@ -319,7 +323,7 @@ class Api(msgspec.Struct, eq=False):
         body: object = None,
         repeat: RetryMode = RetryMode.NEVER,
     ) -> Request:
-        """Return a request in this name; a body is spelled as JSON."""
+        """Return a request of this user; the body is encoded as JSON."""
         return wire.Request(
             method=method,
             path=path,

@@ -1,6 +1,6 @@
-"""A door: one Request out, one Response in. The only user of aiohttp on the client's side.
+"""The HTTP session of a client: send one ``Request``, return one ``Response``.
 
-Its vow: what is handed in is sent at most once, and what aiohttp raises is translated here.
+Each request is sent at most once, and every exception of aiohttp is translated into one of this library.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from yarl import URL
 from connecttrade_async.config import Limits
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
 from connecttrade_async.rest.connector import (
-    SPEAKS_FIRST,
+    UNSOLICITED_DATA,
     CancelledUnsentError,
     Connector,
     NotSentError,
-    may_be_used,
+    is_clean,
 )
 from connecttrade_async.rest.deadlines import DeadlineTimer
 from connecttrade_async.rest.retry import was_never_sent
@@ -44,40 +44,40 @@ __all__ = ["RequestTimeout", "Transport"]
 
 ClientSession = aiohttp.ClientSession
 TraceConfig = aiohttp.TraceConfig
-"""What a client may borrow from aiohttp, by names for signatures outside of this module."""
+"""Names for the signatures of the client, so that only this module imports aiohttp."""
 
-BREATH = 1_048_576  # bytes of a body that are read before other tasks have a turn
-SPOILED = 20  # connections of a borrowed pool that may be dropped for one request
-OUTSIDE = "requests are sent from within a task: await them under asyncio.run or in a task of your own"
-
-
-FORKED = "this client was first used in another process, which its connections belong to: make one in each process"
-ELSEWHERE = "this client was first used in another event loop, which its connections belong to: make one in each"
+YIELD_EVERY = 1_048_576  # bytes of a body that are read before other tasks run
+MAX_DIRTY = 20  # connections of a borrowed pool that may be dropped for one request
+NO_TASK = "a request must be sent from within a task: await it under asyncio.run or in a task of your own"
+OTHER_PROCESS = (
+    "this client was first used in another process, which its connections belong to: make one in each process"
+)
+OTHER_LOOP = "this client was first used in another event loop, and its connections belong there: create one in each"
 BORROWED = "the session that this client borrowed"
 
 
-class _Forks:
-    """How often this process is the child of a fork."""
+class _ForkCounter:
+    """Counts the forks that led to this process, since connections must not be shared with the parent."""
 
     count = 0
 
     @classmethod
     def add(cls) -> None:
-        """Count one; called in the child."""
+        """Count one fork; called in the child."""
         cls.count += 1
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_Forks.add)
+    os.register_at_fork(after_in_child=_ForkCounter.add)
 
 
 class _ConnectionDroppedError(Exception):
-    """Stands for aiohttp's own exceptions on the way through aiohttp: see ``_send_once``."""
+    """Replaces exceptions of aiohttp on which aiohttp would resend: see ``_send_once``."""
 
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    # When a kept-alive connection drops, aiohttp sends GET, PUT and DELETE again by itself; our cancel is a DELETE. It
-    # resends on two exceptions of its own, so neither may reach its loop.
+    # When a kept-alive connection drops, aiohttp resends GET, PUT and DELETE by itself, and cancelling an order is a
+    # DELETE. It resends on two exceptions of its own, so neither may reach its retry loop.
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
@@ -86,29 +86,29 @@ async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHand
         raise _ConnectionDroppedError from exc
 
 
-class _SpoiledError(Exception):
-    """A connection of a borrowed pool was not used, since something arrived on it that no request asked for."""
+class _DirtyConnectionError(Exception):
+    """A connection of a borrowed pool was dropped unused, since unsolicited data arrived on it."""
 
 
-async def _send_as_ours(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Send through a borrowed session what is to go out as through our own: on a clean connection, without cookies."""
+async def _send_isolated(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send through a borrowed session as through an own one: on a clean connection, and without cookies."""
     send, is_sent = request.send, False
 
     async def send_if_clean(connection: Connection) -> aiohttp.ClientResponse:
         nonlocal is_sent
-        if not may_be_used(connection):
-            raise _SpoiledError  # aiohttp closes the connection
+        if not is_clean(connection):
+            raise _DirtyConnectionError  # aiohttp closes the connection
         is_sent = True
         return await send(connection)
 
-    # Its connector is not ours to replace, and this is the only step that knows the connection before anything is sent.
+    # The connector of a borrowed session stays, and only this step has the connection before anything is sent.
     request.send = send_if_clean  # type: ignore[assignment,method-assign]
-    # One user's cookies would travel with the requests of the next, and with those of the session's other uses.
+    # The cookies of one user would be sent with the requests of the next, and with those of the owner.
     request.headers.popall("cookie", None)
-    for _ in range(SPOILED):
+    for _ in range(MAX_DIRTY):
         try:
             response = await _send_once(request, handler)
-        except _SpoiledError:
+        except _DirtyConnectionError:
             continue
         except asyncio.CancelledError as exc:
             if is_sent:
@@ -116,34 +116,34 @@ async def _send_as_ours(request: aiohttp.ClientRequest, handler: aiohttp.ClientH
             raise CancelledUnsentError(*exc.args) from None
         response.cookies = SimpleCookie()  # the session's jar takes them from here
         return response
-    raise NotSentError(SPEAKS_FIRST)
+    raise NotSentError(UNSOLICITED_DATA)
 
 
 @lru_cache(maxsize=256)
 def _address(api: str, path: str, query: str) -> URL:
-    # Kept, since aiohttp takes an address apart each time anew, and yarl remembers the parts of one that it knows.
+    # Cached, since aiohttp splits the URL of every request, and yarl caches the parts of a URL in the object.
     return URL(f"{api}{path}{query}", encoded=True)
 
 
 class _TooLargeError(Exception):
-    """The body of an answer goes beyond its limit; the text says which."""
+    """A response body exceeds its limit; the message has the limit."""
 
 
 class _BoundedReader:
-    """Stands for the content of an answer whose body is read whole: it reads up to a limit, and no further.
+    """Replaces the content of a response, and reads its body up to a limit.
 
-    aiohttp decompresses without a bound what is read in one go: 3 MB of gzip become 1.6 GB.
+    ``aiohttp.ClientResponse.read`` decompresses without a bound: 3 MB of gzip become 1.6 GB.
 
     Args:
-        content: where to read.
+        content: the stream to read from.
         limit: the largest body in bytes, decompressed.
-        is_kept: whether the beginning of a larger one is wanted; else it is an error.
+        truncates: whether a larger body is cut off; otherwise it is an error.
     """
 
-    def __init__(self, content: aiohttp.StreamReader, limit: int, *, is_kept: bool) -> None:
+    def __init__(self, content: aiohttp.StreamReader, limit: int, *, truncates: bool) -> None:
         self._content = content
         self._limit = limit
-        self._is_kept = is_kept
+        self._truncates = truncates
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever aiohttp's own has
         return getattr(self._content, name)
@@ -152,73 +152,73 @@ class _BoundedReader:
         """Return the body, or its beginning.
 
         Raises:
-            _TooLargeError: it is larger than the limit.
+            _TooLargeError: the body is larger than the limit.
         """
         blocks: list[bytes] = []
-        size = breath = 0
+        size = yielded_at = 0
         while block := await self._content.readany():
             blocks.append(block)
             size += len(block)
             if size > self._limit:
                 break
-            if size - breath > BREATH:
-                breath = size
-                await asyncio.sleep(0)  # to decompress costs time, and others wait
-        return within(b"".join(blocks), self._limit, is_kept=self._is_kept)
+            if size - yielded_at > YIELD_EVERY:
+                yielded_at = size
+                await asyncio.sleep(0)  # decompressing blocks the loop, so let other tasks run
+        return limit_body(b"".join(blocks), self._limit, truncates=self._truncates)
 
 
-def within(body: bytes, limit: int, *, is_kept: bool) -> bytes:
-    """Return a body that is no larger than a limit, or the beginning of one whose beginning is wanted.
+def limit_body(body: bytes, limit: int, *, truncates: bool) -> bytes:
+    """Return a body that fits into a limit, or the beginning of a larger one.
 
     Raises:
-        _TooLargeError: it is larger, and wanted whole.
+        _TooLargeError: the body is larger and must not be cut off.
     """
-    if len(body) > limit and not is_kept:
-        msg = f"the answer has more than {limit:,} bytes: raise Limits.response_bytes, or ask for less at once"
+    if len(body) > limit and not truncates:
+        msg = f"the response has more than {limit:,} bytes: raise Limits.response_bytes, or request less at once"
         raise _TooLargeError(msg)
     return body[:limit]
 
 
 class RequestTimeout:
-    """How long one exchange may take.
+    """The limits of one exchange.
 
     Args:
-        total: from the call to the last byte of the answer, in seconds.
-        connect: for a connection, in seconds; never more than the total.
+        total: seconds from the call to the last byte of the response.
+        connect: seconds to get a connection; never more than the total.
 
     Attributes:
-        total: likewise.
-        connect: likewise.
-        spelled: what aiohttp is told of it. Of the total it is told nothing, since it would make a timer for each.
+        total: as above.
+        connect: as above.
+        aiohttp_timeout: the limits for aiohttp. The total is left to ``DeadlineTimer``, since aiohttp would start a
+            timer for each request.
     """
 
-    __slots__ = ("connect", "spelled", "total")
+    __slots__ = ("aiohttp_timeout", "connect", "total")
 
     def __init__(self, total: float, connect: float) -> None:
         self.total = total
         self.connect = min(total, connect)
-        self.spelled = aiohttp.ClientTimeout(total=None, connect=self.connect)
+        self.aiohttp_timeout = aiohttp.ClientTimeout(total=None, connect=self.connect)
 
 
 class Transport:
     """The one HTTP session of a client.
 
     Args:
-        api: the address of the API, without a trailing slash.
-        headers: those of every request.
-        client_secret: to keep it out of what the other side says.
-        http: a session to borrow; it is left open. None: one is made at the first request.
-        dial: how the connections of the session that is made are made; None for directly, with the system's
+        api: the URL of the API, without a trailing slash.
+        headers: the headers of every request.
+        client_secret: masked in the messages of errors.
+        http: a session to borrow; it is never closed here. None creates a session at the first request.
+        dial: TLS context and proxy of the created session; None for a direct connection with the system's
             certificates.
-        limits: how large an answer may be.
-        trace_configs: aiohttp's tracing, for the session that is made.
+        limits: the largest response.
+        trace_configs: aiohttp's tracing, for the created session.
 
     Raises:
-        ConfigurationError: a session is borrowed, and options are given for one that would be made.
+        ConfigurationError: a session is borrowed, and options for a created one are given.
     """
 
     __slots__ = (
-        "_always_kept",
         "_api",
         "_borrowed",
         "_client_secret",
@@ -229,10 +229,11 @@ class Transport:
         "_forks",
         "_headers",
         "_http",
-        "_is_untouched",
-        "_largest",
-        "_longest_line",
+        "_is_unobserved",
         "_loop",
+        "_max_body",
+        "_max_error_body",
+        "_max_line",
         "_traces",
         "is_closed",
     )
@@ -250,11 +251,13 @@ class Transport:
     ) -> None:
         _check_session(http, trace_configs)
         _check_dial(http, dial)
-        self._api = api if api.isascii() else str(URL(api))  # aiohttp sends the name as it stands
+        self._api = (
+            api if api.isascii() else str(URL(api))
+        )  # encoded=True in _address: aiohttp does not encode the host
         self._dial = dial
         limits = Limits() if limits is None else limits
-        self._largest, self._longest_line = limits.response_bytes, limits.header_bytes
-        self._always_kept = min(KEPT_OF_ERRORS, self._largest)
+        self._max_body, self._max_line = limits.response_bytes, limits.header_bytes
+        self._max_error_body = min(KEPT_OF_ERRORS, self._max_body)
         self._headers = dict(headers)
         self._client_secret = client_secret
         self._http = http
@@ -263,117 +266,130 @@ class Transport:
         self._deadlines = DeadlineTimer()
         self._traces = list(trace_configs)
         self._borrowed = http is not None
-        # Whether nobody else looks on, who would have to be told of every step.
-        self._is_untouched = not self._borrowed and not self._traces
-        # A redirect would carry the credentials to wherever it points, so it is an answer like any other.
+        # Without trace hooks or an owner, no other code observes the steps of an exchange, so some can be skipped.
+        self._is_unobserved = not self._borrowed and not self._traces
+        # A followed redirect would send the credentials to any host, so a redirect is a response like any other.
         self._extra: dict[str, Any] = {"allow_redirects": False, "middlewares": (_send_once,)}
         if http is not None:
             theirs = getattr(http, "_middlewares", ())
             self._extra |= {
                 "raise_for_status": False,
-                "middlewares": (*theirs, _send_as_ours),
-                "max_line_size": self._longest_line,
-                "max_field_size": self._longest_line,
+                "middlewares": (*theirs, _send_isolated),
+                "max_line_size": self._max_line,
+                "max_field_size": self._max_line,
             }
         self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
     async def exchange(self, request: Request, limit: RequestTimeout) -> Response:
-        """Send a request once and read its answer whole.
+        """Send a request once and read the whole response.
+
+        Args:
+            request: the request.
+            limit: the timeout of this exchange.
+
+        Returns:
+            The response, of any status.
 
         Raises:
-            TransportError: no whole answer came; its ``kind`` says why.
+            TransportError: no complete response arrived; ``kind`` has the reason.
             ClosedError: the client was closed meanwhile.
+            ConfigurationError: the client belongs to another event loop or process, or no task runs.
 
-        Cancelling drops the connection; what was sent may still be done by the other side.
+        Cancelling drops the connection; a request that was sent may still be executed.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
-            self.settle()
+            self.bind_loop()
         task = asyncio.current_task(loop)
         if task is None:
-            raise ConfigurationError(OUTSIDE)
+            raise ConfigurationError(NO_TASK)
         http = self._open_session()
         is_sent = True
         deadline = self._deadlines.add(task, loop, limit.total)
         try:
-            reply = await self._asking(http, request, limit)
-            body = self._body_at_hand(reply) if self._is_untouched and request.body is None else None
+            reply = await self._start(http, request, limit)
+            body = self._buffered_body(reply) if self._is_unobserved and request.body is None else None
             if body is None:
                 body = await self._read(reply)
             return Response(reply.status, reply.headers, body, (self._client_secret, request.user_secret))
         except (aiohttp.ClientError, _ConnectionDroppedError, _TooLargeError, NotSentError, OSError) as exc:
-            failure, cause = self._translated(request, exc, limit)
+            failure, cause = self._translate(request, exc, limit)
         except (AssertionError, RuntimeError) as exc:
-            # As aiohttp has it for a session that a trace hook, or its owner, closed on the way.
-            if not self._what_is_closed(http):
+            # aiohttp raises these if a trace hook, or the owner, closes the session during the exchange.
+            if not self._closed_owner(http):
                 raise
             without_frames(exc)
-            failure, cause = self._translated(request, aiohttp.ServerDisconnectedError(), limit)
+            failure, cause = self._translate(request, aiohttp.ServerDisconnectedError(), limit)
         except asyncio.CancelledError as exc:
             without_frames(exc)
-            if deadline.is_cancelled_by_others() or not (deadline.has_ended or self._what_is_closed(http)):
+            if deadline.is_cancelled_by_others() or not (deadline.has_ended or self._closed_owner(http)):
                 raise
             is_sent = not isinstance(exc, CancelledUnsentError)
-            failure, cause = self._translated(request, _cut_short(deadline, is_sent=is_sent), limit)
+            failure, cause = self._translate(request, _cancellation_cause(deadline, is_sent=is_sent), limit)
         finally:
             self._deadlines.remove(deadline)
-        # Raised out here so that the error's context is not what aiohttp raised, with all its frames.
-        if what := self._what_is_closed(http):
-            raise ClosedError(what, may_be_done=is_sent and not was_never_sent(failure))
+        # Raised outside of ``except``: as its context, aiohttp's exception would keep the frames with the secrets.
+        if owner := self._closed_owner(http):
+            raise ClosedError(owner, may_be_done=is_sent and not was_never_sent(failure))
         raise failure from cause
 
     async def _read(self, reply: aiohttp.ClientResponse) -> bytes:
-        is_kept = reply.status >= OK_BELOW
-        bounded = _BoundedReader(reply.content, self._always_kept if is_kept else self._largest, is_kept=is_kept)
+        is_error = reply.status >= OK_BELOW
+        bounded = _BoundedReader(
+            reply.content, self._max_error_body if is_error else self._max_body, truncates=is_error
+        )
         reply.content = cast("aiohttp.StreamReader", bounded)
         body = await reply.read()
         if reply.status < OK_FROM:
-            reply.close()  # the peer has switched to another protocol, so aiohttp keeps the connection for it
+            reply.close()  # after a switch of protocols, aiohttp leaves the connection to the caller
         return body
 
-    def _body_at_hand(self, reply: aiohttp.ClientResponse) -> bytes | None:
+    def _buffered_body(self, reply: aiohttp.ClientResponse) -> bytes | None:
         content = reply.content
         if not content.is_eof() or content.exception() is not None or reply.status < OK_FROM:
             return None
-        # All of it came with its head, and the connection is back in the pool: there is nothing to wait for.
+        # The whole body arrived with the headers, and the connection is back in the pool: nothing to wait for.
         body = content.read_nowait()
-        if len(body) <= self._always_kept:
+        if len(body) <= self._max_error_body:
             return body
-        is_kept = reply.status >= OK_BELOW
-        return within(body, self._always_kept if is_kept else self._largest, is_kept=is_kept)
+        is_error = reply.status >= OK_BELOW
+        return limit_body(body, self._max_error_body if is_error else self._max_body, truncates=is_error)
 
     def _open_session(self) -> aiohttp.ClientSession:
-        http = self._http or self._make()
-        if what := self._what_is_closed(http):
-            raise ClosedError(what)
+        http = self._http or self._create_session()
+        if owner := self._closed_owner(http):
+            raise ClosedError(owner)
         return http
 
-    def _what_is_closed(self, http: aiohttp.ClientSession) -> str:
+    def _closed_owner(self, http: aiohttp.ClientSession) -> str:
         if self.is_closed:
             return "this client"
         return BORROWED if self._borrowed and http.closed else ""
 
-    def settle(self) -> asyncio.AbstractEventLoop:
-        """Return the running event loop, to which the connections belong from the first call on.
+    def bind_loop(self) -> asyncio.AbstractEventLoop:
+        """Bind the connections to the running event loop at the first call, and check it at every other.
+
+        Returns:
+            The running event loop.
 
         Raises:
-            ConfigurationError: the caller runs in another event loop, in another process, or in none.
+            ConfigurationError: another event loop runs, or none, or this is another process.
         """
-        # Asked first: after a fork in a running loop, asyncio denies that it runs.
-        if self._forks != _Forks.count and self._forks is not None:
-            raise ConfigurationError(FORKED)
+        # First: after a fork in a running loop, asyncio reports no running loop.
+        if self._forks != _ForkCounter.count and self._forks is not None:
+            raise ConfigurationError(OTHER_PROCESS)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             loop = None
         if loop is None:
-            raise ConfigurationError(OUTSIDE)
+            raise ConfigurationError(NO_TASK)
         if loop is not self._loop:
-            self._settle_in(loop)
+            self._bind_loop(loop)
         return loop
 
-    def _asking(
+    def _start(
         self, http: aiohttp.ClientSession, request: Request, limit: RequestTimeout
     ) -> Awaitable[aiohttp.ClientResponse]:
         headers = request.headers()
@@ -381,21 +397,21 @@ class Transport:
         if self._borrowed:
             headers |= self._headers
         if request.method == "GET":
-            return http.get(url, headers=headers, timeout=limit.spelled, **self._extra_for_get)
+            return http.get(url, headers=headers, timeout=limit.aiohttp_timeout, **self._extra_for_get)
         return http.request(
-            request.method, url, data=request.body, headers=headers, timeout=limit.spelled, **self._extra
+            request.method, url, data=request.body, headers=headers, timeout=limit.aiohttp_timeout, **self._extra
         )
 
-    def _settle_in(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _bind_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._loop is not None:
-            raise ConfigurationError(ELSEWHERE)
+            raise ConfigurationError(OTHER_LOOP)
         theirs = getattr(self._http, "_loop", loop)
         if theirs is not loop:
             state = "is closed" if theirs.is_closed() else "is not the one that runs here"
-            raise ConfigurationError(f"{BORROWED} belongs to an event loop that {state}: lend one made in this loop")
-        self._loop, self._forks = loop, _Forks.count
+            raise ConfigurationError(f"{BORROWED} belongs to an event loop that {state}: pass one created in this loop")
+        self._loop, self._forks = loop, _ForkCounter.count
 
-    def _translated(
+    def _translate(
         self,
         request: Request,
         exc: BaseException,
@@ -403,42 +419,42 @@ class Transport:
     ) -> tuple[TransportError, BaseException | None]:
         if isinstance(exc, _ConnectionDroppedError) and exc.__cause__ is not None:
             exc = exc.__cause__
-        make, kind, detail = _meaning(exc, limit)
+        error_class, kind, detail = _classify(exc, limit)
         cause: BaseException | None = without_frames(exc)
         if self._dial is not None and self._dial.proxy is not None:
-            # aiohttp's exceptions carry the address of the proxy, with its login.
+            # aiohttp's exceptions hold the URL of the proxy, with its login.
             cause = None
         if kind == "garbled":
-            # Here aiohttp quotes what came, which may quote us. Ours is masked, so theirs is left out.
+            # aiohttp quotes the data received, which may echo the request. The detail is masked, the cause dropped.
             detail = Response(0, {}, b"", (self._client_secret, request.user_secret)).presentable(detail)
             cause = None
-        return make(method=request.method, path=request.path, kind=kind, detail=detail), cause
+        return error_class(method=request.method, path=request.path, kind=kind, detail=detail), cause
 
     def check_closing(self) -> None:
-        """See to it that the session can be closed from here.
+        """Check that the session can be closed from here.
 
         Raises:
             ConfigurationError: its connections belong to another event loop that still runs, or to another process.
         """
         if self._loop is not None and not self._loop.is_closed():
-            self.settle()
+            self.bind_loop()
 
     async def aclose(self) -> None:
-        """End all exchanges with ``ClosedError``, and close the session, unless it was borrowed.
+        """End all exchanges with ``ClosedError``, and close the session unless it is borrowed.
 
         Raises:
             ConfigurationError: its connections belong to another event loop that still runs, or to another process.
         """
         self.check_closing()
         self.is_closed = True
-        # aiohttp lets go of what waits for a name or for a body only at its deadline, or cancels it.
+        # Closing the session does not end an exchange that waits for a host name or a body, or it cancels the task.
         if self._loop is not None and not self._loop.is_closed():
             self._deadlines.end_all(except_for=asyncio.current_task())
         if self._http is not None and not self._borrowed:
             await self._http.close()
 
-    def _make(self) -> aiohttp.ClientSession:
-        # limit=0: the gate in front is the limit, and a fair one. No cookies: one user's would be sent for the next.
+    def _create_session(self) -> aiohttp.ClientSession:
+        # limit=0: RequestLimiter limits fairly. No cookies: those of one user would be sent for the next.
         context = None if self._dial is None else self._dial.ssl
         proxy = None if self._dial is None else self._dial.proxy
         self._http = aiohttp.ClientSession(
@@ -446,85 +462,85 @@ class Transport:
             proxy=None if proxy is None else URL(proxy.reveal()),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._headers,
-            max_line_size=self._longest_line,
-            max_field_size=self._longest_line,
+            max_line_size=self._max_line,
+            max_field_size=self._max_line,
             trace_configs=self._traces,
         )
         if hasattr(self._http, "_retry_connection"):
-            # aiohttp's own switch, which is not public. It is trusted only with what is harmless to send twice, where
-            # it saves the middleware, some two microseconds.
+            # A private switch of aiohttp. It guards only GET, which is safe to repeat, and saves the middleware there:
+            # about two microseconds.
             self._http._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - see above
             self._extra_for_get = {"allow_redirects": False}
         return self._http
 
 
-def _cut_short(deadline: Deadline, *, is_sent: bool) -> BaseException:
-    """Return what a cancelling that nobody outside asked for stands for."""
+def _cancellation_cause(deadline: Deadline, *, is_sent: bool) -> BaseException:
+    """Return the exception behind a cancellation that came from the deadline or from aiohttp."""
     if deadline.has_ended:
         return TimeoutError() if is_sent else aiohttp.ConnectionTimeoutError()
-    # aiohttp cancels what it shares between requests, such as the look-up of a name, when its session is closed.
+    # Closing its session, aiohttp cancels tasks that requests share, such as a DNS look-up.
     return (
-        aiohttp.ServerDisconnectedError() if is_sent else NotSentError("the connection was given up while it was made")
+        aiohttp.ServerDisconnectedError() if is_sent else NotSentError("the connection was cancelled while it was made")
     )
 
 
 def _check_session(http: object, trace_configs: object) -> None:
     if http is not None and not isinstance(http, aiohttp.ClientSession):
-        msg = f"http must be an aiohttp.ClientSession to borrow, not {type(http).__name__}"
+        msg = f"http must be an aiohttp.ClientSession, got {type(http).__name__}"
         raise ConfigurationError(msg)
     if not isinstance(trace_configs, Sequence) or not all(
         isinstance(each, aiohttp.TraceConfig) for each in cast("Sequence[object]", trace_configs)
     ):
-        msg = "trace_configs must be a list of aiohttp.TraceConfig"
+        msg = f"trace_configs must be a list of aiohttp.TraceConfig, got {type(trace_configs).__name__}"
         raise ConfigurationError(msg)
     if http is not None and trace_configs:
-        msg = "trace_configs belong to the session: pass them to the one you lend"
+        msg = "trace_configs must be empty with http=: create that session with them"
         raise ConfigurationError(msg)
 
 
 def _check_dial(http: object, dial: DialOptions | None) -> None:
     if http is not None and dial is not None and (dial.ssl is not None or dial.proxy is not None):
-        msg = "ssl and proxy belong to the session: make the one you lend with them, or pass no http"
+        msg = "ssl and proxy must be None with http=: create that session with them"
         raise ConfigurationError(msg)
 
 
-def _meaning(exc: BaseException, limit: RequestTimeout) -> tuple[type[TransportError], str, str]:
-    """Return the class, the row of the table in ``retry.py`` and the sentence for one of aiohttp's exceptions."""
+def _classify(exc: BaseException, limit: RequestTimeout) -> tuple[type[TransportError], str, str]:
+    """Return the error class, the kind (a key of ``retry.FAILURES``) and the message for an exception of aiohttp."""
     meaning: tuple[type[TransportError], str, str]
     match exc:
         case aiohttp.ConnectionTimeoutError():
             meaning = ConnectError, "connect-timeout", f"no connection within {limit.connect:.3g} s"
         case TimeoutError():
-            meaning = RequestTimeoutError, "timeout", f"no complete answer within {limit.total:.3g} s"
+            meaning = RequestTimeoutError, "timeout", f"no complete response within {limit.total:.3g} s"
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorError():
-            meaning = _meaning_of_no_connection(exc)
+            meaning = _classify_connect_error(exc)
         case NotSentError():
             meaning = (
                 ConnectError,
                 "unreachable",
-                "what listens there sends data before it is asked, so nothing was sent",
+                f"{exc}, so nothing was sent",
             )
         case aiohttp.ClientHttpProxyError():
             meaning = ConnectError, "unreachable", f"the proxy refused the connection with status {exc.status}"
         case _TooLargeError():
             meaning = TransportError, "too-large", str(exc)
         case aiohttp.ClientPayloadError():
-            meaning = TransportError, "torn", "the answer broke off in the middle"
+            meaning = TransportError, "torn", "the response is incomplete"
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientOSError() | ConnectionError():
-            meaning = TransportError, "dropped", "the link was dropped before an answer came"
+            meaning = TransportError, "dropped", "the connection dropped before a response"
         case _:
-            meaning = TransportError, "garbled", f"what answered does not speak HTTP as it should: {exc}"
+            meaning = TransportError, "garbled", f"the response is not valid HTTP: {exc}"
     return meaning
 
 
-def _meaning_of_no_connection(
+def _classify_connect_error(
     exc: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError,
 ) -> tuple[type[TransportError], str, str]:
     meaning: tuple[type[TransportError], str, str]
     match exc:
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
             meaning = ConnectError, "tls", f"no secure connection to {exc.host}:{exc.port} ({_error_text(exc)})"
-        case aiohttp.ClientProxyConnectionError():  # it carries the host that was asked for, not the proxy's
+        case aiohttp.ClientProxyConnectionError():  # its host is the API's, not the proxy's
             meaning = ConnectError, "unreachable", f"no connection to the proxy: {exc.os_error.strerror}"
         case aiohttp.ClientConnectorDNSError():
             meaning = ConnectError, "dns", f"the name {exc.host} was not found: check the address and the network"

@@ -1,6 +1,6 @@
-"""Below the waterline: how REST is spelled. Values in, bytes out; bytes in, a value or an error out.
+"""Encode requests and decode responses of the REST API, without any I/O.
 
-Status numbers and header names live here and nowhere else.
+Status codes and header names are defined in this module only.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ CONFLICT = 409
 NEXT_CURSOR = "next-cursor"
 PREV_CURSOR = "prev-cursor"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-REFUSALS: Mapping[int, type[APIError]] = {
+STATUS_ERRORS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
     401: AuthenticationError,
     403: AuthenticationError,
@@ -75,22 +75,22 @@ REFUSALS: Mapping[int, type[APIError]] = {
     422: BadRequestError,
     429: RateLimitedError,
 }
-SERVER_SIDE = 500
+SERVER_ERROR_FROM = 500
 CENTURY = 36_525 * 86_400.0  # seconds
 
-_MOST_BITS = 128
-ONE_SPELLING = frozenset({str, int, datetime})  # of these, what is equal is spelled alike
+_MAX_BITS = 128
+CACHEABLE_TYPES = frozenset({str, int, datetime})  # equal values of these types are encoded alike
 EXCERPT = 200
 WINDOW = 65_536
-SAYS_NOTHING = frozenset({b"", b"{}", b"[]", b"null", b'""'})
-ERROR_WORDS = ("message", "error", "errors", "detail", "details", "error_description", "description", "msg", "title")
-WORDS_DEPTH = 5
+EMPTY_BODIES = frozenset({b"", b"{}", b"[]", b"null", b'""'})
+MESSAGE_KEYS = ("message", "error", "errors", "detail", "details", "error_description", "description", "msg", "title")
+MESSAGE_DEPTH = 5
 JSON_KINDS: Mapping[object, str] = {bool: "boolean", int: "number", float: "number", type(None): "null"}
 OUTLINE_DEPTH = 4
 OUTLINE_MEMBERS = 12
 OUTLINE_ITEMS = 3
-# Paths whose answers hold what accounts hold. An answer to anything else may carry a new secret, a token or an address
-# at which a person logs in, so no value of it is quoted.
+# Paths of which the responses hold account data only. Any other response may hold a new secret, a token or a login
+# URL, so no value of it is quoted in a message.
 QUOTABLE = re.compile(r"/(?:orders|accounts|balances|positions|transactions)(?:/.*)?", re.DOTALL)
 QUOTABLE_LISTS = frozenset({("GET", "/users"), ("GET", "/connections")})
 _NAMES = (
@@ -98,21 +98,21 @@ _NAMES = (
     "|(?:api|private)[-_]?key|session[-_]?(?:id|key)"
 )
 _SENSITIVE = re.compile(
-    # The key is bounded, so that nonsense is not searched over and over. The value is text, a list, an object or a
-    # number, and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
+    # The key is bounded, so that the search stays linear on garbage. The value is text, a list, an object or a number,
+    # and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
     rf'("[^"]{{0,64}}(?:{_NAMES})[^"]{{0,64}}"\s*:\s*)'
     r'(?:\\*"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*[\]}]?|[^\s",}\]]+)',
     re.IGNORECASE | re.DOTALL,
 )
 _SENSITIVE_LINE = re.compile(
-    # It begins at the word itself: what may stand before it need not be matched, and would be searched for minutes.
-    # A token only as a name has it: "invalid token: expired" is a reason that people need.
+    # It begins at the word itself: matching a prefix of the name as well would take minutes on a long text. "token"
+    # counts only as part of a name, since "invalid token: expired" is a reason that the user needs.
     r"((?:secret|[-_]token|token(?==)|jwt|passw(?:or)?d|passphrase|authorization|cookie|(?:api|private)[-_]?key"
     r"|session[-_]?(?:id|key))\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
     re.IGNORECASE,
 )
-# By shape, under whatever name: a JSON web token, and what follows the word of an authorization header. "Bearer" is a
-# word of sentences too, so only what has a digit in it counts.
+# By shape, under any name: a JSON web token, and the credentials after the scheme of an authorization header. "Bearer"
+# is also a word of sentences, so the credentials must have a digit.
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}")
 _BEARER = re.compile(r"(bearer\s{1,8})(?=[^\s\d]{0,512}\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
@@ -121,24 +121,24 @@ _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
 
 class RetryMode(Enum):
-    """How often one request may be sent."""
+    """When a failed request may be sent again."""
 
-    NEVER = "never again, whatever happened"
-    IF_UNSENT = "again where it is certain that it never left this machine"
-    SAFE = "again, since asking twice does the same as asking once"
+    NEVER = "never"
+    IF_UNSENT = "if it certainly never left this machine"
+    SAFE = "always, since it is idempotent"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One question, ready to be sent.
+    """One HTTP request, ready to be sent.
 
     Attributes:
         method: ``GET``, ``POST``, ``PATCH`` or ``DELETE``.
-        path: quoted, beginning with a slash.
-        query: quoted, with its question mark; or empty.
+        path: the quoted path, with a leading slash.
+        query: the quoted query with its question mark, or an empty text.
         body: JSON, or None.
-        user_id: whom it is for, or None.
-        user_secret: that user's secret, or None.
-        repeat: how often it may be sent.
+        user_id: the user's id, or None for a request of the client itself.
+        user_secret: the user's secret, or None for a request of the client itself.
+        repeat: when the request may be sent again.
     """
 
     method: str
@@ -153,11 +153,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return f"<Request {self.method} {self.path}>"
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
-        # A struct comes with one that shows everything, and rich prefers it to the ``repr``.
+        # The generated one shows every field, and rich prefers it to ``__repr__``.
         return [("method", self.method), ("path", self.path)]
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that this request adds to those of the client (documented)."""
+        """Return the headers of this request beside those of the client (documented)."""
         headers: dict[str, str] = {}
         if self.user_id is not None and self.user_secret is not None:
             headers = {"user-id": self.user_id, "user-secret": self.user_secret.reveal()}
@@ -167,12 +167,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Response(msgspec.Struct, eq=False, gc=False):
-    """An answer as it came.
+    """An HTTP response as received.
 
     Attributes:
         status: the HTTP status.
-        headers: its headers, read without regard to case.
-        body: its bytes. The ``repr`` does not show them, since they may hold a secret.
+        headers: the headers, a mapping without regard to case.
+        body: the bytes of the body. The ``repr`` omits them, since they may hold a secret.
     """
 
     status: int
@@ -187,12 +187,12 @@ class Response(msgspec.Struct, eq=False, gc=False):
         return [("status", self.status), ("bytes", len(self.body))]
 
     def json(self) -> Any:  # noqa: ANN401 - JSON is anything
-        """Read the body as JSON; numbers that are not in quotes become int or float.
+        """Decode the body as JSON; numbers without quotes become int or float.
 
         Raises:
-            MalformedResponseError: it is not JSON.
+            MalformedResponseError: the body is not JSON.
         """
-        return read(self, _ANYTHING)
+        return read(self, _ANY_JSON)
 
     def presentable(self, text: str) -> str:
         """Return a text on one line, shortened, with everything masked that is or is named like a secret."""
@@ -230,9 +230,9 @@ class Response(msgspec.Struct, eq=False, gc=False):
 
     @property
     def outline(self) -> str:
-        """The shape of the body, without any of its values: for an answer that may carry a secret."""
+        """The shape of the body, without any of its values: for a response that may hold a secret."""
         try:
-            value = _ANYTHING.decode(self.body)
+            value = _ANY_JSON.decode(self.body)
             return one_line(_outline(value, OUTLINE_DEPTH), EXCERPT)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return f"text({len(self.body)})" if self.body else ""
@@ -255,7 +255,7 @@ def _outline(value: object, depth: int) -> str:
 
 
 def _key(name: str) -> str:
-    # A secret may stand as a name too; a name of the wire is short and has no digits.
+    # A key may be a secret too; the keys of the API are short and have no digits.
     return name if _PLAIN_NAME.fullmatch(name) else f"name({len(name)})"
 
 
@@ -268,7 +268,7 @@ def _without_beginning(text: str, secret: str) -> str:
 
 
 def client_headers(client_id: str, client_secret: Secret, version: str) -> dict[str, str]:
-    """Return the headers of every request of a client (documented)."""
+    """Return the headers that every request of a client has (documented)."""
     return {
         "client-id": client_id,
         "client-secret": client_secret.reveal(),
@@ -280,84 +280,88 @@ def client_headers(client_id: str, client_secret: Secret, version: str) -> dict[
 def path_segment(text: str, name: str) -> str:
     """Quote a text for one segment of a path.
 
+    Args:
+        text: the text.
+        name: the name of the argument, for the message of an error.
+
     Raises:
-        ConfigurationError: it is no text, or empty or a dot segment, which would name another path.
+        ConfigurationError: it is no text, or it is empty or a dot segment, which would name another path.
     """
     _check_text(text, name)
     if not text or text in {".", ".."}:
-        msg = f"{name} cannot be {text!r}"
+        msg = f"{name} must be neither empty nor a dot segment, got {text!r}"
         raise ConfigurationError(msg)
     try:
         return quote(text, safe="")
     except UnicodeEncodeError:
-        msg = f"{name} has half a character in it, a lone surrogate, which no address can carry"
+        msg = f"{name} must have no lone surrogate, which no URL can carry"
     raise ConfigurationError(msg)
 
 
 def _check_text(text: object, name: str) -> None:
     if not isinstance(text, str):
-        # What was given may be or hold a secret, so it is not shown.
-        msg = f"{name} must be text, not {type(text).__name__}"
+        # The value may be or hold a secret, so only its type is shown.
+        msg = f"{name} must be text, got {type(text).__name__}"
         raise ConfigurationError(msg)
 
 
 def checked_method(method: str) -> str:
-    """Return a method of the caller's own choosing, in capitals.
+    """Validate a method of a free-form request, and return it in capitals.
 
     Raises:
-        ConfigurationError: the API has none of that name.
+        ConfigurationError: the API has no such method.
     """
-    _check_text(method, "the method")
+    _check_text(method, "method")
     if method.upper() not in METHODS:
-        msg = f"the method must be one of {', '.join(METHODS)}, not {method[:20]!r}"
+        msg = f"method must be one of {', '.join(METHODS)}, got {method[:20]!r}"
         raise ConfigurationError(msg)
     return method.upper()
 
 
 def json_body(body: object) -> bytes:
-    """Spell a body as JSON.
+    """Encode a body as JSON.
 
     Raises:
-        ConfigurationError: there is something in it that JSON has no form for.
+        ConfigurationError: a value in it has no form in JSON.
     """
     try:
         return msgspec.json.encode(body)
     except (TypeError, ValueError, OverflowError, RecursionError) as exc:
-        msg = f"the body cannot be spelled as JSON: {exc}"
+        msg = f"json must have a form in JSON: {exc}"
         raise ConfigurationError(msg) from without_frames(exc)
 
 
 def checked_path(path: str) -> str:
-    """Return a path of the caller's own making.
+    """Validate the path of a free-form request, and return it.
 
     Raises:
-        ConfigurationError: it does not begin with a slash, or has in it what must be quoted or passed as params.
+        ConfigurationError: it has no leading slash, or has characters that must be quoted or passed as params.
     """
-    _check_text(path, "the path")
+    _check_text(path, "path")
     if (
         not path.startswith("/")
         or path.startswith("//")
         or quote(path, safe="/%:@!$&'()*+,;=~-._", errors="replace") != path
     ):
-        msg = f"the path {path[:80]!r} must begin with / and be quoted; a query goes into params"
+        msg = f"path must begin with / and be quoted, with the query in params, got {path[:80]!r}"
         raise ConfigurationError(msg)
     return path
 
 
 def checked_params(params: object) -> Mapping[str, object]:
-    """Return filters of the caller's own making.
+    """Validate the filters of a free-form request, and return them.
 
     Raises:
-        ConfigurationError: they are not given by their names.
+        ConfigurationError: they are no mapping, or a name is no text.
     """
     if not params:
         return {}
     if not isinstance(params, Mapping):
-        msg = f"params must be a mapping, such as {{'symbols': 'AAPL'}}, not {type(params).__name__}"
+        msg = f"params must be a mapping, such as {{'symbols': 'AAPL'}}, got {type(params).__name__}"
         raise ConfigurationError(msg)
     given = cast("Mapping[str, object]", params)
     for name in given:
-        _check_text(name, "the name of a filter")
+        _check_text(name, "each name in params")
     return given
 
 
@@ -366,12 +370,12 @@ def with_extra(
     extra: Mapping[str, object] | None,
     also_known: Iterable[str] = (),
 ) -> Mapping[str, object]:
-    """Return filters together with those that this library has no argument for.
+    """Return filters together with those that have no argument of their own.
 
     Args:
         params: the filters that have an argument of their own, given or not.
-        extra: the others, by their names on the wire.
-        also_known: names that have an argument of their own and are not among ``params``.
+        extra: other filters, by their names in the query.
+        also_known: further names that have an argument of their own.
 
     Raises:
         ConfigurationError: ``extra`` is no mapping of texts, or has a name that is an argument of its own.
@@ -383,7 +387,7 @@ def with_extra(
         raise ConfigurationError(msg)
     for name in extra:
         if not isinstance(cast("object", name), str) or not name:
-            msg = "extra must have names of filters that are text and not empty"
+            msg = f"each name in extra must be text that is not empty, got {type(name).__name__}"
             raise ConfigurationError(msg)
         if name in params or name in also_known:
             msg = f"extra must not have {name}: pass {name}= as an argument of its own"
@@ -392,35 +396,35 @@ def with_extra(
 
 
 def query_string(params: Mapping[str, object]) -> str:
-    """Spell filters: None is left out, sequences are joined by commas, times are RFC 3339 in UTC.
+    """Encode filters as a query: omit None, join sequences by commas, write times as RFC 3339 in UTC.
 
     Raises:
-        ConfigurationError: a filter is empty, a float, a time without a zone, or of no kind that has a spelling. An
-            empty filter is refused because a server may read it as no filter, and answer with everything.
+        ConfigurationError: a filter is empty, a float, a time without a time zone, or of another type that cannot be
+            encoded. An empty filter is refused since a server may take it for no filter, and return everything.
     """
     for value in params.values():
         if value is not None:
             break
     else:
-        return ""  # as most who ask for all do
+        return ""  # the common case: no filter at all
     given = tuple([pair for pair in params.items() if pair[1] is not None])
-    if ONE_SPELLING.issuperset([type(value) for _, value in given]):
-        return _known_query(given)
+    if CACHEABLE_TYPES.issuperset([type(value) for _, value in given]):
+        return _cached_query(given)
     return _query(given)
 
 
 @lru_cache(maxsize=256)
-def _known_query(given: tuple[tuple[str, object], ...]) -> str:
-    # Pollers ask for the same thing all day.
+def _cached_query(given: tuple[tuple[str, object], ...]) -> str:
+    # A poller sends the same filters all day.
     return _query(given)
 
 
 def _query(given: tuple[tuple[str, object], ...]) -> str:
-    spelled = [(name, _query_value(name, value)) for name, value in given]
+    pairs = [(name, _query_value(name, value)) for name, value in given]
     try:
-        return "?" + urlencode(spelled, quote_via=quote, safe=",")
+        return "?" + urlencode(pairs, quote_via=quote, safe=",")
     except UnicodeEncodeError:
-        msg = "a filter has half a character in it, a lone surrogate, which no address can carry"
+        msg = "a filter must have no lone surrogate, which no URL can carry"
     raise ConfigurationError(msg)
 
 
@@ -435,24 +439,24 @@ def _query_value(name: str, value: object) -> str:
         case datetime() if value.utcoffset() is not None:
             text = _utc(name, value).isoformat().replace("+00:00", "Z")
         case datetime():
-            msg = f"{name} has no time zone: give it one, such as datetime.UTC"
+            msg = f"{name} must have a time zone, such as datetime.UTC, got {value.isoformat()}"
             raise ConfigurationError(msg)
         case date():
             text = value.isoformat()
         case list() | tuple():
             text = ",".join(_query_value(name, item) for item in cast("Iterable[object]", value))
         case _:
-            msg = f"{name} cannot be spelled from {type(value).__name__}: pass text, a whole number, a date or a time"
+            msg = f"{name} must be text, a whole number, a date or a time, got {type(value).__name__}"
             raise ConfigurationError(msg)
     if not text:
-        msg = f"{name} is empty: leave it out to ask for all"
+        msg = f"{name} must not be empty: omit it to list all"
         raise ConfigurationError(msg)
     return text
 
 
 def _digits(name: str, value: int | Decimal) -> str:
     if isinstance(value, int):
-        is_bounded = value.bit_length() <= _MOST_BITS
+        is_bounded = value.bit_length() <= _MAX_BITS
     else:
         is_bounded = value.is_finite() and abs(value.adjusted()) <= MOST_DIGITS
     if not is_bounded:
@@ -465,38 +469,43 @@ def _utc(name: str, when: datetime) -> datetime:
     try:
         return when.astimezone(UTC)
     except OverflowError:
-        msg = f"{name} lies outside of the years 1 to 9999 in UTC: {when.isoformat()}"
+        msg = f"{name} must be within the years 1 to 9999 in UTC, got {when.isoformat()}"
     raise ConfigurationError(msg)
 
 
-def _receive(kind: type[Secret], value: Any) -> Secret:  # noqa: ANN401 - whatever JSON had there
+def _decode_secret(kind: type[Secret], value: Any) -> Secret:  # noqa: ANN401 - any JSON value
     return kind(value)
 
 
 def decoder(kind: type[T], *, key: str | None = None) -> msgspec.json.Decoder[T]:
-    """Return a decoder for bodies of one shape; make it once and keep it.
+    """Return a decoder for bodies of one type; create it once, at import.
 
     Args:
-        kind: the shape.
-        key: for lists, the field that names a row. A row that lacks it is read with an empty text there, so that one
-            odd row does not hide the others.
+        kind: the type.
+        key: for lists, the field that identifies a row. A row without it is decoded with an empty text there, so that
+            one malformed row does not hide the others.
     """
-    made = msgspec.json.Decoder(kind, dec_hook=_receive)
+    new = msgspec.json.Decoder(kind, dec_hook=_decode_secret)
     if key is not None:
-        _KEYS[made] = key
-    return made
+        _KEYS[new] = key
+    return new
 
 
-_ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_ANY_JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
 _KEYS: dict[msgspec.json.Decoder[Any], str] = {}
 
 
 def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | None = None) -> T:
-    """Read the body of an answer.
+    """Decode the body of a response.
+
+    Args:
+        response: the response.
+        shape: the decoder.
+        request: the request, for the message of an error.
 
     Raises:
-        MalformedResponseError: it is no JSON, or JSON of another shape; it has ``.where``, ``.excerpt`` and the whole
-            answer as ``.response``.
+        MalformedResponseError: the body is no JSON, or JSON of another shape. The error has ``where``, ``excerpt``,
+            and the whole response as ``response``.
     """
     try:
         try:
@@ -504,27 +513,27 @@ def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | 
         except msgspec.ValidationError:
             if (key := _KEYS.get(shape)) is None:
                 raise
-            # Decoded a second time, and slowly, because almost no answer has such a row.
+            # Decoded a second time, and slowly: almost no response has such a row.
             return shape.decode(_with_every_key(response.body, key))
     except (msgspec.MsgspecError, RecursionError) as exc:
         raise _malformed(response, request, exc) from without_frames(exc)
     except UnicodeDecodeError as exc:
-        # Not chained: this one carries the bytes, secrets and all, and its repr shows them.
-        trouble = _malformed(response, request, exc)
-    raise trouble
+        # Not chained: a UnicodeDecodeError holds the bytes with the secrets in them, and its repr shows them.
+        error = _malformed(response, request, exc)
+    raise error
 
 
 def _with_every_key(body: bytes, key: str) -> bytes:
-    """Return a body in which each row has its key, as an empty text where it is missing or null."""
-    answer = _ANYTHING.decode(body)
-    lists: list[Any] = [answer, *answer.values()] if isinstance(answer, dict) else [answer]
+    """Return a body in which each row has its key: an empty text replaces a missing or null one."""
+    content = _ANY_JSON.decode(body)
+    lists: list[Any] = [content, *content.values()] if isinstance(content, dict) else [content]
     for rows in lists:
         listed = cast("list[object]", rows) if isinstance(rows, list) else []
         for row in listed:
             named = cast("dict[str, object]", row) if isinstance(row, dict) else None
             if named is not None and named.get(key) is None:
                 named[key] = ""
-    return msgspec.json.encode(answer)
+    return msgspec.json.encode(content)
 
 
 def _malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:
@@ -532,17 +541,17 @@ def _malformed(response: Response, request: Request | None, exc: Exception) -> M
     if found := _PATH_IN_MESSAGE.search(problem):
         problem, where = problem[: found.start()], found["where"]
     if not _is_utf_8(response.body):
-        problem = "the text is not UTF-8"  # releases of msgspec raise and word this in different ways
+        problem = "the text is not UTF-8"  # the exception and its message differ between releases of msgspec
     if not isinstance(exc, msgspec.ValidationError):
         kind = response.presentable(response.headers.get("content-type", "no content type").partition(";")[0])
         problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
-    asked = f"{request.method} {request.path}" if request is not None else ""
+    sent = f"{request.method} {request.path}" if request is not None else ""
     excerpt = quoted(response, request)
-    return MalformedResponseError(where=where, problem=problem, excerpt=excerpt, request=asked, response=response)
+    return MalformedResponseError(where=where, problem=problem, excerpt=excerpt, request=sent, response=response)
 
 
 def quoted(response: Response, request: Request | None) -> str:
-    """Return what a message may quote of an answer: how it begins, or only its shape where it may carry a secret."""
+    """Return the part of a response that a message may quote: its beginning, or its shape if it may hold a secret."""
     if request is None:
         return response.outline
     is_quotable = QUOTABLE.fullmatch(request.path) or (request.method, request.path) in QUOTABLE_LISTS
@@ -558,8 +567,14 @@ def _is_utf_8(body: bytes) -> bool:
 
 
 def error_from_response(request: Request, response: Response, now: datetime) -> APIError:
-    """Return the error that a status outside 2xx means."""
-    facts: dict[str, Any] = {
+    """Return the error for a response with a status outside 2xx.
+
+    Args:
+        request: the request.
+        response: the response.
+        now: the present, aware, for a ``Retry-After`` that is a date.
+    """
+    fields: dict[str, Any] = {
         "status": response.status,
         "message": _message(request, response),
         "method": request.method,
@@ -567,57 +582,56 @@ def error_from_response(request: Request, response: Response, now: datetime) -> 
         "retry_after": retry_after(response.headers, now),
         "response": response,
     }
-    if response.status >= SERVER_SIDE:
-        return ServerError(**facts)
-    return REFUSALS.get(response.status, APIError)(**facts)
+    if response.status >= SERVER_ERROR_FROM:
+        return ServerError(**fields)
+    return STATUS_ERRORS.get(response.status, APIError)(**fields)
 
 
 def _message(request: Request, response: Response) -> str:
-    """Return why a request was refused: the server's words, else the status in words and how the answer begins."""
-    if said := response.presentable(_words_in(response.body)):
-        return said
+    """Return why a request was refused: the message of the server, or else the phrase of the status and an excerpt."""
+    if message := response.presentable(_message_in(response.body)):
+        return message
     if location := response.headers.get("location", ""):
-        return f"redirected to {response.presentable(location.partition('?')[0])}; check the api address"
+        return f"redirected to {response.presentable(location.partition('?')[0])}; check the URL of the API"
     try:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:
         phrase = "no explanation given"
-    if response.body.strip() in SAYS_NOTHING:
+    if response.body.strip() in EMPTY_BODIES:
         return phrase
-    return one_line(f"{phrase}; the answer begins {quoted(response, request)!r}", EXCERPT)
+    return one_line(f"{phrase}; the response begins {quoted(response, request)!r}", EXCERPT)
 
 
-def _words_in(body: bytes) -> str:
-    """Return the words of an error in any of the forms that APIs use, or an empty text."""
+def _message_in(body: bytes) -> str:
+    """Return the message in the body of an error, in any form that APIs use, or an empty text."""
     try:
-        return _words(_ANYTHING.decode(body.decode("utf-8-sig", "replace")), WORDS_DEPTH)
+        return _find_message(_ANY_JSON.decode(body.decode("utf-8-sig", "replace")), MESSAGE_DEPTH)
     except (msgspec.MsgspecError, RecursionError):
         return ""
 
 
-def _words(value: object, depth: int) -> str:
+def _find_message(value: object, depth: int) -> str:
     match value:
         case str():
             return value.strip()
         case dict() if depth:
             members = cast("dict[str, object]", value)
-            # ``message`` is documented; the others are what other APIs use (assumed). The first that says anything.
-            for name in ERROR_WORDS:
-                if said := _words(members.get(name), depth - 1):
-                    return said
+            # ``message`` is documented, the other keys are those of other APIs (assumed). The first with a text counts.
+            for name in MESSAGE_KEYS:
+                if message := _find_message(members.get(name), depth - 1):
+                    return message
         case list() if depth:
-            all_said = [_words(each, depth - 1) for each in cast("list[object]", value)[:OUTLINE_MEMBERS]]
-            return "; ".join(said for said in all_said if said)
+            messages = [_find_message(each, depth - 1) for each in cast("list[object]", value)[:OUTLINE_MEMBERS]]
+            return "; ".join(message for message in messages if message)
         case _:
             pass
     return ""
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Read ``Retry-After`` as seconds, with or without a fraction, or as an HTTP date; None where it is neither.
+    """Parse ``Retry-After``: seconds, with or without a fraction, or an HTTP date; None if it is neither.
 
-    The result is at least 0 and finite: what lies further ahead than a century counts as a century. Before waiting, it
-    goes through ``pacing.bounded_retry_after``.
+    The result is from 0 seconds to a century. Before it is waited for, ``pacing.bounded_retry_after`` bounds it.
     """
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):

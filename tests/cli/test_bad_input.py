@@ -41,13 +41,13 @@ def sentence(result: Result, code: int) -> str:
         (["orders", "--sort", "up"], "'asc', 'desc'"),
         (["orders", "--start", "yesterday"], "write it as 2026-01-31"),
         (["transactions", "--end", "2026-02-30"], "'2026-02-30' is no day"),
-        (["positions", "--symbols", ""], "symbols is empty: leave it out to ask for all"),
+        (["positions", "--symbols", ""], "symbols must not be empty: omit it to list all"),
         (["users", "create"], "NAME"),
         (["users", "creat", "bob"], "there is no command 'users creat': did you mean `users create`?"),
         (["users", "zzz"], "there is no command 'users zzz': see the list of them."),
         (["connections", "delte", "1"], "did you mean `connections delete`?"),
         (["option", "cal"], "did you mean `option call`?"),
-        (["users", "delete", "..", "--yes"], "user_id cannot be '..'"),
+        (["users", "delete", "..", "--yes"], "user_id must be neither empty nor a dot segment, got '..'"),
         (["sandbox", "--port", "70000"], "--port"),
     ],
     ids=str,
@@ -122,4 +122,4 @@ async def test_what_passes_is_not_even_mentioned(call: Call, sandbox: Sandbox) -
         result = await call("accounts", "--json")
         assert (result.exit_code, result.stderr) == (0, "")
     sandbox.faults.add(Fault("status", status=503, retry_after="0"))
-    assert "asking again in" in (await call("--verbose", "accounts")).stderr
+    assert "request failed, retrying in" in (await call("--verbose", "accounts")).stderr

@@ -61,7 +61,7 @@ def test_undecoded_response_is_decoded_once_when_the_value_is_read() -> None:
         return [body + other]
 
     item = result(undecoded := UndecodedResponse(decode, 3, 4), changed=False)
-    assert (repr(undecoded), decoded) == ("<Unread>", [])
+    assert (repr(undecoded), decoded) == ("<UndecodedResponse>", [])
     assert item.value == item.value == [7]
     assert decoded == [1]
     assert repr(undecoded) == "[7]"

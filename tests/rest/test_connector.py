@@ -198,7 +198,7 @@ async def test_peer_that_speaks_before_it_is_asked_gets_no_request(*, is_lent: b
     async with server, AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[traces])) if is_lent else None
         door = transport(url, http=http, trace_configs=[] if is_lent else [traces])
-        with pytest.raises(ConnectError, match="before it is asked") as caught:
+        with pytest.raises(ConnectError, match="before it gets a request") as caught:
             await door.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
         await door.aclose()
         await let_the_loop_read()

@@ -91,7 +91,7 @@ def test_options_that_cannot_be_are_refused_without_showing_a_password(settings:
 @pytest.mark.parametrize("option", [{"ssl": ssl.create_default_context()}, {"proxy": "http://127.0.0.1:9"}])
 async def test_borrowed_session_has_its_own_ssl_and_proxy(option: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as http:
-        with pytest.raises(ConfigurationError, match="ssl and proxy belong to the session"):
+        with pytest.raises(ConfigurationError, match="ssl and proxy must be None with http="):
             ConnectTrade("client", "hush", http=http, **option)
 
 

@@ -70,9 +70,9 @@ async def test_list_passes_extra_filters_on_under_their_own_names(name: str) -> 
     ("extra", "why"),
     [
         ({"connection_id": "c"}, "extra must not have connection_id: pass connection_id="),
-        ({"type": ""}, "type is empty"),
-        ({"": "x"}, "extra must have names"),
-        ({7: "x"}, "extra must have names"),
+        ({"type": ""}, "type must not be empty"),
+        ({"": "x"}, "each name in extra must be text"),
+        ({7: "x"}, "each name in extra must be text"),
         ([("type", "x")], "extra must be a mapping of names and values, got list"),
         ("type=x", "extra must be a mapping of names and values, got str"),
     ],
@@ -102,7 +102,7 @@ async def test_orders_list_sends_extra_filters_with_every_page() -> None:
 @pytest.mark.parametrize("params", [{7: "x"}, {None: "x"}, {"a": "x", b"b": "y"}])
 async def test_request_with_a_filter_whose_name_is_no_text_is_refused(params: Any) -> None:
     async with ScriptedEnd() as end, client(end) as ct:
-        with pytest.raises(ConfigurationError, match="the name of a filter must be text"):
+        with pytest.raises(ConfigurationError, match="each name in params must be text"):
             await ct.user("u", "whisper").request("GET", "/anything", params=params)
     assert end.seen == []
 

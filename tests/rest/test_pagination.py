@@ -70,7 +70,7 @@ async def test_awaited_it_is_one_page() -> None:
 async def test_whoever_forgets_to_await_it_is_told_by_what_it_prints() -> None:
     async with ScriptedEnd() as end:
         _, listing = orders(end)
-        assert repr(listing) == "<Listing, not asked for: await it for one page, or iterate it with async for>"
+        assert repr(listing) == "<Listing, not sent yet: await it for one page, or iterate it with async for>"
     assert end.seen == []
 
 
@@ -145,10 +145,10 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_only_the_next
     [
         ([page("1", following="b"), page("2", following="b")], "followed before"),
         ([page("1", following="b"), page("2", following="c"), page("3", following="b")], "followed before"),
-        ([page(following="b"), page(following="c"), page(following="d")], "3 pages in a row had no new row"),
+        ([page(following="b"), page(following="c"), page(following="d")], "3 pages in a row had no new item"),
         (
             [page("1", "2", following="b"), *(page("1", "2", following=cursor) for cursor in "cde")],
-            "3 pages in a row had no new row",
+            "3 pages in a row had no new item",
         ),
         (
             [
@@ -341,19 +341,19 @@ async def test_cancelling_in_the_middle_leaves_nothing_and_can_go_on() -> None:
 @pytest.mark.parametrize("limit", [0, -1, 501, True, 10**9, "50", 1.5])
 async def test_a_limit_outside_1_to_500_is_refused_before_anything_is_sent(limit: Any) -> None:
     async with ScriptedEnd() as end:
-        with pytest.raises(ConfigurationError, match="limit must be from 1 to 500"):
+        with pytest.raises(ConfigurationError, match="limit must be a whole number from 1 to 500"):
             orders(end, limit=limit)
     assert end.seen == []
 
 
 async def test_wrong_filters_are_met_where_they_are_written() -> None:
     async with ScriptedEnd() as end:
-        with pytest.raises(ConfigurationError, match="not both"):
+        with pytest.raises(ConfigurationError, match="must not be given together"):
             orders(end, next_cursor="a", prev_cursor="b")
         for cursor in ("next_cursor", "prev_cursor"):
-            with pytest.raises(ConfigurationError, match=f"{cursor} is empty"):
+            with pytest.raises(ConfigurationError, match=f"{cursor} must not be empty"):
                 orders(end, **{cursor: ""})
-        with pytest.raises(ConfigurationError, match="symbols is empty"):
+        with pytest.raises(ConfigurationError, match="symbols must not be empty"):
             orders(end, symbols=[])
     assert end.seen == []
 

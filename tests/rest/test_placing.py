@@ -504,7 +504,7 @@ async def test_replacing_by_ids_makes_the_id() -> None:
 
 
 MEANINGLESS: dict[str, tuple[Callable[[Orders], Awaitable[Order]], type[Exception]]] = {
-    "at which broker": (lambda orders: orders.replace(WORKING, qty=1), ConfigurationError),
+    "broker must be given": (lambda orders: orders.replace(WORKING, qty=1), ConfigurationError),
     "order must be given, or its ": (lambda orders: orders.replace(order_id="o", qty=1), ConfigurationError),
     "order must be given, or its account_id= and": (lambda orders: orders.cancel(account_id="a"), ConfigurationError),
     "order must be an Order, .* got str": (lambda orders: orders.cancel(cast("Any", "o-1")), ConfigurationError),
@@ -512,12 +512,18 @@ MEANINGLESS: dict[str, tuple[Callable[[Orders], Awaitable[Order]], type[Exceptio
         lambda orders: orders.replace(cast("Any", {"order_id": "o-1"}), broker="ALPACA", qty=1),
         ConfigurationError,
     ),
-    "place takes a ticket, .* not Order": (lambda orders: orders.place(cast("Any", WORKING)), ConfigurationError),
+    "ticket must be an OrderTicket, .* got Order": (
+        lambda orders: orders.place(cast("Any", WORKING)),
+        ConfigurationError,
+    ),
     "order must be given, or its account_id= and order_id=": (
         lambda orders: orders.cancel(Order(order_id="o")),
         ConfigurationError,
     ),
-    "order_id cannot be": (lambda orders: orders.cancel(account_id="a", order_id=".."), ConfigurationError),
+    "order_id must be neither empty nor a dot segment": (
+        lambda orders: orders.cancel(account_id="a", order_id=".."),
+        ConfigurationError,
+    ),
     "not sent: ": (lambda orders: orders.replace(WORKING, broker="ALPACA"), TicketError),
     "zero": (lambda orders: orders.replace(WORKING, broker="ALPACA", qty=0), TicketError),
 }

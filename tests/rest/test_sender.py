@@ -205,7 +205,7 @@ async def test_silence_is_asked_again_within_the_budget_and_then_told() -> None:
         ScriptedEnd(silence) as end,
         client(end, timeouts=Timeouts(call=0.05), retry=Retry(attempts=3, base=0.001)) as ct,
     ):
-        with pytest.raises(RequestTimeoutError, match="no complete answer"):
+        with pytest.raises(RequestTimeoutError, match="no complete response"):
             await ct.user("u", "whisper").balances.list()
     assert len(end.seen) == 3
 

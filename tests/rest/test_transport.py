@@ -309,7 +309,7 @@ async def test_tracing_belongs_to_the_session() -> None:
         await door.aclose()
     assert (paths, bodies) == (["/balances"], [b"[1]"])
     async with aiohttp.ClientSession() as http:
-        with pytest.raises(ConfigurationError, match="trace_configs belong to the session"):
+        with pytest.raises(ConfigurationError, match="trace_configs must be empty with http="):
             transport("http://127.0.0.1:9", http=http, trace_configs=[config])
 
 

@@ -140,9 +140,9 @@ async def test_whatever_the_user_id_one_path_is_asked_for(name: str) -> None:
 @pytest.mark.parametrize("name", ["", ".", ".."])
 async def test_a_user_id_that_would_be_another_path_is_refused(name: str) -> None:
     async with ScriptedEnd() as end, ConnectTrade("client", "hush", endpoints=Endpoints(end.url)) as ct:
-        with pytest.raises(ConfigurationError, match="user_id cannot be"):
+        with pytest.raises(ConfigurationError, match="user_id must be neither empty"):
             await ct.users.delete(name)
-        with pytest.raises(ConfigurationError, match="user_id cannot be"):
+        with pytest.raises(ConfigurationError, match="user_id must be neither empty"):
             await ct.users.create(name)
         assert end.seen == []
         await still_usable(ct)

@@ -434,7 +434,7 @@ async def test_unchanged_response_is_not_decoded_and_can_be_dropped() -> None:
                 )
                 if not only_changed:
                     is_read = [
-                        "<Unread>" not in repr(result._value) for result in watcher.results[:7]
+                        "<UndecodedResponse>" not in repr(result._value) for result in watcher.results[:7]
                     ]  # reading ``value`` would decode it
                     assert is_read == [True, False, False, True, True, True, False]
                     assert [result.get()[0].quantity_text for result in watcher.results[:3]] == ["1", "1", "1"]

@@ -1,4 +1,4 @@
-"""What users hold of the REST API, one file per noun. The paths of the API live here."""
+"""The resources of the REST API, one file each, with their paths."""
 
 from __future__ import annotations
 

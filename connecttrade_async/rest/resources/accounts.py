@@ -1,4 +1,4 @@
-"""What users hold: brokerage accounts."""
+"""``/accounts``: brokerage accounts."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -17,7 +17,7 @@ _ACCOUNTS = decoder(builtins.list[Account], key="account_id")
 
 
 class Accounts(Resource):
-    """``/accounts``: the accounts that the user's connections open."""
+    """``/accounts``: the accounts that the user's connections give access to."""
 
     async def list(
         self,
@@ -31,16 +31,16 @@ class Accounts(Resource):
         Args:
             connection_id: only those of one connection.
             broker: only those at one broker.
-            extra: any other filters, by their names on the wire, passed on as they are.
+            extra: other filters, by their names in the query, passed on as they are.
 
         Raises:
-            NotFoundError: the user has no connection of that id.
+            NotFoundError: the user has no connection with that id.
             ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
             TypeError: an unknown keyword.
-            TransportError: the wire failed. A failure is never an empty list.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response. A failure is never an empty list.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         params = {"connection_id": connection_id, "broker": broker}
         return await self._api.get("/accounts", _ACCOUNTS, with_extra(params, extra))

@@ -1,4 +1,4 @@
-"""What users hold: the money in accounts."""
+"""``/balances``: the money in accounts."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -17,7 +17,7 @@ _BALANCES = decoder(builtins.list[Balance], key="account_id")
 
 
 class Balances(Resource):
-    """``/balances``: cash, buying power and margin, one entry an account."""
+    """``/balances``: cash, buying power and margin, one entry per account."""
 
     async def list(
         self,
@@ -29,18 +29,18 @@ class Balances(Resource):
         """List balances.
 
         Args:
-            account_id: only that account's.
+            account_id: only those of one account.
             connection_id: only those of one connection.
-            extra: any other filters, by their names on the wire, passed on as they are.
+            extra: other filters, by their names in the query, passed on as they are.
 
         Raises:
-            NotFoundError: the user has no account or connection of that id.
+            NotFoundError: the user has no account or connection with that id.
             ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
             TypeError: an unknown keyword.
-            TransportError: the wire failed. A failure is never an empty list.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response. A failure is never an empty list.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         params = {"account_id": account_id, "connection_id": connection_id}
         return await self._api.get("/balances", _BALANCES, with_extra(params, extra))

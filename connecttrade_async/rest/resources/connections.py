@@ -1,4 +1,4 @@
-"""What users hold: a user's authorised links to brokers."""
+"""``/connections``: a user's authorized connections to brokers."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _TOKEN = decoder(ConnectionToken)
 
 
 class Connections(Resource):
-    """``/connections``: what a person has authorised. Each is one user at one broker, and long-lived (documented)."""
+    """``/connections``: the user's authorized connections, each to one broker, and long-lived (documented)."""
 
     async def create(self, connection_type: str, *, redirect_url: str, broker: str | None = None) -> ConnectionRequest:
-        """Ask for an address at which the person logs in at a broker.
+        """Request a URL at which the user logs in at a broker.
 
         Args:
             connection_type: ``trade``, ``readonly`` or ``market_data``.
-            redirect_url: where the person comes back to; read it with ``parse_redirect``, and see
-                ``check_redirect_url`` for what brokers refuse.
-            broker: the broker's code, in any case; None lets the person choose.
+            redirect_url: the URL to which the broker returns the user. Parse it with ``parse_redirect``;
+                ``check_redirect_url`` has the rules of the brokers.
+            broker: the broker's code, in any case; None lets the user choose.
 
         Returns:
-            The request; show its ``url`` to the person.
+            The request; show its ``url`` to the user.
 
         Raises:
-            ConflictError: that brokerage account is linked to another user of this client.
-            TransportError: the wire failed. It is never asked twice; asking again yourself is harmless.
-            BrokerError: the API said no, or something unreadable.
+            ConflictError: that brokerage account is connected to another user of this client.
+            TransportError: the request got no complete response, and is not repeated. You can safely repeat it.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call; an address nobody sees expires by itself.
+        Cancelling drops the request; a URL that is never opened expires by itself.
         """
         body = {"connection_type": connection_type, "redirect_url": redirect_url}
         if broker is not None:
@@ -46,10 +46,10 @@ class Connections(Resource):
         """List the user's connections.
 
         Raises:
-            TransportError: the wire failed.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         return await self._api.get("/connections", _CONNECTIONS)
 
@@ -57,27 +57,27 @@ class Connections(Resource):
         """Delete a connection and revoke its tokens (documented).
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: there is no connection with that id.
             ConfigurationError: the id is empty or a dot segment.
-            TransportError: the wire failed.
-            BrokerError: the API said no.
+            TransportError: the request got no complete response.
+            BrokerError: the API refused the request.
 
-        Cancelling drops the call; the connection may have been deleted all the same.
+        Cancelling drops the request; the connection may have been deleted.
         """
         await self._api.delete(f"/connections/{path_segment(connection_id, 'connection_id')}")
 
     async def token(self, connection_id: str) -> ConnectionToken:
-        """Make a token for the market data stream of a connection, valid 24 hours (documented).
+        """Create a token for the market data stream of a connection, valid 24 hours (documented).
 
-        One token is active per connection: a new one replaces the old (documented), wherever that is in use.
+        One token is active per connection: a new one replaces the old one (documented), even while that is in use.
 
         Raises:
-            NotFoundError: there is no connection of that id.
+            NotFoundError: there is no connection with that id.
             AuthenticationError: the connection is not entitled to market data.
             ConfigurationError: the id is empty or a dot segment.
-            TransportError: the wire failed.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call; a token may have been made and the old one replaced.
+        Cancelling drops the request; a token may have been created, and have replaced the old one.
         """
         return await self._api.get(f"/connections/{path_segment(connection_id, 'connection_id')}/token", _TOKEN)

@@ -1,4 +1,4 @@
-"""What users hold: orders."""
+"""``/orders``: list, place, replace, cancel and find orders."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -46,7 +46,7 @@ log = logging.getLogger("connecttrade_async.rest")
 
 
 class _Envelope(Model, frozen=True, kw_only=True, gc=False):
-    """A page as an object: cursors documented, their place ``Assumed:``."""
+    """A page as an object: its cursors are documented, their position in it is assumed."""
 
     orders: tuple[Order, ...]
     next_cursor: str | None = None
@@ -58,7 +58,7 @@ _PAGE = wire.decoder(cast("type[_Envelope | tuple[Order, ...]]", _Envelope | tup
 
 
 class Orders(Resource):
-    """``/orders``: what was asked of brokers, and what became of it."""
+    """``/orders``: the orders of the user's accounts."""
 
     def list(
         self,
@@ -76,38 +76,38 @@ class Orders(Resource):
         prev_cursor: str | None = None,
         extra: Mapping[str, object] | None = None,
     ) -> Listing[Order]:
-        """List orders: ``await`` it for one page, ``async for`` it for every order, each once.
+        """List orders: ``await`` returns one page, ``async for`` yields every order once.
 
-        With no filter at all, the API lists the orders that are open since midnight UTC (documented).
+        Without any filter, the API lists the orders that are open since midnight UTC (documented).
 
         Args:
             status: ``all``, ``open``, ``closed``, or one status (documented).
-            account_id: only that account's. ``Assumed:``
-            connection_id: only those of one connection. ``Assumed:``
-            symbols: only these, CQS or OSI (documented).
+            account_id: only orders of one account (assumed).
+            connection_id: only orders of one connection (assumed).
+            symbols: only these symbols, in CQS or OSI notation (documented).
             side: only this side (documented).
-            start_time: only those from then on, aware (documented).
-            end_time: only those until then, aware (documented).
-            sort: ``asc`` or ``desc`` (documented; its values ``Assumed:``).
-            limit: orders a page, 1 to 500; the API's default is 50 (documented).
-            next_cursor: begin at this page and go on.
-            prev_cursor: begin at this page and go back, page by page; within a page the order stays.
-            extra: any other filters, by their names on the wire, passed on as they are.
+            start_time: the earliest time, aware (documented).
+            end_time: the latest time, aware (documented).
+            sort: ``asc`` or ``desc`` (the argument is documented, its values are assumed).
+            limit: orders per page, 1 to 500; the API's default is 50 (documented).
+            next_cursor: start at this page and go on.
+            prev_cursor: start at this page and go back page by page; the sequence within a page stays.
+            extra: other filters, by their names in the query, passed on as they are.
 
         Raises:
             ConfigurationError: at once, for a limit outside 1 to 500, two cursors, an empty filter, or a name in
                 ``extra`` that is an argument of its own.
             TypeError: at once, for an unknown keyword.
-            NotFoundError: the user has no account or connection of that id.
-            CursorError: the API's cursors lead in a circle, or to three pages in a row without a new order.
-            TransportError: the wire failed. A failure is never an empty list.
-            BrokerError: the API said no, or something unreadable.
+            NotFoundError: the user has no account or connection with that id.
+            CursorError: the cursors of the API repeat, or three pages in a row have no new order.
+            TransportError: the request got no complete response. A failure is never an empty list.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         _check_limit(limit)
         if next_cursor is not None and prev_cursor is not None:
-            msg = "pass next_cursor to go on or prev_cursor to go back, not both"
+            msg = "next_cursor and prev_cursor must not be given together: one goes on, the other back"
             raise ConfigurationError(msg)
         params: Mapping[str, object] = {
             "status": status,
@@ -122,7 +122,7 @@ class Orders(Resource):
         }
         params = wire.with_extra(params, extra, CURSORS)
         cursor_name, start = ("next_cursor", next_cursor) if prev_cursor is None else ("prev_cursor", prev_cursor)
-        # So that a wrong filter is met here, and not where the listing is awaited.
+        # Encoded here, so that a wrong filter raises at the call and not where the listing is awaited.
         first = wire.query_string({**params, cursor_name: start})
 
         def fetch(cursor: str | None) -> Coroutine[Any, Any, Page[Order]]:
@@ -136,43 +136,45 @@ class Orders(Resource):
     @overload
     async def place(self, ticket: OrderTicket, *, dry_run: Literal[False] = False) -> Order: ...
     async def place(self, ticket: OrderTicket, *, dry_run: bool = False) -> Order | str:
-        """Place an order: once, whatever happens to the answer.
+        """Place an order. The request is sent at most once, even if its response is lost.
 
-        If the answer is lost, the order is looked for by the ticket's ``cl_order_id`` until it is found or
-        ``timeouts.settle`` seconds are over. The id is unique per day only (documented), so an order counts only if it
-        was made after the request began, less five minutes for clocks that differ. A ticket that was placed before on
-        the same day in UTC, and whose id the API refuses therefore, is found the same way: placing it again returns the
-        order that lives. An order of that id that does not say when it was made counts only if the id was drawn just
-        before the request; else the outcome is unknown.
+        After a lost response the order is looked up by ``cl_order_id``, for at most ``timeouts.settle`` seconds. The id
+        is unique per day only (documented). So an order counts only if it was created after the request began, with
+        five minutes of tolerance for clocks that differ. An order without a time of creation counts only if its id was
+        generated just before the request; otherwise the outcome is unknown.
+
+        Placing a ticket again on the same day in UTC is idempotent: the API refuses the id as taken, and the order that
+        exists is looked up in the same way and returned.
 
         Args:
-            ticket: what to send; it was checked when it was made.
+            ticket: the ticket; it was validated when it was created.
             dry_run: send nothing.
 
         Returns:
             The order; for a dry run, the exact JSON that would be sent.
 
         Raises:
-            ConfigurationError: what was given is no ticket; nothing was sent.
-            OrderOutcomeUnknownError: it was sent, and nobody can say yet; it has ``.resolve()``. It may be live.
-            BadRequestError: the broker refused it.
-            ConflictError: the ticket's id belongs to another order, of another account or with other terms.
+            ConfigurationError: ``ticket`` is no ticket; nothing was sent.
+            OrderOutcomeUnknownError: the request was sent, and its outcome is unknown. The order may be live;
+                ``resolve()`` continues the look-up.
+            BadRequestError: the broker refused the order.
+            ConflictError: the id of the ticket belongs to another order, of another account or with other terms.
             AuthenticationError: the connection is not entitled to trade (documented), or a secret is wrong.
             NotFoundError: the user has no such account.
-            APIError: the API refused it otherwise; nothing was placed.
-            TransportError: it never left this machine; nothing was placed.
+            APIError: the API refused the order for another reason; nothing was placed.
+            TransportError: the request never left this machine; nothing was placed.
 
-        Cancelling sends nothing more. The order may have been placed: ``find(ticket.cl_order_id)`` finds it then. For
-        an id of your own that was used on an earlier day too, give ``find`` a ``since=``.
+        Cancelling sends nothing more. The order may have been placed: look it up with ``find(ticket.cl_order_id)``. For
+        an id of your own that was also used on an earlier day, pass ``since=`` to ``find``.
         """
         _check_ticket(ticket)
         payload = ticket.payload()
         if dry_run:
             return msgspec.json.encode(payload).decode()
-        search = order_lookup.check_placed(self, ticket, self._api.sender.clock.wall())
+        check = order_lookup.check_placed(self, ticket, self._api.sender.clock.wall())
         request = self._api.new_request("POST", "/orders", body=payload, repeat=wire.RetryMode.IF_UNSENT)
-        # The broker refuses an id that it knows, so a conflict over ours says that the order exists.
-        return await self._send_once(request, search, is_conflict_ours=True)
+        # The broker refuses an id that is taken, so a conflict may mean that this order exists already.
+        return await self._send_once(request, check, is_conflict_ours=True)
 
     async def replace(
         self,
@@ -187,45 +189,46 @@ class Orders(Resource):
         stop: Amount | None = None,
         new_cl_order_id: str | None = None,
     ) -> Order:
-        """Replace an order by one with another quantity or price: once, whatever happens to the answer.
+        """Replace an order by one with another quantity or price. The request is sent at most once.
 
-        If the answer is lost, the replacing order and the state of the old one are looked for until either says what
-        happened, or ``timeouts.settle`` seconds are over.
+        After a lost response the new order and the state of the old one are looked up, until either proves the outcome
+        or ``timeouts.settle`` seconds have passed.
 
         Args:
-            order: the order; or else its ``account_id``, ``order_id`` and ``broker``.
-            account_id: whose, where the order does not say.
-            order_id: which, where no order is given.
-            broker: at which broker, where the order does not say.
-            qty: shares or contracts.
-            notional: money instead of a quantity.
-            price: the limit, per share.
-            stop: the trigger, per share.
-            new_cl_order_id: the id of the replacing order; one is made where none is given.
+            order: the order, or None with its ``account_id``, ``order_id`` and ``broker``.
+            account_id: the account, if ``order`` lacks it.
+            order_id: the id of the order, if ``order`` is None.
+            broker: the broker's code, if ``order`` lacks it.
+            qty: the number of shares or contracts.
+            notional: an amount of money instead of a quantity.
+            price: the limit price, per share.
+            stop: the stop price, per share.
+            new_cl_order_id: the id of the new order; None generates one.
 
         Returns:
-            The replacing order.
+            The new order.
 
         Raises:
-            TicketError: nothing is changed, or a number cannot be sent; nothing was sent.
-            ConfigurationError: it is not said which order; nothing was sent.
-            OrderOutcomeUnknownError: it was sent, and nobody can say yet; it has ``.resolve()``.
-            OrderNotReplacedError: the answer was lost, and the order turned out to have ended before.
+            TicketError: no change is given, or a number cannot be sent; nothing was sent.
+            ConfigurationError: the order is not identified; nothing was sent.
+            OrderOutcomeUnknownError: the request was sent, and its outcome is unknown; ``resolve()`` continues the
+                look-up.
+            OrderNotReplacedError: the response was lost, and the order had ended without being replaced.
             APIError: the broker refused it, for instance because the order has ended; nothing was replaced.
-            TransportError: it never left this machine; nothing was replaced.
+            TransportError: the request never left this machine; nothing was replaced.
 
-        Cancelling sends nothing more. The order may have been replaced: ``find(new_cl_order_id)`` tells.
+        Cancelling sends nothing more. The order may have been replaced: look it up with ``find(new_cl_order_id)``.
         """
         old = order_lookup.order_ref(order, account_id, order_id, broker)
         if not old.broker:
-            msg = "say at which broker the order is: pass broker="
+            msg = "broker must be given, since the order has none"
             raise ConfigurationError(msg)
         new_id = new_cl_order_id or new_order_id()
         body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
-        search = order_lookup.check_replaced(self, old, new_id, self._api.sender.clock.wall())
+        check = order_lookup.check_replaced(self, old, new_id, self._api.sender.clock.wall())
         request = self._api.new_request("PATCH", _path(old), body=body, repeat=wire.RetryMode.IF_UNSENT)
-        # An id that was just drawn cannot be known already; then a conflict is the broker's no.
-        return await self._send_once(request, search, is_conflict_ours=new_cl_order_id is not None)
+        # An id that was just generated cannot be taken, so a conflict is then a refusal of the replacement.
+        return await self._send_once(request, check, is_conflict_ours=new_cl_order_id is not None)
 
     async def cancel(
         self,
@@ -234,40 +237,42 @@ class Orders(Resource):
         account_id: str | None = None,
         order_id: str | None = None,
     ) -> Order:
-        """Cancel an order, and return it as it then stands.
+        """Cancel an order, and return its state after that.
 
-        An order that had ended before comes back as it ended, filled or cancelled: look at its ``status``. One that is
-        ``replaced`` has a successor that goes on working, under an id of its own. If the
-        answer is lost or empty, the order's state is looked at until it shows the cancellation, or ``timeouts.settle``
-        seconds are over.
+        An order that had ended before is returned as it ended: check its ``status``, which may be ``filled``. A
+        ``replaced`` order has a successor that is still working, with an id of its own.
+
+        After a lost or empty response the order is looked up until its state shows the cancellation, for at most
+        ``timeouts.settle`` seconds.
 
         Args:
-            order: the order; or else its ``account_id`` and ``order_id``.
-            account_id: whose, where the order does not say.
-            order_id: which, where no order is given.
+            order: the order, or None with its ``account_id`` and ``order_id``.
+            account_id: the account, if ``order`` lacks it.
+            order_id: the id of the order, if ``order`` is None.
 
         Returns:
             The order: ``cancelled``, ``pending_cancel``, or as it had ended before.
 
         Raises:
-            ConfigurationError: it is not said which order; nothing was sent.
-            OrderOutcomeUnknownError: it was sent, and the order still works; it has ``.resolve()``.
+            ConfigurationError: the order is not identified; nothing was sent.
+            OrderOutcomeUnknownError: the request was sent, and the order is still working; ``resolve()`` continues the
+                look-up.
             NotFoundError: the user has no such order.
-            APIError: the broker refused it, and the order goes on.
-            TransportError: it never left this machine; nothing was cancelled.
+            APIError: the broker refused it, and the order is still working.
+            TransportError: the request never left this machine; nothing was cancelled.
 
-        Cancelling this call sends nothing more. The order may have been cancelled.
+        Cancelling the task sends nothing more. The order may have been cancelled.
         """
         old = order_lookup.order_ref(order, account_id, order_id, None)
         request = self._api.new_request("DELETE", _path(old), repeat=wire.RetryMode.IF_UNSENT)
-        search = order_lookup.check_cancelled(self, old)
+        check = order_lookup.check_cancelled(self, old)
         try:
-            return await self._send_once(request, search, is_conflict_ours=False)
+            return await self._send_once(request, check, is_conflict_ours=False)
         except (BadRequestError, ConflictError, NotFoundError):
-            truth = await order_lookup.ended_before(self, old)
-            if truth is None:
+            ended = await order_lookup.ended_before(self, old)
+            if ended is None:
                 raise
-            return search.complete(truth)
+            return check.complete(ended)
 
     async def find(
         self,
@@ -276,69 +281,76 @@ class Orders(Resource):
         account_id: str | None = None,
         since: datetime | None = None,
     ) -> Order | None:
-        """Look an order up by the id that it was sent under.
+        """Look up an order by its ``cl_order_id``.
 
         Args:
             cl_order_id: the id of a ticket or of a replacement.
-            account_id: only an order of that account, where the API says whose it is.
-            since: how far back to look, aware; orders made before do not count. By default to when the id was drawn, if
-                it is one of ours, else a week.
+            account_id: only an order of this account, if the API lists the account.
+            since: the earliest time of creation, aware. By default the day before this library generated the id; a
+                week ago, if it did not.
 
         Returns:
-            The order, the latest where several days used the id; or None, which says that it is not listed now, not
-            that it never will be.
+            The order, the latest if the id was used on several days. None means that the order is not listed now; it
+            may be listed later.
 
         Raises:
-            ConfigurationError: the id is empty, longer than 256 characters or not printable, and so no order's.
-            CursorError: the API's cursors lead in a circle, or nowhere.
-            TransportError: the wire failed. A failure is never None.
-            BrokerError: the API said no, or something unreadable.
+            ConfigurationError: the id is empty, longer than 256 characters or not printable, so no order can have it.
+            CursorError: the cursors of the API repeat, or three pages in a row have no new order.
+            TransportError: the request got no complete response. A failure is never None.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         _check_own_id(cl_order_id)
-        now, born = self._api.sender.clock.wall(), issued_at(cl_order_id)
-        # Somebody else's id may look like ours and tell any time.
-        is_ours = born is not None and born <= now + order_lookup.ONE_DAY
-        default = born - order_lookup.ONE_DAY if born is not None and is_ours else now - ONE_WEEK
+        now, issued = self._api.sender.clock.wall(), issued_at(cl_order_id)
+        # A foreign id may have the same form, with any time in it.
+        is_own = issued is not None and issued <= now + order_lookup.ONE_DAY
+        default = issued - order_lookup.ONE_DAY if issued is not None and is_own else now - ONE_WEEK
         return await order_lookup.find(self, cl_order_id, since or default, account_id, since)
 
-    async def _send_once(self, request: wire.Request, search: OutcomeCheck, *, is_conflict_ours: bool) -> Order:
-        """Send what must not be done twice, and settle a lost answer."""
-        caller = self._api.sender
+    async def _send_once(self, request: wire.Request, check: OutcomeCheck, *, is_conflict_ours: bool) -> Order:
+        """Send a request that must not be repeated, and reconcile if its outcome is unknown.
+
+        Args:
+            request: the request.
+            check: finds out the outcome.
+            is_conflict_ours: whether a 409 may mean that an earlier request with this id succeeded.
+        """
+        sender = self._api.sender
         is_known = False
         cause: TransportError | BrokerError
         try:
             response = await self._api.send(request)
             order = wire.read(response, _ORDER, request)
-            if order.order_id and search.cl_order_id in {None, order.cl_order_id or search.cl_order_id}:
-                return search.complete(order)
+            if order.order_id and check.cl_order_id in {None, order.cl_order_id or check.cl_order_id}:
+                return check.complete(order)
             cause = MalformedResponseError(
-                where="$", problem="another order than was sent", request=str(request), response=response
+                where="$", problem="another order than the one sent", request=str(request), response=response
             )
         except ClosedError as exc:
             if not exc.may_be_done:
                 raise
-            raise outcome_unknown(caller, search, exc) from exc
+            raise outcome_unknown(sender, check, exc) from exc
         except (TransportError, BrokerError) as exc:
             is_known, cause = isinstance(exc, ConflictError) and is_conflict_ours, exc
             if not is_known and not is_ambiguous(exc):
                 raise
-        answered = _what_was_answered(cause)
-        # An empty answer accepts what was asked, and is what some APIs answer to every cancellation.
+        answered = _response_state(cause)
+        # An empty response accepts the request, and is what some APIs return for every cancellation.
         level = logging.INFO if answered == ANSWERED_EMPTY else logging.WARNING
-        log.log(level, "no clear answer, looking whether %s: %s", search.claim, cause)
+        ids = {"cl_order_id": check.cl_order_id, "order_id": check.order_id}
+        log.log(level, "outcome unknown, checking whether %s: %s", check.claim, cause, extra=ids)
         try:
-            return await reconcile(caller, search, caller.timeouts.settle, is_known=is_known, answered=answered)
+            return await reconcile(sender, check, sender.timeouts.settle, is_known=is_known, answered=answered)
         except (OrderOutcomeUnknownError, ConflictError) as exc:
             raise exc from cause
 
     def without_retries(self) -> Self:
-        """Return these orders, asked for once: whoever looks again decides when."""
-        caller = self._api.sender
-        # Not ``asking_once``, which closes with a view: an order that was sent is looked for also when that is left.
-        once = msgspec.structs.replace(caller.retry, attempts=1)
-        return type(self)(self._api.with_sender(caller.with_options(None, once)))
+        """Return the same orders, read without retries: reconciling has its own pauses."""
+        sender = self._api.sender
+        # Not ``Sender.without_retries``, which closes with its sender: the order must be looked up after that, too.
+        single_attempt = msgspec.structs.replace(sender.retry, attempts=1)
+        return type(self)(self._api.with_sender(sender.with_options(None, single_attempt)))
 
     def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
         return self._api.read(self._api.get_request_with_query("/orders", query), _read_page)
@@ -358,11 +370,11 @@ def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
 
 
 def _identity(order: Order) -> Hashable:
-    # What never changes. An ``order_id`` alone may name orders of two accounts, or be given out again.
+    # The fields that never change. An ``order_id`` alone may be that of two accounts, or be given out again.
     return order.account_id, order.order_id, order.cl_order_id, order.symbol, order.side
 
 
-def _what_was_answered(cause: TransportError | BrokerError) -> str:
+def _response_state(cause: TransportError | BrokerError) -> str:
     if not isinstance(cause, MalformedResponseError):
         return LOST
     is_empty = cause.response is not None and not cause.response.body.strip()
@@ -378,21 +390,19 @@ def _check_limit(limit: object) -> None:
     if limit is None:
         return
     if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        msg = f"limit must be from 1 to {MAX_LIMIT}, not {limit!r}"
+        msg = f"limit must be a whole number from 1 to {MAX_LIMIT}, got {limit!r}"
         raise ConfigurationError(msg)
 
 
 def _check_ticket(ticket: object) -> None:
     if not isinstance(ticket, OrderTicket):
-        msg = (
-            f"place takes a ticket, as the functions of connecttrade_async.tickets make it, not {type(ticket).__name__}"
-        )
+        msg = f"ticket must be an OrderTicket, as connecttrade_async.tickets creates it, got {type(ticket).__name__}"
         raise ConfigurationError(msg)
 
 
 def _check_own_id(cl_order_id: object) -> None:
-    # No order has it, and None would be taken for "it was never placed".
+    # No order can have such an id, and returning None would mean that the order was never placed.
     problems: list[str] = []
     if read_text("cl_order_id", cl_order_id, problems) is None:
-        msg = f"cl_order_id must be the id of a ticket or of a replacement, not {shown(cl_order_id)}: {problems[0]}"
+        msg = f"cl_order_id must be the id of a ticket or of a replacement, got {shown(cl_order_id)}: {problems[0]}"
         raise ConfigurationError(msg)

@@ -1,4 +1,4 @@
-"""What users hold: what accounts hold."""
+"""``/positions``: the holdings of accounts."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -17,7 +17,7 @@ _POSITIONS = decoder(builtins.list[Position], key="symbol")
 
 
 class Positions(Resource):
-    """``/positions``: stocks and options held, one entry a symbol and account."""
+    """``/positions``: stocks and options held, one entry per symbol and account."""
 
     async def list(
         self,
@@ -30,20 +30,20 @@ class Positions(Resource):
         """List positions.
 
         Args:
-            account_id: only that account's.
+            account_id: only those of one account.
             connection_id: only those of one connection.
-            symbols: only these, CQS or OSI.
-            extra: any other filters, by their names on the wire, passed on as they are.
+            symbols: only these symbols, in CQS or OSI notation.
+            extra: other filters, by their names in the query, passed on as they are.
 
         Raises:
-            NotFoundError: the user has no account or connection of that id.
+            NotFoundError: the user has no account or connection with that id.
             ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
             TypeError: an unknown keyword.
-            TransportError: the wire failed. A failure is never an empty list.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response. A failure is never an empty list.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
-        wanted = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
-        params = {"account_id": account_id, "connection_id": connection_id, "symbols": wanted}
+        symbol_filter = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
+        params = {"account_id": account_id, "connection_id": connection_id, "symbols": symbol_filter}
         return await self._api.get("/positions", _POSITIONS, with_extra(params, extra))

@@ -1,4 +1,4 @@
-"""What all resources are: a noun, asked for in somebody's name."""
+"""The base class of all resources."""
 
 # ruff: noqa: TC001 - help() and documentation tools evaluate what the signatures name
 
@@ -12,7 +12,7 @@ __all__ = ["Resource"]
 
 
 class Resource(msgspec.Struct, eq=False):
-    """A noun of the API. It costs some bytes and holds no state."""
+    """A group of requests of one user. It is cheap to create and has no state."""
 
     _api: Api
 

@@ -1,4 +1,4 @@
-"""What of all this asks but once: one request, and its answer read as it came is the result."""
+"""Recognize the calls that send exactly one request and return its decoded response."""
 
 from __future__ import annotations
 
@@ -15,17 +15,20 @@ from connecttrade_async.rest.resources.transactions import Transactions
 
 __all__ = ["asks_once"]
 
-# By identity: code is compared, and hashed, by all that is in it.
+# By identity: ``==`` and ``hash`` of code objects compare their whole content, which is slow.
 _ASKING_ONCE = frozenset(id(kind.list.__code__) for kind in (Accounts, Balances, Connections, Positions, Transactions))
 
 
 def asks_once(call: object) -> bool:
-    """Say whether a call that has not begun is one of those. A page of a listing is; a caller's own coroutine is not.
+    """Return whether a call that has not started is a single GET: a method of a resource, or a page of a listing.
 
-    What is not known to ask once may go on with the answer in any way, so it always gets it read.
+    Any other call may use the response in any way, so its responses are always decoded.
+
+    Args:
+        call: the result of the user's ``fetch``.
 
     Raises:
-        ConfigurationError: it cannot be awaited, so it is no call at all.
+        ConfigurationError: it cannot be awaited.
     """
     if isinstance(call, CoroutineType):
         return id(call.cr_code) in _ASKING_ONCE
@@ -33,8 +36,8 @@ def asks_once(call: object) -> bool:
         return True
     if not isawaitable(call):
         msg = (
-            "fetch must return what can be awaited, as an async function does, or lambda user: user.positions.list(), "
-            f"not {type(call).__name__}"
+            "fetch must return an awaitable, as an async function or lambda user: user.positions.list() does, "
+            f"got {type(call).__name__}"
         )
         raise ConfigurationError(msg)
     return False

@@ -1,4 +1,4 @@
-"""What users hold: tokens that act for a user elsewhere."""
+"""``/auth/tokens``: tokens that act for a user elsewhere."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ class Tokens(Resource):
     """``/auth/tokens/user``: a JWT for the vendor's MCP server, valid one hour (documented)."""
 
     async def create(self, *scopes: str) -> UserToken:
-        """Make a token.
+        """Create a token.
 
         Args:
-            scopes: ``"read"``, or ``"read", "trade"`` (documented); none means ``"read"``.
+            scopes: ``"read"``, or ``"read", "trade"`` (documented); no scope means ``"read"``.
+
+        Returns:
+            The token.
 
         Raises:
             ConfigurationError: a scope is no text, or is given twice; nothing was sent.
-            TransportError: the wire failed. It is never asked twice; asking again yourself is harmless.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response, and is not repeated. You can safely repeat it.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call; a token may have been made, and ends after its hour.
+        Cancelling drops the request; a token may have been created, and expires after its hour.
         """
         if not all(map(_is_text, scopes)):
-            msg = 'scopes are given one by one, each as text: create("read", "trade")'
+            msg = 'each scope must be text, as in create("read", "trade")'
             raise ConfigurationError(msg)
         if len(set(scopes)) != len(scopes):
-            msg = "each scope can be given once"
+            msg = f"each scope must be given once, got {scopes!r}"
             raise ConfigurationError(msg)
         return await self._api.send_json("POST", "/auth/tokens/user", _TOKEN, {"scopes": list(scopes) or ["read"]})
 

@@ -1,4 +1,4 @@
-"""What users hold: what moved in accounts."""
+"""``/transactions``: the activity of accounts."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -32,20 +32,20 @@ class Transactions(Resource):
         """List transactions.
 
         Args:
-            account_id: only that account's.
+            account_id: only those of one account.
             connection_id: only those of one connection.
-            start_date: from that day on; of a time, its own calendar day. Sent as ``YYYY-MM-DD`` (``Assumed:``).
-            end_date: until that day; likewise.
-            extra: any other filters, by their names on the wire: ``{"type": "dividend"}``.
+            start_date: the first day; a datetime counts as its own calendar day. Sent as ``YYYY-MM-DD`` (assumed).
+            end_date: the last day, in the same form.
+            extra: other filters, by their names in the query: ``{"type": "dividend"}``.
 
         Raises:
-            NotFoundError: the user has no account or connection of that id.
+            NotFoundError: the user has no account or connection with that id.
             ConfigurationError: a filter is empty, or ``extra`` has a name that is an argument of its own.
             TypeError: an unknown keyword.
-            TransportError: the wire failed. A failure is never an empty list.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response. A failure is never an empty list.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         params = {
             "account_id": account_id,
@@ -57,5 +57,5 @@ class Transactions(Resource):
 
 
 def _day(when: date | str | None) -> str | None:
-    # A datetime is a date too, and its time of day does not belong into a day.
+    # A datetime is a date too, and ``isoformat`` would add its time of day.
     return when if when is None or isinstance(when, str) else when.strftime("%Y-%m-%d")

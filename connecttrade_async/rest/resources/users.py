@@ -1,4 +1,4 @@
-"""What users hold: the client's users."""
+"""``/users``: the users of a client."""
 
 from __future__ import annotations
 
@@ -15,23 +15,27 @@ _RECORDS = decoder(builtins.list[UserRecord])
 
 
 class Users(Resource):
-    """``/users``: every person for whom the client acts. Needs the client's credentials only (documented)."""
+    """``/users``: the users of the client. Requires the client's credentials only (documented)."""
 
     async def create(self, user_id: str) -> NewUser:
-        """Make a user. Its secret is shown this once: keep it.
+        """Create a user. The API returns its secret only this once: store it.
 
         Args:
-            user_id: your own name for the person.
+            user_id: an id of your choice.
+
+        Returns:
+            The user, with its secret.
 
         Raises:
-            ConflictError: there is one of that name.
-            ConfigurationError: the name is empty or a dot segment, so it could never be deleted again.
-            TransportError: the wire failed. It is never asked twice, so look with ``list``.
-            MalformedResponseError: the API made the user and answered in another form. Its ``response`` holds the whole
-                answer, the secret included: read it there with ``response.json()`` or ``response.body``.
-            BrokerError: the API said no.
+            ConflictError: the id is taken.
+            ConfigurationError: the id is empty or a dot segment, so the user could never be deleted.
+            TransportError: the request got no complete response, and is not repeated. Check with ``list`` whether the
+                user was created.
+            MalformedResponseError: the user was created, but the response cannot be decoded. Its ``response`` has the
+                whole body with the secret: read it with ``response.json()`` or ``response.body``.
+            BrokerError: the API refused the request.
 
-        Cancelling drops the call; the user may have been made all the same.
+        Cancelling drops the request; the user may have been created.
         """
         path_segment(user_id, "user_id")
         return await self._api.send_json("POST", "/users", _NEW, {"user_id": user_id})
@@ -40,10 +44,10 @@ class Users(Resource):
         """List the users of this client.
 
         Raises:
-            TransportError: the wire failed.
-            BrokerError: the API said no, or something unreadable.
+            TransportError: the request got no complete response.
+            BrokerError: the API refused the request, or the response cannot be decoded.
 
-        Cancelling drops the call and changes nothing.
+        Cancelling drops the request and changes nothing.
         """
         return await self._api.get("/users", _RECORDS)
 
@@ -51,14 +55,14 @@ class Users(Resource):
         """Delete a user and all its connections (documented).
 
         Args:
-            user_id: your own name for the person; any characters.
+            user_id: the id of the user; any characters.
 
         Raises:
-            NotFoundError: there is none of that name.
-            ConfigurationError: the name is empty or a dot segment.
-            TransportError: the wire failed.
-            BrokerError: the API said no.
+            NotFoundError: there is no user with that id.
+            ConfigurationError: the id is empty or a dot segment.
+            TransportError: the request got no complete response.
+            BrokerError: the API refused the request.
 
-        Cancelling drops the call; the user may have been deleted all the same.
+        Cancelling drops the request; the user may have been deleted.
         """
         await self._api.delete(f"/users/{path_segment(user_id, 'user_id')}")
