@@ -164,7 +164,7 @@ async def test_follow_the_stream() -> None:
         "the link was dropped, so all orders are read again",
         "ada: 2 MSFT filled during the gap, the order is partially_filled",
         "ada: 3 MSFT filled, the order is filled",
-        "only one program may follow: the server stderr 409: There is another session with these credentials.",
+        "only one program may follow: the server said 409: There is another session with these credentials.",
     ]
 
 
