@@ -237,7 +237,8 @@ class BarFeed(FilteringFeed[Bar]):
             gap = Gap(cause=one_line(cause), since=since, until=until)
             self._unfillable.append(gap)
             self._ahead.appendleft(gap)
-            log.warning("bars feed opened without its past", extra={"symbols": symbols, "error": error_text})
+            facts = {"symbols": symbols, "error": error_text}
+            log.warning("bars feed opened without its past: %s", gap.cause, extra=facts)
 
     def _is_backfilled(self, symbol: str) -> bool:
         return symbol not in self._backfilling

@@ -1,8 +1,11 @@
 """Below the waterline: one page of a longer listing."""
 
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from collections.abc import Iterator
+from typing import Generic, TypeVar, overload
 
 import msgspec
 
@@ -14,6 +17,9 @@ T = TypeVar("T")
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One page.
 
+    A page is iterated, measured and indexed as its ``items`` are, so an empty page is false, also where
+    ``next_cursor`` names another.
+
     Attributes:
         items: what is on it, in the order that was asked for.
         next_cursor: where the next page begins, or None on the last.
@@ -23,3 +29,16 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     items: tuple[T, ...]
     next_cursor: str | None = None
     prev_cursor: str | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[T, ...]: ...
+    def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
+        return self.items[index]

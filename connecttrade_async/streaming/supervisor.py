@@ -22,6 +22,7 @@ from connecttrade_async.errors import (
     ServerError,
     SessionTakenError,
     TransportError,
+    one_line,
 )
 from connecttrade_async.market_data.handover import Handover
 from connecttrade_async.models.events import (
@@ -470,7 +471,8 @@ class Supervisor:
         self._has_ended = True
         if error is not None and not isinstance(error, ClosedError):
             facts = {"url": self._plan.url, "error": str(error), "kind": type(error).__name__}
-            log.error("stream ended", extra=facts, exc_info=self._crash)
+            # Also in the message, since most handlers write no extra fields.
+            log.error("stream ended: %s", one_line(str(error), 1000), extra=facts, exc_info=self._crash)
         self._publish_lifecycle(StreamEnded(error="" if error is None else str(error)), "ENDED")
         self._plan.fanout.close(error)
         if not self.is_live.done():

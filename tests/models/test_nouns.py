@@ -420,6 +420,23 @@ def test_a_page_holds_anything_in_its_order() -> None:
     assert Page[Order](items=()).items == ()
 
 
+def test_a_page_is_iterated_measured_and_indexed_as_its_items_are() -> None:
+    page = Page(items=("b", "a", "c"), next_cursor="n")
+    assert (list(page), [*reversed(page)], len(page), "a" in page, "z" in page) == (
+        ["b", "a", "c"],
+        ["c", "a", "b"],
+        3,
+        True,
+        False,
+    )
+    assert (page[0], page[-1], page[1:], page[::-1]) == ("b", "c", ("a", "c"), ("c", "a", "b"))
+    for index in (3, -4):
+        with pytest.raises(IndexError):
+            _ = page[index]
+    empty = Page[str](items=(), next_cursor="n")
+    assert (list(empty), len(empty), bool(empty), empty[:1]) == ([], 0, False, ())
+
+
 def test_secrets_are_secrets() -> None:
     assert isinstance(decoded(UserToken).access_token, Secret)
     assert isinstance(decoded(ConnectionToken).access_token, Secret)

@@ -319,7 +319,7 @@ async def test_a_stream_that_ends_for_good_logs_one_error_with_its_cause(caplog:
         with pytest.raises(AuthenticationRefusedError) as caught:
             await until(stream.subscribe("orders"), OrderUpdate)
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert record.getMessage() == "stream ended"
+    assert record.getMessage() == f"stream ended: {caught.value}"
     facts = record.__dict__
     assert (facts["url"], facts["error"], facts["kind"]) == (url, str(caught.value), "AuthenticationRefusedError")
 

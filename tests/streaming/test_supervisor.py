@@ -105,7 +105,8 @@ async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCapture
             await watched.events.receive()
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
         [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-        assert (record.getMessage(), record.__dict__["kind"]) == ("stream ended", "ConnectTradeError")
+        assert record.getMessage() == f"stream ended: {caught.value}"
+        assert record.__dict__["kind"] == "ConnectTradeError"
         assert record.exc_info is not None
         assert record.exc_info[0] is ZeroDivisionError
 

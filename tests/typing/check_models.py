@@ -114,6 +114,9 @@ def enums(text: str) -> None:
 def pages(page: Page[Order]) -> None:
     assert_type(page.items, tuple[Order, ...])
     assert_type(Page(items=("a",)), Page[str])
+    assert_type(Page(items=("a",))[0], str)
+    assert_type(Page(items=("a",))[:1], tuple[str, ...])
+    assert_type(list(Page(items=("a",))), list[str])
 
 
 def health(value: ClientHealth) -> None:
