@@ -378,7 +378,7 @@ async def test_where_no_past_is_given_a_feed_of_bars_opens_without_it_and_says_s
             assert gap.until - gap.since == timedelta(minutes=100)
             assert (first.close, first.is_backfill) == (30, False)
             assert len(end.of("snapshot")) == 2
-        assert "bars feed opened without its past: the past of " in caplog.text
+        assert "bars feed opened without its past: past bars of " in caplog.text
 
 
 async def test_the_past_is_taken_as_far_as_it_came_where_the_server_does_not_list_subscriptions() -> None:

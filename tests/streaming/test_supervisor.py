@@ -230,29 +230,29 @@ class Pass:
     """A login whose next renewal hangs until a test says how it ends."""
 
     def __init__(self) -> None:
-        self.got = 0
+        self.fetch_count = 0
         self.renewals = 0
         self.renew_in: float | None = 10.0
         self.pending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.asked = asyncio.Event()
         self.failure: ConnectTradeError | None = None
 
-    async def prepare(self, *, is_renewal: bool) -> None:
+    async def ensure(self, *, is_renewal: bool) -> None:
         if self.failure is not None:
             raise self.failure
         if is_renewal:
             self.renewals += 1
             self.asked.set()
             await self.pending
-        self.got += 1
+        self.fetch_count += 1
 
-    def accepted(self) -> None:
+    def mark_accepted(self) -> None:
         pass
 
-    def refused(self, cause: str) -> ConnectTradeError | None:
+    def refused_error(self, cause: str) -> ConnectTradeError | None:
         return ConnectTradeError(cause)
 
-    def taken(self, cause: str) -> ConnectTradeError:
+    def taken_error(self, cause: str) -> ConnectTradeError:
         return ConnectTradeError(cause)
 
 
