@@ -376,7 +376,7 @@ class LatestSubscription(Subscription):
         self._latest = {key: latest[key] for key in self._items}
         self._bytes = sum(len(event.raw) for event in self._latest.values())
 
-    def enforce(self) -> None:
+    def enforce_capacity(self) -> None:
         """See to it that the bound is kept: it is, since nothing is taken that would break it."""
 
     def _weight(self) -> int:

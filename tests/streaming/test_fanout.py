@@ -530,3 +530,13 @@ async def test_latest_delivers_an_event_whose_key_is_none() -> None:
     assert [await latest.receive(), await anext(latest)] == [order(1), order(2)]
     latest.keep(None, order(3))
     assert (latest.receive_nowait(), latest.receive_nowait()) == (order(3), None)
+
+
+async def test_latest_with_a_gap_beyond_its_capacity_keeps_both_the_event_and_the_gap() -> None:
+    hub = fanout()
+    subscription = hub.subscribe(ALL, "latest", Capacity(1, 1000))
+    event, gap = position(1), Gap(cause="the connection was lost", since=NOON, until=NOON)
+    hub.publish(event)
+    hub.publish_to_all(gap)
+    assert subscription.statistics().waiting == 2
+    assert taken(subscription) == [event, gap]
