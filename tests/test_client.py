@@ -360,9 +360,9 @@ def test_endpoints_without_a_stream_serve_rest_and_say_so_where_a_stream_is_want
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        ({"topics": ()}, "topics must be some of orders"),
-        ({"topics": ["quotes"]}, "topics must be some of orders"),
-        ({"on_taken": "cry"}, "on_taken must be stop, standby or fight"),
+        ({"topics": ()}, "topics must be one or more of orders"),
+        ({"topics": ["quotes"]}, "topics must be one or more of orders"),
+        ({"on_taken": "cry"}, "on_taken must be one of stop, standby, retake"),
     ],
 )
 def test_a_stream_that_cannot_be_is_refused(options: dict[str, Any], why: str) -> None:

@@ -156,15 +156,15 @@ async def test_place_an_order() -> None:
 
 async def test_follow_the_stream() -> None:
     lines = (
-        await run("follow_the_stream.py", stderr_start="the stream was lost: the link was dropped\nstream ended")
+        await run("follow_the_stream.py", stderr_start="the stream was lost: the connection was dropped\nstream ended")
     ).splitlines()
     assert lines == [
         "following",
         "ada: 1 MSFT filled, the order is partially_filled",
-        "the link was dropped, so all orders are read again",
+        "the connection was dropped, so all orders are read again",
         "ada: 2 MSFT filled during the gap, the order is partially_filled",
         "ada: 3 MSFT filled, the order is filled",
-        "only one program may follow: the server said 409: There is another session with these credentials.",
+        "only one program may follow: the server sent error 409: There is another session with these credentials.",
     ]
 
 

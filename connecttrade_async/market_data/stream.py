@@ -395,7 +395,7 @@ class MarketDataStream(Stream):
         self._is_registered = True
         return await super().__aenter__()
 
-    def _opening(self, supervisor: Supervisor) -> None:
+    def _before_connect(self, supervisor: Supervisor) -> None:
         self._requests.supervisor = supervisor
 
     def _reply_timeout(self, timeout: float | None) -> float:

@@ -1,1 +1,1 @@
-"""The wing that tells: one WebSocket at the bottom, what users hold at the top."""
+"""Streams over a WebSocket: frames, protocol, supervision, and fan-out to subscriptions."""

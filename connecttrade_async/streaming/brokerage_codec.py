@@ -1,7 +1,7 @@
-"""Below the waterline: the dialect of the brokerage stream. Frames to messages, and commands to frames.
+"""The codec of the brokerage stream: decodes frames into messages and encodes commands into frames.
 
-Its frames are ``Assumed:`` unless a docstring says otherwise; what both streams share is in ``messages``, and the rest
-is spelled here and nowhere else.
+The form of these frames is (assumed) unless a docstring marks it otherwise. ``codec`` holds what the brokerage stream
+and the market-data stream have in common.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
-from connecttrade_async.secret import Secret  # noqa: TC001 - as everywhere in the dialects
+from connecttrade_async.secret import Secret  # noqa: TC001 - as in every codec
 from connecttrade_async.streaming.codec import (
     CONTROLS,
     DECODE_ERRORS,
@@ -37,7 +37,7 @@ _USER = b"user_id"
 
 
 class Owned(msgspec.Struct, gc=False):
-    """The ids in one object of a frame, and where more of them may be, as they came."""
+    """The ids in one object of a frame, undecoded, and the objects inside it that may hold more ids."""
 
     user_id: msgspec.Raw = msgspec.Raw()
     account_id: msgspec.Raw = msgspec.Raw()
@@ -50,11 +50,11 @@ _ID: msgspec.json.Decoder[str | int | None] = msgspec.json.Decoder(str | int | N
 
 
 class BrokerageCodec(JsonCodec[Message]):
-    """How to speak to the brokerage stream.
+    """Encodes and decodes the frames of the brokerage stream.
 
     Args:
         client_id: the client's id.
-        client_secret: the client's secret; it is spelled out in one frame, and nowhere kept.
+        client_secret: the client's secret; only the login frame holds it in clear text.
     """
 
     __slots__ = ("_client_id",)
@@ -67,7 +67,7 @@ class BrokerageCodec(JsonCodec[Message]):
         self._client_id = client_id
 
     def authenticate(self) -> bytes:
-        """Spell the login (fields documented)."""
+        """Encode the login frame; its fields are (documented)."""
         return msgspec.json.encode(
             {
                 "action": "authenticate",
@@ -77,20 +77,23 @@ class BrokerageCodec(JsonCodec[Message]):
         )
 
     def subscribe(self, topics: tuple[str, ...]) -> bytes:
-        """Spell the wish for topics (topics documented)."""
+        """Encode the subscription of topics; the topics are (documented)."""
         return msgspec.json.encode({"action": "subscribe", "topics": topics})
 
     def settle(self, update: Update) -> str:
-        """Give an update its owner, from the frame, or else the payload, or else the account in either.
+        """Set the owner of an update from its frame, its payload, or the account object in either.
 
-        Filters, queues and books all go by the owner, so it is settled here, once.
+        Filters, queues and books select by owner, so the owner is resolved here once.
+
+        Args:
+            update: the decoded update; its ``raw`` is set.
 
         Returns:
-            Why the update must be set aside, or ``""``: a frame that names two owners belongs to neither.
+            Why the update cannot be delivered, or ``""``. A frame that names two owners is delivered to neither.
         """
         raw, account_id, inner = update.raw, update.account_id, _inner_account(update)
-        # A second reading costs as much as the first, so it is only for frames that do not name their owner plainly.
-        # No model has the user of a payload: searched from both ends, a frame that names one user costs 0.1 us.
+        # Decoding the ids again costs as much as decoding the update, so only unusual frames take that path.
+        # No model holds the user id of a payload. A search from both ends (0.1 us) finds whether a second one exists.
         is_plain = account_id and update.user_id and (inner is None or inner == account_id)
         if is_plain and raw.find(_USER) == raw.rfind(_USER):
             return ""
@@ -103,30 +106,33 @@ class BrokerageCodec(JsonCodec[Message]):
                 keep(update, name, named.pop())
         return ""
 
-    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - whatever the frame calls itself
-        """Make a message of a frame in another spelling."""
-        name: Any = PLURALS.get(said, said)
+    def decode_alternative(self, type_name: Any, frame: dict[str, Any]) -> Message:  # noqa: ANN401 - any JSON value
+        """Build a message from a frame of another form."""
+        name: Any = PLURALS.get(type_name, type_name)
         if name in CONTROLS:
             return decode_control(name, frame)
-        # A payload may leave out its account, since the frame names it, or may name it one level down.
+        # A payload may omit its account because the frame names it, or may name it inside an ``account`` object.
         payload = {"account_id": frame.get("account_id"), **frame.get("data", frame)}
         for account in (payload.get("account"), frame.get("account")):
             if payload["account_id"] is None and isinstance(account, dict):
                 payload["account_id"] = cast("dict[str, Any]", account).get("account_id")
-        facts = {key: frame.get(key) for key in ("user_id", "account_id", "timestamp")}
+        fields = {key: frame.get(key) for key in ("user_id", "account_id", "timestamp")}
         update: Any = UPDATES[name]
-        return cast("Update", msgspec.convert({**facts, "type": name, "data": payload}, update))
+        return cast("Update", msgspec.convert({**fields, "type": name, "data": payload}, update))
 
 
 def _inner_account(update: Update) -> str | None:
-    """Return the account that the payload of an update names."""
+    """Return the account id in the payload of an update."""
     if type(update) is OrderUpdate:
         return update.order.account_id
     return update.position.account_id if type(update) is PositionUpdate else cast("Any", update).balance.account_id
 
 
 def _parts(raw: bytes | msgspec.Raw, depth: int = 2) -> Iterator[Owned]:
-    """Yield what may name the owner: the frame, its payload, and the account in either. An odd part names nothing."""
+    """Yield the objects that may name the owner: the frame, its payload, and the account in either.
+
+    An object that cannot be decoded is skipped.
+    """
     try:
         part = _OWNED.decode(raw)
     except DECODE_ERRORS:

@@ -1,7 +1,10 @@
-"""Below the waterline: what both streams say alike, and how a frame in another spelling is read.
+"""Control messages and decoding that the brokerage stream and the market-data stream have in common.
 
-These frames are ``Assumed:`` unless a docstring says otherwise. A frame whose payload lies flat beside its type, or
-that names its type under ``event`` or ``topic``, or that has bare numbers where text is documented, is understood too.
+The form of these frames is (assumed) unless a docstring marks it otherwise. The lenient decoder also accepts frames
+
+- with the payload's fields beside the type instead of under ``data``,
+- with the type under ``event`` or ``topic``,
+- with numbers where text is documented.
 """
 
 from __future__ import annotations
@@ -36,36 +39,36 @@ __all__ = [
     "presentable",
 ]
 
-NAMES = ("type", "event", "topic")
+TYPE_KEYS = ("type", "event", "topic")
 SCOPES = ("user_id", "account_id", "connection_id", "topic", "topics", "channel", "symbol", "symbols", "underlying")
-KEPT = 4096
+MAX_RAW = 4096  # bytes of a frame that an ``UnknownMessage`` keeps
 DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 T = TypeVar("T")
 M = TypeVar("M")
 keep = msgspec.structs.force_setattr
-UNTOUCHED = ("id", "code")
+UNCONVERTED = ("id", "code")  # fields in which a number stays a number
 _ANYTHING: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
 
 
 class Welcome(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="welcome"):
-    """The server is there (documented)."""
+    """The first frame of the server (documented)."""
 
     message: str | None = None
 
 
 class Authenticated(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="authenticated"):
-    """The login was accepted."""
+    """The reply to an accepted login."""
 
 
 class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="subscribed"):
-    """What was asked for is subscribed.
+    """The confirmation of a subscription.
 
     Attributes:
-        topics: which topics, on the brokerage stream.
-        topic: which topic there, where it names one.
-        id: whose answer it is, on the market data stream.
-        channel: which channel there.
-        symbols: of what there.
+        topics: the confirmed topics, on the brokerage stream.
+        topic: the confirmed topic, where the brokerage stream names a single one.
+        id: the id of the request, on the market-data stream.
+        channel: the channel, on the market-data stream.
+        symbols: the symbols, on the market-data stream.
     """
 
     topics: tuple[str, ...] | None = None
@@ -76,7 +79,7 @@ class Subscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="s
 
 
 class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="unsubscribed"):
-    """What was named is subscribed no more; its attributes are those of ``Subscribed``."""
+    """The end of a subscription, with the attributes of ``Subscribed``."""
 
     topics: tuple[str, ...] | None = None
     id: str | int | None = None
@@ -86,22 +89,22 @@ class Unsubscribed(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag=
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="error"):
-    """An error of the server (form assumed).
+    """An error frame of the server (assumed).
 
     Attributes:
-        code: its code, ``401`` for a refused login, ``409`` for a session taken by another.
-        message: its words.
-        id: the request that it refuses, or None.
-        user_id: the user that it names, or None.
-        account_id: the account that it names, or None.
-        connection_id: the broker connection that it names, or None.
-        topic: the topic that it names, or None.
-        topics: the topics that it names, or None.
-        channel: the channel that it names, or None.
-        symbol: the symbol that it names, or None.
-        symbols: the symbols that it names, or None.
-        underlying: the underlying of the options chain that it names, or None.
-        data: its payload, which may hold the same names, or None.
+        code: the error code: ``401`` for a refused login, ``409`` for a session taken by another client.
+        message: the text of the error.
+        id: the id of the refused request, or None.
+        user_id: the user that the error concerns, or None.
+        account_id: the account that the error concerns, or None.
+        connection_id: the broker connection that the error concerns, or None.
+        topic: the topic that the error concerns, or None.
+        topics: the topics that the error concerns, or None.
+        channel: the channel that the error concerns, or None.
+        symbol: the symbol that the error concerns, or None.
+        symbols: the symbols that the error concerns, or None.
+        underlying: the underlying of the options chain that the error concerns, or None.
+        data: the payload, which may hold the same fields, or None.
     """
 
     code: str | int | None = None
@@ -120,7 +123,7 @@ class Refusal(msgspec.Struct, frozen=True, gc=False, tag_field="type", tag="erro
 
     @property
     def scope(self) -> dict[str, Any]:
-        """What it concerns, by name of the field, from the frame or else its payload; empty where it names nothing."""
+        """What the error concerns, by field name, from the frame or else its payload; empty for the whole stream."""
         data: object = self.data
         inner = cast("dict[str, Any]", data) if isinstance(data, dict) else {}
         named = {name: getattr(self, name) or inner.get(name) for name in SCOPES}
@@ -138,36 +141,45 @@ CONTROLS: dict[str, type[Control]] = {
 
 
 def decode_control(name: str, frame: dict[str, Any]) -> Control:
-    """Read a control message of this name."""
+    """Build the control message of this type from a frame.
+
+    Args:
+        name: the type, a key of ``CONTROLS``.
+        frame: the fields of the frame.
+    """
     kind: Any = CONTROLS[name]
     return cast("Control", msgspec.convert({**frame, "type": name}, kind))
 
 
-def decode_leniently(raw: bytes, trouble: Exception, build: Callable[[Any, dict[str, Any]], T]) -> T | UnknownMessage:
-    """Read a frame once more, that is not spelled as expected.
+def decode_leniently(raw: bytes, error: Exception, build: Callable[[Any, dict[str, Any]], T]) -> T | UnknownMessage:
+    """Decode a frame that the strict decoder rejected.
 
     Args:
         raw: the frame.
-        trouble: what was odd about it.
-        build: makes the message of what the frame calls itself and of its fields, or raises.
+        error: the error of the strict decoder.
+        build: returns the message for a type and the fields of a frame, or raises.
+
+    Returns:
+        The message, or an ``UnknownMessage`` with ``error`` as its problem where ``build`` raises too.
     """
     try:
         frame = _ANYTHING.decode(raw)
-        said: Any = next((frame[key] for key in NAMES if key in frame), "")
-        return build(said, {key: value if key in UNTOUCHED else _problem_text(value) for key, value in frame.items()})
+        type_name: Any = next((frame[key] for key in TYPE_KEYS if key in frame), "")
+        fields = {key: value if key in UNCONVERTED else _numbers_as_text(value) for key, value in frame.items()}
+        return build(type_name, fields)
     except (*DECODE_ERRORS, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
-        return UnknownMessage(raw=raw, problem=str(trouble))
+        return UnknownMessage(raw=raw, problem=str(error))
 
 
 class JsonCodec(ABC, Generic[M]):
-    """Reads the frames of one stream, and shows its secret nowhere. Each dialect says what the messages are.
+    """The base of the codecs: decodes the frames of one stream and masks its secret. A subclass defines the messages.
 
     Args:
-        secret: what the login spells out.
+        secret: the secret that the login frame holds.
 
     Attributes:
-        decoder: reads a frame that is spelled as expected.
-        updates: the messages that keep the frame they came in.
+        decoder: decodes a frame of the expected form.
+        updates: the classes of messages that keep their frame in ``raw``.
     """
 
     __slots__ = ("_secret",)
@@ -179,44 +191,53 @@ class JsonCodec(ABC, Generic[M]):
         self._secret = secret
 
     @abstractmethod
-    def decode_alternative(self, said: Any, frame: dict[str, Any]) -> M:  # noqa: ANN401 - whatever the frame calls itself
-        """Make a message of a frame in another spelling, or raise one of those that ``decode_leniently`` knows."""
+    def decode_alternative(self, type_name: Any, frame: dict[str, Any], /) -> M:  # noqa: ANN401 - any JSON value
+        """Build a message from a frame of another form, or raise an error that ``decode_leniently`` catches.
+
+        Args:
+            type_name: the type in the frame, or ``""``.
+            frame: the fields of the frame.
+        """
 
     def read(self, raw: bytes) -> M | UnknownMessage:
-        """Read one frame; whatever it is, this returns."""
+        """Decode one frame. A frame that cannot be decoded becomes an ``UnknownMessage``; this never raises."""
         try:
-            # The decoder skips what no model has, so text that is not UTF-8 there would come out later, in ``raw``.
+            # The decoder skips fields that no model has. Invalid UTF-8 in them would surface later, in ``raw``.
             _ = raw.isascii() or raw.decode()
             message = self.decoder.decode(raw)
         except DECODE_ERRORS as exc:
-            otherwise = decode_leniently(raw, exc, self.decode_alternative)
-            if isinstance(otherwise, UnknownMessage):
-                return masked(otherwise, self._secret)
-            message = cast("Any", otherwise)
+            alternative = decode_leniently(raw, exc, self.decode_alternative)
+            if isinstance(alternative, UnknownMessage):
+                return masked(alternative, self._secret)
+            message = cast("Any", alternative)
         if type(message) in self.updates:
             keep(message, "raw", raw)
             problem = self.settle(message)
             if problem:
                 return self.unknown(raw, problem)
-        understood: M = message
-        return understood
+        decoded: M = message
+        return decoded
 
     def settle(self, update: Any) -> str:  # noqa: ANN401 - one of ``updates``
-        """Complete an update that was read; returns why it must be set aside, or ``""``."""
+        """Complete a decoded update.
+
+        Returns:
+            Why the update cannot be delivered, or ``""``.
+        """
         del update
         return ""
 
     def presentable(self, text: str) -> str:
-        """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""
+        """Return a text of the server on one line, shortened and with the secret masked."""
         return presentable(text, self._secret)
 
     def unknown(self, raw: bytes, problem: str) -> UnknownMessage:
-        """Return the event of a frame that is set aside, shortened and with the secret masked."""
+        """Return the event for a frame that is not delivered, shortened and with the secret masked."""
         return masked(UnknownMessage(raw=raw, problem=problem), self._secret)
 
 
-def _problem_text(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
-    # Numbers are documented to come as text. One that does not is still a fill: take it as it was written.
+def _numbers_as_text(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
+    # Numbers are text on the wire (documented). A bare number may still be a fill, so it keeps its digits as written.
     match value:
         case bool() | None | str():
             return value
@@ -224,22 +245,22 @@ def _problem_text(value: Any) -> Any:  # noqa: ANN401 - JSON is anything
             return str(value)
         case dict():
             fields = cast("dict[str, Any]", value)
-            return {name: _problem_text(each) for name, each in fields.items()}
+            return {name: _numbers_as_text(each) for name, each in fields.items()}
         case _:
-            return [_problem_text(each) for each in cast("list[Any]", value)]
+            return [_numbers_as_text(each) for each in cast("list[Any]", value)]
 
 
 def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
-    """Return what was not understood, shortened and without the secret: a server may echo what it does not like."""
-    # Masked before it is cut, which could leave half a secret.
+    """Return a message shortened and with the secret masked: a server may echo a frame that it rejects."""
+    # Mask before cutting: a cut could leave half a secret, which no search finds.
     raw = message.raw
     for spelling in Response(0, {}, b"", (secret,)).spellings():
         raw = raw.replace(spelling.encode(), MASK.encode())
-    # What is cut off may name accounts too, and these must not be taken for unaffected.
-    mentions = mentions_in(message.raw) if len(raw) > KEPT else message.mentions
-    return UnknownMessage(raw=raw[:KEPT], problem=presentable(message.problem, secret), mentions=mentions)
+    # The part that is cut off may name accounts, and these are affected too.
+    mentions = mentions_in(message.raw) if len(raw) > MAX_RAW else message.mentions
+    return UnknownMessage(raw=raw[:MAX_RAW], problem=presentable(message.problem, secret), mentions=mentions)
 
 
 def presentable(text: str, secret: Secret) -> str:
-    """Return a text of the server's on one line, shortened, with the secret masked if it is in it."""
+    """Return a text of the server on one line, shortened and with the secret masked."""
     return Response(0, {}, b"", (secret,)).presentable(text)

@@ -1,4 +1,4 @@
-"""A loop's table: what a supervisor needs to know and to use, and what it has seen."""
+"""Configuration and counters of a stream, and the protocols of the objects that a stream depends on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,17 @@ OnTaken = Literal["stop", "standby", "retake"]
 
 
 class StreamCounters(msgspec.Struct):
-    """What a stream has seen so far."""
+    """The state of a stream and its counters.
+
+    Attributes:
+        state: ``CONNECTING``, ``LIVE``, ``LOST``, ``RETRYING`` or ``ENDED``.
+        live_since: the time since which the stream is live, aware, or None.
+        last_message: when the last frame was received, in seconds on the clock of the stream, or None.
+        connects: connections opened so far.
+        gaps: gaps published so far.
+        unknown: frames that could not be decoded or belong to no request.
+        fast_path: whether the latest connection splits frames out of the chunks that the socket delivers.
+    """
 
     state: str = "CONNECTING"
     live_since: datetime | None = None
@@ -35,54 +45,84 @@ class StreamCounters(msgspec.Struct):
 
 
 class Lifetime(Protocol):
-    """Of what something was opened, and with what it ends: a client, or a view of one."""
+    """The owner of a stream, with which the stream closes: a client, or a view of one."""
 
     def check_open(self) -> None:
-        """Raise ``ClosedError`` where it is closed."""
+        """Raise ``ClosedError`` if the owner is closed."""
         ...
 
     def on_close(self, end: Callable[[ClosedError], None]) -> Callable[[], object]:
-        """Have something ended when it is closed; returns what calls that off."""
+        """Register a callback for the close of the owner.
+
+        Returns:
+            A callable that removes the registration.
+        """
         ...
 
 
 class LoginProvider(Protocol):
-    """Whatever has to be had before a link can log in.
+    """Provides what a connection logs in with, for example a token.
 
     Attributes:
-        got: how many were got so far.
+        fetch_count: tokens fetched so far.
     """
 
     fetch_count: int
 
     @property
     def renew_in(self) -> float | None:
-        """In how many seconds a new one should be got; None for never."""
+        """Seconds until the token is due for renewal, or None for never."""
         ...
 
     async def ensure(self, *, is_renewal: bool) -> None:
-        """Have it, or get it; for a renewal, get a new one.
+        """Fetch the token unless a valid one is held.
+
+        Args:
+            is_renewal: whether to fetch a new token in any case.
 
         Raises:
-            ConnectTradeError: it cannot be had.
+            ConnectTradeError: the token could not be fetched.
         """
         ...
 
     def mark_accepted(self) -> None:
-        """Take note that the server took it."""
+        """Record that the server accepted the token."""
         ...
 
     def refused_error(self, cause: str) -> ConnectTradeError | None:
-        """Take note that the server refused it; returns what that means, or None where a new one may do."""
+        """Record that the server refused the token.
+
+        Args:
+            cause: the reason, in words.
+
+        Returns:
+            The error that ends the stream, or None if a new token may be accepted.
+        """
         ...
 
     def taken_error(self, cause: str) -> ConnectTradeError:
-        """Return what it means that somebody else has what this logs in to."""
+        """Return the error for a session that another client has taken.
+
+        Args:
+            cause: the reason, in words.
+        """
         ...
 
 
 class StreamConfig(NamedTuple):
-    """What a supervisor needs to know and to use."""
+    """The configuration of one stream.
+
+    Attributes:
+        url: the address of the WebSocket.
+        make_protocol: returns the protocol of a new connection, opened at this moment of ``clock``.
+        fanout: where events are published.
+        clock: the time source.
+        timeouts: seconds for connecting, the login, closing and so on.
+        reconnect: delays and limits of reconnecting.
+        on_taken: what to do when another client takes the session.
+        login: provides the token of a login, or None if the codec holds the credentials.
+        dialing: TLS context, proxy and largest frame, or None for the defaults.
+    """
 
     url: str
     make_protocol: Callable[[float], StreamProtocol]

@@ -1,4 +1,4 @@
-"""A loop: one end of one link. It sends what the link's life has to say, and keeps its deadline."""
+"""One stream connection: sends the queued frames of its protocol and enforces the protocol's deadline."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["StreamConnection"]
 
-MAX_HELD = 10_000  # events: far more than comes between a wish and its answer
+MIN_TIMER = 0.001  # seconds: a deadline may lie in the past by a rounding error
+MAX_HELD = 10_000  # events: far more than a server sends between a subscription and its confirmation
 HELD_BYTES = 16 << 20  # of their frames
 
 
-class Early:
-    """The latest events before a link went live, at most ``MAX_HELD`` of them and ``HELD_BYTES`` of their frames."""
+class EarlyEvents:
+    """A bounded queue of the events that a connection receives before it is live; the oldest are dropped first.
+
+    It holds at most ``MAX_HELD`` events, and frames of at most ``HELD_BYTES`` together.
+    """
 
     __slots__ = ("_bytes", "_events")
 
@@ -32,14 +36,14 @@ class Early:
         self._bytes = 0
 
     def append(self, event: Any) -> None:  # noqa: ANN401 - an Event or market data
-        """Take an event; the oldest go where there are too many or too large ones."""
+        """Append an event, and drop the oldest events beyond the bounds."""
         self._events.append(event)
         self._bytes += len(event.raw)
         while len(self._events) > MAX_HELD or self._bytes > HELD_BYTES:
             self.popleft()
 
     def popleft(self) -> Any:  # noqa: ANN401 - an Event or market data
-        """Return the oldest event, and hold it no more."""
+        """Remove the oldest event and return it."""
         event = self._events.popleft()
         self._bytes -= len(event.raw)
         return event
@@ -49,21 +53,21 @@ class Early:
 
 
 class StreamConnection:
-    """Speaks for a life on its link.
+    """A WebSocket with its protocol and the timer of the protocol's deadline.
 
     Args:
-        link: the link.
-        life: its life.
-        clock: time.
-        moved: what to do when time has moved the life on.
+        websocket: the open WebSocket.
+        protocol: the state machine of this connection.
+        clock: the time source.
+        on_progress: called when the deadline timer has advanced the protocol.
 
     Attributes:
-        link: the link.
-        life: its life.
-        has_gone_live: whether it is known that the link went live.
-        heard: when frames came last, on the clock.
-        early: what came before the link went live and is to be told after the gap, the latest of it. What is let go,
-            or ends with the link, lies in that gap.
+        websocket: the WebSocket.
+        protocol: the state machine of this connection.
+        has_gone_live: whether the supervisor has processed that the connection is live.
+        last_received: when frames were received last, in seconds on the clock.
+        early_events: the latest events received before the connection was live, to be published after the gap. Events
+            dropped here, or lost with the connection, fall into that gap.
     """
 
     __slots__ = (
@@ -71,7 +75,7 @@ class StreamConnection:
         "_on_progress",
         "_sending",
         "_timer",
-        "frames_before_login",
+        "early_events",
         "has_gone_live",
         "last_received",
         "protocol",
@@ -79,49 +83,59 @@ class StreamConnection:
     )
 
     def __init__(
-        self, link: WebSocket, life: StreamProtocol, clock: Clock, moved: Callable[[StreamConnection], None]
+        self,
+        websocket: WebSocket,
+        protocol: StreamProtocol,
+        clock: Clock,
+        on_progress: Callable[[StreamConnection], None],
     ) -> None:
-        self.websocket = link
-        self.protocol = life
+        self.websocket = websocket
+        self.protocol = protocol
         self.has_gone_live = False
         self.last_received = 0.0
-        self.frames_before_login = Early()
+        self.early_events = EarlyEvents()
         self._clock = clock
-        self._on_progress = moved
+        self._on_progress = on_progress
         self._timer: Timer | None = None
         self._sending: asyncio.Task[None] | None = None
 
     async def send(self) -> None:
-        """Send what is to be sent. Call it only while the link is spoken over; cancelling may leave some unsent."""
+        """Send all queued frames.
+
+        Call it only inside ``websocket.errors_translated()``. Cancelling leaves some frames unsent.
+        """
         outbox = self.protocol.outbox
         while outbox:
             await self.websocket.send(outbox.pop(0))
 
     def flush(self) -> None:
-        """Send what is to be sent, without waiting for it."""
+        """Start sending the queued frames without waiting, and check the deadline."""
         if self.protocol.outbox and (self._sending is None or self._sending.done()):
             self._sending = asyncio.create_task(self._send(), name="connecttrade stream sends")
         self.check_deadline()
 
     def check_deadline(self) -> None:
-        """End the life if its deadline has passed, and look again at the next: no frame costs a timer."""
-        life, clock = self.protocol, self._clock
-        self._stop()
-        if life.deadline is None:
+        """Run the protocol's check if its deadline has passed, else schedule the next call.
+
+        A frame that moves the deadline later does not touch the timer: the timer fires early and is set again.
+        """
+        protocol, clock = self.protocol, self._clock
+        self._stop_timer()
+        if protocol.deadline is None:
             return
-        if clock.now() < life.deadline:
-            self._timer = clock.call_later(max(life.deadline - clock.now(), 0.001), self.check_deadline)
+        if clock.now() < protocol.deadline:
+            self._timer = clock.call_later(max(protocol.deadline - clock.now(), MIN_TIMER), self.check_deadline)
             return
-        life.check(clock.now())
-        if life.state is State.OVER:
+        protocol.check(clock.now())
+        if protocol.state is State.OVER:
             self.websocket.abort()
         else:
             self._on_progress(self)
             self.flush()
 
     async def aclose(self) -> None:
-        """Say no more. Cancelling leaves nothing that speaks."""
-        self._stop()
+        """Stop the timer and the sending task. Cancelling leaves neither running."""
+        self._stop_timer()
         if self._sending is not None and not self._sending.done():
             self._sending.cancel()
             await asyncio.wait([self._sending])
@@ -131,9 +145,9 @@ class StreamConnection:
             with self.websocket.errors_translated():
                 await self.send()
         except ConnectionLostError:
-            return  # whoever reads meets the same, and says so
+            return  # the receiving side gets the same error and reports it
 
-    def _stop(self) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

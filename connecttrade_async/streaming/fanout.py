@@ -1,8 +1,8 @@
-"""A door: publish once, deliver to many, wait for none.
+"""Publish/subscribe: delivers each event to all matching subscriptions and never waits.
 
-To deliver is one ``deque.append`` for each consumer; who waits is woken afterwards, and bounds are looked at every few
-events, so neither is asked of each consumer for each event. Interest is indexed by key, so a consumer costs only what
-it asked for.
+Delivering costs one ``deque.append`` for each subscription. Waiting consumers are woken afterwards, and capacities are
+enforced every ``COMPACT_INTERVAL`` events, so neither costs a call for each event and subscription. Subscriptions are
+indexed by the keys of their filters, so a subscription costs nothing for events that do not match.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPACT_INTERVAL", "Fanout", "SubscriberSet"]
 
-COMPACT_INTERVAL = 16  # often enough that little is held beyond a bound, seldom enough that looking costs little
+COMPACT_INTERVAL = 16  # events: a queue exceeds its capacity by 15 at most, and checking costs little
 
 
 def _is_count(value: object) -> bool:
@@ -35,15 +35,15 @@ def _is_count(value: object) -> bool:
 
 
 class SubscriberSet:
-    """Where one kind of event is delivered: to everybody who wants it as it is, and to those who look closer.
+    """The subscriptions to one kind of event: those that receive all of it, and those with a predicate.
 
     Args:
-        waiting: where those are who wait empty-handed, if that is shared with other places.
-        key: of what an event is the latest, if not what ``key_of`` says.
+        waiting: the set of subscriptions with a waiting consumer, if it is shared with other sets; else None.
+        key: returns the key of an event for ``LatestSubscription``, or None for ``key_of``.
 
     Attributes:
-        count: events that came here.
-        is_empty: whether nobody is here.
+        count: events delivered to this set so far.
+        is_empty: whether the set has no subscription.
     """
 
     __slots__ = ("_appends", "_filtered", "_has_others", "_key", "_latest", "_members", "_waiting", "count", "is_empty")
@@ -55,7 +55,7 @@ class SubscriberSet:
     ) -> None:
         self._members: dict[Subscription, Predicate | None] = {}
         self._key = key_of if key is None else key
-        # Tuples, made anew when somebody comes or goes: a queue that is full leaves while it is asked.
+        # Tuples that are rebuilt when a subscription is added or removed: a full queue removes itself during delivery.
         self._appends: tuple[Callable[[Any], None], ...] = ()
         self._latest: tuple[LatestSubscription, ...] = ()
         self._filtered: tuple[tuple[Subscription, Predicate], ...] = ()
@@ -64,22 +64,22 @@ class SubscriberSet:
         self.is_empty = True
         self._has_others = False
 
-    def add(self, subscription: Subscription, interest: Predicate | None) -> None:
-        """Add a consumer; with an interest if it has to be asked for each event."""
-        self._members[subscription] = interest
-        if interest is None and not any(bell is self._waiting for bell in subscription.waiter_sets):
+    def add(self, subscription: Subscription, predicate: Predicate | None) -> None:
+        """Add a subscription, with a predicate if each event has to pass one."""
+        self._members[subscription] = predicate
+        if predicate is None and not any(waiters is self._waiting for waiters in subscription.waiter_sets):
             subscription.waiter_sets.append(self._waiting)
-        self._arrange()
+        self._rebuild()
 
     def remove(self, subscription: Subscription) -> bool:
-        """Remove a consumer; returns whether nobody is left."""
+        """Remove a subscription; return whether the set is empty now."""
         del self._members[subscription]
         self._waiting.discard(subscription)
-        self._arrange()
+        self._rebuild()
         return not self._members
 
     def deliver(self, event: Fact) -> None:
-        """Deliver an event to whom it concerns; never waits."""
+        """Deliver an event to the subscriptions of this set; never waits."""
         for append in self._appends:
             append(event)
         if self._has_others:
@@ -96,37 +96,38 @@ class SubscriberSet:
 
     def _deliver_filtered(self, event: Fact) -> None:
         key = self._key(event)
-        for subscription in self._latest:
-            subscription.keep(key, event)
-        for chooser, interest in self._filtered:
-            if not interest.matches(event):
+        for latest in self._latest:
+            latest.keep(key, event)
+        for subscription, predicate in self._filtered:
+            if not predicate.matches(event):
                 continue
-            if isinstance(chooser, LatestSubscription):
-                chooser.keep(key, event)
-                chooser.wake()
+            if isinstance(subscription, LatestSubscription):
+                subscription.keep(key, event)
+                subscription.wake()
             else:
-                chooser.put(event)
+                subscription.put(event)
 
     def _wake_all(self) -> None:
         while self._waiting:
             self._waiting.pop().wake()
 
-    def _arrange(self) -> None:
+    def _rebuild(self) -> None:
         self.is_empty = not self._members
-        plain = [member for member, interest in self._members.items() if interest is None]
+        plain = [member for member, predicate in self._members.items() if predicate is None]
         self._latest = tuple(member for member in plain if isinstance(member, LatestSubscription))
         self._appends = tuple(member.append for member in plain if not isinstance(member, LatestSubscription))
-        self._filtered = tuple((member, interest) for member, interest in self._members.items() if interest is not None)
+        filtered = ((member, predicate) for member, predicate in self._members.items() if predicate is not None)
+        self._filtered = tuple(filtered)
         self._has_others = bool(self._latest or self._filtered)
 
 
 class TopicSubscribers(SubscriberSet):
-    """Where the events of one topic are delivered: its own members want all of it, and whoever wants a part has a key.
+    """The subscriptions to one topic: to all of it as members of this set, to a part of it by key.
 
     Attributes:
-        by_account: by account id, where those are who want only that account.
-        by_user: the same by user id.
-        by_symbol: the same by symbol.
+        by_account: the subscriptions to one account only, by account id.
+        by_user: the subscriptions to one user only, by user id.
+        by_symbol: the subscriptions to one symbol only, by symbol.
     """
 
     __slots__ = ("by_account", "by_symbol", "by_user")
@@ -137,34 +138,34 @@ class TopicSubscribers(SubscriberSet):
         self.by_user: dict[str | None, SubscriberSet] = {}
         self.by_symbol: dict[str | None, SubscriberSet] = {}
 
-    def add_for(self, key: tuple[str, str], subscription: Subscription, interest: Predicate | None) -> None:
-        """Add a consumer that wants only what has this key, a name and a value."""
-        self._sets(key[0]).setdefault(key[1], SubscriberSet()).add(subscription, interest)
+    def add_for(self, key: tuple[str, str], subscription: Subscription, predicate: Predicate | None) -> None:
+        """Add a subscription to the events with this key, a name and a value."""
+        self._sets_by(key[0]).setdefault(key[1], SubscriberSet()).add(subscription, predicate)
 
     def remove_for(self, key: tuple[str, str], subscription: Subscription) -> None:
-        """Remove a consumer that wants only what has this key."""
-        places = self._sets(key[0])
-        if places[key[1]].remove(subscription):
-            del places[key[1]]
+        """Remove a subscription to the events with this key."""
+        sets = self._sets_by(key[0])
+        if sets[key[1]].remove(subscription):
+            del sets[key[1]]
 
     def deliver_by_user_or_symbol(self, event: Fact) -> None:
-        """Deliver an event to those who know it by its user or its symbol; never waits."""
-        for place in (self.by_user.get(event.user_id), self.by_symbol.get(event.symbol)):
-            if place is not None:
-                place.deliver(event)
+        """Deliver an event to the subscriptions to its user or its symbol; never waits."""
+        for subscribers in (self.by_user.get(event.user_id), self.by_symbol.get(event.symbol)):
+            if subscribers is not None:
+                subscribers.deliver(event)
 
-    def _sets(self, name: str) -> dict[str | None, SubscriberSet]:
+    def _sets_by(self, name: str) -> dict[str | None, SubscriberSet]:
         return {"account_id": self.by_account, "user_id": self.by_user, "symbol": self.by_symbol}[name]
 
 
 class Fanout:
-    """Spreads events over subscriptions.
+    """Delivers events to subscriptions.
 
     Args:
-        wall: tells the time of day, for the gaps that slow consumers get.
+        wall: returns the wall-clock time, aware, for the gaps of slow consumers.
 
     Attributes:
-        largest: bytes of the largest frame so far.
+        largest: the size of the largest frame so far, in bytes.
     """
 
     __slots__ = ("_ending", "_members", "_topics", "_wall", "largest")
@@ -177,23 +178,34 @@ class Fanout:
         self._ending: Exception | None = None
 
     def wall(self) -> datetime:
-        """Return the time of day, aware, in UTC."""
+        """Return the wall-clock time, aware, in UTC."""
         return self._wall()
 
     def subscribe(self, interest: EventFilter, overflow: str, bound: Capacity) -> Subscription:
-        """Add a consumer.
+        """Add a subscription.
+
+        Args:
+            interest: the filter of its events.
+            overflow: the overflow policy, a key of ``POLICIES``.
+            bound: the capacity of its queue.
+
+        Returns:
+            The subscription, which receives events from now on.
 
         Raises:
-            ConfigurationError: there is no such policy, the bound lets nothing wait, or a key is no text.
-            ConnectTradeError: the stream has ended, with why.
+            ConfigurationError: the overflow policy, the capacity or a key of the filter is invalid.
+            ConnectTradeError: the stream has ended, with the reason.
         """
         if overflow not in tuple(POLICIES) or not all(map(_is_count, bound)):
-            msg = f"overflow must be one of {', '.join(POLICIES)}, and what may wait a whole number from 1 on"
+            msg = (
+                f"overflow must be one of {', '.join(POLICIES)}, and capacity and max_bytes positive integers, "
+                f"got overflow={overflow!r}, capacity={bound.events!r}, max_bytes={bound.bytes!r}"
+            )
             raise ConfigurationError(msg)
         for name, value in interest.keys:
             check_filter(name, value)
         if self._ending is not None:
-            raise self._ending.with_traceback(None)  # everybody who comes too late meets the same ending
+            raise self._ending.with_traceback(None)  # every late subscriber gets the same error object
         subscription = POLICIES[overflow](bound, self)
         self._members[subscription] = interest
         for topic in dict.fromkeys(interest.topics):
@@ -205,7 +217,7 @@ class Fanout:
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Remove a consumer; harmless when it has left."""
+        """Remove a subscription; do nothing if it is removed already."""
         interest = self._members.pop(subscription, None)
         if interest is None:
             return
@@ -217,7 +229,7 @@ class Fanout:
                 self._topics[topic].remove_for(key, subscription)
 
     def publish(self, event: Fact) -> None:
-        """Deliver an event to whom it concerns; never waits."""
+        """Deliver an event to all matching subscriptions; never waits."""
         topic = self._topics[event.topic]
         if len(event.raw) > self.largest:  # noqa: PLR1730 - max would cost a call for each event
             self.largest = len(event.raw)
@@ -226,22 +238,26 @@ class Fanout:
         else:
             topic.deliver(event)
         if topic.by_account:
-            place = topic.by_account.get(event.account_id)
-            if place is not None:
-                place.deliver(event)
+            subscribers = topic.by_account.get(event.account_id)
+            if subscribers is not None:
+                subscribers.deliver(event)
         if topic.by_user or topic.by_symbol:
             topic.deliver_by_user_or_symbol(event)
 
     def handle(self, news: object) -> None:
-        """Take what a link tells that is no event; here nobody waits for any."""
+        """Process a sync event of a connection; the brokerage stream has none, so this does nothing."""
 
     def publish_to_all(self, event: Event) -> None:
-        """Deliver what concerns everybody, whatever is in the way."""
+        """Deliver an event to every subscription, whatever its filter and capacity."""
         for subscription in tuple(self._members):
             subscription.put_urgent(event)
 
     def close(self, error: Exception | None = None) -> None:
-        """End every subscription, and refuse new ones."""
+        """End every subscription and refuse new ones.
+
+        Args:
+            error: the error that subscriptions raise, or None for ``ClosedError``.
+        """
         self._ending = error if error is not None else ClosedError("the stream")
         for subscription in tuple(self._members):
             self.unsubscribe(subscription)
@@ -249,17 +265,17 @@ class Fanout:
 
     @property
     def has_subscriber(self) -> bool:
-        """Whether there is any consumer."""
+        """Whether there is any subscription."""
         return bool(self._members)
 
     @property
     def members(self) -> tuple[Subscription, ...]:
-        """The consumers there are."""
+        """All subscriptions, with their capacities enforced."""
         for subscription in tuple(self._members):
             subscription.enforce_capacity()
         return tuple(self._members)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many events of each topic there were so far, where there were any."""
+        """The number of events published so far, by topic."""
         return {name: topic.count for name, topic in self._topics.items() if topic.count}

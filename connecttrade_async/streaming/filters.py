@@ -1,4 +1,4 @@
-"""Below the waterline: what a consumer wants of a stream."""
+"""Filters: which events of a stream a subscription receives."""
 
 from __future__ import annotations
 
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["EventFilter", "Predicate", "check_filter"]
 
 UNKEYED = frozenset({"lifecycle"})
-"""What happens to the stream itself happens to everybody who asked to hear of it, whatever else they want."""
+"""Topics without keys: their events concern the stream itself, so every subscriber to them receives all of them."""
 
 
 class EventFilter(NamedTuple):
-    """What a consumer wants: topics, and of these only what matches every key that is not None.
+    """Selects events by topic, and of these the events that match every key that is not None.
 
-    The topic ``lifecycle`` has no keys: whoever asks for it hears all of it.
+    Attributes:
+        topics: the topics. The topic ``lifecycle`` has no keys, so a subscription to it receives all its events.
+        account_id: the account id, or None for all.
+        user_id: the user id, or None for all.
+        symbol: the symbol, or None for all.
     """
 
     topics: tuple[str, ...]
@@ -31,22 +35,22 @@ class EventFilter(NamedTuple):
 
     @property
     def keys(self) -> tuple[tuple[str, str | None], ...]:
-        """Every key, the most telling first, by name and value."""
+        """Every key as name and value, the most selective first."""
         return (("account_id", self.account_id), ("user_id", self.user_id), ("symbol", self.symbol))
 
     def key_of(self, topic: str) -> tuple[str, str] | None:
-        """Return the most telling key there is, by name and value; None where all of a topic is wanted."""
+        """Return the most selective key as name and value, or None for all events of a topic."""
         if topic in UNKEYED:
             return None
         return next(((name, value) for name, value in self.keys if value is not None), None)
 
     @property
     def has_one_key(self) -> bool:
-        """Whether there is just one key."""
+        """Whether exactly one key is set."""
         return (self.account_id, self.user_id, self.symbol).count(None) == 2  # noqa: PLR2004 - of three
 
     def matches(self, event: Fact) -> bool:
-        """Whether an event has every key."""
+        """Return whether an event has every key."""
         return (
             self.account_id in {None, event.account_id}
             and self.user_id in {None, event.user_id}
@@ -55,20 +59,24 @@ class EventFilter(NamedTuple):
 
 
 class Predicate(Protocol):
-    """What a consumer that looks closer wants."""
+    """A test that each event must pass before it is delivered to a subscription."""
 
-    def matches(self, event: Any, /) -> bool:  # noqa: ANN401 - whatever comes to the place where it looks
-        """Whether an event is wanted."""
+    def matches(self, event: Any, /) -> bool:  # noqa: ANN401 - an Event or market data
+        """Return whether an event is delivered."""
         ...
 
 
 def check_filter(name: str, value: object) -> None:
-    """Refuse a key that is no text.
+    """Validate a key of a filter.
+
+    Args:
+        name: the name of the key.
+        value: its value, or None.
 
     Raises:
-        ConfigurationError: it is none, or empty.
+        ConfigurationError: the value is neither None nor a non-empty text.
     """
-    # Anything else would match nothing, and whoever waits for fills would wait in vain.
+    # Any other value matches no event, and a consumer would wait for fills without end.
     if value is not None and not (isinstance(value, str) and value):
-        msg = f"{name} must be a text that is not empty, not {value!r}"
+        msg = f"{name} must be a non-empty text, got {value!r}"
         raise ConfigurationError(msg)

@@ -1,36 +1,41 @@
-"""Below the waterline: one link's life, as a table. Frames and times in, frames and events out.
+"""The state machine of one stream connection, without I/O: frames and times in, frames and events out.
 
-The theory. A link is born when the socket is open and dies once. Between, it moves down one ladder and never up::
+A connection starts when its WebSocket is open and ends once. In between, its state only moves down this table::
 
-    state           what is awaited         what moves it on      what is sent then
-    WELCOMING       the welcome             welcome               authenticate
-    AUTHENTICATING  the login's answer      authenticated         what the talk begins with: subscriptions
-    SUBSCRIBING     their answers           the talk is settled   nothing: it is live
-    LIVE            updates                 another's relief      what the talk wants to say, then its farewell
-    LEAVING         the last updates        the farewell's answer nothing: it is over
+    state           waits for                  leaves the state on     and then sends
+    WELCOMING       the welcome                welcome                 the login
+    AUTHENTICATING  the reply to the login     authenticated           the subscriptions of ``SubscriptionSync.start``
+    SUBSCRIBING     the replies to these       all replies             nothing: the connection is live
+    LIVE            updates                    ``drain``               what the sync sends, then its last request
+    LEAVING         the last updates           that request's reply    nothing: the connection is over
     OVER            nothing
 
-A link is LEAVING while another takes its place: what the server told before it answers the farewell is still read.
+A connection is LEAVING while another one replaces it. Updates that arrive before the reply to its last request are
+still delivered.
 
-The talk is what a stream has to say once it is logged in. That of the brokerage stream is one wish and its answer,
-``TopicSync``; where it has nothing to begin with, the link is live at once.
+``SubscriptionSync`` holds what a stream requests after the login. The brokerage stream has ``TopicSync``: one request
+and its confirmations. A sync without requests is settled at once, and so the connection is live at once.
 
-Three things end it from any state: the link is lost, a deadline passes, or the server refuses. Before it is live the
-deadline is that of the login; while it is live it is that of silence, where one is set. An error frame before the link
-is live refuses what was asked last; while it is live it ends the link only if its code says so. An error that carries
-an id refuses only what had that id, which is the talk's affair. Once the link is logged in, an error that names a user,
-an account, a connection, a topic, a channel or a symbol concerns only that, whatever its code: it never ends the link.
-An error that ends nothing and answers no request becomes an ``UnknownMessage``. Which codes refuse for good is one
-table, ``CODES``, that a caller can extend; everything else may be tried again on a new link.
+Three things end a connection in any state: the WebSocket is lost, a deadline passes, or the server refuses. Before the
+connection is live, the deadline is that of the login. A live connection has a deadline for silence, if one is set.
 
-A close says less than an error frame, so its code is read together with the state. While the login is awaited, a close
-with 1008, with a code of the application, or with 1000 and a reason refuses the login: ``DENIED``. While the link is
-live, a reason that speaks of another session means ``CONFLICT``, and a plain 1000 is ``CLOSED``: the supervisor
-decides by
-how often it happens.
+An error frame before the connection is live refuses the last request. On a live connection it ends the connection only
+if ``codes`` lists its code. Exceptions:
 
-So by construction: nothing is sent before the server spoke; the secret is sent at most once to one link, on the one
-step that leads out of WELCOMING; after the end nothing is sent and nothing is told; and the end is told once.
+- An error with an id refuses only the request with that id; the sync processes it.
+- After the login, an error that names a user, an account, a connection, a topic, a channel or a symbol concerns only
+  that, whatever its code. It never ends the connection.
+
+An error that ends nothing and refuses no request becomes an ``UnknownMessage``. The table ``CODES``, which a caller can
+extend, lists the codes that end the stream. After any other code a new connection may succeed.
+
+A close frame carries less than an error frame, so its code is evaluated together with the state. While the login is
+pending, a close with 1008, with a code of the application, or with 1000 and a reason refuses the login: ``DENIED``. On
+a live connection a reason that mentions another session means ``TAKEN``, and a plain 1000 means ``CLOSED``: the
+supervisor decides by how often it happens.
+
+Guarantees: nothing is sent before the welcome. The secret is sent at most once on one connection, on the only
+transition out of WELCOMING. After the end nothing is sent and no event is returned. The end is reported once.
 """
 
 from __future__ import annotations
@@ -54,7 +59,7 @@ __all__ = ["CODES", "CloseReason", "Closed", "State", "StreamProtocol", "Subscri
 
 
 class State(Enum):
-    """Where a link stands."""
+    """The state of a connection."""
 
     WELCOMING = "welcoming"
     AUTHENTICATING = "authenticating"
@@ -65,88 +70,89 @@ class State(Enum):
 
 
 class CloseReason(Enum):
-    """What an ending means for the stream."""
+    """Why a connection ended, as far as it decides what the stream does next."""
 
-    AGAIN = "try again on a new link"
-    REFUSED = "the login is refused, and would be again"
-    DENIED = "the login is refused, in a form that may also mean a passing trouble"
-    TAKEN = "somebody else has the one session"
-    CLOSED = "the server closed a live link without naming a trouble"
+    AGAIN = "a new connection may succeed"
+    REFUSED = "the login is refused, and would be refused again"
+    DENIED = "the login is refused, in a form that may also mean a temporary problem"
+    TAKEN = "another client has the only session"
+    CLOSED = "the server closed a live connection without a reason"
     TOO_LARGE = "a frame was larger than the limit"
-    RELIEVED = "another link of ours has taken over"
+    RELIEVED = "another connection of this stream has replaced it"
 
 
-PROVING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
-LIVING = frozenset({State.LIVE, State.LEAVING})
-TRANSITIONS = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
+CONFIRMING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})  # an update confirms the topic it belongs to
+LIVE_STATES = frozenset({State.LIVE, State.LEAVING})
+LOGGED_IN = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
 CODES: Mapping[str, CloseReason] = {
-    "401": CloseReason.REFUSED,  # Assumed: as over REST
-    "403": CloseReason.REFUSED,  # Assumed: as over REST
-    "409": CloseReason.TAKEN,  # Assumed
-    "4401": CloseReason.REFUSED,  # Assumed: close code
-    "4403": CloseReason.REFUSED,  # Assumed: close code
-    "4409": CloseReason.TAKEN,  # Assumed: close code
+    "401": CloseReason.REFUSED,  # (assumed) as over REST
+    "403": CloseReason.REFUSED,  # (assumed) as over REST
+    "409": CloseReason.TAKEN,  # (assumed)
+    "4401": CloseReason.REFUSED,  # (assumed) close code
+    "4403": CloseReason.REFUSED,  # (assumed) close code
+    "4409": CloseReason.TAKEN,  # (assumed) close code
 }
-PASSING = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST: the login may succeed later
+TEMPORARY = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST: the login may succeed later
 NORMAL, POLICY, APPLICATION = 1000, 1008, 3000  # close codes (RFC 6455); from 3000 on they belong to applications
-PASSING_CLOSES = frozenset({3008, 4408, 4429})  # (assumed) a time-out or a rate limit, not a refusal
+TEMPORARY_CLOSES = frozenset({3008, 4408, 4429})  # (assumed) a time-out or a rate limit, not a refusal
 DISPLACED = re.compile(  # (assumed) no text of the vendor is known
     r"another (?:session|connection|client|login|device)|(?:session|connection|login) (?:was |is |has been )?"
     r"(?:taken|replaced|superseded|displaced|moved)|(?:logged|signed) in (?:elsewhere|again)"
     r"|(?:duplicate|newer|new) (?:session|connection|login)|(?:replaced|superseded|displaced) by",
     re.IGNORECASE,
 )
-QUOTED = 2000  # characters of a frame that are looked at; the message is shortened further
+MAX_EXCERPT = 2000  # bytes of a frame that are decoded for an error text, which is shortened further
 
 
 class Closed(NamedTuple):
-    """How a link ended.
+    """The end of a connection.
 
     Attributes:
-        verdict: what it means for the stream.
-        cause: why, in words.
+        reason: the reason, as far as it decides what the stream does next.
+        cause: the reason in words.
     """
 
     reason: CloseReason
     cause: str
 
 
-class Proof(NamedTuple):
-    """An update that shows that the last topic awaited is subscribed."""
+class ConfirmingUpdate(NamedTuple):
+    """An update that confirms the last unconfirmed topic."""
 
     update: OrderUpdate | PositionUpdate | BalanceUpdate
 
 
 class Codec(Protocol):
-    """How one of the vendor's streams is spelled."""
+    """Encodes and decodes the frames of one stream."""
 
     def authenticate(self) -> bytes:
-        """Spell the login."""
+        """Encode the login frame."""
         ...
 
-    def read(self, raw: bytes) -> Any:  # noqa: ANN401 - each dialect has messages of its own
-        """Read one frame."""
+    def read(self, raw: bytes) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Decode one frame."""
         ...
 
     def presentable(self, text: str) -> str:
-        """Return a text of the server's as a message can hold it, without secrets."""
+        """Return a text of the server in a form for error texts, without secrets."""
         ...
 
     def unknown(self, raw: bytes, problem: str) -> UnknownMessage:
-        """Return the event of a frame that is set aside, without secrets."""
+        """Return the event for a frame that is not delivered, without secrets."""
         ...
 
 
 class SubscriptionSync(Protocol):
-    """What is said on one link once it is logged in.
+    """Keeps the subscriptions that the server holds on one connection equal to the desired ones, after the login.
 
     Attributes:
-        kinds: the messages that are for it.
-        has_ids: whether what it says is answered by id.
-        outbox: what is to be sent, in order; whoever sends it empties it.
-        news: what is to be told, in order; whoever tells it empties it. An ``UnknownMessage`` in it is published.
-        missing: names of what is not confirmed yet, for the error of the deadline.
-        broken: why the server no longer holds what it confirmed, in words; ``""`` while it does.
+        kinds: the classes of messages that ``receive`` takes.
+        has_ids: whether the requests have ids that replies repeat.
+        outbox: the frames to send, in order; the sender removes them.
+        sync_events: the events to process, in order; the supervisor removes them and publishes each
+            ``UnknownMessage``.
+        missing: the names of unconfirmed subscriptions, for the error of the login deadline.
+        broken: why the server no longer holds confirmed subscriptions, in words, or ``""``.
     """
 
     kinds: tuple[type, ...]
@@ -158,70 +164,74 @@ class SubscriptionSync(Protocol):
 
     @property
     def is_settled(self) -> bool:
-        """Whether all that it began with is answered."""
+        """Whether every request of ``start`` has its reply."""
         ...
 
     @property
     def is_over(self) -> bool:
-        """Whether its farewell is answered."""
+        """Whether the request of ``drain`` has its reply."""
         ...
 
     def drain(self) -> None:
-        """Say something whose answer comes after everything else."""
+        """Send a last request; its reply follows all pending updates."""
         ...
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``check``, or None for never."""
+        """The time at which to call ``check``, or None for never."""
         ...
 
     def start(self, now: float) -> None:
-        """Begin: the link is logged in."""
+        """Send the first requests: the login is accepted."""
         ...
 
     def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
-        """Take an answer."""
+        """Process a reply."""
         ...
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
-        """Take an error frame, where ``has_ids``; return whether it belongs to a request."""
+        """Process an error frame, if ``has_ids``; return whether it refuses a request of this sync."""
         ...
 
     def outgrown(self, frame: bytes, now: float) -> bool:
-        """Take note of a frame larger than the limit, of which the beginning is known; return whether it is refused."""
+        """Process the beginning of a frame above the size limit.
+
+        Returns:
+            Whether the subscription of that frame is rejected, so that the next connection does not request it.
+        """
         ...
 
     def check(self, now: float) -> None:
-        """See to what was not answered in time."""
+        """Process requests with an overdue reply."""
         ...
 
     def end(self) -> None:
-        """End: nothing can be said any more."""
+        """End the sync: the connection is over."""
         ...
 
 
 class SubscriptionCodec(Protocol):
-    """Whoever can spell a wish for topics."""
+    """Encodes the subscription of topics."""
 
     def subscribe(self, topics: tuple[str, ...]) -> bytes:
-        """Spell the wish."""
+        """Encode the subscription of topics."""
         ...
 
 
 class TopicSync:
-    """The talk of the brokerage stream: one wish for topics, and its confirmations.
+    """The subscription of the brokerage stream: one request for all topics, and its confirmations.
 
-    A confirmation that names topics confirms only those; one that names none confirms all. An update of a topic
-    confirms it too. A topic that the server ends without a request is lost: the link is given up, so that a new one
+    A confirmation that names topics confirms only those; one without topics confirms all. An update of a topic
+    confirms it too. When the server ends a topic without a request, the connection is closed, so that a new one
     subscribes again and reports the gap.
 
     Args:
-        spelling: how it is spelled.
-        topics: what to subscribe.
+        codec: encodes the request.
+        topics: the topics to subscribe.
 
     Attributes:
         missing: the topics that are not confirmed yet.
-        broken: which topic the server ended, in words, or ``""``.
+        broken: the topics that the server ended, in words, or ``""``.
     """
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed)
@@ -230,8 +240,8 @@ class TopicSync:
     deadline: float | None = None
     __slots__ = ("_codec", "_topics", "broken", "missing", "outbox", "sync_events")
 
-    def __init__(self, spelling: SubscriptionCodec, topics: tuple[str, ...]) -> None:
-        self._codec = spelling
+    def __init__(self, codec: SubscriptionCodec, topics: tuple[str, ...]) -> None:
+        self._codec = codec
         self._topics = topics
         self.missing = topics
         self.broken = ""
@@ -244,12 +254,12 @@ class TopicSync:
         return not self.missing
 
     def start(self, now: float) -> None:
-        """Ask for the topics."""
+        """Request the topics."""
         del now
         self.outbox.append(self._codec.subscribe(self._topics))
 
     def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
-        """Take an answer."""
+        """Process a confirmation, or the end of a subscription."""
         del now
         named = _topics_of(message)
         if type(message) is Subscribed:
@@ -260,27 +270,27 @@ class TopicSync:
             self.broken = f"the server ended the subscription of {', '.join(lost)}" if lost else ""
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
-        """Return False: no request has an id here."""
+        """Return False: the request has no id."""
         del refusal, now
         return False
 
     def outgrown(self, frame: bytes, now: float) -> bool:
-        """Return False: the topics are all that is asked for."""
+        """Return False: a topic cannot be rejected on its own."""
         del frame, now
         return False
 
     def check(self, now: float) -> None:
-        """Nothing: the deadline of the login is that of the wish too."""
+        """Do nothing: the deadline of the login covers the subscription."""
 
     def drain(self) -> None:
-        """Nothing: no other link takes the place of this one."""
+        """Do nothing: no other connection replaces this one."""
 
     def end(self) -> None:
-        """Nothing: whoever wants more makes a new link."""
+        """Do nothing."""
 
 
 def _topics_of(message: Subscribed | Unsubscribed) -> frozenset[str]:
-    """Return the topics that a confirmation names, as ``_singular`` spells them."""
+    """Return the topics that a confirmation names, in the form of ``_singular``."""
     named = message.topics or tuple(filter(None, (message.topic or message.channel,)))
     return frozenset(map(_singular, named))
 
@@ -290,27 +300,27 @@ def _singular(topic: str) -> str:
 
 
 class StreamProtocol:
-    """The life of one link. Made when its socket is open.
+    """The state machine of one connection, created when its WebSocket is open.
 
     Args:
-        dialect: how it is spelled.
-        talk: what is said once it is logged in.
-        now: the present, in seconds on the caller's clock.
-        login: seconds until it must be live.
-        silence: seconds without a frame after which a live link counts as dead; None for never.
-        codes: what error codes and close codes mean.
+        codec: encodes and decodes the frames.
+        sync: the subscriptions on this connection.
+        now: the current time, in seconds on the caller's clock.
+        login: the time limit until the connection is live, in seconds.
+        silence: the time without a frame after which a live connection counts as lost, in seconds; None for never.
+        codes: the meaning of error codes and close codes.
 
     Attributes:
-        state: where it stands.
-        talk: what is said on it.
-        outbox: what is to be sent, in order; whoever sends it empties it.
-        news: what it tells beside what it receives, in order; whoever tells it empties it.
-        ending: how it ended, or None.
+        state: the state.
+        sync: the subscriptions on this connection.
+        outbox: the frames to send, in order; the sender removes them.
+        sync_events: the events besides those that ``receive`` returns, in order; the supervisor removes them.
+        closed: the end of the connection, or None.
     """
 
     __slots__ = (
+        "_codec",
         "_codes",
-        "_dialect",
         "_due",
         "_frame",
         "_is_displaced",
@@ -328,16 +338,16 @@ class StreamProtocol:
 
     def __init__(
         self,
-        dialect: Codec,
-        talk: SubscriptionSync,
+        codec: Codec,
+        sync: SubscriptionSync,
         *,
         now: float,
         login: float,
         silence: float | None = None,
         codes: Mapping[str, CloseReason] = CODES,
     ) -> None:
-        self._dialect = dialect
-        self._read: Callable[[bytes], Any] = self._read_early
+        self._codec = codec
+        self._read: Callable[[bytes], Any] = self._read_before_live
         self._login = login
         self._last: tuple[bytes, bool] | None = None
         self._frame = b""
@@ -345,187 +355,202 @@ class StreamProtocol:
         self._silence = silence
         self._codes = codes
         self._transitions: Mapping[type, Callable[[Any, float], None]] = {
-            **dict.fromkeys(talk.kinds, self._on_reply),
+            **dict.fromkeys(sync.kinds, self._on_reply),
             Welcome: self._on_welcome,
             Authenticated: self._on_authenticated,
             Refusal: self._on_refusal,
-            Proof: self._proved,
+            ConfirmingUpdate: self._on_confirming_update,
         }
         self.state = State.WELCOMING
-        self.sync = talk
-        self.outbox = talk.outbox
-        self.sync_events = talk.sync_events
+        self.sync = sync
+        self.outbox = sync.outbox
+        self.sync_events = sync.sync_events
         self.closed: Closed | None = None
         self._due: float | None = now + login
 
     @property
     def deadline(self) -> float | None:
-        """When to call ``check``, or None for never."""
-        due, theirs = self._due, self.sync.deadline
-        if theirs is None or self.closed is not None:
+        """The time at which to call ``check``, or None for never."""
+        due, sync_due = self._due, self.sync.deadline
+        if sync_due is None or self.closed is not None:
             return due
-        return theirs if due is None else min(due, theirs)
+        return sync_due if due is None else min(due, sync_due)
 
     def receive(self, raw: bytes, now: float) -> Chosen | MarketUpdate | None:
-        """Take a frame; returns what it tells, or None where it only moves the link on."""
+        """Process one frame.
+
+        Args:
+            raw: the frame.
+            now: the current time.
+
+        Returns:
+            The event to publish, or None if the frame only advances the state machine.
+        """
         if self.closed is not None:
             return None
         if self._silence is not None and self.state is State.LIVE:
             self._due = now + self._silence
         message: Any = self._read(raw)
-        # Updates are not in the table: one look-up tells them from what moves a link on.
-        move = self._transitions.get(message.__class__)
-        if move is None:
-            told: Chosen | MarketUpdate = message
-            return told
+        # Updates are not in the table, so one lookup by class separates them from control messages.
+        transition = self._transitions.get(message.__class__)
+        if transition is None:
+            event: Chosen | MarketUpdate = message
+            return event
         self._frame = raw
-        move(message, now)
+        transition(message, now)
         return None
 
-    def _read_early(self, raw: bytes) -> Any:  # noqa: ANN401 - each dialect has messages of its own
-        """Read a frame before the link is live, and keep it for the error of the login."""
-        message = self._dialect.read(raw)
+    def _read_before_live(self, raw: bytes) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Decode a frame before the connection is live, and keep it for the error of the login deadline."""
+        message = self._codec.read(raw)
         self._last = raw, type(message) is not UnknownMessage
         topic = getattr(message, "topic", None)
-        if self.state is State.SUBSCRIBING and type(message) in PROVING and topic in self.sync.missing:
+        if self.state is State.SUBSCRIBING and type(message) in CONFIRMING and topic in self.sync.missing:
             self.sync.missing = tuple(each for each in self.sync.missing if each != topic)
-            return message if self.sync.missing else Proof(message)
+            return message if self.sync.missing else ConfirmingUpdate(message)
         return message
 
-    def _proved(self, proof: Proof, now: float) -> None:
-        self.sync_events.append(proof.update)
-        self._start_sync(now)
+    def _on_confirming_update(self, confirming: ConfirmingUpdate, now: float) -> None:
+        self.sync_events.append(confirming.update)  # not returned: it has to be published after the gap
+        self._advance(now)
 
     def check(self, now: float) -> None:
-        """End the link if its deadline has passed, and see to what was not answered in time."""
+        """End the connection if its deadline has passed, and let the sync process overdue requests."""
         if self._due is not None and now >= self._due:
             if self.state is State.LIVE:
-                self._end(CloseReason.AGAIN, "nothing came for too long")
+                self._end(CloseReason.AGAIN, f"no frame was received within {self._silence:g} s")
             elif self.state is State.LEAVING:
                 self.replace()
             else:
-                self._end(CloseReason.AGAIN, self._unanswered())
+                self._end(CloseReason.AGAIN, self._login_timeout_text())
         elif self.closed is None:
             self.sync.check(now)
-            self._start_sync(now)
+            self._advance(now)
 
     def connection_lost(
         self, cause: str, code: int | None = None, *, reason: str = "", verdict: CloseReason | None = None
     ) -> None:
-        """End the life: the link is gone.
+        """End the connection: the WebSocket is lost.
 
         Args:
-            cause: why, in words.
-            code: the server's close code, or None where it sent none.
-            reason: the words of the server's close frame.
-            verdict: what it means, where the caller knows; else the code and the state decide.
+            cause: the reason in words.
+            code: the close code that the server sent, or None.
+            reason: the reason in the server's close frame, or ``""``.
+            verdict: the close reason if the caller knows it, else None: code and state decide.
         """
-        self._end(verdict or self._codes.get(str(code)) or self._meaning(code, reason), cause)
+        self._end(verdict or self._codes.get(str(code)) or self._close_reason(code, reason), cause)
 
     def outgrown(self, frame: bytes, now: float) -> bool:
-        """Take note of a frame larger than the limit, which ends the link: perhaps it is what was asked for.
+        """Process a frame above the size limit, which has ended the connection.
 
         Args:
-            frame: how it began, as far as that is known.
-            now: the present.
+            frame: the beginning of the frame, as far as it is known.
+            now: the current time.
 
         Returns:
-            Whether what it is of is refused, so that the next link is not asked for it.
+            Whether the subscription of that frame is rejected, so that the next connection does not request it.
         """
-        return self.state in TRANSITIONS and self.sync.outgrown(frame, now)
+        return self.state in LOGGED_IN and self.sync.outgrown(frame, now)
 
-    def _meaning(self, code: int | None, reason: str) -> CloseReason:
-        """Return what a close code means that is not in the table."""
-        if self.state in LIVING:
+    def _close_reason(self, code: int | None, reason: str) -> CloseReason:
+        """Return the meaning of a close code that is not in the table."""
+        if self.state in LIVE_STATES:
             if self._is_displaced or (code is not None and DISPLACED.search(reason)):
                 return CloseReason.TAKEN
             return CloseReason.CLOSED if code == NORMAL else CloseReason.AGAIN
-        if self.state is not State.AUTHENTICATING or code is None or code in PASSING_CLOSES:
+        if self.state is not State.AUTHENTICATING or code is None or code in TEMPORARY_CLOSES:
             return CloseReason.AGAIN
         is_refusal = code == POLICY or code >= APPLICATION or (code == NORMAL and bool(reason))
         return CloseReason.DENIED if is_refusal else CloseReason.AGAIN
 
-    def _unanswered(self) -> str:
-        """Say that the login was not complete in time, what is missing, and what came last."""
+    def _login_timeout_text(self) -> str:
+        """Return the cause for an incomplete login, with the unconfirmed topics and the last frame."""
         missing = self.sync.missing if self.state is State.SUBSCRIBING else ()
-        lacking = f"; not confirmed: {', '.join(missing)}" if missing else ""
-        cause = f"no answer in time while {self.state.value}, within {self._login:g} s{lacking}"
+        unconfirmed = f"; not confirmed: {', '.join(missing)}" if missing else ""
+        cause = f"no reply while {self.state.value} within {self._login:g} s{unconfirmed}"
         if self._last is None:
-            return f"{cause}; no frame came"
-        raw, is_understood = self._last
-        words = self._dialect.presentable(raw[:QUOTED].decode(errors="replace"))
-        return f"{cause}; the last frame was{'' if is_understood else ' not understood'}: {words}"
+            return f"{cause}; no frame was received"
+        raw, is_decoded = self._last
+        excerpt = self._codec.presentable(raw[:MAX_EXCERPT].decode(errors="replace"))
+        return f"{cause}; the last frame {'was' if is_decoded else 'could not be decoded'}: {excerpt}"
 
     def drain(self, now: float, within: float) -> None:
-        """Leave the link to another that took its place, once all is read, or after so many seconds."""
+        """Begin the end of a live connection that another one has replaced: receive the pending updates first.
+
+        Args:
+            now: the current time.
+            within: the time limit for the pending updates, in seconds.
+        """
         if self.state is State.LIVE:
             self.state = State.LEAVING
             self._due = now + within
             self.sync.drain()
 
     def replace(self) -> None:
-        """End the link because another takes its place."""
-        self._end(CloseReason.RELIEVED, "another link takes its place")
+        """End the connection because another one replaces it."""
+        self._end(CloseReason.RELIEVED, "another connection replaces it")
 
     def _on_welcome(self, message: Welcome, now: float) -> None:
         del message, now
         if self.state is State.WELCOMING:
             self.state = State.AUTHENTICATING
-            self.outbox.append(self._dialect.authenticate())
+            self.outbox.append(self._codec.authenticate())
 
     def _on_authenticated(self, message: Authenticated, now: float) -> None:
         del message
         if self.state is State.AUTHENTICATING:
             self.state = State.SUBSCRIBING
             self.sync.start(now)
-            self._start_sync(now)
+            self._advance(now)
 
     def _on_reply(self, message: object, now: float) -> None:
-        if self.state in TRANSITIONS:
+        if self.state in LOGGED_IN:
             self.sync.receive(message, now)
             if self.sync.broken:
                 self._end(CloseReason.AGAIN, self.sync.broken)
-            self._start_sync(now)
+            self._advance(now)
 
-    def _start_sync(self, now: float) -> None:
+    def _advance(self, now: float) -> None:
+        """Enter the next state if the sync has reached it."""
         if self.state is State.SUBSCRIBING and self.sync.is_settled:
             self.state = State.LIVE
-            self._read, self._last = self._dialect.read, None
+            self._read, self._last = self._codec.read, None
             self._due = None if self._silence is None else now + self._silence
         elif self.state is State.LEAVING and self.sync.is_over:
             self.replace()
 
     def _on_refusal(self, refusal: Refusal, now: float) -> None:
-        verdict = self._codes.get(str(refusal.code), CloseReason.AGAIN)
-        # Before the login is accepted only one question is open, so an error answers that, whatever it names.
-        scope = refusal.scope if self.state in TRANSITIONS else {}
-        is_of_the_link = refusal.id is None and not scope and verdict is not CloseReason.AGAIN
-        words = self._dialect.presentable(refusal.message or "no explanation given")
-        if is_of_the_link or self.state not in TRANSITIONS or (not self.sync.has_ids and self._is_answer(scope)):
-            if verdict is CloseReason.AGAIN and self.state is State.AUTHENTICATING and str(refusal.code) not in PASSING:
-                verdict = CloseReason.DENIED
-            self._end(verdict, f"the server said {refusal.code}: {words}")
+        reason = self._codes.get(str(refusal.code), CloseReason.AGAIN)
+        # Before the login is accepted only one request is pending, so an error refuses that, whatever it names.
+        scope = refusal.scope if self.state in LOGGED_IN else {}
+        ends_connection = refusal.id is None and not scope and reason is not CloseReason.AGAIN
+        text = self._codec.presentable(refusal.message or "no explanation given")
+        if ends_connection or self.state not in LOGGED_IN or (not self.sync.has_ids and self._is_refusal(scope)):
+            is_temporary = str(refusal.code) in TEMPORARY
+            if reason is CloseReason.AGAIN and self.state is State.AUTHENTICATING and not is_temporary:
+                reason = CloseReason.DENIED
+            self._end(reason, f"the server sent error {refusal.code}: {text}")
         elif self.sync.has_ids:
-            if not self.sync.refuse(msgspec.structs.replace(refusal, message=words), now):
-                self.sync_events.append(self._unplaced(refusal, words))
-            self._start_sync(now)
+            if not self.sync.refuse(msgspec.structs.replace(refusal, message=text), now):
+                self.sync_events.append(self._unmatched_error(refusal, text))
+            self._advance(now)
         else:
             self._is_displaced = not scope and DISPLACED.search(refusal.message or "") is not None
-            self.sync_events.append(self._unplaced(refusal, words))
+            self.sync_events.append(self._unmatched_error(refusal, text))
 
-    def _unplaced(self, refusal: Refusal, words: str) -> UnknownMessage:
-        """Return the event of an error that belongs to no request."""
+    def _unmatched_error(self, refusal: Refusal, text: str) -> UnknownMessage:
+        """Return the event for an error that refuses no request."""
         named = ", ".join(f"{name} {value}" for name, value in refusal.scope.items())
-        problem = f"the server said {refusal.code}{f' of {named}' if named else ''}: {words}"
-        return self._dialect.unknown(self._frame, problem)
+        problem = f"the server sent error {refusal.code}{f' for {named}' if named else ''}: {text}"
+        return self._codec.unknown(self._frame, problem)
 
-    def _is_answer(self, scope: dict[str, Any]) -> bool:
-        """Whether an error answers the wish for topics, which has no id."""
+    def _is_refusal(self, scope: dict[str, Any]) -> bool:
+        """Return whether an error refuses the subscription of topics, which has no id."""
         return self.state is State.SUBSCRIBING and not scope
 
-    def _end(self, verdict: CloseReason, cause: str) -> None:
+    def _end(self, reason: CloseReason, cause: str) -> None:
         if self.closed is None:
-            self.closed = Closed(verdict, self._dialect.presentable(cause))
+            self.closed = Closed(reason, self._codec.presentable(cause))
             self.state = State.OVER
             self._due = None
             self.sync.end()

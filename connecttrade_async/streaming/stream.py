@@ -1,4 +1,4 @@
-"""What users hold of a stream: open it, subscribe to it, look at it, close it."""
+"""Streams: open, subscribe, inspect, close."""
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -31,25 +31,26 @@ from connecttrade_async.streaming.websocket import ConnectOptions
 __all__ = ["BrokerageStream", "Stream", "StreamHealth"]
 
 SIDE_TOPICS = ("unknown", "lifecycle")
-CAPACITY = 10_000
-MAX_BYTES = 64 << 20
+CAPACITY = 10_000  # events in the queue of a subscription, by default
+MAX_BYTES = 64 << 20  # of their frames, by default
 log = logging.getLogger("connecttrade_async.streaming")
 
 
 class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a stream is doing, as plain values.
+    """The state of a stream and its counters, as plain values.
 
     Attributes:
         state: ``CONNECTING``, ``LIVE``, ``LOST``, ``RETRYING`` or ``ENDED``.
-        live_since: since when it is live, aware, or None.
-        last_message: when the last frame came, aware, or None.
-        reconnects: links that were opened after the first.
-        gaps: times that it was away and came back.
-        messages: updates that came so far, by topic; ``unknown`` are those that were set aside.
-        set_aside: frames that were not understood.
-        fast_path: whether the latest link cuts its messages out of the chunks as they come. False before the first
-            link, and where the installed websockets does not allow it: then a message costs several times as much.
-        consumers: what each consumer has had.
+        live_since: the time since which the stream is live, aware, or None.
+        last_message: when the last frame was received, aware, or None.
+        reconnects: connections opened after the first.
+        gaps: gaps published so far, one for each reconnect.
+        messages: updates received so far, by topic; ``unknown`` counts the ``UnknownMessage`` events.
+        set_aside: frames that could not be decoded or belong to no request.
+        fast_path: whether the latest connection splits messages out of the chunks that the socket delivers. False
+            before the first connection, and if the installed ``websockets`` does not allow it: then a message costs
+            several times as much.
+        consumers: the counters of each subscription.
     """
 
     state: str
@@ -64,20 +65,20 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stream:
-    """One stream, as whoever opened it holds it: opened once, looked at, closed.
+    """The base of the streams: an async context manager that can be entered once.
 
     Args:
-        plan: what its supervisor needs.
-        watchdog: warn when the event loop was blocked for more than so many seconds; None for not.
-        owner: with what it ends.
+        config: the configuration of the stream.
+        watchdog: the time in seconds that the event loop may be blocked before a warning is logged; None for never.
+        owner: the owner of the stream, with which it closes.
     """
 
-    def __init__(self, plan: StreamConfig, watchdog: float | None, owner: Lifetime) -> None:
+    def __init__(self, config: StreamConfig, watchdog: float | None, owner: Lifetime) -> None:
         if watchdog is not None and not watchdog > 0:
-            msg = f"watchdog must be a number of seconds above zero, not {watchdog!r}"
+            msg = f"watchdog must be a positive number of seconds, got {watchdog!r}"
             raise ConfigurationError(msg)
-        self._plan = plan
-        self._fanout = plan.fanout
+        self._config = config
+        self._fanout = config.fanout
         self._watchdog = watchdog
         self._owner = owner
         self._reminder: Timer | None = None
@@ -86,32 +87,34 @@ class Stream:
         self._is_closed = False
 
     def health(self) -> StreamHealth:
-        """Return how the stream is doing, at once."""
-        tally = (
+        """Return the state of the stream and its counters, without waiting."""
+        counters = (
             self._supervisor.counters
             if self._supervisor is not None
             else StreamCounters("ENDED" if self._is_closed else "CONNECTING")
         )
         return StreamHealth(
-            state=tally.state,
-            live_since=tally.live_since,
-            last_message=self._moment(tally.last_message),
-            reconnects=max(tally.connects - 1, 0),
-            gaps=tally.gaps,
+            state=counters.state,
+            live_since=counters.live_since,
+            last_message=self._wall_time_of(counters.last_message),
+            reconnects=max(counters.connects - 1, 0),
+            gaps=counters.gaps,
             messages={topic: count for topic, count in self._fanout.counts.items() if topic != "lifecycle"},
-            set_aside=tally.unknown,
-            fast_path=tally.fast_path,
+            set_aside=counters.unknown,
+            fast_path=counters.fast_path,
             consumers=tuple(member.statistics() for member in self._fanout.members),
         )
 
-    def _moment(self, heard: float | None) -> datetime | None:
-        clock = self._plan.clock
-        return None if heard is None else clock.wall() - timedelta(seconds=clock.now() - heard)
+    def _wall_time_of(self, moment: float | None) -> datetime | None:
+        """Return the wall-clock time of a moment of the clock."""
+        clock = self._config.clock
+        return None if moment is None else clock.wall() - timedelta(seconds=clock.now() - moment)
 
     async def aclose(self) -> None:
-        """Close, within ``timeouts.close`` seconds from every state. Closing twice is harmless.
+        """Close the stream, within ``timeouts.close`` seconds. Closing it twice does nothing more.
 
-        What waits for consumers can still be taken; then they end. Cancelling drops the link at once.
+        Consumers can still receive the queued events; then their subscriptions end. Cancelling drops the connection at
+        once.
         """
         self._is_closed = True
         self._stop_reminder()
@@ -119,23 +122,23 @@ class Stream:
         if task is None or supervisor is None:
             self._fanout.close()
             return
-        # Whatever it is doing can be cancelled, but for the closing of a link, which keeps to its own time-out.
+        # The task can be cancelled in any state. Only closing a WebSocket continues, within its own timeout.
         if not task.done():
             task.cancel()
             try:
                 await asyncio.wait([task])
             except asyncio.CancelledError:
-                task.cancel()  # whoever will not wait drops the link without a word
+                task.cancel()  # a second cancel drops the connection without a close frame
                 raise
-        supervisor.end()  # a task that is cancelled before its first step does not get to say so
+        supervisor.end()  # a task that is cancelled before its first step does not reach its own call of ``end``
 
     async def __aenter__(self) -> Self:
         self._check_is_new()
-        self._supervisor = Supervisor(self._plan)
-        self._opening(self._supervisor)
+        self._supervisor = Supervisor(self._config)
+        self._before_connect(self._supervisor)
         self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
-        call_off = self._owner.on_close(partial(self._close_with_client, self._supervisor, self._task))
-        self._task.add_done_callback(lambda _: call_off())
+        unregister = self._owner.on_close(partial(self._close_with_client, self._supervisor, self._task))
+        self._task.add_done_callback(lambda _: unregister())
         try:
             await asyncio.shield(self._supervisor.is_live)
         except BaseException:
@@ -151,33 +154,34 @@ class Stream:
             self._owner.check_open()
         except ClosedError as exc:
             self._is_closed = True
-            self._fanout.close(exc)  # whoever subscribed before meets it as well
+            self._fanout.close(exc)  # subscriptions added before end with the same error
             raise
 
     def _close_with_client(self, supervisor: Supervisor, task: asyncio.Task[None], error: ClosedError) -> None:
-        supervisor.end(error)  # now, and not when the link has closed: nobody may take it for live meanwhile
+        supervisor.end(error)  # now, not after the WebSocket has closed: the stream must not look live meanwhile
         task.cancel()
 
-    def _subscribe(self, interest: EventFilter, overflow: str, bound: Capacity) -> Subscription:
-        subscription = self._fanout.subscribe(interest, overflow, bound)
+    def _subscribe(self, event_filter: EventFilter, overflow: str, capacity: Capacity) -> Subscription:
+        subscription = self._fanout.subscribe(event_filter, overflow, capacity)
         if self._supervisor is None and self._reminder is None:
-            with suppress(RuntimeError):  # no loop runs yet
-                self._reminder = self._plan.clock.call_later(self._plan.timeouts.connect, self._warn_if_never_entered)
+            with suppress(RuntimeError):  # no event loop is running yet
+                connect = self._config.timeouts.connect
+                self._reminder = self._config.clock.call_later(connect, self._warn_if_not_entered)
         return subscription
 
-    def _warn_if_never_entered(self) -> None:
+    def _warn_if_not_entered(self) -> None:
         if self._fanout.has_subscriber:
             log.warning(
-                "consumers have subscribed to a stream that nobody opened, and hear nothing: "
-                "use it as `async with`, around them",
+                "a stream has subscriptions but was never entered, so they receive nothing: "
+                "enter it with `async with` around the consumers",
             )
 
     def _stop_reminder(self) -> None:
         if self._reminder is not None:
             self._reminder.cancel()
 
-    def _opening(self, supervisor: Supervisor) -> None:
-        """What a stream does beside, before it dials."""
+    def _before_connect(self, supervisor: Supervisor) -> None:
+        """Prepare the stream before the supervisor connects; a subclass overrides it."""
 
     async def _run(self, supervisor: Supervisor) -> None:
         with Watchdog(self._watchdog) if self._watchdog is not None else nullcontext():
@@ -197,15 +201,15 @@ class Stream:
 
 
 class BrokerageStream(Stream):
-    """Orders, positions and balances of all users of a client, over one link that heals.
+    """Orders, positions and balances of all users of a client, over one connection that reconnects.
 
-    Use it as ``async with``: inside, it is connected, logged in and subscribed, or it raised.
+    Use it as an async context manager: entering it connects, logs in and subscribes, or raises.
     """
 
     def __init__(
         self,
         url: str,
-        dialect: BrokerageCodec,
+        codec: BrokerageCodec,
         *,
         topics: tuple[str, ...],
         timeouts: Timeouts,
@@ -218,20 +222,21 @@ class BrokerageStream(Stream):
         dialing: ConnectOptions | None = None,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
-            msg = f"topics must be some of {', '.join(TOPICS)}"
+            msg = f"topics must be one or more of {', '.join(TOPICS)}, got {', '.join(map(repr, topics)) or 'none'}"
             raise ConfigurationError(msg)
         if on_taken not in {"stop", "standby", "retake"}:
-            msg = f"on_taken must be stop, standby or fight, not {on_taken!r}"
+            msg = f"on_taken must be one of stop, standby, retake, got {on_taken!r}"
             raise ConfigurationError(msg)
         self.topics = topics
-        known = {**CODES, **codes}
+        all_codes = {**CODES, **codes}
 
-        def make_life(now: float) -> StreamProtocol:
-            talk = TopicSync(dialect, topics)
-            return StreamProtocol(dialect, talk, now=now, login=timeouts.login, silence=timeouts.silence, codes=known)
+        def make_protocol(now: float) -> StreamProtocol:
+            sync, login, silence = TopicSync(codec, topics), timeouts.login, timeouts.silence
+            return StreamProtocol(codec, sync, now=now, login=login, silence=silence, codes=all_codes)
 
-        plan = StreamConfig(url, make_life, Fanout(clock.wall), clock, timeouts, reconnect, on_taken, None, dialing)
-        super().__init__(plan, watchdog, owner)
+        fanout = Fanout(clock.wall)
+        config = StreamConfig(url, make_protocol, fanout, clock, timeouts, reconnect, on_taken, None, dialing)
+        super().__init__(config, watchdog, owner)
 
     def subscribe(
         self,
@@ -243,32 +248,35 @@ class BrokerageStream(Stream):
         max_bytes: int = MAX_BYTES,
         overflow: str | None = None,
     ) -> Subscription:
-        """Add a consumer: an async context manager and an async iterator.
+        """Add a subscription: an async context manager and an async iterator.
 
-        It may be added before the stream is entered, and hears then what happens while it opens. Until somebody enters
-        the stream it waits without end; after ``timeouts.connect`` seconds, a warning is logged that nobody did.
+        A subscription added before the stream is entered also receives the lifecycle events of connecting. It waits
+        until the stream is entered. If that does not happen within ``timeouts.connect`` seconds, a warning is logged.
 
         Args:
-            topics: some of the stream's topics, ``unknown`` for frames that were not understood, ``lifecycle`` for
-                what happens to the stream; none means the stream's own and ``unknown``.
-            account_id: only that account's; what the stream itself tells as ``lifecycle`` is told all the same.
-            user_id: only that user's, likewise.
-            symbol: only that symbol's, likewise.
-            capacity: events that may wait.
-            max_bytes: how large their frames may be together.
-            overflow: what happens when more would wait: ``close`` ends this consumer with ``SlowConsumerError``,
-                ``drop_oldest`` drops and tells a ``Gap``, ``latest`` keeps the latest of each key. By default
-                ``latest`` where nothing but positions or balances is wanted, else ``close``.
+            topics: topics of the stream, ``unknown`` for frames that could not be decoded, ``lifecycle`` for the
+                events of the stream itself. Without topics: those of the stream, and ``unknown``.
+            account_id: deliver only the events of this account; events of ``lifecycle`` are always delivered.
+            user_id: deliver only the events of this user, and those of ``lifecycle``.
+            symbol: deliver only the events of this symbol, and those of ``lifecycle``.
+            capacity: the greatest number of queued events.
+            max_bytes: the greatest size of their frames together, in bytes.
+            overflow: the policy for a full queue. ``close`` ends the subscription with ``SlowConsumerError``,
+                ``drop_oldest`` drops events and delivers a ``Gap`` in their place, ``latest`` keeps the latest event
+                of each key. The default is ``latest`` for positions and balances, and ``close`` otherwise.
+
+        Returns:
+            The subscription.
 
         Raises:
-            ConfigurationError: a topic, a filter, the bound or the policy cannot be one.
-            ConnectTradeError: the stream has ended, with why.
+            ConfigurationError: a topic, a filter, the capacity or the overflow policy is invalid.
+            ConnectTradeError: the stream has ended, with the reason.
         """
-        wanted = topics or (*self.topics, "unknown")
-        if not set(wanted) <= {*self.topics, *SIDE_TOPICS}:
-            msg = f"topics must be some of {', '.join((*self.topics, *SIDE_TOPICS))}"
+        selected, allowed = topics or (*self.topics, "unknown"), (*self.topics, *SIDE_TOPICS)
+        if not set(selected) <= set(allowed):
+            msg = f"topics must be one or more of {', '.join(allowed)}, got {', '.join(map(repr, selected))}"
             raise ConfigurationError(msg)
         if overflow is None:
-            overflow = "latest" if set(wanted) <= {"positions", "balances"} else "close"
-        interest = EventFilter(wanted, account_id, user_id, symbol)
-        return self._subscribe(interest, overflow, Capacity(capacity, max_bytes))
+            overflow = "latest" if set(selected) <= {"positions", "balances"} else "close"
+        event_filter = EventFilter(selected, account_id, user_id, symbol)
+        return self._subscribe(event_filter, overflow, Capacity(capacity, max_bytes))

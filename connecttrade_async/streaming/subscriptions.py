@@ -1,6 +1,6 @@
-"""A door: one consumer's queue, in one class for each policy of a full queue.
+"""Subscriptions: the queue of one consumer, one class for each overflow policy.
 
-A deque, and one Future that is there only while the consumer waits empty-handed.
+A subscription is a deque, and a Future that exists only while the consumer waits on an empty queue.
 """
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
@@ -38,32 +38,36 @@ __all__ = [
 
 Fact: TypeAlias = Chosen | MarketUpdate
 
-SINGLE = frozenset({Gap, UnknownMessage})
+NEVER_REPLACED = frozenset({Gap, UnknownMessage})
 UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
-SLOW = "this consumer was too slow"
+TOO_SLOW = "this consumer was too slow"
 
 
-class Hub(Protocol):
-    """The fan-out that fills a queue, as the queue uses it."""
+class Publisher(Protocol):
+    """The part of a fan-out that a subscription uses.
+
+    Attributes:
+        largest: the size of the largest frame so far, in bytes.
+    """
 
     largest: int
 
     def wall(self) -> datetime:
-        """Return the time of day, aware, in UTC."""
+        """Return the wall-clock time, aware, in UTC."""
         ...
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Remove a queue."""
+        """Remove a subscription."""
 
 
 class SubscriptionStatistics(NamedTuple):
-    """What one consumer has had.
+    """Counters of one subscription.
 
     Attributes:
-        received: events that it took.
-        waiting: events in its queue.
-        dropped: events that its queue dropped, or replaced by later ones of the same key.
-        bytes_waiting: the size of the frames in its queue.
+        received: events that the consumer has received.
+        waiting: events in the queue.
+        dropped: events that the queue dropped, or replaced by a later event of the same key.
+        bytes_waiting: the size of the frames in the queue, in bytes.
     """
 
     received: int
@@ -73,11 +77,11 @@ class SubscriptionStatistics(NamedTuple):
 
 
 class Capacity(NamedTuple):
-    """How much may wait for one consumer.
+    """The capacity of one queue.
 
     Attributes:
-        events: how many events.
-        bytes: how large their frames may be together.
+        events: the greatest number of events.
+        bytes: the greatest size of their frames together, in bytes.
     """
 
     events: int
@@ -85,16 +89,16 @@ class Capacity(NamedTuple):
 
 
 class Subscription:
-    """One consumer's queue: an async context manager and an async iterator over events.
+    """The queue of one consumer: an async context manager and an async iterator over events.
 
-    When it is full it is closed with ``SlowConsumerError``: nothing is lost without a word.
+    A full queue is closed with ``SlowConsumerError``, so no event is lost without an error.
 
-    Its bound is looked at whenever somebody looks at the queue, and after every sixteenth event: what can be seen of it
-    is exact, and between two looks it may hold fifteen events more.
+    The capacity is enforced at each access to the queue, and after every sixteenth event. Every observable number is
+    therefore exact; between two checks the queue may hold fifteen events more.
 
     Attributes:
-        append: takes an event, without waking anybody.
-        bells: for each place where this consumer gets its events, the set of those who wait there.
+        append: adds an event without waking the consumer.
+        waiter_sets: the sets of waiting subscriptions, one for each ``SubscriberSet`` that delivers to this one.
     """
 
     __slots__ = (
@@ -111,9 +115,9 @@ class Subscription:
         "waiter_sets",
     )
 
-    def __init__(self, bound: Capacity, hub: Hub) -> None:
+    def __init__(self, bound: Capacity, fanout: Publisher) -> None:
         self._capacity, self._max_bytes = bound
-        self._fanout = hub
+        self._fanout = fanout
         self._items: deque[Any] = deque()
         self.append: Callable[[Any], None] = self._items.append
         self.waiter_sets: list[set[Subscription]] = []
@@ -124,18 +128,22 @@ class Subscription:
         self._weighed = (0, 0)
 
     def put(self, event: Event | Fact | SymbolRefused) -> None:
-        """Take an event and wake the consumer; never waits."""
+        """Add an event and wake the consumer; never waits."""
         self.append(event)
         self.wake()
 
     def put_urgent(self, event: Event | SymbolRefused) -> None:
-        """Take an event that must not be lost, whatever the bound."""
+        """Add an event that must not be lost, even beyond the capacity."""
         self.enforce_capacity()
         if self._ending is None:
             self.put(event)
 
     def close(self, error: Exception | None = None) -> None:
-        """End it: what waits can still be taken, and then the ending is met."""
+        """End the subscription: queued events can still be received, then ``receive`` raises.
+
+        Args:
+            error: the error to raise, or None for ``ClosedError``.
+        """
         self.enforce_capacity()
         if self._ending is None:
             self._ending = error if error is not None else ClosedError("the stream")
@@ -145,34 +153,36 @@ class Subscription:
         """Return the next event.
 
         Raises:
-            SlowConsumerError: this consumer was too slow for its bound.
-            StreamRefusedError: the server ended the stream for good.
+            SlowConsumerError: the queue exceeded its capacity.
+            StreamRefusedError: the server ended the stream permanently.
             ConnectTradeError: the stream gave up.
             ClosedError: the stream or this subscription was closed.
-            ConfigurationError: another task waits on this subscription already.
+            ConfigurationError: another task is already waiting on this subscription.
 
-        Cancelling loses nothing.
+        Cancelling loses no event.
         """
         while (event := self.receive_nowait()) is None:
             await self.woken()
         return event
 
     def woken(self) -> asyncio.Future[None]:
-        """Return what to wait for until something came, or somebody woke it; call it only when nothing waits.
+        """Return a future that is done when an event was added or ``wake`` was called.
+
+        Call it only while the queue is empty.
 
         Raises:
-            ConfigurationError: another task waits on this subscription already.
+            ConfigurationError: another task is already waiting on this subscription.
 
-        Cancelling loses nothing.
+        Cancelling loses no event.
         """
         if self._waiter is not None and not self._waiter.done():
-            msg = "two tasks wait on one subscription: give each a subscription of its own"
+            msg = "only one task may wait on a subscription: create one subscription for each task"
             raise ConfigurationError(msg)
-        # As ``create_future`` does, in half the time: many wait again after every few events.
+        # Half the time of ``loop.create_future``, for consumers that wait again after every few events.
         waiter: asyncio.Future[None] = asyncio.Future(loop=asyncio.get_running_loop())
         self._waiter = waiter
-        for bell in self.waiter_sets:
-            bell.add(self)
+        for waiters in self.waiter_sets:
+            waiters.add(self)
         return waiter
 
     def receive_nowait(self) -> Event | None:
@@ -189,28 +199,28 @@ class Subscription:
             event: Event = items.popleft()
             return event
         if self._ending is not None:
-            raise self._ending.with_traceback(None)  # every consumer meets the same ending
+            raise self._ending.with_traceback(None)  # all consumers get the same error object
         return None
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
-        """Take out of the queue what is wanted no more, as if it had never come."""
+        """Remove the queued events for which ``is_unwanted`` returns true; they do not count as dropped."""
         kept = [event for event in self._items if not is_unwanted(event)]
-        self._items.clear()  # the same deque: places hold its ``append``
+        self._items.clear()  # keep the same deque: subscriber sets hold its ``append``
         self._items.extend(kept)
-        self._weighed = (0, 0)  # what it was weighed by counted these
+        self._weighed = (0, 0)  # the last weighing included the removed events
 
     def statistics(self) -> SubscriptionStatistics:
-        """Return what this consumer has had."""
+        """Return the counters of this subscription."""
         self.enforce_capacity()
         return SubscriptionStatistics(self._received, len(self._items), self._dropped, self._weight())
 
     def enforce_capacity(self) -> None:
-        """See to it that the bound is kept."""
+        """Apply the overflow policy if the queue exceeds its capacity."""
         if self._ending is None and (len(self._items) > self._capacity or self._is_too_heavy()):
             self._overflow()
 
     def wake(self) -> None:
-        """Wake the consumer, if it waits."""
+        """Wake the consumer if it is waiting."""
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -235,7 +245,8 @@ class Subscription:
         largest, waiting = self._fanout.largest, len(self._items)
         if waiting * largest <= self._max_bytes:
             return False
-        # To weigh is to go through all that waits. Not again before what came since could have used up what was spare.
+        # Weighing visits every queued event. It is repeated only when the events since the last weighing could have
+        # used up the spare bytes, each counted as large as the largest frame.
         so_far = self._received + self._dropped + waiting
         weighed_at, spare = self._weighed
         if (so_far - weighed_at) * largest <= spare:
@@ -245,7 +256,7 @@ class Subscription:
         return spare < 0
 
     def _count(self) -> int:
-        # What was told whatever the bound does not count.
+        # A gap is added regardless of the capacity, so it does not count.
         return sum(type(event) is not Gap for event in self._items)
 
     def _weight(self) -> int:
@@ -255,18 +266,18 @@ class Subscription:
         return self
 
     async def __anext__(self) -> Event:
-        # As in ``receive_nowait``, spelled out to spare a call for each event.
+        # The fast path of ``receive_nowait`` inline, which saves a call for each event.
         items = self._items
         if items and len(items) <= self._capacity:
             self._received += 1
             event: Event = items.popleft()
             return event
         try:
-            while (came := self.receive_nowait()) is None:
+            while (received := self.receive_nowait()) is None:
                 await self.woken()
         except ClosedError:
             raise StopAsyncIteration from None
-        return came
+        return received
 
     async def __aenter__(self) -> Self:
         return self
@@ -287,13 +298,13 @@ class Subscription:
 
 
 class DropOldestSubscription(Subscription):
-    """When it is full the oldest goes, and a ``Gap`` in its place tells how many did."""
+    """A full queue drops its oldest events and puts a ``Gap`` with their number in their place."""
 
     __slots__ = ("_idle_at",)
 
-    def __init__(self, bound: Capacity, hub: Hub) -> None:
-        super().__init__(bound, hub)
-        self._idle_at = hub.wall()
+    def __init__(self, bound: Capacity, fanout: Publisher) -> None:
+        super().__init__(bound, fanout)
+        self._idle_at = fanout.wall()  # when the queue was empty last: dropped events are later
 
     def receive_nowait(self) -> Event | None:
         """Return the next event, or None where none waits.
@@ -311,7 +322,7 @@ class DropOldestSubscription(Subscription):
         events, weight = self._count(), self._weight()
         while events > self._capacity or (weight > self._max_bytes and events > 1):
             first = items.popleft()
-            if type(first) is Gap:  # what it told of goes into the gap that takes its place
+            if type(first) is Gap:  # the new gap includes the dropped one
                 dropped, since = dropped + first.dropped, min(since, first.since)
                 could_send = could_send and first.could_send
             else:
@@ -320,30 +331,31 @@ class DropOldestSubscription(Subscription):
             weight -= len(first.raw)
         if dropped:
             items.appendleft(
-                Gap(cause=SLOW, since=since, until=self._fanout.wall(), dropped=dropped, could_send=could_send)
+                Gap(cause=TOO_SLOW, since=since, until=self._fanout.wall(), dropped=dropped, could_send=could_send)
             )
 
 
 class LatestSubscription(Subscription):
-    """Keeps the latest of each key: a later event takes the place of an earlier one that still waits.
+    """Keeps the latest event of each key: a later event replaces an earlier one that is still queued.
 
-    Its bound is the number of keys and the size of their frames; an event that exceeds either closes it like any other.
+    The capacity bounds the number of keys and the size of their frames. An event that exceeds either closes the
+    subscription with ``SlowConsumerError``.
     """
 
     __slots__ = ("_bytes", "_latest")
 
-    def __init__(self, bound: Capacity, hub: Hub) -> None:
-        super().__init__(bound, hub)
+    def __init__(self, bound: Capacity, fanout: Publisher) -> None:
+        super().__init__(bound, fanout)
         self._latest: dict[Hashable, Any] = {}
-        self._bytes = 0  # the size of the frames in ``_latest``, kept up to date so that no event costs a pass over all
+        self._bytes = 0  # the size of the frames in ``_latest``, maintained so that no event costs a pass over all
 
     def put(self, event: Event | Fact | SymbolRefused) -> None:
-        """Take an event and wake the consumer; never waits."""
+        """Add an event and wake the consumer; never waits."""
         self.keep(key_of(event), event)
         self.wake()
 
     def keep(self, key: Hashable, event: Event | Fact | SymbolRefused) -> None:
-        """Take an event of this key, without waking anybody."""
+        """Add an event of this key, or replace the queued one, without waking the consumer."""
         latest = self._latest
         earlier = latest.get(key)
         weight = self._bytes + len(event.raw) - (len(earlier.raw) if earlier is not None else 0)
@@ -365,24 +377,24 @@ class LatestSubscription(Subscription):
         Raises:
             ConnectTradeError: as ``receive``, once nothing waits.
         """
-        is_waiting = bool(self._items)  # a key may be anything, None as well
+        is_waiting = bool(self._items)  # any hashable value may be a key, None included
         key = super().receive_nowait()
-        return self._taken(key) if is_waiting else None
+        return self._pop(key) if is_waiting else None
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
-        """Take out of the queue what is wanted no more, as if it had never come."""
+        """Remove the queued events for which ``is_unwanted`` returns true; they do not count as dropped."""
         latest = self._latest
         super().discard(lambda key: is_unwanted(latest[key]))
         self._latest = {key: latest[key] for key in self._items}
         self._bytes = sum(len(event.raw) for event in self._latest.values())
 
     def enforce_capacity(self) -> None:
-        """See to it that the bound is kept: it is, since nothing is taken that would break it."""
+        """Do nothing: ``keep`` never exceeds the capacity."""
 
     def _weight(self) -> int:
         return self._bytes
 
-    def _taken(self, key: Hashable) -> Any:  # noqa: ANN401 - an Event; its kind is not looked at
+    def _pop(self, key: Hashable) -> Any:  # noqa: ANN401 - an Event of any class
         event = self._latest.pop(key)
         self._bytes -= len(event.raw)
         return event
@@ -390,19 +402,19 @@ class LatestSubscription(Subscription):
     async def __anext__(self) -> Event:
         if self._items:
             self._received += 1
-            event: Event = self._taken(self._items.popleft())
+            event: Event = self._pop(self._items.popleft())
             return event
         return await super().__anext__()
 
 
 def key_of(event: Any) -> Hashable:  # noqa: ANN401 - an Event, market data or a SymbolRefused
-    """Return the key of which an event is the latest, in a queue that keeps the latest of each key.
+    """Return the key of an event: ``LatestSubscription`` keeps the latest event of each key.
 
-    Two updates have one key where kind, user, account and symbol are the same, and the currency of a balance.
-    An update whose account is unknown has a key of its own, and so has a frame that was not understood.
+    Two updates have the same key if class, user, account and symbol are equal, and the currency of a balance.
+    An update without an account has a key of its own, and so has an ``UnknownMessage``.
     """
     kind: Any = event.__class__
-    if kind in SINGLE or (kind in UPDATES and event.account_id is None):
+    if kind in NEVER_REPLACED or (kind in UPDATES and event.account_id is None):
         return id(event)
     if kind is BalanceUpdate:
         return kind, event.user_id, event.account_id, event.balance.currency

@@ -1,6 +1,6 @@
-"""A loop: dial, converse, wait, again; until it is closed or refused for good.
+"""The supervisor of a stream: connects, receives, waits and reconnects until the stream is closed or refused.
 
-It never raises into anybody's task. What ends it is a value, ``error``, with which the fan-out is closed.
+The supervisor never raises into another task. An error that ends the stream is a value: subscriptions raise it.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ from connecttrade_async.models.events import (
     UnknownMessage,
 )
 from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, full_jitter_delays
-from connecttrade_async.rest.wire import retry_after
+from connecttrade_async.rest.wire import retry_after as parse_retry_after
 from connecttrade_async.streaming.config import StreamCounters
 from connecttrade_async.streaming.connection import StreamConnection
-from connecttrade_async.streaming.protocol import PROVING, Closed, CloseReason, State
+from connecttrade_async.streaming.protocol import CONFIRMING, Closed, CloseReason, State
 from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
 
 if TYPE_CHECKING:
@@ -50,35 +50,35 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.config import LoginProvider, StreamConfig
 
     Outcome = tuple[Closed, float | None]
-    """How a link ended, and for how many seconds the server asked us to wait."""
+    """The end of a connection, and the delay in seconds that the server requested, or None."""
 
 __all__ = ["Supervisor"]
 
-MAX_RETAKES = 3
-RETAKE_WINDOW = 600.0
-REFUSALS = 3  # refused logins in a row after the stream was live
-CLOSES = 3  # live links in FIGHTING seconds that the server closed soon and without naming a trouble
-SHORT_LIVED = 60.0
-OVERSIZED = 5  # links in a row within FIGHTING seconds that a frame larger than the limit ended
-MIN_TIMER = 0.001
-CHECK_INTERVAL = 60.0
+MAX_RETAKES = 3  # within RETAKE_WINDOW, for ``on_taken="retake"``
+RETAKE_WINDOW = 600.0  # seconds
+MAX_REFUSALS = 3  # refused logins in a row after the stream was live
+MAX_CLOSES = 3  # live connections within RETAKE_WINDOW that the server closed early and without a reason
+SHORT_LIVED = 60.0  # seconds: a live connection that ends within them was closed early
+MAX_OVERSIZED = 5  # connections in a row within RETAKE_WINDOW that a frame above the size limit ended
+MIN_TIMER = 0.001  # seconds
+CHECK_INTERVAL = 60.0  # seconds between two checks whether the login is due for renewal
 log = logging.getLogger("connecttrade_async.streaming")
 
 
 class Supervisor:
-    """Keeps one stream alive.
+    """Keeps one stream connected.
 
     Args:
-        plan: what it needs.
+        config: the configuration of the stream.
 
     Attributes:
-        tally: what it has seen.
-        is_live: done when the stream is live for the first time, or has ended before.
-        voices: the links that are spoken over, the one that counts first: while one relieves another there are two.
+        counters: the state and the counters of the stream.
+        is_live: done when the stream is live for the first time, or has ended before that.
+        connections: the open connections, the current one first; during a handover there are two.
     """
 
-    def __init__(self, plan: StreamConfig) -> None:
-        self._plan = plan
+    def __init__(self, config: StreamConfig) -> None:
+        self._config = config
         self.counters = StreamCounters()
         self.is_live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.connections: list[StreamConnection] = []
@@ -94,12 +94,12 @@ class Supervisor:
         self._last_received = 0.0
         self._offset = 0.0
         self._has_ended = False
-        self._relief: asyncio.Task[Outcome] | None = None
+        self._replacement: asyncio.Task[Outcome] | None = None
         self._renewing: Timer | None = None
         self._overlap: Handover | None = None
 
     async def run(self) -> None:
-        """Keep the stream alive until it ends. Cancelling closes it."""
+        """Keep the stream connected until it ends. Cancelling closes it."""
         error: ConnectTradeError | None = None
         try:
             error = await self._run()
@@ -107,7 +107,7 @@ class Supervisor:
             error = exc
         except Exception as exc:  # noqa: BLE001 - logged with its traceback when the stream ends
             self._crash = exc
-            error = ConnectTradeError(f"the stream broke off on an unforeseen {type(exc).__name__}")
+            error = ConnectTradeError(f"the stream ended on an unexpected {type(exc).__name__}")
             error.__cause__ = exc
         finally:
             try:
@@ -116,89 +116,90 @@ class Supervisor:
                 self.end(error)
 
     async def _run(self) -> ConnectTradeError:
-        reconnect, clock = self._plan.reconnect, self._plan.clock
+        reconnect, clock = self._config.reconnect, self._config.clock
         failed, delays = 0, self._delays()
         while True:
             self._publish_lifecycle(StreamConnecting(attempt=failed + 1), "CONNECTING")
-            ending, asked_for = await self._connect_cycle()
-            ending = self._judged(ending)
-            self._publish_lifecycle(StreamLost(cause=ending.cause), "LOST")
-            if ending.reason is CloseReason.RELIEVED:
-                self._record_loss(ending)
+            closed, retry_after = await self._connect_cycle()
+            closed = self._with_history(closed)
+            self._publish_lifecycle(StreamLost(cause=closed.cause), "LOST")
+            if closed.reason is CloseReason.RELIEVED:
+                self._record_loss(closed)
                 continue
-            error = self._final(ending, failed)
+            error = self._final_error(closed, failed)
             if error is not None:
                 return error
             if clock.now() >= self._settled_at:
                 failed, delays = 0, self._delays()
             failed += 1
             if reconnect.attempts is not None and failed > reconnect.attempts:
-                detail = f"given up after {reconnect.attempts} attempts: {ending.cause}"
-                return TransportError(method="STREAM", path=self._plan.url, kind="dropped", detail=detail)
-            await self._wait(ending, asked_for, delays)
+                detail = f"given up after {reconnect.attempts} attempts: {closed.cause}"
+                return TransportError(method="STREAM", path=self._config.url, kind="dropped", detail=detail)
+            await self._wait(closed, retry_after, delays)
 
     async def _connect_cycle(self) -> Outcome:
-        """Speak over one link, and over those that relieve it; returns how the last ended."""
+        """Run one connection and those that replace it; return the end of the last one."""
         ended = await self._connect_once()
-        while self._relief is not None:
-            # That the old one ended any other way than by being relieved is our own doing: it has a new token.
-            relief, self._relief = self._relief, None
+        while self._replacement is not None:
+            # The old connection ended in another way than by its replacement: the new token made the old one invalid.
+            replacement, self._replacement = self._replacement, None
             if ended[0].reason is not CloseReason.RELIEVED:
                 self._record_loss(ended[0])
-                if self._is_relieved():
+                if self._is_replaced():
                     self._publish_gap()
                 else:
                     self._publish_lifecycle(StreamLost(cause=ended[0].cause), "LOST")
             try:
-                ended = await relief
+                ended = await replacement
             finally:
-                relief.cancel()
+                replacement.cancel()
         return ended
 
-    async def _connect_once(self, *, is_relief: bool = False) -> Outcome:
-        plan = self._plan
-        if not is_relief:
+    async def _connect_once(self, *, is_replacement: bool = False) -> Outcome:
+        config = self._config
+        if not is_replacement:
             self._settled_at = math.inf
             self._was_open = False
         try:
-            if plan.login is not None:
-                await self._prepare(plan.login, is_renewal=is_relief)
-            link = await WebSocket.connect(
-                plan.url,
-                open_timeout=plan.timeouts.connect,
-                close_timeout=plan.timeouts.close / 2,
-                ping=plan.timeouts.ping,
-                dialing=plan.dialing,
+            if config.login is not None:
+                await self._ensure_login(config.login, is_renewal=is_replacement)
+            websocket = await WebSocket.connect(
+                config.url,
+                open_timeout=config.timeouts.connect,
+                close_timeout=config.timeouts.close / 2,
+                ping=config.timeouts.ping,
+                dialing=config.dialing,
             )
         except ConnectionLostError as exc:
-            asked_for = retry_after({"retry-after": exc.retry_after or ""}, plan.clock.wall())
-            return Closed(CloseReason.AGAIN, exc.cause), asked_for
+            delay = parse_retry_after({"retry-after": exc.retry_after or ""}, config.clock.wall())
+            return Closed(CloseReason.AGAIN, exc.cause), delay
         self.counters.connects += 1
-        self.counters.fast_path = link.is_fast
+        self.counters.fast_path = websocket.is_fast
         self._was_open = True
-        voice = StreamConnection(link, plan.make_protocol(plan.clock.now()), plan.clock, self._on_progress)
-        self.connections.append(voice)
+        protocol = config.make_protocol(config.clock.now())
+        connection = StreamConnection(websocket, protocol, config.clock, self._on_progress)
+        self.connections.append(connection)
         try:
-            with link.errors_translated():
-                await self._receive(voice)
+            with websocket.errors_translated():
+                await self._receive(connection)
         except ConnectionLostError as exc:
-            verdict = CloseReason.TOO_LARGE if exc.is_too_large else None
-            if exc.is_too_large and voice.protocol.outgrown(link.oversized, plan.clock.now()):
-                self._oversized.clear()  # what ended these links is not asked for on the next
-            voice.protocol.connection_lost(exc.cause, exc.code, reason=exc.reason, verdict=verdict)
-            self._on_progress(voice)
+            reason = CloseReason.TOO_LARGE if exc.is_too_large else None
+            if exc.is_too_large and protocol.outgrown(websocket.oversized, config.clock.now()):
+                self._oversized.clear()  # the next connection does not request the subscription of these frames
+            protocol.connection_lost(exc.cause, exc.code, reason=exc.reason, verdict=reason)
+            self._on_progress(connection)
         finally:
-            self.connections.remove(voice)
-            if voice.has_gone_live:
-                self._last_received = voice.last_received
+            self.connections.remove(connection)
+            if connection.has_gone_live:
+                self._last_received = connection.last_received
             try:
-                await voice.aclose()
+                await connection.aclose()
             finally:
-                await link.aclose()
-        assert voice.protocol.closed is not None  # noqa: S101 - the conversation goes on until it has one
-        return voice.protocol.closed, None
+                await websocket.aclose()
+        assert protocol.closed is not None  # noqa: S101 - ``_receive`` returns or raises only after the end
+        return protocol.closed, None
 
-    async def _prepare(self, login: LoginProvider, *, is_renewal: bool) -> None:
+    async def _ensure_login(self, login: LoginProvider, *, is_renewal: bool) -> None:
         try:
             await login.ensure(is_renewal=is_renewal)
         except (TransportError, ServerError, RateLimitedError) as exc:
@@ -206,255 +207,257 @@ class Supervisor:
                 raise
             raise ConnectionLostError(str(exc), retry_after=str(getattr(exc, "retry_after", None) or "")) from exc
 
-    async def _receive(self, voice: StreamConnection) -> None:
-        voice.check_deadline()
-        if voice.protocol.closed is None:
-            await voice.websocket.receive_into(partial(self._on_frames, voice))
+    async def _receive(self, connection: StreamConnection) -> None:
+        connection.check_deadline()
+        if connection.protocol.closed is None:
+            await connection.websocket.receive_into(partial(self._on_frames, connection))
 
-    def _on_frames(self, voice: StreamConnection, frames: list[bytes]) -> bool:
-        """Take what came; returns whether the life is over."""
-        life, moment = voice.protocol, self._plan.clock.now()
-        understand, publish = life.receive, self._publisher(voice, moment)
+    def _on_frames(self, connection: StreamConnection, frames: list[bytes]) -> bool:
+        """Process received frames; return whether the connection has ended."""
+        protocol, now = connection.protocol, self._config.clock.now()
+        receive, publish = protocol.receive, self._publisher(connection, now)
         for raw in frames:
-            event = understand(raw, moment)
+            event = receive(raw, now)
             if event is None:
-                self._on_progress(voice)
-                voice.flush()  # and look: the deadline has moved, perhaps to an earlier moment
-                publish = self._publisher(voice, moment)  # and what follows may be told another way
+                self._on_progress(connection)
+                connection.flush()  # this also checks the deadline, which may be earlier now
+                publish = self._publisher(connection, now)  # the state may have changed how events are published
                 continue
             if type(event) is UnknownMessage:
-                self._set_aside(event)
+                self._count_unknown(event)
             publish(event)
-        self.counters.last_message = voice.last_received = moment
-        return life.closed is not None
+        self.counters.last_message = connection.last_received = now
+        return protocol.closed is not None
 
-    def _publisher(self, voice: StreamConnection, moment: float) -> Callable[[Any], None]:
-        publish = self._plan.fanout.publish
-        if self._lost is not None and not voice.has_gone_live:
-            # The gap comes first: whoever hears of it looks again, and goes on with what comes behind it.
-            return voice.frames_before_login.append
+    def _publisher(self, connection: StreamConnection, now: float) -> Callable[[Any], None]:
+        """Return the function that publishes the events of a connection in its current state."""
+        publish = self._config.fanout.publish
+        if self._lost is not None and not connection.has_gone_live:
+            # The gap comes first: a subscriber takes a snapshot on it, and applies the events behind the gap to that.
+            return connection.early_events.append
         overlap = self._overlap
         if overlap is None:
             return publish
-        if overlap.is_over(moment):
+        if overlap.is_over(now):
             self._overlap = None
             return publish
 
         def publish_once(event: Chosen | MarketUpdate) -> None:
-            if overlap.is_new(voice, event):
+            if overlap.is_new(connection, event):
                 publish(event)
 
         return publish_once
 
-    def _on_progress(self, voice: StreamConnection) -> None:
-        """See to what a life has to tell, and to its going live."""
-        news, voice.protocol.sync_events[:] = tuple(voice.protocol.sync_events), []
-        for each in news:
-            if type(each) is UnknownMessage:
-                self._set_aside(each)
-            if type(each) is UnknownMessage or type(each) in PROVING:
-                self._publisher(voice, self._plan.clock.now())(each)
+    def _on_progress(self, connection: StreamConnection) -> None:
+        """Process the sync events of a connection, and its transition to live."""
+        events, connection.protocol.sync_events[:] = tuple(connection.protocol.sync_events), []
+        for event in events:
+            if type(event) is UnknownMessage:
+                self._count_unknown(event)
+            if type(event) is UnknownMessage or type(event) in CONFIRMING:
+                self._publisher(connection, self._config.clock.now())(event)
             else:
-                self._plan.fanout.handle(each)
-        # Where it was ended from outside, its links are still closing, and one may be about to go live.
-        if voice.protocol.state is State.LIVE and not voice.has_gone_live and not self._has_ended:
-            voice.has_gone_live = True
-            self._on_live(voice)
+                self._config.fanout.handle(event)
+        # After ``end`` the connections are still closing, and one may become live meanwhile.
+        if connection.protocol.state is State.LIVE and not connection.has_gone_live and not self._has_ended:
+            connection.has_gone_live = True
+            self._on_live(connection)
 
     def flush(self) -> None:
-        """Send what there is to say on the links that stand."""
-        for voice in self.connections:
-            voice.flush()
+        """Start sending the queued frames of all connections."""
+        for connection in self.connections:
+            connection.flush()
 
-    def _on_live(self, voice: StreamConnection) -> None:
-        # Not every answer counts: what is sent after the refusal that ends a link is lost before that is heard.
-        self.counters.last_message = voice.last_received = self._plan.clock.now()
+    def _on_live(self, connection: StreamConnection) -> None:
+        # Replies before this moment do not count as received: events that a server sends behind the refusal that ends a
+        # connection are lost.
+        self.counters.last_message = connection.last_received = self._config.clock.now()
         self._live_at, self._denied = self.counters.last_message, 0
-        self._settled_at = self._live_at + self._plan.reconnect.settled
+        self._settled_at = self._live_at + self._config.reconnect.settled
         self._offset = self._wall_offset()
-        if self._plan.login is not None:
-            self._plan.login.mark_accepted()
+        if self._config.login is not None:
+            self._config.login.mark_accepted()
         self._renew_in_time()
         if self._overlap is not None:
-            self._overlap.until = self.counters.last_message + self._plan.timeouts.login
+            self._overlap.until = self.counters.last_message + self._config.timeouts.login
         if len(self.connections) > 1:
-            self._take_over(voice)
+            self._take_over(connection)
             return
-        self.counters.live_since = self._plan.clock.wall()
+        self.counters.live_since = self._config.clock.wall()
         self._publish_gap()
         self._publish_lifecycle(StreamLive(), "LIVE")
-        publish = self._publisher(voice, self.counters.last_message)
-        while voice.frames_before_login:
-            publish(voice.frames_before_login.popleft())
+        publish = self._publisher(connection, self.counters.last_message)
+        while connection.early_events:
+            publish(connection.early_events.popleft())
         if not self.is_live.done():
             self.is_live.set_result(None)
 
     def _publish_gap(self) -> None:
-        """Tell what may have been missed, if something may."""
+        """Publish a gap if the stream was lost before."""
         if self._lost is not None:
             since, cause = self._lost
             self._lost = None
             self.counters.gaps += 1
-            gap = Gap(cause=cause, since=since, until=self._plan.clock.wall(), could_send=False)
-            self._plan.fanout.publish_to_all(gap)
-            log.info("the stream is live again; it was away since %s", since)
+            gap = Gap(cause=cause, since=since, until=self._config.clock.wall(), could_send=False)
+            self._config.fanout.publish_to_all(gap)
+            log.info("the stream is live again; it was lost at %s", since)
 
-    def _is_relieved(self) -> bool:
-        """Whether the new link went live before the end of the old one was heard."""
-        return any(voice.has_gone_live for voice in self.connections)
+    def _is_replaced(self) -> bool:
+        """Return whether the new connection was live before the old one ended."""
+        return any(connection.has_gone_live for connection in self.connections)
 
     def _renew_in_time(self) -> None:
-        clock, login = self._plan.clock, self._plan.login
+        clock, login = self._config.clock, self._config.login
         if self._renewing is not None:
             self._renewing.cancel()
         if login is not None and login.renew_in is not None:
-            # A timer stands still while the machine sleeps, so it is looked at again before it is due.
+            # Timers stop while the machine sleeps, so the due time is checked again at least every CHECK_INTERVAL.
             self._renewing = clock.call_later(min(max(login.renew_in, MIN_TIMER), CHECK_INTERVAL), self._check_login)
 
     def _check_login(self) -> None:
-        login = self._plan.login
+        login = self._config.login
         if login is not None and login.renew_in is not None and login.renew_in >= MIN_TIMER:
             self._renew_in_time()
-        elif self._relief is None and self.connections and self.connections[0].has_gone_live:
+        elif self._replacement is None and self.connections and self.connections[0].has_gone_live:
             self._overlap = Handover()
-            self._relief = asyncio.create_task(self._relieve(), name="connecttrade stream renews")
+            self._replacement = asyncio.create_task(self._replace(), name="connecttrade stream renews")
 
-    async def _relieve(self) -> Outcome:
-        """Make a new link while the old one stands; returns how the new one ended."""
-        old, login = self.connections[0], self._plan.login
-        assert login is not None  # noqa: S101 - it is what asks for relief
-        got = login.fetch_count
+    async def _replace(self) -> Outcome:
+        """Open a new connection beside the old one; return the end of the new one."""
+        old, login = self.connections[0], self._config.login
+        assert login is not None  # noqa: S101 - only a login with renewal starts this task
+        fetched = login.fetch_count
         try:
-            ended = await self._connect_once(is_relief=True)
+            ended = await self._connect_once(is_replacement=True)
         except ConnectTradeError as exc:
             if old.protocol.closed is not None:
                 raise
             ended = Closed(CloseReason.AGAIN, str(exc)), None
         if old.protocol.closed is None:
-            self._relief = None
-            self._not_relieved(old, ended[0], has_new=login.fetch_count > got)
+            self._replacement = None
+            self._not_replaced(old, ended[0], has_new=login.fetch_count > fetched)
         return ended
 
-    def _not_relieved(self, old: StreamConnection, ending: Closed, *, has_new: bool) -> None:
-        """Go on with the old link, or where its token is spent, leave it for a new one."""
+    def _not_replaced(self, old: StreamConnection, closed: Closed, *, has_new: bool) -> None:
+        """Continue with the old connection, or drop it if its token is no longer valid."""
         self._overlap = None
-        log.warning("the login could not be renewed beside the link that stands: %s", ending.cause)
+        log.warning("the token could not be renewed on a second connection: %s", closed.cause)
         if has_new:
             old.protocol.replace()
             old.websocket.abort()
         else:
             self._renew_in_time()
 
-    def _take_over(self, voice: StreamConnection) -> None:
-        """Leave the old link, once all that it told is read."""
-        self.connections.remove(voice)
-        self.connections.insert(0, voice)
-        now = self._plan.clock.now()
+    def _take_over(self, connection: StreamConnection) -> None:
+        """Make a connection the current one, and drain the old one."""
+        self.connections.remove(connection)
+        self.connections.insert(0, connection)
+        now = self._config.clock.now()
         for old in self.connections[1:]:
-            old.protocol.drain(now, self._plan.timeouts.login)
+            old.protocol.drain(now, self._config.timeouts.login)
             old.flush()
 
     async def _cancel(self) -> None:
         if self._renewing is not None:
             self._renewing.cancel()
-        if self._relief is not None:
-            self._relief.cancel()
-            await asyncio.wait([self._relief])
+        if self._replacement is not None:
+            self._replacement.cancel()
+            await asyncio.wait([self._replacement])
 
-    def _judged(self, ending: Closed) -> Closed:
-        """Return an ending with the verdict that only the endings before it can show."""
-        now = self._plan.clock.now()
-        if ending.reason is not CloseReason.TOO_LARGE:
+    def _with_history(self, closed: Closed) -> Closed:
+        """Return the end of a connection with the reason that earlier ends imply."""
+        now = self._config.clock.now()
+        if closed.reason is not CloseReason.TOO_LARGE:
             self._oversized.clear()
-        if ending.reason is CloseReason.DENIED:
-            # The first login of a stream and a refusal that repeats are final; one alone may be a passing trouble.
+        if closed.reason is CloseReason.DENIED:
+            # A refusal of the first login is final, and so is a repeated one. A single later one may be temporary.
             self._denied += 1
-            is_final = not self.is_live.done() or self._denied >= REFUSALS
-            return Closed(CloseReason.REFUSED if is_final else CloseReason.AGAIN, ending.cause)
-        if ending.reason is CloseReason.CLOSED:
-            # A server may close the older of two sessions without a word. Two clients that both came back at once
-            # would displace each other for ever.
+            is_final = not self.is_live.done() or self._denied >= MAX_REFUSALS
+            return Closed(CloseReason.REFUSED if is_final else CloseReason.AGAIN, closed.cause)
+        if closed.reason is CloseReason.CLOSED:
+            # A server may close the older of two sessions without a reason. Two clients that both reconnect at once
+            # would displace each other without end.
             self._closed = [when for when in self._closed if now - when < RETAKE_WINDOW]
             if now - self._live_at < SHORT_LIVED:
                 self._closed.append(now)
-            if len(self._closed) >= CLOSES:
+            if len(self._closed) >= MAX_CLOSES:
                 self._closed.clear()
-                words = f"the server closed {CLOSES} live links soon after their login, as for another session"
-                return Closed(CloseReason.TAKEN, f"{words}: {ending.cause}")
-            return Closed(CloseReason.AGAIN, ending.cause)
-        return ending
+                text = f"the server closed {MAX_CLOSES} live connections early, as it does for another session"
+                return Closed(CloseReason.TAKEN, f"{text}: {closed.cause}")
+            return Closed(CloseReason.AGAIN, closed.cause)
+        return closed
 
-    def _final(self, ending: Closed, failed: int) -> ConnectTradeError | None:
-        """Return the error that ends the stream for good, or None where it goes on."""
-        login = self._plan.login
-        if ending.reason is CloseReason.REFUSED:
+    def _final_error(self, closed: Closed, failed: int) -> ConnectTradeError | None:
+        """Return the error that ends the stream, or None if the stream reconnects."""
+        login = self._config.login
+        if closed.reason is CloseReason.REFUSED:
             self._denied = 0
             return (
-                AuthenticationRefusedError(cause=ending.cause) if login is None else login.refused_error(ending.cause)
+                AuthenticationRefusedError(cause=closed.cause) if login is None else login.refused_error(closed.cause)
             )
-        if ending.reason is CloseReason.TOO_LARGE and self._is_too_large_again():
-            detail = f"{ending.cause}; raise Limits.frame_bytes, or ask for less"
-            return TransportError(method="STREAM", path=self._plan.url, kind="too-large", detail=detail)
-        if ending.reason is CloseReason.AGAIN and not self.is_live.done() and not failed:
+        if closed.reason is CloseReason.TOO_LARGE and self._is_too_large_again():
+            detail = f"{closed.cause}; raise Limits.frame_bytes, or subscribe to less"
+            return TransportError(method="STREAM", path=self._config.url, kind="too-large", detail=detail)
+        if closed.reason is CloseReason.AGAIN and not self.is_live.done() and not failed:
             if self._was_open:
-                return HandshakeError(method="STREAM", path=self._plan.url, kind="handshake", detail=ending.cause)
-            return ConnectError(method="STREAM", path=self._plan.url, kind="unreachable", detail=ending.cause)
-        return self._taken_for_good(ending) if ending.reason is CloseReason.TAKEN else None
+                return HandshakeError(method="STREAM", path=self._config.url, kind="handshake", detail=closed.cause)
+            return ConnectError(method="STREAM", path=self._config.url, kind="unreachable", detail=closed.cause)
+        return self._session_taken_error(closed) if closed.reason is CloseReason.TAKEN else None
 
-    def _taken_for_good(self, ending: Closed) -> ConnectTradeError | None:
-        # Whoever stands by or fights does so from the first link on: the server may drop the newer session.
-        if self._plan.on_taken == "standby":
+    def _session_taken_error(self, closed: Closed) -> ConnectTradeError | None:
+        # ``standby`` and ``retake`` apply from the first connection on: the server may close the newer session.
+        if self._config.on_taken == "standby":
             return None
-        now = self._plan.clock.now()
+        now = self._config.clock.now()
         self._taken = [when for when in self._taken if now - when < RETAKE_WINDOW]
-        if self._plan.on_taken == "retake" and len(self._taken) < MAX_RETAKES:
+        if self._config.on_taken == "retake" and len(self._taken) < MAX_RETAKES:
             self._taken.append(now)
             return None
-        login = self._plan.login
-        return SessionTakenError(cause=ending.cause) if login is None else login.taken_error(ending.cause)
+        login = self._config.login
+        return SessionTakenError(cause=closed.cause) if login is None else login.taken_error(closed.cause)
 
     def _is_too_large_again(self) -> bool:
-        """Take note of a frame that was too large; returns whether no further link is worth its cost."""
-        now = self._plan.clock.now()
+        """Record a frame above the size limit; return whether the stream gives up."""
+        now = self._config.clock.now()
         self._oversized = [*(when for when in self._oversized if now - when < RETAKE_WINDOW), now]
-        return not self.is_live.done() or len(self._oversized) >= OVERSIZED
+        return not self.is_live.done() or len(self._oversized) >= MAX_OVERSIZED
 
-    async def _wait(self, ending: Closed, asked_for: float | None, delays: Iterator[float]) -> None:
-        self._record_loss(ending)
+    async def _wait(self, closed: Closed, retry_after: float | None, delays: Iterator[float]) -> None:
+        self._record_loss(closed)
         delay = next(delays)
-        if ending.reason is CloseReason.TAKEN and self._plan.on_taken == "standby":
-            delay = next(equal_jitter_delays(self._plan.reconnect.standby, self._plan.reconnect.standby))
-        delay = bounded_retry_after(asked_for, delay)
+        if closed.reason is CloseReason.TAKEN and self._config.on_taken == "standby":
+            delay = next(equal_jitter_delays(self._config.reconnect.standby, self._config.reconnect.standby))
+        delay = bounded_retry_after(retry_after, delay)
         self._publish_lifecycle(StreamRetrying(delay=delay), "RETRYING")
-        is_over = asyncio.Event()  # and no Future: it may be cancelled in the very turn in which the timer is due
-        timer = self._plan.clock.call_later(delay, is_over.set)
+        is_over = asyncio.Event()  # not a Future, which may be cancelled in the iteration in which the timer is due
+        timer = self._config.clock.call_later(delay, is_over.set)
         try:
             await is_over.wait()
         finally:
             timer.cancel()
 
-    def _record_loss(self, ending: Closed) -> None:
+    def _record_loss(self, closed: Closed) -> None:
         if self._lost is None and self.is_live.done():
-            self._lost = (self._last_heard(), ending.cause)
-            log.warning("the stream was lost: %s", ending.cause)
+            self._lost = (self._last_received_at(), closed.cause)
+            log.warning("the stream was lost: %s", closed.cause)
         else:
-            log.debug("the stream is still away: %s", ending.cause)
+            log.debug("reconnecting has failed: %s", closed.cause)
 
     def _delays(self) -> Iterator[float]:
-        return full_jitter_delays(self._plan.reconnect.base, self._plan.reconnect.cap)
+        return full_jitter_delays(self._config.reconnect.base, self._config.reconnect.cap)
 
-    def _last_heard(self) -> datetime:
-        # What was sent after the last frame that came may be lost, so the gap begins there.
-        # If the machine slept since, only one of the clocks has gone on: by the other it was heard just now.
+    def _last_received_at(self) -> datetime:
+        # Frames that the server sent after the last received one may be lost, so the gap begins there. If the machine
+        # slept since, only one of the two clocks has advanced; the smaller offset gives the earlier time.
         return datetime.fromtimestamp(self._last_received + min(self._offset, self._wall_offset()), UTC)
 
     def _wall_offset(self) -> float:
-        return self._plan.clock.wall().timestamp() - self._plan.clock.now()
+        return self._config.clock.wall().timestamp() - self._config.clock.now()
 
-    def _set_aside(self, event: UnknownMessage) -> None:
+    def _count_unknown(self, event: UnknownMessage) -> None:
         self.counters.unknown += 1
         level = logging.DEBUG if self.counters.unknown > 1 else logging.WARNING
-        log.log(level, "a frame was set aside: %s", event.problem)
+        log.log(level, "a frame could not be processed: %s", event.problem)
 
     def _publish_lifecycle(
         self, event: StreamConnecting | StreamLive | StreamLost | StreamRetrying | StreamEnded, state: str
@@ -462,19 +465,23 @@ class Supervisor:
         self.counters.state = state
         if state != "LIVE":
             self.counters.live_since = None
-        self._plan.fanout.publish(event)
+        self._config.fanout.publish(event)
 
     def end(self, error: ConnectTradeError | None = None) -> None:
-        """Tell everybody that the stream is over, and why if it was not closed. Twice is once."""
+        """End the stream: publish its end and close all subscriptions. A second call does nothing.
+
+        Args:
+            error: the reason, or None if the stream was closed by its user.
+        """
         if self._has_ended:
             return
         self._has_ended = True
         if error is not None and not isinstance(error, ClosedError):
-            facts = {"url": self._plan.url, "error": str(error), "kind": type(error).__name__}
-            # Also in the message, since most handlers write no extra fields.
-            log.error("stream ended: %s", one_line(str(error), 1000), extra=facts, exc_info=self._crash)
+            fields = {"url": self._config.url, "error": str(error), "kind": type(error).__name__}
+            # The text is in the message too, since most handlers do not write extra fields.
+            log.error("stream ended: %s", one_line(str(error), 1000), extra=fields, exc_info=self._crash)
         self._publish_lifecycle(StreamEnded(error="" if error is None else str(error)), "ENDED")
-        self._plan.fanout.close(error)
+        self._config.fanout.close(error)
         if not self.is_live.done():
             self.is_live.set_exception(error or ClosedError("the stream"))
-            self.is_live.exception()  # whoever was entering meets it; if nobody is there any more, that is no mistake
+            self.is_live.exception()  # mark it as retrieved: the task that entered the stream may be gone

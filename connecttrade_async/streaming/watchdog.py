@@ -1,7 +1,7 @@
-"""A loop: see from outside whether the event loop still turns, and name what keeps it.
+"""A watchdog thread that reports a blocked event loop and the call that blocks it.
 
-A blocked loop answers no ping and reads no frame: it is what most often kills a healthy link, and nothing inside the
-loop can see it. So a thread looks, and finds in the blocked thread's stack who does not return.
+A blocked loop answers no ping and reads no frame, which is the most frequent reason why a healthy connection is lost.
+Code inside the loop cannot observe this. A thread can, and the stack of the blocked thread names the call.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from connecttrade_async.clock import SystemClock
 
 __all__ = ["Watchdog"]
 
-CHECKS = 4
-NOW = SystemClock.now  # on purpose: a clock that a test holds does not block a loop
-FRAMES = 12
+CHECKS = 4  # for each limit
+NOW = SystemClock.now  # the real clock: a clock that a test has stopped does not mean a blocked loop
+FRAMES = 12  # of the stack, in the log
 log = logging.getLogger("connecttrade_async.streaming")
 
 
 class Watchdog:
-    """Warns, once each time, when the running event loop was blocked for longer than a limit.
+    """A context manager that logs a warning each time the running event loop is blocked for longer than a limit.
 
-    Use it as ``with``, in the loop that is to be watched.
+    Enter it in the thread of the loop that it watches.
 
     Args:
         limit: seconds.
@@ -63,8 +63,8 @@ class Watchdog:
                 log.warning("the event loop is blocked for more than %g s by %s", self._limit, self._stack())
 
     def _stack(self) -> str:
-        # Places only: a line of source may hold what must not be logged.
+        # File, line and function only: a line of source may hold a secret.
         innermost = sys._current_frames().get(self._watched)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - documented for this use
         frames = islice(traceback.walk_stack(innermost), FRAMES)
-        places = (f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in frames)
-        return ", called from ".join(places)
+        locations = (f"{frame.f_code.co_filename}:{line} in {frame.f_code.co_name}" for frame, line in frames)
+        return ", called from ".join(locations)

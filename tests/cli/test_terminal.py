@@ -137,8 +137,8 @@ async def test_the_stream_is_followed_in_colour_until_ctrl_c(
     assert b"\x1b[36morder" in shown.came
     assert b"\x1b[2J" not in shown.came
     sandbox.stream.reset()
-    await shown.until("so look again: the link was dropped\n")
-    assert "The stream was lost: the link was dropped.\nTrying again in " in shown.screen
+    await shown.until("so look again: the connection was dropped\n")
+    assert "The stream was lost: the connection was dropped.\nTrying again in " in shown.screen
     await shown.type("\x03")
     assert await shown.end() == 0
     assert "Traceback" not in shown.screen

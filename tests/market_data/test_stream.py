@@ -1014,7 +1014,7 @@ async def test_the_token_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None
         end.drop()
         with pytest.raises(ConnectTradeError) as ended:
             await took(quotes, 9)
-        shown = f"{md!r} {quotes!r} {message!r} {caught.value} {ended.value} {vars(md._plan.login)} {md._plan!r}"
+        shown = f"{md!r} {quotes!r} {message!r} {caught.value} {ended.value} {vars(md._config.login)} {md._config!r}"
         assert "***" in str(caught.value)
     assert "hush-hush" not in shown + caplog.text
 

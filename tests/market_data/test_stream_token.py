@@ -238,8 +238,8 @@ async def test_a_renewal_that_fails_leaves_the_link_as_it_is_and_is_tried_again(
 async def renewal_is_over(md: MarketDataStream) -> None:
     supervisor = md._supervisor
     assert supervisor is not None
-    if supervisor._relief is not None:
-        await asyncio.wait([supervisor._relief], timeout=PATIENCE)
+    if supervisor._replacement is not None:
+        await asyncio.wait([supervisor._replacement], timeout=PATIENCE)
 
 
 async def test_a_link_that_is_lost_is_made_again_with_the_same_token_until_that_ends() -> None:
@@ -740,7 +740,7 @@ async def test_a_renewal_waits_for_as_long_as_the_server_asks_within_bounds(
             clock.advance(DAY - EARLY)
             await rest.until_seen(2)
             await renewal_is_over(md)
-            renew_in = md._plan.login.renew_in if md._plan.login else None
+            renew_in = md._config.login.renew_in if md._config.login else None
             assert renew_in is not None
             assert bounds[0] <= renew_in <= bounds[1]
 

@@ -105,7 +105,7 @@ async def test_a_login_or_a_welcome_that_is_not_answered_is_left_in_time_and_tri
             sandbox.market.faults.add(StreamFault("no_login"))
             sandbox.market.reset()
             causes = [(await until(life, StreamLost)).cause for _ in range(3)]
-            assert all(cause.startswith("no answer in time while ") for cause in causes[1:])
+            assert all(cause.startswith("no reply while ") for cause in causes[1:])
             await gap(trades)
             trade(sandbox, 1)
             assert story(await taken(trades, 1)) == [1]
@@ -156,7 +156,7 @@ async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_fo
             sandbox.market.silent = True
             trade(sandbox, 2)
             clock.advance(60.1)
-            assert (await until(life, StreamLost)).cause == "nothing came for too long"
+            assert (await until(life, StreamLost)).cause.startswith("no frame was received within ")
             sandbox.market.silent = False
             while md.health().state != "LIVE":
                 clock.advance(0.02)
@@ -172,7 +172,7 @@ async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
         async with md.trades("AAPL") as trades:
             sandbox.market.freeze()
             trade(sandbox, 1)
-            assert "the link was given up" in (await until(life, StreamLost)).cause
+            assert "the client closed the connection" in (await until(life, StreamLost)).cause
             await until(life, StreamLive)
             await gap(trades)
             trade(sandbox, 2)

@@ -52,13 +52,13 @@ async def test_a_name_that_was_known_is_not_for_a_while() -> None:
             events, life = stream.subscribe(), stream.subscribe("lifecycle")
             loop.knows = False
             sandbox.stream.reset()
-            assert (await until(life, StreamLost)).cause == "the link was dropped"
+            assert (await until(life, StreamLost)).cause == "the connection was dropped"
             unknown = f"the name {NAME} was not found: check the address and the network"
             for _ in range(3):
                 assert (await until(life, StreamLost)).cause == unknown
                 await until(life, StreamRetrying)
             loop.knows = True
-            assert (await until(events, Gap)).cause == "the link was dropped"
+            assert (await until(events, Gap)).cause == "the connection was dropped"
             publish(sandbox, 1)
             assert story(await taken(events, 1)) == ["o1"]
             assert stream.health().gaps == 1

@@ -41,7 +41,7 @@ async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_fo
         clock.advance(59.9)
         assert stream.health().state == "LIVE"
         clock.advance(0.2)
-        assert (await until(events, StreamLost)).cause == "nothing came for too long"
+        assert (await until(events, StreamLost)).cause.startswith("no frame was received within ")
         while stream.health().state != "LIVE":
             clock.advance(0.02)
             await asyncio.sleep(0)
@@ -82,7 +82,7 @@ async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
         assert story(await taken(events, 1)) == ["o1"]
         sandbox.stream.freeze()
         publish(sandbox, 2)
-        assert "the link was given up" in (await until(events, StreamLost)).cause
+        assert "the client closed the connection" in (await until(events, StreamLost)).cause
         await until(events, Gap)
         publish(sandbox, 3)
         await until(events, StreamLive)
@@ -117,7 +117,7 @@ async def test_a_peer_that_freezes_while_it_is_asked_is_left_in_time() -> None:
         await sandbox.stream.until_received("authenticate", 2)
         sandbox.stream.freeze()
         causes = [(await until(events, StreamLost)).cause for _ in range(2)]
-        assert causes[1].startswith("no answer in time while ")
+        assert causes[1].startswith("no reply while ")
         await until(events, Gap)
 
 

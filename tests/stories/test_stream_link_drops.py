@@ -151,7 +151,7 @@ async def test_during_backoff_nobody_is_there_for_a_while() -> None:
             await until(life, StreamRetrying)
         await sandbox.stream.start(again=True)
         gap = await until(events, Gap)
-        assert gap.cause == "the server closed the link with code 1001 (The sandbox closes.)"
+        assert gap.cause == "the server closed the connection with code 1001 (The sandbox closes.)"
         publish(sandbox, 1)
         assert story(await taken(events, 1)) == ["o1"]
 
@@ -186,8 +186,8 @@ async def test_the_lifecycle_is_told_in_order() -> None:
             "StreamLive",
         ]
         assert [event.cause for event in told if isinstance(event, StreamLost)] == [
-            "the server closed the link with code 1001 (bye)",
-            "the upgrade was answered 503",
+            "the server closed the connection with code 1001 (bye)",
+            "the WebSocket upgrade was refused with HTTP status 503",
         ]
         assert [event.attempt for event in told if isinstance(event, StreamConnecting)] == [2, 3]
         assert all(0 <= event.delay <= 0.02 for event in told if isinstance(event, StreamRetrying))

@@ -83,7 +83,7 @@ async def test_the_first_odd_frame_is_a_warning_and_the_rest_are_not(caplog: pyt
         for _ in range(3):
             sandbox.stream.send("what?")
         await taken(events, 3)
-        levels = [record.levelname for record in caplog.records if "set aside" in record.getMessage()]
+        levels = [record.levelname for record in caplog.records if "could not be processed" in record.getMessage()]
         assert levels == ["WARNING", "DEBUG", "DEBUG"]
 
 

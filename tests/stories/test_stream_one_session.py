@@ -91,7 +91,7 @@ async def test_standby_where_the_older_loses_takes_it_back_slowly() -> None:
             assert (older.health().state, newer.health().state) == ("RETRYING", "LIVE")
             clock.advance(31)
             gap = await until(events, Gap)
-            assert gap.cause.startswith("the server said 409")
+            assert gap.cause.startswith("the server sent error 409")
             with pytest.raises(SessionTakenError):
                 await newer.subscribe().receive()
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 IMPATIENT = Timeouts(login=0.1, connect=0.1, close=0.5)
 UNANSWERED: dict[StreamKind, str] = {
-    "no_welcome": "no answer in time while welcoming",
-    "no_login": "no answer in time while authenticating",
-    "no_ack": "no answer in time while subscribing",
-    "hang_upgrade": "no connection in time",
+    "no_welcome": "no reply while welcoming",
+    "no_login": "no reply while authenticating",
+    "no_ack": "no reply while subscribing",
+    "hang_upgrade": "the connection was not opened in time",
 }
 
 
@@ -97,9 +97,9 @@ async def test_what_is_not_answered_in_time_is_tried_again_later(kind: StreamKin
         sandbox.stream.faults.add(StreamFault(kind))
         sandbox.stream.reset()
         causes = [(await until(events, StreamLost)).cause for _ in range(2)]
-        assert causes[0] == "the link was dropped"
+        assert causes[0] == "the connection was dropped"
         assert causes[1].startswith(cause)
-        assert (await until(events, Gap)).cause == "the link was dropped"
+        assert (await until(events, Gap)).cause == "the connection was dropped"
 
 
 async def test_nothing_listens() -> None:
@@ -150,7 +150,7 @@ async def test_a_redirect_is_not_followed_for_the_secret_would_go_where_it_leads
     ):
         host, port = server.sockets[0].getsockname()
         async with client_at(f"ws://{host}:{port}") as ct:
-            with pytest.raises(ConnectError, match="answered 302"):
+            with pytest.raises(ConnectError, match="HTTP status 302"):
                 await ct.brokerage_stream().__aenter__()
     assert strangers == []
 
@@ -159,7 +159,7 @@ async def test_a_redirect_is_not_followed_for_the_secret_would_go_where_it_leads
 async def test_a_refused_upgrade_raises_at_first_and_is_tried_again_later(status: int) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=status))
-        with pytest.raises(ConnectError, match=f"the upgrade was answered {status}"):
+        with pytest.raises(ConnectError, match=f"the WebSocket upgrade was refused with HTTP status {status}"):
             await ct.brokerage_stream().__aenter__()
         async with ct.brokerage_stream() as stream:
             events = stream.subscribe()
@@ -223,7 +223,9 @@ async def test_attempts_run_out() -> None:
         events, life = stream.subscribe(), stream.subscribe("lifecycle")
         sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=None))
         sandbox.stream.reset()
-        with pytest.raises(TransportError, match="given up after 3 attempts: the upgrade was answered 503") as caught:
+        with pytest.raises(
+            TransportError, match="given up after 3 attempts: the WebSocket upgrade was refused"
+        ) as caught:
             await events.receive()
         assert not isinstance(caught.value, ConnectError)
         told = waiting(life)

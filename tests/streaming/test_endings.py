@@ -143,7 +143,7 @@ async def test_refused_logins_are_counted_from_the_last_live_connection_on() -> 
 async def test_a_stream_whose_live_connections_are_closed_soon_and_without_a_word_gives_up_its_session() -> None:
     serve, links = scripted(closing(1000, live=True))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
-        with pytest.raises(SessionTakenError, match="as for another session"):
+        with pytest.raises(SessionTakenError, match="as it does for another session"):
             await until(stream.subscribe("orders"), OrderUpdate)
     assert len(links) == 3
 
@@ -228,7 +228,7 @@ async def test_an_error_that_names_an_account_is_published_and_the_stream_stays(
         events = stream.subscribe()
         async with stream:
             event = await until(events, UnknownMessage)
-            assert event.problem == "the server said 403 of account_id a7: *** may not"
+            assert event.problem == "the server sent error 403 for account_id a7: *** may not"
             assert (await until(events, OrderUpdate)).order.order_id == "o2"
             assert stream.health().set_aside == stream.health().messages["unknown"] == 1
     assert len(links) == 1

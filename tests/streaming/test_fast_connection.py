@@ -13,7 +13,8 @@ from websockets.client import ClientProtocol
 from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
-from connecttrade_async.streaming.websocket import MAX_FRAME, ConnectionLostError, FastClientConnection, WebSocket
+from connecttrade_async.streaming.fast_connection import MAX_FRAME, FastClientConnection
+from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
 from stream_fixtures import PATIENCE, QUIET
 
 if TYPE_CHECKING:

@@ -51,5 +51,5 @@ def test_a_key_that_could_match_nothing_is_refused_by_name(name: str) -> None:
     check_filter(name, None)
     check_filter(name, "a")
     for odd in ("", 3, ["a"]):
-        with pytest.raises(ConfigurationError, match=f"{name} must be a text that is not empty"):
+        with pytest.raises(ConfigurationError, match=f"{name} must be a non-empty text"):
             check_filter(name, odd)

@@ -96,7 +96,7 @@ def test_without_an_answer_in_time_it_ends(steps: int) -> None:
     ending = ending_of(one)
     assert ending is not None
     assert ending.reason is CloseReason.AGAIN
-    assert ending.cause.startswith(f"no answer in time while {state.value}, within 10 s")
+    assert ending.cause.startswith(f"no reply while {state.value} within 10 s")
     assert (one.state, one.outbox, one.deadline) == (State.OVER, [], None)
 
 
@@ -110,7 +110,7 @@ def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> 
     one.check(7.9)
     assert ending_of(one) is None
     one.check(8.0)
-    assert ending_of(one) == Closed(CloseReason.AGAIN, "nothing came for too long")
+    assert ending_of(one) == Closed(CloseReason.AGAIN, "no frame was received within 5 s")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_error_while_live_ends_it_only_if_its_code_says_so() -> None:
 def test_an_error_without_words_says_so() -> None:
     one = climbed(0)
     one.receive(b'{"type": "error", "code": "500"}', 1.0)
-    assert one.closed == Closed(CloseReason.AGAIN, "the server said 500: no explanation given")
+    assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no explanation given")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_an_error_that_names_its_scope_ends_no_link_and_is_published_as_unknown(
         assert isinstance(event, UnknownMessage)
         assert (one.state, one.closed) == (state, None)
         name, value = next(iter((scope.get("data") or scope).items()))
-        assert event.problem == f"the server said {code} of {name} {value}: *** is not entitled"
+        assert event.problem == f"the server sent error {code} for {name} {value}: *** is not entitled"
         assert b"hush" not in event.raw
         assert b"entitled" in event.raw
 
@@ -196,14 +196,14 @@ def test_an_error_that_names_nothing_and_ends_nothing_is_published_as_unknown() 
     one.receive(refusal("500"), 1.0)
     [event] = one.sync_events
     assert isinstance(event, UnknownMessage)
-    assert (one.state, event.problem) == (State.LIVE, "the server said 500: no")
+    assert (one.state, event.problem) == (State.LIVE, "the server sent error 500: no")
 
 
 @pytest.mark.parametrize("scope", [{"symbol": "AAPL"}, {"user_id": "bob"}])
 def test_an_error_before_the_login_is_accepted_refuses_the_login_whatever_it_names(scope: dict[str, str]) -> None:
     one = climbed(1)
     one.receive(json.dumps({"type": "error", "code": "401", "message": "no", **scope}).encode(), 1.0)
-    assert one.closed == Closed(CloseReason.REFUSED, "the server said 401: no")
+    assert one.closed == Closed(CloseReason.REFUSED, "the server sent error 401: no")
 
 
 @pytest.mark.parametrize(("code", "verdict"), [(None, CloseReason.DENIED), ("bad_secret", CloseReason.DENIED)])
@@ -344,10 +344,10 @@ def test_a_subscription_that_is_ended_before_all_are_confirmed_ends_the_link_too
 @pytest.mark.parametrize(
     ("last", "words"),
     [
-        (None, "; no frame came"),
+        (None, "; no frame was received"),
         (WELCOME, '; the last frame was: {"type": "welcome", "message": "hello"}'),
-        (b'{"status": "hush is fine"}', '; the last frame was not understood: {"status": "*** is fine"}'),
-        (b"\xffodd", "; the last frame was not understood: \ufffdodd"),
+        (b'{"status": "hush is fine"}', '; the last frame could not be decoded: {"status": "*** is fine"}'),
+        (b"\xffodd", "; the last frame could not be decoded: \ufffdodd"),
     ],
 )
 def test_a_login_that_is_not_complete_in_time_quotes_the_last_frame(last: bytes | None, words: str) -> None:
@@ -357,7 +357,7 @@ def test_a_login_that_is_not_complete_in_time_quotes_the_last_frame(last: bytes 
         one.receive(last, 0.0)
     one.check(10.0)
     state = "welcoming" if last is None else "authenticating"
-    assert one.closed == Closed(CloseReason.AGAIN, f"no answer in time while {state}, within 10 s{words}")
+    assert one.closed == Closed(CloseReason.AGAIN, f"no reply while {state} within 10 s{words}")
 
 
 def test_a_caller_can_extend_the_table() -> None:
@@ -427,7 +427,7 @@ def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_st
     assert (state_of(one), one.sync_events, one.deadline) == (State.SUBSCRIBING, [], 10.0)
     one.check(10.0)
     assert one.closed is not None
-    assert one.closed.cause.startswith("no answer in time while subscribing, within 10 s")
+    assert one.closed.cause.startswith("no reply while subscribing within 10 s")
 
 
 def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -> None:
@@ -435,13 +435,13 @@ def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -
     one.receive(SUBSCRIBED, 0.0)
     assert (state_of(one), one.sync_events) == (State.AUTHENTICATING, [])
     one.receive(b'{"type": "error", "id": "1", "code": "500", "message": "no"}', 0.0)
-    assert one.closed == Closed(CloseReason.AGAIN, "the server said 500: no")
+    assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no")
 
 
 def test_a_link_whose_place_another_took_says_so() -> None:
     one = climbed(3)
     one.replace()
-    assert one.closed == Closed(CloseReason.RELIEVED, "another link takes its place")
+    assert one.closed == Closed(CloseReason.RELIEVED, "another connection replaces it")
     one.check(1e9)
 
 
@@ -467,13 +467,13 @@ def test_a_link_that_another_relieves_is_read_until_its_farewell_is_answered() -
     one.check(2.0)
     assert ending_of(one) is None
     one.receive(b'{"type": "error", "id": "2", "code": "400", "message": "what list?"}', 1.2)
-    assert one.closed == Closed(CloseReason.RELIEVED, "another link takes its place")
+    assert one.closed == Closed(CloseReason.RELIEVED, "another connection replaces it")
 
 
 def test_a_link_that_is_left_ends_in_time_and_what_the_server_ends_before_is_lost() -> None:
     one = leaving()
     one.check(6.0)
-    assert ending_of(one) == Closed(CloseReason.RELIEVED, "another link takes its place")
+    assert ending_of(one) == Closed(CloseReason.RELIEVED, "another connection replaces it")
     one = leaving()
     one.connection_lost("closed", 4409)
     assert ending_of(one) == Closed(CloseReason.TAKEN, "closed")

@@ -100,8 +100,8 @@ async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCapture
         await until(watched.events, StreamLive)
         publish(sandbox, 1)
         await asyncio.wait([running])
-        assert "unforeseen ZeroDivisionError" in (await until(watched.events, StreamEnded)).error
-        with pytest.raises(ConnectTradeError, match="unforeseen ZeroDivisionError") as caught:
+        assert "unexpected ZeroDivisionError" in (await until(watched.events, StreamEnded)).error
+        with pytest.raises(ConnectTradeError, match="unexpected ZeroDivisionError") as caught:
             await watched.events.receive()
         assert isinstance(caught.value.__cause__, ZeroDivisionError)
         [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
@@ -222,12 +222,12 @@ async def test_the_deadline_of_a_login_is_kept_by_the_clock_it_was_given() -> No
         clock.advance(1)
         async with asyncio.timeout(PATIENCE):
             await running
-        with pytest.raises(HandshakeError, match="no answer in time while authenticating"):
+        with pytest.raises(HandshakeError, match="no reply while authenticating"):
             await watched.supervisor.is_live
 
 
 class Pass:
-    """A login whose next renewal hangs until a test says how it ends."""
+    """A login provider with a renewal that hangs until a test completes it."""
 
     def __init__(self) -> None:
         self.fetch_count = 0

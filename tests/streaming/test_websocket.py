@@ -11,16 +11,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State
 
 from connecttrade_async.secret import Secret
-from connecttrade_async.streaming.websocket import (
+from connecttrade_async.streaming.fast_connection import (
     MAX_FRAME,
     MAX_PENDING,
     MAX_UNSENT,
-    ConnectionLostError,
-    ConnectOptions,
+    PEER_NOT_READING,
     FastClientConnection,
-    WebSocket,
-    _alternating,
 )
+from connecttrade_async.streaming.websocket import ConnectionLostError, ConnectOptions, WebSocket, _alternating
 from proxy import Proxy
 from scripted_server import trusted, untrusted_end
 from stream_fixtures import PATIENCE, end_that, nothing_left
@@ -321,9 +319,9 @@ async def test_it_offers_no_compression_and_sends_no_secret_in_its_upgrade() -> 
 @pytest.mark.parametrize(
     ("code", "reason", "cause"),
     [
-        (1000, "", "the server closed the link with code 1000"),
-        (4401, "who?", "the server closed the link with code 4401 (who?)"),
-        (4401, "a\r\nb\x1b[2J\x9b\u202ec", "the server closed the link with code 4401 (a b [2J c)"),
+        (1000, "", "the server closed the connection with code 1000"),
+        (4401, "who?", "the server closed the connection with code 4401 (who?)"),
+        (4401, "a\r\nb\x1b[2J\x9b\u202ec", "the server closed the connection with code 4401 (a b [2J c)"),
     ],
 )
 async def test_a_close_tells_its_code(dial: Dialled, code: int, reason: str, cause: str) -> None:
@@ -346,7 +344,7 @@ async def test_a_drop_has_no_code(dial: Dialled) -> None:
         with link.errors_translated():
             await link.send(b"cut")
         error = await lost(link)
-    assert (error.cause, error.code) == ("the link was dropped", None)
+    assert (error.cause, error.code) == ("the connection was dropped", None)
 
 
 async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not(dial: Dialled) -> None:
@@ -387,7 +385,7 @@ async def test_pings_that_are_not_answered_end_the_link(dial: Dialled) -> None:
     async with nothing_left(), end_that(freeze) as url:
         error = await lost(await dial(url, ping=0.03))
         thawed.set()
-    assert "the link was given up with code 1011" in error.cause
+    assert "the client closed the connection with code 1011" in error.cause
 
 
 async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a_pong() -> None:
@@ -456,13 +454,13 @@ async def test_a_message_that_is_no_plain_text_is_heard_while_nothing_else_comes
 async def test_an_upgrade_that_is_never_answered_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with nothing_left():
-            with pytest.raises(ConnectionLostError, match="no connection in time"):
+            with pytest.raises(ConnectionLostError, match="the connection was not opened in time"):
                 await dialled("ws://{}:{}".format(*listener.getsockname()))
 
 
-PLAIN = "if that port is a plain one, the address begins with ws:// and not wss://"
-SECURE = "if that port speaks TLS, the address begins with wss:// and not ws://"
-NO_WEB_SOCKET = "what answered does not speak WebSocket"
+PLAIN = "if that port does not speak TLS, use a ws:// address instead of wss://"
+SECURE = "if that port speaks TLS, use a wss:// address instead of ws://"
+NO_WEB_SOCKET = "the server does not speak WebSocket"
 
 
 async def causes(answer: bytes, *schemes: str) -> list[str]:
@@ -499,12 +497,12 @@ MOVED = "HTTP/1.1 301 Moved\r\nLocation: {}://b.example/\r\n\r\n"
     [
         (b"", f"{NO_WEB_SOCKET}: {SECURE}"),
         (ALERT, f"{NO_WEB_SOCKET}: {SECURE}"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", f"the upgrade was answered 400: {SECURE}"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", f"the WebSocket upgrade was refused with HTTP status 400: {SECURE}"),
         (b"HTTP/1.0 400 Bad Request\r\n\r\nThis is HTTPS.\n", f"{NO_WEB_SOCKET}: {SECURE}"),
-        (MOVED.format("https").encode(), f"the upgrade was answered 301: {SECURE}"),
-        (MOVED.format("WSS").encode(), f"the upgrade was answered 301: {SECURE}"),
-        (MOVED.format("http").encode(), "the upgrade was answered 301"),
-        (b"HTTP/1.1 503 Away\r\n\r\n", "the upgrade was answered 503"),
+        (MOVED.format("https").encode(), f"the WebSocket upgrade was refused with HTTP status 301: {SECURE}"),
+        (MOVED.format("WSS").encode(), f"the WebSocket upgrade was refused with HTTP status 301: {SECURE}"),
+        (MOVED.format("http").encode(), "the WebSocket upgrade was refused with HTTP status 301"),
+        (b"HTTP/1.1 503 Away\r\n\r\n", "the WebSocket upgrade was refused with HTTP status 503"),
         (b"220 mail.example ESMTP\r\n", NO_WEB_SOCKET),
     ],
 )
@@ -560,7 +558,7 @@ async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> 
         writer.close()
 
     async with nothing_left(), await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        with pytest.raises(ConnectionLostError, match="the upgrade was answered 503"):
+        with pytest.raises(ConnectionLostError, match="the WebSocket upgrade was refused with HTTP status 503"):
             await WebSocket.connect(
                 "ws://{}:{}".format(*server.sockets[0].getsockname()),
                 open_timeout=PATIENCE,
@@ -675,7 +673,7 @@ async def test_a_peer_that_floods_pings_and_reads_no_pong_is_given_up() -> None:
     async with nothing_left(), end_that(flood) as url:
         link = await dialled(url)
         error = await lost(link)
-        assert (error.cause, error.code) == ("the peer does not read what is sent to it", None)
+        assert (error.cause, error.code) == (PEER_NOT_READING, None)
         assert link._socket.transport.get_write_buffer_size() < 4 * MAX_UNSENT
 
 
@@ -692,7 +690,7 @@ async def test_a_ping_that_cannot_be_sent_ends_the_link_within_its_time_out() ->
         error = await lost(link)
         await sending
         left.set()
-    assert error.cause == "the peer does not read what is sent to it"
+    assert error.cause == PEER_NOT_READING
 
 
 async def blocked(link: WebSocket) -> None:
@@ -814,7 +812,7 @@ async def test_a_name_whose_first_address_does_not_answer_is_reached_at_the_seco
                 assert await received(link) == [b"1"]
             await link.aclose()
             ends.pop()
-            with pytest.raises(ConnectionLostError, match="no connection in time"):
+            with pytest.raises(ConnectionLostError, match="the connection was not opened in time"):
                 await dialled(f"ws://two.example:{port}")
 
 
@@ -865,7 +863,7 @@ async def test_a_link_goes_through_the_proxy_that_is_given() -> None:
 async def test_a_proxy_that_refuses_is_named_as_the_cause_without_its_login() -> None:
     async with Proxy("407 Proxy Authentication Required") as proxy:
         address = Secret(proxy.url.replace("//", "//ann:hush@"))
-        with pytest.raises(ConnectionLostError, match="no connection through the proxy, which answered 407") as caught:
+        with pytest.raises(ConnectionLostError, match="the proxy answered with HTTP status 407") as caught:
             await WebSocket.connect(
                 "ws://127.0.0.1:9",
                 open_timeout=PATIENCE,

@@ -77,7 +77,7 @@ async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dic
         assert (await following.line())[8:].startswith("  AAPL    ")
         assert await following.end() == 0
     asides = following.asides.decode().splitlines()
-    assert asides[1] == "The stream was lost: the server closed the link with code 1012 (deploying)."
+    assert asides[1] == "The stream was lost: the server closed the connection with code 1012 (deploying)."
     assert asides[2].startswith("Trying again in ")
     assert asides[3:] == ["The stream is live again."]
 

@@ -77,12 +77,12 @@ async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dic
         sandbox.stream.drop(1012, "deploying")
         gap = await following.line()
         assert gap[8:].startswith("  gap       something may have been missed from ")
-        assert gap.endswith(", so look again: the server closed the link with code 1012 (deploying)")
+        assert gap.endswith(", so look again: the server closed the connection with code 1012 (deploying)")
         sandbox.stream.publish("orders", "ada", "a1", {"order_id": "o1"})
         assert (await following.line()).endswith("order o1: in a status that nobody tells")
         assert await following.end() == 0
     asides = following.asides.decode().splitlines()
-    assert asides[1] == "The stream was lost: the server closed the link with code 1012 (deploying)."
+    assert asides[1] == "The stream was lost: the server closed the connection with code 1012 (deploying)."
     assert asides[2].startswith("Trying again in ")
     assert asides[0] == asides[3] == "Following orders. Ctrl-C ends it."
 

@@ -376,7 +376,7 @@ async def test_programs_get_each_book_whole_and_then_each_change(
         sandbox.stream.reset()
         sandbox.broker.fill(placed.order_id, 100, "1.00")
         stale = await until(watching, "not_current", **whose)
-        assert stale[-1]["cause"].startswith("the stream was lost: the link was dropped")
+        assert stale[-1]["cause"].startswith("the stream was lost: the connection was dropped")
         told = await until(watching, "current", **whose)
         (found,) = [one for one in told if one["type"] == "order"]
         assert (found["cause"], found["after"]["filled_qty"]) == ("recovered", "100")
