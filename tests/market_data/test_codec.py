@@ -40,7 +40,7 @@ def read(frame: Any) -> Any:
     return DIALECT.read(json.dumps(frame).encode())
 
 
-def test_a_quote() -> None:
+def test_codec_decodes_a_quote() -> None:
     quote = read({"type": "quote", **QUOTE, "last_price": None, "timestamp": AT, "more": 1})
     assert isinstance(quote, Quote)
     assert (quote.topic, quote.symbol, quote.bid_price, quote.last_price) == ("quotes", "AAPL", Decimal("190.10"), None)
@@ -48,20 +48,20 @@ def test_a_quote() -> None:
     assert json.loads(quote.raw)["more"] == 1
 
 
-def test_a_trade() -> None:
+def test_codec_decodes_a_trade() -> None:
     trade = read({"type": "trade", "symbol": "IBM/B", "price": "9.123456789", "size": "0.5", "session": "extended"})
     assert isinstance(trade, Trade)
     assert (trade.price, trade.size, trade.hours) == (Decimal("9.123456789"), Decimal("0.5"), "extended")
 
 
-def test_a_bar() -> None:
+def test_codec_decodes_a_bar() -> None:
     bar = read({"type": "bar", "symbol": "AAPL", "interval": "1m", **BAR})
     assert isinstance(bar, Bar)
     assert (bar.open, bar.low, bar.closed, bar.is_backfill) == (Decimal(1), Decimal("0.5"), True, False)
     assert bar.start_time == datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
-def test_depth() -> None:
+def test_codec_decodes_depth() -> None:
     levels = [{"price": str(price), "size": "1"} for price in range(3)]
     depth = read({"type": "depth", "symbol": "AAPL", "bids": levels, "asks": levels[:1]})
     assert isinstance(depth, Depth)
@@ -70,7 +70,7 @@ def test_depth() -> None:
     assert depth.top(3) is depth
 
 
-def test_a_chain() -> None:
+def test_codec_decodes_an_option_chain() -> None:
     chain = read({"type": "options_chain", "underlying": "TSLA", "expiration": "2025-10-31", "contracts": [CONTRACT]})
     assert isinstance(chain, OptionsChain)
     assert (chain.symbol, chain.expiration) == ("TSLA", date(2025, 10, 31))
@@ -83,7 +83,7 @@ def test_a_chain() -> None:
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
 @pytest.mark.parametrize("spelled", ["quote", "quotes"])
 @pytest.mark.parametrize("flat", [True, False])
-def test_other_spellings(name: str, spelled: str, flat: bool) -> None:  # noqa: FBT001 - a table's column
+def test_codec_accepts_other_spellings_of_type_and_members(name: str, spelled: str, flat: bool) -> None:  # noqa: FBT001 - a table's column
     quote = read({name: spelled, **(QUOTE if flat else {"data": QUOTE})})
     assert isinstance(quote, Quote)
     assert (quote.symbol, quote.ask_price) == ("AAPL", Decimal("190.12"))
@@ -102,7 +102,7 @@ def test_other_spellings(name: str, spelled: str, flat: bool) -> None:  # noqa: 
         ({"event": "snapshot", "id": "9", "symbol": "AAPL", "bars": [BAR]}, Snapshot),
     ],
 )
-def test_answers(frame: dict[str, Any], kind: type) -> None:
+def test_codec_decodes_replies(frame: dict[str, Any], kind: type) -> None:
     assert type(read(frame)) is kind
 
 
@@ -110,7 +110,7 @@ def test_answers(frame: dict[str, Any], kind: type) -> None:
     "raw",
     [b"", b"\xff", b"[]", b'{"type": "news"}', b'{"type": "quote"}', b'{"type": "bar", "symbol": "A", "data": 7}'],
 )
-def test_what_is_not_understood_is_said_without_the_token(raw: bytes) -> None:
+def test_codec_reports_a_malformed_frame_without_the_token(raw: bytes) -> None:
     message = DIALECT.read(raw + b"hush")
     assert isinstance(message, UnknownMessage)
     assert (message.raw, message.topic) == (raw + b"***", "unknown")
@@ -120,11 +120,11 @@ def test_what_is_not_understood_is_said_without_the_token(raw: bytes) -> None:
 
 @given(raw=st.binary() | st.text().map(str.encode))
 @settings(deadline=None)
-def test_whatever_comes_reading_returns(raw: bytes) -> None:
+def test_codec_read_returns_for_any_bytes(raw: bytes) -> None:
     DIALECT.read(raw)
 
 
-def test_commands() -> None:
+def test_codec_encodes_requests() -> None:
     assert json.loads(DIALECT.authenticate()) == {"action": "authenticate", "access_token": "hush"}
     assert json.loads(encode_change("subscribe", "7", "depth", ["A", "B"], {"levels": 10})) == {
         "action": "subscribe",
@@ -157,7 +157,7 @@ def test_commands() -> None:
     }
 
 
-def test_the_server_s_list_is_read_as_far_as_it_can_be() -> None:
+def test_subscriptions_entries_leave_out_malformed_entries() -> None:
     lines = (
         {"channel": "depth", "symbols": ["A"], "levels": 10},
         {"channel": "options_chain", "underlying": "TSLA", "greeks": True},
@@ -170,7 +170,7 @@ def test_the_server_s_list_is_read_as_far_as_it_can_be() -> None:
     )
 
 
-def test_bars_of_the_past_are_in_order_and_marked() -> None:
+def test_past_bars_are_in_order_and_marked() -> None:
     later = {**BAR, "start_time": "2026-03-02T14:31:00Z"}
     first, second = past_bars(Snapshot("1", None, (later, BAR)), "AAPL", "1m")
     assert (first.symbol, first.interval, first.is_backfill, first.close) == ("AAPL", "1m", True, Decimal(2))

@@ -19,23 +19,23 @@ def takes(sequencer: BarSequencer, bar: Bar) -> bool:
 
 
 @pytest.mark.parametrize(("hours", "is_met"), [("regular", True), ("extended", False), (None, True)])
-def test_hours(hours: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
+def test_hours_filter_passes_its_hours_and_unknown_hours(hours: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
     assert HoursFilter("regular").matches(Trade(symbol="A", hours=hours)) is is_met
 
 
-def test_intervals() -> None:
+def test_interval_filter_passes_its_interval_only() -> None:
     assert IntervalFilter("1m").matches(bar(1))
     assert not IntervalFilter("5m").matches(bar(1))
 
 
 @pytest.mark.parametrize(("day", "is_met"), [("2026-12-18", True), ("2027-01-15", False), (None, True)])
-def test_expirations(day: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
+def test_expiration_filter_passes_its_day_and_unknown_days(day: str | None, is_met: bool) -> None:  # noqa: FBT001 - a table's column
     chain = OptionsChain(underlying="A", expiration_text=day)
     assert ExpirationFilter("2026-12-18", greeks=False).matches(chain) is is_met
     assert ExpirationFilter(None, greeks=True).matches(chain)
 
 
-def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> None:
+def test_expiration_filter_drops_chains_without_greeks_once_they_came_with_greeks() -> None:
     contract = OptionContract(symbol="A261218C00100000")
     plain, other = (
         OptionsChain(underlying="A", expiration_text=day, contracts=(contract,)) for day in ("2026-12-18", "2027-01-15")
@@ -50,7 +50,7 @@ def test_chains_without_greeks_are_passed_over_once_they_came_with_them() -> Non
     assert wanting.matches(msgspec.structs.replace(plain, underlying="B"))
 
 
-def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
+def test_bar_sequencer_delivers_each_closed_bar_once_and_in_order() -> None:
     sequencer = BarSequencer()
     took = [
         takes(sequencer, each) for each in (bar(1), bar(1), bar(2, closed=False), bar(2, closed=None), bar(2), bar(2))
@@ -62,11 +62,11 @@ def test_bars_go_up_and_each_is_told_once_when_it_is_over() -> None:
     assert takes(sequencer, Bar(symbol="A", interval="1m"))
 
 
-def test_a_bar_that_ends_after_the_next_has_begun_is_told_then_and_once() -> None:
+def test_bar_sequencer_delivers_a_bar_that_closes_after_the_next_has_started() -> None:
     sequencer = BarSequencer()
     came = (bar(1, closed=False), bar(2, closed=False), bar(1, closed=False), bar(1), bar(1), bar(2), bar(2))
     assert [takes(sequencer, each) for each in came] == [True, True, False, True, False, True, False]
-    # It may be over before anybody told that it was open; but what was before all that was told is of no concern.
+    # A bar may be closed without an open bar before it; bars before the first delivered one are dropped.
     assert [takes(sequencer, each) for each in (bar(4, closed=False), bar(3), bar(3), bar(0))] == [
         True,
         True,
@@ -76,7 +76,7 @@ def test_a_bar_that_ends_after_the_next_has_begun_is_told_then_and_once() -> Non
     assert [takes(sequencer, bar(5, symbol="B", closed=False)), takes(sequencer, bar(4, symbol="B"))] == [True, False]
 
 
-def test_since_when_bars_may_be_missing() -> None:
+def test_bar_sequencer_since_returns_the_first_bar_that_may_be_missing() -> None:
     sequencer = BarSequencer()
     assert sequencer.since("A") is None
     for each, minute in ((bar(1, closed=False), 1), (bar(1), 1), (bar(3, closed=False), 1), (bar(3), 3)):
@@ -90,20 +90,20 @@ def test_since_when_bars_may_be_missing() -> None:
     assert sequencer.since("A") is None
 
 
-def test_a_server_that_says_of_no_bar_that_it_is_over_costs_no_more_and_more() -> None:
+def test_bar_sequencer_remembers_few_open_bars_of_a_server_that_closes_none() -> None:
     sequencer = BarSequencer()
     assert all(takes(sequencer, bar(minute, closed=None)) for minute in range(60))
     assert sequencer.since("A") == datetime(2026, 3, 2, 14, 56, tzinfo=UTC)
 
 
 @given(minutes=st.lists(st.tuples(st.integers(0, 3), st.booleans())))
-def test_whatever_comes_only_an_end_is_told_late_and_what_is_over_stays(minutes: list[tuple[int, bool]]) -> None:
+def test_bar_sequencer_with_any_bars_delivers_only_closed_bars_late(minutes: list[tuple[int, bool]]) -> None:
     sequencer = BarSequencer()
     events = [(minute, closed) for minute, closed in minutes if takes(sequencer, bar(minute, closed=closed))]
     for number, (minute, closed) in enumerate(events):
         assert (minute, True) not in events[:number]
         assert closed or all(minute >= before for before, _ in events[:number])
-    # What was told as open and then came to its end, was told to be over.
+    # Each bar delivered as open is delivered as closed, if its closed bar came.
     for minute, _ in events:
         first = minutes.index((minute, False)) if (minute, False) in events else None
         if first is not None and (minute, True) in minutes[first:]:
@@ -120,7 +120,7 @@ def corrections(sequencer: BarSequencer, *bars: Bar) -> list[bool | None]:
     return [None if each is None else each.is_correction for each in accept]
 
 
-def test_a_closed_bar_with_other_numbers_is_a_correction_and_one_with_the_same_is_a_repetition() -> None:
+def test_bar_sequencer_with_other_values_of_a_closed_bar_marks_a_correction() -> None:
     sequencer = BarSequencer()
     came = (
         priced(1, "10"),
@@ -136,7 +136,7 @@ def test_a_closed_bar_with_other_numbers_is_a_correction_and_one_with_the_same_i
     assert corrections(sequencer, *came) == [False, None, True, None, False, True, False, True, None]
 
 
-def test_any_number_of_a_closed_bar_may_be_corrected() -> None:
+def test_bar_sequencer_with_any_changed_value_marks_a_correction() -> None:
     sequencer, last = BarSequencer(), bar(1)
     assert corrections(sequencer, last) == [False]
     for name in ("open", "high", "low", "close", "volume"):
@@ -144,12 +144,12 @@ def test_any_number_of_a_closed_bar_may_be_corrected() -> None:
         assert corrections(sequencer, last, last) == [True, None]
 
 
-def test_a_closed_bar_that_was_never_delivered_is_late_and_no_correction() -> None:
+def test_bar_sequencer_with_a_late_bar_never_delivered_marks_no_correction() -> None:
     sequencer = BarSequencer()
     assert corrections(sequencer, bar(1), bar(3), bar(2), bar(2), bar(0)) == [False, False, False, None, None]
 
 
-def test_bars_older_than_all_that_is_kept_are_delivered_as_corrections_and_the_memory_is_bounded() -> None:
+def test_bar_sequencer_with_bars_older_than_its_memory_marks_corrections() -> None:
     sequencer = BarSequencer()
     times = [f"2026-03-02T{14 + minute // 60}:{minute % 60:02}:00Z" for minute in range(250)]
     for time in times:
@@ -159,14 +159,14 @@ def test_bars_older_than_all_that_is_kept_are_delivered_as_corrections_and_the_m
     assert corrections(sequencer, old, kept) == [True, None]
 
 
-def test_a_bar_whose_time_cannot_be_read_is_delivered() -> None:
+def test_bar_sequencer_with_a_malformed_time_delivers_the_bar() -> None:
     sequencer = BarSequencer()
     odd = msgspec.structs.replace(bar(1), start_time_text="soon")
     assert corrections(sequencer, odd, odd) == [False, False]
 
 
 @given(came=st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["1", "1.0", "2"]))))
-def test_whatever_closed_bars_come_the_last_that_is_delivered_of_each_has_the_last_numbers(
+def test_bar_sequencer_with_any_closed_bars_delivers_the_latest_values_of_each(
     came: list[tuple[int, str]],
 ) -> None:
     sequencer, events = BarSequencer(), dict[str | None, str | None]()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from connecttrade_async.market_data.registry import PendingClaims
 
 
-def test_what_nobody_else_claims_is_left_by_whoever_withdraws() -> None:
+def test_pending_claims_cancel_returns_keys_without_another_claimant() -> None:
     claims: PendingClaims[str] = PendingClaims()
     claims.add("a", "xy")
     claims.add("b", "yz")
@@ -14,7 +14,7 @@ def test_what_nobody_else_claims_is_left_by_whoever_withdraws() -> None:
     assert "y" not in claims
 
 
-def test_what_one_got_the_others_have_and_nobody_leaves_it() -> None:
+def test_pending_claims_confirm_grants_a_key_to_its_first_claimant_only() -> None:
     claims: PendingClaims[str] = PendingClaims()
     claims.add("a", "xy")
     claims.add("b", "xy")
@@ -24,7 +24,7 @@ def test_what_one_got_the_others_have_and_nobody_leaves_it() -> None:
     assert claims.cancel("a", "xy") == ("y",)
 
 
-def test_what_is_dropped_is_claimed_anew() -> None:
+def test_pending_claims_clear_lets_a_key_be_claimed_again() -> None:
     claims: PendingClaims[str] = PendingClaims()
     claims.add("a", "x")
     claims.clear("xy")

@@ -27,16 +27,18 @@ BOOK = SubscriptionKey(ChannelKey("depth"), "AAPL")
         ("options_chain", (False,), False),
     ],
 )
-def test_the_widest_form_holds_all(channel: str, widths: tuple[Detail, ...], wide: Detail) -> None:
+def test_union_returns_the_narrowest_detail_that_contains_all(
+    channel: str, widths: tuple[Detail, ...], wide: Detail
+) -> None:
     assert union(channel, widths) == wide
 
 
-def test_the_options_of_a_line() -> None:
+def test_options_of_adds_the_detail_of_a_channel() -> None:
     assert options_of(ChannelKey("bars", (("interval", "1m"),)), None) == {"interval": "1m"}
     assert options_of(ChannelKey("depth"), 5) == {"levels": 5}
 
 
-def test_it_is_wanted_until_the_last_has_left() -> None:
+def test_registry_holds_a_key_until_its_last_requester_removes_it() -> None:
     registry = SubscriptionRegistry()
     for _ in range(2):  # wanting twice is wanting once
         registry.add("a", [AAPL])
@@ -58,7 +60,7 @@ def test_it_is_wanted_until_the_last_has_left() -> None:
     assert list(registry.keys) == [BOOK]
 
 
-def test_what_cannot_be_had_is_wanted_by_nobody() -> None:
+def test_registry_drops_the_requester_of_a_rejected_detail_only() -> None:
     registry = SubscriptionRegistry()
     registry.add("a", [BOOK], 5)
     registry.add("b", [BOOK], 20)
@@ -70,7 +72,7 @@ def test_what_cannot_be_had_is_wanted_by_nobody() -> None:
     assert BOOK not in registry
 
 
-def test_the_last_asked_for_too_much_where_several_make_it_together() -> None:
+def test_registry_drops_the_latest_requester_where_the_rejected_detail_is_a_union() -> None:
     registry, trades = SubscriptionRegistry(), SubscriptionKey(ChannelKey("trades"), "AAPL")
     registry.add("a", [trades], "regular")
     registry.add("b", [trades], "extended")
@@ -78,7 +80,7 @@ def test_the_last_asked_for_too_much_where_several_make_it_together() -> None:
     assert registry.detail(trades) == "regular"
 
 
-def test_who_was_content_with_what_is_told_no_more_missed_some_of_it_until_it_is_told_again() -> None:
+def test_registry_reports_requesters_that_missed_data_once_it_is_restored() -> None:
     registry, other = SubscriptionRegistry(), SubscriptionKey(ChannelKey("depth"), "MSFT")
     registry.add("a", [BOOK, other], 5)
     registry.add("left", [BOOK], 5)
@@ -92,6 +94,6 @@ def test_who_was_content_with_what_is_told_no_more_missed_some_of_it_until_it_is
     assert registry.mark_restored([other, BOOK]) == {}
 
 
-def test_no_number_comes_twice() -> None:
+def test_request_ids_are_unique() -> None:
     registry = SubscriptionRegistry()
     assert [next(registry.request_ids) for _ in range(3)] == ["1", "2", "3"]

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from market_data_server import Held
 
 
-async def test_quotes() -> None:
+async def test_quotes_feed_yields_quotes() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL", "MSFT") as quotes:
         assert end.subscribed == [("quotes", "AAPL"), ("quotes", "MSFT")]
         await end.quote("AAPL", "190.10")
@@ -53,7 +53,7 @@ async def test_quotes() -> None:
             break
 
 
-async def test_a_refused_subscription_raises_where_it_is_opened_and_harms_no_other() -> None:
+async def test_feed_with_a_rejected_symbol_raises_on_entry_and_affects_no_other() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
         end.refused = {"IBM"}
         with pytest.raises(MarketDataRefusedError, match="quotes of IBM is not given: not entitled to IBM") as caught:
@@ -64,7 +64,7 @@ async def test_a_refused_subscription_raises_where_it_is_opened_and_harms_no_oth
         assert isinstance(await quotes.receive(), Quote)
 
 
-async def test_an_error_that_names_no_request_ends_nobody_and_one_that_is_repeated_does() -> None:
+async def test_stream_with_an_unmatched_error_stays_open_and_with_a_repeated_one_ends() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
 
         def complain(held: Held, frame: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ async def test_an_error_that_names_no_request_ends_nobody_and_one_that_is_repeat
             await md.history("AAPL")
 
 
-async def test_an_error_that_names_another_symbol_is_delivered_as_unknown_and_refuses_no_feed() -> None:
+async def test_stream_with_an_error_about_another_symbol_publishes_it_as_unknown() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
         unknown = md.subscribe("unknown")
         for named in ({"symbol": "IBM"}, {"user_id": "bob"}, {"account_id": "a1"}, {"channel": "news"}, {}):
@@ -98,7 +98,7 @@ async def test_an_error_that_names_another_symbol_is_delivered_as_unknown_and_re
         assert [type(each) for each in await took(quotes, 1)] == [Quote]
 
 
-async def test_an_error_that_names_a_symbol_refuses_that_symbol_while_others_are_awaited() -> None:
+async def test_stream_with_an_error_about_an_awaited_symbol_rejects_that_symbol_only() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
 
         def complain(held: Held, frame: dict[str, Any]) -> None:
@@ -115,7 +115,7 @@ async def test_an_error_that_names_a_symbol_refuses_that_symbol_while_others_are
 
 
 @pytest.mark.parametrize("kind", ["snapshot", "subscriptions", "subscribed", "unsubscribed"])
-async def test_an_answer_of_another_kind_raises_one_of_our_errors(kind: str) -> None:
+async def test_history_with_a_reply_of_another_kind_raises_malformed_response(kind: str) -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
 
         def answer(held: Held, frame: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ async def test_an_answer_of_another_kind_raises_one_of_our_errors(kind: str) -> 
         assert md.health().state == "LIVE"
 
 
-async def test_the_second_consumer_sends_no_frame_and_the_last_gives_it_up() -> None:
+async def test_second_feed_of_a_symbol_sends_no_frame_and_the_last_one_unsubscribes() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         async with md.quotes("AAPL") as one, md.quotes("AAPL") as other:
             assert len(end.of("subscribe")) == 1
@@ -159,7 +159,7 @@ async def took(feed: Feed[Any], count: int) -> list[Any]:
     return [event async for event in taking(feed, count)]
 
 
-async def test_trades_of_the_hours_that_were_asked_for() -> None:
+async def test_trades_feed_yields_trades_of_its_hours() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -175,7 +175,7 @@ async def test_trades_of_the_hours_that_were_asked_for() -> None:
         assert [trade.price for trade in await took(regular, 1)] == [2]
 
 
-async def test_books_are_cut_to_the_levels_that_were_asked_for() -> None:
+async def test_depth_feed_cuts_depth_to_its_levels() -> None:
     levels = [{"price": str(price), "size": "1"} for price in range(5)]
     async with (
         MarketEnd() as end,
@@ -194,7 +194,7 @@ async def test_books_are_cut_to_the_levels_that_were_asked_for() -> None:
             break
 
 
-async def test_what_may_be_missed_while_more_is_asked_of_the_same_is_told_to_whom_it_concerns() -> None:
+async def test_widening_a_subscription_reports_a_gap_to_the_narrower_feed() -> None:
     clock = SteppedClock()
     async with (
         MarketEnd() as end,
@@ -222,7 +222,7 @@ async def test_what_may_be_missed_while_more_is_asked_of_the_same_is_told_to_who
         assert md.health().gaps == 0
 
 
-async def test_a_subscription_that_the_server_lost_is_a_gap_for_whoever_had_it() -> None:
+async def test_subscription_lost_by_the_server_is_a_gap_for_its_feed() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.trades("A") as a:
         since = clock.wall()
@@ -238,7 +238,7 @@ async def test_a_subscription_that_the_server_lost_is_a_gap_for_whoever_had_it()
             assert b.statistics().waiting == 0
 
 
-async def test_chains_of_the_day_that_was_asked_for() -> None:
+async def test_options_chain_feed_yields_chains_of_its_expiration() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -265,7 +265,7 @@ def bar(minute: int, *, closed: bool = True, **fields: Any) -> dict[str, Any]:
     }
 
 
-async def test_the_past_comes_first_in_order_and_marked_and_no_bar_comes_twice() -> None:
+async def test_bar_feed_yields_past_bars_first_and_no_bar_twice() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars["AAPL"] = [bar(31), bar(30), bar(32, closed=False)]
         async with md.bars("AAPL", backfill=3) as bars:
@@ -303,7 +303,7 @@ def give_the_past(end: MarketEnd, count: int = 3) -> None:
     end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
 
 
-async def test_the_past_is_asked_for_with_the_subscription_and_comes_first_and_marked() -> None:
+async def test_bar_feed_requests_past_bars_with_the_subscription() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.subscribe("lifecycle") as life:
         give_the_past(end)
         async with md.bars("AAPL", "MSFT", backfill=3, capacity=1, overflow="close") as bars:
@@ -326,7 +326,7 @@ async def test_the_past_is_asked_for_with_the_subscription_and_comes_first_and_m
 
 
 @pytest.mark.parametrize("how", ["refuses", "is silent", "gives none"])
-async def test_where_the_past_does_not_come_with_the_subscription_a_snapshot_is_asked_for(how: str) -> None:
+async def test_bar_feed_without_past_bars_in_the_subscription_requests_a_snapshot(how: str) -> None:
     patience = Timeouts(login=0.4, close=1.0)
     async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md:
 
@@ -353,7 +353,7 @@ async def test_where_the_past_does_not_come_with_the_subscription_a_snapshot_is_
                 assert [("backfill" in frame) for frame in end.of("subscribe")[asked:]] == [False]
 
 
-async def test_a_symbol_that_is_refused_with_its_past_is_refused() -> None:
+async def test_bar_feed_with_a_symbol_rejected_with_its_backfill_raises() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         give_the_past(end)
         end.refused = {"BAD"}
@@ -365,7 +365,7 @@ async def test_a_symbol_that_is_refused_with_its_past_is_refused() -> None:
 
 
 @pytest.mark.parametrize("fill_gaps", [True, False])
-async def test_where_no_past_is_given_a_feed_of_bars_opens_without_it_and_says_so(
+async def test_bar_feed_without_any_past_bars_opens_and_yields_a_gap(
     caplog: pytest.LogCaptureFixture, *, fill_gaps: bool
 ) -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
@@ -381,7 +381,7 @@ async def test_where_no_past_is_given_a_feed_of_bars_opens_without_it_and_says_s
         assert "bars feed opened without its past: past bars of " in caplog.text
 
 
-async def test_the_past_is_taken_as_far_as_it_came_where_the_server_does_not_list_subscriptions() -> None:
+async def test_bar_feed_takes_past_bars_so_far_where_the_server_does_not_list_subscriptions() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         give_the_past(end)
         end.act("list_subscriptions", None, refuse)
@@ -389,7 +389,7 @@ async def test_the_past_is_taken_as_far_as_it_came_where_the_server_does_not_lis
             assert [(each.close, each.is_backfill) for each in await took(bars, 2)] == [(30, True), (31, True)]
 
 
-async def test_a_correction_of_a_closed_bar_is_delivered_and_a_repetition_is_not() -> None:
+async def test_bar_feed_yields_a_correction_and_no_repetition() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars["AAPL"] = [bar(30)]
         async with md.bars("AAPL", backfill=1) as bars:
@@ -405,7 +405,7 @@ async def test_a_correction_of_a_closed_bar_is_delivered_and_a_repetition_is_not
             ]
 
 
-async def test_bars_whose_time_cannot_be_read_are_delivered_and_take_no_other_away() -> None:
+async def test_bar_feed_with_malformed_times_yields_every_bar() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         odd = {**bar(30), "start_time": "soon"}
         end.bars["AAPL"] = [bar(31), odd]
@@ -417,7 +417,7 @@ async def test_bars_whose_time_cannot_be_read_are_delivered_and_take_no_other_aw
             assert told == ["soon", bar(31)["start_time"], "soon", bar(32)["start_time"]]
 
 
-async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
+async def test_bar_feed_fills_a_gap_with_the_missed_bars() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -436,7 +436,7 @@ async def test_what_a_drop_left_out_is_fetched_and_comes_in_its_place() -> None:
         assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:30:00Z"
 
 
-async def test_what_a_drop_left_out_is_fetched_though_the_next_bar_comes_before_the_acknowledgement() -> None:
+async def test_bar_feed_fills_a_gap_though_a_live_bar_precedes_the_acknowledgement() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -447,16 +447,18 @@ async def test_what_a_drop_left_out_is_fetched_though_the_next_bar_comes_before_
         assert [each.close for each in await took(bars, 1)] == [30]
         end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
 
-        async def tell_first(held: Held, frame: dict[str, Any]) -> None:
+        async def publish_before_reply(held: Held, frame: dict[str, Any]) -> None:
             await held.say(type="bar", symbol="AAPL", **bar(33))
             await end._subscribe(held, frame)
 
-        end.act("subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(tell_first(held, frame))))
+        end.act(
+            "subscribe", 1, lambda held, frame: TASKS.append(asyncio.ensure_future(publish_before_reply(held, frame)))
+        )
         end.drop()
         assert [each.close for each in await took(bars, 3)] == [31, 32, 33]
 
 
-async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:
+async def test_bar_feed_that_cannot_fill_a_gap_yields_the_gap() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -469,7 +471,7 @@ async def test_what_cannot_be_fetched_is_told_as_a_gap() -> None:
         assert [type(each) for each in await took(bars, 1)] == [Gap]
 
 
-async def test_a_server_that_always_has_one_more_bar_of_what_was_missed_is_not_asked_for_ever() -> None:
+async def test_bar_feed_with_an_endless_server_stops_fetching_missed_bars() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -500,7 +502,7 @@ def refuse(held: Held, frame: dict[str, Any]) -> None:
 TASKS: list[asyncio.Future[None]] = []
 
 
-async def test_after_a_drop_everything_is_subscribed_again_and_each_consumer_hears_of_the_gap() -> None:
+async def test_stream_after_a_reconnect_resubscribes_and_reports_a_gap_to_each_feed() -> None:
     symbols = ["A", "B", "C"]
     async with (
         MarketEnd() as end,
@@ -518,7 +520,7 @@ async def test_after_a_drop_everything_is_subscribed_again_and_each_consumer_hea
         assert (md.health().gaps, md.health().state) == (1, "LIVE")
 
 
-async def test_a_refused_renewal_of_one_symbol_is_told_and_harms_no_other() -> None:
+async def test_stream_after_a_reconnect_reports_a_rejected_symbol_and_keeps_the_others() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -540,7 +542,7 @@ async def test_a_refused_renewal_of_one_symbol_is_told_and_harms_no_other() -> N
         assert [type(each) for each in await took(quotes, 1)] == [Quote]
 
 
-async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
+async def test_stream_requests_again_after_a_lost_acknowledgement() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream(timeouts=Timeouts(login=0.15, close=1.0)) as md:
         end.act("subscribe", 2)
         async with md.quotes("AAPL"):
@@ -550,7 +552,7 @@ async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
             await md.quotes("MSFT").__aenter__()
 
 
-async def test_history_is_answered_by_id_whatever_the_order() -> None:
+async def test_history_replies_are_matched_by_id_in_any_order() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars = {"AAPL": [bar(30)], "MSFT": [bar(31), bar(32)]}
         waiting: list[tuple[Held, dict[str, Any]]] = []
@@ -567,7 +569,7 @@ async def test_history_is_answered_by_id_whatever_the_order() -> None:
             await md.history("IBM")
 
 
-async def test_history_has_a_time_out_of_its_own_and_outlives_a_link() -> None:
+async def test_history_has_its_own_time_out_and_survives_a_reconnect() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, nothing_left(), end.stream(clock=clock, reconnect=Reconnect(base=1, cap=1)) as md:
         end.act("snapshot", 1)
@@ -589,7 +591,7 @@ async def test_history_has_a_time_out_of_its_own_and_outlives_a_link() -> None:
             await md.history("AAPL", timeout=0)
 
 
-async def test_the_server_s_list_is_told_and_a_difference_mended() -> None:
+async def test_list_subscriptions_returns_the_list_and_corrects_differences() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A", "B"):
         end.links[0].lines = [
             {"channel": "quotes", "symbols": ["A"]},
@@ -609,7 +611,7 @@ async def test_the_server_s_list_is_told_and_a_difference_mended() -> None:
 HUGE = "x" * (1 << 22)
 
 
-async def test_a_history_that_is_too_large_for_a_frame_is_refused_and_everything_else_goes_on() -> None:
+async def test_history_with_an_oversized_reply_is_rejected_and_the_stream_stays_open() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
         end.bars["IBM"] = [bar(30, note=HUGE)]
         end.bars["AAPL"] = [bar(30)]
@@ -626,7 +628,7 @@ async def test_a_history_that_is_too_large_for_a_frame_is_refused_and_everything
         assert md.health().reconnects == 2
 
 
-async def test_any_number_of_answers_that_are_too_large_are_refused_and_end_no_stream() -> None:
+async def test_stream_with_any_number_of_oversized_replies_rejects_them_and_stays_open() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         symbols = ["A", "B", "C", "D"]
         for symbol in symbols:
@@ -636,7 +638,7 @@ async def test_any_number_of_answers_that_are_too_large_are_refused_and_end_no_s
         assert md.health().state != "ENDED"
 
 
-async def test_a_chain_that_is_too_large_for_a_frame_is_refused_to_its_consumer_alone() -> None:
+async def test_options_chain_feed_with_an_oversized_chain_is_the_only_one_rejected() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         quotes = await md.quotes("TSLA").__aenter__()
 
@@ -665,12 +667,12 @@ ODD: dict[str, Callable[[MarketDataStream], object]] = {
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_what_cannot_be_asked_for_is_refused_where_it_is_written(name: str) -> None:
+def test_stream_with_an_invalid_argument_raises_at_the_call(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"{name} must be"):
         ODD[name](away().stream())
 
 
-async def test_a_time_without_a_zone_is_refused() -> None:
+async def test_history_with_a_naive_time_raises() -> None:
     with pytest.raises(ConfigurationError, match="start must be an aware datetime"):
         await away().stream().history("AAPL", start=datetime(2026, 3, 2))  # noqa: DTZ001 - on purpose
     with pytest.raises(ConfigurationError, match="limit must be"):
@@ -686,14 +688,14 @@ def away() -> MarketEnd:
 @pytest.mark.parametrize(
     "symbol", ["", "  ", "A\nB", "\x1b[31mA", "A\x00", "A\u0085", "\u2028", "\ud800", None, 7, b"AAPL"]
 )
-def test_a_symbol_that_is_empty_or_no_text_or_has_control_characters_is_refused(symbol: Any) -> None:
+def test_feed_with_an_empty_or_invalid_symbol_raises(symbol: Any) -> None:
     md = away().stream()
     for make in (md.quotes, md.trades, md.bars, md.depth, md.options_chain):
         with pytest.raises(SymbolError, match="a symbol must"):
             make(symbol)
 
 
-def test_the_padding_of_an_option_is_taken_off() -> None:
+def test_feed_strips_the_padding_of_an_option_symbol() -> None:
     assert away().stream().quotes("TSLA  251031C00437500").symbols == {"TSLA251031C00437500"}
 
 
@@ -714,7 +716,7 @@ FOREIGN = [
 ]
 
 
-async def test_any_symbol_is_subscribed_and_delivered_as_the_caller_writes_it() -> None:
+async def test_feed_sends_any_symbol_as_the_caller_writes_it() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes(*FOREIGN) as quotes:
         for symbol in FOREIGN:
             await end.quote(symbol, "1")
@@ -730,18 +732,18 @@ SYMBOLS = st.text(st.characters(exclude_categories=("C", "Zl", "Zp")), min_size=
 
 
 @given(symbol=SYMBOLS)
-def test_no_text_without_control_characters_is_refused_as_a_symbol(symbol: str) -> None:
+def test_feed_accepts_any_text_without_control_characters_as_symbol(symbol: str) -> None:
     assert len(away().stream().quotes(symbol).symbols) == 1
 
 
-async def test_a_stream_that_is_not_open_says_so() -> None:
+async def test_stream_that_is_not_open_raises_closed() -> None:
     md = away().stream()
     for ask in (md.quotes("A").__aenter__, lambda: md.history("A"), md.list_subscriptions):
         with pytest.raises(ClosedError):
             await ask()
 
 
-async def test_a_feed_that_is_not_open_says_so() -> None:
+async def test_feed_that_is_not_open_raises_closed() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         quotes = md.quotes("AAPL")
         assert repr(quotes) == "<quotes of 1 symbols: UNOPENED>"
@@ -760,7 +762,7 @@ async def test_a_feed_that_is_not_open_says_so() -> None:
         assert [event async for event in books] == []
 
 
-async def test_a_feed_whose_opening_is_cancelled_leaves_nothing() -> None:
+async def test_feed_with_a_cancelled_entry_leaves_no_subscription() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
         end.act("subscribe", 1)
         opening = asyncio.create_task(md.quotes("A", "B").__aenter__())
@@ -781,7 +783,7 @@ async def test_a_feed_whose_opening_is_cancelled_leaves_nothing() -> None:
         assert list(md.health().consumers) == [quotes.statistics()]
 
 
-async def test_a_consumer_that_is_too_slow_is_let_go_and_costs_no_more() -> None:
+async def test_feed_with_a_slow_consumer_ends_and_unsubscribes() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -817,7 +819,7 @@ WAITING: dict[str, tuple[Callable[[MarketDataStream], Feed[Any]], Callable[[int]
 
 
 @pytest.mark.parametrize("channel", WAITING)
-async def test_what_a_consumer_that_does_not_keep_up_gets_by_default(channel: str) -> None:
+async def test_feed_with_a_slow_consumer_applies_its_default_policy(channel: str) -> None:
     make, fields, policy = WAITING[channel]
     async with MarketEnd() as end, nothing_left(), end.stream() as md, make(md) as feed:
         for number in range(1, 10):
@@ -836,7 +838,7 @@ async def test_what_a_consumer_that_does_not_keep_up_gets_by_default(channel: st
         assert feed.statistics().waiting == 0
 
 
-async def test_of_chains_the_latest_of_each_day_is_kept_by_default() -> None:
+async def test_options_chain_feed_keeps_the_latest_chain_of_each_expiration() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.options_chain("TSLA") as chains:
         for number in range(5):
             for day in ("2026-12-18", "2027-01-15"):
@@ -850,7 +852,7 @@ async def test_of_chains_the_latest_of_each_day_is_kept_by_default() -> None:
 
 @pytest.mark.parametrize("day", [None, "", "2026-12-18"])
 @pytest.mark.parametrize("greeks", [True, False])
-async def test_chains_with_and_without_an_expiration_are_delivered(day: str | None, *, greeks: bool) -> None:
+async def test_options_chain_feed_yields_chains_with_and_without_expiration(day: str | None, *, greeks: bool) -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -868,7 +870,7 @@ async def test_chains_with_and_without_an_expiration_are_delivered(day: str | No
             ]
 
 
-async def test_one_user_has_one_stream_at_a_time_in_one_client() -> None:
+async def test_client_refuses_a_second_stream_of_the_same_user() -> None:
     async with MarketEnd() as end, nothing_left():
         ct = end.client()
 
@@ -886,7 +888,7 @@ async def test_one_user_has_one_stream_at_a_time_in_one_client() -> None:
             assert end.logins == ["token"] * 3
 
 
-async def test_it_can_be_closed_and_left_from_another_task_while_everybody_waits() -> None:
+async def test_stream_closed_by_another_task_ends_every_waiting_feed() -> None:
     async with MarketEnd() as end, nothing_left():
         md = await asyncio.create_task(end.stream().__aenter__())
         quotes = await asyncio.create_task(md.quotes("A").__aenter__())
@@ -910,7 +912,7 @@ async def test_it_can_be_closed_and_left_from_another_task_while_everybody_waits
         await quotes.aclose()
 
 
-async def test_five_hundred_symbols_over_five_channels_through_ten_drops_stay_subscribed() -> None:
+async def test_stream_keeps_five_hundred_symbols_subscribed_through_ten_drops() -> None:
     symbols = [f"S{first}{second}" for first in "ABCDEFGHIJ" for second in "ABCDEFGHIJ"]
     async with (
         MarketEnd() as end,
@@ -939,7 +941,7 @@ async def test_five_hundred_symbols_over_five_channels_through_ten_drops_stay_su
         assert md.health().gaps == 10
 
 
-async def test_a_renewal_without_an_answer_costs_the_link_and_no_symbol() -> None:
+async def test_stream_without_replies_to_a_resubscription_reconnects_and_loses_no_symbol() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -961,7 +963,7 @@ STALLS = ["upgrade", "authenticate", "subscribe"]
 
 
 @pytest.mark.parametrize("action", STALLS)
-async def test_it_is_closed_in_time_while_it_comes_back(action: str) -> None:
+async def test_stream_closes_in_time_during_a_reconnect(action: str) -> None:
     patience = Timeouts(close=0.3)
     async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md, md.quotes("A"):
         life = md.subscribe("lifecycle")
@@ -980,7 +982,7 @@ async def test_it_is_closed_in_time_while_it_comes_back(action: str) -> None:
         assert md.health().state == "ENDED"
 
 
-async def test_whoever_gives_up_entering_leaves_nothing_and_can_try_again() -> None:
+async def test_stream_with_a_cancelled_entry_leaves_nothing_and_can_be_opened_again() -> None:
     async with MarketEnd() as end, nothing_left():
         user = end.client().user("ada", "hush")
 
@@ -1001,7 +1003,7 @@ async def test_whoever_gives_up_entering_leaves_nothing_and_can_try_again() -> N
                 await again.__aenter__()
 
 
-async def test_the_token_shows_nowhere(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stream_never_shows_the_token(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     async with MarketEnd() as end, nothing_left(), end.stream("hush-hush") as md, md.quotes("A") as quotes:
         unknown = md.subscribe("unknown")

@@ -37,7 +37,7 @@ READ = MarketDataCodec(Secret("token")).read
 
 
 def receive(sync: MarketDataSync, message: object, now: float) -> None:
-    """Hand a message over as the link's life does."""
+    """Pass a message as the protocol does."""
     if isinstance(message, Refusal):
         sync.refuse(message, now)
     else:
@@ -45,7 +45,7 @@ def receive(sync: MarketDataSync, message: object, now: float) -> None:
 
 
 class SyncDriver:
-    """A talk, who wants, and what was sent."""
+    """A subscription sync with its registry, and the frames that it sent."""
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.registry = SubscriptionRegistry()
@@ -93,12 +93,12 @@ class SyncDriver:
         return self.sync.is_settled
 
     def held(self, channel_key: ChannelKey, *symbols: str, detail: Detail = None) -> None:
-        for frame in self.subscribe("somebody", channel_key, *symbols, detail=detail):
+        for frame in self.subscribe("first", channel_key, *symbols, detail=detail):
             self.receive(Subscribed(id=frame["id"]))
         self.events()
 
 
-def test_the_second_who_wants_it_sends_nothing_and_the_last_to_leave_gives_it_up() -> None:
+def test_sync_with_a_second_requester_sends_nothing_until_the_last_one_removes_the_key() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "AAPL", "MSFT")
     assert frame == {"action": "subscribe", "id": "1", "channel": "quotes", "symbols": ["AAPL", "MSFT"]}
@@ -116,14 +116,14 @@ def test_the_second_who_wants_it_sends_nothing_and_the_last_to_leave_gives_it_up
     assert (frame["action"], frame["symbols"]) == ("subscribe", ["AAPL"])
 
 
-def test_a_line_of_its_own_for_what_a_message_tells_apart() -> None:
+def test_sync_with_options_that_messages_carry_sends_one_subscription_for_each() -> None:
     one = SyncDriver()
     [first] = one.subscribe("a", MINUTES, "AAPL")
     [second] = one.subscribe("b", FIVES, "AAPL")
     assert (first["interval"], second["interval"]) == ("1m", "5m")
 
 
-def test_what_only_widens_is_asked_for_once_in_the_widest_form() -> None:
+def test_sync_with_several_details_subscribes_once_to_the_widest() -> None:
     one = SyncDriver()
     one.held(DEPTH, "AAPL", detail=10)
     assert one.subscribe("b", DEPTH, "AAPL", detail=5) == []
@@ -135,20 +135,20 @@ def test_what_only_widens_is_asked_for_once_in_the_widest_form() -> None:
     assert one.sync.holds(SubscriptionKey(DEPTH, "AAPL"), 20)
 
 
-def test_who_had_the_narrower_form_is_told_that_some_may_be_missed_once_the_wider_one_is_held() -> None:
+def test_sync_widening_a_subscription_reports_missed_data_to_the_narrower_requester() -> None:
     one = SyncDriver()
     one.held(DEPTH, "A", "B", detail=10)
     asked = one.subscribe("c", DEPTH, "A", "B", detail=20, now=1.0)[-1]
     one.receive(Subscribed(id=asked["id"]), 1.5)
     settled, missed = one.events()
     assert type(settled) is SubscriptionConfirmed
-    assert missed == DataMissed("somebody", 0.5, "depth of A, B was resubscribed")
+    assert missed == DataMissed("first", 0.5, "depth of A, B was resubscribed")
     one.receive(Subscribed(id=asked["id"]), 2.0)
     assert one.events() == []
 
 
 @pytest.mark.parametrize("ending", ["refused", "the link is lost"])
-def test_what_may_be_missed_counts_from_where_it_was_given_up_whatever_happens_before_it_is_held(ending: str) -> None:
+def test_sync_reports_missed_data_since_the_unsubscribe_whatever_happens_before_it_is_held(ending: str) -> None:
     one = SyncDriver()
     one.held(TRADES, "A", detail="regular")
     asked = one.subscribe("b", TRADES, "A", detail="all", now=1.0)[-1]
@@ -161,10 +161,10 @@ def test_what_may_be_missed_counts_from_where_it_was_given_up_whatever_happens_b
         one.sync.start(2.0)
         [again] = one.sent()
     one.receive(Subscribed(id=again["id"]), 3.0)
-    assert one.events()[1:] == [DataMissed("somebody", 2.0, "trades of A was resubscribed")]
+    assert one.events()[1:] == [DataMissed("first", 2.0, "trades of A was resubscribed")]
 
 
-def test_a_wider_form_that_is_refused_harms_only_who_asked_for_it() -> None:
+def test_sync_with_a_rejected_wider_detail_restores_the_narrower_one() -> None:
     one = SyncDriver()
     one.held(DEPTH, "AAPL", detail=10)
     _, asked = one.subscribe("c", DEPTH, "AAPL", detail=20)
@@ -173,7 +173,7 @@ def test_a_wider_form_that_is_refused_harms_only_who_asked_for_it() -> None:
     assert one.events() == [SubscriptionRejected(SubscriptionKey(DEPTH, "AAPL"), "400", "too deep", ("c",))]
 
 
-def test_hours_of_both_sorts_together_are_all() -> None:
+def test_sync_with_regular_and_extended_hours_requests_all_hours() -> None:
     one = SyncDriver()
     one.held(TRADES, "AAPL", detail="regular")
     _, asked = one.subscribe("b", TRADES, "AAPL", detail="extended")
@@ -185,7 +185,7 @@ def test_hours_of_both_sorts_together_are_all() -> None:
     ]
 
 
-def test_a_chain_is_asked_for_by_itself_and_acknowledged_in_any_words() -> None:
+def test_sync_requests_each_chain_by_itself_and_accepts_any_acknowledgement() -> None:
     one = SyncDriver()
     first, second = one.subscribe("a", CHAIN, "TSLA", "SPY", detail=True)
     assert first["underlying"] == "TSLA"
@@ -199,7 +199,7 @@ def test_a_chain_is_asked_for_by_itself_and_acknowledged_in_any_words() -> None:
     ]
 
 
-def test_a_refusal_of_many_is_traced_to_the_one() -> None:
+def test_sync_with_a_rejection_of_many_symbols_finds_the_bad_one() -> None:
     one = SyncDriver()
     frames = deque(one.subscribe("a", QUOTES, "A", "B", "BAD", "C"))
     asked = 0
@@ -221,7 +221,7 @@ def test_a_refusal_of_many_is_traced_to_the_one() -> None:
     assert one.deadline() is None
 
 
-def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
+def test_sync_with_an_acknowledgement_that_omits_a_symbol_requests_it_again() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A", "B")
     for _ in range(2):
@@ -237,7 +237,7 @@ def test_an_answer_that_leaves_one_out_is_asked_again_for_that_one() -> None:
     ]
 
 
-def test_without_an_answer_it_is_asked_again_and_a_late_answer_counts() -> None:
+def test_sync_without_a_reply_requests_again_and_a_late_reply_counts() -> None:
     one = SyncDriver()
     [first] = one.subscribe("a", QUOTES, "A")
     assert one.deadline() == 1.0
@@ -251,7 +251,7 @@ def test_without_an_answer_it_is_asked_again_and_a_late_answer_counts() -> None:
     assert one.receive(Subscribed(id=second["id"])) == []
 
 
-def test_what_is_never_answered_is_told_and_given_up_in_case_it_is_held() -> None:
+def test_sync_without_any_reply_rejects_the_symbol_and_unsubscribes() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     assert [len(one.check(now)) for now in (1.0, 2.0)] == [1, 1]
@@ -263,7 +263,7 @@ def test_what_is_never_answered_is_told_and_given_up_in_case_it_is_held() -> Non
     assert one.check(9.0) == []
 
 
-def test_what_is_refused_after_an_attempt_without_an_answer_is_given_up_in_case_it_is_held() -> None:
+def test_sync_with_a_rejection_after_a_lost_reply_unsubscribes() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     [again] = one.check(1.0)
@@ -271,21 +271,21 @@ def test_what_is_refused_after_an_attempt_without_an_answer_is_given_up_in_case_
     assert (frame["action"], frame["symbols"]) == ("unsubscribe", ["A"])
 
 
-def test_an_end_that_is_never_answered_or_refused_is_taken_for_one() -> None:
+def test_sync_with_an_unsubscribe_never_answered_or_rejected_takes_it_as_done() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A", "B")
-    one.unsubscribe("somebody", QUOTES, "A")
+    one.unsubscribe("first", QUOTES, "A")
     for now in (1.0, 2.0, 3.0):
         one.check(now)
     assert one.deadline() is None
-    [frame] = one.unsubscribe("somebody", QUOTES, "B")
+    [frame] = one.unsubscribe("first", QUOTES, "B")
     [asked] = one.receive(Refusal("404", "not subscribed", frame["id"]))
     assert asked["action"] == "list_subscriptions"
     assert one.events() == []
     assert len(one.subscribe("b", QUOTES, "A", "B")) == 1
 
 
-def test_a_refusal_that_may_pass_is_asked_again_in_time_and_told_in_the_end() -> None:
+def test_sync_with_a_transient_rejection_requests_again_after_the_time_out() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A", "B")
     for now in (1.0, 2.0):
@@ -296,12 +296,12 @@ def test_a_refusal_that_may_pass_is_asked_again_in_time_and_told_in_the_end() ->
     assert [(each.code, each.cause) for each in one.events()] == [("503", "later")] * 2
 
 
-def test_answers_without_an_id_belong_to_the_oldest_that_they_could_answer() -> None:
+def test_sync_assigns_replies_without_id_to_the_oldest_request_that_fits() -> None:
     one = SyncDriver()
     one.held(DEPTH, "A", detail=5)
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", TRADES, "A", detail="all")
-    one.unsubscribe("somebody", DEPTH, "A")
+    one.unsubscribe("first", DEPTH, "A")
     one.receive(Subscribed(channel="trades"))
     one.receive(Unsubscribed())
     [again] = one.receive(Refusal("400", "no quotes"))
@@ -313,7 +313,7 @@ def test_answers_without_an_id_belong_to_the_oldest_that_they_could_answer() -> 
     assert one.events() == []
 
 
-def test_a_refusal_without_an_id_turns_nothing_down_before_it_is_repeated() -> None:
+def test_sync_with_a_rejection_without_id_rejects_only_on_the_second() -> None:
     one = SyncDriver()
     [first] = one.subscribe("a", QUOTES, "A")
     [again] = one.receive(Refusal("400", "what was that?"), 0.5)
@@ -325,7 +325,7 @@ def test_a_refusal_without_an_id_turns_nothing_down_before_it_is_repeated() -> N
     assert (one.events(), one.deadline()) == ([], None)
 
 
-def test_of_what_is_asked_in_one_breath_refusals_without_an_id_find_those_that_are_meant() -> None:
+def test_sync_with_rejections_without_id_finds_the_bad_symbols_among_many_requests() -> None:
     one = SyncDriver()
     for symbol in ("A", "BAD", "B", "WORSE"):
         one.subscribe("a", QUOTES, symbol)
@@ -343,7 +343,7 @@ def test_of_what_is_asked_in_one_breath_refusals_without_an_id_find_those_that_a
     ]
 
 
-def test_a_refusal_of_many_without_an_id_is_traced_to_the_one() -> None:
+def test_sync_with_a_rejection_of_many_without_id_finds_the_bad_one() -> None:
     one = SyncDriver()
     frames, asked = deque(one.subscribe("a", QUOTES, "A", "B", "BAD", "C")), 0
     while frames:
@@ -359,7 +359,7 @@ def test_a_refusal_of_many_without_an_id_is_traced_to_the_one() -> None:
     assert (asked, one.deadline()) == (6, None)
 
 
-def test_a_refusal_without_an_id_may_mean_a_question_where_that_is_the_oldest() -> None:
+def test_sync_with_a_rejection_without_id_rejects_an_older_query() -> None:
     one = SyncDriver()
     request_ids = [next(one.registry.request_ids) for _ in range(2)]
     one.registry.queries |= dict.fromkeys(request_ids, Query(b"{}"))
@@ -378,7 +378,7 @@ def test_a_refusal_without_an_id_may_mean_a_question_where_that_is_the_oldest() 
     assert one.registry.queries == {}
 
 
-def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
+def test_sync_with_a_reply_of_the_wrong_kind_or_to_nothing_changes_nothing() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A")
     assert one.receive(Subscribed(id="99")) == []
@@ -389,7 +389,7 @@ def test_an_answer_of_the_wrong_sort_or_to_nothing_moves_nothing() -> None:
     assert again["symbols"] == ["A"]
 
 
-def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> None:
+def test_sync_start_on_a_new_connection_subscribes_to_every_key_in_few_frames() -> None:
     one = SyncDriver()
     symbols = [f"S{number}" for number in range(100)]
     one.held(QUOTES, *symbols)
@@ -410,7 +410,7 @@ def test_all_that_is_wanted_is_asked_for_again_on_a_new_link_in_few_frames() -> 
     assert one.is_settled()
 
 
-def test_it_is_settled_when_what_it_began_with_is_and_what_was_wanted_meanwhile() -> None:
+def test_sync_is_settled_once_the_requests_of_the_start_are_answered() -> None:
     one = SyncDriver(is_open=False)
     one.subscribe("a", QUOTES, "A", "BAD")
     one.sync.start(0.0)
@@ -426,7 +426,7 @@ def test_it_is_settled_when_what_it_began_with_is_and_what_was_wanted_meanwhile(
     assert one.is_settled()
 
 
-def test_questions_are_answered_by_id() -> None:
+def test_sync_delivers_replies_to_queries_by_id() -> None:
     one = SyncDriver()
     one.sync.send(b'{"id": "5"}')
     assert one.sent() == [{"id": "5"}]
@@ -439,7 +439,7 @@ def listed(*lines: dict[str, Any]) -> Subscriptions:
     return Subscriptions("1", lines)
 
 
-def test_the_server_s_list_is_compared_and_the_difference_mended() -> None:
+def test_sync_corrects_differences_from_the_list_of_the_server() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A", "B")
     one.held(MINUTES, "A")
@@ -470,7 +470,7 @@ def test_the_server_s_list_is_compared_and_the_difference_mended() -> None:
     assert one.receive(listed({"channel": "quotes", "symbols": ["A", "B", "FLYING"]})) != []  # bars and depth are gone
 
 
-def test_a_list_that_names_no_options_means_every_line_of_that_symbol() -> None:
+def test_sync_with_a_list_entry_without_options_matches_every_key_of_its_symbol() -> None:
     one = SyncDriver()
     one.held(MINUTES, "A")
     one.held(FIVES, "A")
@@ -481,18 +481,18 @@ def test_a_list_that_names_no_options_means_every_line_of_that_symbol() -> None:
     assert answer.difference == ((), ())
 
 
-def test_when_one_line_of_a_symbol_is_left_the_server_is_asked_for_the_others() -> None:
+def test_sync_after_releasing_one_key_of_a_symbol_requests_the_list() -> None:
     one = SyncDriver()
     one.held(MINUTES, "A")
     one.held(FIVES, "A")
-    [left] = one.unsubscribe("somebody", FIVES, "A")
+    [left] = one.unsubscribe("first", FIVES, "A")
     [asked] = one.receive(Unsubscribed(id=left["id"]))
     assert asked["action"] == "list_subscriptions"
     [again] = one.receive(listed())
     assert (again["action"], again["interval"]) == ("subscribe", "1m")
 
 
-def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None:
+def test_sync_drain_requests_nothing_and_ends_with_its_reply() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     one.subscribe("a", QUOTES, "B")
@@ -506,7 +506,7 @@ def test_after_its_farewell_nothing_is_asked_and_its_answer_is_the_end() -> None
         assert one.sync.is_over is is_over
 
 
-def test_after_its_farewell_a_refusal_of_it_is_the_end_and_any_other_is_none() -> None:
+def test_sync_drain_ends_with_a_rejection_of_its_own_request_only() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.sync.drain()
@@ -517,7 +517,7 @@ def test_after_its_farewell_a_refusal_of_it_is_the_end_and_any_other_is_none() -
     assert (one.sync.is_over, one.sent(), one.events()) == (True, [], [])
 
 
-def test_what_another_link_left_unanswered_is_asked_again() -> None:
+def test_sync_start_repeats_open_queries_of_the_last_connection() -> None:
     one = SyncDriver(is_open=False)
     one.registry.queries["5"] = Query(b'{"id": "5"}')
     one.sync.start(0.0)
@@ -552,8 +552,8 @@ class Server:
         named = {"channel", "interval"} if self.keeps_one_form else set(channel_key) - {"symbols"}
         return (channel_key["symbols"][0], *sorted(f"{name}={channel_key[name]}" for name in named & set(channel_key)))
 
-    def tells(self, key: SubscriptionKey, detail: Detail) -> bool:
-        """Whether it tells this, at least in this form."""
+    def sends(self, key: SubscriptionKey, detail: Detail) -> bool:
+        """Whether the server sends this key, with at least this detail."""
         for channel_key in self.held.values():
             form: Any = int(channel_key["levels"]) if "levels" in channel_key else channel_key.get("session")
             is_meant = (channel_key["channel"], channel_key["symbols"][0], channel_key.get("interval")) == (
@@ -573,8 +573,8 @@ class Server:
         )
 
 
-Wanted = tuple[ChannelKey, str, Detail]
-ITEMS: list[Wanted] = [
+RequestedKey = tuple[ChannelKey, str, Detail]
+ITEMS: list[RequestedKey] = [
     (QUOTES, "A", None),
     (QUOTES, "B", None),
     (QUOTES, "BAD", None),
@@ -585,21 +585,21 @@ ITEMS: list[Wanted] = [
     (MINUTES, "A", None),
     (FIVES, "A", None),
 ]
-OF_ONE: list[Wanted] = [(DEPTH, "A", 5), (DEPTH, "A", 10), (DEPTH, "A", 20)]
-TURNS = ["settle", "serve", "lose the answer", "ignore", "step", "drop", "hear"]
+OF_ONE: list[RequestedKey] = [(DEPTH, "A", 5), (DEPTH, "A", 10), (DEPTH, "A", 20)]
+STEPS = ["settle", "serve", "lose the answer", "ignore", "step", "drop", "receive"]
 
 
-def deeds_with(keys: list[Wanted]) -> st.SearchStrategy[list[tuple[str, Any, Any]]]:
-    """Whatever may be done with these."""
+def deeds_with(keys: list[RequestedKey]) -> st.SearchStrategy[list[tuple[str, Any, Any]]]:
+    """Return a strategy of steps with these keys."""
     of_items = st.tuples(st.sampled_from(["add", "add", "remove"]), st.sampled_from("xyz"), st.sampled_from(keys))
-    return st.lists(of_items | st.tuples(st.sampled_from(TURNS), st.none(), st.none()), max_size=40)
+    return st.lists(of_items | st.tuples(st.sampled_from(STEPS), st.none(), st.none()), max_size=40)
 
 
 class World:
-    """Somebody who wants, a talk, a server, and what is on its way between them."""
+    """Requesters, a subscription sync, a server, and the replies on their way between them."""
 
     def __init__(self, *, keeps_one_form: bool) -> None:
-        self.talked = SyncDriver()
+        self.driver = SyncDriver()
         self.keeps_one_form = keeps_one_form
         self.server = Server(keeps_one_form=keeps_one_form)
         self.answers: deque[bytes] = deque()
@@ -609,30 +609,30 @@ class World:
         self.missing: set[tuple[str, SubscriptionKey]] = set()
         self.read = 0
 
-    def do(self, deed: str, requester: str, what: Wanted) -> None:
-        sync, registry = self.talked.sync, self.talked.registry
+    def do(self, deed: str, requester: str, what: RequestedKey) -> None:
+        sync, registry = self.driver.sync, self.driver.registry
         if deed in {"add", "remove"}:
             key = SubscriptionKey(*what[:2])
             registry.add(requester, [key], what[2]) if deed == "add" else registry.remove(requester, [key])
             self.content.discard((requester, key))
             sync.sync([key], self.now)
-            self.look()
+            self.observe()
         elif deed == "step":
             self.now += 0.6
             sync.check(self.now)
-        elif deed == "hear":
+        elif deed == "receive":
             self.receive()
         elif deed == "settle":
-            self.come_to_rest()
+            self.settle()
         elif deed == "drop":
             sync.end()
-            # What is missed with a link is told with its loss, but for what was given up before.
+            # The gap of the lost connection covers everything but what was unsubscribed before.
             self.content &= {(str(requester), key) for key, whos in registry._broken.items() for requester in whos}
             self.read = 0
             self.server = Server(keeps_one_form=self.keeps_one_form)
             self.answers.clear()
-            self.talked.sync = MarketDataSync(registry, ReplyPolicy(1.0, 3))
-            self.talked.sync.start(self.now)
+            self.driver.sync = MarketDataSync(registry, ReplyPolicy(1.0, 3))
+            self.driver.sync.start(self.now)
         elif sync.outbox:
             self.pass_on(json.loads(sync.outbox.pop(0)), deed)
 
@@ -645,21 +645,21 @@ class World:
         if deed == "serve":
             self.answers.append(answer)
 
-    def ask_for_the_list(self) -> None:
-        number = next(self.talked.registry.request_ids)
+    def request_list(self) -> None:
+        number = next(self.driver.registry.request_ids)
         self.pass_on({"action": "list_subscriptions", "id": number}, "serve")
 
     def receive(self) -> None:
         if self.answers:
-            receive(self.talked.sync, READ(self.answers.popleft()), self.now)
-            self.look()
+            receive(self.driver.sync, READ(self.answers.popleft()), self.now)
+            self.observe()
 
-    def wish(self, requester: str, key: SubscriptionKey) -> tuple[SubscriptionKey, Detail]:
-        return key, self.talked.registry._requesters[key][requester]
+    def request_of(self, requester: str, key: SubscriptionKey) -> tuple[SubscriptionKey, Detail]:
+        return key, self.driver.registry._requesters[key][requester]
 
-    def look(self) -> None:
-        """See who is told that he may have missed some, and who has what he wants."""
-        sync, wants = self.talked.sync, self.talked.registry._requesters
+    def observe(self) -> None:
+        """Record the requesters with a reported gap, and those that hold what they request."""
+        sync, wants = self.driver.sync, self.driver.registry._requesters
         for news in sync.sync_events[self.read :]:
             if isinstance(news, SubscriptionRejected):
                 self.content -= {(str(requester), news.key) for requester in news.requesters}
@@ -682,12 +682,12 @@ class World:
         self.compare()
 
     def compare(self) -> None:
-        """Note who wants what he had and the server tells no more."""
+        """Record the requesters of held keys that the server no longer sends."""
         self.missing &= self.content
-        self.missing |= {each for each in self.content if not self.server.tells(*self.wish(*each))}
+        self.missing |= {each for each in self.content if not self.server.sends(*self.request_of(*each))}
 
-    def come_to_rest(self) -> None:
-        sync = self.talked.sync
+    def settle(self) -> None:
+        sync = self.driver.sync
         while sync.outbox or self.answers or sync.deadline is not None:
             while sync.outbox:
                 self.pass_on(json.loads(sync.outbox.pop(0)), "serve")
@@ -696,40 +696,40 @@ class World:
             self.receive()
 
     @property
-    def wanted(self) -> list[tuple[str, str, str]]:
+    def requested(self) -> list[tuple[str, str, str]]:
         return sorted(
             (key.channel_key.channel, dict(key.channel_key.options).get("interval") or "", key.symbol)
-            for key in self.talked.registry.keys
+            for key in self.driver.registry.keys
         )
 
 
 @given(deeds=deeds_with(ITEMS) | deeds_with(OF_ONE), keeps_one_form=st.booleans())
 @settings(deadline=None, max_examples=300)
-def test_at_rest_the_server_holds_what_is_wanted_whatever_happened(
+def test_sync_with_any_events_agrees_with_the_server_once_all_is_answered(
     deeds: list[tuple[str, Any, Any]],
     keeps_one_form: bool,  # noqa: FBT001 - hypothesis hands it in
 ) -> None:
     world = World(keeps_one_form=keeps_one_form)
     for deed in deeds:
         world.do(*deed)
-    world.come_to_rest()
+    world.settle()
     if not world.was_ignored:
-        assert world.server.keys == world.wanted
-    world.ask_for_the_list()
-    world.come_to_rest()
-    assert world.server.keys == world.wanted
-    sync, registry = world.talked.sync, world.talked.registry
+        assert world.server.keys == world.requested
+    world.request_list()
+    world.settle()
+    assert world.server.keys == world.requested
+    sync, registry = world.driver.sync, world.driver.registry
     assert all(sync.holds(key, registry.detail(key)) for key in registry.keys)
-    world.ask_for_the_list()
-    world.talked.sync.sync_events.clear()
+    world.request_list()
+    world.driver.sync.sync_events.clear()
     world.read = 0
-    world.come_to_rest()
+    world.settle()
     assert world.missing == set()
-    [answer] = world.talked.events()
+    [answer] = world.driver.events()
     assert answer.difference == ((), ())
 
 
-def test_refuse_with_an_id_and_a_symbol_turns_down_that_symbol_and_asks_for_the_others_again() -> None:
+def test_sync_with_a_rejection_by_id_and_symbol_rejects_that_symbol_and_requests_the_others() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A", "BAD", "B", "WORSE")
     [again] = one.receive(Refusal("403", "no BAD", frame["id"], symbol="BAD"))
@@ -745,7 +745,7 @@ def test_refuse_with_an_id_and_a_symbol_turns_down_that_symbol_and_asks_for_the_
     assert one.deadline() is None
 
 
-def test_refuse_with_an_id_that_echoes_every_symbol_is_traced_to_the_one() -> None:
+def test_sync_with_a_rejection_by_id_that_echoes_every_symbol_finds_the_bad_one() -> None:
     one = SyncDriver()
     frames = deque(one.subscribe("a", QUOTES, "A", "BAD", "B"))
     while frames:
@@ -766,7 +766,9 @@ def test_refuse_with_an_id_that_echoes_every_symbol_is_traced_to_the_one() -> No
     ],
 )
 @pytest.mark.parametrize("has_id", [True, False])
-def test_refuse_of_what_was_not_requested_is_charged_to_no_request(named: dict[str, Any], *, has_id: bool) -> None:
+def test_sync_with_a_rejection_of_unrequested_symbols_affects_no_request(
+    named: dict[str, Any], *, has_id: bool
+) -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A", "B")
     for _ in range(3):
@@ -777,14 +779,14 @@ def test_refuse_of_what_was_not_requested_is_charged_to_no_request(named: dict[s
 
 
 @pytest.mark.parametrize("named", [{"user_id": "bob"}, {"account_id": "a1"}, {"topic": "orders"}, {"channel": "news"}])
-def test_refuse_of_a_user_an_account_or_a_foreign_topic_is_charged_to_no_request(named: dict[str, Any]) -> None:
+def test_sync_with_a_rejection_of_a_user_account_or_other_topic_affects_no_request(named: dict[str, Any]) -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     assert not one.sync.refuse(Refusal("400", "no", **named), 0.5)
     assert (one.sent(), one.events()) == ([], [])
 
 
-def test_refuse_by_name_without_an_id_turns_down_the_newest_request_and_not_the_oldest() -> None:
+def test_sync_with_a_rejection_by_name_rejects_the_matching_request_only() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", TRADES, "A", detail="all")
@@ -796,7 +798,7 @@ def test_refuse_by_name_without_an_id_turns_down_the_newest_request_and_not_the_
     assert [each.key for each in one.events()] == [SubscriptionKey(QUOTES, "C"), SubscriptionKey(TRADES, "A")]
 
 
-def test_refuse_by_a_symbol_that_two_requests_have_asks_once_more_before_it_turns_one_down() -> None:
+def test_sync_with_a_rejection_by_a_symbol_of_two_requests_requests_again_first() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", TRADES, "A", detail="all")
@@ -805,7 +807,7 @@ def test_refuse_by_a_symbol_that_two_requests_have_asks_once_more_before_it_turn
     assert (again["channel"], one.events()) == ("quotes", [])
 
 
-def test_refuse_by_name_may_mean_a_question_for_the_past() -> None:
+def test_sync_with_a_rejection_by_name_rejects_a_matching_query() -> None:
     one = SyncDriver()
     number = next(one.registry.request_ids)
     one.registry.queries[number] = Query(b"{}", "bars", "IBM")
@@ -815,7 +817,7 @@ def test_refuse_by_name_may_mean_a_question_for_the_past() -> None:
     assert (one.events(), one.registry.queries) == ([ReplyReceived(number, no)], {})
 
 
-def test_refuse_of_what_is_held_asks_for_the_list_after_pauses_that_grow() -> None:
+def test_sync_with_a_rejection_of_a_held_symbol_requests_the_list_after_growing_pauses() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     no, asked_at, now = Refusal("403", "no more", channel="quotes", symbol="A"), list[float](), 0.0
@@ -830,7 +832,7 @@ def test_refuse_of_what_is_held_asks_for_the_list_after_pauses_that_grow() -> No
     assert (one.events(), one.deadline()) == ([], None)
 
 
-def test_an_unsubscribed_that_was_not_asked_for_has_the_list_asked_for() -> None:
+def test_sync_with_an_unsolicited_unsubscribed_requests_the_list() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     one.held(TRADES, "B", detail="all")
@@ -841,7 +843,7 @@ def test_an_unsubscribed_that_was_not_asked_for_has_the_list_asked_for() -> None
     assert frame["action"] == "list_subscriptions"
 
 
-def test_an_acknowledgement_without_an_id_belongs_to_the_request_for_its_symbols() -> None:
+def test_sync_assigns_an_acknowledgement_without_id_by_its_symbols() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", QUOTES, "B")
@@ -850,7 +852,7 @@ def test_an_acknowledgement_without_an_id_belongs_to_the_request_for_its_symbols
     assert one.receive(Subscribed(channel="quotes", symbols=("C",))) == []
 
 
-def test_a_refusal_with_an_id_that_was_never_issued_belongs_to_no_request() -> None:
+def test_sync_with_a_rejection_by_an_id_never_issued_affects_no_request() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A")
     for strange in ("99", "srv-1", "9" * 5000, "0", "\u0661", 10**30):
@@ -859,7 +861,7 @@ def test_a_refusal_with_an_id_that_was_never_issued_belongs_to_no_request() -> N
     assert one.sync.refuse(Refusal("400", "no", frame["id"]), 0.0)  # late
 
 
-def test_a_list_that_never_names_a_symbol_has_it_asked_for_again_after_pauses_that_grow() -> None:
+def test_sync_with_a_list_that_never_names_a_symbol_resubscribes_after_growing_pauses() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     asked_at: list[float] = []
@@ -871,7 +873,7 @@ def test_a_list_that_never_names_a_symbol_has_it_asked_for_again_after_pauses_th
     assert one.sync.holds(SubscriptionKey(QUOTES, "A"), None)
 
 
-def test_lists_that_were_not_asked_for_are_mended_after_pauses_that_grow() -> None:
+def test_sync_with_unsolicited_lists_corrects_differences_after_growing_pauses() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     channel_key = {"channel": "quotes", "symbols": ["A", "STRAY"]}
@@ -886,7 +888,7 @@ def test_lists_that_were_not_asked_for_are_mended_after_pauses_that_grow() -> No
     assert (asked["action"], asked["symbols"]) == ("unsubscribe", ["STRAY"])
 
 
-def test_an_answer_of_another_kind_to_a_question_is_handed_over() -> None:
+def test_sync_delivers_a_reply_of_another_kind_to_its_query() -> None:
     one = SyncDriver()
     number = next(one.registry.request_ids)
     one.registry.queries[number] = Query(b"{}", "bars", "IBM")
@@ -898,7 +900,7 @@ def test_an_answer_of_another_kind_to_a_question_is_handed_over() -> None:
 CHAINS = b'{"type": "options_chain", "underlying": "TSLA", "contracts": [{"symbol": "TSLA251031C00437500"'
 
 
-def test_an_event_that_outgrows_the_limit_twice_refuses_what_it_is_of_and_nothing_else() -> None:
+def test_sync_with_a_second_oversized_event_rejects_its_symbol_only() -> None:
     one = SyncDriver()
     one.held(CHAIN, "TSLA", "SPY", detail=True)
     one.held(QUOTES, "TSLA")
@@ -906,11 +908,11 @@ def test_an_event_that_outgrows_the_limit_twice_refuses_what_it_is_of_and_nothin
         assert one.events() == []
         one.sync.outgrown(CHAINS, 0.0)
     [news] = one.events()
-    assert (news.key, news.code, news.requesters) == (SubscriptionKey(CHAIN, "TSLA"), "1009", ("somebody",))
+    assert (news.key, news.code, news.requesters) == (SubscriptionKey(CHAIN, "TSLA"), "1009", ("first",))
     assert sorted(key.symbol for key in one.registry.keys) == ["SPY", "TSLA"]
 
 
-def test_what_outgrows_the_limit_seldom_is_not_refused() -> None:
+def test_sync_with_rare_oversized_events_rejects_nothing() -> None:
     one = SyncDriver()
     one.held(CHAIN, "TSLA", detail=True)
     for now in (0.0, 600.0, 1200.0):
@@ -920,7 +922,7 @@ def test_what_outgrows_the_limit_seldom_is_not_refused() -> None:
     assert len(one.events()) == 1
 
 
-def test_a_wider_form_that_outgrows_the_limit_harms_only_who_asked_for_it() -> None:
+def test_sync_with_an_oversized_wider_detail_keeps_the_narrower_requester() -> None:
     one = SyncDriver()
     one.held(DEPTH, "A", detail=10)
     for frame in one.subscribe("b", DEPTH, "A", detail=5000):
@@ -942,7 +944,7 @@ def test_a_wider_form_that_outgrows_the_limit_harms_only_who_asked_for_it() -> N
         (b"", "1"),
     ],
 )
-def test_an_answer_that_outgrows_the_limit_twice_refuses_its_question_or_the_oldest(frame: bytes, refused: str) -> None:
+def test_sync_with_a_second_oversized_reply_rejects_its_query_or_the_oldest(frame: bytes, refused: str) -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     one.registry.queries |= {number: Query(b"{}", "bars", "A") for number in "12"}
@@ -957,7 +959,7 @@ def test_an_answer_that_outgrows_the_limit_twice_refuses_its_question_or_the_old
 
 
 @pytest.mark.parametrize("frame", [b"", b'{"type":"quote","symbol":"B"', b'{"type":"chain","symbol":"A"', b'{"type":'])
-def test_a_frame_that_outgrows_the_limit_and_names_nothing_that_is_held_refuses_nothing(frame: bytes) -> None:
+def test_sync_with_an_oversized_frame_of_nothing_held_rejects_nothing(frame: bytes) -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     for _ in range(3):
@@ -965,7 +967,7 @@ def test_a_frame_that_outgrows_the_limit_and_names_nothing_that_is_held_refuses_
     assert (one.events(), one.registry.keys) == ([], (SubscriptionKey(QUOTES, "A"),))
 
 
-def test_a_subscription_of_very_many_symbols_is_spread_over_frames() -> None:
+def test_sync_with_very_many_symbols_splits_them_into_frames() -> None:
     one = SyncDriver()
     symbols = [f"S{number}" for number in range(2500)]
     frames = one.subscribe("a", QUOTES, *symbols)
@@ -976,7 +978,7 @@ def test_a_subscription_of_very_many_symbols_is_spread_over_frames() -> None:
     assert sum(len(frame["symbols"]) for frame in one.unsubscribe("a", QUOTES, *symbols)) == 2500
 
 
-def test_an_answer_without_an_id_after_asking_again_belongs_to_what_was_asked_first() -> None:
+def test_sync_with_a_reply_without_id_after_a_repetition_assigns_it_to_the_first_request() -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.subscribe("a", QUOTES, "B", now=0.5)
@@ -990,10 +992,10 @@ def test_an_answer_without_an_id_after_asking_again_belongs_to_what_was_asked_fi
 
 
 @pytest.mark.parametrize("code", ["404", "503", None])
-def test_a_refused_unsubscribe_is_over_and_what_is_wanted_anew_is_asked_for(code: str | None) -> None:
+def test_sync_with_a_rejected_unsubscribe_subscribes_again_where_requested(code: str | None) -> None:
     one = SyncDriver()
     one.held(QUOTES, "A", "B", "C")
-    [frame] = one.unsubscribe("somebody", QUOTES, "A", "B")
+    [frame] = one.unsubscribe("first", QUOTES, "A", "B")
     assert one.subscribe("b", QUOTES, "A") == []  # its end is in flight
     asked, again = one.receive(Refusal(code, "not subscribed", frame["id"]))
     assert {asked["action"], again["action"]} == {"list_subscriptions", "subscribe"}
@@ -1007,7 +1009,7 @@ def test_a_refused_unsubscribe_is_over_and_what_is_wanted_anew_is_asked_for(code
     assert one.sync.holds(SubscriptionKey(QUOTES, "C"), None)
 
 
-def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
+def test_sync_end_clears_what_is_held_and_its_deadline() -> None:
     one = SyncDriver()
     one.held(QUOTES, "A")
     for _ in range(2):
@@ -1020,7 +1022,7 @@ def test_after_its_end_a_talk_holds_nothing_and_has_nothing_to_see_to() -> None:
     assert one.sync.is_settled
 
 
-def test_refuse_that_names_nothing_belongs_to_a_request_or_a_question_or_to_nothing() -> None:
+def test_sync_with_a_rejection_that_names_nothing_affects_a_request_a_query_or_nothing() -> None:
     one = SyncDriver()
     assert not one.sync.refuse(Refusal("400", "no"), 0.0)
     one.registry.queries[next(one.registry.request_ids)] = Query(b"{}")
@@ -1029,7 +1031,7 @@ def test_refuse_that_names_nothing_belongs_to_a_request_or_a_question_or_to_noth
     assert one.sync.refuse(Refusal("400", "no"), 0.0)
 
 
-def test_what_awaits_an_answer_is_left_alone_until_it_comes() -> None:
+def test_sync_skips_symbols_that_await_a_reply() -> None:
     one = SyncDriver()
     [first] = one.subscribe("a", DEPTH, "A", detail=5)
     assert one.subscribe("b", DEPTH, "A", detail=10) == []
@@ -1048,7 +1050,7 @@ def with_backfill(one: SyncDriver, symbol: str, count: int) -> SubscriptionKey:
     return key
 
 
-def test_bars_of_the_past_are_asked_for_with_the_subscription_and_once() -> None:
+def test_sync_requests_past_bars_with_the_subscription_once() -> None:
     one = SyncDriver()
     key = with_backfill(one, "A", 5)
     [frame] = one.subscribe("a", MINUTES, "A")
@@ -1066,7 +1068,7 @@ def test_bars_of_the_past_are_asked_for_with_the_subscription_and_once() -> None
     assert one.registry.backfilled == {}
 
 
-def test_where_the_past_is_refused_it_is_not_asked_for_again_and_where_the_symbol_is_it_may_be() -> None:
+def test_sync_with_a_rejected_backfill_subscribes_without_it() -> None:
     one = SyncDriver()
     bad = with_backfill(one, "BAD", 5)
     [frame] = one.subscribe("a", MINUTES, "BAD")
@@ -1086,7 +1088,7 @@ def test_where_the_past_is_refused_it_is_not_asked_for_again_and_where_the_symbo
     assert "backfill" not in frame
 
 
-def test_where_a_subscription_with_the_past_is_not_answered_it_is_asked_for_without() -> None:
+def test_sync_without_a_reply_to_a_backfill_subscribes_without_it() -> None:
     one = SyncDriver()
     key = with_backfill(one, "A", 5)
     one.subscribe("a", MINUTES, "A")
@@ -1097,7 +1099,7 @@ def test_where_a_subscription_with_the_past_is_not_answered_it_is_asked_for_with
 
 
 @pytest.mark.parametrize("message", [Subscribed(id="1"), Refusal("400", "no", "1")])
-def test_nothing_is_heard_of_a_link_that_is_over(message: object) -> None:
+def test_protocol_ignores_every_message_after_its_end(message: object) -> None:
     one = SyncDriver()
     one.subscribe("a", QUOTES, "A")
     one.sync.end()

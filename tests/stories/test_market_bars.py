@@ -49,7 +49,7 @@ async def over_by(bars: BarFeed, symbols: Iterable[str], last: datetime) -> dict
 
 
 @pytest.mark.parametrize("interval", ["1m", "5m"])
-async def test_through_drops_with_gaps_filled(interval: str) -> None:
+async def test_bars_through_reconnects_with_filled_gaps_are_complete(interval: str) -> None:
     symbols, step = ("AAPL", "MSFT", "TSLA"), {"1m": 60, "5m": 300}[interval]
     async with (
         market() as (sandbox, md),
@@ -63,7 +63,7 @@ async def test_through_drops_with_gaps_filled(interval: str) -> None:
                 sandbox.market.reset()
             else:
                 await sandbox.market.aclose()
-            sandbox.clock.advance(4.25 * step)  # nobody hears of these
+            sandbox.clock.advance(4.25 * step)  # no client is connected
             if not life % 2:
                 await sandbox.market.start(again=True)
             await sandbox.market.until_live(life)
@@ -78,7 +78,7 @@ async def test_through_drops_with_gaps_filled(interval: str) -> None:
         assert md.health().gaps == 4
 
 
-async def test_a_gap_longer_than_what_the_server_gives_at_once_is_filled_to_its_end() -> None:
+async def test_bars_after_a_gap_longer_than_one_reply_are_complete() -> None:
     async with (
         market() as (sandbox, md),
         nothing_left(),
@@ -97,7 +97,7 @@ async def test_a_gap_longer_than_what_the_server_gives_at_once_is_filled_to_its_
             assert len(truth) == 251
 
 
-async def test_without_filling_the_gap_is_told_and_history_fills_it() -> None:
+async def test_bars_without_filling_yield_the_gap_and_history_fills_it() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=3) as bars:
         told = [facts(bar) for bar in await taken(bars, 3)]
         sandbox.market.reset()
@@ -107,7 +107,7 @@ async def test_without_filling_the_gap_is_told_and_history_fills_it() -> None:
         assert told == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=3))
 
 
-async def test_symbols_that_join_later_bring_their_own_past() -> None:
+async def test_bars_of_symbols_added_later_begin_with_their_past() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=2) as bars:
         sandbox.clock.advance(90)
         await bars.add("MSFT")
@@ -117,7 +117,7 @@ async def test_symbols_that_join_later_bring_their_own_past() -> None:
         assert [facts(bar) for bar in told["MSFT"]] == true(sandbox, "MSFT", "1m", BEGIN - timedelta(minutes=1))
 
 
-async def test_symbols_that_join_while_somebody_reads_bring_their_past_before_their_present() -> None:
+async def test_bars_of_symbols_added_during_a_receive_begin_with_their_past() -> None:
     symbols = ("AAPL", "MSFT", "TSLA", "F", "GE")
     async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=3) as bars:
         reading = asyncio.create_task(over_by(bars, symbols, BEGIN + timedelta(minutes=9)))
@@ -138,7 +138,7 @@ async def test_symbols_that_join_while_somebody_reads_bring_their_past_before_th
             assert [bar.is_backfill for bar in found[:4]] == [True, True, True, False]
 
 
-async def test_what_a_slow_consumer_dropped_is_fetched_too() -> None:
+async def test_bars_dropped_by_a_slow_consumer_are_fetched() -> None:
     async with (
         market() as (sandbox, md),
         nothing_left(),
@@ -158,7 +158,7 @@ async def test_what_a_slow_consumer_dropped_is_fetched_too() -> None:
             assert [facts(bar) for bar in found] == true(sandbox, symbol, "1m", BEGIN - timedelta(minutes=2))
 
 
-async def test_bars_of_two_lengths_do_not_mix() -> None:
+async def test_bars_of_two_intervals_do_not_mix() -> None:
     async with (
         market() as (sandbox, md),
         nothing_left(),

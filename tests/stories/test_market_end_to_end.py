@@ -27,7 +27,7 @@ from market_data_fixtures import agreed, linked, market, taken, trade, until
 from stream_fixtures import client, nothing_left
 
 
-async def test_quotes_are_the_best_of_the_book_and_change_with_it() -> None:
+async def test_quotes_follow_the_best_bid_and_offer() -> None:
     async with (
         market() as (sandbox, md),
         nothing_left(),
@@ -49,7 +49,7 @@ async def test_quotes_are_the_best_of_the_book_and_change_with_it() -> None:
         assert (quote.time, book.time) == (BEGIN + timedelta(seconds=60),) * 2
 
 
-async def test_trades_are_the_prints_of_the_world_each_of_them_once() -> None:
+async def test_trades_are_those_of_the_world_each_of_them_once() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL", "MSFT") as trades:
         told: dict[str, list[Any]] = {}
         sandbox.clock.advance(30)
@@ -61,7 +61,7 @@ async def test_trades_are_the_prints_of_the_world_each_of_them_once() -> None:
             assert {each.hours for each in told[symbol]} == {"regular"}
 
 
-async def test_hours_are_those_that_were_asked_for() -> None:
+async def test_trades_are_of_the_requested_hours() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         async with md.trades("AAPL", hours="regular") as regular, md.trades("AAPL", hours="extended") as extended:
             held = await agreed(sandbox, md)
@@ -76,7 +76,7 @@ async def test_hours_are_those_that_were_asked_for() -> None:
             assert await agreed(sandbox, md) == {("trades", "AAPL"): {"session": "extended"}}
 
 
-async def test_a_chain_for_every_day_and_for_one_with_greeks_and_without() -> None:
+async def test_options_chain_comes_for_every_expiration_and_for_one_with_and_without_greeks() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         async with md.options_chain("TSLA") as chains:
             days = {chain.expiration: chain for chain in await taken(chains, 3)}
@@ -99,7 +99,7 @@ async def test_a_chain_for_every_day_and_for_one_with_greeks_and_without() -> No
             ]
 
 
-async def test_who_wants_greeks_gets_no_chain_without_them_though_another_wants_none() -> None:
+async def test_options_chain_with_greeks_yields_none_without_them_beside_a_feed_without_greeks() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.options_chain("TSLA") as every:
         first = min(chain.expiration for chain in await taken(every, 3))
         async with md.options_chain("TSLA", first, greeks=False) as plain:
@@ -111,7 +111,7 @@ async def test_who_wants_greeks_gets_no_chain_without_them_though_another_wants_
             assert all(contract.greeks is not None for chain in chains for contract in chain.contracts)
 
 
-async def test_two_depths_of_one_symbol_are_one_subscription_as_deep_as_the_deeper() -> None:
+async def test_depth_of_two_feeds_is_one_subscription_with_the_larger_number_of_levels() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.depth("AAPL", levels=3) as shallow:
         assert len((await taken(shallow, 1))[0].bids) == 3
         async with md.depth("AAPL", levels=8) as deep:
@@ -135,7 +135,7 @@ async def test_bars_begin_with_the_past_in_order_and_marked() -> None:
         assert (bar.start_time, bar.is_backfill) == (BEGIN, False)
 
 
-async def test_history_is_answered_to_whoever_asked_many_at_once() -> None:
+async def test_history_with_many_concurrent_calls_answers_each() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         symbols = ("AAPL", "MSFT", "F", "GE", "TSLA")
         asked = [(symbol, interval) for symbol in symbols for interval in ("1m", "5m", "1d")]
@@ -149,7 +149,7 @@ async def test_history_is_answered_to_whoever_asked_many_at_once() -> None:
         assert [bar.start_time for bar in part] == [BEGIN - timedelta(minutes=left) for left in (9, 8, 7, 6, 5)]
 
 
-async def test_symbols_come_and_go_and_nothing_is_asked_twice() -> None:
+async def test_feed_with_changing_symbols_requests_each_once() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         async with md.quotes("AAPL", "MSFT") as first, md.quotes("MSFT") as second:
             assert sandbox.market.log.received["subscribe"] == 1
@@ -162,7 +162,7 @@ async def test_symbols_come_and_go_and_nothing_is_asked_twice() -> None:
 
 
 @pytest.mark.parametrize("takes", ["all", "some"])
-async def test_a_refused_symbol_raises_where_it_was_asked_for_and_harms_no_other(takes: str) -> None:
+async def test_feed_with_a_rejected_symbol_raises_at_the_call_and_affects_no_other(takes: str) -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
         sandbox.market.takes = "some" if takes == "some" else "all"
         sandbox.market.refuse("F", "F is not for you.")
@@ -179,7 +179,7 @@ async def test_a_refused_symbol_raises_where_it_was_asked_for_and_harms_no_other
         assert [each.size for each in await taken(trades, 1)] == [1]
 
 
-async def test_what_has_no_market_data_says_so_when_it_is_opened() -> None:
+async def test_stream_of_an_account_without_market_data_raises_on_entry() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
         user, connection_id = await linked(sandbox, ct)
         for name in (connection_id + "0", "nobody"):
@@ -198,7 +198,7 @@ async def test_what_has_no_market_data_says_so_when_it_is_opened() -> None:
 
 
 @pytest.mark.parametrize("kind", ["trade", "readonly"])
-async def test_a_connection_of_another_type_says_so_when_it_is_opened(kind: str) -> None:
+async def test_stream_of_a_connection_of_another_type_raises_on_entry(kind: str) -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
         user = ct.user("ada", (await ct.users.create("ada")).user_secret)
         request = await user.connections.create(kind, redirect_url="https://app.example/done", broker="ALPACA")
@@ -207,7 +207,7 @@ async def test_a_connection_of_another_type_says_so_when_it_is_opened(kind: str)
             await user.market_data(connection_id).__aenter__()
 
 
-async def test_a_connection_that_is_deleted_ends_it() -> None:
+async def test_stream_of_a_deleted_connection_ends() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
         user, connection_id = await linked(sandbox, ct)
         async with user.market_data(connection_id) as md, md.trades("AAPL") as trades:
@@ -218,7 +218,7 @@ async def test_a_connection_that_is_deleted_ends_it() -> None:
 
 @pytest.mark.parametrize("payload", ["flat", "nested"])
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
-async def test_every_spelling_of_a_message_is_understood(name: str, payload: str) -> None:
+async def test_stream_decodes_every_spelling_of_a_message(name: str, payload: str) -> None:
     async with market() as (sandbox, md), nothing_left():
         wording = sandbox.market.wording
         sandbox.market.wording = replace(wording, **cast("dict[str, Any]", {"name": name, "payload": payload}))

@@ -26,7 +26,7 @@ ENDS: dict[str, Callable[[MarketDataStream], None]] = {
     "going away": lambda stream: stream.drop(1001),
     "a clean close": lambda stream: stream.drop(1000),
     "an error of the server's": lambda stream: stream.drop(1011),
-    "a code nobody knows": lambda stream: stream.drop(4999),
+    "an unknown code": lambda stream: stream.drop(4999),
     "no close frame": lambda stream: stream.drop(None),
     "reset": lambda stream: stream.reset(),
 }
@@ -40,18 +40,20 @@ POISON = {
     "a type that is no text": '{"type": {"trade": 1}}',
     "a symbol that is no text": '{"type": "trade", "symbol": {"a": 1}}',
     "no symbol": '{"type": "trade", "price": "1.00"}',
-    "a channel that nobody knows": '{"type": "weather", "symbol": "AAPL"}',
+    "an unknown channel": '{"type": "weather", "symbol": "AAPL"}',
     "very deep": "[" * 100_000,
     "an error that is none": '{"type": "error"}',
-    "an answer that nobody waits for": '{"type": "subscribed", "id": "4711", "symbols": ["MSFT"]}',
-    "a list that nobody asked for": '{"type": "snapshot", "bars": []}',
+    "a reply that no request awaits": '{"type": "subscribed", "id": "4711", "symbols": ["MSFT"]}',
+    "an unsolicited snapshot": '{"type": "snapshot", "bars": []}',
     "a second welcome": '{"type": "welcome"}',
     "a second login's answer": '{"type": "authenticated"}',
 }
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[MarketDataStream], None]) -> None:
+async def test_stream_with_a_dropped_connection_reconnects_and_delivers_later_events(
+    end: Callable[[MarketDataStream], None],
+) -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL", "MSFT") as trades:
         trade(sandbox, 1, 2)
         assert story(await taken(trades, 2)) == [1, 2]
@@ -65,7 +67,7 @@ async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[MarketDat
 
 
 @pytest.mark.parametrize("kind", BEFORE_LIVE)
-async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind) -> None:
+async def test_stream_with_a_drop_in_the_first_handshake_raises_on_entry(kind: StreamKind) -> None:
     async with market() as (sandbox, md), nothing_left():
         sandbox.market.faults.add(StreamFault(kind))
         with pytest.raises(ConnectError if kind == "cut_upgrade" else HandshakeError):
@@ -74,7 +76,7 @@ async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind)
 
 
 @pytest.mark.parametrize("kind", AFTER_LIVE)
-async def test_in_the_handshake_of_a_later_link_which_is_tried_again(kind: StreamKind) -> None:
+async def test_stream_with_a_drop_in_a_later_handshake_tries_again(kind: StreamKind) -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
         sandbox.market.faults.add(StreamFault(kind, times=3))
         sandbox.market.reset()
@@ -85,7 +87,7 @@ async def test_in_the_handshake_of_a_later_link_which_is_tried_again(kind: Strea
 
 
 @pytest.mark.parametrize("kind", ["drop", "reset", "tear"])
-async def test_at_the_first_read_and_just_after_each_reconnect(kind: StreamKind) -> None:
+async def test_stream_with_a_drop_after_each_reconnect_tries_again(kind: StreamKind) -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
         sandbox.market.faults.add(StreamFault(kind, times=5))
         for _ in range(5):
@@ -97,7 +99,7 @@ async def test_at_the_first_read_and_just_after_each_reconnect(kind: StreamKind)
         assert md.health().gaps == 5
 
 
-async def test_a_login_or_a_welcome_that_is_not_answered_is_left_in_time_and_tried_again() -> None:
+async def test_stream_without_a_reply_to_the_login_reconnects_in_time() -> None:
     async with market(timeouts=Timeouts(login=0.1, close=0.2)) as (sandbox, md), nothing_left(), md:
         life = md.subscribe("lifecycle")
         async with md.trades("AAPL") as trades:
@@ -111,7 +113,7 @@ async def test_a_login_or_a_welcome_that_is_not_answered_is_left_in_time_and_tri
             assert story(await taken(trades, 1)) == [1]
 
 
-async def test_a_refused_first_login_raises_at_once() -> None:
+async def test_stream_with_a_rejected_first_login_raises_on_entry() -> None:
     async with market() as (sandbox, md), nothing_left():
         sandbox.market.faults.add(StreamFault("refuse_login"))
         with pytest.raises(AuthenticationRefusedError):
@@ -119,7 +121,7 @@ async def test_a_refused_first_login_raises_at_once() -> None:
         assert sandbox.market.log.received["authenticate"] == 1
 
 
-async def test_during_backoff_nobody_is_there_for_a_while() -> None:
+async def test_stream_with_an_unreachable_server_reconnects_once_it_is_back() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
         life = md.subscribe("lifecycle")
         await sandbox.market.aclose()
@@ -136,7 +138,7 @@ async def test_during_backoff_nobody_is_there_for_a_while() -> None:
         assert story(await taken(trades, 2)) == ["Gap", 1]
 
 
-async def test_the_server_is_started_again_on_the_same_port() -> None:
+async def test_stream_reconnects_to_a_server_restarted_on_the_same_port() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
         for number in range(3):
             await sandbox.market.restart()
@@ -145,7 +147,7 @@ async def test_the_server_is_started_again_on_the_same_port() -> None:
             assert story(await taken(trades, 1)) == [number]
 
 
-async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_for() -> None:
+async def test_stream_with_a_silence_limit_reconnects_from_a_silent_server() -> None:
     clock, patience = SteppedClock(), Timeouts(silence=60.0, login=300.0, close=0.5)
     async with market(clock=clock, timeouts=patience) as (sandbox, md), nothing_left(), md:
         life = md.subscribe("lifecycle")
@@ -166,7 +168,7 @@ async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_fo
             assert story(await taken(trades, 1)) == [3]
 
 
-async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
+async def test_stream_detects_a_half_open_connection_by_its_pings() -> None:
     async with market(timeouts=Timeouts(close=0.2, ping=0.05)) as (sandbox, md), nothing_left(), md:
         life = md.subscribe("lifecycle")
         async with md.trades("AAPL") as trades:
@@ -180,7 +182,7 @@ async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-async def test_a_poison_frame_in_the_middle_of_a_thousand_good_ones(poison: str) -> None:
+async def test_stream_with_a_malformed_frame_among_a_thousand_delivers_the_others(poison: str) -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
         for number in range(1000):
             if number == 500:
@@ -191,13 +193,13 @@ async def test_a_poison_frame_in_the_middle_of_a_thousand_good_ones(poison: str)
         assert set(await agreed(sandbox, md)) == {("trades", "AAPL")}
 
 
-async def test_what_is_not_understood_is_told_to_whoever_wants_it() -> None:
+async def test_stream_publishes_frames_it_cannot_decode_as_unknown() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.subscribe("unknown") as odd:
         sandbox.market.send({"type": "weather", "symbol": "AAPL"})
         assert b"weather" in (await until(odd, UnknownMessage)).raw
 
 
-async def test_a_burst_and_a_slow_consumer_beside_a_fast_one() -> None:
+async def test_feed_of_a_slow_consumer_does_not_affect_a_fast_one() -> None:
     many = 20_000
     async with (
         market() as (sandbox, md),
@@ -226,7 +228,7 @@ async def test_a_burst_and_a_slow_consumer_beside_a_fast_one() -> None:
         assert (md.health().state, md.health().gaps) == ("LIVE", 0)
 
 
-async def test_two_users_have_a_link_each_and_what_befalls_one_is_nothing_to_the_other() -> None:
+async def test_streams_of_two_users_do_not_affect_each_other() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
         sandbox.clock.hold(BEGIN)
         (ada, of_ada), (bob, of_bob) = await linked(sandbox, ct, "ada"), await linked(sandbox, ct, "bob")

@@ -31,7 +31,7 @@ def anyio_backend() -> Any:
     return "asyncio"
 
 
-async def test_a_resubscription_of_one_symbol_among_many_is_refused_and_the_others_go_on() -> None:
+async def test_resubscription_with_one_rejected_symbol_keeps_the_others() -> None:
     symbols = STOCKS[:100]
     async with market() as (sandbox, md), nothing_left(), md, md.trades(*symbols) as trades:
         refused = symbols[42]
@@ -57,7 +57,7 @@ async def test_a_resubscription_of_one_symbol_among_many_is_refused_and_the_othe
         assert story(events) == [number for number, symbol in enumerate(symbols) if symbol != refused]
 
 
-async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
+async def test_subscription_with_a_lost_acknowledgement_is_requested_again() -> None:
     async with market(timeouts=Timeouts(login=0.4, close=1.0)) as (sandbox, md), nothing_left(), md:
         sandbox.market.faults.add(StreamFault("no_ack", times=2))
         async with md.trades("AAPL", "MSFT") as trades:
@@ -72,7 +72,7 @@ async def test_an_acknowledgement_that_is_lost_is_asked_for_again() -> None:
         assert await agreed(sandbox, md) == {}
 
 
-async def test_a_link_that_breaks_over_an_acknowledgement_is_made_anew_and_it_is_given() -> None:
+async def test_subscription_with_a_drop_before_its_acknowledgement_is_acknowledged_after_the_reconnect() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         sandbox.market.faults.add(StreamFault("cut_ack", times=3))
         async with md.trades("AAPL") as trades:
@@ -82,7 +82,7 @@ async def test_a_link_that_breaks_over_an_acknowledgement_is_made_anew_and_it_is
                 pass
 
 
-async def test_of_many_that_are_given_up_one_is_not_held_and_the_others_are_given_up_all_the_same() -> None:
+async def test_unsubscription_of_many_with_one_not_held_unsubscribes_the_others() -> None:
     async with market() as (sandbox, md), nothing_left(), md:
         async with md.trades("AAPL", "MSFT", "F"):
             [session] = sandbox.market._live_ones()  # the server forgets one
@@ -110,7 +110,7 @@ async def five_channels(md: MarketDataStream, symbols: tuple[str, ...]) -> Async
         yield Feeds(many, chains)
 
 
-async def test_five_hundred_symbols_over_five_channels_through_ten_drops() -> None:
+async def test_five_hundred_symbols_over_five_channels_stay_subscribed_through_ten_drops() -> None:
     first = tuple(STOCKS[:120])
     async with market() as (sandbox, md), nothing_left(), md:
         async with five_channels(md, first) as feeds:
@@ -167,7 +167,7 @@ async def do(sandbox: Sandbox, feeds: list[Any], deed: tuple[str, int, int], add
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(DEEDS)
-async def test_any_sequence_of_adding_removing_and_dropping_ends_with_both_sides_alike(
+async def test_any_sequence_of_adds_removes_and_drops_ends_with_both_sides_in_agreement(
     deeds: list[tuple[str, int, int]],
 ) -> None:
     async with market(timeouts=Timeouts(login=0.4, close=1.0)) as (sandbox, md), md:

@@ -1,4 +1,4 @@
-"""Symbols that come and go while a feed is read: what was asked for is told, and what was given up is not."""
+"""Symbols added to and removed from open feeds, and the past bars of added ones."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from connecttrade_async import BarFeed, Feed, MarketDataStream
     from market_data_server import Held
 
-Held_ = tuple["Held", dict[str, Any]]
+Request = tuple["Held", dict[str, Any]]
 
 
 def bar(minute: int, *, closed: bool = True) -> dict[str, Any]:
@@ -38,13 +38,13 @@ async def took(feed: Feed[Any], count: int) -> list[Any]:
         return [await feed.receive() for _ in range(count)]
 
 
-class Kept:
-    """Frames of an action that a server keeps, and answers when it is told to."""
+class Withheld:
+    """Requests of an action that the server withholds its replies to, until ``answer``."""
 
     def __init__(self, end: MarketEnd, action: str, times: int | None) -> None:
         self.end = end
         self.action = action
-        self.frames: list[Held_] = []
+        self.frames: list[Request] = []
         self.end.act(action, times, lambda held, frame: self.frames.append((held, frame)))
 
     async def until(self, count: int) -> None:
@@ -88,10 +88,10 @@ async def bars_of(*symbols: str, **options: Any) -> AsyncGenerator[tuple[MarketE
         yield end, md, bars
 
 
-async def test_the_past_of_what_is_added_while_somebody_waits_comes_before_its_present() -> None:
+async def test_bar_feed_add_during_a_receive_yields_past_bars_before_live_ones() -> None:
     async with bars_of("A", backfill=2) as (end, md, bars):
         end.bars["B"] = [bar(30), bar(31), bar(32, closed=False)]
-        snapshots = Kept(end, "snapshot", 1)
+        snapshots = Withheld(end, "snapshot", 1)
         reading = asyncio.create_task(took(bars, 5))
         adding = asyncio.create_task(bars.add("B"))
         await snapshots.until(1)
@@ -99,21 +99,21 @@ async def test_the_past_of_what_is_added_while_somebody_waits_comes_before_its_p
             await end.tell("bar", "B", **bar(minute, closed=closed))
         await end.tell("bar", "A", **bar(33))
         await is_at_rest(md)
-        assert bars.statistics().waiting == 0  # whoever waits had them all, and not to tell them yet
+        assert bars.statistics().waiting == 0  # the receive took them all, and holds them back
         await snapshots.answer()
         await adding
-        told = await reading
-        assert closes(told) == [
-            ("A", 33, True),  # what has its past waits for nothing
+        events = await reading
+        assert closes(events) == [
+            ("A", 33, True),  # a symbol with its past bars is not held back
             ("B", 31, True),
             ("B", 32, False),
             ("B", 32, True),
             ("B", 33, False),
         ]
-        assert [each.is_backfill for each in told] == [False, True, True, False, False]
+        assert [each.is_backfill for each in events] == [False, True, True, False, False]
 
 
-async def test_the_past_of_what_is_added_wakes_whoever_waits() -> None:
+async def test_bar_feed_add_with_past_bars_wakes_a_waiting_receive() -> None:
     async with bars_of("A", backfill=2) as (end, _, bars):
         end.bars["B"] = [bar(30), bar(31)]
         reading = asyncio.create_task(took(bars, 2))
@@ -122,7 +122,7 @@ async def test_the_past_of_what_is_added_wakes_whoever_waits() -> None:
         assert closes(await reading) == [("B", 30, True), ("B", 31, True)]
 
 
-async def test_a_gap_while_a_past_is_fetched_loses_nothing_of_it() -> None:
+async def test_bar_feed_add_with_a_gap_during_the_backfill_loses_no_bar() -> None:
     clock = SteppedClock()
     async with (
         MarketEnd() as end,
@@ -130,7 +130,7 @@ async def test_a_gap_while_a_past_is_fetched_loses_nothing_of_it() -> None:
         end.stream(clock=clock, reconnect=SOON) as md,
         md.bars("A", backfill=1, fill_gaps=True) as bars,
     ):
-        snapshots = Kept(end, "snapshot", 2)
+        snapshots = Withheld(end, "snapshot", 2)
         adding = asyncio.create_task(bars.add("B", "C"))
         await snapshots.until(2)
         end.bars = {"A": [bar(33)], "B": [bar(30)], "C": [bar(30), bar(31), bar(32), bar(33)]}
@@ -147,10 +147,10 @@ async def test_a_gap_while_a_past_is_fetched_loses_nothing_of_it() -> None:
         assert ("A", 33, True) in told
 
 
-async def test_what_is_added_twice_at_once_has_its_past_once() -> None:
+async def test_bar_feed_with_two_concurrent_adds_backfills_once() -> None:
     async with bars_of("A", backfill=2) as (end, _, bars):
         end.bars["B"] = [bar(30), bar(31)]
-        snapshots = Kept(end, "snapshot", 2)
+        snapshots = Withheld(end, "snapshot", 2)
         both = [asyncio.create_task(bars.add("B")) for _ in range(2)]
         await snapshots.until(2)
         await snapshots.answer()
@@ -168,13 +168,13 @@ async def test_what_is_added_twice_at_once_has_its_past_once() -> None:
 
 @pytest.mark.parametrize("backfill", [0, 2])
 @pytest.mark.parametrize("first", [True, False])
-async def test_one_of_two_who_add_the_same_gives_up_and_the_other_has_it(
+async def test_feed_with_two_adds_of_a_symbol_and_one_cancelled_keeps_the_symbol(
     backfill: int,
     first: bool,  # noqa: FBT001 - a table's column
 ) -> None:
     async with bars_of("A", backfill=backfill) as (end, md, bars):
         end.bars["B"] = [bar(30), bar(31)]
-        acknowledgements = Kept(end, "subscribe", 1)
+        acknowledgements = Withheld(end, "subscribe", 1)
         both = [asyncio.create_task(bars.add("B")) for _ in range(2)]
         await acknowledgements.until(1)
         await gave_up(both[0 if first else 1])
@@ -188,7 +188,7 @@ async def test_one_of_two_who_add_the_same_gives_up_and_the_other_has_it(
         assert end.subscribed == [("bars", "A"), ("bars", "B")]
 
 
-async def test_all_of_those_who_add_the_same_give_up_and_nobody_has_it() -> None:
+async def test_feed_with_every_add_of_a_symbol_cancelled_drops_the_symbol() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
         end.act("subscribe", 1)
         adding = [asyncio.create_task(quotes.add(*names)) for names in (("B",), ("B", "C"), ("A", "B"))]
@@ -200,9 +200,9 @@ async def test_all_of_those_who_add_the_same_give_up_and_nobody_has_it() -> None
         assert quotes.symbols == {"A"}
 
 
-async def test_one_adds_what_the_other_has_by_then_and_is_refused_something_else() -> None:
+async def test_feed_add_of_a_held_and_a_rejected_symbol_keeps_the_held_one() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
-        kept = Kept(end, "subscribe", 2)
+        kept = Withheld(end, "subscribe", 2)
         one, other = asyncio.create_task(quotes.add("B")), asyncio.create_task(quotes.add("B", "BAD"))
         await kept.until(2)
         end.refused = {"BAD"}
@@ -215,7 +215,7 @@ async def test_one_adds_what_the_other_has_by_then_and_is_refused_something_else
         assert end.subscribed == [("quotes", "A"), ("quotes", "B")]
 
 
-async def test_what_is_refused_to_whoever_adds_what_is_there_is_there_no_more() -> None:
+async def test_feed_add_with_a_rejection_of_a_held_symbol_drops_it() -> None:
     clock = SteppedClock()
     async with (
         MarketEnd() as end,
@@ -235,9 +235,9 @@ async def test_what_is_refused_to_whoever_adds_what_is_there_is_there_no_more() 
         await is_at_rest(md)
 
 
-async def test_what_is_added_is_removed_meanwhile_and_added_again() -> None:
+async def test_feed_add_with_a_remove_meanwhile_can_be_repeated() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as quotes:
-        kept = Kept(end, "subscribe", 1)
+        kept = Withheld(end, "subscribe", 1)
         adding = asyncio.create_task(quotes.add("B"))
         await kept.until(1)
         await quotes.remove("B")
@@ -250,7 +250,7 @@ async def test_what_is_added_is_removed_meanwhile_and_added_again() -> None:
         await is_at_rest(md)
 
 
-async def test_whoever_was_let_go_adds_nothing() -> None:
+async def test_feed_add_after_its_end_raises() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("A") as other:
         async with md.trades("A") as left:
             pass
@@ -290,10 +290,10 @@ async def everything(feed: Feed[Any]) -> None:
             pass
 
 
-async def test_a_past_that_comes_after_its_feed_was_closed_is_not_told() -> None:
+async def test_bar_feed_closed_during_a_backfill_yields_no_past_bars() -> None:
     async with bars_of("A", backfill=2) as (end, md, bars):
         end.bars["B"] = [bar(30), bar(31)]
-        snapshots = Kept(end, "snapshot", 1)
+        snapshots = Withheld(end, "snapshot", 1)
         adding = asyncio.create_task(bars.add("B"))
         await snapshots.until(1)
         await bars.aclose()
@@ -306,12 +306,12 @@ async def test_a_past_that_comes_after_its_feed_was_closed_is_not_told() -> None
         await is_at_rest(md)
 
 
-async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_it_gives_up() -> None:
+async def test_bar_feed_with_repeated_cancelled_receives_fetches_missed_bars_once() -> None:
     async with bars_of("A", backfill=0, fill_gaps=True) as (end, md, bars):
         await end.tell("bar", "A", **bar(30))
         assert closes(await took(bars, 1)) == [("A", 30, True)]
         end.bars["A"] = [bar(30), bar(31)]
-        snapshots = Kept(end, "snapshot", 1)
+        snapshots = Withheld(end, "snapshot", 1)
         end.drop()
         waiting = asyncio.create_task(bars.receive())
         await snapshots.until(1)
@@ -324,7 +324,7 @@ async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_i
         assert len(end.of("snapshot")) == 1
         await snapshots.answer()
         assert closes([await waiting]) == [("A", 31, True)]
-        snapshots = Kept(end, "snapshot", 1)
+        snapshots = Withheld(end, "snapshot", 1)
         end.drop()
         waiting = asyncio.create_task(bars.receive())
         await snapshots.until(1)
@@ -336,7 +336,7 @@ async def test_what_was_missed_is_fetched_once_however_often_whoever_waits_for_i
 # A past that cannot be had.
 
 
-async def test_a_symbol_whose_past_is_refused_is_added_without_it_and_a_gap_names_it() -> None:
+async def test_bar_feed_add_with_a_rejected_backfill_yields_a_gap_that_names_the_symbol() -> None:
     async with bars_of("A", backfill=2) as (end, md, bars):
         end.bars["B"] = [bar(30), bar(31)]
         end.refused = {"BAD"}
@@ -361,10 +361,10 @@ async def allow(end: MarketEnd, held: Held, frame: dict[str, Any]) -> None:
 TASKS: list[asyncio.Future[None]] = []
 
 
-async def test_a_symbol_whose_past_does_not_come_in_time_is_added_without_it_and_a_gap_names_it() -> None:
+async def test_bar_feed_add_with_a_late_backfill_yields_a_gap_that_names_the_symbol() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, nothing_left(), end.stream(clock=clock) as md, md.bars("A", backfill=2) as bars:
-        snapshots = Kept(end, "snapshot", None)
+        snapshots = Withheld(end, "snapshot", None)
         adding = asyncio.create_task(bars.add("B"))
         await snapshots.until(1)
         await end.tell("bar", "B", **bar(30))
@@ -378,9 +378,9 @@ async def test_a_symbol_whose_past_does_not_come_in_time_is_added_without_it_and
         assert bars.symbols == {"A", "B"}
 
 
-async def test_whoever_gives_up_waiting_for_a_past_adds_nothing() -> None:
+async def test_bar_feed_add_cancelled_during_the_backfill_adds_nothing() -> None:
     async with bars_of("A", backfill=2) as (end, md, bars):
-        snapshots = Kept(end, "snapshot", None)
+        snapshots = Withheld(end, "snapshot", None)
         adding = asyncio.create_task(bars.add("B"))
         await snapshots.until(1)
         await gave_up(adding)
@@ -390,10 +390,10 @@ async def test_whoever_gives_up_waiting_for_a_past_adds_nothing() -> None:
         await is_at_rest(md)
 
 
-# What is removed is told no more.
+# After a removal, no more events of the symbol are yielded.
 
 
-async def test_what_waits_of_a_symbol_that_is_removed_is_not_told() -> None:
+async def test_feed_remove_drops_queued_events() -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -425,7 +425,7 @@ def name(event: object) -> str:
     return f"{event.symbol}{event.bid_price}" if isinstance(event, Quote) else "gap" if isinstance(event, Gap) else "?"
 
 
-async def test_what_was_fetched_of_a_symbol_that_is_removed_is_not_told() -> None:
+async def test_bar_feed_remove_drops_fetched_bars() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.bars = {"A": [bar(30), bar(31)], "B": [bar(30), bar(31)]}
         async with md.bars("A", "B", backfill=2) as bars:
@@ -441,13 +441,13 @@ async def test_what_was_fetched_of_a_symbol_that_is_removed_is_not_told() -> Non
 
 
 @pytest.mark.parametrize("what", ["past", "gap"])
-async def test_what_is_fetched_while_its_symbol_is_removed_is_not_told(what: str) -> None:
+async def test_bar_feed_remove_during_a_fetch_drops_its_bars(what: str) -> None:
     async with bars_of("A", "B", backfill=0 if what == "gap" else 2, fill_gaps=True) as (end, md, bars):
         end.bars = {"A": [bar(30)], "B": [bar(30), bar(31)], "C": [bar(30), bar(31)]}
         for symbol in bars.symbols:
             await end.tell("bar", symbol, **bar(29))
         await took(bars, 2)
-        snapshots = Kept(end, "snapshot", 2 if what == "gap" else 1)
+        snapshots = Withheld(end, "snapshot", 2 if what == "gap" else 1)
         reading = asyncio.create_task(took(bars, 1))
         if what == "gap":
             end.drop()
@@ -471,7 +471,7 @@ async def test_what_is_fetched_while_its_symbol_is_removed_is_not_told(what: str
 # A bar that is over late.
 
 
-async def test_a_bar_that_ends_after_the_next_has_begun_is_told_and_once() -> None:
+async def test_bar_feed_yields_a_bar_that_closes_after_the_next_has_started_once() -> None:
     async with bars_of("A", backfill=0, fill_gaps=True) as (end, _, bars):
         for minute, closed in ((30, False), (31, False), (30, False), (30, True), (30, True), (31, True)):
             await end.tell("bar", "A", **bar(minute, closed=closed))
@@ -485,14 +485,14 @@ async def test_a_bar_that_ends_after_the_next_has_begun_is_told_and_once() -> No
         ]
         await end.tell("bar", "A", **bar(33, closed=False))
         assert closes(await took(bars, 1)) == [("A", 33, False)]
-        # Where the link is lost before that end is told, it is fetched.
+        # Where the connection is lost before the bar closes, the closed bar is fetched.
         end.bars["A"] = [bar(30), bar(31), bar(32), bar(33)]
         end.drop()
         assert closes(await took(bars, 2)) == [("A", 32, True), ("A", 33, True)]
         assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:31:00Z"
 
 
-async def test_the_bar_that_was_open_when_the_link_was_lost_is_fetched_though_nothing_was_told_yet() -> None:
+async def test_bar_feed_fills_a_gap_from_the_bar_that_was_open_before_the_first_event() -> None:
     clock = SteppedClock()
     clock.advance(45)
     async with (
