@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async.books.fills import NONE_IMPLIED, ImpliedFills, unpublished_fills
+from connecttrade_async.books.fills import NONE_IMPLIED, ImpliedFills, _compared, unpublished_fills
 from connecttrade_async.books.merge import merge_orders
 from frame_factory import fill, order
 
@@ -227,6 +227,22 @@ def test_deliveries_add_up_at_every_moment_whatever_ids_and_signs_a_broker_gives
         assert abs(delivered) == max(abs(listed), abs(after.filled_qty or Decimal(0)))
         if listed:
             assert delivered * listed > 0
+        known = after
+
+
+@given(REPORTS)
+def test_short_way_for_appended_fills_equals_the_full_comparison(
+    reports: list[tuple[list[dict[str, Any]] | None, int | None]],
+) -> None:
+    known: Order | None = None
+    implied = NONE_IMPLIED
+    for rows, counted in reports:
+        report: dict[str, Any] = {} if rows is None else {"fills": rows}
+        report |= {} if counted is None else {"filled_qty": str(counted), "avg_fill_price": "10"}
+        after = order(**report) if known is None else merge_orders(known, order(**report))
+        expected = _compared(known, after, implied, None)
+        fills, implied = unpublished_fills(known, after, implied)
+        assert (fills, implied) == expected
         known = after
 
 
