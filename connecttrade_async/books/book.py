@@ -59,7 +59,7 @@ neither a wrong local clock nor a future time of a broker hides an event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 from operator import attrgetter
 from types import MappingProxyType
@@ -200,7 +200,9 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
             keep: how long orders that have ended stay.
         """
         tracker = OrderTracker(account_id, user_id, keep)
-        return cls(account_id, user_id, tracker, KeyedState("quantity_text"), KeyedState("cash_text"))
+        positions: KeyedState[Position] = KeyedState("quantity_text", "last_price_text")
+        balances: KeyedState[Balance] = KeyedState("cash_text", "buying_power_text")
+        return cls(account_id, user_id, tracker, positions, balances)
 
     def order(self, order_id: str) -> Order | None:
         """Return an order, or None where the book does not have it."""
@@ -265,7 +267,16 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
     def _apply_position(self, update: PositionUpdate, at: datetime) -> Sequence[Change]:
         position, symbol, known = update.position, update.position.symbol, self._positions.items
         before = known.get(symbol) if symbol else None
-        if not symbol or symbol in self._positions.several or (before is not None and _is_other_row(before, position)):
+        if (
+            not symbol
+            or symbol in self._positions.several
+            or (
+                before is not None
+                # Both fields are equal for nearly every frame; then no call is needed.
+                and (position.account_number != before.account_number or position.instrument != before.instrument)
+                and _is_other_row(before, position)
+            )
+        ):
             # Only a snapshot can show which row or symbol the frame is about.
             self.lacks_whole = True
             return ()
@@ -287,7 +298,9 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
                 return ()
             [key] = items
         before = items.get(key)
-        if key in self._balances.several or (before is not None and _is_other_row(before, balance)):
+        if key in self._balances.several or (
+            before is not None and balance.account_number != before.account_number and _is_other_row(before, balance)
+        ):
             self.lacks_whole = True
             return ()
         delta = self._balances.apply(key, balance, update, at)
@@ -338,7 +351,17 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
             if problem is None:
                 problem = self._ambiguous_row(position_rows, balance_rows)
                 # A row without a symbol or an account may belong to an item that is not listed.
-                changes += self._load_levels(position_rows, balance_rows, cause, is_complete=listed.problem is None)
+                is_complete = listed.problem is None
+                changes += [
+                    change
+                    for moved in self._positions.load(position_rows, is_complete=is_complete)
+                    if (change := self._position_change(moved, cause)) is not None
+                ]
+                changes += [
+                    change
+                    for paid in self._balances.load(balance_rows, is_complete=is_complete)
+                    if (change := self._balance_change(paid, cause)) is not None
+                ]
                 self.as_of = at
             else:
                 self._positions.set_aside(position_rows)
@@ -373,16 +396,6 @@ class BookKeeper(msgspec.Struct, gc=False, eq=False):
                 if before is not None and not is_ahead:
                     problem = self._order_contradiction(before, order, contradictions, at) or problem
         return changes, is_settled, problem
-
-    def _load_levels(
-        self, position_rows: Rows[Position], balance_rows: Rows[Balance], cause: Cause, *, is_complete: bool
-    ) -> Iterator[Change]:
-        for delta in self._positions.load(position_rows, is_complete=is_complete):
-            if (change := self._position_change(delta, cause)) is not None:
-                yield change
-        for balance_delta in self._balances.load(balance_rows, is_complete=is_complete):
-            if (change := self._balance_change(balance_delta, cause)) is not None:
-                yield change
 
     def _ambiguous_row(self, position_rows: Rows[Position], balance_rows: Rows[Balance]) -> str | None:
         key = self._positions.updated_row_of_several(position_rows) or self._balances.updated_row_of_several(

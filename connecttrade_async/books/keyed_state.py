@@ -20,6 +20,7 @@ from connecttrade_async.books.merge import (
     is_respelled,
     is_same,
     is_same_amount,
+    is_surely_different,
     present_fields,
 )
 from connecttrade_async.models.fields import Model
@@ -152,11 +153,13 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
 
     Attributes:
         level: the field of the quantity: ``quantity_text`` or ``cash_text``.
+        price: the field that changes most often: ``last_price_text`` or ``buying_power_text``.
         items: the items now.
         several: the keys of which the latest complete list had several rows.
     """
 
     level: str
+    price: str
     items: dict[str, M] = {}
     several: dict[str, None] = {}
     _updated: dict[str, str] = {}
@@ -200,8 +203,9 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
         elif is_part:
             return None
         self.items[key] = item
-        previous = None if before is None else getattr(before, self.level)
-        if previous != getattr(item, self.level):
+        level = self.level
+        previous = None if before is None else getattr(before, level)
+        if previous != getattr(item, level):
             levels = (previous, self._rejected_levels[key]) if key in self._rejected_levels else (previous,)
             self._levels[key] = (*self._levels.get(key, ())[-MAX_LEVELS:], *levels)
             # Most frames change only a price and need no comparison of numbers.
@@ -272,7 +276,12 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
             before = items.get(key)
             if after != before:
                 items[key] = after
-                if before is None or not is_respelled(before, after):
+                # Most changes are of the price: 0.2 us to see that, 0.7 us to compare all fields.
+                if (
+                    before is None
+                    or is_surely_different(getattr(before, self.price), getattr(after, self.price))
+                    or not is_respelled(before, after)
+                ):
                     yield Delta(key, before, after)
         for key in [key for key in items if is_complete and key not in rows and key not in since]:
             yield Delta(key, items.pop(key), None)

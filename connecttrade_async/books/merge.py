@@ -9,7 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from msgspec.structs import astuple, replace
 
@@ -46,6 +47,7 @@ __all__ = [
     "is_respelled",
     "is_same",
     "is_same_amount",
+    "is_surely_different",
     "larger_quantity",
     "latest_of",
     "merge_fills",
@@ -56,6 +58,7 @@ __all__ = [
 
 M = TypeVar("M", bound="Model")
 ZERO = Decimal(0)
+LAST_CHARACTER = itemgetter(-1)
 # How far ahead of the local clock a broker's correct clock may be.
 SKEW = timedelta(minutes=5)
 # Reports of an order repeat the same few quantities, so the latest parsed ones are cached.
@@ -233,6 +236,19 @@ def is_respelled(before: Model, after: Model) -> bool:
     return True
 
 
+def is_surely_different(text: str | None, other: str | None) -> bool:
+    """Return whether two texts are certainly not one number, without the cost of decimals; False decides nothing.
+
+    Equal numbers have equal floats.
+    """
+    if not text or not other:
+        return False
+    try:
+        return float(text) != float(other)
+    except ValueError:
+        return False
+
+
 @cache
 def _text_flags(kind: type[Model]) -> tuple[bool, ...]:
     """Return for each field whether it holds the text of a number or a time."""
@@ -308,13 +324,16 @@ def bounded_event_time(text: str | None, received: datetime | None) -> datetime 
 
 def latest_of(texts: Iterable[str | None]) -> datetime | None:
     """Return the latest of some times; texts that cannot be parsed do not count."""
-    known_texts = {text for text in texts if text}
+    distinct = set(texts)
+    distinct.discard(None)
+    distinct.discard("")
+    times = cast("set[str]", distinct)
     # Times in one format sort as texts, so only the latest is parsed.
-    if len({len(text) for text in known_texts}) == 1 and all(text[-1] == "Z" for text in known_texts):
-        latest = event_time(max(known_texts))
+    if len(set(map(len, times))) == 1 and set(map(LAST_CHARACTER, times)) == {"Z"}:
+        latest = event_time(max(times))
         if latest is not None:
             return latest
-    return max((when for text in known_texts if (when := event_time(text)) is not None), default=None)
+    return max((when for text in times if (when := event_time(text)) is not None), default=None)
 
 
 def amount(text: str | None) -> Decimal | None:

@@ -6,6 +6,7 @@ The rules that merge reports of an order are on top of ``book.py``.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OrderRetention", "OrderTracker"]
 
+UPDATED_AT: Callable[[Order], str | None] = attrgetter("updated_at_text")
 # How long a change may take to reach a list, by the broker's own clock.
 LAG = timedelta(hours=1)
 MAX_EVICTED = 10_000
@@ -242,7 +244,7 @@ class OrderTracker(msgspec.Struct, gc=False, eq=False):
 
     def move_horizon(self, orders: Sequence[Order], at: datetime) -> None:
         """Move the horizon to the latest change in a complete list, and forget evicted orders before it."""
-        latest = latest_of(order.updated_at_text for order in orders)
+        latest = latest_of(map(UPDATED_AT, orders))
         # A time in the future, which is a mistake, must not make later orders history.
         horizon = None if latest is None else min(latest, at) - LAG
         if horizon is not None and (self.horizon is None or horizon > self.horizon):
