@@ -128,13 +128,17 @@ class Sender:
         self.limiter.run_close_callbacks()
 
     def check_open(self) -> None:
-        """Check that requests can still be sent.
+        """Check that requests can be sent from here, before a stream, live accounts or a poller is opened.
+
+        What is opened ends with the client, so it binds the client to its event loop as a request does.
 
         Raises:
             ClosedError: this sender or the client is closed.
+            ConfigurationError: the client belongs to another event loop or process.
         """
         if self.is_closed or self.limiter.is_closed:
             raise ClosedError
+        self.transport.bind_loop()
 
     def on_close(self, callback: Callable[[ClosedError], None]) -> Callable[[], None]:
         """Register a callback for the close of this sender or of the client; return a function that removes it."""

@@ -28,6 +28,7 @@ from scripted_server import ScriptedEnd, answer, silence, stalled
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
 
 def client(url: str, **settings: Any) -> ConnectTrade:
@@ -57,6 +58,34 @@ async def test_call_from_a_second_loop_is_refused_before_it_waits_or_takes_a_pla
         first.cancel()
         await asyncio.wait([first])
         assert ct.health().in_flight == 0
+
+
+OPENED: dict[str, Callable[[ConnectTrade], AbstractAsyncContextManager[object]]] = {
+    "brokerage stream": lambda ct: ct.brokerage_stream(),
+    "market data": lambda ct: ct.user("u", "whisper").market_data("c"),
+    "live accounts": lambda ct: ct.live([ct.user("u", "whisper")]),
+    "poller": lambda ct: ct.poll([ct.user("u", "whisper")], lambda user: user.positions.list(), every=1.0),
+    "poller of a view": lambda ct: ct.with_options(retry=Retry(attempts=1)).poll(
+        [], lambda u: u.accounts.list(), every=1
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OPENED)
+async def test_stream_live_accounts_and_poller_open_in_no_second_loop(what: str) -> None:
+    async with ScriptedEnd() as end, client(end.url) as ct:
+        await ct.users.list()
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            await in_another_loop(OPENED[what](ct).__aenter__)
+        assert [seen.target for seen in end.seen] == ["/users"]
+
+
+async def test_what_is_opened_first_binds_the_client_to_its_loop() -> None:
+    async with ScriptedEnd() as end, client(end.url) as ct, ct.poll([], lambda user: user.positions.list(), every=1.0):
+        for call in (ct.users.list, ct.aclose):
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await in_another_loop(call)
+        assert (ct.health().is_open, end.links) == (True, 0)
 
 
 async def test_closing_from_a_second_loop_is_refused_and_leaves_the_client_open() -> None:
@@ -112,6 +141,7 @@ def test_call_in_a_forked_child_is_refused_also_where_the_loop_is_the_same() -> 
         try:
             loop_of_child = asyncio.new_event_loop()
             good = [loop.run_until_complete(refused(call)) for call in (ct.users.list, ct.aclose)]
+            good += [loop.run_until_complete(refused(OPENED[what](ct).__aenter__)) for what in OPENED]
             good += [loop_of_child.run_until_complete(refused(ct.users.list))]
             os._exit(0 if all(good) else 1)
         finally:
