@@ -1,7 +1,7 @@
-"""Across the wire: a WebSocket end that tells of many accounts, in a process of its own.
+"""A WebSocket server that sends updates of many accounts, in a process of its own.
 
-For each line on its standard input, as ``mixed 60000``, it takes one client, waits for the line ``go``, and writes so
-many frames as fast as they are read. Then the next line ends the link: who follows accounts has to come back.
+For each line on its standard input, as ``mixed 60000``, it accepts one client, waits for the line ``go``, and writes
+that number of frames at full speed. The next line closes the connection, and the client has to reconnect.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ BLOCK = 100
 
 @cache
 def blocks(case: str, count: int) -> list[bytes]:
-    """Return all frames as they are sent, made once."""
+    """Return all frames in blocks of bytes, built once."""
     sent = [framed(frame) for frame in frames(case, count)]
     return [b"".join(sent[first : first + BLOCK]) for first in range(0, count, BLOCK)]
 
@@ -30,13 +30,13 @@ def main() -> None:
         while line := sys.stdin.readline():
             case, count = line.split()
             prepared = blocks(case, int(count))
-            link, _ = listener.accept()
-            with link:
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                greet(link)
+            connection, _ = listener.accept()
+            with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                greet(connection)
                 sys.stdin.readline()
                 for block in prepared:
-                    link.sendall(block)
+                    connection.sendall(block)
                 sys.stdin.readline()
 
 

@@ -4,8 +4,8 @@
 
 ``bare`` is ``recv(decode=False)`` and one msgspec union of the same structs, with no queue behind it. Both sides run on
 asyncio's own loop and, where it is installed, on uvloop. The feeder stamps each message just before it writes it, with
-a clock that all processes of a machine share. A delay cannot tell waiting from being kept waiting: it wants a machine
-that does nothing else.
+a clock that all processes of a machine share. A delay includes the time that other programs take, so it needs an
+idle machine.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     from processes import Server
 
 Stamps = list[tuple[int, str | None]]
-SKIPPED = 0.1  # of the messages, at the start, while both ends warm up
+SKIPPED = 0.1  # share of the messages at the start, while both sides warm up
 GOALS = {"p50": "at most 1.15", "p99": "at most 1.5", "p99.9": ""}
 FEEDER = "feeder.py"
 
 
 class Delays(NamedTuple):
-    """One turn of one side, in microseconds.
+    """The result of one turn of one side, in microseconds.
 
     Attributes:
-        p50: half of the messages took no longer.
-        p99: 99 of a hundred took no longer.
-        p999: 999 of a thousand took no longer.
-        cpu: of this process, for each message.
-        fed: of the feeder's process, for each message; 0 where the platform does not say.
+        p50: The delay that half of the messages do not exceed.
+        p99: The delay that 99 of 100 messages do not exceed.
+        p999: The delay that 999 of 1,000 messages do not exceed.
+        cpu: CPU time of this process for each message.
+        fed: CPU time of the feeder for each message; 0 if the platform does not report it.
     """
 
     p50: float
@@ -71,7 +71,7 @@ async def bare(url: str, count: int) -> Stamps:
 
 
 async def ours(url: str, count: int) -> Stamps:
-    """The stream, with one consumer of everything."""
+    """Receive from the stream, with one consumer of all events."""
     stamps: Stamps = []
     async with ConnectTrade("client", "secret", endpoints=Endpoints(stream=url)) as ct:
         stream = ct.brokerage_stream()
@@ -97,14 +97,14 @@ def loops() -> dict[str, Callable[[], asyncio.AbstractEventLoop] | None]:
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """Return the value that this share of all do not exceed."""
+    """Return the value that this share of all values does not exceed."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
 def delays(stamps: Stamps, cpu: float, fed: float) -> Delays:
-    """Return what one turn showed."""
+    """Return the delays of one turn."""
     kept = stamps[int(len(stamps) * SKIPPED) :]
-    took = sorted((heard - int((sent or "0").partition("-")[0])) / 1000 for heard, sent in kept)
+    took = sorted((received - int((sent or "0").partition("-")[0])) / 1000 for received, sent in kept)
     p50, p99, p999 = (percentile(took, share) for share in (0.5, 0.99, 0.999))
     return Delays(p50, p99, p999, cpu / len(stamps) * 1e6, fed / len(stamps) * 1e6)
 
@@ -124,7 +124,7 @@ def measure(feeder: Server, rounds: int, messages: int, rate: int) -> dict[str, 
 
 
 def rows(found: dict[str, list[Delays]], rate: int) -> Iterator[Row]:
-    """Yield a line for each loop and percentile."""
+    """Yield a row for each loop and percentile."""
     for loop in ("asyncio", "uvloop"):
         for at, (name, goal) in enumerate(GOALS.items()):
             what = f"delay at {rate:,}/s on {loop}, {name}: ours to bare"
@@ -132,14 +132,14 @@ def rows(found: dict[str, list[Delays]], rate: int) -> Iterator[Row]:
                 yield Row(what, goal=goal, figures=f"{loop} is not installed")
                 continue
             sides = {side: found[f"{side} {loop}"] for side in SIDES}
-            said = [
+            described = [
                 f"{side} {statistics.median(each[at] for each in turns):,.0f} us"
                 f", CPU {statistics.median(each.cpu for each in turns):.0f} us"
                 f" (feeder {statistics.median(each.fed for each in turns):.0f} us)"
                 for side, turns in sides.items()
             ]
             values = ratios(*([each[at] for each in sides[side]] for side in ("ours", "bare")))
-            yield row(what, values, goal=goal, figures="; ".join(said))
+            yield row(what, values, goal=goal, figures="; ".join(described))
 
 
 def main() -> None:

@@ -1,9 +1,9 @@
-"""Do all get their turn? 1,000 workers on 100 requests in flight, beside aiohttp's own limit and a semaphore.
+"""Does every worker get its turn? 1,000 workers on 100 requests in flight, beside aiohttp's own limit and a semaphore.
 
     python benchmarks/fairness.py [--rounds 5] [--requests 20000] [--workers 1000]
 
-Each worker asks again as soon as it has its answer. What is counted: how many answers the most and the least served
-worker got, and how long a request took from its call, the time in line included.
+Each worker sends the next request as soon as it has a response. The figures are the responses of the most and the least
+served worker, and how long a request took from its call, including its wait in the queue.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from processes import Server
 
 
-class Served(NamedTuple):
-    """One turn of one side.
+class Fairness(NamedTuple):
+    """The result of one turn of one side.
 
     Attributes:
-        least: answers to the worker with the fewest.
-        most: answers to the worker with the most.
-        p50: seconds that half of the requests did not exceed.
-        p99: seconds that 99 of a hundred did not exceed.
-        cpu: seconds of this process for each request.
-        server: seconds of the server for each request; 0 where the platform does not say.
+        least: Responses of the worker with the fewest.
+        most: Responses of the worker with the most.
+        p50: Seconds that half of the requests do not exceed.
+        p99: Seconds that 99 of 100 requests do not exceed.
+        cpu: CPU seconds of this process for each request.
+        server: CPU seconds of the server for each request; 0 if the platform does not report it.
     """
 
     least: int
@@ -47,8 +47,8 @@ class Served(NamedTuple):
     server: float
 
 
-async def serve(ask: Callable[[], Awaitable[object]], requests: int, workers: int, there: Server) -> Served:
-    """Let the workers ask so often together."""
+async def serve(send: Callable[[], Awaitable[object]], requests: int, workers: int, rest: Server) -> Fairness:
+    """Send a number of requests with all workers together."""
     took: list[list[float]] = [[] for _ in range(workers)]
     left = requests
 
@@ -57,54 +57,54 @@ async def serve(ask: Callable[[], Awaitable[object]], requests: int, workers: in
         while left > 0:
             left -= 1
             began = time.perf_counter()
-            await ask()
+            await send()
             own.append(time.perf_counter() - began)
 
-    cpu, served = time.process_time(), there.cpu()
+    cpu, served = time.process_time(), rest.cpu()
     await asyncio.gather(*(worker(own) for own in took))
-    cpu, served = time.process_time() - cpu, there.cpu() - served
-    # The first request of each worker found no line yet, and opened the connections.
+    cpu, served = time.process_time() - cpu, rest.cpu() - served
+    # The first request of each worker opened a connection and met no queue.
     steady = sorted(each for own in took for each in own[1:]) or [each for own in took for each in own]
     counts = [len(own) for own in took]
     p50, p99 = (steady[int(len(steady) * share)] for share in (0.5, 0.99))
-    return Served(min(counts), max(counts), p50, p99, cpu / requests, served / requests)
+    return Fairness(min(counts), max(counts), p50, p99, cpu / requests, served / requests)
 
 
-async def ours(there: Server, requests: int, workers: int) -> Served:
-    """Measure the client, whose gate is first come, first served."""
+async def ours(rest: Server, requests: int, workers: int) -> Fairness:
+    """Measure the client, with its first come, first served limiter."""
     limits = Limits(connections=IN_FLIGHT)
-    async with ConnectTrade("client", "secret", endpoints=Endpoints(there.url), limits=limits) as ct:
-        return await serve(ct.user("user", "secret").balances.list, requests, workers, there)
+    async with ConnectTrade("client", "secret", endpoints=Endpoints(rest.url), limits=limits) as ct:
+        return await serve(ct.user("user", "secret").balances.list, requests, workers, rest)
 
 
-async def pooled(there: Server, requests: int, workers: int) -> Served:
+async def pooled(rest: Server, requests: int, workers: int) -> Fairness:
     """Measure the limit of aiohttp's connector."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=IN_FLIGHT)) as http:
 
-        async def ask() -> object:
-            async with http.get(there.url + "/balances") as reply:
+        async def send() -> object:
+            async with http.get(rest.url + "/balances") as reply:
                 return await reply.read()
 
-        return await serve(ask, requests, workers, there)
+        return await serve(send, requests, workers, rest)
 
 
-async def queued(there: Server, requests: int, workers: int) -> Served:
+async def queued(rest: Server, requests: int, workers: int) -> Fairness:
     """Measure a semaphore in front of aiohttp."""
-    places = asyncio.Semaphore(IN_FLIGHT)
+    semaphore = asyncio.Semaphore(IN_FLIGHT)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
 
-        async def ask() -> object:
-            async with places, http.get(there.url + "/balances") as reply:
+        async def send() -> object:
+            async with semaphore, http.get(rest.url + "/balances") as reply:
                 return await reply.read()
 
-        return await serve(ask, requests, workers, there)
+        return await serve(send, requests, workers, rest)
 
 
 SIDES = {"ours": ours, "aiohttp's own limit": pooled, "asyncio.Semaphore": queued}
 
 
-def rows(found: dict[str, list[Served]], workers: int) -> Iterator[Row]:
-    """Yield two lines a side; only ours has a goal."""
+def rows(found: dict[str, list[Fairness]], workers: int) -> Iterator[Row]:
+    """Yield two rows for each side; only ours has a goal."""
     for name, turns_of in found.items():
         shortest, busiest = min(each.least for each in turns_of), max(each.most for each in turns_of)
         cpu, fed = (statistics.median(each[at] for each in turns_of) * 1e6 for at in (4, 5))
@@ -131,10 +131,10 @@ def main() -> None:
     options.add_argument("--requests", type=int, default=20_000)
     options.add_argument("--workers", type=int, default=1000)
     chosen = options.parse_args()
-    found: dict[str, list[Served]] = defaultdict(list)
-    with server("load_server.py") as there:
+    found: dict[str, list[Fairness]] = defaultdict(list)
+    with server("load_server.py") as rest:
         for name in turns(chosen.rounds, SIDES):
-            found[name].append(asyncio.run(SIDES[name](there, chosen.requests, chosen.workers)))
+            found[name].append(asyncio.run(SIDES[name](rest, chosen.requests, chosen.workers)))
     show(rows({name: found[name] for name in SIDES}, chosen.workers), as_json=chosen.json)
 
 

@@ -1,7 +1,7 @@
-"""Across the wire: a WebSocket end that feeds one client as fast as it reads, in a process of its own.
+"""A WebSocket server that sends frames to one client as fast as it reads, in a process of its own.
 
-It speaks the brokerage stream's login with a sans-I/O protocol, and then writes frames that were made before: as many
-and as fast as the first line on its standard input says.
+It accepts the login of the brokerage stream with a sans-I/O protocol, and then writes prepared frames. A line on its
+standard input gives their number and rate.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ CHUNK = 64 * 1024
 
 
 def an_update(number: int) -> bytes:
-    """Return one order update of some 500 bytes, as the wire spells it."""
+    """Return one order update of about 500 bytes, encoded as on the wire."""
     data = {
         "order_id": f"order-{number:08}-5a6b-4b1e-9d1c-2f6f0a7c1d11",
         "cl_order_id": "0195b2c8-1d2e-7b1e-9d1c-2f6f0a7c1d11",
@@ -50,28 +50,28 @@ def framed(payload: bytes) -> bytes:
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
 
 
-def greet(link: socket.socket) -> None:
-    """Shake hands, and take the login."""
+def greet(connection: socket.socket) -> None:
+    """Accept the WebSocket handshake and the login."""
     protocol = ServerProtocol()
-    answers = [b'{"type": "authenticated"}', b'{"type": "subscribed", "topics": ["orders", "positions", "balances"]}']
-    while answers:
-        protocol.receive_data(link.recv(CHUNK))
+    replies = [b'{"type": "authenticated"}', b'{"type": "subscribed", "topics": ["orders", "positions", "balances"]}']
+    while replies:
+        protocol.receive_data(connection.recv(CHUNK))
         for event in protocol.events_received():
             if isinstance(event, Request):
                 protocol.send_response(protocol.accept(event))
                 protocol.send_text(b'{"type": "welcome"}')
             else:
-                protocol.send_text(answers.pop(0))
+                protocol.send_text(replies.pop(0))
         for data in protocol.data_to_send():
-            link.sendall(data)
+            connection.sendall(data)
 
 
-def feed(link: socket.socket, count: int, rate: int) -> None:
-    """Write so many updates: at full speed where the rate is 0, else so many a second, each with its sending time."""
+def feed(connection: socket.socket, count: int, rate: int) -> None:
+    """Write ``count`` updates: at full speed if ``rate`` is 0, else ``rate`` a second, each with its sending time."""
     if not rate:
         block = b"".join(framed(an_update(number)) for number in range(100))
         for _ in range(count // 100):
-            link.sendall(block)
+            connection.sendall(block)
         return
     begin = time.monotonic()
     for number in range(count):
@@ -79,7 +79,7 @@ def feed(link: socket.socket, count: int, rate: int) -> None:
         if (wait := due - time.monotonic()) > 0:
             time.sleep(wait)
         update = an_update(number).replace(b"0195b2c8", str(time.monotonic_ns()).encode(), 1)
-        link.sendall(framed(update))
+        connection.sendall(framed(update))
 
 
 def main() -> None:
@@ -88,12 +88,12 @@ def main() -> None:
         print("ws://{}:{}".format(*listener.getsockname()), flush=True)
         for line in sys.stdin:
             count, rate = map(int, line.split())
-            link, _ = listener.accept()
-            with link:
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                greet(link)
-                feed(link, count, rate)
-                link.recv(CHUNK)
+            connection, _ = listener.accept()
+            with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                greet(connection)
+                feed(connection, count, rate)
+                connection.recv(CHUNK)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What users hold in the benchmarks of live accounts: one account each, 20 positions, 5 open orders, one balance.
+"""Data for the benchmarks of live accounts: users with one account, 20 positions, 5 open orders and one balance each.
 
-Bodies of the REST end, and the lives of orders as the stream tells them. All is told as the wire spells it.
+It makes the bodies of REST responses, and frames of the stream with the lives of orders, encoded as on the wire.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
 
 POSITIONS = 20
 OPEN_ORDERS = 5
-ACCOUNTS = 100  # that a feed tells of
+ACCOUNTS = 100  # accounts of a feed
 SYMBOLS = [f"SYM{chr(65 + number)}" for number in range(POSITIONS)]
-# Orders of today: a book that knows them looks for them in one listing.
+# Orders of today, so that a book finds them in one listing.
 START = datetime.now(UTC).replace(microsecond=123456)
-LIFE = ((0, "working"), (30, "partially_filled"), (80, "partially_filled"), (100, "filled"))
+LIFECYCLE = ((0, "working"), (30, "partially_filled"), (80, "partially_filled"), (100, "filled"))
 
 
 def user_id(number: int) -> str:
-    """Return the name of a user."""
+    """Return the id of a user."""
     return f"user-{number:06}"
 
 
 def account_id(number: int) -> str:
-    """Return the account of a user."""
+    """Return the account id of a user."""
     return f"{number:06}ab-5a6b-4b1e-9d1c-2f6f0a7c1d11"
 
 
@@ -37,7 +37,7 @@ def _moment(microseconds: int) -> str:
 
 
 def a_balance(number: int, cash: int = 10_234, cents: int = 7) -> dict[str, Any]:
-    """Return the money of a user."""
+    """Return the balance of a user."""
     return {
         "account_id": account_id(number),
         "account_number": f"***{number:06}",
@@ -52,7 +52,7 @@ def a_balance(number: int, cash: int = 10_234, cents: int = 7) -> dict[str, Any]
 
 
 def a_position(number: int, symbol: str, quantity: int = 120, cents: int = 50) -> dict[str, Any]:
-    """Return what a user holds of something."""
+    """Return a position of a user."""
     return {
         "account_id": account_id(number),
         "account_number": f"***{number:06}",
@@ -69,9 +69,9 @@ def a_position(number: int, symbol: str, quantity: int = 120, cents: int = 50) -
 
 
 def an_order(number: int, name: str, filled: int = 0, status: str = "working", at: int = 0) -> dict[str, Any]:
-    """Return an order of a user: every part that was filled is a fill with an id."""
+    """Return an order of a user; every executed part is a fill with an id."""
     lot = 1 + int(name) % 97  # orders are of many sizes
-    parts = [(before, now) for (before, _), (now, _) in pairwise(LIFE) if now <= filled]
+    parts = [(before, now) for (before, _), (now, _) in pairwise(LIFECYCLE) if now <= filled]
     fills = [
         {"fill_id": f"{name}-{now}", "time": _moment(now), "quantity": f"{(now - before) * lot}", "price": "410.123456"}
         for before, now in parts
@@ -106,7 +106,7 @@ def an_order(number: int, name: str, filled: int = 0, status: str = "working", a
 
 
 def bodies(number: int, cents: int) -> dict[str, object]:
-    """Return what the REST end has of a user, by path, when prices are at so many cents."""
+    """Return the bodies of a user's REST responses by path, for prices with these cents."""
     orders = [an_order(number, f"{number:06}{which:02}") for which in range(OPEN_ORDERS)]
     return {
         "/balances": [a_balance(number, cents=cents)],
@@ -116,29 +116,29 @@ def bodies(number: int, cents: int) -> dict[str, object]:
 
 
 def frames(case: str, count: int) -> Iterator[bytes]:
-    """Yield so many frames, of 100 accounts in turn.
+    """Yield ``count`` frames, of 100 accounts in turn.
 
-    An order is told when it is taken, when it is partly filled, twice, and when it is filled: 4 frames. In the case
-    ``mixed`` each of its three executions is followed by the position and the balance that it makes: 10 frames.
+    An order has 4 frames: working, partially filled twice, and filled. In the case ``mixed`` a position and a balance
+    follow each of its three executions: 10 frames.
     """
-    told = 0
+    sent = 0
     for turn in range(count):
         for step in _steps(case):
             for account in range(ACCOUNTS):
-                if told == count:
+                if sent == count:
                     return
-                told += 1
-                yield _frame(account, *_said(account, turn, step, told))
+                sent += 1
+                yield _frame(account, *_payload(account, turn, step, sent))
 
 
 def _steps(case: str) -> list[tuple[str, int]]:
-    told = ("order",) if case == "orders" else ("order", "position", "balance")
-    return [(kind, step) for step in range(len(LIFE)) for kind in (told if step else ("order",))]
+    kinds = ("order",) if case == "orders" else ("order", "position", "balance")
+    return [(kind, step) for step in range(len(LIFECYCLE)) for kind in (kinds if step else ("order",))]
 
 
-def _said(account: int, turn: int, step: tuple[str, int], at: int) -> tuple[str, dict[str, Any], int]:
+def _payload(account: int, turn: int, step: tuple[str, int], at: int) -> tuple[str, dict[str, Any], int]:
     kind, part = step
-    filled, status = LIFE[part]
+    filled, status = LIFECYCLE[part]
     if kind == "position":
         return kind, a_position(account, SYMBOLS[turn % POSITIONS], 1_000 + turn * 100 + filled), at
     if kind == "balance":

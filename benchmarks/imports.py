@@ -2,7 +2,7 @@
 
     python benchmarks/imports.py [--rounds 15]
 
-An interpreter is started for each turn of each side; what is compared is the time until it has ended.
+An interpreter is started for each turn of each side, and the time until its end is compared.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ GOALS = {"ours": "at most 60"}
 
 
 def start(program: str) -> float:
-    """Return the seconds that an interpreter takes for a program."""
+    """Return the seconds that an interpreter takes to run a program."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 - our own words
+    subprocess.run([sys.executable, "-c", program], check=True)  # noqa: S603 - our own programs
     return time.perf_counter() - began
 
 
 def rows(found: dict[str, list[float]]) -> Iterator[Row]:
-    """Yield a line for each import."""
+    """Yield a row for each import."""
     empty = statistics.median(found["empty"]) * 1e3
     for name, program in SIDES.items():
         if name == "empty":
@@ -54,7 +54,7 @@ def main() -> None:
     chosen = parser("Time to import.", rounds=15).parse_args()
     pin(0, last=False)
     for program in SIDES.values():
-        start(program)  # writes what Python keeps compiled
+        start(program)  # writes the compiled files
     found: dict[str, list[float]] = defaultdict(list)
     for name in turns(chosen.rounds, SIDES):
         found[name].append(start(SIDES[name]))

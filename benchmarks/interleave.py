@@ -1,6 +1,6 @@
-"""Rounds: sides take turns in random order, ratios are taken inside a round, and medians over the rounds.
+"""Rounds of a benchmark: the sides run in random order, and a ratio is taken within each round.
 
-A machine whose speed drifts then leans to no side.
+So a slow drift of the machine's speed favors no side.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One line of the table.
+    """One row of the table.
 
     Attributes:
-        what: the question, and who beside whom.
-        value: the median of what the goal is about; None where it could not be measured.
-        low: the least of all rounds.
-        high: the most of all rounds.
-        unit: of these three; "x" for a ratio.
-        goal: "at most 1.15", "at least 3", or "" where nothing is promised.
-        figures: the absolute figures behind it, in words; or why there are none.
-        has_failed: whether there are none because somebody failed who should have been measured.
+        what: The question, and the two sides that are compared.
+        value: The median over the rounds; None if it could not be measured.
+        low: The minimum over the rounds.
+        high: The maximum over the rounds.
+        unit: The unit of these three; "x" for a ratio.
+        goal: "at most 1.15", "at least 3", or "" if there is no goal.
+        figures: The absolute figures behind it as text, or the reason why there are none.
+        has_failed: Whether a side failed that should have been measured.
     """
 
     what: str
@@ -41,7 +41,7 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def verdict(self) -> str:
-        """Whether the goal is met: "yes", "no", "failed", or "" where there is nothing to say."""
+        """Whether the goal is met: "yes", "no", "failed", or "" without a goal."""
         if self.has_failed:
             return "failed"
         if self.value is None or not self.goal:
@@ -52,15 +52,15 @@ class Row(msgspec.Struct, frozen=True):
 
     @property
     def spread(self) -> str:
-        """From the least to the most."""
-        return "" if self.low is None or self.high is None else f"[{spelled(self.low)} .. {spelled(self.high)}]"
+        """The range from the minimum to the maximum."""
+        return "" if self.low is None or self.high is None else f"[{number_text(self.low)} .. {number_text(self.high)}]"
 
     def instead_of(self, what: str, goal: str) -> Row:
-        """Return the same for another question."""
+        """Return the same row for another question."""
         return msgspec.structs.replace(self, what=what, goal=goal)
 
 
-def spelled(number: float) -> str:
+def number_text(number: float) -> str:
     """Return a number with as many digits as are worth reading."""
     if number >= 1000:  # noqa: PLR2004 - where thousands begin
         return f"{number:,.0f}"
@@ -68,13 +68,13 @@ def spelled(number: float) -> str:
 
 
 def row(what: str, values: Sequence[float], *, unit: str = "x", goal: str = "", figures: str = "") -> Row:
-    """Return the line for what each round found."""
+    """Return the row for the values of all rounds."""
     median = statistics.median(values)
     return Row(what, median, min(values), max(values), unit=unit, goal=goal, figures=figures)
 
 
 def failed(what: str, why: str) -> Row:
-    """Return the line for who should have been measured, and has failed."""
+    """Return the row of a side that failed."""
     return Row(what, figures=f"{what} failed: {why}", has_failed=True)
 
 
@@ -84,7 +84,7 @@ def ratios(over: Iterable[float], under: Iterable[float]) -> list[float]:
 
 
 def turns(rounds: int, sides: Iterable[str]) -> Iterator[str]:
-    """Yield each side once a round, in random order."""
+    """Yield each side once in each round, in random order."""
     for _ in range(rounds):
         names = list(sides)
         random.shuffle(names)
@@ -92,7 +92,7 @@ def turns(rounds: int, sides: Iterable[str]) -> Iterator[str]:
 
 
 def parser(question: str, rounds: int = 5) -> argparse.ArgumentParser:
-    """Return the options that every benchmark has."""
+    """Return the options that all benchmarks have."""
     options = argparse.ArgumentParser(description=question)
     options.add_argument("--rounds", type=int, default=rounds)
     options.add_argument("--json", action="store_true", help="one JSON object a line, for the table")
@@ -100,10 +100,10 @@ def parser(question: str, rounds: int = 5) -> argparse.ArgumentParser:
 
 
 def show(rows: Iterable[Row], *, as_json: bool) -> None:
-    """Print the lines, ratio first."""
+    """Print the rows, ratio first."""
     for each in rows:
         if as_json:
             print(msgspec.json.encode(each).decode(), flush=True)
             continue
-        value = "-" if each.value is None else f"{spelled(each.value)} {each.unit}"
+        value = "-" if each.value is None else f"{number_text(each.value)} {each.unit}"
         print(f"{value:>14} {each.spread:22}{each.what:66} {each.goal:16}{each.verdict:7}{each.figures}", flush=True)

@@ -3,11 +3,11 @@
     python benchmarks/live.py [--rounds 5] [--updates 30000]
 
 ``bare`` is ``recv(decode=False)`` and one msgspec union of the same structs. ``stream`` has one consumer of its events.
-``live`` puts them into the books of 100 accounts, and has one consumer of ``live.changes()``. The feeder writes the
-same frames to all of them, from a process of its own, as fast as they are read; REST is another.
+``live`` applies them to the books of 100 accounts, and has one consumer of ``live.changes()``. The feeder writes the
+same frames to all sides, from a process of its own, at full speed; the REST server is another process.
 
-Of the mixed updates, 4 of 10 are of orders, 3 of positions and 3 of balances: an order is taken, partly filled twice,
-and filled; each of the three executions has a ``fill_id``, and makes a position and a balance.
+Of 10 mixed updates, 4 are of orders, 3 of positions and 3 of balances: an order works, is partially filled twice, and
+is filled. Each of the three executions has a ``fill_id``, and causes a position and a balance.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
     from processes import Server
 
 MIXES = {"mixed": "mixed updates", "orders": "updates of orders"}
-NEVER = Reconnect(base=3600.0, cap=3600.0)  # the feeder hangs up first, and takes another client then
+NEVER = Reconnect(base=3600.0, cap=3600.0)  # the feeder closes first, and then accepts another client
 GOALS = {"live": "at least 0.4"}
 Found = dict[str, list[Spent]]
 
 
 class Run:
-    """One side's turn.
+    """The turns of all sides.
 
     Args:
-        feeder: the other end of the stream.
-        rest: the other end of REST.
-        count: updates that will come.
+        feeder: The server of the stream.
+        rest: The REST server.
+        count: The number of updates in a turn.
     """
 
     def __init__(self, feeder: Server, rest: Server, count: int) -> None:
@@ -56,7 +56,7 @@ class Run:
         self._endpoints = Endpoints(rest.url, stream=feeder.url)
 
     async def spent(self, case: str, side: str) -> Spent:
-        """Have everything sent, and take it; return what each update cost."""
+        """Let one side receive all updates; return the cost of each."""
         self._feeder.order(f"{case} {self.count}")
         sides: dict[str, Callable[[], object]] = {"bare": self._bare, "stream": self._stream, "live": self._live}
         opened = sides[side]()
@@ -104,7 +104,7 @@ class Run:
         async with ConnectTrade("client", "secret", endpoints=self._endpoints, reconnect=NEVER) as ct:
             users = [ct.user(user_id(number), "secret") for number in range(ACCOUNTS)]
             async with ct.live(users, sweep_every=None) as live, live.changes(capacity=self.count + 1) as changes:
-                assert live.is_current  # noqa: S101 - each update is one of a book
+                assert live.is_current  # noqa: S101 - each update belongs to a book
 
                 async def take() -> None:
                     for _ in range(self.count):
@@ -114,10 +114,10 @@ class Run:
 
 
 def measure(run: Run, rounds: int) -> Found:
-    """Let the sides take turns; return what each spent in each round, by case and side."""
+    """Run the sides in turn; return the costs of each round by case and side."""
     found: Found = defaultdict(list)
     sides = [f"{case} {side}" for case in MIXES for side in ("bare", "stream", "live")]
-    for name in sides:  # whoever comes first would load the code, and ask the machine for memory
+    for name in sides:  # warm up: the first turn loads code and allocates memory
         asyncio.run(run.spent(*name.split()))
     for name in turns(rounds, sides):
         found[name].append(asyncio.run(run.spent(*name.split())))
@@ -132,7 +132,7 @@ def _described(side: str, spent: list[Spent]) -> str:
 
 
 def rows(found: Found) -> Iterator[Row]:
-    """Yield a line for each side but the bare one, for each mix."""
+    """Yield a row for each mix and each side but the bare one."""
     for case, what in MIXES.items():
         size = statistics.mean(map(len, frames(case, 10 * ACCOUNTS)))
         bare = found[f"{case} bare"]
@@ -144,7 +144,7 @@ def rows(found: Found) -> Iterator[Row]:
 
 
 def main() -> None:
-    """Start the other ends, measure, and print."""
+    """Start the servers, measure, and print."""
     options = parser("Updates a second through live accounts, beside bare websockets + msgspec.")
     options.add_argument("--updates", type=int, default=30_000)
     chosen = options.parse_args()

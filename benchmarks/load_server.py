@@ -1,9 +1,9 @@
-"""Across the wire: an HTTP end that answers faster than any client asks, in a process of its own.
+"""An HTTP server that is faster than any client, in a process of its own.
 
-It reads no more of a request than where it ends, and answers every GET of ``/balances`` with one balance, of
-``/orders`` with a page of 500 orders, and of ``/positions`` with 50 positions; the peers find a page of 500 of their
-own vendor's where they look for it. All are made before the first request comes. One answer in twenty has other
-positions, so that of the answers to one user one in ten differs from the one before.
+It reads a request only to find its end, and answers every GET of ``/balances`` with one balance, of ``/orders`` with a
+page of 500 orders, and of ``/positions`` with 50 positions. For the peers it serves a page of 500 of their own vendor's
+orders. All responses are prepared before the first request. One response in twenty has other positions, so that of the
+responses to one user one in ten differs from the one before.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BALANCE = {
 
 
 def an_order(number: int) -> dict[str, object]:
-    """Return an order as the wire spells it, with two fills."""
+    """Return an order with two fills, encoded as on the wire."""
     fill = {"time": "2026-03-02T14:30:05.123456Z", "quantity": "50", "price": "410.123456789"}
     return {
         "order_id": f"order-{number:08}-5a6b-4b1e-9d1c-2f6f0a7c1d11",
@@ -63,7 +63,7 @@ def an_order(number: int) -> dict[str, object]:
 
 
 def a_position(number: int, last_price: str) -> dict[str, object]:
-    """Return a position as the wire spells it."""
+    """Return a position, encoded as on the wire."""
     return {
         "account_id": "0b9f5f8e-5a6b-4b1e-9d1c-2f6f0a7c1d11",
         "account_number": "***1234",
@@ -80,13 +80,13 @@ def a_position(number: int, last_price: str) -> dict[str, object]:
 
 
 def answer(body: object) -> bytes:
-    """Return a whole HTTP answer."""
+    """Return a complete HTTP response."""
     raw = json.dumps(body).encode()
     return b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(raw) + raw
 
 
 def page_of(order: Callable[[int], dict[str, object]]) -> list[dict[str, object]]:
-    """Return a page of somebody's orders."""
+    """Return a page of orders."""
     return [order(number) for number in range(PAGE)]
 
 
@@ -101,26 +101,26 @@ ANSWERS = {
     b"/positions": answer([a_position(number, "411.25") for number in range(50)]),
 }
 MOVED = answer([a_position(number, "411.26") for number in range(50)])
-DICE = random.Random(7)  # noqa: S311 - a pretend market needs no secrecy
+DICE = random.Random(7)  # noqa: S311 - a benchmark needs no secrecy
 
 
 def chosen(path: bytes) -> bytes:
-    """Return the answer for a path; prices move now and then."""
+    """Return the response for a path; prices move now and then."""
     return MOVED if path == b"/positions" and DICE.random() < 1 / 20 else ANSWERS[path]
 
 
-class Link(asyncio.Protocol):
-    """One connection: a GET has no body, so a request ends with its first empty line."""
+class Connection(asyncio.Protocol):
+    """One HTTP connection. A GET has no body, so a request ends with its first empty line."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where answers go."""
+        """Keep the transport for responses."""
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Answer every request that is whole."""
+        """Answer every complete request."""
         *requests, self._rest = (self._rest + data).split(b"\r\n\r\n")
         for request in requests:
             path = request.split(b" ", 2)[1].partition(b"?")[0]
@@ -131,7 +131,7 @@ class Link(asyncio.Protocol):
 async def serve() -> None:
     """Print the address, and serve until standard input ends."""
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Link, "127.0.0.1", 0)
+    server = await loop.create_server(Connection, "127.0.0.1", 0)
     print("http://{}:{}".format(*server.sockets[0].getsockname()), flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()

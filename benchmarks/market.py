@@ -3,8 +3,8 @@
     python benchmarks/market.py [--rounds 5] [--messages 50000] [--rate 20000]
 
 ``bare`` is ``recv(decode=False)`` and one msgspec union of the same structs, with no queue behind it. Each consumer
-gets every quote, or where it is conflated the latest of each symbol when it looks. The delay is from the sender's stamp
-to the consumer at a steady rate; it wants a machine that does nothing else.
+gets every quote or, if it is conflated, the latest of each symbol when it receives. The delay is from the sender's
+stamp to the consumer at a steady rate; it needs an idle machine.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
     from processes import Server
 
-SKIPPED = 0.1  # of the stamps, at the start, while both ends warm up
+SKIPPED = 0.1  # share of the stamps at the start, while both sides warm up
 GOALS = {"1 consumer": "at least 0.8", "1 consumer, conflated": "at least 0.7"}
 
 
 class Side(NamedTuple):
-    """Who listens.
+    """One kind of consumers.
 
     Attributes:
-        consumers: how many; 0 is bare.
-        overflow: how they are fed.
-        share: which part of the messages is enough, one over this.
+        consumers: The number of consumers; 0 is bare.
+        overflow: The overflow policy of their subscriptions.
+        share: The messages are divided by this, for a slow side.
     """
 
     consumers: int
@@ -48,15 +48,15 @@ class Side(NamedTuple):
     share: int = 1
 
 
-class Heard(NamedTuple):
-    """One turn of one side.
+class Received(NamedTuple):
+    """The result of one turn of one side.
 
     Attributes:
-        speed: quotes a second.
-        delay: the median, in microseconds.
-        lost: quotes that did not come to every consumer.
-        busy: the share of the time that this process was on its core.
-        fed: seconds of the feeder's CPU for each quote; 0 where the platform does not say.
+        speed: Quotes a second.
+        delay: The median delay, in microseconds.
+        lost: Quotes that did not reach every consumer.
+        busy: The share of the time in which this process ran.
+        fed: CPU seconds of the feeder for each quote; 0 if the platform does not report it.
     """
 
     speed: float
@@ -76,11 +76,11 @@ SIDES = {
     "100 consumers, conflated": Side(100, "latest", 20),
 }
 STEADY = ("bare", "1 consumer")
-Found = dict[str, list[Heard]]
+Found = dict[str, list[Received]]
 
 
 class Stamps:
-    """When each quote came to one consumer, where that is asked for."""
+    """The arrival times of the quotes of one consumer, if they are kept."""
 
     def __init__(self, *, is_kept: bool) -> None:
         self.count = 0
@@ -88,7 +88,7 @@ class Stamps:
         self._took: list[int] = []
 
     def take(self, quote: Quote) -> bool:
-        """Take a quote; returns whether it was the last."""
+        """Take a quote; return whether it was the last."""
         self.count += 1
         if self._is_kept:
             self._took.append(time.monotonic_ns() - int(quote.time_text or 0))
@@ -96,12 +96,12 @@ class Stamps:
 
     @property
     def delay(self) -> float:
-        """The median, in microseconds."""
+        """The median delay, in microseconds."""
         kept = self._took[int(len(self._took) * SKIPPED) :]
         return statistics.median(kept) / 1000 if kept else 0.0
 
 
-async def bare(url: str, count: int, stamps: Stamps) -> Heard:
+async def bare(url: str, count: int, stamps: Stamps) -> Received:
     """Receive and decode, and nothing else."""
     decode = msgspec.json.Decoder(codec.Message).decode
     async with connect(url, compression=None) as socket:
@@ -111,21 +111,21 @@ async def bare(url: str, count: int, stamps: Stamps) -> Heard:
             await socket.recv()
         await socket.send('{"action": "list_subscriptions"}')
         await socket.recv()
-        began = time.perf_counter()
+        started = time.perf_counter()
         while True:
             message = decode(await socket.recv(decode=False))
             if type(message) is Quote and stamps.take(message):
                 break
-        return Heard(count / (time.perf_counter() - began), stamps.delay, count - stamps.count)
+        return Received(count / (time.perf_counter() - started), stamps.delay, count - stamps.count)
 
 
 async def token() -> str:
-    """Return a token, which the feeder does not look at."""
+    """Return a token, which the feeder ignores."""
     return "token"
 
 
-async def ours(url: str, count: int, stamps: Stamps, side: Side) -> Heard:
-    """The stream, with so many consumers of everything."""
+async def ours(url: str, count: int, stamps: Stamps, side: Side) -> Received:
+    """Receive from the stream, with ``side.consumers`` consumers of all symbols."""
     async with ConnectTrade("client", "secret", endpoints=Endpoints(market_data=url)) as ct, AsyncExitStack() as stack:
         md = await stack.enter_async_context(ct.user("user", "secret").market_data("connection", token_source=token))
         feeds = [
@@ -144,14 +144,14 @@ async def ours(url: str, count: int, stamps: Stamps, side: Side) -> Heard:
 
         tasks = [asyncio.create_task(consume(number)) for number in range(side.consumers)]
         await md.list_subscriptions()
-        began = time.perf_counter()
+        started = time.perf_counter()
         await asyncio.gather(*tasks)
         lost = 0 if side.overflow == "latest" else sum(count - each.count for each in all_stamps)
-        return Heard(count / (time.perf_counter() - began), stamps.delay, lost)
+        return Received(count / (time.perf_counter() - started), stamps.delay, lost)
 
 
 def measure(feeder: Server, rounds: int, messages: int, rate: int) -> Found:
-    """Return what each side did at full speed and, marked ``steady``, at the rate; a list over the rounds."""
+    """Return the results of each side at full speed and, marked ``steady``, at the rate; a list over the rounds."""
     found: Found = defaultdict(list)
     for name in turns(rounds, [*SIDES, *(f"steady {side}" for side in STEADY)]):
         is_steady = name.startswith("steady ")
@@ -160,20 +160,20 @@ def measure(feeder: Server, rounds: int, messages: int, rate: int) -> Found:
         feeder.order(f"{count} {rate if is_steady else 0}")
         run = ours(feeder.url, count, stamps, side) if side.consumers else bare(feeder.url, count, stamps)
         fed, cpu, wall = feeder.cpu(), time.process_time(), time.perf_counter()
-        heard = asyncio.run(run)
+        received = asyncio.run(run)
         fed, cpu, wall = feeder.cpu() - fed, time.process_time() - cpu, time.perf_counter() - wall
-        found[name].append(heard._replace(busy=cpu / wall, fed=fed / count))
+        found[name].append(received._replace(busy=cpu / wall, fed=fed / count))
     return found
 
 
-def busy(heard: list[Heard]) -> str:
-    """Say which process was busy."""
-    share, fed = (statistics.median(each) for each in zip(*((each.busy, each.fed) for each in heard), strict=True))
+def busy(received: list[Received]) -> str:
+    """Return how busy both processes were."""
+    share, fed = (statistics.median(each) for each in zip(*((each.busy, each.fed) for each in received), strict=True))
     return f"busy {share:.0%} (feeder {fed * 1e6:.1f} us)"
 
 
 def rows(found: Found, rate: int) -> Iterator[Row]:
-    """Yield a line for each kind of consumers, one for the delay, and one for what was lost."""
+    """Yield a row for each kind of consumers, one for the delay, and one for lost quotes."""
     plain = [each.speed for each in found["bare"]]
     for name in list(SIDES)[1:]:
         speeds = [each.speed for each in found[name]]
@@ -181,7 +181,7 @@ def rows(found: Found, rate: int) -> Iterator[Row]:
             (f"ours {statistics.median(speeds):,.0f}/s", found[name]),
             (f"bare {statistics.median(plain):,.0f}/s", found["bare"]),
         )
-        figures = "; ".join(f"{said}, {busy(heard)}" for said, heard in sides)
+        figures = "; ".join(f"{described}, {busy(received)}" for described, received in sides)
         yield row(
             f"quotes a second, {name}: ours to bare", ratios(speeds, plain), goal=GOALS.get(name, ""), figures=figures
         )

@@ -1,7 +1,7 @@
-"""Across the wire: market data of 500 symbols for one client, as fast as it reads, in a process of its own.
+"""Market data of 500 symbols for one client, as fast as it reads, in a process of its own.
 
-Each line on its standard input says how many quotes the next client gets, and how many a second; 0 is full speed. It
-begins when it is asked for the list of subscriptions. The last quote says so in its ``bid_size``.
+A line on its standard input gives the number of quotes for the next client, and the number a second; 0 is full speed.
+It starts after the request for the list of subscriptions. The last quote is marked in its ``bid_size``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from vendor_feeder import part
+from vendor_feeder import close
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ LAST = "last"
 
 
 def a_quote(number: int, stamp: str = STAMP, size: str = "100") -> bytes:
-    """Return a quote as the wire spells it, framed."""
+    """Return a quote as a frame."""
     price = 100 + number % 100 / 100
     quote = {
         "type": "quote",
@@ -45,40 +45,40 @@ def a_quote(number: int, stamp: str = STAMP, size: str = "100") -> bytes:
 
 
 def answers(protocol: ServerProtocol) -> Iterator[object]:
-    """Yield what is to be said to what came."""
+    """Yield the replies to the received frames."""
     for event in protocol.events_received():
         if isinstance(event, Request):
             protocol.send_response(protocol.accept(event))
             yield {"type": "welcome"}
         elif isinstance(event, Frame) and event.opcode is Opcode.TEXT:
-            asked = json.loads(bytes(event.data))
-            name = {"subscribe": "subscribed", "list_subscriptions": "subscriptions"}.get(asked["action"])
+            request = json.loads(bytes(event.data))
+            name = {"subscribe": "subscribed", "list_subscriptions": "subscriptions"}.get(request["action"])
             held = [{"channel": "quotes", "symbols": SYMBOLS}]
-            known = {"id": asked.get("id"), "channel": "quotes", "symbols": SYMBOLS, "subscriptions": held}
+            known = {"id": request.get("id"), "channel": "quotes", "symbols": SYMBOLS, "subscriptions": held}
             yield {"type": "authenticated"} if name is None else {"type": name, **known}
 
 
-def greet(link: socket.socket) -> ServerProtocol:
-    """Shake hands, and answer everything up to the list of subscriptions."""
+def greet(connection: socket.socket) -> ServerProtocol:
+    """Accept the WebSocket handshake, and answer everything up to the list of subscriptions."""
     protocol = ServerProtocol()
-    said = ""
-    while said != "subscriptions":
-        protocol.receive_data(link.recv(CHUNK))
+    last = ""
+    while last != "subscriptions":
+        protocol.receive_data(connection.recv(CHUNK))
         for answer in answers(protocol):
             protocol.send_text(json.dumps(answer).encode())
-            said = json.loads(json.dumps(answer))["type"]
+            last = json.loads(json.dumps(answer))["type"]
         for data in protocol.data_to_send():
-            link.sendall(data)
+            connection.sendall(data)
     return protocol
 
 
-def feed(link: socket.socket, count: int, rate: int) -> None:
-    """Write so many quotes."""
+def feed(connection: socket.socket, count: int, rate: int) -> None:
+    """Write ``count`` quotes."""
     if not rate:
         block = b"".join(map(a_quote, range(len(SYMBOLS))))
         for _ in range((count - 1) // len(SYMBOLS)):
-            link.sendall(block)
-        link.sendall(b"".join(map(a_quote, range((count - 1) % len(SYMBOLS)))))
+            connection.sendall(block)
+        connection.sendall(b"".join(map(a_quote, range((count - 1) % len(SYMBOLS)))))
     else:
         stamp = str(time.monotonic_ns())
         parts = [a_quote(number, stamp).split(stamp.encode()) for number in range(len(SYMBOLS))]
@@ -86,8 +86,8 @@ def feed(link: socket.socket, count: int, rate: int) -> None:
         for number in range(count - 1):
             if (wait := begin + number / rate - time.monotonic()) > 0:
                 time.sleep(wait)
-            link.sendall(str(time.monotonic_ns()).encode().join(parts[number % len(parts)]))
-    link.sendall(a_quote(count - 1, str(time.monotonic_ns()), LAST))
+            connection.sendall(str(time.monotonic_ns()).encode().join(parts[number % len(parts)]))
+    connection.sendall(a_quote(count - 1, str(time.monotonic_ns()), LAST))
 
 
 def main() -> None:
@@ -96,12 +96,12 @@ def main() -> None:
         print("ws://{}:{}".format(*listener.getsockname()), flush=True)
         for line in sys.stdin:
             count, rate = map(int, line.split())
-            link, _ = listener.accept()
-            with link:
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                protocol = greet(link)
-                feed(link, count, rate)
-                part(link, protocol)
+            connection, _ = listener.accept()
+            with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                protocol = greet(connection)
+                feed(connection, count, rate)
+                close(connection, protocol)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What one side spent, in its own process: time on the CPU, time on the clock, and memory at its peak.
+"""The costs of one side, in its own process: CPU time, wall time, and peak memory.
 
-Every side imports this, also those in a peer's environment, so it needs nothing but the standard library.
+Every side imports this module, also in a peer's environment, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STATUS = Path("/proc/self/status")
 
 
 def memory(field: str) -> int | None:
-    """Return a line of what Linux says of this process, in bytes: ``VmHWM`` is the peak, ``VmRSS`` is now."""
+    """Return a field of Linux's status of this process, in bytes: ``VmHWM`` is the peak, ``VmRSS`` the present size."""
     if not STATUS.exists():
         return None
     lines = (line.split() for line in STATUS.read_text().splitlines())
@@ -30,9 +30,9 @@ def memory(field: str) -> int | None:
 
 
 def peak() -> int | None:
-    """Return the most memory that this process ever held, in bytes, or None where the platform does not say.
+    """Return the peak memory of this process in bytes, or None if the platform does not report it.
 
-    ``getrusage`` alone would not do: on Linux it also counts the parent's memory, from before the program was loaded.
+    ``getrusage`` alone is not enough: on Linux it includes the parent's memory, from before the program was loaded.
     """
     if (held := memory("VmHWM")) is not None:
         return held
@@ -43,66 +43,66 @@ def peak() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in bytes on macOS
 
 
-def tell(**facts: float | None) -> None:
-    """Print what was measured, for the process that started this one."""
+def print_result(**facts: float | None) -> None:
+    """Print a result as JSON, for the process that started this one."""
     print(json.dumps(facts), flush=True)
 
 
 class Stopwatch:
-    """CPU and clock since it was made, both in seconds."""
+    """CPU time and wall time since it was made, in seconds."""
 
     def __init__(self) -> None:
         self._cpu = time.process_time()
         self._wall = time.perf_counter()
 
-    def tell(self, count: int) -> None:
-        """Print what each of so many things cost."""
+    def print_each(self, count: int) -> None:
+        """Print the cost of each of ``count`` things."""
         cpu = time.process_time() - self._cpu
         wall = time.perf_counter() - self._wall
-        tell(cpu=cpu / count, wall=wall / count, peak=peak())
+        print_result(cpu=cpu / count, wall=wall / count, peak=peak())
 
 
-async def in_flight(ask: Callable[[], Awaitable[object]], requests: int) -> None:
-    """Ask so often, with so many in flight."""
+async def send_in_flight(send: Callable[[], Awaitable[object]], requests: int) -> None:
+    """Send ``requests`` requests, ``IN_FLIGHT`` of them at once."""
     left = requests
 
     async def worker() -> None:
         nonlocal left
         while left > 0:
             left -= 1
-            await ask()
+            await send()
 
     await asyncio.gather(*(worker() for _ in range(min(IN_FLIGHT, requests))))
 
 
-async def asked(ask: Callable[[], Awaitable[object]], requests: int) -> None:
-    """Ask until every connection is open, then so often, and print what each request cost."""
-    assert await ask(), "the answer was empty"  # noqa: S101 - who reads nothing is fast
-    await in_flight(ask, IN_FLIGHT)
+async def measure_requests(send: Callable[[], Awaitable[object]], requests: int) -> None:
+    """Send requests until every connection is open, then ``requests`` more, and print the cost of each."""
+    assert await send(), "the response was empty"  # noqa: S101 - reading nothing is fast
+    await send_in_flight(send, IN_FLIGHT)
     gc.collect()
     watch = Stopwatch()
-    await in_flight(ask, requests)
-    watch.tell(requests)
+    await send_in_flight(send, requests)
+    watch.print_each(requests)
 
 
-def asked_by_threads(ask: Callable[[], object], requests: int) -> None:
-    """Do as ``asked`` does, from as many threads as it has requests in flight."""
+def measure_in_threads(send: Callable[[], object], requests: int) -> None:
+    """Do the same as ``measure_requests`` with ``IN_FLIGHT`` threads."""
 
-    def ask_so_often(pool: ThreadPoolExecutor, count: int) -> None:
-        for answer in [pool.submit(ask) for _ in range(count)]:
+    def send_all(pool: ThreadPoolExecutor, count: int) -> None:
+        for answer in [pool.submit(send) for _ in range(count)]:
             answer.result()
 
-    assert ask(), "the answer was empty"  # noqa: S101 - who reads nothing is fast
+    assert send(), "the response was empty"  # noqa: S101 - reading nothing is fast
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        ask_so_often(pool, IN_FLIGHT)
+        send_all(pool, IN_FLIGHT)
         gc.collect()
         watch = Stopwatch()
-        ask_so_often(pool, requests)
-        watch.tell(requests)
+        send_all(pool, requests)
+        watch.print_each(requests)
 
 
-class Tally:
-    """Counts events, and prints what each cost from the first one to the last."""
+class EventCounter:
+    """Counts events, and prints the cost of each from the first to the last."""
 
     def __init__(self, count: int) -> None:
         self._left = count
@@ -110,17 +110,17 @@ class Tally:
         self._watch: Stopwatch | None = None
 
     def add(self) -> bool:
-        """Count one; say whether it was the last."""
+        """Count one event; return whether it was the last."""
         if self._watch is None:
             self._watch = Stopwatch()
         self._left -= 1
         if self._left:
             return False
-        self._watch.tell(self._count)
+        self._watch.print_each(self._count)
         return True
 
 
 def arguments() -> tuple[str, str, int]:
-    """Return what every side is told: the address, the case, and how many."""
+    """Return the arguments of every side: the address, the case, and the count."""
     url, case, count = sys.argv[1:]
     return url, case, int(count)

@@ -1,6 +1,6 @@
-"""What it costs to hold many orders: bytes for each, and the time of a full garbage collection.
+"""The cost of holding many orders: bytes for each, and the time of a full garbage collection.
 
-Both sides of ``held.py`` import this, also the one in a peer's environment, so it needs nothing but the standard
+Both sides of ``memory_orders.py`` import this module, also in a peer's environment, so it uses only the standard
 library.
 """
 
@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING
 
 from load_server import PAGE, an_order
-from measurement import memory, peak, tell
+from measurement import memory, peak, print_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 COLLECTIONS = 7
 
 
-def held(read: Callable[[bytes], Sequence[object]], count: int) -> None:
-    """Read pages until so many orders are held, and print what each takes and how long a full collection lasts."""
+def measure_held(read: Callable[[bytes], Sequence[object]], count: int) -> None:
+    """Read pages until ``count`` orders are held; print the memory of each, and the time of a full collection."""
     body = json.dumps({"orders": [an_order(number) for number in range(PAGE)]})
     first = read(body.encode())
     gc.collect()
     before = memory("VmRSS") or peak() or 0
     pages = count // PAGE
-    # Ids differ from page to page, as they do in life.
+    # Ids differ from page to page, as real ones do.
     kept = [read(body.replace('"order-', f'"order-{page:03}').encode()) for page in range(pages)]
     gc.collect()
     after = memory("VmRSS") or peak() or 0
     collections = sorted(_collection() for _ in range(COLLECTIONS))
-    assert len(kept) * len(first) == pages * PAGE  # noqa: S101 - and held until here
-    tell(bytes=(after - before) / (pages * PAGE), collection=collections[COLLECTIONS // 2])
+    assert len(kept) * len(first) == pages * PAGE  # noqa: S101 - keeps the objects alive until here
+    print_result(bytes=(after - before) / (pages * PAGE), collection=collections[COLLECTIONS // 2])
 
 
 def _collection() -> float:
-    began = time.perf_counter()
+    started = time.perf_counter()
     gc.collect()
-    return time.perf_counter() - began
+    return time.perf_counter() - started

@@ -1,9 +1,9 @@
-"""What do 10,000 users take whose accounts are kept live? Memory for each, and a full garbage collection.
+"""How much memory do 10,000 users with live accounts take? Bytes for each, and a full garbage collection.
 
-    python benchmarks/live_held.py [--rounds 3] [--users 10000]
+    python benchmarks/memory_live.py [--rounds 3] [--users 10000]
 
-Each has an account with 20 positions and 5 open orders, and a handle, ``ct.user(...)``. They are read over REST from
-another process, and followed with one stream. Bytes are what the process grew by.
+Each user has an account with 20 positions and 5 open orders, and a handle, ``ct.user(...)``. They are read over REST
+from another process, and followed with one stream. Bytes are the growth of the process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def measure(rounds: int, users: int) -> list[dict[str, float]]:
-    """Return what was told in each round."""
+    """Return the results of each round."""
     found: list[dict[str, float]] = []
     with server("account_server.py") as rest, server("account_feeder.py") as feeder:
         for _ in range(rounds):
@@ -33,7 +33,7 @@ def measure(rounds: int, users: int) -> list[dict[str, float]]:
 
 
 def rows(found: list[dict[str, float]], users: int) -> Iterator[Row]:
-    """Yield a line for each goal."""
+    """Yield a row for each goal."""
     what = f"{users:,} users held live"
     sizes = [each["bytes"] / 1000 for each in found]
     collections = [each["collection"] * 1e3 for each in found]

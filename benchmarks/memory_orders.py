@@ -1,9 +1,10 @@
-"""What do 100,000 orders take that a program holds? Bytes for each, and a full garbage collection, beside pydantic.
+"""How much memory do 100,000 orders take? Bytes for each, and a full garbage collection, beside pydantic.
 
-    python benchmarks/homes.py .peers
-    python benchmarks/held.py --homes .peers [--rounds 5] [--orders 100000]
+    python benchmarks/venvs.py .peers
+    python benchmarks/memory_orders.py --homes .peers [--rounds 5] [--orders 100000]
 
-Each side is a process of its own that reads pages of 500 until it holds so many. Bytes are what the process grew by.
+Each side is a process of its own that reads pages of 500 until it holds all orders. Bytes are the growth of the
+process.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ from venvs import python_of, why_not
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SIDES = {"ours": (None, "orders_subject.py"), "pydantic": ("plain", "peers/hold_plain.py")}
+SIDES = {"ours": (None, "orders_subject.py"), "pydantic": ("plain", "peers/memory_plain.py")}
 Found = dict[str, list[dict[str, float]]]
 
 
 def measure(homes: Path | None, rounds: int, orders: int) -> tuple[Found, Row | None]:
-    """Return what each side told in each round, and a line for the peer where it could not be measured."""
+    """Return the results of each side and round, and a row for the peer if it could not be measured."""
     found: Found = defaultdict(list)
     absent: Row | None = None
     for name in turns(rounds, SIDES):
@@ -44,7 +45,7 @@ def measure(homes: Path | None, rounds: int, orders: int) -> tuple[Found, Row | 
 
 
 def rows(found: Found, absent: Row | None, orders: int) -> Iterator[Row]:
-    """Yield a line for each goal."""
+    """Yield a row for each goal."""
     what = f"{orders:,} orders held"
     ours = [each["bytes"] for each in found["ours"]]
     collections = [each["collection"] * 1e3 for each in found["ours"]]
@@ -63,7 +64,7 @@ def rows(found: Found, absent: Row | None, orders: int) -> Iterator[Row]:
 def main() -> None:
     """Measure, and print."""
     options = parser("Bytes for each order held, and a full garbage collection.")
-    options.add_argument("--homes", type=Path, help="where homes.py put the peers")
+    options.add_argument("--homes", type=Path, help="the folder that venvs.py made")
     options.add_argument("--orders", type=int, default=100_000)
     chosen = options.parse_args()
     found, absent = measure(chosen.homes, chosen.rounds, chosen.orders)

@@ -1,6 +1,6 @@
-"""One side of ``held.py``: our orders.
+"""One side of ``memory_orders.py``: our orders.
 
-python benchmarks/hold_ours.py - orders 100000
+python benchmarks/orders_subject.py - orders 100000
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import msgspec
 
 from connecttrade_async import Order  # noqa: TC001 - msgspec reads the annotations
 from measurement import arguments
-from memory import held
+from memory import measure_held
 
 
 class Page(msgspec.Struct, gc=False):
@@ -19,10 +19,10 @@ class Page(msgspec.Struct, gc=False):
 
 
 def main() -> None:
-    """Hold so many."""
+    """Run the side."""
     _, _, count = arguments()
     decode = msgspec.json.Decoder(Page).decode
-    held(lambda body: decode(body).orders, count)
+    measure_held(lambda body: decode(body).orders, count)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""What does a request cost, beside what others would use? CPU for each, and memory at its peak, 100 in flight.
+"""What does a request cost, beside other clients? CPU for each, and peak memory, 100 in flight.
 
-    python benchmarks/homes.py .peers
+    python benchmarks/venvs.py .peers
     python benchmarks/peers_rest.py --homes .peers [--rounds 5] [--share 1.0]
 
-Each side is a process of its own on one core, made anew for each turn, and the server one on another. Every side asks
-the same server for the same balance, or for a page of 500 orders of like size as its own vendor spells them.
-``--share`` scales how often each side asks.
+Each side is a new process on one core for each turn, and the server a process on another. All sides read the same
+balance from the same server, or a page of 500 orders of similar size in the format of their own vendor. ``--share``
+scales the number of requests.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 class Side(NamedTuple):
-    """Who asks, and how often in a turn.
+    """One side, and its requests in a turn.
 
     Attributes:
-        home: the environment that it needs, or None for our own.
-        script: the program.
-        case: what to tell it.
-        requests: how often to ask; fewer where each takes long.
+        home: The environment that it needs, or None for the project's own.
+        script: The program.
+        case: The argument of the program.
+        requests: The number of requests; fewer if each takes long.
     """
 
     home: str | None
@@ -44,7 +44,7 @@ class Side(NamedTuple):
 
 
 class Match(NamedTuple):
-    """One line of the table: two sides, and what is compared of them."""
+    """One row of the table: two sides, and the field that is compared."""
 
     what: str
     over: str
@@ -56,16 +56,16 @@ class Match(NamedTuple):
 SIDES = {
     "balance, ours": Side(None, "rest_subject.py", "ours balance", 6000),
     "balance, bare": Side(None, "rest_subject.py", "bare balance", 6000),
-    "balance, httpx + pydantic": Side("plain", "peers/ask_plain.py", "httpx balance", 400),
-    "balance, requests in threads": Side("plain", "peers/ask_plain.py", "requests balance", 1000),
+    "balance, httpx + pydantic": Side("plain", "peers/rest_plain.py", "httpx balance", 400),
+    "balance, requests in threads": Side("plain", "peers/rest_plain.py", "requests balance", 1000),
     "page, ours": Side(None, "rest_subject.py", "ours page", 1000),
     "page, bare": Side(None, "rest_subject.py", "bare page", 1000),
     "page, ours, every number read": Side(None, "rest_subject.py", "ours numbers", 300),
-    "page, httpx + pydantic": Side("plain", "peers/ask_plain.py", "httpx page", 100),
-    "page, requests in threads": Side("plain", "peers/ask_plain.py", "requests page", 100),
-    "page, alpaca-py": Side("alpaca", "peers/ask_alpaca.py", "page", 100),
-    "page, tastytrade": Side("tastytrade", "peers/ask_tastytrade.py", "page", 100),
-    "page, SnapTrade async": Side("snaptrade", "peers/ask_snaptrade.py", "page", 200),
+    "page, httpx + pydantic": Side("plain", "peers/rest_plain.py", "httpx page", 100),
+    "page, requests in threads": Side("plain", "peers/rest_plain.py", "requests page", 100),
+    "page, alpaca-py": Side("alpaca", "peers/rest_alpaca.py", "page", 100),
+    "page, tastytrade": Side("tastytrade", "peers/rest_tastytrade.py", "page", 100),
+    "page, SnapTrade async": Side("snaptrade", "peers/rest_snaptrade.py", "page", 200),
 }
 MATCHES = (
     Match("small GET, CPU: ours to bare", "balance, ours", "balance, bare", "cpu", "at most 1.15"),
@@ -88,20 +88,20 @@ MATCHES = (
     ),
     Match("500 orders, peak memory: ours to alpaca-py", "page, ours", "page, alpaca-py", "peak", "at most 0.5"),
 )
-# Sides that cost nearly the same run right after one another, or the machine's moods would hide the difference.
+# Sides with nearly the same cost run one right after the other, because the machine's speed drifts.
 TOGETHER = {"balance, bare": "balance, ours", "page, bare": "page, ours", "page, ours, every number read": "page, ours"}
 Found = dict[str, list[Spent]]
 
 
 def order(rounds: int) -> Iterator[str]:
-    """Yield each side once a round, in random order but for those that belong together."""
-    for leader in turns(rounds, [name for name in SIDES if name not in TOGETHER]):
-        group = [leader, *(name for name, other in TOGETHER.items() if other == leader)]
+    """Yield each side once in each round, in random order but for the sides that belong together."""
+    for first in turns(rounds, [name for name in SIDES if name not in TOGETHER]):
+        group = [first, *(name for name, other in TOGETHER.items() if other == first)]
         yield from turns(1, group)
 
 
-def measure(there: Server, homes: Path | None, rounds: int, share: float) -> tuple[Found, dict[str, Row]]:
-    """Return what each side spent in each round, and a line for each that could not be measured."""
+def measure(rest: Server, homes: Path | None, rounds: int, share: float) -> tuple[Found, dict[str, Row]]:
+    """Return the costs of each side and round, and a row for each side that could not be measured."""
     found: Found = defaultdict(list)
     missing: dict[str, Row] = {}
     for name in order(rounds):
@@ -113,14 +113,14 @@ def measure(there: Server, homes: Path | None, rounds: int, share: float) -> tup
             missing[name] = Row(name, figures=why_not(homes, side.home or ""))
             continue
         try:
-            found[name].append(spent(there, python, side.script, side.case, max(20, int(side.requests * share))))
+            found[name].append(spent(rest, python, side.script, side.case, max(20, int(side.requests * share))))
         except FailedError as error:
             missing[name] = failed(name, str(error))
     return found, missing
 
 
 def described(name: str, spent: list[Spent], field: str) -> str:
-    """Say what one side spent, and which process was busy meanwhile."""
+    """Return the cost of one side as text, and how busy both processes were."""
     median = statistics.median(map(attrgetter(field), spent))
     if field == "peak":
         return f"{name} {median / 1e6:.0f} MB"
@@ -130,7 +130,7 @@ def described(name: str, spent: list[Spent], field: str) -> str:
 
 
 def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
-    """Yield one line a match."""
+    """Yield one row for each match."""
     for match in MATCHES:
         absent = next((missing[name] for name in (match.over, match.under) if name in missing), None)
         if absent is not None:
@@ -138,7 +138,7 @@ def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
             continue
         over, under = (list(map(attrgetter(match.field), found[name])) for name in (match.over, match.under))
         if not all(under):
-            yield Row(match.what, goal=match.goal, figures="this platform does not say how much memory a process held")
+            yield Row(match.what, goal=match.goal, figures="this platform does not report the memory of a process")
             continue
         figures = "; ".join(described(name, found[name], match.field) for name in (match.over, match.under))
         yield row(match.what, ratios(over, under), goal=match.goal, figures=figures)
@@ -147,11 +147,11 @@ def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
 def main() -> None:
     """Start the server, measure, and print."""
     options = parser("CPU and memory of each request, beside the peers.")
-    options.add_argument("--homes", type=Path, help="where homes.py put the peers")
+    options.add_argument("--homes", type=Path, help="the folder that venvs.py made")
     options.add_argument("--share", type=float, default=1.0)
     chosen = options.parse_args()
-    with server("load_server.py") as there:
-        found, missing = measure(there, chosen.homes, chosen.rounds, chosen.share)
+    with server("load_server.py") as rest:
+        found, missing = measure(rest, chosen.homes, chosen.rounds, chosen.share)
     show(rows(found, missing), as_json=chosen.json)
 
 

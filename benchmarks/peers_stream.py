@@ -1,12 +1,12 @@
-"""How many stream messages a second, beside the peers' streams? Each on its own vendor's messages, of like size.
+"""How many stream messages a second, beside the peers' streams? Each on its own vendor's messages, of similar size.
 
-    python benchmarks/homes.py .peers
+    python benchmarks/venvs.py .peers
     python benchmarks/peers_stream.py --homes .peers [--rounds 5] [--messages 20000]
 
-Each side is a process of its own on one core, made anew for each turn, and the feeder one on another. All do the same
-work: count typed events, from the first one to the last. The feeder takes a small part of what any of them does, so
-each is as fast as its own process: what is compared is messages for each second on the CPU, which a machine that does
-other things besides does not change. On a machine of its own, "busy" is near 100 % and a second is a second.
+Each side is a new process on one core for each turn, and the feeder a process on another. All sides do the same work:
+count typed events, from the first to the last. The feeder uses a fraction of the CPU of any side, so each side is as
+fast as its own process. Messages for each CPU second are compared, which other load on the machine does not change. On
+an idle machine "busy" is near 100 %.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 
 class Side(NamedTuple):
-    """Who listens.
+    """One side.
 
     Attributes:
-        home: the environment that it needs, or None for our own.
-        script: the program.
-        case: what to tell it.
-        vendor: who speaks to it.
-        goal: how much faster ours should be.
-        beside: which of ours.
+        home: The environment that it needs, or None for the project's own.
+        script: The program.
+        case: The argument of the program.
+        vendor: The vendor that the feeder imitates.
+        goal: How much faster ours should be.
+        beside: Which of our sides it is compared with.
     """
 
     home: str | None
@@ -52,17 +52,17 @@ OURS = ("ours", "our quotes")
 SIDES = {
     "ours": Side(None, "stream_subject.py", "orders", "ours"),
     "our quotes": Side(None, "stream_subject.py", "quotes", "ours-quotes"),
-    "alpaca-py TradingStream": Side("alpaca", "peers/hear_alpaca.py", "orders", "alpaca", "at least 3"),
-    "tastytrade AlertStreamer": Side("tastytrade", "peers/hear_tastytrade.py", "orders", "tastytrade", "at least 8"),
+    "alpaca-py TradingStream": Side("alpaca", "peers/stream_alpaca.py", "orders", "alpaca", "at least 3"),
+    "tastytrade AlertStreamer": Side("tastytrade", "peers/stream_tastytrade.py", "orders", "tastytrade", "at least 8"),
     "alpaca-py StockDataStream": Side(
-        "alpaca", "peers/hear_alpaca.py", "quotes", "alpaca-quotes", "at least 2.5", "our quotes"
+        "alpaca", "peers/stream_alpaca.py", "quotes", "alpaca-quotes", "at least 2.5", "our quotes"
     ),
 }
 Found = dict[str, list[Spent]]
 
 
-def measure(there: Server, homes: Path | None, rounds: int, messages: int) -> tuple[Found, dict[str, Row]]:
-    """Return what each side spent in each round, and a line for each that could not be measured."""
+def measure(feeder: Server, homes: Path | None, rounds: int, messages: int) -> tuple[Found, dict[str, Row]]:
+    """Return the costs of each side and round, and a row for each side that could not be measured."""
     found: Found = defaultdict(list)
     missing: dict[str, Row] = {}
     for name in turns(rounds, SIDES):
@@ -73,26 +73,26 @@ def measure(there: Server, homes: Path | None, rounds: int, messages: int) -> tu
         if python is None:
             missing[name] = Row(name, figures=why_not(homes, side.home or ""))
             continue
-        there.order(f"{side.vendor} {messages}")
+        feeder.order(f"{side.vendor} {messages}")
         try:
-            found[name].append(spent(there, python, side.script, side.case, messages))
+            found[name].append(spent(feeder, python, side.script, side.case, messages))
         except FailedError as error:
             missing[name] = failed(name, str(error))
     return found, missing
 
 
 def described(name: str, spent: list[Spent]) -> str:
-    """Say how fast one side was, on what, and which process was busy meanwhile."""
+    """Return the speed of one side as text, and how busy both processes were."""
     speed = statistics.median(1 / each.cpu for each in spent)
     busy = statistics.median(each.cpu / each.wall for each in spent)
     fed = statistics.median(each.server for each in spent)
     vendor = VENDORS[SIDES[name].vendor]
-    size = len(vendor.spell(vendor.message(0)))
+    size = len(vendor.encode(vendor.message(0)))
     return f"{name} {speed:,.0f}/s of {size} B, busy {busy:.0%} (feeder {fed * 1e6:.1f} us)"
 
 
 def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
-    """Yield one line for each of ours, and one a peer."""
+    """Yield one row for each of ours, and one for each peer."""
     for name in OURS:
         if name not in missing:
             speeds = [1 / each.cpu for each in found[name]]
@@ -113,11 +113,11 @@ def rows(found: Found, missing: dict[str, Row]) -> Iterator[Row]:
 def main() -> None:
     """Start the feeder, measure, and print."""
     options = parser("Stream messages a second, beside the peers' streams.")
-    options.add_argument("--homes", type=Path, help="where homes.py put the peers")
+    options.add_argument("--homes", type=Path, help="the folder that venvs.py made")
     options.add_argument("--messages", type=int, default=20_000)
     chosen = options.parse_args()
-    with server("vendor_feeder.py") as there:
-        found, missing = measure(there, chosen.homes, chosen.rounds, chosen.messages)
+    with server("vendor_feeder.py") as feeder:
+        found, missing = measure(feeder, chosen.homes, chosen.rounds, chosen.messages)
     show(rows(found, missing), as_json=chosen.json)
 
 

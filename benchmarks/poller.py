@@ -2,9 +2,9 @@
 
     python benchmarks/poller.py [--rounds 5] [--polls 20000] [--users 10000 50000]
 
-Both sides ask the same server, which runs in its own process, through one session with 100 requests in flight, each
-with the headers of its user, and decode into structs of text. ``bare`` is 100 loops over one deque of users, with no
-schedule, no results and no consumer. What is compared is polls in the same time on the CPU.
+Both sides poll the same server, which is a process of its own, through one session with 100 requests in flight. Each
+request has the headers of its user, and both sides decode into structs of text. ``bare`` is 100 loops over one deque of
+users, without a schedule, results and a consumer. Polls in the same CPU time are compared.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ if TYPE_CHECKING:
 
 AT_ONCE = 0.001
 FEW = 500
-FEW_LINKS = 5
+FEW_CONNECTIONS = 5
 WINDOWS = 200
-SHORT = 3  # rounds of two sides that cost nearly the same: so many for one, and as much shorter, so that less drifts
+SHORT = 3  # a round of sides with nearly the same cost is split in three, so that the machine's speed drifts less
 
 
 class Spent(NamedTuple):
-    """What a side took for each poll, in seconds."""
+    """The cost of each poll of a side, in seconds."""
 
     wall: float
     cpu: float
 
 
 def handles(ct: ConnectTrade, count: int) -> list[User]:
-    """Return so many users."""
+    """Return ``count`` users."""
     return [ct.user(f"user-{number:06}", f"secret-{number:06}") for number in range(count)]
 
 
@@ -69,9 +69,9 @@ async def bare(url: str, http: aiohttp.ClientSession, users: int, polls: int) ->
                 shape.decode(await reply.read())
             line.append(user)
 
-    began, cpu = time.perf_counter(), time.process_time()
+    started, cpu = time.perf_counter(), time.process_time()
     await asyncio.gather(*(worker() for _ in range(IN_FLIGHT)))
-    return Spent((time.perf_counter() - began) / polls, (time.process_time() - cpu) / polls)
+    return Spent((time.perf_counter() - started) / polls, (time.process_time() - cpu) / polls)
 
 
 async def ours(
@@ -80,31 +80,31 @@ async def ours(
     fetch: Callable[[User], Awaitable[object]],
     polls: int,
 ) -> Spent:
-    """Poll with the poller, as fast as it goes, and take every result."""
+    """Poll with the poller at full speed, and take every result."""
     async with ct.poll(users, fetch, every=AT_ONCE, concurrency=IN_FLIGHT) as poller:
-        # The last poller dropped what it had under way: until there are links again, it is not polling that is seen.
-        # And what was polled meanwhile, ahead of its consumer, is not what is counted.
+        # The last poller cancelled its requests in flight: exclude the time until its connections are open again.
+        # Exclude also the results that were queued meanwhile.
         await take(poller, IN_FLIGHT)
         await take(poller, poller.statistics().waiting)
-        before, began, cpu = poller.statistics().polls, time.perf_counter(), time.process_time()
+        before, started, cpu = poller.statistics().polls, time.perf_counter(), time.process_time()
         await take(poller, polls)
         done = poller.statistics().polls - before
-        return Spent((time.perf_counter() - began) / done, (time.process_time() - cpu) / done)
+        return Spent((time.perf_counter() - started) / done, (time.process_time() - cpu) / done)
 
 
 async def take(poller: Poller[object], count: int) -> None:
-    """Take so many results."""
+    """Take ``count`` results."""
     for _ in range(count):
         await anext(poller)
 
 
-async def beside(what: str, sides: Mapping[str, Side], rounds: int, goal: str, there: Server) -> Row:
-    """Let two sides take turns; return how many polls the second does in the time of one of the first."""
+async def beside(what: str, sides: Mapping[str, Side], rounds: int, goal: str, rest: Server) -> Row:
+    """Run two sides in turn; return the row of the ratio of their polls in the same CPU time."""
     spent: dict[str, list[Spent]] = defaultdict(list)
-    served, wall = there.cpu(), time.perf_counter()
+    served, wall = rest.cpu(), time.perf_counter()
     for name in turns(rounds, sides):
         spent[name].append(await sides[name]())
-    busy = (there.cpu() - served) / (time.perf_counter() - wall)
+    busy = (rest.cpu() - served) / (time.perf_counter() - wall)
     one, other = (spent[name] for name in sides)
     rates = ratios((each.cpu for each in one), (each.cpu for each in other))
     clock = statistics.median(ratios((each.wall for each in one), (each.wall for each in other)))
@@ -112,25 +112,25 @@ async def beside(what: str, sides: Mapping[str, Side], rounds: int, goal: str, t
     return row(what, rates, goal=goal, figures=f"{costs}; by the clock {clock:.2f} (server busy {busy:.0%})")
 
 
-async def throughput(there: Server, ct: ConnectTrade, users: int, rounds: int, polls: int) -> Row:
-    """Return polls beside bare loops."""
+async def throughput(rest: Server, ct: ConnectTrade, users: int, rounds: int, polls: int) -> Row:
+    """Return the row of polls beside bare loops."""
     own = handles(ct, users)
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
         sides: dict[str, Side] = {
-            "bare": lambda: bare(there.url, http, users, polls // SHORT),
+            "bare": lambda: bare(rest.url, http, users, polls // SHORT),
             "ours": lambda: ours(ct, own, lambda user: user.balances.list(), polls // SHORT),
         }
         what = f"{users:,} users, polls in the same CPU: ours to bare"
-        return await beside(what, sides, SHORT * rounds, "at least 0.95", there)
+        return await beside(what, sides, SHORT * rounds, "at least 0.95", rest)
 
 
-async def unchanged(there: Server, ct: ConnectTrade, rounds: int, polls: int) -> Row:
-    """Return what it saves that nine answers of ten are not decoded."""
+async def unchanged(rest: Server, ct: ConnectTrade, rounds: int, polls: int) -> Row:
+    """Return the row of the savings if nine responses of ten are not decoded."""
     own = handles(ct, FEW)
     origins = {user.user_id: user for user in own}
 
     async def decoding(user: User) -> object:
-        # Through the caller's own handle nobody takes a digest.
+        # The caller's own handle takes no digest.
         return await origins[user.user_id].positions.list()
 
     sides: dict[str, Side] = {
@@ -138,11 +138,11 @@ async def unchanged(there: Server, ct: ConnectTrade, rounds: int, polls: int) ->
         "only what changed": lambda: ours(ct, own, lambda user: user.positions.list(), polls),
     }
     what = "50 positions, nine of ten unchanged: to a poller that decodes all and takes no digest"
-    return await beside(what, sides, rounds, "at least 1.2", there)
+    return await beside(what, sides, rounds, "at least 1.2", rest)
 
 
 async def fairness(ct: ConnectTrade, users: int, polls: int) -> Row:
-    """Return by how many polls the most and the least polled differ, over windows of every place and size."""
+    """Return the row of the most and the least polled user, over windows of every position and size."""
     order: list[str] = []
 
     async def fetch(user: User) -> object:
@@ -160,16 +160,20 @@ async def fairness(ct: ConnectTrade, users: int, polls: int) -> Row:
 
 
 async def memory(ct: ConnectTrade, users: int) -> Row:
-    """Return the bytes that the poller keeps of one user between turns, beyond the handle and what a few users take."""
+    """Return the row of the bytes of an idle user, beyond its handle and the memory of a poller with few users."""
 
     async def kept(count: int) -> int:
         own = handles(ct, count)
         await asyncio.sleep(0.01)
         gc.collect()
         tracemalloc.start()
-        # With few in flight: each link takes as much as a hundred users, and how many there are is left to chance.
+        # Few in flight, because a connection takes the memory of a hundred users, and their number is random.
         async with ct.poll(
-            own, lambda user: user.balances.list(), every=0.2 + count / 2000, capacity=count, concurrency=FEW_LINKS
+            own,
+            lambda user: user.balances.list(),
+            every=0.2 + count / 2000,
+            capacity=count,
+            concurrency=FEW_CONNECTIONS,
         ) as poller:
             while poller.statistics().polls < count:
                 await anext(poller)
@@ -186,13 +190,13 @@ async def memory(ct: ConnectTrade, users: int) -> Row:
     return row(f"{users:,} users, memory of an idle one", [each], unit="bytes", goal="at most 300")
 
 
-async def measure(there: Server, rounds: int, polls: int, users: Sequence[int]) -> list[Row]:
-    """Return one line a case."""
-    async with ConnectTrade("client", "secret", endpoints=Endpoints(there.url), timeouts=Timeouts(close=0.1)) as ct:
+async def measure(rest: Server, rounds: int, polls: int, users: Sequence[int]) -> list[Row]:
+    """Return one row for each case."""
+    async with ConnectTrade("client", "secret", endpoints=Endpoints(rest.url), timeouts=Timeouts(close=0.1)) as ct:
         await ours(ct, handles(ct, FEW), lambda user: user.balances.list(), polls // 10)
         return [
-            *[await throughput(there, ct, count, rounds, polls) for count in users],
-            await unchanged(there, ct, rounds, polls),
+            *[await throughput(rest, ct, count, rounds, polls) for count in users],
+            await unchanged(rest, ct, rounds, polls),
             *[await fairness(ct, max(count, 3 * IN_FLIGHT), 2 * count) for count in users],
             await memory(ct, min(users)),
         ]
@@ -204,8 +208,8 @@ def main() -> None:
     options.add_argument("--polls", type=int, default=20_000)
     options.add_argument("--users", type=int, nargs="+", default=[10_000, 50_000])
     chosen = options.parse_args()
-    with server("load_server.py") as there:
-        rows = asyncio.run(measure(there, chosen.rounds, chosen.polls, chosen.users))
+    with server("load_server.py") as rest:
+        rows = asyncio.run(measure(rest, chosen.rounds, chosen.polls, chosen.users))
     show(rows, as_json=chosen.json)
 
 

@@ -1,4 +1,4 @@
-"""Processes: who serves and who is measured, each on a core of its own, and what each spent there."""
+"""Processes: the server and the measured side, each on a core of its own, and their costs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 HERE = Path(__file__).parent
-LONGEST = 120  # seconds that one side may take
+TIMEOUT = 120  # seconds for one side
 CORES = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else []
 
 
@@ -23,13 +23,13 @@ class FailedError(Exception):
 
 
 class Spent(NamedTuple):
-    """What one thing cost one side.
+    """The cost of one thing on one side.
 
     Attributes:
-        cpu: seconds on the CPU.
-        wall: seconds on the clock.
-        peak: the most memory of the process, in bytes; 0 where the platform does not say.
-        server: seconds on the server's CPU, warm-up included; 0 where the platform does not say.
+        cpu: CPU seconds.
+        wall: Seconds on the clock.
+        peak: The peak memory of the process in bytes; 0 if the platform does not report it.
+        server: CPU seconds of the server, including the warm-up; 0 if the platform does not report it.
     """
 
     cpu: float
@@ -39,12 +39,12 @@ class Spent(NamedTuple):
 
 
 class Server(NamedTuple):
-    """A process on the other end of the wire.
+    """A server process.
 
     Attributes:
-        url: where it listens.
-        orders: its standard input.
-        pid: its number.
+        url: Its address.
+        orders: Its standard input.
+        pid: Its process id.
     """
 
     url: str
@@ -52,20 +52,20 @@ class Server(NamedTuple):
     pid: int
 
     def cpu(self) -> float:
-        """Return its seconds on the CPU so far; 0 where the platform does not say."""
+        """Return its CPU seconds so far; 0 if the platform does not report them."""
         with suppress(OSError):
             fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
             return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
         return 0.0
 
     def order(self, line: str) -> None:
-        """Tell it what to do for the next client."""
+        """Send it the order for the next client."""
         self.orders.write(line + "\n")
         self.orders.flush()
 
 
 def pin(pid: int, *, last: bool) -> None:
-    """Keep a process on the last core or on the first, where the platform knows how and there are two."""
+    """Pin a process to the last core or the first, if the platform supports it and has two."""
     if sys.platform == "linux" and len(CORES) > 1:
         with suppress(ProcessLookupError):
             os.sched_setaffinity(pid, {CORES[-1] if last else CORES[0]})
@@ -89,41 +89,41 @@ def server(script: str) -> Generator[Server]:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a side, whose interpreter may be another's: it finds ``measured`` here."""
+    """Return the environment of a side, which finds ``measurement`` here even with another interpreter."""
     paths = [str(HERE), os.environ.get("PYTHONPATH", "")]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 def run(command: list[str]) -> dict[str, float]:
-    """Run a side, and return what it printed.
+    """Run a side, and return its printed result.
 
     Raises:
-        FailedError: it ended badly, or not in time.
+        FailedError: It failed, or did not end in time.
     """
     with subprocess.Popen(  # noqa: S603 - our own files
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
         pin(process.pid, last=False)
         try:
-            said, complaint = process.communicate(timeout=LONGEST)
+            output, errors = process.communicate(timeout=TIMEOUT)
         except subprocess.TimeoutExpired:
             process.kill()
-            msg = f"not done within {LONGEST} s"
+            msg = f"not done within {TIMEOUT} s"
             raise FailedError(msg) from None
-    facts = said.strip().splitlines()
-    if process.returncode or not facts:
-        why = (complaint.strip().splitlines() or ["it said nothing"])[-1]
+    lines = output.strip().splitlines()
+    if process.returncode or not lines:
+        why = (errors.strip().splitlines() or ["it printed nothing"])[-1]
         raise FailedError(why)
-    told: dict[str, float] = json.loads(facts[-1])
-    return told
+    result: dict[str, float] = json.loads(lines[-1])
+    return result
 
 
-def spent(there: Server, python: Path, script: str, case: str, count: int) -> Spent:
-    """Run a side against a server.
+def spent(server: Server, python: Path, script: str, case: str, count: int) -> Spent:
+    """Run a side against a server; return its costs.
 
     Raises:
-        FailedError: it ended badly, or not in time.
+        FailedError: It failed, or did not end in time.
     """
-    before = there.cpu()
-    facts = run([str(python), str(HERE / script), there.url, case, str(count)])
-    return Spent(facts["cpu"], facts["wall"], facts["peak"] or 0, (there.cpu() - before) / count)
+    before = server.cpu()
+    result = run([str(python), str(HERE / script), server.url, case, str(count)])
+    return Spent(result["cpu"], result["wall"], result["peak"] or 0, (server.cpu() - before) / count)

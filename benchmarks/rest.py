@@ -2,9 +2,9 @@
 
     python benchmarks/rest.py [--rounds 7] [--requests 4000]
 
-Both sides ask the same server, which runs in its own process, through one session with 100 requests in flight, and
-decode into structs of text. That they share a process brings their turns close together, so that this is the finest of
-the comparisons.
+Both sides read from the same server, which is a process of its own, through one session with 100 requests in flight,
+and decode into structs of text. They share a process, so their turns are close together, and this comparison is the
+most precise.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Order
 from interleave import parser, ratios, row, show, turns
-from measurement import in_flight
+from measurement import send_in_flight
 from processes import server
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 
 
 class Page(msgspec.Struct, gc=False):
-    """What the bare side decodes a page of orders into."""
+    """A page of orders for the bare side."""
 
     orders: tuple[Order, ...]
 
 
 class Case(NamedTuple):
-    """One question: how to ask it on each side, how often, and what is promised."""
+    """One question: its requests on each side, their number, and its goal."""
 
     name: str
     sides: dict[str, Callable[[], Awaitable[object]]]
@@ -46,16 +46,16 @@ class Case(NamedTuple):
 
 
 def cases(url: str, http: aiohttp.ClientSession, ct: ConnectTrade, requests: int) -> list[Case]:
-    """Return what is measured."""
+    """Return the cases."""
     headers = {"client-id": "client", "client-secret": "secret", "user-id": "user", "user-secret": "secret"}
     user = ct.user("user", "secret")
 
     def bare(path: str, shape: msgspec.json.Decoder[object]) -> Callable[[], Awaitable[object]]:
-        async def ask() -> object:
+        async def send() -> object:
             async with http.get(url + path, headers=headers) as reply:
                 return shape.decode(await reply.read())
 
-        return ask
+        return send
 
     async def page() -> object:
         return await user.orders.list(status="all", limit=500)
@@ -70,32 +70,32 @@ def cases(url: str, http: aiohttp.ClientSession, ct: ConnectTrade, requests: int
     ]
 
 
-async def measured(case: Case, rounds: int, there: Server) -> Row:
-    """Let the sides take turns, and return the line."""
+async def measured(case: Case, rounds: int, rest: Server) -> Row:
+    """Run the sides in turn, and return the row."""
     spent: dict[str, list[float]] = defaultdict(list)
-    served, wall = there.cpu(), time.perf_counter()
+    served, wall = rest.cpu(), time.perf_counter()
     for name in turns(rounds, case.sides):
-        began = time.process_time()
-        await in_flight(case.sides[name], case.requests)
-        spent[name].append((time.process_time() - began) / case.requests)
-    served, wall = there.cpu() - served, time.perf_counter() - wall
+        started = time.process_time()
+        await send_in_flight(case.sides[name], case.requests)
+        spent[name].append((time.process_time() - started) / case.requests)
+    served, wall = rest.cpu() - served, time.perf_counter() - wall
     bare, ours = (statistics.median(spent[name]) * 1e6 for name in ("bare", "ours"))
     figures = f"ours {ours:.0f} us, bare {bare:.0f} us (server busy {served / wall:.0%})"
     what = f"{case.name}, CPU, one process: ours to bare"
     return row(what, ratios(spent["ours"], spent["bare"]), goal=case.goal, figures=figures)
 
 
-async def measure(there: Server, rounds: int, requests: int) -> list[Row]:
-    """Return one line a case."""
+async def measure(rest: Server, rounds: int, requests: int) -> list[Row]:
+    """Return one row for each case."""
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-        ConnectTrade("client", "secret", endpoints=Endpoints(there.url)) as ct,
+        ConnectTrade("client", "secret", endpoints=Endpoints(rest.url)) as ct,
     ):
         found: list[Row] = []
-        for case in cases(there.url, http, ct, requests):
-            for ask in case.sides.values():
-                await in_flight(ask, case.requests // 10)
-            found.append(await measured(case, rounds, there))
+        for case in cases(rest.url, http, ct, requests):
+            for send in case.sides.values():
+                await send_in_flight(send, case.requests // 10)
+            found.append(await measured(case, rounds, rest))
         return found
 
 
@@ -104,8 +104,8 @@ def main() -> None:
     options = parser("CPU for each request, beside bare aiohttp + msgspec.", rounds=7)
     options.add_argument("--requests", type=int, default=4000)
     chosen = options.parse_args()
-    with server("load_server.py") as there:
-        rows = asyncio.run(measure(there, chosen.rounds, chosen.requests))
+    with server("load_server.py") as rest:
+        rows = asyncio.run(measure(rest, chosen.rounds, chosen.requests))
     show(rows, as_json=chosen.json)
 
 

@@ -1,8 +1,8 @@
 """One side of ``peers_rest.py``: the client, and bare aiohttp + msgspec, each in a process of its own.
 
-    python benchmarks/ask_ours.py URL "ours balance" 4000
+    python benchmarks/rest_subject.py URL "ours balance" 4000
 
-"numbers" is a page of 500 orders of which every number is read.
+"numbers" is a page of 500 orders with every number read.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import aiohttp
 import msgspec
 
 from connecttrade_async import Balance, ConnectTrade, Endpoints, Order
-from measurement import arguments, asked
+from measurement import arguments, measure_requests
 
 HEADERS = {"client-id": "client", "client-secret": "secret", "user-id": "user", "user-secret": "secret"}
 
 
 class Page(msgspec.Struct, gc=False):
-    """What the bare side decodes a page of orders into."""
+    """A page of orders for the bare side."""
 
     orders: tuple[Order, ...]
 
 
 def read_numbers(orders: tuple[Order, ...] | list[Order]) -> int:
-    """Read every number of every order as a Decimal; return how many there were."""
+    """Read every number of every order as a Decimal; return their count."""
     read = 0
     for order in orders:
         of_order = (
@@ -52,11 +52,11 @@ async def ours(url: str, case: str, requests: int) -> None:
         async def numbers() -> object:
             return read_numbers((await user.orders.list(status="all", limit=500)).items)
 
-        await asked({"balance": user.balances.list, "page": page, "numbers": numbers}[case], requests)
+        await measure_requests({"balance": user.balances.list, "page": page, "numbers": numbers}[case], requests)
 
 
 async def bare(url: str, case: str, requests: int) -> None:
-    """Measure aiohttp and msgspec, and nothing on top."""
+    """Measure aiohttp and msgspec alone."""
     path = {"balance": "/balances", "page": "/orders?status=all&limit=500"}[case]
     shapes: dict[str, msgspec.json.Decoder[object]] = {
         "balance": msgspec.json.Decoder(list[Balance]),
@@ -65,17 +65,17 @@ async def bare(url: str, case: str, requests: int) -> None:
     decode = shapes[case].decode
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
 
-        async def ask() -> object:
+        async def send() -> object:
             async with http.get(url + path, headers=HEADERS) as reply:
                 return decode(await reply.read())
 
-        await asked(ask, requests)
+        await measure_requests(send, requests)
 
 
 def main() -> None:
-    """Measure the side and case that are asked for."""
-    url, wanted, requests = arguments()
-    side, _, case = wanted.partition(" ")
+    """Measure the side and case of the arguments."""
+    url, name, requests = arguments()
+    side, _, case = name.partition(" ")
     asyncio.run({"ours": ours, "bare": bare}[side](url, case, requests))
 
 

@@ -1,15 +1,14 @@
-"""How long does it take to read 10,000 users again after a drop, beside a bare loop that asks and decodes the same?
+"""How long does it take to read 10,000 users again after a connection loss, beside a bare loop with the same requests?
 
     python benchmarks/resync.py [--rounds 5] [--users 10000]
 
-The books of all users stand. In our turn the stream is dropped, and time runs from its return until every book is
-current again. In the other, a loop over aiohttp sends the same requests with the same headers, as many at once, and
-decodes them into the same structs. Both are in one process and ask another.
+The books of all users are loaded. In a turn of ours the stream is dropped, and the time runs from its return until all
+books are current again. In the other a loop over aiohttp sends the same requests with the same headers and the same
+concurrency, and decodes them into the same structs. Both run in one process, with the server in another.
 
-There are two cases. Where nothing has changed, ours takes a digest of each answer, finds that its book was loaded from
-the same, and does not decode it; bare does. Where prices have moved, before each turn, every position and every balance
-of everybody is another: ours decodes them, compares each with its book, and tells what changed. The orders are the same
-then, and are not decoded.
+There are two cases. If nothing has changed, ours takes a digest of each response, finds it unchanged, and does not
+decode it; bare does. If prices have moved before each turn, every position and every balance of all users differs: ours
+decodes them, compares each with its book, and publishes the changes. The orders are then the same, and not decoded.
 """
 
 from __future__ import annotations
@@ -40,20 +39,20 @@ if TYPE_CHECKING:
     from interleave import Row
     from processes import Server
 
-AT_ONCE = 50
+CONCURRENCY = 50
 REQUESTS = 3  # of each user
 CASES = {"same": "nothing changed", "moved": "all prices moved"}
-AT_ONCE_BACK = Reconnect(base=0.001, cap=0.001)
+FAST_RECONNECT = Reconnect(base=0.001, cap=0.001)
 
 
 class Page(msgspec.Struct, gc=False):
-    """What the bare side decodes a page of orders into."""
+    """A page of orders for the bare side."""
 
     orders: tuple[Order, ...]
 
 
 class Took(NamedTuple):
-    """What one turn took, in seconds: on the clock, on the CPU, and on the server's; and requests."""
+    """The cost of one turn in seconds: wall time, CPU time, and CPU time of the server."""
 
     wall: float
     cpu: float
@@ -69,7 +68,7 @@ class Ours:
         self._lifecycle = lifecycle
 
     async def begin(self) -> None:
-        """Drop the stream, and return when it is back."""
+        """Drop the stream, and wait until it is live again."""
         while self._lifecycle.receive_nowait() is not None:
             pass
         self._feeder.order("bye")
@@ -79,7 +78,7 @@ class Ours:
         self._feeder.order("go")
 
     async def end(self) -> None:
-        """Return when every book is current."""
+        """Wait until every book is current."""
         assert not self._live.is_current  # noqa: S101 - else nothing was measured
         await self._live.wait(lambda live: live.is_current)
 
@@ -95,7 +94,7 @@ class Bare:
             "/positions": list[Position],
             f"/orders?status=all&start_time={since}&limit=500": Page,
         }
-        self._asked: list[tuple[str, Callable[[bytes], object]]] = [
+        self._requests: list[tuple[str, Callable[[bytes], object]]] = [
             (url + path, msgspec.json.Decoder(shape).decode) for path, shape in shapes.items()
         ]
         self._users = users
@@ -104,17 +103,17 @@ class Bare:
         """Do nothing."""
 
     async def end(self) -> None:
-        """Ask for everything of everybody."""
+        """Read all data of all users."""
         left = iter(range(self._users))
 
         async def work() -> None:
             for number in left:
                 headers = _headers(number)
-                for url, decode in self._asked:
+                for url, decode in self._requests:
                     async with self._http.get(url, headers=headers) as reply:
                         decode(await reply.read())
 
-        await asyncio.gather(*(work() for _ in range(AT_ONCE)))
+        await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
 
 
 def _headers(number: int) -> dict[str, str]:
@@ -137,40 +136,40 @@ async def _took(side: Ours | Bare, rest: Server) -> Took:
 
 
 async def measure(feeder: Server, rest: Server, rounds: int, users: int) -> dict[str, list[Took]]:
-    """Let the sides take turns; return what each took."""
+    """Run the sides in turn; return the cost of each turn."""
     feeder.order("mixed 0")
     feeder.order("go")
     endpoints = Endpoints(rest.url, stream=feeder.url)
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http,
-        ConnectTrade("client", "secret", endpoints=endpoints, reconnect=AT_ONCE_BACK) as ct,
+        ConnectTrade("client", "secret", endpoints=endpoints, reconnect=FAST_RECONNECT) as ct,
         ct.brokerage_stream() as stream,
         stream.subscribe("lifecycle") as lifecycle,
         ct.live(
             [ct.user(user_id(number), "secret") for number in range(users)],
             stream,
             sweep_every=None,
-            concurrency=AT_ONCE,
+            concurrency=CONCURRENCY,
         ) as live,
     ):
         sides: dict[str, Ours | Bare] = {"ours": Ours(feeder, live, lifecycle), "bare": Bare(rest.url, http, users)}
         found: dict[str, list[Took]] = defaultdict(list)
         cents = cycle(range(100))
         for case in CASES:
-            asked, unchanged = ct.health().exchanges, live.statistics().unchanged
+            exchanges, unchanged = ct.health().exchanges, live.statistics().unchanged
             for name in turns(rounds, sides):
                 if case == "moved":
                     rest.order(str(next(cents)))
                 found[f"{case} {name}"].append(await _took(sides[name], rest))
-            # As many as the other side; and none was left unread that was another.
-            assert ct.health().exchanges - asked == rounds * users * REQUESTS  # noqa: S101
+            # Both sides send the same number of requests, and ours decodes every changed response.
+            assert ct.health().exchanges - exchanges == rounds * users * REQUESTS  # noqa: S101
             assert live.statistics().unchanged - unchanged == (rounds * users if case == "same" else 0)  # noqa: S101
         feeder.order("bye")
     return found
 
 
 def rows(found: dict[str, list[Took]], users: int) -> Iterator[Row]:
-    """Yield a line for the clock, and one for the CPU, of each case."""
+    """Yield a row for wall time, and one for CPU time, of each case."""
     for case, what in CASES.items():
         ours, bare = found[f"{case} ours"], found[f"{case} bare"]
         figures = "; ".join((_described("ours", ours), _described("bare", bare)))
@@ -186,11 +185,11 @@ def _described(name: str, took: list[Took]) -> str:
 
 
 def main() -> None:
-    """Start the other ends, measure, and print."""
+    """Start the servers, measure, and print."""
     options = parser("Time to read all users again after a drop, beside a bare loop.")
     options.add_argument("--users", type=int, default=10_000)
     chosen = options.parse_args()
-    logging.getLogger("connecttrade_async").setLevel(logging.ERROR)  # that the stream was lost is meant
+    logging.getLogger("connecttrade_async").setLevel(logging.ERROR)  # the loss of the stream is intended
     with server("account_server.py") as rest, server("account_feeder.py") as feeder:
         found = asyncio.run(measure(feeder, rest, chosen.rounds, chosen.users))
     show(rows(found, chosen.users), as_json=chosen.json)

@@ -1,9 +1,9 @@
 """All benchmarks, one after another, as one table.
 
-    python benchmarks/table.py [--homes .peers] [--only rest.py] [--quick] [--markdown]
+    python benchmarks/run_all.py [--homes .peers] [--only rest.py] [--quick] [--markdown]
 
-``--quick`` makes each so small that its figures mean nothing, to see that all of them run. A benchmark or a peer that
-fails has a row that says so, and the others go on; the exit status is 1 then. A goal that is missed is no failure.
+``--quick`` checks that all benchmarks run: it makes each too small for its figures to mean anything. A benchmark or a
+peer that fails has a row with the reason, the others go on, and the exit status is 1. A missed goal is not a failure.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from interleave import Row, failed, spelled
+from interleave import Row, failed, number_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,9 +31,9 @@ class Bench(NamedTuple):
     """One benchmark.
 
     Attributes:
-        script: the file.
-        quick: options that make it small.
-        has_peers: whether it wants to know where the peers live.
+        script: The file.
+        quick: Options that make it small.
+        has_peers: Whether it takes the folder of the peers.
     """
 
     script: str
@@ -56,21 +56,21 @@ BENCHES = (
     Bench("market.py", "--rounds 1 --messages 2000"),
     Bench("peers_stream.py", "--rounds 1 --messages 500", has_peers=True),
 )
-LONGEST = 1800  # seconds that one benchmark may take
+TIMEOUT = 1800  # seconds for one benchmark
 
 
 def rows(bench: Bench, options: list[str]) -> Iterator[Row]:
-    """Run one benchmark, and yield its rows, and where it fails one more that says why."""
+    """Run one benchmark; yield its rows and, if it fails, one more with the reason."""
     command = [sys.executable, str(HERE / bench.script), *options]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=LONGEST)  # noqa: S603 - our own files
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)  # noqa: S603 - our own files
     except subprocess.TimeoutExpired:
-        yield failed(bench.script, f"not done within {LONGEST} s")
+        yield failed(bench.script, f"not done within {TIMEOUT} s")
         return
     try:
         found = [msgspec.json.decode(line, type=Row) for line in done.stdout.splitlines()]
     except msgspec.MsgspecError as error:
-        yield failed(bench.script, f"it printed what is no row: {error}")
+        yield failed(bench.script, f"it printed something other than a row: {error}")
         return
     yield from found
     if done.returncode:
@@ -97,22 +97,22 @@ def heading() -> str:
 
 def as_markdown(row: Row) -> str:
     """Return a line of the table in the README."""
-    value = "-" if row.value is None else f"{spelled(row.value)} {row.unit}".strip()
+    value = "-" if row.value is None else f"{number_text(row.value)} {row.unit}".strip()
     return f"| {value} | {row.spread} | {row.what} | {row.goal} | {row.verdict} | {row.figures} |"
 
 
 def as_text(row: Row) -> str:
     """Return a line for a terminal."""
-    value = "-" if row.value is None else f"{spelled(row.value)} {row.unit}".strip()
+    value = "-" if row.value is None else f"{number_text(row.value)} {row.unit}".strip()
     return f"{value:>12}  {row.spread:18}  {row.what:66}  {row.goal:12}  {row.verdict:6}  {row.figures}"
 
 
 def main() -> int:
     """Run all, and print each row as soon as it is known; return 1 if one has failed."""
     parser = argparse.ArgumentParser(description="All benchmarks as one table.")
-    parser.add_argument("--homes", type=Path, help="where homes.py put the peers")
+    parser.add_argument("--homes", type=Path, help="the folder that venvs.py made")
     parser.add_argument("--only", choices=[bench.script for bench in BENCHES], help="one of them")
-    parser.add_argument("--quick", action="store_true", help="so small that it means nothing")
+    parser.add_argument("--quick", action="store_true", help="small turns, to check that all run")
     parser.add_argument("--markdown", action="store_true", help="as benchmarks/README.md has it")
     chosen = parser.parse_args()
     print(heading(), flush=True)

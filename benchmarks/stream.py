@@ -3,8 +3,8 @@
     python benchmarks/stream.py [--rounds 5] [--messages 60000]
 
 The feeder runs in its own process and writes the same frames to every side. ``bare`` is ``recv(decode=False)`` and one
-msgspec union of the same structs, with no queue behind it; the queues of asyncio and the streams of anyio are fed from
-the same, without waiting for room. What is compared is messages for each second on the CPU.
+msgspec union of the same structs, with no queue behind it. The queues of asyncio and the streams of anyio are fed by
+the same loop, without waiting for room. Messages for each CPU second are compared.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """CPU and clock of this process since it was made."""
+    """CPU time and wall time of this process since it was made."""
 
     def __init__(self) -> None:
         self._cpu, self._wall = time.process_time(), time.perf_counter()
 
     def spent(self, count: int) -> Spent:
-        """Return what each of so many messages took; what the feeder did is filled in by whoever knows."""
+        """Return the cost of each of ``count`` messages, without that of the feeder."""
         cpu, wall = time.process_time() - self._cpu, time.perf_counter() - self._wall
         return Spent(cpu / count, wall / count, 0, 0)
 
 
-async def be_greeted(socket: ClientConnection) -> None:
-    """Log in and subscribe, as far as the feeder wants it."""
+async def log_in(socket: ClientConnection) -> None:
+    """Log in and subscribe, as the feeder expects it."""
     await socket.recv()
     await socket.send("{}")
     await socket.recv()
@@ -62,7 +62,7 @@ async def bare(url: str, count: int) -> Spent:
     """Receive and decode, and nothing else."""
     decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     async with connect(url, compression=None) as socket:
-        await be_greeted(socket)
+        await log_in(socket)
         watch = Watch()
         for _ in range(count):
             decode(await socket.recv(decode=False))
@@ -70,7 +70,7 @@ async def bare(url: str, count: int) -> Spent:
 
 
 async def queued(url: str, count: int, consumers: int) -> Spent:
-    """The same, spread over so many ``asyncio.Queue``: what most would write."""
+    """Receive and decode, and put each event into one ``asyncio.Queue`` for each consumer."""
     decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     queues: list[asyncio.Queue[object]] = [asyncio.Queue() for _ in range(consumers)]
 
@@ -79,7 +79,7 @@ async def queued(url: str, count: int, consumers: int) -> Spent:
             await queue.get()
 
     async with connect(url, compression=None) as socket:
-        await be_greeted(socket)
+        await log_in(socket)
         tasks = [asyncio.create_task(consume(queue)) for queue in queues]
         await asyncio.sleep(0)  # all of them wait, as ours do
         watch = Watch()
@@ -92,7 +92,7 @@ async def queued(url: str, count: int, consumers: int) -> Spent:
 
 
 async def through_anyio(url: str, count: int, consumers: int) -> Spent:
-    """The same, spread over so many anyio streams, without waiting for room."""
+    """Receive and decode, and send each event to one anyio stream for each consumer, without waiting for room."""
     decode = msgspec.json.Decoder(brokerage_codec.Message).decode
     ends = [anyio.create_memory_object_stream[object](math.inf) for _ in range(consumers)]
 
@@ -102,7 +102,7 @@ async def through_anyio(url: str, count: int, consumers: int) -> Spent:
                 await end.receive()
 
     async with connect(url, compression=None) as socket:
-        await be_greeted(socket)
+        await log_in(socket)
         tasks = [asyncio.create_task(consume(end)) for _, end in ends]
         await asyncio.sleep(0)  # all of them wait, as ours do
         watch = Watch()
@@ -117,18 +117,18 @@ async def through_anyio(url: str, count: int, consumers: int) -> Spent:
 
 
 async def ours(url: str, count: int, consumers: int, *, filtered: bool = False) -> Spent:
-    """The stream, with so many consumers of everything, or of one account each."""
+    """Receive from the stream, with consumers of all events, or of one account each."""
     async with ConnectTrade("client", "secret", endpoints=Endpoints(stream=url)) as ct:
         stream = ct.brokerage_stream()
         subscriptions = [
             stream.subscribe("orders", account_id=f"account-{number}" if filtered else None, capacity=count + 1)
             for number in range(consumers)
         ]
-        wanted = count // 100 if filtered else count
+        expected = count // 100 if filtered else count
 
         async def consume(number: int) -> None:
             subscription = subscriptions[number]
-            for _ in range(wanted):
+            for _ in range(expected):
                 await anext(subscription)
 
         tasks = [asyncio.create_task(consume(number)) for number in range(consumers)]
@@ -142,16 +142,16 @@ class Case(NamedTuple):
     """One side.
 
     Attributes:
-        hear: takes so many messages from an address.
-        share: which part of the messages is enough, one over this.
+        receive: Receive a number of messages from an address.
+        share: The messages are divided by this, for a slow side.
     """
 
-    hear: Callable[[str, int], Coroutine[None, None, Spent]]
+    receive: Callable[[str, int], Coroutine[None, None, Spent]]
     share: int = 1
 
 
 class Match(NamedTuple):
-    """One line of the table: how many messages one side takes in the CPU of one of the other's."""
+    """One row of the table: the messages of one side in the CPU time of one message of the other."""
 
     over: str
     under: str
@@ -177,7 +177,7 @@ MATCHES = (
     Match("100 consumers", "anyio streams, 100", "at least 6"),
     Match("100 consumers, one wants each", "one consumer", "at least 0.75"),
 )
-# Sides that are compared run right after one another, or the machine's moods would hide the difference.
+# Compared sides run one right after the other, because the machine's speed drifts.
 GROUPS = {
     "few": ("bare", "one consumer", "100 consumers, one wants each"),
     "ten": ("10 consumers", "asyncio.Queue, 10"),
@@ -186,29 +186,29 @@ GROUPS = {
 Found = dict[str, list[Spent]]
 
 
-def heard(feeder: Server, case: Case, messages: int) -> Spent:
-    """Let one side have its turn."""
+def run_turn(feeder: Server, case: Case, messages: int) -> Spent:
+    """Run one turn of one side."""
     count = max(messages // case.share // 100, 1) * 100
     gc.collect()
     fed = feeder.cpu()
     feeder.order(f"{count} 0")
-    spent = asyncio.run(case.hear(feeder.url, count))
+    spent = asyncio.run(case.receive(feeder.url, count))
     return spent._replace(server=(feeder.cpu() - fed) / count)
 
 
 def measure(feeder: Server, rounds: int, messages: int) -> Found:
-    """Return what a message took each side, a list over the rounds."""
+    """Return the cost of a message on each side, a list over the rounds."""
     found: Found = defaultdict(list)
-    for case in CASES.values():  # whoever comes first would load the code, and ask the machine for memory
-        heard(feeder, case, messages // 10)
+    for case in CASES.values():  # warm up: the first turn loads code and allocates memory
+        run_turn(feeder, case, messages // 10)
     for group in turns(rounds, GROUPS):
         for name in turns(1, GROUPS[group]):
-            found[name].append(heard(feeder, CASES[name], messages))
+            found[name].append(run_turn(feeder, CASES[name], messages))
     return found
 
 
 def described(name: str, spent: list[Spent]) -> str:
-    """Say how fast one side was, and which process was busy meanwhile."""
+    """Return the speed of one side as text, and how busy both processes were."""
     speed = statistics.median(1 / each.cpu for each in spent)
     busy = statistics.median(each.cpu / each.wall for each in spent)
     fed = statistics.median(each.server for each in spent)
@@ -216,7 +216,7 @@ def described(name: str, spent: list[Spent]) -> str:
 
 
 def rows(found: Found) -> Iterator[Row]:
-    """Yield a line a match."""
+    """Yield a row for each match."""
     for match in MATCHES:
         over, under = found[match.over], found[match.under]
         values = ratios([each.cpu for each in under], [each.cpu for each in over])

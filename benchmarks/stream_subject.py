@@ -1,6 +1,6 @@
 """One side of ``peers_stream.py``: either stream with one consumer, in a process of its own.
 
-python benchmarks/hear_ours.py URL orders 20000
+python benchmarks/stream_subject.py URL orders 20000
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import asyncio
 
 from connecttrade_async import ConnectTrade, Endpoints
-from measurement import Tally, arguments
+from measurement import EventCounter, arguments
 
 
 async def orders(url: str, count: int) -> None:
     """Count typed events."""
-    tally = Tally(count)
+    counter = EventCounter(count)
     async with ConnectTrade("client", "secret", endpoints=Endpoints(stream=url)) as ct:
         stream = ct.brokerage_stream()
         events = stream.subscribe("orders", capacity=count + 1)
         async with stream:
             async for _ in events:
-                if tally.add():
+                if counter.add():
                     break
 
 
@@ -29,7 +29,7 @@ async def quotes(url: str, count: int) -> None:
     async def token() -> str:
         return "token"
 
-    tally = Tally(count)
+    counter = EventCounter(count)
     async with ConnectTrade("client", "secret", endpoints=Endpoints(market_data=url)) as ct:
         user = ct.user("user", "secret")
         async with (
@@ -37,7 +37,7 @@ async def quotes(url: str, count: int) -> None:
             md.quotes("MSFT", capacity=count + 1, overflow="drop_oldest") as feed,
         ):
             async for _ in feed:
-                if tally.add():
+                if counter.add():
                     break
 
 
@@ -45,7 +45,7 @@ CASES = {"orders": orders, "quotes": quotes}
 
 
 def main() -> None:
-    """Measure the case that was asked for."""
+    """Measure the case of the arguments."""
     url, case, count = arguments()
     asyncio.run(CASES[case](url, count))
 

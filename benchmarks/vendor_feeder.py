@@ -1,7 +1,7 @@
-"""Across the wire: a WebSocket end that speaks as a vendor does, and feeds one client as fast as it reads.
+"""A WebSocket server that imitates a vendor, and feeds one client as fast as it reads, in a process of its own.
 
-Each line on its standard input names the vendor and how many messages its next client gets. Ours is one of them, with
-whole orders, so that its messages are as long as the others'.
+A line on its standard input gives the vendor and the number of messages for the next client. Ours is one of the
+vendors, with whole orders, so that its messages are as long as the others'.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ def an_update(number: int) -> dict[str, object]:
 
 
 class Vendor(NamedTuple):
-    """How a vendor speaks.
+    """The protocol of a vendor.
 
     Attributes:
-        greeting: what it says first, or None.
-        answers: what it says to each message of the login.
-        message: its nth update.
-        is_text: whether its frames are text.
-        spell: a value as bytes.
+        greeting: The first message, or None.
+        answers: The replies to the messages of the login.
+        message: Return the nth update.
+        is_text: Whether frames are text.
+        encode: Encode a value.
     """
 
     greeting: object | None
     answers: tuple[object, ...]
     message: Callable[[int], object]
     is_text: bool = True
-    spell: Callable[[object], bytes] = lambda value: json.dumps(value).encode()
+    encode: Callable[[object], bytes] = lambda value: json.dumps(value).encode()
 
 
 VENDORS = {
@@ -76,7 +76,7 @@ VENDORS = {
         ([{"T": "success", "msg": "authenticated"}], [{"T": "subscription", "quotes": ["MSFT"]}]),
         vendors.alpaca_quote,
         is_text=False,
-        spell=msgspec.msgpack.encode,
+        encode=msgspec.msgpack.encode,
     ),
     "tastytrade": Vendor(
         None,
@@ -86,47 +86,47 @@ VENDORS = {
 }
 
 
-def greet(link: socket.socket, vendor: Vendor) -> ServerProtocol:
-    """Shake hands, and take the login."""
+def greet(connection: socket.socket, vendor: Vendor) -> ServerProtocol:
+    """Accept the WebSocket handshake and the login."""
     protocol = ServerProtocol()
     send = protocol.send_text if vendor.is_text else protocol.send_binary
     answers = list(vendor.answers)
     while answers:
-        protocol.receive_data(link.recv(CHUNK))
+        protocol.receive_data(connection.recv(CHUNK))
         for event in protocol.events_received():
             if isinstance(event, Request):
                 protocol.send_response(protocol.accept(event))
                 if vendor.greeting is not None:
-                    send(vendor.spell(vendor.greeting))
+                    send(vendor.encode(vendor.greeting))
             elif isinstance(event, Frame) and event.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT} and event.fin:
-                send(vendor.spell(answers.pop(0)))
+                send(vendor.encode(answers.pop(0)))
         for data in protocol.data_to_send():
-            link.sendall(data)
+            connection.sendall(data)
     return protocol
 
 
-def part(link: socket.socket, protocol: ServerProtocol) -> None:
-    """Answer pings and the farewell, until the client is gone.
+def close(connection: socket.socket, protocol: ServerProtocol) -> None:
+    """Answer pings and the close frame, until the client is gone.
 
-    To close with something unread would reset the link, and take from the client what is under way.
+    Closing a socket with unread data would reset the connection, and discard data on its way to the client.
     """
-    while data := link.recv(CHUNK):
+    while data := connection.recv(CHUNK):
         protocol.receive_data(data)
         for reply in filter(None, protocol.data_to_send()):
-            link.sendall(reply)
+            connection.sendall(reply)
         if protocol.close_expected():
             return
 
 
-def feed(link: socket.socket, vendor: Vendor, count: int) -> None:
-    """Write so many updates."""
+def feed(connection: socket.socket, vendor: Vendor, count: int) -> None:
+    """Write ``count`` updates."""
     opcode = Opcode.TEXT if vendor.is_text else Opcode.BINARY
-    payloads = (vendor.spell(vendor.message(number)) for number in range(min(DISTINCT, count)))
+    payloads = (vendor.encode(vendor.message(number)) for number in range(min(DISTINCT, count)))
     frames = [Frame(opcode, payload).serialize(mask=False) for payload in payloads]
     block = b"".join(frames)
     for _ in range(count // len(frames)):
-        link.sendall(block)
-    link.sendall(b"".join(frames[: count % len(frames)]))
+        connection.sendall(block)
+    connection.sendall(b"".join(frames[: count % len(frames)]))
 
 
 def main() -> None:
@@ -135,12 +135,12 @@ def main() -> None:
         print("ws://{}:{}".format(*listener.getsockname()), flush=True)
         for line in sys.stdin:
             name, count = line.split()
-            link, _ = listener.accept()
-            with link:
-                link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                protocol = greet(link, VENDORS[name])
-                feed(link, VENDORS[name], int(count))
-                part(link, protocol)
+            connection, _ = listener.accept()
+            with connection:
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                protocol = greet(connection, VENDORS[name])
+                feed(connection, VENDORS[name], int(count))
+                close(connection, protocol)
 
 
 if __name__ == "__main__":

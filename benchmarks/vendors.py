@@ -1,6 +1,6 @@
-"""What the peers' vendors say of one order, as their public documents spell it, each some 1,100 bytes like ours.
+"""One order in the format of each peer's vendor, after its public documents, each about 1,100 bytes like ours.
 
-Every text differs from order to order where it would in life, so that no side gains by seeing the same one again.
+Texts differ from order to order as real ones do, so that no side gains by caching them.
 """
 
 from __future__ import annotations

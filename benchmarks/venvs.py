@@ -1,8 +1,8 @@
-"""Give each peer a virtual environment of its own, with its published package in the version that is pinned.
+"""Make a virtual environment for each peer, with its published package in the pinned version.
 
-    python benchmarks/homes.py FOLDER
+    python benchmarks/venvs.py FOLDER
 
-Where one cannot be made, the reason is left in its place, for the table.
+If one cannot be made, the reason is stored in its place, for the table.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ WHY = "why-not.txt"
 
 
 def pinned(name: str) -> str:
-    """Return what belongs into an environment."""
+    """Return the packages of an environment."""
     return ", ".join(PINNED["homes"][name])
 
 
 def python_of(folder: Path | None, name: str) -> Path | None:
-    """Return the interpreter of a peer, or None where it has no environment, or one with another version."""
+    """Return the interpreter of a peer, or None if it has no environment with the pinned version."""
     if folder is None:
         return None
     note = folder / name / HOLDS
@@ -34,15 +34,15 @@ def python_of(folder: Path | None, name: str) -> Path | None:
 
 
 def why_not(folder: Path | None, name: str) -> str:
-    """Say why a peer has no environment."""
+    """Return the reason why a peer has no environment."""
     if folder is None:
         return f"{pinned(name)} not installed: no --homes given"
     note = folder / name / WHY
-    return f"{pinned(name)} not installed: {note.read_text() if note.exists() else 'homes.py did not make it'}"
+    return f"{pinned(name)} not installed: {note.read_text() if note.exists() else 'venvs.py did not make it'}"
 
 
 def make(folder: Path, name: str) -> None:
-    """Make one environment, unless it is there."""
+    """Make one environment, unless it exists."""
     if python_of(folder, name):
         return
     home = folder / name
@@ -52,14 +52,14 @@ def make(folder: Path, name: str) -> None:
         command = [str(home / BIN / "python"), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
         subprocess.run([*command, *PINNED["homes"][name]], check=True, capture_output=True, text=True)  # noqa: S603 - pinned
     except subprocess.CalledProcessError as failed:
-        said = str(failed.stderr or failed).strip().splitlines()
-        (home / WHY).write_text(said[-1] if said else "pip said nothing")
+        output = str(failed.stderr or failed).strip().splitlines()
+        (home / WHY).write_text(output[-1] if output else "pip printed nothing")
     else:
         (home / HOLDS).write_text(pinned(name))
 
 
 def main() -> None:
-    """Make all of them."""
+    """Make all environments."""
     folder = Path(sys.argv[1])
     for name in PINNED["homes"]:
         make(folder, name)

@@ -8,13 +8,13 @@ import time
 from tastytrade import Account, AlertStreamer, Session
 from tastytrade.order import PlacedOrder
 
-from measurement import Tally, arguments
+from measurement import EventCounter, arguments
 from vendors import TASTYTRADE_ACCOUNT
 
 
 async def orders(url: str, count: int) -> None:
     """Count typed events."""
-    tally = Tally(count)
+    counter = EventCounter(count)
     async with Session("secret", "refresh") as session:
         session.session_expiration = time.time() + 3600
         streamer = AlertStreamer(session)
@@ -22,7 +22,7 @@ async def orders(url: str, count: int) -> None:
         async with streamer:
             await streamer.subscribe_accounts([Account.model_construct(account_number=TASTYTRADE_ACCOUNT)])
             async for _ in streamer.listen(PlacedOrder):
-                if tally.add():
+                if counter.add():
                     break
 
 

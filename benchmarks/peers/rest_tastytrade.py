@@ -8,12 +8,12 @@ import time
 import tastytrade.session
 from tastytrade import Account, Session
 
-from measurement import arguments, asked
+from measurement import arguments, measure_requests
 from vendors import TASTYTRADE_ACCOUNT
 
 
 async def measure(url: str, requests: int) -> None:
-    """Ask for pages through one session that all share."""
+    """Read pages through one shared session."""
     tastytrade.session.API_URL = url
     async with Session("secret", "refresh", timeout=None) as session:
         session.session_expiration = time.time() + 3600
@@ -22,11 +22,11 @@ async def measure(url: str, requests: int) -> None:
         async def page() -> object:
             return await account.get_order_history(session, per_page=500, page_offset=0)
 
-        await asked(page, requests)
+        await measure_requests(page, requests)
 
 
 def main() -> None:
-    """Measure the one case there is."""
+    """Measure the only case."""
     url, _, requests = arguments()
     asyncio.run(measure(url, requests))
 

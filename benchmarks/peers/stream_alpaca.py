@@ -5,20 +5,20 @@ from __future__ import annotations
 from alpaca.data.live import StockDataStream
 from alpaca.trading.stream import TradingStream
 
-from measurement import Tally, arguments
+from measurement import EventCounter, arguments
 
 
 def main() -> None:
-    """Count typed events until there were so many."""
+    """Count ``count`` typed events."""
     url, case, count = arguments()
-    tally = Tally(count)
+    counter = EventCounter(count)
     override = {"url_override": url}
     stream = (
         StockDataStream("key", "secret", **override) if case == "quotes" else TradingStream("key", "secret", **override)
     )
 
     async def on_event(_event: object) -> None:
-        if tally.add():
+        if counter.add():
             await stream.stop_ws()
 
     if case == "quotes":

@@ -7,12 +7,12 @@ import asyncio
 from snaptrade_client import SnapTrade
 from snaptrade_client.auth import SnapTradeAuth
 
-from measurement import arguments, asked
+from measurement import arguments, measure_requests
 from vendors import ACCOUNT
 
 
 async def measure(url: str, requests: int) -> None:
-    """Ask for the orders of an account."""
+    """Read the orders of an account."""
     auth = SnapTradeAuth.commercial_api_key(consumer_key="key", client_id="client")
     snaptrade = SnapTrade(auth=auth, host=url)
 
@@ -25,11 +25,11 @@ async def measure(url: str, requests: int) -> None:
         )
         return reply.body
 
-    await asked(page, requests)
+    await measure_requests(page, requests)
 
 
 def main() -> None:
-    """Measure the one case there is."""
+    """Measure the only case."""
     url, _, requests = arguments()
     asyncio.run(measure(url, requests))
 

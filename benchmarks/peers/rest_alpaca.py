@@ -8,11 +8,11 @@ from alpaca.trading.client import TradingClient
 from alpaca.trading.enums import QueryOrderStatus
 from alpaca.trading.requests import GetOrdersRequest
 
-from measurement import arguments, asked_by_threads
+from measurement import arguments, measure_in_threads
 
 
 def main() -> None:
-    """Ask for pages, with one client for each thread, since the session inside is not made to be shared."""
+    """Read pages with one client for each thread, because its session is not thread-safe."""
     url, _, requests = arguments()
     everything = GetOrdersRequest(status=QueryOrderStatus.ALL, limit=500)
     own = threading.local()
@@ -22,7 +22,7 @@ def main() -> None:
             own.client = TradingClient("key", "secret", url_override=url)
         return own.client.get_orders(everything)
 
-    asked_by_threads(page, requests)
+    measure_in_threads(page, requests)
 
 
 if __name__ == "__main__":
