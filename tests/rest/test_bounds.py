@@ -1,4 +1,4 @@
-"""Answers have bounds: in the bytes of their bodies, decompressed, and in the lines of their heads."""
+"""Responses are bounded: the decompressed body in bytes, and the lines of the headers."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ FORMS = [plain, gzipped, deflated, chunked]
 @pytest.mark.parametrize("is_lent", [False, True])
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_body_beyond_the_limit_is_an_error_that_names_the_setting(
+async def test_body_beyond_response_bytes_raises_an_error_that_names_the_setting(
     form: Callable[[bytes], Act], method: str, *, is_lent: bool
 ) -> None:
     async with (
@@ -85,7 +85,7 @@ async def test_body_beyond_the_limit_is_an_error_that_names_the_setting(
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, MEGABYTE - 1, MEGABYTE])
-async def test_body_up_to_the_limit_arrives_whole(form: Callable[[bytes], Act], size: int) -> None:
+async def test_body_up_to_response_bytes_arrives_whole(form: Callable[[bytes], Act], size: int) -> None:
     body = bytes(range(256)) * (size // 256 + 1)
     async with ScriptedEnd(form(body[:size])) as end, client(end.url) as ct:
         assert (await ct.request("GET", "/orders")).body == body[:size]
@@ -93,8 +93,8 @@ async def test_body_up_to_the_limit_arrives_whole(form: Callable[[bytes], Act], 
 
 @given(st.integers(1, 300_000), st.integers(1, 300_000), st.sampled_from(FORMS))
 @settings(max_examples=40, deadline=None)
-def test_limit_is_kept_to_the_byte(size: int, largest: int, form: Callable[[bytes], Act]) -> None:
-    async def ask() -> None:
+def test_body_limit_is_exact_to_the_byte(size: int, largest: int, form: Callable[[bytes], Act]) -> None:
+    async def exchange() -> None:
         async with ScriptedEnd(form(b" " * size)) as end, client(end.url, largest) as ct:
             if size <= largest:
                 assert (await ct.request("GET", "/x")).body == b" " * size
@@ -102,11 +102,11 @@ def test_limit_is_kept_to_the_byte(size: int, largest: int, form: Callable[[byte
                 with pytest.raises(TransportError, match="more than"):
                     await ct.request("GET", "/x")
 
-    asyncio.run(ask())
+    asyncio.run(exchange())
 
 
 @pytest.mark.parametrize("form", [gzipped, deflated])
-async def test_compressed_bomb_costs_no_more_than_the_limit_and_lets_others_work(form: Callable[[bytes], Act]) -> None:
+async def test_compressed_bomb_is_bounded_and_does_not_block_the_loop(form: Callable[[bytes], Act]) -> None:
     bomb = form(b"0" * 300 * MEGABYTE)
     turns = 0
 
@@ -131,7 +131,7 @@ async def test_compressed_bomb_costs_no_more_than_the_limit_and_lets_others_work
 
 
 @pytest.mark.parametrize("form", FORMS)
-async def test_only_the_beginning_of_a_large_error_is_kept(form: Callable[..., Act]) -> None:
+async def test_large_error_body_is_truncated(form: Callable[..., Act]) -> None:
     body = b'{"message":"' + b"secret token " * MEGABYTE + b'"}'
     async with ScriptedEnd(form(body, 400), answer()) as end, client(end.url, 32 * MEGABYTE) as ct:
         with pytest.raises(APIError) as caught:
@@ -142,14 +142,14 @@ async def test_only_the_beginning_of_a_large_error_is_kept(form: Callable[..., A
     assert end.links == 2  # the rest is not read, so the connection cannot be used again
 
 
-async def test_error_within_what_is_kept_still_says_its_message() -> None:
+async def test_error_body_within_the_bound_keeps_its_message() -> None:
     body = b'{"message":"' + b"x" * 60_000 + b' is wrong"}'
     async with ScriptedEnd(answer(422, body)) as end, client(end.url) as ct:
         with pytest.raises(APIError, match="xxx"):
             await ct.users.list()
 
 
-async def test_order_whose_answer_is_too_large_is_looked_for_and_not_placed_again() -> None:
+async def test_place_with_a_too_large_response_looks_the_order_up_and_never_sends_again() -> None:
     ticket = tickets.limit("MSFT", "BUY", qty=1, price="410.50", account_id="a", broker="ALPACA")
     async with (
         ScriptedEnd(answer(201, b" " * 2 * MEGABYTE), answer(200, b'{"orders":[]}')) as end,
@@ -160,12 +160,12 @@ async def test_order_whose_answer_is_too_large_is_looked_for_and_not_placed_agai
     assert [seen.method for seen in end.seen].count("POST") == 1
 
 
-# --- heads
+# --- headers
 
 
 @pytest.mark.parametrize("is_lent", [False, True])
 @pytest.mark.parametrize("length", [8_190, 8_200, 60_000, 100_000])
-async def test_header_that_curl_takes_is_taken(length: int, *, is_lent: bool) -> None:
+async def test_header_up_to_the_limit_of_curl_is_accepted(length: int, *, is_lent: bool) -> None:
     async with (
         ScriptedEnd(answer(content_security_policy="x" * length)) as end,
         aiohttp.ClientSession() as http,
@@ -175,7 +175,7 @@ async def test_header_that_curl_takes_is_taken(length: int, *, is_lent: bool) ->
     assert len(response.headers["content-security-policy"]) == length
 
 
-async def test_long_reason_of_a_status_is_taken() -> None:
+async def test_long_reason_phrase_is_accepted() -> None:
     head = b"HTTP/1.1 200 " + b"fine " * 4_000 + b"\r\nContent-Length: 2\r\n\r\n[]"
 
     async def act(writer: asyncio.StreamWriter) -> bool:
@@ -186,7 +186,7 @@ async def test_long_reason_of_a_status_is_taken() -> None:
         assert await ct.users.list() == []
 
 
-async def test_header_beyond_the_setting_is_refused() -> None:
+async def test_header_beyond_header_bytes_raises() -> None:
     limits = Limits(header_bytes=1_000)
     async with (
         ScriptedEnd(answer(content_security_policy="x" * 5_000)) as end,
@@ -199,7 +199,7 @@ async def test_header_beyond_the_setting_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["response_bytes", "header_bytes"])
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, None, "1"])
-def test_bound_that_is_no_count_is_refused(name: str, value: Any) -> None:
+def test_limits_with_an_invalid_bound_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"Limits.{name} must be"):
         Limits(**{name: value})
 
@@ -207,15 +207,15 @@ def test_bound_that_is_no_count_is_refused(name: str, value: Any) -> None:
 # --- hosts
 
 
-async def test_name_beyond_ascii_is_sent_in_its_spelling_for_the_wire(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_up: list[str] = []
+async def test_non_ascii_host_name_is_sent_in_its_idna_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolved: list[str] = []
 
-    async def look_up(host: str, *_: object, **__: object) -> list[Any]:
-        looked_up.append(host)
+    async def resolve(host: str, *_: object, **__: object) -> list[Any]:
+        resolved.append(host)
         raise OSError
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", look_up)
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
     async with client("https://b\u00fccher.example") as ct:
         with pytest.raises(TransportError):
             await ct.users.list()
-    assert set(looked_up) == {"xn--bcher-kva.example"}
+    assert set(resolved) == {"xn--bcher-kva.example"}

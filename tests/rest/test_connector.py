@@ -39,7 +39,7 @@ UNASKED = [
 ]
 
 
-def transport(url: str, **options: Any) -> Transport:
+def make_transport(url: str, **options: Any) -> Transport:
     return Transport(url, client_headers("client", SECRET, "0"), client_secret=SECRET, **options)
 
 
@@ -51,19 +51,19 @@ async def let_the_loop_read() -> None:
 async def second_answer(
     first: Act, unasked: bytes, *, method: str = "POST", has_read: bool, is_lent: bool = False
 ) -> tuple[Response, ScriptedEnd]:
-    """Ask twice; between the two, something arrives on the idle connection."""
+    """Send two requests; between them, data arrives on the idle connection."""
     kept = Kept(first)
     async with AsyncExitStack() as stack:
         end = await stack.enter_async_context(ScriptedEnd(kept, answer(200, b'"mine"')))
         http = await stack.enter_async_context(aiohttp.ClientSession()) if is_lent else None
-        door = transport(end.url, http=http)
-        await door.exchange(Request(method="GET", path="/positions"), LIMIT)
+        transport = make_transport(end.url, http=http)
+        await transport.exchange(Request(method="GET", path="/positions"), LIMIT)
         kept.send(unasked)
         if has_read:
             await let_the_loop_read()
         body = b"{}" if method in {"POST", "PATCH"} else None
-        response = await door.exchange(Request(method=method, path="/orders", body=body), LIMIT)
-        await door.aclose()
+        response = await transport.exchange(Request(method=method, path="/orders", body=body), LIMIT)
+        await transport.aclose()
     return response, end
 
 
@@ -81,7 +81,7 @@ async def test_data_on_an_idle_connection_is_not_the_answer_to_the_next_request(
 
 @pytest.mark.parametrize("has_read", [False, True])
 @pytest.mark.parametrize("method", ["GET", "DELETE", "PATCH"])
-async def test_every_method_goes_out_on_another_connection(method: str, *, has_read: bool) -> None:
+async def test_every_method_is_sent_on_another_connection_after_stray_data(method: str, *, has_read: bool) -> None:
     response, end = await second_answer(answer(), LATE_400, method=method, has_read=has_read)
     assert response.body == b'"mine"'
     assert [seen.method for seen in end.seen] == ["GET", method]
@@ -90,21 +90,21 @@ async def test_every_method_goes_out_on_another_connection(method: str, *, has_r
 @given(st.binary(min_size=1, max_size=200) | st.integers(1, len(LATE_408)).map(lambda cut: LATE_408[:cut]))
 @example(b"\r\n")
 @settings(max_examples=60, deadline=None)
-def test_no_bytes_on_an_idle_connection_reach_the_next_request(unasked: bytes) -> None:
-    async def ask_twice() -> None:
+def test_any_bytes_on_an_idle_connection_never_reach_the_next_request(unasked: bytes) -> None:
+    async def send_twice() -> None:
         response, end = await second_answer(answer(), unasked, has_read=True)
         assert (response.body, end.links) == (b'"mine"', 2)
 
-    asyncio.run(ask_twice())
+    asyncio.run(send_twice())
 
 
-async def test_an_answer_behind_the_answer_in_one_packet_reaches_no_request() -> None:
+async def test_second_response_in_one_packet_reaches_no_request() -> None:
     both = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" + ONE_TOO_MANY
     response, _ = await second_answer(raw(both), b"", has_read=True)
     assert response.body == b'"mine"'
 
 
-async def test_a_placed_order_is_not_reported_as_refused_by_a_late_answer() -> None:
+async def test_late_400_is_not_the_response_to_a_placed_order() -> None:
     placed = b'{"id":"o-1","account_id":"a","status":"NEW"}'
     kept = Kept(answer())
     async with (
@@ -118,7 +118,7 @@ async def test_a_placed_order_is_not_reported_as_refused_by_a_late_answer() -> N
         assert response.json()["id"] == "o-1"
 
 
-async def test_one_user_is_not_shown_the_positions_of_another() -> None:
+async def test_late_response_of_one_user_does_not_reach_another() -> None:
     kept = Kept(answer())
     async with ScriptedEnd(kept, answer()) as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url)) as ct:
         await ct.user("ann", "whisper").positions.list()
@@ -128,7 +128,7 @@ async def test_one_user_is_not_shown_the_positions_of_another() -> None:
 
 @pytest.mark.parametrize("is_lent", [False, True])
 @pytest.mark.parametrize("unasked", [LATE_400, b""])
-async def test_tls_connection_on_which_something_arrived_is_dropped(unasked: bytes, *, is_lent: bool) -> None:
+async def test_tls_connection_with_stray_data_is_dropped(unasked: bytes, *, is_lent: bool) -> None:
     server, client = trusted()
     kept = Kept(answer())
     async with AsyncExitStack() as stack:
@@ -136,51 +136,51 @@ async def test_tls_connection_on_which_something_arrived_is_dropped(unasked: byt
         if is_lent:
             connector = aiohttp.TCPConnector(ssl=client)
             http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
-            door = transport(end.url, http=http)
+            transport = make_transport(end.url, http=http)
         else:
-            door = transport(end.url, dial=DialOptions.of(client, None))
-        await door.exchange(Request(method="GET", path="/x"), LIMIT)
+            transport = make_transport(end.url, dial=DialOptions.of(client, None))
+        await transport.exchange(Request(method="GET", path="/x"), LIMIT)
         kept.send(unasked)
         await let_the_loop_read()
-        response = await door.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
-        await door.aclose()
+        response = await transport.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
+        await transport.aclose()
     assert (response.body, end.links) == (b'"mine"', 2)
 
 
-async def test_clean_connection_is_used_again_and_again() -> None:
+async def test_clean_connection_is_reused() -> None:
     async with ScriptedEnd() as end:
-        door = transport(end.url)
+        transport = make_transport(end.url)
         for _ in range(5):
-            await door.exchange(Request(method="GET", path="/x"), LIMIT)
+            await transport.exchange(Request(method="GET", path="/x"), LIMIT)
             await let_the_loop_read()
-        await door.aclose()
+        await transport.aclose()
     assert (len(end.seen), end.links) == (5, 1)
 
 
 async def test_idle_connection_closed_by_the_peer_leaves_the_pool_and_closes_with_the_client() -> None:
     kept = Kept(answer())
     async with ScriptedEnd(kept, answer()) as end:
-        door = transport(end.url)
-        await door.exchange(Request(method="GET", path="/x"), LIMIT)
+        transport = make_transport(end.url)
+        await transport.exchange(Request(method="GET", path="/x"), LIMIT)
         kept.send(b"")
         await let_the_loop_read()
         async with asyncio.timeout(2):
-            await door.aclose()
+            await transport.aclose()
 
 
-async def test_connection_is_still_dropped_when_the_answer_breaks_off() -> None:
+async def test_connection_with_an_incomplete_response_is_dropped() -> None:
     async with ScriptedEnd(answer(), drop, answer()) as end:
-        door = transport(end.url)
-        await door.exchange(Request(method="GET", path="/x"), LIMIT)
+        transport = make_transport(end.url)
+        await transport.exchange(Request(method="GET", path="/x"), LIMIT)
         with pytest.raises(TransportError, match="dropped"):
-            await door.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
-        await door.exchange(Request(method="GET", path="/x"), LIMIT)
-        await door.aclose()
+            await transport.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
+        await transport.exchange(Request(method="GET", path="/x"), LIMIT)
+        await transport.aclose()
     assert end.links == 2
 
 
 @pytest.mark.parametrize("is_lent", [False, True])
-async def test_peer_that_speaks_before_it_is_asked_gets_no_request(*, is_lent: bool) -> None:
+async def test_peer_that_sends_data_first_gets_no_request(*, is_lent: bool) -> None:
     received: list[bytes] = []
 
     async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -197,17 +197,17 @@ async def test_peer_that_speaks_before_it_is_asked_gets_no_request(*, is_lent: b
     url = "http://{}:{}".format(*server.sockets[0].getsockname())
     async with server, AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[traces])) if is_lent else None
-        door = transport(url, http=http, trace_configs=[] if is_lent else [traces])
+        transport = make_transport(url, http=http, trace_configs=[] if is_lent else [traces])
         with pytest.raises(ConnectError, match="before it gets a request") as caught:
-            await door.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
-        await door.aclose()
+            await transport.exchange(Request(method="POST", path="/orders", body=b"{}"), LIMIT)
+        await transport.aclose()
         await let_the_loop_read()
     assert caught.value.kind == "unreachable"
     assert set(received) == {b""}
 
 
 @pytest.mark.parametrize("cookies", [{}, {"app": "1"}])
-async def test_no_cookie_travels_or_is_kept_through_a_borrowed_session(cookies: dict[str, str]) -> None:
+async def test_borrowed_session_neither_sends_nor_stores_cookies(cookies: dict[str, str]) -> None:
     seat = answer(200, b"[]", set_cookie="seat=ann; Path=/")
     jar = aiohttp.CookieJar(unsafe=True)
     headers = {"Cookie": "default=1"}
@@ -215,10 +215,10 @@ async def test_no_cookie_travels_or_is_kept_through_a_borrowed_session(cookies: 
         ScriptedEnd(seat) as end,
         aiohttp.ClientSession(cookie_jar=jar, cookies=cookies, headers=headers) as http,
     ):
-        door = transport(end.url, http=http)
+        transport = make_transport(end.url, http=http)
         jar.update_cookies({"site": "theirs"}, URL(end.url))
         for user in ("ann", "bob"):
-            await door.exchange(Request(method="GET", path="/x", user_id=user, user_secret=Secret("s")), LIMIT)
+            await transport.exchange(Request(method="GET", path="/x", user_id=user, user_secret=Secret("s")), LIMIT)
         assert [seen.headers.get("cookie") for seen in end.seen] == [None, None]
         assert {cookie.key for cookie in jar} == {"site", *cookies}
         async with http.get(end.url):

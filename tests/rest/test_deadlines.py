@@ -22,7 +22,7 @@ class Handle:
 
 
 class HeldLoop:
-    """As much of an event loop as deadlines need, with time held and stepped."""
+    """The part of an event loop that deadlines use, with a manual clock."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -43,7 +43,7 @@ class HeldLoop:
 
 
 class Scene:
-    """Tasks with deadlines, which end with what became of them."""
+    """Tasks with deadlines; each returns its outcome."""
 
     def __init__(self) -> None:
         self.loop = HeldLoop()
@@ -83,7 +83,7 @@ def scene() -> Iterator[Scene]:
     assert all(task.done() for task in scene.tasks)
 
 
-async def test_a_task_is_cancelled_at_its_deadline_and_not_before(scene: Scene) -> None:
+async def test_deadline_timer_cancels_a_task_at_its_deadline_and_not_before(scene: Scene) -> None:
     task = await scene.begin(0.5)
     scene.loop.step_to(0.49)
     await asyncio.sleep(0)
@@ -92,7 +92,7 @@ async def test_a_task_is_cancelled_at_its_deadline_and_not_before(scene: Scene) 
     assert await task == "overdue"
 
 
-async def test_one_timer_serves_all_and_rings_for_whoever_is_still_there(scene: Scene) -> None:
+async def test_deadline_timer_uses_one_timer_for_all_pending_deadlines(scene: Scene) -> None:
     tasks: list[asyncio.Task[str]] = []
     for second in range(30):
         scene.loop.step_to(float(second))
@@ -109,7 +109,7 @@ async def test_one_timer_serves_all_and_rings_for_whoever_is_still_there(scene: 
     assert len(scene.loop.handles) == 2
 
 
-async def test_many_that_begin_within_one_second_share_one_timer(scene: Scene) -> None:
+async def test_deadlines_within_one_second_share_one_timer(scene: Scene) -> None:
     tasks: list[asyncio.Task[str]] = []
     for tenth in range(2, 10):
         scene.loop.step_to(tenth / 10)
@@ -119,7 +119,7 @@ async def test_many_that_begin_within_one_second_share_one_timer(scene: Scene) -
     assert await asyncio.gather(*tasks) == ["overdue"] * len(tasks)
 
 
-async def test_a_shorter_deadline_does_not_wait_for_a_longer_one(scene: Scene) -> None:
+async def test_shorter_deadline_does_not_wait_for_a_longer_one(scene: Scene) -> None:
     long, short = await scene.begin(30.0), await scene.begin(0.1)
     scene.loop.step_to(0.1)
     assert await short == "overdue"
@@ -128,7 +128,7 @@ async def test_a_shorter_deadline_does_not_wait_for_a_longer_one(scene: Scene) -
     assert await long == "overdue"
 
 
-async def test_long_limits_end_on_whole_seconds_and_never_early(scene: Scene) -> None:
+async def test_coarse_deadlines_end_on_whole_seconds_and_never_early(scene: Scene) -> None:
     scene.loop.now = 0.3
     task = await scene.begin(10.0)
     scene.loop.step_to(10.99)
@@ -138,7 +138,7 @@ async def test_long_limits_end_on_whole_seconds_and_never_early(scene: Scene) ->
     assert await task == "overdue"
 
 
-async def test_who_is_cancelled_by_somebody_else_as_well_ends_for_them(scene: Scene) -> None:
+async def test_deadline_reports_a_cancellation_by_other_code(scene: Scene) -> None:
     task = await scene.begin(0.5)
     task.cancel()
     scene.loop.step_to(0.5)
@@ -147,7 +147,7 @@ async def test_who_is_cancelled_by_somebody_else_as_well_ends_for_them(scene: Sc
     assert task.cancelling() == 1
 
 
-async def test_a_cancelling_that_was_swallowed_on_the_way_leaves_no_trace(scene: Scene) -> None:
+async def test_swallowed_cancellation_of_a_deadline_is_taken_back(scene: Scene) -> None:
     async def swallowing() -> int:
         task = asyncio.current_task()
         assert task is not None
@@ -164,9 +164,7 @@ async def test_a_cancelling_that_was_swallowed_on_the_way_leaves_no_trace(scene:
 
 
 @pytest.mark.parametrize(("inner", "outer"), [(0.5, 1.0), (1.0, 0.5), (0.5, 0.5)])
-async def test_deadline_within_a_deadline_of_one_task_ends_what_is_due(
-    scene: Scene, inner: float, outer: float
-) -> None:
+async def test_nested_deadlines_of_one_task_end_the_due_exchange(scene: Scene, inner: float, outer: float) -> None:
     begun = asyncio.Event()
 
     async def wait(seconds: float, within: Coroutine[Any, Any, str] | None) -> str:
@@ -199,7 +197,7 @@ async def test_deadline_within_a_deadline_of_one_task_ends_what_is_due(
     assert await task == (said, 0)
 
 
-async def test_ending_all_leaves_out_the_task_that_asks_for_it(scene: Scene) -> None:
+async def test_end_all_spares_the_calling_task(scene: Scene) -> None:
     one, other = await scene.begin(30.0), await scene.begin(30.0)
     scene.deadlines.end_all(except_for=one)
     assert await other == "overdue"

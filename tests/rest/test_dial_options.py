@@ -22,7 +22,7 @@ from scripted_server import ScriptedEnd, trusted
 ONCE = Retry(attempts=1)
 
 
-async def test_ssl_context_is_used_for_rest() -> None:
+async def test_ssl_context_is_used_for_requests() -> None:
     server, client = trusted()
     async with (
         ScriptedEnd(tls=server) as end,
@@ -32,7 +32,7 @@ async def test_ssl_context_is_used_for_rest() -> None:
 
 
 @pytest.mark.parametrize("is_tls", [False, True])
-async def test_proxy_carries_requests_and_gets_its_login(*, is_tls: bool) -> None:
+async def test_proxy_forwards_requests_and_gets_its_login(*, is_tls: bool) -> None:
     server, client = trusted()
     async with Proxy() as proxy, ScriptedEnd(tls=server if is_tls else None) as end:
         address = proxy.url.replace("//", "//ada:pass%20word@")
@@ -45,7 +45,7 @@ async def test_proxy_carries_requests_and_gets_its_login(*, is_tls: bool) -> Non
 
 
 @pytest.mark.parametrize("refusal", ["407 Proxy Authentication Required", "502 Bad Gateway", ""])
-async def test_failure_of_a_proxy_says_that_nothing_was_sent_and_does_not_show_its_password(refusal: str) -> None:
+async def test_proxy_failure_reports_nothing_sent_and_masks_the_password(refusal: str) -> None:
     server, client = trusted()
     async with Proxy(refusal) as proxy, ScriptedEnd(tls=server) as end:
         address = proxy.url.replace("//", "//ada:s3cr3t@")
@@ -80,7 +80,7 @@ async def test_failure_of_a_proxy_says_that_nothing_was_sent_and_does_not_show_i
         ({"proxy": "http://[::1"}, "proxy must be http://"),
     ],
 )
-def test_options_that_cannot_be_are_refused_without_showing_a_password(settings: dict[str, Any], why: str) -> None:
+def test_invalid_dial_options_are_refused_without_showing_the_password(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ConfigurationError, match=why) as caught:
         ConnectTrade("client", "hush", **settings)
     told = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
@@ -89,21 +89,21 @@ def test_options_that_cannot_be_are_refused_without_showing_a_password(settings:
 
 
 @pytest.mark.parametrize("option", [{"ssl": ssl.create_default_context()}, {"proxy": "http://127.0.0.1:9"}])
-async def test_borrowed_session_has_its_own_ssl_and_proxy(option: dict[str, Any]) -> None:
+async def test_ssl_and_proxy_with_a_borrowed_session_are_refused(option: dict[str, Any]) -> None:
     async with aiohttp.ClientSession() as http:
         with pytest.raises(ConfigurationError, match="ssl and proxy must be None with http="):
             ConnectTrade("client", "hush", http=http, **option)
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_characters="/?#@%[]\\:"), min_size=1))
-def test_no_login_of_a_proxy_shows_in_the_options(password: str) -> None:
+def test_repr_of_dial_options_masks_any_proxy_login(password: str) -> None:
     dial = DialOptions.of(None, f"http://ada:pw-{password}@proxy.example:3128")
     assert f"pw-{password}" not in repr(dial)
     assert dial.proxy is not None
     assert dial.proxy.reveal() == f"http://ada:pw-{password}@proxy.example:3128"
 
 
-async def test_address_that_does_not_answer_is_given_up_for_the_next_at_once() -> None:
+async def test_unreachable_address_falls_back_to_the_next_at_once() -> None:
     class Both(AbstractResolver):
         async def resolve(
             self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET

@@ -41,7 +41,7 @@ async def test_list_with_an_unknown_keyword_raises_type_error_and_sends_nothing(
     assert end.seen == []
 
 
-def test_no_method_of_a_resource_takes_any_keyword() -> None:
+def test_resource_methods_accept_no_arbitrary_keywords() -> None:
     kinds = [kind for name in resources.__all__ if issubclass(kind := getattr(resources, name), Resource)]
     assert len(kinds) > 5
     for kind in kinds:
@@ -100,7 +100,7 @@ async def test_orders_list_sends_extra_filters_with_every_page() -> None:
 
 
 @pytest.mark.parametrize("params", [{7: "x"}, {None: "x"}, {"a": "x", b"b": "y"}])
-async def test_request_with_a_filter_whose_name_is_no_text_is_refused(params: Any) -> None:
+async def test_request_with_a_filter_name_that_is_no_text_is_refused(params: Any) -> None:
     async with ScriptedEnd() as end, client(end) as ct:
         with pytest.raises(ConfigurationError, match="each name in params must be text"):
             await ct.user("u", "whisper").request("GET", "/anything", params=params)
@@ -108,7 +108,7 @@ async def test_request_with_a_filter_whose_name_is_no_text_is_refused(params: An
 
 
 @given(st.dictionaries(st.text(min_size=1), st.text()), st.dictionaries(st.text(min_size=1), st.text()))
-def test_extra_filters_are_all_kept_or_refused(params: dict[str, object], extra: dict[str, object]) -> None:
+def test_with_extra_keeps_every_filter_or_raises(params: dict[str, object], extra: dict[str, object]) -> None:
     try:
         merged = wire.with_extra(params, extra)
     except ConfigurationError:

@@ -24,74 +24,74 @@ async def started(coroutine: Coroutine[object, object, None]) -> asyncio.Task[No
     return task
 
 
-async def test_places_are_taken_up_to_the_limit_and_handed_on_in_order() -> None:
-    gate = RequestLimiter(Limits(connections=2), SteppedClock())
-    await gate.acquire(ASK, 1)
-    await gate.acquire(ASK, 1)
+async def test_acquire_grants_slots_up_to_the_limit_and_then_in_order() -> None:
+    limiter = RequestLimiter(Limits(connections=2), SteppedClock())
+    await limiter.acquire(ASK, 1)
+    await limiter.acquire(ASK, 1)
     served: list[int] = []
 
     async def caller(number: int) -> None:
-        await gate.acquire(ASK, 1)
+        await limiter.acquire(ASK, 1)
         served.append(number)
 
     tasks = [await started(caller(number)) for number in range(5)]
-    assert (gate.in_flight, gate.waiting, served) == (2, 5, [])
+    assert (limiter.in_flight, limiter.waiting, served) == (2, 5, [])
     for expected in range(1, 6):
-        gate.release()
+        limiter.release()
         await asyncio.sleep(0)
         assert served == list(range(expected))
     await asyncio.gather(*tasks)
-    gate.release()
-    gate.release()
-    assert (gate.in_flight, gate.waiting) == (0, 0)
+    limiter.release()
+    limiter.release()
+    assert (limiter.in_flight, limiter.waiting) == (0, 0)
 
 
-async def test_nobody_overtakes_the_line_when_a_place_becomes_free() -> None:
-    gate = RequestLimiter(Limits(connections=1), SteppedClock())
+async def test_acquire_does_not_overtake_waiters_when_a_slot_becomes_free() -> None:
+    limiter = RequestLimiter(Limits(connections=1), SteppedClock())
     order: list[str] = []
 
     async def loop(name: str, rounds: int) -> None:
         for _ in range(rounds):
-            await gate.acquire(ASK, 60)
+            await limiter.acquire(ASK, 60)
             order.append(name)
             await asyncio.sleep(0)
-            gate.release()
+            limiter.release()
 
     await asyncio.gather(loop("a", 20), loop("b", 20), loop("c", 20))
     assert order == ["a", "b", "c"] * 20
 
 
-async def test_who_is_cancelled_in_line_leaves_it() -> None:
-    gate = RequestLimiter(Limits(connections=1), SteppedClock())
-    await gate.acquire(ASK, 1)
-    first = await started(gate.acquire(ASK, 1))
-    second = await started(gate.acquire(ASK, 1))
+async def test_cancelled_waiter_is_removed_from_the_queue() -> None:
+    limiter = RequestLimiter(Limits(connections=1), SteppedClock())
+    await limiter.acquire(ASK, 1)
+    first = await started(limiter.acquire(ASK, 1))
+    second = await started(limiter.acquire(ASK, 1))
     first.cancel()
     await asyncio.sleep(0)
-    assert gate.waiting == 1
-    gate.release()
+    assert limiter.waiting == 1
+    limiter.release()
     await second
-    assert (gate.in_flight, gate.waiting) == (1, 0)
+    assert (limiter.in_flight, limiter.waiting) == (1, 0)
 
 
-async def test_who_is_cancelled_while_a_place_is_handed_over_passes_it_on() -> None:
-    gate = RequestLimiter(Limits(connections=1), SteppedClock())
-    await gate.acquire(ASK, 1)
-    first = await started(gate.acquire(ASK, 1))
-    second = await started(gate.acquire(ASK, 1))
-    gate.release()
+async def test_waiter_cancelled_while_its_slot_is_granted_passes_it_on() -> None:
+    limiter = RequestLimiter(Limits(connections=1), SteppedClock())
+    await limiter.acquire(ASK, 1)
+    first = await started(limiter.acquire(ASK, 1))
+    second = await started(limiter.acquire(ASK, 1))
+    limiter.release()
     first.cancel()
     await second
     assert first.cancelled()
-    gate.release()
-    assert gate.in_flight == 0
+    limiter.release()
+    assert limiter.in_flight == 0
 
 
-async def test_the_line_has_an_end_and_says_what_it_waited_for() -> None:
+async def test_acquire_times_out_and_reports_the_load() -> None:
     clock = SteppedClock()
-    gate = RequestLimiter(Limits(connections=1), clock)
-    await gate.acquire(ASK, 1)
-    waiting = await started(gate.acquire(ASK, 1.5))
+    limiter = RequestLimiter(Limits(connections=1), clock)
+    await limiter.acquire(ASK, 1)
+    waiting = await started(limiter.acquire(ASK, 1.5))
     clock.advance(1.4)
     await asyncio.sleep(0)
     assert not waiting.done()
@@ -99,45 +99,45 @@ async def test_the_line_has_an_end_and_says_what_it_waited_for() -> None:
     with pytest.raises(RequestTimeoutError, match=r"no slot within 1\.5 s: 1 requests in flight") as caught:
         await waiting
     assert caught.value.kind == "pool-timeout"
-    gate.release()
-    await gate.acquire(ASK, 1)
-    assert gate.in_flight == 1
+    limiter.release()
+    await limiter.acquire(ASK, 1)
+    assert limiter.in_flight == 1
 
 
-async def test_a_place_handed_over_at_the_last_moment_counts() -> None:
+async def test_slot_granted_at_the_deadline_counts() -> None:
     clock = SteppedClock()
-    gate = RequestLimiter(Limits(connections=1), clock)
-    await gate.acquire(ASK, 1)
-    waiting = await started(gate.acquire(ASK, 1))
-    gate.release()
+    limiter = RequestLimiter(Limits(connections=1), clock)
+    await limiter.acquire(ASK, 1)
+    waiting = await started(limiter.acquire(ASK, 1))
+    limiter.release()
     clock.advance(2)
     await waiting
-    assert gate.in_flight == 1
+    assert limiter.in_flight == 1
 
 
-async def test_closing_sends_everybody_home() -> None:
-    gate = RequestLimiter(Limits(connections=1), SteppedClock())
-    await gate.acquire(ASK, 1)
-    in_line = await started(gate.acquire(ASK, 1))
-    pausing = await started(gate.pause(30))
-    gate.close()
+async def test_close_fails_all_waiters_and_pauses() -> None:
+    limiter = RequestLimiter(Limits(connections=1), SteppedClock())
+    await limiter.acquire(ASK, 1)
+    in_line = await started(limiter.acquire(ASK, 1))
+    pausing = await started(limiter.pause(30))
+    limiter.close()
     for task in (in_line, pausing):
         with pytest.raises(ClosedError):
             await task
-    gate.close()
-    assert gate.is_closed
-    assert gate.waiting == 0
+    limiter.close()
+    assert limiter.is_closed
+    assert limiter.waiting == 0
 
 
-async def test_so_many_a_second_and_no_more() -> None:
+async def test_acquire_respects_the_rate_limit() -> None:
     clock = SteppedClock()
-    gate = RequestLimiter(Limits(connections=100, requests_per_second=2), clock)
+    limiter = RequestLimiter(Limits(connections=100, requests_per_second=2), clock)
     served: list[float] = []
 
     async def caller() -> None:
-        await gate.acquire(ASK, 60)
+        await limiter.acquire(ASK, 60)
         served.append(clock.now())
-        gate.release()
+        limiter.release()
 
     tasks = [await started(caller()) for _ in range(6)]
     assert served == [0, 0]
@@ -148,64 +148,64 @@ async def test_so_many_a_second_and_no_more() -> None:
     assert served == [0, 0, 0.5, 1, 1.5, 2]
 
 
-async def test_a_turn_that_would_come_too_late_is_refused_at_once_and_given_back() -> None:
-    gate = RequestLimiter(Limits(connections=100, requests_per_second=1), SteppedClock())
-    await gate.acquire(ASK, 5)
+async def test_acquire_beyond_the_rate_limit_fails_at_once_and_refunds_its_token() -> None:
+    limiter = RequestLimiter(Limits(connections=100, requests_per_second=1), SteppedClock())
+    await limiter.acquire(ASK, 5)
     with pytest.raises(RequestTimeoutError, match="allows none within") as caught:
-        await gate.acquire(ASK, 0.5)
+        await limiter.acquire(ASK, 0.5)
     assert caught.value.kind == "pool-timeout"
-    assert gate.in_flight == 1
+    assert limiter.in_flight == 1
 
 
-async def test_who_is_cancelled_while_waiting_for_a_turn_gives_everything_back() -> None:
+async def test_acquire_cancelled_while_rate_limited_releases_slot_and_token() -> None:
     clock = SteppedClock()
-    gate = RequestLimiter(Limits(connections=100, requests_per_second=1), clock)
-    await gate.acquire(ASK, 5)
-    cancelled = await started(gate.acquire(ASK, 5))
+    limiter = RequestLimiter(Limits(connections=100, requests_per_second=1), clock)
+    await limiter.acquire(ASK, 5)
+    cancelled = await started(limiter.acquire(ASK, 5))
     cancelled.cancel()
     await asyncio.sleep(0)
-    assert gate.in_flight == 1
-    waiting = await started(gate.acquire(ASK, 5))
+    assert limiter.in_flight == 1
+    waiting = await started(limiter.acquire(ASK, 5))
     clock.advance(1)
     await waiting
-    assert gate.in_flight == 2
+    assert limiter.in_flight == 2
 
 
-async def test_one_timer_serves_the_whole_line_and_each_wait_has_its_own_end() -> None:
+async def test_one_timer_serves_all_waiters_and_each_has_its_own_deadline() -> None:
     clock = SteppedClock()
-    gate = RequestLimiter(Limits(connections=1), clock)
-    await gate.acquire(ASK, 9)
-    long = [await started(gate.acquire(ASK, 3.0)) for _ in range(20)]
+    limiter = RequestLimiter(Limits(connections=1), clock)
+    await limiter.acquire(ASK, 9)
+    long = [await started(limiter.acquire(ASK, 3.0)) for _ in range(20)]
     assert len(clock.asked) == 1
     clock.advance(1.0)
-    patient, hasty = await started(gate.acquire(ASK, 3.0)), await started(gate.acquire(ASK, 1.0))
-    assert len(clock.asked) == 2  # for the hasty one, who gives up before those who came before
+    late, early = await started(limiter.acquire(ASK, 3.0)), await started(limiter.acquire(ASK, 1.0))
+    assert len(clock.asked) == 2  # one more, for the shorter deadline
     clock.advance(1.0)
     await asyncio.sleep(0)
-    assert (hasty.done(), gate.waiting) == (True, 21)
-    gate.release()
+    assert (early.done(), limiter.waiting) == (True, 21)
+    limiter.release()
     await long.pop(0)
     clock.advance(0.99)
     await asyncio.sleep(0)
-    assert not any(task.done() for task in (*long, patient))
+    assert not any(task.done() for task in (*long, late))
     clock.advance(0.02)
-    ended = await asyncio.gather(*long, hasty, return_exceptions=True)
+    ended = await asyncio.gather(*long, early, return_exceptions=True)
     assert [type(each) for each in ended] == [RequestTimeoutError] * 20
-    gate.release()
-    await patient
-    gate.release()
-    assert gate.in_flight == 0
+    limiter.release()
+    await late
+    limiter.release()
+    assert limiter.in_flight == 0
     clock.advance(9.0)
     asked = len(clock.asked)
     clock.advance(9.0)
-    assert len(clock.asked) == asked  # a line of nobody is not watched
+    assert len(clock.asked) == asked  # no timer runs for an empty queue
 
 
-async def test_waits_that_end_one_after_another_are_ended_together() -> None:
+async def test_close_deadlines_expire_together() -> None:
     clock = SteppedClock()
-    gate = RequestLimiter(Limits(connections=1), clock)
-    await gate.acquire(ASK, 9)
-    tasks = [await started(gate.acquire(ASK, 1.0 + number / 100_000)) for number in range(100)]
+    limiter = RequestLimiter(Limits(connections=1), clock)
+    await limiter.acquire(ASK, 9)
+    tasks = [await started(limiter.acquire(ASK, 1.0 + number / 100_000)) for number in range(100)]
     clock.advance(1.01)
     assert len(await asyncio.gather(*tasks, return_exceptions=True)) == 100
     assert len(clock.asked) == 2

@@ -41,13 +41,13 @@ async def ids(items: AsyncIterator[Order]) -> list[str]:
     return [order.order_id async for order in items]
 
 
-async def told_until_cursor_error(walk: AsyncIterator[T]) -> list[T]:
-    told: list[T] = []
+async def items_until_cursor_error(walk: AsyncIterator[T]) -> list[T]:
+    yielded: list[T] = []
     try:
         async for each in walk:
-            told.append(each)  # noqa: PERF401 - a comprehension would lose what was told before the error
+            yielded.append(each)  # noqa: PERF401 - a comprehension would lose what was yielded before the error
     except CursorError:
-        return told
+        return yielded
     pytest.fail("the walk ended as if the listing had")
 
 
@@ -57,7 +57,7 @@ async def until_idle(ct: ConnectTrade) -> None:
             await asyncio.sleep(0)
 
 
-async def test_awaited_it_is_one_page() -> None:
+async def test_awaiting_a_listing_returns_one_page() -> None:
     async with ScriptedEnd(page("1", "2", following="b", previous="z")) as end:
         ct, listing = orders(end, status="all", limit=2)
         async with ct:
@@ -67,14 +67,14 @@ async def test_awaited_it_is_one_page() -> None:
     assert asked(end) == [{"status": "all", "limit": "2"}]
 
 
-async def test_whoever_forgets_to_await_it_is_told_by_what_it_prints() -> None:
+async def test_repr_of_a_listing_says_that_it_was_not_sent() -> None:
     async with ScriptedEnd() as end:
         _, listing = orders(end)
         assert repr(listing) == "<Listing, not sent yet: await it for one page, or iterate it with async for>"
     assert end.seen == []
 
 
-async def test_iterated_it_is_every_order_each_with_the_same_filters() -> None:
+async def test_iterating_a_listing_yields_every_order_with_the_same_filters() -> None:
     async with ScriptedEnd(page("1", "2", following="b"), page("3", following="c"), page("4")) as end:
         ct, listing = orders(end, status="all")
         async with ct:
@@ -82,14 +82,14 @@ async def test_iterated_it_is_every_order_each_with_the_same_filters() -> None:
     assert asked(end) == [{"status": "all"}, *({"status": "all", "next_cursor": cursor} for cursor in "bc")]
 
 
-async def test_each_loop_begins_anew() -> None:
+async def test_each_loop_over_a_listing_starts_at_the_first_page() -> None:
     async with ScriptedEnd(page("1", following="b"), page("2"), page("1", following="b"), page("2")) as end:
         ct, listing = orders(end)
         async with ct:
             assert await ids(aiter(listing)) == await ids(aiter(listing)) == ["1", "2"]
 
 
-async def test_a_bare_array_carries_its_cursors_in_headers() -> None:
+async def test_page_as_a_bare_array_has_its_cursors_in_headers() -> None:
     async with ScriptedEnd(
         answer(200, b'[{"order_id": "1"}]', next_cursor="b", prev_cursor="z"),
         answer(200, b'[{"order_id": "2"}]'),
@@ -100,14 +100,14 @@ async def test_a_bare_array_carries_its_cursors_in_headers() -> None:
         assert asked(end) == [{}, {"next_cursor": "b"}]
 
 
-async def test_pages_one_by_one() -> None:
+async def test_pages_yields_each_page() -> None:
     async with ScriptedEnd(page("1", "2", following="b"), page(following="c"), page("3")) as end:
         ct, listing = orders(end)
         async with ct:
             assert [len(each.items) async for each in listing.pages()] == [2, 0, 1]
 
 
-async def test_going_back_follows_the_other_cursor() -> None:
+async def test_listing_with_prev_cursor_follows_prev_cursors() -> None:
     async with ScriptedEnd(page("3", "4", following="c", previous="a"), page("1", "2", following="b")) as end:
         ct, listing = orders(end, prev_cursor="b")
         async with ct:
@@ -115,7 +115,7 @@ async def test_going_back_follows_the_other_cursor() -> None:
     assert asked(end) == [{"prev_cursor": "b"}, {"prev_cursor": "a"}]
 
 
-async def test_going_on_from_a_cursor() -> None:
+async def test_listing_with_next_cursor_starts_there() -> None:
     async with ScriptedEnd(page("3")) as end:
         ct, listing = orders(end, next_cursor="b")
         async with ct:
@@ -123,13 +123,13 @@ async def test_going_on_from_a_cursor() -> None:
     assert asked(end) == [{"next_cursor": "b"}]
 
 
-async def test_the_next_page_is_fetched_while_the_caller_works_and_only_the_next() -> None:
+async def test_pages_prefetches_one_page_only() -> None:
     async with ScriptedEnd(page("1", following="b"), page("2", following="c"), page("3")) as end:
         ct, listing = orders(end)
         async with ct:
             walk = listing.pages()
             await anext(walk)
-            await end.until_seen(2)  # nobody has asked for the second page yet
+            await end.until_seen(2)  # prefetched, before the second anext
             assert len(end.seen) == 2
             await anext(walk)
             await end.until_seen(3)
@@ -161,21 +161,21 @@ async def test_the_next_page_is_fetched_while_the_caller_works_and_only_the_next
         ([page("1", following="b"), page(following="c"), page(following="d"), page(following="e")], "3 pages in a row"),
     ],
 )
-async def test_a_cursor_that_leads_nowhere_ends_the_listing(pages: list[Act], why: str) -> None:
+async def test_pages_with_a_repeating_or_stale_cursor_raises_after_the_last_page(pages: list[Act], why: str) -> None:
     async with ScriptedEnd(*pages) as end:
         ct, listing = orders(end)
         async with ct:
             walk = listing.pages()
-            told = [await anext(walk) for _ in pages]
+            yielded = [await anext(walk) for _ in pages]
             with pytest.raises(CursorError, match=why) as caught:
                 await anext(walk)
             with pytest.raises(CursorError):
                 await anext(walk)
     assert caught.value.cursor in "bcdef"
-    assert len(told) == len(end.seen) == len(pages)  # what came is told before what would follow is refused
+    assert len(yielded) == len(end.seen) == len(pages)  # every fetched page is yielded before the error
 
 
-async def test_a_cursor_that_repeats_the_one_begun_at_ends_the_listing() -> None:
+async def test_pages_with_a_cursor_equal_to_the_start_raises() -> None:
     async with ScriptedEnd(page("1", following="b")) as end:
         ct, listing = orders(end, next_cursor="b")
         async with ct:
@@ -183,7 +183,7 @@ async def test_a_cursor_that_repeats_the_one_begun_at_ends_the_listing() -> None
                 await ids(aiter(listing))
 
 
-async def test_empty_pages_with_full_ones_between_are_followed() -> None:
+async def test_pages_follows_single_empty_pages() -> None:
     script = [page(following="b"), page(following="c"), page("1", following="d"), page(following="e"), page("2")]
     async with ScriptedEnd(*script) as end:
         ct, listing = orders(end)
@@ -191,7 +191,7 @@ async def test_empty_pages_with_full_ones_between_are_followed() -> None:
             assert await ids(aiter(listing)) == ["1", "2"]
 
 
-async def test_a_page_that_failed_can_be_asked_for_again() -> None:
+async def test_anext_after_an_error_fetches_the_failed_page_again() -> None:
     async with ScriptedEnd(page("1", following="b"), answer(503, b"{}"), page("2")) as end:
         ct, listing = orders(end)
         async with ct:
@@ -202,7 +202,7 @@ async def test_a_page_that_failed_can_be_asked_for_again() -> None:
             assert (await anext(walk)).order_id == "2"
 
 
-async def test_leaving_the_loop_early_drops_the_page_ahead() -> None:
+async def test_break_drops_the_prefetched_page() -> None:
     async with ScriptedEnd(page("1", following="b"), silence) as end:
         ct, listing = orders(end)
         async with ct:
@@ -215,7 +215,7 @@ async def test_leaving_the_loop_early_drops_the_page_ahead() -> None:
             await until_idle(ct)
 
 
-async def test_an_iterator_that_is_given_up_drops_the_page_ahead() -> None:
+async def test_garbage_collected_iterator_drops_the_prefetched_page() -> None:
     async with ScriptedEnd(page("1", following="b"), silence) as end:
         ct, listing = orders(end)
         async with ct:
@@ -228,10 +228,10 @@ async def test_an_iterator_that_is_given_up_drops_the_page_ahead() -> None:
             await until_idle(ct)
 
 
-def test_a_page_ahead_that_failed_and_is_not_wanted_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_failed_prefetch_that_is_never_awaited_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     walks: list[Any] = []
 
-    async def leave_one_page_ahead() -> None:
+    async def abandon_one_prefetched_page() -> None:
         async with ScriptedEnd(page("1", following="b"), answer(500, b"{}")) as end:
             ct, listing = orders(end)
             async with ct:
@@ -242,14 +242,14 @@ def test_a_page_ahead_that_failed_and_is_not_wanted_is_not_logged(caplog: pytest
                 await asyncio.wait(ahead)
                 assert len(ahead) == 1
 
-    asyncio.run(leave_one_page_ahead())
-    walks.clear()  # after its loop, where nothing can be cancelled any more
+    asyncio.run(abandon_one_prefetched_page())
+    walks.clear()  # after the loop is closed, when no task can be cancelled
     gc.collect()
     assert [record for record in caplog.records if record.name == "asyncio"] == []
 
 
 @pytest.mark.parametrize("kind", ["items", "pages"])
-async def test_closing_a_walk_waits_until_the_page_ahead_is_dropped(kind: str) -> None:
+async def test_aclose_waits_until_the_prefetched_page_is_dropped(kind: str) -> None:
     async with ScriptedEnd(page("1", following="b"), silence) as end:
         ct, listing = orders(end)
         async with ct:
@@ -265,7 +265,7 @@ async def test_closing_a_walk_waits_until_the_page_ahead_is_dropped(kind: str) -
         assert len(end.seen) == 2
 
 
-async def test_cancelling_aclose_drops_the_page_ahead_all_the_same() -> None:
+async def test_cancelled_aclose_still_drops_the_prefetched_page() -> None:
     async with ScriptedEnd(page("1", following="b"), silence) as end:
         ct, listing = orders(end)
         async with ct:
@@ -280,7 +280,7 @@ async def test_cancelling_aclose_drops_the_page_ahead_all_the_same() -> None:
             await until_idle(ct)
 
 
-async def test_an_order_that_stands_on_two_pages_is_delivered_once() -> None:
+async def test_order_on_two_pages_is_yielded_once() -> None:
     script = [page("1", "2", following="b"), page("2", "3", following="c"), page("3", "1"), answer(500)]
     async with ScriptedEnd(*script) as end:
         ct, listing = orders(end)
@@ -288,12 +288,12 @@ async def test_an_order_that_stands_on_two_pages_is_delivered_once() -> None:
             assert await ids(aiter(listing)) == ["1", "2", "3"]
     async with ScriptedEnd(*script) as end:
         ct, listing = orders(end)
-        async with ct:  # pages are delivered as they came
-            told = [[order.order_id for order in each.items] async for each in listing.pages()]
-    assert told == [["1", "2"], ["2", "3"], ["3", "1"]]
+        async with ct:  # pages are yielded unchanged
+            yielded = [[order.order_id for order in each.items] async for each in listing.pages()]
+    assert yielded == [["1", "2"], ["2", "3"], ["3", "1"]]
 
 
-async def test_orders_that_share_an_id_and_differ_are_all_delivered() -> None:
+async def test_different_orders_with_the_same_id_are_all_yielded() -> None:
     rows = [
         {"order_id": "1", "account_id": "a", "cl_order_id": "x", "status": "working"},
         {"order_id": "1", "account_id": "b", "cl_order_id": "x", "status": "working"},
@@ -304,18 +304,18 @@ async def test_orders_that_share_an_id_and_differ_are_all_delivered() -> None:
     async with ScriptedEnd(*script[:3], answer(200, json.dumps([rows[3]]))) as end:
         ct, listing = orders(end)
         async with ct:
-            told = [(order.account_id, order.cl_order_id, order.status) async for order in listing]
-    assert told == [("a", "x", "working"), ("b", "x", "working"), ("a", "y", "working")]
+            yielded = [(order.account_id, order.cl_order_id, order.status) async for order in listing]
+    assert yielded == [("a", "x", "working"), ("b", "x", "working"), ("a", "y", "working")]
 
 
-async def test_rows_of_one_page_that_share_their_key_are_all_delivered() -> None:
+async def test_rows_of_one_page_with_the_same_key_are_all_yielded() -> None:
     async with ScriptedEnd(page("1", "1", following="b"), page("1", "2")) as end:
         ct, listing = orders(end)
         async with ct:
             assert await ids(aiter(listing)) == ["1", "1", "2"]
 
 
-async def test_a_row_that_moves_to_the_next_page_does_not_end_the_listing() -> None:
+async def test_row_that_moves_to_the_next_page_does_not_end_the_listing() -> None:
     script = [page("1", following="b"), page("1", following="c"), page("2", following="d"), page("2"), page("3")]
     async with ScriptedEnd(*script) as end:
         ct, listing = orders(end)
@@ -323,7 +323,7 @@ async def test_a_row_that_moves_to_the_next_page_does_not_end_the_listing() -> N
             assert await ids(aiter(listing)) == ["1", "2"]
 
 
-async def test_cancelling_in_the_middle_leaves_nothing_and_can_go_on() -> None:
+async def test_cancelled_anext_leaves_no_task_and_can_be_repeated() -> None:
     async with ScriptedEnd(page("1", following="b"), silence, page("2")) as end:
         ct, listing = orders(end)
         async with ct:
@@ -339,14 +339,14 @@ async def test_cancelling_in_the_middle_leaves_nothing_and_can_go_on() -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, 501, True, 10**9, "50", 1.5])
-async def test_a_limit_outside_1_to_500_is_refused_before_anything_is_sent(limit: Any) -> None:
+async def test_list_with_a_limit_outside_1_to_500_is_refused_before_sending(limit: Any) -> None:
     async with ScriptedEnd() as end:
         with pytest.raises(ConfigurationError, match="limit must be a whole number from 1 to 500"):
             orders(end, limit=limit)
     assert end.seen == []
 
 
-async def test_wrong_filters_are_met_where_they_are_written() -> None:
+async def test_list_with_an_unusable_filter_raises_at_the_call() -> None:
     async with ScriptedEnd() as end:
         with pytest.raises(ConfigurationError, match="must not be given together"):
             orders(end, next_cursor="a", prev_cursor="b")
@@ -360,8 +360,8 @@ async def test_wrong_filters_are_met_where_they_are_written() -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(script=st.lists(st.tuples(st.sampled_from("abcdefghij"), st.lists(st.integers(0, 5), max_size=3)), max_size=12))
-async def test_no_script_of_cursors_makes_it_endless(script: list[tuple[str, list[int]]]) -> None:
-    """Whatever cursors and rows a server serves, the walk ends, and each item is delivered once."""
+async def test_pages_ends_for_any_script_of_cursors(script: list[tuple[str, list[int]]]) -> None:
+    """The iteration ends for any cursors and rows of a server, and yields each item once."""
     served = 0
 
     def fetching(fresh: bool) -> Callable[[str | None], Coroutine[Any, Any, Page[int]]]:  # noqa: FBT001
@@ -374,17 +374,17 @@ async def test_no_script_of_cursors_makes_it_endless(script: list[tuple[str, lis
 
         return fetch
 
-    for fresh in (False, True):  # cursors that repeat, and such that never do
+    for fresh in (False, True):  # repeating cursors, and fresh ones
         served = 0
-        told = await told_until_cursor_error(Listing(fetching(fresh)).pages())
-        assert len(told) == served <= len(script) + 4
+        yielded = await items_until_cursor_error(Listing(fetching(fresh)).pages())
+        assert len(yielded) == served <= len(script) + 4
         served = 0
-        items = await told_until_cursor_error(aiter(Listing(fetching(fresh))))
-        assert set(items) == {item for each in told for item in each.items}
+        items = await items_until_cursor_error(aiter(Listing(fetching(fresh))))
+        assert set(items) == {item for each in yielded for item in each.items}
         first_seen = [
             item
-            for number, each in enumerate(told)
+            for number, each in enumerate(yielded)
             for item in each.items
-            if all(item not in before.items for before in told[:number])
+            if all(item not in before.items for before in yielded[:number])
         ]
         assert items == first_seen

@@ -75,22 +75,22 @@ RETRYABLE = st.one_of(
 )
 
 
-# --- the table
+# --- the tables
 
 
 @pytest.mark.parametrize("row", [*FAILURES.values(), *STATUSES.values()])
-def test_each_row_says_why(row: FailureRule) -> None:
+def test_each_failure_rule_has_a_reason(row: FailureRule) -> None:
     assert len(row.reason.split()) >= 4
     assert row.reason.isprintable()
 
 
-def test_no_two_rows_have_one_reason() -> None:
+def test_failure_rules_have_distinct_reasons() -> None:
     reasons = [row.reason for row in (*FAILURES.values(), *STATUSES.values())]
     assert len(set(reasons)) == len(reasons)
 
 
 def kinds_in(source: str) -> set[str]:
-    """Collect the kinds that a door can name: ``kind="..."``, and the second of ``SomeError, "...", ...``."""
+    """Collect the kinds that a module can raise: ``kind="..."``, and the second of ``SomeError, "...", ...``."""
     names = {kind.__name__ for kind in CLASSES}
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -104,24 +104,24 @@ def kinds_in(source: str) -> set[str]:
     return found
 
 
-def test_kinds_are_found_in_both_forms() -> None:
+def test_kinds_in_finds_both_forms_of_a_kind() -> None:
     assert kinds_in("x = ConnectError, 'dns', f'{y}'\nraise TransportError(kind='torn')\nz = 'a', 'b'") == {
         "dns",
         "torn",
     }
 
 
-def test_the_table_has_every_kind_that_a_door_names_and_no_other() -> None:
+def test_failures_has_exactly_the_kinds_of_transport_and_limiter() -> None:
     named = kinds_in((DOORS / "transport.py").read_text()) | kinds_in((DOORS / "limiter.py").read_text())
     assert named == set(FAILURES)
 
 
-def test_what_never_left_this_machine_was_not_done() -> None:
+def test_unsent_requests_have_not_executed() -> None:
     before = {"refused", "dns", "unreachable", "connect-timeout", "tls", "pool-timeout"}
     assert {kind for kind, row in FAILURES.items() if not row.may_have_executed} == before
 
 
-def test_what_passes_by_itself() -> None:
+def test_transient_failures_are_exactly_these() -> None:
     assert {kind for kind, row in FAILURES.items() if not row.is_transient} == {
         "tls",
         "pool-timeout",
@@ -133,46 +133,46 @@ def test_what_passes_by_itself() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(FAILURES))
-def test_a_failure_of_the_wire_is_its_row(kind: str) -> None:
+def test_rule_for_a_transport_error_is_its_rule_in_failures(kind: str) -> None:
     assert rule_for(failure(kind)) is FAILURES[kind]
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 418, 422])
-def test_a_no_is_a_no(status: int) -> None:
+def test_rule_for_a_4xx_is_a_refusal(status: int) -> None:
     row = rule_for(answer(status))
     assert (row.is_transient, row.may_have_executed) == (False, False)
     assert row.reason
 
 
 @pytest.mark.parametrize("status", [302, 307, 500, 501, 505, 599])
-def test_their_fault_is_not_asked_for_again_and_may_be_done(status: int) -> None:
+def test_rule_for_a_5xx_is_not_transient_and_may_have_executed(status: int) -> None:
     row = rule_for(answer(status))
     assert (row.is_transient, row.may_have_executed) == (False, True)
     assert row.reason
 
 
 @pytest.mark.parametrize("status", sorted(STATUSES))
-def test_a_status_of_the_table_is_its_row(status: int) -> None:
+def test_rule_for_a_listed_status_is_its_rule_in_statuses(status: int) -> None:
     assert rule_for(answer(status)) is STATUSES[status]
 
 
-def test_an_answer_that_cannot_be_read_may_be_done() -> None:
+def test_rule_for_a_malformed_response_may_have_executed() -> None:
     for error in (MalformedResponseError(where="$", problem="odd"), OAuthError(error="denied")):
         assert rule_for(error) == rule_for(answer(500))
 
 
-# --- patience
+# --- retry state
 
 
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
-def test_what_is_not_harmless_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
+def test_pause_after_with_never_gives_up(error: TransportError | APIError, now: float) -> None:
     assert patience(may_be_sent=RetryMode.NEVER).pause_after(error, now) is None
 
 
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
-def test_what_may_do_harm_is_sent_again_only_where_it_never_left(error: TransportError | APIError, now: float) -> None:
+def test_pause_after_with_if_unsent_repeats_only_unsent_requests(error: TransportError | APIError, now: float) -> None:
     never_left = isinstance(error, TransportError) and not FAILURES[error.kind].may_have_executed
     assert was_never_sent(error) == never_left
     pause = patience(may_be_sent=RetryMode.IF_UNSENT).pause_after(error, now)
@@ -190,20 +190,20 @@ def test_what_may_do_harm_is_sent_again_only_where_it_never_left(error: Transpor
     ],
     ids=str,
 )
-def test_which_failures_leave_it_open_whether_it_was_done(error: ConnectTradeError, ambiguous: bool) -> None:  # noqa: FBT001 - a table's column
+def test_is_ambiguous_is_true_for_exactly_these_failures(error: ConnectTradeError, ambiguous: bool) -> None:  # noqa: FBT001 - a table's column
     assert is_ambiguous(error) is ambiguous
 
 
 @given(error=ERRORS, now=st.floats(min_value=-1e6, max_value=99))
 @settings(deadline=None)
-def test_what_does_not_pass_is_never_asked_again(error: TransportError | APIError, now: float) -> None:
+def test_pause_after_a_permanent_failure_gives_up(error: TransportError | APIError, now: float) -> None:
     if not rule_for(error).is_transient:
         assert patience().pause_after(error, now) is None
 
 
 @given(errors=st.lists(RETRYABLE, min_size=10, max_size=10), attempts=st.integers(min_value=1, max_value=8))
 @settings(deadline=None)
-def test_never_more_attempts_than_allowed(errors: list[TransportError | APIError], attempts: int) -> None:
+def test_pause_after_allows_no_more_attempts_than_set(errors: list[TransportError | APIError], attempts: int) -> None:
     trying = patience(attempts=attempts, deadline=1e9)
     pauses = [trying.pause_after(error, 0.0) for error in errors]
     assert None not in pauses[: attempts - 1]
@@ -218,7 +218,7 @@ def test_never_more_attempts_than_allowed(errors: list[TransportError | APIError
     deadline=st.floats(min_value=0, max_value=100),
 )
 @settings(deadline=None)
-def test_never_beyond_the_deadline(
+def test_pause_after_never_ends_beyond_the_deadline(
     errors: list[TransportError | APIError],
     steps: list[float],
     delays: list[float],
@@ -240,7 +240,7 @@ def test_never_beyond_the_deadline(
     seconds=st.none() | st.floats(min_value=0),
     own=st.floats(min_value=0, max_value=99),
 )
-def test_pause_after_a_retry_after_lies_between_the_own_delay_and_the_bound(
+def test_pause_after_with_retry_after_lies_between_own_delay_and_bound(
     status: int, seconds: float | None, own: float
 ) -> None:
     pause = patience(deadline=1e9, delays=repeat(own)).pause_after(answer(status, seconds), 0.0)
@@ -250,7 +250,7 @@ def test_pause_after_a_retry_after_lies_between_the_own_delay_and_the_bound(
         assert pause == seconds
 
 
-def test_pause_after_a_retry_after_of_zero_grows_like_any_other() -> None:
+def test_pause_after_with_a_retry_after_of_zero_still_grows() -> None:
     trying = patience(attempts=5, delays=iter([0.25, 0.5, 7.0, 2.0]))
     assert trying.pause_after(answer(503, 0.0), 0.0) == 0.25
     assert trying.pause_after(answer(429, 0.0), 0.0) == 0.5
@@ -258,23 +258,23 @@ def test_pause_after_a_retry_after_of_zero_grows_like_any_other() -> None:
     assert trying.pause_after(answer(429, 3.0), 0.0) == 3.0
 
 
-def test_a_retry_after_beyond_the_deadline_ends_it_at_once() -> None:
+def test_pause_after_with_a_retry_after_beyond_the_deadline_gives_up() -> None:
     assert patience(deadline=10.0).pause_after(answer(429, 10.0), 0.0) is None
     assert patience(deadline=10.0).pause_after(answer(429, float("inf")), 0.0) is None
 
 
-def test_delays_are_taken_in_their_order() -> None:
+def test_pause_after_uses_the_delays_in_order() -> None:
     trying = patience(attempts=5, delays=iter([0.1, 0.2, 0.3, 0.4]))
     assert [trying.pause_after(failure("torn"), 0.0) for _ in range(5)] == [0.1, 0.2, 0.3, 0.4, None]
 
 
-def test_one_attempt_is_no_retry() -> None:
+def test_pause_after_with_one_attempt_gives_up() -> None:
     assert patience(attempts=1).pause_after(failure("dropped"), 0.0) is None
 
 
 @given(errors=st.lists(ERRORS, max_size=6))
 @settings(deadline=None)
-def test_once_perhaps_done_always_perhaps_done(errors: list[TransportError | APIError]) -> None:
+def test_may_have_executed_stays_set(errors: list[TransportError | APIError]) -> None:
     trying = patience(attempts=100, delays=iter(float(turn) for turn in count()))
     assert not trying.may_have_executed
     for index, error in enumerate(errors):

@@ -41,42 +41,42 @@ def client(end: ScriptedEnd, clock: SteppedClock | None = None, **settings: Any)
 
 
 async def balances_after_pauses(*acts: Act, pauses: int, retry: Retry | None = None) -> tuple[list[float], ScriptedEnd]:
-    """Ask for balances, stepping the clock through so many pauses; returns the pauses."""
+    """GET balances, advancing the clock through a number of pauses; return the pauses."""
     clock = SteppedClock()
     async with ScriptedEnd(*acts) as end, client(end, clock, retry=retry or Retry()) as ct:
-        asking = asyncio.create_task(ct.user("u", "whisper").balances.list())
+        call = asyncio.create_task(ct.user("u", "whisper").balances.list())
         for count in range(1, pauses + 1):
             await clock.until_asked(count)
-            assert not asking.done()
+            assert not call.done()
             clock.advance(clock.asked[-1])
-        assert await asking == []
+        assert await call == []
     return clock.asked, end
 
 
 @pytest.mark.parametrize("act", [answer(502, NO), answer(503, NO), answer(504, b"<html>"), drop, answer(declared=50)])
-async def test_a_get_is_asked_again_after_a_growing_pause(act: Act) -> None:
+async def test_send_repeats_a_get_after_a_growing_pause(act: Act) -> None:
     pauses, end = await balances_after_pauses(act, act, act, answer(), pauses=3, retry=Retry(base=0.5, cap=0.8))
     assert len(end.seen) == 4
     assert all(0 <= pause <= bound for pause, bound in zip(pauses, (0.5, 0.8, 0.8), strict=True))
 
 
-async def test_pauses_are_drawn_from_the_whole_range() -> None:
+async def test_send_draws_pauses_from_the_whole_range() -> None:
     drawn = [(await balances_after_pauses(answer(503, NO), answer(), pauses=1))[0][0] for _ in range(12)]
     assert len(set(drawn)) == 12
 
 
-async def test_retry_after_in_seconds_is_obeyed() -> None:
+async def test_send_respects_retry_after_in_seconds() -> None:
     pauses, _ = await balances_after_pauses(answer(429, NO, retry_after="7"), answer(), pauses=1)
     assert pauses == [7]
 
 
-async def test_retry_after_as_a_date_is_obeyed() -> None:
+async def test_send_respects_retry_after_as_a_date() -> None:
     when = format_datetime(BEGIN + timedelta(seconds=20), usegmt=True)
     pauses, _ = await balances_after_pauses(answer(503, NO, retry_after=when), answer(), pauses=1)
     assert pauses == [20]
 
 
-async def test_a_wait_longer_than_the_budget_is_not_waited() -> None:
+async def test_send_gives_up_if_the_pause_exceeds_the_budget() -> None:
     async with ScriptedEnd(answer(429, NO, retry_after="60")) as end, client(end, retry=Retry(budget=30)) as ct:
         with pytest.raises(RateLimitedError, match="not now") as caught:
             await ct.user("u", "whisper").balances.list()
@@ -84,7 +84,7 @@ async def test_a_wait_longer_than_the_budget_is_not_waited() -> None:
     assert len(end.seen) == 1
 
 
-async def test_attempts_are_counted() -> None:
+async def test_send_counts_attempts() -> None:
     async with (
         ScriptedEnd(answer(503, NO)) as end,
         client(end, retry=Retry(attempts=3, base=0.001, cap=0.001)) as ct,
@@ -99,21 +99,21 @@ async def test_attempts_are_counted() -> None:
         assert "503" in health.last_error
 
 
-async def test_the_budget_holds_over_all_attempts_and_pauses() -> None:
+async def test_send_keeps_its_budget_over_all_attempts_and_pauses() -> None:
     clock = SteppedClock()
     retry = Retry(attempts=1000, budget=10, base=4, cap=4)
     async with ScriptedEnd(answer(503, NO)) as end, client(end, clock, retry=retry) as ct:
-        asking = asyncio.create_task(ct.user("u", "whisper").balances.list())
+        call = asyncio.create_task(ct.user("u", "whisper").balances.list())
         while True:
             count = len(clock.asked)
             await asyncio.wait(
-                [asking, asyncio.ensure_future(clock.until_asked(count + 1))], return_when=asyncio.FIRST_COMPLETED
+                [call, asyncio.ensure_future(clock.until_asked(count + 1))], return_when=asyncio.FIRST_COMPLETED
             )
-            if asking.done():
+            if call.done():
                 break
             clock.advance(clock.asked[-1])
         with pytest.raises(ServerError):
-            await asking
+            await call
     assert clock.now() < 10
 
 
@@ -132,7 +132,7 @@ HARMFUL: dict[str, Callable[[ConnectTrade, User], Awaitable[object]]] = {
     "act",
     [answer(429, NO, retry_after="0"), answer(502, NO), answer(503, NO), answer(504, NO), drop, answer(declared=9)],
 )
-async def test_what_may_do_harm_is_never_asked_twice(
+async def test_send_never_repeats_a_request_that_is_not_idempotent(
     call: Callable[[ConnectTrade, User], Awaitable[object]],
     act: Act,
 ) -> None:
@@ -142,7 +142,7 @@ async def test_what_may_do_harm_is_never_asked_twice(
     assert len(end.seen) == 1
 
 
-async def test_a_post_is_not_asked_again_even_where_nothing_listened() -> None:
+async def test_send_does_not_repeat_a_post_after_a_refused_connection() -> None:
     clock = SteppedClock()
     async with ScriptedEnd() as end:
         nobody = client(end, clock)
@@ -153,7 +153,7 @@ async def test_a_post_is_not_asked_again_even_where_nothing_listened() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500, 501, 418])
-async def test_a_no_is_not_asked_again(status: int) -> None:
+async def test_send_does_not_repeat_a_refused_request(status: int) -> None:
     async with ScriptedEnd(answer(status, NO)) as end, client(end) as ct:
         with pytest.raises(APIError, match="not now") as caught:
             await ct.user("u", "whisper").balances.list()
@@ -162,14 +162,14 @@ async def test_a_no_is_not_asked_again(status: int) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b"", b'{"a":', b"\xff\xfe", b"[" * 200_000])
-async def test_an_unreadable_answer_is_not_asked_again(body: bytes) -> None:
+async def test_send_does_not_repeat_after_a_malformed_response(body: bytes) -> None:
     async with ScriptedEnd(answer(200, body)) as end, client(end) as ct:
         with pytest.raises(MalformedResponseError, match="GET /balances"):
             await ct.user("u", "whisper").balances.list()
     assert len(end.seen) == 1
 
 
-async def test_deleting_is_repeated_and_gone_already_is_gone() -> None:
+async def test_delete_is_repeated_and_404_after_a_lost_response_is_success() -> None:
     for lost in (drop, answer(502, NO), answer(declared=9)):
         async with (
             ScriptedEnd(lost, answer(404, NO)) as end,
@@ -179,7 +179,7 @@ async def test_deleting_is_repeated_and_gone_already_is_gone() -> None:
         assert [seen.method for seen in end.seen] == ["DELETE", "DELETE"]
 
 
-async def test_deleting_what_never_was_is_told_also_after_a_refusal_that_did_nothing() -> None:
+async def test_delete_of_a_missing_resource_raises_not_found_also_after_a_429() -> None:
     async with (
         ScriptedEnd(answer(429, NO, retry_after="0"), answer(404, NO)) as end,
         client(end) as ct,
@@ -189,18 +189,18 @@ async def test_deleting_what_never_was_is_told_also_after_a_refusal_that_did_not
     assert len(end.seen) == 2
 
 
-async def test_a_get_that_is_not_found_after_a_lost_answer_is_still_not_found() -> None:
+async def test_get_with_404_after_a_lost_response_raises_not_found() -> None:
     async with ScriptedEnd(drop, answer(404, NO)) as end, client(end, retry=Retry(base=0.001)) as ct:
         with pytest.raises(NotFoundError):
             await ct.user("u", "whisper").balances.list()
 
 
-async def test_deleting_tolerates_an_empty_body() -> None:
+async def test_delete_accepts_an_empty_body() -> None:
     async with ScriptedEnd(answer(204, b"")) as end, client(end) as ct:
         await ct.users.delete("u")
 
 
-async def test_silence_is_asked_again_within_the_budget_and_then_told() -> None:
+async def test_get_without_a_response_is_repeated_within_the_budget_and_then_raises() -> None:
     async with (
         ScriptedEnd(silence) as end,
         client(end, timeouts=Timeouts(call=0.05), retry=Retry(attempts=3, base=0.001)) as ct,
@@ -211,8 +211,8 @@ async def test_silence_is_asked_again_within_the_budget_and_then_told() -> None:
 
 
 @pytest.mark.parametrize("first", [silence, drop, stalled(b"[]")], ids=["silence", "dropped", "stalled body"])
-async def test_a_get_that_timed_out_is_asked_again_with_the_defaults(first: Act) -> None:
-    call, budget = Timeouts().call / 300, Retry().budget / 300  # the defaults, three hundred times as fast
+async def test_get_that_timed_out_is_repeated_with_the_defaults(first: Act) -> None:
+    call, budget = Timeouts().call / 300, Retry().budget / 300  # the defaults, 300 times faster
     async with (
         ScriptedEnd(first, answer()) as end,
         client(end, timeouts=Timeouts(call=call), retry=Retry(budget=budget, base=0.001)) as ct,
@@ -221,13 +221,13 @@ async def test_a_get_that_timed_out_is_asked_again_with_the_defaults(first: Act)
     assert len(end.seen) == 2
 
 
-def test_the_default_budget_holds_two_attempts_that_time_out_and_the_pause_between() -> None:
+def test_default_budget_allows_two_timeouts_and_the_pause_between() -> None:
     assert Retry().budget > 2 * Timeouts().call + Retry().cap
 
 
 @pytest.mark.parametrize("asked", ["0", "0.0", "Sun, 06 Nov 1994 08:49:37 GMT"])
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_retry_after_of_nothing_does_not_switch_the_pauses_off(status: int, asked: str) -> None:
+async def test_retry_after_of_zero_does_not_disable_pauses(status: int, asked: str) -> None:
     act = answer(status, NO, retry_after=asked)
     pauses, _ = await balances_after_pauses(*[act] * 40, answer(), pauses=40, retry=Retry(attempts=100, budget=1e6))
     assert sum(pauses) > 30  # of 40 pauses drawn below 8 s
@@ -235,7 +235,7 @@ async def test_a_retry_after_of_nothing_does_not_switch_the_pauses_off(status: i
 
 
 @pytest.mark.parametrize("asked", ["31536000", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
-async def test_a_retry_after_without_measure_is_waited_for_ten_minutes_at_most(asked: str) -> None:
+async def test_huge_retry_after_is_bounded_by_ten_minutes(asked: str) -> None:
     act = answer(429, NO, retry_after=asked)
     pauses, _ = await balances_after_pauses(act, act, answer(), pauses=2, retry=Retry(budget=3600))
     assert pauses == [MAX_RETRY_AFTER] * 2
@@ -246,7 +246,7 @@ async def test_a_retry_after_without_measure_is_waited_for_ten_minutes_at_most(a
     assert 0 < (caught.value.retry_after or 0) <= CENTURY
 
 
-async def test_the_last_attempt_has_only_the_time_that_is_left() -> None:
+async def test_last_attempt_gets_only_the_remaining_time() -> None:
     async with (
         ScriptedEnd(silence) as end,
         client(end, timeouts=Timeouts(call=30), retry=Retry(budget=0.1)) as ct,
@@ -258,13 +258,13 @@ async def test_the_last_attempt_has_only_the_time_that_is_left() -> None:
     assert len(end.seen) == 1
 
 
-async def test_a_post_has_the_whole_time_of_a_call_whatever_the_budget() -> None:
+async def test_post_gets_the_whole_call_timeout_whatever_the_budget() -> None:
     async with ScriptedEnd(silence) as end, client(end, timeouts=Timeouts(call=0.15), retry=Retry(budget=0.01)) as ct:
         with pytest.raises(RequestTimeoutError, match=r"within 0\.15 s"):
             await ct.users.create("u")
 
 
-async def test_a_place_in_line_that_never_comes_is_told_and_nothing_was_sent() -> None:
+async def test_slot_timeout_raises_and_nothing_is_sent() -> None:
     async with (
         ScriptedEnd(silence) as end,
         client(end, limits=Limits(connections=1), timeouts=Timeouts(call=5)) as ct,
@@ -280,24 +280,24 @@ async def test_a_place_in_line_that_never_comes_is_told_and_nothing_was_sent() -
 
 
 @pytest.mark.parametrize("settings", [{}, {"limits": Limits(connections=1)}])
-async def test_cancelling_at_every_await_leaves_nothing_behind(settings: dict[str, object]) -> None:
+async def test_send_cancelled_at_any_await_releases_everything(settings: dict[str, object]) -> None:
     clock = SteppedClock()
     async with ScriptedEnd(answer(503, NO)) as end, client(end, clock, **settings) as ct:
         user = ct.user("u", "whisper")
         for steps in range(40):
-            asking = asyncio.create_task(user.balances.list())
+            call = asyncio.create_task(user.balances.list())
             for _ in range(steps):
                 await asyncio.sleep(0)
-            asking.cancel()
+            call.cancel()
             with pytest.raises(asyncio.CancelledError):
-                await asking
+                await call
             health = ct.health()
             assert (health.in_flight, health.waiting) == (0, 0)
         end.acts[:] = [answer()]
         assert await user.balances.list() == []
 
 
-async def test_closing_ends_pauses_lines_and_calls_under_way() -> None:
+async def test_close_ends_pauses_waiters_and_exchanges() -> None:
     clock = SteppedClock()
     async with ScriptedEnd(answer(503, NO), silence) as end:
         ct = client(end, clock, limits=Limits(connections=1))
@@ -316,7 +316,9 @@ async def test_closing_ends_pauses_lines_and_calls_under_way() -> None:
             await user.balances.list()
 
 
-async def test_the_first_trouble_warns_the_rest_whisper_and_recovery_is_told(caplog: pytest.LogCaptureFixture) -> None:
+async def test_first_failure_logs_a_warning_and_recovery_an_info(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG, "connecttrade_async")
     async with (
         ScriptedEnd(answer(503, NO), answer(503, NO), answer()) as end,
@@ -328,7 +330,7 @@ async def test_the_first_trouble_warns_the_rest_whisper_and_recovery_is_told(cap
     assert levels == [("connecttrade_async.rest", level) for level in ("WARNING", "DEBUG", "INFO")]
 
 
-async def test_a_thousand_callers_share_a_hundred_places_fairly() -> None:
+async def test_thousand_tasks_share_a_hundred_slots_fairly() -> None:
     most = 0
     async with ScriptedEnd() as end, client(end, limits=Limits(connections=10)) as ct:
         served = [0] * 50
@@ -360,7 +362,7 @@ ODD = [
 @pytest.mark.parametrize(("act", "status"), ODD)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("is_lent", [False, True])
-async def test_status_outside_of_2xx_is_no_success(act: Act, status: int, method: str, *, is_lent: bool) -> None:
+async def test_status_outside_2xx_raises(act: Act, status: int, method: str, *, is_lent: bool) -> None:
     async with (
         ScriptedEnd(act, answer()) as end,
         aiohttp.ClientSession() as http,
@@ -374,7 +376,7 @@ async def test_status_outside_of_2xx_is_no_success(act: Act, status: int, method
 
 
 @pytest.mark.parametrize(("act", "status"), ODD)
-async def test_nothing_is_reported_as_deleted_or_cancelled_by_a_status_outside_of_2xx(act: Act, status: int) -> None:
+async def test_delete_and_cancel_with_a_status_outside_2xx_raise(act: Act, status: int) -> None:
     async with ScriptedEnd(act) as end, client(end) as ct:
         for delete in (ct.users.delete("ann"), ct.user("ann", "whisper").connections.delete("c")):
             with pytest.raises(APIError) as caught:
@@ -383,7 +385,7 @@ async def test_nothing_is_reported_as_deleted_or_cancelled_by_a_status_outside_o
 
 
 @pytest.mark.parametrize("status", [100, 102, 103, 199])
-async def test_interim_answer_is_not_the_answer(status: int) -> None:
+async def test_interim_response_is_skipped(status: int) -> None:
     both = f"HTTP/1.1 {status} Interim\r\n\r\nHTTP/1.1 409 Conflict\r\nContent-Length: 2\r\n\r\n{{}}"
     async with ScriptedEnd(raw(both.encode())) as end, client(end) as ct:
         with pytest.raises(APIError) as caught:
@@ -392,7 +394,7 @@ async def test_interim_answer_is_not_the_answer(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
-async def test_status_of_2xx_deletes(status: int) -> None:
+async def test_delete_with_any_2xx_succeeds(status: int) -> None:
     async with ScriptedEnd(answer(status, b"")) as end, client(end) as ct:
         await ct.users.delete("ann")
     assert len(end.seen) == 1

@@ -83,7 +83,7 @@ def assert_presentable(error: Exception) -> None:
 # --- requests
 
 
-def test_a_request_shows_neither_query_nor_secret() -> None:
+def test_repr_of_a_request_hides_query_and_secret() -> None:
     request = Request(
         method="POST",
         path="/orders",
@@ -98,7 +98,7 @@ def test_a_request_shows_neither_query_nor_secret() -> None:
         setattr(request, "path", "/users")  # noqa: B010 - a type checker refuses the plain way
 
 
-def test_headers_are_the_documented_ones() -> None:
+def test_request_headers_are_the_documented_ones() -> None:
     assert Request(method="GET", path="/users").headers() == {}
     assert Request(method="POST", path="/users", body=b"{}").headers() == {"content-type": "application/json"}
     whole = Request(method="POST", path="/connections", body=b"{}", user_id="user-1", user_secret=Secret(USER))
@@ -131,7 +131,7 @@ def test_headers_are_the_documented_ones() -> None:
         ("~_.-", "~_.-"),
     ],
 )
-def test_a_segment_is_quoted(text: str, quoted: str) -> None:
+def test_path_segment_quotes_its_text(text: str, quoted: str) -> None:
     assert path_segment(text, "user_id") == quoted
 
 
@@ -144,14 +144,14 @@ TEXTS: list[tuple[Callable[[Any], object], str]] = [
 
 @pytest.mark.parametrize(("check", "says"), TEXTS)
 @pytest.mark.parametrize("value", [3, None, b"ada", ["ada"]])
-def test_what_is_no_text_is_refused_by_name_and_not_shown(
+def test_non_text_arguments_are_refused_without_their_value(
     check: Callable[[Any], object], says: str, value: Any
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"^{says}{type(value).__name__}$"):
         check(value)
 
 
-def test_params_are_given_by_their_names() -> None:
+def test_checked_params_requires_a_mapping() -> None:
     assert checked_params(None) == checked_params({}) == {}
     assert checked_params({"limit": 3}) == {"limit": 3}
     with pytest.raises(ConfigurationError, match=r"^params must be a mapping, such as \{'symbols': 'AAPL'\}, got str$"):
@@ -159,7 +159,7 @@ def test_params_are_given_by_their_names() -> None:
 
 
 @given(WITHOUT_SURROGATES)
-def test_any_segment_comes_back_and_stays_one_segment(text: str) -> None:
+def test_path_segment_round_trips_any_text_as_one_segment(text: str) -> None:
     if text in {"", ".", ".."}:
         with pytest.raises(ConfigurationError, match="user_id must be neither empty"):
             path_segment(text, "user_id")
@@ -171,7 +171,7 @@ def test_any_segment_comes_back_and_stays_one_segment(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb"])
-def test_half_a_character_is_refused_wherever_it_is(text: str) -> None:
+def test_lone_surrogates_are_refused_in_paths_and_filters(text: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^user_id must have no lone surrogate") as caught:
         path_segment(text, "user_id")
     assert str(caught.value).isascii()
@@ -182,7 +182,7 @@ def test_half_a_character_is_refused_wherever_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/users", "/users/a%2Fb", "/a:b@c!$&'()*+,;=~-._/d", "/accounts/1/orders/2"])
-def test_a_good_path_is_kept(path: str) -> None:
+def test_checked_path_keeps_a_valid_path(path: str) -> None:
     assert checked_path(path) == path
 
 
@@ -190,13 +190,13 @@ def test_a_good_path_is_kept(path: str) -> None:
     "path",
     ["", "users", "https://evil.example/", "/users?x=1", "/users#x", "/a b", "/Zoë", "/a\r\nX: 1", "/a\\b", '/a"b'],
 )
-def test_a_bad_path_is_refused(path: str) -> None:
+def test_checked_path_refuses_an_invalid_path(path: str) -> None:
     with pytest.raises(ConfigurationError, match="must begin with / and be quoted") as caught:
         checked_path(path)
     assert str(caught.value).isprintable()
 
 
-def test_a_long_bad_path_is_shortened() -> None:
+def test_checked_path_shortens_a_long_path_in_its_message() -> None:
     with pytest.raises(ConfigurationError) as caught:
         checked_path("x" * 10_000)
     assert len(str(caught.value)) < 200
@@ -232,11 +232,11 @@ class Colour(str, Enum):  # noqa: UP042 - the older kind, whose str() is not its
         ([1, True, NOW], "1,true,2024-05-17T12%3A00%3A00Z"),
     ],
 )
-def test_each_kind_of_filter_is_spelled(value: object, spelled: str) -> None:
+def test_query_string_encodes_each_type_of_filter(value: object, spelled: str) -> None:
     assert query_string({"x": value}) == f"?x={spelled}"
 
 
-def test_a_query_keeps_its_order_and_leaves_none_out() -> None:
+def test_query_string_keeps_the_sequence_and_omits_none() -> None:
     assert query_string({}) == ""
     assert query_string({"a": None, "b": None}) == ""
     assert query_string({"b": "2", "none": None, "a": "1"}) == "?b=2&a=1"
@@ -276,14 +276,14 @@ class Nowhere(tzinfo):
         (["AAPL", ""], "limit must not be empty"),
     ],
 )
-def test_a_filter_of_no_spelling_is_refused_by_name(value: object, sentence: str) -> None:
+def test_query_string_refuses_values_without_an_encoding(value: object, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^{sentence}") as caught:
         query_string({"status": "all", "limit": value})
     assert USER not in str(caught.value)
 
 
 @given(st.dictionaries(WITHOUT_SURROGATES.filter(bool), WITHOUT_SURROGATES.filter(bool), max_size=4))
-def test_any_query_comes_back(params: dict[str, str]) -> None:
+def test_query_string_round_trips_any_text(params: dict[str, str]) -> None:
     query = query_string(params)
     assert parse_qsl(query.removeprefix("?"), strict_parsing=bool(params)) == list(params.items())
     assert query.isascii()
@@ -291,28 +291,28 @@ def test_any_query_comes_back(params: dict[str, str]) -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_any_moment_is_sent_as_itself(when: datetime) -> None:
+def test_query_string_round_trips_any_time(when: datetime) -> None:
     ((_, text),) = parse_qsl(query_string({"start_time": when})[1:])
     assert text.endswith("Z")
     assert datetime.fromisoformat(text) == when
 
 
-# --- answers
+# --- responses
 
 
-def test_a_response_shows_no_body() -> None:
+def test_repr_of_a_response_hides_the_body() -> None:
     assert repr(response(b'{"user_secret":"abc"}', 201)) == "<Response 201 21 bytes>"
     assert pretty_repr(response(b'{"user_secret":"abc"}', 201)) == "Response(status=201, bytes=21)"
 
 
-def test_a_response_reads_as_json() -> None:
+def test_response_json_decodes_the_body() -> None:
     assert response(b'{"a":[1,2.5,null,"x"]}').json() == {"a": [1, 2.5, None, "x"]}
     with pytest.raises(MalformedResponseError) as caught:
         response(b"<html>").json()
     assert caught.value.request == ""
 
 
-def test_a_wrong_shape_is_told_with_its_place() -> None:
+def test_read_with_another_shape_reports_the_path() -> None:
     body = json.dumps([{"symbol": "A", "quantity": "1"}] * 3 + [{"symbol": "A", "quantity": 1}]).encode()
     error = malformed(body)
     assert error.where == "$[3].quantity"
@@ -323,25 +323,25 @@ def test_a_wrong_shape_is_told_with_its_place() -> None:
     "body",
     [b"<html><h1>Bad gateway</h1></html>", b'[{"symbol":"A"', b"[", b"nonsense", b"\x00\x01", b"[] []", b"'x'"],
 )
-def test_what_is_no_json_is_told_with_its_type_and_size(body: bytes) -> None:
+def test_read_of_non_json_reports_content_type_and_size(body: bytes) -> None:
     error = malformed(body, content_type="text/html; charset=utf-8")
     assert error.problem.endswith(f"(text/html, {len(body)} bytes)")
     assert f"(no content type, {len(body)} bytes)" in malformed(body).problem
 
 
-def test_an_empty_body_is_told_as_one() -> None:
+def test_read_of_an_empty_body_reports_it_as_empty() -> None:
     error = malformed(b"")
     assert (error.problem, error.excerpt) == ("the body is empty", "")
 
 
-def test_a_content_type_can_neither_break_nor_flood_the_message() -> None:
+def test_content_type_in_a_message_is_one_short_line() -> None:
     error = malformed(b"<html>", content_type="x" * 20_000)
     assert len(error.problem) < 400
     malformed(b"<html>", content_type=f"text/{CLIENT}")
 
 
 @pytest.mark.parametrize("body", [b'[{"symbol":"\xff\xfe"}]', b"\xff", b'[{"symbol":"' + USER.encode() + b' \xc3("}]'])
-def test_text_that_is_not_utf_8_is_malformed(body: bytes) -> None:
+def test_read_of_invalid_utf_8_raises_malformed(body: bytes) -> None:
     error = malformed(body)
     assert error.problem.startswith("the text is not UTF-8 (no content type")
 
@@ -355,7 +355,7 @@ def test_text_that_is_not_utf_8_is_malformed(body: bytes) -> None:
         b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
     ],
 )
-def test_deep_nesting_is_malformed_and_nothing_worse(body: bytes) -> None:
+def test_read_of_deep_nesting_raises_malformed(body: bytes) -> None:
     malformed(body)
     malformed(body, msgspec.json.Decoder())
     error = error_from_response(ASKED, response(body, 400), NOW)
@@ -364,19 +364,19 @@ def test_deep_nesting_is_malformed_and_nothing_worse(body: bytes) -> None:
 
 
 @given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "replace")))
-def test_any_bytes_are_read_or_malformed(body: bytes) -> None:
+def test_read_of_any_bytes_decodes_or_raises_malformed(body: bytes) -> None:
     try:
         assert read(response(body), POSITIONS) == []
     except MalformedResponseError as error:
         assert_presentable(error)
 
 
-def test_only_secrets_need_a_reading_of_their_own() -> None:
+def test_decoder_has_a_hook_for_secrets_only() -> None:
     assert read(response(b'{"access_token":"abc"}'), decoder(UserToken)).access_token.reveal() == "abc"
     assert malformed(b'{"access_token":5}', decoder(UserToken)).where == "$.access_token"
 
 
-# --- what may be shown
+# --- excerpts
 
 KEYS = ["user_secret", "user-secret", "access_token", "password", "clientSecret", "API_KEY", "api-key", "authorization"]
 
@@ -395,7 +395,7 @@ KEYS = ["user_secret", "user-secret", "access_token", "password", "clientSecret"
         '"' + "hidden" * 500,
     ],
 )
-def test_what_is_named_like_a_secret_is_masked(key: str, value: str) -> None:
+def test_excerpt_masks_values_with_secret_names(key: str, value: str) -> None:
     excerpt = response(f'{{"user_id":"seen","{key}":{value}'.encode()).excerpt
     assert "hidden" not in excerpt
     assert "seen" in excerpt
@@ -403,12 +403,12 @@ def test_what_is_named_like_a_secret_is_masked(key: str, value: str) -> None:
     assert "***" in excerpt
 
 
-def test_what_stands_behind_a_secret_is_still_shown() -> None:
+def test_excerpt_keeps_the_text_after_a_secret() -> None:
     assert response(b'{"user_secret":"hidden","user_id":"seen"}').excerpt == '{"user_secret":"***","user_id":"seen"}'
     assert response(b'{"access_token":12345,"user_id":"seen"}').excerpt == '{"access_token":"***","user_id":"seen"}'
 
 
-def test_json_inside_json_is_masked_too() -> None:
+def test_excerpt_masks_json_inside_json() -> None:
     inner = json.dumps({"user_secret": "hidden", "a": 1})
     assert "hidden" not in response(json.dumps({"message": inner}).encode()).excerpt
 
@@ -422,7 +422,7 @@ def test_json_inside_json_is_masked_too() -> None:
         "{0}{1}{0}",
     ],
 )
-def test_the_requests_own_secrets_are_masked_wherever_they_are(body: str) -> None:
+def test_excerpt_masks_the_secrets_of_the_request_anywhere(body: str) -> None:
     text = body.format(CLIENT, USER)
     excerpt = response(text.encode()).excerpt
     assert CLIENT not in excerpt
@@ -431,7 +431,7 @@ def test_the_requests_own_secrets_are_masked_wherever_they_are(body: str) -> Non
     assert "canary" not in str(error_from_response(ASKED, response(json.dumps({"message": text}).encode(), 400), NOW))
 
 
-def test_a_secret_is_masked_however_it_is_spelled() -> None:
+def test_excerpt_masks_a_secret_in_any_encoding() -> None:
     odd = 'canary/"<&>\\ x'
     for echo in (odd, json.dumps(odd), json.dumps(odd).replace("/", "\\/"), "canary/&quot;&lt;&amp;&gt;\\ x"):
         assert "canary" not in Response(200, {}, echo.encode(), (Secret(odd),)).excerpt
@@ -439,14 +439,14 @@ def test_a_secret_is_masked_however_it_is_spelled() -> None:
 
 
 @pytest.mark.parametrize("order", [("abc", "abc-canary"), ("abc-canary", "abc")])
-def test_a_secret_that_begins_like_another_leaves_no_rest(order: tuple[str, str]) -> None:
+def test_excerpt_masks_secrets_that_share_a_prefix(order: tuple[str, str]) -> None:
     secrets = tuple(Secret(text) for text in order)
     assert Response(200, {}, b"x abc-canary x", secrets).excerpt == "x *** x"
 
 
 @pytest.mark.parametrize("kept", range(1, len(CLIENT)))
-def test_a_secret_that_is_cut_in_two_leaves_no_half(kept: int) -> None:
-    # Masking shortens what comes before, which brings the end of what is looked at into view.
+def test_excerpt_drops_a_secret_cut_in_two(kept: int) -> None:
+    # Masking shortens the text, so the end of the window moves into the excerpt.
     filler = '{"password":"%s","echo":"'
     window = 65_536
     padding = window - len(filler % "") - kept
@@ -455,7 +455,7 @@ def test_a_secret_that_is_cut_in_two_leaves_no_half(kept: int) -> None:
     assert response(body).excerpt == '{"password":"***","echo":"'
 
 
-def test_an_excerpt_is_one_short_printable_line() -> None:
+def test_excerpt_is_one_short_printable_line() -> None:
     assert response(b"a\r\n\tb\x00c\x1b[31m  d").excerpt == "a b c [31m d"
     long = response(b"x" * 10_000_000).excerpt
     assert len(long) == 200
@@ -465,7 +465,7 @@ def test_an_excerpt_is_one_short_printable_line() -> None:
 
 @given(st.text(max_size=400), st.sampled_from([CLIENT, USER]), st.text(max_size=40))
 @settings(deadline=None)
-def test_no_surrounding_gives_a_secret_away(before: str, secret: str, after: str) -> None:
+def test_excerpt_masks_a_secret_in_any_surrounding(before: str, secret: str, after: str) -> None:
     body = (before + secret + after).encode("utf-8", "replace")
     excerpt = response(body).excerpt
     assert secret not in excerpt
@@ -490,14 +490,14 @@ def test_no_surrounding_gives_a_secret_away(before: str, secret: str, after: str
         b"\xff",
     ],
 )
-def test_a_huge_body_of_nonsense_is_shortened_quickly(unit: bytes) -> None:
+def test_excerpt_of_a_huge_body_is_fast(unit: bytes) -> None:
     body = unit * (10_000_000 // len(unit))
     began = time.process_time()
     assert len(response(body).excerpt) <= 200
     assert time.process_time() - began < 2.0  # a search that is quadratic takes minutes here
 
 
-# --- refusals
+# --- errors
 
 STATUSES: list[tuple[int, type[APIError], str]] = [
     (302, APIError, "Found"),
@@ -520,7 +520,7 @@ UNREADABLE = [b"", b"<html>x</html>", b"[]", b"null", b'{"message":5}', b'{"mess
 
 
 @pytest.mark.parametrize(("status", "kind", "words"), STATUSES)
-def test_each_status_has_its_error(status: int, kind: type[APIError], words: str) -> None:
+def test_error_from_response_has_a_class_per_status(status: int, kind: type[APIError], words: str) -> None:
     error = error_from_response(ASKED, response(b'{"message":"because"}', status), NOW)
     assert type(error) is kind
     assert (error.status, error.message, error.method, error.path) == (status, "because", "GET", "/positions")
@@ -554,7 +554,7 @@ ERROR_BODIES: list[tuple[object, str]] = [
 
 
 @pytest.mark.parametrize(("body", "words"), ERROR_BODIES)
-def test_refusal_of_any_form_keeps_the_words_of_the_server(body: object, words: str) -> None:
+def test_error_from_response_keeps_the_message_in_any_form(body: object, words: str) -> None:
     answered = response(json.dumps(body).encode(), 400)
     error = error_from_response(ASKED, answered, NOW)
     assert error.message == words
@@ -576,14 +576,14 @@ def test_refusal_of_any_form_keeps_the_words_of_the_server(body: object, words: 
         (b"null", "Bad Gateway"),
     ],
 )
-def test_refusal_without_words_quotes_how_the_answer_begins(body: bytes, words: str) -> None:
+def test_error_from_response_without_a_message_quotes_the_body(body: bytes, words: str) -> None:
     error = error_from_response(ASKED, response(body, 502), NOW)
     assert error.message == words
     assert error.response is not None
     assert error.response.body == body
 
 
-def test_refusal_of_a_request_for_a_secret_quotes_only_the_shape() -> None:
+def test_error_from_response_to_a_request_for_a_secret_quotes_the_shape() -> None:
     asked = Request(method="POST", path="/users")
     error = error_from_response(asked, response(b'{"result":{"user_secret":"hidden","jwt":"hidden","n":1}}', 500), NOW)
     assert error.message == (
@@ -599,7 +599,7 @@ JSON = st.recursive(
 
 
 @given(body=JSON, status=st.integers(300, 599))
-def test_refusal_of_any_json_is_one_short_line(body: object, status: int) -> None:
+def test_error_from_response_with_any_json_is_one_short_line(body: object, status: int) -> None:
     error = error_from_response(ASKED, response(msgspec.json.encode(body), status), NOW)
     assert error.message
     assert error.message.isprintable()
@@ -630,7 +630,7 @@ CARRIERS = [
 
 @pytest.mark.parametrize("asked", SECRET_REQUESTS, ids=str)
 @pytest.mark.parametrize("body", CARRIERS)
-def test_answer_that_may_carry_a_secret_is_quoted_by_its_shape_alone(asked: Request | None, body: str) -> None:
+def test_response_that_may_hold_a_secret_is_quoted_by_its_shape(asked: Request | None, body: str) -> None:
     answered = response(body.encode())
     with pytest.raises(MalformedResponseError) as caught:
         read(answered, decoder(NewUser), asked)
@@ -642,7 +642,7 @@ def test_answer_that_may_carry_a_secret_is_quoted_by_its_shape_alone(asked: Requ
 
 
 @given(st.from_regex(r"[a-z0-9]{12,40}", fullmatch=True), JSON)
-def test_no_outline_shows_a_value(value: str, around: object) -> None:
+def test_outline_never_shows_a_value(value: str, around: object) -> None:
     body = msgspec.json.encode([around, value, {"jwt": value, value + "7": [value], "a": around}])
     outline = response(body).outline
     assert value not in outline
@@ -680,19 +680,19 @@ def test_outline_names_members_and_kinds() -> None:
         "Cookie: sid=c2lnbmF0dXJl",
     ],
 )
-def test_what_has_the_shape_or_the_name_of_a_token_is_masked(text: str) -> None:
+def test_redaction_masks_tokens_by_shape_and_by_name(text: str) -> None:
     shown = response(text.encode()).excerpt
     assert "c2lnbmF0dXJl" not in shown
     assert "eyJ" not in shown
     assert "***" in shown
 
 
-def test_words_about_bearers_and_sessions_are_kept() -> None:
+def test_redaction_keeps_sentences_about_tokens() -> None:
     said = "Bearer authentication is required; session: regular"
     assert response(b"").presentable(said) == said
 
 
-def test_a_huge_message_is_shortened_quickly() -> None:
+def test_redaction_of_a_huge_message_is_fast() -> None:
     began = time.process_time()
     for unit in ("secret", "bearer ", "eyJ", '"secret":[', "a", " "):
         response(b"").presentable(unit * (10_000_000 // len(unit)))
@@ -700,12 +700,12 @@ def test_a_huge_message_is_shortened_quickly() -> None:
 
 
 @pytest.mark.parametrize("kept", [1, 8, len(CLIENT) - 1])
-def test_a_secret_cut_in_two_at_the_end_of_a_long_message_leaves_no_half(kept: int) -> None:
+def test_redaction_drops_a_secret_cut_in_two(kept: int) -> None:
     text = '{"password":"' + "x" * (65_536 - 22 - kept) + '","say":"' + CLIENT + "y" * 100
     assert response(b"").presentable(text) == '{"password":"***","say":"'
 
 
-def test_a_redirect_says_where_to_but_not_with_what() -> None:
+def test_redirect_message_omits_the_query() -> None:
     error = error_from_response(ASKED, response(b"", 301, location=f"https://elsewhere.example/x?secret={CLIENT}"), NOW)
     assert error.message == "redirected to https://elsewhere.example/x; check the URL of the API"
     assert_presentable(error)
@@ -714,7 +714,7 @@ def test_a_redirect_says_where_to_but_not_with_what() -> None:
     )
 
 
-def test_a_message_is_one_short_line_free_of_secrets() -> None:
+def test_error_message_is_one_short_line_without_secrets() -> None:
     said = {"message": f"no\r\nFAKE LOG LINE {CLIENT} " + "x" * 100_000}
     error = error_from_response(ASKED, response(json.dumps(said).encode(), 400), NOW)
     assert error.message.startswith("no FAKE LOG LINE *** ")
@@ -762,12 +762,12 @@ def test_a_message_is_one_short_line_free_of_secrets() -> None:
         ("17", 17.0),
     ],
 )
-def test_retry_after_in_both_forms(text: str, seconds: float | None) -> None:
+def test_retry_after_parses_seconds_and_dates(text: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": text}, NOW) == seconds
     assert error_from_response(ASKED, response(b"", 429, retry_after=text), NOW).retry_after == seconds
 
 
-def test_retry_after_may_be_absent() -> None:
+def test_retry_after_of_a_missing_header_is_none() -> None:
     assert retry_after({}, NOW) is None
 
 
@@ -776,18 +776,18 @@ def test_retry_after_may_be_absent() -> None:
     | st.text("0123456789.-+e", max_size=500)
     | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,9} [-+A-Z0-9]{1,9}")
 )
-def test_any_retry_after_is_none_or_not_below_zero(text: str) -> None:
+def test_retry_after_of_any_text_is_none_or_not_negative(text: str) -> None:
     seconds = retry_after({"retry-after": text}, NOW)
     assert seconds is None or 0 <= seconds <= CENTURY
 
 
 @given(st.integers(min_value=0, max_value=10**7))
-def test_both_forms_mean_the_same(seconds: int) -> None:
+def test_retry_after_in_both_forms_is_equal(seconds: int) -> None:
     then = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
     assert retry_after({"retry-after": str(seconds)}, NOW) == retry_after({"retry-after": then}, NOW) == seconds
 
 
-def test_decoders_read_whole_lists_and_single_things() -> None:
+def test_decoders_decode_lists_and_single_objects() -> None:
     assert [
         user.user_id for user in read(response(b'[{"user_id":"a"},{"user_id":"b"}]'), decoder(list[UserRecord]))
     ] == [
@@ -802,20 +802,20 @@ def test_decoders_read_whole_lists_and_single_things() -> None:
     )
 
 
-def test_a_reason_that_speaks_of_tokens_is_kept_and_a_token_is_not() -> None:
+def test_redaction_keeps_reasons_about_tokens_and_masks_tokens() -> None:
     said = response(b"").presentable("invalid token: expired; access-token: canary; token=canary; user_token : canary")
     assert said == "invalid token: expired; access-token: ***; token=***; user_token : ***"
 
 
 @given(text=st.text() | st.from_regex(r"Mon, 01 Jan 2024 00:00:00 [+-][0-9]{1,24}", fullmatch=True))
 @settings(deadline=None)
-def test_whatever_a_server_asks_to_wait_is_seconds_or_nothing(text: str) -> None:
+def test_retry_after_of_any_number_is_seconds_or_none(text: str) -> None:
     seconds = retry_after({"retry-after": text}, datetime(2026, 3, 2, tzinfo=UTC))
     assert seconds is None or seconds >= 0
 
 
 @pytest.mark.parametrize("method", ["get", "GET", "Patch"])
-def test_a_method_of_the_api_in_any_case(method: str) -> None:
+def test_checked_method_accepts_any_case(method: str) -> None:
     assert checked_method(method) == method.upper()
 
 
@@ -826,19 +826,19 @@ def endless() -> list[object]:
 
 
 @pytest.mark.parametrize("body", [object(), {"a": {1: object()}}, endless()], ids=["object", "inside", "endless"])
-def test_what_json_has_no_form_for_is_refused(body: object) -> None:
+def test_json_body_refuses_values_without_a_json_form(body: object) -> None:
     with pytest.raises(ConfigurationError, match="json must have a form in JSON"):
         json_body(body)
 
 
-def test_a_method_that_is_none_and_a_path_that_begins_twice_are_refused() -> None:
+def test_checked_method_and_checked_path_refuse_unknown_forms() -> None:
     with pytest.raises(ConfigurationError, match="method must be one of GET"):
         checked_method("FOO")
     with pytest.raises(ConfigurationError, match="must begin with /"):
         checked_path("//evil.example/x")
 
 
-def test_a_spelling_that_is_kept_is_never_another_value_s() -> None:
+def test_cached_query_is_never_that_of_another_value() -> None:
     east = timezone(timedelta(hours=3))
     noon = datetime(2026, 3, 2, 12, tzinfo=UTC)
     said = [True, 1, "1", Decimal("1.0"), Decimal("1.00"), noon, noon.astimezone(east), [1], ["1", True]]

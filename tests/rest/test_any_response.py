@@ -1,4 +1,4 @@
-"""Whatever a server answers, a call ends in a value of its kind or in one of the library's errors."""
+"""For any response of a server, a call ends in a value of its type or in an error of the library."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ async def outcome_of(call: Callable[[ConnectTrade, User], Awaitable[object]], ac
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-async def test_any_answer_ends_in_a_value_or_in_an_error_of_the_library(
+async def test_any_scripted_response_ends_in_a_value_or_a_library_error(
     call: Callable[[ConnectTrade, User], Awaitable[object]], acts: list[Act]
 ) -> None:
     await outcome_of(call, acts)
@@ -141,7 +141,7 @@ async def test_any_answer_ends_in_a_value_or_in_an_error_of_the_library(
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-async def test_any_bytes_end_in_an_error_of_the_library(
+async def test_any_bytes_as_a_response_end_in_a_library_error(
     call: Callable[[ConnectTrade, User], Awaitable[object]], lines: list[bytes]
 ) -> None:
     await outcome_of(call, [raw(b"HTTP/1.1 200 OK\r\n" + line + b"\r\n\r\n" + line) for line in lines])
