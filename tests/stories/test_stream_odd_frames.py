@@ -1,4 +1,4 @@
-"""Frames that nobody expects: poison, unknown types, other spellings, torn and oversized."""
+"""Unexpected frames: invalid, of unknown types, of other forms, torn and oversized."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ NAMES: tuple[Literal["type", "event", "topic"], ...] = ("type", "event", "topic"
 
 
 @pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
-async def test_a_poison_frame_in_the_middle_of_a_thousand_good_ones(poison: str | bytes) -> None:
+async def test_invalid_frame_among_a_thousand_valid_ones_is_published_as_unknown(poison: str | bytes) -> None:
     logins = 0
 
     async def serve(link: ServerConnection) -> None:
@@ -76,7 +76,9 @@ async def test_a_poison_frame_in_the_middle_of_a_thousand_good_ones(poison: str 
         assert (stream.health().reconnects, logins) == (0, 1)
 
 
-async def test_the_first_odd_frame_is_a_warning_and_the_rest_are_not(caplog: pytest.LogCaptureFixture) -> None:
+async def test_first_unknown_frame_is_logged_as_warning_and_later_ones_at_debug(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG, "connecttrade_async.streaming")
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe("unknown")
@@ -89,7 +91,7 @@ async def test_the_first_odd_frame_is_a_warning_and_the_rest_are_not(caplog: pyt
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("payload", ["nested", "flat"])
-async def test_every_spelling_is_understood(
+async def test_every_known_form_of_a_frame_is_decoded(
     name: Literal["type", "event", "topic"],
     payload: Literal["nested", "flat"],
 ) -> None:
@@ -114,7 +116,7 @@ async def test_every_spelling_is_understood(
             assert stream.health().set_aside == 0
 
 
-async def test_an_unknown_type_is_told_and_the_event_after_it_too() -> None:
+async def test_unknown_type_and_the_next_event_are_published() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("unknown"))
         events, orders = stream.subscribe(), stream.subscribe("orders")
@@ -123,7 +125,7 @@ async def test_an_unknown_type_is_told_and_the_event_after_it_too() -> None:
         assert story(await taken(orders, 2)) == ["o1", "o2"]
 
 
-async def test_half_a_text_is_set_aside_and_the_link_stays() -> None:
+async def test_truncated_json_is_published_as_unknown_and_the_connection_stays() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("garble", after=1))
         events = stream.subscribe()
@@ -132,7 +134,7 @@ async def test_half_a_text_is_set_aside_and_the_link_stays() -> None:
         assert stream.health().reconnects == 0
 
 
-async def test_a_torn_frame_ends_the_link_and_is_told_as_a_gap() -> None:
+async def test_torn_frame_reconnects_with_a_gap() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("tear", after=1))
         events = stream.subscribe()
@@ -142,7 +144,7 @@ async def test_a_torn_frame_ends_the_link_and_is_told_as_a_gap() -> None:
         assert story(await taken(events, 1)) == ["o4"]
 
 
-async def test_a_large_frame_is_read() -> None:
+async def test_large_frame_is_received() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("oversize", size=4_000_000))
         events = stream.subscribe()
@@ -152,7 +154,7 @@ async def test_a_large_frame_is_read() -> None:
         assert len(large.raw) == 4_000_000
 
 
-async def test_an_oversized_frame_ends_the_link_and_is_told_as_a_gap() -> None:
+async def test_oversized_frame_reconnects_with_a_gap() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("oversize", size=5_000_000))
         events = stream.subscribe()

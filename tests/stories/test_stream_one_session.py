@@ -1,4 +1,4 @@
-"""Two processes want the one session that there is: in each policy, and whichever side the server drops."""
+"""Two processes and a single session: each policy, with a server that closes the older or the newer session."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SLOWLY = Reconnect(base=0.01, cap=0.02, standby=60.0)
 
 
-async def test_stop_where_the_older_loses_ends_the_older() -> None:
+async def test_stop_ends_the_older_stream_if_the_server_closes_the_older() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
         async with one.brokerage_stream() as older, two.brokerage_stream() as newer:
             with pytest.raises(SessionTakenError, match="409: There is another session"):
@@ -36,7 +36,7 @@ async def test_stop_where_the_older_loses_ends_the_older() -> None:
 
 
 @pytest.mark.parametrize("policy", ["stop", "retake"])
-async def test_stop_and_fight_where_the_newer_loses_tell_the_newer_as_it_enters(policy: OnTaken) -> None:
+async def test_stop_and_retake_raise_on_entering_if_the_server_closes_the_newer(policy: OnTaken) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
         sandbox.stream.displaces = "newer"
         async with one.brokerage_stream() as older:
@@ -48,7 +48,7 @@ async def test_stop_and_fight_where_the_newer_loses_tell_the_newer_as_it_enters(
         assert sandbox.stream.log.received["authenticate"] == {"stop": 2, "retake": 5}[policy]
 
 
-async def test_standby_where_the_newer_loses_enters_when_the_older_leaves() -> None:
+async def test_standby_enters_once_the_older_stream_closes() -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -75,7 +75,7 @@ async def test_standby_where_the_newer_loses_enters_when_the_older_leaves() -> N
         await newer.aclose()
 
 
-async def test_standby_where_the_older_loses_takes_it_back_slowly() -> None:
+async def test_standby_retakes_the_session_after_a_delay() -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -96,7 +96,7 @@ async def test_standby_where_the_older_loses_takes_it_back_slowly() -> None:
                 await newer.subscribe().receive()
 
 
-async def test_two_that_stand_by_never_fight() -> None:
+async def test_two_standby_streams_never_displace_each_other_quickly() -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -118,7 +118,7 @@ async def test_two_that_stand_by_never_fight() -> None:
         assert sandbox.stream.log.received["authenticate"] == 12  # in ten minutes
 
 
-async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
+async def test_retake_retakes_at_most_three_times_in_ten_minutes() -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -146,7 +146,7 @@ async def test_fight_takes_it_back_at_most_three_times_in_ten_minutes() -> None:
         assert sandbox.stream.log.received["authenticate"] == 7
 
 
-async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
+async def test_two_retaking_streams_end_with_one_session() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as one, client(sandbox) as two, nothing_left():
         async with one.brokerage_stream(on_taken="retake") as first, two.brokerage_stream(on_taken="retake") as second:
             ended = [asyncio.create_task(until_state(stream, "ENDED")) for stream in (first, second)]
@@ -160,7 +160,7 @@ async def test_two_that_fight_come_to_an_end_and_one_is_left() -> None:
 
 
 @pytest.mark.parametrize("policy", ["stop", "standby", "retake"])
-async def test_a_code_that_the_caller_knows_better_is_understood(policy: OnTaken) -> None:
+async def test_codes_of_the_caller_replace_the_table(policy: OnTaken) -> None:
     lives = 0
 
     async def serve(link: ServerConnection) -> None:

@@ -1,4 +1,4 @@
-"""The stream is not to be had: refused, unanswered, or nobody is there; at first, and later."""
+"""A stream that cannot connect: refused, unanswered or no server, on the first connection and on later ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ UNANSWERED: dict[StreamKind, str] = {
 }
 
 
-async def test_a_refused_login_is_met_at_once_and_one_login_was_sent() -> None:
+async def test_refused_login_raises_after_one_attempt() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         ct = ConnectTrade(sandbox.client_id, "mistyped", endpoints=sandbox.endpoints, reconnect=HURRIED)
         stream = ct.brokerage_stream()
@@ -50,7 +50,7 @@ async def test_a_refused_login_is_met_at_once_and_one_login_was_sent() -> None:
         await ct.aclose()
 
 
-async def test_a_login_that_is_refused_later_ends_the_stream_for_every_consumer() -> None:
+async def test_login_refused_later_ends_every_subscription() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         consumers = [stream.subscribe(), stream.subscribe("balances", user_id="u")]
         sandbox.stream.faults.add(StreamFault("refuse_login", times=None))
@@ -64,19 +64,19 @@ async def test_a_login_that_is_refused_later_ends_the_stream_for_every_consumer(
         assert sandbox.stream.log.received["authenticate"] == 2
 
 
-async def test_a_close_code_alone_refuses_too() -> None:
+async def test_close_code_alone_refuses_the_login() -> None:
     async def refuse(link: ServerConnection) -> None:
         await link.send('{"type": "welcome"}')
         await link.recv()
-        await link.close(4401, "who are you?")
+        await link.close(4401, "unknown client")
 
     async with nothing_left(), end_that(refuse) as url, client_at(url) as ct:
-        with pytest.raises(AuthenticationRefusedError, match=r"code 4401 \(who are you\?\)"):
+        with pytest.raises(AuthenticationRefusedError, match=r"code 4401 \(unknown client\)"):
             await ct.brokerage_stream().__aenter__()
 
 
 @pytest.mark.parametrize(("kind", "cause"), UNANSWERED.items())
-async def test_what_is_not_answered_in_time_raises_at_first(kind: StreamKind, cause: str) -> None:
+async def test_missing_reply_raises_on_the_first_connection(kind: StreamKind, cause: str) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IMPATIENT) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault(kind))
         error = ConnectError if kind == "hang_upgrade" else HandshakeError
@@ -86,7 +86,7 @@ async def test_what_is_not_answered_in_time_raises_at_first(kind: StreamKind, ca
 
 
 @pytest.mark.parametrize(("kind", "cause"), UNANSWERED.items())
-async def test_what_is_not_answered_in_time_is_tried_again_later(kind: StreamKind, cause: str) -> None:
+async def test_missing_reply_is_retried_on_a_later_connection(kind: StreamKind, cause: str) -> None:
     async with (
         Sandbox(seed=1) as sandbox,
         client(sandbox, timeouts=IMPATIENT) as ct,
@@ -102,7 +102,7 @@ async def test_what_is_not_answered_in_time_is_tried_again_later(kind: StreamKin
         assert (await until(events, Gap)).cause == "the connection was dropped"
 
 
-async def test_nothing_listens() -> None:
+async def test_closed_port_raises_connect_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken_port:
         port = taken_port.getsockname()[1]
     async with nothing_left(), client_at(f"ws://127.0.0.1:{port}") as ct:
@@ -111,13 +111,13 @@ async def test_nothing_listens() -> None:
         assert caught.value.kind == "unreachable"
 
 
-async def test_a_name_that_nobody_knows() -> None:
-    async with nothing_left(), client_at("wss://nobody.invalid") as ct:
-        with pytest.raises(ConnectError, match=r"the name nobody\.invalid was not found"):
+async def test_unknown_host_raises_connect_error() -> None:
+    async with nothing_left(), client_at("wss://unknown.invalid") as ct:
+        with pytest.raises(ConnectError, match=r"the name unknown\.invalid was not found"):
             await ct.brokerage_stream().__aenter__()
 
 
-async def test_what_answers_is_no_web_socket() -> None:
+async def test_server_without_websocket_raises_connect_error() -> None:
     async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"220 mail.example ESMTP\r\n")
@@ -130,7 +130,7 @@ async def test_what_answers_is_no_web_socket() -> None:
                 await ct.brokerage_stream().__aenter__()
 
 
-async def test_a_redirect_is_not_followed_for_the_secret_would_go_where_it_leads() -> None:
+async def test_redirect_is_not_followed() -> None:
     strangers: list[object] = []
 
     async def listen(link: ServerConnection) -> None:
@@ -156,7 +156,7 @@ async def test_a_redirect_is_not_followed_for_the_secret_would_go_where_it_leads
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-async def test_a_refused_upgrade_raises_at_first_and_is_tried_again_later(status: int) -> None:
+async def test_refused_upgrade_raises_at_first_and_is_retried_later(status: int) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault("refuse_upgrade", status=status))
         with pytest.raises(ConnectError, match=f"the WebSocket upgrade was refused with HTTP status {status}"):
@@ -170,7 +170,7 @@ async def test_a_refused_upgrade_raises_at_first_and_is_tried_again_later(status
 
 
 @pytest.mark.parametrize("as_date", [False, True], ids=["seconds", "a date"])
-async def test_429_is_waited_out_as_long_as_it_asks(as_date: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_429_delays_the_reconnect_by_its_retry_after(as_date: bool) -> None:  # noqa: FBT001 - a parameter
     clock = SteppedClock()
     asked = format_datetime(BEGIN + timedelta(seconds=120), usegmt=True) if as_date else "120"
     async with (
@@ -193,7 +193,7 @@ async def test_429_is_waited_out_as_long_as_it_asks(as_date: bool) -> None:  # n
 
 @pytest.mark.parametrize("asked", ["86400", "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("cap", [0.02, 900.0])
-async def test_nobody_can_send_it_away_for_a_day(asked: str, cap: float) -> None:
+async def test_retry_after_of_a_day_is_bounded(asked: str, cap: float) -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -212,7 +212,7 @@ async def test_nobody_can_send_it_away_for_a_day(asked: str, cap: float) -> None
         await until(events, Gap)
 
 
-async def test_attempts_run_out() -> None:
+async def test_stream_ends_after_the_configured_attempts() -> None:
     reconnect = Reconnect(base=0.005, cap=0.01, attempts=3)
     async with (
         Sandbox(seed=1) as sandbox,
@@ -236,7 +236,7 @@ async def test_attempts_run_out() -> None:
             stream.subscribe()
 
 
-async def test_the_delays_begin_anew_only_after_the_stream_was_live_for_a_while() -> None:
+async def test_delays_restart_only_after_a_settled_connection() -> None:
     clock = SteppedClock()
     reconnect = Reconnect(base=1.0, cap=1.0, settled=10.0, attempts=3)
     async with (
@@ -261,7 +261,7 @@ async def test_the_delays_begin_anew_only_after_the_stream_was_live_for_a_while(
         assert await lose_it_after(9.0) == 3
 
 
-async def test_the_time_that_a_login_takes_does_not_count_as_having_been_live() -> None:
+async def test_time_of_the_login_does_not_count_as_settled() -> None:
     clock = SteppedClock()
     reconnect = Reconnect(base=1.0, cap=1.0, settled=5.0)
     async with (

@@ -1,8 +1,7 @@
-"""Three hundred random schedules of faults, and what must be true of each.
+"""Three hundred random schedules of faults, and the invariants of each.
 
-Every event that the server sent on a live link is delivered once and in order to each consumer that had room; and
-every interval in which one could have been lost lies inside a gap that was told. What the server sent is in the
-sandbox's ledger.
+Every event that the server sends on a live connection is delivered once and in order to each consumer with room. Every
+interval in which an event may be lost lies inside a published gap. The message log of the sandbox has the sent events.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def anyio_backend() -> Any:
 
 
 class Schedule:
-    """One schedule: what is done to a stream, and what it told meanwhile."""
+    """One schedule: the faults of a stream, and the events that it published."""
 
     def __init__(self, sandbox: Sandbox, seed: int) -> None:
         self.sandbox = sandbox
@@ -109,7 +108,7 @@ class Schedule:
         self.check(one_account, narrow)
 
     def publish(self, events: int) -> None:
-        """Publish so many events."""
+        """Publish this number of events."""
         for _ in range(events):
             number = next(self.numbers)
             at = datetime.now(UTC)
@@ -148,7 +147,7 @@ class Schedule:
             while True:
                 event = await everything.receive()
                 self.told.append(event)
-                # On a link that is not acknowledged it may come too; the gap is told on the next.
+                # An event may arrive on an unconfirmed connection too; the gap is published on the next one.
                 is_live = self.stream.health().state == "LIVE"
                 if is_live and isinstance(event, OrderUpdate) and event.order.order_id == last:
                     return
@@ -169,7 +168,7 @@ class Schedule:
     # What must be true ------------------------------------------------------------------------------------------------
 
     def check(self, one_account: Subscription, narrow: Subscription) -> None:
-        """Hold what was told against the ledger."""
+        """Compare the published events with the message log."""
         self.each_link_s_events_came_once_and_in_order()
         self.what_did_not_come_lies_in_a_gap()
         wanted = [
@@ -209,7 +208,7 @@ class Schedule:
         assert lives[-1] == sent[max(sent)]
 
     def lives(self) -> list[list[bytes]]:
-        """What was told, cut at its gaps."""
+        """The published events, split at the gaps."""
         lives: list[list[bytes]] = [[]]
         for event in self.told:
             if isinstance(event, Gap):
@@ -249,7 +248,7 @@ def drained(events: Subscription) -> tuple[list[Event], type[Exception]]:
 
 
 @pytest.mark.parametrize("part", range(PARTS))
-async def test_what_was_sent_on_a_live_link_came_once_and_in_order_and_the_rest_lies_in_gaps(part: int) -> None:
+async def test_events_on_live_connections_arrive_once_in_order_and_all_others_are_in_gaps(part: int) -> None:
     async with Sandbox(seed=part) as sandbox:
         for seed in range(part, SCHEDULES, PARTS):
             await Schedule(sandbox, seed).play()

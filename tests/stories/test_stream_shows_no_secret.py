@@ -1,4 +1,4 @@
-"""The canary on the stream: a secret that is sent to servers which throw it back in every way they can."""
+"""A canary secret, sent to servers that echo it in every possible way, appears in no output."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def no_canary_in(text: str) -> None:
 
 
 def no_canary_anywhere(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
-    """Look through everything that was logged or written, by anybody."""
+    """Search everything that was logged or written."""
     gc.collect()
     no_canary_in("\n".join(f"{record.getMessage()} {record.__dict__!r}" for record in caplog.records))
     captured = capfd.readouterr()
@@ -144,7 +144,7 @@ async def ended(stream: BrokerageStream) -> list[object]:
 
 
 @pytest.mark.parametrize("server", SERVERS.values(), ids=SERVERS)
-async def test_nothing_that_comes_out_shows_it(
+async def test_errors_logs_and_events_contain_no_secret(
     server: Callable[[ServerConnection], Awaitable[None]],
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -165,7 +165,7 @@ async def test_nothing_that_comes_out_shows_it(
 
 
 @pytest.mark.parametrize("turns", [1, 5, 10, 15, 20, 30])
-async def test_a_user_who_gives_up_at_any_moment_shows_none(
+async def test_cancelling_at_any_moment_shows_no_secret(
     turns: int,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
@@ -182,7 +182,7 @@ async def test_a_user_who_gives_up_at_any_moment_shows_none(
     no_canary_anywhere(caplog, capfd)
 
 
-async def test_an_upgrade_that_is_refused_with_an_echo_shows_none(
+async def test_refused_upgrade_that_echoes_the_secret_shows_none(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -204,7 +204,7 @@ async def test_an_upgrade_that_is_refused_with_an_echo_shows_none(
     no_canary_anywhere(caplog, capfd)
 
 
-async def test_a_link_by_itself_logs_no_frame_and_says_none(caplog: pytest.LogCaptureFixture) -> None:
+async def test_websocket_logs_no_frame_and_shows_no_secret(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     caplog.set_level(logging.DEBUG, "connecttrade_async.streaming.websocket")
     async with nothing_left(), end_that(is_cut_when_live) as url:
@@ -220,7 +220,7 @@ async def test_a_link_by_itself_logs_no_frame_and_says_none(caplog: pytest.LogCa
     no_canary_in("\n".join(f"{record.getMessage()} {record.__dict__!r}" for record in caplog.records))
 
 
-async def test_against_the_sandbox_none_shows_either(
+async def test_stream_against_the_sandbox_shows_no_secret(
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -1,4 +1,4 @@
-"""Many events, and consumers that are slower than they come: each fares for itself, and nobody else waits."""
+"""Consumers that are slower than the events: each one is affected alone, and no other one waits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def anyio_backend() -> Any:
     return "asyncio"
 
 
-async def test_a_slow_consumer_beside_a_fast_one_and_a_hundred_thousand_events() -> None:
+async def test_slow_and_fast_consumer_with_a_hundred_thousand_events() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         fast = stream.subscribe("orders")
         slow = stream.subscribe("orders", capacity=1000)
@@ -54,7 +54,7 @@ async def test_a_slow_consumer_beside_a_fast_one_and_a_hundred_thousand_events()
         assert story(await taken(fast, 1)) == ["o1"]
 
 
-async def test_a_burst_of_fifty_thousand_that_nobody_expects_to_be_one() -> None:
+async def test_burst_of_fifty_thousand_events() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         consumers = [stream.subscribe("orders", user_id="burst"), stream.subscribe("orders", symbol="AAPL")]
         nobody_s = stream.subscribe("orders", account_id="elsewhere")
@@ -67,7 +67,7 @@ async def test_a_burst_of_fifty_thousand_that_nobody_expects_to_be_one() -> None
         assert stream.health().reconnects == 0
 
 
-async def test_a_burst_on_which_the_link_is_cut_in_the_middle() -> None:
+async def test_burst_with_a_drop_in_the_middle() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe("orders", capacity=BURST)
         bursting = asyncio.create_task(sandbox.stream.burst(BURST))

@@ -25,7 +25,7 @@ def read(frame: Any) -> Any:
     return DIALECT.read(json.dumps(frame).encode())
 
 
-def test_an_order() -> None:
+def test_read_order_frame_returns_order_update() -> None:
     event = read({"type": "order", **FACTS, "data": ORDER})
     assert isinstance(event, OrderUpdate)
     assert (event.topic, event.user_id, event.account_id, event.symbol) == ("orders", "u", "a", "MSFT")
@@ -35,7 +35,7 @@ def test_an_order() -> None:
     assert json.loads(event.raw)["data"] == ORDER
 
 
-def test_a_position_and_a_balance() -> None:
+def test_read_position_and_balance_frames_returns_their_updates() -> None:
     position = read({"type": "position", **FACTS, "data": POSITION})
     assert isinstance(position, PositionUpdate)
     assert (position.topic, position.symbol, position.position.quantity) == ("positions", "MSFT", Decimal("1.5"))
@@ -44,14 +44,14 @@ def test_a_position_and_a_balance() -> None:
     assert (balance.topic, balance.symbol, balance.balance.cash) == ("balances", None, Decimal("10.10"))
 
 
-def test_a_payload_that_leaves_out_whose_it_is() -> None:
+def test_read_payload_without_account_takes_the_account_of_the_frame() -> None:
     balance = read({"type": "balance", **FACTS, "data": {"cash": "1"}})
     assert isinstance(balance, BalanceUpdate)
     assert balance.balance.account_id == "a"
     assert balance.given == frozenset({"cash"})
 
 
-def test_a_fill_is_not_lost_for_a_number_that_is_no_text() -> None:
+def test_read_fill_with_bare_numbers_keeps_their_digits() -> None:
     raw = b'{"type": "order", "user_id": "u", "data": {"order_id": "1", "order_qty": 10, "filled_qty": 2.50}}'
     event = DIALECT.read(raw)
     assert isinstance(event, OrderUpdate)
@@ -62,7 +62,7 @@ def test_a_fill_is_not_lost_for_a_number_that_is_no_text() -> None:
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
 @pytest.mark.parametrize("spelled", ["order", "orders"])
 @pytest.mark.parametrize("flat", [True, False])
-def test_other_spellings_of_an_order(name: str, spelled: str, flat: bool) -> None:  # noqa: FBT001 - a table's column
+def test_read_order_frame_of_another_form_returns_order_update(name: str, spelled: str, flat: bool) -> None:  # noqa: FBT001 - a table's column
     payload = ORDER if flat else {"data": ORDER}
     event = read({name: spelled, **FACTS, **payload})
     assert isinstance(event, OrderUpdate)
@@ -83,7 +83,7 @@ def test_other_spellings_of_an_order(name: str, spelled: str, flat: bool) -> Non
         ({"event": "error", "code": 401}, Refusal),
     ],
 )
-def test_what_moves_a_link_on(frame: dict[str, Any], kind: type) -> None:
+def test_read_control_frame_returns_its_message(frame: dict[str, Any], kind: type) -> None:
     assert type(read(frame)) is kind
 
 
@@ -105,7 +105,7 @@ def test_what_moves_a_link_on(frame: dict[str, Any], kind: type) -> None:
         b"[" * 100_000,
     ],
 )
-def test_what_is_not_understood_is_kept_bounded_and_said(raw: bytes) -> None:
+def test_read_invalid_frame_returns_unknown_message_of_bounded_size(raw: bytes) -> None:
     message = DIALECT.read(raw)
     assert isinstance(message, UnknownMessage)
     assert (message.raw, message.topic) == (raw[:4096], "unknown")
@@ -114,11 +114,11 @@ def test_what_is_not_understood_is_kept_bounded_and_said(raw: bytes) -> None:
 
 @given(raw=st.binary() | st.text().map(str.encode))
 @settings(deadline=None)
-def test_whatever_comes_reading_returns(raw: bytes) -> None:
+def test_read_arbitrary_bytes_never_raises(raw: bytes) -> None:
     DIALECT.read(raw)
 
 
-def test_commands() -> None:
+def test_codec_encodes_login_and_subscription() -> None:
     assert json.loads(DIALECT.authenticate())["client_secret"] == "hush"
     assert json.loads(DIALECT.subscribe(("orders",))) == {"action": "subscribe", "topics": ["orders"]}
     assert "hush" not in repr(DIALECT) + DIALECT.presentable("what is hush?")
@@ -142,7 +142,7 @@ def test_commands() -> None:
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["order", "position", "balance"])
-def test_an_update_has_the_owner_that_its_frame_or_its_payload_names(
+def test_read_update_sets_the_owner_from_frame_or_payload(
     kind: str, frame: dict[str, Any], owner: tuple[str | None, str | None]
 ) -> None:
     event = read({"type": kind, **frame})
@@ -164,7 +164,7 @@ def test_an_update_has_the_owner_that_its_frame_or_its_payload_names(
     ids=str,
 )
 @pytest.mark.parametrize("kind", ["order", "position", "balance"])
-def test_an_update_whose_frame_names_two_owners_belongs_to_neither(kind: str, frame: dict[str, Any]) -> None:
+def test_read_update_with_two_owners_returns_unknown_message(kind: str, frame: dict[str, Any]) -> None:
     event = read({"type": kind, **frame})
     assert isinstance(event, UnknownMessage)
     assert "names more than one" in event.problem or kind == "balance"
@@ -192,9 +192,7 @@ SHAPES = (
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
-def test_an_odd_value_at_any_place_is_read_or_set_aside_and_the_names_given_are_readable(
-    shape: bytes, odd: bytes
-) -> None:
+def test_read_frame_with_odd_value_returns_update_or_unknown_message(shape: bytes, odd: bytes) -> None:
     event = DIALECT.read(shape % odd)
     if isinstance(event, OrderUpdate | PositionUpdate | BalanceUpdate):
         event.raw.decode()
@@ -203,7 +201,7 @@ def test_an_odd_value_at_any_place_is_read_or_set_aside_and_the_names_given_are_
         assert isinstance(event.scope, dict)
 
 
-def test_text_that_is_not_utf_8_is_set_aside_where_it_is_read() -> None:
+def test_read_invalid_utf_8_returns_unknown_message() -> None:
     event = DIALECT.read(
         b'{"type": "order", "user_id": "u", "account_id": "a", "x": "\xff", "data": {"order_id": "o"}}'
     )
@@ -211,7 +209,7 @@ def test_text_that_is_not_utf_8_is_set_aside_where_it_is_read() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xff", b"[]", b'{"data": 7}', b"[" * 5000])
-def test_the_names_given_by_a_frame_that_is_none_raise_an_error_of_ours(raw: bytes) -> None:
+def test_given_of_unreadable_frame_raises_malformed_response_error(raw: bytes) -> None:
     event = OrderUpdate(order=read({"type": "order", **FACTS, "data": ORDER}).order, raw=raw)
     with pytest.raises(MalformedResponseError, match=r"OrderUpdate\.given"):
         _ = event.given

@@ -28,16 +28,16 @@ def named(said: object, frame: dict[str, object]) -> object:
 
 
 @pytest.mark.parametrize("name", ["type", "event", "topic"])
-def test_a_frame_names_its_type_under_any_of_three_names(name: str) -> None:
+def test_decode_leniently_finds_the_type_under_three_keys(name: str) -> None:
     assert decode_leniently(f'{{"{name}": "x"}}'.encode(), TROUBLE, named) == ("x", {name: "x"})
 
 
 @pytest.mark.parametrize("raw", [b"", b"[7]", b"\xff", b"7", b'{"type": "wrong"}', b"[" * 100_000])
-def test_what_cannot_be_made_is_unknown(raw: bytes) -> None:
+def test_decode_leniently_with_failing_build_returns_unknown_message(raw: bytes) -> None:
     assert decode_leniently(raw, TROUBLE, named) == UnknownMessage(raw=raw, problem="odd")
 
 
-def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> None:
+def test_decode_leniently_turns_numbers_into_text_except_ids_and_codes() -> None:
     raw = b'{"type": "x", "id": 7, "code": 401, "data": {"a": 1.50, "b": [12345678901234567890123, true, null, "t"]}}'
     expected = {
         "type": "x",
@@ -48,13 +48,13 @@ def test_bare_numbers_are_taken_as_they_are_written_but_for_ids_and_codes() -> N
     assert decode_leniently(raw, TROUBLE, named) == ("x", expected)
 
 
-def test_controls() -> None:
+def test_decode_control_builds_each_control_message() -> None:
     assert decode_control("welcome", {"event": "welcome", "message": "hello"}) == Welcome("hello")
     assert decode_control("error", {"code": 401, "id": 7}) == Refusal(401, None, 7)
 
 
 @pytest.mark.parametrize("secret", ['pre"tend\\sec/ret', "plain"])
-def test_the_secret_is_masked_however_it_is_spelled(secret: str) -> None:
+def test_masked_finds_every_encoding_of_the_secret(secret: str) -> None:
     echo = json.dumps({"type": "weird", "echo": {"client_secret": secret}})
     for raw in (echo, echo.replace("/", "\\/"), json.dumps({"echo": echo})):
         shown = masked(UnknownMessage(raw=raw.encode(), problem="odd"), Secret(secret))
@@ -62,7 +62,7 @@ def test_the_secret_is_masked_however_it_is_spelled(secret: str) -> None:
         assert json.dumps(secret)[1:-1].encode() not in shown.raw
 
 
-def test_the_secret_is_masked_before_it_is_cut() -> None:
+def test_masked_masks_the_secret_before_cutting() -> None:
     message = UnknownMessage(raw=b"x" * 4090 + b"hush-hush", problem="what is hush-hush?\n")
     shown = masked(message, Secret("hush-hush"))
     assert shown.raw == b"x" * 4090 + b"***"
@@ -84,7 +84,7 @@ class Parrot(JsonCodec[Welcome | Refusal | OrderUpdate]):
         return Welcome(frame.get("message"))
 
 
-def test_a_reader_reads_what_is_expected_what_is_spelled_otherwise_and_masks_the_rest() -> None:
+def test_codec_reads_expected_and_other_forms_and_masks_invalid_frames() -> None:
     parrot = Parrot(Secret("hush-hush"))
     assert parrot.read(b'{"type": "welcome"}') == Welcome()
     assert parrot.read(b'{"event": "hello", "message": "you"}') == Welcome("you")

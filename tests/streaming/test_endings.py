@@ -109,7 +109,7 @@ def order(number: int, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1008, "policy"), (4000, ""), (1000, "unknown client")])
-async def test_a_login_refused_by_a_close_ends_the_first_connection_at_once(code: int, reason: str) -> None:
+async def test_first_login_refused_by_a_close_ends_the_stream(code: int, reason: str) -> None:
     serve, links = scripted(closing(code, reason, live=False))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
         with pytest.raises(AuthenticationRefusedError, match=str(code)):
@@ -118,9 +118,7 @@ async def test_a_login_refused_by_a_close_ends_the_first_connection_at_once(code
 
 
 @pytest.mark.parametrize(("code", "reason"), [(1008, ""), (4000, "who?")])
-async def test_a_login_refused_by_closes_three_times_in_a_row_ends_a_stream_that_was_live(
-    code: int, reason: str
-) -> None:
+async def test_live_stream_ends_after_three_logins_refused_by_a_close(code: int, reason: str) -> None:
     serve, links = scripted(drop, closing(code, reason, live=False))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
         with pytest.raises(AuthenticationRefusedError, match=str(code)):
@@ -128,7 +126,7 @@ async def test_a_login_refused_by_closes_three_times_in_a_row_ends_a_stream_that
     assert len(links) == 4
 
 
-async def test_refused_logins_are_counted_from_the_last_live_connection_on() -> None:
+async def test_live_connection_resets_the_count_of_refused_logins() -> None:
     refuse = closing(1008, live=False)
     serve, links = scripted(drop, refuse, refuse, drop, refuse, refuse, stay)
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
@@ -140,7 +138,7 @@ async def test_refused_logins_are_counted_from_the_last_live_connection_on() -> 
     assert len(links) == 7
 
 
-async def test_a_stream_whose_live_connections_are_closed_soon_and_without_a_word_gives_up_its_session() -> None:
+async def test_three_early_closes_without_reason_raise_session_taken_error() -> None:
     serve, links = scripted(closing(1000, live=True))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
         with pytest.raises(SessionTakenError, match="as it does for another session"):
@@ -148,7 +146,7 @@ async def test_a_stream_whose_live_connections_are_closed_soon_and_without_a_wor
     assert len(links) == 3
 
 
-async def test_a_stream_whose_connection_is_closed_for_another_session_gives_up_at_once() -> None:
+async def test_close_for_another_session_raises_session_taken_error_at_once() -> None:
     serve, links = scripted(closing(1000, "Replaced by a newer session", live=True))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
         with pytest.raises(SessionTakenError, match="Replaced"):
@@ -156,7 +154,7 @@ async def test_a_stream_whose_connection_is_closed_for_another_session_gives_up_
     assert len(links) == 1
 
 
-async def test_two_streams_that_a_server_displaces_with_1000_do_not_displace_each_other_for_ever() -> None:
+async def test_two_streams_displaced_with_1000_stop_displacing_each_other() -> None:
     holder: list[ServerConnection] = []
 
     async def one_session(link: ServerConnection) -> None:
@@ -184,7 +182,7 @@ async def test_two_streams_that_a_server_displaces_with_1000_do_not_displace_eac
         await asyncio.wait(waits)
 
 
-async def test_a_stream_that_stands_by_waits_after_such_closes() -> None:
+async def test_standby_stream_waits_after_closes_for_another_session() -> None:
     serve, _ = scripted(*[closing(1000, live=True)] * 3, stay)
     async with (
         nothing_left(),
@@ -198,7 +196,7 @@ async def test_a_stream_that_stands_by_waits_after_such_closes() -> None:
         assert stream.health().state == "LIVE"
 
 
-async def test_connections_that_the_server_closes_after_a_while_are_replaced_without_end() -> None:
+async def test_late_closes_without_reason_are_followed_by_reconnects() -> None:
     clock, close = SteppedClock(), asyncio.Event()
 
     async def long_lived(link: ServerConnection) -> None:
@@ -220,7 +218,7 @@ async def test_connections_that_the_server_closes_after_a_while_are_replaced_wit
     assert len(links) == 6
 
 
-async def test_an_error_that_names_an_account_is_published_and_the_stream_stays() -> None:
+async def test_error_of_one_account_is_published_and_keeps_the_stream_live() -> None:
     refusal = {"type": "error", "code": "403", "message": f"{PRETEND} may not", "account_id": "a7"}
     serve, links = scripted(saying(order(1), refusal, order(2)))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
@@ -234,7 +232,7 @@ async def test_an_error_that_names_an_account_is_published_and_the_stream_stays(
     assert len(links) == 1
 
 
-async def test_an_update_that_names_its_account_only_in_its_payload_reaches_the_filtered_subscribers() -> None:
+async def test_update_with_account_in_payload_reaches_filtered_subscriptions() -> None:
     data = {"account_id": "a", "user_id": "ann", "symbol": "AAPL", "quantity": "1"}
     serve, _ = scripted(saying({"type": "position", "data": data}, {"type": "position", **data, "account_id": "b"}))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
@@ -269,7 +267,7 @@ FRAMES = st.one_of(
 
 @given(frames=st.lists(FRAMES, max_size=20))
 @settings(deadline=None, max_examples=25)
-async def test_frames_drawn_at_random_end_no_stream(frames: list[bytes]) -> None:
+async def test_random_frames_do_not_end_the_stream(frames: list[bytes]) -> None:
     serve, links = scripted(saying(*frames, order(7, user_id="sentinel")))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
         stream = ct.brokerage_stream()
@@ -280,7 +278,7 @@ async def test_frames_drawn_at_random_end_no_stream(frames: list[bytes]) -> None
     assert len(links) == 1
 
 
-async def test_a_subscription_that_the_server_ends_is_a_gap_and_is_asked_for_again() -> None:
+async def test_subscription_ended_by_the_server_reconnects_with_a_gap() -> None:
     serve, links = scripted(saying({"type": "unsubscribed", "topics": ["balances"]}), saying(order(1)))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
         stream = ct.brokerage_stream()
@@ -291,7 +289,7 @@ async def test_a_subscription_that_the_server_ends_is_a_gap_and_is_asked_for_aga
     assert len(links) == 2
 
 
-async def test_a_topic_that_is_not_confirmed_in_time_is_named_by_the_error_of_the_login() -> None:
+async def test_login_timeout_error_names_the_unconfirmed_topics() -> None:
     async def forget(link: ServerConnection) -> None:
         await link.send('{"type": "welcome"}')
         await link.recv()
@@ -313,7 +311,7 @@ async def test_a_topic_that_is_not_confirmed_in_time_is_named_by_the_error_of_th
             await entering
 
 
-async def test_a_stream_that_ends_for_good_logs_one_error_with_its_cause(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stream_that_ends_with_an_error_logs_it_once(caplog: pytest.LogCaptureFixture) -> None:
     serve, _ = scripted(drop, closing(1008, live=False))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
         with pytest.raises(AuthenticationRefusedError) as caught:
@@ -324,7 +322,7 @@ async def test_a_stream_that_ends_for_good_logs_one_error_with_its_cause(caplog:
     assert (facts["url"], facts["error"], facts["kind"]) == (url, str(caught.value), "AuthenticationRefusedError")
 
 
-async def test_a_stream_that_is_closed_by_its_owner_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
+async def test_stream_closed_by_its_owner_logs_no_error(caplog: pytest.LogCaptureFixture) -> None:
     serve, _ = scripted(stay)
     async with nothing_left(), end_that(serve) as url:
         async with client_at(url) as ct, ct.brokerage_stream():
@@ -334,7 +332,7 @@ async def test_a_stream_that_is_closed_by_its_owner_logs_no_error(caplog: pytest
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-async def test_a_stream_whose_frames_stay_too_large_ends_with_the_setting_that_helps() -> None:
+async def test_repeated_oversized_frames_end_the_stream_and_name_the_setting() -> None:
     serve, links = scripted(saying("x" * ((1 << 22) + 1)))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct, ct.brokerage_stream() as stream:
         with pytest.raises(TransportError, match=r"raise Limits\.frame_bytes") as caught:
@@ -343,7 +341,7 @@ async def test_a_stream_whose_frames_stay_too_large_ends_with_the_setting_that_h
     assert len(links) == 5
 
 
-async def test_one_frame_that_is_too_large_is_a_gap_and_the_stream_goes_on() -> None:
+async def test_single_oversized_frame_reconnects_with_a_gap() -> None:
     serve, links = scripted(saying("x" * ((1 << 22) + 1)), saying(order(1)))
     async with nothing_left(), end_that(serve) as url, client_at(url) as ct:
         stream = ct.brokerage_stream()
@@ -354,7 +352,7 @@ async def test_one_frame_that_is_too_large_is_a_gap_and_the_stream_goes_on() -> 
     assert len(links) == 2
 
 
-async def test_the_streams_take_the_context_and_the_proxy_of_the_client() -> None:
+async def test_streams_use_tls_context_and_proxy_of_the_client() -> None:
     server_side, client_side = trusted()
     serve, _ = scripted(stay)
 
@@ -373,12 +371,12 @@ async def test_the_streams_take_the_context_and_the_proxy_of_the_client() -> Non
 
 
 @pytest.mark.parametrize("frame_bytes", [1, 65_535, True, "big"])
-def test_a_largest_frame_that_is_too_small_or_no_count_is_refused(frame_bytes: Any) -> None:
+def test_limits_reject_an_invalid_frame_size(frame_bytes: Any) -> None:
     with pytest.raises(ConfigurationError, match="frame_bytes"):
         Limits(frame_bytes=frame_bytes)
 
 
-async def test_the_largest_frame_is_the_one_of_the_client_s_limits() -> None:
+async def test_streams_use_the_frame_size_of_the_client_limits() -> None:
     serve, links = scripted(saying("x" * 65_537), stay)
     limits = Limits(frame_bytes=65_536)
     async with nothing_left(), end_that(serve) as url, client_at(url, limits=limits) as ct:
@@ -389,7 +387,7 @@ async def test_the_largest_frame_is_the_one_of_the_client_s_limits() -> None:
     assert len(links) == 2
 
 
-async def test_what_comes_before_the_login_is_held_within_a_bound() -> None:
+async def test_events_before_live_are_held_within_a_bound() -> None:
     size, total = 1 << 20, 40
     is_flooded = asyncio.Event()
 
@@ -411,13 +409,13 @@ async def test_what_comes_before_the_login_is_held_within_a_bound() -> None:
     assert 0 < len(held) * size <= HELD_BYTES
 
 
-def test_pings_can_be_switched_off_and_are_else_a_number_of_seconds() -> None:
+def test_timeouts_accept_a_ping_interval_or_none() -> None:
     assert Timeouts(ping=None).ping is None
     with pytest.raises(ConfigurationError, match="ping"):
         Timeouts(ping=0)
 
 
-async def test_updates_of_every_topic_stand_for_a_confirmation_that_never_comes() -> None:
+async def test_updates_of_every_topic_replace_a_missing_confirmation() -> None:
     async def unconfirmed(link: ServerConnection) -> None:
         await link.send('{"type": "welcome"}')
         await link.recv()

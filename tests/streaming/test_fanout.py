@@ -56,7 +56,7 @@ def taken(subscription: Subscription) -> list[Event]:
     return events
 
 
-async def test_every_consumer_has_its_own_copy_of_the_order_of_events() -> None:
+async def test_publish_delivers_events_in_order_to_every_subscription() -> None:
     hub = fanout()
     one, other = hub.subscribe(ALL, "close", WIDE), hub.subscribe(ALL, "close", WIDE)
     events = [order(number) for number in range(5)]
@@ -65,7 +65,7 @@ async def test_every_consumer_has_its_own_copy_of_the_order_of_events() -> None:
     assert taken(one) == taken(other) == events
 
 
-async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
+async def test_publish_delivers_only_matching_events_to_a_filtered_subscription() -> None:
     hub = fanout()
     wants = {
         "account": EventFilter(("orders",), account_id="a"),
@@ -107,7 +107,7 @@ async def test_a_filtered_consumer_gets_only_what_it_wants() -> None:
     ),
 )
 @settings(deadline=None)
-async def test_the_index_delivers_what_asking_everybody_would(
+async def test_index_delivers_the_same_events_as_matching_each_filter(
     interests: list[EventFilter], events: list[OrderUpdate]
 ) -> None:
     hub = fanout()
@@ -129,7 +129,7 @@ async def test_the_index_delivers_what_asking_everybody_would(
     assert not any(topic.by_account or topic.by_user or topic.by_symbol for topic in hub._topics.values())
 
 
-async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_nobody() -> None:
+async def test_slow_subscription_is_closed_with_its_queued_events_and_others_continue() -> None:
     hub = fanout()
     slow, fast = hub.subscribe(ALL, "close", Capacity(3, 1 << 20)), hub.subscribe(ALL, "close", WIDE)
     for number in range(10):
@@ -144,7 +144,7 @@ async def test_a_consumer_that_is_too_slow_is_let_go_with_what_it_had_and_harms_
     assert hub.members == (fast,)
 
 
-async def test_the_bound_by_bytes() -> None:
+async def test_capacity_in_bytes_closes_the_subscription() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "close", Capacity(100, 250))
     for _ in range(3):
@@ -157,7 +157,7 @@ async def test_the_bound_by_bytes() -> None:
         await slow.receive()
 
 
-async def test_dropping_the_oldest_tells_a_gap_in_their_place() -> None:
+async def test_drop_oldest_puts_a_gap_in_place_of_dropped_events() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "drop_oldest", Capacity(2, 1 << 20))
     for number in range(5):
@@ -168,7 +168,7 @@ async def test_dropping_the_oldest_tells_a_gap_in_their_place() -> None:
     assert slow.statistics().dropped == 3
 
 
-async def test_a_gap_begins_when_the_consumer_last_had_everything() -> None:
+async def test_gap_of_dropped_events_begins_when_the_queue_was_last_empty() -> None:
     minute = itertools.count()
     hub = Fanout(lambda: NOON + timedelta(minutes=next(minute)))
     slow = hub.subscribe(ALL, "drop_oldest", Capacity(1, 1 << 20))  # minute 0
@@ -181,7 +181,7 @@ async def test_a_gap_begins_when_the_consumer_last_had_everything() -> None:
     assert gap == Gap(cause="this consumer was too slow", since=NOON + timedelta(minutes=1), until=LATER, dropped=1)
 
 
-async def test_a_gap_of_the_stream_is_not_lost_with_what_is_dropped() -> None:
+async def test_gap_of_dropped_events_includes_a_dropped_stream_gap() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "drop_oldest", Capacity(2, 1 << 20))
     long_ago = NOON - timedelta(hours=1)
@@ -200,9 +200,7 @@ async def test_a_gap_of_the_stream_is_not_lost_with_what_is_dropped() -> None:
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest"])
 @given(sizes=st.lists(st.integers(0, 400), max_size=60), looks=st.sets(st.integers(0, 60)))
 @settings(deadline=None)
-async def test_the_bounds_seen_are_exact_whenever_somebody_looks(
-    overflow: str, sizes: list[int], looks: set[int]
-) -> None:
+async def test_statistics_are_exact_at_every_access(overflow: str, sizes: list[int], looks: set[int]) -> None:
     hub = fanout()
     kept = 4
     slow = hub.subscribe(ALL, overflow, Capacity(kept, 500))
@@ -217,7 +215,7 @@ async def test_the_bounds_seen_are_exact_whenever_somebody_looks(
         assert slow.statistics() == (0, len(sizes), 0, sum(sizes))
 
 
-async def test_a_bound_by_bytes_is_kept_though_frames_grow() -> None:
+async def test_capacity_in_bytes_is_enforced_while_frames_grow() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "drop_oldest", Capacity(10_000, 100_000))
     for number in range(3000):
@@ -226,7 +224,7 @@ async def test_a_bound_by_bytes_is_kept_though_frames_grow() -> None:
     assert 99_000 < slow.statistics().bytes_waiting <= 100_000
 
 
-async def test_a_bound_is_kept_for_a_consumer_that_nobody_looks_at() -> None:
+async def test_capacity_is_enforced_without_access_to_the_queue() -> None:
     hub = fanout()
     kept, closed = (
         hub.subscribe(ALL, "drop_oldest", Capacity(5, 1 << 20)),
@@ -239,7 +237,7 @@ async def test_a_bound_is_kept_for_a_consumer_that_nobody_looks_at() -> None:
     assert hub.members == (kept,)
 
 
-async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> None:
+async def test_latest_replaces_the_queued_event_of_the_same_key() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "latest", Capacity(2, 1 << 20))
     hub.publish(position(1))
@@ -254,7 +252,7 @@ async def test_the_latest_of_each_key_takes_the_place_of_the_one_before() -> Non
         await slow.receive()
 
 
-async def test_latest_merges_only_updates_of_one_owner_and_one_thing() -> None:
+async def test_latest_replaces_only_updates_of_the_same_owner_and_symbol() -> None:
     hub = fanout()
     slow = hub.subscribe(EventFilter((*ALL.topics, "unknown")), "latest", WIDE)
     dollars, euros = (
@@ -272,7 +270,7 @@ async def test_latest_merges_only_updates_of_one_owner_and_one_thing() -> None:
     assert taken(slow) == [position(3), *apart[1:]]
 
 
-async def test_latest_keeps_its_bound_by_bytes() -> None:
+async def test_latest_beyond_its_capacity_in_bytes_is_closed() -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "latest", Capacity(100, 25))
     for number in range(3):
@@ -304,7 +302,7 @@ def taken_until_the_end(subscription: Subscription) -> list[Any]:
         st.one_of(st.tuples(st.integers(0, 4), st.integers(0, 12)), st.just(None), st.just("discard")), max_size=40
     )
 )
-def test_latest_weighs_just_what_waits(steps: list[Any]) -> None:
+def test_latest_counts_the_bytes_of_queued_events_only(steps: list[Any]) -> None:
     hub = fanout()
     slow = hub.subscribe(ALL, "latest", Capacity(4, 30))
     waiting: dict[int, int] = {}
@@ -332,7 +330,7 @@ def test_latest_weighs_just_what_waits(steps: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
-async def test_what_concerns_everybody_is_told_whatever_the_bound(overflow: str) -> None:
+async def test_publish_to_all_ignores_the_capacity(overflow: str) -> None:
     hub = fanout()
     full = hub.subscribe(EventFilter(("orders",), account_id="a"), overflow, Capacity(1, 1 << 20))
     hub.publish(order(1))
@@ -342,7 +340,7 @@ async def test_what_concerns_everybody_is_told_whatever_the_bound(overflow: str)
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
-async def test_a_waiting_consumer_is_woken_by_an_event_and_by_the_end(overflow: str) -> None:
+async def test_waiting_consumer_is_woken_by_an_event_and_by_close(overflow: str) -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, overflow, WIDE)
     waiting = asyncio.create_task(subscription.receive())
@@ -358,7 +356,7 @@ async def test_a_waiting_consumer_is_woken_by_an_event_and_by_the_end(overflow: 
         hub.subscribe(ALL, overflow, WIDE)
 
 
-async def test_cancelling_a_consumer_loses_nothing() -> None:
+async def test_cancelling_receive_loses_no_event() -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, "close", WIDE)
     waiting = asyncio.create_task(subscription.receive())
@@ -370,7 +368,7 @@ async def test_cancelling_a_consumer_loses_nothing() -> None:
     assert await subscription.receive() == order(1)
 
 
-async def test_who_was_cancelled_while_nothing_came_leaves_the_wait_to_the_next() -> None:
+async def test_receive_after_a_cancelled_receive_gets_the_next_event() -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, "close", WIDE)
     for wait in (subscription.receive, subscription.__anext__):
@@ -385,7 +383,7 @@ async def test_who_was_cancelled_while_nothing_came_leaves_the_wait_to_the_next(
     assert await waiting == order(1)
 
 
-async def test_a_topic_that_nobody_wants_whole_is_counted_all_the_same() -> None:
+async def test_counts_include_topics_with_filtered_subscriptions_only() -> None:
     hub = fanout()
     picky = hub.subscribe(EventFilter(("orders",), account_id="a"), "close", WIDE)
     hub.publish(order(1))
@@ -400,7 +398,7 @@ async def test_a_topic_that_nobody_wants_whole_is_counted_all_the_same() -> None
     assert taken(whole) == [order(3)]
 
 
-async def test_iterating_ends_when_the_stream_is_closed_and_raises_when_it_is_refused() -> None:
+async def test_iteration_ends_on_close_and_raises_on_an_error() -> None:
     hub = fanout()
     quiet, loud = hub.subscribe(ALL, "close", WIDE), hub.subscribe(ALL, "close", WIDE)
     hub.publish(order(1))
@@ -412,7 +410,7 @@ async def test_iterating_ends_when_the_stream_is_closed_and_raises_when_it_is_re
         await anext(loud)
 
 
-async def test_leaving_the_block_leaves_the_fan_out() -> None:
+async def test_exiting_a_subscription_unsubscribes_it() -> None:
     hub = fanout()
     async with hub.subscribe(ALL, "close", WIDE) as subscription:
         hub.publish(order(1))
@@ -426,12 +424,12 @@ async def test_leaving_the_block_leaves_the_fan_out() -> None:
 
 
 @pytest.mark.parametrize(("overflow", "bound"), [("block", WIDE), ("close", Capacity(0, 1)), ("close", Capacity(1, 0))])
-async def test_a_policy_or_a_bound_that_cannot_be_is_refused(overflow: Any, bound: Capacity) -> None:
+async def test_subscribe_rejects_an_invalid_policy_or_capacity(overflow: Any, bound: Capacity) -> None:
     with pytest.raises(ConfigurationError, match="overflow must be one of"):
         fanout().subscribe(ALL, overflow, bound)
 
 
-async def test_a_queue_that_is_full_leaves_in_the_middle_of_a_publication() -> None:
+async def test_full_subscription_is_removed_during_publish() -> None:
     hub = fanout()
     subscriptions = [hub.subscribe(ALL, "close", Capacity(1, 1 << 20)) for _ in range(4)]
     last = hub.subscribe(ALL, "close", WIDE)
@@ -443,7 +441,7 @@ async def test_a_queue_that_is_full_leaves_in_the_middle_of_a_publication() -> N
         assert await subscription.receive() == order(1)
 
 
-async def test_two_tasks_on_one_subscription_are_told_so_and_the_first_goes_on() -> None:
+async def test_second_waiting_task_raises_and_the_first_continues() -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, "close", WIDE)
     first = asyncio.create_task(subscription.receive())
@@ -456,7 +454,7 @@ async def test_two_tasks_on_one_subscription_are_told_so_and_the_first_goes_on()
 
 @pytest.mark.parametrize("key", ["account_id", "user_id", "symbol"])
 @pytest.mark.parametrize("value", ["", 5, ["a"], b"a"], ids=repr)
-def test_a_key_that_nothing_could_meet_is_refused_and_leaves_nothing_behind(key: str, value: Any) -> None:
+def test_subscribe_rejects_an_invalid_key_and_adds_nothing(key: str, value: Any) -> None:
     hub, odd = fanout(), {key: value}
     with pytest.raises(ConfigurationError, match=f"{key} must be a non-empty text"):
         hub.subscribe(EventFilter(("orders",), **odd), "close", WIDE)
@@ -464,7 +462,7 @@ def test_a_key_that_nothing_could_meet_is_refused_and_leaves_nothing_behind(key:
     hub.close()
 
 
-def test_what_happens_to_the_stream_is_told_also_to_who_wants_one_account_only() -> None:
+def test_lifecycle_events_reach_a_subscription_to_one_account() -> None:
     hub = fanout()
     one = hub.subscribe(EventFilter(("orders", "lifecycle"), account_id="a", symbol="MSFT"), "close", WIDE)
     for event in (StreamLive(), order(1), order(2, account="b"), order(3, symbol="AAPL"), StreamLost(cause="cut")):
@@ -475,7 +473,7 @@ def test_what_happens_to_the_stream_is_told_also_to_who_wants_one_account_only()
     assert one.receive_nowait() is None
 
 
-def test_whoever_comes_too_late_again_and_again_makes_no_error_grow() -> None:
+def test_repeated_late_subscribes_do_not_extend_the_traceback() -> None:
     hub, ending = fanout(), SessionTakenError(cause="gone")
     hub.close(ending)
     depths: set[int] = set()
@@ -487,7 +485,7 @@ def test_whoever_comes_too_late_again_and_again_makes_no_error_grow() -> None:
 
 
 @pytest.mark.parametrize("overflow", ["close", "drop_oldest", "latest"])
-async def test_what_is_wanted_no_more_is_taken_out_and_the_bound_holds_as_before(overflow: str) -> None:
+async def test_discard_removes_events_and_keeps_the_capacity(overflow: str) -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, overflow, Capacity(100, 60))
     for number in range(20):
@@ -501,7 +499,7 @@ async def test_what_is_wanted_no_more_is_taken_out_and_the_bound_holds_as_before
     for number in range(30, 50):
         hub.publish(position(number, symbol=f"S{number}"))
     if overflow == "drop_oldest":
-        assert subscription.statistics()[1:] == (31, 20, 60)  # and the gap that tells of it
+        assert subscription.statistics()[1:] == (31, 20, 60)  # and the gap that reports it
     elif overflow == "close":
         told = [subscription.receive_nowait() for _ in range(30)]
         assert told[0] == position(7, symbol="S7")
@@ -509,7 +507,7 @@ async def test_what_is_wanted_no_more_is_taken_out_and_the_bound_holds_as_before
             subscription.receive_nowait()
 
 
-async def test_whoever_waits_goes_on_waiting_when_all_that_came_is_wanted_no_more() -> None:
+async def test_consumer_keeps_waiting_when_all_new_events_are_discarded() -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, "close", WIDE)
     waiting = asyncio.create_task(subscription.receive())
@@ -522,7 +520,7 @@ async def test_whoever_waits_goes_on_waiting_when_all_that_came_is_wanted_no_mor
     assert await waiting == order(2)
 
 
-async def test_latest_delivers_an_event_whose_key_is_none() -> None:
+async def test_latest_delivers_an_event_with_none_as_key() -> None:
     latest = fanout().subscribe(EventFilter(("orders",)), "latest", Capacity(2, 1000))
     assert isinstance(latest, LatestSubscription)
     latest.keep(None, order(1))
@@ -532,7 +530,7 @@ async def test_latest_delivers_an_event_whose_key_is_none() -> None:
     assert (latest.receive_nowait(), latest.receive_nowait()) == (order(3), None)
 
 
-async def test_latest_with_a_gap_beyond_its_capacity_keeps_both_the_event_and_the_gap() -> None:
+async def test_latest_with_a_gap_beyond_its_capacity_keeps_event_and_gap() -> None:
     hub = fanout()
     subscription = hub.subscribe(ALL, "latest", Capacity(1, 1000))
     event, gap = position(1), Gap(cause="the connection was lost", since=NOON, until=NOON)

@@ -1,4 +1,4 @@
-"""Whatever a server sends, and however it is broken up: the fast lane tells what websockets' own ``recv`` tells."""
+"""The fast connection delivers the same messages and errors as ``recv`` of ``websockets``, for any bytes and chunks."""
 
 from __future__ import annotations
 
@@ -64,16 +64,16 @@ class Pipe(asyncio.Transport):
             self._connection.connection_lost(error)
 
 
-class Story(NamedTuple):
-    """What a server does.
+class Scenario(NamedTuple):
+    """The behavior of a server.
 
     Attributes:
-        data: what it sends after its answer to the handshake.
-        cuts: where that and the answer are broken up.
-        is_heard: whether somebody listens all along, or only once everything has come.
-        says_goodbye: whether the end is a clean one of the transport, or an abort.
-        closes_at: after so many chunks we say that we close; None for never.
-        gives_up: whether we then give up on the server, as on one that answers no ping.
+        data: the bytes behind the handshake response.
+        cuts: the offsets at which response and data are split into chunks.
+        is_heard: whether a consumer waits from the beginning, or only once all chunks have arrived.
+        says_goodbye: whether the transport ends with EOF, or with an error.
+        closes_at: the number of chunks after which the client closes; None for never.
+        gives_up: whether the client then fails the connection, as after an unanswered ping.
     """
 
     data: bytes
@@ -84,14 +84,14 @@ class Story(NamedTuple):
     gives_up: bool = False
 
 
-class Told(NamedTuple):
-    """What came of it.
+class Result(NamedTuple):
+    """The result of a scenario.
 
     Attributes:
-        messages: what was heard.
-        cause: how it ended, in words.
-        code: and as a close code.
-        answers: the frames that were written.
+        messages: the received messages.
+        cause: the reason of the end, in words.
+        code: the close code.
+        answers: the frames that the client wrote.
     """
 
     messages: list[bytes]
@@ -100,8 +100,8 @@ class Told(NamedTuple):
     answers: list[tuple[int, bytes]]
 
 
-async def tell(story: Story, kind: type[ClientConnection]) -> Told:
-    """Have a connection of a kind live through it."""
+async def run_scenario(scenario: Scenario, kind: type[ClientConnection]) -> Result:
+    """Run a scenario on a connection of a class."""
     protocol = ClientProtocol(parse_uri("ws://end/"), max_size=MAX_FRAME, logger=QUIET)
     connection = kind(protocol, ping_interval=None, max_queue=None, close_timeout=0.5)
     pipe, server = Pipe(connection), ServerProtocol(logger=QUIET)
@@ -111,36 +111,36 @@ async def tell(story: Story, kind: type[ClientConnection]) -> Told:
     server.receive_data(bytes(pipe.written))
     (request,) = server.events_received()
     server.send_response(server.accept(request))  # type: ignore[arg-type]
-    sent = b"".join(server.data_to_send()) + story.data
+    sent = b"".join(server.data_to_send()) + scenario.data
     pipe.written.clear()
-    told: list[bytes] = []
+    messages: list[bytes] = []
     listening: asyncio.Task[ConnectionLostError] | None = None
     closing: asyncio.Task[None] | None = None
-    places = [0, *sorted(cut % (len(sent) + 1) for cut in story.cuts), len(sent)]
+    places = [0, *sorted(cut % (len(sent) + 1) for cut in scenario.cuts), len(sent)]
     for number, (begin, end) in enumerate(pairwise(places)):
         if begin < end:
             connection.data_received(sent[begin:end])
         if shaking.done() or connection.response is not None:
             await shaking
-            if story.is_heard and listening is None:
-                listening = asyncio.create_task(listen(connection, told))
-            if number == story.closes_at and story.gives_up:
+            if scenario.is_heard and listening is None:
+                listening = asyncio.create_task(listen(connection, messages))
+            if number == scenario.closes_at and scenario.gives_up:
                 protocol.fail(1011, "no pong")
                 connection.send_data()
-            elif number == story.closes_at and closing is None:
+            elif number == scenario.closes_at and closing is None:
                 closing = asyncio.create_task(connection.close(4000, "enough"))
         await turns()
-    if story.says_goodbye:
+    if scenario.says_goodbye:
         connection.eof_received()
-    pipe.end(None if story.says_goodbye else ConnectionResetError())
+    pipe.end(None if scenario.says_goodbye else ConnectionResetError())
     async with asyncio.timeout(PATIENCE):
-        error = await (listening or listen(connection, told))
+        error = await (listening or listen(connection, messages))
         if closing is not None:
             await closing
     assert not isinstance(connection, FastClientConnection) or connection.splitter is not None
     server.receive_data(bytes(pipe.written))
     answers = [(int(event.opcode), bytes(event.data)) for event in server.events_received()]  # type: ignore[union-attr]
-    return Told(told, error.cause, error.code, answers)
+    return Result(messages, error.cause, error.code, answers)
 
 
 async def turns() -> None:
@@ -148,24 +148,24 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def listen(connection: ClientConnection, told: list[bytes]) -> ConnectionLostError:
-    """Hear everything, up to the end."""
+async def listen(connection: ClientConnection, messages: list[bytes]) -> ConnectionLostError:
+    """Receive all messages up to the end."""
 
-    def hear(frames: list[bytes]) -> bool:
-        told.extend(frames)
+    def on_frames(frames: list[bytes]) -> bool:
+        messages.extend(frames)
         return False
 
     link = WebSocket(connection, 0.2)
     try:
         with link.errors_translated():
-            await link.receive_into(hear)
+            await link.receive_into(on_frames)
     except ConnectionLostError as exc:
         return exc
     raise AssertionError
 
 
 def framed(first: int, size: int, form: int) -> bytes:
-    """Spell a frame whose length is in 7, 16 or 64 bits, or in more where it does not fit."""
+    """Encode a frame with its length in 7, 16 or 64 bits, or in more if it does not fit."""
     payload = (b"\x03\xe8" + bytes(range(48, 58)) * (size // 10 + 1))[:size]
     if form == 7 and size < 126:
         return bytes([first, size]) + payload
@@ -201,7 +201,7 @@ RARE = st.one_of(
 )
 COMMON = TEXTS | TEXTS | CONTROLS | PIECES | st.builds(framed, st.just(BINARY), st.sampled_from(SIZES), FORMS)
 STORIES = st.builds(
-    Story,
+    Scenario,
     data=st.lists(COMMON | COMMON | COMMON | RARE, max_size=12).map(b"".join),
     cuts=st.lists(st.integers(0, 1 << 20) | st.integers(0, 400), max_size=12),
     is_heard=st.booleans(),
@@ -213,14 +213,14 @@ STORIES = st.builds(
 
 @settings(max_examples=300, deadline=None)
 @given(STORIES)
-def test_every_story_is_told_as_by_recv(story: Story) -> None:
-    ours, theirs = both(story)
+def test_fast_connection_delivers_the_same_messages_as_recv(scenario: Scenario) -> None:
+    ours, theirs = both(scenario)
     assert ours == theirs
 
 
-def both(story: Story) -> tuple[Told, Told]:
-    async def by_both() -> tuple[Told, Told]:
-        return await tell(story, FastClientConnection), await tell(story, ClientConnection)
+def both(scenario: Scenario) -> tuple[Result, Result]:
+    async def by_both() -> tuple[Result, Result]:
+        return await run_scenario(scenario, FastClientConnection), await run_scenario(scenario, ClientConnection)
 
     return asyncio.run(by_both())
 
@@ -229,24 +229,24 @@ WORDS = framed(TEXT, 5, 7)
 
 
 @pytest.mark.parametrize("at", range(-2, 9))
-def test_the_answer_to_the_handshake_may_be_broken_up_at_its_end(at: int) -> None:
+def test_handshake_response_may_be_split_at_any_offset(at: int) -> None:
     data = WORDS * 2
-    # Cuts are counted round the whole: so many bytes before the end of the answer.
-    ours, theirs = both(Story(data, [-len(data) - 1 - at], is_heard=True, says_goodbye=True))
+    # A negative cut counts from the end of response and data.
+    ours, theirs = both(Scenario(data, [-len(data) - 1 - at], is_heard=True, says_goodbye=True))
     assert ours == theirs
     assert ours.messages == [WORDS[2:]] * 2
 
 
 @pytest.mark.parametrize("rest", [b"\x81", b"\x81\x05par", b"\x81\x7e\x00"])
 @pytest.mark.parametrize("says_goodbye", [False, True])
-def test_what_ends_in_the_middle_of_a_text_ends_as_by_recv(rest: bytes, *, says_goodbye: bool) -> None:
-    ours, theirs = both(Story(WORDS + rest, [], is_heard=True, says_goodbye=says_goodbye))
+def test_connection_lost_inside_a_message_ends_as_with_recv(rest: bytes, *, says_goodbye: bool) -> None:
+    ours, theirs = both(Scenario(WORDS + rest, [], is_heard=True, says_goodbye=says_goodbye))
     assert ours == theirs
     assert ours.messages == [WORDS[2:]]
 
 
-def test_what_comes_after_we_have_given_up_is_not_told() -> None:
-    story = Story(WORDS * 3, [-len(WORDS) * 2 - 1], is_heard=True, says_goodbye=True, closes_at=0, gives_up=True)
-    ours, theirs = both(story)
+def test_messages_after_a_failed_connection_are_not_delivered() -> None:
+    scenario = Scenario(WORDS * 3, [-len(WORDS) * 2 - 1], is_heard=True, says_goodbye=True, closes_at=0, gives_up=True)
+    ours, theirs = both(scenario)
     assert ours == theirs
     assert ours.messages == [WORDS[2:]]

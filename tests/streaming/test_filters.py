@@ -21,15 +21,15 @@ def fact(account_id: str | None = "a", user_id: str | None = "u", symbol: str | 
         (EventFilter(("orders",), "a", "u", "AAPL"), ("account_id", "a")),
     ],
 )
-def test_the_most_telling_key_is_the_first_there_is(interest: EventFilter, key: tuple[str, str] | None) -> None:
+def test_key_of_returns_the_most_selective_key(interest: EventFilter, key: tuple[str, str] | None) -> None:
     assert interest.key_of("orders") == key
 
 
-def test_what_happens_to_the_stream_has_no_key() -> None:
+def test_key_of_lifecycle_is_none() -> None:
     assert EventFilter(("orders", "lifecycle"), account_id="a").key_of("lifecycle") is None
 
 
-def test_one_key_alone_needs_no_closer_look() -> None:
+def test_has_one_key_is_true_for_a_single_key() -> None:
     assert EventFilter(("orders",), user_id="u").has_one_key
     assert not EventFilter(("orders",)).has_one_key
     assert not EventFilter(("orders",), user_id="u", symbol="AAPL").has_one_key
@@ -39,7 +39,7 @@ def test_one_key_alone_needs_no_closer_look() -> None:
     "other",
     [fact("b"), fact(None), fact(user_id="v"), fact(user_id=None), fact(symbol="MSFT"), fact(symbol=None)],
 )
-def test_an_event_is_wanted_if_it_has_every_key(other: OrderUpdate) -> None:
+def test_matches_requires_every_key(other: OrderUpdate) -> None:
     interest = EventFilter(("orders",), "a", "u", "AAPL")
     assert interest.matches(fact())
     assert not interest.matches(other)
@@ -47,7 +47,7 @@ def test_an_event_is_wanted_if_it_has_every_key(other: OrderUpdate) -> None:
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_a_key_that_could_match_nothing_is_refused_by_name(name: str) -> None:
+def test_check_filter_rejects_an_invalid_key_by_name(name: str) -> None:
     check_filter(name, None)
     check_filter(name, "a")
     for odd in ("", 3, ["a"]):

@@ -12,33 +12,33 @@ TEXT, BINARY, MORE, LAST, PING, CLOSE = 0x81, 0x82, 0x00, 0x80, 0x89, 0x88
 
 
 def framed(first: int, payload: bytes, form: int | None = None) -> bytes:
-    """Spell a frame, with its length in 7, 16 or 64 bits."""
+    """Encode a frame with its length in 7, 16 or 64 bits."""
     size = len(payload)
     form = form or (7 if size < 126 else 16 if size < 1 << 16 else 64)
     length = bytes([size]) if form == 7 else bytes([126 + (form == 64)]) + size.to_bytes(form // 8, "big")
     return bytes([first]) + length + payload
 
 
-class Reader:
-    """Whoever reads what is handed on."""
+class Parser:
+    """Records the bytes that the splitter passes on."""
 
     def __init__(self, *, gives_up_after: int | None = None) -> None:
-        self.handed: list[bytes] = []
-        self.cut: list[bytes | None] = []
+        self.passed: list[bytes] = []
+        self.messages: list[bytes | None] = []
         self._gives_up_after = gives_up_after
-        self.cutter = FrameSplitter(LARGEST, self._take)
+        self.splitter = FrameSplitter(LARGEST, self._take)
 
     def _take(self, data: bytes) -> bool:
-        self.handed.append(data)
+        self.passed.append(data)
         return self._gives_up_after is None or len(self.all) < self._gives_up_after
 
     @property
     def all(self) -> bytes:
-        return b"".join(self.handed)
+        return b"".join(self.passed)
 
-    def read(self, *chunks: bytes) -> Reader:
+    def read(self, *chunks: bytes) -> Parser:
         for chunk in chunks:
-            self.cutter.feed(chunk, self.cut)
+            self.splitter.feed(chunk, self.messages)
         return self
 
 
@@ -47,56 +47,56 @@ MOST = {7: 125, 16: 65_535, 64: LARGEST}
 
 
 @pytest.mark.parametrize(("form", "size"), [(form, size) for form in MOST for size in SIZES if size <= MOST[form]])
-def test_a_whole_text_is_cut_whatever_its_length_and_wherever_it_is_broken(form: int, size: int) -> None:
+def test_splitter_extracts_a_text_of_any_length_from_any_chunks(form: int, size: int) -> None:
     frame = framed(TEXT, b"x" * size, form)
     for at in {*range(12), len(frame) // 2, len(frame) - 1}:
-        reader = Reader().read((frame * 2)[:at], (frame * 2)[at:])
-        assert reader.cut == [b"x" * size] * 2
-        assert reader.handed == []
+        reader = Parser().read((frame * 2)[:at], (frame * 2)[at:])
+        assert reader.messages == [b"x" * size] * 2
+        assert reader.passed == []
 
 
-def test_a_large_text_comes_in_many_chunks() -> None:
+def test_splitter_extracts_a_large_text_from_many_chunks() -> None:
     frame = framed(TEXT, b"y" * LARGEST)
-    reader = Reader().read(*(frame[at : at + 7] for at in range(0, len(frame), 7)), framed(TEXT, b"next"))
-    assert reader.cut == [b"y" * LARGEST, b"next"]
-    assert all(type(text) is bytes for text in reader.cut)
+    reader = Parser().read(*(frame[at : at + 7] for at in range(0, len(frame), 7)), framed(TEXT, b"next"))
+    assert reader.messages == [b"y" * LARGEST, b"next"]
+    assert all(type(text) is bytes for text in reader.messages)
 
 
 @pytest.mark.parametrize("step", [1, 2, 3])
-def test_texts_that_come_byte_by_byte_are_cut_one_after_the_other(step: int) -> None:
+def test_splitter_extracts_texts_that_arrive_byte_by_byte(step: int) -> None:
     texts = [b"x" * 200, b"", b"y", b"z" * 126, b"w" * 300]
     data = b"".join(framed(TEXT, text) for text in texts)
-    reader = Reader().read(*(data[at : at + step] for at in range(0, len(data), step)))
-    assert reader.cut == texts
-    assert reader.handed == []
+    reader = Parser().read(*(data[at : at + step] for at in range(0, len(data), step)))
+    assert reader.messages == texts
+    assert reader.passed == []
 
 
 @pytest.mark.parametrize("frame", [framed(0x83, b"z" * 200), b"\x81\xfe\x00\xc8abcd", b"\x81\xff\0\0\0\0\0\0\0\0abcd"])
-def test_a_mistake_is_handed_on_as_soon_as_it_can_be_seen(frame: bytes) -> None:
-    reader = Reader(gives_up_after=1).read(framed(TEXT, b"a") + frame[:1])
-    assert reader.handed == []
+def test_splitter_passes_on_a_protocol_error_at_once(frame: bytes) -> None:
+    reader = Parser(gives_up_after=1).read(framed(TEXT, b"a") + frame[:1])
+    assert reader.passed == []
     reader.read(frame[1:2])
     assert reader.all == frame[:2]
 
 
 @pytest.mark.parametrize("first", [PING, CLOSE, 0x8A, 0xC1, 0xA1, 0x91])
-def test_what_is_no_plain_text_is_handed_on_as_it_comes_and_no_message_is_awaited_of_it(first: int) -> None:
+def test_splitter_passes_on_other_frames_as_they_arrive(first: int) -> None:
     frame = framed(first, b"12345")
-    reader = Reader().read(framed(TEXT, b"a") + frame[:4], frame[4:5])
+    reader = Parser().read(framed(TEXT, b"a") + frame[:4], frame[4:5])
     assert reader.all == frame[:5]
     reader.read(frame[5:] + framed(TEXT, b"b"))
     assert reader.all == frame
-    assert [text for text in reader.cut if text is not None] == [b"a", b"b"]
+    assert [text for text in reader.messages if text is not None] == [b"a", b"b"]
 
 
 @pytest.mark.parametrize("frame", [framed(BINARY, b"123"), b"\x81\x83abcdxyz", framed(TEXT, b"z" * (LARGEST + 1))])
-def test_a_message_that_others_read_has_its_place_marked(frame: bytes) -> None:
-    reader = Reader(gives_up_after=1).read(framed(TEXT, b"a") + frame)
-    assert reader.cut == [b"a", None]
+def test_splitter_marks_the_position_of_a_passed_message(frame: bytes) -> None:
+    reader = Parser(gives_up_after=1).read(framed(TEXT, b"a") + frame)
+    assert reader.messages == [b"a", None]
     assert reader.all == frame
 
 
-def test_nothing_is_cut_between_the_pieces_of_a_message() -> None:
+def test_splitter_extracts_nothing_during_a_fragmented_message() -> None:
     pieces = [
         framed(0x01, b"1"),
         framed(PING, b""),
@@ -104,28 +104,28 @@ def test_nothing_is_cut_between_the_pieces_of_a_message() -> None:
         framed(MORE, b"2"),
         framed(LAST, b"3"),
     ]
-    reader = Reader().read(framed(TEXT, b"a") + b"".join(pieces[:2]), *pieces[2:], framed(TEXT, b"b"))
+    reader = Parser().read(framed(TEXT, b"a") + b"".join(pieces[:2]), *pieces[2:], framed(TEXT, b"b"))
     assert reader.all == b"".join(pieces)
     # One mark where the message begins that others read, and one for the text that does not belong there.
-    assert reader.cut == [b"a", None, None, b"b"]
+    assert reader.messages == [b"a", None, None, b"b"]
 
 
-def test_once_others_say_so_nothing_is_cut_any_more() -> None:
+def test_splitter_stops_when_the_parser_returns_false() -> None:
     close = framed(CLOSE, b"")
-    reader = Reader(gives_up_after=len(close)).read(framed(TEXT, b"a") + close + framed(TEXT, b"b"), framed(TEXT, b"c"))
-    assert reader.cutter.is_stopped
-    assert reader.cut == [b"a"]
+    reader = Parser(gives_up_after=len(close)).read(framed(TEXT, b"a") + close + framed(TEXT, b"b"), framed(TEXT, b"c"))
+    assert reader.splitter.is_stopped
+    assert reader.messages == [b"a"]
     assert reader.all == close + framed(TEXT, b"b") + framed(TEXT, b"c")
 
 
 @pytest.mark.parametrize("at", [0, 1, 2, 3, 4, 100])
-def test_whoever_leaves_hands_on_what_was_held_back(at: int) -> None:
+def test_stop_passes_on_the_incomplete_frame(at: int) -> None:
     frame = framed(TEXT, b"x" * 200)
-    reader = Reader().read(framed(TEXT, b"a") + frame[:at])
-    assert reader.handed == []
-    reader.cutter.stop()
+    reader = Parser().read(framed(TEXT, b"a") + frame[:at])
+    assert reader.passed == []
+    reader.splitter.stop()
     assert reader.read(frame[at:] + b"?").all == frame + b"?"
-    assert reader.cut == [b"a"]
+    assert reader.messages == [b"a"]
 
 
 FRAMES = st.builds(
@@ -136,11 +136,11 @@ FRAMES = st.builds(
 
 
 @given(st.lists(FRAMES, max_size=8), st.lists(st.integers(0, 70_000), max_size=12))
-def test_how_the_bytes_are_broken_up_makes_no_difference(frames: list[bytes], cuts: list[int]) -> None:
+def test_splitter_result_does_not_depend_on_the_chunks(frames: list[bytes], cuts: list[int]) -> None:
     data = b"".join(frames)
     at = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    whole, broken = Reader().read(data), Reader().read(*(data[a:b] for a, b in pairwise(at)))
-    whole.cutter.stop()
-    broken.cutter.stop()
-    assert broken.cut == whole.cut
+    whole, broken = Parser().read(data), Parser().read(*(data[a:b] for a, b in pairwise(at)))
+    whole.splitter.stop()
+    broken.splitter.stop()
+    assert broken.messages == whole.messages
     assert broken.all == whole.all

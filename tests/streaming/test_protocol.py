@@ -51,7 +51,7 @@ def ending_of(one: StreamProtocol) -> Closed | None:
     return one.closed
 
 
-def test_the_ladder() -> None:
+def test_protocol_passes_all_states_from_welcome_to_live() -> None:
     one = life()
     assert (state_of(one), one.outbox, one.deadline) == (State.WELCOMING, [], 10.0)
     assert one.receive(WELCOME, 0.1) is None
@@ -66,7 +66,7 @@ def test_the_ladder() -> None:
 
 
 @pytest.mark.parametrize("steps", range(4))
-def test_updates_are_told_in_every_state_and_move_nothing(steps: int) -> None:
+def test_receive_update_returns_it_in_every_state(steps: int) -> None:
     one = climbed(steps)
     before = (one.state, list(one.outbox))
     event = one.receive(ORDER, 1.0)
@@ -77,7 +77,7 @@ def test_updates_are_told_in_every_state_and_move_nothing(steps: int) -> None:
 
 @pytest.mark.parametrize("steps", range(4))
 @pytest.mark.parametrize("frame", LADDER)
-def test_an_answer_that_was_not_awaited_moves_nothing(steps: int, frame: bytes) -> None:
+def test_receive_unexpected_reply_changes_no_state(steps: int, frame: bytes) -> None:
     one = climbed(steps)
     if steps < 3 and frame == LADDER[steps]:
         return
@@ -87,7 +87,7 @@ def test_an_answer_that_was_not_awaited_moves_nothing(steps: int, frame: bytes) 
 
 
 @pytest.mark.parametrize("steps", range(3))
-def test_without_an_answer_in_time_it_ends(steps: int) -> None:
+def test_check_after_the_login_deadline_closes(steps: int) -> None:
     one = climbed(steps)
     state = one.state
     one.check(9.9)
@@ -100,7 +100,7 @@ def test_without_an_answer_in_time_it_ends(steps: int) -> None:
     assert (one.state, one.outbox, one.deadline) == (State.OVER, [], None)
 
 
-def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> None:
+def test_silence_closes_only_a_live_connection_with_that_limit() -> None:
     one = climbed(3)
     one.check(1e9)
     assert one.state is State.LIVE
@@ -124,9 +124,7 @@ def test_silence_is_counted_only_where_it_is_asked_for_and_only_while_live() -> 
     ],
 )
 @pytest.mark.parametrize("steps", range(3))
-def test_an_error_before_it_is_live_ends_it_with_what_its_code_means(
-    steps: int, code: object, verdict: CloseReason
-) -> None:
+def test_error_before_live_closes_with_the_reason_of_its_code(steps: int, code: object, verdict: CloseReason) -> None:
     one = climbed(steps)
     assert one.receive(refusal(code), 1.0) is None
     assert one.closed is not None
@@ -134,7 +132,7 @@ def test_an_error_before_it_is_live_ends_it_with_what_its_code_means(
     assert "no" in one.closed.cause
 
 
-def test_an_error_while_live_ends_it_only_if_its_code_says_so() -> None:
+def test_error_while_live_closes_only_for_listed_codes() -> None:
     one = climbed(3)
     one.receive(refusal("500"), 1.0)
     assert one.state is State.LIVE
@@ -143,7 +141,7 @@ def test_an_error_while_live_ends_it_only_if_its_code_says_so() -> None:
     assert one.closed.reason is CloseReason.TAKEN
 
 
-def test_an_error_without_words_says_so() -> None:
+def test_error_without_message_has_a_default_cause() -> None:
     one = climbed(0)
     one.receive(b'{"type": "error", "code": "500"}', 1.0)
     assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no explanation given")
@@ -153,7 +151,7 @@ def test_an_error_without_words_says_so() -> None:
     ("code", "verdict"),
     [(4401, CloseReason.REFUSED), (4409, CloseReason.TAKEN), (1006, CloseReason.AGAIN), (None, CloseReason.AGAIN)],
 )
-def test_close_codes_mean_what_the_table_says(code: int | None, verdict: CloseReason) -> None:
+def test_close_codes_have_the_reasons_of_the_table(code: int | None, verdict: CloseReason) -> None:
     one = climbed(3)
     one.connection_lost("gone", code)
     assert one.closed == Closed(verdict, "gone")
@@ -174,9 +172,7 @@ SCOPES = [
 
 @pytest.mark.parametrize("code", ["401", "403", "409", 401, "500", None])
 @pytest.mark.parametrize("scope", SCOPES, ids=str)
-def test_an_error_that_names_its_scope_ends_no_link_and_is_published_as_unknown(
-    scope: dict[str, Any], code: object
-) -> None:
+def test_error_with_a_scope_is_published_and_closes_nothing(scope: dict[str, Any], code: object) -> None:
     frame = json.dumps({"type": "error", "code": code, "message": "hush is not entitled", **scope}).encode()
     for steps in (2, 3):
         one = climbed(steps)
@@ -191,7 +187,7 @@ def test_an_error_that_names_its_scope_ends_no_link_and_is_published_as_unknown(
         assert b"entitled" in event.raw
 
 
-def test_an_error_that_names_nothing_and_ends_nothing_is_published_as_unknown() -> None:
+def test_error_without_scope_and_listed_code_is_published() -> None:
     one = climbed(3)
     one.receive(refusal("500"), 1.0)
     [event] = one.sync_events
@@ -200,14 +196,14 @@ def test_an_error_that_names_nothing_and_ends_nothing_is_published_as_unknown() 
 
 
 @pytest.mark.parametrize("scope", [{"symbol": "AAPL"}, {"user_id": "bob"}])
-def test_an_error_before_the_login_is_accepted_refuses_the_login_whatever_it_names(scope: dict[str, str]) -> None:
+def test_error_before_the_login_is_accepted_refuses_it_despite_a_scope(scope: dict[str, str]) -> None:
     one = climbed(1)
     one.receive(json.dumps({"type": "error", "code": "401", "message": "no", **scope}).encode(), 1.0)
     assert one.closed == Closed(CloseReason.REFUSED, "the server sent error 401: no")
 
 
 @pytest.mark.parametrize(("code", "verdict"), [(None, CloseReason.DENIED), ("bad_secret", CloseReason.DENIED)])
-def test_an_error_of_any_code_refuses_the_login_while_its_answer_is_awaited(code: object, verdict: CloseReason) -> None:
+def test_error_of_any_code_refuses_a_pending_login(code: object, verdict: CloseReason) -> None:
     one = climbed(1)
     one.receive(refusal(code), 1.0)
     assert one.closed is not None
@@ -235,7 +231,7 @@ def test_an_error_of_any_code_refuses_the_login_while_its_answer_is_awaited(code
         (None, "", CloseReason.AGAIN),
     ],
 )
-def test_a_close_while_the_login_is_awaited_refuses_it_if_its_code_can_mean_that(
+def test_close_during_the_login_refuses_it_for_refusal_codes(
     code: int | None, reason: str, verdict: CloseReason
 ) -> None:
     one = climbed(1)
@@ -256,7 +252,7 @@ def test_a_close_while_the_login_is_awaited_refuses_it_if_its_code_can_mean_that
         (None, "", CloseReason.AGAIN),
     ],
 )
-def test_a_close_of_a_live_link_means_what_its_code_and_its_reason_say(
+def test_close_of_a_live_connection_depends_on_code_and_reason(
     code: int | None, reason: str, verdict: CloseReason
 ) -> None:
     one = climbed(3)
@@ -265,7 +261,7 @@ def test_a_close_of_a_live_link_means_what_its_code_and_its_reason_say(
 
 
 @pytest.mark.parametrize("code", [1000, 1001, None])
-def test_an_error_that_speaks_of_another_session_explains_the_close_that_follows(code: int | None) -> None:
+def test_error_about_another_session_explains_the_next_close(code: int | None) -> None:
     one = climbed(3)
     one.receive(b'{"type": "error", "code": "X", "message": "Your session was taken by a new login"}', 1.0)
     assert one.state is State.LIVE
@@ -285,9 +281,7 @@ CONFIRMATIONS: list[tuple[list[dict[str, Any]], tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("frames", "missing"), CONFIRMATIONS, ids=str)
-def test_a_confirmation_confirms_only_the_topics_that_it_names(
-    frames: list[dict[str, Any]], missing: tuple[str, ...]
-) -> None:
+def test_confirmation_confirms_only_its_topics(frames: list[dict[str, Any]], missing: tuple[str, ...]) -> None:
     one = climbed(2)
     for frame in frames:
         one.receive(json.dumps({"type": "subscribed", **frame}).encode(), 1.0)
@@ -299,7 +293,7 @@ def test_a_confirmation_confirms_only_the_topics_that_it_names(
         assert f"not confirmed: {', '.join(missing)}; the last frame was: {{" in one.closed.cause
 
 
-def test_an_update_of_a_topic_confirms_its_subscription() -> None:
+def test_update_confirms_its_topic() -> None:
     one = climbed(2)
     assert isinstance(one.receive(ORDER, 1.0), OrderUpdate)
     assert one.sync.missing == ("balances",)
@@ -310,7 +304,7 @@ def test_an_update_of_a_topic_confirms_its_subscription() -> None:
     assert one.state is State.LIVE
 
 
-def test_an_update_before_the_subscription_was_asked_for_confirms_nothing() -> None:
+def test_update_before_the_request_confirms_nothing() -> None:
     one = climbed(1)
     one.receive(ORDER, 1.0)
     one.receive(AUTHENTICATED, 1.0)
@@ -327,14 +321,14 @@ def test_an_update_before_the_subscription_was_asked_for_confirms_nothing() -> N
     ],
     ids=str,
 )
-def test_a_subscription_that_the_server_ends_unasked_ends_the_link(frame: dict[str, Any], lost: str) -> None:
+def test_subscription_ended_by_the_server_closes_the_connection(frame: dict[str, Any], lost: str) -> None:
     one = climbed(3)
     one.receive(json.dumps({"type": "unsubscribed", **frame}).encode(), 1.0)
     expected = Closed(CloseReason.AGAIN, f"the server ended the subscription of {lost}") if lost else None
     assert one.closed == expected
 
 
-def test_a_subscription_that_is_ended_before_all_are_confirmed_ends_the_link_too() -> None:
+def test_subscription_ended_while_subscribing_closes_the_connection() -> None:
     one = climbed(2)
     one.receive(b'{"type": "subscribed", "topics": ["orders"]}', 1.0)
     one.receive(UNSUBSCRIBED, 1.0)
@@ -350,7 +344,7 @@ def test_a_subscription_that_is_ended_before_all_are_confirmed_ends_the_link_too
         (b"\xffodd", "; the last frame could not be decoded: \ufffdodd"),
     ],
 )
-def test_a_login_that_is_not_complete_in_time_quotes_the_last_frame(last: bytes | None, words: str) -> None:
+def test_login_timeout_cause_quotes_the_last_frame(last: bytes | None, words: str) -> None:
     one = life()
     if last is not None:
         one.receive(WELCOME, 0.0)
@@ -360,13 +354,13 @@ def test_a_login_that_is_not_complete_in_time_quotes_the_last_frame(last: bytes 
     assert one.closed == Closed(CloseReason.AGAIN, f"no reply while {state} within 10 s{words}")
 
 
-def test_a_caller_can_extend_the_table() -> None:
+def test_codes_can_be_extended() -> None:
     one = climbed(3, codes={**CODES, "4000": CloseReason.TAKEN})
     one.connection_lost("gone", 4000)
     assert one.closed == Closed(CloseReason.TAKEN, "gone")
 
 
-def test_after_the_end_nothing_is_told_and_the_first_ending_stays() -> None:
+def test_closed_protocol_returns_nothing_and_keeps_the_first_end() -> None:
     one = climbed(3)
     one.connection_lost("first")
     one.connection_lost("second", 4401)
@@ -388,14 +382,14 @@ def talked(*symbols: str) -> tuple[StreamProtocol, MarketDataSync]:
     return one, talk
 
 
-def test_where_nothing_is_wanted_a_link_is_live_once_it_is_logged_in() -> None:
+def test_connection_without_subscriptions_is_live_after_the_login() -> None:
     one, _ = talked()
     assert json.loads(one.outbox.pop()) == {"action": "authenticate", "access_token": "hush"}
     one.receive(AUTHENTICATED, 0.1)
     assert (one.state, one.outbox, one.deadline) == (State.LIVE, [], None)
 
 
-def test_what_is_wanted_is_subscribed_before_a_link_is_live() -> None:
+def test_connection_with_subscriptions_is_live_after_their_replies() -> None:
     one, talk = talked("AAPL", "BAD")
     one.outbox.clear()
     one.receive(AUTHENTICATED, 0.1)
@@ -415,7 +409,7 @@ def test_what_is_wanted_is_subscribed_before_a_link_is_live() -> None:
     assert not talk.holds(SubscriptionKey(QUOTES, "AAPL"), None)
 
 
-def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_stays() -> None:
+def test_overdue_request_is_repeated_within_the_login_deadline() -> None:
     one, talk = talked("AAPL")
     one.receive(AUTHENTICATED, 0.0)
     assert one.deadline == talk.deadline == 3.0
@@ -430,7 +424,7 @@ def test_what_is_not_answered_in_time_is_asked_again_and_the_login_s_deadline_st
     assert one.closed.cause.startswith("no reply while subscribing within 10 s")
 
 
-def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -> None:
+def test_reply_before_the_login_is_ignored_and_an_error_closes() -> None:
     one, _ = talked("AAPL")
     one.receive(SUBSCRIBED, 0.0)
     assert (state_of(one), one.sync_events) == (State.AUTHENTICATING, [])
@@ -438,7 +432,7 @@ def test_an_answer_before_the_login_moves_nothing_and_a_refusal_then_ends_it() -
     assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no")
 
 
-def test_a_link_whose_place_another_took_says_so() -> None:
+def test_replace_closes_with_relieved() -> None:
     one = climbed(3)
     one.replace()
     assert one.closed == Closed(CloseReason.RELIEVED, "another connection replaces it")
@@ -457,7 +451,7 @@ def leaving() -> StreamProtocol:
 QUOTE = b'{"type": "quote", "symbol": "AAPL"}'
 
 
-def test_a_link_that_another_relieves_is_read_until_its_farewell_is_answered() -> None:
+def test_drained_connection_receives_until_its_last_reply() -> None:
     one = leaving()
     assert (state_of(one), one.deadline) == (State.LEAVING, 6.0)
     [farewell] = one.outbox
@@ -470,7 +464,7 @@ def test_a_link_that_another_relieves_is_read_until_its_farewell_is_answered() -
     assert one.closed == Closed(CloseReason.RELIEVED, "another connection replaces it")
 
 
-def test_a_link_that_is_left_ends_in_time_and_what_the_server_ends_before_is_lost() -> None:
+def test_drained_connection_closes_after_its_time_limit() -> None:
     one = leaving()
     one.check(6.0)
     assert ending_of(one) == Closed(CloseReason.RELIEVED, "another connection replaces it")
@@ -479,7 +473,7 @@ def test_a_link_that_is_left_ends_in_time_and_what_the_server_ends_before_is_los
     assert ending_of(one) == Closed(CloseReason.TAKEN, "closed")
 
 
-def test_only_a_live_link_is_left() -> None:
+def test_drain_changes_only_a_live_connection() -> None:
     one = climbed(2)
     one.drain(1.0, 5.0)
     assert one.state is State.SUBSCRIBING
@@ -511,7 +505,7 @@ LADDER_OF_STATES = list(State)
 
 @given(steps=STEPS, silence=st.none() | st.floats(min_value=0.1, max_value=10))
 @settings(deadline=None)
-def test_whatever_comes_it_never_raises_never_climbs_back_and_tells_the_secret_once(
+def test_protocol_never_raises_or_moves_back_and_sends_the_secret_once(
     steps: list[tuple[str, Any]],
     silence: float | None,
 ) -> None:

@@ -44,13 +44,13 @@ def stream_of(**settings: Any) -> BrokerageStream:
     ],
     ids=str,
 )
-def test_what_cannot_be_is_refused_where_it_is_written(settings: dict[str, Any]) -> None:
+def test_brokerage_stream_rejects_invalid_arguments(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="must be"):
         stream_of(**settings)
 
 
 @pytest.mark.parametrize("topics", [("weather",), ("positions",)], ids=str)
-def test_a_topic_that_the_stream_has_not_is_refused(topics: tuple[str, ...]) -> None:
+def test_subscribe_rejects_a_topic_of_another_stream(topics: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError, match="must be one or more of orders, unknown, lifecycle"):
         stream_of(topics=("orders",)).subscribe(*topics)
 
@@ -68,7 +68,7 @@ def test_a_topic_that_the_stream_has_not_is_refused(topics: tuple[str, ...]) -> 
     ],
     ids=str,
 )
-def test_a_queue_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
+def test_subscribe_rejects_an_invalid_queue(settings: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="must be"):
         stream_of().subscribe(**settings)
 
@@ -88,7 +88,7 @@ def test_a_queue_that_cannot_be_is_refused(settings: dict[str, Any]) -> None:
         (("orders",), "drop_oldest", DropOldestSubscription),
     ],
 )
-def test_what_happens_when_a_queue_is_full_depends_on_what_is_in_it(
+def test_default_overflow_policy_depends_on_the_topics(
     topics: tuple[str, ...],
     overflow: str | None,
     kind: type[Subscription],
@@ -96,7 +96,7 @@ def test_what_happens_when_a_queue_is_full_depends_on_what_is_in_it(
     assert type(stream_of().subscribe(*topics, overflow=overflow)) is kind
 
 
-async def test_who_subscribes_before_it_is_entered_hears_everything_from_the_first_word() -> None:
+async def test_subscription_before_entering_receives_all_lifecycle_events() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         stream = ct.brokerage_stream()
         events, life = stream.subscribe(), stream.subscribe("lifecycle")
@@ -106,7 +106,7 @@ async def test_who_subscribes_before_it_is_entered_hears_everything_from_the_fir
             assert waiting(life) == [StreamConnecting(attempt=1), StreamLive()]
 
 
-async def test_who_subscribes_before_it_cannot_be_entered_meets_why() -> None:
+async def test_subscription_to_a_stream_that_fails_to_enter_raises_the_error() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault("refuse_upgrade"))
         stream = ct.brokerage_stream()
@@ -118,7 +118,7 @@ async def test_who_subscribes_before_it_cannot_be_entered_meets_why() -> None:
         assert met.value is caught.value
 
 
-async def test_a_consumer_that_is_too_slow_is_the_only_one_to_be_told() -> None:
+async def test_slow_consumer_error_reaches_only_the_slow_subscription() -> None:
     async with (
         Sandbox(seed=1) as sandbox,
         client(sandbox) as ct,
@@ -139,7 +139,7 @@ async def test_a_consumer_that_is_too_slow_is_the_only_one_to_be_told() -> None:
         assert stream.health().state == "LIVE"
 
 
-async def test_topics_are_what_the_server_is_asked_for() -> None:
+async def test_topics_are_requested_from_the_server() -> None:
     async with (
         Sandbox(seed=1) as sandbox,
         client(sandbox) as ct,
@@ -153,7 +153,7 @@ async def test_topics_are_what_the_server_is_asked_for() -> None:
         assert story(await taken(events, 1)) == ["balances"]
 
 
-async def test_its_health_is_plain_values_and_its_repr_an_instrument_panel() -> None:
+async def test_health_has_plain_values_and_repr_shows_the_state() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, client(sandbox, clock=clock) as ct, nothing_left():
         stream = ct.brokerage_stream()
@@ -176,7 +176,7 @@ async def test_its_health_is_plain_values_and_its_repr_an_instrument_panel() -> 
         assert stream.health().live_since is None
 
 
-async def test_leaving_by_an_error_ends_it_too_and_the_error_goes_on() -> None:
+async def test_error_inside_the_stream_closes_it_and_propagates() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         stream = ct.brokerage_stream()
         with pytest.raises(ZeroDivisionError):
@@ -189,7 +189,7 @@ async def test_leaving_by_an_error_ends_it_too_and_the_error_goes_on() -> None:
 
 @pytest.mark.parametrize("key", ["account_id", "user_id", "symbol"])
 @pytest.mark.parametrize("value", ["", 5, 0, [], b"a"], ids=repr)
-async def test_a_filter_that_nothing_could_meet_is_refused_and_does_no_harm(key: str, value: Any) -> None:
+async def test_subscribe_rejects_an_invalid_filter_and_the_stream_continues(key: str, value: Any) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         odd: dict[str, Any] = {key: value}
         with pytest.raises(ConfigurationError, match=f"{key} must be a non-empty text"):

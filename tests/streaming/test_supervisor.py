@@ -70,7 +70,7 @@ class Watched:
         self.supervisor = Supervisor(plan)
 
 
-async def test_it_never_raises_into_anybody_s_task() -> None:
+async def test_run_never_raises() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         sandbox.stream.faults.add(StreamFault("refuse_login"))
         watched = Watched(sandbox)
@@ -80,13 +80,13 @@ async def test_it_never_raises_into_anybody_s_task() -> None:
             await watched.supervisor.is_live
 
 
-async def test_the_error_that_nobody_waits_for_is_no_complaint() -> None:
+async def test_error_without_a_waiting_task_is_not_reported_by_the_loop() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         sandbox.stream.faults.add(StreamFault("refuse_upgrade"))
         await Watched(sandbox).supervisor.run()
 
 
-async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCaptureFixture) -> None:
+async def test_unexpected_exception_ends_the_stream_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(BrokerageCodec):
         def read(self, raw: bytes) -> Message | UnknownMessage:
             message = super().read(raw)
@@ -111,7 +111,7 @@ async def test_what_nobody_foresaw_ends_it_by_its_name(caplog: pytest.LogCapture
         assert record.exc_info[0] is ZeroDivisionError
 
 
-async def test_cancelling_it_closes_it() -> None:
+async def test_cancelling_run_closes_the_connection() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
@@ -124,7 +124,7 @@ async def test_cancelling_it_closes_it() -> None:
         await sandbox.stream.until_received("close")
 
 
-async def test_what_is_ended_from_outside_goes_live_no_more() -> None:
+async def test_supervisor_does_not_go_live_after_end() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
@@ -141,7 +141,7 @@ async def test_what_is_ended_from_outside_goes_live_no_more() -> None:
             await watched.supervisor.is_live
 
 
-async def test_its_end_is_told_once_also_when_it_never_ran() -> None:
+async def test_end_is_published_once_even_without_run() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
@@ -154,7 +154,7 @@ async def test_its_end_is_told_once_also_when_it_never_ran() -> None:
             await watched.supervisor.is_live
 
 
-async def test_a_gap_reaches_from_the_last_frame_that_was_heard_to_the_moment_it_is_live_again() -> None:
+async def test_gap_spans_from_the_last_frame_to_the_next_live_connection() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock, reconnect=Reconnect(base=1.0, cap=1.0))
@@ -179,7 +179,7 @@ async def test_a_gap_reaches_from_the_last_frame_that_was_heard_to_the_moment_it
         await asyncio.wait([running])
 
 
-async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_behind_the_gap() -> None:
+async def test_event_before_the_confirmation_is_published_after_the_gap() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
         running = asyncio.create_task(watched.supervisor.run())
@@ -195,7 +195,7 @@ async def test_an_event_before_the_server_says_that_it_is_subscribed_is_told_beh
         await asyncio.wait([running])
 
 
-async def test_a_cycle_begins_with_a_warning_and_ends_with_good_news(caplog: pytest.LogCaptureFixture) -> None:
+async def test_reconnect_logs_a_warning_and_then_an_info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "connecttrade_async.streaming")
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox)
@@ -210,7 +210,7 @@ async def test_a_cycle_begins_with_a_warning_and_ends_with_good_news(caplog: pyt
     assert levels == ["WARNING", "DEBUG", "DEBUG", "INFO"]
 
 
-async def test_the_deadline_of_a_login_is_kept_by_the_clock_it_was_given() -> None:
+async def test_login_deadline_uses_the_given_clock() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         sandbox.stream.faults.add(StreamFault("no_login"))
@@ -269,7 +269,7 @@ async def renewing(sandbox: Sandbox, clock: SteppedClock) -> tuple[Watched, Pass
     return watched, login, running
 
 
-async def test_a_renewal_that_is_refused_after_its_link_was_lost_ends_the_stream_with_that_error() -> None:
+async def test_renewal_refused_after_a_connection_loss_ends_the_stream() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched, login, running = await renewing(sandbox, clock)
@@ -282,7 +282,7 @@ async def test_a_renewal_that_is_refused_after_its_link_was_lost_ends_the_stream
             await until(watched.events, OrderUpdate)
 
 
-async def test_a_renewal_that_is_refused_beside_a_live_link_leaves_that_link() -> None:
+async def test_renewal_refused_beside_a_live_connection_keeps_it() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched, login, running = await renewing(sandbox, clock)
@@ -300,7 +300,7 @@ async def test_a_renewal_that_is_refused_beside_a_live_link_leaves_that_link() -
 
 @pytest.mark.parametrize("way", ["closed", "lost"])
 @pytest.mark.parametrize("kind", [None, "no_login", "no_ack"])
-async def test_a_connection_that_is_over_leaves_no_timer_on_the_clock(way: str, kind: Any) -> None:
+async def test_closed_connection_leaves_no_timer(way: str, kind: Any) -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         if kind is not None:
@@ -322,7 +322,7 @@ async def test_a_connection_that_is_over_leaves_no_timer_on_the_clock(way: str, 
         assert clock.waiting() == []
 
 
-async def test_a_supervisor_that_is_cancelled_while_a_renewal_hangs_cancels_it() -> None:
+async def test_cancelling_run_cancels_a_hanging_renewal() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched, login, running = await renewing(sandbox, clock)
@@ -333,7 +333,7 @@ async def test_a_supervisor_that_is_cancelled_while_a_renewal_hangs_cancels_it()
         assert clock.waiting() == []
 
 
-async def test_pauses_grow_with_each_failure_and_begin_anew_once_a_link_has_settled() -> None:
+async def test_delays_grow_with_failures_and_restart_after_a_settled_connection() -> None:
     clock = SteppedClock()
     reconnect = Reconnect(base=1.0, cap=8.0, settled=10.0)
     async with Sandbox(seed=1) as sandbox, nothing_left():
@@ -359,9 +359,7 @@ async def test_pauses_grow_with_each_failure_and_begin_anew_once_a_link_has_sett
 @pytest.mark.parametrize(
     ("asked", "least", "most"), [(0.0, 0.0, 1.0), (30.0, 30.0, 30.0), (1e9, MAX_RETRY_AFTER, MAX_RETRY_AFTER)]
 )
-async def test_the_pause_that_a_token_server_asks_for_is_heeded_within_bounds(
-    asked: float, least: float, most: float
-) -> None:
+async def test_retry_after_of_a_token_server_is_used_within_bounds(asked: float, least: float, most: float) -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         login = Pass()
@@ -376,7 +374,7 @@ async def test_the_pause_that_a_token_server_asks_for_is_heeded_within_bounds(
         await asyncio.wait([running])
 
 
-async def test_the_tally_counts_links_gaps_and_frames_and_forgets_nothing() -> None:
+async def test_counters_count_connections_gaps_and_unknown_frames() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock)
@@ -401,7 +399,7 @@ async def test_the_tally_counts_links_gaps_and_frames_and_forgets_nothing() -> N
         assert (tally.state, tally.live_since, tally.connects, tally.gaps, tally.unknown) == ("ENDED", None, 2, 1, 1)
 
 
-async def test_a_supervisor_that_is_cancelled_before_a_renewal_is_due_leaves_no_timer() -> None:
+async def test_cancelling_run_before_a_renewal_leaves_no_timer() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched = Watched(sandbox, clock=clock, login=Pass())

@@ -44,7 +44,7 @@ def block_until(came: threading.Event) -> None:
     assert came.wait(PATIENCE)
 
 
-async def test_a_blocked_loop_is_warned_of_once_and_what_blocks_it_is_named(warned: Warned) -> None:
+async def test_watchdog_logs_a_blocked_loop_once_with_the_blocking_call(warned: Warned) -> None:
     with Watchdog(LIMIT):
         block_until(warned.came)
         (text,) = warned.texts
@@ -60,13 +60,13 @@ async def test_a_blocked_loop_is_warned_of_once_and_what_blocks_it_is_named(warn
     assert len(warned.texts) == 2
 
 
-async def test_a_loop_that_turns_is_left_alone_for_longer_than_the_limit(warned: Warned) -> None:
+async def test_watchdog_logs_nothing_for_a_running_loop(warned: Warned) -> None:
     with Watchdog(0.4):
         await asyncio.sleep(0.6)
     assert warned.texts == []
 
 
-async def test_it_leaves_no_thread_and_no_timer() -> None:
+async def test_watchdog_leaves_no_thread_and_no_timer() -> None:
     before = threading.active_count()
     async with nothing_left():
         with Watchdog(LIMIT):
@@ -74,7 +74,7 @@ async def test_it_leaves_no_thread_and_no_timer() -> None:
     assert threading.active_count() == before
 
 
-async def test_a_stream_has_one_when_it_is_asked_for(warned: Warned) -> None:
+async def test_stream_with_watchdog_starts_it(warned: Warned) -> None:
     before = threading.active_count()
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         async with ct.brokerage_stream(watchdog=LIMIT):

@@ -51,7 +51,7 @@ class Unasked(FastClientConnection, asyncio.BufferedProtocol):
 
 
 class Late(FastClientConnection):
-    """What a websockets would be that tells of the answer to its handshake later than in the turn in which it came."""
+    """A ``websockets`` that processes the handshake response one loop iteration after its arrival."""
 
     def process_event(self, event: Any) -> None:
         self.loop.call_soon(super().process_event, event)
@@ -75,15 +75,15 @@ def dial(request: pytest.FixtureRequest) -> Dialled:
 
 
 async def received(link: WebSocket) -> list[bytes]:
-    """Take what comes next."""
+    """Receive the next messages."""
     frames: list[bytes] = []
 
-    def hear(some: list[bytes]) -> bool:
-        assert some
-        frames.extend(some)
+    def on_frames(received: list[bytes]) -> bool:
+        assert received
+        frames.extend(received)
         return True
 
-    await link.receive_into(hear)
+    await link.receive_into(on_frames)
     return frames
 
 
@@ -111,7 +111,7 @@ async def heard(link: WebSocket) -> None:
                 pass
 
 
-async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes(dial: Dialled) -> None:
+async def test_send_text_is_received_as_bytes(dial: Dialled) -> None:
     kinds: list[type] = []
 
     async def note(link: ServerConnection) -> None:
@@ -130,16 +130,14 @@ async def test_what_is_sent_arrives_as_text_and_comes_back_as_bytes(dial: Dialle
 
 
 @pytest.mark.parametrize(("kind", "is_fast"), [(FastClientConnection, True), (Late, False), (Unasked, False)])
-async def test_a_link_says_whether_its_messages_are_cut_out_of_the_chunks(
-    kind: type[FastClientConnection], *, is_fast: bool
-) -> None:
+async def test_is_fast_reports_whether_chunks_are_split(kind: type[FastClientConnection], *, is_fast: bool) -> None:
     async with nothing_left(), end_that(echo) as url:
         link = WebSocket(await connect(url, compression=None, create_connection=kind), 0.2)
         assert link.is_fast is is_fast
         await link.aclose()
 
 
-async def test_cancelling_a_receive_loses_no_frame(dial: Dialled) -> None:
+async def test_cancelling_receive_loses_no_frame(dial: Dialled) -> None:
     async with nothing_left(), end_that(echo) as url:
         link = await dial(url)
         with link.errors_translated():
@@ -153,7 +151,7 @@ async def test_cancelling_a_receive_loses_no_frame(dial: Dialled) -> None:
 
 
 async def count(link: WebSocket, wanted: int) -> list[bytes]:
-    """Take so many frames."""
+    """Receive this number of frames."""
     frames: list[bytes] = []
     async with asyncio.timeout(PATIENCE):
         with link.errors_translated():
@@ -172,7 +170,7 @@ async def send_in_pieces(link: ServerConnection) -> None:
     await link.wait_closed()
 
 
-async def test_messages_in_pieces_keep_their_place_among_whole_ones(dial: Dialled) -> None:
+async def test_fragmented_messages_keep_their_order(dial: Dialled) -> None:
     async with nothing_left(), end_that(send_in_pieces) as url:
         link = await dial(url)
         assert await count(link, 7) == [
@@ -182,7 +180,7 @@ async def test_messages_in_pieces_keep_their_place_among_whole_ones(dial: Dialle
         await link.aclose()
 
 
-async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none(dial: Dialled) -> None:
+async def test_cancelling_inside_a_fragmented_message_loses_no_message(dial: Dialled) -> None:
     go_on = asyncio.Event()
 
     async def pieces() -> AsyncIterator[str]:
@@ -208,11 +206,11 @@ async def test_cancelling_in_the_middle_of_a_message_in_pieces_loses_none(dial: 
         await link.aclose()
 
 
-async def test_what_came_before_a_close_is_heard(dial: Dialled) -> None:
+async def test_messages_before_a_close_are_received(dial: Dialled) -> None:
     async def send_and_close(link: ServerConnection) -> None:
         for number in range(3):
             await link.send(str(number))
-        await link.close(4401, "who?")
+        await link.close(4401, "why?")
 
     async with nothing_left(), end_that(send_and_close) as url:
         link = await dial(url)
@@ -220,7 +218,7 @@ async def test_what_came_before_a_close_is_heard(dial: Dialled) -> None:
         assert (await lost(link)).code == 4401
 
 
-async def test_text_that_is_not_utf_8_is_told_as_it_came(dial: Dialled) -> None:
+async def test_invalid_utf_8_is_received_unchanged(dial: Dialled) -> None:
     async def send(link: ServerConnection) -> None:
         link.protocol.send_text(b"{\xff\xfe}")
         link.send_data()
@@ -233,7 +231,7 @@ async def test_text_that_is_not_utf_8_is_told_as_it_came(dial: Dialled) -> None:
         await link.aclose()
 
 
-async def test_whoever_has_heard_enough_is_told_the_rest_when_it_asks_again(dial: Dialled) -> None:
+async def test_receive_into_continues_with_the_remaining_messages(dial: Dialled) -> None:
     async with nothing_left(), end_that(echo) as url:
         link = await dial(url)
         for word in (b"one", b"two"):
@@ -243,7 +241,7 @@ async def test_whoever_has_heard_enough_is_told_the_rest_when_it_asks_again(dial
         await link.aclose()
 
 
-async def test_what_a_hearer_raises_is_raised_where_the_messages_are_waited_for(dial: Dialled) -> None:
+async def test_exception_of_the_callback_is_raised_by_receive_into(dial: Dialled) -> None:
     def stumble(frames: list[bytes]) -> bool:
         raise ZeroDivisionError(frames)
 
@@ -258,18 +256,18 @@ async def test_what_a_hearer_raises_is_raised_where_the_messages_are_waited_for(
         await link.aclose()
 
 
-async def test_messages_are_heard_in_the_turn_in_which_they_came() -> None:
+async def test_messages_are_delivered_in_the_loop_iteration_of_their_arrival() -> None:
     async with nothing_left(), end_that(echo) as url:
         link = await dialled(url)
         heard_by: list[asyncio.Task[None] | None] = []
 
-        def hear(frames: list[bytes]) -> bool:
+        def on_frames(frames: list[bytes]) -> bool:
             heard_by.append(asyncio.current_task())
             return frames == [b"1"]
 
         with link.errors_translated():
             await link.send(b"1")
-            await link.receive_into(hear)
+            await link.receive_into(on_frames)
         assert heard_by == [None]
         await link.aclose()
 
@@ -280,7 +278,7 @@ async def until_held_back(link: WebSocket) -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialled) -> None:
+async def test_unread_messages_pause_reading(dial: Dialled) -> None:
     total = MAX_PENDING * 2
     asked, sent = asyncio.Event(), asyncio.Event()
 
@@ -303,7 +301,7 @@ async def test_a_peer_is_held_back_while_nobody_takes_what_it_sends(dial: Dialle
         await link.aclose()
 
 
-async def test_it_offers_no_compression_and_sends_no_secret_in_its_upgrade() -> None:
+async def test_upgrade_offers_no_compression_and_contains_no_secret() -> None:
     seen: dict[str, str] = {}
 
     async def note(link: ServerConnection) -> None:
@@ -320,11 +318,11 @@ async def test_it_offers_no_compression_and_sends_no_secret_in_its_upgrade() -> 
     ("code", "reason", "cause"),
     [
         (1000, "", "the server closed the connection with code 1000"),
-        (4401, "who?", "the server closed the connection with code 4401 (who?)"),
+        (4401, "why?", "the server closed the connection with code 4401 (why?)"),
         (4401, "a\r\nb\x1b[2J\x9b\u202ec", "the server closed the connection with code 4401 (a b [2J c)"),
     ],
 )
-async def test_a_close_tells_its_code(dial: Dialled, code: int, reason: str, cause: str) -> None:
+async def test_close_error_has_code_and_reason(dial: Dialled, code: int, reason: str, cause: str) -> None:
     async def close(link: ServerConnection) -> None:
         await link.close(code, reason)
 
@@ -334,7 +332,7 @@ async def test_a_close_tells_its_code(dial: Dialled, code: int, reason: str, cau
     assert str(error) == cause
 
 
-async def test_a_drop_has_no_code(dial: Dialled) -> None:
+async def test_dropped_connection_error_has_no_code(dial: Dialled) -> None:
     async def cut(link: ServerConnection) -> None:
         await link.recv()
         link.transport.abort()
@@ -347,7 +345,7 @@ async def test_a_drop_has_no_code(dial: Dialled) -> None:
     assert (error.cause, error.code) == ("the connection was dropped", None)
 
 
-async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not(dial: Dialled) -> None:
+async def test_frame_above_the_limit_is_rejected_and_at_the_limit_accepted(dial: Dialled) -> None:
     async def send(link: ServerConnection) -> None:
         await link.send("x" * MAX_FRAME)
         await link.send("x" * (MAX_FRAME + 1))
@@ -363,7 +361,7 @@ async def test_a_frame_that_is_too_large_is_refused_and_the_largest_is_not(dial:
     assert error.code is None  # it was ours
 
 
-async def test_a_send_on_a_link_that_is_gone_says_so(dial: Dialled) -> None:
+async def test_send_on_a_lost_connection_raises(dial: Dialled) -> None:
     async def close(link: ServerConnection) -> None:
         await link.close(1001)
 
@@ -375,7 +373,7 @@ async def test_a_send_on_a_link_that_is_gone_says_so(dial: Dialled) -> None:
     assert caught.value.code == 1001
 
 
-async def test_pings_that_are_not_answered_end_the_link(dial: Dialled) -> None:
+async def test_unanswered_ping_closes_the_connection(dial: Dialled) -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(thawed.wait(), PATIENCE)
@@ -388,7 +386,7 @@ async def test_pings_that_are_not_answered_end_the_link(dial: Dialled) -> None:
     assert "the client closed the connection with code 1011" in error.cause
 
 
-async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a_pong() -> None:
+async def test_paused_reading_requires_no_pong() -> None:
     total = MAX_PENDING * 2
     ping = 0.03
     asked = asyncio.Event()
@@ -409,7 +407,7 @@ async def test_a_link_that_is_not_read_for_a_while_is_not_given_up_for_want_of_a
         await link.aclose()
 
 
-async def test_nor_is_one_whose_ping_is_on_its_way_when_it_is_read_no_more() -> None:
+async def test_pending_ping_requires_no_pong_once_reading_is_paused() -> None:
     total, ping = MAX_PENDING * 2, 0.3
     is_pinged, is_held = asyncio.Event(), asyncio.Event()
 
@@ -437,7 +435,7 @@ async def test_nor_is_one_whose_ping_is_on_its_way_when_it_is_read_no_more() -> 
         await link.aclose()
 
 
-async def test_a_message_that_is_no_plain_text_is_heard_while_nothing_else_comes(dial: Dialled) -> None:
+async def test_binary_message_is_received_while_waiting(dial: Dialled) -> None:
     async def answer(link: ServerConnection) -> None:
         async for message in link:
             await link.send(str(message).encode())
@@ -451,7 +449,7 @@ async def test_a_message_that_is_no_plain_text_is_heard_while_nothing_else_comes
         await link.aclose()
 
 
-async def test_an_upgrade_that_is_never_answered_is_given_up() -> None:
+async def test_unanswered_upgrade_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with nothing_left():
             with pytest.raises(ConnectionLostError, match="the connection was not opened in time"):
@@ -464,7 +462,7 @@ NO_WEB_SOCKET = "the server does not speak WebSocket"
 
 
 async def causes(answer: bytes, *schemes: str) -> list[str]:
-    """Dial who gives this answer to whatever it is asked, and hangs up."""
+    """Connect to a server that sends this response to any request and closes."""
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1 << 16)
@@ -482,7 +480,7 @@ async def causes(answer: bytes, *schemes: str) -> list[str]:
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-odd\r\n", b""])
-async def test_tls_asked_of_a_plain_port_says_what_is_likely_wrong(answer: bytes) -> None:
+async def test_connect_with_tls_to_a_plain_port_hints_at_ws(answer: bytes) -> None:
     for told in await causes(answer, "wss", "WSS"):
         assert told.startswith("no secure connection (")
         assert told.endswith(f"): {PLAIN}")
@@ -506,12 +504,12 @@ MOVED = "HTTP/1.1 301 Moved\r\nLocation: {}://b.example/\r\n\r\n"
         (b"220 mail.example ESMTP\r\n", NO_WEB_SOCKET),
     ],
 )
-async def test_a_plain_upgrade_asked_of_who_wants_tls_says_so(answer: bytes, told: str) -> None:
+async def test_connect_without_tls_to_a_tls_server_hints_at_wss(answer: bytes, told: str) -> None:
     assert await causes(answer, "ws") == [told]
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:{}", "localhost:{}"])
-async def test_nothing_listening(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connect_to_a_closed_port_raises(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(host: str, port: int, *args: object, **kwargs: object) -> list[Any]:
         del args, kwargs
         ends = ["127.0.0.1", "127.0.0.2"] if host == "localhost" else [host]
@@ -526,7 +524,7 @@ async def test_nothing_listening(address: str, monkeypatch: pytest.MonkeyPatch) 
     assert str(caught.value) == f"nothing listens at {where}: check the address"
 
 
-async def test_an_address_that_refuses_and_one_that_does_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connect_with_different_errors_per_address_lists_them(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(host: str, port: int, *args: object, **kwargs: object) -> list[Any]:
         del host, args, kwargs
         # Of the second, the machine says that it is no address to connect to.
@@ -539,7 +537,7 @@ async def test_an_address_that_refuses_and_one_that_does_something_else(monkeypa
 
 
 @pytest.mark.parametrize(("url", "host"), [("ws://api.example:9", "api.example"), ("wss://API.example", "api.example")])
-async def test_an_unknown_name(url: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connect_to_an_unknown_host_raises(url: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(*args: object, **kwargs: object) -> list[Any]:
         del args, kwargs
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -550,7 +548,7 @@ async def test_an_unknown_name(url: str, host: str, monkeypatch: pytest.MonkeyPa
     assert str(caught.value) == f"the name {host} was not found: check the address and the network"
 
 
-async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> None:
+async def test_refused_upgrade_on_a_kept_connection_raises() -> None:
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 503 Away\r\nContent-Length: 9\r\n\r\n\x81\x07message")
@@ -567,20 +565,20 @@ async def test_a_refused_upgrade_is_read_to_its_end_though_nobody_hangs_up() -> 
             )
 
 
-async def test_a_plain_upgrade_asked_of_a_tls_port_says_so() -> None:
+async def test_connect_without_tls_to_a_tls_port_hints_at_wss() -> None:
     async with nothing_left():
         with untrusted_end() as url, pytest.raises(ConnectionLostError, match=f"{NO_WEB_SOCKET}: {SECURE}"):
             await WebSocket.connect(url.replace("https:", "ws:"), open_timeout=PATIENCE, close_timeout=0.2, ping=20.0)
 
 
-async def test_who_refuses_in_the_words_of_tls_is_not_taken_for_a_plain_port() -> None:
+async def test_tls_alert_gives_no_hint_at_ws() -> None:
     [told] = await causes(ALERT, "wss")
     assert "ALERT" in told
     assert PLAIN not in told
 
 
 @pytest.mark.parametrize("turns", range(12))
-async def test_cancelling_a_dial_leaves_nothing_open(turns: int) -> None:
+async def test_cancelling_connect_leaves_no_socket_open(turns: int) -> None:
     async with nothing_left(), end_that(until_closed) as url:
         dialling = asyncio.create_task(dialled(url))
         for _ in range(turns):
@@ -591,7 +589,7 @@ async def test_cancelling_a_dial_leaves_nothing_open(turns: int) -> None:
             await dialling.result().aclose()
 
 
-async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing(dial: Dialled) -> None:
+async def test_close_is_bounded_when_the_peer_does_not_read(dial: Dialled) -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(thawed.wait(), PATIENCE)
@@ -613,7 +611,7 @@ async def test_closing_takes_no_longer_than_it_may_though_the_peer_reads_nothing
 
 
 @pytest.mark.parametrize("way", ["plain", "pinged", "held back"])
-async def test_closing_does_not_wait_for_somebody_to_take_what_was_sent_before(way: str) -> None:
+async def test_close_does_not_wait_for_unread_messages(way: str) -> None:
     async def send(link: ServerConnection) -> None:
         await link.recv()
         for number in range(MAX_PENDING * 2 if way == "held back" else MAX_PENDING):
@@ -640,7 +638,7 @@ async def flood(link: WebSocket) -> None:
             await link.send(b"x" * (1 << 20))
 
 
-async def test_cancelling_a_close_drops_the_link_at_once(dial: Dialled) -> None:
+async def test_cancelling_close_aborts_the_connection(dial: Dialled) -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(thawed.wait(), PATIENCE)
@@ -661,7 +659,7 @@ async def test_cancelling_a_close_drops_the_link_at_once(dial: Dialled) -> None:
 PING = b"\x89\x7d" + b"x" * 125
 
 
-async def test_a_peer_that_floods_pings_and_reads_no_pong_is_given_up() -> None:
+async def test_peer_that_sends_pings_and_reads_no_pong_is_disconnected() -> None:
     async def flood(link: ServerConnection) -> None:
         link.transport.pause_reading()
         with contextlib.suppress(ConnectionError):
@@ -677,7 +675,7 @@ async def test_a_peer_that_floods_pings_and_reads_no_pong_is_given_up() -> None:
         assert link._socket.transport.get_write_buffer_size() < 4 * MAX_UNSENT
 
 
-async def test_a_ping_that_cannot_be_sent_ends_the_link_within_its_time_out() -> None:
+async def test_ping_that_cannot_be_sent_closes_within_its_timeout() -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(left.wait(), PATIENCE)
@@ -699,7 +697,7 @@ async def blocked(link: WebSocket) -> None:
         await link.send(b"x" * (16 << 20))
 
 
-async def test_frames_are_a_sign_of_life_where_no_pong_comes() -> None:
+async def test_received_frames_replace_a_missing_pong() -> None:
     ping, number = 0.05, 20
     is_over = asyncio.Event()
 
@@ -724,7 +722,7 @@ def pings_of(link: WebSocket) -> dict[bytes, Any]:
     return getattr(link._socket, "pending_pings", {})
 
 
-async def test_without_pings_a_link_stays_though_nothing_comes() -> None:
+async def test_connection_without_pings_stays_open_in_silence() -> None:
     async def freeze(link: ServerConnection) -> None:
         link.transport.pause_reading()
         await asyncio.wait_for(left.wait(), PATIENCE)
@@ -744,7 +742,7 @@ async def test_without_pings_a_link_stays_though_nothing_comes() -> None:
 
 
 @pytest.mark.parametrize("kind", ["binary", "pieces", "text"])
-async def test_closing_behind_many_unread_messages_is_prompt(kind: str, dial: Dialled) -> None:
+async def test_close_behind_many_unread_messages_is_fast(kind: str, dial: Dialled) -> None:
     sent = asyncio.Event()
 
     async def send(link: ServerConnection) -> None:
@@ -762,7 +760,7 @@ async def test_closing_behind_many_unread_messages_is_prompt(kind: str, dial: Di
             await link.aclose()
 
 
-async def test_the_largest_frame_is_a_setting() -> None:
+async def test_frame_size_limit_is_configurable() -> None:
     largest = 1 << 16
 
     async def send(link: ServerConnection) -> None:
@@ -781,7 +779,7 @@ async def test_the_largest_frame_is_a_setting() -> None:
 
 @contextlib.contextmanager
 def deaf_port(address: str, port: int) -> Generator[None]:
-    """Hold a port whose queue of connections is full, so that nothing there ever answers."""
+    """Listen on a port with a full accept queue, so that no connection is accepted."""
     with socket.socket() as listener, contextlib.ExitStack() as callers:
         listener.bind((address, port))
         listener.listen(0)
@@ -792,7 +790,7 @@ def deaf_port(address: str, port: int) -> Generator[None]:
         yield
 
 
-async def test_a_name_whose_first_address_does_not_answer_is_reached_at_the_second(
+async def test_connect_uses_the_second_address_if_the_first_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with nothing_left(), end_that(echo) as url:
@@ -816,13 +814,13 @@ async def test_a_name_whose_first_address_does_not_answer_is_reached_at_the_seco
                 await dialled(f"ws://two.example:{port}")
 
 
-async def test_addresses_of_both_families_are_tried_in_turn() -> None:
+async def test_addresses_alternate_between_families() -> None:
     six, four = socket.AF_INET6, socket.AF_INET
     found: list[Any] = [(six, 1, 6, "", "a"), (six, 1, 6, "", "b"), (four, 1, 6, "", "c"), (six, 1, 6, "", "d")]
     assert [info[4] for info in _alternating(found)] == ["a", "c", "b", "d"]
 
 
-async def test_a_wss_link_is_made_with_the_context_that_is_given() -> None:
+async def test_wss_connection_uses_the_given_context() -> None:
     server_side, client_side = trusted()
     async with nothing_left(), end_that(echo, ssl=server_side) as url:
         link = await WebSocket.connect(
@@ -839,14 +837,14 @@ async def test_a_wss_link_is_made_with_the_context_that_is_given() -> None:
         await link.aclose()
 
 
-async def test_a_ws_link_takes_a_context_that_has_no_use() -> None:
+async def test_ws_connection_ignores_the_given_context() -> None:
     async with nothing_left(), end_that(echo) as url:
         dialing = ConnectOptions(ssl=ssl.create_default_context())
         link = await WebSocket.connect(url, open_timeout=PATIENCE, close_timeout=0.2, ping=20.0, dialing=dialing)
         await link.aclose()
 
 
-async def test_a_link_goes_through_the_proxy_that_is_given() -> None:
+async def test_connection_uses_the_given_proxy() -> None:
     async with end_that(echo) as url, Proxy() as proxy:
         address = Secret(proxy.url.replace("//", "//ann:hush@"))
         link = await WebSocket.connect(
@@ -860,7 +858,7 @@ async def test_a_link_goes_through_the_proxy_that_is_given() -> None:
     assert len(proxy.logins) == 1
 
 
-async def test_a_proxy_that_refuses_is_named_as_the_cause_without_its_login() -> None:
+async def test_refusing_proxy_error_contains_no_credentials() -> None:
     async with Proxy("407 Proxy Authentication Required") as proxy:
         address = Secret(proxy.url.replace("//", "//ann:hush@"))
         with pytest.raises(ConnectionLostError, match="the proxy answered with HTTP status 407") as caught:

@@ -1,4 +1,4 @@
-"""The link drops, at every moment at which a link can drop, and the stream comes back."""
+"""The connection drops at every possible moment, and the stream reconnects."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ENDS: dict[str, Callable[[BrokerageStream], None]] = {
     "restarting": lambda stream: stream.drop(1012, "service restart"),
     "a clean close": lambda stream: stream.drop(1000),
     "an error of the server's": lambda stream: stream.drop(1011),
-    "a code nobody knows": lambda stream: stream.drop(4999),
+    "an unknown code": lambda stream: stream.drop(4999),
     "no close frame": lambda stream: stream.drop(None),
     "reset": lambda stream: stream.reset(),
 }
@@ -51,7 +51,7 @@ async def connected(sandbox: Sandbox, ct: ConnectTrade) -> tuple[User, str]:
     return user, account
 
 
-async def test_in_the_middle_of_a_fill() -> None:
+async def test_drop_during_a_fill_is_reported_as_a_gap() -> None:
     async with Sandbox(seed=1, latency=0.001) as sandbox, client(sandbox) as ct:
         user, account = await connected(sandbox, ct)
         async with nothing_left(), ct.brokerage_stream() as stream, stream.subscribe("orders") as events:
@@ -66,7 +66,7 @@ async def test_in_the_middle_of_a_fill() -> None:
             partly = await until(events, OrderUpdate)
             assert (partly.order.status, partly.order.filled_qty) == ("partially_filled", Decimal(4))
             sandbox.stream.reset()
-            sandbox.broker.fill(placed.order_id, 6)  # nobody hears this one
+            sandbox.broker.fill(placed.order_id, 6)  # no connection receives this one
             gap = await until(events, Gap)
             assert gap.since <= gap.until
             assert not gap.could_send
@@ -76,7 +76,7 @@ async def test_in_the_middle_of_a_fill() -> None:
 
 
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[BrokerageStream], None]) -> None:
+async def test_events_after_any_kind_of_drop_are_received(end: Callable[[BrokerageStream], None]) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         publish(sandbox, 1, 2)
@@ -90,7 +90,7 @@ async def test_in_any_way_and_what_comes_after_is_heard(end: Callable[[Brokerage
 
 
 @pytest.mark.parametrize("kind", BEFORE_LIVE)
-async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind) -> None:
+async def test_drop_in_the_first_handshake_raises(kind: StreamKind) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault(kind))
         stream = ct.brokerage_stream()
@@ -102,7 +102,7 @@ async def test_in_the_handshake_of_the_first_link_which_raises(kind: StreamKind)
 
 
 @pytest.mark.parametrize("kind", BEFORE_LIVE)
-async def test_in_the_handshake_of_a_later_link_which_is_tried_again(kind: StreamKind) -> None:
+async def test_drop_in_a_later_handshake_is_retried(kind: StreamKind) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         sandbox.stream.faults.add(StreamFault(kind, times=3))
@@ -116,7 +116,7 @@ async def test_in_the_handshake_of_a_later_link_which_is_tried_again(kind: Strea
 
 
 @pytest.mark.parametrize("kind", ["drop", "reset", "tear"])
-async def test_at_the_first_read_and_just_after_each_reconnect(kind: StreamKind) -> None:
+async def test_drop_right_after_each_reconnect(kind: StreamKind) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         sandbox.stream.faults.add(StreamFault(kind, times=5))
@@ -131,7 +131,7 @@ async def test_at_the_first_read_and_just_after_each_reconnect(kind: StreamKind)
 
 
 @pytest.mark.parametrize("action", ["upgrade", "authenticate", "subscribe"])
-async def test_while_a_write_is_queued(action: str) -> None:
+async def test_drop_while_a_write_is_queued(action: str) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         for time in range(2, 5):
@@ -143,7 +143,7 @@ async def test_while_a_write_is_queued(action: str) -> None:
         await until_state(stream, "LIVE")
 
 
-async def test_during_backoff_nobody_is_there_for_a_while() -> None:
+async def test_server_absent_during_backoff() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events, life = stream.subscribe(), stream.subscribe("lifecycle")
         await sandbox.stream.aclose()
@@ -156,7 +156,7 @@ async def test_during_backoff_nobody_is_there_for_a_while() -> None:
         assert story(await taken(events, 1)) == ["o1"]
 
 
-async def test_the_server_is_started_again_on_the_same_port() -> None:
+async def test_server_restarted_on_the_same_port() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         for number in range(3):
@@ -166,7 +166,7 @@ async def test_the_server_is_started_again_on_the_same_port() -> None:
             assert story(await taken(events, 1)) == [f"o{number}"]
 
 
-async def test_the_lifecycle_is_told_in_order() -> None:
+async def test_lifecycle_events_are_published_in_order() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         stream = ct.brokerage_stream()
         life = stream.subscribe("lifecycle")
@@ -197,7 +197,7 @@ async def test_the_lifecycle_is_told_in_order() -> None:
         assert [event async for event in life] == []
 
 
-async def test_the_consumers_that_come_between_two_links_hear_the_gap_too() -> None:
+async def test_subscriptions_added_between_two_connections_receive_the_gap() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.reset()
         await until_state(stream, "LOST", "RETRYING", "CONNECTING")

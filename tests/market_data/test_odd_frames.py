@@ -1,4 +1,4 @@
-"""Frames drawn at random: none ends a market data stream, and none raises a foreign error in a user's code."""
+"""Random frames: none ends a market data stream, and none raises a foreign error in the code of a user."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ OBJECTS = st.builds(typed, st.sampled_from(KINDS), st.dictionaries(st.sampled_fr
 FRAMES = st.builds(json_of, OBJECTS | VALUES) | st.binary(max_size=20) | st.builds(torn, OBJECTS, st.integers(0, 60))
 
 
-def look_at(event: Any) -> None:
-    """Read every attribute of an event, as a user's code may, and of what it holds."""
+def read_attributes(event: Any) -> None:
+    """Read every attribute of an event and of the objects in it, as the code of a user may."""
     for name in dir(cast("object", type(event))):
         if not isinstance(inspect.getattr_static(event, name), Field | property):
             continue
@@ -93,7 +93,7 @@ def look_at(event: Any) -> None:
         held = cast("tuple[object, ...]", value) if isinstance(value, tuple) else (value,)
         for each in held:
             if isinstance(each, msgspec.Struct):
-                look_at(each)
+                read_attributes(each)
 
 
 LINES = [ChannelKey(channel) for channel in CHANNELS if channel != "bars"] + [ChannelKey("bars", (("interval", "1m"),))]
@@ -101,7 +101,7 @@ LINES = [ChannelKey(channel) for channel in CHANNELS if channel != "bars"] + [Ch
 
 @settings(max_examples=200, deadline=None)
 @given(frames=st.lists(FRAMES, max_size=8))
-def test_no_frame_raises_where_it_is_read_or_looked_at(frames: list[bytes]) -> None:
+def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[bytes]) -> None:
     registry = SubscriptionRegistry()
     sync = MarketDataSync(registry)
     life = StreamProtocol(MarketDataCodec(Secret("token")), sync, now=0.0, login=10.0)
@@ -117,7 +117,7 @@ def test_no_frame_raises_where_it_is_read_or_looked_at(frames: list[bytes]) -> N
     for frame in frames:
         event: Any = life.receive(frame, 1.0)
         if event is not None:
-            look_at(event)
+            read_attributes(event)
             overlap.is_new("link", event)
             if isinstance(event, market.Bar):
                 choices[1].matches(event)
@@ -145,7 +145,7 @@ def is_refused_by_code(frames: list[bytes]) -> bool:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames=st.lists(FRAMES, min_size=1, max_size=12).filter(lambda frames: not is_refused_by_code(frames)))
-async def test_no_frame_ends_a_stream_or_raises_in_a_users_code(frames: list[bytes]) -> None:
+async def test_odd_frames_do_not_end_a_market_data_stream(frames: list[bytes]) -> None:
     async with (
         MarketEnd() as end,
         nothing_left(),
@@ -166,22 +166,22 @@ async def test_no_frame_ends_a_stream_or_raises_in_a_users_code(frames: list[byt
         async with asyncio.timeout(PATIENCE):
             while True:
                 event = await quotes.receive()
-                look_at(event)
+                read_attributes(event)
                 if isinstance(event, Quote) and event.bid_price_text == "777":
                     break
         for feed in (quotes, trades, bars, depth, chains):
-            await look_at_all(feed)
+            await read_feed(feed)
         while (message := unknown.receive_nowait()) is not None:
-            look_at(message)
+            read_attributes(message)
         await md.list_subscriptions()
         assert (md.health().state, md.health().reconnects) == ("LIVE", 0)
 
 
-async def look_at_all(feed: Feed[Any]) -> None:
+async def read_feed(feed: Feed[Any]) -> None:
     for _ in range(feed.statistics().waiting):
         try:
             async with asyncio.timeout(0.05):
-                look_at(await feed.receive())
+                read_attributes(await feed.receive())
         except TimeoutError:  # what waited was passed over
             return
 
@@ -196,7 +196,7 @@ NUMBERED: list[tuple[Any, str]] = [
 TOO_LONG = ["1e999999999", "-1E+31", "1e-31", "9" * 31, "0." + "9" * 31, "9" * 1_000_000, "1e" + "9" * 5000]
 
 
-def test_every_text_of_a_number_in_a_market_data_model_has_a_number_beside_it() -> None:
+def test_every_number_text_of_a_market_data_model_has_a_number_property() -> None:
     found = {f"{kind.__name__}.{name}_text" for kind, name in NUMBERED}
     texts = {
         f"{kind.__name__}.{field}"
@@ -210,7 +210,7 @@ def test_every_text_of_a_number_in_a_market_data_model_has_a_number_beside_it() 
 
 @pytest.mark.parametrize(("kind", "name"), NUMBERED)
 @pytest.mark.parametrize("text", TOO_LONG)
-def test_a_number_of_too_many_digits_is_malformed_at_once_and_its_text_stays(kind: Any, name: str, text: str) -> None:
+def test_number_with_too_many_digits_raises_and_keeps_its_text(kind: Any, name: str, text: str) -> None:
     needed = {field: "x" for field in ("symbol", "interval", "underlying") if field in kind.__struct_fields__}
     model = kind(**needed, **{f"{name}_text": text})
     began = time.process_time()

@@ -1,4 +1,4 @@
-"""The stream is left: from every state, by its owner, by another task, or because the user's task is cancelled."""
+"""Closing a stream in every state: by its owner, by another task, or by cancelling the task of the user."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def closed_in_time(stream: BrokerageStream) -> None:
 
 @pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
 @pytest.mark.parametrize(("kind", "action"), STALLS.items())
-async def test_by_another_task_while_it_is_entered(kind: StreamKind, action: str, is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_stream_closed_by_another_task_while_entering(kind: StreamKind, action: str, is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault(kind))
         stream = ct.brokerage_stream()
@@ -56,7 +56,7 @@ async def test_by_another_task_while_it_is_entered(kind: StreamKind, action: str
 
 
 @pytest.mark.parametrize(("kind", "action"), STALLS.items())
-async def test_because_the_user_gave_up_entering(kind: StreamKind, action: str) -> None:
+async def test_entering_cancelled_by_the_user_closes_the_stream(kind: StreamKind, action: str) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault(kind))
         stream = ct.brokerage_stream()
@@ -69,7 +69,7 @@ async def test_because_the_user_gave_up_entering(kind: StreamKind, action: str) 
 
 
 @pytest.mark.parametrize(("kind", "action"), STALLS.items())
-async def test_while_it_comes_back(kind: StreamKind, action: str) -> None:
+async def test_stream_closed_while_reconnecting(kind: StreamKind, action: str) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
         stream = await ct.brokerage_stream().__aenter__()
         sandbox.stream.faults.add(StreamFault(kind))
@@ -78,7 +78,7 @@ async def test_while_it_comes_back(kind: StreamKind, action: str) -> None:
         await closed_in_time(stream)
 
 
-async def test_during_backoff() -> None:
+async def test_stream_closed_during_backoff() -> None:
     reconnect = Reconnect(base=1000.0, cap=1000.0)
     async with Sandbox(seed=1) as sandbox, client(sandbox, reconnect=reconnect) as ct, nothing_left():
         stream = await ct.brokerage_stream().__aenter__()
@@ -90,7 +90,7 @@ async def test_during_backoff() -> None:
 
 
 @pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
-async def test_while_it_is_live_and_what_waits_can_still_be_taken(is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_stream_closed_while_live_keeps_queued_events(is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
         stream = await ct.brokerage_stream().__aenter__()
         events, first = stream.subscribe(), stream.subscribe()
@@ -103,14 +103,14 @@ async def test_while_it_is_live_and_what_waits_can_still_be_taken(is_frozen: boo
         assert story([event async for event in events]) == ["o1", "o2", "o3"]
 
 
-async def test_while_the_server_closes_too() -> None:
+async def test_stream_closed_while_the_server_closes() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct, nothing_left():
         stream = await ct.brokerage_stream().__aenter__()
         sandbox.stream.drop(1001)
         await closed_in_time(stream)
 
 
-async def test_before_it_was_entered_after_which_it_cannot_be() -> None:
+async def test_stream_closed_before_entering_cannot_be_entered() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         stream = ct.brokerage_stream()
         events = stream.subscribe()
@@ -121,7 +121,7 @@ async def test_before_it_was_entered_after_which_it_cannot_be() -> None:
         assert sandbox.stream.log.received["connect"] == 0
 
 
-async def test_it_is_entered_once() -> None:
+async def test_stream_can_be_entered_once() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         async with ct.brokerage_stream() as stream:
             with pytest.raises(ClosedError):
@@ -131,7 +131,7 @@ async def test_it_is_entered_once() -> None:
             await stream.__aenter__()
 
 
-async def test_in_another_task_than_it_was_entered_in() -> None:
+async def test_stream_closed_in_another_task_than_it_was_entered() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         stream = ct.brokerage_stream()
         events = stream.subscribe()
@@ -143,7 +143,7 @@ async def test_in_another_task_than_it_was_entered_in() -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-async def test_by_cancelling_the_user_s_task_at_any_await(part: int) -> None:
+async def test_cancelling_the_task_of_the_user_at_any_await_closes_the_stream(part: int) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct:
         for turns in range(part, 80, 4):
             heard: list[object] = []
@@ -162,7 +162,7 @@ async def test_by_cancelling_the_user_s_task_at_any_await(part: int) -> None:
 
 
 @pytest.mark.parametrize("part", range(4))
-async def test_by_another_task_at_any_moment_and_whoever_enters_is_told(part: int) -> None:
+async def test_close_by_another_task_at_any_moment_raises_in_the_entering_task(part: int) -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME) as ct:
         for turns in range(part, 60, 4):
             async with nothing_left():
@@ -176,7 +176,7 @@ async def test_by_another_task_at_any_moment_and_whoever_enters_is_told(part: in
 
 
 @pytest.mark.parametrize("part", range(4))
-async def test_by_cancelling_the_user_s_task_while_it_comes_back(part: int) -> None:
+async def test_cancelling_the_task_of_the_user_while_reconnecting_closes_the_stream(part: int) -> None:
     at_once = Reconnect(base=1e-6, cap=1e-6)  # so that a turn of the loop is all that backoff takes
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=IN_TIME, reconnect=at_once) as ct:
         for turns in range(part, 80, 4):
@@ -193,7 +193,7 @@ async def test_by_cancelling_the_user_s_task_while_it_comes_back(part: int) -> N
 
 
 @pytest.mark.parametrize("is_frozen", [False, True], ids=["", "frozen"])
-async def test_by_cancelling_whoever_closes_it_at_any_await(is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
+async def test_cancelling_aclose_at_any_await_closes_the_stream(is_frozen: bool) -> None:  # noqa: FBT001 - a parameter
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=Timeouts(close=60)) as ct:
         for turns in range(1, 20):
             async with nothing_left():
@@ -216,6 +216,6 @@ async def used(stream: BrokerageStream, heard: list[object]) -> None:
 
 
 async def turned(times: int) -> None:
-    """Let the loop turn so many times."""
+    """Run this number of loop iterations."""
     for _ in range(times):
         await asyncio.sleep(0)

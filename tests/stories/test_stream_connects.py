@@ -1,4 +1,4 @@
-"""The stream finds its way: names that stop being known, certificates, proxies; and it goes nowhere else."""
+"""Connecting: DNS failures, certificates and proxies."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = "stream.connecttrade.example"
 
 
 class Resolving(asyncio.SelectorEventLoop):
-    """A loop whose resolver knows one name, or has forgotten it."""
+    """An event loop with a resolver that knows one name, or none."""
 
     knows = True
 
@@ -41,7 +41,7 @@ class Resolving(asyncio.SelectorEventLoop):
     "anyio_backend",
     [pytest.param(("asyncio", {"debug": True, "loop_factory": Resolving}), id="a resolver in our hands")],
 )
-async def test_a_name_that_was_known_is_not_for_a_while() -> None:
+async def test_stream_reconnects_after_a_temporary_dns_failure() -> None:
     loop = asyncio.get_running_loop()
     assert isinstance(loop, Resolving)
     async with Sandbox(seed=1) as sandbox, nothing_left():
@@ -65,7 +65,7 @@ async def test_a_name_that_was_known_is_not_for_a_while() -> None:
 
 
 async def welcoming(link: ServerConnection) -> None:
-    """Let everybody in."""
+    """Accept every login."""
     for said in ("welcome", "authenticated", "subscribed"):
         await link.send(f'{{"type": "{said}"}}')
         if said != "subscribed":
@@ -73,7 +73,7 @@ async def welcoming(link: ServerConnection) -> None:
     await link.wait_closed()
 
 
-async def test_over_tls_whoever_is_vouched_for_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_over_tls_accepts_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     vouched = tmp_path / "authority.pem"
@@ -88,14 +88,14 @@ async def test_over_tls_whoever_is_vouched_for_is_trusted(tmp_path: Path, monkey
         assert stream.health().state == "LIVE"
 
 
-async def test_over_tls_a_stranger_is_told_nothing() -> None:
+async def test_stream_over_tls_sends_nothing_to_an_untrusted_server() -> None:
     async with nothing_left():
         with untrusted_end() as url, pytest.raises(ConnectError, match="certificate verify failed"):
             await client_at(url.replace("https:", "wss:")).brokerage_stream().__aenter__()
 
 
 @pytest.mark.parametrize("proxy", ["http://user:hunter2@{}", "ftp://user:hunter2@{}", "socks5h://user:hunter2@{}"])
-async def test_a_proxy_of_the_environment_is_not_asked(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stream_ignores_a_proxy_of_the_environment(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def meet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

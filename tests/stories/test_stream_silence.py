@@ -1,4 +1,4 @@
-"""The link seems alive and is not: silence, half-open links, and a peer that reads nothing."""
+"""A connection that looks alive and is not: silence, half-open connections, and a server that reads nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pinging(sandbox: Sandbox, ping: float, **timeouts: float) -> BrokerageStream
     return client(sandbox, timeouts=Timeouts(**{"close": 0.2, "ping": ping, **timeouts})).brokerage_stream(["orders"])
 
 
-async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_for() -> None:
+async def test_stream_with_silence_limit_reconnects_from_a_silent_server() -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -49,7 +49,7 @@ async def test_a_silent_peer_that_answers_pings_is_left_when_silence_is_asked_fo
         assert (gap.until - gap.since).total_seconds() >= 60
 
 
-async def test_silence_shorter_than_the_login_limit_counts_from_the_moment_it_is_live() -> None:
+async def test_silence_limit_counts_from_going_live() -> None:
     async with (
         Sandbox(seed=1) as sandbox,
         client(sandbox, timeouts=Timeouts(silence=0.05, login=30.0, close=0.5)) as ct,
@@ -60,7 +60,7 @@ async def test_silence_shorter_than_the_login_limit_counts_from_the_moment_it_is
             await until(stream.subscribe(), Gap)
 
 
-async def test_without_it_a_silent_peer_is_trusted() -> None:
+async def test_stream_without_silence_limit_keeps_a_silent_server() -> None:
     clock = SteppedClock()
     async with (
         Sandbox(seed=1) as sandbox,
@@ -75,7 +75,7 @@ async def test_without_it_a_silent_peer_is_trusted() -> None:
         assert stream.health().reconnects == 0
 
 
-async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
+async def test_pings_detect_a_half_open_connection() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left(), pinging(sandbox, 0.05) as stream:
         events = stream.subscribe("orders", "lifecycle")
         publish(sandbox, 1)
@@ -89,13 +89,13 @@ async def test_a_half_open_link_is_noticed_by_its_pings() -> None:
         assert story(await taken(events, 1)) == ["o3"]
 
 
-async def test_a_link_that_only_answers_pings_is_kept() -> None:
+async def test_stream_keeps_a_connection_that_only_answers_pings() -> None:
     async with Sandbox(seed=1) as sandbox, nothing_left(), pinging(sandbox, 0.02) as stream:
         await sandbox.stream.until_received("ping", 5)
         assert (stream.health().state, stream.health().reconnects) == ("LIVE", 0)
 
 
-async def test_a_peer_that_reads_nothing_cannot_hold_up_the_end() -> None:
+async def test_close_is_bounded_when_the_server_reads_nothing() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox, timeouts=Timeouts(close=0.2)) as ct, nothing_left():
         async with ct.brokerage_stream() as stream:
             sandbox.stream.freeze()
@@ -105,7 +105,7 @@ async def test_a_peer_that_reads_nothing_cannot_hold_up_the_end() -> None:
         assert stream.health().state == "ENDED"
 
 
-async def test_a_peer_that_freezes_while_it_is_asked_is_left_in_time() -> None:
+async def test_server_that_freezes_during_the_login_times_out() -> None:
     async with (
         Sandbox(seed=1) as sandbox,
         client(sandbox, timeouts=Timeouts(login=0.1, close=0.2)) as ct,
@@ -125,7 +125,7 @@ LARGE = "s" * 8_000_000
 
 
 @pytest.mark.parametrize("ending", ["reset", "deadline", "close", "cancel"])
-async def test_a_write_that_the_peer_does_not_take_holds_nothing_up(ending: str) -> None:
+async def test_blocked_write_does_not_block_the_stream(ending: str) -> None:
     welcomed = asyncio.Event()
 
     async def welcome(link: ServerConnection) -> None:

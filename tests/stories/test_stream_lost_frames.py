@@ -1,7 +1,7 @@
-"""Frames come to grief on the way: what the stream promises then, and what it cannot.
+"""Frames that are lost, duplicated or late: what a stream guarantees and what it cannot.
 
-It hands on what comes, once for each time that it came, in the order in which it came. What a server loses, sends twice
-or sends late while the link stands, nobody can see from here: whoever needs the whole truth takes a snapshot.
+A stream delivers each received frame once, in the order of arrival. Frames that a server loses, duplicates or delays
+on a live connection cannot be detected by a client; only a snapshot shows them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from connecttrade_async import BrokerageStream
 
 
-async def test_what_is_lost_on_a_link_that_stands_is_not_told_as_a_gap() -> None:
+async def test_frame_lost_on_a_live_connection_causes_no_gap() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("lose", after=1))
         events = stream.subscribe()
@@ -36,7 +36,7 @@ async def test_what_is_lost_on_a_link_that_stands_is_not_told_as_a_gap() -> None
         assert (stream.health().gaps, stream.health().reconnects) == (0, 0)
 
 
-async def test_what_comes_twice_is_told_twice_and_what_comes_late_late() -> None:
+async def test_duplicate_and_late_frames_are_delivered_as_received() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.faults.add(StreamFault("duplicate", after=1))
         sandbox.stream.faults.add(StreamFault("reorder", after=1))
@@ -47,7 +47,7 @@ async def test_what_comes_twice_is_told_twice_and_what_comes_late_late() -> None
         assert story(await taken(filtered, 6)) == came
 
 
-async def test_what_is_delayed_comes_whole_and_in_order() -> None:
+async def test_delayed_frames_arrive_complete_and_in_order() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         sandbox.stream.delay = 0.02
         events = stream.subscribe()
@@ -55,7 +55,7 @@ async def test_what_is_delayed_comes_whole_and_in_order() -> None:
         assert story(await taken(events, 100)) == [f"o{number}" for number in range(100)]
 
 
-async def test_what_was_on_its_way_when_the_link_was_lost_lies_in_the_gap() -> None:
+async def test_frames_in_flight_during_a_drop_are_in_the_gap() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe()
         publish(sandbox, 1)
@@ -71,7 +71,7 @@ async def test_what_was_on_its_way_when_the_link_was_lost_lies_in_the_gap() -> N
         assert story(await taken(events, 1)) == ["o4"]
 
 
-async def test_the_link_is_lost_as_soon_as_it_stands_again_and_again() -> None:
+async def test_connection_lost_right_after_each_login() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left(), ct.brokerage_stream() as stream:
         events = stream.subscribe("orders")
         for life in range(2, 8):
@@ -92,9 +92,9 @@ async def test_the_link_is_lost_as_soon_as_it_stands_again_and_again() -> None:
 
 @contextlib.asynccontextmanager
 async def links_that_say(*sayings: list[int | str]) -> AsyncGenerator[tuple[BrokerageStream, asyncio.Event]]:
-    """Open a stream whose links each say something to the wish for topics, orders by number, or types, and are closed.
+    """Open a stream on a server that answers subscriptions with orders, by number, or types, and closes.
 
-    The first only answers the wish and is closed when the event is set; the last is not closed.
+    The first connection only confirms and is closed when the event is set; the last one is not closed.
     """
     left: deque[list[int | str]] = deque([["subscribed"], *sayings])
 
@@ -117,7 +117,7 @@ async def links_that_say(*sayings: list[int | str]) -> AsyncGenerator[tuple[Brok
         yield stream, go
 
 
-async def test_what_comes_before_the_answer_to_the_wish_for_topics_comes_after_the_gap() -> None:
+async def test_updates_before_the_confirmation_are_published_after_the_gap() -> None:
     async with links_that_say([0, 1, "what?", "subscribed", 2]) as (stream, go):
         events = stream.subscribe("orders", "unknown", "lifecycle")
         go.set()
@@ -136,7 +136,7 @@ async def test_what_comes_before_the_answer_to_the_wish_for_topics_comes_after_t
         assert stream.health().messages == {"orders": 3, "unknown": 1}
 
 
-async def test_what_a_link_told_that_never_went_live_lies_in_the_gap() -> None:
+async def test_updates_of_a_connection_that_never_was_live_are_in_the_gap() -> None:
     async with links_that_say([0, 1], [2, "subscribed", 3]) as (stream, go):
         events = stream.subscribe("orders")
         go.set()
@@ -145,7 +145,7 @@ async def test_what_a_link_told_that_never_went_live_lies_in_the_gap() -> None:
         assert stream.health().gaps == 1
 
 
-async def test_of_what_comes_before_the_answer_no_more_is_held_than_can_be() -> None:
+async def test_updates_before_the_confirmation_are_held_within_a_bound() -> None:
     async with links_that_say([*range(MAX_HELD + 5), "subscribed"]) as (stream, go):
         events = stream.subscribe("orders", capacity=MAX_HELD * 2)
         go.set()
@@ -153,7 +153,7 @@ async def test_of_what_comes_before_the_answer_no_more_is_held_than_can_be() -> 
         assert told == ["Gap", *(f"o{number}" for number in range(5, MAX_HELD + 5))]
 
 
-async def test_before_a_stream_was_ever_live_what_comes_is_told_at_once() -> None:
+async def test_updates_before_the_first_live_connection_are_published_at_once() -> None:
     asked = asyncio.Event()
 
     async def serve(link: ServerConnection) -> None:
