@@ -120,12 +120,10 @@ class LiveEngine:
         self.change_feed = ChangeFeed(clock)
         self.resync = Resync(
             self.users,
+            self.change_feed,
             settings.budget,
             reconnect,
             clock,
-            tell=self.change_feed.publish,
-            tell_who_waits=self.change_feed.wake_order_waiters,
-            abandon=self.change_feed.fail_waiters,
             crashed=self._crashed,
             noting=noting,
         )
@@ -182,11 +180,9 @@ class LiveEngine:
         self._updates = UpdateApplier(
             self._events,
             self.users,
+            self.change_feed,
             self.resync,
             self._clock,
-            tell=self.change_feed.publish,
-            tell_who_waits=self.change_feed.wake_order_waiters,
-            look=self.change_feed.recheck,
             is_live=self._is_live,
         )
         self._task = asyncio.create_task(self._run(self._updates), name="connecttrade live accounts")

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from connecttrade_async.books.book import AccountSnapshot, BookKeeper
+    from connecttrade_async.books.change_feed import ChangeFeed
     from connecttrade_async.books.changes import Cause, Change
     from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers
     from connecttrade_async.books.snapshots import Noting, Snapshot
@@ -71,12 +72,10 @@ class Resync:
 
     Args:
         users: the followed users.
+        change_feed: publishes the changes that snapshots find.
         budget: the bounds of the requests.
         reconnect: the backoff after a failure.
         clock: time.
-        tell: publishes changes; called without any where only the currency of books changed.
-        tell_who_waits: wakes the waiters of changed orders without publishing the changes.
-        abandon: fails the waiters of some orders.
         crashed: ends the engine with an error that no other rule handles.
         noting: returns the handle of a user that records the digests of answers and does not decode known ones.
 
@@ -89,13 +88,11 @@ class Resync:
     def __init__(
         self,
         users: FollowedUsers,
+        change_feed: ChangeFeed,
         budget: SnapshotLimits,
         reconnect: Reconnect,
         clock: Clock,
         *,
-        tell: Callable[[Sequence[Change]], None],
-        tell_who_waits: Callable[[Sequence[Change]], None],
-        abandon: Callable[[Callable[[str], bool]], None],
         crashed: Callable[[BaseException], None],
         noting: Noting = as_it_is,
     ) -> None:
@@ -108,11 +105,9 @@ class Resync:
         self._bucket = None if rate is None else TokenBucket(rate, clock.now())
         self._reconnect = reconnect
         self._clock = clock
-        self._publish = tell
-        self._wake_order_waiters = tell_who_waits
+        self._change_feed = change_feed
         self._queue: deque[FollowedUser] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._fail_waiters = abandon
         self._crashed = crashed
         self._noting = noting
         self._is_stopped = False
@@ -326,7 +321,7 @@ class Resync:
             self._clear_suspicion(followed)
         self._on_success(followed)
         self._check_contradictions(followed)
-        self._publish(changes)
+        self._change_feed.publish(changes)
 
     def _confirm(self, followed: FollowedUser, asked: datetime) -> None:
         self._users.confirm(followed, self._clock.wall())
@@ -350,7 +345,7 @@ class Resync:
                 log.warning("account %s of user %s is not current: %s", name, followed.user.user_id, problem)
         followed.since = asked
         if rest:
-            self._wake_order_waiters(rest)
+            self._change_feed.wake_order_waiters(rest)
         for change in changes:
             if change.is_material:
                 self.counters.swept += change.cause == "sweep"
@@ -417,7 +412,7 @@ class Resync:
         if keeper is not None and self._is_absent_long(keeper):
             log.warning("account %s of user %s is not linked any more", one_line(account_id), followed.user.user_id)
             self._users.unlink(followed, account_id)
-            self._fail_waiters(lambda order_id: keeper.order(order_id) is not None)
+            self._change_feed.fail_waiters(lambda order_id: keeper.order(order_id) is not None)
             self.counters.unlinked += 1
 
     def _respect_retry_after(self, error: ConnectTradeError) -> None:
@@ -446,7 +441,7 @@ class Resync:
             if not is_refused and not isinstance(error, ClosedError):
                 self._schedule_retry(followed, error)
         _finish_first_read(followed)
-        self._publish(())
+        self._change_feed.publish(())
 
     def _on_unexpected_error(self, followed: FollowedUser, cause: Exception) -> None:
         """Treat an unforeseen error as a failed snapshot; the snapshot may be loaded in part."""

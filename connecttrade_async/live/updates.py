@@ -24,11 +24,11 @@ from connecttrade_async.models.events import (
 from connecttrade_async.models.mentions import mentions_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from datetime import datetime
 
     from connecttrade_async.books.book import Update
-    from connecttrade_async.books.changes import Change
+    from connecttrade_async.books.change_feed import ChangeFeed
     from connecttrade_async.books.followed_users import FollowedAccount, FollowedUser, FollowedUsers
     from connecttrade_async.clock import Clock
     from connecttrade_async.live.resync import Resync
@@ -50,11 +50,9 @@ class UpdateApplier:
     Args:
         events: the subscription to the stream; when it is full it drops the oldest events and yields a gap.
         users: the followed users and their books.
+        change_feed: publishes the changes that updates make.
         resync: takes the snapshots that a gap or a doubt needs.
         clock: time.
-        tell: publishes changes.
-        tell_who_waits: wakes the waiters of changed orders without publishing the changes.
-        look: rechecks the conditions of waiters where only the currency of books changed.
         is_live: returns whether the stream is live at this moment.
 
     Attributes:
@@ -70,12 +68,10 @@ class UpdateApplier:
         self,
         events: Subscription,
         users: FollowedUsers,
+        change_feed: ChangeFeed,
         resync: Resync,
         clock: Clock,
         *,
-        tell: Callable[[Sequence[Change]], None],
-        tell_who_waits: Callable[[Sequence[Change]], None],
-        look: Callable[[], None],
         is_live: Callable[[], bool],
     ) -> None:
         self.frames = self.unknown = self.ignored = self.conflicting = self.crashes = self.gaps = 0
@@ -84,9 +80,7 @@ class UpdateApplier:
         self._accounts = users.accounts
         self._resync = resync
         self._clock = clock
-        self._publish = tell
-        self._wake_order_waiters = tell_who_waits
-        self._recheck = look
+        self._change_feed = change_feed
         self._is_live = is_live
         self._is_stale = not is_live()
 
@@ -130,15 +124,15 @@ class UpdateApplier:
         changes = account.keeper.apply(event, at)
         if changes:
             if followed.since is not None:
-                self._publish(changes)
+                self._change_feed.publish(changes)
             else:
                 # Before a user's first snapshot nothing is published.
                 # The change can only complete an order that is waited for.
-                self._wake_order_waiters(changes)
+                self._change_feed.wake_order_waiters(changes)
         if account.keeper.lacks_whole:
             account.keeper.lacks_whole = False
             self._resync.enqueue_suspect([followed], [account.keeper.account_id])
-            self._recheck()
+            self._change_feed.recheck()
 
     def _find_accounts(self, event: Update, at: datetime) -> FollowedAccount | None:
         """Return the account of an update that names no known account or another owner; None if it has none.
@@ -165,7 +159,7 @@ class UpdateApplier:
         names = user_id, account_id, account.keeper.user_id
         log.log(level, "a frame of user %r names account %r of user %r: it is not applied, both are read again", *names)
         self._resync.enqueue_suspect(followed_users, [account_id])
-        self._recheck()
+        self._change_feed.recheck()
 
     def _unknown_account(self, event: Update, at: datetime) -> FollowedAccount | None:
         """Return a new account for an update of a followed user; None if the update is applied nowhere."""
@@ -180,11 +174,11 @@ class UpdateApplier:
                 if not account_id:
                     # The order may be of any followed user.
                     self._resync.enqueue_suspect(self._users.by_id.values())
-                    self._recheck()
+                    self._change_feed.recheck()
             return None
         if not account_id:
             self._resync.enqueue_suspect([followed])
-            self._recheck()
+            self._change_feed.recheck()
             return None
         log.info("user %s has a new account", followed.user.user_id)
         # An update that was missed before this one may have been of the new account.
@@ -205,7 +199,7 @@ class UpdateApplier:
             self._reread_mentioned(raw, None)
         else:
             self._resync.enqueue_suspect(self._users.by_id.values())
-        self._recheck()
+        self._change_feed.recheck()
 
     def _on_lifecycle(self, event: Event) -> None:
         match event:
@@ -228,7 +222,7 @@ class UpdateApplier:
                 self._reread_mentioned(event.raw, event.mentions)
             case _:
                 return
-        self._recheck()
+        self._change_feed.recheck()
 
     def _reread_mentioned(self, raw: bytes, mentions: Mentions | None) -> None:
         """Read again all users that an undecodable frame names, because its update was missed.

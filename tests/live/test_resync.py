@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from change_feeds import RecordingChangeFeed
 from connecttrade_async.books.followed_users import FollowedUsers
 from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.config import Reconnect
@@ -26,10 +27,9 @@ from manual_clock import SteppedClock
 from stream_fixtures import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from connecttrade_async import Balance, Order, Position
-    from connecttrade_async.books.changes import Change
     from connecttrade_async.books.followed_users import FollowedUser
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
@@ -94,24 +94,19 @@ class Scripted:
 class Bureau:
     """A surveyor with a clock that stands still."""
 
-    def __init__(
-        self, budget: SnapshotLimits | None = None, tell: Callable[[Sequence[Change]], None] | None = None
-    ) -> None:
+    def __init__(self, budget: SnapshotLimits | None = None, error: Exception | None = None) -> None:
         self.clock = SteppedClock()
         self.users = FollowedUsers(OrderRetention(age=60.0))
         self.users.is_live = True
         self.asked: list[tuple[float, str, str]] = []
-        self.told: list[Sequence[Change]] = []
+        self.change_feed = RecordingChangeFeed(self.clock, error)
         self.crashes: list[BaseException] = []
-        self.abandoned: list[Callable[[str], bool]] = []
         self.resync = Resync(
             self.users,
+            self.change_feed,
             budget or SnapshotLimits(concurrency=1, requests_per_second=None),
             Reconnect(base=1.0, cap=8.0),
             self.clock,
-            tell=tell or self.told.append,
-            tell_who_waits=lambda _: None,
-            abandon=self.abandoned.append,
             crashed=self.crashes.append,
         )
 
@@ -198,7 +193,7 @@ async def test_a_user_that_is_removed_while_asked_changes_nothing_and_is_not_ask
     script(ada).gate.set()
     await bureau.settle()
     assert (dict(bureau.resync.failed), bureau.resync.counters.failed, ada.timer) == ({}, 1, None)
-    assert bureau.told == []
+    assert bureau.change_feed.batches == []
 
 
 async def test_a_user_wanted_twice_is_read_once_and_one_wanted_meanwhile_once_more() -> None:
@@ -398,7 +393,7 @@ async def test_every_failure_is_told_to_those_that_wait() -> None:
     ada.first_read = asyncio.get_running_loop().create_future()
     script(ada).error = ServerError(status=500, **FACTS)
     await bureau.read(ada)
-    assert bureau.told == [()]
+    assert bureau.change_feed.batches == [()]
     assert ada.first_read.done()
     await bureau.resync.aclose()
 
@@ -454,10 +449,7 @@ async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
 
 
 async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_surveyor() -> None:
-    def refuse(changes: Sequence[Change]) -> None:
-        raise LookupError(len(changes))
-
-    bureau = Bureau(tell=refuse)
+    bureau = Bureau(error=LookupError("a mistake"))
     await bureau.read(bureau.user("ada"))
     assert [type(error) for error in bureau.crashes] == [LookupError]
     await bureau.resync.aclose()
@@ -481,7 +473,7 @@ async def test_changes_that_a_snapshot_finds_are_counted_by_their_cause() -> Non
     bureau.resync.enqueue_stale(ada)
     await bureau.settle()
     assert (counters.swept, counters.recovered, counters.loaded) == (1, 1, 4)
-    assert [len(changes) for changes in bureau.told] == [0, 1, 1, 1]
+    assert [len(changes) for changes in bureau.change_feed.batches] == [0, 1, 1, 1]
 
 
 async def test_an_ended_order_is_let_go_by_snapshots_that_find_nothing_new() -> None:
@@ -542,7 +534,7 @@ async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplo
     await bureau.read(ada)
     assert [what for _, _, what in bureau.asked].count("connections") == 1
     assert (list(bureau.users.accounts), bureau.resync.counters.unlinked) == ([], 1)
-    assert len(bureau.abandoned) == 1
+    assert len(bureau.change_feed.failed) == 1
     assert "account of ada of user ada is not linked any more" in caplog.messages
     await bureau.resync.aclose()
 
@@ -577,7 +569,7 @@ async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> Non
     bureau.clock.sleep(20.0)
     await bureau.read(ada)
     assert bureau.users.accounts == {}
-    [is_meant] = bureau.abandoned
+    [is_meant] = bureau.change_feed.failed
     assert (is_meant("o"), is_meant("another")) == (True, False)
     await bureau.resync.aclose()
 
@@ -613,11 +605,9 @@ async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
     updates = UpdateApplier(
         events,
         bureau.users,
+        bureau.change_feed,
         bureau.resync,
         bureau.clock,
-        tell=lambda _: None,
-        tell_who_waits=lambda _: None,
-        look=lambda: None,
         is_live=lambda: True,
     )
     ada = bureau.user("u")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
+from connecttrade_async.books.change_feed import ChangeFeed
 from connecttrade_async.books.followed_users import FollowedUsers
 from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.clock import SystemClock
@@ -81,14 +82,13 @@ class Money:
 
 def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:
     clock, users, crashes = SystemClock(), FollowedUsers(OrderRetention()), list[object]()
+    change_feed = ChangeFeed(clock)
     resync = Resync(
         users,
+        change_feed,
         SnapshotLimits(1, None),
         Reconnect(base=0.01),
         clock,
-        tell=lambda _: None,
-        tell_who_waits=lambda _: None,
-        abandon=lambda _: None,
         crashed=crashes.append,
     )
     fanout = Fanout(clock.wall)
@@ -97,11 +97,9 @@ def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateAppli
     updates = UpdateApplier(
         events,
         users,
+        change_feed,
         resync,
         clock,
-        tell=lambda _: None,
-        tell_who_waits=lambda _: None,
-        look=lambda: None,
         is_live=lambda: True,
     )
     return fanout, users, resync, updates

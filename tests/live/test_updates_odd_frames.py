@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from msgspec.structs import replace
 
+from change_feeds import RecordingChangeFeed
 from connecttrade_async.books.book import AccountSnapshot
 from connecttrade_async.books.followed_users import FollowedUsers
 from connecttrade_async.books.order_tracker import OrderRetention
@@ -56,16 +57,14 @@ class Scene:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.users = FollowedUsers(OrderRetention())
-        self.changes: list[Change] = []
+        self.change_feed = RecordingChangeFeed(self.clock)
         self.ended: list[BaseException] = []
         self.resync = Resync(
             self.users,
+            self.change_feed,
             SnapshotLimits(concurrency=50, requests_per_second=None),
             Reconnect(base=60.0),
             self.clock,
-            tell=self.changes.extend,
-            tell_who_waits=self.changes.extend,
-            abandon=lambda _: None,
             crashed=self.ended.append,
         )
         self.fanout = Fanout(self.clock.wall)
@@ -73,11 +72,9 @@ class Scene:
         self.updates = UpdateApplier(
             self.fanout.subscribe(interest, "drop_oldest", Capacity(1000, 1 << 24)),
             self.users,
+            self.change_feed,
             self.resync,
             self.clock,
-            tell=self.changes.extend,
-            tell_who_waits=self.changes.extend,
-            look=lambda: None,
             is_live=lambda: True,
         )
         self.users.is_live = True
@@ -89,6 +86,10 @@ class Scene:
             followed.since = now
         self.users.unread.clear()
         self.running = asyncio.create_task(self.updates.run())
+
+    @property
+    def changes(self) -> list[Change]:
+        return [*self.change_feed.unpublished, *self.change_feed.changes]
 
     async def feed(self, *frames: bytes) -> None:
         for raw in frames:
@@ -275,7 +276,7 @@ async def test_a_frame_that_names_an_order_cannot_be_read_and_the_account_of_the
 async def test_a_frame_without_an_account_whose_order_is_of_another_user_is_applied_to_no_book() -> None:
     scene = Scene()
     await scene.feed(b'{"type": "order", "account_id": "B2", "data": {"order_id": "o9", "status": "working"}}')
-    scene.changes.clear()
+    scene.change_feed.batches.clear()
     await scene.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
     assert scene.changes == []
     assert (scene.updates.conflicting, scene.not_current()) == (1, {"B2"})
