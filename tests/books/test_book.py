@@ -81,7 +81,7 @@ def shown(changes: Sequence[Change]) -> list[object]:
 # --- the value
 
 
-def test_a_book_is_a_value_that_changes_no_more() -> None:
+def test_book_is_immutable() -> None:
     one = keeper()
     empty = one.book(is_current=False)
     assert (empty.balance, empty.as_of, empty.is_current) == (None, None, False)
@@ -102,7 +102,7 @@ def test_a_book_is_a_value_that_changes_no_more() -> None:
     assert repr(empty) == "<Book a NOT CURRENT 0 positions 0 open orders>"
 
 
-def test_a_book_can_be_copied_and_kept() -> None:
+def test_book_can_be_copied_and_pickled() -> None:
     one = keeper()
     one.apply(order_frame(status="working"), NOW)
     one.apply(position_frame(quantity="5"), NOW)
@@ -120,7 +120,7 @@ def test_a_book_can_be_copied_and_kept() -> None:
         *({"age": age} for age in (0, float("inf"), float("nan"), 1e300, True, "9", None)),
     ],
 )
-def test_orders_must_be_kept_for_something(keep: dict[str, Any]) -> None:
+def test_order_retention_out_of_bounds_raises(keep: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="at least 1, and age between"):
         OrderRetention(**keep)
 
@@ -128,7 +128,7 @@ def test_orders_must_be_kept_for_something(keep: dict[str, Any]) -> None:
 # --- frames
 
 
-def test_a_frame_changes_what_it_carries_and_is_told_once() -> None:
+def test_apply_order_frame_changes_carried_fields_and_returns_the_change_once() -> None:
     one = keeper()
     first = order_frame(status="working", symbol="AAPL", order_qty="10", filled_qty="0")
     assert shown(one.apply(first, NOW)) == [("o", None, "working", [], "stream")]
@@ -144,7 +144,7 @@ def test_a_frame_changes_what_it_carries_and_is_told_once() -> None:
     assert one.order("p") is None
 
 
-def test_positions_and_balances_change_too() -> None:
+def test_apply_position_and_balance_frames_returns_changes() -> None:
     one = keeper()
     assert shown(one.apply(position_frame(quantity="5", last_price="1"), NOW)) == [("AAPL", None, "5", "stream")]
     assert shown(one.apply(balance_frame(cash="5", currency="USD"), NOW)) == [(None, "5", "stream")]
@@ -161,7 +161,7 @@ def money(one: BookKeeper) -> dict[str, str | None]:
     return {name: each.cash_text for name, each in read(one).balances.items()}
 
 
-def test_money_without_a_currency_is_not_taken_where_nobody_knows_of_which() -> None:
+def test_balance_frame_without_currency_is_not_applied_with_several_currencies() -> None:
     one = keeper()
     for currency in ("USD", "EUR", None, ""):
         one.lacks_whole = False
@@ -171,7 +171,7 @@ def test_money_without_a_currency_is_not_taken_where_nobody_knows_of_which() -> 
 
 
 @pytest.mark.parametrize(("listed", "heard"), [("USD", None), ("USD", ""), (None, "USD"), ("", "USD")])
-def test_where_one_source_names_no_currency_there_is_one_balance(listed: str | None, heard: str | None) -> None:
+def test_balance_without_currency_and_with_one_is_the_same_balance(listed: str | None, heard: str | None) -> None:
     answer = AccountSnapshot((), (), (balance(cash="1", buying_power="3", currency=listed),))
     news = balance_frame(cash="2", currency=heard)
     for one in (keeper(), keeper(), loaded(answer)):
@@ -187,7 +187,7 @@ def test_where_one_source_names_no_currency_there_is_one_balance(listed: str | N
     assert list(money(one).values()) == ["1"]
 
 
-def test_a_position_of_zero_is_closed_and_told_and_then_forgotten() -> None:
+def test_position_of_zero_is_published_as_closed_and_removed() -> None:
     one = keeper()
     one.apply(position_frame(quantity="5"), NOW)
     [change] = one.apply(position_frame(quantity="0.00"), NOW)
@@ -197,7 +197,7 @@ def test_a_position_of_zero_is_closed_and_told_and_then_forgotten() -> None:
     assert shown(one.apply(position_frame(quantity="-5"), NOW)) == [("AAPL", None, "-5", "stream")]
 
 
-def test_a_frame_that_is_out_of_order_is_dropped() -> None:
+def test_frame_out_of_order_is_dropped() -> None:
     one = keeper()
     one.apply(position_frame(at(2), quantity="5"), NOW)
     assert one.apply(position_frame(at(1), quantity="4"), NOW) == ()
@@ -211,7 +211,7 @@ def test_a_frame_that_is_out_of_order_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("bogus", ["2036-03-02T15:00:00.000000Z", "9999999999"])
-def test_a_time_that_is_to_come_does_not_stop_the_news(bogus: str) -> None:
+def test_frame_after_a_frame_with_a_future_time_is_applied(bogus: str) -> None:
     one = keeper()
     one.apply(position_frame(bogus, quantity="5"), NOW)
     one.apply(balance_frame(bogus, cash="5"), NOW)
@@ -227,7 +227,7 @@ def test_a_time_that_is_to_come_does_not_stop_the_news(bogus: str) -> None:
     assert read(one).orders["o"].stop_price == Decimal(6)
 
 
-def test_where_our_own_clock_is_slow_a_frame_that_is_out_of_order_is_dropped_all_the_same() -> None:
+def test_frame_out_of_order_is_dropped_with_a_slow_local_clock() -> None:
     one, slow = keeper(), NOW - timedelta(days=1)
     one.apply(position_frame(at(2), quantity="6"), slow)
     assert one.apply(position_frame(at(1), quantity="5"), slow) == ()
@@ -235,7 +235,7 @@ def test_where_our_own_clock_is_slow_a_frame_that_is_out_of_order_is_dropped_all
     assert one.apply(order_frame(status="working", stop_price="5", updated_at=at(1)), slow) == ()
 
 
-def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> None:
+def test_snapshot_overrides_an_order_with_a_future_time() -> None:
     one = keeper()
     one.apply(order_frame(status="working", stop_price="5", updated_at="2036-03-02T15:00:00.000000Z"), NOW)
     snapshot(one, AccountSnapshot((order(status="working", stop_price="6", updated_at=at(2)),), (), (MONEY,)))
@@ -246,7 +246,7 @@ def test_a_snapshot_sets_right_what_an_order_with_a_time_to_come_has_said() -> N
 
 
 @pytest.mark.parametrize("zero", ["0E-9", "0e0", "0.0e5", "-0", "+0.00", "00E+3"])
-def test_position_of_zero_is_closed_however_zero_is_written(zero: str) -> None:
+def test_position_of_zero_in_any_notation_is_closed(zero: str) -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"), position(symbol="MSFT", quantity=zero)), (MONEY,)))
     assert quantities(one) == {"AAPL": "5"}
     [change] = one.apply(position_frame(quantity=zero), NOW)
@@ -255,12 +255,12 @@ def test_position_of_zero_is_closed_however_zero_is_written(zero: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["none", "0x0", "0_0", "O"])
-def test_position_of_a_quantity_that_is_no_number_is_kept(text: str) -> None:
+def test_position_with_a_quantity_that_is_no_number_is_kept(text: str) -> None:
     one = loaded(AccountSnapshot((), (position(quantity=text),), (MONEY,)))
     assert quantities(one) == {"AAPL": text}
 
 
-def test_same_number_in_another_spelling_is_no_change() -> None:
+def test_same_number_in_another_notation_is_no_change() -> None:
     one = loaded(AccountSnapshot((order(status="working", filled_qty="0"),), (position(quantity="5"),), (MONEY,)))
     assert one.apply(position_frame(quantity="5.00"), NOW) == ()
     assert one.apply(balance_frame(cash="1E+2", currency="USD"), NOW) == ()
@@ -279,19 +279,19 @@ def test_same_number_in_another_spelling_is_no_change() -> None:
 LOTS = (position(quantity="5"), position(quantity="3"))
 
 
-def test_sale_of_one_of_two_lots_is_told_as_a_sale() -> None:
+def test_sale_of_one_of_two_lots_is_published_as_a_smaller_position() -> None:
     one = loaded(AccountSnapshot((), LOTS, (MONEY,)))
     assert quantities(one) == {"AAPL": "8"}
     assert shown(snapshot(one, AccountSnapshot((), LOTS[:1], (MONEY,)))) == [("AAPL", "8", "5", "recovered")]
     assert shown(snapshot(one, AccountSnapshot((), (), (MONEY,)))) == [("AAPL", "5", "0", "recovered")]
 
 
-def test_long_and_short_rows_of_one_symbol_stay_where_they_add_up_to_zero() -> None:
+def test_long_and_short_rows_that_add_up_to_zero_stay() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"), position(quantity="-5")), (MONEY,)))
     assert quantities(one) == {"AAPL": "0"}
 
 
-def test_frame_of_one_of_several_rows_changes_nothing_and_wants_a_snapshot() -> None:
+def test_frame_for_one_of_several_rows_is_not_applied_and_needs_a_snapshot() -> None:
     money = (balance(currency="USD", cash="1"), balance(currency="USD", cash="2"), balance(currency="EUR", cash="5"))
     one = loaded(AccountSnapshot((), LOTS, money))
     for update in (position_frame(quantity="2"), balance_frame(currency="USD", cash="2")):
@@ -303,7 +303,7 @@ def test_frame_of_one_of_several_rows_changes_nothing_and_wants_a_snapshot() -> 
     assert not one.lacks_whole
 
 
-def test_frame_of_equal_rows_wants_a_snapshot() -> None:
+def test_frame_for_equal_rows_needs_a_snapshot() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"), position(quantity="5")), (MONEY,)))
     assert quantities(one) == {"AAPL": "5"}
     assert one.apply(position_frame(quantity="7"), NOW) == ()
@@ -311,7 +311,7 @@ def test_frame_of_equal_rows_wants_a_snapshot() -> None:
 
 
 @pytest.mark.parametrize("other", [{"account_number": "2"}, {"instrument": "OPT"}])
-def test_frame_of_another_row_than_the_known_one_wants_a_snapshot(other: dict[str, Any]) -> None:
+def test_frame_for_another_row_needs_a_snapshot(other: dict[str, Any]) -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5", account_number="1", instrument="STK"),), (MONEY,)))
     assert one.apply(position_frame(quantity="3", **other), NOW) == ()
     assert (one.lacks_whole, quantities(one)) == (True, {"AAPL": "5"})
@@ -320,7 +320,7 @@ def test_frame_of_another_row_than_the_known_one_wants_a_snapshot(other: dict[st
     assert not one.lacks_whole
 
 
-def test_frame_heard_while_several_rows_are_listed_wants_another_snapshot() -> None:
+def test_frame_during_a_snapshot_with_several_rows_needs_another_snapshot() -> None:
     one = loaded(AccountSnapshot((), LOTS[:1], (MONEY,)))
     snapshot(one, AccountSnapshot((), LOTS, (MONEY,)), position_frame(quantity="3"))
     assert (quantities(one), one.lacks_whole) == ({"AAPL": "8"}, True)
@@ -341,7 +341,7 @@ def test_frame_heard_while_several_rows_are_listed_wants_another_snapshot() -> N
         balance_frame(cash="90", currency="USD"),
     ],
 )
-def test_snapshot_that_takes_the_news_back_counts_when_it_says_so_again_after_five_seconds(update: Update) -> None:
+def test_snapshot_that_contradicts_frames_counts_when_repeated_after_five_seconds(update: Update) -> None:
     listed = AccountSnapshot((), (position(quantity="5"),), (MONEY,))
     one = loaded(listed)
     one.apply(update, NOW)
@@ -357,7 +357,7 @@ def test_snapshot_that_takes_the_news_back_counts_when_it_says_so_again_after_fi
     assert (one.problem, one.lacks_whole, quantities(one)) == (None, False, {"AAPL": "5"})
 
 
-def test_snapshot_with_an_execution_that_is_news_explains_what_it_takes_back() -> None:
+def test_snapshot_with_a_new_execution_explains_a_contradiction() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"),), (MONEY,)))
     one.apply(position_frame(quantity="6"), NOW)
     sold = order(symbol="AAPL", status="filled", filled_qty="1", fills=[fill("1", "1")])
@@ -373,7 +373,7 @@ def test_snapshot_with_an_execution_that_is_news_explains_what_it_takes_back() -
         {"status": "filled", "filled_qty": "5", "updated_at": at(1)},
     ],
 )
-def test_snapshot_with_an_older_report_of_an_order_never_counts(old: dict[str, Any]) -> None:
+def test_snapshot_with_an_older_order_report_never_counts(old: dict[str, Any]) -> None:
     one = loaded(AccountSnapshot((), (position(quantity="10"),), (MONEY,)))
     one.apply(order_frame(status="filled", filled_qty="9", updated_at=at(2)), NOW)
     listed = AccountSnapshot((order(**old),), (position(quantity="20"),), (MONEY,))
@@ -383,7 +383,7 @@ def test_snapshot_with_an_older_report_of_an_order_never_counts(old: dict[str, A
     assert quantities(one) == {"AAPL": "10"}
 
 
-def test_order_of_an_older_time_that_says_no_less_is_no_proof() -> None:
+def test_older_order_report_without_contradiction_does_not_reject_the_snapshot() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="10"),), (MONEY,)))
     one.apply(order_frame(status="working", filled_qty="9", updated_at="2026-03-02T14:02:00.500Z"), NOW)
     same = order(status="working", filled_qty="9", updated_at="2026-03-02T14:02:00Z")
@@ -391,7 +391,7 @@ def test_order_of_an_older_time_that_says_no_less_is_no_proof() -> None:
     assert (one.problem, quantities(one)) == (None, {"AAPL": "20"})
 
 
-def test_order_that_is_listed_as_open_after_its_end_keeps_the_account_from_being_current() -> None:
+def test_ended_order_listed_as_open_makes_the_account_not_current() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="10"),), (MONEY,)))
     one.apply(order_frame(status="cancelled", updated_at=at(2)), NOW)
     listed = AccountSnapshot((order(status="working", updated_at=at(3)),), (position(quantity="20"),), (MONEY,))
@@ -401,7 +401,7 @@ def test_order_that_is_listed_as_open_after_its_end_keeps_the_account_from_being
 
 
 @pytest.mark.parametrize("status", ["FILLED", "canceled", "Cancelled", " rejected", "EXPIRED", "Replaced"])
-def test_order_that_ended_in_any_spelling_is_open_no_more(status: str) -> None:
+def test_order_with_any_terminal_status_is_not_open(status: str) -> None:
     one = keeper()
     for name, said in (("o", status), ("p", "working"), ("q", "done for the day")):
         one.apply(order_frame(order_id=name, status=said), NOW)
@@ -409,7 +409,7 @@ def test_order_that_ended_in_any_spelling_is_open_no_more(status: str) -> None:
     assert [each.order_id for each in one.open_orders()] == ["p", "q"]
 
 
-def test_row_without_a_symbol_closes_nothing() -> None:
+def test_row_without_a_symbol_closes_no_position() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"),), (MONEY,)))
     assert shown(
         snapshot(one, AccountSnapshot((), (position(symbol="MSFT", quantity="1"),), (MONEY,), "a row is odd"))
@@ -417,7 +417,7 @@ def test_row_without_a_symbol_closes_nothing() -> None:
     assert (quantities(one), read(one).problem) == ({"AAPL": "5", "MSFT": "1"}, "a row is odd")
 
 
-def test_orders_that_share_an_id_in_one_list_are_the_later_one() -> None:
+def test_listed_orders_with_one_id_resolve_to_the_later_one() -> None:
     first = order(cl_order_id="x", status="filled", filled_qty="5")
     second = order(cl_order_id="y", status="working", filled_qty="0")
     one = loaded(AccountSnapshot((first, second), (), (MONEY,)))
@@ -428,7 +428,7 @@ def test_orders_that_share_an_id_in_one_list_are_the_later_one() -> None:
 # --- snapshots and frames
 
 
-def test_a_snapshot_overrules_what_was_heard_before_it_was_asked_for() -> None:
+def test_snapshot_overrides_frames_before_its_request() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
     assert (one.is_read, one.is_loaded, keeper().is_loaded) == (True, True, False)
     listed = AccountSnapshot(
@@ -444,7 +444,7 @@ def test_a_snapshot_overrules_what_was_heard_before_it_was_asked_for() -> None:
     assert snapshot(one, listed) == []
 
 
-def test_a_snapshot_does_not_undo_what_was_heard_since_it_was_asked_for() -> None:
+def test_snapshot_keeps_frames_since_its_request() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"), position(symbol="MSFT", quantity="1")), (MONEY,)))
     stale = AccountSnapshot(
         (), (position(quantity="5", last_price="3"), position(symbol="MSFT", quantity="1")), (MONEY,)
@@ -461,7 +461,7 @@ def test_a_snapshot_does_not_undo_what_was_heard_since_it_was_asked_for() -> Non
     assert read(one).balances["USD"].cash == Decimal(90)
 
 
-def test_a_snapshot_that_was_never_answered_holds_nothing_any_more() -> None:
+def test_aborted_snapshot_drops_kept_updates() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5"),), (MONEY,)))
     one.begin_snapshot()
     one.apply(position_frame(quantity="6"), NOW)
@@ -472,7 +472,7 @@ def test_a_snapshot_that_was_never_answered_holds_nothing_any_more() -> None:
     assert quantities(one) == {"AAPL": "8"}
 
 
-def test_of_an_order_at_one_moment_what_was_heard_since_wins_and_else_the_snapshot() -> None:
+def test_order_with_equal_times_keeps_the_frame_only_if_it_came_since_the_request() -> None:
     one = loaded(AccountSnapshot((order(status="working", updated_at=at(1)),), (), (MONEY,)))
     pending = AccountSnapshot((order(status="pending_cancel", updated_at=at(1)),), (), (MONEY,))
     assert shown(snapshot(one, pending, cause="sweep")) == [("o", "working", "pending_cancel", [], "sweep")]
@@ -480,7 +480,7 @@ def test_of_an_order_at_one_moment_what_was_heard_since_wins_and_else_the_snapsh
     assert read(one).orders["o"].status == "working"
 
 
-def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
+def test_unread_account_keeps_its_book() -> None:
     one = loaded(AccountSnapshot((order(status="working"),), (position(quantity="5"),), (MONEY,)))
     assert shown(snapshot(one, AccountSnapshot((order(status="filled"),)), position_frame(quantity="6"))) == [
         ("o", "working", "filled", [], "recovered"),
@@ -493,20 +493,20 @@ def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
     assert [one.absent_since] == [None]
 
 
-def test_a_balance_that_is_listed_no_more_goes() -> None:
+def test_absent_balance_is_removed() -> None:
     one = loaded(AccountSnapshot((), (), (MONEY, balance(currency="EUR", cash="1"))))
     assert snapshot(one, AccountSnapshot((), (), (MONEY,))) == []
     assert list(read(one).balances) == ["USD"]
 
 
-def test_a_closed_position_keeps_what_it_was_in() -> None:
+def test_closed_position_keeps_its_instrument() -> None:
     one = loaded(AccountSnapshot((), (position(quantity="5", instrument="STK"),), ()))
     [change] = snapshot(one, AccountSnapshot((), (), (MONEY,)))[:1]
     assert isinstance(change, PositionChanged)
     assert (change.after.instrument, change.after.account_id, change.after.last_price) == ("STK", "a", None)
 
 
-def test_a_missed_fill_is_recovered_once() -> None:
+def test_missed_fill_is_recovered_once() -> None:
     one = loaded(AccountSnapshot((order(status="working", filled_qty="0", updated_at=at(1)),), (), (MONEY,)))
     missed = order(status="filled", filled_qty="5", fills=[fill("1", "2"), fill("2", "3")], updated_at=at(3))
     assert shown(snapshot(one, AccountSnapshot((missed,), (), (MONEY,)))) == [
@@ -516,7 +516,7 @@ def test_a_missed_fill_is_recovered_once() -> None:
     assert one.apply(late, NOW) == ()
 
 
-def test_an_order_that_is_not_listed_stays_as_it_was() -> None:
+def test_absent_order_stays_as_known() -> None:
     one = loaded(AccountSnapshot((order(status="working"),), (), (MONEY,)))
     assert snapshot(one, AccountSnapshot((), (), (MONEY,))) == []
     assert read(one).orders["o"].status == "working"
@@ -525,7 +525,7 @@ def test_an_order_that_is_not_listed_stays_as_it_was() -> None:
 # --- successors
 
 
-def test_a_replaced_order_points_to_its_successor() -> None:
+def test_replaced_order_points_to_its_successor() -> None:
     one = keeper()
     one.apply(order_frame(status="replaced"), NOW)
     changes = one.apply(order_frame(order_id="p", status="working", replaces="o"), NOW)
@@ -537,7 +537,7 @@ def test_a_replaced_order_points_to_its_successor() -> None:
     ]
 
 
-def test_an_order_that_points_to_a_successor_keeps_pointing_to_it() -> None:
+def test_successor_of_an_order_is_never_cleared() -> None:
     one = keeper()
     one.apply(order_frame(status="pending_replace", replaced_by="p"), NOW)
     [change] = one.apply(order_frame(order_id="q", status="working", replaces="o"), NOW)
@@ -545,7 +545,7 @@ def test_an_order_that_points_to_a_successor_keeps_pointing_to_it() -> None:
     assert (change.after.order_id, read(one).orders["o"].replaced_by) == ("q", "p")
 
 
-def test_a_replaced_order_that_is_heard_of_later_points_to_it_too() -> None:
+def test_replaced_order_reported_after_its_successor_points_to_it() -> None:
     one = keeper()
     one.apply(order_frame(order_id="n", status="replaced"), NOW)
     one.apply(order_frame(order_id="p", status="working", replaces="o"), NOW)
@@ -557,7 +557,7 @@ def test_a_replaced_order_that_is_heard_of_later_points_to_it_too() -> None:
 # --- how long orders that have ended are kept
 
 
-def test_orders_that_have_ended_are_kept_by_count_and_come_back_as_no_news() -> None:
+def test_ended_orders_beyond_the_count_are_evicted_and_not_published_again() -> None:
     one = keeper(count=2)
     frames = [
         order_frame(order_id=str(n), status="filled", updated_at=at(n), filled_qty="1", fills=[fill(str(n), "1")])
@@ -572,7 +572,7 @@ def test_orders_that_have_ended_are_kept_by_count_and_come_back_as_no_news() -> 
     assert snapshot(one, AccountSnapshot([each.order for each in frames], (), ()), cause="sweep") == []
 
 
-def test_orders_that_have_ended_are_kept_by_age() -> None:
+def test_ended_orders_beyond_the_age_are_evicted() -> None:
     one = keeper(age=60)
     one.apply(order_frame(status="partially_filled", filled_qty="3"), NOW)
     one.apply(order_frame(status="cancelled"), NOW)
@@ -586,7 +586,7 @@ def test_orders_that_have_ended_are_kept_by_age() -> None:
     assert (list(read(one).orders), one.as_of) == ([], NOW + timedelta(seconds=61))
 
 
-def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
+def test_unknown_order_that_ended_before_the_horizon_is_ignored() -> None:
     one = loaded(AccountSnapshot((order(order_id="new", status="working", updated_at=at(59)),), (), (MONEY,)))
     old = {"order_id": "old", "status": "filled", "filled_qty": "1"}
     horizon = "2026-03-02T13:58:59.000000Z"
@@ -600,7 +600,7 @@ def test_what_ended_well_before_the_latest_that_was_known_is_history() -> None:
     assert len(one.apply(order_frame(**{**old, "order_id": "just then"}, updated_at=then), NOW)) == 1
 
 
-def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new() -> None:
+def test_evicted_ids_are_forgotten_behind_the_horizon() -> None:
     one = keeper(count=1)
     for name, time in (("1", at(1)), ("2", None), ("3", at(3))):
         one.apply(order_frame(order_id=name, status="filled", updated_at=time), NOW)
@@ -615,7 +615,7 @@ def test_who_was_let_go_is_remembered_only_as_long_as_it_could_be_taken_for_new(
     assert one.horizon == datetime(2026, 3, 2, 14, 2, tzinfo=UTC)
 
 
-def test_a_time_that_is_to_come_makes_no_history_of_what_happens_until_then() -> None:
+def test_future_time_does_not_move_the_horizon_past_now() -> None:
     odd = order(order_id="odd", status="filled", updated_at="2036-03-02T15:00:00.000000Z")
     one = loaded(AccountSnapshot((odd,), (), (MONEY,)))
     new = order_frame(order_id="new", status="filled", filled_qty="1", fills=[fill("1", "1")], updated_at=at(30))
@@ -624,7 +624,7 @@ def test_a_time_that_is_to_come_makes_no_history_of_what_happens_until_then() ->
     assert [each.fill_id for each in change.fills] == ["1"]
 
 
-def test_how_many_that_were_let_go_are_remembered_is_bounded() -> None:
+def test_number_of_remembered_evicted_ids_is_bounded() -> None:
     one = keeper(count=1)
     first = [
         order_frame(order_id=name, status="filled", updated_at=time)
@@ -639,7 +639,7 @@ def test_how_many_that_were_let_go_are_remembered_is_bounded() -> None:
     assert one.apply(first[1], NOW) == ()
 
 
-def test_orders_that_have_ended_are_let_go_also_where_a_snapshot_says_the_same_again() -> None:
+def test_ended_orders_are_evicted_by_an_unchanged_snapshot() -> None:
     one = keeper(age=60)
     ended = AccountSnapshot((order(status="filled"),), (), (MONEY,))
     snapshot(one, ended)
@@ -661,7 +661,7 @@ MOVES = st.lists(
 
 
 @given(MOVES)
-def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every_fill_is_told_once(
+def test_book_equals_the_server_after_any_lost_frames_and_each_fill_is_published_once(
     moves: list[tuple[str, int, str]],
 ) -> None:
     """A world of one order a symbol, each trade a fill; frames heard or lost; snapshots taken at the answer."""
@@ -709,7 +709,7 @@ def test_whatever_is_lost_between_snapshots_the_book_ends_as_the_world_and_every
     assert sorted(str(each) for each in told) == sorted(everything)
 
 
-def test_a_part_of_what_is_not_known_is_not_taken_for_it() -> None:
+def test_partial_frame_of_an_unknown_item_is_not_applied() -> None:
     one = loaded(AccountSnapshot((), (), (balance(),)))
     for part in (position_frame(last_price="5"), order_frame(filled_qty="5")):
         assert one.apply(part, NOW) == ()
@@ -758,7 +758,7 @@ def state(thing: object) -> object:
 
 
 @given(HISTORY, LISTED, LISTED)
-def test_the_same_snapshot_once_more_says_nothing(
+def test_equal_snapshot_changes_nothing(
     history: list[Update | AccountSnapshot], listed: AccountSnapshot, last: AccountSnapshot
 ) -> None:
     """Load a snapshot twice, or only once, or the second time without its orders: it comes to the same."""
@@ -793,7 +793,7 @@ def test_the_same_snapshot_once_more_says_nothing(
         ({"status": "filled", "updated_at": at(1)}, [{"status": "working", "updated_at": at(0)}], False),
     ],
 )
-def test_a_book_is_settled_by_a_snapshot_that_it_has_as_it_was_listed(
+def test_book_is_settled_by_a_snapshot_that_it_holds_as_listed(
     heard: dict[str, Any],
     listed: list[dict[str, Any]],
     is_settled: bool,  # noqa: FBT001 - pytest fills it in by name

@@ -43,7 +43,7 @@ def shown(told: list[Fill]) -> list[tuple[str | None, str | None, str | None]]:
     return [(each.fill_id, each.quantity_text, each.price_text) for each in told]
 
 
-def test_each_listed_fill_is_told_once_by_its_id() -> None:
+def test_listed_fills_are_published_once_by_id() -> None:
     one, two = fill("1", "4"), fill("2", "6")
     told, implied = told_by(
         order(filled_qty="4", fills=[one]),
@@ -55,7 +55,7 @@ def test_each_listed_fill_is_told_once_by_its_id() -> None:
     assert implied == NONE_IMPLIED
 
 
-def test_where_no_fills_are_listed_the_growth_is_told_at_the_price_that_the_average_implies() -> None:
+def test_growth_without_listed_fills_is_published_at_the_implied_price() -> None:
     told, implied = told_by(
         order(filled_qty="4", avg_fill_price="10", updated_at="1772461800"),
         order(filled_qty="4", avg_fill_price="10.00"),
@@ -66,7 +66,7 @@ def test_where_no_fills_are_listed_the_growth_is_told_at_the_price_that_the_aver
     assert implied == ImpliedFills(Decimal(10), Decimal(130))
 
 
-def test_what_was_told_of_the_growth_is_not_told_again_when_it_is_listed() -> None:
+def test_published_growth_is_not_published_again_when_listed() -> None:
     told, implied = told_by(
         order(filled_qty="10", avg_fill_price="10"),
         order(filled_qty="10", fills=[fill("1", "4")]),
@@ -76,7 +76,7 @@ def test_what_was_told_of_the_growth_is_not_told_again_when_it_is_listed() -> No
     assert implied == NONE_IMPLIED
 
 
-def test_a_fill_without_a_price_leaves_the_price_of_the_rest_unknown() -> None:
+def test_fill_without_a_price_makes_the_implied_price_unknown() -> None:
     told, implied = told_by(
         order(filled_qty="4", avg_fill_price=None),
         order(filled_qty="4", fills=[fill("1", "3", None)]),
@@ -86,17 +86,17 @@ def test_a_fill_without_a_price_leaves_the_price_of_the_rest_unknown() -> None:
     assert implied == ImpliedFills(Decimal(3), None)
 
 
-def test_of_a_fill_without_a_quantity_nobody_knows_what_it_explains() -> None:
+def test_fill_without_a_quantity_explains_no_part_of_the_count() -> None:
     told, _ = told_by(order(filled_qty="9", fills=[fill("1", None), fill("2", "3")]))
     assert shown(told) == [("1", None, "10"), ("2", "3", "10")]
 
 
-def test_a_list_beyond_the_count_is_told_and_a_missing_count_claims_nothing() -> None:
+def test_list_beyond_the_count_is_published_and_a_missing_count_is_ignored() -> None:
     told, _ = told_by(order(filled_qty=None, fills=[fill("1", "5")]), order(filled_qty="4"), order(filled_qty="5"))
     assert shown(told) == [("1", "5", "10")]
 
 
-def test_a_price_that_cannot_be_is_not_told() -> None:
+def test_implied_price_that_cannot_be_is_none() -> None:
     told, _ = told_by(order(filled_qty="5", avg_fill_price="10"), order(filled_qty="6", avg_fill_price="1"))
     assert shown(told) == [(None, "5", "10"), (None, "1", None)]
 
@@ -111,7 +111,7 @@ SHOWS = st.lists(st.tuples(st.integers(0, 6), st.booleans(), st.booleans()), min
 
 
 @given(PARTS, SHOWS)
-def test_what_is_told_adds_up_however_it_is_shown(parts: list[int], shows: list[tuple[int, bool, bool]]) -> None:
+def test_published_quantities_add_up_for_any_reports(parts: list[int], shows: list[tuple[int, bool, bool]]) -> None:
     """A broker shows ever more of the executions: with or without the list, with or without ids, and at last all."""
     for has_ids in (True, False):
         sayings: list[Order] = []
@@ -128,7 +128,7 @@ def test_what_is_told_adds_up_however_it_is_shown(parts: list[int], shows: list[
         assert len(set(ids)) == len(ids)
 
 
-def test_a_fill_that_is_listed_with_its_id_only_later_is_told_once() -> None:
+def test_fill_that_gets_its_id_later_is_published_once() -> None:
     told, implied = told_by(
         order(filled_qty="4", fills=[fill(None, "4", time="2026-03-02T14:00:00.000Z")]),
         order(filled_qty="4.0", fills=[fill("1", "4.0", time="2026-03-02T14:00:00Z")]),
@@ -139,7 +139,7 @@ def test_a_fill_that_is_listed_with_its_id_only_later_is_told_once() -> None:
 
 
 @pytest.mark.parametrize("quantity", ["5.00", "-5", "0"])
-def test_a_fill_is_told_as_it_was_listed(quantity: str) -> None:
+def test_fill_is_published_as_listed(quantity: str) -> None:
     [told], _ = told_by(order(fills=[fill("1", quantity)]))
     assert told.quantity_text == quantity
 
@@ -153,7 +153,7 @@ def test_a_fill_is_told_as_it_was_listed(quantity: str) -> None:
     ],
     ids=["for nothing", "what is listed has no price", "nor all of it"],
 )
-def test_where_the_price_cannot_be_known_none_is_made_up(said: dict[str, Any]) -> None:
+def test_unknown_implied_price_is_none(said: dict[str, Any]) -> None:
     told, _ = told_by(order(filled_qty="5", **said))
     assert (told[-1].fill_id, told[-1].price_text) == (None, None)
 
@@ -161,14 +161,14 @@ def test_where_the_price_cannot_be_known_none_is_made_up(said: dict[str, Any]) -
 # --- ids that identify nothing
 
 
-def test_executions_that_share_an_id_are_each_told() -> None:
+def test_executions_with_one_id_are_all_published() -> None:
     one, two = fill("x", "4", time="1772461800"), fill("x", "6", "11", time="1772461801")
     told, implied = told_by(order(filled_qty="4", fills=[one]), order(filled_qty="10", fills=[one, two]))
     assert shown(told) == [("x", "4", "10"), ("x", "6", "11")]
     assert implied == NONE_IMPLIED
 
 
-def test_execution_that_grows_under_its_id_is_told_by_its_growth() -> None:
+def test_execution_that_grows_is_published_as_its_growth() -> None:
     told, implied = told_by(
         order(filled_qty="4", fills=[fill("x", "4")]),
         order(filled_qty="10", fills=[fill("x", "10")]),
@@ -208,7 +208,7 @@ REPORTS = st.lists(st.tuples(ROWS | st.none(), st.integers(-12, 12) | st.none())
 
 
 @given(REPORTS)
-def test_deliveries_add_up_at_every_moment_whatever_ids_and_signs_a_broker_gives(
+def test_published_quantities_add_up_for_any_ids_and_signs(
     reports: list[tuple[list[dict[str, Any]] | None, int | None]],
 ) -> None:
     known: Order | None = None
@@ -231,7 +231,7 @@ def test_deliveries_add_up_at_every_moment_whatever_ids_and_signs_a_broker_gives
 
 
 @given(REPORTS)
-def test_short_way_for_appended_fills_equals_the_full_comparison(
+def test_appended_fills_equal_the_full_comparison(
     reports: list[tuple[list[dict[str, Any]] | None, int | None]],
 ) -> None:
     known: Order | None = None
@@ -247,7 +247,7 @@ def test_short_way_for_appended_fills_equals_the_full_comparison(
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.lists(st.integers(0, 6), max_size=8))
-def test_executions_of_one_shared_id_are_told_as_they_are(parts: list[int], shows: list[int]) -> None:
+def test_executions_of_one_shared_id_are_published_as_listed(parts: list[int], shows: list[int]) -> None:
     rows = [fill("same", str(size), "10", str(1_772_461_800 + place)) for place, size in enumerate(parts)]
     reports = [
         order(fills=rows[:seen], filled_qty=str(sum(parts[:seen]))) for seen in [*sorted(shows), len(parts)] if seen

@@ -27,7 +27,7 @@ class Somebody:
         self.connections: Any = None
 
 
-def test_an_account_may_become_another_users() -> None:
+def test_account_moves_to_another_user() -> None:
     users = FollowedUsers(OrderRetention())
     ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
     first = users.account_for(ada, "a", None)
@@ -40,7 +40,7 @@ def test_an_account_may_become_another_users() -> None:
     assert users.accounts == {}
 
 
-def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
+def test_window_begins_a_day_before_the_latest_known_order() -> None:
     users = FollowedUsers(OrderRetention())
     followed = users.add(Somebody("ada"))
     assert followed.window(NOW, DAY).since == NOW - DAY
@@ -59,7 +59,7 @@ def test_the_window_begins_a_day_before_the_latest_that_is_known() -> None:
     assert list(window.accounts or ()) == ["a"]
 
 
-def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
+def test_new_account_publishes_only_later_events() -> None:
     users = FollowedUsers(OrderRetention())
     followed = users.add(Somebody("ada"))
     facts: dict[str, Any] = {"account_id": "a", "user_id": "ada", "cause": "recovered"}
@@ -76,7 +76,7 @@ def test_of_an_account_that_appears_only_what_happened_since_is_news() -> None:
     assert not heard.is_news(PositionChanged(before=None, after=position(), **facts))
 
 
-def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
+def test_missed_since_keeps_the_time_of_the_first_gap() -> None:
     users = FollowedUsers(OrderRetention())
     ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
     users.unread.clear()
@@ -96,7 +96,7 @@ def test_what_was_missed_since_the_first_gap_is_news_after_the_second() -> None:
     assert users.add(Somebody("bob")).missed_since == third
 
 
-def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
+def test_missed_since_is_never_in_the_future() -> None:
     users = FollowedUsers(OrderRetention())
     ada = users.add(Somebody("ada"))
     users.unread.clear()
@@ -105,7 +105,7 @@ def test_what_is_missed_did_not_begin_in_time_to_come() -> None:
     assert ada.missed_since == NOW
 
 
-def test_an_order_is_found_in_any_book() -> None:
+def test_order_is_found_in_any_book() -> None:
     users = FollowedUsers(OrderRetention())
     followed = users.add(Somebody("ada"))
     users.account_for(followed, "b", None)
@@ -115,7 +115,7 @@ def test_an_order_is_found_in_any_book() -> None:
     assert users.book("c") is None
 
 
-def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() -> None:
+def test_book_created_during_a_snapshot_keeps_updates() -> None:
     users = FollowedUsers(OrderRetention())
     followed = users.add(Somebody("ada"))
     followed.is_reading = True
@@ -126,7 +126,7 @@ def test_a_book_that_appears_while_its_user_is_being_read_holds_what_it_hears() 
     assert known.stop_price_text == "2"
 
 
-def test_of_a_user_the_garbage_collector_tracks_nothing_but_what_was_handed_in() -> None:
+def test_followed_user_is_not_tracked_by_the_garbage_collector() -> None:
     users = FollowedUsers(OrderRetention())
     user = Somebody("ada")
     followed = users.add(user)

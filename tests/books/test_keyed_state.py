@@ -39,7 +39,7 @@ def test_rows_of_one_symbol_are_added_up_and_disagreements_are_none() -> None:
         ([{"quantity": "0"}, {"quantity": "0.0"}, {"quantity": "-0"}], "0", None),
     ],
 )
-def test_rows_of_one_symbol_have_no_number_that_nobody_knows(
+def test_rows_of_one_symbol_with_a_missing_number_have_no_sum(
     rows: list[dict[str, Any]], quantity: str | None, price: str | None
 ) -> None:
     known = added_up(*rows)

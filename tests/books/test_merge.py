@@ -45,7 +45,7 @@ def fills(*listed: dict[str, Any]) -> tuple[Fill, ...]:
 # --- times that are to come
 
 
-def test_a_time_that_is_to_come_decides_nothing_against_one_that_is_not() -> None:
+def test_merge_orders_future_time_decides_nothing_against_a_past_one() -> None:
     now = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
     bogus = order(status="working", stop_price="1", updated_at="2036-03-02T14:00:00Z")
     true = order(status="working", stop_price="2", updated_at=at(20))
@@ -73,11 +73,11 @@ def test_a_time_that_is_to_come_decides_nothing_against_one_that_is_not() -> Non
         (at(36), "soon", False),
     ],
 )
-def test_a_time_is_outlived_if_it_is_to_come_and_the_other_is_not(known: str, said: str, *, is_so: bool) -> None:
+def test_is_future_outlier_only_if_the_known_time_alone_is_in_the_future(known: str, said: str, *, is_so: bool) -> None:
     assert is_future_outlier(known, said, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
 
 
-def test_what_was_heard_of_had_happened() -> None:
+def test_bounded_event_time_is_at_most_the_time_of_receipt() -> None:
     heard = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
     for text, expected in ((at(29), 29), (at(35), 35), (at(36), 30), ("2036-03-02T14:00:00Z", 30)):
         assert bounded_event_time(text, heard) == heard.replace(minute=expected)
@@ -88,30 +88,30 @@ def test_what_was_heard_of_had_happened() -> None:
 # --- a part laid over a whole
 
 
-def test_what_a_frame_does_not_carry_stays_and_null_is_a_value() -> None:
+def test_apply_partial_keeps_absent_fields_and_takes_null() -> None:
     before = order(symbol="AAPL", order_limit_price="10", stop_price="9", status="working")
     update = order_frame(status="filled", stop_price=None)
     after = apply_partial(before, update.order, update)
     assert after == order(symbol="AAPL", order_limit_price="10", status="filled", account_id=None)
 
 
-def test_what_carries_everything_is_taken_as_it_is() -> None:
+def test_apply_partial_with_every_field_returns_the_report() -> None:
     before, update = order(status="pending"), order_frame(status="working", symbol="AAPL")
     assert apply_partial(before, update.order, update) is update.order
 
 
-def test_what_says_null_of_everything_is_taken_as_it_is() -> None:
+def test_apply_partial_with_nulls_returns_the_report() -> None:
     before, update = position(quantity="1", account_id=None), position_frame(quantity=None)
     assert apply_partial(before, update.position, update) is update.position
 
 
-def test_what_lacks_nothing_leaves_nothing_in_doubt() -> None:
+def test_missing_fields_of_a_whole_report_is_empty() -> None:
     before = position(**dict.fromkeys(position().__struct_encode_fields__, "1"))
     assert missing_fields(before, before) == []
     assert before.__struct_fields__[missing_fields(before, position(account_id=None))[0]] == "account_id"
 
 
-def test_what_was_carried() -> None:
+def test_present_fields_returns_carried_fields() -> None:
     update = position_frame(quantity="5", last_price=None)
     assert present_fields(update.position, update) == {"symbol": "AAPL", "quantity_text": "5", "last_price_text": None}
     whole = position_frame(
@@ -155,12 +155,12 @@ def test_what_was_carried() -> None:
         (at(1), "tomorrow", 0),
     ],
 )
-def test_which_time_is_the_earlier(text: str | None, other: str | None, expected: int) -> None:
+def test_compare_times_orders_any_formats(text: str | None, other: str | None, expected: int) -> None:
     assert compare_times(text, other) == expected
     assert compare_times(other, text) == -expected
 
 
-def test_a_time_that_cannot_be_read_is_none() -> None:
+def test_event_time_of_unparsable_text_is_none() -> None:
     assert [event_time(text) for text in (None, "", "soon", "9" * 20)] == [None] * 4
     assert event_time("0") is not None
 
@@ -175,13 +175,11 @@ def test_a_time_that_cannot_be_read_is_none() -> None:
         ([at(2), "x" * (len(at(2)) - 1) + "Z"], at(2)),
     ],
 )
-def test_the_latest_of_times_is_found_in_whatever_way_they_are_spelled(
-    texts: list[str | None], latest: str | None
-) -> None:
+def test_latest_of_finds_the_latest_in_any_formats(texts: list[str | None], latest: str | None) -> None:
     assert latest_of(texts) == event_time(latest)
 
 
-def test_amount_keeps_its_sign_and_returns_none_for_what_cannot_be_read() -> None:
+def test_amount_keeps_its_sign_and_is_none_for_other_texts() -> None:
     assert amount("-4") == Decimal(-4)
     assert amount("0" * 100 + "4") == Decimal(4)
     for odd in (None, "", "many", "NaN", "1_000", "1E+999999999", "1E-999999999", "9" * 1_000):
@@ -191,13 +189,13 @@ def test_amount_keeps_its_sign_and_returns_none_for_what_cannot_be_read() -> Non
 # --- two sayings of an order
 
 
-def test_the_later_wins_and_the_earlier_overwrites_nothing() -> None:
+def test_merge_orders_later_time_wins() -> None:
     early = order(status="working", order_limit_price="10", updated_at=at(1))
     late = order(status="pending_cancel", order_limit_price="11", updated_at=at(2))
     assert merge_orders(early, late) == merge_orders(late, early) == late
 
 
-def test_of_no_time_the_last_to_be_heard_wins_unless_what_is_known_is_ahead() -> None:
+def test_merge_orders_without_times_takes_the_last_unless_known_is_ahead() -> None:
     one, other = order(status="working", stop_price="1"), order(status="pending_cancel", stop_price="2")
     assert merge_orders(one, other) == other
     assert merge_orders(other, one) == one
@@ -207,14 +205,14 @@ def test_of_no_time_the_last_to_be_heard_wins_unless_what_is_known_is_ahead() ->
 @pytest.mark.parametrize("ended", ENDED)
 @pytest.mark.parametrize("open_", OPEN)
 @pytest.mark.parametrize("time", [None, at(1), at(3)])
-def test_what_has_ended_never_comes_back_to_life(ended: str, open_: str, time: str | None) -> None:
+def test_merge_orders_keeps_an_ended_status(ended: str, open_: str, time: str | None) -> None:
     over = order(status=ended, broker_status="over", updated_at=at(2))
     said = order(status=open_, broker_status="alive", updated_at=time)
     for after in (merge_orders(over, said), merge_orders(said, over), merge_orders(said, over, is_ahead=True)):
         assert (after.status, after.broker_status) == (ended, "over")
 
 
-def test_of_two_ends_at_one_moment_the_first_stays_and_a_later_one_corrects_it() -> None:
+def test_merge_orders_keeps_the_first_of_two_ends_with_equal_times() -> None:
     cancelled = order(status="cancelled", filled_qty="0", updated_at=at(1))
     assert merge_orders(cancelled, order(status="expired", filled_qty="0", updated_at=at(1))).status == "cancelled"
     assert merge_orders(cancelled, order(status="filled", filled_qty="5", updated_at=at(1))).status == "filled"
@@ -222,19 +220,19 @@ def test_of_two_ends_at_one_moment_the_first_stays_and_a_later_one_corrects_it()
 
 
 @pytest.mark.parametrize("time", [None, at(1), at(3)])
-def test_what_was_filled_stays_filled(time: str | None) -> None:
+def test_merge_orders_keeps_the_larger_filled_quantity(time: str | None) -> None:
     before = order(status="partially_filled", filled_qty="5", avg_fill_price="9", updated_at=at(2))
     after = merge_orders(before, order(status="working", filled_qty="4", avg_fill_price="8", updated_at=time))
     assert (after.filled_qty, after.avg_fill_price) == (Decimal(5), Decimal(9))
     assert merge_orders(before, order(filled_qty=None, updated_at=at(4))).filled_qty == Decimal(5)
 
 
-def test_an_accepted_order_is_never_again_one_that_was_not() -> None:
+def test_merge_orders_never_returns_to_pending() -> None:
     assert merge_orders(order(status="working"), order(status="pending")).status == "working"
     assert merge_orders(order(status=None), order(status="pending")).status == "pending"
 
 
-def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
+def test_merge_orders_keeps_sticky_fields_and_the_successor() -> None:
     before = order(symbol="AAPL", replaced_by="p", status="replaced", reject_reason="why", updated_at=at(1))
     after = merge_orders(before, order(status="replaced", updated_at=at(2)))
     assert (after.symbol, after.replaced_by, after.reject_reason) == ("AAPL", "p", None)
@@ -263,31 +261,31 @@ def test_the_born_facts_and_the_successor_are_not_unlearned() -> None:
     ],
     ids=lambda born: next(iter(born)),
 )
-def test_what_an_order_is_born_with_is_not_unlearned(born: dict[str, Any]) -> None:
+def test_merge_orders_keeps_each_sticky_field(born: dict[str, Any]) -> None:
     said = {} if "updated_at" in born else {"updated_at": at(2)}
     known = merge_orders(order(**({"updated_at": at(1)} | born)), order(**said))
     assert known == order(**(said | born))
 
 
-def test_of_one_quantity_in_two_spellings_the_later_saying_keeps_its_own_price() -> None:
+def test_merge_orders_same_quantity_in_two_notations_keeps_the_later_price() -> None:
     early = order(filled_qty="5.0", avg_fill_price="8", updated_at=at(1))
     late = order(filled_qty="5", avg_fill_price="9", updated_at=at(2))
     assert merge_orders(early, late) == merge_orders(late, early) == late
 
 
-def test_of_two_sayings_of_one_moment_the_one_that_has_ended_is_the_newer() -> None:
+def test_merge_orders_with_equal_times_takes_the_ended_report() -> None:
     going = order(status="working", stop_price="1", updated_at=at(1))
     ended = order(status="cancelled", stop_price="2", updated_at=at(1))
     assert merge_orders(going, ended) == merge_orders(ended, going) == ended
     assert merge_orders(going, ended, is_ahead=True) == ended
 
 
-def test_of_one_moment_the_part_takes_its_blanks_from_the_whole() -> None:
+def test_merge_orders_with_equal_times_fills_blanks_from_the_whole() -> None:
     part, whole = order(status="filled", updated_at=at(1)), order(stop_price="9", status="working", updated_at=at(1))
     assert merge_orders(part, whole) == order(status="filled", stop_price="9", updated_at=at(1))
 
 
-def test_fills_of_both_are_kept() -> None:
+def test_merge_orders_keeps_the_fills_of_both() -> None:
     one, two = fill("1", "1"), fill("2", "2")
     early, late = order(fills=[one], updated_at=at(1)), order(fills=[two], updated_at=at(2))
     assert [each.fill_id for each in merge_orders(early, late).fills] == ["1", "2"]
@@ -311,7 +309,7 @@ SAYINGS = st.fixed_dictionaries(
 
 
 @given(SAYINGS, SAYINGS)
-def test_whichever_comes_first_the_same_is_known(one: dict[str, Any], other: dict[str, Any]) -> None:
+def test_merge_orders_is_independent_of_the_sequence(one: dict[str, Any], other: dict[str, Any]) -> None:
     first, second = order(**one), order(**other)
     if first.updated_at == second.updated_at:
         return
@@ -323,7 +321,7 @@ def test_whichever_comes_first_the_same_is_known(one: dict[str, Any], other: dic
 
 @pytest.mark.parametrize("is_ahead", [False, True])
 @given(one=SAYINGS, other=SAYINGS)
-def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
+def test_merge_orders_is_monotonic_and_idempotent(
     one: dict[str, Any],
     other: dict[str, Any],
     *,
@@ -341,13 +339,13 @@ def test_nothing_final_is_taken_back_and_nothing_is_learned_twice(
 # --- which fills are others
 
 
-def test_what_is_known_to_lack_nothing_is_taken_as_it_is() -> None:
+def test_merge_orders_with_a_whole_report_returns_it() -> None:
     before, after = order(broker="ALPACA", updated_at=at(1)), order(updated_at=at(2))
     assert merge_orders(before, after).broker == "ALPACA"
     assert merge_orders(before, after, is_whole=True) is after
 
 
-def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
+def test_diff_fills_matches_by_id_then_by_content() -> None:
     known = fills(fill("1", "5"), fill(None, "2"), fill(None, "2"))
     listed = fills(fill(None, "2"), fill("1", "5"), fill("1", "9"), fill(None, "2"), fill(None, "2"), fill("2", "5"))
     assert unknown(known, listed) == fills(fill("1", "9"), fill(None, "2"), fill("2", "5"))
@@ -355,7 +353,7 @@ def test_a_fill_is_known_by_its_id_and_else_by_its_content() -> None:
     assert unknown(fills(fill("1", "5"), fill("2", "5")), fills(fill("1", "5"))) == ()
 
 
-def test_an_execution_that_is_listed_twice_under_one_name_is_one_wherever_the_second_stands() -> None:
+def test_diff_fills_counts_a_repeated_row_once_at_any_position() -> None:
     assert unknown(fills(fill("1", "5")), fills(fill("1", "5"), fill("1", "5"))) == ()
     assert unknown(fills(fill("3", "5")), fills(fill("1", "5"), fill("1", "5"))) == fills(fill("1", "5"))
 
@@ -372,9 +370,7 @@ LISTED = {"quantity": "4", "price": "10.0", "time": "2026-03-02T14:00:00.000Z"}
         (fill(None, "?", "?", "?"), fill("1", "?", "?", "?")),
     ],
 )
-def test_a_fill_that_has_a_name_in_one_place_only_is_known_by_what_it_is(
-    heard: dict[str, Any], listed: dict[str, Any]
-) -> None:
+def test_diff_fills_matches_a_row_with_an_id_to_one_without(heard: dict[str, Any], listed: dict[str, Any]) -> None:
     assert unknown(fills(heard), fills(listed)) == ()
     for first, second in ((heard, listed), (listed, heard)):
         [known] = merge_orders(order(fills=[first], updated_at=at(1)), order(fills=[second], updated_at=at(2))).fills
@@ -382,7 +378,7 @@ def test_a_fill_that_has_a_name_in_one_place_only_is_known_by_what_it_is(
         assert known.price_text == second["price"]
 
 
-def test_fills_without_a_name_are_counted() -> None:
+def test_diff_fills_counts_equal_rows_without_ids() -> None:
     one, other = fill(None, "4"), fill(None, "4.0")
     assert unknown(fills(one), fills(other, one)) == fills(one)
     assert unknown(fills(one, other), fills(fill("1", "4"), fill("2", "4"), fill("3", "4"))) == fills(fill("3", "4"))

@@ -41,7 +41,7 @@ ONE, TWO = fill("1", "4", time=at(1)), fill("2", "6", time=at(3))
 
 
 @pytest.mark.parametrize(("ids", "names"), [(True, ["1", "2"]), (False, [None, None])])
-def test_fill_that_a_replacement_repeats_is_told_once(*, ids: bool, names: list[str | None]) -> None:
+def test_fill_repeated_by_a_replacement_is_published_once(*, ids: bool, names: list[str | None]) -> None:
     first, second = ({**each, "fill_id": each["fill_id"] if ids else None} for each in (ONE, TWO))
     old: dict[str, Any] = {
         "order_id": "o",
@@ -65,7 +65,7 @@ def test_fill_that_a_replacement_repeats_is_told_once(*, ids: bool, names: list[
     assert told(learn(other, **old)) == []
 
 
-def test_fill_that_the_second_replacement_repeats_is_told_once() -> None:
+def test_fill_repeated_by_the_second_replacement_is_published_once() -> None:
     one = tracker()
     learn(one, order_id="o", status="replaced", filled_qty="4", fills=[ONE], replaced_by="p")
     learn(one, order_id="p", status="replaced", filled_qty="0", replaces="o", replaced_by="q")
@@ -73,7 +73,7 @@ def test_fill_that_the_second_replacement_repeats_is_told_once() -> None:
     assert told(changes) == [("q", "2", "6")]
 
 
-def test_fill_of_a_replacement_that_only_looks_alike_is_told() -> None:
+def test_similar_fill_of_a_replacement_is_published() -> None:
     one = tracker()
     same = fill(None, "4")
     learn(one, order_id="o", status="replaced", filled_qty="4", fills=[same], replaced_by="p")
@@ -88,7 +88,7 @@ BEFORE: dict[str, Any] = {"status": "filled", "filled_qty": "10", "fills": [ONE,
 AFTER: dict[str, Any] = {"status": "cancelled", "filled_qty": "4", "fills": [ONE], "updated_at": at(5)}
 
 
-def test_bust_counts_when_a_list_says_it_again_after_five_seconds() -> None:
+def test_bust_counts_when_repeated_after_five_seconds() -> None:
     one = tracker()
     learn(one, **BEFORE)
     assert told(learn(one, **AFTER)) == []
@@ -100,7 +100,7 @@ def test_bust_counts_when_a_list_says_it_again_after_five_seconds() -> None:
     assert one.orders["o"] == order(**AFTER)
 
 
-def test_list_that_is_older_by_its_own_time_never_takes_a_fill_back() -> None:
+def test_older_list_never_takes_a_fill_back() -> None:
     one = tracker()
     learn(one, **BEFORE)
     for seconds in (0, 10, 1000):
@@ -116,7 +116,7 @@ def test_bust_that_is_not_repeated_is_forgotten() -> None:
     assert told(learn(one, "recovered", 10, **(AFTER | {"updated_at": at(7)}))) == []
 
 
-def test_bust_can_open_an_order_again() -> None:
+def test_bust_can_reopen_an_order() -> None:
     one, said = tracker(), AFTER | {"status": "partially_filled"}
     learn(one, **BEFORE)
     assert one.open_orders() == []
@@ -127,7 +127,7 @@ def test_bust_can_open_an_order_again() -> None:
     assert list(one.orders) == ["o"]
 
 
-def test_correction_of_a_count_without_a_list_is_told_with_the_opposite_sign() -> None:
+def test_corrected_count_without_a_list_is_published_with_the_opposite_sign() -> None:
     one = tracker()
     learn(one, status="working", filled_qty="10", avg_fill_price="7", updated_at=at(1))
     said: dict[str, Any] = {"status": "working", "filled_qty": "4", "avg_fill_price": "7", "updated_at": at(2)}
@@ -140,7 +140,7 @@ def test_correction_of_a_count_without_a_list_is_told_with_the_opposite_sign() -
 # --- ids that are given out again
 
 
-def test_order_id_with_another_sender_id_is_another_order() -> None:
+def test_order_id_with_another_client_order_id_is_another_order() -> None:
     one = tracker()
     learn(one, cl_order_id="x", status="filled", filled_qty="10", fills=[ONE, TWO], updated_at=at(3))
     changes = learn(one, cl_order_id="y", status="working", filled_qty="4", fills=[ONE], updated_at=at(9))
@@ -152,7 +152,7 @@ def test_order_id_with_another_sender_id_is_another_order() -> None:
     assert learn(one, status="working", filled_qty="5", updated_at=at(10))[0].after.cl_order_id == "y"
 
 
-def test_order_id_of_one_that_was_let_go_can_be_another_order() -> None:
+def test_order_id_of_an_evicted_order_can_be_another_order() -> None:
     one = tracker(count=1)
     for name in ("o", "p"):
         learn(one, order_id=name, cl_order_id=f"x{name}", status="filled", updated_at=at(3))

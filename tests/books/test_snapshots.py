@@ -91,14 +91,14 @@ async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] 
     return found
 
 
-async def test_the_first_asks_for_what_is_open_and_for_the_latest() -> None:
+async def test_first_snapshot_lists_open_and_recent_orders() -> None:
     user = Nobody("a", open1=[order(order_id="2"), order(order_id="1")], all1=[order(order_id="3")])
     found = await snapshot(user, accounts=None)
     assert user.asked == [("open", ALL_TIME), ("all", NOW - timedelta(days=1))]
     assert [each.order_id for each in found.orders] == ["1", "2", "3"]
 
 
-async def test_an_order_that_is_on_two_pages_is_as_the_later_says() -> None:
+async def test_order_on_two_pages_is_taken_from_the_later() -> None:
     pages = {
         None: Page(items=(order(order_id="2", status="pending_cancel"), order(order_id="1")), next_cursor="on"),
         "on": Page(items=(order(order_id="2", status="working"), order(order_id="0"))),
@@ -118,25 +118,25 @@ async def test_an_order_that_is_on_two_pages_is_as_the_later_says() -> None:
     assert [(each.order_id, each.status) for each in found.orders] == [("0", None), ("1", None), ("2", "working")]
 
 
-async def test_a_later_one_asks_for_the_latest_only() -> None:
+async def test_later_snapshot_lists_recent_orders_only() -> None:
     user = Nobody("a")
     await snapshot(user, order(created_at=LATE))
     assert user.asked == [("all", NOW - timedelta(days=1))]
 
 
-async def test_an_account_that_is_new_may_have_old_orders() -> None:
+async def test_new_account_makes_a_snapshot_list_open_orders() -> None:
     user = Nobody("a", "b")
     await snapshot(user, order(created_at=LATE))
     assert [status for status, _ in user.asked] == ["open", "all"]
 
 
-async def test_an_old_order_is_looked_for_among_the_open_ones() -> None:
+async def test_old_open_order_is_searched_among_open_orders() -> None:
     user = Nobody("a", open1=[order(created_at=EARLY)])
     await snapshot(user, order(created_at=EARLY))
     assert [status for status, _ in user.asked] == ["open", "all"]
 
 
-async def test_and_if_it_is_not_there_from_when_it_was_made() -> None:
+async def test_old_order_that_is_not_open_is_searched_since_its_creation() -> None:
     user = Nobody("a")
     await snapshot(user, order(created_at=EARLY), order(order_id="p", created_at="2026-02-02T14:00:00Z"))
     assert user.asked[2:] == [("all", datetime(2026, 1, 2, 14, tzinfo=UTC))]
@@ -145,7 +145,7 @@ async def test_and_if_it_is_not_there_from_when_it_was_made() -> None:
     assert user.asked[2:] == [("all", ALL_TIME)]
 
 
-def test_what_names_no_account_is_of_the_only_one() -> None:
+def test_row_without_an_account_is_of_the_only_account() -> None:
     held: list[Position] = [position(account_id=None)]
     money: list[Balance] = [balance(account_id="a")]
     assert Snapshot([], held, money).by_account() == {"a": AccountSnapshot([], held, money)}
@@ -177,7 +177,7 @@ def test_an_account_of_which_only_orders_are_listed_was_not_read() -> None:
 KNOWN = SnapshotDigest((), 0, "a", NOW)
 
 
-async def test_where_everything_is_the_same_nothing_is_read() -> None:
+async def test_equal_answers_are_not_decoded() -> None:
     user = Nobody("a", all1=[order()])
     user.same = ("balances", "positions", "all")
     found = await snapshot(user, order(created_at=LATE))
@@ -186,7 +186,7 @@ async def test_where_everything_is_the_same_nothing_is_read() -> None:
     assert user.unread == 0
 
 
-async def test_old_orders_that_were_looked_for_and_found_are_the_same_too() -> None:
+async def test_equal_answers_with_old_orders_are_not_decoded() -> None:
     user = Nobody("a", open1=[order(created_at=EARLY)], all1=[order(order_id="p")])
     user.same = ("balances", "positions", "open", "all")
     found = await snapshot(user, order(created_at=EARLY))
@@ -202,7 +202,7 @@ async def test_old_orders_that_were_looked_for_and_found_are_the_same_too() -> N
 
 
 @pytest.mark.parametrize("same", ["balances", "positions"])
-async def test_balances_and_positions_are_read_together(same: str) -> None:
+async def test_balances_and_positions_are_decoded_together(same: str) -> None:
     user = Nobody("a", all1=[order()])
     user.same = (same, "all")
     found = await snapshot(user)
@@ -214,7 +214,7 @@ async def test_balances_and_positions_are_read_together(same: str) -> None:
     assert user.unread == 0
 
 
-async def test_a_listing_of_several_pages_is_not_plain() -> None:
+async def test_listing_of_several_pages_is_not_plain() -> None:
     class Turning(Nobody):
         def list(self, **asked: Any) -> Any:
             async def fetch(_: str | None) -> Page[Order]:
@@ -231,7 +231,7 @@ async def test_a_listing_of_several_pages_is_not_plain() -> None:
     assert (await snapshot(Nobody("a"))).is_plain
 
 
-def test_the_oldest_order_is_as_old_as_it_can_be_if_nobody_knows() -> None:
+def test_oldest_of_orders_with_an_unknown_time_is_the_beginning_of_time() -> None:
     late = datetime(2026, 3, 2, 14, tzinfo=UTC)
     assert oldest([order(created_at=LATE), order(created_at="2026-03-02T15:00:00Z")]) == late
     assert oldest([order(created_at=LATE), order(created_at="soon")]).year == 1

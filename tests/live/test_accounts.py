@@ -59,7 +59,7 @@ def followed(ct: ConnectTrade, *users: User, **settings: Any) -> LiveAccounts:
 # --- who is followed
 
 
-async def test_inside_the_block_every_book_equals_the_server() -> None:
+async def test_opened_live_accounts_equal_the_server() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [newcomer(sandbox, ct, name) for name in ("ada", "bob")]
         live = followed(ct, *(user for user, _ in users))
@@ -77,7 +77,7 @@ async def test_inside_the_block_every_book_equals_the_server() -> None:
                 await late
 
 
-async def test_who_is_refused_is_reported_and_sinks_nobody() -> None:
+async def test_rejected_user_is_in_failed_and_does_not_affect_others() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with followed(ct, ct.user("eve", "guessed"), user) as live:
@@ -91,7 +91,7 @@ async def test_who_is_refused_is_reported_and_sinks_nobody() -> None:
             assert dict(live.failed) == {}
 
 
-async def test_users_come_and_go() -> None:
+async def test_users_can_be_added_and_removed() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, hers = newcomer(sandbox, ct, "ada")
         bob, his = newcomer(sandbox, ct, "bob")
@@ -121,7 +121,7 @@ async def test_users_come_and_go() -> None:
             assert list(live.failed) == ["eve"]
 
 
-async def test_a_user_may_go_while_being_read() -> None:
+async def test_user_can_be_removed_during_its_snapshot() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, _ = newcomer(sandbox, ct, "ada")
         async with followed(ct) as live:
@@ -139,7 +139,7 @@ async def test_a_user_may_go_while_being_read() -> None:
             assert live.health().users == 0
 
 
-async def test_who_cannot_be_read_at_first_is_read_later() -> None:
+async def test_user_that_fails_at_first_is_read_later() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=Retry(attempts=1)) as ct:
         ada, account = newcomer(sandbox, ct)
         sandbox.faults.add(Fault("status", status=503, path="/positions", times=3))
@@ -151,7 +151,7 @@ async def test_who_cannot_be_read_at_first_is_read_later() -> None:
             assert live.statistics().failures == 3
 
 
-async def test_a_sweep_that_fails_leaves_the_books_current_and_one_that_is_refused_does_not() -> None:
+async def test_failed_sweep_keeps_books_current_unless_the_secret_is_rejected() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=Retry(attempts=1)) as ct:
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada, sweep_every=0.06) as live:
@@ -165,7 +165,7 @@ async def test_a_sweep_that_fails_leaves_the_books_current_and_one_that_is_refus
             await live.wait(lambda live: live.is_current and not live.failed, timeout=PATIENCE)
 
 
-async def test_the_most_active_are_looked_at_first() -> None:
+async def test_resync_reads_the_most_active_users_first() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [newcomer(sandbox, ct, name) for name in ("ada", "bob", "cyd")]
         async with followed(ct, *(user for user, _ in users), concurrency=1) as live:
@@ -205,7 +205,7 @@ async def test_totals_over_many_accounts() -> None:
 # --- what changes
 
 
-async def test_changes_are_filtered_and_a_slow_consumer_is_told() -> None:
+async def test_changes_are_filtered_and_a_slow_subscription_is_closed() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
@@ -238,7 +238,7 @@ async def test_changes_are_filtered_and_a_slow_consumer_is_told() -> None:
 # --- waiting
 
 
-async def test_an_order_that_ends_before_its_answer_comes_is_not_missed() -> None:
+async def test_order_done_finds_an_order_that_ended_before_its_answer() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live, live.changes("orders") as changes:
@@ -254,7 +254,7 @@ async def test_an_order_that_ends_before_its_answer_comes_is_not_missed() -> Non
 
 
 @pytest.mark.parametrize("is_heard", [True, False])
-async def test_who_waits_for_an_order_of_a_user_who_is_still_to_be_read_hears_of_it(*, is_heard: bool) -> None:
+async def test_order_done_resolves_from_the_first_snapshot_of_a_user(*, is_heard: bool) -> None:
     once = Retry(attempts=1)
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=once) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -277,7 +277,7 @@ async def test_who_waits_for_an_order_of_a_user_who_is_still_to_be_read_hears_of
             assert fills_of(taken(changes)) == []
 
 
-async def test_waiting_takes_only_so_long_and_leaves_nothing() -> None:
+async def test_wait_times_out_and_cleans_up() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -304,7 +304,7 @@ async def test_waiting_takes_only_so_long_and_leaves_nothing() -> None:
             assert live._change_feed._conditions == []
 
 
-async def test_a_condition_that_raises_raises_where_it_is_waited_for() -> None:
+async def test_wait_raises_the_error_of_its_predicate() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
@@ -323,7 +323,7 @@ async def test_a_condition_that_raises_raises_where_it_is_waited_for() -> None:
                 await waiting
 
 
-async def test_an_order_that_had_ended_when_it_came_and_one_that_is_kept_no_more() -> None:
+async def test_order_done_returns_ended_orders_and_raises_for_evicted_ones() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada, keep_orders=OrderRetention(count=1)) as live:
@@ -353,7 +353,7 @@ async def test_an_order_that_had_ended_when_it_came_and_one_that_is_kept_no_more
         {"keep_orders": 500},
     ],
 )
-async def test_what_is_no_setting_is_refused_at_once(wrong: dict[str, Any]) -> None:
+async def test_invalid_settings_raise_at_once(wrong: dict[str, Any]) -> None:
     async with client_of_nobody() as ct:
         with pytest.raises(ConfigurationError, match=next(iter(wrong))):
             ct.live(**wrong)
@@ -363,7 +363,7 @@ def client_of_nobody() -> ConnectTrade:
     return ConnectTrade("client", "hush", endpoints=Endpoints())
 
 
-async def test_a_stream_without_all_topics_will_not_do() -> None:
+async def test_stream_without_all_topics_raises() -> None:
     async with client_of_nobody() as ct:
         with pytest.raises(ConfigurationError, match="stream must have the topics"):
             ct.live(stream=ct.brokerage_stream(["orders"]))
@@ -374,7 +374,7 @@ async def until_served(sandbox: Sandbox, count: int) -> None:
         await asyncio.sleep(0.001)
 
 
-async def test_requests_a_second_are_kept_to() -> None:
+async def test_requests_per_second_limits_snapshots() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -397,7 +397,7 @@ async def test_requests_a_second_are_kept_to() -> None:
 # --- life
 
 
-async def test_it_may_be_entered_in_one_task_and_left_in_another() -> None:
+async def test_live_accounts_can_be_closed_in_another_task() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         live = followed(ct, ada)
@@ -410,7 +410,7 @@ async def test_it_may_be_entered_in_one_task_and_left_in_another() -> None:
         await live.aclose()
 
 
-async def test_before_it_is_entered_nobody_can_be_added() -> None:
+async def test_add_before_opening_raises() -> None:
     async with client_of_nobody() as ct:
         live = ct.live()
         with pytest.raises(ConfigurationError, match="are not open"):
@@ -425,14 +425,14 @@ async def test_before_it_is_entered_nobody_can_be_added() -> None:
                 await waiting
 
 
-async def test_a_borrowed_stream_that_was_never_opened_will_not_do() -> None:
+async def test_borrowed_stream_that_was_never_opened_raises() -> None:
     async with client_of_nobody() as ct:
         live = ct.live([], ct.brokerage_stream())
         with pytest.raises(ConfigurationError, match="never opened"):
             await live.__aenter__()
 
 
-async def test_closing_is_cancelled_and_the_borrowed_stream_is_left() -> None:
+async def test_cancelled_close_leaves_the_borrowed_stream_open() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, _ = newcomer(sandbox, ct)
         async with ct.brokerage_stream() as stream:
@@ -446,7 +446,7 @@ async def test_closing_is_cancelled_and_the_borrowed_stream_is_left() -> None:
             assert not stream.health().consumers
 
 
-async def test_a_new_secret_keeps_the_books_and_tells_what_was_missed() -> None:
+async def test_add_with_a_new_secret_keeps_the_books_and_publishes_missed_changes() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live, live.changes("orders") as changes:
@@ -476,7 +476,7 @@ async def test_a_new_secret_keeps_the_books_and_tells_what_was_missed() -> None:
             await working(live, later)
 
 
-async def test_who_waits_hears_who_comes_and_who_goes() -> None:
+async def test_wait_is_rechecked_when_users_are_added_and_removed() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, _ = newcomer(sandbox, ct)
         async with followed(ct) as live:
@@ -494,7 +494,7 @@ async def test_who_waits_hears_who_comes_and_who_goes() -> None:
             await adding
 
 
-async def test_a_refused_stream_is_raised_and_leaves_nothing() -> None:
+async def test_rejected_stream_raises_and_cleans_up() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         sandbox.stream.faults.add(StreamFault("refuse_login"))
         ada, _ = newcomer(sandbox, ct)
@@ -514,7 +514,7 @@ async def test_the_stream_ends_while_the_first_snapshots_are_taken() -> None:
                 await entering
 
 
-async def test_entering_is_cancelled() -> None:
+async def test_cancelled_open_cleans_up() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, _ = newcomer(sandbox, ct)
         sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=5, times=None))
@@ -525,7 +525,7 @@ async def test_entering_is_cancelled() -> None:
             await entering
 
 
-async def test_it_is_left_while_everybody_is_looked_at_and_retries_are_planned() -> None:
+async def test_close_during_a_resync_with_planned_retries_cleans_up() -> None:
     once = Retry(attempts=1)
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, retry=once) as ct, nothing_of_ours_left():
         users = [newcomer(sandbox, ct, name)[0] for name in ("ada", "bob", "cyd")]
@@ -538,7 +538,7 @@ async def test_it_is_left_while_everybody_is_looked_at_and_retries_are_planned()
         assert live.health().state == "ENDED"
 
 
-async def test_a_borrowed_stream_that_is_away_makes_no_book_current_until_it_is_back() -> None:
+async def test_books_are_not_current_until_the_borrowed_stream_is_live() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with ct.brokerage_stream() as stream:
@@ -563,7 +563,7 @@ async def until_away(stream: BrokerageStream) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_snapshot_that_raises_a_foreign_error_fails_its_user_and_no_other() -> None:
+async def test_unexpected_error_in_a_snapshot_fails_only_its_user() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
 
@@ -587,7 +587,7 @@ async def test_a_snapshot_that_raises_a_foreign_error_fails_its_user_and_no_othe
             assert live.health().state == "CURRENT"
 
 
-async def test_what_names_no_account_is_looked_up_or_counted() -> None:
+async def test_update_without_an_account_is_resolved_or_counted() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live, live.changes("orders") as changes:
@@ -603,7 +603,7 @@ async def test_what_names_no_account_is_looked_up_or_counted() -> None:
             assert in_the_book(live, account)["open"]["x"] == ("working", None)
 
 
-async def test_an_account_that_is_listed_no_more_keeps_its_book_which_is_not_current() -> None:
+async def test_absent_account_keeps_its_book_not_current() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
@@ -617,7 +617,7 @@ async def test_an_account_that_is_listed_no_more_keeps_its_book_which_is_not_cur
             assert live.health().state == "RESYNCING"
 
 
-async def test_an_old_open_order_that_ended_unheard_is_found() -> None:
+async def test_old_open_order_that_ended_without_a_frame_is_found() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live, live.changes("orders") as changes:
@@ -632,7 +632,7 @@ async def test_an_old_open_order_that_ended_unheard_is_found() -> None:
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
-async def test_an_old_open_order_is_still_looked_for_when_only_prices_have_moved_since() -> None:
+async def test_old_open_order_is_searched_after_price_changes() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
@@ -648,7 +648,7 @@ async def test_an_old_open_order_is_still_looked_for_when_only_prices_have_moved
             assert (await live.order_done(old, timeout=PATIENCE)).status == "cancelled"
 
 
-async def test_who_has_not_changed_is_not_read_again_and_what_was_missed_is_found() -> None:
+async def test_unchanged_answers_are_not_decoded_and_missed_changes_are_found() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         # They hold nothing yet: of what somebody holds, the price changes all the time.
         (ada, account), (bob, other) = (bare_newcomer(sandbox, ct, name) for name in ("ada", "bob"))
@@ -689,7 +689,7 @@ def has_read_more(than: int, live: LiveAccounts) -> bool:
     return live.statistics().snapshots > than
 
 
-async def test_who_is_listed_otherwise_than_the_book_knows_is_read_every_time() -> None:
+async def test_answers_that_differ_from_the_book_are_decoded_every_time() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
         order = await placed(ada, account)
@@ -715,7 +715,7 @@ async def stepped_until(clock: SteppedClock, live: LiveAccounts, is_true: Callab
     await waiting
 
 
-async def test_snapshot_that_takes_a_frame_back_counts_when_it_says_so_again_later() -> None:
+async def test_snapshot_that_contradicts_a_frame_counts_when_repeated() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
@@ -737,7 +737,7 @@ async def test_snapshot_that_takes_a_frame_back_counts_when_it_says_so_again_lat
             assert live.statistics().unchanged == 0
 
 
-async def test_a_frame_heard_meanwhile_is_overruled_by_the_same_answers_as_before() -> None:
+async def test_frame_between_equal_answers_is_overridden_by_them() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
         async with followed(ct, ada) as live, live.changes("positions") as changes:
@@ -754,7 +754,7 @@ async def test_a_frame_heard_meanwhile_is_overruled_by_the_same_answers_as_befor
             assert dict(live.book(account).positions) == {}
 
 
-async def test_what_was_missed_on_the_second_page_is_found_though_the_first_is_the_same() -> None:
+async def test_change_on_the_second_page_is_found_with_an_equal_first_page() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
         orders = [sandbox.world.add_order(account, sandbox.clock.now(), status="working") for _ in range(600)]
@@ -770,7 +770,7 @@ async def test_what_was_missed_on_the_second_page_is_found_though_the_first_is_t
             assert live.book(account).orders[orders[0].order_id].status == "cancelled"
 
 
-async def test_an_account_that_becomes_anothers_while_its_user_is_asked_about_is_asked_about_again() -> None:
+async def test_account_that_moves_during_a_snapshot_is_read_again() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
         async with followed(ct, ada) as live:
@@ -785,7 +785,7 @@ async def test_an_account_that_becomes_anothers_while_its_user_is_asked_about_is
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
-async def test_while_the_stream_is_away_no_book_is_current() -> None:
+async def test_books_are_not_current_while_the_stream_is_away() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
@@ -801,7 +801,7 @@ async def test_while_the_stream_is_away_no_book_is_current() -> None:
             assert live.statistics().gaps == 1
 
 
-async def test_what_happens_while_a_user_is_added_is_in_the_books_and_no_news() -> None:
+async def test_events_while_a_user_is_added_are_in_its_books_and_not_published() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct) as live, live.changes() as changes:
@@ -818,7 +818,7 @@ async def test_what_happens_while_a_user_is_added_is_in_the_books_and_no_news() 
             assert taken(changes) == []
 
 
-async def test_who_waits_is_told_that_it_is_closed() -> None:
+async def test_close_fails_all_waiters() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
@@ -830,7 +830,7 @@ async def test_who_waits_is_told_that_it_is_closed() -> None:
                 await waiting
 
 
-async def test_more_orders_than_a_page_has() -> None:
+async def test_orders_beyond_one_page_are_read() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         for _ in range(600):
@@ -842,7 +842,7 @@ async def test_more_orders_than_a_page_has() -> None:
             assert isinstance(live.book(account).balances["USD"].cash, Decimal)
 
 
-async def test_nothing_but_strangers_changes_nothing() -> None:
+async def test_updates_of_unknown_users_change_nothing() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         async with followed(ct) as live:
             publish(sandbox, 1, 2, 3)
@@ -850,7 +850,7 @@ async def test_nothing_but_strangers_changes_nothing() -> None:
         assert live.books() == ()
 
 
-async def test_entering_is_cancelled_before_the_stream_is_live() -> None:
+async def test_cancelled_open_before_the_stream_is_live_cleans_up() -> None:
     async def silent(connection: Any) -> None:
         await connection.wait_closed()
 

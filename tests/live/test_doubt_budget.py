@@ -5,7 +5,7 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.live.doubt_budget import CALM, LONGEST_PAUSE, DoubtBudget, GrowingPauses
 
 
-def test_pauses_grow_while_the_cause_goes_on_and_begin_anew_after_it_has_gone() -> None:
+def test_pauses_grow_while_the_cause_lasts_and_start_over_afterwards() -> None:
     pauses, now, delays = GrowingPauses(1.0, 30.0), 0.0, list[float]()
     for _ in range(10):
         pauses.note("ada", now)
@@ -26,7 +26,7 @@ def test_pauses_grow_while_the_cause_goes_on_and_begin_anew_after_it_has_gone() 
     assert 0.5 <= pauses.reserve("ada", now) <= 1.0
 
 
-def test_a_turn_that_is_given_back_makes_no_pause_longer() -> None:
+def test_refunded_turn_does_not_lengthen_pauses() -> None:
     pauses = GrowingPauses(1.0, 8.0)
     pauses.note("ada", 0.0)
     pauses.reserve("ada", 0.0)
@@ -37,7 +37,7 @@ def test_a_turn_that_is_given_back_makes_no_pause_longer() -> None:
     pauses.refund("nobody")
 
 
-def test_each_user_has_pauses_of_their_own() -> None:
+def test_pauses_are_separate_for_each_user() -> None:
     budget = DoubtBudget(1.0, 0.0)
     for name in ("ada", "bob"):
         budget.note(name, 0.0)
@@ -48,7 +48,7 @@ def test_each_user_has_pauses_of_their_own() -> None:
     assert budget.reserve("ada", 2, 0.0) == 0.0
 
 
-def test_all_users_together_have_one_read_each_at_once_and_then_a_rate() -> None:
+def test_all_users_have_one_read_each_and_then_a_common_rate() -> None:
     budget = DoubtBudget(1.0, 0.0)
     for number in range(110):
         budget.note(f"u{number}", 0.0)
@@ -67,7 +67,7 @@ def test_all_users_together_have_one_read_each_at_once_and_then_a_rate() -> None
     steps=st.lists(st.tuples(st.sampled_from("abcde"), st.floats(0, 300)), max_size=200),
     base=st.floats(0.01, 5.0),
 )
-def test_reads_stay_within_the_budget_however_doubts_come(steps: list[tuple[str, float]], base: float) -> None:
+def test_reads_stay_within_the_budget_for_any_doubts(steps: list[tuple[str, float]], base: float) -> None:
     budget, now, reads = DoubtBudget(base, 0.0), 0.0, list[float]()
     last: dict[str, float] = {}
     for name, pause in steps:

@@ -52,7 +52,7 @@ class Somebody:
         ([connection("1")], [], []),
     ],
 )
-async def test_what_no_connection_opens_is_gone_if_the_list_can_be_believed(
+async def test_find_unlinked_returns_absent_accounts_of_a_usable_list_only(
     connections: list[dict[str, Any]], read: list[str], gone: list[str]
 ) -> None:
     turns: list[int] = []

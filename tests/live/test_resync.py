@@ -133,7 +133,7 @@ def script(followed: FollowedUser) -> Scripted:
 # --- the line
 
 
-async def test_requests_a_second_hold_every_request_back() -> None:
+async def test_requests_per_second_delays_every_request() -> None:
     bureau = Bureau(SnapshotLimits(concurrency=5, requests_per_second=2.0))
     bureau.resync.enqueue(bureau.user("ada"))
     bureau.resync.enqueue(bureau.user("bob"))
@@ -149,7 +149,7 @@ async def test_requests_a_second_hold_every_request_back() -> None:
     await bureau.resync.aclose()
 
 
-async def test_at_most_as_many_users_are_read_at_once_as_the_budget_allows() -> None:
+async def test_concurrency_bounds_the_snapshots_under_way() -> None:
     bureau = Bureau(SnapshotLimits(concurrency=2, requests_per_second=None))
     followed_users = [bureau.user(name) for name in ("ada", "bob", "cid")]
     for followed in followed_users:
@@ -167,7 +167,7 @@ async def test_at_most_as_many_users_are_read_at_once_as_the_budget_allows() -> 
     assert (bureau.resync.asking, bureau.resync.waiting, bureau.resync.counters.loaded) == (0, 0, 3)
 
 
-async def test_a_user_that_is_removed_while_in_line_is_not_asked() -> None:
+async def test_removed_user_in_the_queue_is_not_read() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     script(ada).gate.clear()
@@ -183,7 +183,7 @@ async def test_a_user_that_is_removed_while_in_line_is_not_asked() -> None:
     assert bureau.users_asked() == ["ada"]
 
 
-async def test_a_user_that_is_removed_while_asked_changes_nothing_and_is_not_asked_again() -> None:
+async def test_user_removed_during_its_snapshot_changes_nothing() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     script(ada).gate.clear()
@@ -196,7 +196,7 @@ async def test_a_user_that_is_removed_while_asked_changes_nothing_and_is_not_ask
     assert bureau.change_feed.batches == []
 
 
-async def test_a_user_wanted_twice_is_read_once_and_one_wanted_meanwhile_once_more() -> None:
+async def test_user_enqueued_twice_is_read_once_and_during_a_snapshot_once_more() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     bureau.resync.enqueue(ada)
@@ -226,7 +226,7 @@ async def test_the_most_active_users_are_read_first_after_a_gap() -> None:
 # --- gaps and doubts
 
 
-async def test_gap_after_gap_is_read_with_growing_pauses_and_no_snapshot_before_counts() -> None:
+async def test_repeated_gaps_are_read_with_growing_pauses_and_discard_earlier_snapshots() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -250,7 +250,7 @@ async def test_gap_after_gap_is_read_with_growing_pauses_and_no_snapshot_before_
     assert (len(bureau.users_asked()), bureau.users.has_read(ada)) == (4, True)
 
 
-async def test_a_user_in_line_when_a_delayed_resync_begins_is_still_read() -> None:
+async def test_queued_user_is_read_after_a_delayed_resync_begins() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     await bureau.read(ada, bob)
@@ -268,7 +268,7 @@ async def test_a_user_in_line_when_a_delayed_resync_begins_is_still_read() -> No
     assert (bob.is_due, bureau.resync.waiting) == (False, 0)
 
 
-async def test_a_snapshot_that_was_asked_for_before_a_doubt_does_not_settle_it() -> None:
+async def test_snapshot_requested_before_a_doubt_does_not_clear_it() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -284,7 +284,7 @@ async def test_a_snapshot_that_was_asked_for_before_a_doubt_does_not_settle_it()
     assert (bureau.resync.counters.loaded, bureau.resync.counters.outdated) == (3, 0)
 
 
-async def test_a_doubt_is_settled_by_any_later_snapshot_and_the_planned_one_is_not_taken() -> None:
+async def test_later_snapshot_clears_a_doubt_and_cancels_the_planned_one() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -300,7 +300,7 @@ async def test_a_doubt_is_settled_by_any_later_snapshot_and_the_planned_one_is_n
     assert len(bureau.users_asked()) == count
 
 
-async def test_a_doubt_of_a_user_that_is_forgotten_or_of_a_surveyor_that_is_over_plans_nothing() -> None:
+async def test_doubt_of_a_forgotten_user_or_after_close_plans_nothing() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     await bureau.read(ada, bob)
@@ -318,7 +318,7 @@ async def test_a_doubt_of_a_user_that_is_forgotten_or_of_a_surveyor_that_is_over
     assert len(bureau.asked) == count
 
 
-async def test_a_planned_resync_is_called_off_when_it_is_over() -> None:
+async def test_close_cancels_a_planned_resync() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     bureau.resync.resync_all()
@@ -332,7 +332,7 @@ async def test_a_planned_resync_is_called_off_when_it_is_over() -> None:
     assert ada in bureau.users.unread
 
 
-async def test_closing_drops_what_is_asked_and_what_is_in_line() -> None:
+async def test_close_cancels_snapshots_under_way_and_clears_the_queue() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     script(ada).gate.clear()
@@ -352,7 +352,7 @@ async def test_closing_drops_what_is_asked_and_what_is_in_line() -> None:
 # --- failures
 
 
-async def test_a_failed_snapshot_is_tried_again_after_pauses_that_grow_up_to_the_cap(
+async def test_failed_snapshot_is_retried_with_pauses_that_grow_up_to_the_cap(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bureau = Bureau()
@@ -387,7 +387,7 @@ async def test_a_failed_snapshot_is_tried_again_after_pauses_that_grow_up_to_the
     await bureau.resync.aclose()
 
 
-async def test_every_failure_is_told_to_those_that_wait() -> None:
+async def test_every_failure_rechecks_waiters() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     ada.first_read = asyncio.get_running_loop().create_future()
@@ -406,7 +406,7 @@ async def test_every_failure_is_told_to_those_that_wait() -> None:
         (ServerError(status=500, **FACTS), True),
     ],
 )
-async def test_what_time_does_not_mend_is_not_tried_again(error: Exception, *, is_retried: bool) -> None:
+async def test_rejected_secret_and_closed_handle_are_not_retried(error: Exception, *, is_retried: bool) -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     script(ada).error = error
@@ -418,7 +418,7 @@ async def test_what_time_does_not_mend_is_not_tried_again(error: Exception, *, i
     await bureau.resync.aclose()
 
 
-async def test_a_sweep_that_fails_is_no_failure_of_the_user_unless_it_is_refused() -> None:
+async def test_failed_sweep_is_no_failure_unless_the_secret_is_rejected() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -430,7 +430,7 @@ async def test_a_sweep_that_fails_is_no_failure_of_the_user_unless_it_is_refused
     assert (list(bureau.resync.failed), ada.timer, bureau.users.has_read(ada)) == (["ada"], None, False)
 
 
-async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
+async def test_unexpected_error_in_a_snapshot_fails_its_user_and_is_retried(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bureau = Bureau()
@@ -448,7 +448,7 @@ async def test_a_foreign_error_in_a_snapshot_fails_its_user_and_is_tried_again(
     await bureau.resync.aclose()
 
 
-async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_surveyor() -> None:
+async def test_error_in_the_change_feed_reaches_the_crash_callback() -> None:
     bureau = Bureau(error=LookupError("a mistake"))
     await bureau.read(bureau.user("ada"))
     assert [type(error) for error in bureau.crashes] == [LookupError]
@@ -458,7 +458,7 @@ async def test_an_error_in_what_takes_the_changes_is_met_by_the_owner_of_the_sur
 # --- what snapshots come to
 
 
-async def test_changes_that_a_snapshot_finds_are_counted_by_their_cause() -> None:
+async def test_changes_of_a_snapshot_are_counted_by_cause() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -476,7 +476,7 @@ async def test_changes_that_a_snapshot_finds_are_counted_by_their_cause() -> Non
     assert [len(changes) for changes in bureau.change_feed.batches] == [0, 1, 1, 1]
 
 
-async def test_an_ended_order_is_let_go_by_snapshots_that_find_nothing_new() -> None:
+async def test_unchanged_snapshots_evict_ended_orders() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     script(ada).listed = [order(account_id="of ada", status="filled", updated_at="2026-03-02T14:00:00Z")]
@@ -497,7 +497,7 @@ async def test_an_ended_order_is_let_go_by_snapshots_that_find_nothing_new() -> 
 # --- accounts that are absent
 
 
-async def test_an_absent_account_is_asked_for_again_and_more_and_more_seldom(caplog: pytest.LogCaptureFixture) -> None:
+async def test_absent_account_is_read_again_with_growing_pauses(caplog: pytest.LogCaptureFixture) -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -520,7 +520,7 @@ async def test_an_absent_account_is_asked_for_again_and_more_and_more_seldom(cap
     await bureau.resync.aclose()
 
 
-async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplog: pytest.LogCaptureFixture) -> None:
+async def test_absent_account_is_dropped_after_two_minutes(caplog: pytest.LogCaptureFixture) -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -539,7 +539,7 @@ async def test_an_account_goes_after_two_minutes_of_absence_and_not_before(caplo
     await bureau.resync.aclose()
 
 
-async def test_the_name_of_an_account_does_not_break_a_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+async def test_account_id_with_line_breaks_is_logged_on_one_line(caplog: pytest.LogCaptureFixture) -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     script(ada).money = [balance(account_id="a\r\nERROR forged\x1b[2J\u202e")]
@@ -555,7 +555,7 @@ async def test_the_name_of_an_account_does_not_break_a_line_of_the_log(caplog: p
     await bureau.resync.aclose()
 
 
-async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> None:
+async def test_frame_of_an_absent_account_restarts_the_two_minutes() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -577,7 +577,7 @@ async def test_a_frame_of_an_absent_account_begins_the_two_minutes_anew() -> Non
 # --- pauses
 
 
-async def test_a_pause_ends_in_time_and_leaves_no_timer_when_it_is_cancelled() -> None:
+async def test_pause_ends_in_time_and_cancels_its_timer() -> None:
     clock = SteppedClock()
     waiting = asyncio.create_task(pause(clock, 5.0))
     await clock.until_asked(1)
@@ -598,7 +598,7 @@ async def test_a_pause_ends_in_time_and_leaves_no_timer_when_it_is_cancelled() -
 # --- the intake's turns
 
 
-async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
+async def test_update_applier_yields_after_250_frames() -> None:
     bureau = Bureau()
     fanout = Fanout(bureau.clock.wall)
     events = fanout.subscribe(EventFilter(("orders", "unknown")), "drop_oldest", Capacity(10_000, 1 << 30))
@@ -630,7 +630,7 @@ async def test_after_250_frames_others_have_a_turn_of_the_loop() -> None:
     await asyncio.wait([running])
 
 
-async def test_the_time_of_a_user_is_that_when_it_was_asked() -> None:
+async def test_since_is_the_time_of_the_request() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     began = bureau.clock.wall()
@@ -646,7 +646,7 @@ async def test_the_time_of_a_user_is_that_when_it_was_asked() -> None:
 # --- what is called off and cleaned up
 
 
-async def test_a_user_that_is_wanted_before_its_next_attempt_is_read_once() -> None:
+async def test_user_enqueued_before_its_retry_is_read_once() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     script(ada).error = ServerError(status=500, **FACTS)
@@ -660,7 +660,7 @@ async def test_a_user_that_is_wanted_before_its_next_attempt_is_read_once() -> N
     assert bureau.users_asked() == ["ada", "ada"]
 
 
-async def test_a_doubt_whose_turn_comes_is_read_and_the_next_one_waits_for_its_own() -> None:
+async def test_doubt_is_read_at_its_turn_and_the_next_waits_for_its_own() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -676,7 +676,7 @@ async def test_a_doubt_whose_turn_comes_is_read_and_the_next_one_waits_for_its_o
     await bureau.resync.aclose()
 
 
-async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
+async def test_forget_drops_everything_of_a_user() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -702,7 +702,7 @@ async def test_a_user_that_is_forgotten_leaves_nothing_behind() -> None:
     assert bureau.users.has_read(again)
 
 
-async def test_a_user_that_was_read_ends_the_wait_for_it() -> None:
+async def test_give_up_waiting_has_no_effect_on_a_read_user() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     ada.first_read = asyncio.get_running_loop().create_future()
@@ -712,7 +712,7 @@ async def test_a_user_that_was_read_ends_the_wait_for_it() -> None:
     assert dict(bureau.resync.failed) == {}
 
 
-async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_number_of_times() -> None:
+async def test_first_snapshot_is_retaken_for_unmatched_frames_a_bounded_number_of_times() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
 
@@ -730,7 +730,7 @@ async def test_a_first_snapshot_is_taken_again_for_unplaced_frames_a_bounded_num
     assert bureau.users.has_read(ada)
 
 
-async def test_an_account_that_is_absent_for_long_is_asked_for_every_ten_minutes_at_most() -> None:
+async def test_absent_account_is_read_every_ten_minutes_at_most() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -740,7 +740,7 @@ async def test_an_account_that_is_absent_for_long_is_asked_for_every_ten_minutes
     await bureau.resync.aclose()
 
 
-async def test_doubts_that_other_snapshots_settle_cost_nothing_of_the_budget() -> None:
+async def test_doubts_cleared_by_other_snapshots_are_refunded() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     await bureau.read(ada)
@@ -754,7 +754,7 @@ async def test_doubts_that_other_snapshots_settle_cost_nothing_of_the_budget() -
     await bureau.resync.aclose()
 
 
-async def test_gaps_during_the_pause_before_a_resync_plan_no_other() -> None:
+async def test_gaps_during_the_pause_before_a_resync_plan_no_second_one() -> None:
     bureau = Bureau()
     bureau.user("ada")
     for _ in range(2):
@@ -766,7 +766,7 @@ async def test_gaps_during_the_pause_before_a_resync_plan_no_other() -> None:
     await bureau.resync.aclose()
 
 
-async def test_a_resync_calls_the_next_attempt_of_a_failed_user_off() -> None:
+async def test_resync_cancels_the_retry_of_a_failed_user() -> None:
     bureau = Bureau()
     ada = bureau.user("ada")
     script(ada).error = ServerError(status=500, **FACTS)
@@ -779,7 +779,7 @@ async def test_a_resync_calls_the_next_attempt_of_a_failed_user_off() -> None:
     assert bureau.users_asked() == ["ada", "ada"]
 
 
-async def test_closing_leaves_no_timer() -> None:
+async def test_close_cancels_every_timer() -> None:
     bureau = Bureau()
     ada, bob = bureau.user("ada"), bureau.user("bob")
     script(ada).error = ServerError(status=500, **FACTS)

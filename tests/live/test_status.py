@@ -17,7 +17,7 @@ RIGHT: dict[str, Any] = {
 }
 
 
-def test_what_may_be_asked() -> None:
+def test_budget_returns_the_snapshot_limits() -> None:
     assert LiveSettings(**RIGHT).budget == SnapshotLimits(50, 10)
     unbounded: dict[str, Any] = {**RIGHT, "sweep_every": None, "requests_per_second": None}
     assert LiveSettings(**unbounded).budget == SnapshotLimits(50, None)
@@ -35,12 +35,12 @@ def test_what_may_be_asked() -> None:
         ("keep_orders", 500),
     ],
 )
-def test_what_is_no_setting_is_refused(name: str, value: Any) -> None:
+def test_invalid_setting_raises(name: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=name):
         LiveSettings(**{**RIGHT, name: value})
 
 
-def test_health_is_a_value() -> None:
+def test_live_health_is_immutable() -> None:
     statistics = LiveStatistics(*range(13))
     facts: dict[str, Any] = {"users": 1, "accounts": 2, "current": 2, "waiting": 0, "asking": 0, "failed": {}}
     health = LiveHealth(state="CURRENT", statistics=statistics, **facts)

@@ -41,7 +41,7 @@ def swept(names: list[str], every: float) -> tuple[SteppedClock, FollowedUsers, 
     return clock, users, line, sweep
 
 
-def test_everybody_comes_once_a_round_evenly() -> None:
+def test_sweep_enqueues_every_user_once_per_interval_evenly() -> None:
     clock, _, line, _ = swept(["a", "b", "c"], 300)
     counts: list[int] = []
     for _ in range(6):
@@ -51,7 +51,7 @@ def test_everybody_comes_once_a_round_evenly() -> None:
     assert line.wanted == ["a", "b", "c"] * 2
 
 
-def test_of_many_several_come_at_once() -> None:
+def test_sweep_of_many_users_enqueues_several_per_tick() -> None:
     names = [str(number) for number in range(10_000)]
     clock, _, line, _ = swept(names, 300)
     for _ in range(6):
@@ -63,13 +63,13 @@ def test_of_many_several_come_at_once() -> None:
     assert len(clock.asked) <= 301 * 20 + 1
 
 
-def test_a_tick_brings_one_round_at_most() -> None:
+def test_sweep_enqueues_each_user_at_most_once_per_tick() -> None:
     clock, _, line, _ = swept(["a", "b", "c"], 1e-6)
     clock.advance(0.06)
     assert line.wanted == ["a", "b", "c"]
 
 
-def test_who_has_left_is_skipped_and_who_has_come_is_in_the_next_round() -> None:
+def test_sweep_skips_removed_users_and_takes_new_ones_in_the_next_round() -> None:
     clock, users, line, sweep = swept(["a", "b", "c"], 300)
     clock.advance(100)
     users.remove("b")
@@ -89,5 +89,5 @@ def test_who_has_left_is_skipped_and_who_has_come_is_in_the_next_round() -> None
     assert len(clock.asked) == asked
 
 
-def test_a_sweep_that_was_not_started_can_be_stopped() -> None:
+def test_sweep_that_was_not_started_can_be_stopped() -> None:
     Sweep(FollowedUsers(OrderRetention()), Line(), SteppedClock(), 300).stop()  # type: ignore[arg-type]

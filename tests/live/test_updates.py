@@ -105,7 +105,7 @@ def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateAppli
     return fanout, users, resync, updates
 
 
-async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -> None:
+async def test_gap_that_dropped_the_live_event_restores_is_live() -> None:
     fanout, users, _, updates = made(capacity=2)
     fanout.publish(StreamLost(cause="gone"))
     running = asyncio.create_task(updates.run())
@@ -122,7 +122,7 @@ async def test_the_word_that_the_stream_is_live_may_be_dropped_with_the_rest() -
     await running
 
 
-async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_heard() -> None:
+async def test_missed_since_after_a_frame_with_a_future_time_is_its_receipt() -> None:
     fanout, users, _, updates = made()
     ada = users.add(Somebody("u"))
     users.account_for(ada, "a", None)
@@ -139,7 +139,7 @@ async def test_what_is_missed_after_a_frame_of_time_to_come_began_when_that_was_
     await asyncio.wait([running])
 
 
-async def test_it_is_live_again_after_that() -> None:
+async def test_stream_live_event_restores_is_live() -> None:
     fanout, users, _, updates = made(capacity=2)
     fanout.publish(StreamLost(cause="gone"))
     running = asyncio.create_task(updates.run())
@@ -153,7 +153,7 @@ async def test_it_is_live_again_after_that() -> None:
     await asyncio.wait([running])
 
 
-async def test_whoever_comes_into_line_while_the_last_worker_leaves_is_read_too() -> None:
+async def test_user_enqueued_while_the_last_worker_ends_is_read() -> None:
     _, users, resync, _ = made()
     late = users.add(Somebody("late"))
     loop = asyncio.get_running_loop()
@@ -168,7 +168,7 @@ async def test_whoever_comes_into_line_while_the_last_worker_leaves_is_read_too(
     assert resync.asking == 0
 
 
-async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_be_taken_again() -> None:
+async def test_unmatched_frame_during_a_first_snapshot_makes_it_be_retaken() -> None:
     fanout, users, resync, updates = made()
     told: list[int] = []
 
@@ -201,7 +201,7 @@ async def test_what_nobody_could_be_found_for_during_a_first_snapshot_makes_it_b
         (b'{"type": "weather"}', False),
     ],
 )
-async def test_what_cannot_be_read_makes_those_due_whose_it_may_be(raw: bytes, *, is_doubted: bool) -> None:
+async def test_undecodable_frame_makes_the_possible_users_suspect(raw: bytes, *, is_doubted: bool) -> None:
     _, users, resync, updates = made()
     ada = users.add(Somebody("ada"))
     users.is_live = True
@@ -216,7 +216,7 @@ async def test_what_cannot_be_read_makes_those_due_whose_it_may_be(raw: bytes, *
     await resync.aclose()
 
 
-async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
+async def test_rate_limit_delays_all_users() -> None:
     _, users, resync, _ = made()
     ada = users.add(Somebody("ada"))
     late = RateLimitedError(status=429, message="slow down", method="GET", path="/orders", retry_after=9_999.0)
@@ -230,7 +230,7 @@ async def test_nobody_is_asked_about_before_the_platform_allows_it() -> None:
     await resync.aclose()
 
 
-async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
+async def test_rate_limit_of_the_connections_delays_all_users() -> None:
     class Limited:
         async def list(self) -> list[Any]:
             raise RateLimitedError(status=429, message="slow", method="GET", path="/connections", retry_after=500.0)
@@ -247,7 +247,7 @@ async def test_nor_after_it_could_not_be_asked_who_is_linked() -> None:
     await resync.aclose()
 
 
-async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_it_is_looked_into() -> None:
+async def test_missed_since_is_the_time_of_the_doubt() -> None:
     _, users, resync, _ = made()
     ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
     users.unread.clear()
@@ -262,7 +262,7 @@ async def test_what_may_have_been_missed_began_when_that_was_heard_and_not_when_
     await resync.aclose()
 
 
-async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_old() -> None:
+async def test_miss_during_a_snapshot_makes_it_outdated() -> None:
     _, users, resync, _ = made()
     asked: list[int] = []
 
@@ -281,7 +281,7 @@ async def test_what_is_missed_while_a_user_is_asked_about_makes_the_answer_too_o
     await resync.aclose()
 
 
-async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_at_once() -> None:
+async def test_gap_during_a_snapshot_does_not_start_a_second_one_for_the_user() -> None:
     _, users, resync, _ = made()
     lines: list[int] = []
 
@@ -301,7 +301,7 @@ async def test_who_is_asked_about_while_there_is_a_gap_is_not_asked_about_twice_
     await resync.aclose()
 
 
-async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_else_is() -> None:
+async def test_rejected_user_is_not_retried_and_others_are() -> None:
     _, users, resync, _ = made()
     facts: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
     ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
@@ -312,7 +312,7 @@ async def test_who_is_refused_is_not_asked_about_again_by_itself_and_everybody_e
     await resync.aclose()
 
 
-async def test_where_every_account_was_read_the_next_that_is_absent_is_looked_for_soon() -> None:
+async def test_absent_count_is_reset_after_a_full_snapshot() -> None:
     _, users, resync, _ = made()
     ada = users.add(Somebody("ada"))
     users.account_for(ada, "a", None)

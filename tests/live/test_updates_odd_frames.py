@@ -158,7 +158,7 @@ def concerned(frame: dict[str, Any], *, is_readable: bool) -> set[str]:
 
 @settings(max_examples=300, deadline=None)
 @given(drawn=st.lists(updates(), max_size=4))
-def test_frames_take_currency_from_the_accounts_that_they_concern_and_no_others(
+def test_contradictory_frames_make_only_their_accounts_not_current(
     drawn: list[tuple[dict[str, Any], bool]],
 ) -> None:
     async def scenario() -> None:
@@ -196,7 +196,7 @@ def test_frames_take_currency_from_the_accounts_that_they_concern_and_no_others(
     ],
 )
 @pytest.mark.parametrize("kind", sorted(PAYLOADS))
-async def test_a_frame_of_another_owner_is_applied_to_no_book_and_all_owners_are_read_again(
+async def test_frame_with_another_owner_is_not_applied_and_both_owners_are_read_again(
     kind: str, frame: dict[str, Any], expected: set[str]
 ) -> None:
     scene = Scene()
@@ -225,7 +225,7 @@ async def test_a_frame_of_another_owner_is_applied_to_no_book_and_all_owners_are
         {"user_id": "ann", "account_id": "", "data": {"account_id": "A1"}},
     ],
 )
-async def test_a_frame_without_contradiction_is_applied(frame: dict[str, Any]) -> None:
+async def test_frame_without_contradiction_is_applied(frame: dict[str, Any]) -> None:
     scene = Scene()
     said = {"type": "position", **frame, "data": {**PAYLOADS["position"], **frame.get("data", {})}}
     await scene.feed(json.dumps(said).encode())
@@ -250,9 +250,7 @@ async def test_a_frame_without_contradiction_is_applied(frame: dict[str, Any]) -
         (b'{"type": "order", "user_id": "eve", "account_id": "X", "data": 5}', 0),
     ],
 )
-async def test_a_frame_that_cannot_be_read_takes_currency_from_all_accounts_that_it_names(
-    raw: bytes, expected: int
-) -> None:
+async def test_undecodable_frame_makes_all_named_accounts_not_current(raw: bytes, expected: int) -> None:
     scene = Scene()
     await scene.feed(raw)
     named = {name for name in OWNERS if name.encode() in raw}
@@ -262,7 +260,7 @@ async def test_a_frame_that_cannot_be_read_takes_currency_from_all_accounts_that
     await scene.close()
 
 
-async def test_a_frame_that_names_an_order_cannot_be_read_and_the_account_of_the_order_is_read_again() -> None:
+async def test_undecodable_frame_with_an_order_id_makes_its_account_be_read_again() -> None:
     scene = Scene()
     await scene.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
     scene.users.suspect.clear()
@@ -273,7 +271,7 @@ async def test_a_frame_that_names_an_order_cannot_be_read_and_the_account_of_the
     await scene.close()
 
 
-async def test_a_frame_without_an_account_whose_order_is_of_another_user_is_applied_to_no_book() -> None:
+async def test_frame_without_an_account_and_with_an_order_of_another_user_is_not_applied() -> None:
     scene = Scene()
     await scene.feed(b'{"type": "order", "account_id": "B2", "data": {"order_id": "o9", "status": "working"}}')
     scene.change_feed.batches.clear()
@@ -290,7 +288,7 @@ async def test_a_frame_without_an_account_whose_order_is_of_another_user_is_appl
     ("raw", "expected"),
     [(b'{"account_id": "A1", "user_id": "ann"', {"A1"}), (b"", set(OWNERS))],
 )
-async def test_an_event_that_cannot_be_taken_is_logged_once_and_its_accounts_are_read_again(
+async def test_event_that_raises_is_logged_once_and_its_accounts_are_read_again(
     raw: bytes, expected: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene()
@@ -332,7 +330,7 @@ BEATS = [
 
 
 @pytest.mark.parametrize("raw", BEATS)
-async def test_a_heartbeat_of_any_form_costs_no_request(raw: bytes) -> None:
+async def test_heartbeat_of_any_form_causes_no_request(raw: bytes) -> None:
     scene = Scene()
     await scene.feed(*[raw] * 40)
     assert (scene.not_current(), sum(scene.asked().values())) == (set(), 0)
@@ -375,7 +373,7 @@ async def test_a_heartbeat_of_any_form_costs_no_request(raw: bytes) -> None:
         max_size=8,
     )
 )
-def test_frames_drawn_at_random_never_end_the_live_accounts(drawn: list[bytes]) -> None:
+def test_random_frames_never_end_the_live_accounts(drawn: list[bytes]) -> None:
     async def scenario() -> None:
         scene = Scene()
         mark = b'{"type": "position", "user_id": "cid", "account_id": "C1", "data": {"symbol": "ZZ", "quantity": "%d"}}'
@@ -393,7 +391,7 @@ def test_frames_drawn_at_random_never_end_the_live_accounts(drawn: list[bytes]) 
 @given(
     names=st.lists(st.tuples(st.sampled_from(["user_id", "account_id", "order_id"]), st.text(max_size=20)), max_size=8)
 )
-def test_all_identifiers_of_a_frame_are_found_however_they_are_spelled(names: list[tuple[str, str]]) -> None:
+def test_all_ids_of_a_frame_are_found_in_any_notation(names: list[tuple[str, str]]) -> None:
     for is_ascii in (True, False):
         raw = json.dumps([{key: name} for key, name in names], ensure_ascii=is_ascii).encode(errors="replace")
         found = mentions_in(raw)

@@ -307,7 +307,7 @@ class TheBooks(RuleBasedStateMachine):
         await self.live.wait(lambda live: live.is_current and live.statistics().snapshots >= enough)
 
 
-def test_books_equal_the_world_and_each_fill_is_told_once() -> None:
+def test_books_equal_the_server_and_each_fill_is_published_once() -> None:
     run_state_machine_as_test(
         TheBooks,
         settings=settings(

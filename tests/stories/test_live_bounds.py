@@ -38,7 +38,7 @@ ASKED = [
 
 @pytest.mark.parametrize(("retry_after", "seconds"), ASKED)
 @pytest.mark.parametrize(("status", "kind"), [(429, RateLimitedError), (503, ServerError)])
-async def test_a_retry_after_of_any_size_is_bounded_and_never_below_the_own_backoff(
+async def test_retry_after_of_any_size_is_bounded_and_at_least_the_own_backoff(
     status: int, kind: type[Exception], retry_after: str, seconds: float
 ) -> None:
     clock = SteppedClock()
@@ -67,7 +67,7 @@ async def turns() -> None:
 
 
 @pytest.mark.parametrize(("status", "is_for_all"), [(429, True), (503, False)])
-async def test_a_rate_limit_holds_all_users_and_an_outage_of_one_user_holds_that_user(
+async def test_rate_limit_delays_all_users_and_an_outage_of_one_user_only_that_user(
     status: int, *, is_for_all: bool
 ) -> None:
     clock = SteppedClock()
@@ -87,7 +87,7 @@ async def test_a_rate_limit_holds_all_users_and_an_outage_of_one_user_holds_that
             assert dict(live.failed) == {}
 
 
-async def test_rate_limits_that_ask_for_no_time_make_pauses_of_all_users_grow() -> None:
+async def test_rate_limits_without_retry_after_make_the_pauses_of_all_users_grow() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox, clock=clock, retry=ONCE) as ct:
         users = [bare_newcomer(sandbox, ct, f"u{number}")[0] for number in range(20)]
@@ -141,7 +141,7 @@ class Books:
         return client(sandbox, clock=clock, retry=ONCE, endpoints=Endpoints(self.end.url, sandbox.endpoints.stream))
 
 
-async def test_a_listing_without_an_end_fails_its_user_and_the_others_are_opened() -> None:
+async def test_endless_listing_fails_its_user_and_the_others_open() -> None:
     clock, books = SteppedClock(), Books({"ada"})
     async with Sandbox(seed=4, latency=0) as sandbox, books.end, nothing_of_ours_left():
         ct = books.client(sandbox, clock)
@@ -162,7 +162,7 @@ async def test_a_listing_without_an_end_fails_its_user_and_the_others_are_opened
             assert (dict(live.failed), live.book("of ada").is_current) == ({}, True)
 
 
-async def test_a_listing_that_becomes_endless_takes_currency_from_its_user_alone_after_a_gap() -> None:
+async def test_endless_listing_after_a_gap_makes_only_its_user_not_current() -> None:
     clock, books = SteppedClock(), Books(set())
     async with Sandbox(seed=5, latency=0) as sandbox, books.end, books.client(sandbox, clock) as ct:
         users = [ct.user(name, "hush") for name in ("ada", "bob")]
@@ -189,7 +189,7 @@ async def test_pages_that_take_too_long_together_fail_their_user() -> None:
             assert 4 <= books.pages["ada"] <= 6
 
 
-async def test_the_wait_for_a_turn_is_no_part_of_the_time_of_a_snapshot() -> None:
+async def test_wait_for_a_turn_does_not_count_as_snapshot_time() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=7, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
@@ -207,7 +207,7 @@ async def test_the_wait_for_a_turn_is_no_part_of_the_time_of_a_snapshot() -> Non
 # --- opening
 
 
-async def test_opening_ends_where_nothing_goes_on_and_says_which_users_were_not_read() -> None:
+async def test_opening_ends_without_progress_and_lists_unread_users_in_failed() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=8, latency=0) as sandbox, client(sandbox, clock=clock, retry=ONCE) as ct:
         names = ("ada", "bob", "cid")
@@ -234,7 +234,7 @@ async def test_opening_ends_where_nothing_goes_on_and_says_which_users_were_not_
 
 
 @pytest.mark.parametrize("wrong", [0, -1, True, "1", float("inf"), float("nan")])
-async def test_a_bound_that_is_none_is_refused(wrong: Any) -> None:
+async def test_invalid_bound_raises(wrong: Any) -> None:
     async with Sandbox(seed=9, latency=0) as sandbox, client(sandbox) as ct:
         with pytest.raises(ValueError, match="snapshot_timeout must be a positive number of seconds, got"):
             ct.live(snapshot_timeout=wrong)

@@ -33,7 +33,7 @@ USERS: list[tuple[Callable[[ConnectTrade], object], str]] = [
 
 
 @pytest.mark.parametrize(("users", "says"), USERS)
-def test_users_are_handles(users: Callable[[ConnectTrade], Any], says: str) -> None:
+def test_live_with_anything_but_user_handles_raises(users: Callable[[ConnectTrade], Any], says: str) -> None:
     ct = ConnectTrade("client", "secret")
     with pytest.raises(ConfigurationError, match=f"^{says}") as caught:
         ct.live(users(ct))
@@ -52,7 +52,9 @@ CALLS: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
 
 
 @pytest.mark.parametrize(("call", "says"), CALLS)
-async def test_what_is_asked_of_them_is_of_its_kind(call: Callable[[Any], Awaitable[object]], says: str) -> None:
+async def test_methods_with_arguments_of_a_wrong_type_raise(
+    call: Callable[[Any], Awaitable[object]], says: str
+) -> None:
     ct = ConnectTrade("client", "secret")
     with pytest.raises(ConfigurationError, match=f"^{says}"):
         await call(ct.live([ada(ct)]))

@@ -24,7 +24,7 @@ from live_fixtures import (
 from stream_fixtures import PATIENCE, client
 
 
-async def test_in_the_middle_of_a_fill() -> None:
+async def test_drop_in_the_middle_of_a_fill_is_recovered() -> None:
     async with Sandbox(seed=1, latency=0.001) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes(account_id=account) as changes:
@@ -47,7 +47,7 @@ async def test_in_the_middle_of_a_fill() -> None:
             assert live.statistics().gaps == 1
 
 
-async def test_an_order_is_placed_and_filled_and_another_cancelled_while_nobody_listens() -> None:
+async def test_order_placed_filled_and_cancelled_during_a_drop_is_recovered() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
@@ -73,7 +73,7 @@ async def test_an_order_is_placed_and_filled_and_another_cancelled_while_nobody_
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
-async def test_a_fill_is_heard_before_an_older_one_is_recovered_and_their_times_say_so() -> None:
+async def test_fill_received_before_an_older_one_is_recovered_has_a_later_time() -> None:
     async with Sandbox(seed=9, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
@@ -105,7 +105,7 @@ async def test_a_fill_is_heard_before_an_older_one_is_recovered_and_their_times_
             assert earlier < later
 
 
-async def test_again_while_everybody_is_being_looked_at() -> None:
+async def test_drop_during_a_resync_is_recovered() -> None:
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
@@ -130,7 +130,7 @@ async def test_again_while_everybody_is_being_looked_at() -> None:
             assert fills_of(taken(changes)) == wanted
 
 
-async def test_and_rest_is_down_for_a_while() -> None:
+async def test_drop_while_rest_is_down_is_recovered() -> None:
     async with (
         Sandbox(seed=4, latency=0) as sandbox,
         client(sandbox, retry=Retry(attempts=1)) as ct,

@@ -36,7 +36,7 @@ def move_account(sandbox: Sandbox, account_id: str, giver: str, taker: str) -> N
     names[account_id] = taker
 
 
-async def test_an_account_that_moved_is_told_under_its_new_owner_and_never_under_the_old_one() -> None:
+async def test_moved_account_is_published_under_its_new_owner_only() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         (ann, account), (bob, other) = (bare_newcomer(sandbox, ct, name) for name in ("ann", "bob"))
         async with ct.live([ann, bob], sweep_every=None) as live, live.changes() as changes:
@@ -57,7 +57,7 @@ async def test_an_account_that_moved_is_told_under_its_new_owner_and_never_under
             assert {book.account_id: book.user_id for book in live.books()} == {account: "bob", other: "bob"}
 
 
-async def test_a_frame_of_a_user_that_is_not_followed_is_not_applied_to_a_followed_account() -> None:
+async def test_frame_of_an_unfollowed_user_is_not_applied_to_a_followed_account() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         (ann, account), (bob, other) = (bare_newcomer(sandbox, ct, name) for name in ("ann", "bob"))
         async with ct.live([ann, bob], sweep_every=None) as live, live.changes() as changes:
@@ -72,7 +72,7 @@ async def test_a_frame_of_a_user_that_is_not_followed_is_not_applied_to_a_follow
             assert live.is_current
 
 
-async def test_a_frame_of_several_accounts_cannot_be_read_and_each_of_them_is_read_again() -> None:
+async def test_undecodable_frame_of_several_accounts_makes_each_be_read_again() -> None:
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [bare_newcomer(sandbox, ct, name) for name in ("ann", "bob", "cid")]
         async with ct.live([user for user, _ in users], sweep_every=None) as live:
@@ -103,7 +103,7 @@ HEARTBEATS = [
 
 
 @pytest.mark.parametrize("beat", HEARTBEATS)
-async def test_heartbeats_cost_no_request(beat: str) -> None:
+async def test_heartbeats_cause_no_request(beat: str) -> None:
     async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [bare_newcomer(sandbox, ct, f"u{number}") for number in range(20)]
         async with ct.live([user for user, _ in users], sweep_every=None) as live:
@@ -119,7 +119,7 @@ async def test_heartbeats_cost_no_request(beat: str) -> None:
 @pytest.mark.parametrize(
     "odd", ['{"type": "order", "data": 5}', '{"type": "position", "data": {"symbol": "AAPL", "quantity": "1"}}']
 )
-async def test_odd_frames_every_few_seconds_for_an_hour_cost_a_bounded_number_of_requests(odd: str) -> None:
+async def test_odd_frames_for_an_hour_cause_a_bounded_number_of_requests(odd: str) -> None:
     clock = SteppedClock()
     async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         users = [bare_newcomer(sandbox, ct, f"u{number}") for number in range(20)]
@@ -138,7 +138,7 @@ async def test_odd_frames_every_few_seconds_for_an_hour_cost_a_bounded_number_of
             await current(live)
 
 
-async def test_frames_drawn_at_random_over_a_socket_never_end_the_live_accounts() -> None:
+async def test_random_frames_over_a_socket_never_end_the_live_accounts() -> None:
     dice = random.Random(13)  # noqa: S311 - draws frames
     async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         (ann, account), (bob, other) = (newcomer(sandbox, ct, name) for name in ("ann", "bob"))

@@ -149,7 +149,7 @@ async def test_sale_of_one_of_two_lots_is_a_sale(stage: Stage) -> None:
         assert (change.before.quantity, change.after.quantity) == (Decimal(8), Decimal(5))
 
 
-async def test_frame_of_one_of_several_rows_is_read_again_and_not_guessed_at(stage: Stage) -> None:
+async def test_frame_for_one_of_several_rows_makes_the_account_be_read_again(stage: Stage) -> None:
     stage.ledger.positions["ada"] = [HELD, HELD | {"quantity": "3"}]
     async with stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=None) as live:
         stage.send("position", symbol="AAPL", quantity="2")
@@ -163,7 +163,7 @@ async def test_frame_of_one_of_several_rows_is_read_again_and_not_guessed_at(sta
 # --- lists from servers that are behind
 
 
-async def test_snapshot_behind_the_stream_after_a_gap_does_not_take_the_book_back(stage: Stage) -> None:
+async def test_snapshot_behind_the_stream_after_a_gap_does_not_override_the_book(stage: Stage) -> None:
     def traded(count: int, minute: int) -> dict[str, Any]:
         time = f"2026-03-02T14:{minute:02}:00Z"
         fills = [{"fill_id": str(n), "quantity": "10", "price": "7"} for n in range(1, count + 1)]
@@ -191,7 +191,7 @@ async def test_snapshot_behind_the_stream_after_a_gap_does_not_take_the_book_bac
         assert sizes == [20]
 
 
-async def test_correction_that_the_broker_repeats_is_told_and_taken(stage: Stage) -> None:
+async def test_repeated_correction_is_published_and_loaded(stage: Stage) -> None:
     facts: dict[str, Any] = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "updated_at": "2026-03-02T14:01:00Z"}
     fills = [{"fill_id": str(n), "quantity": "5", "price": "7"} for n in (1, 2)]
     stage.ledger.orders["ada"] = [facts | {"status": "filled", "filled_qty": "10", "fills": fills}]
@@ -216,7 +216,7 @@ async def test_correction_that_the_broker_repeats_is_told_and_taken(stage: Stage
 ENDED = {"order_id": "o", "account_id": "a", "status": "CANCELED", "filled_qty": "0"}
 
 
-async def test_sweep_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage) -> None:
+async def test_unchanged_sweep_evicts_ended_orders(stage: Stage) -> None:
     stage.ledger.orders["ada"] = [ENDED]
     ada = stage.ct.user("ada", "hush")
     async with stage.ct.live([ada], sweep_every=1.0, keep_orders=OrderRetention(age=60.0)) as live:
@@ -226,7 +226,7 @@ async def test_sweep_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage
         assert live.statistics().unchanged > 0
 
 
-async def test_poll_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage) -> None:
+async def test_unchanged_poll_evicts_ended_orders(stage: Stage) -> None:
     stage.ledger.orders["ada"] = [ENDED]
     ada = stage.ct.user("ada", "hush")
     async with stage.ct.poll([ada], None, every=1.0, keep_orders=OrderRetention(age=60.0)) as poller:
@@ -236,7 +236,7 @@ async def test_poll_that_finds_nothing_new_lets_go_of_ended_orders(stage: Stage)
         assert stage.clock.seconds > 60
 
 
-async def test_poll_believes_a_correction_that_is_said_again_in_the_same_bytes(stage: Stage) -> None:
+async def test_poll_loads_a_correction_repeated_in_identical_bytes(stage: Stage) -> None:
     facts = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "status": "working", "filled_qty": "10"}
     stage.ledger.orders["ada"] = [facts]
     async with stage.ct.poll([stage.ct.user("ada", "hush")], None, every=1.0) as poller:

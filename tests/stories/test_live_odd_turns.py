@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
 
 
-async def test_the_stream_is_displaced_for_good_and_the_books_say_so() -> None:
+async def test_stream_displaced_for_good_makes_books_not_current() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=0.5) as live, live.changes("orders") as changes:
@@ -70,7 +70,7 @@ async def rest_of(changes: ChangeSubscription) -> list[Change | Gap]:
             return found
 
 
-async def test_an_account_appears_that_nobody_knows_yet() -> None:
+async def test_new_account_appears_in_the_books() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         stranger, _ = newcomer(sandbox, ct, "bob")
@@ -96,7 +96,7 @@ async def test_an_account_appears_that_nobody_knows_yet() -> None:
             assert stranger.user_id not in {book.user_id for book in live.books()}
 
 
-async def test_the_first_frame_of_an_account_is_of_time_to_come_and_what_happens_there_is_news() -> None:
+async def test_first_frame_with_a_future_time_publishes_events_of_its_account() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, _ = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
@@ -112,7 +112,7 @@ async def test_the_first_frame_of_an_account_is_of_time_to_come_and_what_happens
             assert await until_filled(changes, 1) == [(fill.fill_id, "recovered") for fill in filled.fills]
 
 
-async def test_a_frame_is_lost_without_a_word_and_the_sweep_finds_it() -> None:
+async def test_lost_frame_is_found_by_the_sweep() -> None:
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=0.2) as live, live.changes("orders") as changes:
@@ -130,7 +130,7 @@ async def test_a_frame_is_lost_without_a_word_and_the_sweep_finds_it() -> None:
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
-async def test_a_frame_cannot_be_read_and_its_account_is_looked_at_again() -> None:
+async def test_undecodable_frame_makes_its_account_be_read_again() -> None:
     async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
@@ -148,7 +148,7 @@ async def test_a_frame_cannot_be_read_and_its_account_is_looked_at_again() -> No
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
-async def test_more_waits_than_may_and_everybody_is_looked_at_again() -> None:
+async def test_overflow_of_the_event_queue_makes_all_users_be_read_again() -> None:
     async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None, capacity=5) as live:
@@ -162,7 +162,7 @@ async def test_more_waits_than_may_and_everybody_is_looked_at_again() -> None:
             assert in_the_book(live, account) == in_the_world(sandbox, account)
 
 
-async def test_the_borrowed_stream_is_closed_by_its_owner() -> None:
+async def test_borrowed_stream_closed_by_its_owner_ends_the_live_accounts() -> None:
     async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.brokerage_stream() as stream, ct.live([user], stream, sweep_every=None) as live:
@@ -174,7 +174,7 @@ async def test_the_borrowed_stream_is_closed_by_its_owner() -> None:
             assert not live.book(account).is_current
 
 
-async def test_a_fill_is_heard_without_its_id_and_listed_with_it() -> None:
+async def test_fill_received_without_an_id_and_listed_with_it_is_published_once() -> None:
     async with Sandbox(seed=7, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
@@ -199,9 +199,7 @@ async def test_a_fill_is_heard_without_its_id_and_listed_with_it() -> None:
 
 
 @pytest.mark.parametrize("says_when_it_was_made", [True, False])
-async def test_an_old_open_order_is_known_where_a_listing_that_names_no_time_begins_at_midnight(
-    *, says_when_it_was_made: bool
-) -> None:
+async def test_old_open_order_is_found_with_listings_that_default_to_midnight(*, says_when_it_was_made: bool) -> None:
     old = {"order_id": "old", "account_id": "a", "status": "working", "order_tif": "GTC", "updated_at": None}
     if says_when_it_was_made:
         old["created_at"] = "2026-01-02T14:00:00Z"

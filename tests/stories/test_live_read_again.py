@@ -65,7 +65,7 @@ async def until_heard(sandbox: Sandbox, stream: BrokerageStream) -> None:
 
 
 @pytest.mark.parametrize("names", ["the account", "the order", "nothing"])
-async def test_a_frame_that_names_no_user_comes_while_its_user_is_read_for_the_first_time(names: str) -> None:
+async def test_frame_without_a_user_during_a_first_snapshot_is_not_lost(names: str) -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with ct.brokerage_stream() as stream, ct.live([], stream, sweep_every=None) as live:
@@ -95,7 +95,7 @@ async def test_a_frame_that_names_no_user_comes_while_its_user_is_read_for_the_f
             assert live.book(account).orders[order.order_id].status == "filled"
 
 
-async def test_a_frame_names_neither_user_nor_account_and_everybody_is_read_again() -> None:
+async def test_frame_without_user_and_account_makes_all_users_be_read_again() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [newcomer(sandbox, ct, name) for name in ("ada", "bob")]
         (ada, account), _ = users
@@ -116,7 +116,7 @@ async def test_a_frame_names_neither_user_nor_account_and_everybody_is_read_agai
 
 
 @pytest.mark.parametrize("whose", ['"user_id": "ada"', '"user_id": "ada", "account_id": "one nobody knows"'])
-async def test_a_frame_that_names_a_user_only_cannot_be_read_and_that_user_is_read_again(whose: str) -> None:
+async def test_undecodable_frame_with_a_user_only_makes_that_user_be_read_again(whose: str) -> None:
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [newcomer(sandbox, ct, name) for name in ("ada", "bob")]
         (ada, account), _ = users
@@ -136,7 +136,7 @@ async def test_a_frame_that_names_a_user_only_cannot_be_read_and_that_user_is_re
             assert live.statistics().snapshots == 3
 
 
-async def test_frame_after_frame_cannot_be_read_and_the_book_is_read_again_with_growing_pauses() -> None:
+async def test_undecodable_frames_make_the_book_be_read_again_with_growing_pauses() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -171,7 +171,7 @@ async def test_frame_after_frame_cannot_be_read_and_the_book_is_read_again_with_
     ],
     ids=["no positions", "half of the positions", "a page of a proxy", "nonsense", "one page of orders", "no accounts"],
 )
-async def test_a_failed_read_is_never_an_empty_account(faults: list[Fault]) -> None:
+async def test_failed_read_is_never_an_empty_account(faults: list[Fault]) -> None:
     async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox, retry=ONCE) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         for _ in range(600):
@@ -207,7 +207,7 @@ async def test_a_failed_read_is_never_an_empty_account(faults: list[Fault]) -> N
 
 
 @pytest.mark.parametrize("heard", [False, True])
-async def test_the_first_frame_of_a_new_account_cannot_be_read_and_its_fill_is_told(*, heard: bool) -> None:
+async def test_fill_of_a_new_account_with_an_undecodable_first_frame_is_published(*, heard: bool) -> None:
     async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with ct.live([ada], sweep_every=None) as live, live.changes("orders") as changes:
@@ -238,7 +238,7 @@ async def test_the_first_frame_of_a_new_account_cannot_be_read_and_its_fill_is_t
 # --- the platform's limit
 
 
-async def test_too_many_were_asked_about_and_nobody_is_until_the_platform_allows_it() -> None:
+async def test_rate_limit_stops_all_snapshots_until_retry_after() -> None:
     clock = SteppedClock()
     settings: dict[str, Any] = {"clock": clock, "retry": ONCE}
     async with Sandbox(seed=7, latency=0) as sandbox, client(sandbox, **settings) as ct, nothing_of_ours_left():

@@ -60,7 +60,7 @@ def is_past(clock: SteppedClock, moment: float) -> Callable[[], bool]:
     return lambda: clock.now() >= moment
 
 
-async def test_one_account_of_two_is_unlinked_and_its_book_goes() -> None:
+async def test_unlinked_account_of_two_loses_its_book() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -98,7 +98,7 @@ async def test_one_account_of_two_is_unlinked_and_its_book_goes() -> None:
             assert in_the_book(live, other) == in_the_world(sandbox, other)
 
 
-async def test_the_only_account_is_unlinked_and_linked_again() -> None:
+async def test_only_account_can_be_unlinked_and_linked_again() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -139,7 +139,9 @@ def said(*accounts: str, kind: str = "trade") -> str:
     ],
     ids=["all linked", "503", "401", "429", "no accounts said", "no accounts", "other names", "no list", "half of it"],
 )
-async def test_accounts_that_cannot_be_read_are_not_gone_while_nobody_says_so(connections: dict[str, Any]) -> None:
+async def test_unreadable_accounts_keep_their_books_without_a_usable_list_of_connections(
+    connections: dict[str, Any],
+) -> None:
     clock = SteppedClock()
     settings: dict[str, Any] = {"clock": clock, "retry": ONCE}
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox, **settings) as ct, nothing_of_ours_left():
@@ -168,7 +170,7 @@ async def test_accounts_that_cannot_be_read_are_not_gone_while_nobody_says_so(co
             assert [cause for _, cause in fills_of(taken(changes))] == ["recovered"]
 
 
-async def test_what_is_heard_of_an_account_says_that_it_is_linked() -> None:
+async def test_frame_of_an_account_shows_that_it_is_linked() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=4, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
@@ -189,7 +191,7 @@ async def test_what_is_heard_of_an_account_says_that_it_is_linked() -> None:
             assert live.statistics().unlinked == len(sandbox.world.books._accounts) - 1
 
 
-async def test_an_account_is_heard_of_while_it_is_asked_whether_it_is_linked() -> None:
+async def test_frame_during_the_check_for_links_keeps_the_account() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=5, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
