@@ -1,4 +1,4 @@
-"""What the tests of the command stand on: a run that is read line by line, and a person's terminal with one in it."""
+"""Fixtures for tests of the command: a run that is read line by line, and a terminal with a command in it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-STEERING = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Following:
-    """A run of the command, read line by line."""
+    """A running command, read line by line."""
 
     def __init__(self, process: Any) -> None:
         self.process = process
@@ -38,23 +38,23 @@ class Following:
         return self._lines.popleft()
 
     async def told(self) -> dict[str, Any]:
-        """Read the next object of its output."""
+        """Read the next JSON object of its output."""
         return dict(json.loads(await self.line()))
 
     async def end(self, number: signal.Signals = signal.SIGINT) -> int:
-        """Send it a signal, and return how it ended."""
+        """Send it a signal, and return its exit code."""
         self.process.send_signal(number)
         return await self.left()
 
     async def left(self) -> int:
-        """Wait until it has ended by itself."""
+        """Wait until it ends by itself; return its exit code."""
         async for chunk in self.process.stderr:
             self.asides += chunk
         return int(await self.process.wait())
 
 
 class Terminal:
-    """A person's terminal with one command running in it."""
+    """A terminal with one command running in it."""
 
     def __init__(self, arguments: list[str], environment: dict[str, str]) -> None:
         self._ours, theirs = pty.openpty()
@@ -73,7 +73,7 @@ class Terminal:
         self.screen = ""
 
     async def until(self, words: str) -> None:
-        """Read until the words are on the screen."""
+        """Read until a text is on the screen."""
         with anyio.fail_after(20):
             while words not in self.screen:
                 if not await self._read():
@@ -98,11 +98,11 @@ class Terminal:
         try:
             await anyio.wait_readable(self._ours)
             more = os.read(self._ours, 4096)
-        except OSError:  # Linux says so when the other end was closed
+        except OSError:  # Linux raises it after the other side is closed
             return False
-        # All of it anew: a chunk may end in the middle of a character, or of what steers the terminal.
+        # Decode all bytes again: a chunk may end in the middle of a character or of a control sequence.
         self.came += more
-        self.screen = STEERING.sub("", self.came.decode("utf-8", "replace")).replace("\r\n", "\n")
+        self.screen = CONTROL_SEQUENCE.sub("", self.came.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(more)
 
 

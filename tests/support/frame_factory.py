@@ -1,4 +1,4 @@
-"""Frames of the brokerage stream, spelled and read as they come."""
+"""Frames of the brokerage stream, encoded and decoded."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DIALECT = BrokerageCodec("client", Secret("hush"))
 
 
 def frame(kind: str, data: dict[str, Any], timestamp: str | None = None) -> Any:
-    """Spell a frame of account ``a`` of user ``u``, and read it."""
-    said = {"type": kind, "user_id": "u", "account_id": "a", "timestamp": timestamp, "data": data}
-    return DIALECT.read(json.dumps(said).encode())
+    """Encode a frame of account ``a`` of user ``u``, and decode it."""
+    message = {"type": kind, "user_id": "u", "account_id": "a", "timestamp": timestamp, "data": data}
+    return DIALECT.read(json.dumps(message).encode())
 
 
 def order_frame(**data: Any) -> OrderUpdate:

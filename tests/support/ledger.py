@@ -1,4 +1,4 @@
-"""A REST end that answers with the rows a test gives it, however odd they are; the stream is the sandbox's."""
+"""A REST server that answers with the rows of a test, however odd they are; the stream is the sandbox's."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Row = dict[str, Any] | None
 
 
 class Ledger:
-    """Rows by user; each list is answered as it is, whatever the query asks for.
+    """Rows by user; each list is sent as it is, whatever the query is.
 
     Attributes:
-        orders: newest first.
-        positions: as they are listed.
-        balances: as they are listed.
-        requests: how many were answered.
+        orders: Orders, newest first.
+        positions: Positions in the order of the response.
+        balances: Balances in the order of the response.
+        requests: The number of requests so far.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class Ledger:
         await self._runner.cleanup()
 
     def client(self, sandbox: Sandbox, **settings: Any) -> ConnectTrade:
-        """Return a client of this end and of the sandbox's stream."""
+        """Return a client of this server and of the sandbox's stream."""
         endpoints = Endpoints(api=self.url, stream=sandbox.endpoints.stream)
         options: dict[str, Any] = {"reconnect": HURRIED, "timeouts": Timeouts(close=1.0), "endpoints": endpoints}
         return ConnectTrade(sandbox.client_id, sandbox.client_secret, **(options | settings))

@@ -1,4 +1,4 @@
-"""What the stories of live accounts stand on: users with accounts, and the world to hold the books against."""
+"""Fixtures for the stories of live accounts: users with accounts, and the sandbox's state to compare the books with."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDED = {"filled", "cancelled", "rejected", "expired", "replaced"}
 
 
 def newcomer(sandbox: Sandbox, ct: ConnectTrade, name: str = "ada") -> tuple[User, str]:
-    """Make a user with a linked broker, without HTTP; return an account too."""
+    """Create a user with a connected broker, without HTTP; return an account id too."""
     world, broker, now = sandbox.world, find_broker(BROKER), sandbox.clock.now()
     user = world.create_user(name)
     link = world.invite(user, "trade", "https://app.example/done", now, broker=broker)
@@ -41,7 +41,7 @@ async def placed(user: User, account_id: str, qty: int = 10, price: str = "1.00"
 
 
 async def working(live: LiveAccounts, order: Order) -> None:
-    """Wait until a book has an order as one that works."""
+    """Wait until an order is working in its book."""
     account_id, order_id = str(order.account_id), order.order_id
 
     def is_working(live: LiveAccounts) -> bool:
@@ -57,7 +57,7 @@ async def current(live: LiveAccounts) -> None:
 
 
 def in_the_book(live: LiveAccounts | Poller[Any], account_id: str) -> dict[str, Any]:
-    """Say what a book has, as far as the passing of prices does not change it."""
+    """Return the parts of a book that do not change with prices."""
     book = live.book(account_id)
     assert book.balance is not None
     return {
@@ -72,7 +72,7 @@ def in_the_book(live: LiveAccounts | Poller[Any], account_id: str) -> dict[str, 
 
 
 def in_the_world(sandbox: Sandbox, account_id: str) -> dict[str, Any]:
-    """Say the same of the sandbox's account."""
+    """Return the same parts of the sandbox's account."""
     now = sandbox.clock.now()
     orders = sandbox.broker.orders(account_id)
     account = sandbox.world.books.account(account_id)
@@ -84,7 +84,7 @@ def in_the_world(sandbox: Sandbox, account_id: str) -> dict[str, Any]:
 
 
 def taken(changes: ChangeSubscription) -> list[Change | Gap]:
-    """Take what waits."""
+    """Take the queued changes."""
     found: list[Change | Gap] = []
     while (change := changes.receive_nowait()) is not None:
         found.append(change)
@@ -92,13 +92,13 @@ def taken(changes: ChangeSubscription) -> list[Change | Gap]:
 
 
 def fills_of(changes: list[Change | Gap]) -> list[tuple[str | None, str]]:
-    """Return the fills that were told, each with how it was learned."""
+    """Return the reported fills, each with the cause of its change."""
     orders = [change for change in changes if isinstance(change, OrderChanged)]
     return [(fill.fill_id, change.cause) for change in orders for fill in change.fills]
 
 
 async def until_filled(changes: ChangeSubscription, count: int) -> list[tuple[str | None, str]]:
-    """Take changes until so many fills were told."""
+    """Take changes until ``count`` fills are reported."""
     found: list[Change | Gap] = []
     async with asyncio.timeout(PATIENCE):
         while len(fills_of(found)) < count:
@@ -108,7 +108,7 @@ async def until_filled(changes: ChangeSubscription, count: int) -> list[tuple[st
 
 @contextlib.asynccontextmanager
 async def nothing_of_ours_left() -> AsyncGenerator[None]:
-    """Hold the body to its word: no task of the library outlives it. (The sandbox's may: it keeps connections.)"""
+    """Assert that no task of the library outlives the body. (The sandbox's tasks may: it keeps connections.)"""
     yield
     for _ in range(5):
         await asyncio.sleep(0)
@@ -116,14 +116,14 @@ async def nothing_of_ours_left() -> AsyncGenerator[None]:
 
 
 async def until_struck(sandbox: Sandbox) -> None:
-    """Wait until the first fault that is set has struck."""
+    """Wait until the first fault has fired."""
     async with asyncio.timeout(PATIENCE):
-        while not sandbox.faults.armed[0].fired:  # noqa: ASYNC110 - faults tell nobody
+        while not sandbox.faults.armed[0].fired:  # noqa: ASYNC110 - a fault has no event to wait for
             await asyncio.sleep(0.001)
 
 
 def bare_newcomer(sandbox: Sandbox, ct: ConnectTrade, name: str) -> tuple[User, str]:
-    """Make a user with an account that has no history: a thousand of them are made in no time."""
+    """Create a user with an account without history, which is fast enough for a thousand users."""
     world, broker = sandbox.world, find_broker(BROKER)
     user = world.create_user(name)
     account = Account(f"account-of-{name}", "1", broker, "paper")

@@ -1,4 +1,4 @@
-"""A clock that stands still until a test steps it."""
+"""A clock that stands still until a test advances it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BEGIN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 
 
 class SteppedTimer:
-    """A call that waits for the clock to be stepped."""
+    """A scheduled call, due when the clock is advanced."""
 
     def __init__(self, callback: Callable[[], object]) -> None:
         self.callback = callback
@@ -26,7 +26,7 @@ class SteppedTimer:
 
 
 class SteppedClock:
-    """Time, held. ``asked`` are the delays that somebody has asked to wait for, in order."""
+    """A manual clock. ``asked`` are the delays of all scheduled calls, in order."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -34,7 +34,7 @@ class SteppedClock:
         self.asked: list[float] = []
         self._order = count()
         self._timers: list[tuple[float, int, SteppedTimer]] = []
-        self._news = asyncio.Event()
+        self._scheduled = asyncio.Event()
 
     def now(self) -> float:
         return self.seconds
@@ -46,11 +46,11 @@ class SteppedClock:
         timer = SteppedTimer(callback)
         heapq.heappush(self._timers, (self.seconds + delay, next(self._order), timer))
         self.asked.append(delay)
-        self._news.set()
+        self._scheduled.set()
         return timer
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, and call what is due."""
+        """Advance the time, and call what is due."""
         until = self.seconds + seconds
         while self._timers and self._timers[0][0] <= until:
             self.seconds, _, timer = heapq.heappop(self._timers)
@@ -59,16 +59,16 @@ class SteppedClock:
         self.seconds = until
 
     def sleep(self, seconds: float) -> None:
-        """Let the machine sleep: the day goes on, and nothing else does."""
+        """Suspend the machine: the wall clock advances, the monotonic clock does not."""
         self.slept += seconds
 
     def waiting(self) -> list[float]:
-        """Return in how many seconds each timer is due that is not cancelled."""
+        """Return the remaining seconds of each timer that is not cancelled."""
         return sorted(when - self.seconds for when, _, timer in self._timers if not timer.is_cancelled)
 
     async def until_asked(self, times: int) -> None:
-        """Wait until somebody has asked to wait so many times in all."""
+        """Wait until ``times`` calls were scheduled in all."""
         async with asyncio.timeout(5):
             while len(self.asked) < times:
-                self._news.clear()
-                await self._news.wait()
+                self._scheduled.clear()
+                await self._scheduled.wait()

@@ -1,4 +1,4 @@
-"""What the stories of market data stand on: a user with a connection for it, a held clock, and trades made by hand."""
+"""Fixtures for the stories of market data: a user with a connection for it, a held clock, and published trades."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ E = TypeVar("E")
 
 
 async def linked(sandbox: Sandbox, ct: ConnectTrade, user_id: str = "ada") -> tuple[User, str]:
-    """Make a user with a connection for market data."""
+    """Create a user with a connection for market data."""
     user = ct.user(user_id, (await ct.users.create(user_id)).user_secret)
     request = await user.connections.create("market_data", redirect_url="https://app.example/done", broker="ALPACA")
     await sandbox.approve(request.url)
@@ -34,7 +34,7 @@ async def linked(sandbox: Sandbox, ct: ConnectTrade, user_id: str = "ada") -> tu
 
 @contextlib.asynccontextmanager
 async def market(**settings: Any) -> AsyncGenerator[tuple[Sandbox, MarketDataStream]]:
-    """Yield a sandbox whose clock stands at the opening of a day, and market data that is not opened yet."""
+    """Yield a sandbox with its clock at a market opening, and a market data stream that is not open yet."""
     async with Sandbox(seed=7) as sandbox, client(sandbox, **settings) as ct:
         sandbox.clock.hold(BEGIN)
         user, connection_id = await linked(sandbox, ct)
@@ -42,19 +42,19 @@ async def market(**settings: Any) -> AsyncGenerator[tuple[Sandbox, MarketDataStr
 
 
 def trade(sandbox: Sandbox, *numbers: int, symbol: str = "AAPL") -> None:
-    """Tell a trade for each number, which is its size."""
+    """Publish a trade for each number, which is its size."""
     for number in numbers:
         sandbox.market.publish("trades", symbol, {"price": "1.00", "size": str(number), "session": "regular"})
 
 
 async def taken(feed: Feed[Any], count: int) -> list[Any]:
-    """Take so many events."""
+    """Take ``count`` events."""
     async with asyncio.timeout(PATIENCE):
         return [await feed.receive() for _ in range(count)]
 
 
 async def until(feed: Feed[Any], kind: type[E]) -> E:
-    """Take events up to the first of a kind, and return that."""
+    """Take events up to the first of a kind, and return it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             event = await feed.receive()
@@ -63,12 +63,12 @@ async def until(feed: Feed[Any], kind: type[E]) -> E:
 
 
 def story(events: list[Any]) -> list[object]:
-    """Name what happened: trades by their size, the rest by their class."""
+    """Return the sizes of trades, and the class names of other events."""
     return [int(each.size or 0) if isinstance(each, Trade) else type(each).__name__ for each in events]
 
 
 async def agreed(sandbox: Sandbox, md: MarketDataStream) -> dict[tuple[str, str], dict[str, object]]:
-    """Let both sides compare what is subscribed, until they have nothing left to mend; returns it with its options."""
+    """Run reconciliation until both sides agree about the subscriptions; return them with their options."""
     async with asyncio.timeout(PATIENCE):
         while True:
             listed = await md.list_subscriptions()
@@ -81,7 +81,7 @@ async def agreed(sandbox: Sandbox, md: MarketDataStream) -> dict[tuple[str, str]
 
 
 async def until_held(sandbox: Sandbox, wanted: set[tuple[str, str]]) -> None:
-    """Wait until the server holds just this, with nobody asking it what it holds."""
+    """Wait until the server holds exactly these subscriptions, without a request for the list."""
     listened = sandbox.market.listened
     async with asyncio.timeout(PATIENCE):
         await sandbox.market.log.until(

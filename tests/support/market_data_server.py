@@ -1,4 +1,4 @@
-"""A market data server that knows only the wire's contract, and does with each frame what a test wants."""
+"""A market data server that implements only the wire contract, with hooks for each frame."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Frame = dict[str, Any]
 
 
 class Held:
-    """One link: who logged in, and what is subscribed."""
+    """One connection: its token and its subscriptions."""
 
     def __init__(self, socket: ServerConnection) -> None:
         self.socket = socket
@@ -44,8 +44,8 @@ class Held:
 class MarketEnd:
     """Serves market data.
 
-    ``received`` are the frames that came; ``refused`` are symbols that it does not give; ``valid`` are the tokens it
-    takes, None for all; ``acts`` are asked first what to do with a frame, and say True if they did it.
+    ``received`` are the received frames, ``refused`` the symbols that it refuses, and ``valid`` the tokens that it
+    accepts, None for all. Each of ``acts`` gets a frame first, and returns True if it has handled it.
     """
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class MarketEnd:
         self.takes_over = False
         self.is_away = False
         self.url = ""
-        self._news = asyncio.Condition()
+        self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
         options: dict[str, Any] = {"compression": None, "ping_interval": None, "close_timeout": 0.1, "logger": QUIET}
@@ -83,7 +83,7 @@ class MarketEnd:
         return self.client(**settings).user("ada", "hush").market_data("c1", token_source=source)
 
     def act(self, action: str, times: int | None, do: Callable[[Held, Frame], object] | None = None) -> None:
-        """Do this with the next frames of an action instead of what the contract says."""
+        """Handle the next frames of an action with ``do`` instead of the contract."""
         left = [times]
 
         def act(held: Held, frame: Frame) -> bool:
@@ -97,9 +97,9 @@ class MarketEnd:
         self.acts.append(act)
 
     async def until(self, is_so: Callable[[], object]) -> None:
-        """Wait until something is so, looking whenever a frame comes or a link goes."""
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(is_so)
+        """Wait until a condition holds; it is checked whenever a frame arrives or a connection closes."""
+        async with asyncio.timeout(PATIENCE), self._changed:
+            await self._changed.wait_for(is_so)
 
     async def until_received(self, action: str, times: int = 1) -> None:
         await self.until(lambda: len(self.of(action)) >= times)
@@ -109,11 +109,11 @@ class MarketEnd:
 
     @property
     def subscribed(self) -> list[tuple[str, str]]:
-        """What the latest link holds, by channel and symbol."""
+        """The subscriptions of the latest connection, by channel and symbol."""
         return sorted((line["channel"], symbol) for line in self.links[-1].lines for symbol in line["symbols"])
 
     async def tell(self, kind: str, symbol: str, **fields: Any) -> None:
-        """Send an event to every link that has subscribed it."""
+        """Send an event to every connection that has subscribed to it."""
         channel = {"depth": "depth", "options_chain": "options_chain"}.get(kind, f"{kind}s")
         name = "underlying" if kind == "options_chain" else "symbol"
         for held in list(self.links):
@@ -124,18 +124,18 @@ class MarketEnd:
         await self.tell("quote", symbol, bid_price=bid, timestamp=AT)
 
     async def say(self, **frame: Any) -> None:
-        """Send a frame to every link."""
+        """Send a frame to every connection."""
         for held in list(self.links):
             await held.say(**frame)
 
     def drop(self) -> None:
-        """Drop every link without a word."""
+        """Abort every connection."""
         for held in list(self.links):
             held.socket.transport.abort()
 
-    async def _told(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+    async def _notify(self) -> None:
+        async with self._changed:
+            self._changed.notify_all()
 
     async def _meet(self, socket: ServerConnection) -> None:
         held = Held(socket)
@@ -148,10 +148,10 @@ class MarketEnd:
                 self.received.append(frame)
                 if not any(act(held, frame) for act in self.acts):
                     await getattr(self, f"_{frame['action']}")(held, frame)
-                await self._told()
+                await self._notify()
         if held in self.links:
             self.links.remove(held)
-        await self._told()
+        await self._notify()
 
     async def _authenticate(self, held: Held, frame: Frame) -> None:
         held.token = frame["access_token"]

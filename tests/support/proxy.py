@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 
 class Proxy:
-    """Forwards to where it is asked; ``asked`` are the first lines of what came, ``logins`` the logins.
+    """Forwards requests; ``asked`` are the received request lines, ``logins`` the credentials.
 
-    With a ``error_from_response``, an HTTP status line without its version, it refuses everything.
+    With a ``refusal``, an HTTP status line without its version, it refuses every request.
     """
 
     def __init__(self, refusal: str = "") -> None:

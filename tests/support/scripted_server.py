@@ -1,4 +1,4 @@
-"""An HTTP end that does just what its script says, one act a request, over real sockets."""
+"""An HTTP server that follows a script, one act for each request, over real sockets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Act = Callable[[asyncio.StreamWriter], Awaitable[bool]]
 
 
 class Seen(NamedTuple):
-    """One request as it arrived."""
+    """One received request."""
 
     method: str
     target: str
@@ -27,7 +27,7 @@ class Seen(NamedTuple):
 
 
 def answer(status: int = 200, body: bytes | str = b"[]", *, declared: int | None = None, **headers: str) -> Act:
-    """Answer; ``declared`` is a content length that is not true, after which the link is closed."""
+    """Send a response. ``declared`` is a false content length; after it the connection is closed."""
     raw = body.encode() if isinstance(body, str) else body
     fields = {"content_type": "application/json", "content_length": str(len(raw) if declared is None else declared)}
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in (fields | headers).items())
@@ -41,7 +41,7 @@ def answer(status: int = 200, body: bytes | str = b"[]", *, declared: int | None
 
 
 def raw(data: bytes) -> Act:
-    """Send these bytes and close."""
+    """Send bytes, and close."""
 
     async def act(writer: asyncio.StreamWriter) -> bool:
         writer.write(data)
@@ -52,27 +52,27 @@ def raw(data: bytes) -> Act:
 
 
 async def drop(writer: asyncio.StreamWriter) -> bool:
-    """Close without an answer."""
+    """Close without a response."""
     del writer
     return False
 
 
 async def reset(writer: asyncio.StreamWriter) -> bool:
-    """Reset the link without an answer."""
+    """Reset the connection without a response."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     return False
 
 
 async def silence(writer: asyncio.StreamWriter) -> bool:
-    """Say nothing, until the other side goes or the end is closed."""
+    """Send nothing until the client closes or the server is closed."""
     del writer
     await asyncio.Event().wait()
     return False
 
 
 def stalled(body: bytes | str, *, declared: int = 5000) -> Act:
-    """Begin an answer, and never end it."""
+    """Begin a response, and never end it."""
     begin = answer(200, body, declared=declared)
 
     async def act(writer: asyncio.StreamWriter) -> bool:
@@ -83,7 +83,7 @@ def stalled(body: bytes | str, *, declared: int = 5000) -> Act:
 
 
 class Kept:
-    """Answers by another act, and keeps the connection at hand: a test sends on it later what no request asked for."""
+    """Responds by another act, and keeps the connection: a test later sends bytes on it that belong to no request."""
 
     def __init__(self, begin: Act) -> None:
         self._begin = begin
@@ -141,7 +141,7 @@ class ScriptedEnd:
         await asyncio.gather(*handlers, return_exceptions=True)
 
     async def until_seen(self, times: int) -> None:
-        """Wait until so many requests have come."""
+        """Wait until ``times`` requests have arrived."""
         async with asyncio.timeout(5), self._arrived:
             await self._arrived.wait_for(lambda: len(self.seen) >= times)
 
@@ -189,9 +189,9 @@ def trusted() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @contextlib.contextmanager
 def untrusted_end() -> Generator[str, None, None]:
-    """Serve one TLS handshake with a certificate that nobody vouches for; yields the address.
+    """Serve one TLS handshake with an untrusted certificate; yields the address.
 
-    In a thread, because asyncio reports a handshake that the client refuses as a failure of the server's loop.
+    It runs in a thread, because asyncio reports a handshake that the client refuses as a failure of the server's loop.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]

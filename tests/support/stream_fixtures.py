@@ -1,4 +1,4 @@
-"""What the stories of the stream stand on: a client in a hurry, a consumer to wait with, and a look for leftovers."""
+"""Fixtures for the stories of the stream: a client with fast reconnects, helpers that wait, and a check for leaks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HURRIED = Reconnect(base=0.01, cap=0.02, standby=0.02)
 PATIENCE = 10.0
 PRETEND = "pretend-secret"
-# What the far side logs is no concern of ours.
+# The log of the server is not asserted.
 QUIET = logging.getLogger("onstream")
 QUIET.setLevel(logging.CRITICAL)
 E = TypeVar("E")
@@ -44,19 +44,19 @@ class Forever:
 
 
 def client(sandbox: Sandbox, **settings: Any) -> ConnectTrade:
-    """Make a client of a sandbox that loses no time."""
+    """Make a client of a sandbox that reconnects at once."""
     options: dict[str, Any] = {"reconnect": HURRIED, "timeouts": Timeouts(close=1.0), "endpoints": sandbox.endpoints}
     return ConnectTrade(sandbox.client_id, sandbox.client_secret, **(options | settings))
 
 
 def client_at(url: str, secret: str = PRETEND, **settings: Any) -> ConnectTrade:
-    """Make a client of any stream."""
+    """Make a client of the stream at an address."""
     options: dict[str, Any] = {"reconnect": HURRIED, "timeouts": Timeouts(close=1.0, login=1.0)} | settings
     return ConnectTrade("client", secret, endpoints=Endpoints(stream=url), **options)
 
 
 async def until(events: Subscription, kind: type[E]) -> E:
-    """Take events up to the first of a kind, and return that."""
+    """Take events up to the first of a kind, and return it."""
     async with asyncio.timeout(PATIENCE):
         while True:
             event = await events.receive()
@@ -65,18 +65,18 @@ async def until(events: Subscription, kind: type[E]) -> E:
 
 
 async def taken(events: Subscription, count: int) -> list[Event]:
-    """Take so many events."""
+    """Take ``count`` events."""
     async with asyncio.timeout(PATIENCE):
         return [await events.receive() for _ in range(count)]
 
 
 def waiting(events: Subscription) -> list[Event]:
-    """Take what waits."""
+    """Take the queued events."""
     return [event for _ in range(events.statistics().waiting) if (event := events.receive_nowait()) is not None]
 
 
 def story(events: list[Event]) -> list[str]:
-    """Name what happened: lifecycle and gaps by their class, updates by their order."""
+    """Return the class names of lifecycle events and gaps, and the order ids of updates."""
     return [
         type(event).__name__
         if isinstance(event, Gap | Lifecycle | UnknownMessage)
@@ -86,7 +86,7 @@ def story(events: list[Event]) -> list[str]:
 
 
 def order(number: int, **fields: str) -> dict[str, object]:
-    """Spell an order that nobody placed."""
+    """Return the data of an order."""
     return {"order_id": f"o{number}", "symbol": "AAPL", "status": "working", **fields}
 
 
@@ -98,17 +98,17 @@ def publish(sandbox: Sandbox, *numbers: int) -> None:
 
 @contextlib.asynccontextmanager
 async def nothing_left() -> AsyncGenerator[None]:
-    """Hold the body to its word: it leaves no task. (A socket that is left open is reported when the test ends.)"""
+    """Assert that the body leaves no task. (A socket that is left open is reported when the test ends.)"""
     before = asyncio.all_tasks()
     yield
-    for _ in range(5):  # an aborted transport is told so in the loop's next turn
+    for _ in range(5):  # an aborted transport is notified in the loop's next iteration
         await asyncio.sleep(0)
     assert asyncio.all_tasks() <= before
 
 
 @contextlib.asynccontextmanager
 async def end_that(handler: Callable[[ServerConnection], Awaitable[None]], **settings: Any) -> AsyncGenerator[str]:
-    """Serve a WebSocket that does what the handler does; yields its address."""
+    """Serve a WebSocket with a handler; yields its address."""
     options: dict[str, Any] = {
         "compression": None,
         "ping_interval": None,
