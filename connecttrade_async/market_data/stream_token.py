@@ -10,6 +10,7 @@ and by the time of day, which may be set. Otherwise an expired token could be mi
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from connecttrade_async.errors import (
 )
 from connecttrade_async.models.connections import ConnectionToken
 from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, equal_jitter_delay
-from connecttrade_async.secret import Secret
+from connecttrade_async.secret import Secret, without_frames
 
 if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
@@ -146,9 +147,14 @@ class StreamToken:
     async def _get(self) -> tuple[Secret, float | None]:
         try:
             found_token = await self._fetch()
-        except ConnectTradeError:
+        except ConnectTradeError as exc:
+            if self._is_minted:
+                raise
+            # It came through the source's own code, whose variables may hold tokens.
+            _drop_frames(exc)
             raise
         except Exception as exc:
+            _drop_frames(exc)
             raise self._fetch_error(exc) from exc
         if isinstance(found_token, ConnectionToken):
             return Secret(found_token.access_token), self._lifetime_of(found_token)
@@ -171,6 +177,7 @@ class StreamToken:
         except asyncio.CancelledError as exc:
             if _is_being_cancelled():
                 raise
+            _drop_frames(exc)
             if is_late:
                 detail = f"the token source returned no token within {self._timeout:g} s"
                 raise RequestTimeoutError(method="STREAM", path="token", kind="timeout", detail=detail) from exc
@@ -210,6 +217,13 @@ class StreamToken:
     def _age(self) -> float:
         began, moment = self._fetched_at
         return max(self._clock.now() - began, (self._clock.wall() - moment).total_seconds())
+
+
+def _drop_frames(exc: BaseException) -> None:
+    """Replace the traceback of an exception of the source by a note: variables in its frames may hold tokens."""
+    if not getattr(exc, "__notes__", None):  # a source may raise one object again and again
+        exc.add_note("".join(traceback.format_tb(exc.__traceback__)).rstrip())
+    without_frames(exc)
 
 
 def _unavailable(detail: str) -> TransportError:

@@ -17,15 +17,18 @@ from rich.pretty import pretty_repr
 
 from connecttrade_async import (
     APIError,
+    AuthenticationError,
     ConnectTrade,
     ConnectTradeError,
     Endpoints,
     MalformedResponseError,
     Retry,
     Timeouts,
+    TransportError,
     User,
 )
 from connecttrade_async.sandbox import Sandbox
+from error_frames import captured
 from scripted_server import Act, ScriptedEnd, answer, drop, raw, reset, silence, stalled
 
 if TYPE_CHECKING:
@@ -95,7 +98,7 @@ def forms_of(thing: Any) -> str:
         forms.append(repr(exc))
     if isinstance(thing, BaseException):
         report = traceback.TracebackException.from_exception(thing, capture_locals=True)
-        forms.extend(("".join(report.format()), repr(thing.__dict__), repr(thing.args)))
+        forms.extend(("".join(report.format()), captured(thing)))
     return "\n".join(forms)
 
 
@@ -208,6 +211,47 @@ async def test_a_token_that_cannot_be_used_is_in_no_frame_of_the_library(kind: A
         with pytest.raises(ConnectTradeError, match=r"must be text|white space") as caught:
             async with ct.user("u", USER).market_data("c", token_source=source):
                 pytest.fail("the token was taken")
+    no_canary_in(forms_of(caught.value))
+
+
+@pytest.mark.parametrize("kind", [ValueError, AuthenticationError, asyncio.CancelledError, TimeoutError])
+async def test_a_token_source_that_fails_shows_where_and_none_of_its_variables(kind: type[BaseException]) -> None:
+    async def source() -> str:
+        token = NEW
+        if kind is TimeoutError:
+            await asyncio.sleep(60)
+        if kind is AuthenticationError:
+            raise AuthenticationError(method="GET", path="/token", status=401, message="no")
+        if len(token) > 1:
+            raise kind
+        return token
+
+    ct = ConnectTrade(
+        "client", CLIENT, endpoints=Endpoints(market_data="ws://127.0.0.1:9"), timeouts=Timeouts(call=0.05)
+    )
+    async with ct:
+        with pytest.raises(ConnectTradeError) as caught:
+            async with ct.user("u", USER).market_data("c", token_source=source):
+                pytest.fail("the source failed")
+    no_canary_in(forms_of(caught.value))
+    if kind is not TimeoutError:
+        assert "in source" in "".join(traceback.format_exception(caught.value))
+
+
+UNREACHABLE: dict[str, dict[str, Any]] = {
+    "refused": {"endpoints": Endpoints("http://127.0.0.1:1")},
+    "no TLS": {"endpoints": Endpoints("https://127.0.0.1:1")},
+    "name": {"endpoints": Endpoints("https://nowhere.invalid")},
+    "proxy with a login": {"proxy": f"http://user:{NEW}@127.0.0.1:1"},
+}
+
+
+@pytest.mark.parametrize("where", UNREACHABLE)
+@pytest.mark.parametrize("call", CALLS)
+async def test_no_frame_of_a_connection_that_fails_shows_one(where: str, call: str) -> None:
+    async with ConnectTrade("client", CLIENT, retry=Retry(attempts=1), **UNREACHABLE[where]) as ct:
+        with pytest.raises(TransportError) as caught:
+            await CALLS[call](ct, ct.user("u", USER))
     no_canary_in(forms_of(caught.value))
 
 

@@ -18,6 +18,7 @@ from connecttrade_async import ConnectTradeError, Timeouts
 from connecttrade_async.config import Reconnect
 from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
+from error_frames import captured
 from stream_fixtures import PATIENCE, client, client_at, end_that, nothing_left, waiting
 
 if TYPE_CHECKING:
@@ -105,9 +106,7 @@ def forms_of(thing: Any) -> str:
     if not isinstance(thing, BaseException):
         return "\n".join(forms)
     report = traceback.TracebackException.from_exception(thing, capture_locals=True)
-    return "\n".join(
-        [*forms, "".join(report.format()), repr(thing.__dict__), repr(thing.args), repr(pickle.dumps(thing))]
-    )
+    return "\n".join([*forms, "".join(report.format()), captured(thing), repr(pickle.dumps(thing))])
 
 
 def no_canary_in(text: str) -> None:
