@@ -1,4 +1,4 @@
-"""The front door: ``python -m connecttrade_async`` and the ``connecttrade`` command are this one function."""
+"""Entry point of ``python -m connecttrade_async`` and of the ``connecttrade`` command."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import NoReturn
 
 __all__ = ["main"]
 
-MISSING = "connecttrade: the command is an extra: run  pip install 'connecttrade-async[cli]'  and call it again.\n"
+MISSING = "connecttrade: the command is an extra: run  pip install 'connecttrade-async[cli]'  and run it again.\n"
 
 
 def main() -> NoReturn:
-    """Run the ``connecttrade`` command on this process's arguments, and end the process.
+    """Run the ``connecttrade`` command on this process's arguments and exit.
 
     Raises:
-        SystemExit: always, with 0, 1 (their side), 2 (yours), 130 (Ctrl-C) or 141 (nobody reads the output any more).
+        SystemExit: always, with 0, 1 (the server or the network failed), 2 (the arguments or settings are wrong), 130
+            (Ctrl-C) or 141 (the reader of the output closed the pipe).
     """
     try:
-        from connecttrade_async.cli import connecttrade  # noqa: PLC0415 - what it needs is an extra
+        from connecttrade_async.cli import connecttrade  # noqa: PLC0415 - its dependencies are an extra
     except ModuleNotFoundError as exc:
         if (exc.name or "").partition(".")[0] not in {"click", "rich"}:
             raise

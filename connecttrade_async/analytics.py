@@ -1,7 +1,7 @@
-"""Below the waterline: what positions, orders and balances come to.
+"""Totals and averages over positions, orders and balances.
 
-Sums are exact, whatever the caller's decimal context says; only an average can round, and says how. A number that the
-broker did not give is never taken for zero: it is left out, and counted as missing.
+Sums are exact, independent of the application's decimal context; only an average can round. A number that the broker
+did not send is never treated as zero: it is excluded from the sum and counted as missing.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ __all__ = [
 
 
 class Total(msgspec.Struct, frozen=True, kw_only=True):
-    """A sum, and what it is a sum of.
+    """A sum, with the counts of present and missing numbers.
 
     Attributes:
-        total: the exact sum of the numbers that there were; zero if there were none.
-        counted: how many numbers there were.
-        missing: how many the broker did not give.
+        total: the exact sum of the present numbers; zero if there are none.
+        counted: the count of present numbers.
+        missing: the count of numbers that the broker did not send.
     """
 
     total: Decimal
@@ -56,14 +56,14 @@ class Total(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AverageFillPrice(msgspec.Struct, frozen=True, kw_only=True):
-    """What executions cost on average.
+    """The average price of executions.
 
     Attributes:
-        price: per share, weighted by volume; None where nothing was filled, or nobody says at what price. Rounded
+        price: dollars per share, weighted by volume; None where nothing was filled, or no price is known. Rounded
             half-even to 28 significant digits, or to more where the prices and quantities themselves have more.
-        quantity: the shares or contracts that the price speaks for, exactly.
-        counted: how many executions that is.
-        missing: how many executions came without a price or a quantity, and are left out.
+        quantity: the exact number of shares or contracts that the average covers.
+        counted: the count of executions that the average covers.
+        missing: the count of executions without a price or a quantity, which are excluded.
     """
 
     price: Decimal | None
@@ -81,10 +81,10 @@ class SymbolProfit(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         symbol: CQS or OSI.
-        quantity: shares or contracts; below zero when short.
+        quantity: shares or contracts; negative when short.
         unrealized_pl: gain or loss since opening.
         daily_pl: gain or loss today.
-        total_pl: gain or loss in all.
+        total_pl: total gain or loss.
     """
 
     symbol: str
@@ -99,14 +99,14 @@ class SymbolProfit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DailySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The day in one value.
+    """Cash, buying power and gains or losses of one day.
 
     Attributes:
         cash: money not invested, over all balances.
-        buying_power: what may be spent, over all balances.
+        buying_power: the amount available to spend, over all balances.
         unrealized_pl: gain or loss since opening, over all positions.
         daily_pl: gain or loss today, over all positions.
-        total_pl: gain or loss in all, over all positions.
+        total_pl: total gain or loss, over all positions.
         symbols: gain or loss of each symbol, sorted by symbol.
     """
 
@@ -135,16 +135,16 @@ _Execution = tuple[Decimal | None, Decimal | None]
 
 
 def total_unrealized_pl(positions: Iterable[Position]) -> Total:
-    """Add up the gain or loss since opening (documented: ``unrealized_pl``).
+    """Add up the gain or loss since opening, ``unrealized_pl`` (documented).
 
     Args:
-        positions: of any accounts.
+        positions: positions of any accounts.
 
     Returns:
-        The sum, and how many positions gave no number.
+        The sum, with the count of positions without a number.
 
     Raises:
-        MalformedResponseError: a position's text is no number.
+        MalformedResponseError: a position's text is not a number.
     """
     return _total(position.unrealized_pl for position in positions)
 
@@ -152,19 +152,23 @@ def total_unrealized_pl(positions: Iterable[Position]) -> Total:
 def average_fill_price(executed: Iterable[Order | Fill]) -> AverageFillPrice:
     """Average the price of executions, weighted by volume.
 
-    An order counts by its fills, if they all have their numbers and add up to what the order says was filled; else by
-    its own filled quantity and average price; else by those of too few fills that can be read, and one more is missing
-    for what they leave unexplained. Of fills that come to more than was filled none is believed, and the order is
-    missing. An order that is pending, working or rejected and tells of no execution has none.
+    Of an order, the first of these that applies is used:
+
+    1. its fills, if all have a price and a quantity and their sum is the order's filled quantity;
+    2. its own filled quantity and average price;
+    3. nothing, if its fills add up to more than its filled quantity; the order then counts as one missing execution;
+    4. the fills that have a price and a quantity, with one missing execution for the unexplained rest.
+
+    An order that is pending, working or rejected and has no fills has no execution.
 
     Args:
-        executed: orders or fills, or both, of one symbol; fills of orders that are given too would count twice.
+        executed: orders or fills, or both, of one symbol. Fills of orders that are passed too count twice.
 
     Returns:
-        The average, None if there is none, with how many executions it speaks for and how many are missing.
+        The average, with the counts of executions that it covers and that are missing.
 
     Raises:
-        MalformedResponseError: a price's or a quantity's text is no number.
+        MalformedResponseError: the text of a price or a quantity is not a number.
     """
     executions = [pair for item in executed for pair in _executions(item)]
     known = [(qty.copy_abs(), price) for qty, price in executions if qty is not None and price is not None]
@@ -182,15 +186,16 @@ def daily_summary(balances: Iterable[Balance], positions: Iterable[Position]) ->
     """Sum up the day: cash, buying power, and gain or loss in each symbol.
 
     Args:
-        balances: of any accounts, in one currency; one that names no currency is taken to be in that of the others.
-        positions: of the same accounts; those in the same symbol are added up.
+        balances: balances of any accounts, in one currency. A balance without a currency is assumed to be in that of
+            the others.
+        positions: positions of the same accounts; positions in the same symbol are added up.
 
     Returns:
-        The summary; each sum tells how many numbers are missing in it.
+        The summary; each sum has the count of numbers that are missing in it.
 
     Raises:
         ConfigurationError: the balances are in several currencies, which cannot be added.
-        MalformedResponseError: a text is no number.
+        MalformedResponseError: the text of an amount is not a number.
     """
     money, held = tuple(balances), tuple(positions)
     _check_one_currency(money)
@@ -208,20 +213,19 @@ def daily_summary(balances: Iterable[Balance], positions: Iterable[Position]) ->
 
 
 def partially_filled(orders: Iterable[Order]) -> tuple[Order, ...]:
-    """Pick the orders of which a part was filled, and a part was not.
+    """Return the orders that are filled in part.
 
-    Those are the orders whose status says ``partially_filled``, and those of any other status but ``filled`` of which
-    something was filled, and less than was ordered. So an order that was cancelled half-way is among them:
-    ``order.status`` tells.
+    An order is filled in part if its status is ``partially_filled``. So is an order of any other status but ``filled``
+    with a filled quantity above zero and below the ordered one, such as an order that was cancelled half-way.
 
     Args:
-        orders: of any accounts.
+        orders: orders of any accounts.
 
     Returns:
-        Some of them, in their order.
+        The partially filled orders, in the order of the argument.
 
     Raises:
-        MalformedResponseError: a quantity's text is no number.
+        MalformedResponseError: the text of a quantity is not a number.
     """
     return tuple(order for order in orders if _is_partial(order))
 
@@ -240,7 +244,7 @@ def _total(values: Iterable[Decimal | None]) -> Total:
 
 
 def _divided(money: Decimal, volume: Decimal) -> Decimal:
-    # The digits of the product are never fewer than a price's, so an average of equal prices is that price, exactly.
+    # The product has at least as many digits as each price, so the average of equal prices is exactly that price.
     digits = max(_FEWEST_DIGITS, len(money.as_tuple().digits))
     context = EXACT.copy()
     context.prec = digits
@@ -253,24 +257,25 @@ def _executions(item: Order | Fill) -> list[_Execution]:
     fills: list[_Execution] = [(fill.quantity, fill.price) for fill in item.fills]
     filled = None if item.filled_qty is None else item.filled_qty.copy_abs()
     explained = _sum(qty.copy_abs() for qty, _ in fills if qty is not None)
-    is_short = filled is not None and explained < filled
-    is_beyond = filled is not None and explained > filled
-    if fills and not is_short and not is_beyond and all(None not in pair for pair in fills):
+    is_less = filled is not None and explained < filled
+    is_more = filled is not None and explained > filled
+    if fills and not is_less and not is_more and all(None not in pair for pair in fills):
         return fills
     if filled and item.avg_fill_price is not None:
         return [(filled, item.avg_fill_price)]
-    if is_beyond:
+    if is_more:
         return [(None, None)]
-    is_untold = filled is None and not fills and item.status not in _NOTHING_FILLED
-    # A fill without a quantity may be what is short; it is counted as missing already.
-    is_partly_told = is_short and all(qty is not None for qty, _ in fills)
-    return [*fills, (None, None)] if is_untold or is_partly_told else fills
+    is_unreported = filled is None and not fills and item.status not in _NOTHING_FILLED
+    # A fill without a quantity may account for the difference, and already counts as missing.
+    is_incomplete = is_less and all(qty is not None for qty, _ in fills)
+    return [*fills, (None, None)] if is_unreported or is_incomplete else fills
 
 
 def _check_one_currency(balances: Iterable[Balance]) -> None:
     currencies = sorted({balance.currency for balance in balances if balance.currency})
     if len(currencies) > 1:
-        raise ConfigurationError(f"money in {' and '.join(currencies)} cannot be added: summarise one at a time")
+        found = " and ".join(currencies)
+        raise ConfigurationError(f"balances must be in one currency, got {found}: summarize one currency at a time")
 
 
 def _profit(symbol: str, positions: Iterable[Position]) -> SymbolProfit:
@@ -290,5 +295,5 @@ def _is_partial(order: Order) -> bool:
     filled = order.filled_qty
     if filled is None:
         filled = _sum(fill.quantity for fill in order.fills if fill.quantity is not None)
-    # An order by notional has no quantity to fall short of; what is not filled in full is filled in part.
+    # An order by notional has no ordered quantity: if anything is filled and the status is not FILLED, it is a part.
     return bool(filled) and (order.order_qty is None or filled.copy_abs() < order.order_qty.copy_abs())

@@ -1,4 +1,4 @@
-"""The front door: open, own and wire the rooms, and close them. Nothing is decided here."""
+"""The client: construction, the entry points of every product, and closing."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, overl
 
 import msgspec
 
-import connecttrade_async  # names of what is imported when it is used
+import connecttrade_async  # names that are imported on first use
 from connecttrade_async import __version__
 from connecttrade_async.clock import Clock, SystemClock
 from connecttrade_async.config import (
@@ -48,17 +48,17 @@ log = logging.getLogger("connecttrade_async.rest")
 
 
 class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """How a client is doing, as plain values that a web backend can serve as JSON.
+    """The state and counters of a client, as plain values that a web backend can serve as JSON.
 
     Attributes:
-        is_open: whether it can be asked.
-        in_flight: requests under way.
-        waiting: requests in line for a place.
-        exchanges: requests sent over its life, each attempt counted.
+        is_open: whether the client accepts calls.
+        in_flight: requests in flight.
+        waiting: requests that wait for the limiter.
+        exchanges: requests sent since the client was made, counting each attempt.
         retries: of these, second and later attempts.
         failures: calls that ended in an error.
-        troubles: retryable failures since the last good answer; 0 while all is well.
-        last_error: the latest failure in words, or None.
+        consecutive_failures: retryable failures since the last successful response; 0 while all is well.
+        last_error: the latest failure as text, or None.
     """
 
     is_open: bool
@@ -72,9 +72,14 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketDataShared(NamedTuple):
-    """What a user's market data needs of the client: where it is, how it comes back, and which users have it open.
+    """The client's settings and state that the market data streams of its users share.
 
-    ``dial`` and ``frame_bytes`` are those of both streams.
+    Attributes:
+        url: the address of the market data stream, or ``""``.
+        reconnect: the reconnect policy.
+        taken: the ids of users with an open market data stream.
+        dial: the connection options of both streams.
+        frame_bytes: the size of the largest frame of both streams.
     """
 
     url: str
@@ -87,30 +92,31 @@ class MarketDataShared(NamedTuple):
 class ConnectTrade:
     """A client of Connect Trade: one HTTP session for all users.
 
-    Use it as ``async with``, or call ``aclose`` when done. It may be made anywhere; the session is made at the first
-    call, in the running event loop, and belongs to that loop.
+    Use it as ``async with``, or call ``aclose`` when done. It may be constructed without an event loop. The session is
+    opened at the first call, in the running event loop, and belongs to that loop.
 
     Args:
         client_id: the client's id.
-        client_secret: the client's secret; it is kept as a ``Secret``.
-        endpoints: where the API is; anything with an ``api`` address will do, such as the sandbox's.
-        timeouts: how long things may take.
-        retry: how patiently harmless calls are asked again.
-        reconnect: how a stream comes back when its link is lost.
-        limits: how much may be asked at once, and how large an answer may be.
-        http: an aiohttp session to borrow; it is left open. Its proxy and headers are its own. No cookie of its jar is
-            sent, and none is stored. A connection of its pool on which data arrived while it was idle is dropped; where
-            only the beginning of an answer had arrived and was read, the next request fails with a ``TransportError``.
+        client_secret: the client's secret; it is stored as a ``Secret``.
+        endpoints: the addresses of the API; any object with an ``api`` address, such as the sandbox's.
+        timeouts: the time limits.
+        retry: the retry policy of idempotent requests.
+        reconnect: the reconnect policy of streams.
+        limits: the limits of concurrency, rate and size.
+        http: an aiohttp session to borrow; the client does not close it, and uses its proxy and headers. No cookie of
+            its jar is sent, and none is stored. A connection of its pool on which data arrived while it was idle is
+            dropped. Where aiohttp had already parsed the beginning of such data as a response, the next request fails
+            with a ``TransportError``.
         ssl: the TLS context of every connection; None for the system's certificates.
         proxy: the address of an HTTP proxy for every connection, ``http://user:password@host:port``; None for none. The
-            environment's proxies are not read.
-        allow_insecure: whether ``http://`` and ``ws://`` addresses of other hosts than this machine are taken. Secrets
-            travel unencrypted there.
-        trace_configs: aiohttp's own tracing, for the session that is made.
-        clock: time; a test may hand in one that it steps.
+            proxies of the environment are not used.
+        allow_insecure: whether to accept ``http://`` and ``ws://`` addresses of other hosts than this machine. Secrets
+            are sent to them unencrypted.
+        trace_configs: aiohttp's tracing hooks, for the client's own session.
+        clock: the source of time; a test may pass one that it controls.
 
     Raises:
-        ConfigurationError: a credential, an address or a setting cannot be one.
+        ConfigurationError: a credential, an address or a setting is invalid.
     """
 
     def __init__(
@@ -144,7 +150,7 @@ class ConnectTrade:
         endpoints = Endpoints() if endpoints is None else endpoints
         dial = DialOptions.of(ssl, proxy)
         api, stream, market_data = _api_of(endpoints), _stream_of(endpoints), _stream_of(endpoints, "market_data")
-        if not _is_yes(allow_insecure):
+        if not _is_true(allow_insecure):
             for name, address in (("api", api), ("stream", stream), ("market_data", market_data)):
                 check_secure(name, address, dial.proxy)
         transport = Transport(
@@ -157,7 +163,7 @@ class ConnectTrade:
             trace_configs=trace_configs,
         )
         clock = SystemClock() if clock is None else clock
-        caller = Sender(
+        sender = Sender(
             RequestLimiter(limits or Limits(), clock),
             transport,
             timeouts=timeouts or Timeouts(),
@@ -170,45 +176,45 @@ class ConnectTrade:
         frame_bytes = (limits or Limits()).frame_bytes
         self._market = MarketDataShared(market_data, reconnect or Reconnect(), set(), dial, frame_bytes)
         self._reconnect = reconnect or Reconnect()
-        self._init_view(client_id, caller, owns=True)
+        self._init_view(client_id, sender, owns=True)
 
-    def _init_view(self, client_id: str, caller: Sender, *, owns: bool) -> None:
+    def _init_view(self, client_id: str, sender: Sender, *, owns: bool) -> None:
         self.client_id = client_id
-        self._caller = caller
+        self._sender = sender
         self._owns = owns
-        self._requester = Api(caller, None, None)
+        self._api = Api(sender, None, None)
 
     @classmethod
     def from_env(cls, **settings: Any) -> Self:  # noqa: ANN401 - as the constructor has them
-        """Make a client from the environment.
+        """Construct a client from environment variables.
 
         Reads ``CONNECTTRADE_CLIENT_ID`` and ``CONNECTTRADE_CLIENT_SECRET``, and where they are set
         ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL``, ``CONNECTTRADE_MDSTREAM_URL`` and
         ``CONNECTTRADE_ALLOW_INSECURE``, 1 or 0.
 
         Args:
-            settings: any argument of the constructor by name; what is given is not looked for in the environment.
+            settings: any arguments of the constructor by name. They take precedence over the environment.
 
         Raises:
-            ConfigurationError: a credential is missing, or something in the environment cannot be used.
+            ConfigurationError: a credential is missing, or a variable is invalid.
         """
         return cls(**(from_environment(settings) | settings))
 
     @property
     def users(self) -> resources.Users:
         """The client's users: create, list, delete."""
-        return resources.Users(self._requester)
+        return resources.Users(self._api)
 
     def user(self, user_id: str, user_secret: str | Secret) -> User:
-        """Return a handle on one user. It costs some bytes and no I/O: make thousands.
+        """Return a handle on one user. A handle is small and needs no I/O, so thousands are fine.
 
         Raises:
-            ConfigurationError: the id or the secret could not be sent.
+            ConfigurationError: the id or the secret cannot be sent.
         """
         user_secret = Secret.wrap(user_secret)  # rebound before it is checked: tracebacks can print variables
         user_secret.check("user secret")
         _check_id(user_id, "user id")
-        return User(self._caller, self._market, user_id, user_secret)
+        return User(self._sender, self._market, user_id, user_secret)
 
     async def request(
         self,
@@ -218,25 +224,25 @@ class ConnectTrade:
         params: Mapping[str, object] | None = None,
         json: object = None,
     ) -> connecttrade_async.Response:
-        """Ask for anything in the client's own name. Only a GET is ever asked again.
+        """Send a request with the client's credentials. Only a GET is retried.
 
         Args:
             method: ``GET``, ``POST``, ``PUT``, ``PATCH`` or ``DELETE``.
-            path: beginning with a slash, quoted.
-            params: the query, spelled as the resources spell it.
-            json: the body; None for none.
+            path: the path, percent-encoded, beginning with a slash.
+            params: the query parameters, encoded as the resources encode theirs.
+            json: the JSON body; None for none.
 
         Returns:
-            The answer as it came: ``.status``, ``.headers``, ``.body``, ``.json()``.
+            The undecoded response: ``.status``, ``.headers``, ``.body``, ``.json()``.
 
         Raises:
-            ConfigurationError: the path or a parameter cannot be sent.
-            TransportError: the wire failed.
-            APIError: the API said no.
+            ConfigurationError: the path or a parameter is invalid.
+            TransportError: the network failed.
+            APIError: the API responded with an error status.
 
-        Cancelling drops the call; what was sent may still be done.
+        Cancelling abandons the call; the server may still execute a request that was sent.
         """
-        return await self._requester.request(method, path, params=params, json=json)
+        return await self._api.request(method, path, params=params, json=json)
 
     def brokerage_stream(
         self,
@@ -249,22 +255,23 @@ class ConnectTrade:
         """Return the stream of all users of this client; ``async with`` opens it.
 
         Args:
-            topics: what to ask the server for: ``orders``, ``positions``, ``balances`` (documented).
-            on_taken: what to do when somebody else takes the one session (documented: there is one): ``stop`` ends
-                with ``SessionTakenError``; ``standby`` tries again slowly; ``fight`` takes it back, at most three times
-                in ten minutes.
-            codes: what error codes and close codes mean, beside ``CODES``, should live traffic differ from what is
-                assumed.
-            watchdog: warn, by the logger ``connecttrade_async.streaming``, when the event loop was blocked for more
-                than so many seconds, and by what. A blocked loop loses healthy links. It costs a thread; None for not.
+            topics: the topics to subscribe to: ``orders``, ``positions``, ``balances`` (documented).
+            on_taken: the policy for when another client takes the one session that the API allows (documented).
+                ``stop`` ends with ``SessionTakenError``; ``standby`` reconnects slowly; ``retake`` takes the session
+                back, at most three times in ten minutes.
+            codes: the meanings of error codes and close codes, in addition to ``CODES``, for a server that uses others
+                than the (assumed) ones.
+            watchdog: the seconds for which the event loop may be blocked before the logger
+                ``connecttrade_async.streaming`` warns, with the blocking code. A blocked loop loses healthy
+                connections. The watchdog uses a thread; None disables it.
 
         Raises:
-            ConfigurationError: a topic or the policy cannot be one, or there is no address to dial.
+            ConfigurationError: a topic or the policy is invalid, or the endpoints have no stream address.
         """
         if not self._stream_url:
-            msg = "the endpoints that were given have no stream address"
+            msg = "endpoints must have a stream address, got none"
             raise ConfigurationError(msg)
-        # websockets is imported where a stream is wanted: it costs a tenth of a second.
+        # Imported on first use: importing websockets takes a tenth of a second.
         from connecttrade_async.streaming.brokerage_codec import BrokerageCodec  # noqa: PLC0415
         from connecttrade_async.streaming.stream import BrokerageStream  # noqa: PLC0415
         from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
@@ -273,12 +280,12 @@ class ConnectTrade:
             self._stream_url,
             BrokerageCodec(self.client_id, self._client_secret),
             topics=tuple(topics),
-            timeouts=self._caller.timeouts,
+            timeouts=self._sender.timeouts,
             reconnect=self._reconnect,
-            clock=self._caller.clock,
+            clock=self._sender.clock,
             on_taken=on_taken,
             codes=codes or {},
-            owner=self._caller,
+            owner=self._sender,
             watchdog=watchdog,
             dialing=ConnectOptions(self._market.frame_bytes, self._market.dial.ssl, self._market.dial.proxy),
         )
@@ -296,24 +303,25 @@ class ConnectTrade:
         snapshot_pages: int = 200,
         snapshot_timeout: float = 300.0,
     ) -> connecttrade_async.LiveAccounts:
-        """Return the accounts of users, kept true; ``async with`` opens them.
+        """Return the accounts of users, kept current by the stream; ``async with`` opens them.
 
         Args:
-            users: whose; more can be added while it runs.
-            stream: one to borrow, with all three topics; it is left open. None: one is opened and closed.
-            sweep_every: seconds in which everybody is looked at once, to find what a broker's feed lost; None never.
+            users: the users to follow; more can be added later.
+            stream: a stream to borrow, with all three topics; it is not closed. None opens one and closes it.
+            sweep_every: seconds in which every user is re-read once, to find updates that a broker's feed lost; None
+                disables the sweep.
             concurrency: requests in flight at once, for snapshots.
-            requests_per_second: for snapshots; None for as fast as ``concurrency`` and the client's ``limits`` let it.
-            keep_orders: how long orders that have ended stay in a book: 500 of an account, for a day.
-            capacity: updates of the stream that may wait; if there are more, everybody is looked at again.
-            snapshot_pages: pages of 500 orders that one snapshot of a user may take; a user of whom there are more is
-                in ``failed``.
-            snapshot_timeout: seconds that the requests of one snapshot may take together. ``async with`` returns when
-                no user was read or failed, and no request was sent, for as long; the others are in ``failed``, and
-                are still read.
+            requests_per_second: the rate limit of snapshots; None for no limit besides ``concurrency`` and the client's
+                ``limits``.
+            keep_orders: the retention of ended orders in a book; by default 500 of an account, for a day.
+            capacity: updates of the stream that may be queued; on overflow, every user is re-read.
+            snapshot_pages: pages of 500 orders that one snapshot of a user may have; a user with more is in ``failed``.
+            snapshot_timeout: seconds that the requests of one snapshot may take together. ``async with`` returns early
+                when for as long no user was read or failed, and no request was sent. The remaining users are in
+                ``failed``, and are still read.
 
         Raises:
-            ConfigurationError: a setting cannot be one, a user is no handle, or there is no stream to follow.
+            ConfigurationError: a setting is invalid, a user is not a handle, or there is no stream to follow.
         """
         from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
@@ -335,8 +343,8 @@ class ConnectTrade:
             settings,
             owns_stream=stream is None,
             reconnect=self._reconnect,
-            clock=self._caller.clock,
-            owner=self._caller,
+            clock=self._sender.clock,
+            owner=self._sender,
             noting=partial(_noting, SnapshotApi),
         )
 
@@ -383,42 +391,41 @@ class ConnectTrade:
         slowest: float = 300.0,
         keep_orders: connecttrade_async.OrderRetention | None = None,
     ) -> connecttrade_async.Poller[Any]:
-        """Return a poller: it asks for many users over and over, where no stream tells; ``async with`` starts it.
+        """Return a poller that fetches data of many users at an interval; ``async with`` starts it.
 
-        Turns are spread evenly from the start and do not drift; a user whose poll still runs is not asked again. Each
-        call is asked once, whatever ``Retry`` says: the next turn is the retry. A user that keeps failing is asked more
-        and more rarely, and one that answers 401 again and again is parked: see ``Poller.parked``. A 429 lets everybody
-        wait for what it asks, for ten minutes at most. When everything fails, one probe at a time stands for all.
+        Polls are spread evenly from the start and do not drift. A user is not polled again while its poll runs. No
+        request is retried, whatever ``Retry`` says: the next poll is the retry. A failing user is polled at growing
+        intervals, and one that gets 401 repeatedly is parked: see ``Poller.parked``. After a 429 every user waits for
+        its ``Retry-After``, for ten minutes at most. While every poll fails, only one probe at a time is sent.
 
         Args:
-            users: handles, from anywhere; an async iterator is read while the others are polled already.
-            fetch: asks for what is wanted of the handle that it is given, ``lambda user: user.positions.list()``. Where
-                it returns a call of the library itself, an answer that has not changed is not even decoded, unless
-                ``value`` is looked at. It may ask for any number of things, also at once in a task group: a 401 or a
-                429 among its errors counts as if it came alone. None keeps books, as ``live`` does, of orders,
-                positions and balances: ``book`` and ``changes`` of the poller serve them, and each ``value`` is what a
-                poll has changed.
+            users: the handles; an async iterator is consumed while the first users are polled already.
+            fetch: an async function of a handle, ``lambda user: user.positions.list()``. Where it returns a call of
+                this library, an unchanged response is decoded only if ``value`` is read. It may send any number of
+                requests, also concurrently in a task group: a 401 or a 429 among its errors counts as if it came
+                alone. None keeps books of orders, positions and balances, as ``live`` does: ``book`` and ``changes``
+                of the poller serve them, and each ``value`` has the changes of one poll.
             every: seconds between the polls of one user; or a function of the user and its last result, which is None
                 before the first.
-            concurrency: polls under way at once; requests in flight are bounded by the client's ``Limits`` as well.
-            capacity: results that may wait for the consumer. When so many do, nobody is asked until it takes some.
-            only_changed: whether good results that are the same as last time are left out. Failures never are.
-            requests_per_second: over all users of this poller; None for as fast as it goes.
-            user_requests_per_second: for each user; None likewise.
-            slowest: the longest that a failing user is left alone, in seconds.
-            keep_orders: with books, how long orders that have ended stay in them: 500 of an account, for a day.
+            concurrency: polls in progress at once; the client's ``Limits`` also bound the requests in flight.
+            capacity: results that may be queued for the consumer. While the queue is full, no user is polled.
+            only_changed: whether to omit successful results that equal the user's previous one.
+            requests_per_second: the rate limit over all users of this poller; None for no limit.
+            user_requests_per_second: the rate limit of each user; None for no limit.
+            slowest: the longest interval of a failing user, in seconds.
+            keep_orders: with books, the retention of ended orders; by default 500 of an account, for a day.
 
         Raises:
-            ConfigurationError: an argument cannot be used.
+            ConfigurationError: an argument is invalid.
         """
-        # Whoever does not poll does not load it.
+        # Imported on first use, so that other programs do not load it.
         from connecttrade_async.polling.config import PollConfig  # noqa: PLC0415
         from connecttrade_async.polling.fetcher import PollClient  # noqa: PLC0415
         from connecttrade_async.polling.poller import Poller  # noqa: PLC0415
         from connecttrade_async.rest.digest_api import PolledApi  # noqa: PLC0415
         from connecttrade_async.rest.resources.single_get import asks_once  # noqa: PLC0415
 
-        plan = PollConfig(
+        config = PollConfig(
             every=every,
             concurrency=concurrency,
             capacity=capacity,
@@ -427,76 +434,77 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        house = PollClient(
-            self._caller,
-            sender_of=_caller_of,
+        poll_client = PollClient(
+            self._sender,
+            sender_of=_sender_of,
             watched_api=partial(_watched, PolledApi),
-            api_of=_requester_of,
-            user_for=partial(_in_the_name_of, self._market),
+            api_of=_api_of_user,
+            user_for=partial(_user_of, self._market),
             is_single_request=asks_once,
         )
         if fetch is not None:
             _check_fetch(fetch)
-            return Poller(users, fetch, plan, house, is_handle=_is_handle)
+            return Poller(users, fetch, config, poll_client, is_handle=_is_handle)
         from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.polling.polled_books import PolledBooks  # noqa: PLC0415
 
-        books = PolledBooks(house, keep_orders if keep_orders is not None else OrderRetention())
-        return Poller(users, books.read, plan, house, books, is_handle=_is_handle)
+        books = PolledBooks(poll_client, keep_orders if keep_orders is not None else OrderRetention())
+        return Poller(users, books.read, config, poll_client, books, is_handle=_is_handle)
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:
-        """Return a view of this client with other patience. It shares the session, the limits and the counters.
+        """Return a view of this client with other timeouts or another retry policy.
 
-        Closing the view closes only the view; closing this client closes both.
+        The view shares the session, the limits and the counters. Closing the view closes only the view; closing this
+        client closes both.
 
         Raises:
-            ConfigurationError: what was given is no ``Timeouts`` or no ``Retry``.
+            ConfigurationError: an argument is not a ``Timeouts`` or a ``Retry``.
         """
         _check_kinds(timeouts=(timeouts, Timeouts), retry=(retry, Retry))
         view = ConnectTrade.__new__(ConnectTrade)
         view._client_secret, view._stream_url, view._reconnect = self._client_secret, self._stream_url, self._reconnect  # noqa: SLF001 - its own kind
         view._market = self._market  # noqa: SLF001 - its own kind
-        view._init_view(self.client_id, self._caller.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
+        view._init_view(self.client_id, self._sender.with_options(timeouts, retry), owns=False)  # noqa: SLF001 - its own kind
         return view
 
     def health(self) -> ClientHealth:
-        """Return how this client is doing, at once and without asking anybody."""
-        gate, traffic = self._caller.limiter, self._caller.counters
+        """Return the state and counters of this client, without I/O."""
+        limiter, counters = self._sender.limiter, self._sender.counters
         return ClientHealth(
-            is_open=not (self._caller.is_closed or gate.is_closed),
-            in_flight=gate.in_flight,
-            waiting=gate.waiting,
-            exchanges=traffic.exchanges,
-            retries=traffic.retries,
-            failures=traffic.failures,
-            consecutive_failures=traffic.consecutive_failures,
-            last_error=traffic.last_error,
+            is_open=not (self._sender.is_closed or limiter.is_closed),
+            in_flight=limiter.in_flight,
+            waiting=limiter.waiting,
+            exchanges=counters.exchanges,
+            retries=counters.retries,
+            failures=counters.failures,
+            consecutive_failures=counters.consecutive_failures,
+            last_error=counters.last_error,
         )
 
     async def aclose(self) -> None:
-        """Close, within ``timeouts.close`` seconds. Calls under way, and later ones, raise ``ClosedError``.
+        """Close the client, within ``timeouts.close`` seconds. Calls in progress and later ones raise ``ClosedError``.
 
-        So do streams, live accounts and pollers that are entered later. Those that are open end at once: no book is
-        current any more, iterating over a poller or receiving raises ``ClosedError``, and other iterating ends.
+        Streams, live accounts and pollers that are entered later raise it too. Open ones end at once: every book is
+        stale, iterating over a poller or receiving raises ``ClosedError``, and other iterators end.
 
         Raises:
-            ConfigurationError: the client belongs to another event loop, which still runs, or to another process.
+            ConfigurationError: the client belongs to another event loop that still runs, or to another process.
 
-        Closing twice is harmless. Cancelling leaves the session closing by itself, and so does a peer that is slow to
-        hang up, with a warning.
+        Closing twice does nothing. After cancellation the session continues to close in the background. After the
+        timeout it does so too, and a warning is logged.
         """
         if self._owns:
-            self._caller.transport.check_closing()
-        self._caller.close()
+            self._sender.transport.check_closing()
+        self._sender.close()
         if not self._owns:
             return
-        self._caller.limiter.close()
-        seconds = self._caller.timeouts.close
+        self._sender.limiter.close()
+        seconds = self._sender.timeouts.close
         try:
             async with asyncio.timeout(seconds):
-                await self._caller.transport.aclose()
+                await self._sender.transport.aclose()
         except TimeoutError:
-            log.warning("the client's connections did not all close within %.3g s", seconds)
+            log.warning("client connections still open after the close timeout", extra={"timeout": seconds})
 
     async def __aenter__(self) -> Self:
         if not self.health().is_open:
@@ -512,71 +520,71 @@ class ConnectTrade:
         await self.aclose()
 
     def __repr__(self) -> str:
-        if not hasattr(self, "_caller"):
-            return "<ConnectTrade unmade>"
+        if not hasattr(self, "_sender"):
+            return "<ConnectTrade uninitialized>"
         health = self.health()
         state = "OPEN" if health.is_open else "CLOSED"
         return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"
 
 
 class User(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A handle on one user of the client: who asks, and nothing else.
+    """A handle on one user of the client: its id and secret, and the resources of its accounts.
 
-    Handles are not tracked by the garbage collector: there are thousands, and nothing that they hold leads back to one.
+    The garbage collector does not track handles: there may be thousands, and they hold no reference cycle.
     """
 
-    _caller: Sender
+    _sender: Sender
     _market: MarketDataShared
     _user_id: str | None
     _user_secret: Secret | None
-    # Who asks instead, where what is asked is watched.
-    _asker: Api | None = None
+    # Replaces the plain Api where requests are recorded or limited, as in a snapshot or a poll.
+    _api_override: Api | None = None
 
     @property
     def user_id(self) -> str:
-        """The user's name."""
+        """The user's id."""
         return self._user_id or ""
 
     @property
-    def _requester(self) -> Api:
-        if self._asker is not None:
-            return self._asker
-        return Api(self._caller, self._user_id, self._user_secret)
+    def _api(self) -> Api:
+        if self._api_override is not None:
+            return self._api_override
+        return Api(self._sender, self._user_id, self._user_secret)
 
     @property
     def accounts(self) -> resources.Accounts:
-        """The accounts that the user's connections open."""
-        return resources.Accounts(self._requester)
+        """The accounts that the user's connections give access to."""
+        return resources.Accounts(self._api)
 
     @property
     def balances(self) -> resources.Balances:
         """Cash, buying power and margin."""
-        return resources.Balances(self._requester)
+        return resources.Balances(self._api)
 
     @property
     def connections(self) -> resources.Connections:
-        """The user's authorised links to brokers."""
-        return resources.Connections(self._requester)
+        """The user's authorized ties to brokers."""
+        return resources.Connections(self._api)
 
     @property
     def orders(self) -> resources.Orders:
         """The user's orders."""
-        return resources.Orders(self._requester)
+        return resources.Orders(self._api)
 
     @property
     def positions(self) -> resources.Positions:
-        """What the user holds."""
-        return resources.Positions(self._requester)
+        """The positions in the user's accounts."""
+        return resources.Positions(self._api)
 
     @property
     def tokens(self) -> resources.Tokens:
-        """Tokens that act for the user elsewhere."""
-        return resources.Tokens(self._requester)
+        """Access tokens of the user for other services of the vendor."""
+        return resources.Tokens(self._api)
 
     @property
     def transactions(self) -> resources.Transactions:
-        """What moved in the user's accounts."""
-        return resources.Transactions(self._requester)
+        """The transactions in the user's accounts."""
+        return resources.Transactions(self._api)
 
     def market_data(
         self,
@@ -588,34 +596,34 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
     ) -> connecttrade_async.MarketDataStream:
         """Return the market data of one of the user's connections; ``async with`` opens it.
 
-        A token is made for it, and made anew before it ends. Connect Trade allows one broker connection at a time per
-        user, and all subscriptions of one from one address (documented); a second stream of a user in this client is
-        refused here, and what others have open only the server can refuse.
+        The stream requests a token, and renews it before it expires. Connect Trade allows one broker connection at a
+        time per user, and all its subscriptions from one network address (documented). The client rejects a second
+        stream of a user; only the server can reject one that another process has open.
 
         Args:
-            connection_id: which connection, of type ``market_data``.
-            token_source: an async callable that gives a token made elsewhere: a ``ConnectionToken``, a ``Secret`` or
-                text. It is asked when the stream opens, before a token ends, and when one is refused that was good.
-                It may take ``timeouts.call`` seconds, and is cancelled then. Where it fails after it gave one, or has
-                no newer one yet, it is asked again later.
+            connection_id: the id of a connection of type ``market_data``.
+            token_source: an async callable that returns a token from elsewhere: a ``ConnectionToken``, a ``Secret`` or
+                text. It is called when the stream opens, before a token expires, and when a token that was accepted
+                before is rejected. It is cancelled after ``timeouts.call`` seconds. Where it fails after it returned
+                a token, or returns no newer one, it is called again later.
             codes: as for ``ConnectTrade.brokerage_stream``.
             watchdog: as for ``ConnectTrade.brokerage_stream``.
 
         Raises:
-            ConfigurationError: the id cannot be one, or there is no address to dial.
+            ConfigurationError: the id is invalid, or the endpoints have no market data address.
         """
         if not self._market.url:
-            msg = "the endpoints that were given have no market data address"
+            msg = "endpoints must have a market data address, got none"
             raise ConfigurationError(msg)
-        # websockets is imported where a stream is wanted: it costs a tenth of a second.
+        # Imported on first use: importing websockets takes a tenth of a second.
         from connecttrade_async.market_data.stream import MarketDataConfig, MarketDataStream  # noqa: PLC0415
         from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
 
-        caller, market = self._caller, self._market
+        sender, market = self._sender, self._market
         dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy)
         return MarketDataStream(
             MarketDataConfig(
-                market.url, caller.timeouts, market.reconnect, caller.clock, market.taken, caller, dialing
+                market.url, sender.timeouts, market.reconnect, sender.clock, market.taken, sender, dialing
             ),
             self.user_id,
             token_source or partial(self.connections.token, connection_id),
@@ -632,50 +640,50 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         params: Mapping[str, object] | None = None,
         json: object = None,
     ) -> connecttrade_async.Response:
-        """Ask for anything in the user's name; see ``ConnectTrade.request``.
+        """Send a request with the user's credentials; see ``ConnectTrade.request``.
 
         Raises:
-            ConfigurationError: the path or a parameter cannot be sent.
-            TransportError: the wire failed.
-            APIError: the API said no.
+            ConfigurationError: the path or a parameter is invalid.
+            TransportError: the network failed.
+            APIError: the API responded with an error status.
 
-        Cancelling drops the call; what was sent may still be done.
+        Cancelling abandons the call; the server may still execute a request that was sent.
         """
-        return await self._requester.request(method, path, params=params, json=json)
+        return await self._api.request(method, path, params=params, json=json)
 
     def __repr__(self) -> str:
         return f"<User {self.user_id!r}>"
 
 
-def _requester_of(user: User) -> Api:
-    return user._requester  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+def _api_of_user(user: User) -> Api:
+    return user._api  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
-def _caller_of(user: User) -> Sender:
-    return user._caller  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+def _sender_of(user: User) -> Sender:
+    return user._sender  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
-def _watched(watching: type[PolledApi], user: User, turnstile: RateLimit, last: int | None) -> tuple[PolledApi, User]:
+def _watched(api_type: type[PolledApi], user: User, rate_limit: RateLimit, last: int | None) -> tuple[PolledApi, User]:
     market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-    caller = _caller_of(user).without_retries()
-    asker = watching(caller, user_id, secret, turnstile, last)
-    return asker, User(caller, market, user_id, secret, asker)
+    sender = _sender_of(user).without_retries()
+    api = api_type(sender, user_id, secret, rate_limit, last)
+    return api, User(sender, market, user_id, secret, api)
 
 
-def _in_the_name_of(market: MarketDataShared, asker: Api) -> User:
-    return User(asker.sender, market, asker.user_id, asker.user_secret, asker)
+def _user_of(market: MarketDataShared, api: Api) -> User:
+    return User(api.sender, market, api.user_id, api.user_secret, api)
 
 
-def _noting(asking: type[SnapshotApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
+def _noting(api_type: type[SnapshotApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
     if type(user) is not User:
         return user, ()
-    origin = _requester_of(user)
-    asker = asking(origin.sender, origin.user_id, origin.user_secret, known)
-    return _in_the_name_of(user._market, asker), asker.digests  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    origin = _api_of_user(user)
+    api = api_type(origin.sender, origin.user_id, origin.user_secret, known)
+    return _user_of(user._market, api), api.digests  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
 def _check_id(text: object, name: str) -> None:
-    problem = header_problem(text, name) if isinstance(text, str) else f"the {name} must be text, not {text!r}"
+    problem = header_problem(text, name) if isinstance(text, str) else f"the {name} must be text, got {text!r}"
     if problem is not None:
         raise ConfigurationError(problem)
 
@@ -683,11 +691,11 @@ def _check_id(text: object, name: str) -> None:
 def _check_kinds(**settings: tuple[object, type]) -> None:
     for name, (value, kind) in settings.items():
         if value is not None and not isinstance(value, kind):
-            msg = f"{name} must be {kind.__name__}(...), not {value!r}"
+            msg = f"{name} must be {kind.__name__}(...), got {value!r}"
             raise ConfigurationError(msg)
 
 
-def _is_yes(allow_insecure: object) -> bool:
+def _is_true(allow_insecure: object) -> bool:
     if not isinstance(allow_insecure, bool):
         msg = f"allow_insecure must be True or False, got {type(allow_insecure).__name__}"
         raise ConfigurationError(msg)
@@ -697,8 +705,8 @@ def _is_yes(allow_insecure: object) -> bool:
 def _check_fetch(fetch: object) -> None:
     if not callable(fetch):
         msg = (
-            f"fetch must be a function of a handle, such as lambda user: user.positions.list(), not "
-            f"{type(fetch).__name__}; seconds are given as every="
+            f"fetch must be a function of a handle, such as lambda user: user.positions.list(), got "
+            f"{type(fetch).__name__}: pass seconds as every="
         )
         raise ConfigurationError(msg)
 
@@ -709,21 +717,23 @@ def _is_handle(user: object) -> bool:
 
 def _check_clock(clock: object) -> None:
     if clock is not None and not all(callable(getattr(clock, name, None)) for name in ("now", "wall", "call_later")):
-        msg = f"clock must have now(), wall() and call_later(), as a Clock has, unlike {type(clock).__name__}"
+        msg = f"clock must have now(), wall() and call_later(), as a Clock has, got {type(clock).__name__}"
         raise ConfigurationError(msg)
 
 
 def _api_of(endpoints: object) -> str:
     address = getattr(endpoints, "api", None)
     if not isinstance(address, str):
-        # An address may have a login in it, so it is not shown.
-        wanted = 'Endpoints("https://...")' if isinstance(endpoints, str) else "Endpoints(...), or have an api address"
-        msg = f"endpoints must be {wanted}, not {type(endpoints).__name__}"
+        # An address may contain a login, so the message does not show it.
+        expected = (
+            'Endpoints("https://...")' if isinstance(endpoints, str) else "Endpoints(...), or have an api address"
+        )
+        msg = f"endpoints must be {expected}, got {type(endpoints).__name__}"
         raise ConfigurationError(msg)
     return check_address("api", address, ("https", "http"))
 
 
 def _stream_of(endpoints: object, name: str = "stream") -> str:
-    # Whoever serves only REST has no stream address; the stream itself says so when it is wanted.
+    # A server of only REST has no stream address: brokerage_stream() and market_data() raise then.
     address = getattr(endpoints, name, "")
     return check_address(name, address, ("wss", "ws")) if address else ""

@@ -1,6 +1,6 @@
-"""A door: the only place where time is read and waited for.
+"""The clock: the only module that reads the time and schedules timers.
 
-Everything that waits takes a ``Clock``, so that a test can hold time and step it.
+Everything that waits takes a ``Clock``, so that a test can stop time and advance it.
 """
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
@@ -17,17 +17,17 @@ __all__ = ["Clock", "SystemClock"]
 
 
 class Timer(Protocol):
-    """A call that was asked for and can still be called off."""
+    """A scheduled callback that can be cancelled."""
 
     def cancel(self) -> None:
-        """Call it off; harmless when it has happened."""
+        """Cancel the callback. Does nothing when it has already run."""
 
 
 class Clock(Protocol):
-    """What the library needs of time."""
+    """The source of time and timers that the library uses."""
 
     def now(self) -> float:
-        """Return seconds on a clock that never goes back."""
+        """Return the seconds of a monotonic clock."""
         ...
 
     def wall(self) -> datetime:
@@ -35,12 +35,12 @@ class Clock(Protocol):
         ...
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
-        """Call back in ``delay`` seconds, in the running event loop."""
+        """Schedule ``callback`` in ``delay`` seconds, in the running event loop."""
         ...
 
 
 class SystemClock:
-    """The machine's own clock and the running event loop."""
+    """The operating system's clock and the timers of the running event loop."""
 
     __slots__ = ()
 
@@ -51,5 +51,5 @@ class SystemClock:
         return datetime.now(UTC)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
-        """Call back in ``delay`` seconds, in the running event loop."""
+        """Schedule ``callback`` in ``delay`` seconds, in the running event loop."""
         return asyncio.get_running_loop().call_later(delay, callback)

@@ -1,7 +1,7 @@
-"""Below the waterline: every error as one tree, sorted by who must act.
+"""The hierarchy of exceptions, by the party that can correct the error: caller, network or server.
 
-Facts are attributes and the message is built from them, so a program reads the attributes and a person reads the
-message. No secret is ever in either. Every error pickles with its facts.
+Each exception has its facts as attributes, and its message is built from them. Neither ever contains a secret. Every
+exception can be pickled together with its attributes.
 """
 
 # ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NoReturn, TypeVar
 
-import connecttrade_async  # names that it fetches when they are used, since they lie above this module
+import connecttrade_async  # names of higher modules, imported on first use
 
 __all__ = [
     "APIError",
@@ -45,23 +45,23 @@ __all__ = [
 ]
 
 _E = TypeVar("_E", bound="ConnectTradeError")
-_SHOWN = 200
-_SHOWN_OF_A_VALUE = 40
+_MAX_LINE = 200
+_MAX_VALUE = 40
 _REOPEN = "open a new one, or keep this one open until its last call has returned"
 
 
-def one_line(text: str, most: int = _SHOWN) -> str:
-    """Return a text from outside as a message can hold it: on one line, and not longer than ``most``."""
+def one_line(text: str, most: int = _MAX_LINE) -> str:
+    """Return a received text for use in a message: printable, on one line, of at most ``most`` characters."""
     text = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: most * 8]).split())
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def shown(value: object) -> str:
-    """Return a value that a caller gave as a message can hold it: short, on one line, its type where it has no text."""
+    """Return an argument's value for use in a message: short, on one line; the type's name where it has no text."""
     if isinstance(value, str):
-        return repr(value[:_SHOWN_OF_A_VALUE]) + ("..." if value[_SHOWN_OF_A_VALUE:] else "")
-    # An int may have more digits than Python converts, and a container holds anything.
-    return str(value) if value is None or isinstance(value, bool | float) else f"of type {type(value).__name__}"
+        return repr(value[:_MAX_VALUE]) + ("..." if value[_MAX_VALUE:] else "")
+    # An int may have more digits than Python converts, and a container may hold a secret.
+    return str(value) if value is None or isinstance(value, bool | float) else type(value).__name__
 
 
 def _unpickle(kind: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _E:
@@ -72,34 +72,34 @@ def _unpickle(kind: type[_E], args: tuple[Any, ...], facts: dict[str, Any]) -> _
 
 
 class ConnectTradeError(Exception):
-    """The root: everything that this library raises on purpose."""
+    """Base class of every exception that this library raises."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with the message alone, which keyword-only constructors refuse. An answer may
-        # hold secrets, which do not travel in pickles.
+        # The default calls the class with the message alone, which keyword-only constructors reject. A response may
+        # hold secrets, so pickles do not carry it.
         facts = {name: None if name == "response" else value for name, value in self.__dict__.items()}
         return _unpickle, (type(self), self.args, facts)
 
 
 class CallerError(ConnectTradeError):
-    """You must act: the call or its settings are wrong, and asking again will not help."""
+    """The call or its settings are wrong; a retry does not help."""
 
 
 class ConfigurationError(CallerError, ValueError):
-    """A setting, a credential or an argument cannot be used; nothing was sent."""
+    """A setting, a credential or an argument is invalid; nothing was sent."""
 
 
 class ClosedError(CallerError):
-    """The client, or what was opened of it, was closed, before the call or while it was under way.
+    """The client, or an object opened from it, was closed before or during the call.
 
     Attributes:
-        what: what is closed.
-        may_be_done: whether the request had left, so that what it asked may have been done all the same.
-        advice: what can be done.
+        what: the closed object, as text.
+        may_be_done: whether the request was already sent, so that the server may have executed it.
+        advice: a hint on what to do next.
     """
 
     def __init__(self, what: str = "this client", *, may_be_done: bool = False, advice: str = _REOPEN) -> None:
-        """Say what is closed, and what can be done."""
+        """Build the message from the attributes."""
         self.what = what
         self.may_be_done = may_be_done
         self.advice = advice
@@ -107,35 +107,35 @@ class ClosedError(CallerError):
 
 
 class CursorError(CallerError):
-    """A cursor leads nowhere: it repeats, or page after page has no new row.
+    """A listing was stopped at a cursor: the cursor repeats, or page after page has no new row.
 
     Attributes:
         cursor: the cursor that was not followed.
-        why: what is wrong with it.
+        why: the reason.
     """
 
     def __init__(self, *, cursor: str, why: str) -> None:
-        """Say which cursor, and why it was not followed."""
+        """Build the message from the attributes."""
         self.cursor = cursor
         self.why = why
         super().__init__(f"the listing was stopped at cursor {cursor[:80]!r}: {why}")
 
 
 class SlowConsumerError(CallerError):
-    """A consumer of a stream was slower than its bound allows, and was let go; the stream goes on.
+    """A subscription's queue overflowed and the subscription ended; the stream continues.
 
     Attributes:
-        waiting: events in its queue when it was let go; they can still be taken.
-        bytes_waiting: the size of their frames.
+        waiting: events in the queue when the subscription ended; they can still be received.
+        bytes_waiting: the size of their frames, in bytes.
     """
 
     def __init__(self, *, waiting: int, bytes_waiting: int) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.waiting = waiting
         self.bytes_waiting = bytes_waiting
         super().__init__(
-            f"this consumer was too slow: {waiting} events of {bytes_waiting} bytes waited; "
-            "take them faster, subscribe with a larger capacity, or with overflow='drop_oldest'",
+            f"the subscription's queue overflowed with {waiting} events of {bytes_waiting} bytes: "
+            "receive faster, subscribe with a larger capacity, or with overflow='drop_oldest'",
         )
 
 
@@ -143,25 +143,24 @@ class SymbolError(CallerError, ValueError):
     """A symbol is not well formed.
 
     Attributes:
-        symbol: the text that was read, or, where a symbol was being built, what was written of it up to the fault.
-        position: where in that text the fault is, counted from 0; its length if something is missing at the end.
-        problem: what is wrong there.
+        symbol: the parsed text, or, where a symbol was being built, its text up to the error.
+        position: the position of the error in that text, counted from 0; its length if the end is missing.
+        problem: the reason.
     """
 
     def __init__(self, *, symbol: str, position: int, problem: str) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.symbol = symbol
         self.position = position
         self.problem = problem
-        shown = repr(symbol[:40]) + ("..." if symbol[40:] else "")
-        super().__init__(f"the symbol {shown} is not well formed at position {position}: {problem}")
+        super().__init__(f"the symbol {shown(symbol)} is not well formed at position {position}: {problem}")
 
 
 class TicketError(CallerError, ValueError):
-    """An order cannot be sent as it is; nothing was sent.
+    """An order is invalid; nothing was sent.
 
     Attributes:
-        problems: all that is wrong, each a sentence.
+        problems: every problem, each a clause.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:
@@ -171,17 +170,17 @@ class TicketError(CallerError, ValueError):
 
 
 class TransportError(ConnectTradeError):
-    """The wire failed; trying later may work.
+    """The network failed; a later retry may succeed.
 
     Attributes:
         method: the HTTP method, ``GET``.
-        path: the path asked for, ``/orders``, without its query.
-        kind: what happened, a row of the table in ``rest/retry.py``: ``dropped``, ``timeout``, ``dns``, ...
-        detail: what the network said.
+        path: the requested path, ``/orders``, without its query.
+        kind: the kind of failure, a row of the table in ``rest/retry.py``: ``dropped``, ``timeout``, ``dns``, ...
+        detail: the message of the underlying error.
     """
 
     def __init__(self, *, method: str, path: str, kind: str, detail: str) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.method = method
         self.path = path
         self.kind = kind
@@ -190,35 +189,35 @@ class TransportError(ConnectTradeError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made, so the request never left this machine."""
+    """No connection could be opened, so the request was not sent."""
 
 
 class HandshakeError(TransportError):
-    """A stream was connected, but its login was not complete; the login was perhaps sent.
+    """A stream connected, but its login did not complete; the login may have been sent.
 
-    ``detail`` quotes the last frame of the server without secrets, where there was one.
+    ``detail`` quotes the server's last frame, if any, without secrets.
     """
 
 
 class RequestTimeoutError(TransportError, TimeoutError):
-    """No complete answer came in time."""
+    """No complete response was received in time."""
 
 
 class BrokerError(ConnectTradeError):
-    """The other side answered, and the answer is the trouble."""
+    """The server responded with an error, or with an unusable response."""
 
 
 class MalformedResponseError(BrokerError):
-    """An answer came and could not be read.
+    """A response, a frame or a field could not be parsed.
 
     Attributes:
         where: the place in the body, ``$[3].quantity``, or the field of a model, ``Position.quantity``.
-        problem: what is wrong there.
-        excerpt: the beginning of what came, shortened and free of secrets. Of an answer that may carry a new secret or
-            a token, only its shape: ``{user_id: text(6), jwt: text(212)}``.
-        request: what was asked, ``GET /positions``, or ``""`` where it came by a stream or out of a model.
-        response: the whole answer, secrets included, whose ``repr`` shows none of it; None where it came by a stream or
-            out of a model, and after a pickle.
+        problem: the reason.
+        excerpt: the beginning of the received text, shortened and free of secrets. Of a response that may carry a new
+            secret or a token, only its shape: ``{user_id: text(6), jwt: text(212)}``.
+        request: the request, ``GET /positions``; ``""`` for a frame of a stream or a field of a model.
+        response: the whole response, secrets included; its ``repr`` shows nothing of the body. None for a frame of a
+            stream or a field of a model, and after unpickling.
     """
 
     def __init__(
@@ -230,19 +229,19 @@ class MalformedResponseError(BrokerError):
         request: str = "",
         response: connecttrade_async.Response | None = None,
     ) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.response = response
         self.where = where
         self.problem = problem
         self.excerpt = excerpt
         self.request = request
-        asked = f"the answer to {request} cannot be read: " if request else ""
-        shown = f"; it begins {excerpt!r}" if excerpt else ""
-        super().__init__(f"{asked}{problem} at {where}{shown}")
+        source = f"the response to {request} cannot be parsed: " if request else ""
+        beginning = f"; it begins {excerpt!r}" if excerpt else ""
+        super().__init__(f"{source}{problem} at {where}{beginning}")
 
 
 class OAuthError(BrokerError):
-    """The person's login at the broker failed, or the person declined.
+    """The login at the broker failed, or the person declined.
 
     Attributes:
         error: the code from the redirect.
@@ -250,67 +249,68 @@ class OAuthError(BrokerError):
     """
 
     def __init__(self, *, error: str, details: str = "") -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.error = error
         self.details = details
-        # Both come out of an address that anybody can write, so they are facts as they came, and a message only tamed.
+        # Both come from a URL that an attacker may write: the attributes keep them raw, the message on one line.
         explained = f" ({one_line(details)})" if details else ""
         super().__init__(f"the broker connection was not made: {one_line(error)}{explained}")
 
 
 class MarketDataRefusedError(BrokerError):
-    """The server does not give what was asked for on the market data stream; everything else on it goes on.
+    """The server rejected a request on the market data stream; the stream's other subscriptions continue.
 
     Attributes:
-        what: what was asked for: a channel, ``encode_snapshot`` or ``subscriptions``.
-        symbol: of what, or ``""``.
-        code: the server's code, or ``""`` where it gave none.
-        cause: why, in the server's words.
+        what: the kind of request: a channel, ``encode_snapshot`` or ``subscriptions``.
+        symbol: the requested symbol, or ``""``.
+        code: the server's code, or ``""`` where it sent none.
+        cause: the reason, as the server gave it.
     """
 
     def __init__(self, *, what: str, symbol: str, code: str, cause: str) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.what = what
         self.symbol = symbol
         self.code = one_line(code)
         self.cause = one_line(cause)
         named = f"{what} of {symbol}" if symbol else what
         coded = f" ({self.code})" if self.code else ""
-        super().__init__(f"{named} is not given: {self.cause}{coded}")
+        super().__init__(f"the server rejected {named}: {self.cause}{coded}")
 
 
 class StreamRefusedError(BrokerError):
-    """The server ended a stream for good.
+    """The server ended a stream, and the stream does not reconnect.
 
     Attributes:
-        cause: why, in words.
+        cause: the reason, as text.
     """
 
     def __init__(self, *, cause: str) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.cause = one_line(cause)
         super().__init__(f"the stream ended: {self.cause}")
 
 
 class AuthenticationRefusedError(StreamRefusedError):
-    """The login to a stream was refused, and would be again."""
+    """The login to a stream was rejected, and another attempt would be rejected too."""
 
 
 class SessionTakenError(StreamRefusedError):
-    """The one session that these credentials allow was taken by somebody else (documented: there is only one)."""
+    """Another client took the one session that these credentials allow (documented)."""
 
 
 class APIError(BrokerError):
-    """The API said no.
+    """The API responded with an error status.
 
     Attributes:
         status: the HTTP status.
-        message: what the API said, on one line and free of secrets; or the status in words, and how the answer begins.
+        message: the API's message, on one line and free of secrets; or the name of the status and the beginning of the
+            body.
         method: the HTTP method, ``GET``.
-        path: the path asked for, without its query.
-        retry_after: seconds to wait before asking again, as the server asked, or None where it did not say. At least 0
-            and finite, a century at most.
-        response: the whole answer, whose ``repr`` shows none of it; of a long one, its beginning. None after a pickle.
+        path: the requested path, without its query.
+        retry_after: the server's ``Retry-After`` in seconds, from 0 to a century, or None where it sent none.
+        response: the whole response; of a long one, its beginning. Its ``repr`` shows nothing of the body. None after
+            unpickling.
     """
 
     advice = ""
@@ -325,7 +325,7 @@ class APIError(BrokerError):
         retry_after: float | None = None,
         response: connecttrade_async.Response | None = None,
     ) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.response = response
         self.status = status
         self.message = message
@@ -336,61 +336,63 @@ class APIError(BrokerError):
 
 
 class BadRequestError(APIError):
-    """400 or 422: the request is malformed, or a value in it is not valid."""
+    """400 or 422: the request is malformed, or a value in it is invalid."""
 
 
 class AuthenticationError(APIError):
-    """401 or 403: the credentials were refused, or the account is not entitled to this.
+    """401 or 403: the credentials were rejected, or the account is not entitled to the request.
 
-    The API uses 401 for both (documented), so the message is the only way to tell them apart.
+    The API uses 401 for both (documented); only the message distinguishes them.
     """
 
     advice = " (the credentials are wrong, or they are not entitled to this)"
 
 
 class NotFoundError(APIError):
-    """404: no such user, connection, account or order, or it belongs to somebody else."""
+    """404: no such user, connection, account or order, or it belongs to another user."""
 
 
 class ConflictError(APIError):
-    """409: it exists already."""
+    """409: the resource already exists."""
 
 
 class RateLimitedError(APIError):
-    """429: too many requests; ``retry_after`` says for how long, where the server did."""
+    """429: too many requests; ``retry_after`` has the seconds to wait, where the server sent them."""
 
 
 class ServerError(APIError):
-    """5xx: the trouble is on their side."""
+    """5xx: the server failed."""
 
 
 class OrderNotReplacedError(BrokerError):
-    """The answer to a replacement was lost, and the order turned out to have ended unreplaced.
+    """The response to a replacement was lost, and reconciling found that the order ended unreplaced.
 
     Attributes:
         order_id: the order that was to be replaced.
-        status: how it ended: ``filled``, ``cancelled``, ...
+        status: the order's final status: ``filled``, ``cancelled``, ...
     """
 
     def __init__(self, *, order_id: str, status: str) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.order_id = order_id
         self.status = status
         super().__init__(f"order {order_id} was not replaced: it is {status}")
 
 
 class OrderOutcomeUnknownError(ConnectTradeError):
-    """It was sent, its answer holds no order, and the outcome is not known yet. It may be live: do not send it again.
+    """An order request was sent without a usable response, and its outcome is unknown so far.
+
+    The order may be live: do not send it again.
 
     Attributes:
-        what: the question, ``the order was placed``.
-        cl_order_id: the id to look for, on a ticket or a replacement; None for a cancellation.
+        what: the unknown fact, such as ``the order was placed``.
+        cl_order_id: the id of the ticket or the replacement; None for a cancellation.
         order_id: the order that was to be replaced or cancelled; None for a new one.
-        is_known: whether the API said that it knows the id, and only does not list the order yet.
-        last_error: why the latest look-up failed, or None where it did not.
-        answered: what became of the answer, in words: it was lost, it was empty, or it could not be read.
-        listed: what the latest look-up found that settles nothing, in words, or None where the order was not listed.
-        look_again: what ``resolve`` calls, with the seconds it may take.
+        is_known: whether the API reported the id as known, although it does not list the order yet.
+        last_error: the error of the latest look-up, or None where it succeeded.
+        answered: the state of the response, as text: it was lost, it was empty, or it could not be parsed.
+        listed: an inconclusive finding of the latest look-up, as text; None where the order was not listed.
+        look_again: the function that ``resolve`` calls, with the time limit in seconds.
     """
 
     def __init__(
@@ -405,7 +407,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         listed: str | None = None,
         answered: str = "its answer was lost",
     ) -> None:
-        """Build the message from the facts."""
+        """Build the message from the attributes."""
         self.what = what
         self.cl_order_id = cl_order_id
         self.order_id = order_id
@@ -413,28 +415,28 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         self.last_error = last_error
         self.look_again = look_again
         self.listed = listed
-        self.answered = "the API said that it knows the id" if is_known else answered
+        self.answered = "the API reported the id as known" if is_known else answered
         named = f"cl_order_id {cl_order_id}" if cl_order_id else f"order {order_id}"
-        looked = f"looking it up failed ({last_error})" if last_error else listed or "it is not listed yet"
-        super().__init__(f"nobody can say yet whether {what}: {named} was sent, {self.answered}, and {looked}")
+        looked_up = f"the look-up failed ({last_error})" if last_error else listed or "it is not listed yet"
+        super().__init__(f"it is unknown whether {what}: {named} was sent, {self.answered}, and {looked_up}")
 
     def resolve(self, *, timeout: float = 30.0) -> Awaitable[connecttrade_async.Order]:
-        """Look again, for so many seconds; 0 looks once.
+        """Reconcile again, for at most ``timeout`` seconds; 0 makes one look-up.
 
         Returns:
-            The order, once awaited.
+            An awaitable of the order.
 
         Raises:
-            OrderOutcomeUnknownError: still nobody can say.
-            OrderNotReplacedError: it was a replacement, and the order ended unreplaced.
+            OrderOutcomeUnknownError: the outcome is still unknown.
+            OrderNotReplacedError: the request was a replacement, and the order ended unreplaced.
             ConflictError: the id belongs to another order than was sent.
-            ConfigurationError: the time-out is below zero.
-            ClosedError: this error came out of a pickle: use ``orders.find`` then.
+            ConfigurationError: the timeout is negative.
+            ClosedError: this error was unpickled and has no client: use ``orders.find`` instead.
 
-        Cancelling stops looking and changes nothing.
+        Cancelling stops the look-ups and changes nothing on the server.
         """
         if not timeout >= 0:
-            msg = f"timeout must be seconds, 0 or more, not {timeout!r}"
+            msg = f"timeout must be 0 or a positive number of seconds, got {timeout!r}"
             raise ConfigurationError(msg)
         return self.look_again(timeout)
 

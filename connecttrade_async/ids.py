@@ -1,7 +1,7 @@
-"""A door: where an order's own id is drawn, from the clock and from the machine's entropy.
+"""Client order ids, generated from the clock and the operating system's entropy.
 
-A ticket has its id from birth, and ``tickets`` reads neither time nor dice; so this is the one thing it asks for from
-above the waterline, and ``cl_order_id=`` on every builder does without it. ``uuid7`` itself is a plain function.
+A ticket gets its id at construction. This is the only clock and the only entropy that ``tickets`` uses; a builder
+called with ``cl_order_id=`` uses neither. ``uuid7`` itself is a pure function.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _VARIANT = 0b10 << _TAIL_BITS
 
 
 def uuid7(ticks: int, tail: int) -> str:
-    """Write a UUID of version 7 (RFC 9562), which sorts as text in the order of its ticks.
+    """Format a UUID of version 7 (RFC 9562), which sorts as text in the order of its ticks.
 
     Args:
         ticks: 4096ths of a millisecond since 1970: 48 bits of milliseconds, then 12 bits of counter.
-        tail: entropy; its lowest 62 bits are used.
+        tail: random bits; the lowest 62 are used.
 
     Returns:
         36 characters: hexadecimal digits and hyphens.
@@ -45,7 +45,7 @@ def uuid7(ticks: int, tail: int) -> str:
 
 
 def issued_at(cl_order_id: str) -> datetime | None:
-    """Return when an id of this kind was drawn, in UTC; None for an id of any other kind."""
+    """Return the time at which ``new_order_id`` issued an id, in UTC; None for an id of any other kind."""
     try:
         uuid = UUID(cl_order_id)
         return _EPOCH + (uuid.int >> 80) * _MILLISECOND if uuid.version == _VERSION else None
@@ -54,15 +54,15 @@ def issued_at(cl_order_id: str) -> datetime | None:
 
 
 class OrderIdGenerator:
-    """Draws ids that are unique and, from one thread of one process, each greater than the one before.
+    """A generator of ids that are unique and that increase within one thread of one process.
 
-    Uniqueness rests on 62 bits of fresh entropy in every id, and so holds across threads, forks and machines. The
-    order holds while the clock stands still or is set back; ids drawn by two threads within the same millisecond
-    may come in either order.
+    Uniqueness comes from 62 bits of fresh entropy in every id, and so holds across threads, forks and machines. The
+    ids also increase while the clock stands still or is set back. Two threads that generate ids within the same
+    millisecond may get them in either order.
 
     Args:
-        clock: tells the time of day.
-        entropy: gives so many random bytes.
+        clock: the source of the time of day.
+        entropy: a function that returns the given number of random bytes.
     """
 
     __slots__ = ("_clock", "_entropy", "_ticks")
@@ -73,16 +73,16 @@ class OrderIdGenerator:
         self._ticks = 0
 
     def __call__(self) -> str:
-        """Draw the next id."""
+        """Generate the next id."""
         present = (self._clock.wall() - _EPOCH) // _MILLISECOND << _COUNTER_BITS
-        # One more than the last: a counter that overflows carries into the milliseconds, and order is kept.
+        # One more than the last at least: an overflowing counter carries into the milliseconds, so ids still increase.
         self._ticks = max(self._ticks + 1, present)
         return uuid7(self._ticks, int.from_bytes(self._entropy(_TAIL_BYTES), "big"))
 
 
-_draw = OrderIdGenerator(SystemClock())
+_generate = OrderIdGenerator(SystemClock())
 
 
 def new_order_id() -> str:
-    """Draw an id for an order: unique, sortable by time, 36 characters of hexadecimal digits and hyphens."""
-    return _draw()
+    """Generate an order id: unique, sortable by time, 36 characters of hexadecimal digits and hyphens."""
+    return _generate()

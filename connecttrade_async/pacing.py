@@ -1,6 +1,6 @@
-"""Below the waterline: how long to wait. The only user of backoff, and the only roller of dice.
+"""Delays, jitter, ``Retry-After`` and rate limits. The only module that uses ``backoff`` or random numbers.
 
-Nothing waits here: time comes in as an argument, and what goes out is a number of seconds.
+Nothing here waits or reads a clock: the current time is an argument, and every result is a number of seconds.
 """
 
 from __future__ import annotations
@@ -24,82 +24,85 @@ __all__ = [
     "random_phase",
 ]
 
-MAX_RETRY_AFTER = (
-    600.0  # seconds: asking again after ten minutes costs one request, staying away for a year costs a year
-)
+MAX_RETRY_AFTER = 600.0
+"""The longest ``Retry-After`` that is honored, in seconds.
+
+A retry after ten minutes costs one request; honoring a header that says one year would cost a year.
+"""
 
 
-def bounded_retry_after(asked: float | None, own: float) -> float:
-    """Return the seconds to wait before the next attempt: the server's wish, within bounds of our own.
+def bounded_retry_after(retry_after: float | None, own_delay: float) -> float:
+    """Return the seconds to wait before the next attempt: the server's ``Retry-After`` within bounds.
 
-    The one rule for ``Retry-After`` of REST, poller, resync and streams alike.
+    REST, poller, resync and streams all use this rule.
 
     Args:
-        asked: seconds that the server asked for, of any size, or None where it named none.
-        own: seconds of our own jittered backoff. The result is never below it, so zero or a date in the past does not
-            switch backoff off.
+        retry_after: the seconds that the server sent, of any size, or None where it sent none.
+        own_delay: the seconds of the client's own jittered backoff. The result is never below it, so that a
+            ``Retry-After`` of zero or a date in the past does not disable backoff.
     """
-    return max(own, min(asked or 0.0, MAX_RETRY_AFTER))
+    return max(own_delay, min(retry_after or 0.0, MAX_RETRY_AFTER))
 
 
 def full_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
-    """Yield delays that grow twofold from ``base`` to ``cap`` seconds, each drawn evenly from zero to that bound.
+    """Yield random delays between zero and a bound that doubles from ``base`` to ``cap`` seconds.
 
     Args:
         base: the first upper bound, in seconds.
-        cap: the last upper bound, in seconds.
-        rng: the dice; a test hands in a seeded one.
+        cap: the largest upper bound, in seconds.
+        rng: the random generator; a test passes a seeded one.
     """
-    return _drawn(0.0, base, cap, rng)
+    return _jittered(0.0, base, cap, rng)
 
 
 def equal_jitter_delays(base: float, cap: float, rng: random.Random | None = None) -> Iterator[float]:
-    """Yield delays that grow twofold from ``base`` to ``cap`` seconds, each drawn from the upper half below that bound.
+    """Yield random delays between half of a bound and that bound, which doubles from ``base`` to ``cap`` seconds.
 
-    For looking again at something that needs time: unlike with full jitter, no pause is next to nothing.
+    For polling until something has happened: unlike with full jitter, no delay is close to zero.
 
     Args:
         base: the first upper bound, in seconds.
-        cap: the last upper bound, in seconds.
-        rng: the dice; a test hands in a seeded one.
+        cap: the largest upper bound, in seconds.
+        rng: the random generator; a test passes a seeded one.
     """
-    return _drawn(0.5, base, cap, rng)
+    return _jittered(0.5, base, cap, rng)
 
 
-def _drawn(least: float, base: float, cap: float, rng: random.Random | None) -> Iterator[float]:
-    dice = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
+def _jittered(low: float, base: float, cap: float, rng: random.Random | None) -> Iterator[float]:
+    generator = rng if rng is not None else random.Random()  # noqa: S311 - spreads load; guards nothing
     # backoff's generators first yield None, to be primed.
     bounds = islice(backoff.expo(base=2, factor=base, max_value=cap), 1, None)
     while True:
         bound = min(float(next(bounds)), cap)
-        yield dice.uniform(least * bound, bound)
+        yield generator.uniform(low * bound, bound)
 
 
-def equal_jitter_delay(turn: int, base: float, cap: float, rng: random.Random | None = None) -> float:
-    """Return the delay of one turn of ``equal_jitter_delays``, for who has too many to keep an iterator for each.
+def equal_jitter_delay(attempt: int, base: float, cap: float, rng: random.Random | None = None) -> float:
+    """Return one delay of ``equal_jitter_delays``, where an iterator for each of many users would cost memory.
 
     Args:
-        turn: 0 for the first.
+        attempt: the number of the delay, counted from 0.
         base: the first upper bound, in seconds.
-        cap: the last upper bound, in seconds.
-        rng: the dice; a test hands in a seeded one.
+        cap: the largest upper bound, in seconds.
+        rng: the random generator; a test passes a seeded one.
     """
-    dice = rng if rng is not None else random
-    bound = min(cap, base * 2.0 ** min(turn, 100))
-    return dice.uniform(0.5 * bound, bound)
+    generator = rng if rng is not None else random
+    # Bounded, because 2.0 ** 1024 raises OverflowError.
+    bound = min(cap, base * 2.0 ** min(attempt, 100))
+    return generator.uniform(0.5 * bound, bound)
 
 
 def random_phase(rng: random.Random | None = None) -> float:
-    """Return where in a cycle to begin, from 0 to 1, so that many who have the same cycle do not keep step."""
+    """Return a random point of a cycle, from 0 to 1, so that many cycles of the same length do not synchronize."""
     return (rng if rng is not None else random).random()
 
 
 class TokenBucket:
-    """So many a second, with a burst of one second's worth; who comes too early is told how long to wait.
+    """A token bucket that holds one second's worth of tokens.
 
     Args:
-        rate: tokens a second.
-        now: the present, in seconds on the caller's clock.
+        rate: tokens per second.
+        now: the current time, in seconds of the caller's clock.
     """
 
     __slots__ = ("_at", "_burst", "_rate", "_tokens")
@@ -111,9 +114,9 @@ class TokenBucket:
         self._at = now
 
     def reserve(self, now: float) -> float:
-        """Take one token, on credit if need be, and return the seconds to wait before it may be used.
+        """Take one token, on credit if necessary, and return the seconds to wait before it may be used.
 
-        Callers are served in the order in which they reserve, since each later one waits longer.
+        Callers are served in the order of their reservations, since each later one waits longer.
         """
         self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
         self._at = now
@@ -121,5 +124,5 @@ class TokenBucket:
         return max(0.0, -self._tokens / self._rate)
 
     def refund(self) -> None:
-        """Give a reserved token back that was not used."""
+        """Return an unused token to the bucket."""
         self._tokens += 1.0

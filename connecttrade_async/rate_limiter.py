@@ -1,4 +1,4 @@
-"""Below the waterline: how many requests a second, over all users of a poller and for each."""
+"""Rate limits over all users of a poller and for each user."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ __all__ = ["RateLimiter"]
 
 
 class RateLimiter:
-    """Tells how long to wait before the next request may be sent.
+    """Rate limits over all users and for each user; computes the wait before the next request.
 
     Args:
-        overall: requests a second over all users; None for as fast as it goes.
-        per_user: requests a second for each user; None likewise.
-        now: the present, in seconds on the caller's clock.
+        overall: requests per second over all users; None for no limit.
+        per_user: requests per second for each user; None for no limit.
+        now: the current time, in seconds of the caller's clock.
 
     Attributes:
-        not_before: nothing is sent before that, in seconds on the same clock.
-        is_unbounded: whether no pace was asked for.
+        not_before: the earliest time of the next request, in seconds of the same clock.
+        is_unbounded: whether there is no limit.
     """
 
     __slots__ = ("_bucket", "_free_at", "_gap", "is_unbounded", "not_before")
@@ -30,21 +30,21 @@ class RateLimiter:
         self.not_before = now
 
     def delay(self, user_id: str, now: float) -> float:
-        """Take a turn, and return the seconds to wait for it."""
+        """Reserve one request of a user, and return the seconds to wait before sending it."""
         delay = max(0.0, self.not_before - now)
         if self._bucket is not None:
             delay = max(delay, self._bucket.reserve(now))
         if self._gap is not None:
-            # No burst for one user: its requests keep their distance.
+            # No burst for one user: its requests are spaced evenly.
             delay = max(delay, self._free_at.get(user_id, now) - now)
             self._free_at[user_id] = now + delay + self._gap
         return delay
 
     def refund(self) -> None:
-        """Give a turn back that was not used."""
+        """Return an unused reservation."""
         if self._bucket is not None:
             self._bucket.refund()
 
     def forget(self, user_id: str) -> None:
-        """Keep nothing of a user who is gone."""
+        """Drop the state of a removed user."""
         self._free_at.pop(user_id, None)

@@ -1,7 +1,7 @@
-"""Below the waterline: a secret that can be carried anywhere and shows itself nowhere.
+"""Secrets that do not show in logs, tracebacks or pickles.
 
-Its vow: the text leaves only through ``reveal()``. Not by ``repr``, ``str``, formatting, pickling, copying into a
-log record, or the local variables of a traceback.
+Only ``reveal()`` returns the text. ``repr``, ``str``, formatting, pickling, a log record and the local variables of a
+traceback show a mask or nothing.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ MASK = "***"
 
 
 class MaskedText(str):
-    """A header value whose ``repr`` is masked: HTTP libraries keep headers in variables, and tracebacks show those.
+    """A header value with a masked ``repr``: HTTP libraries keep headers in variables, and tracebacks show those.
 
-    So are its slices and what is stripped or joined of it, which they keep too.
+    Slices, stripped copies and joined copies are masked too, since the libraries keep those as well.
     """
 
     __slots__ = ()
@@ -40,19 +40,19 @@ class MaskedText(str):
         return MaskedText(str.__add__(other, self))
 
     def strip(self, chars: str | None = None, /) -> MaskedText:
-        """Return the text without white space, or these characters, at its ends; masked too."""
+        """Return the text without white space, or these characters, at its ends; the result is masked too."""
         return MaskedText(str.strip(self, chars))
 
     def lower(self) -> MaskedText:
-        """Return the text in lower case; masked too."""
+        """Return the text in lower case; the result is masked too."""
         return MaskedText(str.lower(self))
 
     def split(self, sep: str | None = None, maxsplit: SupportsIndex = -1) -> list[str]:
-        """Return the parts of the text; each masked too."""
+        """Return the parts of the text; each is masked too."""
         return [MaskedText(part) for part in str.split(self, sep, maxsplit)]
 
     def partition(self, sep: str, /) -> tuple[str, str, str]:
-        """Return the text before a separator, the separator, and the text behind it; each masked too."""
+        """Return the text before a separator, the separator, and the text after it; each is masked too."""
         before, found, behind = str.partition(self, sep)
         return MaskedText(before), MaskedText(found), MaskedText(behind)
 
@@ -64,13 +64,16 @@ class MaskedText(str):
 
 
 def header_problem(text: str, name: str, *, ascii_only: bool = False) -> str | None:
-    """Say why a text cannot be a header value, or None: a line break in one would end the header and begin another."""
+    """Return the reason why a text cannot be a header value, or None.
+
+    A line break in a header value would end the header and begin another.
+    """
     if not text:
-        return f"the {name} is empty"
+        return f"the {name} must not be empty"
     if text != text.strip():
-        return f"the {name} begins or ends with white space, often a line break read along from a file: strip it"
+        return f"the {name} must not begin or end with white space, such as a line break at the end of a file: strip it"
     if not text.isprintable() or (ascii_only and not text.isascii()):
-        return f"the {name} has a line break or another character in it that no header can carry: copy it again"
+        return f"the {name} must not have a line break or another character that no header can carry: copy it again"
     return None
 
 
@@ -85,14 +88,14 @@ class Secret:
         text: the clear text, or another Secret.
 
     Raises:
-        ConfigurationError: it is no text.
+        ConfigurationError: the argument is not text.
     """
 
     __slots__ = ("_text", "wrong_kind")
 
     def __init__(self, text: str | Secret) -> None:
         if not _is_text(text):
-            msg = f"a secret must be text, not {type(text).__name__}"
+            msg = f"a secret must be text, got {type(text).__name__}"
             del text  # tracebacks can print variables
             raise ConfigurationError(msg)
         self.wrong_kind: str | None = None
@@ -100,10 +103,11 @@ class Secret:
 
     @classmethod
     def wrap(cls, value: object) -> Secret:
-        """Return a value of any kind as a secret, without raising.
+        """Return a value of any type as a secret, without raising.
 
-        The caller rebinds its variable before anything is checked: an exception would show the frame that still holds
-        the value. Of no text, ``wrong_kind`` is the name of its type, and ``check`` and ``reveal`` raise.
+        The caller rebinds its variable before anything is checked: the traceback of an exception would show the frame
+        that still holds the value. Of a value that is not text, ``wrong_kind`` is the name of its type, and ``check``
+        and ``reveal`` raise.
         """
         if isinstance(value, Secret):
             return value
@@ -120,13 +124,14 @@ class Secret:
         return secret
 
     def check(self, name: str) -> None:
-        """Refuse a secret that could not be sent as an HTTP header.
+        """Reject a secret that could not be sent as an HTTP header.
 
-        Wrapping and checking are two steps, so that whoever holds the clear text in a variable can let go of it before
+        Wrapping and checking are two steps, so that the caller can drop the clear text from its variables before
         anything is raised: tracebacks can print variables.
 
         Raises:
-            ConfigurationError: it is empty, or has in it what no header can carry; the sentence begins with the name.
+            ConfigurationError: the secret is empty, or has a character that no header can carry; the message begins
+                with ``name``.
         """
         problem = header_problem(self.reveal(), name, ascii_only=True)
         if problem is not None:
@@ -136,13 +141,13 @@ class Secret:
         """Return the clear text. Its ``repr`` is masked; every other use of it is not.
 
         Raises:
-            ConfigurationError: this secret went through a pickle, which never carries the text, or it is no text.
+            ConfigurationError: this secret was unpickled, and pickles never carry the text; or it is not text.
         """
         if self.wrong_kind is not None:
-            msg = f"a secret must be text, not {self.wrong_kind}"
+            msg = f"a secret must be text, got {self.wrong_kind}"
             raise ConfigurationError(msg)
         if self._text is None:
-            msg = "this secret was pickled, and secrets do not travel in pickles: give it to the new process yourself"
+            msg = "this secret was unpickled, and pickles do not carry the text: pass the text to the new process"
             raise ConfigurationError(msg)
         return self._text
 
@@ -160,7 +165,7 @@ class Secret:
         return compare_digest(self._text.encode(), other._text.encode())
 
     def __bool__(self) -> bool:
-        # Whether anything came: the wire may send an empty text for what it lacks.
+        # False for an empty secret: the API may send an empty text for an absent one.
         return self._text != ""
 
     def __hash__(self) -> int:
@@ -170,7 +175,7 @@ class Secret:
         return self
 
     def __deepcopy__(self, memo: dict[int, object]) -> Secret:
-        # A copy stays in this process, so it needs no pickle; without this, it would come out without its text.
+        # deepcopy would use __reduce__ otherwise, and return a secret without its text.
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -178,17 +183,17 @@ class Secret:
 
 
 def without_frames(exc: BaseException) -> BaseException:
-    """Return a foreign exception that is about to become a cause, without the frames it came through.
+    """Return an exception of another library without its traceback, before it becomes a ``__cause__``.
 
-    The variables in those frames hold requests and answers to the byte, secrets included, and some tracebacks print
-    variables. What the exception says is kept.
+    The variables of its frames hold whole requests and responses, secrets included, and some tools print the variables
+    of a traceback. The exception's message is kept.
     """
-    steps: list[BaseException | None] = [exc]
+    pending: list[BaseException | None] = [exc]
     seen: set[int] = set()
-    while steps:
-        step = steps.pop()
-        if step is not None and id(step) not in seen:
-            seen.add(id(step))
-            step.__traceback__ = None
-            steps += (step.__cause__, step.__context__)
+    while pending:
+        error = pending.pop()
+        if error is not None and id(error) not in seen:
+            seen.add(id(error))
+            error.__traceback__ = None
+            pending += (error.__cause__, error.__context__)
     return exc

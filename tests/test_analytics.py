@@ -216,7 +216,7 @@ def test_a_day_without_anything_is_zero_of_nothing() -> None:
 
 
 def test_money_of_two_currencies_is_not_added() -> None:
-    with pytest.raises(ConfigurationError, match="money in EUR and USD cannot be added"):
+    with pytest.raises(ConfigurationError, match="balances must be in one currency, got EUR and USD"):
         daily_summary([balance(currency="USD"), balance(currency="EUR"), balance()], [])
 
 

@@ -65,7 +65,7 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
         "the server saw POST /orders: done, no answer",
         "the server saw GET /orders: not done, answered 503",
         "orders with this id at the broker: 1",
-        "- the limit price must be above zero, and is negative",
+        "- the limit price must be positive, got -",
         "requests sent: 0",
         "symbols that moved most today",
         "Symbol    Bid ",

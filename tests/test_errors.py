@@ -178,7 +178,7 @@ def test_messages_are_built_from_the_facts() -> None:
     bare = MalformedResponseError(where="$", problem="the body is empty")
     assert str(bare) == "the body is empty at $"
     full = MalformedResponseError(where="$.a", problem="Expected `str`", excerpt="{}", request="GET /users")
-    assert str(full) == "the answer to GET /users cannot be read: Expected `str` at $.a; it begins '{}'"
+    assert str(full) == "the response to GET /users cannot be parsed: Expected `str` at $.a; it begins '{}'"
     no = APIError(status=404, message="no such order", method="GET", path="/orders")
     assert str(no) == "GET /orders answered 404: no such order"
     unheard = AuthenticationError(status=401, message="no", method="GET", path="/orders")
@@ -192,13 +192,13 @@ def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
     facts: dict[str, Any] = {"what": "the order was placed", "look_again": errors._unpickled_resolve}
     new = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=False, last_error=None, **facts)
     assert str(new) == (
-        "nobody can say yet whether the order was placed: "
+        "it is unknown whether the order was placed: "
         "cl_order_id mine was sent, its answer was lost, and it is not listed yet"
     )
     old = OrderOutcomeUnknownError(cl_order_id=None, order_id="o-1", is_known=False, last_error="no link", **facts)
-    assert str(old).endswith("order o-1 was sent, its answer was lost, and looking it up failed (no link)")
+    assert str(old).endswith("order o-1 was sent, its answer was lost, and the look-up failed (no link)")
     taken = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=True, last_error=None, **facts)
-    assert str(taken).endswith("was sent, the API said that it knows the id, and it is not listed yet")
+    assert str(taken).endswith("was sent, the API reported the id as known, and it is not listed yet")
     listed = "order o-1 is listed as working"
     alive = OrderOutcomeUnknownError(
         cl_order_id=None, order_id="o-1", is_known=False, last_error=None, listed=listed, **facts
@@ -225,7 +225,7 @@ def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:
     error = OrderOutcomeUnknownError(**facts, look_again=look_again)
     assert error.resolve(timeout=3) is answer
     assert asked == [3]
-    with pytest.raises(ConfigurationError, match="timeout must be seconds, 0 or more, not -1"):
+    with pytest.raises(ConfigurationError, match="timeout must be 0 or a positive number of seconds, got -1"):
         error.resolve(timeout=-1)
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     with pytest.raises(ClosedError, match="the client of a pickled error is closed"):
@@ -276,8 +276,8 @@ def test_one_line_leaves_plain_text_alone(text: str) -> None:
         (None, "None"),
         (True, "True"),
         (1.5, "1.5"),
-        pytest.param(10**5_000, "of type int", id="a long int"),
-        (["x" * 10_000], "of type list"),
+        pytest.param(10**5_000, "int", id="a long int"),
+        (["x" * 10_000], "list"),
     ],
 )
 def test_a_value_in_a_message_is_short_and_on_one_line(value: object, text: str) -> None:

@@ -56,7 +56,7 @@ PLAN = {
     "rest.retry": "rules",
     "rest.digests": "rules",
     "live.doubt_budget": "rules",
-    "validation": "rules",
+    "validation": "values",
     "rate_limiter": "rules",
     "polling.config": "rules",
     "polling.results": "rules",

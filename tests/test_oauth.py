@@ -72,13 +72,13 @@ def test_a_bad_redirect_is_an_error_with_its_facts(url: str, error: str, details
     ],
 )
 def test_an_address_that_says_neither_is_the_callers_mistake(url: str) -> None:
-    with pytest.raises(ConfigurationError, match="neither connection_id nor error"):
+    with pytest.raises(ConfigurationError, match="url must have connection_id or error in its query"):
         parse_redirect(url)
 
 
 @pytest.mark.parametrize("address", [None, b"?connection_id=c-1", URL("https://app.example/done?connection_id=c-1")])
 def test_an_address_that_is_no_text_is_refused_with_what_to_pass(address: Any) -> None:
-    with pytest.raises(ConfigurationError, match=rf"must be text, not {type(address).__name__}: pass str\("):
+    with pytest.raises(ConfigurationError, match=rf"must be text, got {type(address).__name__}: pass str\("):
         parse_redirect(address)
 
 
@@ -146,12 +146,12 @@ def test_a_public_https_address_has_no_problem(url: str) -> None:
 def test_a_private_address_is_a_problem(host: str) -> None:
     shown = host.strip("[].").lower()
     (problem,) = check_redirect_url(f"https://{host}:8000/done")
-    assert problem.startswith(f"{shown} is this machine or a private network: brokers refuse it")
+    assert problem.startswith(f"{shown} is this machine or in a private network: brokers refuse it")
 
 
 def test_plain_http_is_a_problem() -> None:
     (problem,) = check_redirect_url("http://app.example/done")
-    assert problem == "It begins with http: brokers send people back to https addresses only."
+    assert problem == "It begins with http: brokers redirect to https addresses only."
 
 
 def test_a_fragment_is_a_problem() -> None:
@@ -176,9 +176,9 @@ def test_every_problem_is_told_at_once() -> None:
         ("javascript:alert(1)", "This is not a web address"),
         ("https://", "This is not a web address"),
         ("https:///done", "This is not a web address"),
-        ("https://[::1", "This is not an address"),
-        ("https://app.example:port/", "This is not an address"),
-        ("https://app.example:99999/", "This is not an address"),
+        ("https://[::1", "This is not a URL"),
+        ("https://app.example:port/", "This is not a URL"),
+        ("https://app.example:99999/", "This is not a URL"),
     ],
 )
 def test_nonsense_is_told_apart_and_never_raises(url: str, beginning: str) -> None:
@@ -194,12 +194,12 @@ def test_checking_never_raises_and_answers_in_sentences(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "clue"),
     [
-        ("https://127.1/", "an address in numbers"),
-        ("https://2130706433/", "an address in numbers"),
-        ("https://0x7f.1/", "an address in numbers"),
-        ("https://0X7F000001/", "an address in numbers"),
+        ("https://127.1/", "a numeric address"),
+        ("https://2130706433/", "a numeric address"),
+        ("https://0x7f.1/", "a numeric address"),
+        ("https://0X7F000001/", "a numeric address"),
         ("https://a b.example/", "not a web address"),
-        ("https://intranet/", "a name of your own network only"),
+        ("https://intranet/", "a name of a local network"),
     ],
 )
 def test_odd_spellings_of_places_that_brokers_cannot_reach(url: str, clue: str) -> None:

@@ -84,11 +84,11 @@ def test_a_pickle_does_not_carry_the_text(protocol: int) -> None:
     assert CANARY.encode() not in dumped
     again = pickle.loads(dumped)  # noqa: S301 - our own bytes
     assert isinstance(again, Secret)
-    with pytest.raises(ConfigurationError, match="do not travel in pickles"):
+    with pytest.raises(ConfigurationError, match="pickles do not carry the text"):
         again.reveal()
-    with pytest.raises(ConfigurationError, match="do not travel in pickles"):
+    with pytest.raises(ConfigurationError, match="pickles do not carry the text"):
         Secret(again)
-    with pytest.raises(ConfigurationError, match="do not travel in pickles"):
+    with pytest.raises(ConfigurationError, match="pickles do not carry the text"):
         again.check("client secret")
     assert repr(again) == "Secret('***')"
 
@@ -108,8 +108,8 @@ def test_a_copy_stays_usable_and_masked() -> None:
         (CANARY + "\x00more", "line break or another character"),
         (CANARY + "é", "line break or another character"),
         (CANARY + "\ud800", "line break or another character"),
-        (CANARY + "\n", "begins or ends with white space"),
-        (" " + CANARY, "begins or ends with white space"),
+        (CANARY + "\n", "must not begin or end with white space"),
+        (" " + CANARY, "must not begin or end with white space"),
     ],
 )
 def test_what_no_header_can_carry_is_refused_without_being_shown(text: str, sentence: str) -> None:
@@ -126,13 +126,13 @@ def test_a_good_one_is_not_refused() -> None:
 
 
 def test_an_empty_one_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match=r"^the client secret is empty$"):
+    with pytest.raises(ConfigurationError, match=r"^the client secret must not be empty$"):
         Secret("").check("client secret")
 
 
 @pytest.mark.parametrize("nonsense", [None, 5, CANARY.encode(), [CANARY]])
 def test_what_is_no_text_is_refused_without_being_shown(nonsense: Any) -> None:
-    with pytest.raises(ConfigurationError, match=f"^a secret must be text, not {type(nonsense).__name__}$") as caught:
+    with pytest.raises(ConfigurationError, match=f"^a secret must be text, got {type(nonsense).__name__}$") as caught:
         Secret(nonsense)
     assert CANARY not in everything_shown_by(caught.value)
 
@@ -193,7 +193,7 @@ def test_a_header_may_hold_letters_of_any_script_but_no_control(text: str) -> No
 def test_header_problem_names_what_it_is_about() -> None:
     assert header_problem("user-1", "user id") is None
     assert header_problem("Zoë", "user id") is None
-    assert header_problem("", "user id") == "the user id is empty"
+    assert header_problem("", "user id") == "the user id must not be empty"
     assert "strip it" in str(header_problem("user-1\n", "user id"))
 
 
@@ -260,7 +260,7 @@ def test_a_secret_of_a_wrong_kind_is_in_no_frame_of_the_library(kind: Any) -> No
         lambda: ConnectTrade("client", "fine", proxy=value),
     ]
     for call in calls:
-        with pytest.raises(ConfigurationError, match=f"(text, not|None, got) {kind.__name__}") as caught:
+        with pytest.raises(ConfigurationError, match=f"(text|None), got {kind.__name__}") as caught:
             call()
         assert CANARY not in everything_shown_by(caught.value)
 
@@ -274,7 +274,7 @@ def test_wrap_never_raises_and_what_it_holds_is_refused_when_it_is_used() -> Non
     assert CANARY not in repr(wrong) + repr(copy.copy(wrong)) + str(wrong)
     assert pickle.loads(pickle.dumps(wrong)) != wrong  # noqa: S301 - our own
     for use in (wrong.reveal, lambda: wrong.check("token"), lambda: Secret(wrong)):
-        with pytest.raises(ConfigurationError, match="a secret must be text, not bytes"):
+        with pytest.raises(ConfigurationError, match="a secret must be text, got bytes"):
             use()
 
 

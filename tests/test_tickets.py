@@ -188,59 +188,65 @@ def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tu
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
-        ({"account_id": ""}, "the account_id is empty"),
-        ({"account_id": 7}, "the account_id is no text"),
-        ({"broker": " "}, "the broker is empty"),
+        ({"account_id": ""}, "the account_id must be a text that is not empty, got ''"),
+        ({"account_id": 7}, "the account_id must be a text that is not empty, got int"),
+        ({"broker": " "}, "the broker must be a text that is not empty, got ' '"),
         ({"broker": None}, "the broker is missing"),
-        ({"cl_order_id": ""}, "the cl_order_id is empty"),
+        ({"cl_order_id": ""}, "the cl_order_id must be a text that is not empty, got ''"),
         ({"symbol": None}, "the symbol is missing"),
         ({"symbol": "msft"}, "the symbol 'msft' is not well formed at position 0: the API writes it MSFT"),
         ({"symbol": "SPY261318C00430000"}, "the symbol 'SPY261318C00430000' is not well formed at position 5: "),
         ({"side": None}, "the side is missing: BUY, SELL,"),
-        ({"side": "buy"}, "the side 'buy' is none of BUY, SELL,"),
-        ({"side": "BUY_TO_OPEN"}, "the side BUY_TO_OPEN does not fit a stock: BUY, SELL, SELL_SHORT, BUY_TO_COVER do"),
-        ({"symbol": CALL}, "the side BUY does not fit an option: BUY_TO_OPEN, BUY_TO_CLOSE, "),
-        ({"side": "BUY_TO_COVER"}, "the side BUY_TO_COVER is taken by TRADESTATION only"),
-        ({"order_type": "LIMIT"}, "the order_type 'LIMIT' is none of MKT, LMT, STP, STPLMT"),
-        ({"order_tif": "GTD"}, "the order_tif 'GTD' is none of DAY, GTC, IOC, FOK, OPEN, CLOSE, DAY+, GTC+"),
+        ({"side": "buy"}, "the side must be one of BUY, SELL,"),
+        (
+            {"side": "BUY_TO_OPEN"},
+            "the side of a stock must be one of BUY, SELL, SELL_SHORT, BUY_TO_COVER, ",
+        ),
+        ({"symbol": CALL}, "the side of an option must be one of BUY_TO_OPEN, BUY_TO_CLOSE, "),
+        ({"side": "BUY_TO_COVER"}, "the broker must be TRADESTATION for the side BUY_TO_COVER, got ALPACA"),
+        ({"order_type": "LIMIT"}, "the order_type must be one of MKT, LMT, STP, STPLMT, got 'LIMIT'"),
+        ({"order_tif": "GTD"}, "the order_tif must be one of DAY, GTC, IOC, FOK, OPEN, CLOSE, DAY+, GTC+, got 'GTD'"),
         ({"order_tif": None}, "the order_tif is missing: DAY, "),
-        ({"instrument": "stk"}, "the instrument 'stk' must be written STK"),
-        ({"instrument": ""}, "the instrument is empty"),
+        ({"instrument": "stk"}, "the instrument must be written STK, got 'stk'"),
+        ({"instrument": ""}, "the instrument must be a text that is not empty, got ''"),
         (
             {"instrument": "CRYPTO", "symbol": "BTC\ud800"},
-            "the symbol must be made of printable characters, got 'BTC\\ud800'",
+            "the symbol must be printable characters, got 'BTC\\ud800'",
         ),
         ({"instrument": "STK", "symbol": "A" * 65}, f"the symbol '{'A' * 40}'... is not well formed at position 64: "),
         ({"symbol": "BRK.B"}, "the symbol 'BRK.B' is not well formed at position 3: the API writes it BRK/B"),
         ({"symbol": "AAPL20260116C00100000"}, "the symbol 'AAPL20260116C00100000' is not well formed at position 4: "),
         ({"account_id": "a" * 257}, "the account_id must be at most 256 characters, got 257"),
-        ({"account_id": "a\nb"}, "the account_id must be made of printable characters, got 'a\\nb'"),
-        ({"broker": "ALPACA\x1b[2J"}, "the broker must be made of printable characters, got 'ALPACA\\x1b[2J'"),
-        ({"cl_order_id": "a\ud800"}, "the cl_order_id must be made of printable characters, got 'a\\ud800'"),
-        ({"cl_order_id": "a\u202eb"}, "the cl_order_id must be made of printable characters, got 'a\\u202eb'"),
+        ({"account_id": "a\nb"}, "the account_id must be printable characters, got 'a\\nb'"),
+        ({"broker": "ALPACA\x1b[2J"}, "the broker must be printable characters, got 'ALPACA\\x1b[2J'"),
+        ({"cl_order_id": "a\ud800"}, "the cl_order_id must be printable characters, got 'a\\ud800'"),
+        ({"cl_order_id": "a\u202eb"}, "the cl_order_id must be printable characters, got 'a\\u202eb'"),
         ({"cl_order_id": "x" * 10_000}, "the cl_order_id must be at most 256 characters, got 10000"),
-        ({"side": "B" * 10_000}, f"the side '{'B' * 40}'... is none of BUY, "),
-        ({"side": 10**5_000}, "the side of type int is none of BUY, "),
-        ({"order_qty": "9" * 10_000}, "the quantity must be at most 100 characters, and has 10000"),
-        ({"order_qty": 10**1_000_000}, "the quantity is too large: it has more than 18 digits before the point"),
-        ({"order_qty": -(10**1_000_000)}, "the quantity must be above zero, and is negative"),
-        ({"instrument": "OPT"}, "the instrument OPT does not fit: a stock is STK"),
-        ({"order_qty": None}, "the order has neither a quantity nor a notional: give one of them"),
-        ({"order_notional": 5}, "the order has both a quantity and a notional: give one of them"),
-        ({"order_qty": 0}, "the quantity must be above zero, and is zero"),
-        ({"order_qty": "-2"}, "the quantity must be above zero, and is negative"),
-        ({"order_qty": 1.5}, "the quantity is the float 1.5, which is seldom exactly the number it shows: pass text"),
-        ({"order_qty": True}, "the quantity must be a number, and is True"),
-        ({"order_qty": "1e3"}, "the quantity is written with an exponent"),
-        ({"order_qty": Decimal("Infinity")}, "the quantity must be a number, and Infinity is none"),
-        ({"order_qty": None, "order_notional": "NaN"}, "the notional must be a number, and 'NaN' is none"),
-        ({"order_limit_price": 5}, "the limit price is not wanted: an MKT order has none"),
-        ({"stop_price": 5}, "the stop price is not wanted: an MKT order has none"),
-        ({"order_type": "LMT"}, "the limit price is missing: an LMT order needs one"),
-        ({"order_type": "STP"}, "the stop price is missing: an STP order needs one"),
-        ({"order_type": "LMT", "order_limit_price": "1.0000000001"}, "the limit price has 10 decimals, and the API"),
-        ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO}, "a multi-leg order has 2 to 4 legs, and this one"),
-        ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO, "legs": None}, "a multi-leg order has 2 to 4 legs"),
+        ({"side": "B" * 10_000}, "the side must be one of BUY, "),
+        ({"side": 10**5_000}, "the side must be one of BUY, "),
+        ({"order_qty": "9" * 10_000}, "the quantity must be at most 100 characters, got 10000"),
+        ({"order_qty": 10**1_000_000}, "the quantity must have at most 18 digits before the point, got more"),
+        ({"order_qty": -(10**1_000_000)}, "the quantity must be positive, got -"),
+        ({"instrument": "OPT"}, "the instrument of a stock must be STK, got OPT"),
+        ({"order_qty": None}, "the order must have a quantity or a notional, got neither"),
+        ({"order_notional": 5}, "the order must have a quantity or a notional, got both"),
+        ({"order_qty": 0}, "the quantity must be positive, got 0"),
+        ({"order_qty": "-2"}, "the quantity must be positive, got -"),
+        ({"order_qty": 1.5}, "the quantity must be a Decimal, an int or text, got the float 1.5"),
+        ({"order_qty": True}, "the quantity must be a number, got True"),
+        ({"order_qty": "1e3"}, "the quantity must be written in digits without an exponent"),
+        ({"order_qty": Decimal("Infinity")}, "the quantity must be a number, got Infinity"),
+        ({"order_qty": None, "order_notional": "NaN"}, "the notional must be a number, got 'NaN'"),
+        ({"order_limit_price": 5}, "the limit price must be missing in an MKT order"),
+        ({"stop_price": 5}, "the stop price must be missing in an MKT order"),
+        ({"order_type": "LMT"}, "the limit price is missing: an LMT order requires it"),
+        ({"order_type": "STP"}, "the stop price is missing: an STP order requires it"),
+        (
+            {"order_type": "LMT", "order_limit_price": "1.0000000001"},
+            "the limit price must have at most 9 decimals",
+        ),
+        ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO}, "the legs must be 2 to 4, got"),
+        ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO, "legs": None}, "the legs must be 2 to 4"),
         ({"legs": "AB", "symbol": None, "side": BTO}, "the legs must be a list or a tuple"),
     ],
 )
@@ -252,19 +258,19 @@ def test_one_thing_that_is_wrong_is_one_problem(changed: dict[str, Any], problem
 @pytest.mark.parametrize(
     ("legs", "problem"),
     [
-        ([leg(CALL, BTO)], "a multi-leg order has 2 to 4 legs, and this one has 1"),
+        ([leg(CALL, BTO)], "the legs must be 2 to 4, got 1"),
         (
             [leg(f"SPY261218C0043{n}000", BTO) for n in range(5)],
-            "a multi-leg order has 2 to 4 legs, and this one has 5",
+            "the legs must be 2 to 4, got 5",
         ),
         ([leg(CALL, BTO), leg("SPY   261218C00430000", STO)], f"legs 1 and 2 are equal: both are in {CALL}"),
         ([leg(CALL, BTO), leg("MSFT", STO)], "leg 2: the symbol 'MSFT' is not well formed at position 4"),
-        ([leg(CALL, BTO), leg("", STO)], "leg 2: the symbol is empty"),
-        ([leg(CALL, "SELL"), leg(PUT, STO)], "leg 1: the action SELL is for stocks: a leg takes BUY_TO_OPEN, "),
-        ([leg(CALL, "LONG"), leg(PUT, STO)], "leg 1: the action 'LONG' is none of BUY, "),
-        ([leg(CALL, BTO), leg(PUT, STO, 0)], "leg 2: the ratio must be above zero"),
-        ([leg(CALL, BTO), leg(PUT, STO, "1.5")], "leg 2: the ratio must be whole, and is 1.5: contracts are not"),
-        ([leg(CALL, BTO), msgspec.convert({"symbol": PUT}, dict)], "leg 2 is no leg: build it with leg(symbol, "),
+        ([leg(CALL, BTO), leg("", STO)], "leg 2: the symbol must be a text that is not empty, got ''"),
+        ([leg(CALL, "SELL"), leg(PUT, STO)], "leg 1: the action must be one of BUY_TO_OPEN, "),
+        ([leg(CALL, "LONG"), leg(PUT, STO)], "leg 1: the action must be one of BUY, "),
+        ([leg(CALL, BTO), leg(PUT, STO, 0)], "leg 2: the ratio must be positive"),
+        ([leg(CALL, BTO), leg(PUT, STO, "1.5")], "leg 2: the ratio must be a whole number of contracts"),
+        ([leg(CALL, BTO), msgspec.convert({"symbol": PUT}, dict)], "leg 2 must be a TicketLeg, as leg(symbol, "),
         ([leg(CALL, BTO), TicketLeg(symbol=PUT, action=STO, ratio=None)], "leg 2: the ratio is missing"),  # type: ignore[arg-type]
     ],
 )
@@ -279,53 +285,51 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     subjects = ["symbol", "account_id", "broker", "cl_order_id", "side", "order_tif"]
     assert [re.sub(r"^the (\w+).*", r"\1", problem) for problem in told[:6]] == subjects
     assert told[6:] == (
-        "the order has both a quantity and a notional: give one of them",
-        "the quantity is the float 1.5, which is seldom exactly the number it shows: pass text or a Decimal",
-        "the notional is written with an exponent, '1e3': write all its digits",
-        "the limit price is missing: an LMT order needs one",
+        "the order must have a quantity or a notional, got both",
+        "the quantity must be a Decimal, an int or text, got the float 1.5",
+        "the notional must be written in digits without an exponent, got '1e3'",
+        "the limit price is missing: an LMT order requires it",
     )
 
 
 def test_all_that_is_wrong_with_legs_is_said_at_once() -> None:
     given = GOOD | {"legs": [leg(CALL, "SELL", 0), leg(CALL, BTO), leg("X", BTO)]}
     assert [problem[:22] for problem in problems_of(OrderTicket, **given)] == [
-        "leg 1: the action SELL",
+        "leg 1: the action must",
         "leg 1: the ratio must ",
         "leg 3: the symbol 'X' ",
         "legs 1 and 2 are equal",
-        "a multi-leg order has ",
-        "the side BUY does not ",
+        "the symbol must be mis",
+        "the side of a multi-le",
     ]
 
 
 def test_all_that_is_wrong_with_a_strategy_is_said_at_once() -> None:
     strikes: dict[str, Any] = {"put_low": 410, "put_high": "410", "call_low": "405.5555", "call_high": 4.5}
-    advice = "pass text or a Decimal"
     assert problems_of(tickets.iron_condor, "SPY", expiry=DAY, **strikes, price=-1, **WHO) == (
-        "call_low: the strike 405.5555 has more than 3 decimals",
-        f"call_high: the strike is the float 4.5, which is seldom exactly the number it shows: {advice}",
-        "the strike put_high, 410, must be above the strike put_low, 410",
-        "the strike call_low, 405.5555, must be above the strike put_high, 410",
-        "the order has neither a quantity nor a notional: give one of them",
-        "the limit price must be above zero, and is negative",
+        "call_low: the strike must have at most 3 decimals, got 405.5555",
+        "call_high: the strike must be a Decimal, an int or text, got the float 4.5",
+        "the strike put_high must be above the strike put_low, 410, got 410",
+        "the strike call_low must be above the strike put_high, 410, got 405.5555",
+        "the order must have a quantity or a notional, got neither",
+        "the limit price must be positive, got -1",
     )
 
 
 def test_a_wrong_underlying_hides_no_wrong_strike_and_is_said_once() -> None:
     strikes: dict[str, Any] = {"put_low": 400, "put_high": 390, "call_low": 450.0, "call_high": "x"}
-    advice = "pass text or a Decimal"
     assert problems_of(tickets.iron_condor, "spy", expiry=date(1999, 12, 17), **strikes, price=1, qty=1, **WHO) == (
-        "underlying 'spy': 's' is no capital letter and no digit, as a root has them",
-        "expiry: the year 1999 cannot be written: 2000 to 2099 can",
-        f"call_low: the strike is the float 450.0, which is seldom exactly the number it shows: {advice}",
-        "call_high: the strike must be written in digits with at most one point, unlike 'x'",
-        "the strike put_high, 390, must be above the strike put_low, 400",
+        "underlying 'spy': the root must be capital letters and digits, got 's'",
+        "expiry: the year must be 2000 to 2099, got 1999",
+        "call_low: the strike must be a Decimal, an int or text, got the float 450.0",
+        "call_high: the strike must be written in digits with at most one point, got 'x'",
+        "the strike put_high must be above the strike put_low, 400, got 390",
     )
     one_lost = strikes | {"put_high": 410, "call_low": "x", "call_high": 410}
     told = problems_of(tickets.iron_condor, "SPY", expiry=DAY, **one_lost, price=1, qty=1, **WHO)
     assert [problem.partition(",")[0] for problem in told] == [
         "call_low: the strike must be written in digits with at most one point",
-        "the strike call_high",
+        "the strike call_high must be above the strike put_high",
     ]
 
 
@@ -334,8 +338,8 @@ def test_equal_strikes_are_said_of_a_ratio_spread_whatever_else_is_wrong(right: 
     told = problems_of(
         tickets.ratio_spread, "spy", expiry=DAY, right=right, buy=430, sell="430.0", price=1, qty=1, **WHO
     )
-    assert "the strikes buy and sell are equal: both are 430" in told
-    assert ("right: the right must be C or P, and is 'X'" in told) is (right == "X")
+    assert "the strikes buy and sell must differ, got 430 twice" in told
+    assert ("right: the right must be C or P, got 'X'" in told) is (right == "X")
     assert len(told) == (2 if right == "C" else 3)
     unwritten: dict[str, Any] = {"right": "C", "buy": "x", "sell": 1}
     assert len(problems_of(tickets.ratio_spread, "SPY", expiry=DAY, **unwritten, price=1, qty=1, **WHO)) == 1
@@ -343,7 +347,7 @@ def test_equal_strikes_are_said_of_a_ratio_spread_whatever_else_is_wrong(right: 
 
 @pytest.mark.parametrize("qty", ["0.5", Decimal("2.000000001")])
 def test_contracts_are_whole_and_shares_need_not_be(qty: Decimal | str) -> None:
-    said = f"the quantity must be whole, and is {qty}: contracts are not divided"
+    said = f"the quantity must be a whole number of contracts, got {qty}"
     assert problems_of(tickets.market, CALL, BTO, qty=qty, **WHO) == (said,)
     legs = [leg(CALL, BTO), leg(PUT, STO)]
     assert problems_of(tickets.multi_leg, legs, BTO, price=1, qty=qty, **WHO) == (said,)
@@ -356,13 +360,13 @@ def test_legs_that_are_none_are_a_problem_among_the_others(legs: object) -> None
     told = problems_of(tickets.multi_leg, legs, BTO, price=1, qty=0, **WHO)
     assert len(told) == 2
     assert "legs" in told[0]
-    assert told[1] == "the quantity must be above zero, and is zero"
+    assert told[1] == "the quantity must be positive, got 0"
 
 
 @pytest.mark.parametrize("build", [tickets.bull_call_spread, tickets.bear_put_spread])
 def test_a_spread_upside_down_is_another_strategy(build: Callable[..., OrderTicket]) -> None:
     told = problems_of(build, "SPY", expiry=DAY, low=440, high=430, price=1, qty=1, **WHO)
-    assert told == ("the strike high, 430, must be above the strike low, 440",)
+    assert told == ("the strike high must be above the strike low, 440, got 430",)
 
 
 def test_a_wrong_strike_is_said_when_all_else_is_right() -> None:
@@ -445,12 +449,17 @@ def test_a_replacement_sends_what_changes(given: dict[str, Any], sent: dict[str,
 @pytest.mark.parametrize(
     ("new_id", "broker", "given", "problems"),
     [
-        ("new", "X", {}, ["nothing is to be changed"]),
-        ("", "X", {"qty": 1}, ["the new_cl_order_id is empty"]),
-        ("new", "", {"qty": 1}, ["the broker is empty"]),
-        ("new", "X", {"qty": 1, "notional": 1}, ["the order has both"]),
-        ("new", "X", {"qty": 0, "price": 1.5, "stop": "x"}, ["the quantity must", "the limit price is", "the stop"]),
-        (None, None, {}, ["the new_cl_order_id is missing", "the broker is missing", "nothing is to be changed"]),
+        ("new", "X", {}, ["the replacement must change"]),
+        ("", "X", {"qty": 1}, ["the new_cl_order_id must be a text"]),
+        ("new", "", {"qty": 1}, ["the broker must be a text"]),
+        ("new", "X", {"qty": 1, "notional": 1}, ["the order must have"]),
+        (
+            "new",
+            "X",
+            {"qty": 0, "price": 1.5, "stop": "x"},
+            ["the quantity must", "the limit price must", "the stop"],
+        ),
+        (None, None, {}, ["the new_cl_order_id is missing", "the broker is missing", "the replacement must change"]),
     ],
 )
 def test_a_replacement_that_cannot_be_sent_is_refused_whole(

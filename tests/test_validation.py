@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.validation import check_each, check_iterable, check_one
+from connecttrade_async.validation import (
+    check_each,
+    check_iterable,
+    check_one,
+    non_empty_text,
+    one_of,
+    positive_int,
+    positive_number,
+)
 
 
 def is_handle(user: object) -> bool:
@@ -21,9 +29,9 @@ def test_handles_are_taken() -> None:
 
 
 def test_what_is_no_handle_is_refused_by_its_kind_only() -> None:
-    with pytest.raises(ConfigurationError, match=r"^user must be a handle, as ct\.user\(\.\.\.\) returns it, not str$"):
+    with pytest.raises(ConfigurationError, match=r"^user must be a handle, as ct\.user\(\.\.\.\) returns it, got str$"):
         check_one("hush", is_handle)
-    with pytest.raises(ConfigurationError, match=r"^each of users must be a handle, as .*, not tuple$"):
+    with pytest.raises(ConfigurationError, match=r"^each of users must be a handle, as .*, got tuple$"):
         check_each([Handle(), ("ada", "hush")], is_handle)
 
 
@@ -37,7 +45,7 @@ def test_what_can_be_iterated_over_is_not_iterated_over_yet() -> None:
 @pytest.mark.parametrize("users", ["ada", b"ada", 5, None])
 def test_what_cannot_be_many_handles_is_refused(users: object) -> None:
     with pytest.raises(
-        ConfigurationError, match=f"^users must be an iterable of handles, .*, not {type(users).__name__}$"
+        ConfigurationError, match=f"^users must be an iterable of handles, .*, got {type(users).__name__}$"
     ):
         check_iterable(users, is_handle)
 
@@ -45,3 +53,51 @@ def test_what_cannot_be_many_handles_is_refused(users: object) -> None:
 def test_one_handle_is_not_many() -> None:
     with pytest.raises(ConfigurationError, match=r"^users must be .* for one user, pass \[user\]$"):
         check_iterable(Handle(), is_handle)
+
+
+@pytest.mark.parametrize("value", [1, 0.5, 10**9])
+def test_positive_number_accepts_positive_finite_numbers(value: float) -> None:
+    assert positive_number("timeout", value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0, "0"),
+        (-1.5, "-1.5"),
+        (float("inf"), "inf"),
+        (float("nan"), "nan"),
+        (True, "True"),
+        ("5", "'5'"),
+        (None, "None"),
+        ([5], "list"),
+        pytest.param(-(10**5_000), "int", id="a long int"),
+    ],
+)
+def test_positive_number_of_another_value_names_the_argument_the_rule_and_the_value(value: object, shown: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        positive_number("timeout", value, "seconds")
+    assert str(caught.value) == f"timeout must be a positive number of seconds, got {shown}"
+    with pytest.raises(ConfigurationError, match=f"^rate must be a positive number, or None, got {shown}$"):
+        positive_number("rate", value, alternative="None")
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.0, True, "1", None])
+def test_positive_int_rejects_everything_but_ints_from_1(value: object) -> None:
+    assert positive_int("count", 1) == 1
+    with pytest.raises(ConfigurationError, match=r"^count must be a whole number of at least 1, got"):
+        positive_int("count", value)
+
+
+@pytest.mark.parametrize(("value", "shown"), [("fight", "'fight'"), (["stop"], "list"), (None, "None")])
+def test_one_of_rejects_a_value_that_is_not_allowed(value: object, shown: str) -> None:
+    assert one_of("on_taken", "stop", {"stop"}) == "stop"
+    with pytest.raises(ConfigurationError, match=f"^on_taken must be one of stop, standby, got {shown}$"):
+        one_of("on_taken", value, ("stop", "standby"))
+
+
+@pytest.mark.parametrize("value", ["", 5, None])
+def test_non_empty_text_rejects_empty_texts_and_other_types(value: object) -> None:
+    assert non_empty_text("symbol", "AAPL") == "AAPL"
+    with pytest.raises(ConfigurationError, match=r"^symbol must be a text that is not empty, got"):
+        non_empty_text("symbol", value)

@@ -1,4 +1,4 @@
-"""Below the waterline: what the API says, one file per noun."""
+"""The data models of the API, one module per noun."""
 
 from __future__ import annotations
 

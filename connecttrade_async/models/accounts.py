@@ -1,4 +1,4 @@
-"""Below the waterline: brokerage accounts."""
+"""Brokerage accounts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class AccountSummary(Model, frozen=True, kw_only=True, gc=False):
     """An account as a connection lists it (seen).
 
     Attributes:
-        account_id: its id, for every other call.
+        account_id: the account's id, an argument of most other calls.
         account_number: the broker's number, often masked, or None.
-        institution_name: the broker's name for people, or None.
+        institution_name: the broker's display name, or None.
     """
 
     account_id: str
@@ -23,14 +23,14 @@ class AccountSummary(Model, frozen=True, kw_only=True, gc=False):
 
 
 class Account(Model, frozen=True, kw_only=True, gc=False):
-    """One entry of ``GET /accounts``. Nothing in the API marks whether it is paper or live (documented).
+    """One row of ``GET /accounts``. The API does not mark an account as paper or live (documented).
 
     Attributes:
-        account_id: its id, for every other call; ``""`` where the row names none.
+        account_id: the account's id, an argument of most other calls; ``""`` where the row has none.
         account_number: the broker's number, often masked, or None.
-        institution_name: the broker's name for people, or None.
-        broker: the broker, or None. ``Assumed:``
-        connection_id: the connection that opens it, or None. ``Assumed:``
+        institution_name: the broker's display name, or None.
+        broker: the broker, or None (assumed).
+        connection_id: the connection that gives access to the account, or None (assumed).
     """
 
     account_id: str

@@ -1,4 +1,4 @@
-"""Below the waterline: the money in an account."""
+"""Account balances."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ __all__ = ["Balance"]
 
 
 class Balance(Model, frozen=True, kw_only=True, gc=False):
-    """One entry of ``GET /balances``. Amounts are in ``currency``; None where the broker gives none.
+    """One row of ``GET /balances``. Amounts are in ``currency``; None where the broker sends none.
 
-    Each number ``x`` is read, exactly, from the text that came, ``x_text``.
+    Each number ``x`` is parsed, exactly, from the received text ``x_text``.
 
     Attributes:
-        account_id: whose; ``""`` where the row names none.
+        account_id: the account's id; ``""`` where the row has none.
         account_number: the broker's number, or None.
-        currency: the currency's code, or None. ``Assumed:``
+        currency: the currency's code, or None (assumed).
         cash: money not invested.
-        buying_power: what may be spent.
-        margin_buying_power: what may be spent on margin. ``Assumed:``
-        maintenance_margin: what must stay. ``Assumed:``
-        initial_margin: what opening the positions took. ``Assumed:``
-        equity: cash and positions together. ``Assumed:``
+        buying_power: the amount available to spend.
+        margin_buying_power: the amount available to spend on margin (assumed).
+        maintenance_margin: the equity that the account must keep (assumed).
+        initial_margin: the margin that opening the positions required (assumed).
+        equity: the value of cash and positions together (assumed).
     """
 
     account_id: str

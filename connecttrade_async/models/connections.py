@@ -1,4 +1,4 @@
-"""Below the waterline: a user's authorised links to brokers."""
+"""Broker connections: a user's authorized ties to brokers, and the tokens of one."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Connection", "ConnectionRequest", "ConnectionToken"]
 
 
 class ConnectionRequest(Model, frozen=True, kw_only=True, gc=False):
-    """What ``POST /connections`` answers: where to send the person.
+    """The response of ``POST /connections``: the address of the broker's login page.
 
     Attributes:
-        connection_request_url: the address, under the name seen on the wire.
-        authorization_url: the address, under the name in the documentation.
-        expires_at_text: when it ends, as it came.
-        expires_at: when it ends, aware, or None.
+        connection_request_url: the address, under the name on the wire (seen).
+        authorization_url: the address, under its other name (documented).
+        expires_at_text: the time of expiry as received.
+        expires_at: the time of expiry, aware, or None.
     """
 
     connection_request_url: str | None = None
@@ -28,27 +28,27 @@ class ConnectionRequest(Model, frozen=True, kw_only=True, gc=False):
     expires_at = moment("expires_at_text")
 
     def __post_init__(self) -> None:
-        """Refuse an answer without an address."""
+        """Reject a response without an address."""
         if not (self.connection_request_url or self.authorization_url):
             msg = "Object missing required field `connection_request_url`"
             raise ValueError(msg)
 
     @property
     def url(self) -> str:
-        """The address to show to the person, under whichever name it came."""
+        """The address to open in the person's browser, under either name."""
         return self.connection_request_url or self.authorization_url or ""
 
 
 class Connection(Model, frozen=True, kw_only=True, gc=False):
-    """One authorised link of one user to one broker.
+    """One authorized tie of one user to one broker.
 
     Attributes:
-        connection_id: its id.
+        connection_id: the connection's id.
         broker: the broker, or None.
-        connection_type_seen: what it may be used for, under the name seen on the wire, ``connection_type``.
-        connection_type_documented: the same under the documented name, ``type``.
-        status: the API's word for its state, or None (documented).
-        accounts_listed: the accounts as they came, or None.
+        connection_type_seen: the permitted use, under the name ``connection_type`` (seen).
+        connection_type_documented: the permitted use, under the name ``type`` (documented).
+        status: the API's word for the connection's state, or None (documented).
+        accounts_listed: the accounts as received, or None.
     """
 
     connection_id: str
@@ -60,22 +60,24 @@ class Connection(Model, frozen=True, kw_only=True, gc=False):
 
     @property
     def connection_type(self) -> ConnectionType | None:
-        """What it may be used for, under whichever name it came."""
+        """The permitted use of the connection, under either name."""
         return self.connection_type_seen or self.connection_type_documented
 
     @property
     def accounts(self) -> tuple[AccountSummary, ...]:
-        """The accounts that it opens."""
+        """The accounts that the connection gives access to."""
         return self.accounts_listed or ()
 
 
 class ConnectionToken(Model, frozen=True, kw_only=True, gc=False):
-    """A token for the market data stream of one connection, valid 24 hours; a new one replaces the old (documented).
+    """A token for the market data stream of one connection, valid for 24 hours (documented).
+
+    A new token of the same connection invalidates the old one (documented). Both field names are (assumed).
 
     Attributes:
-        access_token: the token. ``Assumed:`` its name.
-        expires_at_text: when it ends, as it came. ``Assumed:`` its name.
-        expires_at: when it ends, aware, or None.
+        access_token: the token.
+        expires_at_text: the time of expiry as received.
+        expires_at: the time of expiry, aware, or None.
     """
 
     access_token: Secret
@@ -83,7 +85,7 @@ class ConnectionToken(Model, frozen=True, kw_only=True, gc=False):
     expires_at = moment("expires_at_text")
 
     def __post_init__(self) -> None:
-        """Refuse an answer without a token."""
+        """Reject a response without a token."""
         if not self.access_token:
             msg = "Object missing required field `access_token`"
             raise ValueError(msg)

@@ -1,9 +1,9 @@
-"""Below the waterline: the wire's closed lists, kept open.
+"""Enumerations of the API that accept unlisted values.
 
-Each is a ``str``. A value that is not listed keeps its text and is equal to it, so a new status or broker is never an
-error; ``is_known`` tells them apart. A listed value is read in any spelling: letter case, spaces, dashes, underscores
-and the American ``canceled`` make no difference. Only the spelling is folded, never the meaning: another word for the
-same thing stays unknown.
+Each member is a ``str``. A value that is not listed keeps its text and compares equal to it. So a new status or broker
+is never an error; ``is_known`` is False for it. A listed value is recognized in any spelling: letter case, spaces,
+dashes, underscores and the American ``canceled`` make no difference. Only the spelling is normalized: a synonym stays
+unknown.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _folded(text: str) -> str:
 
 
 class OpenEnum(StrEnum):
-    """A list of known texts that takes any other text too."""
+    """An enumeration of known texts that accepts any other text too."""
 
     @property
     def is_known(self) -> bool:
@@ -45,7 +45,7 @@ class OpenEnum(StrEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Self | None:
-        # Not entered in the enum's table: what the wire sends must not make it grow.
+        # An unlisted value is not added to the enum's table: texts from the wire must not make it grow without bound.
         if not isinstance(value, str):
             return None
         # The length is bounded because a response may hold a text of a megabyte here.
@@ -65,7 +65,7 @@ def _spellings(cls: type[OpenEnum]) -> Mapping[str, OpenEnum]:
 
 
 class Broker(OpenEnum):
-    """A brokerage, read in any case (documented). The vendor has more, whose codes it does not publish."""
+    """A brokerage's code, recognized in any letter case (documented). Further codes are unpublished."""
 
     ALPACA = "ALPACA"
     BANKOFAMERICA = "BANKOFAMERICA"
@@ -86,7 +86,7 @@ class Broker(OpenEnum):
 
 
 class ConnectionType(OpenEnum):
-    """What a connection may be used for (``trade`` and ``readonly`` seen, ``market_data`` documented)."""
+    """The permitted use of a connection: ``trade`` and ``readonly`` (seen), ``market_data`` (documented)."""
 
     TRADE = "trade"
     READONLY = "readonly"
@@ -94,7 +94,7 @@ class ConnectionType(OpenEnum):
 
 
 class Instrument(OpenEnum):
-    """What an order or position is in (documented)."""
+    """The kind of instrument of an order or position (documented)."""
 
     STOCK = "STK"
     OPTION = "OPT"
@@ -102,7 +102,7 @@ class Instrument(OpenEnum):
 
 
 class OrderStatus(OpenEnum):
-    """Where an order stands (documented)."""
+    """The state of an order (documented)."""
 
     PENDING = "pending"
     WORKING = "working"
@@ -117,7 +117,7 @@ class OrderStatus(OpenEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the order can never change again. An unknown status counts as one that still can."""
+        """Whether the order can no longer change. An unknown status is not terminal."""
         return self in _TERMINAL
 
 
@@ -133,7 +133,7 @@ _TERMINAL = frozenset(
 
 
 class OrderType(OpenEnum):
-    """How an order is priced (documented)."""
+    """The pricing of an order (documented)."""
 
     MARKET = "MKT"
     LIMIT = "LMT"
@@ -142,7 +142,7 @@ class OrderType(OpenEnum):
 
 
 class Side(OpenEnum):
-    """Which way an order goes; the last four are for options (documented)."""
+    """The side of an order; the last four are for options (documented)."""
 
     BUY = "BUY"
     SELL = "SELL"
@@ -155,7 +155,7 @@ class Side(OpenEnum):
 
 
 class TimeInForce(OpenEnum):
-    """How long an order works; ``+`` is with extended hours (documented)."""
+    """The time in force of an order; ``+`` includes extended hours (documented)."""
 
     DAY = "DAY"
     GTC = "GTC"

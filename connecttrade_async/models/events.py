@@ -1,4 +1,4 @@
-"""Below the waterline: the facts that flow. What a stream tells, in the order in which it told it."""
+"""Events of the brokerage stream: updates, gaps, unknown messages and the stream's own lifecycle."""
 
 from __future__ import annotations
 
@@ -30,18 +30,19 @@ __all__ = [
     "UnknownMessage",
 ]
 
-# Values stay undecoded, as the decoder of updates leaves those that no model has: both read the same frames.
+# Values stay undecoded. The decoder of updates skips fields that no model has, and this one has to accept the same
+# frames.
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
-    """One change of one user's account (its frame is ``Assumed:``).
+    """One change in one user's account (its frame is (assumed)).
 
     Attributes:
-        user_id: whose, or None.
-        account_id: in which account, or None.
-        time: when, aware, or None.
-        raw: the frame as it came.
+        user_id: the user's id, or None.
+        account_id: the account's id, or None.
+        time: the time of the change, aware, or None.
+        raw: the frame as received.
     """
 
     topic: ClassVar[str]
@@ -55,13 +56,13 @@ class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
 
     @property
     def given(self) -> frozenset[str]:
-        """The names of the fields that the payload carried: what is not among them was absent, and not null.
+        """The names of the payload's fields. A field that is not among them was absent, not null.
 
-        Read from ``raw`` at each call, so that only callers that need it pay for it. Whatever the frame holds in fields
-        that no model has, it is readable if the update was.
+        Each access parses ``raw``, so that only callers that need the names pay for them. A frame that decoded to an
+        update always parses, whatever its unknown fields hold.
 
         Raises:
-            MalformedResponseError: ``raw`` is no frame with a payload, as where the update was made by hand.
+            MalformedResponseError: ``raw`` is not a frame with a payload, as in an update constructed by hand.
         """
         try:
             frame = _NAMES.decode(self.raw)
@@ -76,7 +77,7 @@ class OrderUpdate(Update, frozen=True, kw_only=True, gc=False, tag="order"):
     """An order changed.
 
     Attributes:
-        order: the order, with what the frame said of it; see ``given`` for what it did not say.
+        order: the order, with the fields that the frame carried; ``given`` has their names.
     """
 
     topic: ClassVar[str] = "orders"
@@ -93,7 +94,7 @@ class PositionUpdate(Update, frozen=True, kw_only=True, gc=False, tag="position"
     """A position changed.
 
     Attributes:
-        position: the position, with what the frame said of it.
+        position: the position, with the fields that the frame carried.
     """
 
     topic: ClassVar[str] = "positions"
@@ -110,7 +111,7 @@ class BalanceUpdate(Update, frozen=True, kw_only=True, gc=False, tag="balance"):
     """A balance changed.
 
     Attributes:
-        balance: the balance, with what the frame said of it.
+        balance: the balance, with the fields that the frame carried.
     """
 
     topic: ClassVar[str] = "balances"
@@ -120,14 +121,14 @@ class BalanceUpdate(Update, frozen=True, kw_only=True, gc=False, tag="balance"):
 
 
 class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """You may have missed something here: take a new snapshot of whatever you keep.
+    """Events may have been missed here: take a new snapshot of any state derived from the stream.
 
     Attributes:
-        cause: why, in words.
-        since: from when on something may have been missed, aware.
-        until: up to when, aware.
-        dropped: how many events your own queue dropped; 0 where the stream was away.
-        could_send: whether the link stood meanwhile, so that the server could have been spoken to.
+        cause: the reason, as text.
+        since: the start of the interval in which events may have been missed, aware.
+        until: the end of that interval, aware.
+        dropped: events dropped by the subscription's own queue; 0 where the stream was disconnected.
+        could_send: whether the WebSocket stayed connected meanwhile, so that requests could be sent.
     """
 
     raw: ClassVar[bytes] = b""
@@ -139,11 +140,11 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UnknownMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A frame that was not understood; the next ones are read as ever.
+    """A frame that could not be decoded. The stream continues with the next frame.
 
     Attributes:
-        raw: how it begins, at most 4096 bytes.
-        problem: what was odd about it.
+        raw: the beginning of the frame, at most 4096 bytes.
+        problem: the reason why the frame could not be decoded.
         mentions: the identifiers in the whole frame where ``raw`` is only its beginning; otherwise None.
     """
 
@@ -158,7 +159,7 @@ class UnknownMessage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What happens to the stream itself, under the topic ``lifecycle``."""
+    """A change of the stream's own state, under the topic ``lifecycle``."""
 
     raw: ClassVar[bytes] = b""
     topic: ClassVar[str] = "lifecycle"
@@ -168,10 +169,10 @@ class Lifecycle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class StreamConnecting(Lifecycle, frozen=True, kw_only=True, gc=False):
-    """The stream is about to dial.
+    """The stream is about to connect.
 
     Attributes:
-        attempt: 1 for the first since it was last live.
+        attempt: the number of the attempt since the stream was last live, counted from 1.
     """
 
     attempt: int
@@ -182,30 +183,30 @@ class StreamLive(Lifecycle, frozen=True, kw_only=True, gc=False):
 
 
 class StreamLost(Lifecycle, frozen=True, kw_only=True, gc=False):
-    """The link ended.
+    """The stream's connection was lost.
 
     Attributes:
-        cause: why, in words.
+        cause: the reason, as text.
     """
 
     cause: str
 
 
 class StreamRetrying(Lifecycle, frozen=True, kw_only=True, gc=False):
-    """The stream waits before it dials again.
+    """The stream waits before it connects again.
 
     Attributes:
-        delay: seconds.
+        delay: the wait, in seconds.
     """
 
     delay: float
 
 
 class StreamEnded(Lifecycle, frozen=True, kw_only=True, gc=False):
-    """The stream is over and will not come back.
+    """The stream ended and does not reconnect.
 
     Attributes:
-        error: why, in words; empty if it was closed by its owner.
+        error: the reason, as text; empty if the application closed the stream.
     """
 
     error: str
@@ -222,7 +223,7 @@ Chosen = (
     | StreamRetrying
     | StreamEnded
 )
-"""What has a topic, and is delivered to those who chose it."""
+"""Events that have a topic; the fan-out delivers them to the subscriptions with a matching filter."""
 
 Event = Chosen | Gap
-"""Everything that a stream tells; a gap is told to everybody."""
+"""Every event of a stream; a gap goes to every subscription that it concerns, whatever the filter."""

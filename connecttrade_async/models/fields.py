@@ -1,7 +1,8 @@
-"""Below the waterline: the wire's text, read as a value when somebody asks for it.
+"""Descriptors that parse the wire's text on access.
 
-A model keeps what came, to the letter, in a field named ``..._text``; a descriptor beside it reads that text. So a page
-of orders decodes at the speed of text, one odd value never hides the others, and what came can be sent on unchanged.
+A model keeps the received text unchanged in a field named ``..._text``; a descriptor beside it parses that text. So a
+page of orders decodes at the speed of text, and one malformed value does not hide the others. The received text can
+also be forwarded unchanged.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ MILLISECONDS_FROM = 100_000_000_000  # as seconds this would be the year 5138, a
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """An immutable value of strings. Unknown fields on the wire are ignored.
+    """Base of all models: an immutable struct of strings. Unknown fields on the wire are ignored.
 
-    Models are not tracked by the garbage collector: they hold text and other models, never a cycle.
+    The garbage collector does not track models: they hold text and other models, never a cycle.
     """
 
 
 class Field(Generic[T]):
-    """A reading of one text field of a model; None where the wire had null, ``""`` or nothing."""
+    """A descriptor that parses one text field of a model; None where the text is null, ``""`` or absent."""
 
-    wanted = "readable"
+    expected = "readable"
     __slots__ = ("_name", "_text")
 
     def __init__(self, text: str) -> None:
@@ -61,12 +62,12 @@ class Field(Generic[T]):
         raise NotImplementedError
 
     def _refuse(self, text: str, cause: Exception) -> NoReturn:
-        problem = str(cause) if isinstance(cause, NumberTooLongError) else f"the text is not {self.wanted}"
+        problem = str(cause) if isinstance(cause, NumberTooLongError) else f"the text is not {self.expected}"
         raise MalformedResponseError(where=self._name, problem=problem, excerpt=text[:80]) from cause
 
 
 class NumberTooLongError(ValueError):
-    """A number has more digits than are read, which would cost memory and time without bound."""
+    """A number has more digits than the limit, which bounds the memory and time that parsing takes."""
 
     def __init__(self) -> None:
         super().__init__(f"the number has more than {MOST_DIGITS} digits before or after its point")
@@ -75,7 +76,7 @@ class NumberTooLongError(ValueError):
 class number(Field[Decimal]):  # noqa: N801 - reads as a declaration in the models
     """A decimal number, exact to the last digit, of at most 30 digits before its point and 30 after it."""
 
-    wanted = "a number"
+    expected = "a number"
     __slots__ = ()
 
     def _read(self, text: str) -> Decimal:
@@ -88,7 +89,7 @@ class number(Field[Decimal]):  # noqa: N801 - reads as a declaration in the mode
 class moment(Field[datetime]):  # noqa: N801 - reads as a declaration in the models
     """A point in time, aware: RFC 3339 (UTC where it names no zone), or epoch seconds or milliseconds as digits."""
 
-    wanted = "a time"
+    expected = "a time"
     __slots__ = ()
 
     def _read(self, text: str) -> datetime:
@@ -99,9 +100,9 @@ class moment(Field[datetime]):  # noqa: N801 - reads as a declaration in the mod
 
 
 class day(Field[date]):  # noqa: N801 - reads as a declaration in the models
-    """A calendar day: ``YYYY-MM-DD``, or the day in UTC of anything that ``moment`` reads."""
+    """A calendar day: ``YYYY-MM-DD``, or the day in UTC of any text that ``moment`` parses."""
 
-    wanted = "a date"
+    expected = "a date"
     __slots__ = ()
 
     def _read(self, text: str) -> date:
@@ -112,13 +113,13 @@ class day(Field[date]):  # noqa: N801 - reads as a declaration in the models
 
 
 def as_number(text: str) -> Decimal:
-    """Read a number as ``number`` does.
+    """Parse a number as the ``number`` descriptor does.
 
     Args:
         text: an optional sign, digits with at most one point, and an optional exponent.
 
     Returns:
-        The number with the digits that were given, whatever the application's decimal context is.
+        The number with all digits of the text, whatever the application's decimal context is.
 
     Raises:
         ValueError: the text is not a number; a ``NumberTooLongError`` if it has more than 30 digits before or after
@@ -128,7 +129,7 @@ def as_number(text: str) -> Decimal:
     if len(text) > _LONGEST_NUMBER:
         raise NumberTooLongError if text.lstrip("+-.")[:1].isdecimal() else ValueError(text[:_LONGEST_NUMBER])
     value = Decimal(text)
-    # Decimal also reads NaN, Infinity, 1_000 and the digits of every script; none of them is a price.
+    # Decimal() also accepts NaN, Infinity, 1_000 and the digits of every script; none of them is a price.
     if not value.is_finite() or "_" in text or not text.isascii():
         raise ValueError(text)
     # A short text without an exponent is within the bounds; this saves most calls the slow as_tuple().
@@ -139,9 +140,13 @@ def as_number(text: str) -> Decimal:
 
 
 def as_moment(text: str) -> datetime:
-    """Read a time as ``moment`` does, or raise one of ``UNREADABLE``."""
+    """Parse a time as the ``moment`` descriptor does.
+
+    Raises:
+        UNREADABLE: one of these exceptions, where the text is not a time.
+    """
     if epoch := _EPOCH.fullmatch(text):
-        # Whole numbers: decimal arithmetic would depend on the application's context.
+        # Integer arithmetic: decimal arithmetic would depend on the application's context.
         whole, part = int(epoch[1]), epoch[2] or ""
         decimals = 3 if whole >= MILLISECONDS_FROM else 6
         micros = int(f"{whole}{part[:decimals].ljust(decimals, '0')}")

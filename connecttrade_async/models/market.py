@@ -1,6 +1,6 @@
-"""Below the waterline: what a market does. Quotes, trades, bars, depth and options chains.
+"""Market data: quotes, trades, bars, depth and options chains.
 
-All forms are ``Assumed:``. Each number ``x`` is read, exactly, from the text that came, ``x_text``.
+All message formats are (assumed). Each number ``x`` is parsed, exactly, from the received text ``x_text``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ __all__ = [
 
 
 class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
-    """One change in the market.
+    """One message of the market data stream.
 
     Attributes:
-        raw: the frame as it came.
+        raw: the frame as received.
     """
 
     topic: ClassVar[str]
@@ -44,13 +44,13 @@ class Quote(Update, frozen=True, kw_only=True, gc=False, tag="quote"):
     """The best bid and the best offer of one symbol, and its last price.
 
     Attributes:
-        symbol: of what.
-        bid_price: what the best buyer pays.
-        bid_size: how much of it.
-        ask_price: what the best seller takes.
-        ask_size: how much of it.
+        symbol: the quoted symbol.
+        bid_price: the best bid, per share.
+        bid_size: shares or contracts at the best bid.
+        ask_price: the best offer, per share.
+        ask_size: shares or contracts at the best offer.
         last_price: the price of the last trade.
-        time: when, aware, or None.
+        time: the time of the quote, aware, or None.
     """
 
     topic: ClassVar[str] = "quotes"
@@ -72,14 +72,14 @@ class Quote(Update, frozen=True, kw_only=True, gc=False, tag="quote"):
 
 
 class Trade(Update, frozen=True, kw_only=True, gc=False, tag="trade"):
-    """Something was bought and sold.
+    """One trade on the market.
 
     Attributes:
-        symbol: what.
-        price: at which price.
-        size: how much.
+        symbol: the traded symbol.
+        price: the price per share.
+        size: shares or contracts traded.
         hours: ``regular`` or ``extended``, named ``session`` on the wire; or None.
-        time: when, aware, or None.
+        time: the time of the trade, aware, or None.
     """
 
     topic: ClassVar[str] = "trades"
@@ -96,20 +96,20 @@ class Trade(Update, frozen=True, kw_only=True, gc=False, tag="trade"):
 
 
 class Bar(Update, frozen=True, kw_only=True, gc=False, tag="bar"):
-    """What traded in one interval of time.
+    """The trades of one interval of time, summarized.
 
     Attributes:
-        symbol: what.
-        interval: how long: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d``.
+        symbol: the traded symbol.
+        interval: the length of the interval: ``1m``, ``5m``, ``15m``, ``30m``, ``1h`` or ``1d``.
         open: the first price.
-        high: the highest.
-        low: the lowest.
-        close: the last.
-        volume: how much.
-        start_time: when the interval began, aware, or None.
-        closed: whether it is over, so that the bar will not change again; None where the server did not say.
-        is_backfill: whether it was fetched from the past, and not told as it happened.
-        is_correction: whether it takes the place of a bar that was delivered as closed before, with other numbers.
+        high: the highest price.
+        low: the lowest price.
+        close: the last price.
+        volume: shares or contracts traded.
+        start_time: the start of the interval, aware, or None.
+        closed: whether the interval is over, so that the bar is final; None where the server sent no such field.
+        is_backfill: whether the bar was fetched from history instead of delivered live.
+        is_correction: whether the bar replaces one that was delivered as closed before, with other numbers.
     """
 
     topic: ClassVar[str] = "bars"
@@ -135,11 +135,11 @@ class Bar(Update, frozen=True, kw_only=True, gc=False, tag="bar"):
 
 
 class Level(Model, frozen=True, kw_only=True, gc=False):
-    """One price of a book.
+    """One price level of market depth.
 
     Attributes:
         price: the price.
-        size: how much is bid or offered there.
+        size: shares or contracts bid or offered at that price.
     """
 
     price_text: str | None = field(default=None, name="price")
@@ -150,13 +150,13 @@ class Level(Model, frozen=True, kw_only=True, gc=False):
 
 
 class Depth(Update, frozen=True, kw_only=True, gc=False, tag="depth"):
-    """The book of one symbol, whole each time, the best prices first.
+    """The complete market depth of one symbol, best prices first.
 
     Attributes:
-        symbol: of what.
-        bids: what is bid.
-        asks: what is offered.
-        time: when, aware, or None.
+        symbol: the quoted symbol.
+        bids: the bids, by falling price.
+        asks: the offers, by rising price.
+        time: the time of the message, aware, or None.
     """
 
     topic: ClassVar[str] = "depth"
@@ -169,22 +169,22 @@ class Depth(Update, frozen=True, kw_only=True, gc=False, tag="depth"):
     time = moment("time_text")
 
     def top(self, levels: int) -> Depth:
-        """Return the book without what lies deeper than so many levels."""
+        """Return the depth with at most ``levels`` bids and ``levels`` asks."""
         if len(self.bids) <= levels and len(self.asks) <= levels:
             return self
         return msgspec.structs.replace(self, bids=self.bids[:levels], asks=self.asks[:levels])
 
 
 class Greeks(Model, frozen=True, kw_only=True, gc=False):
-    """How an option's price answers to what it depends on.
+    """The sensitivities of an option's price.
 
     Attributes:
-        delta: to the price of the underlying.
-        gamma: the same of delta.
-        theta: to time.
-        vega: to volatility.
-        rho: to interest.
-        implied_volatility: the volatility that the price implies; 0.25 is 25 per cent a year.
+        delta: change of the option's price per change of the underlying's price.
+        gamma: change of delta per change of the underlying's price.
+        theta: change of the option's price per unit of time.
+        vega: change of the option's price per change of volatility.
+        rho: change of the option's price per change of the interest rate.
+        implied_volatility: the volatility that the price implies; 0.25 is 25 percent a year.
     """
 
     delta_text: str | None = field(default=None, name="delta")
@@ -206,13 +206,13 @@ class OptionContract(Model, frozen=True, kw_only=True, gc=False):
     """One option of a chain. Prices are per share.
 
     Attributes:
-        symbol: its OSI symbol; ``symbology.parse_option`` reads the strike, the right and the expiry from it.
-        bid_price: what the best buyer pays.
-        ask_price: what the best seller takes.
+        symbol: the OSI symbol; ``symbology.parse_option`` parses the strike, the right and the expiry from it.
+        bid_price: the best bid, per share.
+        ask_price: the best offer, per share.
         last_price: the price of the last trade.
         volume: contracts traded today.
-        open_interest: contracts there are.
-        greeks: its greeks, or None.
+        open_interest: open contracts.
+        greeks: the option's sensitivities, or None.
     """
 
     symbol: str
@@ -234,10 +234,10 @@ class OptionsChain(Update, frozen=True, kw_only=True, gc=False, tag="options_cha
     """The options on one underlying that expire on one day.
 
     Attributes:
-        underlying: on what.
-        expiration: when they expire, or None.
+        underlying: the symbol of the underlying.
+        expiration: the day of expiry, or None.
         contracts: the options.
-        time: when this was so, aware, or None.
+        time: the time of the message, aware, or None.
     """
 
     topic: ClassVar[str] = "options_chain"
@@ -252,18 +252,18 @@ class OptionsChain(Update, frozen=True, kw_only=True, gc=False, tag="options_cha
 
     @property
     def symbol(self) -> str:
-        """The underlying, under the name that everything in the market has."""
+        """The underlying, under the name that every market data message has."""
         return self.underlying
 
 
 class SymbolRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The server gives a symbol no more, though it did; a consumer's other symbols go on.
+    """The server stopped a symbol that was subscribed before; the feed's other symbols continue.
 
     Attributes:
         channel: ``quotes``, ``trades``, ``bars``, ``depth`` or ``options_chain``.
-        symbol: of what.
+        symbol: the refused symbol.
         code: the server's code, or ``""``.
-        cause: why, in the server's words.
+        cause: the reason, as the server gave it.
     """
 
     raw: ClassVar[bytes] = b""
@@ -277,4 +277,4 @@ class SymbolRefused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 MarketUpdate = Quote | Trade | Bar | Depth | OptionsChain
-"""What a market data stream tells."""
+"""The messages of a market data stream that carry market data."""

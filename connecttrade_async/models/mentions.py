@@ -1,4 +1,4 @@
-"""The identifiers in the text of a frame that could not be read."""
+"""Identifiers found in the text of a frame that could not be decoded."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import msgspec
 
 __all__ = ["Mentions", "mentions_in"]
 
-# A value that is none of these forms leaves the group empty: the identifier is there and cannot be read.
+# A value of any other form leaves the group empty: the identifier is present but cannot be parsed.
 _IDENTIFIER = re.compile(
     rb'"(user|account|order)_?id"\s*:\s*("(?:[^"\\]|\\.)*"|-?[0-9]+(?![0-9.eE])|null(?![a-z])|)',
     re.IGNORECASE | re.DOTALL,
 )
 _KIND = re.compile(rb'"(?:type|event|topic|channel|kind|action|msg_?type|op|t|ev|e)"\s*:\s*"([^"]*)"', re.IGNORECASE)
-_OURS = re.compile(rb"order|position|balance", re.IGNORECASE)
-_BEAT = re.compile(rb"heart|beat|ping|pong|keep|alive|^hb$", re.IGNORECASE)
+_UPDATE_KIND = re.compile(rb"order|position|balance", re.IGNORECASE)
+_HEARTBEAT_KIND = re.compile(rb"heart|beat|ping|pong|keep|alive|^hb$", re.IGNORECASE)
 # Names that only the payloads of orders, positions and balances have.
 _PAYLOAD = re.compile(
     rb'"(?:cl_?order_?id|order_?(?:type|tif|qty|status|side)|broker_?status|filled_?qty|fills|avg_?fill_?price|symbol'
@@ -27,14 +27,14 @@ _WRAPPERS = frozenset({"data", "payload", "body", "order", "position", "balance"
 
 
 class Mentions(NamedTuple):
-    """What a frame names.
+    """The identifiers that a frame contains.
 
     Attributes:
-        users: user ids, each once, in their order.
+        users: user ids, each once, in order of appearance.
         accounts: account ids.
         orders: order ids.
-        is_unclear: whether an identifier is there whose value cannot be read.
-        is_update: whether it may be an order, a position or a balance. A heartbeat of any form is none.
+        is_unclear: whether the frame has an identifier with a value that cannot be parsed.
+        is_update: whether the frame may be an order, a position or a balance; False for a heartbeat of any form.
     """
 
     users: tuple[str, ...]
@@ -45,7 +45,7 @@ class Mentions(NamedTuple):
 
 
 def mentions_in(raw: bytes) -> Mentions:
-    """Return what a frame names, of any form, JSON or not.
+    """Return the identifiers in a frame of any format, JSON or not.
 
     Args:
         raw: the whole frame.
@@ -66,7 +66,7 @@ def mentions_in(raw: bytes) -> Mentions:
 
 
 def _text(value: bytes) -> str | None:
-    """Return an identifier as text; None where it cannot be read."""
+    """Return an identifier as text; None where it cannot be parsed."""
     if not value.startswith(b'"'):
         return value.decode() or None
     try:
@@ -76,17 +76,17 @@ def _text(value: bytes) -> str | None:
 
 
 def _is_update(raw: bytes) -> bool:
-    """Say whether a frame without identifiers may be an update."""
+    """Return whether a frame without identifiers may be an update."""
     kinds = _KIND.findall(raw)
-    if kinds and not any(map(_OURS.search, kinds)):
+    if kinds and not any(map(_UPDATE_KIND.search, kinds)):
         return False
     if _PAYLOAD.search(raw) is not None:
         return True
-    return bool(kinds) and not any(map(_BEAT.search, kinds)) and not _is_bare(raw)
+    return bool(kinds) and not any(map(_HEARTBEAT_KIND.search, kinds)) and not _is_bare(raw)
 
 
 def _is_bare(raw: bytes) -> bool:
-    """Say whether a frame is an object without a payload."""
+    """Return whether a frame is a JSON object without a payload."""
     try:
         frame = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Below the waterline: orders that the broker knows."""
+"""Orders, fills and legs as the API reports them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Fill", "Leg", "Order"]
 
 
 class Fill(Model, frozen=True, kw_only=True, gc=False):
-    """One execution of an order (documented; its field names are ``Assumed:``).
+    """One execution of an order (documented); its field names are (assumed).
 
     Attributes:
-        fill_id: the broker's id for it, or None.
-        time: when, aware, or None.
+        fill_id: the broker's id of the execution, or None.
+        time: the time of the execution, aware, or None.
         quantity: shares or contracts.
-        price: per share.
+        price: dollars per share.
     """
 
     fill_id: str | None = None
@@ -42,7 +42,7 @@ class Leg(Model, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         symbol: OSI without padding.
-        action: which way the leg goes, or None.
+        action: the leg's side, or None.
         ratio: contracts of this leg for each unit of the order.
     """
 
@@ -54,36 +54,36 @@ class Leg(Model, frozen=True, kw_only=True, gc=False):
 
 
 class Order(Model, frozen=True, kw_only=True, gc=False):
-    """An order, as it was sent and as it stands.
+    """An order: the fields that were sent, and its current state.
 
-    Each number or time ``x`` is read, exactly, from the text that came, ``x_text``; None where the broker gives none.
+    Each number or time ``x`` is parsed, exactly, from the received text ``x_text``; None where the broker sends none.
 
     Attributes:
-        order_id: the API's id (``Assumed:``); ``""`` where a listed order has none.
+        order_id: the API's id (assumed); ``""`` where a listed order has none.
         cl_order_id: the id that the sender gave, or None (documented).
-        account_id: whose, or None.
-        connection_id: through which connection, or None. ``Assumed:``
+        account_id: the account's id, or None.
+        connection_id: the connection that the order went through, or None (assumed).
         broker: the broker, or None (documented).
         symbol: CQS or OSI; None for a multi-leg order (documented).
         instrument: ``STK``, ``OPT`` or ``MLEG_OPT``, or None (documented).
-        side: which way it goes, or None (documented).
-        order_type: how it is priced, or None (documented).
-        order_tif: how long it works, or None (documented).
+        side: buy or sell, in the forms of ``Side``, or None (documented).
+        order_type: the pricing, or None (documented).
+        order_tif: the time in force, or None (documented).
         order_qty: shares or contracts ordered (documented).
         order_notional: money to spend instead of a quantity (documented).
         order_limit_price: the limit, per share (documented).
         stop_price: the trigger, per share (documented).
-        status: where it stands, or None (documented).
-        broker_status: the broker's own word for that, or None (documented).
-        filled_qty: shares or contracts filled so far. ``Assumed:``
-        avg_fill_price: what they cost on average, per share. ``Assumed:``
-        created_at: when it was made, aware. ``Assumed:``
-        updated_at: when it last changed, aware. ``Assumed:``
-        reject_reason: why it was refused, or None. ``Assumed:``
-        replaces: the ``order_id`` of the order whose place it took, or None. ``Assumed:``
-        replaced_by: the ``order_id`` of the order that took its place, or None. ``Assumed:``
-        fills_listed: the executions as they came, or None where the broker lists none (documented); see ``fills``.
-        legs_listed: the legs as they came, or None (documented); see ``legs``.
+        status: the order's state, or None (documented).
+        broker_status: the broker's own word for the state, or None (documented).
+        filled_qty: shares or contracts filled so far (assumed).
+        avg_fill_price: the average price of the fills, per share (assumed).
+        created_at: the time of creation, aware (assumed).
+        updated_at: the time of the last change, aware (assumed).
+        reject_reason: the reason of a rejection, or None (assumed).
+        replaces: the ``order_id`` of the order that this one replaced, or None (assumed).
+        replaced_by: the ``order_id`` of the order that replaced this one, or None (assumed).
+        fills_listed: the executions as received, or None where the broker lists none (documented); see ``fills``.
+        legs_listed: the legs as received, or None (documented); see ``legs``.
     """
 
     order_id: str

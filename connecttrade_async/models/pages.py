@@ -1,4 +1,4 @@
-"""Below the waterline: one page of a longer listing."""
+"""One page of a longer listing."""
 
 # ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """One page.
+    """One page of items with the cursors of its neighbors.
 
     A page is iterated, measured and indexed as its ``items`` are, so an empty page is false, also where
     ``next_cursor`` names another.
 
     Attributes:
-        items: what is on it, in the order that was asked for.
-        next_cursor: where the next page begins, or None on the last.
-        prev_cursor: where the page before begins, or None on the first.
+        items: the page's rows, in the requested order.
+        next_cursor: the cursor of the next page, or None on the last.
+        prev_cursor: the cursor of the previous page, or None on the first.
     """
 
     items: tuple[T, ...]

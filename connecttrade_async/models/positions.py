@@ -1,4 +1,4 @@
-"""Below the waterline: what an account holds."""
+"""Positions of an account."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ __all__ = ["Position"]
 
 
 class Position(Model, frozen=True, kw_only=True, gc=False):
-    """One entry of ``GET /positions``. Prices are per share; None where the broker gives none.
+    """One row of ``GET /positions``. Prices are per share; None where the broker sends none.
 
-    Each number ``x`` is read, exactly, from the text that came, ``x_text``.
+    Each number ``x`` is parsed, exactly, from the received text ``x_text``.
 
     Attributes:
-        account_id: whose, or None.
+        account_id: the account's id, or None.
         account_number: the broker's number, or None.
-        symbol: CQS for stocks, OSI without padding for options (documented); ``""`` where the row names none.
-        instrument: ``STK`` or ``OPT``, or None. ``Assumed:``
-        quantity: shares or contracts; below zero when short (documented).
-        average_price: what one cost. ``Assumed:``
+        symbol: CQS for stocks, OSI without padding for options (documented); ``""`` where the row has none.
+        instrument: ``STK`` or ``OPT``, or None (assumed).
+        quantity: shares or contracts; negative when short (documented).
+        average_price: the average cost per share (assumed).
         last_price: the latest price (documented).
-        market_value: what all are worth. ``Assumed:``
+        market_value: the value of the whole position (assumed).
         unrealized_pl: gain or loss since opening (documented).
         daily_pl: gain or loss today (documented).
-        total_pl: gain or loss in all (documented).
+        total_pl: total gain or loss (documented).
     """
 
     account_id: str | None = None

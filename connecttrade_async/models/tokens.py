@@ -1,4 +1,4 @@
-"""Below the waterline: tokens that act for a user elsewhere."""
+"""Access tokens of a user for other services of the vendor."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["UserToken"]
 
 
 class UserToken(Model, frozen=True, kw_only=True, gc=False):
-    """What ``POST /auth/tokens/user`` answers: a JWT for the vendor's MCP server, valid one hour (documented).
+    """The response of ``POST /auth/tokens/user``: a JWT for the vendor's MCP server, valid for one hour (documented).
 
     Attributes:
         access_token: the token.
@@ -18,7 +18,7 @@ class UserToken(Model, frozen=True, kw_only=True, gc=False):
     access_token: Secret
 
     def __post_init__(self) -> None:
-        """Refuse an answer without a token."""
+        """Reject a response without a token."""
         if not self.access_token:
             msg = "Object missing required field `access_token`"
             raise ValueError(msg)

@@ -1,4 +1,4 @@
-"""Below the waterline: what moved in an account."""
+"""Account transactions."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ __all__ = ["Transaction"]
 
 
 class Transaction(Model, frozen=True, kw_only=True, gc=False):
-    """One entry of ``GET /transactions``. ``Assumed:`` all its field names.
+    """One row of ``GET /transactions``. All field names are (assumed).
 
-    Each number or date ``x`` is read, exactly, from the text that came, ``x_text``; None where the broker gives none.
+    Each number or date ``x`` is parsed, exactly, from the received text ``x_text``; None where the broker sends none.
 
     Attributes:
-        transaction_id: its id, or None.
-        account_id: whose, or None.
-        type: the API's word for what it was, or None.
-        date: the day of it.
-        symbol: what was traded or paid, or None.
+        transaction_id: the transaction's id, or None.
+        account_id: the account's id, or None.
+        type: the API's word for the kind of transaction, or None.
+        date: the day of the transaction.
+        symbol: the symbol that was traded or that paid, or None.
         quantity: shares or contracts.
-        price: per share.
-        amount: money in (above zero) or out (below).
-        fees: money the broker kept.
-        description: words for people, or None.
+        price: dollars per share.
+        amount: money received (positive) or paid (negative).
+        fees: the broker's fees.
+        description: a text for display, or None.
     """
 
     transaction_id: str | None = None

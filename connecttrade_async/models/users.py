@@ -1,4 +1,4 @@
-"""Below the waterline: users of the client, as the API lists and makes them."""
+"""Users of the client, as the API creates and lists them."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ __all__ = ["NewUser", "UserRecord"]
 
 
 class NewUser(Model, frozen=True, kw_only=True, gc=False):
-    """What ``POST /users`` answers. The secret is shown this once (documented): keep it.
+    """The response of ``POST /users``. The API shows the secret only this once (documented): store it.
 
     Attributes:
-        user_id: the name you gave.
-        user_secret_seen: the secret under the name seen on the wire, ``user_secret``.
-        user_secret_documented: the secret under the name in the documentation's prose, ``user-secret``.
+        user_id: the id given in the request.
+        user_secret_seen: the secret under the name ``user_secret`` (seen).
+        user_secret_documented: the secret under the name ``user-secret`` (documented).
     """
 
     user_id: str
@@ -24,24 +24,24 @@ class NewUser(Model, frozen=True, kw_only=True, gc=False):
     user_secret_documented: Secret | None = field(default=None, name="user-secret")
 
     def __post_init__(self) -> None:
-        """Refuse an answer without a secret: the user would exist, and nobody could act for it."""
+        """Reject a response without a secret: no request could be made for such a user."""
         if not (self.user_secret_seen or self.user_secret_documented):
             msg = "Object missing required field `user_secret`"
             raise ValueError(msg)
 
     @property
     def user_secret(self) -> Secret:
-        """The secret, under whichever name it came."""
+        """The secret, under either name."""
         secret = self.user_secret_seen or self.user_secret_documented
         assert secret is not None  # noqa: S101 - held by __post_init__
         return secret
 
 
 class UserRecord(Model, frozen=True, kw_only=True, gc=False):
-    """One entry of ``GET /users``.
+    """One row of ``GET /users``.
 
     Attributes:
-        user_id: the name you gave.
+        user_id: the id given at creation.
     """
 
     user_id: str

@@ -1,7 +1,7 @@
-"""Below the waterline: the symbols of the wire, OSI options and CQS equities.
+"""Symbols of the API: OSI for options, CQS for equities.
 
-``parse_symbol`` takes either; ``str()`` of what comes out is the symbol as the API takes it. Anything that is no symbol
-is a ``SymbolError``, which says where the fault is.
+``parse_symbol`` parses either; ``str()`` of its result is the symbol for the API. A text that is not a symbol raises
+``SymbolError``, which has the position of the error.
 """
 
 from __future__ import annotations
@@ -42,17 +42,17 @@ __all__ = [
 
 
 def parse_symbol(symbol: str) -> EquitySymbol | OptionSymbol:
-    """Read a symbol of either sort, as the API writes it (documented).
+    """Parse the symbol of a stock or an option, in the API's notation (documented).
 
     Args:
-        symbol: CQS, such as ``IBM/B``, or OSI, such as ``TSLA251031C00437500``, padded or not. No stock's symbol has
-            a digit in it, and no option's is without, so a digit decides.
+        symbol: CQS, such as ``IBM/B``, or OSI, such as ``TSLA251031C00437500``, padded or not. Only the symbols of
+            options contain digits, so a symbol with a digit is parsed as an option.
 
     Returns:
-        Its parts.
+        The parsed symbol.
 
     Raises:
-        SymbolError: it is neither; the error says where.
+        SymbolError: the text is neither; ``position`` is the place of the error.
     """
     is_like_option = any(letter in "0123456789" for letter in symbol)
     return parse_option(symbol) if is_like_option else parse_equity(symbol)

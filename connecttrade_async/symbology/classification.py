@@ -1,7 +1,7 @@
-"""Classification of a symbol that the caller gives: a stock, an option, neither, or surely a mistake.
+"""Classification of a symbol from the caller: a stock, an option, another instrument, or certainly a mistake.
 
 The API trades more than stocks and options, in symbols that are not published: cryptocurrency, futures, indices. Such
-a symbol is passed on as it is. Refused is only what the client knows how to write correctly.
+a symbol is sent unchanged. A symbol is rejected only if the client knows its correct form.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["classify", "classify_any"]
 
-_LONGEST = 64  # (assumed) no symbol is longer; a longer text is something else
+_LONGEST = 64  # (assumed) no symbol is longer; a longer text is not a symbol
 _CLASSES = "ABCDE"  # Later letters are also codes of exchanges abroad: VOD.L in London, 7203.T in Tokyo, IBM.N, MSFT.O.
 _SURE_KINDS = {EquityKind.RIGHTS, EquityKind.WARRANTS, EquityKind.UNITS, EquityKind.WHEN_ISSUED}
 # An option in another notation, or with a slip: 6 or 8 digits, one letter, and a strike of any width.
@@ -29,38 +29,38 @@ _LIKE_AN_OPTION = re.compile(
 
 
 def classify(symbol: str) -> EquitySymbol | OptionSymbol | None:
-    """Tell what a symbol names.
+    """Classify a symbol, and reject one that is certainly a mistake.
 
     Args:
-        symbol: as the caller gives it: CQS, OSI (padded or not), or any other.
+        symbol: the caller's symbol: CQS, OSI (padded or not), or any other.
 
     Returns:
-        Its parts; ``str()`` of them is the symbol to send. None if it names neither a stock nor an option that is known
-            here: ``BTC/USD``, ``$SPX``, ``/ESZ6``, ``SHOP.TO``.
+        The parsed symbol; ``str()`` of it is the symbol to send. None if the text is neither a stock nor an option in
+        these notations: ``BTC/USD``, ``$SPX``, ``/ESZ6``, ``SHOP.TO``.
 
     Raises:
-        SymbolError: the symbol is surely a mistake, such as ``BRK.B``; the error says how the API writes it. It is
-            also raised for a text that is empty, longer than 64 characters or not printable.
+        SymbolError: the symbol is certainly a mistake, such as ``BRK.B``; the error has the API's form. Also raised
+            for a text that is empty, longer than 64 characters or not printable.
     """
     _check_text(symbol)
     found = _parsed(symbol)
     if found is not None:
         return found
-    if (meant := _meant(symbol)) is not None:
-        _refuse(symbol, _first_difference(symbol, str(meant)), f"the API writes it {meant}")
+    if (corrected := _corrected(symbol)) is not None:
+        _refuse(symbol, _first_difference(symbol, str(corrected)), f"the API writes it {corrected}")
     if _LIKE_AN_OPTION.fullmatch(symbol):
         parse_option(symbol)
     return None
 
 
 def classify_any(symbol: str) -> EquitySymbol | OptionSymbol | None:
-    """Tell what a symbol names, of a caller who says what it is, so that even what looks like a mistake is meant.
+    """Classify a symbol without rejecting likely mistakes, for a caller that also names the instrument.
 
     Args:
         symbol: as for ``classify``.
 
     Returns:
-        As ``classify``, and None where that raises since the symbol is surely a mistake.
+        As ``classify``, but None where that rejects the symbol as a mistake.
 
     Raises:
         SymbolError: the text is empty, longer than 64 characters or not printable.
@@ -71,7 +71,7 @@ def classify_any(symbol: str) -> EquitySymbol | OptionSymbol | None:
 
 def _check_text(symbol: str) -> None:
     if len(symbol) > _LONGEST:
-        _refuse(symbol, _LONGEST, f"a symbol must be at most {_LONGEST} characters, and this one has {len(symbol)}")
+        _refuse(symbol, _LONGEST, f"a symbol must be at most {_LONGEST} characters, got {len(symbol)}")
     if not symbol.strip():
         _refuse(symbol, 0, "a symbol must not be empty")
     for position, letter in enumerate(symbol):
@@ -80,28 +80,28 @@ def _check_text(symbol: str) -> None:
 
 
 def _parsed(symbol: str) -> EquitySymbol | OptionSymbol | None:
-    readers: tuple[Callable[[str], EquitySymbol | OptionSymbol], ...] = (parse_equity, parse_option)
-    for read in readers:
+    parsers: tuple[Callable[[str], EquitySymbol | OptionSymbol], ...] = (parse_equity, parse_option)
+    for parse in parsers:
         with suppress(SymbolError):
-            return read(symbol)
+            return parse(symbol)
     return None
 
 
-def _meant(symbol: str) -> EquitySymbol | OptionSymbol | None:
-    """Return what a symbol surely stands for though it is written in another way; None where that is not sure."""
+def _corrected(symbol: str) -> EquitySymbol | OptionSymbol | None:
+    """Return the symbol that a misspelled one certainly means; None where that is not certain."""
     stripped = symbol.strip()
     if stripped != symbol:
-        return _parsed(stripped) or _meant(stripped)
+        return _parsed(stripped) or _corrected(stripped)
     if symbol.isascii() and symbol == symbol.lower() != symbol.upper():
         capitals = symbol.upper()
-        return _parsed(capitals) or _meant(capitals)
-    if symbol.count(" ") == 1 and "." not in symbol:  # BRK B, as the exchanges' CMS notation has it
-        return _meant(symbol.replace(" ", "."))
-    for read in (parse_dotted, parse_dashed):
+        return _parsed(capitals) or _corrected(capitals)
+    if symbol.count(" ") == 1 and "." not in symbol:  # BRK B, the exchanges' CMS notation
+        return _corrected(symbol.replace(" ", "."))
+    for parse in (parse_dotted, parse_dashed):
         with suppress(SymbolError):
-            stock = read(symbol)
-            is_sure = stock.series in _CLASSES if stock.kind is EquityKind.CLASS else stock.kind in _SURE_KINDS
-            return stock if is_sure or (stock.kind is EquityKind.PREFERRED and stock.series) else None
+            stock = parse(symbol)
+            is_certain = stock.series in _CLASSES if stock.kind is EquityKind.CLASS else stock.kind in _SURE_KINDS
+            return stock if is_certain or (stock.kind is EquityKind.PREFERRED and stock.series) else None
     return None
 
 

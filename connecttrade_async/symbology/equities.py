@@ -1,6 +1,6 @@
-"""Below the waterline: stock symbols as the NYSE's CQS writes them, and as brokers show them.
+"""Stock symbols in the NYSE's CQS notation, and in the notations that brokers display.
 
-| what | CQS | with dots | with dashes |
+| kind | CQS | with dots | with dashes |
 | --- | --- | --- | --- |
 | common | ``IBM`` | ``IBM`` | ``IBM`` |
 | preferred | ``IBMp`` | ``IBM.PR`` | ``IBM-P`` |
@@ -18,14 +18,14 @@
 | emerging company | ``IBM/EC`` | ``IBM.EC`` | ``IBM-EC`` |
 | test | ``IBM/TEST`` | ``IBM.TEST`` | ``IBM-TEST`` |
 
-Shares of any kind may also be when issued, when distributed, called or convertible: a second suffix says so, as in
-``IBMpAw``, ``IBM/WSw``, ``IBM/A/CL`` and ``IBM/CV/CL``. The exchanges publish these suffixes; the vendor documents
-those for preferred shares, classes, rights, warrants and when issued (documented).
+Shares of any kind may also be when issued, when distributed, called or convertible. A second suffix marks this, as in
+``IBMpAw``, ``IBM/WSw``, ``IBM/A/CL`` and ``IBM/CV/CL``. The exchanges publish these suffixes. The vendor lists those
+for preferred shares, classes, rights, warrants and when issued (documented).
 
-The two right-hand columns are (assumed), since brokers differ; so is a root of 1 to 5 capital letters, which is the
-most that an American exchange lists: ``BTCUSD`` is no stock. Every conversion has an inverse, except two: class P
+The two right-hand columns are (assumed), since brokers differ. A root of 1 to 5 capital letters is (assumed) too; no
+American exchange lists a longer one, so ``BTCUSD`` is not a stock. Every conversion has an inverse, except two: class P
 and partly paid shares have no dashed form, because ``IBM-P`` is the preferred share and ``IBM-PP`` its series P. A
-symbol that would be read as another is refused.
+symbol that would parse as another one is rejected.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _DASHED_SUFFIXES = "a dash and a letter, -P, -P and a letter, -RT, -WS, -U or -W
 
 
 class EquityKind(StrEnum):
-    """What kind of share a symbol names, by the suffix that follows the root."""
+    """The kind of share, by the suffix after the root."""
 
     COMMON = "common"
     PREFERRED = "preferred"
@@ -80,7 +80,7 @@ _Reading = tuple[EquityKind, str, EquityKind | None]
 
 
 class _Notation:
-    """One way of writing the kinds: what stands behind the root, before the series letter if there is one."""
+    """One notation of the kinds: the suffix after the root, and before the series letter if there is one."""
 
     __slots__ = ("bare", "before", "readings")
 
@@ -91,7 +91,8 @@ class _Notation:
         shares: dict[str, _Reading] = {
             text + letter: (kind, letter, None) for kind, text in lettered.items() for letter in ascii_uppercase
         }
-        # After the letters, and over them: /U is units, and not class U. Series P is commoner than partly paid shares.
+        # Fixed suffixes override letters: /U is units and not class U. Only for PP, series P overrides partly paid
+        # shares, because it is more common.
         shares |= {text: (kind, "", None) for kind, text in bare.items() if kind is not EquityKind.PARTLY_PAID}
         shares = {bare[EquityKind.PARTLY_PAID]: (EquityKind.PARTLY_PAID, "", None)} | shares
         self.readings: dict[str, _Reading] = {
@@ -122,7 +123,7 @@ _CQS = _Notation(
 
 
 def _separated(mark: str, preferred: str) -> _Notation:
-    """Return the notation that writes every suffix in capitals after a mark."""
+    """Return the notation with every suffix in capital letters after a mark."""
     names = {
         EquityKind.PREFERRED: preferred,
         EquityKind.RIGHTS: "RT",
@@ -150,17 +151,17 @@ _DASHED = _separated("-", "P")
 
 
 class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
-    """One stock, in parts. ``str()`` of it is its symbol as the API takes it.
+    """The parsed symbol of a stock. ``str()`` of it is the symbol for the API.
 
     Attributes:
         root: the issuer's symbol, 1 to 5 capital letters.
-        kind: what kind of share, by the first suffix.
-        series: the letter of a class, always; of a series of preferred shares or warrants, if it has one; else ``""``.
-        condition: what a second suffix says, ``WHEN_ISSUED``, ``WHEN_DISTRIBUTED``, ``CALLED`` or ``CONVERTIBLE``;
-            None without one.
+        kind: the kind of share, by the first suffix.
+        series: the letter of a class, or of a series of preferred shares or warrants; else ``""``.
+        condition: the second suffix: ``WHEN_ISSUED``, ``WHEN_DISTRIBUTED``, ``CALLED`` or ``CONVERTIBLE``; None without
+            one.
 
     Raises:
-        SymbolError: the parts make no symbol.
+        SymbolError: the parts do not form a symbol.
     """
 
     root: str
@@ -169,17 +170,17 @@ class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
     condition: EquityKind | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what has no symbol."""
+        """Reject parts that do not form a symbol."""
         _check_root(self.root, self.root)
         has_series = self.series != ""
         before = _CQS.before.get((self.kind, has_series))
         if before is None:
             expected = "no letter follows" if has_series else "a letter must follow"
-            _refuse(self.root, len(self.root), f"of the kind {self.kind}, {expected} the root")
+            _refuse(self.root, len(self.root), f"in a symbol of the kind {self.kind}, {expected} the root")
         written = self.root + before
         share = f"{before}{self.series}"
         if share not in _CQS.readings:
-            _refuse(written, len(written), f"a series is one capital letter, unlike {shown(self.series)}")
+            _refuse(written, len(written), f"the series must be one capital letter, got {shown(self.series)}")
         if _CQS.readings[share][:2] != (self.kind, self.series):
             other = _CQS.readings[share][0]
             _refuse(written, len(written), f"{self.root}{share} is of the kind {other}, not {self.kind}")
@@ -192,19 +193,19 @@ class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
 
     @property
     def dotted(self) -> str:
-        """The symbol with a dot, as some brokers show it: ``BRK.B``, ``IBM.PRA``."""
+        """The symbol with a dot, as some brokers display it: ``BRK.B``, ``IBM.PRA``."""
         return self.root + self._suffix(_DOTTED)
 
     @property
     def dashed(self) -> str:
-        """The symbol with a dash, as some brokers show it: ``BRK-B``, ``IBM-PA``.
+        """The symbol with a dash, as some brokers display it: ``BRK-B``, ``IBM-PA``.
 
         Raises:
-            SymbolError: these are class P or partly paid shares, whose dashed form is that of preferred shares.
+            SymbolError: the symbol is of class P or partly paid shares, which have no dashed form of their own.
         """
         suffix = self._suffix(_DASHED)
         if _DASHED.readings[suffix] != (self.kind, self.series, self.condition):
-            problem = f"it has no dashed form, since {self.root + suffix} is a preferred share"
+            problem = f"the symbol has no dashed form, since {self.root + suffix} is a preferred share"
             _refuse(str(self), len(str(self)) - 1, problem)
         return self.root + suffix
 
@@ -214,52 +215,52 @@ class EquitySymbol(Model, frozen=True, kw_only=True, gc=False):
 
 
 def parse_equity(symbol: str) -> EquitySymbol:
-    """Read a stock's symbol as the API writes it (documented).
+    """Parse a stock's symbol in the API's notation (documented).
 
     Args:
         symbol: CQS: ``AAPL``, ``IBMp``, ``IBMpA``, ``IBM/B``, ``IBMr``, ``IBM/WS``, ``IBMw``, ``IBM/U``, ``IBMpAw``.
 
     Returns:
-        Its parts; ``str()`` of them is the same symbol again.
+        The parsed symbol; ``str()`` of it equals the argument.
 
     Raises:
-        SymbolError: it is no stock's symbol; the error says where.
+        SymbolError: the text is not a stock's symbol; ``position`` is the place of the error.
     """
     return _parse(symbol, _CQS, _CQS_SUFFIXES)
 
 
 def parse_dotted(symbol: str) -> EquitySymbol:
-    """Read a stock's symbol as some brokers show it, with a dot (``Assumed:``, see the table above).
+    """Parse a stock's symbol with a dot, as some brokers display it (assumed, see the table above).
 
     Args:
         symbol: ``BRK.B``, ``IBM.PR``, ``IBM.PRA``, ``IBM.RT``, ``IBM.WS``, ``IBM.WI``, or without a dot ``IBM``.
 
     Returns:
-        Its parts; ``str()`` of them is the symbol that the API takes.
+        The parsed symbol; ``str()`` of it is the symbol for the API.
 
     Raises:
-        SymbolError: it is no such symbol; the error says where.
+        SymbolError: the text is not such a symbol; ``position`` is the place of the error.
     """
     return _parse(symbol, _DOTTED, _DOTTED_SUFFIXES)
 
 
 def parse_dashed(symbol: str) -> EquitySymbol:
-    """Read a stock's symbol as some brokers show it, with a dash (``Assumed:``, see the table above).
+    """Parse a stock's symbol with a dash, as some brokers display it (assumed, see the table above).
 
     Args:
         symbol: ``BRK-B``, ``IBM-P``, ``IBM-PA``, ``IBM-RT``, ``IBM-WS``, ``IBM-WI``, or without a dash ``IBM``.
 
     Returns:
-        Its parts; ``str()`` of them is the symbol that the API takes.
+        The parsed symbol; ``str()`` of it is the symbol for the API.
 
     Raises:
-        SymbolError: it is no such symbol; the error says where.
+        SymbolError: the text is not such a symbol; ``position`` is the place of the error.
     """
     return _parse(symbol, _DASHED, _DASHED_SUFFIXES)
 
 
 def is_equity(symbol: str) -> bool:
-    """Whether ``parse_equity`` can read it."""
+    """Return whether ``parse_equity`` accepts a text."""
     try:
         parse_equity(symbol)
     except SymbolError:
@@ -279,12 +280,12 @@ def _parse(symbol: str, notation: _Notation, expected: str) -> EquitySymbol:
 
 
 def _agreement(one: str, other: str) -> int:
-    """How many characters the two have in common from their beginning."""
+    """Return the length of the common prefix of two texts."""
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _letters(text: str) -> int:
-    """How many capital letters it begins with."""
+    """Return the number of capital letters at the beginning of a text."""
     return len(text) - len(text.lstrip(ascii_uppercase))
 
 
@@ -293,9 +294,9 @@ def _check_root(root: object, symbol: str) -> None:
         _refuse("", 0, "the root must be text")
     good = _letters(root)
     if good < len(root) or not root:
-        _refuse(symbol, good, "a root is made of capital letters")
+        _refuse(symbol, good, "the root must be capital letters")
     if len(root) > _ROOT_WIDTH:
-        _refuse(symbol, _ROOT_WIDTH, f"the root has {len(root)} letters, and {_ROOT_WIDTH} is the most")
+        _refuse(symbol, _ROOT_WIDTH, f"the root must have at most {_ROOT_WIDTH} letters, got {len(root)}")
 
 
 def _refuse(symbol: str, position: int, problem: str) -> NoReturn:

@@ -1,7 +1,7 @@
-"""Below the waterline: option symbols as the OCC's Option Symbology Initiative writes them, without padding.
+"""Option symbols in the notation of the OCC's Option Symbology Initiative (OSI), without padding.
 
 ``TSLA251031C00437500`` (documented) is the root, the expiry as YYMMDD, C or P, and a thousand times the strike in eight
-digits. The OCC's own form pads the root with spaces to six characters; it is read too, and never written unless asked.
+digits. The OCC's own form pads the root with spaces to six characters. It is parsed too, and only ``padded`` writes it.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _LAST_NON_DIGIT = re.compile(r"[^0-9](?=[0-9]*\Z)", re.ASCII | re.DOTALL)
 
 
 class OptionRight(StrEnum):
-    """What the holder of an option may do (documented)."""
+    """The right of an option: call or put (documented)."""
 
     CALL = "C"
     PUT = "P"
 
 
 class OptionSymbol(Model, frozen=True, kw_only=True, gc=False):
-    """One option, in parts. ``str()`` of it is its symbol, without padding.
+    """The parsed symbol of an option. ``str()`` of it is the symbol, without padding.
 
     Attributes:
-        root: 1 to 6 capital letters and digits, at least one of them a letter (adjusted and FLEX options carry digits).
-            It does not end with a letter and ``20``, which would be the first half of a year in four digits.
-        expiry: the day it expires, 2000 to 2099.
+        root: 1 to 6 capital letters and digits, at least one of them a letter (adjusted and FLEX options have digits).
+            It does not end with a letter and ``20``, which would be the first half of a four-digit year.
+        expiry: the day of expiry, 2000 to 2099.
         right: ``C`` or ``P``.
-        strike: dollars per share, held with 3 decimals, ``0.001`` to ``99999.999``.
+        strike: dollars per share, stored with 3 decimals, ``0.001`` to ``99999.999``.
 
     Raises:
-        SymbolError: a part cannot be written.
+        SymbolError: a part cannot be expressed in a symbol.
     """
 
     root: str
@@ -63,7 +63,7 @@ class OptionSymbol(Model, frozen=True, kw_only=True, gc=False):
     strike: Decimal
 
     def __post_init__(self) -> None:
-        """Refuse what has no symbol, and hold the strike with its three decimals."""
+        """Reject parts that cannot be expressed in a symbol, and store the strike with three decimals."""
         _check_root(self.root, self.root)
         _check_expiry(self.expiry, self.root)
         written = f"{self.root}{self.expiry:%y%m%d}"
@@ -89,7 +89,7 @@ def build_option(root: str, expiry: date, right: OptionRight | str, strike: Amou
 
     Args:
         root: usually the symbol of the underlying stock, ``TSLA``.
-        expiry: the day it expires, 2000 to 2099.
+        expiry: the day of expiry, 2000 to 2099.
         right: ``C`` or ``P``.
         strike: dollars per share, with at most 3 decimals, as a Decimal, an int or text.
 
@@ -97,30 +97,30 @@ def build_option(root: str, expiry: date, right: OptionRight | str, strike: Amou
         The option; ``str()`` of it is the symbol.
 
     Raises:
-        SymbolError: a part cannot be written.
+        SymbolError: a part cannot be expressed in a symbol.
     """
-    # The value's own check turns texts and ints into what its fields promise.
+    # __post_init__ converts texts and ints to the types of the fields.
     return OptionSymbol(root=root, expiry=expiry, right=right, strike=strike)  # type: ignore[arg-type]
 
 
 def parse_option(symbol: str) -> OptionSymbol:
-    """Read an option's symbol (documented).
+    """Parse an option's symbol (documented).
 
     Args:
         symbol: ``TSLA251031C00437500``, or padded with spaces to 21 characters, ``TSLA  251031C00437500``.
 
     Returns:
-        Its parts.
+        The parsed symbol.
 
     Raises:
-        SymbolError: it is no option's symbol; the error says where.
+        SymbolError: the text is not an option's symbol; ``position`` is the place of the error.
     """
     if full_year := _FULL_YEAR.fullmatch(symbol):
         _refuse(symbol, full_year.end(1), f"the year must be two digits: write {full_year[1]}{full_year[2]}")
     right_at = _find_right(symbol)
     date_at = right_at - _DATE_WIDTH
     if date_at < 1:
-        _refuse(symbol, 0, "it must begin with a root and then the expiry as YYMMDD")
+        _refuse(symbol, 0, "the symbol must begin with a root and then the expiry as YYMMDD")
     _check_root(_unpadded(symbol, date_at), symbol)
     return OptionSymbol(
         root=symbol[:date_at].rstrip(" "),
@@ -131,7 +131,7 @@ def parse_option(symbol: str) -> OptionSymbol:
 
 
 def is_option(symbol: str) -> bool:
-    """Whether ``parse_option`` can read it."""
+    """Return whether ``parse_option`` accepts a text."""
     try:
         parse_option(symbol)
     except SymbolError:
@@ -146,23 +146,23 @@ def _refuse(symbol: str, position: int, problem: str) -> NoReturn:
 def _find_right(symbol: str) -> int:
     found = _LAST_NON_DIGIT.search(symbol)
     if not _ANY_DIGIT.search(symbol):
-        _refuse(symbol, len(symbol), "it has no expiry and no strike, so it names no option")
+        _refuse(symbol, len(symbol), "the expiry and the strike are missing, so this is not an option")
     if found is None:
-        _refuse(symbol, len(symbol), "it has no C or P in it, so it names no option")
+        _refuse(symbol, len(symbol), "C or P is missing, so this is not an option")
     at = found.start()
     if symbol[at] not in tuple(OptionRight):
-        _refuse(symbol, at, f"{symbol[at]!r} stands where C or P should, before the strike")
+        _refuse(symbol, at, f"before the strike there must be C or P, got {symbol[at]!r}")
     digits = len(symbol) - at - 1
     if digits != _STRIKE_WIDTH:
         position = at + 1 + min(digits, _STRIKE_WIDTH)
-        _refuse(symbol, position, f"the strike must be {_STRIKE_WIDTH} digits, and there are {digits}")
+        _refuse(symbol, position, f"the strike must be {_STRIKE_WIDTH} digits, got {digits}")
     return at
 
 
 def _unpadded(symbol: str, width: int) -> str:
     root = symbol[:width].rstrip(" ")
     if len(root) < width != _ROOT_WIDTH:
-        _refuse(symbol, len(root), f"spaces must pad the root to {_ROOT_WIDTH} characters, or be left out")
+        _refuse(symbol, len(root), f"the root must be padded to {_ROOT_WIDTH} characters, or have no spaces")
     return root
 
 
@@ -172,13 +172,13 @@ def _check_root(root: object, symbol: str) -> None:
     found = _LETTERS_AND_DIGITS.match(root)
     good = found.end() if found else 0
     if good < len(root):
-        _refuse(symbol, good, f"{root[good]!r} is no capital letter and no digit, as a root has them")
+        _refuse(symbol, good, f"the root must be capital letters and digits, got {root[good]!r}")
     if len(root) > _ROOT_WIDTH:
-        _refuse(symbol, _ROOT_WIDTH, f"the root has {len(root)} characters, and {_ROOT_WIDTH} is the most")
+        _refuse(symbol, _ROOT_WIDTH, f"the root must have at most {_ROOT_WIDTH} characters, got {len(root)}")
     if not root or root.isdecimal():
-        _refuse(symbol, 0, "a root needs at least one letter")
+        _refuse(symbol, 0, "the root must have at least one letter")
     if _HALF_A_YEAR.search(root):
-        _refuse(symbol, len(root) - 2, "a root does not end with 20, which would be half of a year in four digits")
+        _refuse(symbol, len(root) - 2, "the root must not end with 20, which would be half of a four-digit year")
 
 
 def _read_date(symbol: str, at: int) -> date:
@@ -186,7 +186,7 @@ def _read_date(symbol: str, at: int) -> date:
     found = _DIGITS.match(digits)
     good = found.end() if found else 0
     if good < _DATE_WIDTH:
-        _refuse(symbol, at + good, f"{digits[good]!r} is no digit, as the expiry has them: YYMMDD")
+        _refuse(symbol, at + good, f"the expiry must be digits, YYMMDD, got {digits[good]!r}")
     year, month, day = _CENTURY + int(digits[:2]), int(digits[2:4]), int(digits[4:])
     if not 1 <= month <= _LAST_MONTH:
         _refuse(symbol, at + 2, f"there is no month {digits[2:4]}")
@@ -199,7 +199,7 @@ def _read_date(symbol: str, at: int) -> date:
 def _read_strike(symbol: str, at: int) -> Decimal:
     strike = Decimal(f"{symbol[at : at + _WHOLE_WIDTH]}.{symbol[at + _WHOLE_WIDTH :]}")
     if strike.is_zero():
-        _refuse(symbol, at, "a strike of zero is none")
+        _refuse(symbol, at, "the strike must be positive, got 0")
     return strike
 
 
@@ -207,14 +207,14 @@ def _check_expiry(expiry: object, written: str) -> None:
     if not isinstance(expiry, date) or isinstance(expiry, datetime):
         _refuse(written, len(written), "the expiry must be a date, a day without a time")
     if not _CENTURY <= expiry.year <= _LAST_YEAR:
-        _refuse(written, len(written), f"the year {expiry.year} cannot be written: {_CENTURY} to {_LAST_YEAR} can")
+        _refuse(written, len(written), f"the year must be {_CENTURY} to {_LAST_YEAR}, got {expiry.year}")
 
 
 def _checked_right(right: object, written: str) -> OptionRight:
     for known in OptionRight:
         if right == known:
             return known
-    _refuse(written, len(written), f"the right must be C or P, and is {shown(right)}")
+    _refuse(written, len(written), f"the right must be C or P, got {shown(right)}")
 
 
 def _checked_strike(strike: object, written: str) -> Decimal:
@@ -226,7 +226,7 @@ def _checked_strike(strike: object, written: str) -> Decimal:
     decimals = decimals.rstrip("0")
     whole = whole.lstrip("0")
     if len(decimals) > _STRIKE_DECIMALS:
-        _refuse(written, len(written), f"the strike {shown_strike} has more than {_STRIKE_DECIMALS} decimals")
+        _refuse(written, len(written), f"the strike must have at most {_STRIKE_DECIMALS} decimals, got {shown_strike}")
     if len(whole) > _WHOLE_WIDTH:
-        _refuse(written, len(written), f"the strike {shown_strike} is too large: 99999.999 is the most")
+        _refuse(written, len(written), f"the strike must be at most 99999.999, got {shown_strike}")
     return Decimal(f"{whole or '0'}.{decimals:0<{_STRIKE_DECIMALS}}")

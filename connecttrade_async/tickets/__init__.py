@@ -1,9 +1,9 @@
-"""Below the waterline: an order before it is one.
+"""Order tickets: orders that are composed and validated but not sent.
 
-``tickets.limit("MSFT", "BUY", qty=1, price="410.50", account_id=a, broker="ALPACA")`` is a ticket: checked whole, with
-its own id, and ready to be sent. Whatever is wrong is said at once, by one ``TicketError`` with all its ``problems``.
+``tickets.limit("MSFT", "BUY", qty=1, price="410.50", account_id=a, broker="ALPACA")`` returns a ticket that is valid,
+has its own id and is ready to be sent. An invalid one raises one ``TicketError`` with all its ``problems``.
 
-Nothing here reads a clock or rolls dice, but for the id that a ticket is born with, which comes from ``ids``.
+Nothing here reads a clock or uses random numbers, except for the id of a new ticket, which ``ids`` generates.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Below the waterline: tickets by order type, for stocks and options alike, since the symbol tells which."""
+"""Builders of tickets by order type. The symbol determines whether the order is for a stock or an option."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ def market(
     instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
-    """Build an order at the market's price, ``MKT`` (documented).
+    """Build a market order, ``MKT`` (documented).
 
     Args:
-        symbol: CQS for a stock, OSI for an option. Any other, such as ``BTC/USD`` or ``/ESZ6``, is passed on as it is;
-            one that is surely a mistake, such as ``BRK.B`` for ``BRK/B``, is refused unless ``instrument`` is given.
+        symbol: CQS for a stock, OSI for an option. Any other, such as ``BTC/USD`` or ``/ESZ6``, is sent unchanged. One
+            that is certainly a mistake, such as ``BRK.B`` for ``BRK/B``, is rejected unless ``instrument`` is given.
         side: ``BUY``, ``SELL``, ``SELL_SHORT`` or, on TradeStation, ``BUY_TO_COVER`` for a stock; ``BUY_TO_OPEN``,
             ``BUY_TO_CLOSE``, ``SELL_TO_OPEN`` or ``SELL_TO_CLOSE`` for an option.
-        account_id: whose.
+        account_id: the account's id.
         broker: the broker's code.
         qty: shares, as a Decimal, an int or text, with at most 9 decimals; or contracts, a whole number.
         notional: money to spend, in dollars, instead of a quantity.
-        tif: how long it works: ``DAY``, ``GTC``, ``IOC``, ``FOK``, ``OPEN``, ``CLOSE``, ``DAY+`` or ``GTC+``.
-        instrument: ``STK`` or ``OPT``, which the symbol tells, or the code of something else, which is passed on as it
-            is together with any symbol. None leaves it out where the symbol names neither a stock nor an option.
-        cl_order_id: your own id, unique on the day; else the ticket draws one.
+        tif: the time in force: ``DAY``, ``GTC``, ``IOC``, ``FOK``, ``OPEN``, ``CLOSE``, ``DAY+`` or ``GTC+``.
+        instrument: ``STK`` or ``OPT``, which the symbol implies; or the code of another instrument, which is sent
+            unchanged with any symbol. With None, it is not sent where the symbol is neither a stock nor an option.
+        cl_order_id: your own id, unique on the day; by default the ticket generates one.
 
     Returns:
-        The ticket, checked.
+        The validated ticket.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     return _ticket(
         cl_order_id,
@@ -76,13 +76,13 @@ def limit(
     instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
-    """Build an order at a price or a better one, ``LMT`` (documented).
+    """Build a limit order, ``LMT`` (documented).
 
     Args:
         symbol: as for ``market``.
         side: as for ``market``.
         price: the limit, in dollars per share, as a Decimal, an int or text, with at most 9 decimals.
-        account_id: whose.
+        account_id: the account's id.
         broker: the broker's code.
         qty: as for ``market``.
         notional: as for ``market``.
@@ -91,10 +91,10 @@ def limit(
         cl_order_id: as for ``market``.
 
     Returns:
-        The ticket, checked.
+        The validated ticket.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     return _ticket(
         cl_order_id,
@@ -124,13 +124,13 @@ def stop(
     instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
-    """Build an order that becomes a market order when a price is reached, ``STP`` (documented).
+    """Build a stop order, which becomes a market order when a price is reached, ``STP`` (documented).
 
     Args:
         symbol: as for ``market``.
         side: as for ``market``.
-        stop: the price that triggers it, in dollars per share, with at most 9 decimals.
-        account_id: whose.
+        stop: the trigger price, in dollars per share, with at most 9 decimals.
+        account_id: the account's id.
         broker: the broker's code.
         qty: as for ``market``.
         notional: as for ``market``.
@@ -139,10 +139,10 @@ def stop(
         cl_order_id: as for ``market``.
 
     Returns:
-        The ticket, checked.
+        The validated ticket.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     return _ticket(
         cl_order_id,
@@ -173,14 +173,14 @@ def stop_limit(
     instrument: Instrument | str | None = None,
     cl_order_id: str | None = None,
 ) -> OrderTicket:
-    """Build an order that becomes a limit order when a price is reached, ``STPLMT`` (documented).
+    """Build a stop-limit order, which becomes a limit order when a price is reached, ``STPLMT`` (documented).
 
     Args:
         symbol: as for ``market``.
         side: as for ``market``.
-        stop: the price that triggers it, in dollars per share, with at most 9 decimals.
-        price: the limit that it then has, in dollars per share, with at most 9 decimals.
-        account_id: whose.
+        stop: the trigger price, in dollars per share, with at most 9 decimals.
+        price: the limit of the triggered order, in dollars per share, with at most 9 decimals.
+        account_id: the account's id.
         broker: the broker's code.
         qty: as for ``market``.
         notional: as for ``market``.
@@ -189,10 +189,10 @@ def stop_limit(
         cl_order_id: as for ``market``.
 
     Returns:
-        The ticket, checked.
+        The validated ticket.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     return _ticket(
         cl_order_id,
@@ -227,10 +227,10 @@ def multi_leg(
     Args:
         legs: 2 to 4 legs in different options, each made by ``leg``.
         side: ``BUY_TO_OPEN`` or ``BUY_TO_CLOSE`` to pay the net price, ``SELL_TO_OPEN`` or ``SELL_TO_CLOSE`` to
-            receive it. ``Assumed:`` the vendor documents the four words, and not what they mean for the net price.
-        price: the net price of one unit, in dollars per share, always above zero; or None for a market order. It has
+            receive it. The vendor documents the four values; their meaning for the net price is (assumed).
+        price: the net price of one unit, in dollars per share, always positive; or None for a market order. There is
             no default, so that a forgotten price does not become a market order.
-        account_id: whose.
+        account_id: the account's id.
         broker: the broker's code.
         qty: units, a whole number; each trades ``ratio`` contracts of each leg.
         notional: as for ``market``.
@@ -238,10 +238,10 @@ def multi_leg(
         cl_order_id: as for ``market``.
 
     Returns:
-        The ticket, checked.
+        The validated ticket.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     return _ticket(
         cl_order_id,
@@ -259,11 +259,11 @@ def multi_leg(
 
 
 def _listed(legs: object) -> object:
-    # Whatever has no legs in it is left for the ticket to refuse, together with all else that is wrong.
+    # An argument of another type is not rejected here: the ticket reports it together with its other problems.
     if not isinstance(legs, Iterable) or isinstance(legs, str | bytes):
         return legs
     return tuple(cast("Iterable[object]", legs))
 
 
-def _ticket(cl_order_id: str | None, **given: Any) -> OrderTicket:  # noqa: ANN401 - the ticket reads and checks it all
+def _ticket(cl_order_id: str | None, **given: Any) -> OrderTicket:  # noqa: ANN401 - the ticket validates every field
     return OrderTicket(**given) if cl_order_id is None else OrderTicket(**given, cl_order_id=cl_order_id)

@@ -1,4 +1,4 @@
-"""Below the waterline: the legs of a multi-leg option order."""
+"""Legs of a multi-leg option order."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["OPTION_SIDES", "TicketLeg", "leg", "read_legs"]
 
 OPTION_SIDES = (Side.BUY_TO_OPEN, Side.BUY_TO_CLOSE, Side.SELL_TO_OPEN, Side.SELL_TO_CLOSE)
-_FEWEST, _MOST = 2, 4
+_FEWEST_LEGS, _MOST_LEGS = 2, 4
 
 
 class TicketLeg(Model, frozen=True, kw_only=True, gc=False):
-    """One leg of a multi-leg order (documented). It is checked by the ticket that it becomes a part of.
+    """One leg of a multi-leg order (documented). The ticket validates its legs.
 
     Attributes:
-        symbol: the option, OSI; padding is taken off.
+        symbol: the option, OSI; padding is removed.
         action: ``BUY_TO_OPEN``, ``BUY_TO_CLOSE``, ``SELL_TO_OPEN`` or ``SELL_TO_CLOSE``.
         ratio: contracts of this leg for each unit of the order, a whole number.
     """
@@ -35,16 +35,16 @@ class TicketLeg(Model, frozen=True, kw_only=True, gc=False):
     ratio: Amount = 1
 
     def payload(self) -> dict[str, str]:
-        """Return the leg as it is sent (documented).
+        """Return the JSON object of the leg in a request (documented).
 
         Raises:
-            ValueError: the ratio is no amount; a leg that is part of a ticket never raises.
+            ValueError: the ratio is invalid; never of a leg that is part of a ticket.
         """
         return {"symbol": self.symbol, "action": str(self.action), "ratio": plain(read_amount(self.ratio))}
 
 
 def leg(symbol: str, action: Side | str, ratio: Amount = 1) -> TicketLeg:
-    """Build a leg.
+    """Build a leg, without validating it.
 
     Args:
         symbol: the option, OSI.
@@ -52,27 +52,27 @@ def leg(symbol: str, action: Side | str, ratio: Amount = 1) -> TicketLeg:
         ratio: contracts of this leg for each unit of the order.
 
     Returns:
-        The leg, to be checked by the ticket.
+        The leg; the ticket validates it.
     """
     return TicketLeg(symbol=symbol, action=action, ratio=ratio)
 
 
 def read_legs(given: object, problems: list[str]) -> tuple[TicketLeg, ...]:
-    """Read the legs of a ticket; of those that are wrong, say how."""
+    """Parse the legs of a ticket, and add the problems of each."""
     if not isinstance(given, tuple | list):
-        problems.append("the legs must be a list or a tuple")
+        problems.append(f"the legs must be a list or a tuple, got {type(given).__name__}")
         return ()
     legs = cast("Sequence[object]", given)
-    if not _FEWEST <= len(legs) <= _MOST:
-        problems.append(f"a multi-leg order has {_FEWEST} to {_MOST} legs, and this one has {len(legs)}")
-    read = [_read_leg(f"leg {number}", one, problems) for number, one in enumerate(legs, 1)]
-    _refuse_equals([symbol for symbol, _ in read], problems)
-    return tuple(one for _, one in read if one is not None)
+    if not _FEWEST_LEGS <= len(legs) <= _MOST_LEGS:
+        problems.append(f"the legs must be {_FEWEST_LEGS} to {_MOST_LEGS}, got {len(legs)}")
+    parsed = [_read_leg(f"leg {number}", one, problems) for number, one in enumerate(legs, 1)]
+    _reject_duplicates([symbol for symbol, _ in parsed], problems)
+    return tuple(one for _, one in parsed if one is not None)
 
 
 def _read_leg(name: str, given: object, problems: list[str]) -> tuple[str | None, TicketLeg | None]:
     if not isinstance(given, TicketLeg):
-        problems.append(f"{name} is no leg: build it with leg(symbol, action, ratio)")
+        problems.append(f"{name} must be a TicketLeg, as leg(symbol, action, ratio) builds it")
         return None, None
     found: list[str] = []
     symbol = _read_symbol(given.symbol, found)
@@ -96,7 +96,7 @@ def _read_symbol(given: object, problems: list[str]) -> str | None:
 def _read_action(given: object, problems: list[str]) -> Side | None:
     action = parse_enum(Side, "action", given, problems)
     if action is not None and action not in OPTION_SIDES:
-        problems.append(f"the action {action} is for stocks: a leg takes {', '.join(OPTION_SIDES)}")
+        problems.append(f"the action must be one of {', '.join(OPTION_SIDES)}, got {action}, which is for stocks")
         return None
     return action
 
@@ -107,7 +107,7 @@ def _read_ratio(given: object, problems: list[str]) -> Decimal | None:
     return read_whole("ratio", given, problems)
 
 
-def _refuse_equals(symbols: list[str | None], problems: list[str]) -> None:
+def _reject_duplicates(symbols: list[str | None], problems: list[str]) -> None:
     first: dict[str, int] = {}
     for number, symbol in enumerate(symbols, 1):
         if symbol is not None and first.setdefault(symbol, number) != number:

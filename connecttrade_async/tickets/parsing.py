@@ -1,6 +1,6 @@
-"""Below the waterline: one field of a ticket, read from whatever was given for it.
+"""Parsing of one field of a ticket.
 
-Nothing here raises: a reader adds a sentence to the problems and returns None, so that the next field is read too.
+No function here raises. Each adds a text to the problems and returns None, so that the next field is parsed too.
 """
 
 from __future__ import annotations
@@ -21,33 +21,36 @@ _Listed = TypeVar("_Listed", bound=OpenEnum)
 
 
 def read_text(name: str, value: object, problems: list[str]) -> str | None:
-    """Read a text that must be printable, not empty, and at most 256 characters."""
+    """Parse a text that must be printable, not empty, and at most 256 characters."""
     if isinstance(value, str) and value.strip():
         if len(value) > _LONGEST:
             problems.append(f"the {name} must be at most {_LONGEST} characters, got {len(value)}")
             return None
         if not value.isprintable():
-            problems.append(f"the {name} must be made of printable characters, got {shown(value)}")
+            problems.append(f"the {name} must be printable characters, got {shown(value)}")
             return None
         return value
-    problems.append(f"the {name} is {'empty' if isinstance(value, str) else 'missing' if value is None else 'no text'}")
+    if value is None:
+        problems.append(f"the {name} is missing")
+    else:
+        problems.append(f"the {name} must be a text that is not empty, got {shown(value)}")
     return None
 
 
 def parse_enum(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
-    """Read a text that must be one of those that the API takes."""
-    # Models accept any spelling from a broker. What a caller writes is checked to the letter, but for the broker.
+    """Parse a text that must be a known member of an enumeration."""
+    # Models accept any spelling from the API. An argument must match exactly, except for the broker's letter case.
     if isinstance(value, str) and (member := kind(value)).is_known and (value == member or kind is Broker):
         return member
     known = ", ".join(kind)
     problems.append(
-        f"the {name} is missing: {known}" if value is None else f"the {name} {shown(value)} is none of {known}"
+        f"the {name} is missing: {known}" if value is None else f"the {name} must be one of {known}, got {shown(value)}"
     )
     return None
 
 
 def read_number(name: str, value: object, problems: list[str]) -> Decimal | None:
-    """Read an amount, or None where none was given."""
+    """Parse an amount; None where it is missing."""
     if value is None:
         return None
     try:
@@ -58,10 +61,10 @@ def read_number(name: str, value: object, problems: list[str]) -> Decimal | None
 
 
 def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
-    """Read an amount that counts contracts, which are not divided; None where none was given."""
+    """Parse a number of contracts, which must be whole; None where it is missing."""
     amount = read_number(name, value, problems)
     if amount is not None and amount != int(amount):
-        problems.append(f"the {name} must be whole, and is {plain(amount)}: contracts are not divided")
+        problems.append(f"the {name} must be a whole number of contracts, got {plain(amount)}")
         return None
     return amount
 
@@ -69,8 +72,8 @@ def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
 def parse_quantity_or_notional(
     qty: object, notional: object, problems: list[str], *, whole: bool = False
 ) -> tuple[Decimal | None, Decimal | None]:
-    """Read a quantity, whole if it counts contracts, or a notional; an order has one of them at most (documented)."""
+    """Parse a quantity, whole if it counts contracts, and a notional; an order has at most one of them (documented)."""
     if qty is not None and notional is not None:
-        problems.append("the order has both a quantity and a notional: give one of them")
+        problems.append("the order must have a quantity or a notional, got both")
     read_quantity = read_whole if whole else read_number
     return read_quantity("quantity", qty, problems), read_number("notional", notional, problems)

@@ -1,8 +1,8 @@
-"""Below the waterline: the strategies that have names, made from an underlying, one expiry and strikes.
+"""Builders of common option strategies from an underlying, one expiry and strikes.
 
-Each opens a position, as one order of several legs. The net price is in dollars per share and always above zero, and
-the side says which way it flows: ``BUY_TO_OPEN`` pays it, a debit; ``SELL_TO_OPEN`` receives it, a credit. ``Assumed:``
-the vendor documents the words, and not their meaning for a net price; ``side=`` sends another.
+Each opens a position by one order of several legs. The net price is in dollars per share and always positive. With the
+side ``BUY_TO_OPEN`` the net price is paid (a debit), with ``SELL_TO_OPEN`` it is received (a credit). The vendor
+documents the sides; their meaning for a net price is (assumed). The argument ``side=`` overrides the side.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _Part = TypeVar("_Part")
 
 
 class StrategyTerms(TypedDict):
-    """What every strategy is told besides its strikes; as for ``multi_leg``.
+    """The arguments of every strategy besides its strikes, as for ``multi_leg``.
 
     Attributes:
-        price: the net price of one unit, in dollars per share, or None for a market order; it must be said.
-        account_id: whose.
+        price: the net price of one unit, in dollars per share, or None for a market order; required.
+        account_id: the account's id.
         broker: the broker's code.
         qty: units, a whole number.
         notional: money to spend, instead of a quantity.
-        tif: how long it works; ``DAY`` unless said.
-        cl_order_id: your own id; else the ticket draws one.
-        side: another than the strategy's own.
+        tif: the time in force; ``DAY`` by default.
+        cl_order_id: your own id; by default the ticket generates one.
+        side: the side; by default the strategy's own.
     """
 
     price: Amount | None
@@ -59,19 +59,19 @@ class StrategyTerms(TypedDict):
 def bull_call_spread(
     underlying: str, *, expiry: date, low: Amount, high: Amount, **terms: Unpack[StrategyTerms]
 ) -> OrderTicket:
-    """Buy the call at ``low`` and sell the call at ``high``: gains, within bounds, when the underlying rises.
+    """Buy the call at ``low`` and sell the call at ``high``: gains, within limits, when the underlying rises.
 
     The net price is a debit, so the side is ``BUY_TO_OPEN``.
 
     Args:
         underlying: the options' root, ``SPY``.
-        expiry: the day on which both expire.
+        expiry: the day of expiry of both.
         low: the strike that is bought, in dollars per share.
         high: the strike that is sold, above ``low``.
-        terms: price, account, broker, size and so on.
+        terms: price, account, broker, size and the other ``StrategyTerms``.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     draft = _Draft(underlying, expiry)
     draft.read(low=low, high=high)
@@ -84,19 +84,19 @@ def bull_call_spread(
 def bear_put_spread(
     underlying: str, *, expiry: date, low: Amount, high: Amount, **terms: Unpack[StrategyTerms]
 ) -> OrderTicket:
-    """Buy the put at ``high`` and sell the put at ``low``: gains, within bounds, when the underlying falls.
+    """Buy the put at ``high`` and sell the put at ``low``: gains, within limits, when the underlying falls.
 
     The net price is a debit, so the side is ``BUY_TO_OPEN``.
 
     Args:
         underlying: the options' root, ``SPY``.
-        expiry: the day on which both expire.
+        expiry: the day of expiry of both.
         low: the strike that is sold, in dollars per share.
         high: the strike that is bought, above ``low``.
-        terms: price, account, broker, size and so on.
+        terms: price, account, broker, size and the other ``StrategyTerms``.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     draft = _Draft(underlying, expiry)
     draft.read(low=low, high=high)
@@ -107,18 +107,18 @@ def bear_put_spread(
 
 
 def long_straddle(underlying: str, *, expiry: date, strike: Amount, **terms: Unpack[StrategyTerms]) -> OrderTicket:
-    """Buy the call and the put at one strike: gains when the underlying moves far, either way.
+    """Buy the call and the put at one strike: gains when the underlying moves far in either direction.
 
     The net price is a debit, so the side is ``BUY_TO_OPEN``.
 
     Args:
         underlying: the options' root, ``SPY``.
-        expiry: the day on which both expire.
-        strike: of both, in dollars per share.
-        terms: price, account, broker, size and so on.
+        expiry: the day of expiry of both.
+        strike: the strike of both, in dollars per share.
+        terms: price, account, broker, size and the other ``StrategyTerms``.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     draft = _Draft(underlying, expiry)
     draft.read(strike=strike)
@@ -137,21 +137,21 @@ def iron_condor(
     call_high: Amount,
     **terms: Unpack[StrategyTerms],
 ) -> OrderTicket:
-    """Sell the put and the call in the middle, buy those further out: gains when the underlying stays between.
+    """Sell a put and a call in the middle and buy those further out: gains when the underlying stays between them.
 
     The net price is a credit, so the side is ``SELL_TO_OPEN``.
 
     Args:
         underlying: the options' root, ``SPY``.
-        expiry: the day on which all four expire.
-        put_low: the put that is bought, in dollars per share.
-        put_high: the put that is sold, above ``put_low``.
-        call_low: the call that is sold, at ``put_high`` or above it.
-        call_high: the call that is bought, above ``call_low``.
-        terms: price, account, broker, size and so on.
+        expiry: the day of expiry of all four.
+        put_low: the strike of the put that is bought, in dollars per share.
+        put_high: the strike of the put that is sold, above ``put_low``.
+        call_low: the strike of the call that is sold, at or above ``put_high``.
+        call_high: the strike of the call that is bought, above ``call_low``.
+        terms: price, account, broker, size and the other ``StrategyTerms``.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     draft = _Draft(underlying, expiry)
     draft.read(put_low=put_low, put_high=put_high, call_low=call_low, call_high=call_high)
@@ -173,21 +173,22 @@ def ratio_spread(
     ratio: Amount = 2,
     **terms: Unpack[StrategyTerms],
 ) -> OrderTicket:
-    """Buy one option and sell ``ratio`` of another: gains near the strike sold, and can lose without bound beyond it.
+    """Buy one option and sell ``ratio`` of another: gains near the sold strike, with unlimited losses beyond it.
 
-    The net price may flow either way. The side is ``BUY_TO_OPEN``, a debit; for a credit say ``side="SELL_TO_OPEN"``.
+    The net price may be a debit or a credit. The side is ``BUY_TO_OPEN``, a debit; for a credit pass
+    ``side="SELL_TO_OPEN"``.
 
     Args:
         underlying: the options' root, ``SPY``.
-        expiry: the day on which both expire.
-        right: ``C`` or ``P``, of both.
+        expiry: the day of expiry of both.
+        right: the right of both, ``C`` or ``P``.
         buy: the strike that is bought, in dollars per share.
         sell: the strike that is sold.
         ratio: contracts sold for each one bought, a whole number.
-        terms: price, account, broker, size and so on.
+        terms: price, account, broker, size and the other ``StrategyTerms``.
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
     draft = _Draft(underlying, expiry)
     draft.read(buy=buy, sell=sell)
@@ -199,7 +200,7 @@ def ratio_spread(
 
 
 class _Draft:
-    """Legs as they come together, and all that is wrong with them, each thing once however many legs it concerns."""
+    """Legs under construction, and their problems. A problem that concerns several legs is listed once."""
 
     __slots__ = ("_amounts", "_expiry", "_legs", "_problems", "_strikes", "_underlying")
 
@@ -214,9 +215,9 @@ class _Draft:
         self._legs: list[TicketLeg] = []
 
     def read(self, **strikes: Amount) -> None:
-        """Read the strikes, by their names: as amounts, to compare them, and as symbols have them, to write them."""
+        """Parse the strikes by name: as amounts, for comparisons, and in the form of symbols, for the legs."""
         for name, given in strikes.items():
-            with suppress(ValueError):  # which the line below will say
+            with suppress(ValueError):  # build_option below reports it
                 self._amounts[name] = read_amount(given)
             try:
                 self._strikes[name] = build_option("X", _DAY, _CALL, given).strike
@@ -224,29 +225,29 @@ class _Draft:
                 self._problems.append(f"{name}: {exc.problem}")
 
     def check_rising(self, *names: str, may_be_equal: tuple[str, str] | None = None) -> None:
-        """See to it that each strike that could be read is above the one before it."""
+        """Add a problem for each strike that is not above the one before it; invalid strikes are skipped."""
         for lower, upper in pairwise(name for name in names if name in self._amounts):
             low, high = self._amounts[lower], self._amounts[upper]
             if low > high or (low == high and (lower, upper) != may_be_equal):
                 self._problems.append(
-                    f"the strike {upper}, {plain(high)}, must be above the strike {lower}, {plain(low)}"
+                    f"the strike {upper} must be above the strike {lower}, {plain(low)}, got {plain(high)}"
                 )
                 self._strikes.pop(upper, None)
 
     def check_differing(self, one: str, other: str) -> None:
-        """See to it that two strikes, if they could be read, are not the same."""
+        """Add a problem if two strikes are equal; invalid strikes are skipped."""
         if one in self._amounts and self._amounts[one] == self._amounts.get(other):
-            self._problems.append(f"the strikes {one} and {other} are equal: both are {plain(self._amounts[one])}")
+            self._problems.append(f"the strikes {one} and {other} must differ, got {plain(self._amounts[one])} twice")
             self._strikes.pop(other, None)
 
     def check_right(self, right: OptionRight | str) -> OptionRight | None:
-        """Read ``C`` or ``P``; None for anything else."""
+        """Parse ``C`` or ``P``; None for any other value."""
         checked = self._checked("right", right, lambda: build_option("X", _DAY, right, 1))
         return None if checked is None else OptionRight(checked)
 
     def add(self, action: Side, right: OptionRight | None, name: str, ratio: Amount = 1) -> None:
-        """Add a leg at the strike of this name."""
-        # A leg that can be built stands in for one that cannot, so that the rest of the ticket is still checked.
+        """Add a leg at the strike with this name."""
+        # A valid placeholder replaces a leg that cannot be built, so that the rest of the ticket is still validated.
         option = build_option("X", _DAY, _CALL, len(self._legs) + 1)
         strike = self._strikes.get(name)
         if self._underlying is not None and self._expiry is not None and right is not None and strike is not None:
@@ -254,10 +255,10 @@ class _Draft:
         self._legs.append(TicketLeg(symbol=str(option), action=action, ratio=ratio))
 
     def ticket(self, side: Side, terms: StrategyTerms) -> OrderTicket:
-        """Build the ticket, or say all that is wrong with it."""
-        told: dict[str, Any] = {"side": side, **terms}
+        """Build the ticket, or raise an error with the problems of the legs and of the ticket."""
+        arguments: dict[str, Any] = {"side": side, **terms}
         try:
-            ticket = multi_leg(self._legs, **told)
+            ticket = multi_leg(self._legs, **arguments)
         except TicketError as exc:
             raise TicketError((*self._problems, *exc.problems)) from None
         if self._problems:

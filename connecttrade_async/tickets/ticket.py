@@ -1,6 +1,6 @@
-"""Below the waterline: the ticket, which is an order before a broker knows it, and what of it is sent.
+"""The order ticket, and the JSON bodies that place and replace orders.
 
-A ticket that exists can be sent: it is checked when it is made, however it is made, and it never changes.
+A ticket is validated at construction and is immutable, so every ticket can be sent.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ _AMOUNTS = ("order_qty", "order_notional", "order_limit_price", "stop_price")
 
 
 class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """An order that is ready to be sent (fields and names documented; the notional on a new order ``Assumed:``).
+    """An order that is ready to be sent. Fields and names are (documented); the notional of a new order is (assumed).
 
-    The builders of ``tickets`` make these. Made directly, it is checked as strictly, and texts and ints are read as the
-    values that its fields hold.
+    The builders of ``tickets`` return tickets. The constructor validates as strictly, and converts texts and ints to
+    the types of the fields.
 
     Attributes:
-        account_id: whose.
-        broker: the broker's code; any code passes, since not all are published.
+        account_id: the account's id.
+        broker: the broker's code; any code is accepted, since not all are published.
         symbol: CQS, OSI without padding, or any other, such as ``BTC/USD``; None for a multi-leg order.
-        instrument: ``STK``, ``OPT`` or ``MLEG_OPT``, by the symbol or the legs; or what was given. None, and then not
-            sent, where none was given and the symbol names neither a stock nor an option.
-        side: which way it goes; of a multi-leg order, ``BUY_TO_...`` pays the price and ``SELL_TO_...`` receives it.
-        order_type: how it is priced.
-        order_tif: how long it works.
+        instrument: ``STK``, ``OPT`` or ``MLEG_OPT``, by the symbol or the legs; or the argument. None, and then not
+            sent, where there is no argument and the symbol is neither a stock nor an option.
+        side: the side; in a multi-leg order, ``BUY_TO_...`` pays the price and ``SELL_TO_...`` receives it.
+        order_type: the pricing.
+        order_tif: the time in force.
         order_qty: shares, contracts, or units of a multi-leg order; or None, with a notional.
         order_notional: money to spend; or None, with a quantity.
         order_limit_price: dollars per share, of an ``LMT`` or ``STPLMT`` order.
         stop_price: dollars per share, of an ``STP`` or ``STPLMT`` order.
-        legs: 2 to 4 legs of a multi-leg order; else none.
-        cl_order_id: the order's own id from birth, by which it can be found whatever happens to the answer. Ours are
-            UUIDs of version 7: unique, 36 characters of hexadecimal digits and hyphens, and in the order of their
-            making as text. Yours may be any text that is unique on the day (documented).
+        legs: 2 to 4 legs of a multi-leg order; else empty.
+        cl_order_id: the client's id of the order, by which the order can be found even if the response is lost. A
+            generated id is a UUID of version 7: unique, 36 characters of hexadecimal digits and hyphens, sortable by
+            time. Your own may be any text that is unique on the day (documented).
 
     Raises:
-        TicketError: it cannot be sent; its ``problems`` are all that is wrong.
+        TicketError: the order is invalid; ``problems`` has every problem.
     """
 
     account_id: str
@@ -67,7 +67,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
     cl_order_id: str = msgspec.field(default_factory=new_order_id)
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be sent, naming all that is wrong, and hold the rest as values."""
+        """Validate every field, and store the parsed values."""
         given, problems = asdict(self), list[str]()
         contract = read_contract(given, problems)
         terms = validate_terms(given, contract["instrument"], problems)
@@ -77,13 +77,13 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
             force_setattr(self, name, value)
 
     def payload(self) -> dict[str, Any]:
-        """Return exactly what ``POST /orders`` sends, as JSON will have it (documented).
+        """Return the JSON object of ``POST /orders`` (documented).
 
         Returns:
-            Texts alone, numbers among them: plain digits, never an exponent. Nothing is null but the symbol of a
-            multi-leg order, whose ``legs`` are a list of objects of texts. Without an instrument there is no such key.
+            An object of texts; numbers are texts of plain digits, never with an exponent. Only the symbol of a
+            multi-leg order is null, and its ``legs`` are a list of objects of texts. A missing instrument has no key.
         """
-        sent: dict[str, Any] = {
+        body: dict[str, Any] = {
             "account_id": self.account_id,
             "cl_order_id": self.cl_order_id,
             "broker": str(self.broker),
@@ -93,9 +93,9 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
             "symbol": self.symbol,
         }
         if self.instrument is not None:
-            sent["instrument"] = str(self.instrument)
-        sent |= {name: plain(value) for name in _AMOUNTS if (value := getattr(self, name)) is not None}
-        return sent | ({"legs": [one.payload() for one in self.legs]} if self.legs else {})
+            body["instrument"] = str(self.instrument)
+        body |= {name: plain(value) for name in _AMOUNTS if (value := getattr(self, name)) is not None}
+        return body | ({"legs": [one.payload() for one in self.legs]} if self.legs else {})
 
 
 def replacement(
@@ -107,21 +107,21 @@ def replacement(
     price: Amount | None = None,
     stop: Amount | None = None,
 ) -> dict[str, str]:
-    """Return exactly what ``PATCH /accounts/{account_id}/orders/{order_id}`` sends to replace an order (documented).
+    """Return the JSON object of ``PATCH /accounts/{account_id}/orders/{order_id}`` to replace an order (documented).
 
     Args:
-        new_cl_order_id: the id of the order that takes the old one's place.
-        broker: the broker's code; any code passes.
+        new_cl_order_id: the id of the replacing order.
+        broker: the broker's code; any code is accepted.
         qty: shares, contracts, or units of a multi-leg order.
         notional: money to spend, instead of a quantity.
         price: the limit, in dollars per share.
         stop: the trigger, in dollars per share.
 
     Returns:
-        What changes, numbers as plain text; what is left out stays as it is.
+        The changed fields, numbers as plain text. Omitted fields stay unchanged.
 
     Raises:
-        TicketError: it cannot be sent, or changes nothing; its ``problems`` are all that is wrong.
+        TicketError: an argument is invalid, or nothing is changed; ``problems`` has every problem.
     """
     problems: list[str] = []
     new_id = read_text("new_cl_order_id", new_cl_order_id, problems)
@@ -129,9 +129,9 @@ def replacement(
     sizes = parse_quantity_or_notional(qty, notional, problems)
     prices = read_number("limit price", price, problems), read_number("stop price", stop, problems)
     if all(given is None for given in (qty, notional, price, stop)):
-        problems.append("nothing is to be changed: give a quantity, a notional, a limit price or a stop price")
+        problems.append("the replacement must change a quantity, a notional, a limit price or a stop price, got none")
     if new_id is None or code is None or problems:
         raise TicketError(problems)
     changes = dict(zip(_AMOUNTS, (*sizes, *prices), strict=True))
-    sent = {"new_cl_order_id": new_id, "broker": str(Broker(code))}
-    return sent | {name: plain(value) for name, value in changes.items() if value is not None}
+    body = {"new_cl_order_id": new_id, "broker": str(Broker(code))}
+    return body | {name: plain(value) for name, value in changes.items() if value is not None}

@@ -1,7 +1,7 @@
-"""Below the waterline: everything that can be wrong with a ticket, found in one reading.
+"""Validation of a ticket's fields, which collects every problem in one pass.
 
-The rules are those that the vendor documents, and no broker's own: what a broker refuses, it says itself. Nothing here
-raises: each function adds a sentence for each thing that is wrong, and returns what it could read.
+The rules are the vendor's (documented). A broker may have further rules, and rejects an order by them itself. No
+function here raises: each adds a text for each problem, and returns the values that it could parse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from connecttrade_async.tickets.parsing import parse_enum, parse_quantity_or_not
 __all__ = ["read_contract", "validate_terms"]
 
 Given = Mapping[str, Any]
-"""What a ticket was given, by its fields' names; any of it may be wrong."""
+"""The arguments of a ticket by field name, not yet validated."""
 
 _STOCK_SIDES = (Side.BUY, Side.SELL, Side.SELL_SHORT, Side.BUY_TO_COVER)
 _SIDES = {
@@ -27,7 +27,7 @@ _SIDES = {
     Instrument.MULTI_LEG_OPTION: ("a multi-leg order", OPTION_SIDES),
 }
 _PRICES = {"order_limit_price": "limit price", "stop_price": "stop price"}
-_WANTED = {
+_REQUIRED_PRICES = {
     OrderType.MARKET: (),
     OrderType.LIMIT: ("order_limit_price",),
     OrderType.STOP: ("stop_price",),
@@ -36,29 +36,29 @@ _WANTED = {
 
 
 def read_contract(given: Given, problems: list[str]) -> dict[str, Any]:
-    """Read what is traded: the symbol or the legs, and the instrument, which they tell."""
+    """Parse the symbol or the legs, and the instrument that they imply."""
     legs = given.get("legs")
-    stated = given.get("instrument")
-    instrument = None if stated is None else _read_instrument(stated, problems)
+    explicit = given.get("instrument")
+    instrument = None if explicit is None else _read_instrument(explicit, problems)
     symbol: str | None = None
-    told: Instrument | None = Instrument.MULTI_LEG_OPTION
+    implied: Instrument | None = Instrument.MULTI_LEG_OPTION
     if legs or instrument is Instrument.MULTI_LEG_OPTION:
-        read = read_legs(() if legs is None else legs, problems)
+        parsed = read_legs(() if legs is None else legs, problems)
         if given.get("symbol") is not None:
-            problems.append("a multi-leg order has no symbol of its own: its legs have them")
+            problems.append("the symbol must be missing in a multi-leg order: its legs have the symbols")
     else:
-        read = ()
-        symbol, told = _read_symbol(given.get("symbol"), problems, is_explicit=stated is not None)
-    # An unpublished instrument says more than the symbol: BTCUSD may look like a stock, and is none.
+        parsed = ()
+        symbol, implied = _read_symbol(given.get("symbol"), problems, is_explicit=explicit is not None)
+    # An unpublished instrument overrides the symbol: BTCUSD may look like a stock and is not one.
     if instrument is not None and not instrument.is_known:
-        told = None
-    if told and instrument and told is not instrument:
-        problems.append(f"the instrument {instrument} does not fit: {_SIDES[told][0]} is {told}")
-    return {"symbol": symbol, "instrument": told or instrument, "legs": read}
+        implied = None
+    if implied and instrument and implied is not instrument:
+        problems.append(f"the instrument of {_SIDES[implied][0]} must be {implied}, got {instrument}")
+    return {"symbol": symbol, "instrument": implied or instrument, "legs": parsed}
 
 
 def validate_terms(given: Given, instrument: Instrument | None, problems: list[str]) -> dict[str, Any]:
-    """Read all the rest: for whom, which way, how much, at what price and for how long."""
+    """Parse the other fields: account, broker, id, side, type, time in force, size and prices."""
     terms: dict[str, Any] = {
         "account_id": read_text("account_id", given.get("account_id"), problems),
         "broker": _read_broker(given.get("broker"), problems),
@@ -72,13 +72,13 @@ def validate_terms(given: Given, instrument: Instrument | None, problems: list[s
 
 
 def _read_instrument(given: object, problems: list[str]) -> Instrument | None:
-    # The codes of cryptocurrency and futures are not published, so one that is not listed is no problem.
+    # The codes of cryptocurrency and futures are not published, so an unlisted code is not a problem.
     instrument = read_text("instrument", given, problems)
     if instrument is None:
         return None
     member = Instrument(instrument)
-    if member != instrument:  # A known code in another case, which the API may not know.
-        problems.append(f"the instrument {shown(instrument)} must be written {member}")
+    if member != instrument:  # A known code in another spelling, which the API may not accept.
+        problems.append(f"the instrument must be written {member}, got {shown(instrument)}")
         return None
     return member
 
@@ -89,7 +89,7 @@ def _read_symbol(given: object, problems: list[str], *, is_explicit: bool) -> tu
         return None, None
     parsed: EquitySymbol | OptionSymbol | None = None
     try:
-        # With an instrument beside it, a symbol that looks like a mistake is what the caller means.
+        # With an explicit instrument, a symbol that looks like a mistake is intended.
         parsed = classify_any(symbol) if is_explicit else classify(symbol)
     except SymbolError as exc:
         problems.append(str(exc))
@@ -100,7 +100,7 @@ def _read_symbol(given: object, problems: list[str], *, is_explicit: bool) -> tu
 
 
 def _read_broker(given: object, problems: list[str]) -> Broker | None:
-    # Documented: five codes are unpublished, so a broker that is not listed is no problem.
+    # Five codes are unpublished (documented), so an unlisted broker is not a problem.
     broker = read_text("broker", given, problems)
     return None if broker is None else Broker(broker)
 
@@ -109,30 +109,30 @@ def _check_side(side: Side | None, broker: Broker | None, instrument: Instrument
     if side is None:
         return
     if instrument is not None and instrument in _SIDES:
-        what, fitting = _SIDES[instrument]
-        if side not in fitting:
-            problems.append(f"the side {side} does not fit {what}: {', '.join(fitting)} do")
-    # Documented: BUY_TO_COVER on TradeStation only.
+        owner, allowed = _SIDES[instrument]
+        if side not in allowed:
+            problems.append(f"the side of {owner} must be one of {', '.join(allowed)}, got {side}")
+    # Only TradeStation accepts BUY_TO_COVER (documented).
     if side is Side.BUY_TO_COVER and broker is not None and broker is not Broker.TRADESTATION:
-        problems.append("the side BUY_TO_COVER is taken by TRADESTATION only")
+        problems.append(f"the broker must be TRADESTATION for the side BUY_TO_COVER, got {broker}")
 
 
 def _read_size(given: Given, instrument: Instrument | None, problems: list[str]) -> dict[str, Any]:
     qty, notional = given.get("order_qty"), given.get("order_notional")
     if qty is None and notional is None:
-        problems.append("the order has neither a quantity nor a notional: give one of them")
+        problems.append("the order must have a quantity or a notional, got neither")
     is_in_contracts = instrument in {Instrument.OPTION, Instrument.MULTI_LEG_OPTION}
-    read = parse_quantity_or_notional(qty, notional, problems, whole=is_in_contracts)
-    return {"order_qty": read[0], "order_notional": read[1]}
+    parsed = parse_quantity_or_notional(qty, notional, problems, whole=is_in_contracts)
+    return {"order_qty": parsed[0], "order_notional": parsed[1]}
 
 
 def _read_prices(given: Given, order_type: OrderType | None, problems: list[str]) -> dict[str, Any]:
     for field, name in _PRICES.items():
         is_given = given.get(field) is not None
-        if order_type is not None and is_given is not (field in _WANTED[order_type]):
+        if order_type is not None and is_given is not (field in _REQUIRED_PRICES[order_type]):
             problems.append(
-                f"the {name} is not wanted: an {order_type} order has none"
+                f"the {name} must be missing in an {order_type} order"
                 if is_given
-                else f"the {name} is missing: an {order_type} order needs one",
+                else f"the {name} is missing: an {order_type} order requires it",
             )
     return {field: read_number(name, given.get(field), problems) for field, name in _PRICES.items()}

@@ -106,7 +106,7 @@ async def test_a_web_page_from_a_proxy(call: Call, sandbox: Sandbox) -> None:
         (Fault("status", status=500), "answered 500"),
         (Fault("status", status=429, retry_after="3600"), "wait 3600 s"),
         (Fault("redirect"), "answered 302"),
-        (Fault("huge"), "cannot be read"),
+        (Fault("huge"), "cannot be parsed"),
         (Fault("html", status=403), "answered 403"),
     ],
     ids=str,

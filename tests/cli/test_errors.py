@@ -65,7 +65,7 @@ THEIRS: list[ConnectTradeError] = [
     OAuthError(error="access_denied", details="The person declined."),
 ]
 YOURS: list[Exception] = [
-    ConfigurationError("the client secret is empty"),
+    ConfigurationError("the client secret must not be empty"),
     ClosedError(),
     CursorError(cursor="abc", why="it repeats"),
     TicketError(["the quantity is missing", "the side is missing"]),

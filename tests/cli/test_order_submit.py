@@ -56,7 +56,7 @@ async def test_an_unknown_outcome_is_one_sentence_with_how_to_look(run: Run, san
     ended = await run("buy", "AAPL", "1", "--account", account, "--yes", "--settle", "0.2", "--json")
     assert (ended.returncode, ended.stdout) == (1, b"")
     (sentence,) = ended.stderr.decode().splitlines()
-    assert sentence.startswith("connecttrade: nobody can say yet whether the order was placed: cl_order_id ")
+    assert sentence.startswith("connecttrade: it is unknown whether the order was placed: cl_order_id ")
     sandbox.faults.clear()
     find = sentence.partition("`connecttrade ")[2].partition("`")[0].split()
     ended = await run(*find, "--json")
@@ -75,7 +75,7 @@ async def test_a_change_whose_outcome_is_unknown_is_told_too(run: Run, sandbox: 
         ended = await run(*line.split(), "--yes", "--settle", "0.2", "--json")
         assert (ended.returncode, ended.stdout) == (1, b"")
         (sentence,) = ended.stderr.decode().splitlines()
-        assert "nobody can say yet whether order " in sentence
+        assert "it is unknown whether order " in sentence
         assert "`connecttrade orders --find " in sentence
         assert sandbox.requests.count(method) == 1
 

@@ -56,7 +56,7 @@ async def test_quotes_feed_yields_quotes() -> None:
 async def test_feed_with_a_rejected_symbol_raises_on_entry_and_affects_no_other() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.quotes("AAPL") as quotes:
         end.refused = {"IBM"}
-        with pytest.raises(MarketDataRefusedError, match="quotes of IBM is not given: not entitled to IBM") as caught:
+        with pytest.raises(MarketDataRefusedError, match="rejected quotes of IBM: not entitled to IBM") as caught:
             await md.quotes("AAPL", "IBM", "MSFT").__aenter__()
         assert (caught.value.symbol, caught.value.code) == ("IBM", "403")
         await end.until(lambda: end.subscribed == [("quotes", "AAPL")])
@@ -76,10 +76,10 @@ async def test_stream_with_an_unmatched_error_stays_open_and_with_a_repeated_one
             await end.quote("AAPL", "1")
             assert [type(each) for each in await took(quotes, 1)] == [Quote]
         end.act("subscribe", 2, complain)
-        with pytest.raises(MarketDataRefusedError, match="quotes of MSFT is not given: try to be shorter"):
+        with pytest.raises(MarketDataRefusedError, match="the server rejected quotes of MSFT: try to be shorter"):
             await md.quotes("MSFT").__aenter__()
         end.act("snapshot", 1, complain)
-        with pytest.raises(MarketDataRefusedError, match="history of AAPL is not given: try to be shorter"):
+        with pytest.raises(MarketDataRefusedError, match="the server rejected history of AAPL: try to be shorter"):
             await md.history("AAPL")
 
 
@@ -109,7 +109,7 @@ async def test_stream_with_an_error_about_an_awaited_symbol_rejects_that_symbol_
         end.act("subscribe", 1, complain)
         opening = asyncio.create_task(md.quotes("AAPL").__aenter__())
         await end.until_received("subscribe")
-        with pytest.raises(MarketDataRefusedError, match="trades of IBM is not given: no"):
+        with pytest.raises(MarketDataRefusedError, match="the server rejected trades of IBM: no"):
             await md.trades("IBM").__aenter__()
         assert (await opening).symbols == {"AAPL"}
 
@@ -357,7 +357,7 @@ async def test_bar_feed_with_a_symbol_rejected_with_its_backfill_raises() -> Non
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         give_the_past(end)
         end.refused = {"BAD"}
-        with pytest.raises(MarketDataRefusedError, match="bars of BAD is not given: not entitled to BAD"):
+        with pytest.raises(MarketDataRefusedError, match="the server rejected bars of BAD: not entitled to BAD"):
             await md.bars("BAD", backfill=2).__aenter__()
         async with md.bars("AAPL", backfill=2) as bars:
             assert [each.close for each in await took(bars, 2)] == [30, 31]
@@ -374,7 +374,7 @@ async def test_bar_feed_without_any_past_bars_opens_and_yields_a_gap(
             await end.tell("bar", "AAPL", **bar(30))
             gap, first = await took(bars, 2)
             assert isinstance(gap, Gap)
-            assert gap.cause.startswith("past bars of AAPL, MSFT are missing: history of AAPL is not given: no history")
+            assert "AAPL, MSFT are missing: the server rejected history of AAPL: no history" in gap.cause
             assert gap.until - gap.since == timedelta(minutes=100)
             assert (first.close, first.is_backfill) == (30, False)
             assert len(end.of("snapshot")) == 2
@@ -565,7 +565,7 @@ async def test_history_replies_are_matched_by_id_in_any_order() -> None:
             await end._snapshot(held, frame)
         assert [[one.close for one in await task] for task in (first, second)] == [[30], [31, 32]]
         end.refused = {"IBM"}
-        with pytest.raises(MarketDataRefusedError, match=r"history of IBM is not given: no such symbol \(404\)"):
+        with pytest.raises(MarketDataRefusedError, match=r"the server rejected history of IBM: no such symbol \(404\)"):
             await md.history("IBM")
 
 

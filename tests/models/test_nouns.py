@@ -374,8 +374,8 @@ def test_the_secret_of_a_new_user_in_both_spellings(body: bytes) -> None:
 WRONG: list[tuple[Any, bytes, str, str]] = [
     (NewUser, b'{"user_id":"u"}', "$", "`user_secret`"),
     (NewUser, b'{"user_id":"u","user_secret":""}', "$", "`user_secret`"),
-    (NewUser, b'{"user_id":"u","user_secret":5}', "$.user_secret", "text, not int"),
-    (UserToken, b'{"access_token":null}', "$.access_token", "text, not NoneType"),
+    (NewUser, b'{"user_id":"u","user_secret":5}', "$.user_secret", "text, got int"),
+    (UserToken, b'{"access_token":null}', "$.access_token", "text, got NoneType"),
     (ConnectionToken, b"{}", "$", "`access_token`"),
     (UserToken, b'{"access_token":""}', "$", "`access_token`"),
     (ConnectionToken, b'{"access_token":""}', "$", "`access_token`"),

@@ -23,7 +23,7 @@ INTEGERS: msgspec.json.Decoder[Any] = msgspec.json.Decoder(list[int])
 
 
 def snapshot_api(ct: ConnectTrade, *known: int) -> SnapshotApi:
-    origin = ct.user("ada", "hush")._requester
+    origin = ct.user("ada", "hush")._api
     return SnapshotApi(origin.sender, origin.user_id, origin.user_secret, known)
 
 
@@ -72,8 +72,8 @@ async def test_cached_api_decodes_an_unchanged_response_once_and_a_changed_one_a
         return request.path
 
     async def fetch(user: User) -> bool:
-        assert repr(user._requester) == "<PolledApi u0>"
-        cached = CachedApi.wrap(cast("PolledApi", user._requester), cache)
+        assert repr(user._api) == "<PolledApi u0>"
+        cached = CachedApi.wrap(cast("PolledApi", user._api), cache)
         for path in ("/one", "/two"):
             assert await cached.read(cached.get_request(path, None), decode) == path
         assert repr(cached) == "<CachedApi u0>"

@@ -84,7 +84,7 @@ async def test_resolve_after_the_close_of_a_view_still_finds_the_order() -> None
 
 async def test_unknown_outcome_has_the_last_look_up_error_and_can_be_pickled() -> None:
     settings: Any = {"timeouts": Timeouts(settle=0.3), "retry": Retry(base=1, cap=1)}
-    why = r"looking it up failed \(GET /orders answered 500"
+    why = r"the look-up failed \(GET /orders answered 500"
     async with ScriptedUser(drop, answer(500, REFUSAL), **settings) as api:
         with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
             await api.user.orders.place(ticket("mine"))
@@ -154,14 +154,14 @@ async def test_reconcile_with_a_huge_retry_after_ends_within_its_time(asked: str
     clock = SteppedClock()
     busy = answer(429, REFUSAL, retry_after=asked)
     async with ScriptedUser(drop, busy, clock=clock, timeouts=Timeouts()) as api:
-        with pytest.raises(OrderOutcomeUnknownError, match="looking it up failed"):
+        with pytest.raises(OrderOutcomeUnknownError, match="the look-up failed"):
             await api.user.orders.place(ticket("mine"))
     assert clock.asked == []
 
 
 async def test_reconcile_after_a_conflict_over_an_unlisted_order_reports_it_as_known() -> None:
     settings: Any = {"timeouts": Timeouts(call=0.2, settle=0.01)}
-    why = "the API said that it knows the id, and it is not listed yet"
+    why = "the API reported the id as known, and it is not listed yet"
     async with ScriptedUser(answer(409, REFUSAL), order_page(), **settings) as api:
         with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
             await api.user.orders.place(ticket("mine"))
@@ -179,7 +179,7 @@ async def test_resolved_order_can_be_replaced_and_cancelled() -> None:
         assert (resolved.account_id, resolved.broker) == ("a", "ALPACA")
         assert (await api.user.orders.cancel(resolved)).status == "cancelled"
         for wrong in (-1, float("nan")):
-            with pytest.raises(ConfigurationError, match="timeout must be seconds"):
+            with pytest.raises(ConfigurationError, match="timeout must be 0 or a positive"):
                 caught.value.resolve(timeout=wrong)
 
 

@@ -134,7 +134,7 @@ async def test_nothing_that_comes_out_shows_a_secret(
         except ConnectTradeError as exc:
             outcome = exc
         await ct.aclose()
-        for thing in (outcome, ct, user, ct.health(), ct._caller.transport._headers):
+        for thing in (outcome, ct, user, ct.health(), ct._sender.transport._headers):
             no_canary_in(forms_of(thing))
         no_canary_in(msgspec.json.encode(ct.health()).decode())
     del ct, user, outcome

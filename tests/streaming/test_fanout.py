@@ -153,7 +153,7 @@ async def test_capacity_in_bytes_closes_the_subscription() -> None:
     assert hub.largest == 100
     assert len([await slow.receive(), await slow.receive()]) == 2
     assert slow.statistics() == (2, 0, 1, 0)
-    with pytest.raises(SlowConsumerError, match="2 events of 200 bytes waited"):
+    with pytest.raises(SlowConsumerError, match="overflowed with 2 events of 200 bytes"):
         await slow.receive()
 
 

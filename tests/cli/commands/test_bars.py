@@ -58,7 +58,7 @@ async def test_the_past_is_csv_or_objects_in_the_wire_s_own_text(call: Call, san
 async def test_what_the_server_refuses_is_a_sentence(run: Run) -> None:
     ended = await run("bars", "AAPL", "--limit", "100000")
     assert (ended.returncode, ended.stdout) == (1, b"")
-    assert ended.stderr.startswith(b"connecttrade: history of AAPL is not given: limit must be ")
+    assert ended.stderr.startswith(b"connecttrade: the server rejected history of AAPL: limit must be ")
     assert ended.stderr.count(b"\n") == 1
 
 

@@ -100,7 +100,7 @@ async def test_the_nearest_day_and_the_names_of_the_others(call: Call, sandbox: 
 async def test_what_the_server_refuses_is_a_sentence(run: Run) -> None:
     ended = await run("chain", "TSLA", "--expiry", "2026-01-01")
     assert (ended.returncode, ended.stdout) == (1, b"")
-    assert ended.stderr.startswith(b"connecttrade: options_chain of TSLA is not given: ")
+    assert ended.stderr.startswith(b"connecttrade: the server rejected options_chain of TSLA: ")
     assert ended.stderr.count(b"\n") == 1
 
 

@@ -110,7 +110,7 @@ async def test_a_replacement_that_cannot_be_sent_asks_nobody(call: Call, sandbox
     result = await call("replace", "any", "--qty", "0", "--notional", "-1", "--yes")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 3)
     result = await call("replace", "any", "--yes")
-    assert "nothing is to be changed" in result.stderr
+    assert "the replacement must change" in result.stderr
     assert sandbox.requests.total == before
 
 

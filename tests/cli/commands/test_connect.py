@@ -89,7 +89,11 @@ async def test_who_declines_is_told_so(call: Call, way_back: Callable[..., Await
     [
         ([], "", "--redirect-url"),
         (["--redirect-url", REDIRECT], "", "no address came on stdin"),
-        (["--redirect-url", REDIRECT], "https://app.example/elsewhere\n", "neither connection_id nor error"),
+        (
+            ["--redirect-url", REDIRECT],
+            "https://app.example/elsewhere\n",
+            "url must have connection_id or error",
+        ),
     ],
     ids=str,
 )

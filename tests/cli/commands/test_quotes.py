@@ -186,7 +186,7 @@ async def test_a_refused_symbol_is_a_sentence(run: Run, sandbox: Sandbox) -> Non
     sandbox.market.refuse("MSFT", "Not yours.")
     ended = await run("quotes", "AAPL", "MSFT")
     assert (ended.returncode, ended.stdout) == (1, b"")
-    assert ended.stderr == b"connecttrade: quotes of MSFT is not given: Not yours. (403).\n"
+    assert ended.stderr == b"connecttrade: the server rejected quotes of MSFT: Not yours. (403).\n"
 
 
 async def test_a_link_that_is_taken_is_a_sentence_with_what_to_do(

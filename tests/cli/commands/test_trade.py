@@ -196,7 +196,7 @@ async def test_all_that_is_wrong_with_a_ticket_is_said_each_in_its_own_sentence(
     lines = result.stderr.splitlines()
     assert len(lines) == 5
     assert all(line.startswith("connecttrade: ") and line.endswith(".") for line in lines)
-    for word in ("symbol 'aapl'", "order_tif 'X'", "exponent, '1e3'", "is negative", "TRADESTATION only"):
+    for word in ("symbol 'aapl'", "got 'X'", "exponent, got '1e3'", "must be positive", "must be TRADESTATION"):
         assert any(word in line for line in lines), word
     line = "option call SPY --expiry 1999-12-21 --strike x --qty 1 --side buy-to-open --market --yes"
     result = await call(*line.split(), "--account", account)
@@ -222,7 +222,7 @@ async def test_a_brokers_spelling_is_answered_with_the_apis(
     wrong_symbol, wrong_quantity = result.stderr.splitlines()
     assert wrong_symbol.endswith(says)
     assert "parse_" not in result.stderr
-    assert "zero" in wrong_quantity
+    assert "positive" in wrong_quantity
     assert posted(sandbox) == 0
 
 

@@ -248,7 +248,7 @@ UNUSABLE_ARGUMENTS: dict[str, tuple[Callable[[Orders], Awaitable[Order]], type[E
         ConfigurationError,
     ),
     "not sent: ": (lambda orders: orders.replace(WORKING_ORDER, broker="ALPACA"), TicketError),
-    "zero": (lambda orders: orders.replace(WORKING_ORDER, broker="ALPACA", qty=0), TicketError),
+    "positive": (lambda orders: orders.replace(WORKING_ORDER, broker="ALPACA", qty=0), TicketError),
 }
 
 
