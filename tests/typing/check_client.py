@@ -177,6 +177,5 @@ async def wrong(ct: ConnectTrade, user: User) -> None:
         pass
     with ct:  # type: ignore[attr-defined]
         pass
-    len(await user.orders.list())  # type: ignore[arg-type]
     use((await user.request("GET", "/x")).text)  # type: ignore[attr-defined]
     parse_redirect(b"x")  # type: ignore[arg-type]

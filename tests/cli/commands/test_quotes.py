@@ -179,7 +179,7 @@ async def test_quotes_of_any_symbol_go_to_the_server_as_they_are(run: Run, sandb
     sandbox.market.refuse(symbol, "Not yours.")
     ended = await run("quotes", symbol)
     assert (ended.returncode, ended.stdout) == (1, b"")
-    assert ended.stderr == f"connecttrade: quotes of {symbol} is not given: Not yours. (403).\n".encode()
+    assert ended.stderr == f"connecttrade: the server rejected quotes of {symbol}: Not yours. (403).\n".encode()
 
 
 async def test_a_refused_symbol_is_a_sentence(run: Run, sandbox: Sandbox) -> None:

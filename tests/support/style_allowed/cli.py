@@ -62,7 +62,7 @@ ALLOWED: dict[str, dict[str, int]] = {
     "tests/cli/test_errors.py": {"test name": 2},
     "tests/cli/test_event_text.py": {"phrase": 2, "pronoun": 1, "test name": 2},
     "tests/cli/test_last_line.py": {"pronoun": 1, "test name": 2},
-    "tests/cli/test_order_submit.py": {"pronoun": 3, "test name": 2},
+    "tests/cli/test_order_submit.py": {"pronoun": 1, "test name": 2},
     "tests/cli/test_order_text.py": {"phrase": 2, "pronoun": 1, "test name": 1},
     "tests/cli/test_plain_brokers.py": {"phrase": 2, "test name": 2},
     "tests/cli/test_progress.py": {"function name": 1, "test name": 3},
