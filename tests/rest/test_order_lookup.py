@@ -194,9 +194,7 @@ async def test_place_refused_as_a_duplicate_returns_the_order_of_the_same_utc_da
     async with ScriptedUser(answer(409, REFUSAL), morning, clock=clock) as api:
         assert (await api.user.orders.place(ticket("mine"))).order_id == "o-1"
     async with ScriptedUser(answer(409, REFUSAL), evening, clock=clock, timeouts=Timeouts(settle=0.0001)) as api:
-        with pytest.raises(
-            OrderOutcomeUnknownError, match="the API reported the id as known, and order o-1"
-        ) as caught:
+        with pytest.raises(OrderOutcomeUnknownError, match="the API reported the id as known, and order o-1") as caught:
             await api.user.orders.place(ticket("mine"))
     assert caught.value.is_known
 
