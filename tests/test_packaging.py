@@ -1,4 +1,4 @@
-"""What the project's files promise about versions: locked for tests, bounded with a reason for users."""
+"""Versions of dependencies: locked for tests, and bounded with a reason for users."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def version_of(requirement: Requirement) -> str:
     return specifier.version
 
 
-def test_locks_are_those_that_the_sessions_install() -> None:
+def test_locks_match_the_sessions_of_nox() -> None:
     assert {path.stem for path in LOCKS} == set(EXPECTED)
 
 
@@ -51,10 +51,10 @@ def test_lock_pins_every_requirement_by_version_and_hash_and_names_no_host(path:
 
 
 @pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.stem)
-def test_lock_satisfies_what_pyproject_asks_for(path: Path) -> None:
+def test_lock_satisfies_the_requirements_of_pyproject(path: Path) -> None:
     pinned = locked(path)
-    for wanted in map(Requirement, EXPECTED[path.stem]):
-        assert wanted.specifier.contains(version_of(pinned[wanted.name])), wanted
+    for requirement in map(Requirement, EXPECTED[path.stem]):
+        assert requirement.specifier.contains(version_of(pinned[requirement.name])), requirement
 
 
 def test_locks_agree_with_each_other() -> None:

@@ -22,7 +22,14 @@ from connecttrade_async.errors import (
     TransportError,
 )
 from connecttrade_async.pacing import MAX_RETRY_AFTER, equal_jitter_delay
-from connecttrade_async.polling.outage import ErrorScope, OutageDetector, OutageEvent, classify_error, retry_after_of
+from connecttrade_async.polling.outage import (
+    ErrorScope,
+    OutageDetector,
+    OutageEvent,
+    classify_error,
+    error_text,
+    retry_after_of,
+)
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
 BROKEN = ServerError(status=503, **FACTS)
@@ -110,6 +117,24 @@ def test_retry_after_of_a_group_returns_the_longest() -> None:
     detector = make_detector()
     assert detector.record_failure(ExceptionGroup("one", [rate_limited(7.0)]), 10.0, 3) is OutageEvent.SLOWED
     assert detector.paused_until == 17.0
+
+
+def raises(*_: object) -> Any:
+    raise LookupError
+
+
+ODD_LIMIT: Any = type("OddLimit", (RateLimitedError,), {"retry_after": property(raises, lambda *_: None)})
+ODD_STATUS: Any = type("OddStatus", (APIError,), {"status": property(raises, lambda *_: None)})
+ODD_CAUSE: Any = type("OddCause", (Exception,), {"__cause__": property(raises), "__str__": raises})
+
+
+def test_errors_with_attributes_that_raise_are_classified_and_described_without_raising() -> None:
+    assert classify_error(ODD_STATUS(status=401, **FACTS)) is ErrorScope.LOCAL
+    assert classify_error(ODD_CAUSE()) is ErrorScope.LOCAL
+    assert classify_error(ODD_LIMIT(status=429, **FACTS)) is ErrorScope.RATE_LIMIT
+    assert retry_after_of(ODD_LIMIT(status=429, **FACTS)) is None
+    assert error_text(ODD_CAUSE()) == "OddCause"
+    assert error_text(ValueError("one\n\x1b[31mtwo")) == "one [31mtwo"
 
 
 @pytest.mark.parametrize("error", [BROKEN, LIMITED], ids=repr)

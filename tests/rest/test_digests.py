@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.digests import digest, digest_of_all, is_strong, slow_digest
+from connecttrade_async.rest.digests import UndecodedResponse, digest, digest_of_all, is_strong, slow_digest
 from connecttrade_async.rest.wire import Request, Response
 
 REQUEST = Request(method="GET", path="/positions", query="?symbols=A")
@@ -55,3 +55,17 @@ def test_digest_separates_the_parts_of_a_response() -> None:
         Response(200, {"next-cursor": "a"}, b"b\nc"),
     )
     assert len({digest(REQUEST, answer) for answer in answers}) == len(answers)
+
+
+def test_undecoded_response_read_decodes_once_and_shows_the_value() -> None:
+    decoded: list[int] = []
+
+    def decode(body: int, other: int) -> list[int]:
+        decoded.append(1)
+        return [body + other]
+
+    undecoded = UndecodedResponse(decode, 3, 4)
+    assert (repr(undecoded), decoded) == ("<UndecodedResponse>", [])
+    assert undecoded.read() == undecoded.read() == [7]
+    assert decoded == [1]
+    assert repr(undecoded) == "[7]"

@@ -4,5 +4,4 @@ ALLOWED: dict[str, dict[str, int]] = {
     "tests/support/ledger.py": {"class name": 1},
     "tests/support/market_data_server.py": {"function name": 3},
     "tests/test_exports.py": {"pronoun": 2},
-    "tests/test_layers.py": {"phrase": 1, "pronoun": 10, "test name": 5},
 }

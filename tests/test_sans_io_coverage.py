@@ -1,4 +1,4 @@
-"""Each file below the waterline is fully covered by its own test, and not by the luck of another's."""
+"""Each module without I/O is fully covered by its own test file, not by chance through another's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 PACKAGE = "connecttrade_async"
-# The project's own settings but for one: its data is kept in parallel files, and here each run has a file to itself.
+# The project's coverage settings, except its parallel data files: here each run has a file of its own.
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
 EXCLUDED: list[str] = PROJECT["tool"]["coverage"]["report"]["exclude_also"]
 
@@ -47,6 +47,7 @@ OWN_TEST = {
     "models/events.py": "streaming/test_brokerage_codec.py",
     "models/fields.py": "models/test_fields.py",
     "models/market.py": "market_data/test_codec.py",
+    "models/mentions.py": "models/test_nouns.py",
     "models/orders.py": "models/test_nouns.py",
     "models/pages.py": "models/test_nouns.py",
     "models/positions.py": "models/test_nouns.py",
@@ -55,7 +56,8 @@ OWN_TEST = {
     "models/users.py": "models/test_nouns.py",
     "streaming/__init__.py": "streaming/test_protocol.py",
     "streaming/brokerage_codec.py": "streaming/test_brokerage_codec.py",
-    "market_data/registry.py": "streaming/test_claims.py",
+    "market_data/__init__.py": "market_data/test_codec.py",
+    "market_data/registry.py": "market_data/test_registry.py",
     "streaming/frames.py": "streaming/test_frames.py",
     "streaming/filters.py": "streaming/test_filters.py",
     "market_data/codec.py": "market_data/test_codec.py",
@@ -68,6 +70,8 @@ OWN_TEST = {
     "books/changes.py": "books/test_book.py",
     "books/fills.py": "books/test_fills.py",
     "books/merge.py": "books/test_merge.py",
+    "books/__init__.py": "books/test_book.py",
+    "live/doubt_budget.py": "live/test_doubt_budget.py",
     "live/status.py": "live/test_status.py",
     "books/keyed_state.py": "books/test_book.py",
     "books/order_tracker.py": "books/test_book.py",
@@ -76,9 +80,10 @@ OWN_TEST = {
     "rest/__init__.py": "rest/test_wire.py",
     "rest/wire.py": "rest/test_wire.py",
     "rest/retry.py": "rest/test_retry.py",
-    "rest/digests.py": "polling/test_results.py",
+    "rest/digests.py": "rest/test_digests.py",
     "validation.py": "test_validation.py",
-    "rate_limiter.py": "polling/test_config.py",
+    "rate_limiter.py": "test_rate_limiter.py",
+    "polling/__init__.py": "polling/test_schedule.py",
     "polling/config.py": "polling/test_config.py",
     "polling/results.py": "polling/test_results.py",
     "polling/schedule.py": "polling/test_schedule.py",
@@ -86,23 +91,23 @@ OWN_TEST = {
 }
 
 
-def below_the_waterline() -> set[str]:
-    """Read the plan of the house from ``test_layers.py``, as text: test files do not import one another."""
+def sans_io_files() -> set[str]:
+    """Read the layers from ``test_layers.py`` as text, because test files do not import one another."""
     found: dict[str, Any] = {}
     for node in ast.parse((REPOSITORY / "tests" / "test_layers.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and (name := ast.unparse(node.targets[0])) in {"PLAN", "WATERLINE"}:
+        if isinstance(node, ast.Assign) and (name := ast.unparse(node.targets[0])) in {"LAYER_OF", "SANS_IO"}:
             found[name] = ast.literal_eval(node.value)
     return {
         f"{module.replace('.', '/')}/__init__.py"
         if (REPOSITORY / PACKAGE / module.replace(".", "/")).is_dir()
         else f"{module.replace('.', '/')}.py"
-        for module, floor in found["PLAN"].items()
-        if floor in found["WATERLINE"]
+        for module, layer in found["LAYER_OF"].items()
+        if layer in found["SANS_IO"]
     }
 
 
-def measured(own_test: str, where: Path) -> tuple[str, dict[str, Any]]:
-    """Run one test file by itself; return what it said, and what it covered of the files that it answers for."""
+def coverage_of(own_test: str, where: Path) -> tuple[str, dict[str, Any]]:
+    """Run one test file by itself; return its output, and its coverage of the files that it covers."""
     files = [f"{PACKAGE}/{file}" for file, test in OWN_TEST.items() if test == own_test]
     data, report = where / f"{Path(own_test).stem}.coverage", where / f"{Path(own_test).stem}.json"
     settings = where / f"{Path(own_test).stem}.ini"
@@ -122,7 +127,7 @@ def measured(own_test: str, where: Path) -> tuple[str, dict[str, Any]]:
     )
     if tested.returncode:
         return tested.stdout + tested.stderr, {}
-    subprocess.run(  # noqa: S603 - likewise
+    subprocess.run(  # noqa: S603 - our own interpreter and files
         [*coverage, "json", *common, "-q", "-o", str(report)],
         cwd=REPOSITORY,
         env=environment,
@@ -135,21 +140,21 @@ def measured(own_test: str, where: Path) -> tuple[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[str, dict[str, Any]]]:
-    where = tmp_path_factory.mktemp("waterline")
+    where = tmp_path_factory.mktemp("coverage")
     tests = sorted(set(OWN_TEST.values()))
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-        return dict(zip(tests, pool.map(measured, tests, [where] * len(tests)), strict=True))
+        return dict(zip(tests, pool.map(coverage_of, tests, [where] * len(tests)), strict=True))
 
 
-def test_every_file_below_the_waterline_has_a_test_of_its_own() -> None:
-    assert below_the_waterline() == set(OWN_TEST)
+def test_own_test_lists_every_module_without_io() -> None:
+    assert sans_io_files() == set(OWN_TEST)
 
 
-@pytest.mark.timeout(900)  # the first of them waits for a run of every file's own test
+@pytest.mark.timeout(900)  # the first one waits for the runs of all own tests
 @pytest.mark.parametrize("file", OWN_TEST)
-def test_its_own_test_covers_every_line_and_branch(file: str, runs: dict[str, tuple[str, dict[str, Any]]]) -> None:
-    said, files = runs[OWN_TEST[file]]
-    assert f"{PACKAGE}/{file}" in files, said
+def test_own_test_covers_every_line_and_branch(file: str, runs: dict[str, tuple[str, dict[str, Any]]]) -> None:
+    output, files = runs[OWN_TEST[file]]
+    assert f"{PACKAGE}/{file}" in files, output
     found = files[f"{PACKAGE}/{file}"]
     assert (found["missing_lines"], found["missing_branches"]) == ([], [])
     assert "pragma: no" not in (REPOSITORY / PACKAGE / file).read_text(encoding="utf-8")
