@@ -6,6 +6,9 @@ Nothing here waits or reads a clock: the current time is an argument, and every 
 from __future__ import annotations
 
 import random
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,6 +16,7 @@ import backoff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
 
 __all__ = [
     "MAX_RETRY_AFTER",
@@ -21,8 +25,12 @@ __all__ = [
     "equal_jitter_delay",
     "equal_jitter_delays",
     "full_jitter_delays",
+    "parse_retry_after",
     "random_phase",
 ]
+
+CENTURY = 36_525 * 86_400.0  # seconds
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 
 MAX_RETRY_AFTER = 600.0
 """The longest ``Retry-After`` that is honored, in seconds.
@@ -126,3 +134,24 @@ class TokenBucket:
     def refund(self) -> None:
         """Return an unused token to the bucket."""
         self._tokens += 1.0
+
+
+def parse_retry_after(text: str, now: datetime) -> float | None:
+    """Parse the value of ``Retry-After``: seconds, with or without a fraction, or an HTTP date.
+
+    Args:
+        text: the value of the header, or an empty text.
+        now: the present, aware.
+
+    Returns:
+        Seconds from 0 to a century, to be bounded by ``bounded_retry_after``; None if the value has neither form.
+    """
+    text = text.strip()
+    if _SECONDS.fullmatch(text):
+        return min(float(text), CENTURY)  # 400 digits become infinity, and so a century
+    try:
+        then = parsedate_to_datetime(text)
+        then = then.replace(tzinfo=UTC) if then.tzinfo is None else then.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, (then - now).total_seconds()), CENTURY)

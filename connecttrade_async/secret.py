@@ -6,17 +6,45 @@ traceback show a mask or nothing.
 
 from __future__ import annotations
 
+import json
+import re
 from hmac import compare_digest
+from html import escape
 from typing import TYPE_CHECKING, Any, SupportsIndex
+from urllib.parse import quote
 
-from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.errors import ConfigurationError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Secret"]
 
 MASK = "***"
+MAX_EXCERPT = 200  # characters of a redacted text
+REDACTION_WINDOW = 65_536  # characters, or bytes, of a text that are searched for secrets; the rest is dropped
+_NAMES = (
+    "secret|token|jwt|bearer|passw(?:or)?d|passphrase|authorization|credential|cookie|signature"
+    "|(?:api|private)[-_]?key|session[-_]?(?:id|key)"
+)
+_SENSITIVE = re.compile(
+    # The key is bounded, so that the search stays linear on garbage. The value is text, a list, an object or a number,
+    # and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
+    rf'("[^"]{{0,64}}(?:{_NAMES})[^"]{{0,64}}"\s*:\s*)'
+    r'(?:\\*"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*[\]}]?|[^\s",}\]]+)',
+    re.IGNORECASE | re.DOTALL,
+)
+_SENSITIVE_LINE = re.compile(
+    # It begins at the word itself: matching a prefix of the name as well would take minutes on a long text. "token"
+    # counts only as part of a name, since "invalid token: expired" is a reason that the user needs.
+    r"((?:secret|[-_]token|token(?==)|jwt|passw(?:or)?d|passphrase|authorization|cookie|(?:api|private)[-_]?key"
+    r"|session[-_]?(?:id|key))\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
+    re.IGNORECASE,
+)
+# By shape, under any name: a JSON web token, and the credentials after the scheme of an authorization header. "Bearer"
+# is also a word of sentences, so the credentials must have a digit.
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}")
+_BEARER = re.compile(r"(bearer\s{1,8})(?=[^\s\d]{0,512}\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
 class MaskedText(str):
@@ -197,3 +225,52 @@ def without_frames(exc: BaseException) -> BaseException:
             error.__traceback__ = None
             pending += (error.__cause__, error.__context__)
     return exc
+
+
+def redact(text: str, secrets: Iterable[Secret | None]) -> str:
+    """Return a text on one line, shortened, with everything masked that is a secret, or is named or formed like one.
+
+    Args:
+        text: a text of the server, of any length.
+        secrets: the secrets that the server knows, and may echo in any encoding.
+    """
+    forms = secret_forms(secrets)
+    if len(text) > REDACTION_WINDOW:
+        text = _without_cut_secret(text[:REDACTION_WINDOW], forms)
+    # A named value is masked up to the next space, the word "Bearer" included. So tokens are masked before names.
+    text = _BEARER.sub(rf"\1{MASK}", _JWT.sub(MASK, text))
+    text = _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
+    for form in forms:
+        text = text.replace(form, MASK)
+    return one_line(text, MAX_EXCERPT)
+
+
+def redact_bytes(body: bytes, secrets: Iterable[Secret | None]) -> str:
+    """Return the beginning of a body as ``redact`` does, without decoding all of it."""
+    secrets = tuple(secrets)
+    text = body[:REDACTION_WINDOW].decode("utf-8", "replace")
+    if len(body) > REDACTION_WINDOW:
+        text = _without_cut_secret(text, secret_forms(secrets))
+    return redact(text, secrets)
+
+
+def secret_forms(secrets: Iterable[Secret | None]) -> list[str]:
+    """Return every form in which secrets may be in a text: as they are, and as JSON, HTML and URLs encode them."""
+    forms: set[str] = set()
+    for secret in secrets:
+        if secret:
+            text = str.__str__(secret.reveal())
+            quoted = json.dumps(text, ensure_ascii=False)[1:-1]
+            forms |= {text, quoted, quoted.replace("/", r"\/"), escape(text), quote(text, safe="")}
+    # The longest first, since one form may be the beginning of another.
+    return sorted(forms, key=len, reverse=True)
+
+
+def _without_cut_secret(text: str, forms: Iterable[str]) -> str:
+    # A secret that the cut divides is not found as a whole, so its first part is removed from the end.
+    for form in forms:
+        for length in range(len(form) - 1, 0, -1):
+            if text.endswith(form[:length]):
+                text = text[:-length]
+                break
+    return text

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import islice, pairwise
 from random import Random
 
@@ -7,15 +9,18 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from connecttrade_async.pacing import (
+    CENTURY,
     MAX_RETRY_AFTER,
     TokenBucket,
     bounded_retry_after,
     equal_jitter_delay,
     equal_jitter_delays,
     full_jitter_delays,
+    parse_retry_after,
     random_phase,
 )
 
+NOW = datetime(2024, 5, 17, 12, tzinfo=UTC)
 SECONDS = st.floats(min_value=1e-3, max_value=1e3)
 
 
@@ -159,3 +164,74 @@ def test_bounded_retry_after_lies_between_our_backoff_and_the_maximum(asked: flo
 
 def test_bounded_retry_after_grants_a_reasonable_wish() -> None:
     assert bounded_retry_after(30.0, 0.25) == 30.0
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0.0),
+        ("5", 5.0),
+        (" 5 ", 5.0),
+        ("007", 7.0),
+        ("86400", 86_400.0),
+        ("Fri, 17 May 2024 12:01:30 GMT", 90.0),
+        ("Fri, 17 May 2024 12:01:30 +0000", 90.0),
+        ("Fri, 17 May 2024 08:01:30 -0400", 90.0),
+        ("Fri, 17 May 2024 12:01:30 -0000", 90.0),
+        ("Friday, 17-May-24 12:01:30 GMT", 90.0),
+        ("Fri, 17 May 2024 11:00:00 GMT", 0.0),
+        ("Sun, 06 Nov 1994 08:49:37 GMT", 0.0),
+        ("", None),
+        ("-5", None),
+        ("1.5", 1.5),
+        ("30.0", 30.0),
+        ("30.", 30.0),
+        ("-1.5", None),
+        ("1e3", None),
+        ("inf", None),
+        ("nan", None),
+        ("9" * 400, CENTURY),
+        ("9" * 7000, CENTURY),
+        ("0" * 7000, 0.0),
+        (f"{'9' * 400}.5", CENTURY),
+        ("31536000", 31_536_000.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", CENTURY),
+        ("Fri, 31 Dec 9999 23:59:59 -2300", None),
+        ("Mon, 01 Jan 0001 00:00:00 GMT", 0.0),
+        ("soon", None),
+        ("5 seconds", None),
+        ("٣", None),
+        ("Fri, 17 May 99999 12:00:00 GMT", None),
+        ("Fri, 99 May 2024 12:00:00 GMT", None),
+        ("17", 17.0),
+    ],
+)
+def test_parse_retry_after_parses_seconds_and_dates(text: str, seconds: float | None) -> None:
+    assert parse_retry_after(text, NOW) == seconds
+
+
+def test_parse_retry_after_of_an_empty_text_is_none() -> None:
+    assert parse_retry_after("", NOW) is None
+
+
+@given(
+    st.text(max_size=40)
+    | st.text("0123456789.-+e", max_size=500)
+    | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,3} [A-Z][a-z]{2} [0-9]{1,6} [0-9:]{1,9} [-+A-Z0-9]{1,9}")
+)
+def test_parse_retry_after_of_any_text_is_none_or_not_negative(text: str) -> None:
+    seconds = parse_retry_after(text, NOW)
+    assert seconds is None or 0 <= seconds <= CENTURY
+
+
+@given(st.integers(min_value=0, max_value=10**7))
+def test_parse_retry_after_in_both_forms_is_equal(seconds: int) -> None:
+    then = format_datetime(NOW + timedelta(seconds=seconds), usegmt=True)
+    assert parse_retry_after(str(seconds), NOW) == parse_retry_after(then, NOW) == seconds
+
+
+@given(text=st.text() | st.from_regex(r"Mon, 01 Jan 2024 00:00:00 [+-][0-9]{1,24}", fullmatch=True))
+@settings(deadline=None)
+def test_parse_retry_after_of_any_number_is_seconds_or_none(text: str) -> None:
+    seconds = parse_retry_after(text, datetime(2026, 3, 2, tzinfo=UTC))
+    assert seconds is None or seconds >= 0

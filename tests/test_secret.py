@@ -4,6 +4,7 @@ import copy
 import io
 import logging
 import pickle
+import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +13,21 @@ from hypothesis import assume, given, strategies as st
 
 from connecttrade_async import ConnectTrade
 from connecttrade_async.errors import ConfigurationError
-from connecttrade_async.secret import MASK, MaskedText, Secret, header_problem, without_frames
+from connecttrade_async.secret import (
+    MASK,
+    MaskedText,
+    Secret,
+    header_problem,
+    redact,
+    redact_bytes,
+    without_frames,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 CANARY = "canary-7f3a-of-the-mine"
+SECRETS = (Secret(CANARY), None)
 
 
 def everything_shown_by(error: BaseException) -> str:
@@ -295,3 +305,47 @@ def test_parts_of_a_revealed_secret_are_masked_and_equal(text: str, other: str, 
     for masked, plain in pairs:
         assert masked == plain
         assert repr(masked) == repr(MASK)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"session":"x","jwt":"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"}',
+        '{"anything":["eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"]}',
+        "refused: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl is no good",
+        "Authorization: Bearer c2lnbmF0dXJlIUzI1NiJ9",
+        "bearer   c2lnbmF0dXJlIUzI1NiJ9",
+        '{"privateKey":"c2lnbmF0dXJl"}',
+        '{"sessionId":"c2lnbmF0dXJl"}',
+        "passphrase=c2lnbmF0dXJl",
+        "Cookie: sid=c2lnbmF0dXJl",
+    ],
+)
+def test_redact_masks_tokens_by_shape_and_by_name(text: str) -> None:
+    shown = redact_bytes(text.encode(), ())
+    assert "c2lnbmF0dXJl" not in shown
+    assert "eyJ" not in shown
+    assert "***" in shown
+
+
+def test_redact_keeps_sentences_about_tokens() -> None:
+    said = "Bearer authentication is required; session: regular"
+    assert redact(said, ()) == said
+
+
+def test_redact_of_a_huge_message_is_fast() -> None:
+    began = time.process_time()
+    for unit in ("secret", "bearer ", "eyJ", '"secret":[', "a", " "):
+        redact(unit * (10_000_000 // len(unit)), SECRETS)
+    assert time.process_time() - began < 2.0
+
+
+@pytest.mark.parametrize("kept", [1, 8, len(CANARY) - 1])
+def test_redact_drops_a_secret_cut_in_two(kept: int) -> None:
+    text = '{"password":"' + "x" * (65_536 - 22 - kept) + '","say":"' + CANARY + "y" * 100
+    assert redact(text, SECRETS) == '{"password":"***","say":"'
+
+
+def test_redact_keeps_reasons_about_tokens_and_masks_tokens() -> None:
+    said = redact("invalid token: expired; access-token: canary; token=canary; user_token : canary", ())
+    assert said == "invalid token: expired; access-token: ***; token=***; user_token : ***"

@@ -27,8 +27,8 @@ from connecttrade_async.rest.connector import (
 )
 from connecttrade_async.rest.deadlines import DeadlineTimer
 from connecttrade_async.rest.retry import was_never_sent
-from connecttrade_async.rest.wire import OK_BELOW, OK_FROM, WINDOW as KEPT_OF_ERRORS, Response
-from connecttrade_async.secret import without_frames
+from connecttrade_async.rest.wire import OK_BELOW, OK_FROM, Response
+from connecttrade_async.secret import REDACTION_WINDOW, redact, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
@@ -257,7 +257,7 @@ class Transport:
         self._dial = dial
         limits = Limits() if limits is None else limits
         self._max_body, self._max_line = limits.response_bytes, limits.header_bytes
-        self._max_error_body = min(KEPT_OF_ERRORS, self._max_body)
+        self._max_error_body = min(REDACTION_WINDOW, self._max_body)
         self._headers = dict(headers)
         self._client_secret = client_secret
         self._http = http
@@ -426,7 +426,7 @@ class Transport:
             cause = None
         if kind == "garbled":
             # aiohttp quotes the data received, which may echo the request. The detail is masked, the cause dropped.
-            detail = Response(0, {}, b"", (self._client_secret, request.user_secret)).presentable(detail)
+            detail = redact(detail, (self._client_secret, request.user_secret))
             cause = None
         return error_class(method=request.method, path=request.path, kind=kind, detail=detail), cause
 
@@ -491,7 +491,7 @@ def _check_session(http: object, trace_configs: object) -> None:
     if not isinstance(trace_configs, Sequence) or not all(
         isinstance(each, aiohttp.TraceConfig) for each in cast("Sequence[object]", trace_configs)
     ):
-        msg = f"trace_configs must be a list of aiohttp.TraceConfig, got {type(trace_configs).__name__}"
+        msg = "trace_configs must be a list of aiohttp.TraceConfig"
         raise ConfigurationError(msg)
     if http is not None and trace_configs:
         msg = "trace_configs must be empty with http=: create that session with them"

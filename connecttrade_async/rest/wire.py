@@ -9,10 +9,8 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from enum import Enum
 from functools import lru_cache
-from html import escape
 from http import HTTPStatus
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -33,7 +31,8 @@ from connecttrade_async.errors import (
     ServerError,
     one_line,
 )
-from connecttrade_async.secret import MASK, Secret, without_frames
+from connecttrade_async.pacing import parse_retry_after
+from connecttrade_async.secret import MAX_EXCERPT, Secret, redact, redact_bytes, without_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -52,7 +51,6 @@ __all__ = [
     "path_segment",
     "query_string",
     "read",
-    "retry_after",
     "with_extra",
 ]
 
@@ -76,12 +74,9 @@ STATUS_ERRORS: Mapping[int, type[APIError]] = {
     429: RateLimitedError,
 }
 SERVER_ERROR_FROM = 500
-CENTURY = 36_525 * 86_400.0  # seconds
 
 _MAX_BITS = 128
 CACHEABLE_TYPES = frozenset({str, int, datetime})  # equal values of these types are encoded alike
-EXCERPT = 200
-WINDOW = 65_536
 EMPTY_BODIES = frozenset({b"", b"{}", b"[]", b"null", b'""'})
 MESSAGE_KEYS = ("message", "error", "errors", "detail", "details", "error_description", "description", "msg", "title")
 MESSAGE_DEPTH = 5
@@ -93,30 +88,7 @@ OUTLINE_ITEMS = 3
 # URL, so no value of it is quoted in a message.
 QUOTABLE = re.compile(r"/(?:orders|accounts|balances|positions|transactions)(?:/.*)?", re.DOTALL)
 QUOTABLE_LISTS = frozenset({("GET", "/users"), ("GET", "/connections")})
-_NAMES = (
-    "secret|token|jwt|bearer|passw(?:or)?d|passphrase|authorization|credential|cookie|signature"
-    "|(?:api|private)[-_]?key|session[-_]?(?:id|key)"
-)
-_SENSITIVE = re.compile(
-    # The key is bounded, so that the search stays linear on garbage. The value is text, a list, an object or a number,
-    # and may be cut off anywhere; the backslashes are those of JSON inside a JSON text.
-    rf'("[^"]{{0,64}}(?:{_NAMES})[^"]{{0,64}}"\s*:\s*)'
-    r'(?:\\*"(?:[^"\\]|\\.)*"?|[\[{][^\]}]*[\]}]?|[^\s",}\]]+)',
-    re.IGNORECASE | re.DOTALL,
-)
-_SENSITIVE_LINE = re.compile(
-    # It begins at the word itself: matching a prefix of the name as well would take minutes on a long text. "token"
-    # counts only as part of a name, since "invalid token: expired" is a reason that the user needs.
-    r"((?:secret|[-_]token|token(?==)|jwt|passw(?:or)?d|passphrase|authorization|cookie|(?:api|private)[-_]?key"
-    r"|session[-_]?(?:id|key))\s{0,8}[:=]\s{0,8})[^\s,;<>\"']+",
-    re.IGNORECASE,
-)
-# By shape, under any name: a JSON web token, and the credentials after the scheme of an authorization header. "Bearer"
-# is also a word of sentences, so the credentials must have a digit.
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}")
-_BEARER = re.compile(r"(bearer\s{1,8})(?=[^\s\d]{0,512}\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
-_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
 
 
@@ -194,46 +166,21 @@ class Response(msgspec.Struct, eq=False, gc=False):
         """
         return read(self, _ANY_JSON)
 
-    def presentable(self, text: str) -> str:
-        """Return a text on one line, shortened, with everything masked that is or is named like a secret."""
-        if len(text) > WINDOW:
-            text = self._cut(text[:WINDOW])
-        # The word before a token goes with the line that names it, so tokens are masked first.
-        text = _BEARER.sub(rf"\1{MASK}", _JWT.sub(MASK, text))
-        text = _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
-        for spelling in self.spellings():
-            text = text.replace(spelling, MASK)
-        return one_line(text, EXCERPT)
-
-    def _cut(self, text: str) -> str:
-        """Return a text that was cut off without the first half of a secret at its end."""
-        for spelling in self.spellings():
-            text = _without_beginning(text, spelling)
-        return text
-
-    def spellings(self) -> list[str]:
-        """Return every way in which the secrets may stand in a text."""
-        # As JSON, HTML and an address write them, and the longest first: one may be the beginning of another.
-        spellings: set[str] = set()
-        for secret in self._secrets:
-            if secret:
-                text = str.__str__(secret.reveal())
-                quoted = msgspec.json.encode(text).decode()[1:-1]
-                spellings |= {text, quoted, quoted.replace("/", r"\/"), escape(text), quote(text, safe="")}
-        return sorted(spellings, key=len, reverse=True)
+    def redact(self, text: str) -> str:
+        """Return a text of the server on one line, shortened, with every secret of the request masked."""
+        return redact(text, self._secrets)
 
     @property
     def excerpt(self) -> str:
-        """How the body begins, free of secrets."""
-        text = self.body[:WINDOW].decode("utf-8", "replace")
-        return self.presentable(self._cut(text) if len(self.body) > WINDOW else text)
+        """The beginning of the body, without secrets."""
+        return redact_bytes(self.body, self._secrets)
 
     @property
     def outline(self) -> str:
         """The shape of the body, without any of its values: for a response that may hold a secret."""
         try:
             value = _ANY_JSON.decode(self.body)
-            return one_line(_outline(value, OUTLINE_DEPTH), EXCERPT)
+            return one_line(_outline(value, OUTLINE_DEPTH), MAX_EXCERPT)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return f"text({len(self.body)})" if self.body else ""
 
@@ -257,14 +204,6 @@ def _outline(value: object, depth: int) -> str:
 def _key(name: str) -> str:
     # A key may be a secret too; the keys of the API are short and have no digits.
     return name if _PLAIN_NAME.fullmatch(name) else f"name({len(name)})"
-
-
-def _without_beginning(text: str, secret: str) -> str:
-    # Where the window cuts a secret in two, what is left of it is no longer found whole.
-    for length in range(len(secret) - 1, 0, -1):
-        if text.endswith(secret[:length]):
-            return text[:-length]
-    return text
 
 
 def client_headers(client_id: str, client_secret: Secret, version: str) -> dict[str, str]:
@@ -543,7 +482,7 @@ def _malformed(response: Response, request: Request | None, exc: Exception) -> M
     if not _is_utf_8(response.body):
         problem = "the text is not UTF-8"  # the exception and its message differ between releases of msgspec
     if not isinstance(exc, msgspec.ValidationError):
-        kind = response.presentable(response.headers.get("content-type", "no content type").partition(";")[0])
+        kind = response.redact(response.headers.get("content-type", "no content type").partition(";")[0])
         problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
     sent = f"{request.method} {request.path}" if request is not None else ""
     excerpt = quoted(response, request)
@@ -579,7 +518,7 @@ def error_from_response(request: Request, response: Response, now: datetime) -> 
         "message": _message(request, response),
         "method": request.method,
         "path": request.path,
-        "retry_after": retry_after(response.headers, now),
+        "retry_after": parse_retry_after(response.headers.get("retry-after", ""), now),
         "response": response,
     }
     if response.status >= SERVER_ERROR_FROM:
@@ -589,17 +528,17 @@ def error_from_response(request: Request, response: Response, now: datetime) -> 
 
 def _message(request: Request, response: Response) -> str:
     """Return why a request was refused: the message of the server, or else the phrase of the status and an excerpt."""
-    if message := response.presentable(_message_in(response.body)):
+    if message := response.redact(_message_in(response.body)):
         return message
     if location := response.headers.get("location", ""):
-        return f"redirected to {response.presentable(location.partition('?')[0])}; check the URL of the API"
+        return f"redirected to {response.redact(location.partition('?')[0])}; check the URL of the API"
     try:
         phrase = HTTPStatus(response.status).phrase
     except ValueError:
         phrase = "no explanation given"
     if response.body.strip() in EMPTY_BODIES:
         return phrase
-    return one_line(f"{phrase}; the response begins {quoted(response, request)!r}", EXCERPT)
+    return one_line(f"{phrase}; the response begins {quoted(response, request)!r}", MAX_EXCERPT)
 
 
 def _message_in(body: bytes) -> str:
@@ -626,19 +565,3 @@ def _find_message(value: object, depth: int) -> str:
         case _:
             pass
     return ""
-
-
-def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Parse ``Retry-After``: seconds, with or without a fraction, or an HTTP date; None if it is neither.
-
-    The result is from 0 seconds to a century. Before it is waited for, ``pacing.bounded_retry_after`` bounds it.
-    """
-    text = headers.get("retry-after", "").strip()
-    if _SECONDS.fullmatch(text):
-        return min(float(text), CENTURY)  # 400 digits become infinity, and so a century
-    try:
-        then = parsedate_to_datetime(text)
-        then = then.replace(tzinfo=UTC) if then.tzinfo is None else then.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, (then - now).total_seconds()), CENTURY)

@@ -16,8 +16,7 @@ import msgspec
 
 from connecttrade_async.models.events import UnknownMessage
 from connecttrade_async.models.mentions import mentions_in
-from connecttrade_async.rest.wire import Response
-from connecttrade_async.secret import MASK, Secret
+from connecttrade_async.secret import MASK, Secret, redact, secret_forms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,8 +253,8 @@ def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
     """Return a message shortened and with the secret masked: a server may echo a frame that it rejects."""
     # Mask before cutting: a cut could leave half a secret, which no search finds.
     raw = message.raw
-    for spelling in Response(0, {}, b"", (secret,)).spellings():
-        raw = raw.replace(spelling.encode(), MASK.encode())
+    for form in secret_forms((secret,)):
+        raw = raw.replace(form.encode(), MASK.encode())
     # The part that is cut off may name accounts, and these are affected too.
     mentions = mentions_in(message.raw) if len(raw) > MAX_RAW else message.mentions
     return UnknownMessage(raw=raw[:MAX_RAW], problem=presentable(message.problem, secret), mentions=mentions)
@@ -263,4 +262,4 @@ def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
 
 def presentable(text: str, secret: Secret) -> str:
     """Return a text of the server on one line, shortened and with the secret masked."""
-    return Response(0, {}, b"", (secret,)).presentable(text)
+    return redact(text, (secret,))

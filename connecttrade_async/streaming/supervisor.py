@@ -35,8 +35,7 @@ from connecttrade_async.models.events import (
     StreamRetrying,
     UnknownMessage,
 )
-from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, full_jitter_delays
-from connecttrade_async.rest.wire import retry_after as parse_retry_after
+from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, full_jitter_delays, parse_retry_after
 from connecttrade_async.streaming.config import StreamCounters
 from connecttrade_async.streaming.connection import StreamConnection
 from connecttrade_async.streaming.protocol import CONFIRMING, Closed, CloseReason, State
@@ -171,7 +170,7 @@ class Supervisor:
                 dialing=config.dialing,
             )
         except ConnectionLostError as exc:
-            delay = parse_retry_after({"retry-after": exc.retry_after or ""}, config.clock.wall())
+            delay = parse_retry_after(exc.retry_after or "", config.clock.wall())
             return Closed(CloseReason.AGAIN, exc.cause), delay
         self.counters.connects += 1
         self.counters.fast_path = websocket.is_fast

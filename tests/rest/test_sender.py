@@ -25,8 +25,7 @@ from connecttrade_async import (
     TransportError,
     User,
 )
-from connecttrade_async.pacing import MAX_RETRY_AFTER
-from connecttrade_async.rest.wire import CENTURY
+from connecttrade_async.pacing import CENTURY, MAX_RETRY_AFTER
 from manual_clock import BEGIN, SteppedClock
 from scripted_server import Act, ScriptedEnd, answer, drop, raw, silence, stalled
 
