@@ -6,6 +6,7 @@ and the market-data stream have in common.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -22,7 +23,9 @@ from connecttrade_async.streaming.codec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from connecttrade_async.models.events import UnknownMessage
 
 __all__ = ["TOPICS", "BrokerageCodec"]
 
@@ -33,7 +36,14 @@ Update = OrderUpdate | PositionUpdate | BalanceUpdate
 Message = Control | Update
 UPDATES: dict[str, type[Update]] = {"order": OrderUpdate, "position": PositionUpdate, "balance": BalanceUpdate}
 _MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Message]", Message))
+_decode = _MESSAGE.decode
+_PAYLOAD_ACCOUNT: dict[type, Callable[[Any], str | None]] = {
+    OrderUpdate: attrgetter("order.account_id"),
+    PositionUpdate: attrgetter("position.account_id"),
+    BalanceUpdate: attrgetter("balance.account_id"),
+}
 _USER = b"user_id"
+_FIRST_SECOND_USER = 23  # the least offset of a second user id: ``{"data":{"user_id":1},"user_id"``
 
 
 class Owned(msgspec.Struct, gc=False):
@@ -80,7 +90,37 @@ class BrokerageCodec(JsonCodec[Message]):
         """Encode the subscription of topics; the topics are (documented)."""
         return msgspec.json.encode({"action": "subscribe", "topics": topics})
 
-    def settle(self, update: Update) -> str:
+    def read(self, raw: bytes) -> Message | UnknownMessage:
+        """Decode one frame, and set the owner of an update. This never raises.
+
+        Args:
+            raw: the frame.
+
+        Returns:
+            The message, or an ``UnknownMessage`` for a frame that cannot be decoded or names two owners.
+        """
+        # ``JsonCodec.read`` with the usual owner inline: its calls would add 0.15 us to the 0.3 us of decoding.
+        try:
+            _ = raw.isascii() or raw.decode()
+            message = _decode(raw)
+        except DECODE_ERRORS:
+            return super().read(raw)
+        payload_account = _PAYLOAD_ACCOUNT.get(message.__class__)
+        if payload_account is None:
+            return message
+        update = cast("Update", message)
+        keep(update, "raw", raw)
+        account_id = update.account_id
+        # No model holds the user id of a payload, and decoding the ids again costs as much as decoding the update. So
+        # the text is searched: usually the last user id is so near the beginning that it is the only one.
+        if account_id and update.user_id and ((at := raw.rfind(_USER)) < _FIRST_SECOND_USER or raw.find(_USER) == at):
+            inner = payload_account(update)
+            if inner is None or inner == account_id:
+                return message
+        problem = self.set_owner(update)
+        return self.unknown(raw, problem) if problem else message
+
+    def set_owner(self, update: Update) -> str:
         """Set the owner of an update from its frame, its payload, or the account object in either.
 
         Filters, queues and books select by owner, so the owner is resolved here once.
@@ -91,13 +131,7 @@ class BrokerageCodec(JsonCodec[Message]):
         Returns:
             Why the update cannot be delivered, or ``""``. A frame that names two owners is delivered to neither.
         """
-        raw, account_id, inner = update.raw, update.account_id, _inner_account(update)
-        # Decoding the ids again costs as much as decoding the update, so only unusual frames take that path.
-        # No model holds the user id of a payload. A search from both ends (0.1 us) finds whether a second one exists.
-        is_plain = account_id and update.user_id and (inner is None or inner == account_id)
-        if is_plain and raw.find(_USER) == raw.rfind(_USER):
-            return ""
-        parts = tuple(_parts(raw))
+        parts = tuple(_parts(update.raw))
         for name in ("account_id", "user_id"):
             named = {value for part in parts if (value := _id(getattr(part, name)))}
             if len(named) > 1:
@@ -119,13 +153,6 @@ class BrokerageCodec(JsonCodec[Message]):
         fields = {key: frame.get(key) for key in ("user_id", "account_id", "timestamp")}
         update: Any = UPDATES[name]
         return cast("Update", msgspec.convert({**fields, "type": name, "data": payload}, update))
-
-
-def _inner_account(update: Update) -> str | None:
-    """Return the account id in the payload of an update."""
-    if type(update) is OrderUpdate:
-        return update.order.account_id
-    return update.position.account_id if type(update) is PositionUpdate else cast("Any", update).balance.account_id
 
 
 def _parts(raw: bytes | msgspec.Raw, depth: int = 2) -> Iterator[Owned]:

@@ -211,14 +211,14 @@ class JsonCodec(ABC, Generic[M]):
             message = cast("Any", alternative)
         if type(message) in self.updates:
             keep(message, "raw", raw)
-            problem = self.settle(message)
+            problem = self.set_owner(message)
             if problem:
                 return self.unknown(raw, problem)
         decoded: M = message
         return decoded
 
-    def settle(self, update: Any) -> str:  # noqa: ANN401 - one of ``updates``
-        """Complete a decoded update.
+    def set_owner(self, update: Any) -> str:  # noqa: ANN401 - one of ``updates``
+        """Set the owner of a decoded update; a codec overrides it if its frames name owners.
 
         Returns:
             Why the update cannot be delivered, or ``""``.

@@ -12,9 +12,9 @@ from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
-from connecttrade_async.streaming.codec import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
+from connecttrade_async.streaming.codec import Authenticated, JsonCodec, Refusal, Subscribed, Unsubscribed, Welcome
 
-DIALECT = BrokerageCodec("client", Secret("hush"))
+CODEC = BrokerageCodec("client", Secret("hush"))
 FACTS = {"user_id": "u", "account_id": "a", "timestamp": "2026-03-02T14:30:00Z"}
 ORDER = {"order_id": "o", "symbol": "MSFT", "status": "filled", "filled_qty": None}
 POSITION = {"symbol": "MSFT", "quantity": "1.5"}
@@ -22,7 +22,7 @@ BALANCE = {"account_id": "a", "cash": "10.10"}
 
 
 def read(frame: Any) -> Any:
-    return DIALECT.read(json.dumps(frame).encode())
+    return CODEC.read(json.dumps(frame).encode())
 
 
 def test_read_order_frame_returns_order_update() -> None:
@@ -53,7 +53,7 @@ def test_read_payload_without_account_takes_the_account_of_the_frame() -> None:
 
 def test_read_fill_with_bare_numbers_keeps_their_digits() -> None:
     raw = b'{"type": "order", "user_id": "u", "data": {"order_id": "1", "order_qty": 10, "filled_qty": 2.50}}'
-    event = DIALECT.read(raw)
+    event = CODEC.read(raw)
     assert isinstance(event, OrderUpdate)
     assert (event.order.order_qty, event.order.filled_qty) == (Decimal(10), Decimal("2.50"))
     assert event.given == {"order_id", "order_qty", "filled_qty"}
@@ -106,7 +106,7 @@ def test_read_control_frame_returns_its_message(frame: dict[str, Any], kind: typ
     ],
 )
 def test_read_invalid_frame_returns_unknown_message_of_bounded_size(raw: bytes) -> None:
-    message = DIALECT.read(raw)
+    message = CODEC.read(raw)
     assert isinstance(message, UnknownMessage)
     assert (message.raw, message.topic) == (raw[:4096], "unknown")
     assert message.problem
@@ -115,13 +115,13 @@ def test_read_invalid_frame_returns_unknown_message_of_bounded_size(raw: bytes) 
 @given(raw=st.binary() | st.text().map(str.encode))
 @settings(deadline=None)
 def test_read_arbitrary_bytes_never_raises(raw: bytes) -> None:
-    DIALECT.read(raw)
+    CODEC.read(raw)
 
 
 def test_codec_encodes_login_and_subscription() -> None:
-    assert json.loads(DIALECT.authenticate())["client_secret"] == "hush"
-    assert json.loads(DIALECT.subscribe(("orders",))) == {"action": "subscribe", "topics": ["orders"]}
-    assert "hush" not in repr(DIALECT) + DIALECT.presentable("what is hush?")
+    assert json.loads(CODEC.authenticate())["client_secret"] == "hush"
+    assert json.loads(CODEC.subscribe(("orders",))) == {"action": "subscribe", "topics": ["orders"]}
+    assert "hush" not in repr(CODEC) + CODEC.presentable("what is hush?")
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ SHAPES = (
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("odd", ODD, ids=range(len(ODD)))
 def test_read_frame_with_odd_value_returns_update_or_unknown_message(shape: bytes, odd: bytes) -> None:
-    event = DIALECT.read(shape % odd)
+    event = CODEC.read(shape % odd)
     if isinstance(event, OrderUpdate | PositionUpdate | BalanceUpdate):
         event.raw.decode()
         assert event.given
@@ -202,9 +202,7 @@ def test_read_frame_with_odd_value_returns_update_or_unknown_message(shape: byte
 
 
 def test_read_invalid_utf_8_returns_unknown_message() -> None:
-    event = DIALECT.read(
-        b'{"type": "order", "user_id": "u", "account_id": "a", "x": "\xff", "data": {"order_id": "o"}}'
-    )
+    event = CODEC.read(b'{"type": "order", "user_id": "u", "account_id": "a", "x": "\xff", "data": {"order_id": "o"}}')
     assert isinstance(event, UnknownMessage)
 
 
@@ -213,3 +211,27 @@ def test_given_of_unreadable_frame_raises_malformed_response_error(raw: bytes) -
     event = OrderUpdate(order=read({"type": "order", **FACTS, "data": ORDER}).order, raw=raw)
     with pytest.raises(MalformedResponseError, match=r"OrderUpdate\.given"):
         _ = event.given
+
+
+USERS = st.sampled_from([{}, {"user_id": "u"}, {"user_id": "v"}, {"user_id": 1}, {"user_id": ""}])
+ACCOUNTS = st.sampled_from([{}, {"account_id": "a"}, {"account_id": "b"}, {"account": {"account_id": "a"}}])
+TYPES = st.sampled_from(["order", "position", "balance"])
+
+
+@given(
+    data=st.data(),
+    outer=st.tuples(USERS, ACCOUNTS),
+    inner=st.tuples(USERS, ACCOUNTS),
+    kind=TYPES,
+    separators=st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_read_update_has_the_owner_of_a_full_comparison_in_any_order_of_keys(
+    data: st.DataObject,
+    outer: tuple[dict[str, Any], ...],
+    inner: tuple[dict[str, Any], ...],
+    kind: str,
+    separators: tuple[str, str],
+) -> None:
+    pairs = [("type", kind), ("data", {**inner[0], **inner[1]}), *outer[0].items(), *outer[1].items()]
+    raw = json.dumps(dict(data.draw(st.permutations(pairs))), separators=separators).encode()
+    assert CODEC.read(raw) == JsonCodec.read(CODEC, raw)
