@@ -33,8 +33,8 @@ def _nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _interrupts_are_heard() -> Iterator[None]:
-    """Whoever starts the tests in the background may have switched Ctrl-C off, and processes inherit that."""
+def _interrupts_raise() -> Iterator[None]:
+    """Restore Ctrl-C: a shell that runs tests in the background ignores SIGINT, and child processes inherit that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)

@@ -40,7 +40,7 @@ VALID = st.decimals(
         (10**17, "1" + 17 * "0"),
     ],
 )
-def test_an_amount_is_sent_as_plain_digits(value: Decimal | int | str, sent: str) -> None:
+def test_plain_formats_an_amount_as_digits(value: Decimal | int | str, sent: str) -> None:
     assert plain(read_amount(value)) == sent
 
 
@@ -80,7 +80,7 @@ def test_an_amount_is_sent_as_plain_digits(value: Decimal | int | str, sent: str
         ([1], "must be a Decimal, an int or text, got list"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_with_its_reason(value: object, problem: str) -> None:
+def test_read_amount_rejects_an_invalid_amount_with_the_reason(value: object, problem: str) -> None:
     with pytest.raises(ValueError, match="^" + re.escape(problem) + "$"):
         read_amount(value)
 

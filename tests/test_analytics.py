@@ -159,7 +159,7 @@ def test_an_average_of_equal_prices_is_that_price(quantities: list[Decimal], pri
         ({"fills": fills(("1", "10"), ("1", None)), "filled_qty": "1", "avg_fill_price": "10"}, "10", 1, 0),
         ({"fills": fills(("1", "10"), ("1", "20")), "filled_qty": "1"}, None, 0, 1),
         ({"fills": fills(("1", "10")), "filled_qty": "0", "avg_fill_price": "10"}, None, 0, 1),
-        # Nobody does, in whole or in part.
+        # Neither has, wholly or in part.
         ({"fills": fills(("1", "10")), "filled_qty": "4"}, "10", 1, 1),
         ({"fills": fills(("1", "10"), ("3", None)), "filled_qty": "4"}, "10", 1, 1),
         ({"fills": fills(("1", "10"), (None, "12")), "filled_qty": "4"}, "10", 1, 1),
@@ -177,7 +177,7 @@ def test_an_average_of_equal_prices_is_that_price(quantities: list[Decimal], pri
         ({"status": "rejected"}, None, 0, 0),
     ],
 )
-def test_an_order_counts_by_the_best_it_tells(
+def test_average_fill_price_uses_the_most_precise_numbers_of_an_order(
     fields: dict[str, Any], price: str | None, counted: int, missing: int
 ) -> None:
     told = average_fill_price([order(**fields)])
@@ -244,7 +244,10 @@ def test_the_symbols_add_up_to_the_day(held: list[tuple[str, str | None]]) -> No
         ({}, False),
     ],
 )
-def test_a_partly_filled_order_is_told_by_its_status_or_its_numbers(fields: dict[str, Any], is_partial: bool) -> None:  # noqa: FBT001 - a row of the table
+def test_partially_filled_reads_the_status_or_the_numbers(
+    fields: dict[str, Any],
+    is_partial: bool,  # noqa: FBT001 - a row of the table
+) -> None:
     one = order(**fields)
     assert partially_filled([one]) == ((one,) if is_partial else ())
 

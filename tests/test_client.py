@@ -67,7 +67,7 @@ async def test_a_client_that_was_never_used_closes_quietly() -> None:
     await ConnectTrade("client", "hush").aclose()
 
 
-async def test_what_does_not_close_in_time_is_left_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+async def test_aclose_warns_about_connections_that_do_not_close_in_time(caplog: pytest.LogCaptureFixture) -> None:
     async with ScriptedEnd(answer()) as end:
         ct = ConnectTrade("client", "hush", endpoints=Endpoints(end.url), timeouts=Timeouts(close=1e-9))
         await ct.users.list()
@@ -112,7 +112,7 @@ async def test_a_borrowed_session_is_left_open() -> None:
     assert seen.headers["client-secret"] == "hush"
 
 
-def test_a_user_is_a_handle_that_costs_bytes() -> None:
+def test_user_handle_takes_few_bytes() -> None:
     ct = ConnectTrade("client", "hush")
     user = ct.user("u-1", "whisper")
     assert (repr(user), user.user_id) == ("<User 'u-1'>", "u-1")
@@ -142,7 +142,7 @@ def test_a_user_is_a_handle_that_costs_bytes() -> None:
         ),
     ],
 )
-def test_credentials_that_cannot_be_are_refused_where_they_are_given(make: Callable[[], object], why: str) -> None:
+def test_invalid_credentials_are_rejected_at_construction(make: Callable[[], object], why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         make()
 
@@ -164,7 +164,7 @@ def test_credentials_that_cannot_be_are_refused_where_they_are_given(make: Calla
         ({"trace_configs": 5}, "trace_configs must be a list"),
     ],
 )
-def test_a_setting_of_another_kind_is_refused_where_it_is_given(settings: Any, why: str) -> None:
+def test_settings_of_a_wrong_type_are_rejected_at_construction(settings: Any, why: str) -> None:
     with pytest.raises(ConfigurationError, match=why):
         ConnectTrade("client", "hush", **settings)
 
@@ -349,7 +349,7 @@ async def test_times_as_values_and_days_of_times() -> None:
     ]
 
 
-def test_endpoints_without_a_stream_serve_rest_and_say_so_where_a_stream_is_wanted() -> None:
+def test_endpoints_without_a_stream_address_serve_rest_and_reject_streams() -> None:
     class OnlyRest:
         api = "http://127.0.0.1:9"
 
@@ -371,7 +371,7 @@ def test_a_stream_that_cannot_be_is_refused(options: dict[str, Any], why: str) -
         ConnectTrade("client", "hush").brokerage_stream(**options)
 
 
-async def test_whoever_is_called_back_by_the_client_that_it_holds_is_freed_with_it() -> None:
+async def test_an_object_that_holds_its_client_and_is_its_callback_is_freed_with_it() -> None:
     class App:
         def __init__(self, url: str) -> None:
             config = aiohttp.TraceConfig()

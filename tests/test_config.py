@@ -75,7 +75,7 @@ def test_settings_are_named_where_they_are_given(make: Callable[..., Any]) -> No
 
 
 @pytest.mark.parametrize("bad", [0, -1, -0.5, math.inf, -math.inf, math.nan, True, "5", b"5", Decimal(5), [5]])
-def test_a_bad_duration_is_refused_by_name(bad: object) -> None:
+def test_settings_reject_an_invalid_duration_by_name(bad: object) -> None:
     for make, name in DURATIONS:
         unit = "" if name == "requests_per_second" else " of seconds"
         with pytest.raises(ConfigurationError, match=rf"^\w+\.{name} must be a positive number{unit}, got "):
@@ -83,7 +83,7 @@ def test_a_bad_duration_is_refused_by_name(bad: object) -> None:
 
 
 @pytest.mark.parametrize("bad", [0, -1, 1.5, 4.0, math.inf, math.nan, True, "5", None, Decimal(5)])
-def test_a_bad_count_is_refused_by_name(bad: object) -> None:
+def test_settings_reject_an_invalid_count_by_name(bad: object) -> None:
     for make, name in COUNTS:
         with pytest.raises(ConfigurationError, match=rf"^\w+\.{name} must be a whole number of at least 1, got "):
             make(**{name: bad})
@@ -152,7 +152,7 @@ def test_a_bad_address_is_refused_by_name(address: str) -> None:
         Endpoints(api=address)
 
 
-def test_an_address_that_is_empty_is_called_so() -> None:
+def test_endpoints_reject_an_empty_address_with_a_hint() -> None:
     with pytest.raises(ConfigurationError, match=r"without a query or a login, got an empty one, which a sandbox has"):
         Endpoints(api="")
 
@@ -242,7 +242,7 @@ def test_no_frame_of_an_error_holds_the_secret(environment: pytest.MonkeyPatch, 
     assert CANARY not in shown_by_the_library(caught.value)
 
 
-def test_a_secret_that_cannot_be_sent_is_named_by_its_variable(environment: pytest.MonkeyPatch) -> None:
+def test_from_environment_names_the_variable_of_an_invalid_secret(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
     environment.setenv("CONNECTTRADE_CLIENT_SECRET", f"{CANARY}\n")
     with pytest.raises(ConfigurationError, match=r"^the CONNECTTRADE_CLIENT_SECRET must not begin or end with"):

@@ -29,7 +29,7 @@ from connecttrade_async.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-# Who must act: the tree of the design, as far as it is built.
+# The hierarchy of exceptions, by the party that can correct the error.
 TREE: dict[str, object] = {
     "ConnectTradeError": {
         "CallerError": {
@@ -168,7 +168,7 @@ def test_every_fact_is_an_attribute_and_every_message_a_line(kind: type[ConnectT
         assert {name: getattr(error, name) for name in facts_of(kind)} == {name: FACTS[name] for name in facts_of(kind)}
 
 
-def test_messages_are_built_from_the_facts() -> None:
+def test_messages_are_built_from_the_attributes() -> None:
     assert str(ClosedError()).startswith("this client is closed: ")
     assert str(ClosedError("the session that this client borrowed")).startswith("the session that this client borrowed")
     assert str(CursorError(cursor="c1", why="it repeats")) == "the listing was stopped at cursor 'c1': it repeats"
@@ -186,7 +186,7 @@ def test_messages_are_built_from_the_facts() -> None:
     assert "not entitled" in AuthenticationError.advice
 
 
-def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
+def test_errors_about_an_order_describe_its_outcome() -> None:
     late = OrderNotReplacedError(order_id="o-1", status="filled")
     assert str(late) == "order o-1 was not replaced: it is filled"
     facts: dict[str, Any] = {"what": "the order was placed", "look_again": errors._unpickled_resolve}
@@ -206,12 +206,12 @@ def test_what_became_of_an_order_is_said_in_a_sentence() -> None:
     assert str(alive).endswith("its answer was lost, and order o-1 is listed as working")
 
 
-def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:
+def test_resolve_calls_the_function_of_the_client_and_needs_it() -> None:
     asked: list[float] = []
 
     answer: Any = object()
 
-    def look_again(seconds: float) -> Any:
+    def reconcile(seconds: float) -> Any:
         asked.append(seconds)
         return answer
 
@@ -222,7 +222,7 @@ def test_looking_again_is_what_the_client_gave_and_needs_it() -> None:
         "is_known": False,
         "last_error": None,
     }
-    error = OrderOutcomeUnknownError(**facts, look_again=look_again)
+    error = OrderOutcomeUnknownError(**facts, look_again=reconcile)
     assert error.resolve(timeout=3) is answer
     assert asked == [3]
     with pytest.raises(ConfigurationError, match="timeout must be 0 or a positive number of seconds, got -1"):

@@ -40,7 +40,7 @@ def test_ids_of_many_threads_are_unique() -> None:
         assert len({one for ids in drawn for one in ids}) == 8000
 
 
-def test_an_id_tells_its_time() -> None:
+def test_uuid7_contains_its_time() -> None:
     clock = HeldClock()
     drawn = UUID(OrderIdGenerator(clock)())
     assert drawn.version == 7
@@ -74,7 +74,7 @@ def test_text_sorts_as_the_ticks_do(one: tuple[int, int], other: tuple[int, int]
     assert len(uuid7(*first)) == 36
 
 
-def test_an_id_tells_when_it_was_drawn_and_others_tell_nothing() -> None:
+def test_issued_at_returns_the_time_of_generated_ids_only() -> None:
     assert issued_at(uuid7(1_772_461_800_123 << 12, 7)) == datetime(2026, 3, 2, 14, 30, 0, 123_000, tzinfo=UTC)
     assert issued_at("mine") is None
     assert issued_at("ffffffff-ffff-7ab0-9233-7a89c1325f90") is None

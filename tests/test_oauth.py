@@ -71,13 +71,13 @@ def test_a_bad_redirect_is_an_error_with_its_facts(url: str, error: str, details
         "https://[::1/done?connection_id=c-1",
     ],
 )
-def test_an_address_that_says_neither_is_the_callers_mistake(url: str) -> None:
+def test_parse_redirect_without_its_parameters_raises_configuration_error(url: str) -> None:
     with pytest.raises(ConfigurationError, match="url must have connection_id or error in its query"):
         parse_redirect(url)
 
 
 @pytest.mark.parametrize("address", [None, b"?connection_id=c-1", URL("https://app.example/done?connection_id=c-1")])
-def test_an_address_that_is_no_text_is_refused_with_what_to_pass(address: Any) -> None:
+def test_parse_redirect_of_another_type_names_what_to_pass(address: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"must be text, got {type(address).__name__}: pass str\("):
         parse_redirect(address)
 
@@ -115,7 +115,7 @@ def test_a_redirect_is_a_frozen_value_that_no_collector_follows() -> None:
         "HTTPS://APP.EXAMPLE/done",
     ],
 )
-def test_a_public_https_address_has_no_problem(url: str) -> None:
+def test_check_redirect_url_of_a_public_https_address_is_empty(url: str) -> None:
     assert check_redirect_url(url) == []
 
 
@@ -143,23 +143,23 @@ def test_a_public_https_address_has_no_problem(url: str) -> None:
         "[::]",
     ],
 )
-def test_a_private_address_is_a_problem(host: str) -> None:
+def test_check_redirect_url_reports_a_private_address(host: str) -> None:
     shown = host.strip("[].").lower()
     (problem,) = check_redirect_url(f"https://{host}:8000/done")
     assert problem.startswith(f"{shown} is this machine or in a private network: brokers refuse it")
 
 
-def test_plain_http_is_a_problem() -> None:
+def test_check_redirect_url_reports_plain_http() -> None:
     (problem,) = check_redirect_url("http://app.example/done")
     assert problem == "It begins with http: brokers redirect to https addresses only."
 
 
-def test_a_fragment_is_a_problem() -> None:
+def test_check_redirect_url_reports_a_fragment() -> None:
     (problem,) = check_redirect_url("https://app.example/done#top")
     assert "after #" in problem
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_check_redirect_url_returns_every_problem() -> None:
     problems = check_redirect_url("http://localhost:8000/#top")
     assert len(problems) == 3
     assert all(problem[0] and problem.endswith(".") for problem in problems)
@@ -181,7 +181,7 @@ def test_every_problem_is_told_at_once() -> None:
         ("https://app.example:99999/", "This is not a URL"),
     ],
 )
-def test_nonsense_is_told_apart_and_never_raises(url: str, beginning: str) -> None:
+def test_check_redirect_url_of_a_text_that_is_not_a_url_never_raises(url: str, beginning: str) -> None:
     (problem,) = check_redirect_url(url)
     assert problem.startswith(beginning)
 
@@ -202,7 +202,7 @@ def test_checking_never_raises_and_answers_in_sentences(url: str) -> None:
         ("https://intranet/", "a name of a local network"),
     ],
 )
-def test_odd_spellings_of_places_that_brokers_cannot_reach(url: str, clue: str) -> None:
+def test_check_redirect_url_reports_unusual_forms_of_unreachable_hosts(url: str, clue: str) -> None:
     [problem] = check_redirect_url(url)
     assert clue in problem
 

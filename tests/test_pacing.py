@@ -124,7 +124,7 @@ def test_never_more_than_rate_and_burst_and_always_in_order(rate: float, steps: 
 
 @given(rate=st.floats(min_value=0.1, max_value=200), gap=st.floats(min_value=1.01, max_value=5))
 @settings(deadline=None)
-def test_whoever_is_slower_than_the_rate_never_waits(rate: float, gap: float) -> None:
+def test_token_bucket_at_a_slower_rate_never_waits(rate: float, gap: float) -> None:
     bucket = TokenBucket(rate, 0.0)
     assert [bucket.reserve(turn * gap / rate) for turn in range(50)] == pytest.approx([0.0] * 50, abs=1e-9)
 

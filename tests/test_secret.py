@@ -169,7 +169,7 @@ def test_equal_texts_are_equal_secrets_and_hash_alike() -> None:
     assert len({Secret("a"), Secret("b"), Secret("a")}) == 2
 
 
-def test_two_that_were_pickled_are_not_equal_since_nobody_knows() -> None:
+def test_two_unpickled_secrets_are_not_equal_since_their_texts_are_lost() -> None:
     dumped = pickle.dumps(Secret(CANARY))
     one, other = pickle.loads(dumped), pickle.loads(dumped)  # noqa: S301 - our own bytes
     assert one != other

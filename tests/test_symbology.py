@@ -195,7 +195,7 @@ def test_a_narrow_decimal_context_does_not_round_a_strike() -> None:
         ("SPXW  20260116C00100000", 4, "the year must be two digits: write SPXW260116C00100000"),
     ],
 )
-def test_an_impossible_option_is_refused_where_the_fault_is(symbol: str, position: int, problem: str) -> None:
+def test_parse_option_rejects_an_invalid_symbol_at_its_position(symbol: str, position: int, problem: str) -> None:
     with pytest.raises(SymbolError, match=problem) as caught:
         parse_option(symbol)
     assert (caught.value.symbol, caught.value.position) == (symbol, position)
@@ -228,7 +228,7 @@ def test_an_impossible_option_is_refused_where_the_fault_is(symbol: str, positio
         (parse_symbol, "IBM1", 2),
     ],
 )
-def test_an_impossible_stock_is_refused_where_the_fault_is(
+def test_parse_equity_rejects_an_invalid_symbol_at_its_position(
     reader: Callable[[str], object], symbol: str, position: int
 ) -> None:
     with pytest.raises(SymbolError) as caught:
@@ -261,7 +261,7 @@ def test_an_impossible_stock_is_refused_where_the_fault_is(
         ({"strike": Decimal("NaN")}, "SPY241018C", 10, "must be a number"),
     ],
 )
-def test_an_option_that_has_no_symbol_is_not_built(
+def test_build_option_rejects_parts_without_a_symbol(
     changed: dict[str, Any], written: str, position: int, problem: str
 ) -> None:
     parts: dict[str, Any] = {"root": "SPY", "expiry": date(2024, 10, 18), "right": "C", "strike": 430}
@@ -292,7 +292,7 @@ def test_an_option_that_has_no_symbol_is_not_built(
         ),
     ],
 )
-def test_a_stock_that_has_no_symbol_is_not_built(
+def test_equity_symbol_rejects_parts_without_a_symbol(
     parts: dict[str, Any], written: str, position: int, problem: str
 ) -> None:
     with pytest.raises(SymbolError, match=problem) as caught:

@@ -250,7 +250,7 @@ def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tu
         ({"legs": "AB", "symbol": None, "side": BTO}, "the legs must be a list or a tuple"),
     ],
 )
-def test_one_thing_that_is_wrong_is_one_problem(changed: dict[str, Any], problem: str) -> None:
+def test_ticket_with_one_invalid_field_has_one_problem(changed: dict[str, Any], problem: str) -> None:
     (told,) = problems_of(OrderTicket, **(GOOD | changed))
     assert told.startswith(problem)
 
@@ -274,12 +274,12 @@ def test_one_thing_that_is_wrong_is_one_problem(changed: dict[str, Any], problem
         ([leg(CALL, BTO), TicketLeg(symbol=PUT, action=STO, ratio=None)], "leg 2: the ratio is missing"),  # type: ignore[arg-type]
     ],
 )
-def test_one_leg_that_is_wrong_is_one_problem(legs: list[TicketLeg], problem: str) -> None:
+def test_ticket_with_one_invalid_leg_has_one_problem(legs: list[TicketLeg], problem: str) -> None:
     (told,) = problems_of(tickets.multi_leg, legs, BTO, price="1", qty=1, **WHO)
     assert told.startswith(problem)
 
 
-def test_all_that_is_wrong_is_said_at_once() -> None:
+def test_ticket_error_has_every_problem() -> None:
     wrong = {"qty": 1.5, "notional": "1e3", "price": None, "account_id": "", "broker": "", "tif": "NOW"}
     told = problems_of(tickets.limit, "msft", "BUYY", cl_order_id="", **wrong)
     subjects = ["symbol", "account_id", "broker", "cl_order_id", "side", "order_tif"]
@@ -292,7 +292,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     )
 
 
-def test_all_that_is_wrong_with_legs_is_said_at_once() -> None:
+def test_ticket_error_has_every_problem_of_the_legs() -> None:
     given = GOOD | {"legs": [leg(CALL, "SELL", 0), leg(CALL, BTO), leg("X", BTO)]}
     assert [problem[:22] for problem in problems_of(OrderTicket, **given)] == [
         "leg 1: the action must",
@@ -304,7 +304,7 @@ def test_all_that_is_wrong_with_legs_is_said_at_once() -> None:
     ]
 
 
-def test_all_that_is_wrong_with_a_strategy_is_said_at_once() -> None:
+def test_strategy_error_has_every_problem() -> None:
     strikes: dict[str, Any] = {"put_low": 410, "put_high": "410", "call_low": "405.5555", "call_high": 4.5}
     assert problems_of(tickets.iron_condor, "SPY", expiry=DAY, **strikes, price=-1, **WHO) == (
         "call_low: the strike must have at most 3 decimals, got 405.5555",
@@ -316,7 +316,7 @@ def test_all_that_is_wrong_with_a_strategy_is_said_at_once() -> None:
     )
 
 
-def test_a_wrong_underlying_hides_no_wrong_strike_and_is_said_once() -> None:
+def test_strategy_with_an_invalid_underlying_reports_it_once_beside_invalid_strikes() -> None:
     strikes: dict[str, Any] = {"put_low": 400, "put_high": 390, "call_low": 450.0, "call_high": "x"}
     assert problems_of(tickets.iron_condor, "spy", expiry=date(1999, 12, 17), **strikes, price=1, qty=1, **WHO) == (
         "underlying 'spy': the root must be capital letters and digits, got 's'",
@@ -334,7 +334,7 @@ def test_a_wrong_underlying_hides_no_wrong_strike_and_is_said_once() -> None:
 
 
 @pytest.mark.parametrize("right", ["C", "X"])
-def test_equal_strikes_are_said_of_a_ratio_spread_whatever_else_is_wrong(right: str) -> None:
+def test_ratio_spread_reports_equal_strikes_beside_other_problems(right: str) -> None:
     told = problems_of(
         tickets.ratio_spread, "spy", expiry=DAY, right=right, buy=430, sell="430.0", price=1, qty=1, **WHO
     )
@@ -356,7 +356,7 @@ def test_contracts_are_whole_and_shares_need_not_be(qty: Decimal | str) -> None:
 
 
 @pytest.mark.parametrize("legs", [None, 7, "AB", b"AB", object()], ids=["nothing", "number", "text", "bytes", "object"])
-def test_legs_that_are_none_are_a_problem_among_the_others(legs: object) -> None:
+def test_legs_of_another_type_are_one_problem_among_others(legs: object) -> None:
     told = problems_of(tickets.multi_leg, legs, BTO, price=1, qty=0, **WHO)
     assert len(told) == 2
     assert "legs" in told[0]
@@ -383,7 +383,7 @@ def test_a_forgotten_price_does_not_make_a_market_order() -> None:
         forgetful("SPY", expiry=DAY, strike=430, qty=1, **WHO)
 
 
-def test_a_broker_that_nobody_listed_passes_and_a_listed_one_is_read_in_any_case() -> None:
+def test_ticket_accepts_unlisted_brokers_and_reads_listed_ones_in_any_case() -> None:
     assert tickets.market("MSFT", "BUY", qty=1, account_id="a", broker="SCHWAB").payload()["broker"] == "SCHWAB"
     cover = tickets.market("MSFT", "BUY_TO_COVER", qty=1, account_id="a", broker="TradeStation")
     assert cover.payload()["broker"] == "TRADESTATION"
@@ -462,7 +462,7 @@ def test_a_replacement_sends_what_changes(given: dict[str, Any], sent: dict[str,
         (None, None, {}, ["the new_cl_order_id is missing", "the broker is missing", "the replacement must change"]),
     ],
 )
-def test_a_replacement_that_cannot_be_sent_is_refused_whole(
+def test_invalid_replacement_has_every_problem(
     new_id: Any,
     broker: Any,
     given: dict[str, Any],
@@ -560,7 +560,7 @@ AMOUNTS = VALID | VALID.map(lambda amount: format(amount, "f")) | st.integers(-1
 @given(CONTEXTS, AMOUNTS, AMOUNTS, AMOUNTS, AMOUNTS)
 @example(Context(prec=1, traps=[Inexact]), Decimal("123456789.123456789"), "0.000000001", 10**17, "1.500")
 @example(Context(prec=2, Emax=1), Decimal("1E+3"), Decimal("-0"), Decimal("NaN"), Decimal("sNaN"))
-def test_what_is_sent_is_alike_in_every_decimal_context(
+def test_payload_is_the_same_in_every_decimal_context(
     context: Context, qty: Any, price: Any, stop: Any, ratio: Any
 ) -> None:
     ours = {**WHO, "cl_order_id": "mine"}

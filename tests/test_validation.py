@@ -22,20 +22,20 @@ class Handle(list[int]):
     """A handle, which could be iterated over."""
 
 
-def test_handles_are_taken() -> None:
+def test_checks_accept_handles() -> None:
     check_one(Handle(), is_handle)
     check_each([Handle(), Handle()], is_handle)
     check_each([], is_handle)
 
 
-def test_what_is_no_handle_is_refused_by_its_kind_only() -> None:
+def test_checks_reject_other_objects_and_show_only_their_type() -> None:
     with pytest.raises(ConfigurationError, match=r"^user must be a handle, as ct\.user\(\.\.\.\) returns it, got str$"):
         check_one("hush", is_handle)
     with pytest.raises(ConfigurationError, match=r"^each of users must be a handle, as .*, got tuple$"):
         check_each([Handle(), ("ada", "hush")], is_handle)
 
 
-def test_what_can_be_iterated_over_is_not_iterated_over_yet() -> None:
+def test_check_iterable_does_not_consume_an_iterator() -> None:
     users = iter([Handle(), "ada"])
     check_iterable(users, is_handle)
     assert len(list(users)) == 2
@@ -43,14 +43,14 @@ def test_what_can_be_iterated_over_is_not_iterated_over_yet() -> None:
 
 
 @pytest.mark.parametrize("users", ["ada", b"ada", 5, None])
-def test_what_cannot_be_many_handles_is_refused(users: object) -> None:
+def test_check_iterable_rejects_texts_and_objects_that_are_not_iterable(users: object) -> None:
     with pytest.raises(
         ConfigurationError, match=f"^users must be an iterable of handles, .*, got {type(users).__name__}$"
     ):
         check_iterable(users, is_handle)
 
 
-def test_one_handle_is_not_many() -> None:
+def test_check_iterable_rejects_a_single_handle() -> None:
     with pytest.raises(ConfigurationError, match=r"^users must be .* for one user, pass \[user\]$"):
         check_iterable(Handle(), is_handle)
 

@@ -130,7 +130,7 @@ FULL: dict[type[Model], dict[str, Any]] = {
     },
     UserRecord: {"user_id": "user-1"},
 }
-# These hold secrets, which no encoder is told how to spell.
+# These hold secrets, and no encoder knows how to encode a Secret.
 SECRETIVE: dict[type[Model], dict[str, Any]] = {
     ConnectionToken: {"access_token": "canary", "expires_at": NOON},
     NewUser: {"user_id": "user-1", "user_secret": "canary", "user-secret": "canary"},
@@ -171,7 +171,7 @@ def insides(value: object) -> Iterator[object]:
             yield from insides(getattr(value, name))
 
 
-# What streams tell is tested with their dialects.
+# The codec tests cover the messages of streams.
 EVENTS = {"connecttrade_async.models.events", "connecttrade_async.models.market"}
 
 
@@ -402,7 +402,7 @@ WRONG: list[tuple[Any, bytes, str, str]] = [
 
 
 @pytest.mark.parametrize(("shape", "body", "where", "ours"), WRONG)
-def test_a_wrong_shape_is_told_with_its_place(shape: Any, body: bytes, where: str, ours: str) -> None:
+def test_model_of_a_wrong_shape_is_reported_with_its_place(shape: Any, body: bytes, where: str, ours: str) -> None:
     with pytest.raises(MalformedResponseError) as caught:
         read(Response(200, {}, body), decoder(shape))
     assert caught.value.where == where

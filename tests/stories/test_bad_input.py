@@ -51,7 +51,7 @@ async def test_an_unreachable_host() -> None:
             await ct.users.list()
 
 
-async def test_a_certificate_nobody_vouches_for_is_not_tried_again() -> None:
+async def test_a_request_to_a_server_with_an_untrusted_certificate_is_not_retried() -> None:
     with untrusted_end() as url:
         async with ConnectTrade("client", "hush", endpoints=Endpoints(url)) as ct:
             with pytest.raises(ConnectError, match="no secure connection"):

@@ -66,7 +66,7 @@ async def test_market_data_is_not_opened_of_a_closed_view_and_takes_nobodys_plac
             assert CLOSED in (await until(happenings, StreamEnded)).error
 
 
-async def test_whoever_subscribed_to_what_is_never_opened_hears_that_the_client_is_closed() -> None:
+async def test_a_subscription_of_a_stream_that_is_never_opened_raises_closed_error_with_the_client() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, _ = newcomer(sandbox, ct)
         stream, live = ct.brokerage_stream(), ct.live([user])
@@ -98,7 +98,7 @@ async def test_a_stream_that_is_open_ends_and_says_why() -> None:
         assert stream.health().state == "ENDED"
 
 
-async def test_whoever_is_entering_hears_of_it() -> None:
+async def test_entering_a_stream_raises_closed_error_when_the_client_closes() -> None:
     async with Sandbox(seed=1) as sandbox, client(sandbox) as ct, nothing_left():
         sandbox.stream.faults.add(StreamFault("no_login"))
         entering = asyncio.create_task(ct.brokerage_stream().__aenter__())
@@ -130,7 +130,7 @@ async def test_books_are_not_current_any_more(is_borrowed: bool) -> None:  # noq
                 assert lent.health().state == "LIVE"
 
 
-async def test_who_cannot_be_read_since_another_client_is_closed_is_not_taken_for_current() -> None:
+async def test_a_user_of_another_client_that_is_closed_is_not_current() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, _ = newcomer(sandbox, ct)
         view = ct.with_options(timeouts=Timeouts(call=9))
@@ -156,8 +156,8 @@ async def test_what_ended_before_is_not_watched_any_more() -> None:
             await live.add(user)
 
 
-@pytest.mark.parametrize("ending", ["nobody enters", "entered", "closed", "consumers leave"])
-async def test_a_stream_that_nobody_enters_is_told_of_once(ending: str, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("ending", ["never entered", "entered", "closed", "consumers leave"])
+async def test_a_stream_that_is_never_entered_is_reported_once(ending: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     clock = SteppedClock()
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
@@ -173,8 +173,8 @@ async def test_a_stream_that_nobody_enters_is_told_of_once(ending: str, caplog: 
         clock.advance(9.9)
         assert caplog.messages == []
         clock.advance(1000.0)
-        told = [message for message in caplog.messages if "nobody opened" in message]
-        assert len(told) == (ending == "nobody enters")
+        warnings = [message for message in caplog.messages if "never entered" in message]
+        assert len(warnings) == (ending == "never entered")
         await stream.aclose()
 
 

@@ -97,7 +97,7 @@ async def test_closing_from_a_second_loop_is_refused_and_leaves_the_client_open(
         assert await ct.users.list() == []
 
 
-def test_client_whose_loop_is_closed_can_be_closed_elsewhere_and_not_called() -> None:
+def test_client_of_a_closed_loop_can_be_closed_in_another_loop_but_not_called() -> None:
     async def use() -> ConnectTrade:
         async with ScriptedEnd(answer(200, b"[]", connection="close")) as end:
             ct = client(end.url)
@@ -200,14 +200,14 @@ async def test_trace_hook_that_asks_through_the_same_client_leaves_the_outer_cal
     is_inside = contextvars.ContextVar("is_inside", default=False)
     traces = aiohttp.TraceConfig()
 
-    async def ask(*_: object) -> None:
+    async def call_back(*_: object) -> None:
         if not is_inside.get():
             is_inside.set(True)
             await ct.request("GET", "/inner")
             is_inside.set(False)
 
-    traces.on_request_start.append(ask)
-    traces.on_request_end.append(ask)
+    traces.on_request_start.append(call_back)
+    traces.on_request_end.append(call_back)
     async with ScriptedEnd() as end, client(end.url, trace_configs=[traces]) as ct:
         assert await ct.users.list() == []
     assert [seen.target for seen in end.seen] == ["/inner", "/users", "/inner"]
@@ -217,12 +217,12 @@ async def test_outer_call_keeps_its_own_deadline_while_a_trace_hook_asks() -> No
     is_inside = contextvars.ContextVar("is_inside", default=False)
     traces = aiohttp.TraceConfig()
 
-    async def ask(*_: object) -> None:
+    async def call_back(*_: object) -> None:
         if not is_inside.get():
             is_inside.set(True)
             await ct.with_options(timeouts=Timeouts(call=30)).request("GET", "/inner")
 
-    traces.on_request_start.append(ask)
+    traces.on_request_start.append(call_back)
     settings: dict[str, Any] = {"timeouts": Timeouts(call=0.05), "retry": Retry(attempts=1)}
     async with ScriptedEnd(silence) as end, client(end.url, trace_configs=[traces], **settings) as ct:
         with pytest.raises(RequestTimeoutError) as caught:

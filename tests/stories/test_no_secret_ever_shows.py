@@ -69,7 +69,7 @@ ANSWERS: dict[str, Act] = {
     "reset": reset,
     "silence": silence,
 }
-# Forms that no rule tells from plain values: they are quoted by their shape where an answer may carry a secret.
+# No rule distinguishes these forms from plain values: where a response may have a secret, only its shape is quoted.
 UNNAMED = {name for name in ANSWERS if name.startswith(("a secret ", "a refusal without words"))}
 LISTINGS = {"list users", "positions", "a page of orders"}
 CALLS: dict[str, Callable[[ConnectTrade, User], Awaitable[object]]] = {

@@ -127,7 +127,7 @@ async def test_users_never_see_each_other() -> None:
         assert {user.user_id for user in await ct.users.list()} == {"one", "two"}
 
 
-async def test_what_the_api_refuses_is_told_by_its_kind() -> None:
+async def test_each_kind_of_api_error_raises_its_own_exception() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
         user = await connected(sandbox, ct)
         with pytest.raises(ConflictError):
@@ -143,7 +143,7 @@ async def test_what_the_api_refuses_is_told_by_its_kind() -> None:
                 await stranger.users.list()
 
 
-async def test_a_person_who_declines_is_an_error_with_the_brokers_words() -> None:
+async def test_a_declined_login_raises_an_error_with_the_brokers_text() -> None:
     async with Sandbox(seed=7) as sandbox, client(sandbox) as ct:
         new = await ct.users.create("user-1")
         user = ct.user("user-1", new.user_secret)
