@@ -1,6 +1,6 @@
-"""The front door: the ``connecttrade`` command, which needs the extra ``cli`` (click and rich).
+"""The ``connecttrade`` command. It needs the extra ``cli`` (click and rich).
 
-Nothing else of the package imports it.
+No other module of the package imports it.
 """
 
 from __future__ import annotations

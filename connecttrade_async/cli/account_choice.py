@@ -1,4 +1,4 @@
-"""The front door: whose order it is. The user's one account, or the one that was named; never a guess."""
+"""Choose the account of an order: the user's only account, or the one that an option names."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["AccountChoice", "choose_account", "named_accounts"]
 
 
 class AccountChoice(NamedTuple):
-    """An account to trade in.
+    """The account of an order.
 
     Attributes:
-        account_id: its id.
-        broker: its broker's code.
-        name: the account as people know it.
+        account_id: the id of the account.
+        broker: the code of its broker.
+        name: its number (or id) and broker, for messages.
     """
 
     account_id: str
@@ -32,49 +32,51 @@ class AccountChoice(NamedTuple):
 
 
 async def choose_account(user: User, account: str | None, broker: str | None) -> AccountChoice:
-    """Return the account that is meant.
+    """Return the account that the options name, or the user's only one.
+
+    An ambiguous choice is an error: an order in the wrong account cannot be undone.
 
     Args:
-        user: whose accounts.
-        account: its id, or the broker's number for it; None where the user has but one.
-        broker: a code that narrows the choice, and that is sent where the account does not tell its broker.
+        user: the user of the accounts.
+        account: the id of the account or its number at the broker; None for the only account.
+        broker: a code that narrows the choice. It is sent if the account names no broker.
 
     Raises:
-        click.UsageError: the account is not there, or it is not clear which is meant.
-        TransportError: the wire failed.
-        BrokerError: the API said no, or something unreadable.
+        click.UsageError: no account matches, or several do.
+        TransportError: the request failed in transit.
+        BrokerError: the API refused the request, or its response is malformed.
     """
     every = await user.accounts.list()
     fitting = [one for one in every if _fits(one, account, broker)]
     if len(fitting) != 1:
-        raise click.UsageError(_question(every, fitting, account, broker))
+        raise click.UsageError(_choice_problem(every, fitting, account, broker))
     (one,) = fitting
     code = one.broker or broker
     if not code:
-        msg = f"the account {_name(one)} does not tell its broker, so say it with --broker"
+        msg = f"the account {_name(one)} names no broker: give one with --broker"
         raise click.UsageError(msg)
     return AccountChoice(one.account_id, code, f"{_name(one)} at {code}")
 
 
 async def named_accounts(user: User, wanted: Sequence[str]) -> dict[str, str]:
-    """Return the accounts that are meant, by id, each as people know it.
+    """Return the display names of accounts, by account id.
 
     Args:
-        user: whose accounts.
-        wanted: their ids, or the broker's numbers for them; none for all there are.
+        user: the user of the accounts.
+        wanted: ids or numbers at the broker; empty for all accounts.
 
     Raises:
-        click.UsageError: one of them is not there.
-        TransportError: the wire failed.
-        BrokerError: the API said no, or something unreadable.
+        click.UsageError: an account does not exist.
+        TransportError: the request failed in transit.
+        BrokerError: the API refused the request, or its response is malformed.
     """
     every = await user.accounts.list()
     for account in wanted:
         if not any(_fits(one, account, None) for one in every):
-            raise click.UsageError(_question(every, [], account, None, "watch"))
+            raise click.UsageError(_choice_problem(every, [], account, None, "watch"))
     fitting = [one for one in every if not wanted or {one.account_id, one.account_number} & set(wanted)]
     names = [_name(one) for one in fitting]
-    # Two brokers may give the same number; the id is always the account's own.
+    # Two brokers may use the same number; the id is unique.
     return {
         one.account_id: one.account_id if names.count(name) > 1 else name
         for one, name in zip(fitting, names, strict=True)
@@ -86,7 +88,7 @@ def _fits(one: Account, account: str | None, broker: str | None) -> bool:
     return at_broker and account in {None, one.account_id, one.account_number}
 
 
-def _question(
+def _choice_problem(
     every: Sequence[Account],
     fitting: Sequence[Account],
     account: str | None,
@@ -94,16 +96,16 @@ def _question(
     use: str = "trade in",
 ) -> str:
     if not every:
-        return f"there is no account to {use}: `connecttrade connect` links a broker"
+        return f"there is no account to {use}: `connecttrade connect` connects a broker"
     if fitting:
-        return f"say with --account which one is meant: {_listed(fitting)}"
-    asked = ("account", None if account is None else repr(account), broker and f"at {broker!r}")
-    return f"there is no {' '.join(filter(None, asked))}: {_listed(every)}"
+        return f"--account must name one of: {_listed(fitting)}"
+    criteria = ("account", None if account is None else repr(account), broker and f"at {broker!r}")
+    return f"there is no {' '.join(filter(None, criteria))}: {_listed(every)}"
 
 
 def _listed(accounts: Sequence[Account]) -> str:
     names = [_name(one) for one in accounts]
-    # Two brokers may give the same number, and many mask theirs; the id is always the account's own.
+    # Two brokers may use the same number, and many brokers mask theirs; the id is unique.
     named = [one.account_id if names.count(name) > 1 else name for one, name in zip(accounts, names, strict=True)]
     return ", ".join(f"{name} at {one.broker or 'a broker'}" for one, name in zip(accounts, named, strict=True))
 

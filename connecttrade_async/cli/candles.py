@@ -1,6 +1,6 @@
-"""The front door: bars drawn as candles of text, one a column, two steps of price a line.
+"""Draw bars as candles of text: one column a bar, two price steps a line.
 
-A bar that rose is a block and one that fell is a thin stroke, so that they differ without colour too.
+A rising bar is a block and a falling bar a thin stroke, so that they differ without color too.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ __all__ = ["Candle", "chart", "read_candles", "room"]
 
 LOWEST = 3
 NARROWEST = 20
-EVERY = 4  # lines between two prices
-APART = 10  # columns between two times
+LABEL_LINES = 4  # lines between two price labels
+LABEL_COLUMNS = 10  # columns between two time labels
 BLANK, WICK, BODY = range(3)
 WICKS = {(WICK, WICK): "│", (WICK, BLANK): "╵", (BLANK, WICK): "╷", (BLANK, BLANK): " "}
 ROSE = {(BODY, BODY): "█", (BODY, WICK): "▀", (BODY, BLANK): "▀", (WICK, BODY): "▄", (BLANK, BODY): "▄", **WICKS}
@@ -32,14 +32,14 @@ FELL = {(BODY, BODY): "┃", (BODY, WICK): "╿", (BODY, BLANK): "╹", (WICK, B
 
 
 class Candle(NamedTuple):
-    """A bar that has all its prices.
+    """A bar with all four prices.
 
     Attributes:
-        start: when it began, or None.
+        start: the start of the interval, or None.
         open: the first price.
-        high: the highest.
-        low: the lowest.
-        close: the last.
+        high: the highest price.
+        low: the lowest price.
+        close: the last price.
     """
 
     start: datetime | None
@@ -50,18 +50,18 @@ class Candle(NamedTuple):
 
     @property
     def has_risen(self) -> bool:
-        """Whether it ended no lower than it began."""
+        """Whether the close is not below the open."""
         return self.close >= self.open
 
 
 class _Scale(NamedTuple):
-    """Prices on lines; each line is two steps high, and steps count from the bottom.
+    """Maps prices to lines. Each line is two steps high, and steps count from the bottom.
 
     Attributes:
         low: the lowest price.
-        high: the highest.
-        lines: how many lines there are.
-        places: decimals of a price.
+        high: the highest price.
+        lines: the number of lines.
+        places: the decimals of a price.
     """
 
     low: Decimal
@@ -70,46 +70,46 @@ class _Scale(NamedTuple):
     places: int
 
     def step(self, price: Decimal) -> int:
-        """Return the step on which a price lies: of one price only, in the middle."""
+        """Return the step of a price; the middle if all prices are equal."""
         if self.low == self.high:
             return self.lines
         share = (price - self.low) / (self.high - self.low)
         return int((share * (2 * self.lines - 1)).to_integral_value(ROUND_HALF_UP))
 
     def labels(self) -> dict[int, str]:
-        """Return prices by the line, from the top, at which they are written; the outermost are exact."""
+        """Return the labels of prices by line, from the top; the highest and the lowest are exact."""
         if self.low == self.high:
-            return {self.lines - 1 - self.lines // 2: self._written(self.low)}
+            return {self.lines - 1 - self.lines // 2: self._format(self.low)}
         last = self.lines - 1
         each = (self.high - self.low) / (2 * self.lines - 1)
         between = {
-            line: self._written(self.low + each * (2 * (last - line) + Decimal("0.5")))
-            for line in range(EVERY, last - 1, EVERY)
+            line: self._format(self.low + each * (2 * (last - line) + Decimal("0.5")))
+            for line in range(LABEL_LINES, last - 1, LABEL_LINES)
         }
-        return {0: self._written(self.high), **between, last: self._written(self.low)}
+        return {0: self._format(self.high), **between, last: self._format(self.low)}
 
-    def _written(self, price: Decimal) -> str:
+    def _format(self, price: Decimal) -> str:
         return f"{price:,.{self.places}f}"
 
 
 def read_candles(bars: Iterable[Bar]) -> list[Candle]:
-    """Return the bars that have all their prices, as candles."""
+    """Convert the bars that have all four prices."""
     return [candle for bar in bars if (candle := _read(bar)) is not None]
 
 
 def room(candles: Sequence[Candle], width: int) -> int:
-    """Return how many candles there is room for beside the prices."""
+    """Return how many candles fit beside the labels."""
     return max(width, NARROWEST) - _margin(candles)
 
 
 def chart(candles: Sequence[Candle], width: int, height: int, *, has_days: bool = False) -> Text:
-    """Return a chart, with prices at its side and times (UTC) below.
+    """Draw a chart with prices at the right and times (UTC) below.
 
     Args:
-        candles: at least one; the last of them where there is no room for all.
+        candles: at least one; only the last ones that fit are drawn.
         width: columns, at least 20.
-        height: lines, at least 3, of which the last has the times.
-        has_days: whether each candle is a day, so that days stand below and not times.
+        height: lines, at least 3; the last one holds the times.
+        has_days: whether each candle is a day, which labels days and not times.
     """
     shown = candles[-room(candles, width) :]
     lines = max(height, LOWEST) - 1
@@ -138,16 +138,16 @@ def _half(candle: Candle, scale: _Scale, step: int) -> int:
 
 
 def _times(candles: Sequence[Candle], *, has_days: bool) -> str:
-    """Write a time under every tenth candle, where there is room for it."""
-    said = ""
-    for column in range(0, len(candles), APART):
+    """Label every tenth candle with its time, if the label fits."""
+    line = ""
+    for column in range(0, len(candles), LABEL_COLUMNS):
         start = candles[column].start
         if start is None:
             continue
         text = start.astimezone(UTC).strftime("%m-%d" if has_days else "%H:%M")
         if column + len(text) <= max(len(candles), len(text)):
-            said = said.ljust(column) + text
-    return said
+            line = line.ljust(column) + text
+    return line
 
 
 def _margin(candles: Sequence[Candle]) -> int:
@@ -169,5 +169,5 @@ def _read(bar: Bar) -> Candle | None:
     if any(price is None for price in prices):
         return None
     opened, high, low, closed = (price for price in prices if price is not None)
-    # What the wire says of the highest may be older than what it says of the last.
+    # The high and low of an unfinished bar may be older than its close.
     return Candle(start, opened, max(opened, high, low, closed), min(opened, high, low, closed), closed)

@@ -1,4 +1,4 @@
-"""The front door: which facts of each noun people see, and in which order they give way on a narrow terminal."""
+"""The columns of each table, and which of them a narrow terminal leaves out first."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _account(item: Balance | Position) -> str | None:
 
 
 def _symbol(order: Order) -> str | tuple[str, ...] | None:
-    """Name what is ordered; a multi-leg order has no symbol (documented), so each leg has a line."""
+    """Return the symbol, or a line for each leg: a multi-leg order has no symbol (documented)."""
     if order.symbol or not order.legs:
         return order.symbol
     return tuple(f"{_sign(leg.action)}{leg.ratio_text or '?'} {leg.symbol or '?'}" for leg in order.legs)

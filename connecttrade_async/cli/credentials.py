@@ -1,6 +1,6 @@
-"""The front door: who asks. Credentials come from the environment or from a person, never from an argument.
+"""Open a client with credentials from the environment or a prompt, never from an argument.
 
-An argument would stand in the shell's history and in every list of processes.
+An argument would be visible in the history of the shell and in every list of processes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ USER_SECRET = "CONNECTTRADE_USER_SECRET"  # noqa: S105 - the name of a variable,
 
 
 class CliContext(NamedTuple):
-    """A client, and the user for whom it asks."""
+    """A client and one user of it."""
 
     ct: ConnectTrade
     user: User
@@ -34,14 +34,14 @@ class CliContext(NamedTuple):
 
 @asynccontextmanager
 async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectTrade]:
-    """Open a client with the credentials of the environment, or of a person at the terminal.
+    """Open a client with credentials from the environment or from prompts.
 
     Args:
-        settle: for how many seconds to look for an order whose answer was lost; None for the client's own default.
+        settle: seconds to look for an order after its response was lost; None for the default of the client.
 
     Raises:
-        click.UsageError: a credential is missing and nobody is there to ask.
-        ConfigurationError: a credential or an address cannot be one.
+        click.UsageError: a credential is missing and stdin is not a terminal.
+        ConfigurationError: a credential or an address is malformed.
     """
     _require(CLIENT_ID, CLIENT_SECRET)
     addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
@@ -58,14 +58,14 @@ async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectT
 
 @asynccontextmanager
 async def open_user(*, settle: float | None = None) -> AsyncGenerator[CliContext]:
-    """Open a client and a handle on the user of the environment, or of a person at the terminal.
+    """Open a client and a user, with credentials from the environment or from prompts.
 
     Args:
         settle: as for ``open_client``.
 
     Raises:
-        click.UsageError: a credential is missing and nobody is there to ask.
-        ConfigurationError: a credential or an address cannot be one.
+        click.UsageError: a credential is missing and stdin is not a terminal.
+        ConfigurationError: a credential or an address is malformed.
     """
     _require(CLIENT_ID, CLIENT_SECRET, USER_ID, USER_SECRET)
     async with open_client(settle=settle) as ct:
@@ -89,5 +89,5 @@ def _text(name: str, label: str) -> str:
 
 
 def _secret(name: str, label: str) -> Secret:
-    # Not bound to a variable: a traceback that prints variables would print it.
+    # A variable would be printed by a traceback that prints variables.
     return Secret(os.environ.get(name) or prompt(label, hidden=True))

@@ -1,6 +1,6 @@
-"""The front door: what a stream tells, as a line for people or as an object for programs.
+"""Format events and changes: as a line for people, or as a JSON object for programs.
 
-Its vow: an object holds the wire's own text, number by number; and a gap is told to either reader.
+Objects hold numbers as the text of the wire. A gap is reported in both formats.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import msgspec
 from rich.text import Text
 
 from connecttrade_async.books.changes import BalanceChanged, OrderChanged, PositionChanged
-from connecttrade_async.cli.order_text import filled, in_words, status_of
+from connecttrade_async.cli.order_text import describe, filled_text, status_of
 from connecttrade_async.cli.output import figure, plain
 from connecttrade_async.errors import MalformedResponseError
 from connecttrade_async.models.events import (
@@ -34,7 +34,17 @@ if TYPE_CHECKING:
     from connecttrade_async.models import Balance, Fill, Position
     from connecttrade_async.models.events import Event
 
-__all__ = ["UPDATES", "aside", "change_line", "clock", "line", "spelled", "spelled_book", "spelled_change", "turn_line"]
+__all__ = [
+    "UPDATES",
+    "book_object",
+    "book_state_line",
+    "change_line",
+    "change_object",
+    "event_line",
+    "event_object",
+    "lifecycle_text",
+    "utc_time",
+]
 
 Update = OrderUpdate | PositionUpdate | BalanceUpdate
 UPDATES = (OrderUpdate, PositionUpdate, BalanceUpdate)
@@ -52,7 +62,7 @@ HOLDING = (("worth", "market_value_text"), ("unrealized", "unrealized_pl_text"),
 
 
 class _Frame(msgspec.Struct):
-    """A frame of which only the payload is wanted, as it was spelled."""
+    """A frame of which only the undecoded payload is read."""
 
     data: msgspec.Raw = msgspec.Raw(b"")
 
@@ -60,17 +70,17 @@ class _Frame(msgspec.Struct):
 _FRAME = msgspec.json.Decoder(_Frame)
 
 
-def spelled(event: Event, now: datetime) -> dict[str, object]:
-    """Return an event as one object for programs.
+def event_object(event: Event, now: datetime) -> dict[str, object]:
+    """Return an event as a JSON object.
 
     Args:
-        event: what was told.
-        now: the time of day, for what the wire gives no time.
+        event: the event.
+        now: the time for events without a time of their own.
     """
     kind, _ = KINDS.get(type(event), (type(event).__name__.removeprefix("Stream").lower(), ""))
     if isinstance(event, UPDATES):
-        whose = {"user_id": event.user_id, "account_id": event.account_id}
-        return {"type": kind, **whose, "time": event.time_text, "data": _payload(event.raw)}
+        owner = {"user_id": event.user_id, "account_id": event.account_id}
+        return {"type": kind, **owner, "time": event.time_text, "data": _payload(event.raw)}
     facts: dict[str, Any] = msgspec.structs.asdict(event)
     if isinstance(event, UnknownMessage):
         facts["raw"] = event.raw.decode("utf-8", "replace")
@@ -78,27 +88,27 @@ def spelled(event: Event, now: datetime) -> dict[str, object]:
 
 
 def _payload(raw: bytes) -> msgspec.Raw:
-    # On one line, whatever the lines of the wire. What was not text in a field that nobody reads becomes text.
+    # JSON output is one object a line, and the wire may use several lines for a payload.
     whole = raw.decode("utf-8", "replace").encode()
     return msgspec.Raw(msgspec.json.format(bytes(_FRAME.decode(whole).data) or whole, indent=-1))
 
 
-def line(event: Event, now: datetime) -> Text | None:
-    """Return an event as one line for people, or None where it is said aside."""
+def event_line(event: Event, now: datetime) -> Text | None:
+    """Format an event as one line; None for lifecycle events, for which see ``lifecycle_text``."""
     if type(event) not in KINDS:
         return None
     kind, style = KINDS[type(event)]
-    words = [_said(event)]
-    when = _clock(now)
+    words = [_event_text(event)]
+    when = utc_time(now)
     if isinstance(event, UPDATES):
         when = _time(event, now)
         words = [*filter(None, (event.user_id, event.account_id)), *words]
-    said = Text(plain("  ".join(words)), style=_colour(event))
-    return Text.assemble((when, "dim"), "  ", (f"{kind:<{WIDEST}}", style), "  ", said)
+    text = Text(plain("  ".join(words)), style=_color(event))
+    return Text.assemble((when, "dim"), "  ", (f"{kind:<{WIDEST}}", style), "  ", text)
 
 
-def aside(event: Event) -> str:
-    """Return in a sentence what happens to the stream itself; empty where nobody has to know."""
+def lifecycle_text(event: Event) -> str:
+    """Describe a lost or retrying stream in a sentence; empty for every other event."""
     if isinstance(event, StreamLost):
         return f"The stream was lost: {plain(event.cause)}."
     if isinstance(event, StreamRetrying):
@@ -106,45 +116,41 @@ def aside(event: Event) -> str:
     return ""
 
 
-def _said(event: Event) -> str:
+def _event_text(event: Event) -> str:
     match event:
         case OrderUpdate(order=order):
-            return ", ".join(filter(None, (f"{in_words(order)}: {status_of(order)}", filled(order))))
+            return ", ".join(filter(None, (f"{describe(order)}: {status_of(order)}", filled_text(order))))
         case PositionUpdate(position=position):
-            held = f"{figure(position.quantity_text)} held" if position.quantity_text is not None else ""
-            return f"{position.symbol}: {_listed([held, *_figures(position, HOLDING)])}"
+            quantity = f"{figure(position.quantity_text)} held" if position.quantity_text is not None else ""
+            return f"{position.symbol}: {_listed([quantity, *_figures(position, HOLDING)])}"
         case BalanceUpdate(balance=balance):
             return _listed(_figures(balance, MONEY))
         case Gap():
             missed = f"{event.dropped} dropped" if event.dropped else "something may have been missed"
-            return f"{missed} from {_clock(event.since)} to {_clock(event.until)}, so look again: {event.cause}"
+            return f"{missed} from {utc_time(event.since)} to {utc_time(event.until)}, so read again: {event.cause}"
         case _:
-            odd = cast("UnknownMessage", event)
-            return f"{odd.problem}: {odd.raw.decode('utf-8', 'replace')}"
+            unknown = cast("UnknownMessage", event)
+            return f"{unknown.problem}: {unknown.raw.decode('utf-8', 'replace')}"
 
 
 def _figures(item: object, fields: Iterable[tuple[str, str]]) -> list[str]:
-    told = ((name, getattr(item, field)) for name, field in fields)
-    return [f"{name} {figure(text)}" for name, text in told if text]
+    values = ((name, getattr(item, field)) for name, field in fields)
+    return [f"{name} {figure(text)}" for name, text in values if text]
 
 
 def _listed(words: list[str]) -> str:
     return ", ".join(filter(None, words)) or "changed"
 
 
-def _colour(event: Event) -> str:
+def _color(event: Event) -> str:
     return STATUSES.get(event.order.status or "", "") if isinstance(event, OrderUpdate) else ""
 
 
 def _time(event: Update, now: datetime) -> str:
     try:
-        return _clock(event.time or now)
+        return utc_time(event.time or now)
     except MalformedResponseError:
         return plain(event.time_text or "")
-
-
-def _clock(when: datetime) -> str:
-    return when.astimezone(UTC).strftime("%H:%M:%S")
 
 
 KINDS_CHANGED: dict[type, str] = {OrderChanged: "order", PositionChanged: "position", BalanceChanged: "balance"}
@@ -153,16 +159,16 @@ WIDEST_CAUSE = max(map(len, CAUSES))
 MOST_FILLS = 3
 
 
-def spelled_change(change: Change, now: datetime) -> dict[str, object]:
-    """Return a change as one object for programs."""
-    whose = {"user_id": change.user_id, "account_id": change.account_id}
+def change_object(change: Change, now: datetime) -> dict[str, object]:
+    """Return a change as a JSON object."""
+    owner = {"user_id": change.user_id, "account_id": change.account_id}
     facts = {"cause": change.cause, "before": change.before, "after": change.after}
     fills = {"fills": change.fills} if isinstance(change, OrderChanged) else {}
-    return {"type": KINDS_CHANGED[type(change)], **whose, "time": now, **facts, **fills}
+    return {"type": KINDS_CHANGED[type(change)], **owner, "time": now, **facts, **fills}
 
 
-def spelled_book(book: Book, now: datetime) -> dict[str, object]:
-    """Return a whole book as one object for programs."""
+def book_object(book: Book, now: datetime) -> dict[str, object]:
+    """Return a whole book as a JSON object."""
     return {
         "type": "book",
         "user_id": book.user_id,
@@ -177,37 +183,37 @@ def spelled_book(book: Book, now: datetime) -> dict[str, object]:
 
 
 def change_line(change: Change, name: str, now: datetime) -> Text:
-    """Return a change as one line for people.
+    """Format a change as one line.
 
     Args:
-        change: what changed.
-        name: the account as people know it.
-        now: the time of day.
+        change: the change.
+        name: the display name of the account.
+        now: the time to print.
     """
     return Text.assemble(
-        (clock(now), "dim"),
+        (utc_time(now), "dim"),
         "  ",
         (f"{change.cause:<{WIDEST_CAUSE}}", CAUSES[change.cause]),
         "  ",
-        plain(f"{name}  {_said_changed(change)}"),
+        plain(f"{name}  {_change_text(change)}"),
     )
 
 
-def turn_line(words: str, name: str, now: datetime) -> Text:
-    """Return as one line for people that a book stopped or began to be current."""
-    return Text.assemble((clock(now), "dim"), "  ", (plain(f"{name} {words}"), "bold yellow"))
+def book_state_line(state: str, name: str, now: datetime) -> Text:
+    """Format as one line that a book is, or is no longer, current."""
+    return Text.assemble((utc_time(now), "dim"), "  ", (plain(f"{name} {state}"), "bold yellow"))
 
 
-def clock(when: datetime) -> str:
-    """Return the time of day, in UTC."""
+def utc_time(when: datetime) -> str:
+    """Format the time of day in UTC."""
     return when.astimezone(UTC).strftime("%H:%M:%S")
 
 
-def _said_changed(change: Change) -> str:
+def _change_text(change: Change) -> str:
     match change:
         case OrderChanged(after=order, fills=fills):
-            so_far = ", ".join(filter(None, (status_of(order), filled(order))))
-            return f"{_fills(fills)}{in_words(order)}: {so_far}"
+            status = ", ".join(filter(None, (status_of(order), filled_text(order))))
+            return f"{_fills(fills)}{describe(order)}: {status}"
         case PositionChanged():
             return f"{change.after.symbol}: {_held(change.before, change.after)}"
         case BalanceChanged():
@@ -215,9 +221,9 @@ def _said_changed(change: Change) -> str:
 
 
 def _fills(fills: Sequence[Fill]) -> str:
-    told = [f"{figure(fill.quantity_text or '?')} at {figure(fill.price_text or '?')}" for fill in fills[:MOST_FILLS]]
-    rest = len(fills) - len(told)
-    return f"{', '.join(told)}{f' and {rest} more' if rest else ''}: " if told else ""
+    shown = [f"{figure(fill.quantity_text or '?')} at {figure(fill.price_text or '?')}" for fill in fills[:MOST_FILLS]]
+    rest = len(fills) - len(shown)
+    return f"{', '.join(shown)}{f' and {rest} more' if rest else ''}: " if shown else ""
 
 
 def _held(before: Position | None, after: Position) -> str:
@@ -228,5 +234,5 @@ def _held(before: Position | None, after: Position) -> str:
 
 def _cash(before: Balance | None, after: Balance) -> str:
     now, was = after.cash_text, None if before is None else before.cash_text
-    cash = "cash not told" if now is None else " ".join(filter(None, ("cash", figure(now), after.currency)))
+    cash = "cash unknown" if now is None else " ".join(filter(None, ("cash", figure(now), after.currency)))
     return f"{cash}, before {figure(was)}" if was is not None and was != now else cash

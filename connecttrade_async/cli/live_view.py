@@ -1,6 +1,6 @@
-"""The front door: what a feed of market data tells, shown as it comes: in lines, as objects, or on a screen.
+"""Show a feed of market data: as lines, as JSON objects, or redrawn on a screen.
 
-Its vow: what may have been missed is told to every reader, and a screen says first whether it is live.
+Every format reports gaps, and the first line of a screen says whether the stream is live.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from connecttrade_async.cli.event_text import aside, line, spelled
+from connecttrade_async.cli.event_text import event_line, event_object, lifecycle_text
 from connecttrade_async.cli.output import echo_line, plain, print_object
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.errors import ConnectTradeError
@@ -33,202 +33,219 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Event
     from connecttrade_async.streaming.subscriptions import Subscription
 
-__all__ = ["LiveView", "as_lines", "as_objects", "as_rows", "has_screen", "market_object", "print_all", "show"]
+__all__ = [
+    "LiveView",
+    "has_screen",
+    "line_printer",
+    "market_object",
+    "print_events",
+    "print_market_object",
+    "row_printer",
+    "show",
+]
 
 T = TypeVar("T")
 CLOCK = SystemClock()
-BEAT = 0.1
+INTERVAL = 0.1
 OURS = {"_raw": None, "_is_backfill": "is_backfill"}
 
 
 class LiveView(Protocol):
-    """What a screen shows."""
+    """A view of one kind of update, drawn on a screen."""
 
-    def update(self, update: Any, /) -> None:  # noqa: ANN401 - a picture is of one kind of update
-        """Take an update."""
+    def update(self, update: Any, /) -> None:  # noqa: ANN401 - each view takes one kind of update
+        """Add an update."""
 
     def draw(self, console: Console) -> RenderableType:
-        """Return how things stand, as large as the console at most."""
+        """Render the view, at most as large as the console."""
         ...
 
 
-def has_screen(*, is_for_programs: bool) -> bool:
-    """Whether there is a screen to draw on."""
+def has_screen(*, is_machine_readable: bool) -> bool:
+    """Return whether stdout is a terminal that can be redrawn, and the output is for people."""
     console = Console()
-    return console.is_terminal and not console.is_dumb_terminal and not is_for_programs
+    return console.is_terminal and not console.is_dumb_terminal and not is_machine_readable
 
 
 def market_object(event: Event | MarketUpdate | SymbolRefused, now: datetime) -> dict[str, object]:
-    """Return an event as one object for programs: its members under the wire's names, with the wire's text.
+    """Return an event as a JSON object with the member names and texts of the wire.
 
     Args:
-        event: what was told.
-        now: the time of day, for what the wire gives no time.
+        event: the event.
+        now: the time for events without a time of their own.
     """
     if isinstance(event, MarketUpdate):
         members: dict[str, Any] = msgspec.to_builtins(event)
         return {name: value for key, value in members.items() if (name := OURS.get(key, key)) is not None}
     if isinstance(event, SymbolRefused):
         return {"type": "refused", "time": now, **msgspec.structs.asdict(event)}
-    return spelled(event, now)
+    return event_object(event, now)
 
 
-def as_objects(event: Event | MarketUpdate | SymbolRefused) -> None:
-    """Print an event for programs."""
+def print_market_object(event: Event | MarketUpdate | SymbolRefused) -> None:
+    """Print an event as a JSON object."""
     print_object(market_object(event, CLOCK.wall()))
 
 
-def as_lines(spell: Callable[[Any, datetime], str | None]) -> Callable[[Event | MarketUpdate | SymbolRefused], None]:
-    """Return what prints each event for people: updates as they are spelled, and aside what becomes of the link."""
+def line_printer(
+    format_update: Callable[[Any, datetime], str | None],
+) -> Callable[[Event | MarketUpdate | SymbolRefused], None]:
+    """Return a function that prints updates on stdout and lifecycle events on stderr."""
 
-    def show_one(event: Event | MarketUpdate | SymbolRefused) -> None:
+    def print_event(event: Event | MarketUpdate | SymbolRefused) -> None:
         now = CLOCK.wall()
         if isinstance(event, MarketUpdate):
-            said = spell(event, now)
-            if said is not None:
-                click.echo(said)
+            text = format_update(event, now)
+            if text is not None:
+                click.echo(text)
         elif isinstance(event, SymbolRefused):
             echo_line(_refused(event))
         elif isinstance(event, LiveAgain):
             echo_line("The stream is live again.")
-        elif words := aside(event):
-            echo_line(words)
-        elif (text := line(event, now)) is not None:
-            click.echo(text.plain)
+        elif sentence := lifecycle_text(event):
+            echo_line(sentence)
+        elif (line := event_line(event, now)) is not None:
+            click.echo(line.plain)
 
-    return show_one
+    return print_event
 
 
-def as_rows(print_row: Callable[[Any], None]) -> Callable[[Event | MarketUpdate | SymbolRefused], None]:
-    """Return what prints each update for a spreadsheet, and says everything else aside."""
-    otherwise = as_lines(lambda _event, _now: None)
+def row_printer(print_row: Callable[[Any], None]) -> Callable[[Event | MarketUpdate | SymbolRefused], None]:
+    """Return a function that prints updates as rows on stdout, and every other event on stderr."""
+    print_other = line_printer(lambda _event, _now: None)
 
-    def show_one(event: Event | MarketUpdate | SymbolRefused) -> None:
+    def print_event(event: Event | MarketUpdate | SymbolRefused) -> None:
         if isinstance(event, MarketUpdate):
             print_row(event)
-        elif isinstance(event, Gap | UnknownMessage) and (text := line(event, CLOCK.wall())) is not None:
+        elif isinstance(event, Gap | UnknownMessage) and (text := event_line(event, CLOCK.wall())) is not None:
             echo_line(text.plain)
         else:
-            otherwise(event)
+            print_other(event)
 
-    return show_one
+    return print_event
 
 
-async def print_all(
+async def print_events(
     md: MarketDataStream,
     feed: Feed[T],
     print_one: Callable[[Any], None],
     times: int | None,
     *,
-    is_told: Callable[[object], bool] = lambda _: True,
+    is_printed: Callable[[object], bool] = lambda _: True,
 ) -> None:
-    """Tell what comes and what becomes of the link, up to so many updates.
+    """Print the events of a feed and the lifecycle of its stream.
 
     Args:
         md: the stream.
-        feed: of what.
-        print_one: prints what is told.
-        times: how many updates; None for no end. What came of the past does not count.
-        is_told: whether something that came is told at all.
+        feed: the open feed.
+        print_one: prints one event.
+        times: end after this many updates; None for no end. Backfilled updates do not count.
+        is_printed: selects the events of the feed to print.
 
     Raises:
-        ConnectTradeError: the feed or the stream has ended, with why.
+        ConnectTradeError: the feed or the stream has ended.
 
     Cancelling ends it between two events.
     """
-    async with md.subscribe("lifecycle", "unknown", overflow="drop_oldest") as turns:
-        beside = asyncio.create_task(_print_turns(turns, print_one), name="connecttrade turns")
+    async with md.subscribe("lifecycle", "unknown", overflow="drop_oldest") as lifecycle:
+        printer = asyncio.create_task(_print_lifecycle(lifecycle, print_one), name="connecttrade lifecycle")
         try:
             left = times
             async for event in feed:
-                if not is_told(event):
+                if not is_printed(event):
                     continue
                 print_one(event)
-                left = _after(event, left)
+                left = _count_down(event, left)
                 if left == 0:
                     return
         finally:
-            await asyncio.sleep(0)  # what ended the feed may be a turn of the link, which is told as well
-            beside.cancel()
-            await asyncio.gather(beside, return_exceptions=True)
+            await asyncio.sleep(0)  # lets the printer print the lifecycle event that ended the feed
+            printer.cancel()
+            await asyncio.gather(printer, return_exceptions=True)
 
 
-async def show(md: MarketDataStream, feed: Feed[T], picture: LiveView, times: int | None) -> None:
-    """Show a picture of what comes, drawn anew ten times a second at most, up to so many updates.
+async def show(md: MarketDataStream, feed: Feed[T], view: LiveView, times: int | None) -> None:
+    """Draw a view of a feed on the screen, at most ten times a second.
+
+    Args:
+        md: the stream.
+        feed: the open feed.
+        view: the view of its updates.
+        times: end after this many updates; None for no end.
 
     Raises:
-        ConnectTradeError: the feed or the stream has ended, with why.
+        ConnectTradeError: the feed or the stream has ended.
 
-    Cancelling leaves the last picture on the screen.
+    Cancelling leaves the last drawing on the screen.
     """
-    console, state = Console(highlight=False), StreamStatus()
+    console, status = Console(highlight=False), StreamStatus()
     left, shown = times, None
     with Live(console=console, auto_refresh=False, vertical_overflow="crop") as screen:
         async for events in _batches(feed):
             for event in events:
                 if isinstance(event, MarketUpdate):
-                    picture.update(event)
+                    view.update(event)
                 else:
-                    state.update(event)
-                left = _after(event, left)
+                    status.update(event)
+                left = _count_down(event, left)
                 if left == 0:
                     break
-            said = state.line(md)
-            if events or (said, console.size) != shown:
-                shown = said, console.size
-                screen.update(Group(said, picture.draw(console)), refresh=True)
+            line = status.line(md)
+            if events or (line, console.size) != shown:
+                shown = line, console.size
+                screen.update(Group(line, view.draw(console)), refresh=True)
             if left == 0:
                 return
 
 
 class StreamStatus:
-    """Whether what is seen is live, and what may be wrong with it."""
+    """The first line of a screen: whether the stream is live, gaps, and refused symbols."""
 
     def __init__(self) -> None:
         self._gaps = 0
         self._refused = ""
 
     def update(self, event: object) -> None:
-        """Take what is no update."""
+        """Count a gap, or note a refused symbol."""
         if isinstance(event, SymbolRefused):
             self._refused = f"  {_refused(event)}"
         elif isinstance(event, Gap):
             self._gaps += 1
 
     def line(self, md: MarketDataStream) -> Text:
-        """Return it in a line."""
+        """Format the line."""
         health = md.health()
         gaps = f"  Gaps so far: {self._gaps}." if self._gaps else ""
         if health.state == "LIVE":
             return Text.assemble(("LIVE", "bold green"), "  Ctrl-C ends it.", (gaps + self._refused, "yellow"))
-        heard = "" if health.last_message is None else f" since {health.last_message:%H:%M:%S} UTC"
-        return Text.assemble((f"NOT LIVE{heard}", "bold red"), "  The link is being made again.")
+        since = "" if health.last_message is None else f" since {health.last_message:%H:%M:%S} UTC"
+        return Text.assemble((f"NOT LIVE{since}", "bold red"), "  Reconnecting.")
 
 
 async def _batches(feed: Feed[T]) -> AsyncGenerator[list[object]]:
-    """Return what came in each beat, though it be nothing."""
+    """Yield the events of each interval, also if there are none, so that the screen follows the status."""
     while True:
-        came: list[object] = []
-        limit = asyncio.timeout(BEAT)
+        events: list[object] = []
+        limit = asyncio.timeout(INTERVAL)
         try:
             async with limit:
                 while True:
-                    came.append(await feed.receive())
+                    events.append(await feed.receive())
         except TimeoutError:
             if not limit.expired():
                 raise
-        yield came
+        yield events
 
 
-async def _print_turns(turns: Subscription, print_one: Callable[[Any], None]) -> None:
-    # Whatever ends the stream is met by who reads the feed.
+async def _print_lifecycle(lifecycle: Subscription, print_one: Callable[[Any], None]) -> None:
+    # The error that ends the stream is raised by the feed as well, and is reported there.
     with suppress(ConnectTradeError):
-        async for event in turns:
-            if not isinstance(event, Gap):  # the feed tells it too
+        async for event in lifecycle:
+            if not isinstance(event, Gap):  # the feed yields it too
                 print_one(event)
 
 
-def _after(event: object, left: int | None) -> int | None:
+def _count_down(event: object, left: int | None) -> int | None:
     is_new = isinstance(event, MarketUpdate) and not getattr(event, "is_backfill", False)
     return left - 1 if left is not None and is_new else left
 

@@ -1,4 +1,4 @@
-"""The front door: the command as a whole, and the one place where a run ends."""
+"""The group of all commands, and the one place that sets the exit code."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from connecttrade_async.cli.commands.stream import stream
 from connecttrade_async.cli.commands.trade import buy, sell
 from connecttrade_async.cli.commands.users import users
 from connecttrade_async.cli.commands.watch import watch
-from connecttrade_async.cli.errors import ExitCode, explain, report, say
+from connecttrade_async.cli.errors import ExitCode, explain, print_error, report
 from connecttrade_async.cli.options import SuggestingGroup
 
 if TYPE_CHECKING:
@@ -37,28 +37,28 @@ if TYPE_CHECKING:
 __all__ = ["connecttrade"]
 
 
-# What a disk says that takes no more; TransportError is for what a network says.
+# Errors of a disk that is full or broken. The network has TransportError.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 class RootGroup(SuggestingGroup):
-    """The group of all commands: turns every ending into an exit code and at most one sentence on stderr."""
+    """The group of all commands: maps every failure to an exit code and one sentence on stderr."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> NoReturn:  # type: ignore[override]  # noqa: ANN401 - click's own shape
-        """Run, and end the process."""
+        """Run a command and exit the process."""
         extra["standalone_mode"] = False
         try:
-            # A command returns nothing; what comes back is the code of --help and the like.
-            code = super().main(args, prog_name or "connecttrade", **extra) or ExitCode.FINE
+            # Commands return None; an exit code comes back from --help and the like.
+            code = super().main(args, prog_name or "connecttrade", **extra) or ExitCode.OK
         except click.Abort:
             code = ExitCode.INTERRUPTED
         except click.ClickException as exc:
             sentence, code = explain(exc)
-            say(_with_help(sentence, exc))
+            print_error(_with_help(sentence, exc))
         sys.exit(code)
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the chosen command, and give every failure its sentence."""
+        """Run the chosen command, and report every failure."""
         try:
             super().invoke(ctx)
             sys.stdout.flush()
@@ -68,21 +68,23 @@ class RootGroup(SuggestingGroup):
             ctx.exit(ExitCode.INTERRUPTED)
         except BrokenPipeError:
             _stop_writing()
-            ctx.exit(ExitCode.NOBODY_READS)
+            ctx.exit(ExitCode.BROKEN_PIPE)
         except OSError as exc:
             if exc.errno not in FULL:
                 ctx.exit(report(exc))
             _stop_writing()
-            say(f"the output cannot be written: {os.strerror(exc.errno or 0)}. Make room, or write it somewhere else.")
-            ctx.exit(ExitCode.YOURS)
-        except Exception as exc:  # noqa: BLE001 - the last line of defence: a person never sees a traceback unasked
+            print_error(
+                f"the output cannot be written: {os.strerror(exc.errno or 0)}. Make room, or write it somewhere else."
+            )
+            ctx.exit(ExitCode.USAGE_ERROR)
+        except Exception as exc:  # noqa: BLE001 - report() prints every unexpected error as a sentence
             if ctx.params.get("verbose"):
                 traceback.print_exc()
             ctx.exit(report(exc))
         return None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's own name
-        """List the commands in the order in which one needs them."""
+        """List the commands in the order of a session, not by name."""
         return list(self.commands)
 
 
@@ -91,11 +93,11 @@ def _with_help(sentence: str, error: click.ClickException) -> str:
     if ctx is None:
         return sentence
     joint = "" if sentence.endswith((".", "?")) else "."
-    return f"{sentence[:1].lower()}{sentence[1:]}{joint} `{ctx.command_path} --help` tells more."
+    return f"{sentence[:1].lower()}{sentence[1:]}{joint} `{ctx.command_path} --help` shows more."
 
 
 def _stop_writing() -> None:
-    # What is still in the buffer would be written at exit, fail again and be reported there.
+    # Python flushes the buffer at exit, which would fail again and print a second error.
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
@@ -108,10 +110,10 @@ def _stop_writing() -> None:
     epilog="Begin with `connecttrade demo`. Exit codes: 0 all is well, 1 their side, 2 yours.",
 )
 @click.version_option(__version__, prog_name="connecttrade")
-@click.option("-v", "--verbose", is_flag=True, help="Tell on stderr what is asked again, and why.")
+@click.option("-v", "--verbose", is_flag=True, help="Log retries and reconnects on stderr.")
 @click.pass_context
 def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
-    """Ask brokerages, and trade, through Connect Trade.
+    """Read brokerage accounts and trade through Connect Trade.
 
     Credentials come from the environment or a prompt, never from an argument: CONNECTTRADE_CLIENT_ID and
     CONNECTTRADE_CLIENT_SECRET, and for what belongs to a user CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET.
@@ -125,7 +127,7 @@ def connecttrade(ctx: click.Context, *, verbose: bool) -> None:
     log.setLevel(logging.INFO if verbose else logging.WARNING)
 
 
-READING = (
+ACCOUNT_COMMANDS = (
     demo,
     sandbox,
     users,
@@ -140,7 +142,7 @@ READING = (
     stream,
     watch,
 )
-MARKET = (quotes, bars, depth, chain)
-TRADING = (buy, sell, option, cancel, replace)
-for command in (*READING, *MARKET, *TRADING):
+MARKET_COMMANDS = (quotes, bars, depth, chain)
+TRADING_COMMANDS = (buy, sell, option, cancel, replace)
+for command in (*ACCOUNT_COMMANDS, *MARKET_COMMANDS, *TRADING_COMMANDS):
     connecttrade.add_command(command)

@@ -1,6 +1,6 @@
-"""The front door: the market data of a connection, opened. The user's one connection for it, or the one that was named.
+"""Open market data by the user's only connection for it, or by the one that ``--connection`` names.
 
-Its vow: of two that may be meant, neither is guessed: a token that is made replaces the one that another program uses.
+An ambiguous choice is an error: a new token replaces the one that another program may be using.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from connecttrade_async.cli.credentials import open_user
-from connecttrade_async.cli.options import a_name
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.options import nonblank
+from connecttrade_async.cli.progress import spinner
 from connecttrade_async.errors import (
     AuthenticationRefusedError,
     ConnectError,
@@ -35,16 +35,20 @@ __all__ = ["choose_connection", "open_feed", "open_market", "symbol", "symbols",
 
 T = TypeVar("T")
 STREAM = "STREAM"
-_LINK = "`connecttrade connect --type market_data` links one"
-_ADVICE: dict[type[ConnectTradeError], str] = {
+_CREATE_HINT = "`connecttrade connect --type market_data` creates one"
+_HINTS: dict[type[ConnectTradeError], str] = {
     AuthenticationRefusedError: "see with `connecttrade connections` whether the connection is still there",
     SessionTakenError: "end the other program that follows market data for this user, and run this again",
 }
 
 which_option = click.option(
-    "--connection", "connection_id", metavar="ID", callback=a_name, help="By which connection; needed if you have two."
+    "--connection",
+    "connection_id",
+    metavar="ID",
+    callback=nonblank,
+    help="The connection to use; required if there are two.",
 )
-times_option = click.option("--times", type=click.IntRange(min=1), help="End after so many updates.")
+times_option = click.option("--times", type=click.IntRange(min=1), help="End after this many updates.")
 
 
 def symbol(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
@@ -61,44 +65,46 @@ def symbol(_ctx: click.Context, _param: click.Parameter, text: str) -> str:
 
 
 def symbols(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
-    """Read arguments that are symbols, each once.
+    """Read arguments that are symbols, without duplicates.
 
     Raises:
-        click.BadParameter: one of them is none.
+        click.BadParameter: an argument cannot be a symbol.
     """
     return tuple(dict.fromkeys(symbol(ctx, param, text) for text in texts))
 
 
 @asynccontextmanager
 async def open_market(connection_id: str | None) -> AsyncGenerator[MarketDataStream]:
-    """Open the market data of the connection that is meant, for the user of the environment.
+    """Open the market data stream of a connection of the environment's user.
 
     Args:
-        connection_id: which; None for the user's only one.
+        connection_id: the connection; None for the user's only one for market data.
 
     Raises:
-        click.UsageError: it is not clear which is meant, or a credential is missing.
-        ConnectTradeError: it cannot be opened, with advice.
+        click.UsageError: no connection or several match, or a credential is missing.
+        ConnectTradeError: the stream cannot be opened; a note says what to do.
+
+    Cancelling closes the stream and the client.
     """
     async with open_user() as (ct, user), AsyncExitStack() as stack:
-        async with waiting("Looking for the connection", ct) as progress:
+        async with spinner("Looking for the connection", ct) as progress:
             chosen = connection_id or await choose_connection(user)
-            progress.words = "Connecting to the market data"
-            stack.enter_context(_advised())
+            progress.text = "Connecting to the market data"
+            stack.enter_context(_with_hints())
             md = await stack.enter_async_context(user.market_data(chosen))
         yield md
 
 
 @asynccontextmanager
 async def open_feed(feed: Feed[T]) -> AsyncGenerator[Feed[T]]:
-    """Open a feed, with a line that turns while the server takes its time.
+    """Open a feed, and show a spinner until the server confirms it.
 
     Raises:
         MarketDataRefusedError: the server refuses a symbol.
-        ConnectTradeError: the stream has ended, with why.
+        ConnectTradeError: the stream has ended.
     """
     async with AsyncExitStack() as stack:
-        async with waiting("Asking for market data"):
+        async with spinner("Asking for market data"):
             await stack.enter_async_context(feed)
         yield feed
 
@@ -107,22 +113,22 @@ async def choose_connection(user: User) -> str:
     """Return the id of the user's only connection for market data.
 
     Raises:
-        click.UsageError: there is none, or more than one.
-        TransportError: the wire failed.
-        BrokerError: the API said no, or something unreadable.
+        click.UsageError: there is no such connection, or more than one.
+        TransportError: the request failed in transit.
+        BrokerError: the API refused the request, or its response is malformed.
     """
     every = await user.connections.list()
     fitting = [one for one in every if one.connection_type == ConnectionType.MARKET_DATA]
     if len(fitting) != 1:
-        raise click.UsageError(_question(every, fitting))
+        raise click.UsageError(_choice_problem(every, fitting))
     return fitting[0].connection_id
 
 
-def _question(every: Sequence[Connection], fitting: Sequence[Connection]) -> str:
+def _choice_problem(every: Sequence[Connection], fitting: Sequence[Connection]) -> str:
     if fitting:
-        return f"say with --connection which one is meant: {_listed(fitting)}"
-    others = f"; to try another, say with --connection which: {_listed(every)}" if every else ""
-    return f"there is no connection for market data: {_LINK}{others}"
+        return f"--connection must name one of: {_listed(fitting)}"
+    others = f"; to try another, name it with --connection: {_listed(every)}" if every else ""
+    return f"there is no connection for market data: {_CREATE_HINT}{others}"
 
 
 def _listed(connections: Sequence[Connection]) -> str:
@@ -133,8 +139,8 @@ def _listed(connections: Sequence[Connection]) -> str:
 
 
 @contextmanager
-def _advised() -> Generator[None]:
-    """Say with an error what to do, where that is another thing than for the brokerage stream."""
+def _with_hints() -> Generator[None]:
+    """Add a note with what to do to errors; the default hints are about the brokerage stream."""
     try:
         yield
     except ConnectError as exc:
@@ -142,5 +148,5 @@ def _advised() -> Generator[None]:
             exc.add_note("check the network, and CONNECTTRADE_MDSTREAM_URL if you set it")
         raise
     except (AuthenticationRefusedError, SessionTakenError) as exc:
-        exc.add_note(_ADVICE[type(exc)])
+        exc.add_note(_HINTS[type(exc)])
         raise

@@ -1,4 +1,4 @@
-"""The front door: the options that commands share, and how a day or a time is written on a command line."""
+"""Options that commands share, the parsing of days and times, and how a command ends."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SuggestingGroup",
-    "a_name",
     "account_option",
-    "beginning",
     "connection_option",
     "day",
-    "end",
+    "end_time",
     "in_event_loop",
     "json_option",
+    "nonblank",
     "seconds_option",
+    "start_time",
     "symbols_option",
     "until_stopped",
     "until_terminated",
@@ -35,19 +35,19 @@ __all__ = [
 
 
 class SuggestingGroup(click.Group):
-    """A group of commands that guesses what a mistyped one was to be."""
+    """A group of commands that suggests the nearest name for a mistyped one."""
 
     def resolve_command(
         self,
         ctx: click.Context,
         args: list[str],
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or say which one may have been meant."""
+        """Resolve a command, or fail with a suggestion."""
         if args and self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
             near = difflib.get_close_matches(args[0], self.list_commands(ctx), n=1)
-            path = ctx.command_path.split()[1:]  # as it is written behind the program's own name
-            guess = f" did you mean `{' '.join([*path, *near])}`?" if near else ""
-            ctx.fail(f"there is no command {' '.join([*path, args[0]])!r}:{guess or ' see the list of them.'}")
+            path = ctx.command_path.split()[1:]  # without the name of the program
+            suggestion = f" did you mean `{' '.join([*path, *near])}`?" if near else ""
+            ctx.fail(f"there is no command {' '.join([*path, args[0]])!r}:{suggestion or ' see the list of them.'}")
         return super().resolve_command(ctx, args)
 
 
@@ -58,50 +58,50 @@ def day(_ctx: click.Context, _param: click.Parameter, text: str | None) -> date 
     """Read an option that is a day, ``2026-01-31`` or ``today``.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: the text is neither a day nor ``today``.
     """
     if text is None:
         return None
     try:
         return _day(text.strip())
     except ValueError:
-        msg = f"{text!r} is no day: write it as 2026-01-31, or today"
+        msg = f"must be a day such as 2026-01-31 or today, got {text!r}"
         raise click.BadParameter(msg) from None
 
 
-def beginning(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
-    """Read an option that is a time, in UTC where it names no zone. A day means its first moment.
+def start_time(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
+    """Read an option that is a time, by default in UTC. A day means its first moment.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: the text is not a time.
     """
     return None if text is None else _moment(text, time.min)
 
 
-def end(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
-    """Read an option that is a time, in UTC where it names no zone. A day means its last moment.
+def end_time(_ctx: click.Context, _param: click.Parameter, text: str | None) -> datetime | None:
+    """Read an option that is a time, by default in UTC. A day means its last moment.
 
     Raises:
-        click.BadParameter: it is none.
+        click.BadParameter: the text is not a time.
     """
     return None if text is None else _moment(text, time.max)
 
 
-def a_name(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
-    """Read an option that names something.
+def nonblank(_ctx: click.Context, _param: click.Parameter, text: str | None) -> str | None:
+    """Read an option that must not be empty, stripped of white space.
 
     Raises:
-        click.BadParameter: it is empty, and so nothing could be it.
+        click.BadParameter: the text is empty.
     """
     if text is not None and not text.strip():
-        msg = "it names nothing"
+        msg = "must not be empty"
         raise click.BadParameter(msg)
     return None if text is None else text.strip()
 
 
 def _duration(_ctx: click.Context, _param: click.Parameter, seconds: float | None) -> float | None:
     if seconds is not None and not 0 < seconds < math.inf:
-        msg = f"{seconds} is no number of seconds above zero"
+        msg = f"must be a positive number of seconds, got {seconds}"
         raise click.BadParameter(msg)
     return seconds
 
@@ -110,15 +110,15 @@ def _day(text: str) -> date:
     return datetime.now(UTC).date() if text == "today" else date.fromisoformat(text)
 
 
-def _moment(text: str, of_a_day: time) -> datetime:
+def _moment(text: str, time_of_day: time) -> datetime:
     text = text.strip()
     try:
         if text == "today" or len(text) == len("2026-01-31"):
-            return datetime.combine(_day(text), of_a_day, UTC)
+            return datetime.combine(_day(text), time_of_day, UTC)
         when = datetime.fromisoformat(text)
         return (when.replace(tzinfo=UTC) if when.tzinfo is None else when).astimezone(UTC)
     except (ValueError, OverflowError):
-        msg = f"{text!r} is no time: write it as 2026-01-31, today or 2026-01-31T14:30:00Z"
+        msg = f"must be a time such as 2026-01-31, today or 2026-01-31T14:30:00Z, got {text!r}"
         raise click.BadParameter(msg) from None
 
 
@@ -127,13 +127,13 @@ account_option = click.option("--account", "account_id", metavar="ID", help="Onl
 connection_option = click.option("--connection", "connection_id", metavar="ID", help="Only this connection.")
 symbols_option = click.option("--symbols", metavar="AAPL,MSFT", help="Only these symbols, separated by commas.")
 seconds_option = click.option(
-    "--for", "seconds", type=float, metavar="SECONDS", callback=_duration, help="End after so many seconds."
+    "--for", "seconds", type=float, metavar="SECONDS", callback=_duration, help="End after this many seconds."
 )
-yes_option = click.option("--yes", is_flag=True, help="Do it without asking.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 def in_event_loop(command: Callable[P, Coroutine[None, None, None]]) -> Callable[P, None]:
-    """Let click call a coroutine."""
+    """Make a coroutine function a callback of click."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -1,6 +1,6 @@
-"""The front door: the last look before an order is sent, the sending, and the sentence about what became of it.
+"""Confirm an order, send it, and report the outcome.
 
-Its vow: nothing is sent that was not shown or agreed to beforehand, and whoever leaves early is told how to look.
+Nothing is sent without confirmation or ``--yes``. An interruption prints the command that looks the order up.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rich.text import Text
 
 from connecttrade_async.cli.errors import fail
 from connecttrade_async.cli.options import json_option, yes_option
-from connecttrade_async.cli.order_text import facts, how_to_look, in_words, outcome
+from connecttrade_async.cli.order_text import describe, lookup_command, outcome, ticket_rows
 from connecttrade_async.cli.output import UNLIMITED, announce, echo_line, escaped, plain, print_object
-from connecttrade_async.cli.progress import waiting
-from connecttrade_async.cli.prompts import agreed, require_interactive
+from connecttrade_async.cli.progress import spinner
+from connecttrade_async.cli.prompts import confirm, require_interactive
 from connecttrade_async.models import OrderStatus
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ settle_option = click.option(
     metavar="SECONDS",
     default=SETTLE,
     show_default=f"{SETTLE:.0f}",
-    help="If the answer is lost, look so long for what became of it.",
+    help="If the response is lost, look this long for the order.",
 )
 
 
 class OrderOptions(TypedDict):
-    """What every command that places an order is told besides the order itself."""
+    """The options of every command that places an order, besides the order itself."""
 
     tif: str
     account: str | None
@@ -58,12 +58,12 @@ class OrderOptions(TypedDict):
 
 
 class SubmitOptions(NamedTuple):
-    """How an order is sent.
+    """The options that decide how an order is sent.
 
     Attributes:
-        yes: without asking.
-        as_json: a program reads what comes out.
-        dry_run: not at all.
+        yes: send without a question.
+        as_json: print JSON.
+        dry_run: print the request and send nothing.
     """
 
     yes: bool
@@ -71,43 +71,43 @@ class SubmitOptions(NamedTuple):
     dry_run: bool = False
 
     def check(self) -> None:
-        """See to it that somebody can be asked who has to be.
+        """Check that the question can be confirmed.
 
         Raises:
-            click.UsageError: nobody is there.
+            click.UsageError: stdin is not a terminal, and neither ``--yes`` nor ``--dry-run`` is given.
         """
         require_interactive(yes=self.yes or self.dry_run)
 
     def agree(self, rows: Iterable[tuple[str, str]], question: str) -> bool:
-        """Show what is to be sent, and return whether the person wants it."""
+        """Show the order, ask for confirmation, and return the answer."""
         if not (self.as_json and (self.yes or self.dry_run)):
             _show(rows)
-        if self.dry_run or agreed(question, yes=self.yes):
+        if self.dry_run or confirm(question, yes=self.yes):
             return True
         echo_line("Nothing was sent.")
         return False
 
-    def report(self, lead: str, order: Order, words: str) -> None:
-        """Print what became of it: the order for a program, a sentence for a person.
+    def report(self, lead: str, order: Order, description: str) -> None:
+        """Print the outcome: the order as JSON, or a sentence.
 
         Args:
-            lead: what was done, ``Placed``.
-            order: what came back.
-            words: the order in words.
+            lead: the completed action, such as ``Placed``.
+            order: the order that the API returned.
+            description: the order in words.
 
         Raises:
-            click.exceptions.Exit: the broker took the order in only to turn it down.
+            click.exceptions.Exit: the broker rejected the order.
         """
         if self.as_json:
             print_object(order)
         if order.status is OrderStatus.REJECTED:
-            fail(f"the broker rejected it: {words}; it says: {order.reject_reason or 'nothing'}")
+            fail(f"the broker rejected it: {description}; it says: {order.reject_reason or 'nothing'}")
         if not self.as_json:
-            announce(outcome(lead, order, words))
+            announce(outcome(lead, order, description))
 
 
 def placing_options(command: F) -> F:
-    """Give a command the options of ``OrderOptions``."""
+    """Add the options of ``OrderOptions`` to a command."""
     for option in (
         json_option,
         settle_option,
@@ -122,7 +122,7 @@ def placing_options(command: F) -> F:
 
 
 def _show(rows: Iterable[tuple[str, str]]) -> None:
-    """Show names and values on stderr."""
+    """Print rows of a name and a value on stderr."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -134,38 +134,40 @@ def _show(rows: Iterable[tuple[str, str]]) -> None:
     click.echo("\n".join(line.rstrip() for line in capture.get().split("\n")), nl=False, err=True)
 
 
-async def place(caller: CliContext, ticket: OrderTicket, manner: SubmitOptions, *, whose: str, title: str = "") -> None:
-    """Show a ticket, ask, place it, and say what became of it.
+async def place(
+    context: CliContext, ticket: OrderTicket, submit: SubmitOptions, *, account_name: str, title: str = ""
+) -> None:
+    """Show a ticket, ask for confirmation, place it, and report the outcome.
 
     Args:
-        caller: who places it.
-        ticket: what to place.
-        manner: how.
-        whose: the account, as people know it.
-        title: the strategy, if it has a name.
+        context: the client and the user.
+        ticket: the ticket.
+        submit: how to send it.
+        account_name: the display name of the account.
+        title: the name of the strategy, if it has one.
     """
-    if not manner.agree(facts(ticket, whose, title), "Send this order?"):
+    if not submit.agree(ticket_rows(ticket, account_name, title), "Send this order?"):
         return
-    if manner.dry_run:
-        click.echo(escaped(await caller.user.orders.place(ticket, dry_run=True)))
+    if submit.dry_run:
+        click.echo(escaped(await context.user.orders.place(ticket, dry_run=True)))
         return
-    async with sending("Placing the order", caller, ticket.cl_order_id):
-        order = await caller.user.orders.place(ticket)
-    manner.report("Placed", order, in_words(ticket))
+    async with sending("Placing the order", context, ticket.cl_order_id):
+        order = await context.user.orders.place(ticket)
+    submit.report("Placed", order, describe(ticket))
 
 
 @asynccontextmanager
-async def sending(words: str, caller: CliContext, look_for: str) -> AsyncGenerator[None]:
-    """Hold while something is sent; who leaves meanwhile is told how to look for it.
+async def sending(text: str, context: CliContext, any_id: str) -> AsyncGenerator[None]:
+    """Show a spinner while a request is sent; on cancellation print how to look the order up.
 
     Args:
-        words: what is under way.
-        caller: who sends.
-        look_for: the id by which it is found.
+        text: the text of the spinner.
+        context: the client and the user.
+        any_id: an id of the order.
     """
     try:
-        async with waiting(words, caller.ct):
+        async with spinner(text, context.ct):
             yield
     except asyncio.CancelledError:
-        echo_line(f"Interrupted: it may have been sent all the same; {how_to_look(look_for)} tells.")
+        echo_line(f"Interrupted: the request may have been sent anyway; check with {lookup_command(any_id)}.")
         raise

@@ -1,6 +1,6 @@
-"""The front door: an order in words, before it is sent and after.
+"""Describe orders in words, before they are sent and after.
 
-Its vow: the words are those of the ticket that is sent, number by number. What came back is quoted as it came.
+The description holds exactly the numbers of the ticket. Fields of the API's orders are quoted as they came.
 """
 
 from __future__ import annotations
@@ -19,30 +19,39 @@ from connecttrade_async.symbology import OptionRight, parse_option
 if TYPE_CHECKING:
     from connecttrade_async.tickets import OrderTicket, TicketLeg
 
-__all__ = ["changed_order", "changes", "facts", "filled", "how_to_look", "in_words", "outcome", "status_of"]
+__all__ = [
+    "change_rows",
+    "changed_order",
+    "describe",
+    "filled_text",
+    "lookup_command",
+    "outcome",
+    "status_of",
+    "ticket_rows",
+]
 
 _AMOUNTS = ("order_qty", "order_notional", "order_limit_price", "stop_price")
 _WIDEST_SIDE = len("sell to close")
 _RIGHTS = {OptionRight.CALL: "call", OptionRight.PUT: "put"}
 
 
-def in_words(order: OrderTicket | Order) -> str:
-    """Return what an order asks for: ``buy 10 AAPL at 190.50 or less``; of one that does not tell, its id."""
+def describe(order: OrderTicket | Order) -> str:
+    """Describe an order, ``buy 10 AAPL at 190.50 or less``; one without a side or symbol by its id."""
     if isinstance(order, Order) and not (order.side and (order.symbol or order.legs)):
         return f"order {order.order_id}"
     return " ".join(filter(None, (_side(order.side), _what(order), _price(order))))
 
 
-def facts(ticket: OrderTicket, whose: str, title: str = "") -> list[tuple[str, str]]:
-    """Return a ticket as a person reads it before it is sent.
+def ticket_rows(ticket: OrderTicket, account_name: str, title: str = "") -> list[tuple[str, str]]:
+    """Describe a ticket in rows, for the confirmation before it is sent.
 
     Args:
-        ticket: what is to be sent.
-        whose: the account, as people know it.
-        title: the strategy, if it has a name.
+        ticket: the ticket.
+        account_name: the display name of the account.
+        title: the name of the strategy, if it has one.
 
     Returns:
-        Names and values.
+        Rows of a name and a value.
     """
     order = f"{_side(ticket.side)} {_what(ticket)}"
     rows = [("Order", f"{title}: {order}" if title else order)]
@@ -53,25 +62,25 @@ def facts(ticket: OrderTicket, whose: str, title: str = "") -> list[tuple[str, s
         *rows,
         ("Price", _price(ticket)),
         ("Works for", str(ticket.order_tif)),
-        ("Account", whose),
+        ("Account", account_name),
         ("Its id", ticket.cl_order_id),
     ]
 
 
-def changes(order: Order, sent: dict[str, str]) -> list[tuple[str, str]]:
-    """Return what a replacement changes, as a person reads it before it is sent.
+def change_rows(order: Order, sent: dict[str, str]) -> list[tuple[str, str]]:
+    """Describe a replacement or cancellation in rows, for the confirmation before it is sent.
 
     Args:
-        order: as it is.
-        sent: what is to be sent.
+        order: the present order.
+        sent: the fields of the request; empty for a cancellation.
 
     Returns:
-        Names and values.
+        Rows of a name and a value.
     """
     names = dict(zip(_AMOUNTS, ("Quantity", "Notional", "Limit", "Stop"), strict=True))
-    rows = [("Order", in_words(order)), ("Status", status_of(order))]
-    if filled(order):
-        rows.append(("So far", filled(order)))
+    rows = [("Order", describe(order)), ("Status", status_of(order))]
+    if filled_text(order):
+        rows.append(("So far", filled_text(order)))
     for field, name in names.items():
         if field in sent:
             rows.append((name, f"{_amount(order, field) or 'none'} becomes {figure(sent[field])}"))
@@ -79,34 +88,34 @@ def changes(order: Order, sent: dict[str, str]) -> list[tuple[str, str]]:
 
 
 def changed_order(order: Order, sent: dict[str, str]) -> Order:
-    """Return an order as a replacement wants it."""
+    """Return an order with the fields that a replacement changes."""
     return msgspec.structs.replace(order, **{f"{field}_text": sent[field] for field in _AMOUNTS if field in sent})
 
 
-def outcome(lead: str, order: Order, words: str) -> str:
-    """Return in one sentence what became of an order.
+def outcome(lead: str, order: Order, description: str) -> str:
+    """Describe the outcome of an action in one sentence.
 
     Args:
-        lead: what was done, ``Placed``.
-        order: what came back.
-        words: the order in words; the answer itself may be no more than ids and a status.
+        lead: the completed action, such as ``Placed``.
+        order: the order that the API returned, which may hold no more than ids and a status.
+        description: the order in words.
     """
-    so_far = f", {filled(order)}" if filled(order) else ""
-    return f"{lead}: {words}, now {status_of(order)}{so_far}; {how_to_look(order.order_id)} tells more."
+    so_far = f", {filled_text(order)}" if filled_text(order) else ""
+    return f"{lead}: {description}, now {status_of(order)}{so_far}; {lookup_command(order.order_id)} shows more."
 
 
-def how_to_look(any_id: str) -> str:
-    """Return the command that looks an order up."""
+def lookup_command(any_id: str) -> str:
+    """Return the shell command that shows an order."""
     return f"`connecttrade orders --find {any_id}`"
 
 
 def status_of(order: Order) -> str:
-    """Return an order's status in words."""
-    return "in a status that nobody tells" if order.status is None else order.status.replace("_", " ")
+    """Describe the status of an order."""
+    return "in an unknown status" if order.status is None else order.status.replace("_", " ")
 
 
-def filled(order: Order) -> str:
-    """Return what of an order was filled: ``4 filled at 190.48``; nothing where nothing was."""
+def filled_text(order: Order) -> str:
+    """Describe the fills of an order, ``4 filled at 190.48``; empty without fills."""
     quantity = order.filled_qty_text or ""
     if not quantity.strip("0.") and order.status is not OrderStatus.PARTIALLY_FILLED:
         return ""
@@ -138,7 +147,7 @@ def _price(order: OrderTicket | Order) -> str:
 
 
 def _amount(order: OrderTicket | Order, field: str) -> str:
-    """Return a number of an order as a person reads it; of one that came, the text that came."""
+    """Format a number of an order; of an order of the API the text that came."""
     if isinstance(order, Order):
         return figure(getattr(order, f"{field}_text") or "")
     value = getattr(order, field)

@@ -1,7 +1,6 @@
-"""The front door: what goes to stdout. A table for people, or one JSON object a line for programs.
+"""Print tables for people, or JSON for programs, one object a line.
 
-Its vow: in JSON a number is the wire's own text, and no secret is in anything that passes here. A model that holds
-one cannot be encoded, so forgetting it is an error and never a leak.
+JSON holds numbers as the text of the wire. No secret is printed: a model that holds one cannot be encoded.
 """
 
 from __future__ import annotations
@@ -48,30 +47,30 @@ T = TypeVar("T")
 
 
 def plain(text: str) -> str:
-    """Return a text on one line without what could steer a terminal: it may come from the other side."""
+    """Return a text on one line, with a space for each control character: the server may have written it."""
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
 def escaped(text: str) -> str:
-    """Return a line of JSON that reads the same, without a character that could steer a terminal."""
+    """Return an equal line of JSON in which every control character is escaped."""
     if text.isprintable():
         return text
-    # JSON's own escapes end below the space; C1 controls and changes of direction lie above it.
+    # The encoder escapes only what is below the space; C1 controls and bidirectional marks are above it.
     return "".join(letter if letter.isprintable() else json.dumps(letter)[1:-1] for letter in text)
 
 
 def echo_line(text: str) -> None:
-    """Say a sentence, broken between words where a terminal shows it."""
+    """Print a sentence on stderr, wrapped between words on a terminal."""
     text = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
-    click.echo(_broken(text) if sys.stderr.isatty() else text, err=True)
+    click.echo(_wrapped(text) if sys.stderr.isatty() else text, err=True)
 
 
 def announce(text: str) -> None:
-    """Say on stdout in one sentence what was done, broken between words where a terminal shows it."""
-    click.echo(_broken(plain(text)) if sys.stdout.isatty() else plain(text))
+    """Print a sentence on stdout, wrapped between words on a terminal."""
+    click.echo(_wrapped(plain(text)) if sys.stdout.isatty() else plain(text))
 
 
-def _broken(text: str) -> str:
+def _wrapped(text: str) -> str:
     width = shutil.get_terminal_size().columns
     return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
@@ -86,13 +85,13 @@ _LONGEST_FIGURE = 2 * MOST_DIGITS + len("-.")
 
 @dataclass(frozen=True)
 class Column(Generic[T]):
-    """One column.
+    """One column of a table.
 
     Attributes:
-        title: what stands above it.
-        read: takes the text out of an item; None where there is none.
-        kind: ``number`` is right aligned, and ``gain`` is a number with a colour for its sign.
-        rank: 0 is always shown; of the others the highest goes first where the terminal is too narrow.
+        title: the text of its header.
+        read: reads the value of an item; None for no value.
+        kind: ``number`` is right aligned; ``gain`` is a number with a color for its sign.
+        rank: 0 is always shown. On a narrow terminal the column of the highest rank is left out first.
     """
 
     title: str
@@ -102,12 +101,12 @@ class Column(Generic[T]):
 
 
 def figure(text: str) -> str:
-    """Return a number as people read it, exactly: thousands grouped, zeros that say nothing after the cents left out.
+    """Format a number exactly: group thousands, and drop trailing zeros after the cents.
 
-    A text that is no plain number comes back as it is.
+    A text that is not a plain number is returned unchanged.
     """
     found = _FIGURE.fullmatch(text)
-    # A longer number is not read anywhere else either, and Python refuses to convert one of 4,301 digits.
+    # Longer numbers are refused everywhere, and Python does not convert one of 4,301 digits.
     if found is None or len(text) > _LONGEST_FIGURE:
         return text
     rest = found["rest"] or ""
@@ -138,7 +137,7 @@ def cell(value: object, kind: Kind) -> Text:
 
 
 def build_table(items: Sequence[T], columns: Sequence[Column[T]]) -> Table:
-    """Return the table of these columns."""
+    """Build a table of all columns."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, header_style="bold")
     for column in columns:
         table.add_column(
@@ -159,7 +158,7 @@ def fitting(
     *,
     indent: int = 0,
 ) -> tuple[Table, list[str]]:
-    """Return the table of the columns for which the console has room, and the titles of the others."""
+    """Build a table of the columns that fit the console, and return the titles of the other columns with it."""
     room = console.width - indent
     kept, dropped = list(columns), list[str]()
     while True:
@@ -174,38 +173,38 @@ def fitting(
 
 
 def print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
-    """Print a table on stdout. Where that is no terminal, there is room for every column."""
+    """Print a table on stdout; a file or pipe gets every column."""
     console = Console(width=None if sys.stdout.isatty() else UNLIMITED, highlight=False)
     table, dropped = fitting(items, columns, console)
     with console.capture() as capture:
-        # A table that is too wide even so is better broken by the terminal than cut by us.
+        # If even the columns of rank 0 do not fit, the terminal wraps the lines, and no value is cut.
         console.print(table, crop=False, width=None if dropped or console.width == UNLIMITED else UNLIMITED)
     lines = capture.get().split("\n")
     click.echo("\n".join(line.rstrip() for line in lines), nl=False)
     if dropped:
         titles = ", ".join(reversed(dropped)).lower()
-        echo_line(f"Not shown for want of room: {titles}. A wider terminal or --json has them.")
+        echo_line(f"Not shown for lack of width: {titles}. A wider terminal or --json has them.")
 
 
 def print_object(item: object) -> None:
-    """Print one thing as one line of JSON, and let whoever reads it have it at once."""
+    """Print an object as one line of JSON, and flush it."""
     click.echo(escaped(msgspec.json.encode(item, enc_hook=_refuse).decode()))
 
 
 def print_objects(items: Iterable[object]) -> None:
-    """Print things as JSON, one a line."""
+    """Print objects as JSON, one a line."""
     for item in items:
         print_object(_merged(item) if isinstance(item, Connection) else item)
 
 
 def print_items(items: Sequence[T], columns: Sequence[Column[T]], *, as_json: bool, none: str) -> None:
-    """Print what was found.
+    """Print a list, as a table or as JSON.
 
     Args:
-        items: what was found.
-        columns: what people see of it.
-        as_json: whether a program reads.
-        none: what people are told where nothing was found.
+        items: the list.
+        columns: the columns of the table.
+        as_json: whether to print JSON.
+        none: the sentence for an empty list; JSON prints nothing then.
     """
     if as_json:
         print_objects(items)
@@ -216,7 +215,7 @@ def print_items(items: Sequence[T], columns: Sequence[Column[T]], *, as_json: bo
 
 
 def _merged(connection: Connection) -> object:
-    """Spell a connection one way, whichever the wire took."""
+    """Return a connection with the same keys, whichever of two forms the wire used."""
     return {
         "connection_id": connection.connection_id,
         "broker": connection.broker,

@@ -1,4 +1,4 @@
-"""The front door: a line that turns while one waits, and only for who waits at a terminal for more than a second."""
+"""Show a spinner on a terminal for operations that take more than a second."""
 
 from __future__ import annotations
 
@@ -14,36 +14,38 @@ if TYPE_CHECKING:
 
     from connecttrade_async.client import ConnectTrade
 
-__all__ = ["Progress", "waiting"]
+__all__ = ["Progress", "spinner"]
 
-PATIENCE = 1.0
-BEAT = 0.2
+DELAY = 1.0
+INTERVAL = 0.2
 
 
 class Progress:
-    """What is being waited for, in words; the one who works may change them."""
+    """The text of a spinner; the operation may change it."""
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, text: str) -> None:
+        self.text = text
 
 
 @asynccontextmanager
-async def waiting(
-    words: str,
+async def spinner(
+    text: str,
     ct: ConnectTrade | None = None,
     *,
     console: Console | None = None,
-    patience: float = PATIENCE,
+    delay: float = DELAY,
 ) -> AsyncGenerator[Progress]:
-    """Show after a second what is being waited for, until the block ends. Leaves no trace on the screen.
+    """Show a spinner until the block ends, and erase it then.
 
     Args:
-        words: what is under way, ``"Asking for positions"``.
-        ct: the client that asks; the line then tells when it has to ask again.
-        console: where to; None is stderr, and only if stdout is a terminal as well.
-        patience: seconds before it shows.
+        text: the operation, such as ``"Asking for positions"``.
+        ct: the client that sends the request; the line then shows the number of the attempt.
+        console: where to print; None is stderr, if stdout is a terminal as well.
+        delay: seconds before the spinner appears.
+
+    Cancelling the block erases the spinner too.
     """
-    progress = Progress(words)
+    progress = Progress(text)
     if console is None:
         console = Console(stderr=True)
         if not sys.stdout.isatty():
@@ -51,7 +53,7 @@ async def waiting(
     if not console.is_terminal or console.quiet:
         yield progress
         return
-    spinning = asyncio.create_task(_spin(progress, ct, console, patience), name="connecttrade spinner")
+    spinning = asyncio.create_task(_spin(progress, ct, console, delay), name="connecttrade spinner")
     try:
         yield progress
     finally:
@@ -59,17 +61,17 @@ async def waiting(
         await asyncio.wait([spinning])
 
 
-async def _spin(progress: Progress, ct: ConnectTrade | None, console: Console, patience: float) -> None:
-    await asyncio.sleep(patience)
+async def _spin(progress: Progress, ct: ConnectTrade | None, console: Console, delay: float) -> None:
+    await asyncio.sleep(delay)
     loop = asyncio.get_running_loop()
-    began = loop.time() - patience
+    began = loop.time() - delay
     with console.status("", spinner="dots") as status:
         while True:
             status.update(_line(progress, ct, loop.time() - began))
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(INTERVAL)
 
 
 def _line(progress: Progress, ct: ConnectTrade | None, seconds: float) -> str:
     retries = 0 if ct is None else ct.health().consecutive_failures
-    again = f", attempt {retries + 1}" if retries else ""
-    return f"{progress.words} [dim]({seconds:.0f} s{again})[/dim]"
+    attempt = f", attempt {retries + 1}" if retries else ""
+    return f"{progress.text} [dim]({seconds:.0f} s{attempt})[/dim]"

@@ -1,4 +1,4 @@
-"""The front door: asking a person. Questions go to stderr, so that stdout stays what was asked for."""
+"""Prompt a person. Questions go to stderr, so that stdout holds only the output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-__all__ = ["agreed", "ask_choice", "is_interactive", "prompt", "read_line", "require_interactive"]
+__all__ = ["confirm", "is_interactive", "prompt", "prompt_choice", "read_line", "require_interactive"]
 
 
 class _Question(NamedTuple):
-    """What is asked, what Enter means, and whether the answer stays unseen."""
+    """The text of a prompt, its default for Enter, and whether the answer is hidden."""
 
     words: str
     default: str | None = None
@@ -25,26 +25,26 @@ class _Question(NamedTuple):
 
 
 def is_interactive() -> bool:
-    """Return whether a person can be asked."""
+    """Return whether stdin is a terminal."""
     return sys.stdin.isatty()
 
 
 def prompt(words: str, *, default: str | None = None, hidden: bool = False) -> str:
-    """Ask for a line of text.
+    """Prompt for a line of text.
 
     Args:
         words: the question.
-        default: what Enter means; None asks until there is an answer.
-        hidden: whether the answer is not shown while it is typed.
+        default: the answer for Enter; None repeats the question until there is an answer.
+        hidden: whether the answer is not echoed.
 
     Raises:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
     """
-    return _asked(_Question(words, default, hidden))
+    return _prompt(_Question(words, default, hidden))
 
 
-def ask_choice(words: str, choices: Sequence[str], *, default: str) -> str:
-    """Ask for one of some words, in any case.
+def prompt_choice(words: str, choices: Sequence[str], *, default: str) -> str:
+    """Prompt for one of several words, in upper or lower case.
 
     Raises:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
@@ -55,7 +55,7 @@ def ask_choice(words: str, choices: Sequence[str], *, default: str) -> str:
 
 
 def read_line(words: str) -> str:
-    """Ask a person for a line, or read it from a program's pipe.
+    """Prompt for a line on a terminal, or read it from a pipe.
 
     Raises:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
@@ -65,21 +65,21 @@ def read_line(words: str) -> str:
         return prompt(words)
     line = sys.stdin.readline().strip()
     if not line:
-        msg = "no address came on stdin: run this at a terminal, or write the address you came back to into the pipe"
+        msg = "stdin must hold the address of the redirect, got nothing: write it into the pipe, or use a terminal"
         raise click.UsageError(msg)
     return line
 
 
-def agreed(question: str, *, yes: bool) -> bool:
-    """Return whether the person wants it.
+def confirm(question: str, *, yes: bool) -> bool:
+    """Ask for confirmation, and return the answer.
 
     Args:
-        question: what is about to be done.
-        yes: whether the person said so beforehand.
+        question: the question.
+        yes: whether ``--yes`` was given, which skips the question.
 
     Raises:
         click.Abort: the person pressed Ctrl-C or Ctrl-D.
-        click.UsageError: nobody is there to ask.
+        click.UsageError: stdin is not a terminal and ``--yes`` is missing.
     """
     require_interactive(yes=yes)
     if yes:
@@ -89,17 +89,17 @@ def agreed(question: str, *, yes: bool) -> bool:
 
 
 def require_interactive(*, yes: bool) -> None:
-    """See to it that a person can be asked, or has said yes beforehand.
+    """Check that a question can be confirmed, by a person or by ``--yes``.
 
     Raises:
-        click.UsageError: neither is so.
+        click.UsageError: stdin is not a terminal and ``--yes`` is missing.
     """
     if not yes and not is_interactive():
-        msg = "this cannot be undone and nobody is there to ask, so add --yes"
+        msg = "this cannot be undone: add --yes, or confirm it on a terminal"
         raise click.UsageError(msg)
 
 
-def _asked(question: _Question) -> str:
+def _prompt(question: _Question) -> str:
     with _interruptible():
         return str(
             click.prompt(

@@ -1,6 +1,6 @@
-"""The front door: books drawn as one screen: money, positions, open orders and what changed last.
+"""Draw books on one screen: money, positions, open orders and the last changes.
 
-Its vow: it says first whether it is current. Nothing is cut but between words and rows, and then it says so.
+The first line says whether the books are current. Text is cut only between words and rows, and a mark shows the cut.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from rich.measure import Measurement
 from rich.text import Text
 
 from connecttrade_async.analytics import total_unrealized_pl
-from connecttrade_async.cli.event_text import clock
-from connecttrade_async.cli.order_text import filled, in_words, status_of
+from connecttrade_async.cli.event_text import utc_time
+from connecttrade_async.cli.order_text import describe, filled_text, status_of
 from connecttrade_async.cli.output import Column, figure, fitting, plain
 from connecttrade_async.errors import MalformedResponseError
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from connecttrade_async.books.book import Book
     from connecttrade_async.models import Balance, Order, Position
 
-__all__ = ["WatchView", "draw", "shares"]
+__all__ = ["WatchView", "distribute", "draw"]
 
 T = TypeVar("T")
 TOP = 2
@@ -35,22 +35,22 @@ HEAD = 2
 
 
 class WatchView(NamedTuple):
-    """What there is to be seen.
+    """The content of the screen.
 
     Attributes:
-        books: as they are.
-        names: by account, as people know it; also of accounts that have no book yet.
-        since: by account, since when its book is not current.
-        trouble: why something is not current, in words; empty where nobody knows better than that it is read again.
-        healed: how many times something may have been missed so far, and how many changes were recovered.
-        recent: what changed last, the latest first, a line each.
+        books: the books.
+        names: the display names by account id, also of accounts without a book.
+        since: by account id, the time since which its book is not current.
+        problem: why books are not current; empty if they are only being read again.
+        recovery: the number of gaps so far, and of changes that were recovered after them.
+        recent: the last changes, latest first, one line each.
     """
 
     books: tuple[Book, ...]
     names: Mapping[str, str]
     since: Mapping[str, datetime]
-    trouble: str
-    healed: tuple[int, int]
+    problem: str
+    recovery: tuple[int, int]
     recent: tuple[Text, ...]
 
 
@@ -72,7 +72,7 @@ class _Open(NamedTuple):
 
 
 class _Section(NamedTuple, Generic[T]):
-    """A table, and what is said where it has no rows."""
+    """A table, and the sentence for a table without rows."""
 
     items: Sequence[T]
     columns: Sequence[Column[T]]
@@ -99,87 +99,89 @@ HELD: Sequence[Column[_Held]] = (
     Column[_Held]("Today", lambda row: row.position.daily_pl_text, "gain", rank=3),
 )
 OPEN: Sequence[Column[_Open]] = (
-    Column[_Open]("Open order", lambda row: in_words(row.order)),
+    Column[_Open]("Open order", lambda row: describe(row.order)),
     Column[_Open]("Account", lambda row: row.name),
     Column[_Open]("Status", lambda row: status_of(row.order)),
-    Column[_Open]("So far", lambda row: filled(row.order), rank=1),
+    Column[_Open]("So far", lambda row: filled_text(row.order), rank=1),
     Column[_Open]("For", lambda row: row.order.order_tif, rank=2),
 )
 
 
-def draw(face: WatchView, console: Console) -> RenderableType:
-    """Return the screen, of at most the console's height and width."""
+def draw(view: WatchView, console: Console) -> RenderableType:
+    """Render the screen, at most as high and wide as the console."""
     sections: tuple[_Section[Any], ...] = (
-        _Section(tuple(_money(face)), MONEY, "No accounts: `connecttrade connect` links a broker."),
-        _Section(tuple(_held(face)), HELD, "No positions."),
-        _Section(tuple(_open(face)), OPEN, "No open orders."),
+        _Section(tuple(_money(view)), MONEY, "No accounts: `connecttrade connect` connects a broker."),
+        _Section(tuple(_held(view)), HELD, "No positions."),
+        _Section(tuple(_open(view)), OPEN, "No open orders."),
     )
     heads = sum(HEAD if section.items else 1 for section in sections) + 1
-    wanted = [*(len(section.items) for section in sections), len(face.recent)]
+    wanted = [*(len(section.items) for section in sections), len(view.recent)]
     room = console.height - TOP - heads
-    top = [_cut(line, console.width) for line in _top(face)]
+    top = [_cut(line, console.width) for line in _top(view)]
     if room < sum(map(bool, wanted)):
         return Group(*top, _cut(Text("The terminal is too low to show more."), console.width))
-    rows = shares(room, wanted)
+    rows = distribute(room, wanted)
     parts = [_table(section, count, console) for section, count in zip(sections, rows, strict=False)]
-    return Group(*top, *parts, *_recent(face.recent, rows[-1], console.width))
+    return Group(*top, *parts, *_recent(view.recent, rows[-1], console.width))
 
 
-def shares(room: int, wanted: Sequence[int]) -> list[int]:
-    """Share lines out, one to each in turn, until all have what they want or nothing is left."""
+def distribute(room: int, wanted: Sequence[int]) -> list[int]:
+    """Distribute lines in turn, until each section has what it wants or no line is left."""
     given = [0] * len(wanted)
     while room > 0 and given != list(wanted):
-        for place, want in enumerate(wanted):
-            if given[place] < want and room > 0:
-                given[place] += 1
+        for section, want in enumerate(wanted):
+            if given[section] < want and room > 0:
+                given[section] += 1
                 room -= 1
     return given
 
 
-def _top(face: WatchView) -> tuple[Text, Text]:
-    unread = [account_id for account_id in face.names if account_id not in {book.account_id for book in face.books}]
-    count, bad = len(face.books) + len(unread), len(face.since) + len(unread)
-    if not bad and not face.trouble:
+def _top(view: WatchView) -> tuple[Text, Text]:
+    unread = [account_id for account_id in view.names if account_id not in {book.account_id for book in view.books}]
+    count, bad = len(view.books) + len(unread), len(view.since) + len(unread)
+    if not bad and not view.problem:
         accounts = "1 account" if count == 1 else f"{count} accounts"
-        return Text.assemble(("CURRENT", "bold green"), f"  {accounts}. Ctrl-C ends it."), _healed(*face.healed)
+        return Text.assemble(("CURRENT", "bold green"), f"  {accounts}. Ctrl-C ends it."), _recovery_line(
+            *view.recovery
+        )
     some = f"{bad} of {count}: " if 0 < bad < count else ""
-    since = f" since {clock(min(face.since.values()))} UTC" if face.since else ""
-    said = Text.assemble(
-        (f"{some}NOT CURRENT{since}", "bold red"), "  What is below was true then." if face.since else ""
+    since = f" since {utc_time(min(view.since.values()))} UTC" if view.since else ""
+    line = Text.assemble(
+        (f"{some}NOT CURRENT{since}", "bold red"), "  The data below is from then." if view.since else ""
     )
-    return said, Text(plain(face.trouble or "reading the accounts again"), style="yellow")
+    return line, Text(plain(view.problem or "reading the accounts again"), style="yellow")
 
 
-def _healed(gaps: int, recovered: int) -> Text:
-    said = f"Gaps healed so far: {gaps}; changes that were missed, and recovered: {recovered}." if gaps else ""
-    return Text(said, style="dim")
+def _recovery_line(gaps: int, recovered: int) -> Text:
+    text = f"Gaps so far: {gaps}; changes recovered after gaps: {recovered}." if gaps else ""
+    return Text(text, style="dim")
 
 
-def _money(face: WatchView) -> Iterator[_Money]:
-    for book in face.books:
-        since = face.since.get(book.account_id)
-        state = "current" if book.is_current else f"since {clock(since)}" if since else "not current"
+def _money(view: WatchView) -> Iterator[_Money]:
+    for book in view.books:
+        since = view.since.get(book.account_id)
+        state = "current" if book.is_current else f"since {utc_time(since)}" if since else "not current"
         profit: str | None = _unrealized(book)
         for balance in tuple(book.balances.values()) or (None,):
-            yield _Money(_name(face, book), balance, profit, state)
-            profit = None  # it is of the whole account, in whatever currencies
-    read = {book.account_id for book in face.books}
-    yield from (_Money(name, None, None, "not read") for key, name in face.names.items() if key not in read)
+            yield _Money(_name(view, book), balance, profit, state)
+            profit = None  # the sum is of the whole account, so only its first row shows it
+    read = {book.account_id for book in view.books}
+    yield from (_Money(name, None, None, "not read") for key, name in view.names.items() if key not in read)
 
 
-def _held(face: WatchView) -> Iterator[_Held]:
-    for book in face.books:
+def _held(view: WatchView) -> Iterator[_Held]:
+    for book in view.books:
         for symbol in sorted(book.positions):
-            yield _Held(_name(face, book), book.positions[symbol])
+            yield _Held(_name(view, book), book.positions[symbol])
 
 
-def _open(face: WatchView) -> Iterator[_Open]:
-    for book in face.books:
-        yield from (_Open(_name(face, book), order) for order in reversed(book.open_orders))
+def _open(view: WatchView) -> Iterator[_Open]:
+    for book in view.books:
+        yield from (_Open(_name(view, book), order) for order in reversed(book.open_orders))
 
 
-def _name(face: WatchView, book: Book) -> str:
-    return face.names.get(book.account_id, book.account_id)
+def _name(view: WatchView, book: Book) -> str:
+    return view.names.get(book.account_id, book.account_id)
 
 
 def _unrealized(book: Book) -> str | None:
@@ -198,7 +200,7 @@ def _table(section: _Section[T], count: int, console: Console) -> RenderableType
     if not items:
         return _cut(Text(section.none, style="dim"), console.width)
     shown = items if count == len(items) else items[: count - 1]
-    # By all rows, so that columns stay where they are when another row fits.
+    # Measured on all rows, so that the columns do not move when another row fits.
     _, dropped = fitting(items, section.columns, console)
     columns = [column for column in section.columns if column.title not in dropped]
     table, _ = fitting(shown, columns, console)
@@ -220,7 +222,7 @@ def _more(count: int) -> Text:
 
 
 def _cut(line: Text, width: int) -> Text:
-    """Return a line that fits: what does not is left out in whole words, and said to be."""
+    """Cut a line to a width between words, and mark the cut with an ellipsis."""
     if line.cell_len <= width:
         return line
     kept = textwrap.TextWrapper(width - 2, break_long_words=True, drop_whitespace=True).wrap(line.plain)[0]

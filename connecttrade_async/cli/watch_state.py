@@ -1,6 +1,6 @@
-"""The front door: what a watcher of live accounts has to tell since it told last, in the order in which it counts.
+"""Collect what changed in live accounts since the last update.
 
-A book that stopped being current is told before what changed, and one that is current again after it.
+The order of an update matters: books that became stale, changes, new books, books that are current again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ __all__ = ["WatchState", "WatchUpdate"]
 
 
 class WatchUpdate(NamedTuple):
-    """What is new.
+    """What changed since the last update.
 
     Attributes:
-        stale: books that are not current any more.
-        changes: what changed.
-        dropped: changes that there were too many of to tell; the books have them.
-        fresh: books to be told whole: those that are new, and all where changes were dropped.
-        current: books that are current again.
-        failure: why the user cannot be read; None where there is no news of that.
-        ending: why it is over, or None.
+        stale: the books that are no longer current.
+        changes: the changes, in order.
+        dropped: the number of changes that overflowed the queue; the books include them.
+        fresh: the books to print whole: new books, or all books after an overflow.
+        current: the books that are current again.
+        failure: why the user cannot be read; None if that is unchanged.
+        ending: the error that ended the stream, or None.
     """
 
     stale: tuple[Book, ...]
@@ -46,20 +46,20 @@ class WatchUpdate(NamedTuple):
 
 
 class WatchState:
-    """Watches live accounts.
+    """Collects the changes of live accounts and of their stream.
 
     Args:
-        live: the accounts, open.
-        stream: what feeds them, open.
-        names: by account, as people know it.
-        is_all: whether accounts that have no name yet are meant too.
-        clock: time.
+        live: the open live accounts.
+        stream: the open stream that feeds them.
+        names: the display names by account id.
+        is_all: whether accounts without a name are watched too.
+        clock: the clock.
 
     Attributes:
-        names: by account, as people know it.
-        since: by account, since when its book is not current.
-        failure: why the user cannot be read; empty where that is not so.
-        trouble: what became of the link; empty while it is live.
+        names: the display names by account id.
+        since: by account id, the time since which its book is not current.
+        failure: why the user cannot be read; empty if it can.
+        stream_problem: why the stream is not live; empty while it is.
     """
 
     def __init__(
@@ -73,40 +73,40 @@ class WatchState:
     ) -> None:
         self.names = names
         self.since: dict[str, datetime] = {}
-        self.failure = self.trouble = ""
+        self.failure = self.stream_problem = ""
         self._live = live
         self._is_all = is_all
         self._clock = clock
         self._known: dict[str, bool] = {}
-        # Whoever lingers is told of a gap and is shown the books anew: it may take its time.
+        # A slow terminal drops changes and gets the whole books again; it must not block the stream.
         self._changes = live.changes(overflow="drop_oldest")
-        self._link = stream.subscribe("lifecycle", overflow="drop_oldest")
+        self._lifecycle = stream.subscribe("lifecycle", overflow="drop_oldest")
 
     def name(self, account_id: str) -> str:
-        """Return an account as people know it."""
+        """Return the display name of an account."""
         return self.names.get(account_id, account_id)
 
     @property
-    def healed(self) -> tuple[int, int]:
-        """How many times something may have been missed, and how many changes were recovered."""
-        done = self._live.statistics()
-        return done.gaps, done.recovered
+    def recovery(self) -> tuple[int, int]:
+        """The number of gaps, and of changes that were recovered after them."""
+        statistics = self._live.statistics()
+        return statistics.gaps, statistics.recovered
 
     def books(self) -> tuple[Book, ...]:
-        """Return the books that are watched, as they are now."""
+        """Return the watched books."""
         return tuple(book for book in self._live.books() if self._is_watched(book.account_id))
 
-    async def turn(self) -> WatchUpdate:
-        """Wait until there is news, and take it. Cancelling stops waiting, and nothing is lost."""
+    async def wait(self) -> WatchUpdate:
+        """Wait for changes and return them. Cancelling loses no change."""
         try:
-            await self._live.wait(lambda _: self._has_news())
+            await self._live.wait(lambda _: self._has_changes())
         except ConnectTradeError as exc:
             return self.take(exc)
         return self.take()
 
     def take(self, ending: ConnectTradeError | None = None) -> WatchUpdate:
-        """Take what is new, at once; of nothing new each part is empty."""
-        ending = self._hear_the_link() or ending
+        """Return the changes since the last call, without waiting; every field may be empty."""
+        ending = self._read_lifecycle() or ending
         changes, dropped, ended = self._take_changes()
         books, known = self.books(), self._known
         self._known = {book.account_id: book.is_current for book in books}
@@ -115,10 +115,10 @@ class WatchState:
         fresh = tuple(book for book in books if dropped or book.account_id not in known)
         self._note_since(books)
         failure, self.failure = self.failure, self._failure()
-        told = self.failure if self.failure != failure and self.failure else None
-        return WatchUpdate(stale, tuple(changes), dropped, fresh, current, told, ended or ending)
+        reported = self.failure if self.failure != failure and self.failure else None
+        return WatchUpdate(stale, tuple(changes), dropped, fresh, current, reported, ended or ending)
 
-    def _has_news(self) -> bool:
+    def _has_changes(self) -> bool:
         is_current = {book.account_id: book.is_current for book in self.books()}
         return bool(self._changes.statistics().waiting) or is_current != self._known or self._failure() != self.failure
 
@@ -141,15 +141,17 @@ class WatchState:
             return changes, dropped, exc
         return changes, dropped, None
 
-    def _hear_the_link(self) -> ConnectTradeError | None:
+    def _read_lifecycle(self) -> ConnectTradeError | None:
         try:
-            while (event := self._link.receive_nowait()) is not None:
+            while (event := self._lifecycle.receive_nowait()) is not None:
                 if isinstance(event, StreamLost):
-                    self.trouble = f"the stream was lost: {event.cause}"
+                    self.stream_problem = f"the stream was lost: {event.cause}"
                 elif isinstance(event, StreamRetrying):
-                    self.trouble = f"{self.trouble.partition('; ')[0]}; trying again in {event.delay:.1f} s"
+                    self.stream_problem = (
+                        f"{self.stream_problem.partition('; ')[0]}; trying again in {event.delay:.1f} s"
+                    )
                 elif isinstance(event, StreamLive):
-                    self.trouble = ""
+                    self.stream_problem = ""
         except ConnectTradeError as exc:
             return exc
         return None

@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from rich.console import Console
 
 from connecttrade_async.cli.candles import Candle, chart, read_candles, room
-from connecttrade_async.cli.commands.bars import Series, bar_line
+from connecttrade_async.cli.commands.bars import BarView, bar_line
 from connecttrade_async.models.market import Bar
 
 BEGUN = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
@@ -28,16 +28,16 @@ def bar(minute: int, prices: str, **more: object) -> Bar:
     return Bar(symbol="AAPL", interval="1m", **facts)  # type: ignore[arg-type]
 
 
-def drawn(series: Series, width: int = 40, height: int = 11) -> list[str]:
+def drawn(view: BarView, width: int = 40, height: int = 11) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, color_system=None)
     with console.capture() as capture:
-        console.print(series.draw(console))
+        console.print(view.draw(console))
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
 def test_a_bar_that_rose_is_a_block_and_one_that_fell_a_stroke() -> None:
-    picture = chart(candles("2 7 0 5", "5 7 0 2", "0 1 0 1", "7 7 6 6", "3 3 3 3"), 20, 5)
-    assert picture.plain.split("\n") == [
+    view = chart(candles("2 7 0 5", "5 7 0 2", "0 1 0 1", "7 7 6 6", "3 3 3 3"), 20, 5)
+    assert view.plain.split("\n") == [
         "││ ┃  ┤ 7",
         "█┃    │",
         "█┃  ▀ │",
@@ -47,25 +47,25 @@ def test_a_bar_that_rose_is_a_block_and_one_that_fell_a_stroke() -> None:
 
 
 def test_a_body_that_ends_within_a_line_shares_it_with_the_wick() -> None:
-    picture = chart(candles("1 7 0 6", "6 7 0 1", "1 6 1 6", "6 6 1 1", "3 5 2 4"), 20, 5)
-    assert picture.plain.split("\n") == [
+    view = chart(candles("1 7 0 6", "6 7 0 1", "1 6 1 6", "6 6 1 1", "3 5 2 4"), 20, 5)
+    assert view.plain.split("\n") == [
         "▄╽▄╻  ┤ 7",
         "█┃█┃▄ │",
         "█┃█┃▀ │",
         "▀╿▀╹  ┤ 0",
         "14:30",
     ]
-    assert {span.style for span in picture.spans} == {"green", "red", "dim"}
+    assert {span.style for span in view.spans} == {"green", "red", "dim"}
 
 
 def test_a_wick_may_end_within_a_line() -> None:
-    picture = chart(candles("0 7 0 7", "3 6 1 3"), 20, 5)
-    assert picture.plain.split("\n") == ["█╷ ┤ 7", "█│ │", "█▀ │", "█╵ ┤ 0", "14:30"]
+    view = chart(candles("0 7 0 7", "3 6 1 3"), 20, 5)
+    assert view.plain.split("\n") == ["█╷ ┤ 7", "█│ │", "█▀ │", "█╵ ┤ 0", "14:30"]
 
 
 def test_prices_stand_at_the_side_and_times_below() -> None:
-    picture = chart(candles(*["1000.5 1010.00 1000 1009.25"] * 25), 60, 8)
-    lines = picture.plain.split("\n")
+    view = chart(candles(*["1000.5 1010.00 1000 1009.25"] * 25), 60, 8)
+    lines = view.plain.split("\n")
     assert [line.partition("┤")[2] for line in lines if "┤" in line] == [" 1,010.00", " 1,003.46", " 1,000.00"]
     assert lines[-1] == "14:30     14:40     14:50"
     assert chart(candles(*["1 2 1 2"] * 24), 60, 8).plain.endswith("\n14:30     14:40")
@@ -106,25 +106,25 @@ def test_a_chart_is_never_larger_than_its_room(prices: list[tuple[Decimal, ...]]
 
 
 def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
-    series = Series("AAPL", "1m", 120)
-    assert drawn(series) == ["AAPL 1m  No bars to draw."]
+    view = BarView("AAPL", "1m", 120)
+    assert drawn(view) == ["AAPL 1m  No bars to draw."]
     for number, one in enumerate(
         (bar(0, "1 2 1 2"), bar(1, "1 2 1 soon"), bar(2, "1 2 1 2", low_text=None), bar(3, "2 1 3 4"))
     ):
-        series.update(one)
-        assert len(drawn(series, 120)) == 7, number
-    assert drawn(series, 120)[0] == (
+        view.update(one)
+        assert len(drawn(view, 120)) == 7, number
+    assert drawn(view, 120)[0] == (
         "AAPL 1m  Bars without all their prices, not drawn: 2.  4  +3 since 2026-03-02 14:30 UTC"
     )
-    assert drawn(series, 120)[1:6] == [" █ ┤ 4", " █ │", " █ │", "█▀ │", "█│ ┤ 1"]
+    assert drawn(view, 120)[1:6] == [" █ ┤ 4", " █ │", " █ │", "█▀ │", "█│ ┤ 1"]
 
 
 def test_a_bar_takes_the_place_of_what_it_was_and_the_oldest_go() -> None:
-    series = Series("AAPL", "1d", 2)
+    view = BarView("AAPL", "1d", 2)
     for one in (bar(0, "9 9 9 9"), bar(1, "1 1 1 1"), bar(2, "2 2 2 2"), bar(2, "2 2 0.5 0.5")):
-        series.update(one)
-    assert drawn(series)[0] == "AAPL 1d  0.5  -0.5 since 2026-03-02 UTC"
-    many = Series("AAPL", "1m", 120)
+        view.update(one)
+    assert drawn(view)[0] == "AAPL 1d  0.5  -0.5 since 2026-03-02 UTC"
+    many = BarView("AAPL", "1m", 120)
     for minute in range(120):
         many.update(bar(minute, "1 1 1 1"))
     title = " ".join(drawn(many)[:2])

@@ -75,7 +75,7 @@ YOURS: list[Exception] = [
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [*((error, ExitCode.THEIRS) for error in THEIRS), *((error, ExitCode.YOURS) for error in YOURS)],
+    [*((error, ExitCode.REMOTE_ERROR) for error in THEIRS), *((error, ExitCode.USAGE_ERROR) for error in YOURS)],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.name,
 )
 def test_each_error_is_one_sentence_and_says_who_must_act(error: Exception, code: ExitCode) -> None:
@@ -98,14 +98,14 @@ def test_what_nobody_knows_yet_comes_with_the_command_that_looks() -> None:
 
 
 def test_each_problem_of_a_ticket_is_its_own_sentence(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(TicketError(["the quantity is\nmissing", "the side is missing"])) is ExitCode.YOURS
+    assert report(TicketError(["the quantity is\nmissing", "the side is missing"])) is ExitCode.USAGE_ERROR
     assert capsys.readouterr().err == ("connecttrade: the quantity is missing.\nconnecttrade: the side is missing.\n")
 
 
 def test_what_did_not_happen_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(click.exceptions.Exit) as caught:
         fail("there is none")
-    assert caught.value.exit_code == ExitCode.THEIRS
+    assert caught.value.exit_code == ExitCode.REMOTE_ERROR
     assert capsys.readouterr() == ("", "connecttrade: there is none.\n")
 
 
@@ -130,5 +130,5 @@ def test_a_mistake_of_our_own_is_owned_without_its_text() -> None:
     sentence, code = explain(caught.value)
     assert "perhaps" not in sentence
     assert "ValueError at test_errors.py:" in sentence
-    assert code is ExitCode.THEIRS
+    assert code is ExitCode.REMOTE_ERROR
     assert "KeyError" in explain(KeyError())[0]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 import pytest
 
-from connecttrade_async.cli.event_text import aside, line, spelled
+from connecttrade_async.cli.event_text import event_line, event_object, lifecycle_text
 from connecttrade_async.models.events import Gap, StreamConnecting, StreamLost, StreamRetrying
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
@@ -26,11 +26,11 @@ def read(raw: bytes) -> Event:
 
 
 def as_json(event: Event) -> str:
-    return msgspec.json.encode(spelled(event, NOW)).decode()
+    return msgspec.json.encode(event_object(event, NOW)).decode()
 
 
 def as_line(event: Event) -> str:
-    text = line(event, NOW)
+    text = event_line(event, NOW)
     assert text is not None
     return text.plain
 
@@ -77,7 +77,7 @@ def test_what_happens_to_the_link_is_an_object_too() -> None:
         (b'{"type":"order","data":{"order_id":"o1","status":"new_one"}}', "order o1: new one"),
         (
             b'{"type":"order","data":{"order_id":"o1","side":"BUY","legs":[{"symbol":"SPY"},{"symbol":"IBM"}]}}',
-            "buy some units of 2 legs in SPY, IBM: in a status that nobody tells",
+            "buy some units of 2 legs in SPY, IBM: in an unknown status",
         ),
         (b'{"type":"position","data":{"symbol":"IBM","account_id":"a"}}', "a  IBM: changed"),
         (
@@ -106,11 +106,11 @@ def test_a_time_that_cannot_be_read_is_quoted() -> None:
 
 def test_a_gap_tells_from_when_to_when_and_how_many() -> None:
     gap = Gap(cause="this consumer was too slow", since=NOW, until=NOW, dropped=3)
-    assert as_line(gap)[20:] == "3 dropped from 14:30:00 to 14:30:00, so look again: this consumer was too slow"
+    assert as_line(gap)[20:] == "3 dropped from 14:30:00 to 14:30:00, so read again: this consumer was too slow"
 
 
 def test_what_happens_to_the_link_is_said_aside_where_it_matters() -> None:
-    assert aside(StreamLost(cause="a\x1b")) == "The stream was lost: a."
-    assert aside(StreamRetrying(delay=1.26)) == "Trying again in 1.3 s."
-    assert aside(StreamConnecting(attempt=2)) == ""
-    assert line(StreamConnecting(attempt=2), NOW) is None
+    assert lifecycle_text(StreamLost(cause="a\x1b")) == "The stream was lost: a."
+    assert lifecycle_text(StreamRetrying(delay=1.26)) == "Trying again in 1.3 s."
+    assert lifecycle_text(StreamConnecting(attempt=2)) == ""
+    assert event_line(StreamConnecting(attempt=2), NOW) is None

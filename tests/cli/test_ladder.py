@@ -6,7 +6,7 @@ import io
 
 from rich.console import Console
 
-from connecttrade_async.cli.commands.depth import Ladder, draw_ladder
+from connecttrade_async.cli.commands.depth import DepthView, draw_depth
 from connecttrade_async.models.market import Depth, Level
 
 AT = "2026-03-02T14:30:05Z"
@@ -21,7 +21,7 @@ def book(bids: tuple[Level, ...], asks: tuple[Level, ...], time: str | None = AT
 
 
 def test_offers_stand_above_and_bids_below_each_with_its_size() -> None:
-    drawn = draw_ladder(
+    drawn = draw_depth(
         book(
             levels(("189.98", "800"), ("189.900", "1")),
             levels(("190.02", "300"), ("190.04", "1600"), ("1190", "0")),
@@ -42,8 +42,8 @@ def test_offers_stand_above_and_bids_below_each_with_its_size() -> None:
 
 def test_the_largest_has_forty_columns_at_most_and_the_figures_go_first() -> None:
     one = book(levels(("1", "8")), levels(("2", "4")))
-    assert max(len(line) for line in draw_ladder(one, 200).plain.split("\n")) == len("1  8  ") + 40
-    assert draw_ladder(one, 6).plain.split("\n") == [
+    assert max(len(line) for line in draw_depth(one, 200).plain.split("\n")) == len("1  8  ") + 40
+    assert draw_depth(one, 6).plain.split("\n") == [
         "AAPL  14:30:05 UTC",
         "2  4",
         "spread 1, middle 1.5",
@@ -52,18 +52,18 @@ def test_the_largest_has_forty_columns_at_most_and_the_figures_go_first() -> Non
 
 
 def test_a_side_may_be_empty() -> None:
-    assert draw_ladder(book((), levels(("0.02", "5"))), 10).plain.split("\n") == [
+    assert draw_depth(book((), levels(("0.02", "5"))), 10).plain.split("\n") == [
         "AAPL  14:30:05 UTC",
         "0.02  5  █",
         "no spread",
         "no bids",
     ]
-    assert draw_ladder(book((), (), None), 10).plain.split("\n") == ["AAPL  ", "no offers", "no spread", "no bids"]
+    assert draw_depth(book((), (), None), 10).plain.split("\n") == ["AAPL  ", "no offers", "no spread", "no bids"]
 
 
 def test_what_cannot_be_read_is_shown_as_it_came_without_a_bar() -> None:
     odd = book(levels(("soon\x1b", "many")), levels((None, "-4"), ("2", "1")), "later")
-    assert draw_ladder(odd, 14).plain.split("\n") == [
+    assert draw_depth(odd, 14).plain.split("\n") == [
         "AAPL  later",
         "   2     1  ██",
         "   –    -4",  # noqa: RUF001 - the house's dash
@@ -73,8 +73,8 @@ def test_what_cannot_be_read_is_shown_as_it_came_without_a_bar() -> None:
 
 
 def test_a_ladder_has_the_last_book() -> None:
-    ladder, console = Ladder("AAPL"), Console(file=io.StringIO(), width=24)
-    assert ladder.draw(console).plain == "AAPL  No book yet."
+    ladder, console = DepthView("AAPL"), Console(file=io.StringIO(), width=24)
+    assert ladder.draw(console).plain == "AAPL  No depth yet."
     ladder.update(book((), ()))
     ladder.update(book(levels(("1", "8")), ()))
     assert ladder.draw(console).plain.split("\n")[-1].startswith("1  8  █")
@@ -82,5 +82,5 @@ def test_a_ladder_has_the_last_book() -> None:
 
 def test_prices_of_thirty_digits_have_an_exact_spread() -> None:
     low, high = "0." + "0" * 29 + "2", "1" + "0" * 29
-    drawn = draw_ladder(book(levels((low, "1")), levels((high, "1E+29"))), 24).plain
+    drawn = draw_depth(book(levels((low, "1")), levels((high, "1E+29"))), 24).plain
     assert f"spread {'99' + ',999' * 9}.{'9' * 29}8, middle {'50' + ',000' * 9}.{'0' * 29}1" in drawn

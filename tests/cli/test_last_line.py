@@ -27,7 +27,7 @@ def test_what_nobody_foresaw_is_one_sentence() -> None:
     result = broken()
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert "this is a mistake in connecttrade itself (RuntimeError at " in result.stderr
+    assert "this is a bug in connecttrade (RuntimeError at " in result.stderr
     assert "canary" not in result.stderr
     assert "Traceback" not in result.stderr
 

@@ -5,14 +5,14 @@ from datetime import UTC, date, datetime, timedelta
 import click
 import pytest
 
-from connecttrade_async.cli.options import beginning, day, end
+from connecttrade_async.cli.options import day, end_time, start_time
 
 CONTEXT = click.Context(click.Command("x"))
 PARAMETER = click.Option(["--x"])
 
 
 def test_an_option_that_is_not_given_stays_so() -> None:
-    assert [read(CONTEXT, PARAMETER, None) for read in (day, beginning, end)] == [None] * 3
+    assert [read(CONTEXT, PARAMETER, None) for read in (day, start_time, end_time)] == [None] * 3
 
 
 def test_a_day_is_a_day() -> None:
@@ -32,14 +32,14 @@ def test_a_day_is_a_day() -> None:
     ],
 )
 def test_a_time_is_in_utc_and_a_day_is_all_of_it(text: str, begins: str, ends: str) -> None:
-    assert beginning(CONTEXT, PARAMETER, text) == datetime.fromisoformat(begins)
-    assert end(CONTEXT, PARAMETER, text) == datetime.fromisoformat(ends)
+    assert start_time(CONTEXT, PARAMETER, text) == datetime.fromisoformat(begins)
+    assert end_time(CONTEXT, PARAMETER, text) == datetime.fromisoformat(ends)
 
 
 @pytest.mark.parametrize("text", ["", "soon", "2026-02-30", "2026-13-01", "31.01.2026", "0001-01-01T00:00+14:00"])
 def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
-    for read in (beginning, end):
-        with pytest.raises(click.BadParameter, match="write it as 2026-01-31"):
+    for read in (start_time, end_time):
+        with pytest.raises(click.BadParameter, match="such as 2026-01-31"):
             read(CONTEXT, PARAMETER, text)
-    with pytest.raises(click.BadParameter, match="write it as 2026-01-31"):
+    with pytest.raises(click.BadParameter, match="such as 2026-01-31"):
         day(CONTEXT, PARAMETER, text)

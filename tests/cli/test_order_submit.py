@@ -33,7 +33,7 @@ async def test_nothing_is_sent_that_nobody_agreed_to(run: Run, sandbox: Sandbox)
         before = sandbox.requests.total
         ended = await run(*line.split())
         assert (ended.returncode, ended.stdout) == (2, b"")
-        assert ended.stderr.startswith(b"connecttrade: this cannot be undone and nobody is there to ask, so add --yes.")
+        assert ended.stderr.startswith(b"connecttrade: this cannot be undone: add --yes, or confirm it on a terminal.")
         assert ended.stderr.count(b"\n") == 1
         assert sandbox.requests.total == before
 
@@ -106,8 +106,8 @@ async def test_no_secret_is_ever_printed(
     ):
         if fault is not None:
             sandbox.faults.add(fault)
-        for manner in ("--yes", "--dry-run"):
-            ended = await run("--verbose", "buy", "AAPL", "1", "--account", account, manner, "--settle", "0.1")
+        for submit in ("--yes", "--dry-run"):
+            ended = await run("--verbose", "buy", "AAPL", "1", "--account", account, submit, "--settle", "0.1")
             assert ended.returncode in {0, 1}
             told += ended.stdout + ended.stderr
     assert all(secret.encode() not in told for secret in secrets)

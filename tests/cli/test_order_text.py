@@ -5,7 +5,15 @@ from datetime import date
 import pytest
 
 from connecttrade_async import Order, OrderStatus, Side, tickets
-from connecttrade_async.cli.order_text import changed_order, changes, facts, filled, how_to_look, in_words, outcome
+from connecttrade_async.cli.order_text import (
+    change_rows,
+    changed_order,
+    describe,
+    filled_text,
+    lookup_command,
+    outcome,
+    ticket_rows,
+)
 from connecttrade_async.models import Leg, OrderType
 
 WHOSE = {"account_id": "a-1", "broker": "ALPACA"}
@@ -56,20 +64,20 @@ def order(**given: str) -> Order:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_ticket_in_words(ticket: tickets.OrderTicket, words: str) -> None:
-    assert in_words(ticket) == words
+    assert describe(ticket) == words
 
 
 def test_what_came_back_in_words_is_quoted_as_it_came() -> None:
-    assert in_words(order()) == "sell 10 AAPL at 1,234.50 or more"
-    assert in_words(order(order_qty_text="a few")) == "sell a few AAPL at 1,234.50 or more"
-    assert in_words(Order(order_id="o-1")) == "order o-1"
+    assert describe(order()) == "sell 10 AAPL at 1,234.50 or more"
+    assert describe(order(order_qty_text="a few")) == "sell a few AAPL at 1,234.50 or more"
+    assert describe(Order(order_id="o-1")) == "order o-1"
     legs = (Leg(symbol="SPY261218P00380000"), Leg(symbol="odd"), Leg())
     spread = Order(order_id="o-1", side=Side.BUY_TO_OPEN, legs_listed=legs, order_qty_text="1")
-    assert in_words(spread) == "buy to open 1 unit of 3 legs in SPY, odd"
+    assert describe(spread) == "buy to open 1 unit of 3 legs in SPY, odd"
 
 
 def test_the_facts_of_a_spread_name_every_leg() -> None:
-    rows = facts(CONDOR, "1234 at ALPACA", "iron condor")
+    rows = ticket_rows(CONDOR, "1234 at ALPACA", "iron condor")
     assert rows[0] == ("Order", "iron condor: sell to open 2 units of 4 legs in SPY")
     assert [name for name, _ in rows[1:5]] == ["Legs", "", "", ""]
     assert rows[3][1] == "sell to open  1 SPY261218C00430500: SPY 430.5 call, expires 2026-12-18"
@@ -84,12 +92,12 @@ def test_the_facts_of_a_spread_name_every_leg() -> None:
 
 def test_a_single_option_is_spelled_out() -> None:
     ticket = tickets.market("AAPL261218C00200000", "BUY_TO_OPEN", qty=1, **WHOSE)
-    assert ("Option", "AAPL 200 call, expires 2026-12-18") in facts(ticket, "1234")
+    assert ("Option", "AAPL 200 call, expires 2026-12-18") in ticket_rows(ticket, "1234")
 
 
 def test_changes_are_told_from_what_is_to_what_will_be() -> None:
     sent = tickets.replacement("new", "ALPACA", qty=12, stop="5")
-    rows = changes(order(filled_qty_text="4", avg_fill_price_text="1235"), sent)
+    rows = change_rows(order(filled_qty_text="4", avg_fill_price_text="1235"), sent)
     assert ("So far", "4 filled at 1,235") in rows
     assert ("Quantity", "10 becomes 12") in rows
     assert ("Stop", "none becomes 5") in rows
@@ -108,15 +116,15 @@ def test_changes_are_told_from_what_is_to_what_will_be() -> None:
     ids=str,
 )
 def test_what_was_filled(given: dict[str, str], told: str) -> None:
-    assert filled(order(**given)) == told
+    assert filled_text(order(**given)) == told
 
 
 def test_a_part_of_unknown_size_is_a_part() -> None:
-    assert filled(Order(order_id="o-1", status=OrderStatus.PARTIALLY_FILLED)) == "a part filled"
+    assert filled_text(Order(order_id="o-1", status=OrderStatus.PARTIALLY_FILLED)) == "a part filled"
 
 
 def test_an_outcome_is_one_sentence() -> None:
     assert outcome("Placed", order(filled_qty_text="4"), "sell 10 AAPL") == (
-        f"Placed: sell 10 AAPL, now working, 4 filled; {how_to_look('o-1')} tells more."
+        f"Placed: sell 10 AAPL, now working, 4 filled; {lookup_command('o-1')} shows more."
     )
-    assert "now in a status that nobody tells;" in outcome("Placed", Order(order_id="o-1"), "x")
+    assert "now in an unknown status;" in outcome("Placed", Order(order_id="o-1"), "x")

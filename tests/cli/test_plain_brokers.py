@@ -50,7 +50,7 @@ async def test_the_one_account_is_taken(call: Call, broker: PlainBroker) -> None
     broker.accounts[0]["broker"] = "PUBLIC"
     result = await call("buy", "AAPL", "1", "--yes", CONNECTTRADE_API_URL=broker.url)
     assert result.stdout == (
-        "Placed: buy 1 AAPL at the market's price, now brand new; `connecttrade orders --find o-2` tells more.\n"
+        "Placed: buy 1 AAPL at the market's price, now brand new; `connecttrade orders --find o-2` shows more.\n"
     )
     assert broker.sent[0][2]["account_id"] == "a-1"
     assert broker.sent[0][2]["broker"] == "PUBLIC"
@@ -59,7 +59,7 @@ async def test_the_one_account_is_taken(call: Call, broker: PlainBroker) -> None
 async def test_the_broker_is_asked_for_where_nobody_tells_it(call: Call, broker: PlainBroker) -> None:
     result = await call("buy", "AAPL", "1", "--yes", CONNECTTRADE_API_URL=broker.url)
     assert result.exit_code == 2
-    assert "the account a-1 does not tell its broker, so say it with --broker" in result.stderr
+    assert "the account a-1 names no broker: give one with --broker" in result.stderr
     for line in (["buy", "AAPL", "1"], ["replace", "mine", "--qty", "2"]):
         result = await call(*line, "--yes", "--broker", "schwab", CONNECTTRADE_API_URL=broker.url)
         assert result.exit_code == 0
@@ -79,7 +79,7 @@ async def test_accounts_of_one_number_are_told_apart_by_their_ids(call: Call, br
     broker.accounts = []
     result = await call("buy", "AAPL", "1", "--yes", CONNECTTRADE_API_URL=broker.url)
     assert (result.exit_code, len(broker.sent)) == (2, 1)
-    assert "`connecttrade connect` links a broker" in result.stderr
+    assert "`connecttrade connect` connects a broker" in result.stderr
 
 
 async def test_an_order_that_names_no_account_is_cancelled_in_the_one_there_is(
@@ -88,7 +88,7 @@ async def test_an_order_that_names_no_account_is_cancelled_in_the_one_there_is(
 ) -> None:
     broker.accounts[0]["broker"] = "PUBLIC"
     result = await call("cancel", "mine", "--yes", CONNECTTRADE_API_URL=broker.url)
-    assert result.stdout.startswith("Asked to cancel: order o-1, now brand new; ")
+    assert result.stdout.startswith("Cancellation requested: order o-1, now brand new; ")
     assert broker.sent[0][:2] == ("DELETE", "/accounts/a-1/orders/o-1")
 
 

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from connecttrade_async import ConnectTrade, ConnectTradeError, Retry
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.progress import spinner
 from connecttrade_async.sandbox import Fault, Sandbox
 
 
@@ -30,23 +30,23 @@ class Screen:
 
 async def test_after_some_patience_it_tells_what_is_waited_for() -> None:
     screen = Screen()
-    async with waiting("Asking for orders", console=screen.console, patience=0.001) as progress:
+    async with spinner("Asking for orders", console=screen.console, delay=0.001) as progress:
         await screen.until("Asking for orders")
-        progress.words = "Asking for orders, 50 so far"
+        progress.text = "Asking for orders, 50 so far"
         await screen.until("50 so far")
     assert screen.shown.endswith("\x1b[2K")  # the line is wiped away
 
 
 async def test_what_is_quick_is_not_told() -> None:
     screen = Screen()
-    async with waiting("Asking", console=screen.console):
+    async with spinner("Asking", console=screen.console):
         pass
     assert screen.shown == ""
 
 
 async def test_without_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen(is_terminal=False)
-    async with waiting("Asking", console=screen.console, patience=0.0), waiting("Asking", patience=0.0):
+    async with spinner("Asking", console=screen.console, delay=0.0), spinner("Asking", delay=0.0):
         await anyio.sleep(0.01)
     assert screen.shown == ""
     assert capsys.readouterr() == ("", "")
@@ -66,6 +66,6 @@ async def test_it_tells_that_the_client_asks_again(sandbox: Sandbox) -> None:
                 await ct.users.list()
 
         tasks.start_soon(ask)
-        async with waiting("Asking for users", ct, console=screen.console, patience=0.001):
+        async with spinner("Asking for users", ct, console=screen.console, delay=0.001):
             await screen.until("attempt ")
         tasks.cancel_scope.cancel()

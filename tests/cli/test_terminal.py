@@ -36,7 +36,7 @@ async def test_a_table_fits_and_says_what_it_left_out(terminal: Callable[..., Te
     assert await shown.end() == 0
     lines = shown.screen.splitlines()
     assert max(map(len, lines)) <= 80
-    assert " ".join(lines[-2:]).startswith("Not shown for want of room: ")
+    assert " ".join(lines[-2:]).startswith("Not shown for lack of width: ")
 
 
 async def test_secrets_are_asked_for_and_not_shown(
@@ -137,7 +137,7 @@ async def test_the_stream_is_followed_in_colour_until_ctrl_c(
     assert b"\x1b[36morder" in shown.came
     assert b"\x1b[2J" not in shown.came
     sandbox.stream.reset()
-    await shown.until("so look again: the connection was dropped\n")
+    await shown.until("so read again: the connection was dropped\n")
     assert "The stream was lost: the connection was dropped.\nTrying again in " in shown.screen
     await shown.type("\x03")
     assert await shown.end() == 0

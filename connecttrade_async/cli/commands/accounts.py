@@ -1,4 +1,4 @@
-"""The front door: ``accounts``, ``balances``, ``positions`` and ``transactions``, one call each."""
+"""The commands ``accounts``, ``balances``, ``positions`` and ``transactions``: one call each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from connecttrade_async.cli.options import (
     symbols_option,
 )
 from connecttrade_async.cli.output import print_items
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.progress import spinner
 
 if TYPE_CHECKING:
     from datetime import date
@@ -31,10 +31,10 @@ __all__ = ["accounts", "balances", "positions", "transactions"]
 @json_option
 @in_event_loop
 async def accounts(*, connection_id: str | None, broker: str | None, as_json: bool) -> None:
-    """List the accounts that the user's connections open."""
-    async with open_user() as (ct, user), waiting("Asking for accounts", ct):
+    """List the accounts of the user's connections."""
+    async with open_user() as (ct, user), spinner("Asking for accounts", ct):
         found = await user.accounts.list(connection_id=connection_id, broker=broker)
-    print_items(found, ACCOUNTS, as_json=as_json, none="No accounts: `connecttrade connect` links a broker.")
+    print_items(found, ACCOUNTS, as_json=as_json, none="No accounts: `connecttrade connect` connects a broker.")
 
 
 @click.command()
@@ -44,7 +44,7 @@ async def accounts(*, connection_id: str | None, broker: str | None, as_json: bo
 @in_event_loop
 async def balances(*, account_id: str | None, connection_id: str | None, as_json: bool) -> None:
     """List cash, buying power and margin, one line an account."""
-    async with open_user() as (ct, user), waiting("Asking for balances", ct):
+    async with open_user() as (ct, user), spinner("Asking for balances", ct):
         found = await user.balances.list(account_id=account_id, connection_id=connection_id)
     print_items(found, BALANCES, as_json=as_json, none="No balances.")
 
@@ -63,7 +63,7 @@ async def positions(
     as_json: bool,
 ) -> None:
     """List stocks and options held, one line a symbol and account."""
-    async with open_user() as (ct, user), waiting("Asking for positions", ct):
+    async with open_user() as (ct, user), spinner("Asking for positions", ct):
         found = await user.positions.list(account_id=account_id, connection_id=connection_id, symbols=symbols)
     print_items(found, POSITIONS, as_json=as_json, none="No positions.")
 
@@ -72,7 +72,7 @@ async def positions(
 @account_option
 @connection_option
 @click.option("--start", "start_date", metavar="DAY", callback=day, help="From this day on: 2026-01-31 or today.")
-@click.option("--end", "end_date", metavar="DAY", callback=day, help="Until this day, with it.")
+@click.option("--end", "end_date", metavar="DAY", callback=day, help="Until this day, inclusive.")
 @json_option
 @in_event_loop
 async def transactions(
@@ -84,7 +84,7 @@ async def transactions(
     as_json: bool,
 ) -> None:
     """List trades, dividends, fees and transfers."""
-    async with open_user() as (ct, user), waiting("Asking for transactions", ct):
+    async with open_user() as (ct, user), spinner("Asking for transactions", ct):
         found = await user.transactions.list(
             account_id=account_id,
             connection_id=connection_id,

@@ -1,4 +1,4 @@
-"""The front door: ``chain`` shows the options on a stock that expire on one day."""
+"""The command ``chain``: show the options on a stock that expire on one day."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rich.text import Text
 
 from connecttrade_async.amounts import EXACT
 from connecttrade_async.cli.errors import fail
-from connecttrade_async.cli.live_view import as_objects
+from connecttrade_async.cli.live_view import print_market_object
 from connecttrade_async.cli.market_options import open_feed, open_market, symbol, which_option
 from connecttrade_async.cli.options import day, in_event_loop, json_option
 from connecttrade_async.cli.output import Column, echo_line, plain, print_table
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.progress import spinner
 from connecttrade_async.errors import MalformedResponseError, SymbolError
 from connecttrade_async.models.market import OptionsChain
 from connecttrade_async.symbology import OptionRight, is_option, parse_option
@@ -28,55 +28,55 @@ if TYPE_CHECKING:
     from connecttrade_async.models.market import Greeks, OptionContract
     from connecttrade_async.symbology import OptionSymbol
 
-__all__ = ["SHEET", "ChainTable", "StrikeRow", "build_sheet", "chain"]
+__all__ = ["CHAIN_COLUMNS", "ChainTable", "StrikeRow", "build_chain_table", "chain"]
 
-QUIET = 0.5
-PATIENCE = 10.0
+QUIET = 0.5  # seconds without another expiration
+TIMEOUT = 10.0  # seconds
 
 
 def _underlying(ctx: click.Context, param: click.Parameter, text: str) -> str:
     name = symbol(ctx, param, text)
     if is_option(name):
-        msg = f"{name} is an option: give the symbol of the stock that it is on"
+        msg = f"must be the symbol of a stock, got the option {name}"
         raise click.BadParameter(msg)
     return name
 
 
 @click.command(short_help="Show the options on a stock that expire on one day.")
 @click.argument("name", metavar="SYMBOL", callback=_underlying)
-@click.option("--expiry", metavar="DAY", callback=day, help="When they expire, 2026-12-18; by default the nearest day.")
+@click.option("--expiry", metavar="DAY", callback=day, help="The expiration, 2026-12-18; by default the nearest day.")
 @which_option
 @json_option
 @in_event_loop
 async def chain(*, name: str, expiry: date | None, connection_id: str | None, as_json: bool) -> None:
     """Show the options on a stock that expire on one day: calls left, strikes in the middle, puts right.
 
-    Greeks are rounded for people: delta, and the implied volatility (IV) in per cent a year; --json has them whole.
-    Without --expiry the other days are named, as far as they came within half a second of quiet.
+    Delta and the implied volatility (IV, in per cent a year) are rounded; --json has them exactly. Without --expiry the
+    other days are listed too: those that arrive before half a second without another one.
     """
     async with (
         open_market(connection_id) as md,
         open_feed(md.options_chain(name, expiry)) as feed,
-        waiting(f"Asking for options on {name}"),
+        spinner(f"Asking for options on {name}"),
     ):
-        found = await _gather(feed, is_one=expiry is not None)
-    if not found:
+        chains = await _gather(feed, is_one=expiry is not None)
+    if not chains:
         on_day = f" that expire on {expiry}" if expiry else ""
-        fail(f"no options on {name}{on_day} came within {PATIENCE:.0f} s")
-    nearest, *others = sorted(found, key=lambda one: one.expiration_text or "")
+        fail(f"no options on {name}{on_day} came within {TIMEOUT:.0f} s")
+    nearest, *others = sorted(chains, key=lambda one: one.expiration_text or "")
     if as_json:
-        as_objects(nearest)
+        print_market_object(nearest)
     else:
         _print(nearest)
     if others:
-        days = ", ".join(plain(one.expiration_text or "a day that is not told") for one in others)
-        echo_line(f"There are others, for --expiry: {days}.")
+        days = ", ".join(plain(one.expiration_text or "an unknown day") for one in others)
+        echo_line(f"Other days for --expiry: {days}.")
 
 
 async def _gather(feed: Feed[OptionsChain], *, is_one: bool) -> list[OptionsChain]:
-    """Return the chains that come, one for each day, until no other has come for a while."""
+    """Return the latest chain of each day, until no other day arrives for ``QUIET`` seconds."""
     found: dict[str | None, OptionsChain] = {}
-    limit = asyncio.timeout(PATIENCE)
+    limit = asyncio.timeout(TIMEOUT)
     try:
         async with limit:
             async for event in feed:
@@ -88,20 +88,20 @@ async def _gather(feed: Feed[OptionsChain], *, is_one: bool) -> list[OptionsChai
                 if is_one:
                     break
     except TimeoutError:
-        if not limit.expired():  # it came from the feed
+        if not limit.expired():  # the feed raised it
             raise
     return list(found.values())
 
 
 def _print(one: OptionsChain) -> None:
-    sheet = build_sheet(one)
-    if sheet.pairs:
-        click.echo(plain(f"{one.underlying}, options that expire on {one.expiration_text or 'a day that is not told'}"))
-        print_table(sheet.pairs, SHEET)
+    table = build_chain_table(one)
+    if table.pairs:
+        click.echo(plain(f"{one.underlying}, options that expire on {one.expiration_text or 'an unknown day'}"))
+        print_table(table.pairs, CHAIN_COLUMNS)
     else:
         echo_line(f"There are no options on {plain(one.underlying)} for {plain(one.expiration_text or 'that day')}.")
-    if sheet.unread:
-        echo_line(f"Options left out, whose symbols cannot be read: {sheet.unread}.")
+    if table.unread:
+        echo_line(f"Options left out because their symbols are malformed: {table.unread}.")
 
 
 THOUSANDTH = Decimal("0.001")
@@ -112,7 +112,7 @@ class StrikeRow(NamedTuple):
     """The call and the put of one strike.
 
     Attributes:
-        strike: the strike, as people read it; with its root where that is not the underlying's.
+        strike: the strike, with the root of the option if that is not the underlying.
         call: the call, or None.
         put: the put, or None.
     """
@@ -126,16 +126,16 @@ class ChainTable(NamedTuple):
     """A chain by strike.
 
     Attributes:
-        pairs: from the lowest strike up.
-        unread: how many options have symbols that are none.
+        pairs: the rows, lowest strike first.
+        unread: the number of options with a malformed symbol.
     """
 
     pairs: tuple[StrikeRow, ...]
     unread: int
 
 
-def build_sheet(chain: OptionsChain) -> ChainTable:
-    """Return a chain by strike."""
+def build_chain_table(chain: OptionsChain) -> ChainTable:
+    """Group a chain by strike."""
     sides: dict[tuple[Decimal, str], dict[OptionRight, OptionContract]] = {}
     unread = 0
     for contract in chain.contracts:
@@ -146,7 +146,9 @@ def build_sheet(chain: OptionsChain) -> ChainTable:
             sides.setdefault((option.strike, option.root), {})[option.right] = contract
     return ChainTable(
         tuple(
-            StrikeRow(_named(strike, root, chain.underlying), both.get(OptionRight.CALL), both.get(OptionRight.PUT))
+            StrikeRow(
+                _strike_text(strike, root, chain.underlying), both.get(OptionRight.CALL), both.get(OptionRight.PUT)
+            )
             for (strike, root), both in sorted(sides.items(), key=lambda item: item[0])
         ),
         unread,
@@ -160,18 +162,18 @@ def _option(contract: OptionContract) -> OptionSymbol | None:
         return None
 
 
-def _named(strike: Decimal, root: str, underlying: str) -> str:
+def _strike_text(strike: Decimal, root: str, underlying: str) -> str:
     return f"{strike:f}" if root == underlying else f"{strike:f} {root}"
 
 
 def _delta(contract: OptionContract) -> Text | None:
-    told = None if contract.greeks is None else _read(contract.greeks, "delta")
-    return None if told is None else Text(f"{told.quantize(THOUSANDTH, ROUND_HALF_EVEN, EXACT)}")
+    value = None if contract.greeks is None else _read(contract.greeks, "delta")
+    return None if value is None else Text(f"{value.quantize(THOUSANDTH, ROUND_HALF_EVEN, EXACT)}")
 
 
 def _volatility(contract: OptionContract) -> str | None:
-    told = None if contract.greeks is None else _read(contract.greeks, "implied_volatility")
-    return None if told is None else f"{EXACT.multiply(Decimal(100), told).quantize(TENTH, ROUND_HALF_EVEN, EXACT)}%"
+    value = None if contract.greeks is None else _read(contract.greeks, "implied_volatility")
+    return None if value is None else f"{EXACT.multiply(Decimal(100), value).quantize(TENTH, ROUND_HALF_EVEN, EXACT)}%"
 
 
 def _read(greeks: Greeks, name: str) -> Decimal | None:
@@ -190,7 +192,7 @@ def _of_put(read: Callable[[OptionContract], object]) -> Callable[[StrikeRow], o
     return lambda pair: None if pair.put is None else read(pair.put)
 
 
-SHEET: Sequence[Column[StrikeRow]] = (
+CHAIN_COLUMNS: Sequence[Column[StrikeRow]] = (
     Column[StrikeRow]("Call bid", _of_call(lambda call: call.bid_price_text), "number"),
     Column[StrikeRow]("Ask", _of_call(lambda call: call.ask_price_text), "number"),
     Column[StrikeRow]("Delta", _of_call(_delta), "number", rank=2),

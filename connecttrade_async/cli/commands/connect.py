@@ -1,4 +1,4 @@
-"""The front door: ``connect`` walks a person through linking a broker, and reads where the person came back to."""
+"""The command ``connect``: create a login address for a broker, and read the redirect after the login."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from connecttrade_async.cli.columns import ACCOUNTS
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import in_event_loop, json_option
 from connecttrade_async.cli.output import echo_line, print_items, print_object
-from connecttrade_async.cli.progress import waiting
-from connecttrade_async.cli.prompts import ask_choice, is_interactive, prompt, read_line
+from connecttrade_async.cli.progress import spinner
+from connecttrade_async.cli.prompts import is_interactive, prompt, prompt_choice, read_line
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models import Broker, ConnectionRequest, ConnectionType
 from connecttrade_async.oauth import Redirect, check_redirect_url, parse_redirect
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 __all__ = ["connect"]
 
-PURPOSES = tuple(kind.value for kind in ConnectionType)
-TRIES = 3
+TYPES = tuple(kind.value for kind in ConnectionType)
+ATTEMPTS = 3
 
 
-@click.command(short_help="Link a broker: log in at its pages, and come back.")
-@click.option("--broker", metavar="CODE", help="For example ALPACA; without it the person chooses.")
+@click.command(short_help="Connect a broker: log in, then paste the redirect.")
+@click.option("--broker", metavar="CODE", help="For example ALPACA; by default the login pages offer all.")
 @click.option("--type", "purpose", metavar="TYPE", help="trade, readonly or market_data.  [default: trade]")
-@click.option("--redirect-url", metavar="URL", help="Where the person comes back to.")
+@click.option("--redirect-url", metavar="URL", help="The address to which the login pages redirect.")
 @click.option("--open", "opens", is_flag=True, help="Open the login pages in the browser.")
 @json_option
 @in_event_loop
@@ -43,18 +43,18 @@ async def connect(
     opens: bool,
     as_json: bool,
 ) -> None:
-    """Link a broker: get an address, log in there, and paste the address you came back to."""
+    """Connect a broker: get an address, log in there, and paste the address to which you are redirected."""
     async with open_user() as (ct, user):
         broker = _chosen_broker(broker)
         purpose = _chosen_purpose(purpose)
         redirect_url = _chosen_redirect_url(redirect_url)
-        async with waiting("Asking for a login address", ct):
+        async with spinner("Asking for a login address", ct):
             request = await user.connections.create(purpose, redirect_url=redirect_url, broker=broker)
-        _show(request, as_json=as_json)
+        _print_request(request, as_json=as_json)
         if opens:
             _open(request.url)
-        redirect = _come_back()
-        await _show_connection(user, redirect, as_json=as_json)
+        redirect = _read_redirect()
+        await _print_connection(user, redirect, as_json=as_json)
 
 
 def _chosen_broker(given: str | None) -> str | None:
@@ -69,12 +69,12 @@ def _chosen_purpose(given: str | None) -> str:
         return given
     if not is_interactive():
         return ConnectionType.TRADE
-    return ask_choice("What for", PURPOSES, default=ConnectionType.TRADE.value)
+    return prompt_choice("What for", TYPES, default=ConnectionType.TRADE.value)
 
 
 def _chosen_redirect_url(given: str | None) -> str:
     if given is None and not is_interactive():
-        msg = "say with --redirect-url where the person comes back to"
+        msg = "--redirect-url is required: the address to which the login pages redirect"
         raise click.UsageError(msg)
     url = given or prompt("Redirect URL, where the person comes back to")
     for problem in check_redirect_url(url):
@@ -82,7 +82,7 @@ def _chosen_redirect_url(given: str | None) -> str:
     return url
 
 
-def _show(request: ConnectionRequest, *, as_json: bool) -> None:
+def _print_request(request: ConnectionRequest, *, as_json: bool) -> None:
     if as_json:
         print_object({"connection_request_url": request.url, "expires_at": request.expires_at_text})
         return
@@ -102,9 +102,9 @@ def _open(url: str) -> None:
 
 
 def _is_safe_to_open(url: str) -> bool:
-    """Return whether a browser may be started with an address that the server wrote.
+    """Return whether an address that the server sent may be handed to a browser.
 
-    The system hands other schemes (``file:``) to other programs, and takes a leading dash for an option.
+    The system opens other schemes (``file:``) with other programs, and reads a leading dash as an option.
     """
     if not url.isprintable() or url != url.strip():
         return False
@@ -125,24 +125,24 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _come_back() -> Redirect:
-    """Read the address that the person came back to; a person may paste it again."""
-    tries = TRIES if is_interactive() else 1
+def _read_redirect() -> Redirect:
+    """Read the address of the redirect; a person has three attempts."""
+    attempts = ATTEMPTS if is_interactive() else 1
     while True:
-        tries -= 1
+        attempts -= 1
         try:
             return parse_redirect(read_line("Then paste the address you came back to"))
         except ConfigurationError as exc:
-            if not tries:
+            if not attempts:
                 raise
             echo_line(f"Not yet: {exc}.")
 
 
-async def _show_connection(user: User, redirect: Redirect, *, as_json: bool) -> None:
+async def _print_connection(user: User, redirect: Redirect, *, as_json: bool) -> None:
     if as_json:
         print_object({"connection_id": redirect.connection_id})
     else:
         click.echo(f"Connected: {redirect.connection_id}")
-    async with waiting("Asking for its accounts"):
+    async with spinner("Asking for its accounts"):
         accounts = await user.accounts.list(connection_id=redirect.connection_id)
-    print_items(accounts, ACCOUNTS, as_json=as_json, none="It opens no accounts.")
+    print_items(accounts, ACCOUNTS, as_json=as_json, none="The connection has no accounts.")

@@ -1,4 +1,4 @@
-"""The front door: ``connections``, what a person has authorised."""
+"""The command ``connections``: list and delete the user's broker connections."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from connecttrade_async.cli.columns import CONNECTIONS
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import SuggestingGroup, in_event_loop, json_option, yes_option
 from connecttrade_async.cli.output import echo_line, print_items
-from connecttrade_async.cli.progress import waiting
-from connecttrade_async.cli.prompts import agreed
+from connecttrade_async.cli.progress import spinner
+from connecttrade_async.cli.prompts import confirm
 
 __all__ = ["connections"]
 
@@ -18,7 +18,7 @@ __all__ = ["connections"]
 @json_option
 @click.pass_context
 def connections(ctx: click.Context, *, as_json: bool) -> None:
-    """List and delete the user's links to brokers."""
+    """List and delete the user's broker connections."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_connections, as_json=as_json)
     elif as_json:
@@ -29,10 +29,10 @@ def connections(ctx: click.Context, *, as_json: bool) -> None:
 @json_option
 @in_event_loop
 async def list_connections(*, as_json: bool) -> None:
-    """List the user's links to brokers."""
-    async with open_user() as (ct, user), waiting("Asking for connections", ct):
+    """List the user's broker connections."""
+    async with open_user() as (ct, user), spinner("Asking for connections", ct):
         found = await user.connections.list()
-    print_items(found, CONNECTIONS, as_json=as_json, none="No connections: `connecttrade connect` makes one.")
+    print_items(found, CONNECTIONS, as_json=as_json, none="No connections: `connecttrade connect` creates one.")
 
 
 @connections.command("delete")
@@ -40,9 +40,9 @@ async def list_connections(*, as_json: bool) -> None:
 @yes_option
 @in_event_loop
 async def delete_connection(*, connection_id: str, yes: bool) -> None:
-    """Delete a link to a broker and revoke its tokens."""
-    if not agreed(f"Delete the connection {connection_id!r} and revoke its tokens?", yes=yes):
+    """Delete a broker connection and revoke its tokens."""
+    if not confirm(f"Delete the connection {connection_id!r} and revoke its tokens?", yes=yes):
         return
-    async with open_user() as (ct, user), waiting("Deleting the connection", ct):
+    async with open_user() as (ct, user), spinner("Deleting the connection", ct):
         await user.connections.delete(connection_id)
     echo_line(f"Deleted the connection {connection_id!r}.")

@@ -1,4 +1,4 @@
-"""The front door: ``depth`` follows the book of orders of one symbol, as a ladder or as objects."""
+"""The command ``depth``: show the market depth of one symbol, as bars or as JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from connecttrade_async.amounts import EXACT
-from connecttrade_async.cli.live_view import as_lines, as_objects, has_screen, print_all, show
+from connecttrade_async.cli.live_view import has_screen, line_printer, print_events, print_market_object, show
 from connecttrade_async.cli.market_options import open_feed, open_market, symbol, times_option, which_option
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
 from connecttrade_async.cli.output import DASH, echo_line, figure, plain
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.market import Depth, Level
 
-__all__ = ["Ladder", "depth", "draw_ladder"]
+__all__ = ["DepthView", "depth", "draw_depth"]
 
 
-@click.command(short_help="Follow the book of orders of one symbol live.")
+@click.command(short_help="Follow the market depth of one symbol live.")
 @click.argument("name", metavar="SYMBOL", callback=symbol)
 @click.option("--levels", type=click.IntRange(min=1), default=10, show_default=True, help="How deep, on each side.")
-@click.option("--once", is_flag=True, help="Print the book as it is, and end.")
+@click.option("--once", is_flag=True, help="Print the present depth, and end.")
 @which_option
 @seconds_option
 @times_option
@@ -45,10 +45,10 @@ async def depth(
     times: int | None,
     as_json: bool,
 ) -> None:
-    """Follow the book of orders of a stock or an option, live until Ctrl-C: offers above, bids below.
+    """Follow the market depth of a stock or an option, live until Ctrl-C: offers above, bids below.
 
-    Each bar is as long as its size, beside the largest in the book. Where stdout is no terminal, each book is printed
-    whole, with an empty line after it. Whoever reads slowly has the latest book.
+    The length of each bar is its size relative to the largest one. If stdout is not a terminal, each update is printed
+    whole, with an empty line after it. A slow terminal or pipe gets the latest update.
     """
     async with (
         until_terminated(),
@@ -57,24 +57,24 @@ async def depth(
         until_stopped(seconds),
     ):
         if once:
-            await print_all(md, feed, as_objects if as_json else as_lines(_alone), 1)
-        elif has_screen(is_for_programs=as_json):
-            await show(md, feed, Ladder(name), times)
+            await print_events(md, feed, print_market_object if as_json else line_printer(_depth_text), 1)
+        elif has_screen(is_machine_readable=as_json):
+            await show(md, feed, DepthView(name), times)
         elif as_json:
-            await print_all(md, feed, as_objects, times)
+            await print_events(md, feed, print_market_object, times)
         else:
-            echo_line(f"Following the book of {name}. Ctrl-C ends it.")
-            await print_all(md, feed, as_lines(_spelled), times)
+            echo_line(f"Following the depth of {name}. Ctrl-C ends it.")
+            await print_events(md, feed, line_printer(_depth_block), times)
 
 
-def _spelled(book: Depth, now: datetime) -> str:
-    return f"{_alone(book, now)}\n"
+def _depth_block(book: Depth, now: datetime) -> str:
+    return f"{_depth_text(book, now)}\n"
 
 
-def _alone(book: Depth, _: datetime) -> str:
+def _depth_text(book: Depth, _: datetime) -> str:
     console = Console(highlight=False)
     with console.capture() as capture:
-        console.print(draw_ladder(book, console.width), soft_wrap=True, end="")
+        console.print(draw_depth(book, console.width), soft_wrap=True, end="")
     return capture.get()
 
 
@@ -83,8 +83,8 @@ WIDEST = 40
 GAP = "  "
 
 
-class Ladder:
-    """The last book of a symbol.
+class DepthView:
+    """The last depth of a symbol.
 
     Args:
         name: the symbol.
@@ -95,14 +95,14 @@ class Ladder:
         self._depth: Depth | None = None
 
     def update(self, depth: Depth) -> None:
-        """Take a book, in the place of the one before."""
+        """Replace the depth."""
         self._depth = depth
 
     def draw(self, console: Console) -> Text:
-        """Return the ladder."""
+        """Render the depth."""
         if self._depth is None:
-            return Text(f"{self._name}  No book yet.", style="dim")
-        return draw_ladder(self._depth, console.width)
+            return Text(f"{self._name}  No depth yet.", style="dim")
+        return draw_depth(self._depth, console.width)
 
 
 class _DepthRow(NamedTuple):
@@ -112,45 +112,45 @@ class _DepthRow(NamedTuple):
     style: str
 
 
-def draw_ladder(depth: Depth, width: int) -> Text:
-    """Return the ladder of a book, without a line's end after the last line.
+def draw_depth(depth: Depth, width: int) -> Text:
+    """Draw market depth, without a line break after the last line.
 
     Args:
-        depth: the book, its best prices first on both sides.
-        width: columns; the bars take what the figures leave.
+        depth: the depth, best prices first on both sides.
+        width: columns; the bars take the columns that the figures leave.
     """
-    asks, bids = _rungs(reversed(depth.asks), "red"), _rungs(depth.bids, "green")
+    asks, bids = _rows(reversed(depth.asks), "red"), _rows(depth.bids, "green")
     every = [*asks, *bids]
     prices, sizes = (
         max((len(text) for text in column), default=1)
-        for column in ([rung.price for rung in every], [rung.size for rung in every])
+        for column in ([row.price for row in every], [row.size for row in every])
     )
-    largest = max((rung.amount for rung in every), default=Decimal(0))
+    largest = max((row.amount for row in every), default=Decimal(0))
     longest = max(min(width - prices - sizes - 2 * len(GAP), WIDEST), 0)
     lines = [Text.assemble((plain(depth.symbol), "bold"), f"  {_time(depth)}")]
     for side, none in ((asks, "no offers"), (bids, "no bids")):
         if side is bids:
             lines.append(Text(_spread(depth), style="dim"))
-        lines.extend(_drawn(rung, prices, sizes, _bar(rung.amount, largest, longest)) for rung in side)
+        lines.extend(_drawn(row, prices, sizes, _bar(row.amount, largest, longest)) for row in side)
         if not side:
             lines.append(Text(none, style="dim"))
     return Text("\n").join(lines)
 
 
-def _rungs(levels: Iterable[Level], style: str) -> Sequence[_DepthRow]:
+def _rows(levels: Iterable[Level], style: str) -> Sequence[_DepthRow]:
     return [
         _DepthRow(_figure(level.price_text), _figure(level.size_text), max(_number(level, "size"), Decimal(0)), style)
         for level in levels
     ]
 
 
-def _drawn(rung: _DepthRow, prices: int, sizes: int, bar: str) -> Text:
-    size = f"{GAP}{rung.size:>{sizes}}"
-    return Text.assemble((rung.price.rjust(prices), rung.style), size, (f"{GAP}{bar}" if bar else "", rung.style))
+def _drawn(row: _DepthRow, prices: int, sizes: int, bar: str) -> Text:
+    size = f"{GAP}{row.size:>{sizes}}"
+    return Text.assemble((row.price.rjust(prices), row.style), size, (f"{GAP}{bar}" if bar else "", row.style))
 
 
 def _bar(amount: Decimal, largest: Decimal, longest: int) -> str:
-    """Return a bar, as long as may be for the largest, and an eighth of a column at least for any size."""
+    """Draw a bar with a resolution of an eighth of a column; any size above zero is visible."""
     if not amount or not longest:
         return ""
     eighths = max(int(amount * longest * len(EIGHTHS) / largest), 1)

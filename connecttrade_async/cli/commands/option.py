@@ -1,4 +1,4 @@
-"""The front door: ``option``, single options by strike and expiry, and the strategies that have names."""
+"""The command ``option``: orders of single options and of option strategies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from connecttrade_async.cli.account_choice import choose_account
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import SuggestingGroup, day, in_event_loop
 from connecttrade_async.cli.order_submit import OrderOptions, SubmitOptions, place, placing_options
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.progress import spinner
 from connecttrade_async.errors import SymbolError, TicketError
 from connecttrade_async.models import Side
 from connecttrade_async.symbology import OptionRight, build_option
@@ -33,7 +33,7 @@ RIGHTS = {"call": OptionRight.CALL, "put": OptionRight.PUT}
 
 
 class _Line(OrderOptions):
-    """The order as it stands on the command line."""
+    """The arguments of an order."""
 
     underlying: str
     expiry: date
@@ -43,13 +43,13 @@ class _Line(OrderOptions):
     market: bool
 
 
-class _Strategy(NamedTuple):
-    """A strategy with a name.
+class _StrategyCommand(NamedTuple):
+    """The subcommand of a strategy.
 
     Attributes:
-        build: makes the ticket.
-        strikes: what its strikes are called, in the order in which they are given.
-        help: what it is good for.
+        build: builds the ticket.
+        strikes: the names of its strikes, in the order of ``--strikes``.
+        help: the help text.
     """
 
     build: Callable[..., OrderTicket]
@@ -58,22 +58,22 @@ class _Strategy(NamedTuple):
 
 
 STRATEGIES = {
-    "bull-call-spread": _Strategy(
+    "bull-call-spread": _StrategyCommand(
         tickets.bull_call_spread,
         ("low", "high"),
         "Buy the call at LOW and sell the one at HIGH, for a debit: gains when UNDERLYING rises.",
     ),
-    "bear-put-spread": _Strategy(
+    "bear-put-spread": _StrategyCommand(
         tickets.bear_put_spread,
         ("low", "high"),
         "Buy the put at HIGH and sell the one at LOW, for a debit: gains when UNDERLYING falls.",
     ),
-    "long-straddle": _Strategy(
+    "long-straddle": _StrategyCommand(
         tickets.long_straddle,
         ("strike",),
         "Buy the call and the put at one strike, for a debit: gains when UNDERLYING moves far.",
     ),
-    "iron-condor": _Strategy(
+    "iron-condor": _StrategyCommand(
         tickets.iron_condor,
         ("put_low", "put_high", "call_low", "call_high"),
         "Sell the inner put and call and buy the outer ones, for a credit: gains when UNDERLYING stays between.",
@@ -112,7 +112,7 @@ def _add_single(right: str) -> None:
         "--side",
         type=click.Choice(list(OPTION_SIDES), case_sensitive=False),
         required=True,
-        help="Which way it goes.",
+        help="The side of the order.",
     )
     @in_event_loop
     async def single(*, side: str, **line: Unpack[_Line]) -> None:
@@ -130,7 +130,7 @@ def _add_single(right: str) -> None:
         await _place(build, line, title="")
 
 
-def _add_strategy(name: str, strategy: _Strategy) -> None:
+def _add_strategy(name: str, strategy: _StrategyCommand) -> None:
     @option.command(name, help=strategy.help, short_help=strategy.help.partition(", for")[0] + ".")
     @_line(strategy.strikes)
     @in_event_loop
@@ -163,28 +163,28 @@ def _strikes(given: str, names: tuple[str, ...]) -> list[str]:
     strikes = [part.strip() for part in given.split(",")]
     if len(strikes) != len(names):
         many = f"{len(names)} strikes" if len(names) > 1 else "one strike"
-        msg = f"--strikes takes {many}, {','.join(names).upper()}, and not {len(strikes)}"
+        msg = f"--strikes must be {many}, {','.join(names).upper()}, got {len(strikes)}"
         raise click.UsageError(msg)
     return strikes
 
 
 async def _place(build: Callable[..., OrderTicket], line: _Line, *, title: str, **more: Any) -> None:  # noqa: ANN401 - passed on
     if (line["price"] is None) is not line["market"]:
-        msg = "say either --price or --market"
+        msg = "give either --price or --market"
         raise click.UsageError(msg)
-    manner = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
-    manner.check()
-    async with open_user(settle=line["settle"]) as caller:
-        async with waiting("Asking for accounts", caller.ct):
-            whose = await choose_account(caller.user, line["account"], line["broker"])
+    submit = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
+    submit.check()
+    async with open_user(settle=line["settle"]) as context:
+        async with spinner("Asking for accounts", context.ct):
+            account = await choose_account(context.user, line["account"], line["broker"])
         ticket = build(
             line["underlying"],
             expiry=line["expiry"],
             price=line["price"],
             qty=line["qty"],
             tif=line["tif"].upper(),
-            account_id=whose.account_id,
-            broker=whose.broker,
+            account_id=account.account_id,
+            broker=account.broker,
             **more,
         )
-        await place(caller, ticket, manner, whose=whose.name, title=title)
+        await place(context, ticket, submit, account_name=account.name, title=title)

@@ -1,4 +1,4 @@
-"""The front door: ``orders``, page by page until there are enough."""
+"""The command ``orders``: list orders, page by page."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from connecttrade_async.cli.columns import ORDERS
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import (
     account_option,
-    beginning,
     connection_option,
-    end,
+    end_time,
     in_event_loop,
     json_option,
+    start_time,
     symbols_option,
 )
 from connecttrade_async.cli.order_lookup import find_order
 from connecttrade_async.cli.output import echo_line, print_items, print_objects
-from connecttrade_async.cli.progress import Progress, waiting
+from connecttrade_async.cli.progress import Progress, spinner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ LARGEST_PAGE = 500
 
 
 @click.command()
-@click.option("--find", "any_id", metavar="ID", help="Only the order of this order_id or cl_order_id, whenever it was.")
+@click.option("--find", "any_id", metavar="ID", help="Only the order with this order_id or cl_order_id, of any day.")
 @click.option("--status", metavar="STATUS", help="all, open, closed, or one status such as filled.")
 @account_option
 @connection_option
@@ -45,13 +45,15 @@ LARGEST_PAGE = 500
     "--start",
     "start_time",
     metavar="TIME",
-    callback=beginning,
+    callback=start_time,
     help="From this day or time on: 2026-01-31, today, or a UTC time.",
 )
-@click.option("--end", "end_time", metavar="TIME", callback=end, help="Until this time; of a day, all of it.")
+@click.option("--end", "end_time", metavar="TIME", callback=end_time, help="Until this time; a day is inclusive.")
 @click.option("--sort", type=click.Choice(["asc", "desc"]), help="Oldest first, or newest first.")
 @click.option("--limit", type=click.IntRange(1, LARGEST_PAGE), help="Orders fetched at a time, 1 to 500.")
-@click.option("--max", "most", type=click.IntRange(min=1), default=MOST, show_default=True, help="Stop after so many.")
+@click.option(
+    "--max", "most", type=click.IntRange(min=1), default=MOST, show_default=True, help="The most orders to list."
+)
 @json_option
 @in_event_loop
 async def orders(
@@ -69,9 +71,9 @@ async def orders(
         has_filters = bool(limit) or any(value is not None for value in filters.values())
         await _find(any_id, str(account) if account is not None else None, has_filters=has_filters, as_json=as_json)
         return
-    # A limit counts as a filter to the API, and would switch off what it does when there is none.
+    # For the API a limit is a filter, and without any filter it lists only orders that are open since midnight.
     limit = limit or (min(LARGEST_PAGE, most) if given else None)
-    async with open_user() as (ct, user), waiting("Asking for orders", ct) as progress:
+    async with open_user() as (ct, user), spinner("Asking for orders", ct) as progress:
         listing: Listing[Order] = user.orders.list(limit=limit, **given)  # type: ignore[arg-type]  # as click typed them
         found, is_cut = await _collect(listing, most, progress, print_objects if as_json else None)
     if not as_json:
@@ -82,10 +84,10 @@ async def orders(
 
 async def _find(any_id: str, account: str | None, *, has_filters: bool, as_json: bool) -> None:
     if has_filters:
-        msg = "--find looks among all orders, so leave the filters out, all but --account"
+        msg = "--find takes no filter but --account"
         raise click.UsageError(msg)
-    async with open_user() as caller:
-        order = await find_order(caller, any_id, account)
+    async with open_user() as context:
+        order = await find_order(context, any_id, account)
     print_items([order], ORDERS, as_json=as_json, none="")
 
 
@@ -95,23 +97,23 @@ async def _collect(
     progress: Progress,
     show: Callable[[Sequence[Order]], None] | None,
 ) -> tuple[list[Order], bool]:
-    """Follow the pages until there are so many orders.
+    """Read pages until there are ``most`` orders.
 
     Args:
-        listing: the pages.
-        most: how many orders at most.
-        progress: what the waiting person is told.
-        show: takes each page as it comes; None keeps them for later.
+        listing: the listing.
+        most: the greatest number of orders.
+        progress: the spinner; its text shows the count.
+        show: prints each page at once; None collects the orders.
 
     Returns:
-        The orders that were kept, and whether there are more than so many.
+        The collected orders, and whether the listing has more.
     """
     kept: list[Order] = []
     count = 0
     pages = listing.pages()
     try:
         async for page in pages:
-            new = pages.new_items  # an order may stand on two pages
+            new = pages.new_items  # an order may be on two pages
             items = new[: most - count]
             count += len(items)
             if show is None:
@@ -120,7 +122,7 @@ async def _collect(
                 show(items)
             if count == most:
                 return kept, len(items) < len(new) or page.next_cursor is not None
-            progress.words = f"Asking for orders, {count:,} so far"
+            progress.text = f"Asking for orders, {count:,} so far"
     finally:
         await pages.aclose()
     return kept, False

@@ -1,4 +1,4 @@
-"""The front door: ``poll``, the same question for many users, over and over."""
+"""The command ``poll``: poll positions, balances or orders of many users."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["poll"]
 
-BEAT = 0.2
-FREE = 4  # columns of the last line: where Ctrl-C is echoed into a full one, it goes on in the next
+INTERVAL = 0.2
+FREE = 4  # columns left free: the terminal echoes ^C into the status line, and a full line would wrap
 _FETCH: Mapping[str, Callable[[User], Awaitable[Any]]] = {
     "positions": lambda user: user.positions.list(),
     "balances": lambda user: user.balances.list(),
@@ -39,13 +39,24 @@ _FETCH: Mapping[str, Callable[[User], Awaitable[Any]]] = {
 }
 
 
-@click.command(short_help="Ask for many users over and over; tell what changed.")
-@click.option("--what", type=click.Choice([*_FETCH]), default="positions", show_default=True, help="What to ask for.")
-@click.option("--every", type=click.FloatRange(min=0, min_open=True), default=5.0, show_default=True, help="Seconds.")
-@click.option("--times", type=click.IntRange(min=1), help="Polls of each user; without it, until Ctrl-C.")
-@click.option("--all", "show_all", is_flag=True, help="Tell also what has not changed.")
+@click.command(short_help="Poll many users; print what changed.")
 @click.option(
-    "--users", "file", type=click.File("r"), help="Lines of a user's id, a blank, and its secret; - is stdin."
+    "--what", type=click.Choice([*_FETCH]), default="positions", show_default=True, help="The resource to poll."
+)
+@click.option(
+    "--every",
+    type=click.FloatRange(min=0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="The interval in seconds.",
+)
+@click.option("--times", type=click.IntRange(min=1), help="Polls of each user; by default until Ctrl-C.")
+@click.option("--all", "show_all", is_flag=True, help="Print unchanged results too.")
+@click.option(
+    "--users",
+    "file",
+    type=click.File("r"),
+    help="A file with a user id, a blank and its secret in each line; - is stdin.",
 )
 @json_option
 @in_event_loop
@@ -58,39 +69,39 @@ async def poll(
     file: IO[str] | None,
     as_json: bool,
 ) -> None:
-    """Ask for many users over and over, and tell what has changed, and what failed, until Ctrl-C.
+    """Poll many users, and print what changed and what failed, until Ctrl-C.
 
     The users are those of --users, or the one of CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET. A user that keeps
-    failing is asked more and more rarely. Where the secret of every user is refused from the start, the command ends.
+    failing is polled less and less often. The command ends if the secret of every user is refused from the start.
     """
     async with (
-        _whom(file) as (ct, users),
+        _open_users(file) as (ct, users),
         until_stopped(),
         ct.poll(users, _FETCH[what], every=every) as poller,
-        _last_line(poller) as line,
+        _status_line(poller) as line,
     ):
         names = {user.user_id for user in users}
         left = dict.fromkeys(names, times or 0)
-        untaken: set[str] | None = set()  # users whose secret was refused, until one is taken
-        async for told in poller.with_events():
-            if not isinstance(told, PollResult):
-                with line.aside():
-                    echo_line(_event(told))
+        refused: set[str] | None = set()  # the users with a refused secret; None once a secret was accepted
+        async for event in poller.with_events():
+            if not isinstance(event, PollResult):
+                with line.above():
+                    echo_line(_event_text(event))
                 continue
-            if show_all or told.changed:
-                with line.aside():
-                    _show(told, what, as_json=as_json)
-            if untaken is not None:
-                untaken = _noted(untaken, told)
-            if untaken == names:
-                fail("nobody is left to poll: every secret was refused")
-            _count_down(left, told.user.user_id)
+            if show_all or event.changed:
+                with line.above():
+                    _print_result(event, what, as_json=as_json)
+            if refused is not None:
+                refused = _with_refusal(refused, event)
+            if refused == names:
+                fail("every secret was refused, so no user is left to poll")
+            _count_down(left, event.user.user_id)
             if times is not None and _is_done(left, poller):
                 return
 
 
 @asynccontextmanager
-async def _whom(file: IO[str] | None) -> AsyncGenerator[tuple[ConnectTrade, list[User]]]:
+async def _open_users(file: IO[str] | None) -> AsyncGenerator[tuple[ConnectTrade, list[User]]]:
     if file is None:
         async with open_user() as (ct, user):
             yield ct, [user]
@@ -116,51 +127,49 @@ def _users(ct: ConnectTrade, file: IO[str]) -> list[User]:
     return users
 
 
-def _show(told: PollResult[Any], what: str, *, as_json: bool) -> None:
-    found: Any = told.value
-    items: list[object] = [] if told.error is not None else list(found.items if what == "orders" else found)
-    error = None if told.error is None else explain(told.error)[0]
+def _print_result(result: PollResult[Any], what: str, *, as_json: bool) -> None:
+    found: Any = result.value
+    items: list[object] = [] if result.error is not None else list(found.items if what == "orders" else found)
+    error = None if result.error is None else explain(result.error)[0]
     if as_json:
         print_object(
             {
-                "user_id": told.user.user_id,
-                "due": told.due,
-                "changed": told.changed,
-                "latency": round(told.latency, 6),
-                "late": round(told.late, 6),
+                "user_id": result.user.user_id,
+                "due": result.due,
+                "changed": result.changed,
+                "latency": round(result.latency, 6),
+                "late": round(result.late, 6),
                 "error": error,
                 what: None if error else items,
             },
         )
     else:
-        news = f"failed: {error}" if error else f"{len(items)} {what}{'' if told.changed else ', as before'}"
-        announce(f"{told.due:%H:%M:%S} {told.user.user_id}: {news}")
+        outcome = f"failed: {error}" if error else f"{len(items)} {what}{'' if result.changed else ', as before'}"
+        announce(f"{result.due:%H:%M:%S} {result.user.user_id}: {outcome}")
 
 
-def _noted(untaken: set[str], told: PollResult[Any]) -> set[str] | None:
-    """Note a user whose secret was refused; None once a secret was taken, for refusals may be a gateway's from then on.
+def _with_refusal(refused: set[str], result: PollResult[Any]) -> set[str] | None:
+    """Add a user if its secret was refused; return None once a secret was accepted.
 
-    A failure of another kind says nothing about the secret.
+    After an accepted secret, later refusals may be an error of a gateway. Failures of another kind do not count.
     """
-    if told.error is None:
+    if result.error is None:
         return None
-    return untaken | {told.user.user_id} if classify_error(told.error) is ErrorScope.CREDENTIALS else untaken
+    return refused | {result.user.user_id} if classify_error(result.error) is ErrorScope.CREDENTIALS else refused
 
 
-def _event(told: PollEvent) -> str:
-    match told:
+def _event_text(event: PollEvent) -> str:
+    match event:
         case Outage(failures=failures, error=error):
-            return (
-                f"Everything fails, {failures} in a row, so one probe at a time looks for the end: {explain(error)[0]}"
-            )
+            return f"All polls fail, {failures} in a row, so one probe at a time is sent: {explain(error)[0]}"
         case OutageEnded(seconds=seconds):
             return f"The platform answers again, after {seconds:.0f} s."
         case RateLimited(seconds=seconds):
-            return f"Asked to slow down: nobody is asked for {seconds:.0f} s."
+            return f"Rate limited: no request is sent for {seconds:.0f} s."
 
 
 def _count_down(left: dict[str, int], user_id: str) -> None:
-    # A user that has had its polls is polled on while others have not: it is no longer counted.
+    # Polling goes on for a user that has had its polls until the others have theirs, so it may be gone from here.
     if user_id in left:
         left[user_id] -= 1
         if not left[user_id]:
@@ -168,12 +177,12 @@ def _count_down(left: dict[str, int], user_id: str) -> None:
 
 
 def _is_done(left: dict[str, int], poller: Poller[Any]) -> bool:
-    # Counted first, for this is asked after every poll, of who may be ten thousand.
+    # The counts are compared first: this runs after every poll, and there may be ten thousand users.
     return len(left) <= poller.statistics().parked and left.keys() <= poller.parked.keys()
 
 
-class _Line:
-    """How a poller is doing, on the last line of a terminal. What is printed in ``aside`` stands above it."""
+class _StatusLine:
+    """The state of a poller on the last line of a terminal. Output inside ``above`` is printed above it."""
 
     def __init__(self, poller: Poller[Any], console: Console | None) -> None:
         self._poller = poller
@@ -181,27 +190,27 @@ class _Line:
         self._is_shown = False
 
     def show(self) -> None:
-        """Write it, or write it anew."""
+        """Draw or redraw the line."""
         if self._console is None:
             return
         self.hide()
-        seen = self._poller.statistics()
+        counts = self._poller.statistics()
         words = (
-            f"{seen.state.lower()}: {seen.users:,} users, {seen.polls:,} polls, {seen.failing:,} failing,"
-            f" {seen.parked:,} parked ({seen.late:.1f} s late)"
+            f"{counts.state.lower()}: {counts.users:,} users, {counts.polls:,} polls, {counts.failing:,} failing,"
+            f" {counts.parked:,} parked ({counts.late:.1f} s late)"
         )
         self._console.print(words[: self._console.width - FREE], end="", style="dim", highlight=False, soft_wrap=True)
         self._is_shown = True
 
     def hide(self) -> None:
-        """Leave no trace of it."""
+        """Erase the line."""
         if self._console is not None and self._is_shown:
             self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2)))
             self._is_shown = False
 
     @contextlib.contextmanager
-    def aside(self) -> Generator[None]:
-        """Let something else be printed."""
+    def above(self) -> Generator[None]:
+        """Erase the line for the block, and redraw it afterwards."""
         was_shown = self._is_shown
         self.hide()
         yield
@@ -210,14 +219,14 @@ class _Line:
 
 
 @asynccontextmanager
-async def _last_line(poller: Poller[Any]) -> AsyncGenerator[_Line]:
-    """Show how the poller is doing, at a terminal only."""
+async def _status_line(poller: Poller[Any]) -> AsyncGenerator[_StatusLine]:
+    """Show the state of a poller, on a terminal only."""
     console = Console(stderr=True)
     if not (console.is_terminal and not console.is_dumb_terminal and sys.stdout.isatty()):
-        yield _Line(poller, None)
+        yield _StatusLine(poller, None)
         return
-    line = _Line(poller, console)
-    showing = asyncio.create_task(_beat(line), name="connecttrade progress")
+    line = _StatusLine(poller, console)
+    showing = asyncio.create_task(_refresh(line), name="connecttrade progress")
     try:
         yield line
     finally:
@@ -226,7 +235,7 @@ async def _last_line(poller: Poller[Any]) -> AsyncGenerator[_Line]:
         line.hide()
 
 
-async def _beat(line: _Line) -> None:
+async def _refresh(line: _StatusLine) -> None:
     while True:
         line.show()
-        await asyncio.sleep(BEAT)
+        await asyncio.sleep(INTERVAL)

@@ -1,4 +1,4 @@
-"""The front door: ``quotes`` follows the best bid and offer of some symbols, on a board, in lines, or as objects."""
+"""The command ``quotes``: show the best bid and offer of symbols, as a table, as lines or as JSON."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 from rich.text import Text
 
-from connecttrade_async.cli.live_view import as_lines, as_objects, has_screen, print_all, show
+from connecttrade_async.cli.live_view import has_screen, line_printer, print_events, print_market_object, show
 from connecttrade_async.cli.market_options import open_feed, open_market, symbols, times_option, which_option
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
 from connecttrade_async.cli.output import Column, echo_line, figure, fitting, plain
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.market import Quote
 
-__all__ = ["BOARD", "QuoteRow", "QuoteTable", "quote_line", "quotes"]
+__all__ = ["QUOTE_COLUMNS", "QuoteRow", "QuoteView", "quote_line", "quotes"]
 
 PRICES = ("bid_price", "ask_price", "last_price")
 STYLES = {-1: "red", 0: "", 1: "green"}
@@ -31,12 +31,12 @@ ARROWS = {-1: "▼ ", 0: "  ", 1: "▲ "}
 
 
 class QuoteRow(NamedTuple):
-    """A symbol as it stands.
+    """The last quote of a symbol.
 
     Attributes:
-        symbol: which.
-        quote: its last quote, or None before there was one.
-        moves: of each price, 1 where it went up when it last moved, -1 where down, 0 before it moved.
+        symbol: the symbol.
+        quote: its last quote; None before the first one.
+        moves: the direction of the last move of each price: 1 up, -1 down, 0 before a move.
     """
 
     symbol: str
@@ -44,11 +44,11 @@ class QuoteRow(NamedTuple):
     moves: tuple[int, int, int] = (0, 0, 0)
 
 
-class QuoteTable:
-    """The last quote of each symbol, and where its prices went.
+class QuoteView:
+    """A table of the last quote of each symbol.
 
     Args:
-        symbols: in which order.
+        symbols: the symbols, in order.
     """
 
     def __init__(self, symbols: Iterable[str]) -> None:
@@ -60,7 +60,7 @@ class QuoteTable:
         return tuple(self._rows.values())
 
     def update(self, quote: Quote) -> None:
-        """Take a quote."""
+        """Replace the quote of a symbol."""
         row = self._rows.get(quote.symbol, QuoteRow(quote.symbol))
         first, second, third = (
             _moved(row.quote, quote, name, kept) for name, kept in zip(PRICES, row.moves, strict=True)
@@ -68,12 +68,12 @@ class QuoteTable:
         self._rows[quote.symbol] = QuoteRow(quote.symbol, quote, (first, second, third))
 
     def draw(self, console: Console) -> RenderableType:
-        """Return the board, of the columns for which there is room."""
-        return fitting(self.rows, BOARD, console)[0]
+        """Render the columns that fit the console."""
+        return fitting(self.rows, QUOTE_COLUMNS, console)[0]
 
 
 def quote_line(quote: Quote, now: datetime) -> str:
-    """Return a quote as one line."""
+    """Format a quote as one line."""
     bid = f"{_figure(quote.bid_price_text)} x {_figure(quote.bid_size_text)}"
     ask = f"{_figure(quote.ask_price_text)} x {_figure(quote.ask_size_text)}"
     return plain(
@@ -81,9 +81,9 @@ def quote_line(quote: Quote, now: datetime) -> str:
     )
 
 
-def _price(row: QuoteRow, place: int) -> Text | None:
-    text = None if row.quote is None else getattr(row.quote, f"{PRICES[place]}_text")
-    return Text(figure(plain(text)), style=STYLES[row.moves[place]]) if text else None
+def _price(row: QuoteRow, index: int) -> Text | None:
+    text = None if row.quote is None else getattr(row.quote, f"{PRICES[index]}_text")
+    return Text(figure(plain(text)), style=STYLES[row.moves[index]]) if text else None
 
 
 def _last(row: QuoteRow) -> Text | None:
@@ -91,7 +91,7 @@ def _last(row: QuoteRow) -> Text | None:
     return None if price is None else Text(ARROWS[row.moves[2]], style=price.style).append_text(price)
 
 
-BOARD: Sequence[Column[QuoteRow]] = (
+QUOTE_COLUMNS: Sequence[Column[QuoteRow]] = (
     Column[QuoteRow]("Symbol", lambda row: row.symbol),
     Column[QuoteRow]("Bid", lambda row: _price(row, 0), "number"),
     Column[QuoteRow]("Size", lambda row: row.quote and row.quote.bid_size_text, "number", rank=2),
@@ -141,9 +141,9 @@ async def quotes(
 ) -> None:
     """Follow quotes of stocks, or of options by their OSI symbols, live until Ctrl-C.
 
-    Whoever reads slowly has the latest quote of each symbol. A lost link is made again, and what is shown says so.
+    A slow terminal or pipe gets the latest quote of each symbol. A lost stream is reconnected, and the output says so.
 
-    Connect Trade allows one link for market data at a time per user.
+    Connect Trade allows one market data stream at a time per user.
     """
     async with (
         until_terminated(),
@@ -151,9 +151,9 @@ async def quotes(
         open_feed(md.quotes(*names)) as feed,
         until_stopped(seconds),
     ):
-        if has_screen(is_for_programs=as_json):
-            await show(md, feed, QuoteTable(names), times)
+        if has_screen(is_machine_readable=as_json):
+            await show(md, feed, QuoteView(names), times)
             return
         if not as_json:
             echo_line(f"Following quotes of {', '.join(names)}. Ctrl-C ends it.")
-        await print_all(md, feed, as_objects if as_json else as_lines(quote_line), times)
+        await print_events(md, feed, print_market_object if as_json else line_printer(quote_line), times)

@@ -1,4 +1,4 @@
-"""The front door: ``sandbox`` serves a pretend Connect Trade, and ``demo`` tells the story on one."""
+"""The commands ``sandbox``, which serves a sandbox, and ``demo``, which shows the client on one."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ SEED = 7
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, LARGEST_PORT), default=8900, show_default=True, help="0 takes a free one."
+    "--port", type=click.IntRange(0, LARGEST_PORT), default=8900, show_default=True, help="0 for a free port."
 )
 @click.option(
     "--stream-port",
     type=click.IntRange(0, LARGEST_PORT),
-    help="Where the stream is served; by default at the next port, or a free one.",
+    help="The port of the brokerage stream; by default the next port, or a free one.",
 )
 @click.option(
     "--market-port",
     type=click.IntRange(0, LARGEST_PORT),
-    help="Where market data is served; by default at the port after the stream's, or a free one.",
+    help="The port of market data; by default the port after the stream, or a free one.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Equal seeds make equal accounts and markets.")
 @json_option
 @in_event_loop
 async def sandbox(
     *, port: int, stream_port: int | None, market_port: int | None, host: str, seed: int, as_json: bool
 ) -> None:
-    """Serve a pretend Connect Trade until Ctrl-C.
+    """Serve a sandbox of Connect Trade until Ctrl-C.
 
-    What is printed are lines for the shell of the other terminal: with them the other commands ask this sandbox. Its
-    credentials are pretend ones.
+    The output is lines for the shell of another terminal: with them the other commands use this sandbox. Its
+    credentials are not real.
     """
-    from connecttrade_async.sandbox import Sandbox  # noqa: PLC0415 - the other commands stay light
+    from connecttrade_async.sandbox import Sandbox  # noqa: PLC0415 - keeps the import of the other commands light
 
     stream_port = _after(port) if stream_port is None else stream_port
     market_port = _after(stream_port) if market_port is None else market_port
@@ -57,9 +57,9 @@ async def sandbox(
             await served.start()
         except OSError as exc:
             ports = f"{port}, {stream_port} and {market_port}"
-            problem = exc.strerror or type(exc).__name__
-            others = "choose others with --port, --stream-port or --market-port"
-            msg = f"cannot listen on {host}:{ports} ({problem}); {others}"
+            reason = exc.strerror or type(exc).__name__
+            hint = "choose others with --port, --stream-port or --market-port"
+            msg = f"cannot listen on {host}:{ports} ({reason}); {hint}"
             raise click.UsageError(msg) from None
         try:
             _print_settings(served, as_json=as_json)
@@ -89,11 +89,11 @@ def _print_settings(served: Sandbox, *, as_json: bool) -> None:
     click.echo(f"The sandbox is served at {served.url}, its faults at {control}/faults. Ctrl-C ends it.", err=True)
 
 
-@click.command(short_help="Tell the whole story on the embedded sandbox.")
-@click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed is the same world.")
+@click.command(short_help="Show the whole client on an embedded sandbox.")
+@click.option("--seed", type=int, default=SEED, show_default=True, help="Equal seeds make equal accounts and markets.")
 @in_event_loop
 async def demo(*, seed: int) -> None:
-    """Tell the whole story on the embedded sandbox, in some seconds: no account needed, nothing leaves this machine."""
-    from connecttrade_async.cli.demo import tell  # noqa: PLC0415 - the other commands stay light
+    """Show the whole client on an embedded sandbox, in a few seconds: no account, no traffic beyond this machine."""
+    from connecttrade_async.cli.demo import run_demo  # noqa: PLC0415 - keeps the import of the other commands light
 
-    await tell(seed=seed)
+    await run_demo(seed=seed)

@@ -1,4 +1,4 @@
-"""The front door: ``stream`` follows the brokerage stream, and tells each thing as it comes."""
+"""The command ``stream``: print the events of the brokerage stream."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import click
 from rich.console import Console
 
 from connecttrade_async.cli.credentials import open_client
-from connecttrade_async.cli.event_text import UPDATES, aside, line, spelled
+from connecttrade_async.cli.event_text import UPDATES, event_line, event_object, lifecycle_text
 from connecttrade_async.cli.options import (
-    a_name,
     in_event_loop,
     json_option,
+    nonblank,
     seconds_option,
     until_stopped,
     until_terminated,
 )
 from connecttrade_async.cli.output import echo_line, print_object
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.progress import spinner
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.models.events import StreamLive
 from connecttrade_async.streaming.brokerage_codec import TOPICS
@@ -37,12 +37,12 @@ CLOCK = SystemClock()
 
 
 @click.command(short_help="Follow all your users live: a line for each update.")
-@click.option("--topic", "topics", multiple=True, type=click.Choice(TOPICS), help="Only this, again for more.")
-@click.option("--account", "account_id", metavar="ID", callback=a_name, help="Only this account, by its account_id.")
-@click.option("--user", "user_id", metavar="ID", callback=a_name, help="Only this user of yours.")
-@click.option("--symbol", metavar="AAPL", callback=a_name, help="Only this symbol.")
+@click.option("--topic", "topics", multiple=True, type=click.Choice(TOPICS), help="Only this topic; may be repeated.")
+@click.option("--account", "account_id", metavar="ID", callback=nonblank, help="Only this account, by its account_id.")
+@click.option("--user", "user_id", metavar="ID", callback=nonblank, help="Only this user.")
+@click.option("--symbol", metavar="AAPL", callback=nonblank, help="Only this symbol.")
 @seconds_option
-@click.option("--times", type=click.IntRange(min=1), help="End after so many updates.")
+@click.option("--times", type=click.IntRange(min=1), help="End after this many updates.")
 @json_option
 @in_event_loop
 async def stream(
@@ -57,54 +57,57 @@ async def stream(
 ) -> None:
     """Follow orders, positions and balances of all your users live, until Ctrl-C.
 
-    A lost link is made again. What happened meanwhile does not come later: a line `gap` says so, and what you keep has
-    to be asked for again. With --json, what becomes of the link is told among the rest.
+    A lost stream is reconnected. The server does not repeat missed events: a line `gap` reports the time, and data that
+    you keep has to be read again. With --json, lifecycle events are printed too.
 
-    Only one program at a time may follow (the API allows one session).
+    Only one program at a time may use the stream (the API allows one session).
     """
-    wanted = tuple(dict.fromkeys(topics)) or TOPICS
-    interest = EventFilter(wanted, account_id, user_id, symbol)
+    selected = tuple(dict.fromkeys(topics)) or TOPICS
+    event_filter = EventFilter(selected, account_id, user_id, symbol)
     async with until_terminated(), open_client() as ct, AsyncExitStack() as stack:
-        following = ct.brokerage_stream(topics=wanted)
-        # A reader that lingers is told of a gap, as if the link had been lost: it may take its time.
-        events = following.subscribe(*wanted, "unknown", "lifecycle", overflow="drop_oldest")
-        async with waiting("Connecting to the stream", ct):
-            await stack.enter_async_context(following)
+        brokerage_stream = ct.brokerage_stream(topics=selected)
+        # A slow terminal or pipe gets a gap, as after a lost connection; it must not block the stream.
+        events = brokerage_stream.subscribe(*selected, "unknown", "lifecycle", overflow="drop_oldest")
+        async with spinner("Connecting to the stream", ct):
+            await stack.enter_async_context(brokerage_stream)
         async with until_stopped(seconds):
-            await _tell(events, interest, _print_object if as_json else _Lines(wanted).print, times)
+            print_event = _print_object if as_json else _LinePrinter(selected).print
+            await _print_events(events, event_filter, print_event, times)
 
 
-async def _tell(events: Subscription, interest: EventFilter, show: Callable[[Event], None], times: int | None) -> None:
-    """Show what concerns the reader, in the order in which it came, up to so many updates."""
+async def _print_events(
+    events: Subscription, event_filter: EventFilter, print_event: Callable[[Event], None], times: int | None
+) -> None:
+    """Print the updates that match the filter and every other event, until a number of updates is printed."""
     shown = 0
     async for event in events:
         if isinstance(event, UPDATES):
-            if not interest.matches(event):
+            if not event_filter.matches(event):
                 continue
             shown += 1
-        show(event)
+        print_event(event)
         if shown == times:
             return
 
 
 def _print_object(event: Event) -> None:
-    print_object(spelled(event, CLOCK.wall()))
+    print_object(event_object(event, CLOCK.wall()))
 
 
-class _Lines:
-    """Lines for people: what was asked for on stdout, and aside what becomes of the link."""
+class _LinePrinter:
+    """Prints updates as lines on stdout, and lifecycle events on stderr."""
 
     def __init__(self, topics: tuple[str, ...]) -> None:
         self._topics = topics
         self._console = Console(highlight=False)
 
     def print(self, event: Event) -> None:
-        """Print an event, and let whoever reads it have it at once."""
+        """Print an event and flush it."""
         if isinstance(event, StreamLive):
             echo_line(f"Following {', '.join(self._topics)}. Ctrl-C ends it.")
-        elif said := aside(event):
-            echo_line(said)
-        elif (text := line(event, CLOCK.wall())) is not None:
+        elif sentence := lifecycle_text(event):
+            echo_line(sentence)
+        elif (text := event_line(event, CLOCK.wall())) is not None:
             with self._console.capture() as capture:
                 self._console.print(text, soft_wrap=True)
             click.echo(capture.get(), nl=False)

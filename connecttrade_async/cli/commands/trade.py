@@ -1,6 +1,6 @@
-"""The front door: ``buy`` and ``sell``, of stocks and of single options by their OSI symbol.
+"""The commands ``buy`` and ``sell``: orders by symbol.
 
-Its vow: whether an option order opens or closes a position is said by the person, and never guessed.
+Whether an order of an option opens or closes a position is a required option of the command, never a guess.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from connecttrade_async.cli.account_choice import choose_account
 from connecttrade_async.cli.credentials import open_user
 from connecttrade_async.cli.options import in_event_loop
 from connecttrade_async.cli.order_submit import OrderOptions, SubmitOptions, place, placing_options
-from connecttrade_async.cli.progress import waiting
+from connecttrade_async.cli.progress import spinner
 from connecttrade_async.errors import shown
 from connecttrade_async.models import Instrument, Side
 from connecttrade_async.symbology import is_equity, is_option
@@ -30,7 +30,7 @@ F = TypeVar("F", bound="Callable[..., object]")
 
 
 class _Line(OrderOptions):
-    """The order as it stands on the command line."""
+    """The arguments of an order."""
 
     symbol: str
     qty: str
@@ -43,7 +43,7 @@ class _Line(OrderOptions):
 
 
 class _Terms(TypedDict):
-    """What tickets of all types are told."""
+    """The arguments of tickets of every type."""
 
     account_id: str
     broker: str
@@ -54,7 +54,7 @@ class _Terms(TypedDict):
 
 
 class _Sides(NamedTuple):
-    """What may be meant by buying, or by selling."""
+    """The sides of ``buy`` or of ``sell``."""
 
     stock: Side
     opening: Side
@@ -67,12 +67,16 @@ _SELLING = _Sides(Side.SELL, Side.SELL_TO_OPEN, Side.SELL_TO_CLOSE)
 
 def _line(command: F) -> F:
     for option in (
-        click.option("--close", "closes", is_flag=True, help="Of an option: it closes a position."),
-        click.option("--open", "opens", is_flag=True, help="Of an option: it opens a position."),
-        click.option("--instrument", metavar="CODE", help="Of neither: the code of what SYMBOL is."),
+        click.option("--close", "closes", is_flag=True, help="For an option: close a position."),
+        click.option("--open", "opens", is_flag=True, help="For an option: open a position."),
+        click.option(
+            "--instrument",
+            metavar="CODE",
+            help="The instrument code of SYMBOL, if it is neither a stock nor an option.",
+        ),
         click.option("--notional", is_flag=True, help="QTY is money, in dollars."),
-        click.option("--stop", metavar="P", help="Only once the price has touched this one."),
-        click.option("--limit", metavar="P", help="At this price or a better one; without it at the market's."),
+        click.option("--stop", metavar="P", help="The stop price: the order waits until it is touched."),
+        click.option("--limit", metavar="P", help="The limit price; without it the order is at the market."),
         click.argument("qty"),
         click.argument("symbol"),
     ):
@@ -82,7 +86,7 @@ def _line(command: F) -> F:
 
 @click.command(short_help="Buy a stock or an option.")
 @_line
-@click.option("--cover", is_flag=True, help="Of a stock: buy back what was sold short (TradeStation only).")
+@click.option("--cover", is_flag=True, help="For a stock: buy to cover a short sale (TradeStation only).")
 @placing_options
 @in_event_loop
 async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
@@ -92,7 +96,7 @@ async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
 
 @click.command(short_help="Sell a stock or an option.")
 @_line
-@click.option("--short", is_flag=True, help="Of a stock: sell what is not held.")
+@click.option("--short", is_flag=True, help="For a stock: sell short.")
 @placing_options
 @in_event_loop
 async def sell(*, short: bool, **line: Unpack[_Line]) -> None:
@@ -102,15 +106,15 @@ async def sell(*, short: bool, **line: Unpack[_Line]) -> None:
 
 async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
     side = _side(sides, special, line)
-    manner = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
-    manner.check()
-    async with open_user(settle=line["settle"]) as caller:
-        async with waiting("Asking for accounts", caller.ct):
-            whose = await choose_account(caller.user, line["account"], line["broker"])
-        terms = _Terms(account_id=whose.account_id, broker=whose.broker, tif=line["tif"].upper())
+    submit = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
+    submit.check()
+    async with open_user(settle=line["settle"]) as context:
+        async with spinner("Asking for accounts", context.ct):
+            account = await choose_account(context.user, line["account"], line["broker"])
+        terms = _Terms(account_id=account.account_id, broker=account.broker, tif=line["tif"].upper())
         terms["instrument"] = line["instrument"]
         terms["notional" if line["notional"] else "qty"] = line["qty"]
-        await place(caller, _ticket(line, side, terms), manner, whose=whose.name)
+        await place(context, _ticket(line, side, terms), submit, account_name=account.name)
 
 
 def _side(sides: _Sides, special: Side | None, line: _Line) -> Side:
@@ -123,14 +127,14 @@ def _side(sides: _Sides, special: Side | None, line: _Line) -> Side:
             return special or sides.stock
         # Futures and their options open and close too, and how their symbols look is not published.
         if special or opens is closes or is_of_stock:
-            msg = f"--open and --close are for options, and {shown(line['symbol'])} is none"
+            msg = f"--open and --close are for options, got {shown(line['symbol'])}"
             raise click.UsageError(msg)
         return sides.opening if opens else sides.closing
     if special:
-        msg = f"the symbol {line['symbol']} is an option's: say --open or --close instead of --short or --cover"
+        msg = f"the symbol {line['symbol']} is an option: give --open or --close instead of --short or --cover"
         raise click.UsageError(msg)
     if opens is closes:
-        msg = f"the symbol {line['symbol']} is an option's: say either --open or --close, which the broker must know"
+        msg = f"the symbol {line['symbol']} is an option: give either --open or --close, which the broker requires"
         raise click.UsageError(msg)
     return sides.opening if opens else sides.closing
 

@@ -1,4 +1,4 @@
-"""The front door: where the demo is told. Chapters, lines of code, facts and tables, indented alike."""
+"""Print the demo: chapters, lines of code, facts and tables."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ INDENT = 4
 
 
 class Narrator:
-    """Where the story is told.
+    """Prints the demo.
 
     Args:
-        console: what it is told on.
+        console: where to print.
     """
 
     def __init__(self, console: Console) -> None:
@@ -33,21 +33,21 @@ class Narrator:
         self._chapter = 0
 
     def chapter(self, title: str) -> None:
-        """Begin a chapter."""
+        """Print the title of a chapter."""
         self._chapter += 1
         self.console.print()
         self.console.print(Text.assemble((f"{self._chapter:>2}  ", "bold cyan"), (title, "bold")))
 
     def code(self, line: str) -> None:
-        """Show a line of code that is about to run."""
+        """Print a line of code that runs next."""
         self._indented(Text(f">>> {line}", style="cyan"))
 
     def fact(self, line: str, style: str = "") -> None:
-        """Tell what came of it."""
+        """Print a result."""
         self._indented(Text(line, style=style))
 
     def table(self, items: Sequence[T], columns: Sequence[Column[T]]) -> None:
-        """Show some of what came."""
+        """Print a table of results."""
         table, _ = fitting(items, columns, self.console, indent=INDENT)
         self._indented(table)
 
@@ -56,20 +56,20 @@ class Narrator:
 
 
 class LogEcho(logging.Handler):
-    """Reads the library's own log aloud, for as long as the block lasts.
+    """Prints the log of the client inside a ``with`` block.
 
     Args:
-        stage: where to.
+        narrator: where to print.
     """
 
-    def __init__(self, stage: Narrator) -> None:
+    def __init__(self, narrator: Narrator) -> None:
         super().__init__(logging.INFO)
-        self._stage = stage
+        self._stage = narrator
         self._log = logging.getLogger("connecttrade_async")
         self._level = self._log.level
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Read one line."""
+        """Print one record."""
         self._stage.fact(f"log: {record.getMessage()}", "yellow")
 
     def __enter__(self) -> None:

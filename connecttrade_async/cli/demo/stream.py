@@ -1,4 +1,4 @@
-"""The front door: the demo's third part. Fills arrive by themselves, the link is cut between two of them, and heals."""
+"""The third part of the demo: follow fills by the stream, and reconnect after the connection drops."""
 
 from __future__ import annotations
 
@@ -20,64 +20,65 @@ if TYPE_CHECKING:
 
 __all__ = ["follow_fills"]
 
-PATIENCE = 5.0
+TIMEOUT = 5.0
 
 
-async def follow_fills(stage: Narrator, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
-    """Hear of a purchase part by part, lose the link in the middle, and look again.
+async def follow_fills(narrator: Narrator, ct: ConnectTrade, user: User, sandbox: Sandbox) -> None:
+    """Follow the fills of an order, drop the connection between two of them, and read the order again.
 
     Cancelling closes the stream.
 
     Raises:
-        TimeoutError: what is told of did not come.
+        TimeoutError: an expected event did not arrive.
     """
-    stage.chapter("The stream: fills arrive by themselves, and a cut link heals")
+    narrator.chapter("The stream: fills arrive by themselves, and a dropped connection reconnects")
     account_id = (await user.accounts.list(broker="ALPACA"))[0].account_id
     price = sandbox.broker.quote("MSFT").last // 2
-    stage.code(
+    narrator.code(
         'async with ct.brokerage_stream() as stream, stream.subscribe("orders", account_id=account_id) as fills:'
     )
     async with ct.brokerage_stream() as stream, stream.subscribe("orders", account_id=account_id) as fills:
-        stage.fact(f"{stream!r}")
-        stage.code('order = await user.orders.place(tickets.limit("MSFT", "BUY", qty=300, price=price, **whose))')
-        whose = {"account_id": account_id, "broker": "ALPACA"}
-        order = await user.orders.place(tickets.limit("MSFT", "BUY", qty=300, price=price, **whose))
+        narrator.fact(f"{stream!r}")
+        narrator.code('order = await user.orders.place(tickets.limit("MSFT", "BUY", qty=300, price=price, **account))')
+        account = {"account_id": account_id, "broker": "ALPACA"}
+        order = await user.orders.place(tickets.limit("MSFT", "BUY", qty=300, price=price, **account))
         sandbox.clock.advance(1)
-        stage.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
+        narrator.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
         sandbox.broker.fill(order.order_id, 100, order.order_limit_price)
-        await _tell_until(stage, fills, lambda event: _filled(event) == "100")
-        await _be_cut(stage, sandbox, order)
-        with LogEcho(stage):
-            await _tell_until(stage, fills, lambda event: isinstance(event, Gap))
-        await _look_again(stage, user, order)
-        stage.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
+        await _show_until(narrator, fills, lambda event: _filled(event) == "100")
+        await _drop_connection(narrator, sandbox, order)
+        with LogEcho(narrator):
+            await _show_until(narrator, fills, lambda event: isinstance(event, Gap))
+        await _read_order(narrator, user, order)
+        narrator.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
         sandbox.broker.fill(order.order_id, 100, order.order_limit_price)
-        await _tell_until(stage, fills, lambda event: _filled(event) == "300")
+        await _show_until(narrator, fills, lambda event: _filled(event) == "300")
         health = stream.health()
-        stage.fact(
-            f"{health.messages['orders']} order updates came, over {health.reconnects + 1} links, {health.gaps} gap"
+        narrator.fact(
+            f"{health.messages['orders']} order updates arrived, over {health.reconnects + 1} connections,"
+            f" {health.gaps} gap"
         )
 
 
-async def _be_cut(stage: Narrator, sandbox: Sandbox, order: Order) -> None:
-    stage.code("sandbox.stream.reset()")
+async def _drop_connection(narrator: Narrator, sandbox: Sandbox, order: Order) -> None:
+    narrator.code("sandbox.stream.reset()")
     sandbox.stream.reset()
-    stage.fact("the link is gone, and before anybody has noticed the next part is filled: nobody will be told", "red")
-    stage.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
+    narrator.fact("the connection is gone, and the next part is filled meanwhile: no event will report it", "red")
+    narrator.code("sandbox.broker.fill(order.order_id, 100, order.order_limit_price)")
     sandbox.broker.fill(order.order_id, 100, order.order_limit_price)
 
 
-async def _tell_until(stage: Narrator, events: Subscription, is_it: Callable[[Event], bool]) -> None:
-    """Tell what comes, up to what is waited for."""
-    async with asyncio.timeout(PATIENCE):
+async def _show_until(narrator: Narrator, events: Subscription, is_last: Callable[[Event], bool]) -> None:
+    """Print events until one matches."""
+    async with asyncio.timeout(TIMEOUT):
         async for event in events:
             if isinstance(event, OrderUpdate):
                 so_far = f"{figure(event.order.filled_qty_text or '0')} of {figure(event.order.order_qty_text or '?')}"
-                stage.fact(f"OrderUpdate: {status_of(event.order)}, {so_far} filled", "green")
+                narrator.fact(f"OrderUpdate: {status_of(event.order)}, {so_far} filled", "green")
             elif isinstance(event, Gap):
                 seconds = (event.until - event.since).total_seconds()
-                stage.fact(f"Gap: {event.cause}; something may have been missed in {seconds:.2f} s", "yellow")
-            if is_it(event):
+                narrator.fact(f"Gap: {event.cause}; something may have been missed in {seconds:.2f} s", "yellow")
+            if is_last(event):
                 return
 
 
@@ -85,8 +86,8 @@ def _filled(event: Event) -> str | None:
     return event.order.filled_qty_text if isinstance(event, OrderUpdate) else None
 
 
-async def _look_again(stage: Narrator, user: User, order: Order) -> None:
-    stage.fact("a Gap says: look again, over REST")
-    stage.code('now = await user.orders.find(order.cl_order_id or "")')
+async def _read_order(narrator: Narrator, user: User, order: Order) -> None:
+    narrator.fact("after a Gap, read the order again over REST")
+    narrator.code('now = await user.orders.find(order.cl_order_id or "")')
     now = await user.orders.find(order.cl_order_id or "")
-    stage.table([now] if now else [], ORDERS)
+    narrator.table([now] if now else [], ORDERS)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from connecttrade_async.cli.commands.chain import SHEET, build_sheet
+from connecttrade_async.cli.commands.chain import CHAIN_COLUMNS, build_chain_table
 from connecttrade_async.cli.output import cell
 from connecttrade_async.models.market import Greeks, OptionContract, OptionsChain
 from connecttrade_async.symbology import build_option
@@ -31,8 +31,8 @@ def option(right: str, strike: str, root: str = "TSLA", **facts: object) -> Opti
 
 
 def rows(*contracts: OptionContract) -> list[list[str]]:
-    sheet = build_sheet(OptionsChain(underlying="TSLA", contracts=contracts))
-    return [[cell(column.read(pair), column.kind).plain for column in SHEET] for pair in sheet.pairs]
+    sheet = build_chain_table(OptionsChain(underlying="TSLA", contracts=contracts))
+    return [[cell(column.read(pair), column.kind).plain for column in CHAIN_COLUMNS] for pair in sheet.pairs]
 
 
 def test_a_strike_has_its_call_on_the_left_and_its_put_on_the_right() -> None:
@@ -63,7 +63,7 @@ def test_what_is_odd_hides_nothing() -> None:
             OptionContract(symbol="TSLA"),
         ),
     )
-    sheet = build_sheet(chain)
+    sheet = build_chain_table(chain)
     assert [pair.strike for pair in sheet.pairs] == ["5.000", "5.000 TSLA1"]
     assert sheet.unread == 1
     assert rows(*chain.contracts)[1][2:5] == ["–", "–", "5.000 TSLA1"]  # noqa: RUF001
@@ -93,7 +93,7 @@ async def test_the_nearest_day_and_the_names_of_the_others(call: Call, sandbox: 
     ended = await call("chain", "TSLA")
     assert ended.exit_code == 0
     assert ended.stdout.startswith(f"TSLA, options that expire on {nearest}\n")
-    assert ended.stderr == f"There are others, for --expiry: {', '.join(others)}.\n"
+    assert ended.stderr == f"Other days for --expiry: {', '.join(others)}.\n"
 
 
 @pytest.mark.usefixtures("connection")

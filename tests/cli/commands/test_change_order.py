@@ -41,7 +41,7 @@ async def test_an_order_is_cancelled_by_either_id(
 ) -> None:
     result = await call("cancel", order[by], "--yes")
     assert result.exit_code == 0
-    assert result.stdout.startswith("Asked to cancel: buy 10 MSFT at 1.50 or less, now pending cancel; ")
+    assert result.stdout.startswith("Cancellation requested: buy 10 MSFT at 1.50 or less, now pending cancel; ")
     sandbox.clock.advance(1)
     result = await call("cancel", order[by], "--yes", "--json")
     assert result.exit_code == 0
@@ -58,12 +58,15 @@ async def test_what_ended_otherwise_is_not_called_cancelled(
     sandbox.broker.fill(order["order_id"])
     result = await call("cancel", order["order_id"], "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "it was not cancelled, for it is filled already: buy 10 MSFT at 1.50 or less, 10 filled at " in result.stderr
+    assert (
+        "the order was not cancelled because it is filled already: buy 10 MSFT at 1.50 or less, 10 filled at "
+        in result.stderr
+    )
     result = await call("cancel", order["order_id"], "--yes", "--json")
     assert (result.exit_code, json.loads(result.stdout)["status"]) == (1, "filled")
     result = await call("replace", order["order_id"], "--qty", "2", "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "it cannot be replaced, for it is filled already" in result.stderr
+    assert "the order cannot be replaced because it is filled already" in result.stderr
     assert sandbox.requests.count("DELETE") == sandbox.requests.count("PATCH") == 0
 
 
@@ -140,11 +143,11 @@ async def test_who_cancels_what_was_replaced_learns_which_order_lives(
         sandbox.clock.advance(1)
     result = await call("cancel", order["cl_order_id"], "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "it was not cancelled, for it is replaced already: buy 10 MSFT at 1.50 or less" in result.stderr
+    assert "the order was not cancelled because it is replaced already: buy 10 MSFT at 1.50 or less" in result.stderr
     lives = f"; the order {newest} took its place and lives, left alone as it was: it is working, and "
-    assert f"{lives}`connecttrade orders --find {newest}` tells more." in result.stderr
+    assert f"{lives}`connecttrade orders --find {newest}` shows more." in result.stderr
     result = await call("replace", order["order_id"], "--qty", "3", "--yes")
-    assert "it cannot be replaced, for it is replaced already" in result.stderr
+    assert "the order cannot be replaced because it is replaced already" in result.stderr
     assert lives in result.stderr
     assert sandbox.requests.count("DELETE") == 0
     sandbox.broker.fill(newest)
@@ -184,7 +187,7 @@ async def test_what_took_its_place_is_told_as_far_as_the_listing_shows_it(
     monkeypatch.setattr(Orders, "list", answer)
     result = await call("cancel", "o-1", "--yes")
     assert (result.exit_code, sandbox.requests.count("DELETE")) == (1, 0)
-    assert "it was not cancelled, for it is replaced already: order o-1" + told in result.stderr
+    assert "the order was not cancelled because it is replaced already: order o-1" + told in result.stderr
 
 
 async def listing(orders: list[Order]) -> AsyncIterator[Order]:

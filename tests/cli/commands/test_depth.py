@@ -62,7 +62,7 @@ async def test_books_follow_whole_with_an_empty_line_between(environment: dict[s
                 "",
             ]
             assert await following.end(signal.SIGINT) == 0
-    assert following.asides == b"Following the book of AAPL. Ctrl-C ends it.\n"
+    assert following.asides == b"Following the depth of AAPL. Ctrl-C ends it.\n"
 
 
 async def test_programs_get_books_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> None:

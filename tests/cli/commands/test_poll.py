@@ -60,7 +60,7 @@ async def test_an_outage_and_its_end_are_told_aside(call: Call, sandbox: Sandbox
     sandbox.faults.add(Fault("status", status=429, retry_after="1", path="/positions", times=1))
     result = await call("poll", "--every", "0.01", "--times", "6", "--json")
     assert result.exit_code == 0
-    assert [part in result.stderr for part in ("Everything fails, 3 in a row", "answers again")] == [True, True]
+    assert [part in result.stderr for part in ("All polls fail, 3 in a row", "answers again")] == [True, True]
     assert all(json.loads(line)["user_id"] == "ada" for line in result.stdout.splitlines())
 
 

@@ -157,7 +157,7 @@ async def test_of_two_connections_none_is_guessed(
         await sandbox.approve(request.url, broker="TASTYTRADE")
         ended = await run("quotes", "AAPL")
         assert (ended.returncode, ended.stdout) == (2, b"")
-        assert b"say with --connection which one is meant: " in ended.stderr
+        assert b"--connection must name one of: " in ended.stderr
         assert f"{connection} (market_data at ALPACA), ".encode() in ended.stderr
         assert ended.stderr.count(b"\n") == 1
         assert sandbox.requests.count("GET", "/token") == 0
@@ -171,7 +171,7 @@ async def test_of_two_connections_none_is_guessed(
         for one in await connections.list():
             await connections.delete(one.connection_id)
     ended = await run("quotes", "AAPL")
-    assert b"`connecttrade connect --type market_data` links one. `connecttrade quotes --help`" in ended.stderr
+    assert b"`connecttrade connect --type market_data` creates one. `connecttrade quotes --help`" in ended.stderr
 
 
 @pytest.mark.parametrize("symbol", ["BTC/USD", "aapl", "IBM.B", "$SPX", "AAPL20260116C00100000"])

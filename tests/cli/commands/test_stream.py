@@ -77,9 +77,9 @@ async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dic
         sandbox.stream.drop(1012, "deploying")
         gap = await following.line()
         assert gap[8:].startswith("  gap       something may have been missed from ")
-        assert gap.endswith(", so look again: the server closed the connection with code 1012 (deploying)")
+        assert gap.endswith(", so read again: the server closed the connection with code 1012 (deploying)")
         sandbox.stream.publish("orders", "ada", "a1", {"order_id": "o1"})
-        assert (await following.line()).endswith("order o1: in a status that nobody tells")
+        assert (await following.line()).endswith("order o1: in an unknown status")
         assert await following.end() == 0
     asides = following.asides.decode().splitlines()
     assert asides[1] == "The stream was lost: the server closed the connection with code 1012 (deploying)."
@@ -217,4 +217,4 @@ async def test_what_cannot_be_meant_is_refused(run: Run, arguments: list[str]) -
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.startswith(b"connecttrade: ")
     assert ended.stderr.count(b"\n") == 1
-    assert b"`connecttrade stream --help` tells more." in ended.stderr
+    assert b"`connecttrade stream --help` shows more." in ended.stderr

@@ -159,17 +159,20 @@ async def test_an_order_that_the_broker_rejects_is_a_failure(call: Call, account
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (f"buy {CALL} 1", "say either --open or --close"),
-        (f"buy {CALL} 1 --open --close", "say either --open or --close"),
+        (f"buy {CALL} 1", "give either --open or --close"),
+        (f"buy {CALL} 1 --open --close", "give either --open or --close"),
         (f"sell {CALL} 1 --short", "instead of --short or --cover"),
         ("sell AAPL 1 --open", "--open and --close are for options"),
         ("buy AAPL", "QTY"),
         ("buy AAPL 1 --settle 0", "--settle"),
         ("option call SPY --qty 1", "--expiry"),
         ("option call SPY --expiry 2040-12-21 --strike 4 --qty 1 --side buy --market", "--side"),
-        ("option call SPY --expiry soon --strike 4 --qty 1 --side buy-to-open --market", "'soon' is no day"),
-        ("option iron-condor SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "takes 4 strikes"),
-        ("option long-straddle SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "takes one strike"),
+        (
+            "option call SPY --expiry soon --strike 4 --qty 1 --side buy-to-open --market",
+            "must be a day such as 2026-01-31 or today, got 'soon'",
+        ),
+        ("option iron-condor SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "must be 4 strikes"),
+        ("option long-straddle SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "must be one strike"),
         ("option long-straddle SPY --expiry 2040-12-21 --strike 1 --qty 1", "either --price or --market"),
         ("buy AAPL 1 --account nobody's", 'there is no account "nobody\'s"'),
         ("buy AAPL 1 --account zzz --broker ALPACA", "there is no account 'zzz' at 'ALPACA': "),
@@ -256,7 +259,7 @@ async def test_a_side_that_does_not_fit_a_symbol_is_refused(call: Call, account:
 async def test_several_accounts_are_listed_and_none_is_guessed(call: Call, sandbox: Sandbox, account: str) -> None:
     result = await call("buy", "AAPL", "1", "--yes")
     assert result.exit_code == 2
-    assert "say with --account which one is meant: " in result.stderr
+    assert "--account must name one of: " in result.stderr
     assert f"{account} at ALPACA" in result.stderr
     assert result.stderr.count("TASTYTRADE") == 2
     narrowed = await call("buy", "AAPL", "1", "--yes", "--broker", "tastytrade")

@@ -20,9 +20,9 @@ from cli_runner import Following, Terminal
 from connecttrade_async import ConnectTrade, tickets
 from connecttrade_async.books.book import Book
 from connecttrade_async.books.changes import BalanceChanged, OrderChanged, PositionChanged
-from connecttrade_async.cli.event_text import change_line, spelled_book, spelled_change
+from connecttrade_async.cli.event_text import book_object, change_line, change_object
 from connecttrade_async.cli.watch_output import JsonWatchOutput, TextWatchOutput
-from connecttrade_async.cli.watch_screen import WatchView, draw, shares
+from connecttrade_async.cli.watch_screen import WatchView, distribute, draw
 from connecttrade_async.cli.watch_state import WatchUpdate
 from connecttrade_async.models import Balance, Fill, Order, OrderStatus, Position
 from connecttrade_async.sandbox import Fault
@@ -61,14 +61,14 @@ def book(name: str = "a1", positions: int = 2, orders: int = 1, *, is_current: b
     )
 
 
-def drawn(face: WatchView, width: int = 80, height: int = 24) -> list[str]:
+def drawn(view: WatchView, width: int = 80, height: int = 24) -> list[str]:
     console = Console(file=io.StringIO(), width=width, height=height, highlight=False)
     with console.capture() as capture:
-        console.print(draw(face, console))
+        console.print(draw(view, console))
     return capture.get().splitlines()
 
 
-def face(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> WatchView:
+def view(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> WatchView:
     since = {each.account_id: NOW for each in books if not each.is_current}
     names = {each.account_id: each.account_id for each in books}
     facts: dict[str, Any] = {
@@ -86,7 +86,7 @@ def face(*books: Book, recent: tuple[Text, ...] = (), **fields: Any) -> WatchVie
 
 
 def test_a_screen_that_is_current_says_so_first() -> None:
-    lines = drawn(face(book(unrealized_pl_text="-617.25"), recent=(Text("14:30:05  news"),)))
+    lines = drawn(view(book(unrealized_pl_text="-617.25"), recent=(Text("14:30:05  news"),)))
     assert lines[0] == "CURRENT  1 account. Ctrl-C ends it."
     text = "\n".join(lines)
     for words in ("a1      current", "98,000.10", "-1,234.50", "1,234.5", "buy 10 AAPL", "working", "14:30:05  news"):
@@ -94,39 +94,39 @@ def test_a_screen_that_is_current_says_so_first() -> None:
 
 
 def test_a_screen_that_is_not_current_says_so_first_and_since_when_and_why() -> None:
-    lines = drawn(face(book(is_current=False), trouble="the stream was lost: cut; trying again in 1.0 s"))
+    lines = drawn(view(book(is_current=False), problem="the stream was lost: cut; trying again in 1.0 s"))
     assert lines[0].startswith("NOT CURRENT since 14:30:05 UTC")
     assert lines[1] == "the stream was lost: cut; trying again in 1.0 s"
     assert "since 14:30:05" in lines[4]
-    assert drawn(face(book(is_current=False)))[1] == "reading the accounts again"
+    assert drawn(view(book(is_current=False)))[1] == "reading the accounts again"
 
 
 def test_one_account_of_two_is_told_apart() -> None:
-    lines = drawn(face(book("a1"), book("a2", is_current=False)))
+    lines = drawn(view(book("a1"), book("a2", is_current=False)))
     assert lines[0].startswith("1 of 2: NOT CURRENT since 14:30:05 UTC")
     assert [line.split()[:2] for line in lines[4:6]] == [["a1", "current"], ["a2", "since"]]
 
 
 def test_gaps_that_were_healed_are_told() -> None:
-    assert drawn(face(book(), healed=(2, 5)))[1] == "Gaps healed so far: 2; changes that were missed, and recovered: 5."
-    assert not drawn(face(book()))[1]
+    assert drawn(view(book(), recovery=(2, 5)))[1] == "Gaps so far: 2; changes recovered after gaps: 5."
+    assert not drawn(view(book()))[1]
 
 
 def test_a_link_that_is_lost_is_never_called_current() -> None:
-    assert drawn(face(book(), trouble="the stream was lost"))[0] == "NOT CURRENT"
+    assert drawn(view(book(), problem="the stream was lost"))[0] == "NOT CURRENT"
 
 
 def test_an_account_that_was_not_read_is_not_an_empty_one() -> None:
-    lines = drawn(face(book(), names={"a1": "a1", "a2": "12345"}))
+    lines = drawn(view(book(), names={"a1": "a1", "a2": "12345"}))
     assert lines[0] == "1 of 2: NOT CURRENT"
     assert any(line.split()[:3] == ["12345", "not", "read"] for line in lines)
-    assert "No accounts: `connecttrade connect` links a broker." in drawn(face())
+    assert "No accounts: `connecttrade connect` connects a broker." in drawn(view())
 
 
 @pytest.mark.parametrize("height", [13, 16, 24, 50])
 def test_long_lists_are_shortened_and_said_to_be(height: int) -> None:
     recent = tuple(Text(f"{n:02}  change") for n in range(30))
-    lines = drawn(face(book(positions=200, orders=90), recent=recent), height=height)
+    lines = drawn(view(book(positions=200, orders=90), recent=recent), height=height)
     assert len(lines) <= height
     assert max(map(len, lines)) <= 80
     held = sum(line.startswith("S") for line in lines)
@@ -138,35 +138,35 @@ def test_long_lists_are_shortened_and_said_to_be(height: int) -> None:
 
 @pytest.mark.parametrize("height", [8, 10, 11])
 def test_a_terminal_that_is_too_small_says_so(height: int) -> None:
-    low = drawn(face(book(is_current=False)), height=height)
+    low = drawn(view(book(is_current=False)), height=height)
     assert low[0].startswith("NOT CURRENT")
     assert low[2:] == ["The terminal is too low to show more."]
-    narrow = drawn(face(book()), width=30)
+    narrow = drawn(view(book()), width=30)
     assert narrow[2] == "The terminal is too narrow …"
     assert max(map(len, narrow)) <= 30
 
 
 def test_nothing_is_cut_within_a_word_or_a_number() -> None:
     line = Text("14:30:05  recovered  a1  " + "1,234.50 at 190.48, " * 5)
-    shown = drawn(face(book(), recent=(line,)))[-1]
+    shown = drawn(view(book(), recent=(line,)))[-1]
     assert len(shown) <= 80
     assert shown.endswith(" …")
     assert line.plain.split()[: len(shown.split()) - 1] == shown.split()[:-1]
 
 
 def test_a_sum_says_what_is_missing_and_what_cannot_be_read() -> None:
-    assert "–" in drawn(face(book()))[4]  # noqa: RUF001 - the dash of a profit that a broker does not tell
-    assert "unreadable" in drawn(face(book(unrealized_pl_text="much")))[4]
+    assert "–" in drawn(view(book()))[4]  # noqa: RUF001 - the dash of a profit that a broker does not tell
+    assert "unreadable" in drawn(view(book(unrealized_pl_text="much")))[4]
     some = msgspec.structs.replace(
         book(), positions={"A": Position(symbol="A", unrealized_pl_text="1000.5"), "B": Position(symbol="B")}
     )
-    assert "1,000.5 (1 missing)" in drawn(face(some))[4]
+    assert "1,000.5 (1 missing)" in drawn(view(some))[4]
 
 
 def test_lines_are_shared_out_fairly() -> None:
-    assert shares(10, [2, 9, 1, 9]) == [2, 4, 1, 3]
-    assert shares(100, [2, 9, 0]) == [2, 9, 0]
-    assert shares(-3, [1]) == [0]
+    assert distribute(10, [2, 9, 1, 9]) == [2, 4, 1, 3]
+    assert distribute(100, [2, 9, 0]) == [2, 9, 0]
+    assert distribute(-3, [1]) == [0]
 
 
 # Changes, without a socket --------------------------------------------------------------------------------------------
@@ -216,7 +216,7 @@ def test_lines_are_shared_out_fairly() -> None:
         ),
         (
             BalanceChanged(**WHOSE, cause="stream", before=None, after=Balance(account_id="a1")),
-            "stream     mine  cash not told",
+            "stream     mine  cash unknown",
         ),
     ],
 )
@@ -227,18 +227,18 @@ def test_a_change_is_one_line(change: Any, said: str) -> None:
 def test_an_object_has_the_wire_s_own_text() -> None:
     fill = Fill(fill_id="f1", quantity_text="1.500", price_text="190.480")
     change = OrderChanged(**WHOSE, cause="stream", before=order(), after=order(filled_qty_text="1.500"), fills=(fill,))
-    told = json.loads(msgspec.json.encode(spelled_change(change, NOW)))
+    told = json.loads(msgspec.json.encode(change_object(change, NOW)))
     assert list(told) == ["type", "user_id", "account_id", "time", "cause", "before", "after", "fills"]
     assert (told["type"], told["before"]["filled_qty"], told["after"]["filled_qty"]) == ("order", None, "1.500")
     assert told["fills"] == [{"fill_id": "f1", "time": None, "quantity": "1.500", "price": "190.480"}]
     paid = BalanceChanged(**WHOSE, cause="stream", before=None, after=Balance(account_id="a1"))
-    assert "fills" not in spelled_change(paid, NOW)
-    whole = json.loads(msgspec.json.encode(spelled_book(book(), NOW)))
+    assert "fills" not in change_object(paid, NOW)
+    whole = json.loads(msgspec.json.encode(book_object(book(), NOW)))
     assert (whole["type"], whole["is_current"], whole["balances"][0]["cash"]) == ("book", True, "98000.10")
 
 
 class Names:
-    """What bulletins ask of a vigil."""
+    """What bulletins ask of a state."""
 
     trouble = "the stream was lost: cut"
 
@@ -267,8 +267,8 @@ def test_lines_tell_what_turned_and_what_was_too_much(capsys: pytest.CaptureFixt
     ]
     assert err.splitlines() == [
         "Watching no. a1, no. a2. Ctrl-C ends it.",
-        "3 changes were too many to tell.",
-        "Not read, to be tried again: GET /orders answered 503.",
+        "3 changes were dropped; the books include them.",
+        "A read failed and will be retried: GET /orders answered 503.",
     ]
 
 
@@ -324,7 +324,7 @@ async def place(sandbox: Sandbox, environment: dict[str, str], account_id: str) 
         return await user.orders.place(ticket)
 
 
-async def aside(watching: Following, words: bytes) -> None:
+async def lifecycle_text(watching: Following, words: bytes) -> None:
     """Read what is said aside, up to what is waited for."""
     while words not in watching.asides:
         watching.asides += await watching.process.stderr.receive()
@@ -346,7 +346,7 @@ async def test_without_a_terminal_people_get_lines(
     number: signal.Signals,
 ) -> None:
     async with watched(environment, sandbox, account.account_id) as watching:
-        await aside(watching, b"Ctrl-C ends it.\n")
+        await lifecycle_text(watching, b"Ctrl-C ends it.\n")
         placed = await place(sandbox, environment, account.account_id)
         name = account.number
         assert (await watching.line())[8:] == f"  stream     {name}  buy 300 MSFT at 1.00 or less: pending"
@@ -417,7 +417,9 @@ async def test_a_session_that_is_taken_is_a_sentence_and_no_book_is_current(
 async def test_a_read_that_fails_is_told_and_tried_again(environment: dict[str, str], sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("status", path="/orders", status=400))
     async with watched(environment, sandbox) as watching:
-        await aside(watching, b"Not read, to be tried again: GET /orders answered 400: The sandbox was told to fail.\n")
+        await lifecycle_text(
+            watching, b"A read failed and will be retried: GET /orders answered 400: The sandbox was told to fail.\n"
+        )
         assert (await watching.line()).endswith(" is watched now")
         assert await watching.end() == 0
 
@@ -439,7 +441,7 @@ async def test_refused_credentials_are_a_sentence(run: Run) -> None:
 async def test_what_cannot_be_meant_is_refused(run: Run, arguments: list[str]) -> None:
     ended = await run("watch", *arguments)
     assert (ended.returncode, ended.stdout) == (2, b"")
-    assert b"`connecttrade watch --help` tells more." in ended.stderr
+    assert b"`connecttrade watch --help` shows more." in ended.stderr
 
 
 # At a terminal --------------------------------------------------------------------------------------------------------
