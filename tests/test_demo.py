@@ -23,13 +23,13 @@ CHAPTERS = [
     "An order at the market's price",
     "A limit order, replaced",
     "An iron condor",
-    "An answer lost on its way",
+    "A lost response",
     "A ticket with mistakes",
     "The day in one value",
     "Market data",
     "The stream",
     "A fault",
-    "A mistake of yours",
+    "A wrong secret",
     "A live book",
     "Clean up",
 ]
@@ -37,7 +37,7 @@ CHAPTERS = [
 
 async def told(width: int) -> str:
     screen = io.StringIO()
-    await demo.tell(console=Console(file=screen, width=width, highlight=False))
+    await demo.run_demo(console=Console(file=screen, width=width, highlight=False))
     return screen.getvalue()
 
 
@@ -47,9 +47,9 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
     assert places == sorted(places)
     for milestone in (
         "Secret('***')",
-        "the page says 'Connect your broker'",
-        "the page says 'Log in to Alpaca'",
-        "sent back to https://app.example/done?connection_id=",
+        "a login page: 'Connect your broker'",
+        "a login page: 'Log in to Alpaca'",
+        "redirected to https://app.example/done?connection_id=",
         "TASTYTRADE",
         "cash in all: ",
         "IBM/WS",
@@ -62,26 +62,26 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
         "first pending_cancel, and a second later cancelled",
         "a share, 1.50 was the least asked for",
         "log: outcome unknown, checking whether the order was placed: POST /orders",
-        "the server saw POST /orders: done, no answer",
+        "the server saw POST /orders: done, no response",
         "the server saw GET /orders: not done, answered 503",
         "orders with this id at the broker: 1",
         "- the limit price must be positive, got -",
         "requests sent: 0",
         "symbols that moved most today",
         "Symbol    Bid ",
-        "12 quotes came, and the order is filled at ",
+        "12 quotes arrived, and the order is filled at ",
         "OrderUpdate: partially filled, 100 of 300 filled",
         "log: the stream was lost: the connection was dropped",
         "log: the stream is live again; it was lost at",
         "Gap: the connection was dropped; something may have been missed",
         "partially_filled    200 ",
         "OrderUpdate: filled, 300 of 300 filled",
-        "4 order updates came, over 2 links, 1 gap",
+        "4 order updates arrived, over 2 connections, 1 gap",
         "log: request failed, retrying in 1 s: GET /positions answered 503",
-        "faults that struck: 1, requests asked again: 1",
+        "faults that fired: 1, retries: 1",
         "AuthenticationError: GET /users answered 401",
         "stream: 4 at ",
-        "the rest was filled unheard; ",
+        "the rest was filled while the stream was away; ",
         "NOT CURRENT",
         "recovered: 6 at ",
         "the book equals the server: True",
@@ -97,10 +97,10 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_every_world_tells_the_same_story(seed: int) -> None:
     screen = io.StringIO()
-    await demo.tell(seed=seed, console=Console(file=screen, width=110, highlight=False))
+    await demo.run_demo(seed=seed, console=Console(file=screen, width=110, highlight=False))
     for milestone in (
         "a second later cancelled",
-        "12 quotes came, and the order is filled at ",
+        "12 quotes arrived, and the order is filled at ",
         "a share, 1.50 was the least",
         "with this id at the broker: 1",
         "300 of 300 filled",

@@ -1,14 +1,18 @@
-"""The front door: the demo's first part. A user is made, connects brokers, and reads what it has there."""
+"""The first part of the demo: create a user, connect brokers, and read the accounts."""
 
 from __future__ import annotations
 
+import asyncio
+import html
+import re
 from collections import Counter
 from decimal import Decimal
+from http.client import HTTPConnection
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from connecttrade_async import parse_redirect
 from connecttrade_async.cli.columns import ACCOUNTS, BALANCES, ORDERS, POSITIONS
-from connecttrade_async.cli.demo.browser import Page, Visitor
 from connecttrade_async.cli.output import Column, figure
 from connecttrade_async.models import Instrument
 
@@ -20,7 +24,7 @@ if TYPE_CHECKING:
     from connecttrade_async.models import Position
     from connecttrade_async.sandbox import Sandbox
 
-__all__ = ["connect_brokers", "follow_orders", "make_a_user", "read_money", "read_positions", "sum_transactions"]
+__all__ = ["connect_brokers", "create_user", "follow_orders", "read_money", "read_positions", "sum_transactions"]
 
 REDIRECT = "https://app.example/done"
 SHOWN_STOCKS = ("AAPL", "IBMp", "IBM/B", "IBM/WS", "IBMr", "SPY")
@@ -28,86 +32,77 @@ SHOWN_OPTIONS = 2
 SHOWN_ORDERS = 5
 
 
-async def make_a_user(stage: Narrator, ct: ConnectTrade) -> User:
-    """Make a user, and hold it in hand."""
-    stage.chapter("A user: one person for whom you act")
-    stage.code('new = await ct.users.create("ada")')
+async def create_user(narrator: Narrator, ct: ConnectTrade) -> User:
+    """Create a user."""
+    narrator.chapter("A user: one person with accounts at brokers")
+    narrator.code('new = await ct.users.create("ada")')
     new = await ct.users.create("ada")
-    stage.fact(f"{new.user_id} exists; the secret is shown this once, and masks itself: {new.user_secret!r}")
-    stage.code("user = ct.user(new.user_id, new.user_secret)")
+    narrator.fact(f"{new.user_id} exists; the secret is returned only now, and masks itself: {new.user_secret!r}")
+    narrator.code("user = ct.user(new.user_id, new.user_secret)")
     user = ct.user(new.user_id, new.user_secret)
-    stage.fact(f"{user!r} costs no request: make thousands")
+    narrator.fact(f"{user!r} costs no request: make thousands")
     return user
 
 
-async def connect_brokers(stage: Narrator, user: User, sandbox: Sandbox) -> None:
-    """Connect one broker as a person does, and another as a test does."""
-    stage.chapter("A broker: the person logs in at pages, in a browser")
-    stage.code('request = await user.connections.create("trade", redirect_url=REDIRECT)')
+async def connect_brokers(narrator: Narrator, user: User, sandbox: Sandbox) -> None:
+    """Connect two brokers. The sandbox approves the login, which a person does in a browser."""
+    narrator.chapter("A broker: the user logs in at pages, in a browser")
+    narrator.code('request = await user.connections.create("trade", redirect_url=REDIRECT)')
     request = await user.connections.create("trade", redirect_url=REDIRECT)
-    stage.fact(f"{request.url}")
-    came_back_to = await _visit(stage, request.url)
-    stage.code("connection = parse_redirect(came_back_to)")
-    connection = parse_redirect(came_back_to)
-    stage.fact(f"connection {connection.connection_id}", "green")
-    stage.fact("A test of yours needs no pages. One line, and a second broker is connected:")
+    narrator.fact(f"{request.url}")
+    for url in (request.url, f"{request.url}/login?broker=ALPACA"):
+        narrator.fact(f"a login page: {await asyncio.to_thread(_page_title, url)!r}", "dim")
+    narrator.fact("A test needs no pages: the sandbox approves the login.")
+    narrator.code('redirect = await sandbox.approve(request.url, broker="ALPACA")')
+    redirect = await sandbox.approve(request.url, broker="ALPACA")
+    narrator.fact(f"redirected to {redirect}", "dim")
+    narrator.code("connection = parse_redirect(redirect)")
+    connection = parse_redirect(redirect)
+    narrator.fact(f"connection {connection.connection_id}", "green")
     second = await user.connections.create("trade", redirect_url=REDIRECT, broker="TASTYTRADE")
-    stage.code("came_back_to = await sandbox.approve(second.url)")
-    came_back_to = await sandbox.approve(second.url)
-    stage.fact(f"connection {parse_redirect(came_back_to).connection_id}", "green")
+    narrator.code("redirect = await sandbox.approve(second.url)")
+    redirect = await sandbox.approve(second.url)
+    narrator.fact(f"connection {parse_redirect(redirect).connection_id}", "green")
 
 
-async def _visit(stage: Narrator, url: str) -> str:
-    """Be the person: choose a broker, log in, consent, and say where the browser was sent."""
-    person = Visitor(url)
-    brokers = await person.arrive()
-    on_offer = len(brokers.forms[0].choices.get("broker", []))
-    stage.fact(f"the page says {brokers.title!r}: {on_offer} brokers; the person picks ALPACA", "dim")
-    login = await _next_page(person, brokers, broker="ALPACA")
-    stage.fact(f"the page says {login.title!r}: a name, and the password it gives", "dim")
-    password = login.text.partition("the password is ")[2].split()[0].rstrip(".")
-    consent = await _next_page(person, login, username="ada", password=password)
-    stage.fact(f"the page says {consent.title!r}", "dim")
-    stage.fact("paper and live stand there side by side; the person allows it", "dim")
-    sent_to = await person.submit(consent, decision="allow")
-    if isinstance(sent_to, Page):
-        msg = f"the login pages did not end, but say {sent_to.title!r}"
-        raise OSError(msg)
-    stage.fact(f"sent back to {sent_to}", "dim")
-    return sent_to
+def _page_title(url: str) -> str:
+    """Return the title of a page of the sandbox."""
+    parts = urlsplit(url)
+    http = HTTPConnection(parts.netloc, timeout=5)
+    try:
+        http.request("GET", f"{parts.path}?{parts.query}")
+        page = http.getresponse().read().decode()
+    finally:
+        http.close()
+    title = re.search("<title>(.*?)</title>", page)
+    return "" if title is None else html.unescape(title[1])
 
 
-async def _next_page(person: Visitor, page: Page, **answers: str) -> Page:
-    following = await person.submit(page, **answers)
-    if isinstance(following, str):
-        msg = f"the login pages ended early, at {following}"
-        raise OSError(msg)
-    return following
-
-
-async def read_money(stage: Narrator, user: User) -> None:
+async def read_money(narrator: Narrator, user: User) -> None:
     """Read accounts and balances."""
-    stage.chapter("Accounts and balances")
-    stage.code("accounts = await user.accounts.list()")
+    narrator.chapter("Accounts and balances")
+    narrator.code("accounts = await user.accounts.list()")
     accounts = await user.accounts.list()
-    stage.table(accounts, ACCOUNTS)
-    stage.code("balances = await user.balances.list()")
+    narrator.table(accounts, ACCOUNTS)
+    narrator.code("balances = await user.balances.list()")
     balances = await user.balances.list()
-    stage.table(balances, BALANCES)
+    narrator.table(balances, BALANCES)
     cash = sum((balance.cash or Decimal(0) for balance in balances), Decimal(0))
-    stage.fact(f"cash in all: {figure(str(cash))}, a Decimal, exact to the last digit that came")
+    narrator.fact(f"cash in all: {figure(str(cash))}, a Decimal, exact to the last digit that came")
 
 
-async def read_positions(stage: Narrator, user: User) -> None:
+async def read_positions(narrator: Narrator, user: User) -> None:
     """Read positions, and show some of each kind."""
-    stage.chapter("Positions: stocks of every CQS kind, and options")
-    stage.code("positions = await user.positions.list()")
+    narrator.chapter("Positions: stocks of every CQS kind, and options")
+    narrator.code("positions = await user.positions.list()")
     positions = await user.positions.list()
     chosen = _some_of(positions)
-    stage.table(chosen, POSITIONS)
+    narrator.table(chosen, POSITIONS)
     unknown = sum(position.unrealized_pl is None for position in positions)
-    stage.fact(f"{len(chosen)} of {len(positions)} positions; {unknown} have no profit, for that broker tells none:")
-    stage.fact("it is None in Python and a dash above, never zero")
+    narrator.fact(
+        f"{len(chosen)} of {len(positions)} positions; {unknown} have no profit, because the broker reports none:"
+    )
+    narrator.fact("it is None in Python and a dash above, never zero")
 
 
 def _some_of(positions: Iterable[Position]) -> list[Position]:
@@ -123,26 +118,26 @@ def _some_of(positions: Iterable[Position]) -> list[Position]:
     return [*stocks, *options[:SHOWN_OPTIONS], *unknown[:SHOWN_OPTIONS]]
 
 
-async def follow_orders(stage: Narrator, ct: ConnectTrade, user: User) -> None:
-    """Follow all pages of orders."""
-    stage.chapter("Orders: one loop over all pages, the next one fetched while you work")
+async def follow_orders(narrator: Narrator, ct: ConnectTrade, user: User) -> None:
+    """Read all pages of orders."""
+    narrator.chapter("Orders: one loop over all pages, the next one fetched while you work")
     before = ct.health().exchanges
-    stage.code('found = [order async for order in user.orders.list(status="all", limit=50)]')
+    narrator.code('found = [order async for order in user.orders.list(status="all", limit=50)]')
     found = [order async for order in user.orders.list(status="all", limit=50)]
     statuses = Counter(str(order.status) for order in found)
-    stage.fact(f"{len(found)} orders on {ct.health().exchanges - before} pages")
-    stage.fact(", ".join(f"{count} {status}" for status, count in statuses.most_common()))
+    narrator.fact(f"{len(found)} orders on {ct.health().exchanges - before} pages")
+    narrator.fact(", ".join(f"{count} {status}" for status, count in statuses.most_common()))
     spreads = [order for order in found if order.legs and order.fills][:1]
     newest = {order.status: order for order in reversed(found) if order.symbol}
-    stage.table([*list(newest.values())[-SHOWN_ORDERS:], *spreads], ORDERS)
+    narrator.table([*list(newest.values())[-SHOWN_ORDERS:], *spreads], ORDERS)
     for fill in (fill for order in spreads for fill in order.fills[:1]):
-        stage.fact(f"the spread's first fill: {fill.quantity} at {fill.price}, {fill.time:%Y-%m-%d %H:%M} UTC")
+        narrator.fact(f"the spread's first fill: {fill.quantity} at {fill.price}, {fill.time:%Y-%m-%d %H:%M} UTC")
 
 
-async def sum_transactions(stage: Narrator, user: User) -> None:
+async def sum_transactions(narrator: Narrator, user: User) -> None:
     """Add up a year of transactions by their type."""
-    stage.chapter("Transactions: a year of what moved")
-    stage.code("moves = await user.transactions.list()")
+    narrator.chapter("Transactions: a year of what moved")
+    narrator.code("moves = await user.transactions.list()")
     moves = await user.transactions.list()
     sums: Counter[str] = Counter()
     amounts: dict[str, Decimal] = {}
@@ -155,4 +150,4 @@ async def sum_transactions(stage: Narrator, user: User) -> None:
         Column[tuple[str, int]]("Times", lambda row: row[1], "number"),
         Column[tuple[str, int]]("Amount", lambda row: amounts[row[0]], "gain"),
     )
-    stage.table(sums.most_common(), columns)
+    narrator.table(sums.most_common(), columns)
