@@ -1,4 +1,4 @@
-"""The demo tells the whole story, and each line of code that it shows is a line that it runs."""
+"""The demo runs every chapter, and each line of code that it shows is a line that it runs."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def told(width: int) -> str:
     return screen.getvalue()
 
 
-async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
+async def test_demo_prints_every_chapter_and_its_results() -> None:
     story = await told(110)
     places = [story.index(f"{number:>2}  {title}") for number, title in enumerate(CHAPTERS, 1)]
     assert places == sorted(places)
@@ -53,7 +53,7 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
         "TASTYTRADE",
         "cash in all: ",
         "IBM/WS",
-        "–",  # noqa: RUF001 - the dash of a profit that a broker does not tell
+        "–",  # noqa: RUF001 - the dash of a profit that a broker does not report
         "orders on 4 pages",
         "the spread's first fill: ",
         "dividend",
@@ -95,7 +95,7 @@ async def test_the_story_is_told_from_the_first_call_to_the_last() -> None:
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_every_world_tells_the_same_story(seed: int) -> None:
+async def test_demo_with_another_seed_has_the_same_results(seed: int) -> None:
     screen = io.StringIO()
     await demo.run_demo(seed=seed, console=Console(file=screen, width=110, highlight=False))
     for milestone in (
@@ -109,11 +109,11 @@ async def test_every_world_tells_the_same_story(seed: int) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-async def test_the_story_fits_the_terminal(width: int) -> None:
+async def test_demo_fits_the_terminal(width: int) -> None:
     assert max(map(len, (await told(width)).splitlines())) <= width
 
 
-def test_the_code_that_is_shown_is_the_code_that_runs() -> None:
+def test_demo_shows_only_code_that_it_runs() -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in sorted(Path(demo.__file__).parent.glob("*.py"))]
     nodes = [node for tree in trees for node in ast.walk(tree)]
     # Of a statement with a block, the head is shown.
@@ -133,7 +133,7 @@ def test_the_code_that_is_shown_is_the_code_that_runs() -> None:
         assert ast.unparse(ast.parse(whole)).partition(":\n")[0] in ran
 
 
-def test_the_command_tells_it_and_ends_well() -> None:
+def test_demo_command_exits_with_zero() -> None:
     command = [sys.executable, "-W", "error", "-m", "connecttrade_async", "demo"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - our own
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -1,4 +1,4 @@
-"""A sandbox with a person in it, and two ways to call the command: in this process, and in one of its own."""
+"""A sandbox with a user, and two ways to run the command: in this process and in its own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 @pytest.fixture
 def client_only(sandbox: Sandbox) -> dict[str, str]:
-    """An environment with a client's credentials and nothing else of ours."""
+    """An environment with the credentials of a client and no other variable of the command."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("CONNECTTRADE_")}
     return {
         **clean,
@@ -48,7 +48,7 @@ def client_only(sandbox: Sandbox) -> dict[str, str]:
 
 @pytest.fixture
 async def environment(sandbox: Sandbox, client_only: dict[str, str]) -> dict[str, str]:
-    """An environment in which ada asks, who has one broker with all its profits and one with none."""
+    """The environment of the user ada: one broker reports profits, and the other one does not."""
     async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
         new = await ct.users.create("ada")
         for broker in ("ALPACA", "TASTYTRADE"):
@@ -65,7 +65,7 @@ async def environment(sandbox: Sandbox, client_only: dict[str, str]) -> dict[str
 
 @pytest.fixture
 async def connection(sandbox: Sandbox, environment: dict[str, str]) -> str:
-    """The id of ada's connection for market data, in a market whose clock stands still."""
+    """The id of ada's connection for market data; the clock of the market is held."""
     sandbox.clock.hold()
     secret = environment["CONNECTTRADE_USER_SECRET"]
     async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
@@ -78,7 +78,7 @@ async def connection(sandbox: Sandbox, environment: dict[str, str]) -> str:
 
 @pytest.fixture
 def call(environment: dict[str, str]) -> Call:
-    """Call the command in a thread, beside the sandbox in this one."""
+    """Run the command in a thread beside the event loop of the sandbox."""
 
     async def run(*args: str, stdin: str = "", **extra: str | None) -> Result:
         runner = CliRunner(env={**environment, **extra})
@@ -89,7 +89,7 @@ def call(environment: dict[str, str]) -> Call:
 
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
-    """Call the command as a shell would, with warnings as errors."""
+    """Run the command as a process, with warnings as errors."""
 
     async def run(*args: str, stdin: bytes = b"", **extra: str) -> CompletedProcess[bytes]:
         command = [sys.executable, "-W", "error", "-m", "connecttrade_async", *args]

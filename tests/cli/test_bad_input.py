@@ -1,4 +1,4 @@
-"""What people do wrong, and what goes wrong around them: one sentence each, and the right exit code."""
+"""Invalid input and failing servers: one sentence and the right exit code."""
 
 from __future__ import annotations
 
@@ -52,12 +52,14 @@ def sentence(result: Result, code: int) -> str:
     ],
     ids=str,
 )
-async def test_a_mistake_of_yours(call: Call, arguments: list[str], says: str) -> None:
+async def test_command_with_an_invalid_argument_prints_one_sentence(
+    call: Call, arguments: list[str], says: str
+) -> None:
     said = sentence(await call(*arguments), 2)
     assert says.lower() in said.lower()
 
 
-async def test_missing_credentials_are_named_and_nobody_is_asked(call: Call) -> None:
+async def test_command_without_credentials_names_the_variables_and_sends_nothing(call: Call) -> None:
     said = sentence(await call("positions", CONNECTTRADE_CLIENT_SECRET=None, CONNECTTRADE_USER_ID=None), 2)
     assert "set CONNECTTRADE_CLIENT_SECRET and CONNECTTRADE_USER_ID in the environment" in said
     said = sentence(await call("users", CONNECTTRADE_CLIENT_ID=""), 2)
@@ -65,18 +67,18 @@ async def test_missing_credentials_are_named_and_nobody_is_asked(call: Call) -> 
 
 
 @pytest.mark.parametrize("address", ["ftp://x", "api.connecttrade.com", "http://me:pw@host", "http://"])
-async def test_an_address_that_is_none(call: Call, address: str) -> None:
+async def test_command_with_a_malformed_address_prints_one_sentence(call: Call, address: str) -> None:
     assert "address" in sentence(await call("users", CONNECTTRADE_API_URL=address), 2)
 
 
-async def test_a_secret_with_a_line_break_in_it(call: Call) -> None:
+async def test_command_with_a_line_break_in_a_secret_does_not_print_it(call: Call) -> None:
     for secret in ("canary\nx: y", "canary\n", "canäry"):
         said = sentence(await call("users", CONNECTTRADE_CLIENT_SECRET=secret), 2)
         assert "client secret" in said
         assert "can" not in said.replace("can carry", "").replace("cannot", "")
 
 
-async def test_wrong_secrets(call: Call) -> None:
+async def test_command_with_a_refused_secret_names_the_variables(call: Call) -> None:
     said = sentence(await call("users", CONNECTTRADE_CLIENT_SECRET="canary"), 1)
     assert "401" in said
     assert "check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET" in said
@@ -84,17 +86,17 @@ async def test_wrong_secrets(call: Call) -> None:
     assert "CONNECTTRADE_USER_ID and CONNECTTRADE_USER_SECRET" in said
 
 
-async def test_an_unknown_account(call: Call) -> None:
+async def test_command_with_an_unknown_account_prints_one_sentence(call: Call) -> None:
     said = sentence(await call("balances", "--account", "no/such account"), 1)
     assert "404" in said
     assert "look up the right id" in said
 
 
-async def test_a_value_that_the_api_refuses(call: Call) -> None:
+async def test_command_with_a_value_that_the_api_refuses_prints_its_message(call: Call) -> None:
     assert "400" in sentence(await call("orders", "--status", "lost"), 1)
 
 
-async def test_a_web_page_from_a_proxy(call: Call, sandbox: Sandbox) -> None:
+async def test_command_with_an_html_response_suggests_a_proxy(call: Call, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("html", status=200))
     said = sentence(await call("balances"), 1)
     assert "such as a proxy" in said
@@ -111,12 +113,14 @@ async def test_a_web_page_from_a_proxy(call: Call, sandbox: Sandbox) -> None:
     ],
     ids=str,
 )
-async def test_trouble_on_their_side(call: Call, sandbox: Sandbox, fault: Fault, says: str) -> None:
+async def test_command_with_a_failing_server_exits_with_one(
+    call: Call, sandbox: Sandbox, fault: Fault, says: str
+) -> None:
     sandbox.faults.add(fault)
     assert says in sentence(await call("transactions"), 1)
 
 
-async def test_what_passes_is_not_even_mentioned(call: Call, sandbox: Sandbox) -> None:
+async def test_command_with_a_transient_failure_prints_no_error(call: Call, sandbox: Sandbox) -> None:
     for kind in ("cut_body", "reset", "drop", "close_idle"):
         sandbox.faults.add(Fault(kind))
         result = await call("accounts", "--json")

@@ -1,4 +1,4 @@
-"""Candles, drawn from values: what each glyph says, prices at the side, times below, and what does not fit."""
+"""Candle charts: glyphs, labels and limits of size."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def drawn(view: BarView, width: int = 40, height: int = 11) -> list[str]:
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_a_bar_that_rose_is_a_block_and_one_that_fell_a_stroke() -> None:
+def test_chart_draws_rising_bars_as_blocks_and_falling_bars_as_strokes() -> None:
     view = chart(candles("2 7 0 5", "5 7 0 2", "0 1 0 1", "7 7 6 6", "3 3 3 3"), 20, 5)
     assert view.plain.split("\n") == [
         "││ ┃  ┤ 7",
@@ -46,7 +46,7 @@ def test_a_bar_that_rose_is_a_block_and_one_that_fell_a_stroke() -> None:
     ]
 
 
-def test_a_body_that_ends_within_a_line_shares_it_with_the_wick() -> None:
+def test_chart_body_that_ends_within_a_line_shares_it_with_the_wick() -> None:
     view = chart(candles("1 7 0 6", "6 7 0 1", "1 6 1 6", "6 6 1 1", "3 5 2 4"), 20, 5)
     assert view.plain.split("\n") == [
         "▄╽▄╻  ┤ 7",
@@ -58,12 +58,12 @@ def test_a_body_that_ends_within_a_line_shares_it_with_the_wick() -> None:
     assert {span.style for span in view.spans} == {"green", "red", "dim"}
 
 
-def test_a_wick_may_end_within_a_line() -> None:
+def test_chart_wick_may_end_within_a_line() -> None:
     view = chart(candles("0 7 0 7", "3 6 1 3"), 20, 5)
     assert view.plain.split("\n") == ["█╷ ┤ 7", "█│ │", "█▀ │", "█╵ ┤ 0", "14:30"]
 
 
-def test_prices_stand_at_the_side_and_times_below() -> None:
+def test_chart_labels_prices_at_the_right_and_times_below() -> None:
     view = chart(candles(*["1000.5 1010.00 1000 1009.25"] * 25), 60, 8)
     lines = view.plain.split("\n")
     assert [line.partition("┤")[2] for line in lines if "┤" in line] == [" 1,010.00", " 1,003.46", " 1,000.00"]
@@ -73,7 +73,7 @@ def test_prices_stand_at_the_side_and_times_below() -> None:
     assert chart([Candle(None, *map(Decimal, (1, 2, 1, 2)))], 60, 8).plain.endswith("\n")
 
 
-def test_one_price_only_is_drawn_in_the_middle() -> None:
+def test_chart_of_a_single_price_draws_it_in_the_middle() -> None:
     assert chart(candles("5.10 5.10 5.10 5.1"), 20, 5).plain.split("\n") == [
         "  │",
         "▄ ┤ 5.10",
@@ -91,7 +91,7 @@ PRICE = st.decimals(min_value=0, max_value=100_000, places=2)
     st.integers(0, 120),
     st.integers(0, 30),
 )
-def test_a_chart_is_never_larger_than_its_room(prices: list[tuple[Decimal, ...]], width: int, height: int) -> None:
+def test_chart_never_exceeds_its_width_and_height(prices: list[tuple[Decimal, ...]], width: int, height: int) -> None:
     given_bars = [bar(minute, " ".join(map(str, one))) for minute, one in enumerate(prices)]
     found = read_candles(given_bars)
     lines = chart(found, width, height).plain.split("\n")
@@ -105,7 +105,7 @@ def test_a_chart_is_never_larger_than_its_room(prices: list[tuple[Decimal, ...]]
         assert any(glyph in body for glyph in column)
 
 
-def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
+def test_bar_view_counts_bars_without_all_prices() -> None:
     view = BarView("AAPL", "1m", 120)
     assert drawn(view) == ["AAPL 1m  No bars to draw."]
     for number, one in enumerate(
@@ -119,7 +119,7 @@ def test_what_has_not_all_its_prices_is_not_drawn_and_said() -> None:
     assert drawn(view, 120)[1:6] == [" █ ┤ 4", " █ │", " █ │", "█▀ │", "█│ ┤ 1"]
 
 
-def test_a_bar_takes_the_place_of_what_it_was_and_the_oldest_go() -> None:
+def test_bar_view_replaces_a_bar_and_drops_the_oldest() -> None:
     view = BarView("AAPL", "1d", 2)
     for one in (bar(0, "9 9 9 9"), bar(1, "1 1 1 1"), bar(2, "2 2 2 2"), bar(2, "2 2 0.5 0.5")):
         view.update(one)
@@ -131,7 +131,7 @@ def test_a_bar_takes_the_place_of_what_it_was_and_the_oldest_go() -> None:
     assert title.endswith("since 2026-03-02 15:54 UTC, the last 36 of 120 bars")
 
 
-def test_a_bar_is_a_line() -> None:
+def test_bar_line_formats_a_bar() -> None:
     now = BEGUN + timedelta(hours=1)
     assert bar_line(bar(0, "1190.10 1191 1190 1190.500", volume_text="12345"), now) == (
         "2026-03-02 14:30  AAPL   1m   open 1,190.10  high 1,191  low 1,190  close 1,190.50  volume 12,345"

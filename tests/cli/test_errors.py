@@ -78,7 +78,7 @@ YOURS: list[Exception] = [
     [*((error, ExitCode.REMOTE_ERROR) for error in THEIRS), *((error, ExitCode.USAGE_ERROR) for error in YOURS)],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else value.name,
 )
-def test_each_error_is_one_sentence_and_says_who_must_act(error: Exception, code: ExitCode) -> None:
+def test_explain_returns_one_sentence_and_the_exit_code(error: Exception, code: ExitCode) -> None:
     sentence, ending = explain(error)
     assert ending is code
     assert "\n" not in sentence
@@ -88,43 +88,43 @@ def test_each_error_is_one_sentence_and_says_who_must_act(error: Exception, code
 
 
 @pytest.mark.parametrize("error", THEIRS, ids=lambda error: type(error).__name__)
-def test_what_is_their_side_comes_with_what_to_do(error: ConnectTradeError) -> None:
+def test_explain_of_a_remote_error_says_what_to_do(error: ConnectTradeError) -> None:
     assert "; " in explain(error)[0]
 
 
-def test_what_nobody_knows_yet_comes_with_the_command_that_looks() -> None:
+def test_explain_of_an_unknown_outcome_names_the_lookup_command() -> None:
     assert "`connecttrade orders --find c-1` before you send anything again" in explain(unknown(cl_order_id="c-1"))[0]
     assert "`connecttrade orders --find o-1`" in explain(unknown(order_id="o-1"))[0]
 
 
-def test_each_problem_of_a_ticket_is_its_own_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_report_prints_each_problem_of_a_ticket(capsys: pytest.CaptureFixture[str]) -> None:
     assert report(TicketError(["the quantity is\nmissing", "the side is missing"])) is ExitCode.USAGE_ERROR
     assert capsys.readouterr().err == ("connecttrade: the quantity is missing.\nconnecttrade: the side is missing.\n")
 
 
-def test_what_did_not_happen_ends_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_fail_prints_a_sentence_and_exits(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(click.exceptions.Exit) as caught:
         fail("there is none")
     assert caught.value.exit_code == ExitCode.REMOTE_ERROR
     assert capsys.readouterr() == ("", "connecttrade: there is none.\n")
 
 
-def test_only_credentials_that_were_sent_are_named() -> None:
+def test_explain_names_only_credentials_that_were_sent() -> None:
     assert "CONNECTTRADE_USER_ID" not in explain(api(AuthenticationError, 401, "/users"))[0]
     assert "CONNECTTRADE_USER_ID" in explain(api(AuthenticationError, 401, "/positions"))[0]
 
 
-def test_a_pause_is_named_as_the_server_asked() -> None:
+def test_explain_of_a_rate_limit_names_the_delay() -> None:
     assert "wait 30 s" in explain(api(RateLimitedError, 429, retry_after=30.0))[0]
     assert "wait a minute" in explain(api(RateLimitedError, 429))[0]
 
 
-def test_a_text_from_outside_cannot_steer_the_terminal() -> None:
+def test_explain_replaces_control_characters() -> None:
     error = BadRequestError(status=400, message="a\x1b[2J\nb", method="GET", path="/x")
     assert explain(error)[0].isprintable()
 
 
-def test_a_mistake_of_our_own_is_owned_without_its_text() -> None:
+def test_explain_of_an_unexpected_error_omits_its_text() -> None:
     with pytest.raises(ValueError, match="perhaps") as caught:
         int("perhaps a secret")
     sentence, code = explain(caught.value)

@@ -1,4 +1,4 @@
-"""What a stream tells, as a line and as an object, however oddly it came."""
+"""Events as lines and as JSON objects, malformed ones too."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ def as_line(event: Event) -> str:
         (b'{"account_id":"b"},"data":{"account_id":"a"}', '{"account_id":"a"}'),
     ],
 )
-def test_an_object_holds_the_payload_as_it_was_spelled(raw: bytes, data: str) -> None:
+def test_event_object_holds_the_payload_as_it_came(raw: bytes, data: str) -> None:
     told = as_json(read(b'{"type":"balance","data":' + raw + b"}"))
     assert told == f'{{"type":"balance","user_id":null,"account_id":"a","time":null,"data":{data}}}'
 
 
-def test_of_a_payload_that_lies_flat_the_object_holds_the_frame() -> None:
+def test_event_object_of_a_flat_frame_holds_the_frame() -> None:
     event = read(b'{"topic": "balances", "user_id": "u", "account_id": "a", "timestamp": "t", "cash": "1.0"}')
     frame = '{"topic":"balances","user_id":"u","account_id":"a","timestamp":"t","cash":"1.0"}'
     assert as_json(event) == f'{{"type":"balance","user_id":"u","account_id":"a","time":"t","data":{frame}}}'
 
 
-def test_a_frame_that_is_no_text_is_told_all_the_same() -> None:
+def test_event_object_of_a_frame_that_is_not_text_holds_it() -> None:
     event = read(b"\xff\n\x1b[2J")
     assert json.loads(as_json(event))["raw"] == "�\n\x1b[2J"
     assert as_line(event).endswith(": �  [2J")
@@ -63,7 +63,7 @@ def test_a_frame_that_is_no_text_is_told_all_the_same() -> None:
     assert json.loads(as_json(event))["type"] == "unknown"
 
 
-def test_what_happens_to_the_link_is_an_object_too() -> None:
+def test_event_object_of_a_lifecycle_event_holds_its_fields() -> None:
     assert json.loads(as_json(StreamRetrying(delay=0.5))) == {
         "type": "retrying",
         "time": "2026-03-02T14:30:00Z",
@@ -91,25 +91,25 @@ def test_what_happens_to_the_link_is_an_object_too() -> None:
         ),
     ],
 )
-def test_a_line_says_what_came_and_nothing_that_steers(raw: bytes, said: str) -> None:
+def test_event_line_holds_no_control_character(raw: bytes, said: str) -> None:
     told = as_line(read(raw))
     assert told[20:] == said
     assert told.isprintable()
 
 
-def test_a_time_that_cannot_be_read_is_quoted() -> None:
+def test_event_line_quotes_a_malformed_time() -> None:
     assert as_line(read(b'{"type":"balance","timestamp":"so\\u001bon","data":{"account_id":"a"}}')).startswith(
         "so on  balance "
     )
     assert as_line(read(b'{"type":"balance","data":{"account_id":"a"}}')).startswith("14:30:00  balance ")
 
 
-def test_a_gap_tells_from_when_to_when_and_how_many() -> None:
+def test_event_line_of_a_gap_states_its_span_and_count() -> None:
     gap = Gap(cause="this consumer was too slow", since=NOW, until=NOW, dropped=3)
     assert as_line(gap)[20:] == "3 dropped from 14:30:00 to 14:30:00, so read again: this consumer was too slow"
 
 
-def test_what_happens_to_the_link_is_said_aside_where_it_matters() -> None:
+def test_lifecycle_text_describes_lost_and_retrying_only() -> None:
     assert lifecycle_text(StreamLost(cause="a\x1b")) == "The stream was lost: a."
     assert lifecycle_text(StreamRetrying(delay=1.26)) == "Trying again in 1.3 s."
     assert lifecycle_text(StreamConnecting(attempt=2)) == ""

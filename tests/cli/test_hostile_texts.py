@@ -1,4 +1,4 @@
-"""What the other side writes never steers a terminal, whatever the command."""
+"""No command prints a control character of a server: ANSI escapes, bidirectional marks, line breaks."""
 
 from __future__ import annotations
 
@@ -147,19 +147,23 @@ def check_harmless(result: Result, *, is_json: bool = False) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize("form", ["", " --json"])
-async def test_a_brokers_texts_do_not_steer_the_terminal(call: Call, hostile: str, command: str, form: str) -> None:
+async def test_command_with_hostile_responses_prints_no_control_character(
+    call: Call, hostile: str, command: str, form: str
+) -> None:
     answer = "https://a.example?status=SUCCESS&connection_id=c1\n"
     result = await call(*(command + form).split(), stdin=answer, CONNECTTRADE_API_URL=hostile)
     check_harmless(result, is_json=bool(form))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-async def test_an_errors_words_do_not_steer_the_terminal(call: Call, refusing: str, command: str) -> None:
+async def test_command_with_a_hostile_error_prints_no_control_character(
+    call: Call, refusing: str, command: str
+) -> None:
     result = await call(*command.split(), CONNECTTRADE_API_URL=refusing)
     check_harmless(result)
 
 
-async def test_json_is_escaped_and_reads_as_it_came(call: Call, hostile: str) -> None:
+async def test_json_output_escapes_control_characters_and_decodes_to_the_same_text(call: Call, hostile: str) -> None:
     result = await call("accounts", "--json", CONNECTTRADE_API_URL=hostile)
     assert json.loads(result.stdout)["institution_name"] == HOSTILE
 

@@ -1,4 +1,4 @@
-"""How each command ends that would run for ever: with 0 on a signal, and quietly when its reader has gone."""
+"""Commands that run until Ctrl-C: exit codes for signals and for a closed pipe."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ LONG = {
 COMMANDS: Mapping[str, click.Command] = connecttrade.commands
 
 
-def test_every_command_until_ctrl_c_is_in_the_list() -> None:
+def test_long_commands_are_all_in_the_list() -> None:
     endless = {name for name, command in COMMANDS.items() if "until Ctrl-C" in " ".join((command.help or "").split())}
     assert "poll" in endless
     assert endless <= LONG.keys()
@@ -135,7 +135,7 @@ async def test_long_command_with_sigterm_while_it_connects_ends_with_zero(
 
 @pytest.mark.usefixtures("connection")
 @pytest.mark.parametrize("name", LONG)
-async def test_long_command_with_a_reader_that_has_gone_ends_quietly(environment: dict[str, str], name: str) -> None:
+async def test_long_command_with_a_closed_pipe_exits_with_141(environment: dict[str, str], name: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     process = subprocess.Popen(  # noqa: S603, ASYNC220 - an end of a pipe is what this is about

@@ -1,4 +1,4 @@
-"""How a run that trades ends, seen from the shell that started it."""
+"""Confirmation, sending and outcome of orders, in a process of its own."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def account(environment: dict[str, str], sandbox: Sandbox) -> str:
     return next(iter(sandbox.world.accounts(ada)))[1].account_id
 
 
-async def test_nothing_is_sent_that_nobody_agreed_to(run: Run, sandbox: Sandbox) -> None:
+async def test_submit_without_confirmation_sends_nothing(run: Run, sandbox: Sandbox) -> None:
     condor = "option iron-condor SPY --expiry 2040-12-21 --strikes 380,390,430,440 --qty 1 --price 2.10"
     for line in ("buy AAPL 1", "sell AAPL 1 --json", condor, "cancel x", "replace x --qty 1"):
         before = sandbox.requests.total
@@ -38,7 +38,7 @@ async def test_nothing_is_sent_that_nobody_agreed_to(run: Run, sandbox: Sandbox)
         assert sandbox.requests.total == before
 
 
-async def test_what_will_be_sent_is_aside_and_what_became_of_it_is_output(run: Run, account: str) -> None:
+async def test_submit_prints_the_order_on_stderr_and_the_outcome_on_stdout(run: Run, account: str) -> None:
     ended = await run("buy", "AAPL", "1", "--account", account, "--yes")
     assert ended.returncode == 0
     assert ended.stdout.startswith(b"Placed: buy 1 AAPL ")
@@ -49,7 +49,9 @@ async def test_what_will_be_sent_is_aside_and_what_became_of_it_is_output(run: R
     assert json.loads(ended.stdout)["account_id"] == account
 
 
-async def test_an_unknown_outcome_is_one_sentence_with_how_to_look(run: Run, sandbox: Sandbox, account: str) -> None:
+async def test_submit_with_an_unknown_outcome_prints_the_lookup_command(
+    run: Run, sandbox: Sandbox, account: str
+) -> None:
     sandbox.faults.add(Fault("drop", method="POST", path="/orders", when="after"))
     blind = Fault("status", method="GET", path="/orders", status=500, times=None)
     sandbox.faults.add(blind)
@@ -66,7 +68,9 @@ async def test_an_unknown_outcome_is_one_sentence_with_how_to_look(run: Run, san
     assert sandbox.requests.count("POST", "/orders") == 1
 
 
-async def test_a_change_whose_outcome_is_unknown_is_told_too(run: Run, sandbox: Sandbox, account: str) -> None:
+async def test_cancel_with_an_unknown_outcome_prints_the_lookup_command(
+    run: Run, sandbox: Sandbox, account: str
+) -> None:
     ended = await run("buy", "MSFT", "1", "--limit", "1", "--account", account, "--yes", "--json")
     order_id = json.loads(ended.stdout)["order_id"]
     sandbox.clock.advance(1)
@@ -80,7 +84,7 @@ async def test_a_change_whose_outcome_is_unknown_is_told_too(run: Run, sandbox: 
         assert sandbox.requests.count(method) == 1
 
 
-async def test_an_order_that_never_left_is_no_mystery(run: Run, sandbox: Sandbox, account: str) -> None:
+async def test_submit_that_cannot_connect_reports_no_unknown_outcome(run: Run, sandbox: Sandbox, account: str) -> None:
     sandbox.faults.add(Fault("status", method="POST", path="/orders", status=401))
     ended = await run("buy", "AAPL", "1", "--account", account, "--yes", "--json")
     assert ended.returncode == 1
@@ -88,7 +92,7 @@ async def test_an_order_that_never_left_is_no_mystery(run: Run, sandbox: Sandbox
     assert sandbox.requests.count("POST", "/orders") == 1
 
 
-async def test_no_secret_is_ever_printed(
+async def test_order_commands_print_no_secret(
     run: Run,
     sandbox: Sandbox,
     environment: dict[str, str],

@@ -63,11 +63,11 @@ def order(**given: str) -> Order:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_ticket_in_words(ticket: tickets.OrderTicket, words: str) -> None:
+def test_describe_states_side_size_symbol_and_price_of_a_ticket(ticket: tickets.OrderTicket, words: str) -> None:
     assert describe(ticket) == words
 
 
-def test_what_came_back_in_words_is_quoted_as_it_came() -> None:
+def test_describe_quotes_the_fields_of_an_order() -> None:
     assert describe(order()) == "sell 10 AAPL at 1,234.50 or more"
     assert describe(order(order_qty_text="a few")) == "sell a few AAPL at 1,234.50 or more"
     assert describe(Order(order_id="o-1")) == "order o-1"
@@ -76,7 +76,7 @@ def test_what_came_back_in_words_is_quoted_as_it_came() -> None:
     assert describe(spread) == "buy to open 1 unit of 3 legs in SPY, odd"
 
 
-def test_the_facts_of_a_spread_name_every_leg() -> None:
+def test_ticket_rows_of_a_spread_name_every_leg() -> None:
     rows = ticket_rows(CONDOR, "1234 at ALPACA", "iron condor")
     assert rows[0] == ("Order", "iron condor: sell to open 2 units of 4 legs in SPY")
     assert [name for name, _ in rows[1:5]] == ["Legs", "", "", ""]
@@ -90,12 +90,12 @@ def test_the_facts_of_a_spread_name_every_leg() -> None:
     ]
 
 
-def test_a_single_option_is_spelled_out() -> None:
+def test_ticket_rows_of_an_option_spell_it_out() -> None:
     ticket = tickets.market("AAPL261218C00200000", "BUY_TO_OPEN", qty=1, **WHOSE)
     assert ("Option", "AAPL 200 call, expires 2026-12-18") in ticket_rows(ticket, "1234")
 
 
-def test_changes_are_told_from_what_is_to_what_will_be() -> None:
+def test_change_rows_show_old_and_new_values() -> None:
     sent = tickets.replacement("new", "ALPACA", qty=12, stop="5")
     rows = change_rows(order(filled_qty_text="4", avg_fill_price_text="1235"), sent)
     assert ("So far", "4 filled at 1,235") in rows
@@ -115,15 +115,15 @@ def test_changes_are_told_from_what_is_to_what_will_be() -> None:
     ],
     ids=str,
 )
-def test_what_was_filled(given: dict[str, str], told: str) -> None:
+def test_filled_text_states_quantity_and_price(given: dict[str, str], told: str) -> None:
     assert filled_text(order(**given)) == told
 
 
-def test_a_part_of_unknown_size_is_a_part() -> None:
+def test_filled_text_without_a_quantity_says_a_part() -> None:
     assert filled_text(Order(order_id="o-1", status=OrderStatus.PARTIALLY_FILLED)) == "a part filled"
 
 
-def test_an_outcome_is_one_sentence() -> None:
+def test_outcome_is_one_sentence() -> None:
     assert outcome("Placed", order(filled_qty_text="4"), "sell 10 AAPL") == (
         f"Placed: sell 10 AAPL, now working, 4 filled; {lookup_command('o-1')} shows more."
     )

@@ -28,7 +28,7 @@ class Screen:
                 await anyio.sleep(0.005)
 
 
-async def test_after_some_patience_it_tells_what_is_waited_for() -> None:
+async def test_spinner_after_its_delay_shows_the_operation() -> None:
     screen = Screen()
     async with spinner("Asking for orders", console=screen.console, delay=0.001) as progress:
         await screen.until("Asking for orders")
@@ -37,14 +37,14 @@ async def test_after_some_patience_it_tells_what_is_waited_for() -> None:
     assert screen.shown.endswith("\x1b[2K")  # the line is wiped away
 
 
-async def test_what_is_quick_is_not_told() -> None:
+async def test_spinner_of_a_quick_operation_shows_nothing() -> None:
     screen = Screen()
     async with spinner("Asking", console=screen.console):
         pass
     assert screen.shown == ""
 
 
-async def test_without_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+async def test_spinner_without_a_terminal_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen(is_terminal=False)
     async with spinner("Asking", console=screen.console, delay=0.0), spinner("Asking", delay=0.0):
         await anyio.sleep(0.01)
@@ -52,7 +52,7 @@ async def test_without_a_terminal_it_is_silent(capsys: pytest.CaptureFixture[str
     assert capsys.readouterr() == ("", "")
 
 
-async def test_it_tells_that_the_client_asks_again(sandbox: Sandbox) -> None:
+async def test_spinner_during_a_retry_shows_the_attempt(sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("status", status=503, times=None))
     screen = Screen()
     retry = Retry(attempts=100, budget=5.0, base=0.01, cap=0.01)
@@ -61,11 +61,11 @@ async def test_it_tells_that_the_client_asks_again(sandbox: Sandbox) -> None:
         anyio.create_task_group() as tasks,
     ):
 
-        async def ask() -> None:
+        async def list_users() -> None:
             with pytest.raises(ConnectTradeError):
                 await ct.users.list()
 
-        tasks.start_soon(ask)
+        tasks.start_soon(list_users)
         async with spinner("Asking for users", ct, console=screen.console, delay=0.001):
             await screen.until("attempt ")
         tasks.cancel_scope.cancel()

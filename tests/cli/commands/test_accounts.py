@@ -42,7 +42,7 @@ async def asked() -> AsyncIterator[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("command", ["accounts", "balances", "positions", "orders", "transactions", "connections"])
-async def test_people_get_a_table_and_nothing_else_on_stdout(call: Call, command: str) -> None:
+async def test_list_commands_print_only_a_table_on_stdout(call: Call, command: str) -> None:
     result = await call(command)
     assert result.exit_code == 0
     assert result.stderr == ""
@@ -52,7 +52,7 @@ async def test_people_get_a_table_and_nothing_else_on_stdout(call: Call, command
     assert rows
 
 
-async def test_json_has_the_numbers_of_the_wire_to_the_letter(call: Call) -> None:
+async def test_list_commands_with_json_print_the_numbers_of_the_wire(call: Call) -> None:
     found = lines(await call("positions", "--json"))
     spy = next(item for item in found if item["symbol"] == "SPY")
     digits = [part for item in found for part in str(item["average_price"]).partition(".")[2:]]
@@ -83,7 +83,7 @@ async def test_json_has_the_numbers_of_the_wire_to_the_letter(call: Call) -> Non
     ],
     ids=str,
 )
-async def test_options_are_the_filters_of_the_wire(
+async def test_list_commands_send_options_as_filters(
     call: Call,
     asked: tuple[str, list[str]],
     arguments: list[str],
@@ -95,7 +95,7 @@ async def test_options_are_the_filters_of_the_wire(
     assert heard == [query]
 
 
-async def test_accounts_and_connections_filter(call: Call) -> None:
+async def test_accounts_filter_by_connection_and_broker(call: Call) -> None:
     accounts = lines(await call("accounts", "--json"))
     account, connection = accounts[0]["account_id"], accounts[0]["connection_id"]
     for command in ("balances", "positions", "orders", "transactions"):
@@ -104,7 +104,7 @@ async def test_accounts_and_connections_filter(call: Call) -> None:
     assert len(lines(await call("accounts", "--connection", connection, "--json"))) == 2
 
 
-async def test_orders_follow_the_cursors(call: Call, sandbox: Sandbox) -> None:
+async def test_orders_read_every_page(call: Call, sandbox: Sandbox) -> None:
     every = lines(await call("orders", "--status", "all", "--json"))
     before = sandbox.requests.total
     again = lines(await call("orders", "--status", "all", "--limit", "50", "--json"))
@@ -112,7 +112,7 @@ async def test_orders_follow_the_cursors(call: Call, sandbox: Sandbox) -> None:
     assert sandbox.requests.total - before == -(-len(every) // 50)
 
 
-async def test_orders_say_where_they_were_cut(call: Call) -> None:
+async def test_orders_with_more_than_max_say_so(call: Call) -> None:
     cut = await call("orders", "--status", "all", "--max", "10", "--json")
     assert len(lines(cut)) == 10
     assert "more than these 10" in cut.stderr
@@ -124,13 +124,13 @@ async def test_orders_say_where_they_were_cut(call: Call) -> None:
     assert "more than these 7" in table.stderr
 
 
-async def test_multi_leg_orders_show_their_legs(call: Call) -> None:
+async def test_orders_show_the_legs_of_multi_leg_orders(call: Call) -> None:
     result = await call("orders", "--status", "all")
     assert any(line.lstrip().startswith("-1 MSFT") for line in result.stdout.splitlines())
     assert "$500.00" in result.stdout  # an order for money, not for a quantity
 
 
-async def test_nothing_found_is_said_beside_the_output(call: Call) -> None:
+async def test_list_commands_without_rows_print_a_note_on_stderr(call: Call) -> None:
     for command in (["positions", "--symbols", "ZZZZ"], ["orders", "--symbols", "ZZZZ"]):
         result = await call(*command)
         assert result.exit_code == 0
@@ -139,7 +139,7 @@ async def test_nothing_found_is_said_beside_the_output(call: Call) -> None:
         assert (await call(*command, "--json")).output == ""
 
 
-async def test_connections_are_spelled_one_way_whichever_the_wire_took(call: Call, sandbox: Sandbox) -> None:
+async def test_connections_with_json_have_equal_keys_for_both_forms_of_the_wire(call: Call, sandbox: Sandbox) -> None:
     seen = lines(await call("connections", "list", "--json"))
     sandbox.spellings = type(sandbox.spellings)(fields="documented", orders="array", times="epoch_milliseconds")
     documented = lines(await call("connections", "list", "--json"))

@@ -1,4 +1,4 @@
-"""``connecttrade bars``: the past as a chart, CSV or objects, and what follows."""
+"""The command ``bars``: past bars as a chart, CSV or JSON, and new bars."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def world_closes(sandbox: Sandbox, interval: str, count: int) -> list[str]:
     return [str(bar.close) for bar in bars]
 
 
-async def test_the_past_is_a_chart_of_eighty_columns(call: Call, sandbox: Sandbox) -> None:
+async def test_bars_in_a_pipe_draw_a_chart_of_eighty_columns(call: Call, sandbox: Sandbox) -> None:
     ended = await call("bars", "AAPL")
     assert (ended.exit_code, ended.stderr) == (0, "")
     title, *lines = ended.stdout.splitlines()
@@ -44,7 +44,7 @@ async def test_the_past_is_a_chart_of_eighty_columns(call: Call, sandbox: Sandbo
     assert "\x1b" not in ended.stdout
 
 
-async def test_the_past_is_csv_or_objects_in_the_wire_s_own_text(call: Call, sandbox: Sandbox) -> None:
+async def test_bars_with_csv_or_json_print_the_text_of_the_wire(call: Call, sandbox: Sandbox) -> None:
     ended = await call("bars", "AAPL", "--interval", "5m", "--limit", "3", "--csv")
     header, *rows = ended.stdout.splitlines()
     assert (ended.exit_code, header) == (0, HEADER)
@@ -55,14 +55,16 @@ async def test_the_past_is_csv_or_objects_in_the_wire_s_own_text(call: Call, san
     assert {(one["type"], one["closed"], one["is_backfill"]) for one in told} == {("bar", True, True)}
 
 
-async def test_what_the_server_refuses_is_a_sentence(run: Run) -> None:
+async def test_bars_refused_by_the_server_print_one_sentence(run: Run) -> None:
     ended = await run("bars", "AAPL", "--limit", "100000")
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert ended.stderr.startswith(b"connecttrade: the server rejected history of AAPL: limit must be ")
     assert ended.stderr.count(b"\n") == 1
 
 
-async def test_bars_that_are_over_follow_in_lines(run: Run, environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_bars_with_follow_print_closed_bars_as_lines(
+    run: Run, environment: dict[str, str], sandbox: Sandbox
+) -> None:
     with anyio.fail_after(20):
         command = [
             sys.executable,
@@ -90,7 +92,9 @@ async def test_bars_that_are_over_follow_in_lines(run: Run, environment: dict[st
     assert [row.split(",")[6] for row in ended.stdout.decode().splitlines()[1:]] == world_closes(sandbox, "1m", 2)
 
 
-async def test_a_spreadsheet_is_told_aside_of_the_link(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_bars_with_follow_and_csv_note_the_lifecycle_on_stderr(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     with anyio.fail_after(20):
         command = [*COMMAND, "--csv"]
         async with await anyio.open_process(command, env=environment) as process:
@@ -108,7 +112,9 @@ async def test_a_spreadsheet_is_told_aside_of_the_link(environment: dict[str, st
     assert lost.startswith("The stream was lost: ")
 
 
-async def test_a_chart_goes_on_in_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_bars_with_follow_on_a_terminal_redraw_the_chart_until_ctrl_c(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
     shown = Terminal(["bars", "AAPL", "--follow"], seen)
     try:
@@ -129,7 +135,7 @@ async def test_a_chart_goes_on_in_a_terminal_until_ctrl_c(environment: dict[str,
     [["--csv", "--json"], ["--for", "1"], ["--times", "1"], ["--interval", "2m"], ["--limit", "0"]],
     ids=" ".join,
 )
-async def test_what_cannot_be_meant_is_refused(call: Call, sandbox: Sandbox, arguments: list[str]) -> None:
+async def test_bars_with_an_invalid_argument_send_nothing(call: Call, sandbox: Sandbox, arguments: list[str]) -> None:
     served = len(sandbox.requests)
     ended = await call("bars", "AAPL", *arguments)
     assert (ended.exit_code, ended.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""``connecttrade chain``: calls left, strikes in the middle, puts right, of one day."""
+"""The command ``chain``: the options of one day."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def rows(*contracts: OptionContract) -> list[list[str]]:
     return [[cell(column.read(pair), column.kind).plain for column in CHAIN_COLUMNS] for pair in sheet.pairs]
 
 
-def test_a_strike_has_its_call_on_the_left_and_its_put_on_the_right() -> None:
+def test_chain_table_places_calls_left_and_puts_right() -> None:
     greeks = Greeks(delta_text="0.5", implied_volatility_text="0.29949")
     call = option("C", "82.5", bid_price_text="1.000", ask_price_text="1002.5", greeks=greeks)
     put = option("P", "82.5", bid_price_text="3", greeks=Greeks(delta_text="-0.49951", implied_volatility_text="1"))
@@ -45,7 +45,7 @@ def test_a_strike_has_its_call_on_the_left_and_its_put_on_the_right() -> None:
     ]
 
 
-def test_greeks_of_thirty_digits_are_rounded_for_people_and_longer_ones_are_left_out() -> None:
+def test_chain_table_rounds_greeks_and_leaves_out_malformed_ones() -> None:
     long = Greeks(delta_text="1E+29", implied_volatility_text="9" * 30)
     (row,) = rows(option("C", "5", greeks=long))
     assert row[2:4] == [f"1{'0' * 29}.000", f"{'9' * 30}00.0%"]
@@ -53,7 +53,7 @@ def test_greeks_of_thirty_digits_are_rounded_for_people_and_longer_ones_are_left
     assert row[2:4] == ["–", "–"]  # noqa: RUF001
 
 
-def test_what_is_odd_hides_nothing() -> None:
+def test_chain_table_with_a_malformed_contract_keeps_the_others() -> None:
     odd = Greeks(delta_text="steep", implied_volatility_text="")
     chain = OptionsChain(
         underlying="TSLA",
@@ -70,7 +70,7 @@ def test_what_is_odd_hides_nothing() -> None:
 
 
 @pytest.mark.usefixtures("connection")
-async def test_a_day_that_is_named(call: Call, sandbox: Sandbox) -> None:
+async def test_chain_with_expiry_shows_that_day(call: Call, sandbox: Sandbox) -> None:
     day = sandbox.market._feeds.expiries(sandbox.clock.now())[2]
     ended = await call("chain", "TSLA", "--expiry", day)
     assert (ended.exit_code, ended.stderr) == (0, "")
@@ -88,7 +88,7 @@ async def test_a_day_that_is_named(call: Call, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.usefixtures("connection")
-async def test_the_nearest_day_and_the_names_of_the_others(call: Call, sandbox: Sandbox) -> None:
+async def test_chain_without_expiry_shows_the_nearest_day_and_lists_the_others(call: Call, sandbox: Sandbox) -> None:
     nearest, *others = sandbox.market._feeds.expiries(sandbox.clock.now())
     ended = await call("chain", "TSLA")
     assert ended.exit_code == 0
@@ -97,7 +97,7 @@ async def test_the_nearest_day_and_the_names_of_the_others(call: Call, sandbox: 
 
 
 @pytest.mark.usefixtures("connection")
-async def test_what_the_server_refuses_is_a_sentence(run: Run) -> None:
+async def test_chain_refused_by_the_server_prints_one_sentence(run: Run) -> None:
     ended = await run("chain", "TSLA", "--expiry", "2026-01-01")
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert ended.stderr.startswith(b"connecttrade: the server rejected options_chain of TSLA: ")
@@ -105,7 +105,7 @@ async def test_what_the_server_refuses_is_a_sentence(run: Run) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["TSLA261218C00080000"], [""], ["TSLA", "--expiry", "soon"], []], ids=" ".join)
-async def test_what_cannot_be_meant_is_refused(call: Call, sandbox: Sandbox, arguments: list[str]) -> None:
+async def test_chain_with_an_invalid_argument_sends_nothing(call: Call, sandbox: Sandbox, arguments: list[str]) -> None:
     served = len(sandbox.requests)
     ended = await call("chain", *arguments)
     assert (ended.exit_code, ended.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""``cancel``, ``replace`` and ``orders --find``: by either id, and the truth about what came too late."""
+"""The commands ``cancel``, ``replace`` and ``orders --find``, by either id."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def order(call: Call, sandbox: Sandbox) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("by", ["order_id", "cl_order_id"])
-async def test_an_order_is_cancelled_by_either_id(
+async def test_cancel_accepts_either_id(
     call: Call,
     sandbox: Sandbox,
     order: dict[str, Any],
@@ -50,7 +50,7 @@ async def test_an_order_is_cancelled_by_either_id(
     assert sandbox.requests.count("DELETE") == 1
 
 
-async def test_what_ended_otherwise_is_not_called_cancelled(
+async def test_cancel_of_an_ended_order_reports_its_status(
     call: Call,
     sandbox: Sandbox,
     order: dict[str, Any],
@@ -70,7 +70,7 @@ async def test_what_ended_otherwise_is_not_called_cancelled(
     assert sandbox.requests.count("DELETE") == sandbox.requests.count("PATCH") == 0
 
 
-async def test_a_refused_cancellation_is_told_and_so_is_what_was_filled(
+async def test_cancel_refused_by_the_broker_reports_the_fills(
     call: Call, sandbox: Sandbox, order: dict[str, Any]
 ) -> None:
     sandbox.faults.add(Fault("status", method="DELETE", status=400))
@@ -85,7 +85,7 @@ async def test_a_refused_cancellation_is_told_and_so_is_what_was_filled(
     assert "So far    4 filled at " in partial.stderr
 
 
-async def test_an_order_is_replaced(call: Call, sandbox: Sandbox, order: dict[str, Any]) -> None:
+async def test_replace_changes_quantity_and_price(call: Call, sandbox: Sandbox, order: dict[str, Any]) -> None:
     result = await call("replace", order["cl_order_id"], "--qty", "12", "--limit", "1.75", "--yes")
     assert result.exit_code == 0
     assert "Quantity  10 becomes 12" in result.stderr
@@ -99,7 +99,7 @@ async def test_an_order_is_replaced(call: Call, sandbox: Sandbox, order: dict[st
     assert again.stderr == ""
 
 
-async def test_a_dry_run_of_a_replacement(call: Call, sandbox: Sandbox, order: dict[str, Any]) -> None:
+async def test_replace_with_dry_run_prints_the_request(call: Call, sandbox: Sandbox, order: dict[str, Any]) -> None:
     result = await call("replace", order["order_id"], "--stop", "2", "--notional", "100", "--dry-run")
     body = json.loads(result.stdout)
     assert len(body.pop("new_cl_order_id")) == 36
@@ -108,7 +108,7 @@ async def test_a_dry_run_of_a_replacement(call: Call, sandbox: Sandbox, order: d
     assert sandbox.requests.count("PATCH") == 0
 
 
-async def test_a_replacement_that_cannot_be_sent_asks_nobody(call: Call, sandbox: Sandbox) -> None:
+async def test_replace_with_an_invalid_number_asks_no_question(call: Call, sandbox: Sandbox) -> None:
     before = sandbox.requests.total
     result = await call("replace", "any", "--qty", "0", "--notional", "-1", "--yes")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 3)
@@ -118,23 +118,23 @@ async def test_a_replacement_that_cannot_be_sent_asks_nobody(call: Call, sandbox
 
 
 @pytest.mark.parametrize("line", [["cancel"], ["replace", "--qty", "1"]], ids=str)
-async def test_an_unknown_id_is_a_sentence(call: Call, line: list[str]) -> None:
+async def test_cancel_with_an_unknown_id_prints_one_sentence(call: Call, line: list[str]) -> None:
     result = await call(*line, "no-such-id", "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "orders has the id 'no-such-id'" in result.stderr
 
 
-async def test_finding_takes_no_filters_and_a_failure_is_not_nothing(call: Call, sandbox: Sandbox) -> None:
+async def test_orders_find_refuses_filters_and_reports_failures(call: Call, sandbox: Sandbox) -> None:
     result = await call("orders", "--find", "x", "--status", "all")
     assert result.exit_code == 2
-    assert "leave the filters out" in result.stderr
+    assert "--find takes no filter but --account" in result.stderr
     sandbox.faults.add(Fault("status", status=500, path="/orders"))
     result = await call("orders", "--find", "x")
     assert result.exit_code == 1
     assert "answered 500" in result.stderr
 
 
-async def test_who_cancels_what_was_replaced_learns_which_order_lives(
+async def test_cancel_of_a_replaced_order_names_its_replacement(
     call: Call, sandbox: Sandbox, order: dict[str, Any]
 ) -> None:
     newest = order["order_id"]
@@ -144,38 +144,38 @@ async def test_who_cancels_what_was_replaced_learns_which_order_lives(
     result = await call("cancel", order["cl_order_id"], "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "the order was not cancelled because it is replaced already: buy 10 MSFT at 1.50 or less" in result.stderr
-    lives = f"; the order {newest} took its place and lives, left alone as it was: it is working, and "
-    assert f"{lives}`connecttrade orders --find {newest}` shows more." in result.stderr
+    replacement = f"; its replacement {newest} was not changed and is working; "
+    assert f"{replacement}`connecttrade orders --find {newest}` shows more." in result.stderr
     result = await call("replace", order["order_id"], "--qty", "3", "--yes")
     assert "the order cannot be replaced because it is replaced already" in result.stderr
-    assert lives in result.stderr
+    assert replacement in result.stderr
     assert sandbox.requests.count("DELETE") == 0
     sandbox.broker.fill(newest)
     result = await call("cancel", order["order_id"], "--yes")
-    assert f"; the order {newest} took its place and is filled, and " in result.stderr
+    assert f"; its replacement {newest} is filled; " in result.stderr
 
 
 @pytest.mark.parametrize(
     ("shown", "told"),
     [
-        ([{"replaced_by": "o-2"}], "; the order o-2 that took its place was left alone and may live: "),
-        ([dict[str, str]()], "; the order that took its place was left alone and may live: "),
+        ([{"replaced_by": "o-2"}], "; its replacement o-2 was not changed and may be open: "),
+        ([dict[str, str]()], "; its replacement was not changed and may be open: "),
         (
             [dict[str, str](), {"order_id": "o-2", "replaces": "o-1", "status": "working"}],
-            "; the order o-2 took its place and lives",
+            "; its replacement o-2 was not changed and is working",
         ),
         (
             [{"replaced_by": "o-2"}, {"order_id": "o-2", "status": "working"}],
-            "; the order o-2 took its place and lives",
+            "; its replacement o-2 was not changed and is working",
         ),
         (
             [{"replaced_by": "o-2"}, {"order_id": "o-2", "replaced_by": "o-1", "status": "filled"}],
-            "; the order o-2 took its place and is filled",
+            "; its replacement o-2 is filled",
         ),
     ],
     ids=str,
 )
-async def test_what_took_its_place_is_told_as_far_as_the_listing_shows_it(
+async def test_cancel_of_a_replaced_order_follows_the_chain_of_the_listing(
     call: Call, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, shown: list[dict[str, str]], told: str
 ) -> None:
     old = {"order_id": "o-1", "account_id": "a-1", "broker": "ALPACA", "status": "replaced"}
@@ -198,7 +198,7 @@ async def listing(orders: list[Order]) -> AsyncIterator[Order]:
 @pytest.mark.parametrize(
     "line", [["cancel", "--yes"], ["replace", "--qty", "2", "--yes"], ["orders", "--find"]], ids=str
 )
-async def test_no_order_of_another_account_than_the_named_one_is_found(
+async def test_cancel_with_account_finds_no_order_of_another_account(
     call: Call, sandbox: Sandbox, order: dict[str, Any], line: list[str]
 ) -> None:
     accounts = [json.loads(one) for one in (await call("accounts", "--json")).stdout.splitlines()]
@@ -210,11 +210,11 @@ async def test_no_order_of_another_account_than_the_named_one_is_found(
             assert (result.exit_code, result.stdout) == (1, "")
             assert f"orders in {theirs[name]!r} has the id {any_id!r}" in result.stderr
     assert sandbox.requests.count("DELETE") == sandbox.requests.count("PATCH") == 0
-    assert "there is no account 'nobody'" in (await call(*line, order["order_id"], "--account", "nobody")).stderr
+    assert "there is no account 'unknown'" in (await call(*line, order["order_id"], "--account", "unknown")).stderr
     assert (await call(*line, order["order_id"], "--account", mine["account_number"])).exit_code == 0
 
 
-async def test_an_order_is_not_replaced_at_another_broker_than_the_named_one(
+async def test_replace_with_broker_finds_no_order_at_another_broker(
     call: Call, sandbox: Sandbox, order: dict[str, Any]
 ) -> None:
     result = await call("replace", order["order_id"], "--qty", "2", "--broker", "TASTYTRADE", "--yes")

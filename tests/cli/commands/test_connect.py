@@ -25,18 +25,20 @@ REDIRECT = "https://app.example/done?keep=me"
 
 @pytest.fixture
 async def way_back(sandbox: Sandbox, environment: dict[str, str]) -> Callable[..., Awaitable[str]]:
-    """Make the address that a person comes back to."""
+    """Create the address of the redirect after a login."""
 
-    async def come_back(*, declines: bool = False) -> str:
+    async def redirect(*, declines: bool = False) -> str:
         async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
             user = ct.user("ada", environment["CONNECTTRADE_USER_SECRET"])
             request = await user.connections.create("readonly", redirect_url=REDIRECT, broker="CITI")
         return await (sandbox.decline(request.url) if declines else sandbox.approve(request.url))
 
-    return come_back
+    return redirect
 
 
-async def test_a_program_is_walked_through(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_connect_with_json_prints_the_request_and_the_connection(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     command = ["connect", "--broker", "citi", "--type", "readonly", "--redirect-url", REDIRECT, "--json"]
     with anyio.fail_after(20):
         async with await open_command(command, environment) as process:
@@ -58,7 +60,7 @@ async def open_command(command: list[str], environment: dict[str, str]) -> anyio
     return await anyio.open_process([sys.executable, "-m", "connecttrade_async", *command], env=environment)
 
 
-async def test_a_person_reads_where_to_go_and_what_came_of_it(
+async def test_connect_prints_the_address_and_the_accounts(
     call: Call,
     way_back: Callable[..., Awaitable[str]],
 ) -> None:
@@ -71,14 +73,16 @@ async def test_a_person_reads_where_to_go_and_what_came_of_it(
     assert "it is good until" in result.stderr
 
 
-async def test_a_doubtful_redirect_url_is_noted_and_sent(call: Call, way_back: Callable[..., Awaitable[str]]) -> None:
+async def test_connect_with_a_doubtful_redirect_url_warns_and_sends_it(
+    call: Call, way_back: Callable[..., Awaitable[str]]
+) -> None:
     result = await call("connect", "--redirect-url", "http://localhost/x", stdin=f"{await way_back()}\n")
     assert result.exit_code == 0
     assert "Note: It begins with http" in result.stderr
     assert "Note: localhost is this machine" in result.stderr
 
 
-async def test_who_declines_is_told_so(call: Call, way_back: Callable[..., Awaitable[str]]) -> None:
+async def test_connect_with_a_declined_login_reports_it(call: Call, way_back: Callable[..., Awaitable[str]]) -> None:
     result = await call("connect", "--redirect-url", REDIRECT, stdin=f"{await way_back(declines=True)}\n")
     assert result.exit_code == 1
     assert "the broker was not connected: The person declined to share these accounts; start again" in result.stderr
@@ -88,7 +92,7 @@ async def test_who_declines_is_told_so(call: Call, way_back: Callable[..., Await
     ("arguments", "stdin", "says"),
     [
         ([], "", "--redirect-url"),
-        (["--redirect-url", REDIRECT], "", "no address came on stdin"),
+        (["--redirect-url", REDIRECT], "", "stdin must hold the address of the redirect"),
         (
             ["--redirect-url", REDIRECT],
             "https://app.example/elsewhere\n",
@@ -97,13 +101,15 @@ async def test_who_declines_is_told_so(call: Call, way_back: Callable[..., Await
     ],
     ids=str,
 )
-async def test_a_way_back_that_is_none(call: Call, arguments: list[str], stdin: str, says: str) -> None:
+async def test_connect_with_a_malformed_redirect_exits_with_two(
+    call: Call, arguments: list[str], stdin: str, says: str
+) -> None:
     result = await call("connect", *arguments, stdin=stdin)
     assert result.exit_code == 2
     assert says in result.stderr
 
 
-async def test_what_a_broker_cannot_do_is_their_word(call: Call) -> None:
+async def test_connect_refused_by_the_api_prints_its_message(call: Call) -> None:
     result = await call("connect", "--broker", "FIDELITY", "--redirect-url", REDIRECT)
     assert result.exit_code == 1
     assert "Fidelity can be read only" in result.stderr

@@ -1,4 +1,4 @@
-"""``connecttrade depth``: the book of orders once, as it goes on, and as objects."""
+"""The command ``depth``: once, followed, and as JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ BOOK = {
 pytestmark = pytest.mark.usefixtures("connection")
 
 
-async def test_the_book_once(call: Call, sandbox: Sandbox) -> None:
+async def test_depth_once_prints_the_present_depth(call: Call, sandbox: Sandbox) -> None:
     ended = await call("depth", "AAPL", "--once", "--levels", "3")
     assert (ended.exit_code, ended.stderr) == (0, "")
     title, *lines = ended.stdout.splitlines()
@@ -47,7 +47,9 @@ async def test_the_book_once(call: Call, sandbox: Sandbox) -> None:
     assert told["bids"][0]["price"] == str(quote.bid)
 
 
-async def test_books_follow_whole_with_an_empty_line_between(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_depth_in_a_pipe_separates_updates_by_an_empty_line(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--levels", "1"], env=environment) as process:
             following = Following(process)
@@ -65,7 +67,9 @@ async def test_books_follow_whole_with_an_empty_line_between(environment: dict[s
     assert following.asides == b"Following the depth of AAPL. Ctrl-C ends it.\n"
 
 
-async def test_programs_get_books_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_depth_with_json_and_times_ends_after_that_many_updates(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--json", "--times", "2"], env=environment) as process:
             following = Following(process)
@@ -76,7 +80,7 @@ async def test_programs_get_books_so_many_times(environment: dict[str, str], san
     assert following.asides == b""
 
 
-async def test_a_ladder_moves_on_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_depth_on_a_terminal_redraws_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
     seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
     shown = Terminal(["depth", "AAPL"], seen)
     try:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Call = Callable[..., Awaitable[Result]]
 
 
-async def test_the_user_of_the_environment_is_polled_and_changes_are_told(call: Call, sandbox: Sandbox) -> None:
+async def test_poll_without_users_polls_the_user_of_the_environment(call: Call, sandbox: Sandbox) -> None:
     sandbox.clock.hold()  # prices move with it
     result = await call("poll", "--every", "0.02", "--times", "3")
     assert (result.exit_code, result.stderr) == (0, "")
@@ -28,7 +28,7 @@ async def test_the_user_of_the_environment_is_polled_and_changes_are_told(call: 
     assert [line.endswith("as before") for line in every.stdout.splitlines()] == [False, True, True]
 
 
-async def test_json_has_the_wire_s_own_numbers(call: Call, sandbox: Sandbox) -> None:
+async def test_poll_with_json_prints_the_numbers_of_the_wire(call: Call, sandbox: Sandbox) -> None:
     sandbox.clock.hold()
     for what in ("positions", "balances", "orders"):
         result = await call("poll", "--every", "0.02", "--times", "2", "--what", what, "--json", "--all")
@@ -39,7 +39,7 @@ async def test_json_has_the_wire_s_own_numbers(call: Call, sandbox: Sandbox) -> 
         assert first[what] or what == "orders"
 
 
-async def test_users_come_from_a_file_or_from_stdin(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_poll_reads_users_from_a_file_or_stdin(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
     async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
         secret = (await ct.users.create("bob")).user_secret.reveal()
     lines = f"bob {secret!s}\n\ncarl wrong\n"
@@ -55,7 +55,7 @@ async def test_users_come_from_a_file_or_from_stdin(call: Call, sandbox: Sandbox
         assert len(told) == 3
 
 
-async def test_an_outage_and_its_end_are_told_aside(call: Call, sandbox: Sandbox) -> None:
+async def test_poll_prints_an_outage_and_its_end_on_stderr(call: Call, sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("status", status=503, path="/positions", times=3))
     sandbox.faults.add(Fault("status", status=429, retry_after="1", path="/positions", times=1))
     result = await call("poll", "--every", "0.01", "--times", "6", "--json")
@@ -64,19 +64,19 @@ async def test_an_outage_and_its_end_are_told_aside(call: Call, sandbox: Sandbox
     assert all(json.loads(line)["user_id"] == "ada" for line in result.stdout.splitlines())
 
 
-async def test_whom_to_poll_must_be_said(call: Call, tmp_path: Path) -> None:
+async def test_poll_with_malformed_users_prints_one_sentence(call: Call, tmp_path: Path) -> None:
     file = tmp_path / "users"
     for text in ("", "bob\n", "bob two three\n"):
         file.write_text(text)
         result = await call("poll", "--users", str(file))
         assert result.exit_code == 2
         assert "bob" not in result.stderr
-    nobody = await call("poll", CONNECTTRADE_USER_ID=None)
-    assert nobody.exit_code == 2
-    assert "CONNECTTRADE_USER_ID" in nobody.stderr
+    result = await call("poll", CONNECTTRADE_USER_ID=None)
+    assert result.exit_code == 2
+    assert "CONNECTTRADE_USER_ID" in result.stderr
 
 
-async def test_poll_with_a_secret_refused_after_one_was_taken_goes_on(call: Call, sandbox: Sandbox) -> None:
+async def test_poll_with_a_secret_refused_after_an_accepted_one_continues(call: Call, sandbox: Sandbox) -> None:
     sandbox.clock.hold()
     taken = Fault("slow_headers", seconds=0.01, path="/positions", times=1)  # an ordinary answer
     for fault in (taken, Fault("status", status=401, path="/positions", times=2)):
@@ -87,7 +87,7 @@ async def test_poll_with_a_secret_refused_after_one_was_taken_goes_on(call: Call
     assert refused == [False, True, True, False]
 
 
-async def test_poll_with_times_ends_where_one_user_keeps_failing(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_poll_with_times_ends_while_one_user_keeps_failing(call: Call, sandbox: Sandbox, tmp_path: Path) -> None:
     file = tmp_path / "users"
     async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
         secret = (await ct.users.create("bob")).user_secret.reveal()
@@ -99,8 +99,8 @@ async def test_poll_with_times_ends_where_one_user_keeps_failing(call: Call, san
     assert names.count("bob") > 4
 
 
-async def test_it_ends_when_nobody_is_left(call: Call) -> None:
+async def test_poll_with_every_secret_refused_ends(call: Call) -> None:
     result = await call("poll", CONNECTTRADE_USER_SECRET="wrong")
     assert result.exit_code == 1
-    assert "nobody is left to poll" in result.stderr
+    assert "no user is left to poll" in result.stderr
     assert "wrong" not in result.stderr.replace("is wrong", "").replace("are wrong", "")

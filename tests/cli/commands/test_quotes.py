@@ -1,4 +1,4 @@
-"""``connecttrade quotes``: on a board, in lines, as objects; by which connection; and whatever becomes of the link."""
+"""The command ``quotes``: as a table, lines and JSON, with reconnects and refusals."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("connection")
 async def followed(
     environment: dict[str, str], sandbox: Sandbox, *arguments: str, symbols: tuple[str, ...] = ("AAPL",)
 ) -> AsyncGenerator[Following]:
-    """Run it; inside, it has been told the first quote of each symbol."""
+    """Run the command; inside the block it has printed the first quote of each symbol."""
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, *symbols, *arguments], env=environment) as process:
             try:
@@ -57,7 +57,7 @@ def publish(sandbox: Sandbox, symbol: str = "AAPL", **members: object) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-async def test_people_get_a_line_each_until_they_end_it(
+async def test_quotes_print_a_line_for_each_update_until_a_signal(
     environment: dict[str, str], sandbox: Sandbox, number: signal.Signals
 ) -> None:
     async with followed(environment, sandbox, symbols=("AAPL", "MSFT")) as following:
@@ -69,7 +69,9 @@ async def test_people_get_a_line_each_until_they_end_it(
     assert following.asides == b"Following quotes of AAPL, MSFT. Ctrl-C ends it.\n"
 
 
-async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_quotes_after_a_reconnect_print_the_gap_and_note_the_lifecycle(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     async with followed(environment, sandbox) as following:
         sandbox.market.drop(1012, "deploying")
         gap = await following.line()
@@ -82,7 +84,7 @@ async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dic
     assert asides[3:] == ["The stream is live again."]
 
 
-async def test_programs_get_the_wire_s_own_text_and_every_turn_of_the_link(
+async def test_quotes_with_json_print_the_text_of_the_wire_and_lifecycle_events(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
     async with followed(environment, sandbox, "--json") as following:
@@ -105,7 +107,9 @@ async def test_programs_get_the_wire_s_own_text_and_every_turn_of_the_link(
     assert following.asides == b""
 
 
-async def test_a_symbol_that_is_given_no_more_harms_no_other(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_quotes_with_a_symbol_refused_later_keep_the_others(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     async with followed(environment, sandbox, "--json", symbols=("AAPL", "MSFT")) as following:
         sandbox.market.refuse("MSFT", "Not yours.")
         sandbox.market.reset()
@@ -123,7 +127,7 @@ async def test_a_symbol_that_is_given_no_more_harms_no_other(environment: dict[s
         assert await following.end() == 0
 
 
-async def test_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_quotes_with_times_end_after_that_many_updates(environment: dict[str, str], sandbox: Sandbox) -> None:
     async with followed(environment, sandbox, "--times", "2") as following:
         publish(sandbox)
         publish(sandbox)
@@ -132,22 +136,22 @@ async def test_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> N
         assert [chunk async for chunk in following.process.stdout] == []
 
 
-async def test_for_a_while(run: Run) -> None:
+async def test_quotes_with_for_end_after_that_time(run: Run) -> None:
     ended = await run("quotes", "AAPL", "--for", "0.05", "--json")
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert ended.stdout.count(b"\n") == 1
 
 
-async def test_the_connection_may_be_named(run: Run, connection: str) -> None:
+async def test_quotes_with_connection_use_that_connection(run: Run, connection: str) -> None:
     ended = await run("quotes", "AAPL", "--times", "1", "--connection", connection)
     assert (ended.returncode, ended.stdout.count(b"\n")) == (0, 1)
-    ended = await run("quotes", "AAPL", "--connection", "nobody")
+    ended = await run("quotes", "AAPL", "--connection", "unknown")
     assert (ended.returncode, ended.stdout) == (1, b"")
-    assert ended.stderr.startswith(b"connecttrade: GET /connections/nobody/token answered 404: ")
+    assert ended.stderr.startswith(b"connecttrade: GET /connections/unknown/token answered 404: ")
     assert ended.stderr.count(b"\n") == 1
 
 
-async def test_of_two_connections_none_is_guessed(
+async def test_quotes_with_two_connections_list_them_and_open_none(
     run: Run, sandbox: Sandbox, environment: dict[str, str], connection: str
 ) -> None:
     secret = environment["CONNECTTRADE_USER_SECRET"]
@@ -182,16 +186,14 @@ async def test_quotes_of_any_symbol_go_to_the_server_as_they_are(run: Run, sandb
     assert ended.stderr == f"connecttrade: the server rejected quotes of {symbol}: Not yours. (403).\n".encode()
 
 
-async def test_a_refused_symbol_is_a_sentence(run: Run, sandbox: Sandbox) -> None:
+async def test_quotes_with_a_refused_symbol_print_one_sentence(run: Run, sandbox: Sandbox) -> None:
     sandbox.market.refuse("MSFT", "Not yours.")
     ended = await run("quotes", "AAPL", "MSFT")
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert ended.stderr == b"connecttrade: the server rejected quotes of MSFT: Not yours. (403).\n"
 
 
-async def test_a_link_that_is_taken_is_a_sentence_with_what_to_do(
-    environment: dict[str, str], sandbox: Sandbox
-) -> None:
+async def test_quotes_with_a_taken_session_say_what_to_do(environment: dict[str, str], sandbox: Sandbox) -> None:
     async with followed(environment, sandbox, "--json") as following:
         sandbox.market.displace()
         assert await following.left() == 1
@@ -201,7 +203,7 @@ async def test_a_link_that_is_taken_is_a_sentence_with_what_to_do(
     assert following.asides.count(b"\n") == 1
 
 
-async def test_a_login_that_is_refused_is_a_sentence_with_what_to_do(run: Run, sandbox: Sandbox) -> None:
+async def test_quotes_with_a_refused_login_say_what_to_do(run: Run, sandbox: Sandbox) -> None:
     sandbox.market.faults.add(StreamFault("refuse_login"))
     ended = await run("quotes", "AAPL")
     assert (ended.returncode, ended.stdout) == (1, b"")
@@ -209,7 +211,7 @@ async def test_a_login_that_is_refused_is_a_sentence_with_what_to_do(run: Run, s
     assert ended.stderr.count(b"\n") == 1
 
 
-async def test_nothing_listens(run: Run) -> None:
+async def test_quotes_with_an_unreachable_server_name_the_variable(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     ended = await run("quotes", "AAPL", CONNECTTRADE_MDSTREAM_URL=f"ws://127.0.0.1:{port}")
@@ -220,7 +222,7 @@ async def test_nothing_listens(run: Run) -> None:
     assert b"check the network, and CONNECTTRADE_API_URL if you set it." in ended.stderr
 
 
-async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -> None:
+async def test_quotes_with_a_closed_pipe_exit_with_141(environment: dict[str, str]) -> None:
     reading, writing = os.pipe()
     process = subprocess.Popen(  # noqa: S603, ASYNC220 - an end of a pipe is what this is about
         [*COMMAND, "AAPL"], env=environment, stdout=writing, stderr=subprocess.PIPE
@@ -235,7 +237,7 @@ async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -
 @pytest.mark.parametrize(
     "arguments", [[], [" "], ["AAPL", "A\x85B"], ["AAPL", "--times", "0"], ["AAPL", "--connection", ""]], ids=" ".join
 )
-async def test_what_cannot_be_meant_is_refused(run: Run, sandbox: Sandbox, arguments: list[str]) -> None:
+async def test_quotes_with_an_invalid_argument_send_nothing(run: Run, sandbox: Sandbox, arguments: list[str]) -> None:
     served = len(sandbox.requests)
     ended = await run("quotes", *arguments)
     assert (ended.returncode, ended.stdout) == (2, b"")
@@ -244,7 +246,7 @@ async def test_what_cannot_be_meant_is_refused(run: Run, sandbox: Sandbox, argum
     assert len(sandbox.requests) == served
 
 
-async def test_a_board_ticks_on_a_terminal_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_quotes_on_a_terminal_redraw_a_table_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
     seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
     shown = Terminal(["quotes", "AAPL", "MSFT"], seen)
     try:
@@ -270,7 +272,7 @@ async def test_a_board_ticks_on_a_terminal_until_ctrl_c(environment: dict[str, s
         shown.close()
 
 
-async def test_a_board_is_drawn_so_many_times(environment: dict[str, str]) -> None:
+async def test_quotes_on_a_terminal_with_times_end_after_that_many_updates(environment: dict[str, str]) -> None:
     seen = {name: value for name, value in environment.items() if name != "COLUMNS"}
     shown = Terminal(["quotes", "AAPL", "--times", "1"], seen)
     try:

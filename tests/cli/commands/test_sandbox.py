@@ -18,7 +18,7 @@ COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async", "sandbox"]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-async def test_the_sandbox_is_served_until_it_is_told_to_end(ending: signal.Signals) -> None:
+async def test_sandbox_serves_until_a_signal(ending: signal.Signals) -> None:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--port", "0", "--json"]) as process:
             assert process.stdout is not None
@@ -38,7 +38,7 @@ async def test_the_sandbox_is_served_until_it_is_told_to_end(ending: signal.Sign
             assert [chunk async for chunk in process.stderr] == []
 
 
-async def test_its_lines_are_fit_for_a_shell() -> None:
+async def test_sandbox_prints_lines_for_a_shell() -> None:
     with anyio.fail_after(20):
         async with await anyio.open_process(
             [*COMMAND, "--port", "0", "--seed", "9"], stderr=subprocess.STDOUT
@@ -62,7 +62,7 @@ async def test_its_lines_are_fit_for_a_shell() -> None:
     assert "/_sandbox/faults" in aside
 
 
-def test_a_port_that_is_taken_is_said() -> None:
+def test_sandbox_with_a_port_in_use_prints_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         for arguments in (
@@ -80,7 +80,7 @@ def test_a_port_that_is_taken_is_said() -> None:
 
 
 def three_free_ports() -> int:
-    """Return the first of three in a row, below those that the system hands out to whoever asks for any."""
+    """Return the first of three free ports in a row, below the ephemeral ports of the system."""
     for port in range(20_000, 30_000, 3):
         with suppress(OSError), ExitStack() as held:
             for each in range(port, port + 3):
@@ -89,7 +89,7 @@ def three_free_ports() -> int:
     pytest.fail("there are no three free ports in a row")
 
 
-async def test_the_streams_are_served_at_the_next_ports() -> None:
+async def test_sandbox_serves_the_streams_at_the_next_ports() -> None:
     port = three_free_ports()
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--port", str(port), "--json"]) as process:
@@ -102,7 +102,7 @@ async def test_the_streams_are_served_at_the_next_ports() -> None:
     assert settings["CONNECTTRADE_MDSTREAM_URL"] == f"ws://127.0.0.1:{port + 2}"
 
 
-def test_a_host_that_is_none_is_said() -> None:
+def test_sandbox_with_a_malformed_host_prints_one_sentence() -> None:
     environment = {**os.environ, "LC_ALL": "C"}
     command = [*COMMAND, "--host", "no such host", "--port", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)  # noqa: S603 - ours

@@ -1,4 +1,4 @@
-"""``connecttrade stream``: what comes is told as it comes, to people and to programs, and so is what may be missing."""
+"""The command ``stream``: lines and JSON, with gaps, reconnects and refusals."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def order(name: str, **fields: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
-async def test_people_get_a_line_each_until_they_end_it(
+async def test_stream_prints_a_line_for_each_update_until_a_signal(
     environment: dict[str, str],
     sandbox: Sandbox,
     number: signal.Signals,
@@ -72,7 +72,9 @@ async def test_people_get_a_line_each_until_they_end_it(
     assert following.asides == b"Following orders, positions, balances. Ctrl-C ends it.\n"
 
 
-async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_stream_after_a_reconnect_prints_the_gap_and_notes_the_lifecycle(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     async with followed(environment, sandbox, "--topic", "orders") as following:
         sandbox.stream.drop(1012, "deploying")
         gap = await following.line()
@@ -87,7 +89,7 @@ async def test_people_are_told_of_the_gap_and_aside_of_the_link(environment: dic
     assert asides[0] == asides[3] == "Following orders. Ctrl-C ends it."
 
 
-async def test_programs_get_the_wire_s_own_text_and_every_turn_of_the_link(
+async def test_stream_with_json_prints_the_text_of_the_wire_and_lifecycle_events(
     environment: dict[str, str],
     sandbox: Sandbox,
 ) -> None:
@@ -112,7 +114,9 @@ async def test_programs_get_the_wire_s_own_text_and_every_turn_of_the_link(
     assert following.asides == b""
 
 
-async def test_only_what_was_asked_for_and_so_many_times(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_stream_with_filters_and_times_prints_matching_updates_only(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     asked = ["--topic", "orders", "--topic", "positions", "--user", "ada", "--account", "a1", "--symbol", "AAPL"]
     async with followed(environment, sandbox, *asked, "--times", "2") as following:
         assert [talk.topics for talk in sandbox.stream.sessions] == [("orders", "positions")]
@@ -131,14 +135,14 @@ async def test_only_what_was_asked_for_and_so_many_times(environment: dict[str, 
         assert [chunk async for chunk in following.process.stdout] == []
 
 
-async def test_for_a_while(run: Run) -> None:
+async def test_stream_with_for_ends_after_that_time(run: Run) -> None:
     ended = await run("stream", "--for", "0.05", "--json")
     assert ended.returncode == 0
     assert ended.stderr == b""
     assert ended.stdout.count(b"\n") == 2
 
 
-async def test_a_refused_login_is_a_sentence_with_what_to_do(run: Run, sandbox: Sandbox) -> None:
+async def test_stream_with_a_refused_login_says_what_to_do(run: Run, sandbox: Sandbox) -> None:
     ended = await run("stream", CONNECTTRADE_CLIENT_SECRET="wrong")
     assert (ended.returncode, ended.stdout) == (1, b"")
     assert b"check CONNECTTRADE_CLIENT_ID and CONNECTTRADE_CLIENT_SECRET" in ended.stderr
@@ -146,7 +150,7 @@ async def test_a_refused_login_is_a_sentence_with_what_to_do(run: Run, sandbox: 
     assert sandbox.stream.log.received["authenticate"] == 1
 
 
-async def test_a_session_that_is_taken_is_a_sentence_with_what_to_do(
+async def test_stream_with_a_taken_session_says_what_to_do(
     environment: dict[str, str],
     sandbox: Sandbox,
 ) -> None:
@@ -159,7 +163,7 @@ async def test_a_session_that_is_taken_is_a_sentence_with_what_to_do(
     assert following.asides.count(b"\n") == 1
 
 
-async def test_nothing_listens(run: Run) -> None:
+async def test_stream_with_an_unreachable_server_names_the_variable(run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     ended = await run("stream", CONNECTTRADE_STREAM_URL=f"ws://127.0.0.1:{port}")
@@ -168,7 +172,9 @@ async def test_nothing_listens(run: Run) -> None:
     assert ended.stderr.count(b"\n") == 1
 
 
-async def test_ctrl_c_before_it_is_live_is_an_interruption(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_stream_with_ctrl_c_before_it_is_live_exits_with_130(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
     sandbox.stream.faults.add(StreamFault("no_welcome"))
     with anyio.fail_after(20):
         async with await anyio.open_process(COMMAND, env=environment) as process:
@@ -179,7 +185,7 @@ async def test_ctrl_c_before_it_is_live_is_an_interruption(environment: dict[str
             assert [chunk async for chunk in process.stderr] == []
 
 
-async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_stream_with_a_closed_pipe_exits_with_141(environment: dict[str, str], sandbox: Sandbox) -> None:
     reading, writing = os.pipe()
     process = subprocess.Popen(  # noqa: S603, ASYNC220 - an end of a pipe is what this is about
         COMMAND,
@@ -212,7 +218,7 @@ async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str], s
     ],
     ids=" ".join,
 )
-async def test_what_cannot_be_meant_is_refused(run: Run, arguments: list[str]) -> None:
+async def test_stream_with_an_invalid_argument_sends_nothing(run: Run, arguments: list[str]) -> None:
     ended = await run("stream", *arguments)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.startswith(b"connecttrade: ")

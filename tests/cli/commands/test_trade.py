@@ -1,4 +1,4 @@
-"""``buy``, ``sell`` and ``option``: what is sent, what is said of it, and what is not sent at all."""
+"""The commands ``buy``, ``sell`` and ``option``: requests, outcomes and refusals."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def posted(sandbox: Sandbox) -> int:
     ],
     ids=str,
 )
-async def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
+async def test_dry_run_prints_the_request_and_sends_nothing(
     call: Call,
     sandbox: Sandbox,
     account: str,
@@ -101,7 +101,7 @@ async def test_a_dry_run_prints_what_would_be_sent_and_sends_nothing(
         ("ratio-spread 390,380 --right put --ratio 3 --credit", "SELL_TO_OPEN", ["+1 P 390", "-3 P 380"]),
     ],
 )
-async def test_each_strategy_makes_its_legs(
+async def test_option_strategy_builds_its_legs(
     call: Call,
     account: str,
     line: str,
@@ -122,7 +122,7 @@ async def test_each_strategy_makes_its_legs(
     assert all(leg["symbol"] in result.stderr for leg in body["legs"])
 
 
-async def test_an_order_is_placed_and_told_in_one_sentence(call: Call, sandbox: Sandbox, account: str) -> None:
+async def test_buy_prints_the_outcome_in_one_sentence(call: Call, sandbox: Sandbox, account: str) -> None:
     result = await call("buy", "AAPL", "3", "--account", account, "--yes")
     assert result.exit_code == 0
     (sentence,) = result.stdout.splitlines()
@@ -137,7 +137,7 @@ async def test_an_order_is_placed_and_told_in_one_sentence(call: Call, sandbox: 
     assert order_id in again.stdout
 
 
-async def test_a_program_gets_the_order_as_one_object(call: Call, sandbox: Sandbox, account: str) -> None:
+async def test_buy_with_json_prints_one_object(call: Call, sandbox: Sandbox, account: str) -> None:
     result = await call(*CONDOR.split(), "--account", account, "--yes", "--json")
     order = sent(result)
     assert result.stderr == ""
@@ -145,7 +145,7 @@ async def test_a_program_gets_the_order_as_one_object(call: Call, sandbox: Sandb
     assert posted(sandbox) == 1
 
 
-async def test_an_order_that_the_broker_rejects_is_a_failure(call: Call, account: str) -> None:
+async def test_buy_rejected_by_the_broker_exits_with_one(call: Call, account: str) -> None:
     result = await call("buy", "AAPL", "1000000", "--account", account, "--yes")
     assert (result.exit_code, result.stdout) == (1, "")
     assert "the broker rejected it: buy 1,000,000 AAPL" in result.stderr
@@ -174,14 +174,16 @@ async def test_an_order_that_the_broker_rejects_is_a_failure(call: Call, account
         ("option iron-condor SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "must be 4 strikes"),
         ("option long-straddle SPY --expiry 2040-12-21 --strikes 1,2 --qty 1 --market", "must be one strike"),
         ("option long-straddle SPY --expiry 2040-12-21 --strike 1 --qty 1", "either --price or --market"),
-        ("buy AAPL 1 --account nobody's", 'there is no account "nobody\'s"'),
+        ("buy AAPL 1 --account ann's", 'there is no account "ann\'s"'),
         ("buy AAPL 1 --account zzz --broker ALPACA", "there is no account 'zzz' at 'ALPACA': "),
         ("buy AAPL 1 --account=", "there is no account '': "),
         ("buy AAPL 1 --broker WEBULL", "there is no account at 'WEBULL': "),
     ],
     ids=str,
 )
-async def test_what_is_not_clear_is_one_sentence(call: Call, sandbox: Sandbox, arguments: str, says: str) -> None:
+async def test_order_with_ambiguous_arguments_prints_one_sentence(
+    call: Call, sandbox: Sandbox, arguments: str, says: str
+) -> None:
     result = await call(*arguments.split(), "--yes")
     assert (result.exit_code, result.stdout) == (2, "")
     (line,) = result.stderr.splitlines()
@@ -189,7 +191,7 @@ async def test_what_is_not_clear_is_one_sentence(call: Call, sandbox: Sandbox, a
     assert posted(sandbox) == 0
 
 
-async def test_all_that_is_wrong_with_a_ticket_is_said_each_in_its_own_sentence(
+async def test_order_with_several_problems_prints_a_sentence_for_each(
     call: Call,
     sandbox: Sandbox,
     account: str,
@@ -217,7 +219,7 @@ async def test_all_that_is_wrong_with_a_ticket_is_said_each_in_its_own_sentence(
         ("AAPL20260116C00100000", "the year must be two digits: write AAPL260116C00100000."),
     ],
 )
-async def test_a_brokers_spelling_is_answered_with_the_apis(
+async def test_buy_with_the_symbol_of_a_broker_suggests_the_symbol_of_the_api(
     call: Call, sandbox: Sandbox, account: str, symbol: str, says: str
 ) -> None:
     result = await call("buy", symbol, "0", "--account", account, "--yes")
@@ -241,7 +243,7 @@ async def test_a_brokers_spelling_is_answered_with_the_apis(
         (f"buy {CALL} 1 --instrument CRYPTO", "BUY", "CRYPTO"),
     ],
 )
-async def test_a_symbol_of_something_else_is_sent_as_it_is(
+async def test_order_with_an_unclassified_symbol_sends_it_unchanged(
     call: Call, account: str, arguments: str, side: str, instrument: str | None
 ) -> None:
     result = await call(*arguments.split(), "--account", account, "--dry-run", "--json")
@@ -251,12 +253,16 @@ async def test_a_symbol_of_something_else_is_sent_as_it_is(
 
 
 @pytest.mark.parametrize("arguments", ["buy AAPL 1 --open", "buy /ESZ6 1 --open --close", "buy /ESZ6 1 --open --cover"])
-async def test_a_side_that_does_not_fit_a_symbol_is_refused(call: Call, account: str, arguments: str) -> None:
+async def test_order_with_a_side_that_does_not_fit_the_symbol_is_refused(
+    call: Call, account: str, arguments: str
+) -> None:
     result = await call(*arguments.split(), "--account", account, "--yes")
     assert (result.exit_code, result.stdout) == (2, "")
 
 
-async def test_several_accounts_are_listed_and_none_is_guessed(call: Call, sandbox: Sandbox, account: str) -> None:
+async def test_buy_with_several_accounts_lists_them_and_sends_nothing(
+    call: Call, sandbox: Sandbox, account: str
+) -> None:
     result = await call("buy", "AAPL", "1", "--yes")
     assert result.exit_code == 2
     assert "--account must name one of: " in result.stderr
@@ -267,7 +273,7 @@ async def test_several_accounts_are_listed_and_none_is_guessed(call: Call, sandb
     assert posted(sandbox) == 0
 
 
-async def test_a_lost_answer_is_settled_without_a_word(call: Call, sandbox: Sandbox, account: str) -> None:
+async def test_buy_with_a_lost_response_finds_the_order(call: Call, sandbox: Sandbox, account: str) -> None:
     sandbox.faults.add(Fault("drop", method="POST", path="/orders"))
     result = await call("buy", "AAPL", "1", "--account", account, "--yes")
     assert result.exit_code == 0

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Call = Callable[..., Awaitable[Result]]
 
 
-async def test_a_user_comes_with_its_secret_once_and_goes(call: Call, sandbox: Sandbox) -> None:
+async def test_users_create_prints_the_secret_and_delete_removes_the_user(call: Call, sandbox: Sandbox) -> None:
     made = await call("users", "create", "it's bob / 2")
     assert made.exit_code == 0
     script = made.stdout + 'printf "%s|%s" "$CONNECTTRADE_USER_ID" "$CONNECTTRADE_USER_SECRET"'
@@ -35,7 +35,7 @@ async def test_a_user_comes_with_its_secret_once_and_goes(call: Call, sandbox: S
     assert name not in sandbox.world.users
 
 
-async def test_a_program_gets_a_user_as_json(call: Call, sandbox: Sandbox) -> None:
+async def test_users_create_with_json_prints_one_object(call: Call, sandbox: Sandbox) -> None:
     made = json.loads((await call("users", "create", "bob", "--json")).stdout)
     assert made == {"user_id": "bob", "user_secret": sandbox.world.users["bob"].secret}
     listed = await call("users", "list", "--json")
@@ -52,7 +52,7 @@ async def test_a_program_gets_a_user_as_json(call: Call, sandbox: Sandbox) -> No
         (b"only-once\x1b[2J\xff", r"'only-once\x1b[2J\\xff'"),
     ],
 )
-async def test_users_create_answered_in_another_form_prints_the_answer(call: Call, body: bytes, shown: str) -> None:
+async def test_users_create_with_a_malformed_response_prints_the_response(call: Call, body: bytes, shown: str) -> None:
     async with ScriptedEnd(answer(201, body)) as end:
         result = await call("users", "create", "bob", CONNECTTRADE_API_URL=end.url)
     assert result.exit_code == 1
@@ -60,14 +60,14 @@ async def test_users_create_answered_in_another_form_prints_the_answer(call: Cal
     assert "only-once" not in result.stderr
 
 
-async def test_a_user_that_exists_stays(call: Call) -> None:
+async def test_users_create_of_an_existing_user_changes_nothing(call: Call) -> None:
     result = await call("users", "create", "ada")
     assert result.exit_code == 1
     assert "409" in result.stderr
     assert result.stdout == ""
 
 
-async def test_nothing_is_deleted_unasked(call: Call, sandbox: Sandbox) -> None:
+async def test_users_delete_without_confirmation_deletes_nothing(call: Call, sandbox: Sandbox) -> None:
     connection = next(iter(sandbox.world.users["ada"].connections))
     for command in (["users", "delete", "ada"], ["connections", "delete", connection]):
         result = await call(*command)
@@ -76,7 +76,7 @@ async def test_nothing_is_deleted_unasked(call: Call, sandbox: Sandbox) -> None:
     assert connection in sandbox.world.users["ada"].connections
 
 
-async def test_a_connection_is_deleted(call: Call, sandbox: Sandbox) -> None:
+async def test_connections_delete_removes_the_connection(call: Call, sandbox: Sandbox) -> None:
     connection = next(iter(sandbox.world.users["ada"].connections))
     result = await call("connections", "delete", connection, "--yes")
     assert result.exit_code == 0
@@ -86,7 +86,7 @@ async def test_a_connection_is_deleted(call: Call, sandbox: Sandbox) -> None:
     assert "404" in again.stderr
 
 
-async def test_nobody_there_is_said(call: Call) -> None:
+async def test_users_without_users_prints_a_note(call: Call) -> None:
     await call("users", "delete", "ada", "--yes")
     result = await call("users")
     assert result.stdout == ""

@@ -1,28 +1,3 @@
 """What the style rules still find here. The list only shrinks."""
 
-ALLOWED: dict[str, dict[str, int]] = {
-    "tests/cli/commands/test_bars.py": {"test name": 1},
-    "tests/cli/commands/test_change_order.py": {"pronoun": 1, "test name": 4},
-    "tests/cli/commands/test_connect.py": {"function name": 1, "test name": 1},
-    "tests/cli/commands/test_depth.py": {"test name": 1},
-    "tests/cli/commands/test_poll.py": {"pronoun": 1, "test name": 4},
-    "tests/cli/commands/test_quotes.py": {"phrase": 1, "pronoun": 1, "test name": 3},
-    "tests/cli/commands/test_sandbox.py": {"pronoun": 1, "test name": 1},
-    "tests/cli/commands/test_stream.py": {"phrase": 1, "test name": 2},
-    "tests/cli/commands/test_trade.py": {"pronoun": 2, "test name": 1},
-    "tests/cli/commands/test_users.py": {"test name": 1},
-    "tests/cli/commands/test_watch.py": {"phrase": 2, "pronoun": 1, "test name": 7},
-    "tests/cli/conftest.py": {"pronoun": 2},
-    "tests/cli/test_bad_input.py": {"test name": 1},
-    "tests/cli/test_ends.py": {"test name": 2},
-    "tests/cli/test_errors.py": {"test name": 2},
-    "tests/cli/test_event_text.py": {"phrase": 1, "test name": 2},
-    "tests/cli/test_last_line.py": {"pronoun": 1, "test name": 2},
-    "tests/cli/test_order_submit.py": {"pronoun": 2, "test name": 2},
-    "tests/cli/test_order_text.py": {"test name": 1},
-    "tests/cli/test_plain_brokers.py": {"test name": 2},
-    "tests/cli/test_progress.py": {"function name": 1, "test name": 3},
-    "tests/cli/test_tables.py": {"phrase": 1, "pronoun": 1},
-    "tests/cli/test_terminal.py": {"pronoun": 1, "test name": 3},
-    "tests/test_demo.py": {"phrase": 1, "test name": 3},
-}
+ALLOWED: dict[str, dict[str, int]] = {}

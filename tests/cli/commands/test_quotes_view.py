@@ -1,4 +1,4 @@
-"""The board of quotes, and a quote as a line: drawn from values, without a link."""
+"""The table of quotes and the line of a quote, without a stream."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def drawn(board: QuoteView, width: int = 80, colours: str | None = None) -> list
     return [line.rstrip() for line in capture.get().splitlines()]
 
 
-def test_each_symbol_has_a_row_from_the_beginning() -> None:
+def test_quote_view_has_a_row_for_each_symbol_from_the_start() -> None:
     board = QuoteView(["AAPL", "MSFT"])
     board.update(
         quote("MSFT", "410.40", "410.60", "1410.5000", bid_size_text="1200", time_text="2026-03-02T14:30:05.25Z")
@@ -38,7 +38,7 @@ def test_each_symbol_has_a_row_from_the_beginning() -> None:
     ]
 
 
-def test_what_moves_shows_where_to_until_it_moves_again() -> None:
+def test_quote_view_shows_the_direction_of_the_last_move() -> None:
     board = QuoteView(["AAPL"])
     for last in ("190.00", "190.00", "190.02", "190.0200"):
         board.update(quote("AAPL", "189.98", "190.02", last))
@@ -52,7 +52,7 @@ def test_what_moves_shows_where_to_until_it_moves_again() -> None:
     assert "\x1b[31m▼ " in line
 
 
-def test_what_cannot_be_read_moves_nothing_and_is_shown_as_it_came() -> None:
+def test_quote_view_shows_a_malformed_price_as_it_came() -> None:
     board = QuoteView(["AAPL"])
     for last in ("190.00", "soon\x1b[2J", "190.00", None):
         board.update(quote("AAPL", None, None, last, time_text="later"))
@@ -61,13 +61,13 @@ def test_what_cannot_be_read_moves_nothing_and_is_shown_as_it_came() -> None:
     assert drawn(board)[2].split() == ["AAPL", "–", "–", "–", "–", "soon", "[2J", "later"]  # noqa: RUF001
 
 
-def test_a_narrow_terminal_has_the_prices() -> None:
+def test_quote_view_on_a_narrow_terminal_keeps_the_prices() -> None:
     board = QuoteView(["AAPL"])
     board.update(quote("AAPL", "189.98", "190.02", "190.00"))
     assert drawn(board, 36)[0].split() == ["Symbol", "Bid", "Ask", "Last"]
 
 
-def test_a_quote_is_a_line() -> None:
+def test_quote_line_formats_a_quote() -> None:
     whole = quote(
         "AAPL",
         "189.980",

@@ -1,4 +1,4 @@
-"""What a person at a terminal sees and types, on a pseudo-terminal of 80 columns."""
+"""Prompts, tables and spinners on a pseudo-terminal of 80 columns."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def terminal(environment: dict[str, str]) -> Iterator[Callable[..., Terminal]]:
         yield open_terminal
 
 
-async def test_a_table_fits_and_says_what_it_left_out(terminal: Callable[..., Terminal]) -> None:
+async def test_table_on_a_terminal_fits_and_names_the_columns_left_out(terminal: Callable[..., Terminal]) -> None:
     shown = terminal("positions")
     assert await shown.end() == 0
     lines = shown.screen.splitlines()
@@ -39,7 +39,7 @@ async def test_a_table_fits_and_says_what_it_left_out(terminal: Callable[..., Te
     assert " ".join(lines[-2:]).startswith("Not shown for lack of width: ")
 
 
-async def test_secrets_are_asked_for_and_not_shown(
+async def test_prompt_for_a_secret_does_not_echo_it(
     terminal: Callable[..., Terminal],
     environment: dict[str, str],
 ) -> None:
@@ -54,7 +54,7 @@ async def test_secrets_are_asked_for_and_not_shown(
 
 
 @pytest.mark.parametrize("command", ["users", "stream", "poll"])
-async def test_ctrl_c_at_a_prompt_ends_it(terminal: Callable[..., Terminal], command: str) -> None:
+async def test_prompt_with_ctrl_c_exits_with_130(terminal: Callable[..., Terminal], command: str) -> None:
     shown = terminal(command, without="CONNECTTRADE_CLIENT_SECRET")
     await shown.until("Client secret: ")
     await shown.type("\x03")
@@ -62,7 +62,7 @@ async def test_ctrl_c_at_a_prompt_ends_it(terminal: Callable[..., Terminal], com
     assert "Traceback" not in shown.screen
 
 
-async def test_who_waits_sees_a_line_and_can_leave(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
+async def test_spinner_with_ctrl_c_exits_with_130(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("slow_headers", seconds=60))
     shown = terminal("orders")
     await shown.until("Asking for orders (1 s)")
@@ -71,7 +71,7 @@ async def test_who_waits_sees_a_line_and_can_leave(terminal: Callable[..., Termi
     assert "Traceback" not in shown.screen
 
 
-async def test_deleting_is_asked_about(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
+async def test_users_delete_asks_for_confirmation(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
     shown = terminal("users", "delete", "ada")
     await shown.until("Delete the user 'ada' with all its connections? [y/N]: ")
     await shown.type("n\n")
@@ -79,7 +79,9 @@ async def test_deleting_is_asked_about(terminal: Callable[..., Terminal], sandbo
     assert "ada" in sandbox.world.users
 
 
-async def test_an_order_is_shown_and_asked_about(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
+async def test_buy_shows_the_order_and_asks_for_confirmation(
+    terminal: Callable[..., Terminal], sandbox: Sandbox
+) -> None:
     account = next(iter(sandbox.world.accounts(sandbox.world.users["ada"])))[1].account_id
     for answer, posted in (("n", 0), ("y", 1)):
         shown = terminal("buy", "AAPL", "1234", "--limit", "0.50", "--account", account)
@@ -92,7 +94,7 @@ async def test_an_order_is_shown_and_asked_about(terminal: Callable[..., Termina
         assert ("Nothing was sent." if answer == "n" else "Placed: buy 1,234 AAPL") in shown.screen
 
 
-async def test_who_leaves_while_an_order_is_sent_is_told_how_to_look(
+async def test_buy_with_ctrl_c_while_sending_prints_the_lookup_command(
     terminal: Callable[..., Terminal],
     sandbox: Sandbox,
 ) -> None:
@@ -108,7 +110,7 @@ async def test_who_leaves_while_an_order_is_sent_is_told_how_to_look(
     assert found[1] in {order.cl_order_id for order in sandbox.broker.orders(account)}
 
 
-async def test_a_person_is_walked_through_connecting(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
+async def test_connect_prompts_for_each_missing_option(terminal: Callable[..., Terminal], sandbox: Sandbox) -> None:
     shown = terminal("connect")
     await shown.until("choose later, at the login pages)")
     await shown.type("webull\n")
@@ -126,7 +128,7 @@ async def test_a_person_is_walked_through_connecting(terminal: Callable[..., Ter
     assert shown.screen.count("WEBULL") == 3  # the list of brokers, and two accounts
 
 
-async def test_the_stream_is_followed_in_colour_until_ctrl_c(
+async def test_stream_on_a_terminal_prints_colors_until_ctrl_c(
     terminal: Callable[..., Terminal],
     sandbox: Sandbox,
 ) -> None:
@@ -144,7 +146,7 @@ async def test_the_stream_is_followed_in_colour_until_ctrl_c(
     assert "Traceback" not in shown.screen
 
 
-async def test_polls_are_told_above_a_line_of_progress_that_leaves_no_trace(
+async def test_poll_on_a_terminal_prints_results_above_a_status_line(
     terminal: Callable[..., Terminal],
     sandbox: Sandbox,
 ) -> None:
@@ -152,7 +154,7 @@ async def test_polls_are_told_above_a_line_of_progress_that_leaves_no_trace(
     shown = terminal("poll", "--every", "0.3", "--times", "4", "--all", "--what", "balances")
     await shown.until("polling: 1 users, 2 polls, 0 failing, 0 parked (")
     assert await shown.end() == 0
-    # Whoever writes over a line goes to its beginning first.
+    # The status line is overwritten from its first column.
     *lines, last = [line.rpartition("\r")[2] for line in shown.screen.split("\n")]
     assert len(lines) == 4
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d ada: \d+ balances(, as before)?", line) for line in lines)

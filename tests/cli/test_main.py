@@ -1,4 +1,4 @@
-"""How a run ends, seen from the shell that started it: exit codes, and what is on stdout and on stderr."""
+"""The whole command: help, exit codes, stdout and stderr."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
+import click
 import pytest
+from click.testing import CliRunner, Result
 
+from connecttrade_async.cli.main import RootGroup
 from connecttrade_async.config import ADDRESSES, CREDENTIALS
 from connecttrade_async.sandbox import Fault
 
@@ -31,14 +34,14 @@ CANARY = "canary-4f3c2b1a"
 FULL = Path("/dev/full")
 
 
-async def test_help_and_version_are_output(run: Run) -> None:
+async def test_main_prints_help_and_version_on_stdout(run: Run) -> None:
     for arguments in ([], ["--help"], ["-h"], ["users", "--help"], ["--version"]):
         ended = await run(*arguments)
         assert (ended.returncode, ended.stderr) == (0, b"")
         assert ended.stdout
 
 
-async def test_help_tells_each_command_in_one_whole_line_of_a_narrow_terminal(run: Run) -> None:
+async def test_main_help_fits_each_command_into_one_line(run: Run) -> None:
     for group in ([], ["option"], ["users"], ["connections"]):
         said = (await run(*group, "--help", COLUMNS="80")).stdout.decode()
         lines = said.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
@@ -46,12 +49,12 @@ async def test_help_tells_each_command_in_one_whole_line_of_a_narrow_terminal(ru
         assert [line for line in lines if not re.fullmatch(r"  [a-z-]+ +[A-Z].*[^.]\.", line)] == []
 
 
-async def test_help_names_whatever_is_read_of_the_environment(run: Run) -> None:
+async def test_main_help_names_the_environment_variables(run: Run) -> None:
     said = (await run("--help")).stdout.decode()
     assert [name for name in (*CREDENTIALS.values(), *ADDRESSES.values()) if name not in said] == []
 
 
-async def test_output_is_output_and_asides_are_aside(run: Run) -> None:
+async def test_main_prints_results_on_stdout_and_notes_on_stderr(run: Run) -> None:
     ended = await run("orders", "--status", "all", "--max", "5", "--json")
     assert ended.returncode == 0
     assert ended.stdout.count(b"\n") == 5
@@ -60,10 +63,12 @@ async def test_output_is_output_and_asides_are_aside(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(["positions", "--account", "nobody's"], 1), (["positions", "--symbols", ""], 2), (["bogus"], 2)],
+    [(["positions", "--account", "ann's"], 1), (["positions", "--symbols", ""], 2), (["bogus"], 2)],
     ids=str,
 )
-async def test_an_error_is_a_sentence_and_a_code(run: Run, arguments: list[str], code: int) -> None:
+async def test_main_with_an_error_prints_a_sentence_and_sets_the_exit_code(
+    run: Run, arguments: list[str], code: int
+) -> None:
     ended = await run(*arguments)
     assert ended.returncode == code
     assert ended.stdout == b""
@@ -71,7 +76,7 @@ async def test_an_error_is_a_sentence_and_a_code(run: Run, arguments: list[str],
     assert ended.stderr.count(b"\n") == 1
 
 
-async def test_nobody_listens_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_main_with_an_unreachable_server_prints_a_sentence(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     monkeypatch.delenv("CONNECTTRADE_API_URL", raising=False)
@@ -81,7 +86,7 @@ async def test_nobody_listens_there(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert b"Traceback" not in ended.stderr
 
 
-async def test_ctrl_c_is_quiet(environment: dict[str, str], sandbox: Sandbox) -> None:
+async def test_main_with_ctrl_c_exits_with_130_and_no_output(environment: dict[str, str], sandbox: Sandbox) -> None:
     armed = sandbox.faults.add(Fault("slow_headers", seconds=60))
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "accounts"], env=environment) as process:
@@ -93,7 +98,7 @@ async def test_ctrl_c_is_quiet(environment: dict[str, str], sandbox: Sandbox) ->
             assert [chunk async for chunk in process.stderr] == []
 
 
-async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -> None:
+async def test_main_with_a_closed_pipe_exits_with_141(environment: dict[str, str]) -> None:
     for arguments in (["transactions", "--json"], ["transactions"], ["users"]):
         reading, writing = os.pipe()
         os.close(reading)
@@ -108,7 +113,7 @@ async def test_a_reader_that_has_gone_is_no_drama(environment: dict[str, str]) -
         assert (process.returncode, stderr) == (141, b"")
 
 
-async def test_no_secret_is_ever_printed(run: Run, sandbox: Sandbox, environment: dict[str, str]) -> None:
+async def test_main_prints_no_secret(run: Run, sandbox: Sandbox, environment: dict[str, str]) -> None:
     secrets = [CANARY, environment["CONNECTTRADE_USER_SECRET"], sandbox.client_secret]
     told = b""
     for fault in (
@@ -128,10 +133,10 @@ async def test_no_secret_is_ever_printed(run: Run, sandbox: Sandbox, environment
             assert ended.returncode in {1, 2}
             told += ended.stdout + ended.stderr
     assert all(secret.encode() not in told for secret in secrets)
-    assert b"asking again" in told
+    assert b"retrying" in told
 
 
-def test_without_its_extra_the_command_says_what_to_install() -> None:
+def test_main_without_the_cli_extra_names_the_package_to_install() -> None:
     for library in ("click", "rich"):
         script = f"import sys; sys.modules[{library!r}] = None; import connecttrade_async.__main__ as m; m.main()"
         ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - ours
@@ -141,13 +146,13 @@ def test_without_its_extra_the_command_says_what_to_install() -> None:
         assert "pip install 'connecttrade-async[cli]'" in line
 
 
-def test_another_missing_library_is_not_blamed_on_the_extra() -> None:
+def test_main_without_another_library_raises_its_import_error() -> None:
     script = "import sys; sys.modules['msgspec'] = None; import connecttrade_async.__main__ as m; m.main()"
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - ours
     assert "ModuleNotFoundError" in ended.stderr
 
 
-def test_the_library_stays_light() -> None:
+def test_package_import_loads_no_library_of_the_command() -> None:
     script = (
         "import sys, connecttrade_async; connecttrade_async.ConnectTrade;"
         "print([name for name in sys.modules if name.split('.')[0] in ('click', 'rich')"
@@ -158,7 +163,7 @@ def test_the_library_stays_light() -> None:
     assert ended.stdout == "[]\n"
 
 
-async def test_a_list_may_be_asked_for_by_its_noun_alone(run: Run) -> None:
+async def test_group_without_a_subcommand_lists(run: Run) -> None:
     for noun in ("users", "connections"):
         short, long = await run(noun, "--json"), await run(noun, "list", "--json")
         assert (short.returncode, short.stdout) == (0, long.stdout)
@@ -170,9 +175,34 @@ async def test_a_list_may_be_asked_for_by_its_noun_alone(run: Run) -> None:
 
 @pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("arguments", [["positions"], ["accounts", "--json"]])
-async def test_a_full_disk_is_said_plainly(environment: dict[str, str], arguments: list[str]) -> None:
+async def test_main_with_a_full_disk_prints_a_sentence(environment: dict[str, str], arguments: list[str]) -> None:
     with FULL.open("wb") as full:  # noqa: ASYNC230 - a device, not a file
         ended = await anyio.run_process([*COMMAND, *arguments], stdout=full, env=environment, check=False)
     assert ended.returncode == 2
     sentence = b"the output cannot be written: No space left on device. Make room, or write it somewhere else."
     assert ended.stderr == b"connecttrade: " + sentence + b"\n"
+
+
+def broken(*arguments: str) -> Result:
+    @click.group(cls=RootGroup)
+    @click.option("--verbose", is_flag=True)
+    def root(*, verbose: bool) -> None: ...
+
+    @root.command()
+    def fail() -> None:
+        raise RuntimeError("canary")
+
+    return CliRunner().invoke(root, [*arguments, "fail"])
+
+
+def test_main_with_an_unexpected_error_prints_one_sentence() -> None:
+    result = broken()
+    assert result.exit_code == 1
+    assert result.stdout == ""
+    assert "this is a bug in connecttrade (RuntimeError at " in result.stderr
+    assert "canary" not in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_main_with_verbose_prints_the_traceback() -> None:
+    assert "Traceback" in broken("--verbose").stderr

@@ -1,4 +1,4 @@
-"""Trading where the API answers no more than it must: ids and a status, and accounts that do not name their broker."""
+"""The account of an order, also with responses that hold only the required fields."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def broker() -> AsyncIterator[PlainBroker]:
     await runner.cleanup()
 
 
-async def test_the_one_account_is_taken(call: Call, broker: PlainBroker) -> None:
+async def test_account_choice_without_an_option_takes_the_only_account(call: Call, broker: PlainBroker) -> None:
     broker.accounts[0]["broker"] = "PUBLIC"
     result = await call("buy", "AAPL", "1", "--yes", CONNECTTRADE_API_URL=broker.url)
     assert result.stdout == (
@@ -56,7 +56,7 @@ async def test_the_one_account_is_taken(call: Call, broker: PlainBroker) -> None
     assert broker.sent[0][2]["broker"] == "PUBLIC"
 
 
-async def test_the_broker_is_asked_for_where_nobody_tells_it(call: Call, broker: PlainBroker) -> None:
+async def test_account_choice_without_a_broker_requires_the_option(call: Call, broker: PlainBroker) -> None:
     result = await call("buy", "AAPL", "1", "--yes", CONNECTTRADE_API_URL=broker.url)
     assert result.exit_code == 2
     assert "the account a-1 names no broker: give one with --broker" in result.stderr
@@ -68,7 +68,7 @@ async def test_the_broker_is_asked_for_where_nobody_tells_it(call: Call, broker:
     assert broker.sent[-1][:2] == ("PATCH", "/accounts/a-1/orders/o-1")
 
 
-async def test_accounts_of_one_number_are_told_apart_by_their_ids(call: Call, broker: PlainBroker) -> None:
+async def test_account_choice_lists_accounts_of_equal_numbers_by_id(call: Call, broker: PlainBroker) -> None:
     broker.accounts = [{"account_id": name, "account_number": "****1", "broker": "PUBLIC"} for name in ("a-1", "a-2")]
     result = await call("buy", "AAPL", "1", "--yes", "--account", "****1", CONNECTTRADE_API_URL=broker.url)
     assert result.exit_code == 2
@@ -82,7 +82,7 @@ async def test_accounts_of_one_number_are_told_apart_by_their_ids(call: Call, br
     assert "`connecttrade connect` connects a broker" in result.stderr
 
 
-async def test_an_order_that_names_no_account_is_cancelled_in_the_one_there_is(
+async def test_cancel_of_an_order_without_an_account_uses_the_only_account(
     call: Call,
     broker: PlainBroker,
 ) -> None:
@@ -92,7 +92,7 @@ async def test_an_order_that_names_no_account_is_cancelled_in_the_one_there_is(
     assert broker.sent[0][:2] == ("DELETE", "/accounts/a-1/orders/o-1")
 
 
-async def test_json_keeps_to_what_came(call: Call, broker: PlainBroker) -> None:
+async def test_json_output_adds_nothing_to_the_response(call: Call, broker: PlainBroker) -> None:
     broker.orders[0] |= {"filled_qty": "not a number", "order_qty": "soon", "symbol": "\x1b[2J"}
     result = await call("orders", "--find", "o-1", "--json", CONNECTTRADE_API_URL=broker.url)
     assert json.loads(result.stdout)["filled_qty"] == "not a number"

@@ -1,4 +1,4 @@
-"""The ladder of a book, drawn from values."""
+"""The drawing of market depth, without a stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def book(bids: tuple[Level, ...], asks: tuple[Level, ...], time: str | None = AT
     return Depth(symbol="AAPL", bids=bids, asks=asks, time_text=time)
 
 
-def test_offers_stand_above_and_bids_below_each_with_its_size() -> None:
+def test_draw_depth_places_offers_above_bids() -> None:
     drawn = draw_depth(
         book(
             levels(("189.98", "800"), ("189.900", "1")),
@@ -40,7 +40,7 @@ def test_offers_stand_above_and_bids_below_each_with_its_size() -> None:
     assert {span.style for span in drawn.spans} == {"bold", "red", "green", "dim"}
 
 
-def test_the_largest_has_forty_columns_at_most_and_the_figures_go_first() -> None:
+def test_draw_depth_limits_bars_to_the_free_width() -> None:
     one = book(levels(("1", "8")), levels(("2", "4")))
     assert max(len(line) for line in draw_depth(one, 200).plain.split("\n")) == len("1  8  ") + 40
     assert draw_depth(one, 6).plain.split("\n") == [
@@ -51,7 +51,7 @@ def test_the_largest_has_forty_columns_at_most_and_the_figures_go_first() -> Non
     ]
 
 
-def test_a_side_may_be_empty() -> None:
+def test_draw_depth_with_an_empty_side_says_so() -> None:
     assert draw_depth(book((), levels(("0.02", "5"))), 10).plain.split("\n") == [
         "AAPL  14:30:05 UTC",
         "0.02  5  █",
@@ -61,7 +61,7 @@ def test_a_side_may_be_empty() -> None:
     assert draw_depth(book((), (), None), 10).plain.split("\n") == ["AAPL  ", "no offers", "no spread", "no bids"]
 
 
-def test_what_cannot_be_read_is_shown_as_it_came_without_a_bar() -> None:
+def test_draw_depth_shows_a_malformed_level_without_a_bar() -> None:
     odd = book(levels(("soon\x1b", "many")), levels((None, "-4"), ("2", "1")), "later")
     assert draw_depth(odd, 14).plain.split("\n") == [
         "AAPL  later",
@@ -72,7 +72,7 @@ def test_what_cannot_be_read_is_shown_as_it_came_without_a_bar() -> None:
     ]
 
 
-def test_a_ladder_has_the_last_book() -> None:
+def test_depth_view_draws_the_last_depth() -> None:
     ladder, console = DepthView("AAPL"), Console(file=io.StringIO(), width=24)
     assert ladder.draw(console).plain == "AAPL  No depth yet."
     ladder.update(book((), ()))
@@ -80,7 +80,7 @@ def test_a_ladder_has_the_last_book() -> None:
     assert ladder.draw(console).plain.split("\n")[-1].startswith("1  8  █")
 
 
-def test_prices_of_thirty_digits_have_an_exact_spread() -> None:
+def test_draw_depth_states_an_exact_spread() -> None:
     low, high = "0." + "0" * 29 + "2", "1" + "0" * 29
     drawn = draw_depth(book(levels((low, "1")), levels((high, "1E+29"))), 24).plain
     assert f"spread {'99' + ',999' * 9}.{'9' * 29}8, middle {'50' + ',000' * 9}.{'0' * 29}1" in drawn
