@@ -176,7 +176,6 @@ LAYER_OF = {
     "cli.commands.trade": "command",
     "cli.columns": "command",
     "cli.watch_state": "command",
-    "cli.demo.browser": "command",
     "cli.progress": "command",
     "cli.commands.watch": "command",
     "cli.account_choice": "command",
