@@ -45,7 +45,7 @@ def loaded(listed: AccountSnapshot, **keep: Any) -> BookKeeper:
 def snapshot(
     one: BookKeeper, listed: AccountSnapshot, *meanwhile: Update, cause: str = "recovered", when: datetime = NOW
 ) -> list[Change]:
-    """Ask, hear something, be answered."""
+    """Begin a snapshot, apply frames, load the snapshot."""
     one.begin_snapshot()
     for update in meanwhile:
         one.apply(update, when)
@@ -61,7 +61,7 @@ def quantities(one: BookKeeper) -> dict[str, str | None]:
 
 
 def shown(changes: Sequence[Change]) -> list[object]:
-    """Say in short what changed."""
+    """Return a short form of changes."""
     found: list[object] = []
     for each in changes:
         match each:
@@ -170,14 +170,14 @@ def test_balance_frame_without_currency_is_not_applied_with_several_currencies()
     assert money(one) == {"USD": "1", "EUR": "1"}
 
 
-@pytest.mark.parametrize(("listed", "heard"), [("USD", None), ("USD", ""), (None, "USD"), ("", "USD")])
-def test_balance_without_currency_and_with_one_is_the_same_balance(listed: str | None, heard: str | None) -> None:
+@pytest.mark.parametrize(("listed", "received"), [("USD", None), ("USD", ""), (None, "USD"), ("", "USD")])
+def test_balance_without_currency_and_with_one_is_the_same_balance(listed: str | None, received: str | None) -> None:
     answer = AccountSnapshot((), (), (balance(cash="1", buying_power="3", currency=listed),))
-    news = balance_frame(cash="2", currency=heard)
+    news = balance_frame(cash="2", currency=received)
     for one in (keeper(), keeper(), loaded(answer)):
         snapshot(one, answer, news)
         assert list(money(one).values()) == ["2"]
-        one.apply(balance_frame(cash="4", currency=heard), NOW)
+        one.apply(balance_frame(cash="4", currency=received), NOW)
         assert list(money(one).values()) == ["4"]
         snapshot(one, answer)
         assert list(money(one).values()) == ["1"]
@@ -219,7 +219,7 @@ def test_frame_after_a_frame_with_a_future_time_is_applied(bogus: str) -> None:
     one.apply(position_frame(at(2), quantity="6"), NOW)
     one.apply(balance_frame(at(2), cash="6"), NOW)
     one.apply(order_frame(status="working", stop_price="6", updated_at=at(2)), NOW)
-    # And then it is as ever.
+    # From then on times are compared as usual.
     assert one.apply(position_frame(at(1), quantity="7"), NOW) == ()
     assert one.apply(balance_frame(at(1), cash="7"), NOW) == ()
     assert one.apply(order_frame(status="working", stop_price="7", updated_at=at(1)), NOW) == ()
@@ -329,7 +329,7 @@ def test_frame_during_a_snapshot_with_several_rows_needs_another_snapshot() -> N
     assert (again.problem, again.lacks_whole) == (None, False)
 
 
-# --- snapshots that are behind
+# --- snapshots that are behind the stream
 
 
 @pytest.mark.parametrize(
@@ -403,8 +403,8 @@ def test_ended_order_listed_as_open_makes_the_account_not_current() -> None:
 @pytest.mark.parametrize("status", ["FILLED", "canceled", "Cancelled", " rejected", "EXPIRED", "Replaced"])
 def test_order_with_any_terminal_status_is_not_open(status: str) -> None:
     one = keeper()
-    for name, said in (("o", status), ("p", "working"), ("q", "done for the day")):
-        one.apply(order_frame(order_id=name, status=said), NOW)
+    for name, report in (("o", status), ("p", "working"), ("q", "done for the day")):
+        one.apply(order_frame(order_id=name, status=report), NOW)
     assert [each.order_id for each in read(one).open_orders] == ["p", "q"]
     assert [each.order_id for each in one.open_orders()] == ["p", "q"]
 
@@ -449,13 +449,13 @@ def test_snapshot_keeps_frames_since_its_request() -> None:
     stale = AccountSnapshot(
         (), (position(quantity="5", last_price="3"), position(symbol="MSFT", quantity="1")), (MONEY,)
     )
-    heard = (
+    received = (
         position_frame(quantity="6"),
         position_frame(symbol="MSFT", quantity="0"),
         position_frame(symbol="NVDA", quantity="2"),
         balance_frame(cash="90"),
     )
-    assert shown(snapshot(one, stale, *heard, cause="sweep")) == [("AAPL", "6", "6", "sweep")]
+    assert shown(snapshot(one, stale, *received, cause="sweep")) == [("AAPL", "6", "6", "sweep")]
     assert quantities(one) == {"AAPL": "6", "NVDA": "2"}
     assert read(one).positions["AAPL"].last_price == Decimal(3)
     assert read(one).balances["USD"].cash == Decimal(90)
@@ -554,7 +554,7 @@ def test_replaced_order_reported_after_its_successor_points_to_it() -> None:
     assert read(one).orders["n"].replaced_by is None
 
 
-# --- how long orders that have ended are kept
+# --- retention of ended orders
 
 
 def test_ended_orders_beyond_the_count_are_evicted_and_not_published_again() -> None:
@@ -579,7 +579,7 @@ def test_ended_orders_beyond_the_age_are_evicted() -> None:
     one.load(AccountSnapshot(), "sweep", NOW + timedelta(seconds=60))
     assert (list(read(one).orders), len(one._tracker._implied)) == (["o"], 1)
     one.apply(order_frame(order_id="p", status="filled"), NOW + timedelta(seconds=61))
-    # What was told of its executions is kept no longer than the order.
+    # The implied fills of an order are kept no longer than the order.
     assert one._tracker._implied == {}
     assert list(read(one).orders) == ["p"]
     one.load(AccountSnapshot(), "sweep", NOW + timedelta(seconds=200))
@@ -655,7 +655,7 @@ def test_ended_orders_are_evicted_by_an_unchanged_snapshot() -> None:
 
 
 MOVES = st.lists(
-    st.tuples(st.sampled_from("AB"), st.integers(-2, 3), st.sampled_from(["heard", "lost", "asked", "answered"])),
+    st.tuples(st.sampled_from("AB"), st.integers(-2, 3), st.sampled_from(["received", "lost", "asked", "answered"])),
     max_size=30,
 )
 
@@ -664,11 +664,11 @@ MOVES = st.lists(
 def test_book_equals_the_server_after_any_lost_frames_and_each_fill_is_published_once(
     moves: list[tuple[str, int, str]],
 ) -> None:
-    """A world of one order a symbol, each trade a fill; frames heard or lost; snapshots taken at the answer."""
+    """A server with one order a symbol, each trade a fill; frames received or lost, and snapshots."""
     one = loaded(AccountSnapshot((), (), (MONEY,)))
     held: dict[str, int] = {}
     done: dict[str, list[dict[str, Any]]] = {"A": [], "B": []}
-    told: list[str | None] = []
+    published: list[str | None] = []
     clock = 0
     is_asked = False
 
@@ -687,26 +687,28 @@ def test_book_equals_the_server_after_any_lost_frames_and_each_fill_is_published
             "updated_at": done[name][-1]["time"],
         }
 
-    def hear(changes: Sequence[Change]) -> None:
-        told.extend(each.fill_id for change in changes if isinstance(change, OrderChanged) for each in change.fills)
+    def record(changes: Sequence[Change]) -> None:
+        published.extend(
+            each.fill_id for change in changes if isinstance(change, OrderChanged) for each in change.fills
+        )
 
     for name, quantity, what in [*moves, ("A", 0, "asked"), ("A", 0, "answered")]:
         if quantity:
             clock += 1
             held[name] = held.get(name, 0) + quantity
             done[name].append(fill(f"{name}{clock}", str(abs(quantity)), "10", str(1_772_461_800 + clock)))
-        if what == "heard" and quantity:
-            hear(one.apply(order_frame(**spelled(name)), NOW))
-            hear(one.apply(position_frame(done[name][-1]["time"], symbol=name, quantity=str(held[name])), NOW))
+        if what == "received" and quantity:
+            record(one.apply(order_frame(**spelled(name)), NOW))
+            record(one.apply(position_frame(done[name][-1]["time"], symbol=name, quantity=str(held[name])), NOW))
         elif what == "asked":
             one.begin_snapshot()
             is_asked = True
         elif what == "answered" and is_asked:
-            hear(one.load(whole(), "recovered", NOW))
+            record(one.load(whole(), "recovered", NOW))
             is_asked = False
     assert quantities(one) == {name: str(quantity) for name, quantity in held.items() if quantity}
     everything = [str(each["fill_id"]) for listed in done.values() for each in listed]
-    assert sorted(str(each) for each in told) == sorted(everything)
+    assert sorted(str(each) for each in published) == sorted(everything)
 
 
 def test_partial_frame_of_an_unknown_item_is_not_applied() -> None:
@@ -718,7 +720,7 @@ def test_partial_frame_of_an_unknown_item_is_not_applied() -> None:
     assert (read(one).orders, read(one).positions) == ({}, {})
 
 
-# --- the same snapshot once more
+# --- equal snapshots
 
 WORDS = st.sampled_from
 FILLS = st.lists(st.builds(fill, WORDS(["1", "2", None]), WORDS(["1", "2", None]), WORDS(["10", None])), max_size=3)
@@ -751,7 +753,7 @@ HISTORY = st.lists(st.one_of(st.builds(a_frame, st.one_of(FACTS, WORDS(["0", "5"
 
 
 def state(thing: object) -> object:
-    """Return all that there is of a keeper, to the last detail."""
+    """Return the whole state of a keeper."""
     if isinstance(thing, msgspec.Struct) and not isinstance(thing, Model):
         return [state(part) for part in astuple(thing)]
     return repr(thing)
@@ -761,7 +763,7 @@ def state(thing: object) -> object:
 def test_equal_snapshot_changes_nothing(
     history: list[Update | AccountSnapshot], listed: AccountSnapshot, last: AccountSnapshot
 ) -> None:
-    """Load a snapshot twice, or only once, or the second time without its orders: it comes to the same."""
+    """Load a snapshot once, twice, or the second time without orders: the state is the same."""
     keepers = [keeper(count=2) for _ in range(3)]
     for one in keepers:
         for step in history:
@@ -784,7 +786,7 @@ def test_equal_snapshot_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("heard", "listed", "is_settled"),
+    ("received", "listed", "is_settled"),
     [
         ({}, [{"status": "working"}], True),
         ({}, [{"status": "working"}, {"status": "filled"}], False),
@@ -794,13 +796,13 @@ def test_equal_snapshot_changes_nothing(
     ],
 )
 def test_book_is_settled_by_a_snapshot_that_it_holds_as_listed(
-    heard: dict[str, Any],
+    received: dict[str, Any],
     listed: list[dict[str, Any]],
     is_settled: bool,  # noqa: FBT001 - pytest fills it in by name
 ) -> None:
     one = keeper()
-    if heard:
-        one.apply(order_frame(**heard), NOW)
+    if received:
+        one.apply(order_frame(**received), NOW)
     for _ in range(2):
         snapshot(one, AccountSnapshot([order(**each) for each in listed], (), (MONEY,)))
         assert one.is_settled is is_settled

@@ -1,7 +1,7 @@
-"""Whatever happens to one account: a book that says it is current equals the server.
+"""For any sequence of events of one account, a book that is current equals the server.
 
-The driver stands for the intake and the surveyor: frames are heard, repeated, late or lost; snapshots are answered by
-a server that may be behind the stream; and the book is current unless something was missed since.
+The driver stands for the update applier and the resync. Frames are received, repeated, late or lost. Snapshots come
+from a server that may be behind the stream. The book is current unless an update was missed since.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ENDS = ("FILLED", "canceled", "Cancelled", "expired", "done for the day")
 
 
 class Server:
-    """What the broker has: orders, rows of positions (several of one symbol), and rows of balances."""
+    """The broker: orders, rows of positions (several of one symbol), and rows of balances."""
 
     def __init__(self) -> None:
         self.seconds = 0
@@ -45,12 +45,12 @@ class Server:
         return f"2026-03-02T14:{self.seconds // 60:02}:{self.seconds % 60:02}Z"
 
     def lot(self, symbol: str) -> dict[str, Any] | None:
-        """Return the lot that trades move. Of a row that is not listed no frame could be told from one that is."""
+        """Return the lot that trades change. A frame could not distinguish it from a row that is not listed."""
         lots = [each for each in self.lots if each["symbol"] == symbol]
         return next((each for each in lots if each["quantity"] != "0"), lots[0] if lots else None)
 
     def trade(self, pick: int, size: int, *, shares_ids: bool) -> str:
-        """Execute a part of an order, which moves the first lot of its symbol and the cash."""
+        """Execute a part of an order, which changes the first lot of its symbol and the cash."""
         name = f"o{pick}"
         facts = self.orders.setdefault(
             name, {"order_id": name, "symbol": SYMBOLS[pick % 2], "status": "working", "filled_qty": "0", "fills": []}
@@ -103,7 +103,7 @@ class Server:
                 self.odd_rows = int(is_odd)
 
     def listed(self) -> AccountSnapshot:
-        """Answer, as the snapshot sorts it."""
+        """Return the answer as a snapshot."""
         odd = [position(symbol="", quantity="7")] * self.odd_rows
         snapshot = Snapshot(
             [order(account_id="a", **facts) for facts in self.orders.values()],
@@ -113,7 +113,7 @@ class Server:
         return snapshot.by_account()["a"]
 
     def view(self) -> dict[str, Any]:
-        """Say what a book must have."""
+        """Return the expected content of a book."""
         held: defaultdict[str, Decimal] = defaultdict(Decimal)
         for row in {tuple(sorted(lot.items())) for lot in self.lots}:
             held[dict(row)["symbol"]] += Decimal(dict(row)["quantity"])
@@ -128,24 +128,24 @@ class Server:
 
 
 class Driver:
-    """Feeds a book, and knows whether something was missed."""
+    """Feeds a book, and knows whether an update was missed."""
 
     def __init__(self) -> None:
         self.server = Server()
         self.keeper = BookKeeper.of("a", "u", OrderRetention())
         self.now = BEGIN
         self.is_missed = True
-        self.told: defaultdict[str, Decimal] = defaultdict(Decimal)
+        self.published: defaultdict[str, Decimal] = defaultdict(Decimal)
         self.snapshot()
 
     def take(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if isinstance(change, OrderChanged):
                 for fill in change.fills:
-                    self.told[change.after.order_id] += fill.quantity or 0
+                    self.published[change.after.order_id] += fill.quantity or 0
 
-    def tell(self, name: str | None, times: int) -> None:
-        """Send frames of what an order has become; none where they are lost."""
+    def send(self, name: str | None, times: int) -> None:
+        """Send frames of the state of an order; none where they are lost."""
         if name is None:
             return
         if not times:
@@ -160,7 +160,7 @@ class Driver:
             self.take(self.keeper.apply(balance_frame(time, **self.server.cash[0]), self.now))
 
     def snapshot(self, server: Server | None = None) -> None:
-        """Take a snapshot; of what was missed it knows only if it is not behind."""
+        """Load a snapshot; it has missed updates only if its server is not behind."""
         self.keeper.begin_snapshot()
         self.now += timedelta(seconds=1)
         self.keeper.lacks_whole = False
@@ -176,7 +176,7 @@ class Driver:
         book = self.keeper.book(is_current=self.is_current)
         for name, known in book.orders.items():
             listed = sum((fill.quantity or Decimal(0) for fill in known.fills), Decimal(0))
-            assert self.told[name] == max(listed, known.filled_qty or Decimal(0))
+            assert self.published[name] == max(listed, known.filled_qty or Decimal(0))
         if book.is_current:
             assert {
                 "positions": {symbol: each.quantity for symbol, each in book.positions.items()},
@@ -185,12 +185,12 @@ class Driver:
             } == self.server.view()
 
     def step(self, what: str, pick: int, size: int, times: int, *, is_so: bool) -> None:
-        """Let one thing happen."""
+        """Run one event."""
         server, earlier = self.server, copy.deepcopy(self.server)
         changes: dict[str, Callable[[], object]] = {
-            "trade": lambda: self.tell(server.trade(pick, size, shares_ids=is_so), times),
-            "end": lambda: self.tell(server.end(pick, ENDS[size % len(ENDS)]), times),
-            "bust": lambda: self.tell(server.bust(pick), times),
+            "trade": lambda: self.send(server.trade(pick, size, shares_ids=is_so), times),
+            "end": lambda: self.send(server.end(pick, ENDS[size % len(ENDS)]), times),
+            "bust": lambda: self.send(server.bust(pick), times),
             "snapshot": self.snapshot,
             "wait": lambda: None,
         }
@@ -198,9 +198,9 @@ class Driver:
         if what in changes:
             changes[what]()
         elif what == "behind":
-            # Only what the stream has told since shows that an answer is older than that.
+            # Only frames since then show that an answer is older.
             if not self.is_missed:
-                self.tell(server.trade(pick, size, shares_ids=is_so), 1)
+                self.send(server.trade(pick, size, shares_ids=is_so), 1)
                 self.snapshot(earlier)
         else:
             server.grow(what, SYMBOLS[pick % 2], size, is_odd=is_so)
@@ -274,7 +274,7 @@ REPORTS = st.lists(
 @settings(max_examples=300, deadline=None)
 @given(REPORTS, st.integers(1, 9))
 def test_book_takes_any_text_in_any_decimal_context(reports: list[tuple[Any, Any, Any]], precision: int) -> None:
-    """Whatever the texts are, nothing is raised, and the application's decimal context changes nothing."""
+    """No text raises, and the application's decimal context changes nothing."""
     seen: list[object] = []
     for context in (Context(prec=precision, traps=[Inexact, Rounded, FloatOperation]), Context()):
         keeper, now = BookKeeper.of("a", "u", OrderRetention()), BEGIN

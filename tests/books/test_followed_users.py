@@ -18,7 +18,7 @@ NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-class Somebody:
+class FakeUser:
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
         self.orders: Any = None
@@ -29,7 +29,7 @@ class Somebody:
 
 def test_account_moves_to_another_user() -> None:
     users = FollowedUsers(OrderRetention())
-    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    ada, bob = users.add(FakeUser("ada")), users.add(FakeUser("bob"))
     first = users.account_for(ada, "a", None)
     assert users.account_for(ada, "a", None) is first
     second = users.account_for(bob, "a", None)
@@ -42,14 +42,14 @@ def test_account_moves_to_another_user() -> None:
 
 def test_window_begins_a_day_before_the_latest_known_order() -> None:
     users = FollowedUsers(OrderRetention())
-    followed = users.add(Somebody("ada"))
+    followed = users.add(FakeUser("ada"))
     assert followed.window(NOW, DAY).since == NOW - DAY
     assert followed.window(NOW + timedelta(minutes=59, microseconds=1), DAY).since == NOW - DAY  # a whole hour
     assert followed.window(NOW, DAY).accounts is None
     keeper = users.account_for(followed, "a", None).keeper
     followed.since = NOW
     assert followed.window(NOW + DAY, DAY).since == NOW - DAY
-    # The broker's clock may be behind ours.
+    # The broker's clock may be behind the local one.
     keeper.load(
         AccountSnapshot([order(status="working", updated_at="2026-02-02T15:00:00Z")], (), (balance(),)), "sweep", NOW
     )
@@ -61,24 +61,24 @@ def test_window_begins_a_day_before_the_latest_known_order() -> None:
 
 def test_new_account_publishes_only_later_events() -> None:
     users = FollowedUsers(OrderRetention())
-    followed = users.add(Somebody("ada"))
+    followed = users.add(FakeUser("ada"))
     facts: dict[str, Any] = {"account_id": "a", "user_id": "ada", "cause": "recovered"}
     old, new = order(updated_at="2026-03-02T14:00:00Z"), order(updated_at="2026-03-02T16:00:00Z")
-    silent, heard = users.account_for(followed, "a", None), users.account_for(followed, "b", NOW)
+    silent, received = users.account_for(followed, "a", None), users.account_for(followed, "b", NOW)
     for account, after, expected in (
         (silent, new, False),
-        (heard, old, False),
-        (heard, new, True),
-        (heard, order(), True),
+        (received, old, False),
+        (received, new, True),
+        (received, order(), True),
     ):
         assert account.is_news(OrderChanged(before=None, after=after, **facts)) is expected
     assert silent.is_news(OrderChanged(before=old, after=new, **facts))
-    assert not heard.is_news(PositionChanged(before=None, after=position(), **facts))
+    assert not received.is_news(PositionChanged(before=None, after=position(), **facts))
 
 
 def test_missed_since_keeps_the_time_of_the_first_gap() -> None:
     users = FollowedUsers(OrderRetention())
-    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    ada, bob = users.add(FakeUser("ada")), users.add(FakeUser("bob"))
     users.unread.clear()
     times = ["2026-03-02T14:00:00Z", "2026-03-02T14:10:00Z", "2026-03-02T14:20:00Z"]
     first, second, third = (datetime.fromisoformat(time) for time in times)
@@ -89,16 +89,16 @@ def test_missed_since_keeps_the_time_of_the_first_gap() -> None:
     users.last = position_frame(times[1])
     users.mark_stale([ada, bob])
     assert (ada.missed_since, bob.missed_since) == (first, second)
-    # So it is with who comes in the name of another.
-    assert users.add(Somebody("ada")).missed_since == first
+    # A user that replaces another keeps its time.
+    assert users.add(FakeUser("ada")).missed_since == first
     users.unread.clear()
     users.last = position_frame(times[2])
-    assert users.add(Somebody("bob")).missed_since == third
+    assert users.add(FakeUser("bob")).missed_since == third
 
 
 def test_missed_since_is_never_in_the_future() -> None:
     users = FollowedUsers(OrderRetention())
-    ada = users.add(Somebody("ada"))
+    ada = users.add(FakeUser("ada"))
     users.unread.clear()
     users.last, users.received_at = position_frame("2036-03-02T14:00:00Z"), NOW
     users.mark_stale([ada])
@@ -107,7 +107,7 @@ def test_missed_since_is_never_in_the_future() -> None:
 
 def test_order_is_found_in_any_book() -> None:
     users = FollowedUsers(OrderRetention())
-    followed = users.add(Somebody("ada"))
+    followed = users.add(FakeUser("ada"))
     users.account_for(followed, "b", None)
     users.account_for(followed, "a", None).keeper.apply(order_frame(status="working"), NOW)
     assert users.order("o") is not None
@@ -117,7 +117,7 @@ def test_order_is_found_in_any_book() -> None:
 
 def test_book_created_during_a_snapshot_keeps_updates() -> None:
     users = FollowedUsers(OrderRetention())
-    followed = users.add(Somebody("ada"))
+    followed = users.add(FakeUser("ada"))
     followed.is_reading = True
     keeper = users.account_for(followed, "a", NOW).keeper
     keeper.apply(order_frame(status="working", stop_price="2"), NOW)
@@ -128,7 +128,7 @@ def test_book_created_during_a_snapshot_keeps_updates() -> None:
 
 def test_followed_user_is_not_tracked_by_the_garbage_collector() -> None:
     users = FollowedUsers(OrderRetention())
-    user = Somebody("ada")
+    user = FakeUser("ada")
     followed = users.add(user)
     users.account_for(followed, "a", None)
     listed = AccountSnapshot([order(), order(order_id="p", status="filled")], (position(),), (balance(),))
@@ -144,5 +144,5 @@ def test_followed_user_is_not_tracked_by_the_garbage_collector() -> None:
     assert {"FollowedUser", "BookKeeper", "OrderTracker", "KeyedState", "Order"} <= {
         type(each).__name__ for each in found
     }
-    # Of a status there is one for everybody.
+    # Enum members are shared.
     assert not [each for each in found if gc.is_tracked(each) and not isinstance(each, Enum)]

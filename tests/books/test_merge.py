@@ -42,7 +42,7 @@ def fills(*listed: dict[str, Any]) -> tuple[Fill, ...]:
     return order(fills=list(listed)).fills
 
 
-# --- times that are to come
+# --- times in the future
 
 
 def test_merge_orders_future_time_decides_nothing_against_a_past_one() -> None:
@@ -52,19 +52,19 @@ def test_merge_orders_future_time_decides_nothing_against_a_past_one() -> None:
     assert merge_orders(bogus, true) == merge_orders(true, bogus) == bogus
     assert merge_orders(bogus, true, now) == true
     assert merge_orders(bogus, true, now, is_ahead=True).stop_price == Decimal(1)
-    # What cannot be taken back is not.
+    # Facts that are never taken back stay.
     ended = order(status="filled", filled_qty="5", fills=[fill("1", "5")], updated_at="2036-03-02T14:00:00Z")
     after = merge_orders(ended, true, now)
     assert (str(after.status), after.filled_qty, after.fills) == ("filled", Decimal(5), ended.fills)
 
 
 @pytest.mark.parametrize(
-    ("known", "said", "is_so"),
+    ("known", "report", "is_so"),
     [
         (at(36), at(30), True),
         (at(36), at(35), True),
         (at(35), at(30), False),
-        # Our own clock may be slow.
+        # The local clock may be slow.
         (at(37), at(36), False),
         (at(59), at(36), False),
         ("2106-03-02T14:00:00Z", "0001-01-01T00:00:00Z", True),
@@ -73,19 +73,21 @@ def test_merge_orders_future_time_decides_nothing_against_a_past_one() -> None:
         (at(36), "soon", False),
     ],
 )
-def test_is_future_outlier_only_if_the_known_time_alone_is_in_the_future(known: str, said: str, *, is_so: bool) -> None:
-    assert is_future_outlier(known, said, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
+def test_is_future_outlier_only_if_the_known_time_alone_is_in_the_future(
+    known: str, report: str, *, is_so: bool
+) -> None:
+    assert is_future_outlier(known, report, datetime(2026, 3, 2, 14, 30, tzinfo=UTC)) is is_so
 
 
 def test_bounded_event_time_is_at_most_the_time_of_receipt() -> None:
-    heard = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    received = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
     for text, expected in ((at(29), 29), (at(35), 35), (at(36), 30), ("2036-03-02T14:00:00Z", 30)):
-        assert bounded_event_time(text, heard) == heard.replace(minute=expected)
-    assert bounded_event_time("soon", heard) is bounded_event_time(None, None) is None
-    assert bounded_event_time(at(40), None) == heard.replace(minute=40)
+        assert bounded_event_time(text, received) == received.replace(minute=expected)
+    assert bounded_event_time("soon", received) is bounded_event_time(None, None) is None
+    assert bounded_event_time(at(40), None) == received.replace(minute=40)
 
 
-# --- a part laid over a whole
+# --- partial frames
 
 
 def test_apply_partial_keeps_absent_fields_and_takes_null() -> None:
@@ -186,7 +188,7 @@ def test_amount_keeps_its_sign_and_is_none_for_other_texts() -> None:
         assert amount(odd) is None
 
 
-# --- two sayings of an order
+# --- two reports of an order
 
 
 def test_merge_orders_later_time_wins() -> None:
@@ -207,8 +209,8 @@ def test_merge_orders_without_times_takes_the_last_unless_known_is_ahead() -> No
 @pytest.mark.parametrize("time", [None, at(1), at(3)])
 def test_merge_orders_keeps_an_ended_status(ended: str, open_: str, time: str | None) -> None:
     over = order(status=ended, broker_status="over", updated_at=at(2))
-    said = order(status=open_, broker_status="alive", updated_at=time)
-    for after in (merge_orders(over, said), merge_orders(said, over), merge_orders(said, over, is_ahead=True)):
+    report = order(status=open_, broker_status="alive", updated_at=time)
+    for after in (merge_orders(over, report), merge_orders(report, over), merge_orders(report, over, is_ahead=True)):
         assert (after.status, after.broker_status) == (ended, "over")
 
 
@@ -262,9 +264,9 @@ def test_merge_orders_keeps_sticky_fields_and_the_successor() -> None:
     ids=lambda born: next(iter(born)),
 )
 def test_merge_orders_keeps_each_sticky_field(born: dict[str, Any]) -> None:
-    said = {} if "updated_at" in born else {"updated_at": at(2)}
-    known = merge_orders(order(**({"updated_at": at(1)} | born)), order(**said))
-    assert known == order(**(said | born))
+    report = {} if "updated_at" in born else {"updated_at": at(2)}
+    known = merge_orders(order(**({"updated_at": at(1)} | born)), order(**report))
+    assert known == order(**(report | born))
 
 
 def test_merge_orders_same_quantity_in_two_notations_keeps_the_later_price() -> None:
@@ -327,16 +329,16 @@ def test_merge_orders_is_monotonic_and_idempotent(
     *,
     is_ahead: bool,
 ) -> None:
-    before, said = order(**one), order(**other)
-    after = merge_orders(before, said, is_ahead=is_ahead)
-    if before.status in ENDED or said.status in ENDED:
+    before, report = order(**one), order(**other)
+    after = merge_orders(before, report, is_ahead=is_ahead)
+    if before.status in ENDED or report.status in ENDED:
         assert after.status in ENDED
-    assert after.filled_qty == max(before.filled_qty or 0, said.filled_qty or 0)
-    assert {each.fill_id for each in after.fills} == {each.fill_id for each in (*before.fills, *said.fills)}
-    assert merge_orders(after, said, is_ahead=is_ahead) == after
+    assert after.filled_qty == max(before.filled_qty or 0, report.filled_qty or 0)
+    assert {each.fill_id for each in after.fills} == {each.fill_id for each in (*before.fills, *report.fills)}
+    assert merge_orders(after, report, is_ahead=is_ahead) == after
 
 
-# --- which fills are others
+# --- lists of fills
 
 
 def test_merge_orders_with_a_whole_report_returns_it() -> None:
@@ -362,7 +364,7 @@ LISTED = {"quantity": "4", "price": "10.0", "time": "2026-03-02T14:00:00.000Z"}
 
 
 @pytest.mark.parametrize(
-    ("heard", "listed"),
+    ("received", "listed"),
     [
         (fill(None, "4", "10", at(0)), fill("1", **LISTED)),
         (fill("1", "4", "10", at(0)), fill(None, **LISTED)),
@@ -370,11 +372,11 @@ LISTED = {"quantity": "4", "price": "10.0", "time": "2026-03-02T14:00:00.000Z"}
         (fill(None, "?", "?", "?"), fill("1", "?", "?", "?")),
     ],
 )
-def test_diff_fills_matches_a_row_with_an_id_to_one_without(heard: dict[str, Any], listed: dict[str, Any]) -> None:
-    assert unknown(fills(heard), fills(listed)) == ()
-    for first, second in ((heard, listed), (listed, heard)):
+def test_diff_fills_matches_a_row_with_an_id_to_one_without(received: dict[str, Any], listed: dict[str, Any]) -> None:
+    assert unknown(fills(received), fills(listed)) == ()
+    for first, second in ((received, listed), (listed, received)):
         [known] = merge_orders(order(fills=[first], updated_at=at(1)), order(fills=[second], updated_at=at(2))).fills
-        assert known.fill_id == (heard["fill_id"] or listed["fill_id"])
+        assert known.fill_id == (received["fill_id"] or listed["fill_id"])
         assert known.price_text == second["price"]
 
 

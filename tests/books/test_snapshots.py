@@ -21,7 +21,7 @@ EARLY, LATE = "2026-01-02T14:00:00Z", "2026-03-02T14:00:00Z"
 
 
 class Nobody:
-    """A user whose answers are written down, and who writes down what is asked."""
+    """A user with scripted answers, which records its requests."""
 
     user_id = "nobody"
 
@@ -38,17 +38,17 @@ class Nobody:
 
     @property
     def positions(self) -> Any:
-        return Answers(self.said("positions", [position(account_id=None)]))
+        return Answers(self.report("positions", [position(account_id=None)]))
 
     @property
     def balances(self) -> Any:
-        return Answers(self.said("balances", [balance(account_id=each) for each in self.accounts]))
+        return Answers(self.report("balances", [balance(account_id=each) for each in self.accounts]))
 
     @property
     def connections(self) -> Any:
         return Answers([])
 
-    def said(self, what: str, answer: Any) -> Any:
+    def report(self, what: str, answer: Any) -> Any:
         if what not in self.same:
             return answer
         self.unread += 1
@@ -66,7 +66,7 @@ class Nobody:
         items = tuple(self.found.get(f"{status}{count}", ()))
 
         async def fetch(_: str | None) -> Page[Order]:
-            page: Page[Order] = self.said(status, Page(items=items))
+            page: Page[Order] = self.report(status, Page(items=items))
             return page
 
         return Listing(fetch)
@@ -193,7 +193,7 @@ async def test_equal_answers_with_old_orders_are_not_decoded() -> None:
     assert ([status for status, _ in user.asked], user.unread) == (["open", "all"], 4)
     assert found.is_unread
     assert [each.order_id for each in found.by_account()["a"].orders] == ["o", "p"]
-    # Where one of the two listings is another, who is missed is looked for.
+    # If one of the two listings differs, a missing order is searched.
     user = Nobody("a", all1=[order(order_id="p")])
     user.same = ("balances", "positions", "all")
     found = await snapshot(user, order(created_at=EARLY))
@@ -209,7 +209,7 @@ async def test_balances_and_positions_are_decoded_together(same: str) -> None:
     assert (found.is_unread, user.unread) == (False, 1)
     assert found.by_account(KNOWN)["a"] == AccountSnapshot([], [position(account_id=None)], [balance()])
     assert user.unread == 1
-    # It is only known of which account the orders are while what names none is of the same.
+    # The account of the orders is only known while rows without an account have the same one.
     assert found.by_account(replace(KNOWN, only="b"))["a"].orders == [order()]
     assert user.unread == 0
 

@@ -56,7 +56,7 @@ def followed(ct: ConnectTrade, *users: User, **settings: Any) -> LiveAccounts:
     return ct.live(users, **options)
 
 
-# --- who is followed
+# --- followed users
 
 
 async def test_opened_live_accounts_equal_the_server() -> None:
@@ -185,7 +185,7 @@ async def test_resync_reads_the_most_active_users_first() -> None:
             assert order == ["bob", "cyd", "ada"]
 
 
-# --- what is true now
+# --- books
 
 
 async def test_totals_over_many_accounts() -> None:
@@ -202,7 +202,7 @@ async def test_totals_over_many_accounts() -> None:
                 live.totals(["nowhere"])
 
 
-# --- what changes
+# --- changes
 
 
 async def test_changes_are_filtered_and_a_slow_subscription_is_closed() -> None:
@@ -273,7 +273,7 @@ async def test_order_done_resolves_from_the_first_snapshot_of_a_user(*, is_heard
             assert (await waiting).status == "filled"
             sandbox.faults.clear()
             await current(live)
-            # It was heard by who waited for it, and is no news.
+            # It only resolved the waiter and was not published.
             assert fills_of(taken(changes)) == []
 
 
@@ -382,7 +382,7 @@ async def test_requests_per_second_limits_snapshots() -> None:
         async with asyncio.timeout(PATIENCE):
             await until_served(sandbox, 2)
             for count in (3, 4):
-                # The next request has asked to wait for its turn, so it is held back and not merely slow.
+                # The next request waits for its turn, so it is delayed and not only slow.
                 while clock.asked.count(0.5) < count - 2:  # noqa: ASYNC110 - the clock tells nobody which delay
                     await asyncio.sleep(0)
                 assert sandbox.requests.total == count - 1
@@ -394,7 +394,7 @@ async def test_requests_per_second_limits_snapshots() -> None:
         await live.aclose()
 
 
-# --- life
+# --- lifecycle
 
 
 async def test_live_accounts_can_be_closed_in_another_task() -> None:
@@ -591,8 +591,8 @@ async def test_update_without_an_account_is_resolved_or_counted() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live, live.changes("orders") as changes:
-            said = {"order_id": "x", "account_id": account, "status": "working"}
-            sandbox.stream.send({"type": "order", "user_id": "ada", "data": said})
+            report = {"order_id": "x", "account_id": account, "status": "working"}
+            sandbox.stream.send({"type": "order", "user_id": "ada", "data": report})
             sandbox.stream.send({"type": "order", "data": {"order_id": "y"}})
             sandbox.stream.send({"type": "position", "data": {"symbol": "y"}})
             sandbox.stream.send({"type": "balance", "data": {"account_id": "nowhere"}})
@@ -637,7 +637,7 @@ async def test_old_open_order_is_searched_after_price_changes() -> None:
         ada, account = newcomer(sandbox, ct)
         async with followed(ct, ada) as live:
             old = min(live.book(account).open_orders, key=lambda order: order.created_at_text or "")
-            # The orders are as they were, and are left unread; what is held is not.
+            # The orders are equal and are not decoded; the positions are.
             while live.statistics().snapshots - live.statistics().unchanged < 3:
                 sandbox.clock.advance(1)
                 sandbox.stream.reset()
@@ -650,7 +650,7 @@ async def test_old_open_order_is_searched_after_price_changes() -> None:
 
 async def test_unchanged_answers_are_not_decoded_and_missed_changes_are_found() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
-        # They hold nothing yet: of what somebody holds, the price changes all the time.
+        # They have no positions yet: prices of positions change all the time.
         (ada, account), (bob, other) = (bare_newcomer(sandbox, ct, name) for name in ("ada", "bob"))
         async with followed(ct, ada, bob) as live, live.changes() as changes:
             before = live.book(account)
@@ -668,7 +668,7 @@ async def test_unchanged_answers_are_not_decoded_and_missed_changes_are_found() 
             after = live.book(account)
             assert (after.orders, after.positions, after.balances) == (before.orders, before.positions, before.balances)
             assert str(before.as_of) < str(after.as_of)
-            # Missed: nobody tells of it.
+            # Missed: no frame comes.
             sandbox.stream.faults.add(StreamFault("lose", times=None))
             order = await placed(bob, other)
             sandbox.stream.faults.clear()
@@ -676,9 +676,9 @@ async def test_unchanged_answers_are_not_decoded_and_missed_changes_are_found() 
             assert order.order_id in live.book(other).orders
             assert {each.cause for each in taken(changes)} == {"recovered"}
             assert await drop() == (2, 2)
-            # Heard: from then on, what the book was loaded from is not what it has.
-            said = {"order_id": "x", "account_id": other, "status": "cancelled"}
-            sandbox.stream.send({"type": "order", "user_id": "bob", "account_id": other, "data": said})
+            # Received: from then on the book differs from the answers that it was loaded from.
+            report = {"order_id": "x", "account_id": other, "status": "cancelled"}
+            sandbox.stream.send({"type": "order", "user_id": "bob", "account_id": other, "data": report})
             await live.wait(lambda live: "x" in live.book(other).orders, timeout=PATIENCE)
             assert await drop() == (2, 1)
             assert await drop() == (2, 2)
@@ -694,9 +694,9 @@ async def test_answers_that_differ_from_the_book_are_decoded_every_time() -> Non
         ada, account = bare_newcomer(sandbox, ct, "ada")
         order = await placed(ada, account)
         async with followed(ct, ada) as live, live.changes("orders") as changes:
-            # The list lags: it never says what the stream said, and what was filled stays filled.
-            said = {"order_id": order.order_id, "account_id": account, "filled_qty": "5"}
-            sandbox.stream.send({"type": "order", "user_id": "ada", "account_id": account, "data": said})
+            # The list lags: it never has the fill of the stream, and a filled quantity stays filled.
+            report = {"order_id": order.order_id, "account_id": account, "filled_qty": "5"}
+            sandbox.stream.send({"type": "order", "user_id": "ada", "account_id": account, "data": report})
             await changes.receive()
             while live.statistics().snapshots < 4:
                 sandbox.stream.reset()
@@ -706,7 +706,7 @@ async def test_answers_that_differ_from_the_book_are_decoded_every_time() -> Non
 
 
 async def stepped_until(clock: SteppedClock, live: LiveAccounts, is_true: Callable[[LiveAccounts], object]) -> None:
-    """Let the clock go on until something holds."""
+    """Advance the clock until a condition holds."""
     waiting = asyncio.ensure_future(live.wait(is_true))
     async with asyncio.timeout(PATIENCE):
         while not waiting.done():
@@ -720,8 +720,8 @@ async def test_snapshot_that_contradicts_a_frame_counts_when_repeated() -> None:
     async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox, clock=clock) as ct, nothing_of_ours_left():
         ada, account = bare_newcomer(sandbox, ct, "ada")
         async with followed(ct, ada) as live, live.changes("positions") as changes:
-            said = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
-            sandbox.stream.send({"type": "position", "user_id": "ada", "account_id": account, "data": said})
+            report = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
+            sandbox.stream.send({"type": "position", "user_id": "ada", "account_id": account, "data": report})
             await changes.receive()
             assert list(live.book(account).positions) == ["AAPL"]
             sandbox.stream.reset()
@@ -744,8 +744,8 @@ async def test_frame_between_equal_answers_is_overridden_by_them() -> None:
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
             sandbox.stream.reset()
             await until_struck(sandbox)
-            said = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
-            sandbox.stream.send({"type": "position", "user_id": "ada", "account_id": account, "data": said})
+            report = {"symbol": "AAPL", "account_id": account, "quantity": "5"}
+            sandbox.stream.send({"type": "position", "user_id": "ada", "account_id": account, "data": report})
             await changes.receive()
             await live.wait(lambda live: live.statistics().snapshots == 2, timeout=PATIENCE)
             assert list(live.book(account).positions) == ["AAPL"]

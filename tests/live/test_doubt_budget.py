@@ -14,7 +14,7 @@ def test_pauses_grow_while_the_cause_lasts_and_start_over_afterwards() -> None:
     assert delays[0] == 0.0
     bounds = [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
     assert all(bound / 2 <= delay <= bound for delay, bound in zip(delays[1:], bounds, strict=True))
-    # A pause that has passed does not begin the pauses anew.
+    # A pause that has passed does not reset the pauses.
     pauses.note("ada", now)
     now += CALM - 1
     pauses.note("ada", now)
@@ -73,7 +73,7 @@ def test_reads_stay_within_the_budget_for_any_doubts(steps: list[tuple[str, floa
     for name, pause in steps:
         now += pause
         budget.note(name, now)
-        if last.get(name, -1.0) <= now:  # one read at a time is planned for a user
+        if last.get(name, -1.0) <= now:  # a user has at most one planned read
             last[name] = now + budget.reserve(name, 5, now)
             reads.append(last[name])
     span = max(reads, default=0.0)

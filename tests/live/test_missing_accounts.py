@@ -13,8 +13,8 @@ def connection(*accounts: str, kind: str = "trade") -> dict[str, Any]:
     return {"connection_id": "c", "type": kind, "accounts": [{"account_id": each} for each in accounts]}
 
 
-class Somebody:
-    """A user whose connections are written down."""
+class FakeUser:
+    """A user with scripted connections."""
 
     user_id = "ada"
     orders: Any = None
@@ -40,15 +40,15 @@ class Somebody:
         ([connection("a"), connection("b", "c")], ["a"], []),
         ([connection("b")], [], ["c"]),
         ([], [], ["b", "c"]),
-        # A link for market data opens no account; of any other it is not said which.
+        # A connection for market data opens no account; any other without accounts is incomplete.
         ([connection("a"), connection(kind="market_data")], ["a"], ["b", "c"]),
         ([connection("a"), connection()], ["a"], []),
         ([connection("a"), {"connection_id": "d"}], ["a"], []),
-        # What was read just now is not among them: they are no list of what can be read.
+        # An account that was read just now is absent: the list is not usable.
         ([], ["a"], []),
         ([connection("b")], ["a"], []),
         ([connection("b"), connection("a")], ["a", "x"], []),
-        # Other names, or a list of something else.
+        # Other account ids, or a list of something else.
         ([connection("1")], [], []),
     ],
 )
@@ -60,6 +60,6 @@ async def test_find_unlinked_returns_absent_accounts_of_a_usable_list_only(
     async def turn() -> None:
         turns.append(1)
 
-    assert await find_unlinked(Somebody(*connections), turn, ["b", "c"], read) == gone
+    assert await find_unlinked(FakeUser(*connections), turn, ["b", "c"], read) == gone
     assert turns == [1]
-    assert await find_unlinked(Somebody(*connections), lambda: None, ["b", "c"], read) == gone
+    assert await find_unlinked(FakeUser(*connections), lambda: None, ["b", "c"], read) == gone

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from connecttrade_async.books.followed_users import FollowedUser
 
 
-class Somebody:
+class FakeUser:
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
         self.orders: Any = None
@@ -23,7 +23,7 @@ class Somebody:
 
 
 class Line:
-    """Writes down who is put in line."""
+    """Records the enqueued users."""
 
     def __init__(self) -> None:
         self.wanted: list[str] = []
@@ -35,7 +35,7 @@ class Line:
 def swept(names: list[str], every: float) -> tuple[SteppedClock, FollowedUsers, Line, Sweep]:
     clock, users, line = SteppedClock(), FollowedUsers(OrderRetention()), Line()
     for name in names:
-        users.add(Somebody(name))
+        users.add(FakeUser(name))
     sweep = Sweep(users, line, clock, every)  # type: ignore[arg-type]
     sweep.start()
     return clock, users, line, sweep
@@ -59,7 +59,7 @@ def test_sweep_of_many_users_enqueues_several_per_tick() -> None:
         assert len(line.wanted) == pytest.approx(clock.now() / 300 * 10_000, abs=10)
     clock.advance(1)
     assert set(line.wanted) == set(names)
-    # No more wake-ups than twenty a second, however many there are.
+    # At most twenty wake-ups a second for any number of users.
     assert len(clock.asked) <= 301 * 20 + 1
 
 
@@ -73,7 +73,7 @@ def test_sweep_skips_removed_users_and_takes_new_ones_in_the_next_round() -> Non
     clock, users, line, sweep = swept(["a", "b", "c"], 300)
     clock.advance(100)
     users.remove("b")
-    users.add(Somebody("d"))
+    users.add(FakeUser("d"))
     clock.advance(300)
     assert line.wanted == ["a", "c", "a", "c"]
     clock.advance(100)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 
 
-class Somebody:
-    """A user with one account, and something to do at the end of each answer."""
+class FakeUser:
+    """A user with one account, which calls a function at the end of each answer."""
 
     def __init__(self, user_id: str, at_the_end: Callable[[], object] = lambda: None) -> None:
         self.user_id = user_id
@@ -80,7 +80,7 @@ class Money:
         return [balance()]
 
 
-def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:
+def make_applier(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:
     clock, users, crashes = SystemClock(), FollowedUsers(OrderRetention()), list[object]()
     change_feed = ChangeFeed(clock)
     resync = Resync(
@@ -106,7 +106,7 @@ def made(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateAppli
 
 
 async def test_gap_that_dropped_the_live_event_restores_is_live() -> None:
-    fanout, users, _, updates = made(capacity=2)
+    fanout, users, _, updates = make_applier(capacity=2)
     fanout.publish(StreamLost(cause="gone"))
     running = asyncio.create_task(updates.run())
     await asyncio.sleep(0)
@@ -123,8 +123,8 @@ async def test_gap_that_dropped_the_live_event_restores_is_live() -> None:
 
 
 async def test_missed_since_after_a_frame_with_a_future_time_is_its_receipt() -> None:
-    fanout, users, _, updates = made()
-    ada = users.add(Somebody("u"))
+    fanout, users, _, updates = make_applier()
+    ada = users.add(FakeUser("u"))
     users.account_for(ada, "a", None)
     users.unread.clear()
     running = asyncio.create_task(updates.run())
@@ -140,7 +140,7 @@ async def test_missed_since_after_a_frame_with_a_future_time_is_its_receipt() ->
 
 
 async def test_stream_live_event_restores_is_live() -> None:
-    fanout, users, _, updates = made(capacity=2)
+    fanout, users, _, updates = make_applier(capacity=2)
     fanout.publish(StreamLost(cause="gone"))
     running = asyncio.create_task(updates.run())
     await asyncio.sleep(0)
@@ -154,13 +154,13 @@ async def test_stream_live_event_restores_is_live() -> None:
 
 
 async def test_user_enqueued_while_the_last_worker_ends_is_read() -> None:
-    _, users, resync, _ = made()
-    late = users.add(Somebody("late"))
+    _, users, resync, _ = make_applier()
+    late = users.add(FakeUser("late"))
     loop = asyncio.get_running_loop()
-    first = users.add(Somebody("first", lambda: loop.call_soon(resync.enqueue, late)))
+    first = users.add(FakeUser("first", lambda: loop.call_soon(resync.enqueue, late)))
     resync.enqueue(first)
     async with asyncio.timeout(PATIENCE):
-        while late in users.unread:  # noqa: ASYNC110 - the line tells nobody
+        while late in users.unread:  # noqa: ASYNC110 - the queue has no event
             await asyncio.sleep(0.001)
     await resync.aclose()
     resync.enqueue(first)
@@ -169,19 +169,19 @@ async def test_user_enqueued_while_the_last_worker_ends_is_read() -> None:
 
 
 async def test_unmatched_frame_during_a_first_snapshot_makes_it_be_retaken() -> None:
-    fanout, users, resync, updates = made()
-    told: list[int] = []
+    fanout, users, resync, updates = make_applier()
+    published: list[int] = []
 
-    def tell() -> None:
-        told.append(1)
-        if len(told) == 1:
+    def send() -> None:
+        published.append(1)
+        if len(published) == 1:
             updates._handle(replace(order_frame(status="working"), user_id=None, raw=b""), NOW)
 
-    ada = users.add(Somebody("ada", tell))
+    ada = users.add(FakeUser("ada", send))
     users.is_live = True
     resync.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
-        while ada in users.unread:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.unread:  # noqa: ASYNC110 - the queue has no event
             await asyncio.sleep(0.001)
     assert (resync.counters.outdated, resync.counters.loaded, ada.retakes) == (1, 1, 1)
     fanout.close()
@@ -202,8 +202,8 @@ async def test_unmatched_frame_during_a_first_snapshot_makes_it_be_retaken() -> 
     ],
 )
 async def test_undecodable_frame_makes_the_possible_users_suspect(raw: bytes, *, is_doubted: bool) -> None:
-    _, users, resync, updates = made()
-    ada = users.add(Somebody("ada"))
+    _, users, resync, updates = make_applier()
+    ada = users.add(FakeUser("ada"))
     users.is_live = True
     users.unread.clear()
     for _ in range(3):
@@ -211,14 +211,14 @@ async def test_undecodable_frame_makes_the_possible_users_suspect(raw: bytes, *,
         assert users.has_read(ada) is not is_doubted
     assert ada.doubts == 3 * is_doubted
     async with asyncio.timeout(PATIENCE):
-        while not users.has_read(ada):  # noqa: ASYNC110 - the line tells nobody
+        while not users.has_read(ada):  # noqa: ASYNC110 - the queue has no event
             await asyncio.sleep(0.001)
     await resync.aclose()
 
 
 async def test_rate_limit_delays_all_users() -> None:
-    _, users, resync, _ = made()
-    ada = users.add(Somebody("ada"))
+    _, users, resync, _ = make_applier()
+    ada = users.add(FakeUser("ada"))
     late = RateLimitedError(status=429, message="slow down", method="GET", path="/orders", retry_after=9_999.0)
     before = resync._clock.now()
     resync._on_failure(ada, late)
@@ -235,10 +235,10 @@ async def test_rate_limit_of_the_connections_delays_all_users() -> None:
         async def list(self) -> list[Any]:
             raise RateLimitedError(status=429, message="slow", method="GET", path="/connections", retry_after=500.0)
 
-    class Asked(Somebody):
+    class Asked(FakeUser):
         connections: Any = Limited()
 
-    _, users, resync, _ = made()
+    _, users, resync, _ = make_applier()
     ada = users.add(Asked("ada"))
     users.account_for(ada, "a", None).keeper.absent_since = NOW
     before = resync._clock.now()
@@ -248,22 +248,22 @@ async def test_rate_limit_of_the_connections_delays_all_users() -> None:
 
 
 async def test_missed_since_is_the_time_of_the_doubt() -> None:
-    _, users, resync, _ = made()
-    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    _, users, resync, _ = make_applier()
+    ada, bob = users.add(FakeUser("ada")), users.add(FakeUser("bob"))
     users.unread.clear()
     resync.enqueue_suspect([bob])
     users.last = position_frame("2026-03-02T14:00:00Z", quantity="1")
     resync.enqueue_suspect([ada])
     users.last = position_frame("2026-03-02T14:10:00Z", quantity="1")
     async with asyncio.timeout(PATIENCE):
-        while ada in users.suspect:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.suspect:  # noqa: ASYNC110 - the queue has no event
             await asyncio.sleep(0.001)
     assert ada.missed_since == datetime(2026, 3, 2, 14, tzinfo=UTC)
     await resync.aclose()
 
 
 async def test_miss_during_a_snapshot_makes_it_outdated() -> None:
-    _, users, resync, _ = made()
+    _, users, resync, _ = make_applier()
     asked: list[int] = []
 
     def miss() -> None:
@@ -271,18 +271,18 @@ async def test_miss_during_a_snapshot_makes_it_outdated() -> None:
         if len(asked) == 1:
             resync.enqueue_stale(ada)
 
-    ada = users.add(Somebody("ada", miss))
+    ada = users.add(FakeUser("ada", miss))
     users.is_live = True
     resync.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
-        while ada in users.unread:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.unread:  # noqa: ASYNC110 - the queue has no event
             await asyncio.sleep(0.001)
     assert (resync.counters.outdated, resync.counters.loaded, len(asked)) == (1, 1, 2)
     await resync.aclose()
 
 
 async def test_gap_during_a_snapshot_does_not_start_a_second_one_for_the_user() -> None:
-    _, users, resync, _ = made()
+    _, users, resync, _ = make_applier()
     lines: list[int] = []
 
     def drop() -> None:
@@ -290,11 +290,11 @@ async def test_gap_during_a_snapshot_does_not_start_a_second_one_for_the_user() 
             resync.resync_all()
         lines.append(resync.waiting)
 
-    ada = users.add(Somebody("ada", drop))
+    ada = users.add(FakeUser("ada", drop))
     users.is_live = True
     resync.enqueue(ada)
     async with asyncio.timeout(PATIENCE):
-        while ada in users.unread:  # noqa: ASYNC110 - the line tells nobody
+        while ada in users.unread:  # noqa: ASYNC110 - the queue has no event
             await asyncio.sleep(0.001)
     assert lines == [0, 0]
     assert (resync.counters.outdated, resync.counters.loaded) == (1, 1)
@@ -302,9 +302,9 @@ async def test_gap_during_a_snapshot_does_not_start_a_second_one_for_the_user() 
 
 
 async def test_rejected_user_is_not_retried_and_others_are() -> None:
-    _, users, resync, _ = made()
+    _, users, resync, _ = make_applier()
     facts: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
-    ada, bob = users.add(Somebody("ada")), users.add(Somebody("bob"))
+    ada, bob = users.add(FakeUser("ada")), users.add(FakeUser("bob"))
     resync._on_failure(ada, AuthenticationError(status=401, **facts))
     resync._on_failure(bob, ServerError(status=503, **facts))
     assert (ada.timer is None, bob.timer is None) == (True, False)
@@ -313,8 +313,8 @@ async def test_rejected_user_is_not_retried_and_others_are() -> None:
 
 
 async def test_absent_count_is_reset_after_a_full_snapshot() -> None:
-    _, users, resync, _ = made()
-    ada = users.add(Somebody("ada"))
+    _, users, resync, _ = make_applier()
+    ada = users.add(FakeUser("ada"))
     users.account_for(ada, "a", None)
     resync._check_absent(ada)
     resync._check_absent(ada)

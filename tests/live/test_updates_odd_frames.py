@@ -34,7 +34,7 @@ EVENTS = OrderUpdate | PositionUpdate | BalanceUpdate | UnknownMessage
 
 
 class Silent:
-    """A user whose requests are never answered."""
+    """A user with requests that are never answered."""
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
@@ -51,8 +51,8 @@ class Silent:
         await asyncio.Event().wait()
 
 
-class Scene:
-    """Three users, whose five accounts are all current, and a stream to feed them."""
+class Setup:
+    """Three users with five current accounts, and a stream of frames."""
 
     def __init__(self) -> None:
         self.clock = SystemClock()
@@ -94,7 +94,7 @@ class Scene:
     async def feed(self, *frames: bytes) -> None:
         for raw in frames:
             event: Any = DIALECT.read(raw)
-            if isinstance(event, EVENTS):  # the others are heard by the connection
+            if isinstance(event, EVENTS):  # the connection handles the others
                 self.fanout.publish(event)
         for _ in range(5):
             await asyncio.sleep(0)
@@ -135,7 +135,7 @@ def updates(draw: st.DrawFn) -> tuple[dict[str, Any], bool]:
 
 
 def concerned(frame: dict[str, Any], *, is_readable: bool) -> set[str]:
-    """Say by the rules of the owner which known accounts are not current after a frame."""
+    """Return the known accounts that are not current after a frame, by the rules of ownership."""
     payload = frame["data"]
     users = {str(each["user_id"]) for each in (frame, payload) if each.get("user_id")}
     accounts = {str(each["account_id"]) for each in (frame, payload) if each.get("account_id")}
@@ -162,21 +162,21 @@ def test_contradictory_frames_make_only_their_accounts_not_current(
     drawn: list[tuple[dict[str, Any], bool]],
 ) -> None:
     async def scenario() -> None:
-        scene, expected = Scene(), set[str]()
+        setup, expected = Setup(), set[str]()
         for number, (frame, is_readable) in enumerate(drawn):
             if frame["type"] == "order":
-                frame["data"]["order_id"] = f"o{number}"  # one that no book has
-            if scene.users.accounts.keys() != OWNERS.keys():
-                break  # X has become somebody's account
-            await scene.feed(json.dumps(frame).encode())
+                frame["data"]["order_id"] = f"o{number}"  # an unknown order
+            if setup.users.accounts.keys() != OWNERS.keys():
+                break  # X is the account of a followed user now
+            await setup.feed(json.dumps(frame).encode())
             expected |= concerned(frame, is_readable=is_readable)
-            assert scene.not_current() & OWNERS.keys() == expected
+            assert setup.not_current() & OWNERS.keys() == expected
             suspect = {OWNERS[name] for name in expected}
-            assert suspect <= {followed.user.user_id for followed in scene.users.suspect}
-            assert all(scene.asked()[name] for name in suspect)
-        for change in scene.changes:
+            assert suspect <= {followed.user.user_id for followed in setup.users.suspect}
+            assert all(setup.asked()[name] for name in suspect)
+        for change in setup.changes:
             assert OWNERS.get(change.account_id, change.user_id) == change.user_id
-        await scene.close()
+        await setup.close()
 
     asyncio.run(scenario())
 
@@ -199,18 +199,18 @@ def test_contradictory_frames_make_only_their_accounts_not_current(
 async def test_frame_with_another_owner_is_not_applied_and_both_owners_are_read_again(
     kind: str, frame: dict[str, Any], expected: set[str]
 ) -> None:
-    scene = Scene()
+    setup = Setup()
     payload: dict[str, Any] = {**PAYLOADS[kind], **frame.get("data", {})}
-    said = {"type": kind, **frame, "data": payload}
-    await scene.feed(json.dumps(said).encode())
-    assert scene.changes == []
-    # A frame that contradicts itself is set aside where it is read.
+    report = {"type": kind, **frame, "data": payload}
+    await setup.feed(json.dumps(report).encode())
+    assert setup.changes == []
+    # A frame that contradicts itself is rejected by the codec.
     is_consistent = frame["data"].keys().isdisjoint(frame) if "data" in frame else True
-    assert (scene.updates.conflicting, scene.updates.frames) == (is_consistent, 0)
-    assert scene.not_current() == expected
+    assert (setup.updates.conflicting, setup.updates.frames) == (is_consistent, 0)
+    assert setup.not_current() == expected
     named = {frame.get("user_id"), payload.get("user_id"), *(OWNERS[name] for name in expected)} & {"ann", "bob"}
-    assert {name for name, count in scene.asked().items() if count} == named
-    await scene.close()
+    assert {name for name, count in setup.asked().items() if count} == named
+    await setup.close()
 
 
 @pytest.mark.parametrize(
@@ -226,12 +226,12 @@ async def test_frame_with_another_owner_is_not_applied_and_both_owners_are_read_
     ],
 )
 async def test_frame_without_contradiction_is_applied(frame: dict[str, Any]) -> None:
-    scene = Scene()
-    said = {"type": "position", **frame, "data": {**PAYLOADS["position"], **frame.get("data", {})}}
-    await scene.feed(json.dumps(said).encode())
-    assert [(change.user_id, change.account_id) for change in scene.changes] == [("ann", "A1")]
-    assert (scene.updates.conflicting, scene.updates.frames, scene.not_current()) == (0, 1, set())
-    await scene.close()
+    setup = Setup()
+    report = {"type": "position", **frame, "data": {**PAYLOADS["position"], **frame.get("data", {})}}
+    await setup.feed(json.dumps(report).encode())
+    assert [(change.user_id, change.account_id) for change in setup.changes] == [("ann", "A1")]
+    assert (setup.updates.conflicting, setup.updates.frames, setup.not_current()) == (0, 1, set())
+    await setup.close()
 
 
 @pytest.mark.parametrize(
@@ -251,37 +251,37 @@ async def test_frame_without_contradiction_is_applied(frame: dict[str, Any]) -> 
     ],
 )
 async def test_undecodable_frame_makes_all_named_accounts_not_current(raw: bytes, expected: int) -> None:
-    scene = Scene()
-    await scene.feed(raw)
+    setup = Setup()
+    await setup.feed(raw)
     named = {name for name in OWNERS if name.encode() in raw}
-    assert len(scene.not_current()) == expected
-    assert named <= scene.not_current() or b"\\u" in raw or b'"of"' in raw
-    assert all(scene.asked()[OWNERS[name]] for name in scene.not_current())
-    await scene.close()
+    assert len(setup.not_current()) == expected
+    assert named <= setup.not_current() or b"\\u" in raw or b'"of"' in raw
+    assert all(setup.asked()[OWNERS[name]] for name in setup.not_current())
+    await setup.close()
 
 
 async def test_undecodable_frame_with_an_order_id_makes_its_account_be_read_again() -> None:
-    scene = Scene()
-    await scene.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
-    scene.users.suspect.clear()
-    await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "account_id": "B2", "status": "working"}}')
-    assert scene.not_current() == set()
-    await scene.feed(b'{"type": "order", "data": {"order_id": "o9", "status": [1]}}')
-    assert scene.not_current() == {"B2"}
-    await scene.close()
+    setup = Setup()
+    await setup.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
+    setup.users.suspect.clear()
+    await setup.feed(b'{"type": "order", "data": {"order_id": "o9", "account_id": "B2", "status": "working"}}')
+    assert setup.not_current() == set()
+    await setup.feed(b'{"type": "order", "data": {"order_id": "o9", "status": [1]}}')
+    assert setup.not_current() == {"B2"}
+    await setup.close()
 
 
 async def test_frame_without_an_account_and_with_an_order_of_another_user_is_not_applied() -> None:
-    scene = Scene()
-    await scene.feed(b'{"type": "order", "account_id": "B2", "data": {"order_id": "o9", "status": "working"}}')
-    scene.change_feed.batches.clear()
-    await scene.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
-    assert scene.changes == []
-    assert (scene.updates.conflicting, scene.not_current()) == (1, {"B2"})
-    assert {followed.user.user_id for followed in scene.users.suspect} == {"ann", "bob"}
-    await scene.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
-    assert [(change.user_id, change.account_id) for change in scene.changes] == [("bob", "B2")]
-    await scene.close()
+    setup = Setup()
+    await setup.feed(b'{"type": "order", "account_id": "B2", "data": {"order_id": "o9", "status": "working"}}')
+    setup.change_feed.batches.clear()
+    await setup.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
+    assert setup.changes == []
+    assert (setup.updates.conflicting, setup.not_current()) == (1, {"B2"})
+    assert {followed.user.user_id for followed in setup.users.suspect} == {"ann", "bob"}
+    await setup.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
+    assert [(change.user_id, change.account_id) for change in setup.changes] == [("bob", "B2")]
+    await setup.close()
 
 
 @pytest.mark.parametrize(
@@ -291,19 +291,19 @@ async def test_frame_without_an_account_and_with_an_order_of_another_user_is_not
 async def test_event_that_raises_is_logged_once_and_its_accounts_are_read_again(
     raw: bytes, expected: set[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    scene = Scene()
-    said = b'{"type": "position", "user_id": "ann", "account_id": "A1", "data": {"symbol": "AAPL", "quantity": "%d"}}'
-    await scene.feed((said % 1).replace(b'"1"', b'"1", "last_price": "7"'))
-    # The payload of an update is read from its frame where it is a part of a position, and this frame is none.
-    odd: Any = replace(DIALECT.read(said % 2), raw=raw)
+    setup = Setup()
+    report = b'{"type": "position", "user_id": "ann", "account_id": "A1", "data": {"symbol": "AAPL", "quantity": "%d"}}'
+    await setup.feed((report % 1).replace(b'"1"', b'"1", "last_price": "7"'))
+    # A partial position is read from its frame, and this frame has no payload.
+    odd: Any = replace(DIALECT.read(report % 2), raw=raw)
     for _ in range(2):
-        scene.fanout.publish(odd)
-    await scene.feed(said % 3)
-    assert (scene.updates.crashes, scene.not_current()) == (2, expected)
+        setup.fanout.publish(odd)
+    await setup.feed(report % 3)
+    assert (setup.updates.crashes, setup.not_current()) == (2, expected)
     assert [record.levelname for record in caplog.records if "could not be applied" in record.message] == ["ERROR"]
-    assert [change.after.quantity for change in scene.changes] == [1, 3]  # type: ignore[union-attr]
-    assert not scene.running.done()
-    await scene.close()
+    assert [change.after.quantity for change in setup.changes] == [1, 3]  # type: ignore[union-attr]
+    assert not setup.running.done()
+    await setup.close()
 
 
 BEATS = [
@@ -331,10 +331,10 @@ BEATS = [
 
 @pytest.mark.parametrize("raw", BEATS)
 async def test_heartbeat_of_any_form_causes_no_request(raw: bytes) -> None:
-    scene = Scene()
-    await scene.feed(*[raw] * 40)
-    assert (scene.not_current(), sum(scene.asked().values())) == (set(), 0)
-    await scene.close()
+    setup = Setup()
+    await setup.feed(*[raw] * 40)
+    assert (setup.not_current(), sum(setup.asked().values())) == (set(), 0)
+    await setup.close()
 
 
 @settings(max_examples=300, deadline=None)
@@ -375,15 +375,15 @@ async def test_heartbeat_of_any_form_causes_no_request(raw: bytes) -> None:
 )
 def test_random_frames_never_end_the_live_accounts(drawn: list[bytes]) -> None:
     async def scenario() -> None:
-        scene = Scene()
+        setup = Setup()
         mark = b'{"type": "position", "user_id": "cid", "account_id": "C1", "data": {"symbol": "ZZ", "quantity": "%d"}}'
         for number, raw in enumerate(drawn, 1):
-            await scene.feed(raw, mark % number)
-            assert scene.changes[-1].account_id == "C1"
-        assert not scene.running.done()
-        assert scene.ended == []
-        assert scene.updates.crashes == 0
-        await scene.close()
+            await setup.feed(raw, mark % number)
+            assert setup.changes[-1].account_id == "C1"
+        assert not setup.running.done()
+        assert setup.ended == []
+        assert setup.updates.crashes == 0
+        await setup.close()
 
     asyncio.run(scenario())
 

@@ -1,9 +1,9 @@
-"""Whatever happens, in whatever order: when the books say that they are current, they equal the world.
+"""For any sequence of events, books that are current equal the server.
 
-The sandbox's world is the model. Trades, fills, cancels and replacements happen; frames are lost, doubled, put out of
-order and garbled; the link drops at any moment, also in the middle of a resync; snapshots fail; users come and go. Then
-things calm down, the books say that they are current, and: book equals world; each fill was told once; no fill was
-never told; and nothing was told of what nobody follows.
+The sandbox's world is the model. Trades, fills, cancels and replacements happen. Frames are lost, doubled, reordered
+and garbled. The connection drops at any moment, also during a resync. Snapshots fail, and users are added and removed.
+Then the faults end and the books become current. Each book equals the world, each fill was published exactly once, and
+no change of an unfollowed user was published.
 
     HYPOTHESIS_PROFILE=nightly python -m pytest tests/stories/test_books_equal_the_world.py
 """
@@ -54,22 +54,22 @@ READS = ("/orders", "/positions", "/balances")
 
 
 class TheBooks(RuleBasedStateMachine):
-    """Live accounts on one side, the world on the other, and everything that can happen between."""
+    """Live accounts, the world of the sandbox, and every event between them."""
 
     def __init__(self) -> None:
         super().__init__()
         self.runner = asyncio.Runner()
         self.clock = SteppedClock()
-        self.told: Counter[str] = Counter()
+        self.published: Counter[str] = Counter()
         self.users: dict[str, User] = {}
         self.accounts: dict[str, str] = {}
         self.read: set[str] = set()
-        # By user: the fills from before there was a book, and those of which nobody can say on which side they fell.
+        # By user: the fills before its book was created, and those that may be before or after.
         self.history: dict[str, set[str]] = {}
         self.either: dict[str, set[str]] = {}
         self.run(self.open())
 
-    # Life -------------------------------------------------------------------------------------------------------------
+    # Set-up -----------------------------------------------------------------------------------------------------------
 
     def run(self, doing: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(doing)
@@ -97,7 +97,7 @@ class TheBooks(RuleBasedStateMachine):
             self.run(self.stack.aclose())
             self.runner.close()
 
-    # What the world has -----------------------------------------------------------------------------------------------
+    # The world --------------------------------------------------------------------------------------------------------
 
     def orders(self, name: str) -> list[Order]:
         return self.sandbox.broker.orders(self.accounts[name])
@@ -109,24 +109,24 @@ class TheBooks(RuleBasedStateMachine):
         found = [order for order in self.orders(name) if order.status not in ENDED]
         return found[pick % len(found)] if found else None
 
-    # What was told ----------------------------------------------------------------------------------------------------
+    # Published --------------------------------------------------------------------------------------------------------
 
     def note(self) -> None:
-        """Take what was told; and see whose fills fall on this side or that of the making of a book."""
+        """Receive changes, and note which fills came before or after the creation of a book."""
         while (change := self.changes.receive_nowait()) is not None:
             assert not isinstance(change, Gap)
-            assert change.user_id in self.followed, "told of somebody who is not followed"
+            assert change.user_id in self.followed, "published of a user that is not followed"
             if isinstance(change, OrderChanged):
-                self.told.update(str(fill.fill_id) for fill in change.fills)
+                self.published.update(str(fill.fill_id) for fill in change.fills)
         for name in self.followed - self.read:
             self.either[name] |= set(self.fills(name))
             if name not in self.live.failed and any(book.user_id == name for book in self.live.books()):
                 self.read.add(name)
 
     async def stepping(self, doing: Coroutine[Any, Any, T]) -> T:
-        """Let time go on until something is done."""
+        """Advance the clock until a coroutine is done."""
         task = asyncio.ensure_future(doing)
-        # Counted in turns: a machine that is busy with something else is no failure, and would not be found again.
+        # Counted in turns and not in seconds: a busy machine must not fail the test.
         for _ in range(MAX_TURNS):
             if task.done():
                 return task.result()
@@ -136,10 +136,10 @@ class TheBooks(RuleBasedStateMachine):
         raise AssertionError(f"not done after {MAX_TURNS} turns: {self.live!r} {self.live.health()}")
 
     def happens(self, doing: Coroutine[Any, Any, object], turns: int = 0) -> None:
-        """Do something that the books have no part in, let the loop turn a little, and see what was told."""
+        """Run an event outside the books, run the loop for some turns, and receive changes."""
 
         async def go_on() -> None:
-            with suppress(RefusalError, ConnectTradeError):  # sold what was not there, changed what was over
+            with suppress(RefusalError, ConnectTradeError):  # sold a missing position, or changed an ended order
                 await self.stepping(doing)
             for _ in range(turns):
                 await asyncio.sleep(0)
@@ -147,12 +147,12 @@ class TheBooks(RuleBasedStateMachine):
         self.run(go_on())
         self.note()
 
-    # What happens -----------------------------------------------------------------------------------------------------
+    # Events -----------------------------------------------------------------------------------------------------------
 
-    @rule(who=WHO, symbol=st.sampled_from(SYMBOLS), side=st.sampled_from(["BUY", "SELL"]), qty=st.integers(1, 9))
-    def account(self, who: int, symbol: str, side: str, qty: int) -> None:
-        """Place an order that waits for its fills to be given by hand."""
-        name, price = NAMES[who], {"BUY": "1.00", "SELL": "90000.00"}[side]
+    @rule(user_index=WHO, symbol=st.sampled_from(SYMBOLS), side=st.sampled_from(["BUY", "SELL"]), qty=st.integers(1, 9))
+    def account(self, user_index: int, symbol: str, side: str, qty: int) -> None:
+        """Place an order that is filled by hand."""
+        name, price = NAMES[user_index], {"BUY": "1.00", "SELL": "90000.00"}[side]
         ticket = tickets.limit(symbol, side, qty=qty, price=price, account_id=self.accounts[name], broker=BROKER)
 
         async def account() -> None:
@@ -161,10 +161,10 @@ class TheBooks(RuleBasedStateMachine):
 
         self.happens(account())
 
-    @rule(who=WHO, pick=ANY, part=st.integers(1, 9), price=st.integers(1, 500), turns=TURNS)
-    def fill(self, who: int, pick: int, part: int, price: int, turns: int) -> None:
+    @rule(user_index=WHO, pick=ANY, part=st.integers(1, 9), price=st.integers(1, 500), turns=TURNS)
+    def fill(self, user_index: int, pick: int, part: int, price: int, turns: int) -> None:
         """Fill a part of an order, or all that is left."""
-        order = self.working(NAMES[who], pick)
+        order = self.working(NAMES[user_index], pick)
 
         async def fill(order: Order) -> None:
             left = (order.order_qty or Decimal(0)) - sum((fill.quantity for fill in order.fills), Decimal(0))
@@ -173,10 +173,10 @@ class TheBooks(RuleBasedStateMachine):
         if order is not None:
             self.happens(fill(order), turns)
 
-    @rule(who=WHO, pick=ANY, turns=TURNS)
-    def reject(self, who: int, pick: int, turns: int) -> None:
-        """Turn an order down."""
-        order = self.working(NAMES[who], pick)
+    @rule(user_index=WHO, pick=ANY, turns=TURNS)
+    def reject(self, user_index: int, pick: int, turns: int) -> None:
+        """Reject an order."""
+        order = self.working(NAMES[user_index], pick)
 
         async def reject(order: Order) -> None:
             self.sandbox.broker.reject(order.order_id)
@@ -184,10 +184,10 @@ class TheBooks(RuleBasedStateMachine):
         if order is not None:
             self.happens(reject(order), turns)
 
-    @rule(who=WHO, pick=ANY, price=st.sampled_from([None, "1.01", "1.02"]))
-    def change(self, who: int, pick: int, price: str | None) -> None:
+    @rule(user_index=WHO, pick=ANY, price=st.sampled_from([None, "1.01", "1.02"]))
+    def change(self, user_index: int, pick: int, price: str | None) -> None:
         """Cancel an order over REST, or replace it."""
-        orders, order = self.users[NAMES[who]].orders, self.working(NAMES[who], pick)
+        orders, order = self.users[NAMES[user_index]].orders, self.working(NAMES[user_index], pick)
 
         async def change(order_id: str) -> None:
             page = await orders.list(status="all", limit=500)
@@ -197,13 +197,13 @@ class TheBooks(RuleBasedStateMachine):
         if order is not None:
             self.happens(change(order.order_id))
 
-    @rule(who=WHO, status=st.sampled_from(["filled", "working", "cancelled"]), qty=st.integers(1, 5))
-    def trade_elsewhere(self, who: int, status: str, qty: int) -> None:
-        """An order that was placed by hand at the broker."""
+    @rule(user_index=WHO, status=st.sampled_from(["filled", "working", "cancelled"]), qty=st.integers(1, 5))
+    def trade_elsewhere(self, user_index: int, status: str, qty: int) -> None:
+        """Place an order at the broker by hand."""
 
         async def trade() -> None:
             now = self.sandbox.clock.advance(0.001)
-            self.sandbox.world.add_order(self.accounts[NAMES[who]], now, qty=qty, status=status)
+            self.sandbox.world.add_order(self.accounts[NAMES[user_index]], now, qty=qty, status=status)
             self.sandbox.clock.advance(0)
 
         self.happens(trade())
@@ -229,7 +229,7 @@ class TheBooks(RuleBasedStateMachine):
 
     @rule(times=st.integers(1, 4))
     def reads_are_slow(self, times: int) -> None:
-        """So that whatever else happens, happens while a snapshot is under way."""
+        """Delay answers, so that other events happen during a snapshot."""
         self.sandbox.faults.add(Fault("slow_headers", method="GET", path="/orders", times=times, seconds=0.01))
 
     @rule(code=st.sampled_from([None, 1001, 0]), turns=TURNS)
@@ -259,7 +259,9 @@ class TheBooks(RuleBasedStateMachine):
         absent = sorted(set(NAMES) - self.followed)
         name = absent[pick % len(absent)]
         self.history[name], self.either[name] = set(self.fills(name)), set()
-        self.told = Counter({fill: count for fill, count in self.told.items() if fill not in self.history[name]})
+        self.published = Counter(
+            {fill: count for fill, count in self.published.items() if fill not in self.history[name]}
+        )
         self.followed.add(name)
         self.run(self.stepping(self.live.add(self.users[name])))
         self.note()
@@ -271,19 +273,19 @@ class TheBooks(RuleBasedStateMachine):
 
         async def go() -> None:
             await self.live.remove(self.users[name])
-            self.note()  # what was told up to now was rightly told
+            self.note()  # changes published so far are correct
 
         self.run(go())
         self.followed.discard(name)
         self.read.discard(name)
         assert all(book.user_id != name for book in self.live.books())
 
-    # And then ---------------------------------------------------------------------------------------------------------
+    # Recovery ---------------------------------------------------------------------------------------------------------
 
     @rule()
     def calm_down(self) -> None:
-        """Nothing more goes wrong; wait for what the books promise, and hold them to it."""
-        self.run(self.stepping(self.come_true()))
+        """End all faults, wait until the books are current, and compare them with the world."""
+        self.run(self.stepping(self.become_current()))
         self.note()
         for name in self.followed:
             book = self.live.book(self.accounts[name])
@@ -293,16 +295,16 @@ class TheBooks(RuleBasedStateMachine):
                 if (known := book.orders.get(order.order_id)) is not None:
                     assert (str(known.status), known.replaced_by) == (order.status, order.replaced_by)
             due = set(self.fills(name)) - self.history[name] - self.either[name]
-            assert {fill: self.told[fill] for fill in due} == dict.fromkeys(due, 1)
-            assert all(self.told[fill] <= 1 for fill in self.either[name])
-            assert not any(self.told[fill] for fill in self.history[name])
+            assert {fill: self.published[fill] for fill in due} == dict.fromkeys(due, 1)
+            assert all(self.published[fill] <= 1 for fill in self.either[name])
+            assert not any(self.published[fill] for fill in self.history[name])
 
-    async def come_true(self) -> None:
+    async def become_current(self) -> None:
         self.sandbox.faults.clear()
         self.sandbox.stream.faults.clear()
         self.sandbox.clock.advance(0)
         await self.live.wait(lambda live: live.is_current and not live.failed)
-        # Frames that were lost on a link that stands are what the sweep is for: wait until it was at everybody.
+        # The sweep finds frames that were lost on an open connection: wait until it has read every user.
         enough = self.live.statistics().snapshots + 2 * len(self.followed) + 1
         await self.live.wait(lambda live: live.is_current and live.statistics().snapshots >= enough)
 

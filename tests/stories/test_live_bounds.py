@@ -1,4 +1,4 @@
-"""Live accounts wait no longer, and ask no more, than their bounds allow, whatever the server answers."""
+"""Live accounts keep their bounds of time and requests for any answers of the server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_retry_after_of_any_size_is_bounded_and_at_least_the_own_backoff(
         async with ct.live([ada], sweep_every=None) as live:
             assert isinstance(live.failed["ada"], kind)
             served = sandbox.requests.total
-            # The backoff of the client in a hurry is at least half of 0.01 s.
+            # The backoff of this client is at least half of 0.01 s.
             clock.advance(max(seconds - 0.1, 0.004))
             await turns()
             assert (sandbox.requests.total, list(live.failed)) == (served, ["ada"])
@@ -98,13 +98,13 @@ async def test_rate_limits_without_retry_after_make_the_pauses_of_all_users_grow
             adding_more = [asyncio.create_task(live.add(user)) for user in users[1:]]
             served = sandbox.requests.total
             await turns()
-            # No user is asked about during the pause after the first answer.
+            # No user is read during the pause after the first answer.
             assert sandbox.requests.total == served
             for _ in range(40):
                 clock.advance(0.02)
                 await turns()
             await asyncio.gather(adding, *adding_more)
-            # One request a pause, and no pause is below half of 0.01 s.
+            # One request for each pause of at least half of 0.01 s.
             assert sandbox.requests.total - served <= 40 * 0.02 / 0.005
             assert len(live.failed) == 20
 
@@ -131,11 +131,11 @@ class Books:
         self.pages[user_id] += 1
         self.at_a_page()
         number = self.pages[user_id]
-        said: dict[str, Any] = {"orders": [{"order_id": f"{user_id}{number}", "account_id": f"of {user_id}"}]}
+        report: dict[str, Any] = {"orders": [{"order_id": f"{user_id}{number}", "account_id": f"of {user_id}"}]}
         if user_id in self.endless:
             assert parse_qs(url.query).get("next_cursor", ["c"])[0].startswith("c")
-            said["next_cursor"] = f"c{number}"
-        return await answer(body=json.dumps(said))(writer)
+            report["next_cursor"] = f"c{number}"
+        return await answer(body=json.dumps(report))(writer)
 
     def client(self, sandbox: Sandbox, clock: SteppedClock) -> ConnectTrade:
         return client(sandbox, clock=clock, retry=ONCE, endpoints=Endpoints(self.end.url, sandbox.endpoints.stream))
@@ -152,7 +152,7 @@ async def test_endless_listing_fails_its_user_and_the_others_open() -> None:
             assert live.book("of bob").is_current
             assert "of ada" not in {book.account_id for book in live.books()}
             assert books.pages["ada"] <= 7
-            # It is read again after a pause of half a minute at least, since it costs many requests.
+            # It is read again after half a minute at least, because it costs many requests.
             clock.advance(29.0)
             await turns()
             assert books.pages["ada"] <= 7
@@ -218,7 +218,7 @@ async def test_opening_ends_without_progress_and_lists_unread_users_in_failed() 
         async with asyncio.timeout(PATIENCE):
             while "ada" not in live.failed:
                 await turns()
-            # The first look sees that the first user failed, the second that nothing went on since.
+            # The first check sees that the first user failed, the second that there was no progress since.
             for _ in range(2):
                 assert not opening.done()
                 clock.advance(200.0)

@@ -1,4 +1,4 @@
-"""What is given amiss to live accounts is told in words, where it was given, before anybody is asked."""
+"""Invalid arguments of live accounts raise at the call, before any request."""
 
 from __future__ import annotations
 

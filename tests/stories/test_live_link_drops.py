@@ -1,4 +1,4 @@
-"""The link drops while books are kept, and after it the books are true again and every fill was told once."""
+"""After a drop of the connection all books are current again and each fill was published once."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ async def test_order_placed_filled_and_cancelled_during_a_drop_is_recovered() ->
             assert (await live.order_done(old.order_id, timeout=PATIENCE)).status == "cancelled"
             await current(live)
             found = taken(changes)
-            told = [each for each in found if isinstance(each, OrderChanged)]
-            assert {each.after.order_id: str(each.after.status) for each in told} == {
+            published = [each for each in found if isinstance(each, OrderChanged)]
+            assert {each.after.order_id: str(each.after.status) for each in published} == {
                 old.order_id: "cancelled",
                 new.order_id: "filled",
             }
@@ -77,26 +77,26 @@ async def test_fill_received_before_an_older_one_is_recovered_has_a_later_time()
     async with Sandbox(seed=9, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
-            missed, heard = await placed(user, account), await placed(user, account)
+            missed, received = await placed(user, account), await placed(user, account)
             await working(live, missed)
-            await working(live, heard)
+            await working(live, received)
             taken(changes)
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
             sandbox.stream.reset()
             sandbox.broker.fill(missed.order_id)
             await until_struck(sandbox)
             sandbox.clock.advance(1)
-            sandbox.broker.fill(heard.order_id)
+            sandbox.broker.fill(received.order_id)
             sandbox.stream.publish_due()
-            told: list[OrderChanged] = []
+            published: list[OrderChanged] = []
             async with asyncio.timeout(PATIENCE):
-                while sum(len(each.fills) for each in told) < 2:
+                while sum(len(each.fills) for each in published) < 2:
                     change = await changes.receive()
                     assert isinstance(change, OrderChanged)
-                    told.append(change)
-            filled = [each for each in told if each.fills]
+                    published.append(change)
+            filled = [each for each in published if each.fills]
             assert [(each.after.order_id, each.cause) for each in filled] == [
-                (heard.order_id, "stream"),
+                (received.order_id, "stream"),
                 (missed.order_id, "recovered"),
             ]
             later, earlier = (each.fills[0].time for each in filled)
@@ -112,7 +112,7 @@ async def test_drop_during_a_resync_is_recovered() -> None:
             order = await placed(user, account)
             await working(live, order)
             taken(changes)
-            # The snapshot is asked for after the first gap, and its answer comes after the second.
+            # The snapshot is requested after the first gap and answered after the second.
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.3, times=1))
             sandbox.stream.reset()
             sandbox.broker.fill(order.order_id, 4)
@@ -151,7 +151,7 @@ async def test_drop_while_rest_is_down_is_recovered() -> None:
             assert book.positions == held
             assert "503" in str(live.failed["ada"])
             assert live.health().state == "RESYNCING"
-            # What the stream tells meanwhile is told at once.
+            # Updates of the stream are published at once.
             taken(changes)
             sandbox.broker.fill(order.order_id, 1, "1.00")
             ids = [fill.fill_id for fill in sandbox.broker.order(order.order_id).fills]

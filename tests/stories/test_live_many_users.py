@@ -1,4 +1,4 @@
-"""A thousand users after a drop: each is read again, within the budget, and their books are true."""
+"""A thousand users after a drop: each is read again within the budget, and all books are current."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REQUESTS_EACH = 3
 
 @pytest.fixture
 def anyio_backend() -> Any:
-    """Without the debug mode, which takes longer over a thousand users than they do."""
+    """Run without the debug mode of asyncio, which is too slow for a thousand users."""
     return ("asyncio", {"debug": False})
 
 

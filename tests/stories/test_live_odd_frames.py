@@ -1,4 +1,4 @@
-"""Live accounts over real sockets, while frames come that contradict themselves, cannot be read or are no news."""
+"""Live accounts over real sockets with contradictory, undecodable and irrelevant frames."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ async def test_moved_account_is_published_under_its_new_owner_only() -> None:
             assert live.book(account).user_id == "ann"
             move_account(sandbox, account, "ann", "bob")
             sandbox.world.add_order(account, sandbox.clock.now(), status="working")
-            said = sandbox.broker.orders(account)[0].order_id
-            sandbox.stream.publish("orders", "bob", account, {"order_id": said, "status": "working"})
+            report = sandbox.broker.orders(account)[0].order_id
+            sandbox.stream.publish("orders", "bob", account, {"order_id": report, "status": "working"})
             await live.wait(lambda live: live.book(account).user_id == "bob", timeout=PATIENCE)
             assert live.statistics().conflicting >= 1
-            # From then on the frames of the account are bob's.
+            # From then on frames of the account name bob.
             mark = sandbox.world.add_order(account, sandbox.clock.now(), status="working").order_id
             sandbox.stream.publish("orders", "bob", account, {"order_id": mark, "status": "working"})
             await live.wait(lambda live: mark in live.book(account).orders, timeout=PATIENCE)
@@ -131,7 +131,7 @@ async def test_odd_frames_for_an_hour_cause_a_bounded_number_of_requests(odd: st
                 sandbox.stream.publish("orders", "u0", account, an_order(beat))
                 await live.wait(partial(has_order, account, f"o{beat}"), timeout=PATIENCE)
                 clock.advance(5.0)
-            # A read is four requests at most. All users at once, some more, and then 12 users a minute.
+            # A snapshot takes four requests at most: all users at once, some more, then 12 users a minute.
             reads = 20 + 10 + 60 * 12
             assert 0 < sandbox.requests.total - served <= 4 * reads
             clock.advance(700.0)
@@ -157,14 +157,14 @@ def has_order(account_id: str, order_id: str, live: LiveAccounts) -> bool:
 
 
 def is_right(sandbox: Sandbox, *accounts: str) -> Any:
-    def ask(live: LiveAccounts) -> bool:
+    def check(live: LiveAccounts) -> bool:
         return live.is_current and all(in_the_book(live, each) == in_the_world(sandbox, each) for each in accounts)
 
-    return ask
+    return check
 
 
 def drawn(dice: random.Random, names: list[str]) -> str:
-    """Draw a frame, of which some are readable, some are not JSON, and none moves the connection on."""
+    """Draw a frame: decodable, undecodable or not JSON; none changes the state of the connection."""
 
     def value(depth: int) -> Any:
         simple = [None, True, 5, -1.5, "", "1E400", "working", "2026-03-02T14:30:00Z", "9" * 4400, *names]

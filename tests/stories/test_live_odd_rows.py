@@ -1,4 +1,4 @@
-"""Rows that lack what they are known by, rows that share it, and lists from servers that are behind."""
+"""Rows without a key, rows that share a key, and lists from servers that are behind."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ MONEY = {"account_id": "a", "currency": "USD", "cash": "100"}
 HELD = {"account_id": "a", "symbol": "AAPL", "quantity": "5"}
 
 
-class Stage:
-    """A client, the rows that REST answers with, the stream, and held time."""
+class OddRows:
+    """A client, the rows that REST returns, the stream, and a clock that a test advances."""
 
     def __init__(self, sandbox: Sandbox, ledger: Ledger, clock: SteppedClock, ct: ConnectTrade) -> None:
         self.sandbox, self.ledger, self.clock, self.ct = sandbox, ledger, clock, ct
 
     async def until(self, live: LiveAccounts, is_true: Callable[[LiveAccounts], object]) -> None:
-        """Let the clock go on until something holds."""
+        """Advance the clock until a condition holds."""
         waiting = asyncio.ensure_future(live.wait(is_true))
         async with asyncio.timeout(PATIENCE):
             while not waiting.done():
@@ -44,7 +44,7 @@ class Stage:
         await waiting
 
     async def until_polled(self, poller: Poller[Any], is_true: Callable[[], bool]) -> None:
-        """Let the clock go on, and take the results of polls, until something holds."""
+        """Advance the clock and take results of polls until a condition holds."""
 
         async def take() -> None:
             async for _ in poller:
@@ -64,7 +64,7 @@ class Stage:
 
 
 @pytest.fixture
-async def stage() -> AsyncGenerator[Stage]:
+async def setup() -> AsyncGenerator[OddRows]:
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(seed=1, latency=0))
         ledger = await stack.enter_async_context(Ledger())
@@ -73,7 +73,7 @@ async def stage() -> AsyncGenerator[Stage]:
         sandbox.world.create_user("ada")
         ledger.balances["ada"], ledger.positions["ada"] = [MONEY], [HELD]
         ledger.balances["bob"] = [{"account_id": "b", "cash": "1"}]
-        yield Stage(sandbox, ledger, clock, ct)
+        yield OddRows(sandbox, ledger, clock, ct)
 
 
 ODD: list[tuple[str, list[dict[str, Any] | None], str]] = [
@@ -88,32 +88,32 @@ ODD: list[tuple[str, list[dict[str, Any] | None], str]] = [
 
 @pytest.mark.parametrize(("name", "rows", "problem"), ODD)
 async def test_row_without_its_key_hides_no_other_row_and_makes_its_account_not_current(
-    stage: Stage, name: str, rows: list[dict[str, Any] | None], problem: str
+    setup: OddRows, name: str, rows: list[dict[str, Any] | None], problem: str
 ) -> None:
-    ada, bob = stage.ct.user("ada", "hush"), stage.ct.user("bob", "hush")
-    getattr(stage.ledger, name)["ada"] = rows
-    async with stage.ct.live([ada, bob], sweep_every=1.0) as live:
+    ada, bob = setup.ct.user("ada", "hush"), setup.ct.user("bob", "hush")
+    getattr(setup.ledger, name)["ada"] = rows
+    async with setup.ct.live([ada, bob], sweep_every=1.0) as live:
         book = live.book("a")
         assert (book.is_current, book.problem, live.is_current) == (False, problem, False)
         assert [each.quantity for each in book.positions.values()] == [Decimal(5)]
         assert [each.cash for each in book.balances.values()] == [Decimal(100)]
         assert (live.book("b").is_current, live.book("b").problem) == (True, None)
-        # What is not listed may be what the odd row is about.
-        stage.ledger.positions["ada"] = [row for row in stage.ledger.positions["ada"] if row is not HELD]
+        # The odd row may be of the item that is not listed.
+        setup.ledger.positions["ada"] = [row for row in setup.ledger.positions["ada"] if row is not HELD]
         snapshots = live.statistics().snapshots
-        await stage.until(live, lambda live: live.statistics().snapshots >= snapshots + 4)
+        await setup.until(live, lambda live: live.statistics().snapshots >= snapshots + 4)
         assert list(live.book("a").positions) == ["AAPL"]
-        stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [], [HELD]
-        stage.ledger.balances["ada"] = [MONEY]
-        await stage.until(live, lambda live: live.is_current)
+        setup.ledger.orders["ada"], setup.ledger.positions["ada"] = [], [HELD]
+        setup.ledger.balances["ada"] = [MONEY]
+        await setup.until(live, lambda live: live.is_current)
         assert live.book("a").problem is None
 
 
-async def test_listing_gives_rows_without_a_key_an_empty_one(stage: Stage) -> None:
-    ada = stage.ct.user("ada", "hush")
-    stage.ledger.positions["ada"] = [HELD, {"quantity": "3"}, HELD | {"symbol": None}]
-    stage.ledger.balances["ada"] = [MONEY, {"account_id": None, "cash": "1"}]
-    stage.ledger.orders["ada"] = [{"order_id": "o"}, {"cl_order_id": "mine"}]
+async def test_listing_gives_rows_without_a_key_an_empty_one(setup: OddRows) -> None:
+    ada = setup.ct.user("ada", "hush")
+    setup.ledger.positions["ada"] = [HELD, {"quantity": "3"}, HELD | {"symbol": None}]
+    setup.ledger.balances["ada"] = [MONEY, {"account_id": None, "cash": "1"}]
+    setup.ledger.orders["ada"] = [{"order_id": "o"}, {"cl_order_id": "mine"}]
     assert [each.symbol for each in await ada.positions.list()] == ["AAPL", "", ""]
     assert [each.account_id for each in await ada.balances.list()] == ["a", ""]
     assert [each.account_id for each in await ada.accounts.list()] == ["a", ""]
@@ -122,48 +122,48 @@ async def test_listing_gives_rows_without_a_key_an_empty_one(stage: Stage) -> No
 
 
 @pytest.mark.parametrize("row", [None, {"symbol": 5}, {"symbol": None, "quantity": {}}])
-async def test_listing_with_a_row_that_is_odd_in_another_way_is_malformed(stage: Stage, row: Any) -> None:
-    stage.ledger.positions["ada"] = [HELD, row]
+async def test_listing_with_a_row_that_is_odd_in_another_way_is_malformed(setup: OddRows, row: Any) -> None:
+    setup.ledger.positions["ada"] = [HELD, row]
     with pytest.raises(MalformedResponseError):
-        await stage.ct.user("ada", "hush").positions.list()
+        await setup.ct.user("ada", "hush").positions.list()
 
 
 # --- several rows
 
 
-async def test_sale_of_one_of_two_lots_is_a_sale(stage: Stage) -> None:
+async def test_sale_of_one_of_two_lots_is_a_sale(setup: OddRows) -> None:
     lot = {"account_id": "a", "symbol": "AAPL", "quantity": "3", "average_price": "12"}
-    stage.ledger.positions["ada"] = [HELD | {"average_price": "10"}, lot]
+    setup.ledger.positions["ada"] = [HELD | {"average_price": "10"}, lot]
     async with (
-        stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=1.0) as live,
+        setup.ct.live([setup.ct.user("ada", "hush")], sweep_every=1.0) as live,
         live.changes("positions") as changes,
     ):
         book = live.book("a")
         assert (book.positions["AAPL"].quantity, book.positions["AAPL"].average_price) == (Decimal(8), Decimal("10.75"))
         assert book.is_current
-        stage.ledger.positions["ada"] = [HELD | {"average_price": "10"}]
-        await stage.until(live, lambda live: live.book("a").positions["AAPL"].quantity == 5)
+        setup.ledger.positions["ada"] = [HELD | {"average_price": "10"}]
+        await setup.until(live, lambda live: live.book("a").positions["AAPL"].quantity == 5)
         [change] = taken(changes)
         assert isinstance(change, PositionChanged)
         assert change.before is not None
         assert (change.before.quantity, change.after.quantity) == (Decimal(8), Decimal(5))
 
 
-async def test_frame_for_one_of_several_rows_makes_the_account_be_read_again(stage: Stage) -> None:
-    stage.ledger.positions["ada"] = [HELD, HELD | {"quantity": "3"}]
-    async with stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=None) as live:
-        stage.send("position", symbol="AAPL", quantity="2")
+async def test_frame_for_one_of_several_rows_makes_the_account_be_read_again(setup: OddRows) -> None:
+    setup.ledger.positions["ada"] = [HELD, HELD | {"quantity": "3"}]
+    async with setup.ct.live([setup.ct.user("ada", "hush")], sweep_every=None) as live:
+        setup.send("position", symbol="AAPL", quantity="2")
         await live.wait(lambda live: not live.is_current, timeout=PATIENCE)
         assert live.book("a").positions["AAPL"].quantity == 8
-        stage.ledger.positions["ada"] = [HELD, HELD | {"quantity": "2"}]
-        await stage.until(live, lambda live: live.is_current)
+        setup.ledger.positions["ada"] = [HELD, HELD | {"quantity": "2"}]
+        await setup.until(live, lambda live: live.is_current)
         assert live.book("a").positions["AAPL"].quantity == 7
 
 
 # --- lists from servers that are behind
 
 
-async def test_snapshot_behind_the_stream_after_a_gap_does_not_override_the_book(stage: Stage) -> None:
+async def test_snapshot_behind_the_stream_after_a_gap_does_not_override_the_book(setup: OddRows) -> None:
     def traded(count: int, minute: int) -> dict[str, Any]:
         time = f"2026-03-02T14:{minute:02}:00Z"
         fills = [{"fill_id": str(n), "quantity": "10", "price": "7"} for n in range(1, count + 1)]
@@ -171,81 +171,81 @@ async def test_snapshot_behind_the_stream_after_a_gap_does_not_override_the_book
         return facts | {"filled_qty": str(10 * count), "fills": fills, "updated_at": time}
 
     old, new = traded(1, 1), traded(2, 2)
-    stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [old], [HELD | {"quantity": "10"}]
-    async with stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=None) as live, live.changes() as changes:
-        stage.send("order", **new)
-        stage.send("position", symbol="AAPL", quantity="20")
+    setup.ledger.orders["ada"], setup.ledger.positions["ada"] = [old], [HELD | {"quantity": "10"}]
+    async with setup.ct.live([setup.ct.user("ada", "hush")], sweep_every=None) as live, live.changes() as changes:
+        setup.send("order", **new)
+        setup.send("position", symbol="AAPL", quantity="20")
         await live.wait(lambda live: live.book("a").positions["AAPL"].quantity == 20, timeout=PATIENCE)
-        stage.sandbox.stream.reset()
+        setup.sandbox.stream.reset()
         await live.wait(lambda live: not live.is_current, timeout=PATIENCE)
-        began, served = stage.clock.seconds, stage.ledger.requests
-        await stage.until(live, lambda _: stage.clock.seconds > began + 30 and stage.ledger.requests > served + 9)
+        began, served = setup.clock.seconds, setup.ledger.requests
+        await setup.until(live, lambda _: setup.clock.seconds > began + 30 and setup.ledger.requests > served + 9)
         book = live.book("a")
         assert (book.positions["AAPL"].quantity, book.orders["o"].filled_qty) == (Decimal(20), Decimal(20))
         assert (book.is_current, book.problem) == (False, "the snapshot is older than the known state of order o")
-        stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [new], [HELD | {"quantity": "20"}]
-        await stage.until(live, lambda live: live.is_current)
+        setup.ledger.orders["ada"], setup.ledger.positions["ada"] = [new], [HELD | {"quantity": "20"}]
+        await setup.until(live, lambda live: live.is_current)
         found = taken(changes)
         assert [fill.fill_id for each in found if isinstance(each, OrderChanged) for fill in each.fills] == ["2"]
         sizes = [each.after.quantity for each in found if isinstance(each, PositionChanged)]
         assert sizes == [20]
 
 
-async def test_repeated_correction_is_published_and_loaded(stage: Stage) -> None:
+async def test_repeated_correction_is_published_and_loaded(setup: OddRows) -> None:
     facts: dict[str, Any] = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "updated_at": "2026-03-02T14:01:00Z"}
     fills = [{"fill_id": str(n), "quantity": "5", "price": "7"} for n in (1, 2)]
-    stage.ledger.orders["ada"] = [facts | {"status": "filled", "filled_qty": "10", "fills": fills}]
+    setup.ledger.orders["ada"] = [facts | {"status": "filled", "filled_qty": "10", "fills": fills}]
     async with (
-        stage.ct.live([stage.ct.user("ada", "hush")], sweep_every=1.0) as live,
+        setup.ct.live([setup.ct.user("ada", "hush")], sweep_every=1.0) as live,
         live.changes("orders") as changes,
     ):
         facts["updated_at"] = "2026-03-02T14:05:00Z"
-        stage.ledger.orders["ada"] = [facts | {"status": "partially_filled", "filled_qty": "5", "fills": fills[:1]}]
-        await stage.until(live, lambda live: not live.is_current)
+        setup.ledger.orders["ada"] = [facts | {"status": "partially_filled", "filled_qty": "5", "fills": fills[:1]}]
+        await setup.until(live, lambda live: not live.is_current)
         assert live.book("a").orders["o"].filled_qty == 10
-        await stage.until(live, lambda live: live.is_current)
+        await setup.until(live, lambda live: live.is_current)
         order = live.book("a").orders["o"]
         assert (order.filled_qty, str(order.status), len(order.fills)) == (Decimal(5), "partially_filled", 1)
         busts = [fill for each in taken(changes) if isinstance(each, OrderChanged) for fill in each.fills]
         assert [(fill.fill_id, fill.quantity, fill.price) for fill in busts] == [("2", Decimal(-5), Decimal(7))]
 
 
-# --- the same answers again
+# --- equal answers
 
 
 ENDED = {"order_id": "o", "account_id": "a", "status": "CANCELED", "filled_qty": "0"}
 
 
-async def test_unchanged_sweep_evicts_ended_orders(stage: Stage) -> None:
-    stage.ledger.orders["ada"] = [ENDED]
-    ada = stage.ct.user("ada", "hush")
-    async with stage.ct.live([ada], sweep_every=1.0, keep_orders=OrderRetention(age=60.0)) as live:
+async def test_unchanged_sweep_evicts_ended_orders(setup: OddRows) -> None:
+    setup.ledger.orders["ada"] = [ENDED]
+    ada = setup.ct.user("ada", "hush")
+    async with setup.ct.live([ada], sweep_every=1.0, keep_orders=OrderRetention(age=60.0)) as live:
         assert (list(live.book("a").orders), live.book("a").open_orders) == (["o"], ())
-        await stage.until(live, lambda live: not live.book("a").orders)
-        assert stage.clock.seconds > 60
+        await setup.until(live, lambda live: not live.book("a").orders)
+        assert setup.clock.seconds > 60
         assert live.statistics().unchanged > 0
 
 
-async def test_unchanged_poll_evicts_ended_orders(stage: Stage) -> None:
-    stage.ledger.orders["ada"] = [ENDED]
-    ada = stage.ct.user("ada", "hush")
-    async with stage.ct.poll([ada], None, every=1.0, keep_orders=OrderRetention(age=60.0)) as poller:
-        await stage.until_polled(poller, lambda: [list(book.orders) for book in poller.books()] == [["o"]])
+async def test_unchanged_poll_evicts_ended_orders(setup: OddRows) -> None:
+    setup.ledger.orders["ada"] = [ENDED]
+    ada = setup.ct.user("ada", "hush")
+    async with setup.ct.poll([ada], None, every=1.0, keep_orders=OrderRetention(age=60.0)) as poller:
+        await setup.until_polled(poller, lambda: [list(book.orders) for book in poller.books()] == [["o"]])
         assert poller.book("a").open_orders == ()
-        await stage.until_polled(poller, lambda: not poller.book("a").orders)
-        assert stage.clock.seconds > 60
+        await setup.until_polled(poller, lambda: not poller.book("a").orders)
+        assert setup.clock.seconds > 60
 
 
-async def test_poll_loads_a_correction_repeated_in_identical_bytes(stage: Stage) -> None:
+async def test_poll_loads_a_correction_repeated_in_identical_bytes(setup: OddRows) -> None:
     facts = {"order_id": "o", "account_id": "a", "symbol": "AAPL", "status": "working", "filled_qty": "10"}
-    stage.ledger.orders["ada"] = [facts]
-    async with stage.ct.poll([stage.ct.user("ada", "hush")], None, every=1.0) as poller:
-        await stage.until_polled(poller, lambda: [book.is_current for book in poller.books()] == [True])
-        stage.ledger.orders["ada"], stage.ledger.positions["ada"] = [facts | {"filled_qty": "4"}], []
-        await stage.until_polled(poller, lambda: not poller.book("a").is_current)
+    setup.ledger.orders["ada"] = [facts]
+    async with setup.ct.poll([setup.ct.user("ada", "hush")], None, every=1.0) as poller:
+        await setup.until_polled(poller, lambda: [book.is_current for book in poller.books()] == [True])
+        setup.ledger.orders["ada"], setup.ledger.positions["ada"] = [facts | {"filled_qty": "4"}], []
+        await setup.until_polled(poller, lambda: not poller.book("a").is_current)
         assert poller.book("a").problem == "the snapshot is older than the known state of order o"
         assert list(poller.book("a").positions) == ["AAPL"]
-        began = stage.clock.seconds
-        await stage.until_polled(poller, lambda: poller.book("a").is_current)
+        began = setup.clock.seconds
+        await setup.until_polled(poller, lambda: poller.book("a").is_current)
         assert (list(poller.book("a").positions), poller.book("a").orders["o"].filled_qty) == ([], Decimal(4))
-        assert 4 <= stage.clock.seconds - began <= 20
+        assert 4 <= setup.clock.seconds - began <= 20

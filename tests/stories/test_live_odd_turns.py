@@ -1,4 +1,4 @@
-"""What else may happen to live books: the stream is lost for good, frames are lost or unreadable, accounts appear."""
+"""Other events of live books: a stream lost for good, lost or undecodable frames, new accounts."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_stream_displaced_for_good_makes_books_not_current() -> None:
             sandbox.stream.displace()
             with pytest.raises(SessionTakenError):
                 await live.order_done(order, timeout=PATIENCE)
-            # What was told before can still be taken, and then the ending is met.
+            # Changes published before can still be received; then the error is raised.
             assert [type(change) for change in await rest_of(changes)] == [OrderChanged] * 2
             assert not live.book(account).is_current
             assert in_the_book(live, account)["open"][order.order_id] == ("working", Decimal(0))
@@ -61,7 +61,7 @@ async def test_stream_displaced_for_good_makes_books_not_current() -> None:
 
 
 async def rest_of(changes: ChangeSubscription) -> list[Change | Gap]:
-    """Take what waits, up to the ending."""
+    """Receive queued changes up to the error."""
     found: list[Change | Gap] = []
     while True:
         try:
@@ -73,7 +73,7 @@ async def rest_of(changes: ChangeSubscription) -> list[Change | Gap]:
 async def test_new_account_appears_in_the_books() -> None:
     async with Sandbox(seed=2, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         user, account = newcomer(sandbox, ct)
-        stranger, _ = newcomer(sandbox, ct, "bob")
+        unknown_user, _ = newcomer(sandbox, ct, "bob")
         async with ct.live([user], sweep_every=None) as live, live.changes("orders") as changes:
             world, now = sandbox.world, sandbox.clock.now()
             link = world.invite(world.users["ada"], "trade", "https://app.example/", now, broker=find_broker("PUBLIC"))
@@ -93,7 +93,7 @@ async def test_new_account_appears_in_the_books() -> None:
             mark = await placed(user, account)
             await working(live, mark)
             assert live.statistics()[-2:] == (3, 2)
-            assert stranger.user_id not in {book.user_id for book in live.books()}
+            assert unknown_user.user_id not in {book.user_id for book in live.books()}
 
 
 async def test_first_frame_with_a_future_time_publishes_events_of_its_account() -> None:
@@ -138,7 +138,7 @@ async def test_undecodable_frame_makes_its_account_be_read_again() -> None:
             await working(live, order)
             taken(changes)
             sandbox.stream.faults.add(StreamFault("garble", times=3))
-            sandbox.stream.send('{"type": "order", "account_id": "nobody\'s", "data": 5}')
+            sandbox.stream.send('{"type": "order", "account_id": "unknown", "data": 5}')
             sandbox.stream.send("nonsense")
             sandbox.broker.fill(order.order_id)
             sandbox.stream.publish_due()
@@ -185,10 +185,10 @@ async def test_fill_received_without_an_id_and_listed_with_it_is_published_once(
             sandbox.broker.fill(order.order_id, 4)
             sandbox.stream.publish_due()
             [listed] = [each async for each in user.orders.list() if each.order_id == order.order_id]
-            said = [msgspec.to_builtins(each) for each in listed.fills]
-            said[0].pop("fill_id")
-            told = {"order_id": order.order_id, "status": "partially_filled", "filled_qty": "4", "fills": said}
-            sandbox.stream.publish("orders", "ada", account, told)
+            report = [msgspec.to_builtins(each) for each in listed.fills]
+            report[0].pop("fill_id")
+            published = {"order_id": order.order_id, "status": "partially_filled", "filled_qty": "4", "fills": report}
+            sandbox.stream.publish("orders", "ada", account, published)
             assert await until_filled(changes, 1) == [(None, "stream")]
             sandbox.stream.reset()
             await live.wait(lambda live: live.statistics().gaps == 1, timeout=PATIENCE)

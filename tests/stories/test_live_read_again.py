@@ -1,4 +1,4 @@
-"""Something may have been missed of some, or an answer lacks something: they are read again, and nothing is made up."""
+"""Users are read again after missed updates and incomplete answers, and no state is made up."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def read_so_often(live: LiveAccounts, count: int) -> None:
 
 
 async def filled_unheard(sandbox: Sandbox, order: Order, qty: int) -> None:
-    """Fill an order, and lose every frame of it on the way."""
+    """Fill an order and lose every frame of it."""
     lost = sandbox.stream.faults.add(StreamFault("lose", times=None))
     sandbox.broker.fill(order.order_id, qty, "1.00")
     sandbox.stream.publish_due()
@@ -52,7 +52,7 @@ async def filled_unheard(sandbox: Sandbox, order: Order, qty: int) -> None:
 
 
 async def until_heard(sandbox: Sandbox, stream: BrokerageStream) -> None:
-    """Wait until everything was heard that was told so far."""
+    """Wait until every event published so far was received."""
     async with asyncio.timeout(PATIENCE), stream.subscribe("orders") as events:
         sandbox.stream.publish("orders", "eve", "hers", an_order(1))
         while getattr(await events.receive(), "user_id", None) != "eve":
@@ -61,7 +61,7 @@ async def until_heard(sandbox: Sandbox, stream: BrokerageStream) -> None:
             await asyncio.sleep(0)
 
 
-# --- strays: frames that name nobody, while somebody is read for the first time
+# --- unmatched frames during a first snapshot
 
 
 @pytest.mark.parametrize("names", ["the account", "the order", "nothing"])
@@ -72,17 +72,17 @@ async def test_frame_without_a_user_during_a_first_snapshot_is_not_lost(names: s
             order = await placed(ada, account)
             sandbox.stream.publish_due()
             sandbox.clock.hold()
-            # What names her must have been heard before she is added.
+            # A frame that names her must have been received before she is added.
             await until_heard(sandbox, stream)
-            # The last answer is slow: it does not know of the fill, whose own frames are lost, but for one.
+            # The last answer is slow: it lacks the fill, and all but one of its frames are lost.
             sandbox.stream.faults.add(StreamFault("lose", times=None))
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.3, times=1, after=1, when="after"))
             adding = asyncio.create_task(live.add(ada))
             await until_struck(sandbox)
             sandbox.broker.fill(order.order_id, 10, "1.00")
             sandbox.stream.publish_due()
-            said: dict[str, Any] = {"order_id": order.order_id, "status": "filled", "filled_qty": "10"}
-            frame: dict[str, Any] = {"type": "order", "data": said}
+            report: dict[str, Any] = {"order_id": order.order_id, "status": "filled", "filled_qty": "10"}
+            frame: dict[str, Any] = {"type": "order", "data": report}
             if names == "the account":
                 frame["account_id"] = account
             if names == "nothing":
@@ -112,11 +112,11 @@ async def test_frame_without_user_and_account_makes_all_users_be_read_again() ->
                 assert in_the_book(live, each) == in_the_world(sandbox, each)
 
 
-# --- unreadable frames
+# --- undecodable frames
 
 
-@pytest.mark.parametrize("whose", ['"user_id": "ada"', '"user_id": "ada", "account_id": "one nobody knows"'])
-async def test_undecodable_frame_with_a_user_only_makes_that_user_be_read_again(whose: str) -> None:
+@pytest.mark.parametrize("owner_fields", ['"user_id": "ada"', '"user_id": "ada", "account_id": "an unknown one"'])
+async def test_undecodable_frame_with_a_user_only_makes_that_user_be_read_again(owner_fields: str) -> None:
     async with Sandbox(seed=3, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         users = [newcomer(sandbox, ct, name) for name in ("ada", "bob")]
         (ada, account), _ = users
@@ -126,13 +126,13 @@ async def test_undecodable_frame_with_a_user_only_makes_that_user_be_read_again(
             taken(changes)
             await filled_unheard(sandbox, order, 4)
             sandbox.requests.clear()
-            # Of somebody who is not followed it is no news.
+            # A frame of a user that is not followed is ignored.
             sandbox.stream.send('{"type": "order", "user_id": "eve", "data": 5}')
-            sandbox.stream.send(f'{{"type": "order", {whose}, "data": 5}}')
+            sandbox.stream.send(f'{{"type": "order", {owner_fields}, "data": 5}}')
             assert [cause for _, cause in await until_filled(changes, 1)] == ["recovered"]
             await current(live)
             assert in_the_book(live, account) == in_the_world(sandbox, account)
-            # Ada alone was asked about.
+            # Only ada was read.
             assert live.statistics().snapshots == 3
 
 
@@ -145,7 +145,7 @@ async def test_undecodable_frames_make_the_book_be_read_again_with_growing_pause
             sandbox.faults.add(Fault("slow_headers", path="/orders", seconds=0.2, times=1))
             for _ in range(3):
                 sandbox.stream.send(odd)
-            # The rest comes while the first is looked into: that answer counts, and the next look waits.
+            # The rest comes during the first snapshot: that counts, and the next one waits.
             await until_struck(sandbox)
             assert not live.book(account).is_current
             sandbox.stream.send(odd)
@@ -156,7 +156,7 @@ async def test_undecodable_frames_make_the_book_be_read_again_with_growing_pause
             await read_so_often(live, 3)
 
 
-# --- what an answer lacks
+# --- incomplete answers
 
 
 @pytest.mark.parametrize(
@@ -203,11 +203,11 @@ async def test_failed_read_is_never_an_empty_account(faults: list[Fault]) -> Non
             assert live.statistics().swept == 0
 
 
-# --- an account that is new
+# --- new accounts
 
 
-@pytest.mark.parametrize("heard", [False, True])
-async def test_fill_of_a_new_account_with_an_undecodable_first_frame_is_published(*, heard: bool) -> None:
+@pytest.mark.parametrize("received", [False, True])
+async def test_fill_of_a_new_account_with_an_undecodable_first_frame_is_published(*, received: bool) -> None:
     async with Sandbox(seed=6, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
         ada, account = newcomer(sandbox, ct)
         async with ct.live([ada], sweep_every=None) as live, live.changes("orders") as changes:
@@ -224,7 +224,7 @@ async def test_fill_of_a_new_account_with_an_undecodable_first_frame_is_publishe
             await asyncio.sleep(0)
             sandbox.stream.faults.clear()
             sandbox.stream.send('{"type": "order", "user_id": "ada", "data": 5}')
-            if heard:
+            if received:
                 await until_struck(sandbox)
                 world.add_order(new, sandbox.clock.now(), qty=1, status="working")
                 sandbox.stream.publish_due()
@@ -235,7 +235,7 @@ async def test_fill_of_a_new_account_with_an_undecodable_first_frame_is_publishe
             assert fills_of(taken(changes)) == []
 
 
-# --- the platform's limit
+# --- rate limits
 
 
 async def test_rate_limit_stops_all_snapshots_until_retry_after() -> None:
@@ -264,7 +264,7 @@ async def test_rate_limit_stops_all_snapshots_until_retry_after() -> None:
             for _ in range(20):
                 clock.advance(1.4)
                 await asyncio.sleep(0.001)
-            # Nobody else was asked about either.
+            # No other user was read either.
             assert sandbox.requests.total == asked == 1
             assert not any(book.is_current for book in live.books())
             assert live.book(account).orders[order.order_id].filled_qty == Decimal(0)

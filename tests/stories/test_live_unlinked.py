@@ -1,4 +1,4 @@
-"""An account is missing from all answers: is it gone for good, or could it only not be read?"""
+"""Accounts that all answers lack are dropped only if they are unlinked."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def link(sandbox: Sandbox, broker: str) -> str:
 
 
 async def stepping(clock: SteppedClock, live: LiveAccounts, is_so: Callable[[], bool], step: float = 5.0) -> None:
-    """Let time go on until something is so; hardly, while somebody is asked or dialled."""
+    """Advance the clock until a condition holds; slowly while a request or handshake is under way."""
     async with asyncio.timeout(PATIENCE):
         while not is_so():
             is_idle = not live.health().asking and live.health().state != "AWAY"
@@ -72,13 +72,13 @@ async def test_unlinked_account_of_two_loses_its_book() -> None:
             taken(changes)
             [gone] = [each for each in await ada.connections.list() if each.broker == "ALPACA"]
             unlinked = {each.account_id for each in gone.accounts}
-            # However long ago it was read: it is not known yet that no answer has it.
+            # The time since the last read alone does not count: no answer lacked it yet.
             clock.advance(20.0)
             clock.sleep(600.0)
             held = live.book(account)
             await ada.connections.delete(gone.connection_id)
             sandbox.stream.reset()
-            # At first nobody asks, and the book is as it was.
+            # At first connections are not listed, and the book stays.
             await stepping(clock, live, read_so_often(live, 6), step=1.0)
             assert sandbox.requests.count("GET", "/connections") == 1
             assert (dict(live.book(account).positions), live.book(account).is_current) == (dict(held.positions), False)
@@ -90,11 +90,11 @@ async def test_unlinked_account_of_two_loses_its_book() -> None:
                 live.book(account)
             with pytest.raises(ClosedError, match="the book of that order"):
                 await asyncio.wait_for(waiter, PATIENCE)
-            # What was in it is not told to be closed or to have ended, for it has not.
-            told = [
+            # Its positions and orders are not published as closed or ended.
+            published = [
                 each for each in taken(changes) if isinstance(each, PositionChanged) and each.account_id in unlinked
             ]
-            assert not [each for each in told if each.after.quantity == 0]
+            assert not [each for each in published if each.after.quantity == 0]
             assert in_the_book(live, other) == in_the_world(sandbox, other)
 
 
@@ -114,12 +114,12 @@ async def test_only_account_can_be_unlinked_and_linked_again() -> None:
             await stepping(clock, live, lambda: again in {book.account_id for book in live.books()})
             await current(live)
             assert in_the_book(live, again) == in_the_world(sandbox, again)
-            # What an account has when it comes is where its book begins.
+            # The state of a new account is where its book begins.
             assert fills_of(taken(changes)) == []
             assert account not in {book.account_id for book in live.books()} or account == again
 
 
-def said(*accounts: str, kind: str = "trade") -> str:
+def report(*accounts: str, kind: str = "trade") -> str:
     listed = [{"account_id": each} for each in accounts]
     return json.dumps([{"connection_id": "c", "connection_type": kind, "accounts": listed}])
 
@@ -132,8 +132,8 @@ def said(*accounts: str, kind: str = "trade") -> str:
         {"status": 401},
         {"status": 429, "retry_after": "1"},
         {"body": '[{"connection_id": "c"}]'},
-        {"body": said()},
-        {"body": said("one of another name")},
+        {"body": report()},
+        {"body": report("one of another name")},
         {"body": '{"message": "later"}'},
         {"body": "[{"},
     ],
@@ -187,7 +187,7 @@ async def test_frame_of_an_account_shows_that_it_is_linked() -> None:
                 await stepping(clock, live, is_past(clock, clock.now() + 60.0))
             assert live.statistics().snapshots > 10
             assert [book.account_id for book in live.books()] == [account]
-            # Of the others nothing was heard.
+            # No frame of the others came.
             assert live.statistics().unlinked == len(sandbox.world.books._accounts) - 1
 
 

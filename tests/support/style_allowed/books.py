@@ -1,25 +1,3 @@
 """What the style rules still find here. The list only shrinks."""
 
-ALLOWED: dict[str, dict[str, int]] = {
-    "tests/books/test_book.py": {"function name": 1, "phrase": 2},
-    "tests/books/test_book_machine.py": {"function name": 1, "phrase": 2},
-    "tests/books/test_fills.py": {"phrase": 1},
-    "tests/books/test_followed_users.py": {"phrase": 1, "pronoun": 2},
-    "tests/books/test_order_tracker.py": {"phrase": 1},
-    "tests/books/test_snapshots.py": {"pronoun": 3},
-    "tests/live/test_accounts.py": {"phrase": 1, "pronoun": 4},
-    "tests/live/test_doubt_budget.py": {"phrase": 1},
-    "tests/live/test_missing_accounts.py": {"pronoun": 1},
-    "tests/live/test_resync.py": {"phrase": 1, "pronoun": 4},
-    "tests/live/test_sweep.py": {"pronoun": 1},
-    "tests/live/test_updates.py": {"function name": 1},
-    "tests/live/test_updates_odd_frames.py": {"pronoun": 3},
-    "tests/stories/test_books_equal_the_world.py": {"function name": 1, "phrase": 9, "pronoun": 6},
-    "tests/stories/test_live_given_amiss.py": {"phrase": 1, "pronoun": 1},
-    "tests/stories/test_live_link_drops.py": {"phrase": 3},
-    "tests/stories/test_live_odd_frames.py": {"function name": 1},
-    "tests/stories/test_live_odd_rows.py": {"class name": 1},
-    "tests/stories/test_live_odd_turns.py": {"phrase": 1, "pronoun": 1},
-    "tests/stories/test_live_read_again.py": {"phrase": 1, "pronoun": 8},
-    "tests/stories/test_live_unlinked.py": {"phrase": 1, "pronoun": 2},
-}
+ALLOWED: dict[str, dict[str, int]] = {}
