@@ -92,17 +92,11 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "cli/demo/stream.py",
     ),
     ("cli",): (
-        "cli/account_choice.py",
         "cli/columns.py",
         "cli/credentials.py",
         "cli/live_view.py",
-        "cli/main.py",
         "cli/market_options.py",
         "cli/order_lookup.py",
-        "cli/output.py",
-        "cli/prompts.py",
-        "cli/watch_output.py",
-        "cli/watch_screen.py",
         "cli/watch_state.py",
     ),
     ("cli/commands",): (
