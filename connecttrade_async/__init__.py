@@ -106,8 +106,9 @@ if TYPE_CHECKING:
     from connecttrade_async.rest.pagination import Listing, Pages
     from connecttrade_async.rest.wire import Response
     from connecttrade_async.secret import Secret
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
     from connecttrade_async.streaming.protocol import CloseReason
-    from connecttrade_async.streaming.stream import BrokerageStream, StreamHealth
+    from connecttrade_async.streaming.stream import StreamHealth
     from connecttrade_async.streaming.subscriptions import Subscription, SubscriptionStatistics
     from connecttrade_async.symbology import (
         EquityKind,
@@ -354,7 +355,8 @@ _ROOMS = {
     "market_data.feeds": ("DepthFeed", "Feed"),
     "market_data.stream": ("MarketDataStream", "ServerSubscription", "ServerSubscriptions"),
     "streaming.protocol": ("CloseReason",),
-    "streaming.stream": ("BrokerageStream", "StreamHealth"),
+    "streaming.brokerage_stream": ("BrokerageStream",),
+    "streaming.stream": ("StreamHealth",),
     "symbology": (
         "EquityKind",
         "EquitySymbol",

@@ -273,7 +273,7 @@ class ConnectTrade:
             raise ConfigurationError(msg)
         # Imported on first use: importing websockets takes a tenth of a second.
         from connecttrade_async.streaming.brokerage_codec import BrokerageCodec  # noqa: PLC0415
-        from connecttrade_async.streaming.stream import BrokerageStream  # noqa: PLC0415
+        from connecttrade_async.streaming.brokerage_stream import BrokerageStream  # noqa: PLC0415
         from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
 
         return BrokerageStream(

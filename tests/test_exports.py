@@ -60,7 +60,8 @@ SOME = {
     "polling.poller": {"Poller"},
     "streaming.subscriptions": {"SubscriptionStatistics", "Subscription"},
     "streaming.protocol": {"CloseReason"},
-    "streaming.stream": {"BrokerageStream", "StreamHealth"},
+    "streaming.brokerage_stream": {"BrokerageStream"},
+    "streaming.stream": {"StreamHealth"},
     "rest.wire": {"Response"},
     "symbology": {
         "EquityKind",

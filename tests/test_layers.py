@@ -117,6 +117,7 @@ LAYER_OF = {
     "streaming.supervisor": "loops",
     "streaming.watchdog": "loops",
     "streaming.stream": "loops",
+    "streaming.brokerage_stream": "loops",
     "polling.result_queue": "io",
     "polling.rate_limiter": "io",
     "polling.worker_pool": "loops",

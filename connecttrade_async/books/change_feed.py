@@ -17,15 +17,13 @@ from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.orders import Order
 from connecttrade_async.streaming.fanout import Fanout
-from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.subscriptions import Capacity, SubscriptionStatistics
+from connecttrade_async.streaming.filters import TOPICS, EventFilter
+from connecttrade_async.streaming.subscriptions import CAPACITY, Capacity, SubscriptionStatistics
 
 __all__ = ["CAPACITY", "TOPICS", "ChangeFeed", "ChangeSubscription", "filter_for"]
 
 T = TypeVar("T")
 UNSIZED = 1 << 62
-CAPACITY = 10_000
-TOPICS = ("orders", "positions", "balances")
 UNFOLLOWED = "its user is not followed any more; add the user again to follow it"
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
     from connecttrade_async.clock import Clock
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 
 __all__ = ["WatchState", "WatchUpdate"]
 

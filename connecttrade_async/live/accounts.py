@@ -13,7 +13,7 @@ from typing import Self
 
 from connecttrade_async import analytics
 from connecttrade_async.books.book import Book
-from connecttrade_async.books.change_feed import CAPACITY, TOPICS, ChangeSubscription, filter_for
+from connecttrade_async.books.change_feed import ChangeSubscription, filter_for
 from connecttrade_async.books.merge import has_ended
 from connecttrade_async.books.snapshots import Noting, UserApi, as_it_is
 from connecttrade_async.clock import Clock
@@ -22,8 +22,10 @@ from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTr
 from connecttrade_async.live.engine import LiveEngine
 from connecttrade_async.live.status import LiveHealth, LiveSettings, LiveStatistics
 from connecttrade_async.models.orders import Order
+from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 from connecttrade_async.streaming.config import Lifetime
-from connecttrade_async.streaming.stream import BrokerageStream
+from connecttrade_async.streaming.filters import TOPICS
+from connecttrade_async.streaming.subscriptions import CAPACITY
 from connecttrade_async.validation import check_each, check_iterable, check_one
 
 __all__ = ["LiveAccounts"]

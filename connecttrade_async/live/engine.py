@@ -10,13 +10,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from connecttrade_async.books.change_feed import TOPICS, ChangeFeed
+from connecttrade_async.books.change_feed import ChangeFeed
 from connecttrade_async.books.followed_users import FollowedUsers
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.live.resync import Resync
 from connecttrade_async.live.status import LiveStatistics
 from connecttrade_async.live.sweep import Sweep
 from connecttrade_async.live.updates import UpdateApplier
+from connecttrade_async.streaming.filters import TOPICS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect
     from connecttrade_async.live.status import LiveSettings
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
     from connecttrade_async.streaming.config import Lifetime
-    from connecttrade_async.streaming.stream import BrokerageStream
     from connecttrade_async.streaming.subscriptions import Subscription
 
 __all__ = ["LiveEngine", "ProgressWatch"]
@@ -175,7 +176,7 @@ class LiveEngine:
         topics = (*TOPICS, "lifecycle", "unknown")
         self._events = self._stream.subscribe(*topics, capacity=self._capacity, overflow="drop_oldest")
         if self._owns_stream:
-            await self._stream.__aenter__()
+            await self._stream.open()
         self.users.is_live = self._is_live()
         self._updates = UpdateApplier(
             self._events,
@@ -278,7 +279,7 @@ class LiveEngine:
     async def _close_stream(self) -> None:
         try:
             if self._events is not None:
-                await self._events.__aexit__(None, None, None)
+                await self._events.aclose()
         finally:
             if self._owns_stream:
                 await self._stream.aclose()

@@ -136,7 +136,7 @@ class Feed(Generic[T]):
         """
         if self._queue is not None:
             self._requests.unsubscribe_all(self._queue)
-            await self._queue.__aexit__(None, None, None)
+            await self._queue.aclose()
 
     def _add(self, queue: Subscription, symbols: Iterable[str]) -> Coroutine[None, None, object]:
         return self._requests.subscribe(queue, self._keys(symbols), self._config.detail, self._config.predicate)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, NamedTuple, cast
 from unicodedata import category
 
 import msgspec
@@ -27,15 +27,14 @@ from connecttrade_async.models.market import Bar, OptionsChain, Quote, Trade
 from connecttrade_async.streaming.config import Lifetime, StreamConfig
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol
-from connecttrade_async.streaming.stream import MAX_BYTES, Stream
-from connecttrade_async.streaming.subscriptions import Capacity, Subscription
+from connecttrade_async.streaming.stream import Stream
+from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.websocket import ConnectOptions
 from connecttrade_async.symbology import is_option, parse_option
 
 __all__ = ["MarketDataStream", "ServerSubscription", "ServerSubscriptions"]
 
-CAPACITY = 10_000
 TOPICS = ("lifecycle", "unknown")
 ATTEMPTS = 3
 
@@ -383,7 +382,15 @@ class MarketDataStream(Stream):
                 self._is_registered = False
                 self._market_config.taken.discard(self._user_id)
 
-    async def __aenter__(self) -> Self:
+    async def open(self) -> None:
+        """Connect and log in; ``async with`` calls this. A stream can be opened once.
+
+        Raises:
+            ConfigurationError: the user has another market data stream open in this client.
+            ConnectTradeError: the stream could not be opened, with the reason.
+
+        Cancelling closes the stream.
+        """
         self._check_is_new()
         if self._user_id in self._market_config.taken:
             msg = (
@@ -393,7 +400,7 @@ class MarketDataStream(Stream):
             raise ConfigurationError(msg)
         self._market_config.taken.add(self._user_id)
         self._is_registered = True
-        return await super().__aenter__()
+        await super().open()
 
     def _before_connect(self, supervisor: Supervisor) -> None:
         self._requests.supervisor = supervisor

@@ -11,13 +11,14 @@ from typing import Generic, Self, TypeVar
 
 import connecttrade_async  # the package is above this module, so its names are resolved when they are used
 from connecttrade_async.books.book import Book
-from connecttrade_async.books.change_feed import CAPACITY, ChangeSubscription, filter_for
+from connecttrade_async.books.change_feed import ChangeSubscription, filter_for
 from connecttrade_async.errors import CallerError, ClosedError, ConfigurationError
 from connecttrade_async.polling.config import PollConfig
 from connecttrade_async.polling.fetcher import PollClient
 from connecttrade_async.polling.poll_loop import PollLoop
 from connecttrade_async.polling.polled_books import PolledBooks
 from connecttrade_async.polling.results import PollEvent, PollResult, PollStatistics
+from connecttrade_async.streaming.subscriptions import CAPACITY
 from connecttrade_async.validation import check_each, check_iterable, check_one
 
 __all__ = ["Poller"]

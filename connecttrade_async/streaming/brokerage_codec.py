@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.events import UnknownMessage
 
-__all__ = ["TOPICS", "BrokerageCodec"]
+__all__ = ["BrokerageCodec"]
 
-TOPICS = ("orders", "positions", "balances")
 PLURALS = {"orders": "order", "positions": "position", "balances": "balance"}
 
 Update = OrderUpdate | PositionUpdate | BalanceUpdate

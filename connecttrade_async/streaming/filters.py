@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     Fact: TypeAlias = Chosen | MarketUpdate
 
-__all__ = ["EventFilter", "Predicate", "check_filter"]
+__all__ = ["TOPICS", "EventFilter", "Predicate", "check_filter"]
 
+TOPICS = ("orders", "positions", "balances")
+"""The topics of the brokerage stream."""
 UNKEYED = frozenset({"lifecycle"})
 """Topics without keys: their events concern the stream itself, so every subscriber to them receives all of them."""
 

@@ -27,6 +27,8 @@ from connecttrade_async.models.events import (
 from connecttrade_async.models.market import MarketUpdate, SymbolRefused
 
 __all__ = [
+    "CAPACITY",
+    "MAX_BYTES",
     "POLICIES",
     "Capacity",
     "DropOldestSubscription",
@@ -38,6 +40,8 @@ __all__ = [
 
 Fact: TypeAlias = Chosen | MarketUpdate
 
+CAPACITY = 10_000  # events in one queue, by default
+MAX_BYTES = 64 << 20  # of their frames, by default
 NEVER_REPLACED = frozenset({Gap, UnknownMessage})
 UPDATES = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})
 TOO_SLOW = "this consumer was too slow"
@@ -288,6 +292,10 @@ class Subscription:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Unsubscribe, and drop the queued events; ``async with`` calls this. It does not wait."""
         self._fanout.unsubscribe(self)
         self._items.clear()
         self.close()

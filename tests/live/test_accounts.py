@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async import User
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 
 
 def followed(ct: ConnectTrade, *users: User, **settings: Any) -> LiveAccounts:

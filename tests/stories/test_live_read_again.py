@@ -31,7 +31,7 @@ from stream_fixtures import PATIENCE, client, order as an_order
 if TYPE_CHECKING:
     from connecttrade_async import Order
     from connecttrade_async.live.accounts import LiveAccounts
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 
 ONCE = Retry(attempts=1)
 

@@ -16,7 +16,7 @@ from connecttrade_async.sandbox.faults.stream import StreamFault, StreamKind
 from stream_fixtures import PATIENCE, client, nothing_left, publish, story, taken, until, until_state, waiting
 
 if TYPE_CHECKING:
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 
 STALLS: dict[StreamKind, str] = {
     "hang_upgrade": "upgrade",

@@ -24,8 +24,8 @@ from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.faults.stream import StreamFault, StreamKind
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
+from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 from connecttrade_async.streaming.fast_connection import MAX_FRAME
-from connecttrade_async.streaming.stream import BrokerageStream
 from stream_fixtures import Forever, nothing_left, order
 
 if TYPE_CHECKING:

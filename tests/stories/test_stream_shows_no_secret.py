@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
 
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 
 # Module level, so that no frame of a test holds it as a local variable.
 CANARY = "canary-stream-secret-0123456789"

@@ -17,7 +17,7 @@ from stream_fixtures import PATIENCE, client, client_at, end_that, nothing_left,
 if TYPE_CHECKING:
     from websockets.asyncio.server import ServerConnection
 
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 
 
 def pinging(sandbox: Sandbox, ping: float, **timeouts: float) -> BrokerageStream:

@@ -14,7 +14,7 @@ from connecttrade_async.sandbox import Sandbox
 from connecttrade_async.sandbox.faults.stream import StreamFault
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
-from connecttrade_async.streaming.stream import BrokerageStream
+from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 from connecttrade_async.streaming.subscriptions import DropOldestSubscription, LatestSubscription, Subscription
 from manual_clock import BEGIN, SteppedClock
 from stream_fixtures import Forever, client, nothing_left, publish, story, taken, waiting

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.events import Event
     from connecttrade_async.sandbox import Sandbox
-    from connecttrade_async.streaming.stream import BrokerageStream
+    from connecttrade_async.streaming.brokerage_stream import BrokerageStream
     from connecttrade_async.streaming.subscriptions import Subscription
 
 HURRIED = Reconnect(base=0.01, cap=0.02, standby=0.02)

@@ -22,8 +22,7 @@ from connecttrade_async.cli.output import echo_line, print_object
 from connecttrade_async.cli.progress import spinner
 from connecttrade_async.clock import SystemClock
 from connecttrade_async.models.events import StreamLive
-from connecttrade_async.streaming.brokerage_codec import TOPICS
-from connecttrade_async.streaming.filters import EventFilter
+from connecttrade_async.streaming.filters import TOPICS, EventFilter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
