@@ -8,13 +8,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from connecttrade_async._version import __version__
+
 if TYPE_CHECKING:
     from connecttrade_async import analytics, symbology, tickets
     from connecttrade_async.books.book import Book
     from connecttrade_async.books.change_feed import ChangeSubscription
     from connecttrade_async.books.changes import BalanceChanged, OrderChanged, PositionChanged
     from connecttrade_async.books.order_tracker import OrderRetention
-    from connecttrade_async.client import ClientHealth, ConnectTrade, User
+    from connecttrade_async.client import ClientHealth, ConnectTrade
     from connecttrade_async.clock import Clock, SystemClock
     from connecttrade_async.config import Endpoints, Limits, Reconnect, Retry, Timeouts
     from connecttrade_async.errors import (
@@ -122,6 +124,7 @@ if TYPE_CHECKING:
         parse_symbol,
     )
     from connecttrade_async.tickets import OrderTicket, TicketLeg
+    from connecttrade_async.user import User
 
 __all__ = [
     "APIError",
@@ -254,10 +257,8 @@ __all__ = [
     "tickets",
 ]
 
-__version__ = "0.1.0"
-
 _ROOMS = {
-    "client": ("ConnectTrade", "ClientHealth", "User"),
+    "client": ("ConnectTrade", "ClientHealth"),
     "clock": ("Clock", "SystemClock"),
     "config": ("Endpoints", "Limits", "Reconnect", "Retry", "Timeouts"),
     "errors": (
@@ -369,6 +370,7 @@ _ROOMS = {
         "parse_symbol",
     ),
     "tickets": ("OrderTicket", "TicketLeg"),
+    "user": ("User",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 _MODULES = frozenset({"analytics", "symbology", "tickets"})  # used as they are: tickets.limit(...)

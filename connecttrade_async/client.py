@@ -1,21 +1,21 @@
 """The client: construction, the entry points of every product, and closing."""
 
-# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterable, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
 
 import msgspec
 
 import connecttrade_async  # names that are imported on first use
-from connecttrade_async import __version__
+from connecttrade_async._version import __version__
 from connecttrade_async.clock import Clock, SystemClock
 from connecttrade_async.config import (
     DialOptions,
@@ -35,13 +35,20 @@ from connecttrade_async.rest.limiter import RequestLimiter
 from connecttrade_async.rest.sender import Api, RequestCounters, Sender
 from connecttrade_async.rest.transport import ClientSession, TraceConfig, Transport
 from connecttrade_async.secret import Secret, header_problem
+from connecttrade_async.user import (
+    MarketDataShared,
+    User,
+    api_of,
+    polled_user,
+    sender_of,
+    snapshot_user,
+    user_with,
+)
 
 if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
-    from connecttrade_async.books.snapshots import UserApi
-    from connecttrade_async.rest.digest_api import PolledApi, RateLimit, SnapshotApi
 
-__all__ = ["ClientHealth", "ConnectTrade", "User"]
+__all__ = ["ClientHealth", "ConnectTrade"]
 
 T = TypeVar("T")
 log = logging.getLogger("connecttrade_async.rest")
@@ -69,24 +76,6 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     consecutive_failures: int
     last_error: str | None
-
-
-class MarketDataShared(NamedTuple):
-    """The client's settings and state that the market data streams of its users share.
-
-    Attributes:
-        url: the address of the market data stream, or ``""``.
-        reconnect: the reconnect policy.
-        taken: the ids of users with an open market data stream.
-        dial: the connection options of both streams.
-        frame_bytes: the size of the largest frame of both streams.
-    """
-
-    url: str
-    reconnect: Reconnect
-    taken: set[str]
-    dial: DialOptions
-    frame_bytes: int
 
 
 class ConnectTrade:
@@ -345,7 +334,7 @@ class ConnectTrade:
             reconnect=self._reconnect,
             clock=self._sender.clock,
             owner=self._sender,
-            noting=partial(_noting, SnapshotApi),
+            noting=partial(snapshot_user, SnapshotApi),
         )
 
     @overload
@@ -436,10 +425,10 @@ class ConnectTrade:
         )
         poll_client = PollClient(
             self._sender,
-            sender_of=_sender_of,
-            watched_api=partial(_watched, PolledApi),
-            api_of=_api_of_user,
-            user_for=partial(_user_of, self._market),
+            sender_of=sender_of,
+            watched_api=partial(polled_user, PolledApi),
+            api_of=api_of,
+            user_for=partial(user_with, self._market),
             is_single_request=asks_once,
         )
         if fetch is not None:
@@ -525,161 +514,6 @@ class ConnectTrade:
         health = self.health()
         state = "OPEN" if health.is_open else "CLOSED"
         return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"
-
-
-class User(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """A handle on one user of the client: its id and secret, and the resources of its accounts.
-
-    The garbage collector does not track handles: there may be thousands, and they hold no reference cycle.
-    """
-
-    _sender: Sender
-    _market: MarketDataShared
-    _user_id: str | None
-    _user_secret: Secret | None
-    # Replaces the plain Api where requests are recorded or limited, as in a snapshot or a poll.
-    _api_override: Api | None = None
-
-    @property
-    def user_id(self) -> str:
-        """The user's id."""
-        return self._user_id or ""
-
-    @property
-    def _api(self) -> Api:
-        if self._api_override is not None:
-            return self._api_override
-        return Api(self._sender, self._user_id, self._user_secret)
-
-    @property
-    def accounts(self) -> resources.Accounts:
-        """The accounts that the user's connections give access to."""
-        return resources.Accounts(self._api)
-
-    @property
-    def balances(self) -> resources.Balances:
-        """Cash, buying power and margin."""
-        return resources.Balances(self._api)
-
-    @property
-    def connections(self) -> resources.Connections:
-        """The user's authorized ties to brokers."""
-        return resources.Connections(self._api)
-
-    @property
-    def orders(self) -> resources.Orders:
-        """The user's orders."""
-        return resources.Orders(self._api)
-
-    @property
-    def positions(self) -> resources.Positions:
-        """The positions in the user's accounts."""
-        return resources.Positions(self._api)
-
-    @property
-    def tokens(self) -> resources.Tokens:
-        """Access tokens of the user for other services of the vendor."""
-        return resources.Tokens(self._api)
-
-    @property
-    def transactions(self) -> resources.Transactions:
-        """The transactions in the user's accounts."""
-        return resources.Transactions(self._api)
-
-    def market_data(
-        self,
-        connection_id: str,
-        *,
-        token_source: Callable[[], Awaitable[connecttrade_async.ConnectionToken | Secret | str]] | None = None,
-        codes: Mapping[str, connecttrade_async.CloseReason] | None = None,
-        watchdog: float | None = None,
-    ) -> connecttrade_async.MarketDataStream:
-        """Return the market data of one of the user's connections; ``async with`` opens it.
-
-        The stream requests a token, and renews it before it expires. Connect Trade allows one broker connection at a
-        time per user, and all its subscriptions from one network address (documented). The client rejects a second
-        stream of a user; only the server can reject one that another process has open.
-
-        Args:
-            connection_id: the id of a connection of type ``market_data``.
-            token_source: an async callable that returns a token from elsewhere: a ``ConnectionToken``, a ``Secret`` or
-                text. It is called when the stream opens, before a token expires, and when a token that was accepted
-                before is rejected. It is cancelled after ``timeouts.call`` seconds. Where it fails after it returned
-                a token, or returns no newer one, it is called again later.
-            codes: as for ``ConnectTrade.brokerage_stream``.
-            watchdog: as for ``ConnectTrade.brokerage_stream``.
-
-        Raises:
-            ConfigurationError: the id is invalid, or the endpoints have no market data address.
-        """
-        if not self._market.url:
-            msg = "endpoints must have a market data address, got none"
-            raise ConfigurationError(msg)
-        # Imported on first use: importing websockets takes a tenth of a second.
-        from connecttrade_async.market_data.stream import MarketDataConfig, MarketDataStream  # noqa: PLC0415
-        from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
-
-        sender, market = self._sender, self._market
-        dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy)
-        return MarketDataStream(
-            MarketDataConfig(
-                market.url, sender.timeouts, market.reconnect, sender.clock, market.taken, sender, dialing
-            ),
-            self.user_id,
-            token_source or partial(self.connections.token, connection_id),
-            mints=token_source is None,
-            codes=codes or {},
-            watchdog=watchdog,
-        )
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, object] | None = None,
-        json: object = None,
-    ) -> connecttrade_async.Response:
-        """Send a request with the user's credentials; see ``ConnectTrade.request``.
-
-        Raises:
-            ConfigurationError: the path or a parameter is invalid.
-            TransportError: the network failed.
-            APIError: the API responded with an error status.
-
-        Cancelling abandons the call; the server may still execute a request that was sent.
-        """
-        return await self._api.request(method, path, params=params, json=json)
-
-    def __repr__(self) -> str:
-        return f"<User {self.user_id!r}>"
-
-
-def _api_of_user(user: User) -> Api:
-    return user._api  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-
-
-def _sender_of(user: User) -> Sender:
-    return user._sender  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-
-
-def _watched(api_type: type[PolledApi], user: User, rate_limit: RateLimit, last: int | None) -> tuple[PolledApi, User]:
-    market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-    sender = _sender_of(user).without_retries()
-    api = api_type(sender, user_id, secret, rate_limit, last)
-    return api, User(sender, market, user_id, secret, api)
-
-
-def _user_of(market: MarketDataShared, api: Api) -> User:
-    return User(api.sender, market, api.user_id, api.user_secret, api)
-
-
-def _noting(api_type: type[SnapshotApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
-    if type(user) is not User:
-        return user, ()
-    origin = _api_of_user(user)
-    api = api_type(origin.sender, origin.user_id, origin.user_secret, known)
-    return _user_of(user._market, api), api.digests  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
 def _check_id(text: object, name: str) -> None:

@@ -75,6 +75,7 @@ SOME = {
         "parse_symbol",
     },
     "tickets": {"OrderTicket", "TicketLeg"},
+    "user": {"User"},
 }
 # The rooms that are offered as they are: ``tickets.limit(...)``.
 AS_THEY_ARE = ["analytics", "symbology", "tickets"]

@@ -17,6 +17,7 @@ LAYERS = ["base", "values", "rules", "io", "loops", "resources", "public api", "
 SANS_IO = {"base", "values", "rules"}
 
 LAYER_OF = {
+    "_version": "base",
     "errors": "base",
     "secret": "base",
     "config": "values",
@@ -143,6 +144,7 @@ LAYER_OF = {
     "rest.resources.transactions": "resources",
     "rest.resources.users": "resources",
     "client": "public api",
+    "user": "public api",
     "": "public api",
     "cli": "command",
     "cli.watch_output": "command",
@@ -194,13 +196,14 @@ LAYER_OF = {
 UPWARDS = {
     ("errors", ""): "the order and the response in signatures, imported when these are evaluated",
     ("tickets.ticket", "ids"): "a ticket has its id from the start, and an id needs the clock and random bits",
-    ("polling.results", "client"): "the user of a result; the type of a field, which help() reads",
-    ("polling.fetcher", "client"): "the polled user; imported for type checkers only",
-    ("polling.poll_loop", "client"): "the polled user; imported for type checkers only",
-    ("polling.outcomes", "client"): "the polled user; imported for type checkers only",
-    ("polling.polled_books", "client"): "the polled user; imported for type checkers only",
+    ("polling.results", "user"): "the user of a result; the type of a field, which help() reads",
+    ("polling.fetcher", "user"): "the polled user; imported for type checkers only",
+    ("polling.poll_loop", "user"): "the polled user; imported for type checkers only",
+    ("polling.outcomes", "user"): "the polled user; imported for type checkers only",
+    ("polling.polled_books", "user"): "the polled user; imported for type checkers only",
     ("polling.poller", ""): "the user in signatures, imported when these are evaluated",
-    ("client", ""): "the version for the user agent, and names in signatures, imported when evaluated",
+    ("client", ""): "names in signatures, imported when these are evaluated",
+    ("user", ""): "names in signatures, imported when these are evaluated",
     (
         "cli.commands.sandbox",
         "cli.demo",
@@ -456,7 +459,7 @@ from __future__ import annotations
 import aiohttp.web as web
 from typing import TYPE_CHECKING
 if TYPE_CHECKING:
-    from connecttrade_async.client import User
+    from connecttrade_async.user import User
 else:
     import yarl
 def f():
@@ -471,7 +474,7 @@ except ImportError:
 """
     found = imports(source, "", is_package=True)
     assert Import("aiohttp.web", is_only_types=False) in found
-    assert Import("connecttrade_async.client", is_only_types=True) in found
+    assert Import("connecttrade_async.user", is_only_types=True) in found
     assert {each.target for each in found if not each.is_only_types} >= {
         "yarl",
         "asyncio",

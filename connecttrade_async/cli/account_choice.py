@@ -11,8 +11,8 @@ from connecttrade_async.models import Broker
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from connecttrade_async.client import User
     from connecttrade_async.models import Account
+    from connecttrade_async.user import User
 
 __all__ = ["AccountChoice", "choose_account", "named_accounts"]
 

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from connecttrade_async.cli.prompts import is_interactive, prompt
-from connecttrade_async.client import ConnectTrade, User
+from connecttrade_async.client import ConnectTrade
 from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts, allows_insecure
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+
+    from connecttrade_async.user import User
 
 __all__ = ["USER_ID", "USER_SECRET", "CliContext", "open_client", "open_user"]
 

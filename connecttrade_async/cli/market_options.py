@@ -26,10 +26,10 @@ from connecttrade_async.symbology import classify_any
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Generator, Sequence
 
-    from connecttrade_async.client import User
     from connecttrade_async.market_data.feeds import Feed
     from connecttrade_async.market_data.stream import MarketDataStream
     from connecttrade_async.models import Connection
+    from connecttrade_async.user import User
 
 __all__ = ["choose_connection", "open_feed", "open_market", "symbol", "symbols", "times_option", "which_option"]
 

@@ -17,11 +17,11 @@ from connecttrade_async.rest.digests import digest_of_all
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from connecttrade_async.client import User
     from connecttrade_async.polling.rate_limiter import PollRateLimiter
     from connecttrade_async.polling.schedule import Turn
     from connecttrade_async.rest.digest_api import PolledApi
     from connecttrade_async.rest.sender import Api, Sender
+    from connecttrade_async.user import User
 
 __all__ = ["FetchResult", "Fetcher", "PollClient"]
 

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from connecttrade_async.client import User
     from connecttrade_async.clock import Clock
     from connecttrade_async.polling.config import PollConfig
     from connecttrade_async.polling.fetcher import FetchResult
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from connecttrade_async.polling.result_queue import ResultQueue
     from connecttrade_async.polling.results import PollEvent
     from connecttrade_async.polling.schedule import PolledUser, Schedule, Turn
+    from connecttrade_async.user import User
 
 __all__ = ["PollCounters", "PollOutcomes"]
 

@@ -18,13 +18,13 @@ from connecttrade_async.rate_limiter import RateLimiter
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from connecttrade_async.client import User
     from connecttrade_async.clock import Timer
     from connecttrade_async.polling.config import PollConfig
     from connecttrade_async.polling.fetcher import FetchResult, PollClient
     from connecttrade_async.polling.polled_books import PolledBooks
     from connecttrade_async.polling.results import PollEvent
     from connecttrade_async.polling.schedule import Turn
+    from connecttrade_async.user import User
 
 __all__ = ["PollLoop"]
 

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from connecttrade_async.books.book import AccountSnapshot
     from connecttrade_async.books.changes import Cause, Change
     from connecttrade_async.books.order_tracker import OrderRetention
-    from connecttrade_async.client import User
     from connecttrade_async.polling.fetcher import PollClient
     from connecttrade_async.rest.digest_api import PolledApi
+    from connecttrade_async.user import User
 
 __all__ = ["PolledBooks"]
 

@@ -7,8 +7,8 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.client import User  # noqa: TC001 - msgspec reads the types of fields, for help() and signature()
 from connecttrade_async.rest.digests import UndecodedResponse
+from connecttrade_async.user import User  # noqa: TC001 - msgspec reads the types of fields, for help() and signature()
 
 __all__ = ["Outage", "OutageEnded", "PollEvent", "PollResult", "PollStatistics", "RateLimited"]
 

@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 import pytest
 
-from connecttrade_async.client import ConnectTrade, User
+from connecttrade_async.client import ConnectTrade
 from connecttrade_async.polling.config import PollConfig
 from connecttrade_async.polling.outcomes import PollCounters
 from connecttrade_async.polling.polled_books import PolledUserState
@@ -16,6 +16,7 @@ from connecttrade_async.polling.results import Outage, OutageEnded, PollResult, 
 from connecttrade_async.polling.schedule import PolledUser, Turn
 from connecttrade_async.rest.digests import UndecodedResponse
 from connecttrade_async.rest.wire import Request, Response
+from connecttrade_async.user import User
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 REQUEST = Request(method="GET", path="/positions", query="?symbols=A")

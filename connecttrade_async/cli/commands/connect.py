@@ -20,7 +20,7 @@ from connecttrade_async.models import Broker, ConnectionRequest, ConnectionType
 from connecttrade_async.oauth import Redirect, check_redirect_url, parse_redirect
 
 if TYPE_CHECKING:
-    from connecttrade_async.client import User
+    from connecttrade_async.user import User
 
 __all__ = ["connect"]
 

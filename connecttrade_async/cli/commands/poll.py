@@ -24,9 +24,10 @@ from connecttrade_async.secret import Secret
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 
-    from connecttrade_async.client import ConnectTrade, User
+    from connecttrade_async.client import ConnectTrade
     from connecttrade_async.polling.poller import Poller
     from connecttrade_async.polling.results import PollEvent
+    from connecttrade_async.user import User
 
 __all__ = ["poll"]
 

@@ -30,7 +30,7 @@ from connecttrade_async.clock import SystemClock
 from connecttrade_async.sandbox import Fault, Sandbox
 
 if TYPE_CHECKING:
-    from connecttrade_async.client import User
+    from connecttrade_async.user import User
 
 __all__ = ["run_demo"]
 

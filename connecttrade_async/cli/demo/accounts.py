@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from connecttrade_async.cli.demo.narrator import Narrator
-    from connecttrade_async.client import ConnectTrade, User
+    from connecttrade_async.client import ConnectTrade
     from connecttrade_async.models import Position
     from connecttrade_async.sandbox import Sandbox
+    from connecttrade_async.user import User
 
 __all__ = ["connect_brokers", "create_user", "follow_orders", "read_money", "read_positions", "sum_transactions"]
 

@@ -14,8 +14,9 @@ from connecttrade_async.sandbox import Fault
 
 if TYPE_CHECKING:
     from connecttrade_async.analytics import DailySummary, Total
-    from connecttrade_async.client import ConnectTrade, User
+    from connecttrade_async.client import ConnectTrade
     from connecttrade_async.sandbox import Sandbox
+    from connecttrade_async.user import User
 
 __all__ = ["trade"]
 
