@@ -204,12 +204,12 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
             return None
         self.items[key] = item
         level = self.level
-        previous = None if before is None else getattr(before, level)
-        if previous != getattr(item, level):
+        previous, now = None if before is None else getattr(before, level), getattr(item, level)
+        if previous != now:
             levels = (previous, self._rejected_levels[key]) if key in self._rejected_levels else (previous,)
             self._levels[key] = (*self._levels.get(key, ())[-MAX_LEVELS:], *levels)
-            # Most frames change only a price and need no comparison of numbers.
-            if before is not None and is_respelled(before, item):
+            # Most frames change only a price and need no comparison of numbers; most others another quantity.
+            if before is not None and not is_surely_different(previous, now) and is_respelled(before, item):
                 return None
         return Delta(key, before, item)
 

@@ -77,7 +77,8 @@ class _ConnectionDroppedError(Exception):
 
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     # When a kept-alive connection drops, aiohttp resends GET, PUT and DELETE by itself, and cancelling an order is a
-    # DELETE. It resends on two exceptions of its own, so neither may reach its retry loop.
+    # DELETE. It resends on two exceptions of its own, so neither may reach its retry loop. Every method goes through
+    # this middleware, at some 3 us each: aiohttp's only switch for it is private.
     try:
         return await handler(request)
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
