@@ -70,7 +70,7 @@ LAYER_OF = {
     "streaming.frames": "rules",
     "streaming.codec": "rules",
     "market_data.sync_events": "rules",
-    "market_data.handover": "rules",
+    "market_data.quiet_hours": "rules",
     "streaming.protocol": "rules",
     "live": "rules",
     "cli.commands": "command",

@@ -190,22 +190,21 @@ class MarketDataRequests:
         return sync is not None and sync.holds(key, detail)
 
     def _send(self, frame: bytes) -> None:
-        # Also on a connection that takes over: the reply may be lost with the old one.
-        if self.supervisor is not None:
-            for connection in self.supervisor.connections:
-                cast("MarketDataSync", connection.protocol.sync).send(frame)
+        sync = self._subscription_sync()
+        if self.supervisor is not None and sync is not None:
+            sync.send(frame)
             self.supervisor.flush()
 
     def _sync(self, keys: tuple[SubscriptionKey, ...]) -> None:
-        if self.supervisor is not None:
-            for connection in self.supervisor.connections:
-                cast("MarketDataSync", connection.protocol.sync).sync(keys, self.clock.now())
+        sync = self._subscription_sync()
+        if self.supervisor is not None and sync is not None:
+            sync.sync(keys, self.clock.now())
             self.supervisor.flush()
 
     def _subscription_sync(self) -> MarketDataSync | None:
-        """Return the subscription state of the connection that counts, or None without a connection."""
-        connections = () if self.supervisor is None else self.supervisor.connections
-        return cast("MarketDataSync", connections[0].protocol.sync) if connections else None
+        """Return the subscription state of the connection, or None without a connection."""
+        connection = None if self.supervisor is None else self.supervisor.connection
+        return None if connection is None else cast("MarketDataSync", connection.protocol.sync)
 
 
 async def _wait_all(awaited: Iterable[asyncio.Future[Any]]) -> None:

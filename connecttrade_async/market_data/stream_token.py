@@ -1,4 +1,4 @@
-"""The token of one market data stream: fetch it, renew it in time, and classify its rejection.
+"""The token of one market data stream: fetch it, choose when to renew it, and classify its rejection.
 
 One token is active per connection (documented), so minting a new one invalidates the token of another client. A token
 that another client has replaced is therefore not replaced again: the stream ends.
@@ -24,6 +24,7 @@ from connecttrade_async.errors import (
     SessionTakenError,
     TransportError,
 )
+from connecttrade_async.market_data.quiet_hours import seconds_until_quiet
 from connecttrade_async.models.connections import ConnectionToken
 from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, equal_jitter_delay
 from connecttrade_async.secret import Secret, without_frames
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["StreamToken"]
 
 LIFETIME = timedelta(hours=24)  # (documented)
-EARLY = 900.0
-EARLIEST = 0.1
+RENEWAL_WINDOW = 0.25  # the last part of a token's life, in which it is renewed
+LATEST_RENEWAL = 300.0  # seconds before the end of a token
+EXPIRY_TOLERANCE = 900.0  # seconds before its end from which a rejected token counts as expired: clocks differ
+SHORT_LIVED = 0.1  # part of a short life that bounds both of these
 RETRY_BASE = 30.0
 MAX_REJECTIONS = 3  # in a row; the next token would most likely be rejected too
 SETTLED = 60.0  # seconds that a token must be accepted to end a row of rejections
@@ -80,7 +83,11 @@ class StreamToken:
 
     @property
     def renew_in(self) -> float | None:
-        """Seconds until a new token should be fetched, or None for never."""
+        """Seconds until the token should be renewed, or None for never.
+
+        Renewing is a reconnect, so it happens in the last quarter of the token's life when the US markets are closed.
+        Where they do not close in that quarter, it happens 5 minutes before the end.
+        """
         return None if self._renew_after is None else max(self._renew_after - self._age(), 0.0)
 
     async def ensure(self, *, is_renewal: bool) -> None:
@@ -150,7 +157,7 @@ class StreamToken:
         except ConnectTradeError as exc:
             if self._is_minted:
                 raise
-            # It came through the source's own code, whose variables may hold tokens.
+            # Its traceback has frames of the source's own code, and their variables may hold tokens.
             _drop_frames(exc)
             raise
         except Exception as exc:
@@ -208,11 +215,22 @@ class StreamToken:
         self._was_accepted = False
         self._failures = 0
         self.fetch_count += 1
-        self._renew_after = self._expires_at = None if lifetime is None else lifetime - min(EARLY, lifetime * EARLIEST)
-        if lifetime is not None and lifetime <= 0:
+        if lifetime is None:
+            self._renew_after = self._expires_at = None
+            return
+        self._expires_at = lifetime - min(EXPIRY_TOLERANCE, lifetime * SHORT_LIVED)
+        self._renew_after = self._renewal_age(lifetime)
+        if lifetime <= 0:
             self._renew_after = (
                 RETRY_BASE  # each token may look expired on arrival, and would otherwise be renewed at once
             )
+
+    def _renewal_age(self, lifetime: float) -> float:
+        """Return the age at which to renew a token, in seconds."""
+        earliest = lifetime * (1 - RENEWAL_WINDOW)
+        latest = lifetime - min(LATEST_RENEWAL, lifetime * SHORT_LIVED)
+        pause = seconds_until_quiet(self._clock.wall() + timedelta(seconds=earliest))
+        return min(earliest + pause, latest)
 
     def _age(self) -> float:
         began, moment = self._fetched_at

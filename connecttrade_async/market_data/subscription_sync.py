@@ -166,7 +166,6 @@ class MarketDataSync:
     Attributes:
         outbox: frames to send, in order; the sender empties it.
         sync_events: results to apply, in order; the supervisor empties it.
-        is_over: whether the last reply of a draining connection has come.
     """
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot)
@@ -174,7 +173,6 @@ class MarketDataSync:
     missing: tuple[str, ...] = ()
     broken = ""
     __slots__ = (
-        "_draining",
         "_held",
         "_is_open",
         "_list_backoff",
@@ -184,7 +182,6 @@ class MarketDataSync:
         "_policy",
         "_registry",
         "_unsolicited_backoff",
-        "is_over",
         "outbox",
         "sync_events",
     )
@@ -193,12 +190,10 @@ class MarketDataSync:
         self._registry = registry
         self._policy = policy
         self._is_open = False
-        self._draining: str | None = None
         self._list_due: float | None = None
         self._list_backoff = Backoff(policy.seconds)
         self._unsolicited_backoff = Backoff(policy.seconds)
         self._missing_backoffs: dict[SubscriptionKey, Backoff] = {}
-        self.is_over = False
         self._held: dict[SubscriptionKey, HeldSubscription] = {}
         self._pending: dict[str, PendingRequest] = {}
         self.outbox: list[bytes] = []
@@ -212,8 +207,6 @@ class MarketDataSync:
     @property
     def deadline(self) -> float | None:
         """When to call ``check``, on the monotonic clock, or None for never."""
-        if self._draining is not None:
-            return None
         dues = [request.due_at for request in self._pending.values()]
         return min(dues if self._list_due is None else [*dues, self._list_due], default=None)
 
@@ -245,17 +238,8 @@ class MarketDataSync:
         if self._is_open:
             self.outbox.append(frame)
 
-    def drain(self) -> None:
-        """Request the list: every earlier frame of the server precedes its reply."""
-        self._is_open = False
-        self._draining = next(self._registry.request_ids)
-        self.outbox.append(codec.encode_list(self._draining))
-
     def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Apply a reply."""
-        if self._draining is not None:
-            self.is_over = self.is_over or str(message.id) == self._draining
-            return
         match message:
             case Snapshot():
                 self.sync_events.append(ReplyReceived(str(message.id), message))
@@ -272,9 +256,6 @@ class MarketDataSync:
 
         An error that names channels or symbols never affects others.
         """
-        if self._draining is not None:
-            self.is_over = self.is_over or str(refusal.id) == self._draining
-            return True
         if refusal.id is not None:
             return self._refuse_by_id(refusal, str(refusal.id), now)
         if refusal.scope:
@@ -320,8 +301,6 @@ class MarketDataSync:
 
     def check(self, now: float) -> None:
         """Repeat requests that were not answered in time; abandon them after the last attempt."""
-        if self._draining is not None:
-            return
         if self._list_due is not None and now >= self._list_due:
             self._request_list(now)
         for request in {id(each): each for each in self._pending.values() if now >= each.due_at}.values():

@@ -61,13 +61,7 @@ class Lifetime(Protocol):
 
 
 class LoginProvider(Protocol):
-    """Provides what a connection logs in with, for example a token.
-
-    Attributes:
-        fetch_count: tokens fetched so far.
-    """
-
-    fetch_count: int
+    """Provides what a connection logs in with, for example a token."""
 
     @property
     def renew_in(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from connecttrade_async.streaming.protocol import State
 from connecttrade_async.streaming.websocket import ConnectionLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncGenerator, Callable
 
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.streaming.protocol import StreamProtocol
@@ -72,6 +73,7 @@ class StreamConnection:
 
     __slots__ = (
         "_clock",
+        "_interrupt",
         "_on_progress",
         "_sending",
         "_timer",
@@ -96,8 +98,25 @@ class StreamConnection:
         self.early_events = EarlyEvents()
         self._clock = clock
         self._on_progress = on_progress
+        self._interrupt: asyncio.Timeout | None = None
         self._timer: Timer | None = None
         self._sending: asyncio.Task[None] | None = None
+
+    @contextlib.asynccontextmanager
+    async def until_renewed(self) -> AsyncGenerator[None]:
+        """Interrupt the block when ``renew`` is called."""
+        try:
+            async with asyncio.timeout(None) as self._interrupt:
+                yield
+        except TimeoutError:
+            if self.protocol.closed is None:
+                raise
+
+    def renew(self) -> None:
+        """End the protocol because the login was renewed, and interrupt receiving; the WebSocket stays open."""
+        self.protocol.renew()
+        if self._interrupt is not None:
+            self._interrupt.reschedule(asyncio.get_running_loop().time())
 
     async def send(self) -> None:
         """Send all queued frames.

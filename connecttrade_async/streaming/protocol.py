@@ -6,12 +6,8 @@ A connection starts when its WebSocket is open and ends once. In between, its st
     WELCOMING       the welcome                welcome                 the login
     AUTHENTICATING  the reply to the login     authenticated           the subscriptions of ``SubscriptionSync.start``
     SUBSCRIBING     the replies to these       all replies             nothing: the connection is live
-    LIVE            updates                    ``drain``               what the sync sends, then its last request
-    LEAVING         the last updates           that request's reply    nothing: the connection is over
+    LIVE            updates                    its end                 what the sync sends
     OVER            nothing
-
-A connection is LEAVING while another one replaces it. Updates that arrive before the reply to its last request are
-still delivered.
 
 ``SubscriptionSync`` holds what a stream requests after the login. The brokerage stream has ``TopicSync``: one request
 and its confirmations. A sync without requests is settled at once, and so the connection is live at once.
@@ -55,7 +51,16 @@ if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen
     from connecttrade_async.models.market import MarketUpdate
 
-__all__ = ["CODES", "CloseReason", "Closed", "State", "StreamProtocol", "SubscriptionSync", "TopicSync"]
+__all__ = [
+    "CODES",
+    "RENEWED",
+    "CloseReason",
+    "Closed",
+    "State",
+    "StreamProtocol",
+    "SubscriptionSync",
+    "TopicSync",
+]
 
 
 class State(Enum):
@@ -65,7 +70,6 @@ class State(Enum):
     AUTHENTICATING = "authenticating"
     SUBSCRIBING = "subscribing"
     LIVE = "live"
-    LEAVING = "leaving"
     OVER = "over"
 
 
@@ -78,12 +82,11 @@ class CloseReason(Enum):
     TAKEN = "another client has the only session"
     CLOSED = "the server closed a live connection without a reason"
     TOO_LARGE = "a frame was larger than the limit"
-    RELIEVED = "another connection of this stream has replaced it"
+    RENEWED = "the login was renewed, and the stream reconnects with the new one"
 
 
 CONFIRMING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})  # an update confirms the topic it belongs to
-LIVE_STATES = frozenset({State.LIVE, State.LEAVING})
-LOGGED_IN = frozenset({State.SUBSCRIBING, State.LIVE, State.LEAVING})
+LOGGED_IN = frozenset({State.SUBSCRIBING, State.LIVE})
 CODES: Mapping[str, CloseReason] = {
     "401": CloseReason.REFUSED,  # (assumed) as over REST
     "403": CloseReason.REFUSED,  # (assumed) as over REST
@@ -114,6 +117,9 @@ class Closed(NamedTuple):
 
     reason: CloseReason
     cause: str
+
+
+RENEWED = Closed(CloseReason.RENEWED, "token renewed")
 
 
 class ConfirmingUpdate(NamedTuple):
@@ -165,15 +171,6 @@ class SubscriptionSync(Protocol):
     @property
     def is_settled(self) -> bool:
         """Whether every request of ``start`` has its reply."""
-        ...
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the request of ``drain`` has its reply."""
-        ...
-
-    def drain(self) -> None:
-        """Send a last request; its reply follows all pending updates."""
         ...
 
     @property
@@ -236,7 +233,6 @@ class TopicSync:
 
     kinds: tuple[type, ...] = (Subscribed, Unsubscribed)
     has_ids = False
-    is_over = True
     deadline: float | None = None
     __slots__ = ("_codec", "_topics", "broken", "missing", "outbox", "sync_events")
 
@@ -281,9 +277,6 @@ class TopicSync:
 
     def check(self, now: float) -> None:
         """Do nothing: the deadline of the login covers the subscription."""
-
-    def drain(self) -> None:
-        """Do nothing: no other connection replaces this one."""
 
     def end(self) -> None:
         """Do nothing."""
@@ -419,8 +412,6 @@ class StreamProtocol:
         if self._due is not None and now >= self._due:
             if self.state is State.LIVE:
                 self._end(CloseReason.AGAIN, f"no frame was received within {self._silence:g} s")
-            elif self.state is State.LEAVING:
-                self.replace()
             else:
                 self._end(CloseReason.AGAIN, self._login_timeout_text())
         elif self.closed is None:
@@ -454,7 +445,7 @@ class StreamProtocol:
 
     def _close_reason(self, code: int | None, reason: str) -> CloseReason:
         """Return the meaning of a close code that is not in the table."""
-        if self.state in LIVE_STATES:
+        if self.state is State.LIVE:
             if self._is_displaced or (code is not None and DISPLACED.search(reason)):
                 return CloseReason.TAKEN
             return CloseReason.CLOSED if code == NORMAL else CloseReason.AGAIN
@@ -474,21 +465,9 @@ class StreamProtocol:
         excerpt = self._codec.presentable(raw[:MAX_EXCERPT].decode(errors="replace"))
         return f"{cause}; the last frame {'was' if is_decoded else 'could not be decoded'}: {excerpt}"
 
-    def drain(self, now: float, within: float) -> None:
-        """Begin the end of a live connection that another one has replaced: receive the pending updates first.
-
-        Args:
-            now: the current time.
-            within: the time limit for the pending updates, in seconds.
-        """
-        if self.state is State.LIVE:
-            self.state = State.LEAVING
-            self._due = now + within
-            self.sync.drain()
-
-    def replace(self) -> None:
-        """End the connection because another one replaces it."""
-        self._end(CloseReason.RELIEVED, "another connection replaces it")
+    def renew(self) -> None:
+        """End the connection, because its login was renewed."""
+        self._end(*RENEWED)
 
     def _on_welcome(self, message: Welcome, now: float) -> None:
         del message, now
@@ -516,8 +495,6 @@ class StreamProtocol:
             self.state = State.LIVE
             self._read, self._last = self._codec.read, None
             self._due = None if self._silence is None else now + self._silence
-        elif self.state is State.LEAVING and self.sync.is_over:
-            self.replace()
 
     def _on_refusal(self, refusal: Refusal, now: float) -> None:
         reason = self._codes.get(str(refusal.code), CloseReason.AGAIN)

@@ -24,9 +24,7 @@ from connecttrade_async.errors import (
     TransportError,
     one_line,
 )
-from connecttrade_async.market_data.handover import Handover
 from connecttrade_async.models.events import (
-    Chosen,
     Gap,
     StreamConnecting,
     StreamEnded,
@@ -38,14 +36,13 @@ from connecttrade_async.models.events import (
 from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, full_jitter_delays, parse_retry_after
 from connecttrade_async.streaming.config import StreamCounters
 from connecttrade_async.streaming.connection import StreamConnection
-from connecttrade_async.streaming.protocol import CONFIRMING, Closed, CloseReason, State
+from connecttrade_async.streaming.protocol import CONFIRMING, RENEWED, Closed, CloseReason, State
 from connecttrade_async.streaming.websocket import ConnectionLostError, WebSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from connecttrade_async.clock import Timer
-    from connecttrade_async.models.market import MarketUpdate
     from connecttrade_async.streaming.config import LoginProvider, StreamConfig
 
     Outcome = tuple[Closed, float | None]
@@ -73,14 +70,14 @@ class Supervisor:
     Attributes:
         counters: the state and the counters of the stream.
         is_live: done when the stream is live for the first time, or has ended before that.
-        connections: the open connections, the current one first; during a handover there are two.
+        connection: the open connection, or None.
     """
 
     def __init__(self, config: StreamConfig) -> None:
         self._config = config
         self.counters = StreamCounters()
         self.is_live: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.connections: list[StreamConnection] = []
+        self.connection: StreamConnection | None = None
         self._taken: list[float] = []
         self._closed: list[float] = []
         self._oversized: list[float] = []
@@ -93,9 +90,8 @@ class Supervisor:
         self._last_received = 0.0
         self._offset = 0.0
         self._has_ended = False
-        self._replacement: asyncio.Task[Outcome] | None = None
-        self._renewing: Timer | None = None
-        self._overlap: Handover | None = None
+        self._renewal: asyncio.Task[bool] | None = None
+        self._renewal_timer: Timer | None = None
 
     async def run(self) -> None:
         """Keep the stream connected until it ends. Cancelling closes it."""
@@ -116,52 +112,36 @@ class Supervisor:
 
     async def _run(self) -> ConnectTradeError:
         reconnect, clock = self._config.reconnect, self._config.clock
-        failed, delays = 0, self._delays()
+        failed, delays, is_renewed = 0, self._delays(), False
         while True:
             self._publish_lifecycle(StreamConnecting(attempt=failed + 1), "CONNECTING")
-            closed, retry_after = await self._connect_cycle()
+            closed, retry_after = await self._connect_once(has_new_login=is_renewed)
             closed = self._with_history(closed)
             self._publish_lifecycle(StreamLost(cause=closed.cause), "LOST")
-            if closed.reason is CloseReason.RELIEVED:
+            if clock.now() >= self._settled_at:
+                failed, delays = 0, self._delays()
+            closed = await self._after_renewal(closed)
+            is_renewed = closed.reason is CloseReason.RENEWED
+            if is_renewed:
                 self._record_loss(closed)
-                continue
+                continue  # without a delay: the reconnect is planned
             error = self._final_error(closed, failed)
             if error is not None:
                 return error
-            if clock.now() >= self._settled_at:
-                failed, delays = 0, self._delays()
             failed += 1
             if reconnect.attempts is not None and failed > reconnect.attempts:
                 detail = f"given up after {reconnect.attempts} attempts: {closed.cause}"
                 return TransportError(method="STREAM", path=self._config.url, kind="dropped", detail=detail)
             await self._wait(closed, retry_after, delays)
 
-    async def _connect_cycle(self) -> Outcome:
-        """Run one connection and those that replace it; return the end of the last one."""
-        ended = await self._connect_once()
-        while self._replacement is not None:
-            # The old connection ended in another way than by its replacement: the new token made the old one invalid.
-            replacement, self._replacement = self._replacement, None
-            if ended[0].reason is not CloseReason.RELIEVED:
-                self._record_loss(ended[0])
-                if self._is_replaced():
-                    self._publish_gap()
-                else:
-                    self._publish_lifecycle(StreamLost(cause=ended[0].cause), "LOST")
-            try:
-                ended = await replacement
-            finally:
-                replacement.cancel()
-        return ended
-
-    async def _connect_once(self, *, is_replacement: bool = False) -> Outcome:
+    async def _connect_once(self, *, has_new_login: bool) -> Outcome:
+        """Run one connection; return how it ended. A new login is not fetched again, even if it looks expired."""
         config = self._config
-        if not is_replacement:
-            self._settled_at = math.inf
-            self._was_open = False
+        self._settled_at = math.inf
+        self._was_open = False
         try:
-            if config.login is not None:
-                await self._ensure_login(config.login, is_renewal=is_replacement)
+            if config.login is not None and not has_new_login:
+                await self._ensure_login(config.login)
             websocket = await WebSocket.connect(
                 config.url,
                 open_timeout=config.timeouts.connect,
@@ -177,10 +157,11 @@ class Supervisor:
         self._was_open = True
         protocol = config.make_protocol(config.clock.now())
         connection = StreamConnection(websocket, protocol, config.clock, self._on_progress)
-        self.connections.append(connection)
+        self.connection = connection
         try:
-            with websocket.errors_translated():
-                await self._receive(connection)
+            async with connection.until_renewed():
+                with websocket.errors_translated():
+                    await self._receive(connection)
         except ConnectionLostError as exc:
             reason = CloseReason.TOO_LARGE if exc.is_too_large else None
             if exc.is_too_large and protocol.outgrown(websocket.oversized, config.clock.now()):
@@ -188,7 +169,7 @@ class Supervisor:
             protocol.connection_lost(exc.cause, exc.code, reason=exc.reason, verdict=reason)
             self._on_progress(connection)
         finally:
-            self.connections.remove(connection)
+            self.connection = None
             if connection.has_gone_live:
                 self._last_received = connection.last_received
             try:
@@ -198,9 +179,9 @@ class Supervisor:
         assert protocol.closed is not None  # noqa: S101 - ``_receive`` returns or raises only after the end
         return protocol.closed, None
 
-    async def _ensure_login(self, login: LoginProvider, *, is_renewal: bool) -> None:
+    async def _ensure_login(self, login: LoginProvider) -> None:
         try:
-            await login.ensure(is_renewal=is_renewal)
+            await login.ensure(is_renewal=False)
         except (TransportError, ServerError, RateLimitedError) as exc:
             if not self.is_live.done():
                 raise
@@ -214,13 +195,13 @@ class Supervisor:
     def _on_frames(self, connection: StreamConnection, frames: list[bytes]) -> bool:
         """Process received frames; return whether the connection has ended."""
         protocol, now = connection.protocol, self._config.clock.now()
-        receive, publish = protocol.receive, self._publisher(connection, now)
+        receive, publish = protocol.receive, self._publisher(connection)
         for raw in frames:
             event = receive(raw, now)
             if event is None:
                 self._on_progress(connection)
                 connection.flush()  # this also checks the deadline, which may be earlier now
-                publish = self._publisher(connection, now)  # the state may have changed how events are published
+                publish = self._publisher(connection)  # the state may have changed how events are published
                 continue
             if type(event) is UnknownMessage:
                 self._count_unknown(event)
@@ -228,24 +209,13 @@ class Supervisor:
         self.counters.last_message = connection.last_received = now
         return protocol.closed is not None
 
-    def _publisher(self, connection: StreamConnection, now: float) -> Callable[[Any], None]:
+    def _publisher(self, connection: StreamConnection) -> Callable[[Any], None]:
         """Return the function that publishes the events of a connection in its current state."""
-        publish = self._config.fanout.publish
         if self._lost is not None and not connection.has_gone_live:
             # The gap comes first: a subscriber takes a snapshot on it, and applies the events behind the gap to that.
+            # A bar feed fills the gap from the last bar that it delivered, so a live bar must not come before the gap.
             return connection.early_events.append
-        overlap = self._overlap
-        if overlap is None:
-            return publish
-        if overlap.is_over(now):
-            self._overlap = None
-            return publish
-
-        def publish_once(event: Chosen | MarketUpdate) -> None:
-            if overlap.is_new(connection, event):
-                publish(event)
-
-        return publish_once
+        return self._config.fanout.publish
 
     def _on_progress(self, connection: StreamConnection) -> None:
         """Process the sync events of a connection, and its transition to live."""
@@ -254,18 +224,18 @@ class Supervisor:
             if type(event) is UnknownMessage:
                 self._count_unknown(event)
             if type(event) is UnknownMessage or type(event) in CONFIRMING:
-                self._publisher(connection, self._config.clock.now())(event)
+                self._publisher(connection)(event)
             else:
                 self._config.fanout.handle(event)
-        # After ``end`` the connections are still closing, and one may become live meanwhile.
+        # After ``end`` the connection is still closing, and may become live meanwhile.
         if connection.protocol.state is State.LIVE and not connection.has_gone_live and not self._has_ended:
             connection.has_gone_live = True
             self._on_live(connection)
 
     def flush(self) -> None:
-        """Start sending the queued frames of all connections."""
-        for connection in self.connections:
-            connection.flush()
+        """Start sending the queued frames of the connection."""
+        if self.connection is not None:
+            self.connection.flush()
 
     def _on_live(self, connection: StreamConnection) -> None:
         # Replies before this moment do not count as received: events that a server sends behind the refusal that ends a
@@ -276,16 +246,11 @@ class Supervisor:
         self._offset = self._wall_offset()
         if self._config.login is not None:
             self._config.login.mark_accepted()
-        self._renew_in_time()
-        if self._overlap is not None:
-            self._overlap.until = self.counters.last_message + self._config.timeouts.login
-        if len(self.connections) > 1:
-            self._take_over(connection)
-            return
+        self._schedule_renewal()
         self.counters.live_since = self._config.clock.wall()
         self._publish_gap()
         self._publish_lifecycle(StreamLive(), "LIVE")
-        publish = self._publisher(connection, self.counters.last_message)
+        publish = self._publisher(connection)
         while connection.early_events:
             publish(connection.early_events.popleft())
         if not self.is_live.done():
@@ -301,67 +266,57 @@ class Supervisor:
             self._config.fanout.publish_to_all(gap)
             log.info("the stream is live again; it was lost at %s", since)
 
-    def _is_replaced(self) -> bool:
-        """Return whether the new connection was live before the old one ended."""
-        return any(connection.has_gone_live for connection in self.connections)
-
-    def _renew_in_time(self) -> None:
+    def _schedule_renewal(self) -> None:
         clock, login = self._config.clock, self._config.login
-        if self._renewing is not None:
-            self._renewing.cancel()
+        if self._renewal_timer is not None:
+            self._renewal_timer.cancel()
         if login is not None and login.renew_in is not None:
             # Timers stop while the machine sleeps, so the due time is checked again at least every CHECK_INTERVAL.
-            self._renewing = clock.call_later(min(max(login.renew_in, MIN_TIMER), CHECK_INTERVAL), self._check_login)
+            delay = min(max(login.renew_in, MIN_TIMER), CHECK_INTERVAL)
+            self._renewal_timer = clock.call_later(delay, partial(self._check_renewal, login))
 
-    def _check_login(self) -> None:
-        login = self._config.login
-        if login is not None and login.renew_in is not None and login.renew_in >= MIN_TIMER:
-            self._renew_in_time()
-        elif self._replacement is None and self.connections and self.connections[0].has_gone_live:
-            self._overlap = Handover()
-            self._replacement = asyncio.create_task(self._replace(), name="connecttrade stream renews")
+    def _check_renewal(self, login: LoginProvider) -> None:
+        """Start a renewal if it is due and the connection is live; ``_on_live`` schedules the next check otherwise."""
+        if login.renew_in is not None and login.renew_in >= MIN_TIMER:
+            self._schedule_renewal()
+        elif self._renewal is None and self.connection is not None and self.connection.has_gone_live:
+            self._renewal = asyncio.create_task(self._renew(login), name="connecttrade stream renews")
 
-    async def _replace(self) -> Outcome:
-        """Open a new connection beside the old one; return the end of the new one."""
-        old, login = self.connections[0], self._config.login
-        assert login is not None  # noqa: S101 - only a login with renewal starts this task
-        fetched = login.fetch_count
+    async def _renew(self, login: LoginProvider) -> bool:
+        """Fetch a new login, and end the connection so that the stream reconnects with it.
+
+        Returns:
+            Whether a new login was fetched; else the connection stays, and the renewal is tried again later.
+        """
         try:
-            ended = await self._connect_once(is_replacement=True)
+            await login.ensure(is_renewal=True)
         except ConnectTradeError as exc:
-            if old.protocol.closed is not None:
-                raise
-            ended = Closed(CloseReason.AGAIN, str(exc)), None
-        if old.protocol.closed is None:
-            self._replacement = None
-            self._not_replaced(old, ended[0], has_new=login.fetch_count > fetched)
-        return ended
+            log.warning("the login could not be renewed: %s", exc)
+            self._renewal = None
+            self._schedule_renewal()
+            return False
+        if self.connection is not None:
+            self.connection.renew()
+        return True
 
-    def _not_replaced(self, old: StreamConnection, closed: Closed, *, has_new: bool) -> None:
-        """Continue with the old connection, or drop it if its token is no longer valid."""
-        self._overlap = None
-        log.warning("the token could not be renewed on a second connection: %s", closed.cause)
-        if has_new:
-            old.protocol.replace()
-            old.websocket.abort()
-        else:
-            self._renew_in_time()
+    async def _after_renewal(self, closed: Closed) -> Closed:
+        """Wait for a renewal under way; with a new login, any end of the old connection is a planned reconnect.
 
-    def _take_over(self, connection: StreamConnection) -> None:
-        """Make a connection the current one, and drain the old one."""
-        self.connections.remove(connection)
-        self.connections.insert(0, connection)
-        now = self._config.clock.now()
-        for old in self.connections[1:]:
-            old.protocol.drain(now, self._config.timeouts.login)
-            old.flush()
+        The server may end a connection as soon as its token is replaced, before the renewal ends it.
+        """
+        renewal = self._renewal
+        if renewal is None:
+            return closed
+        await asyncio.wait([renewal])
+        self._renewal = None
+        return RENEWED if renewal.result() else closed
 
     async def _cancel(self) -> None:
-        if self._renewing is not None:
-            self._renewing.cancel()
-        if self._replacement is not None:
-            self._replacement.cancel()
-            await asyncio.wait([self._replacement])
+        if self._renewal_timer is not None:
+            self._renewal_timer.cancel()
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
 
     def _with_history(self, closed: Closed) -> Closed:
         """Return the end of a connection with the reason that earlier ends imply."""
@@ -438,7 +393,10 @@ class Supervisor:
     def _record_loss(self, closed: Closed) -> None:
         if self._lost is None and self.is_live.done():
             self._lost = (self._last_received_at(), closed.cause)
-            log.warning("the stream was lost: %s", closed.cause)
+            if closed.reason is CloseReason.RENEWED:
+                log.info("the stream reconnects: %s", closed.cause)
+            else:
+                log.warning("the stream was lost: %s", closed.cause)
         else:
             log.debug("reconnecting has failed: %s", closed.cause)
 

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 from connecttrade_async import ConnectTradeError, MalformedResponseError, Quote, Secret
 from connecttrade_async.market_data.codec import CHANNELS, MarketDataCodec
 from connecttrade_async.market_data.filters import BarSequencer, ExpirationFilter, HoursFilter, IntervalFilter
-from connecttrade_async.market_data.handover import Handover
 from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey, SubscriptionRegistry
 from connecttrade_async.market_data.subscription_sync import MarketDataSync
 from connecttrade_async.models import market
@@ -112,13 +111,12 @@ def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[byt
         keys = [SubscriptionKey(channel_key, symbol) for symbol in ("A", "AAPL")]
         registry.add("who", keys, None)
         sync.sync(keys, 0.0)
-    overlap, sequencer = Handover(), BarSequencer()
+    sequencer = BarSequencer()
     choices = HoursFilter("regular"), IntervalFilter("1m"), ExpirationFilter("2026-12-18", greeks=True)
     for frame in frames:
         event: Any = life.receive(frame, 1.0)
         if event is not None:
             read_attributes(event)
-            overlap.is_new("link", event)
             if isinstance(event, market.Bar):
                 choices[1].matches(event)
                 sequencer.accept(event)

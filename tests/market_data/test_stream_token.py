@@ -12,13 +12,13 @@ from connecttrade_async import (
     AuthenticationError,
     AuthenticationRefusedError,
     BadRequestError,
+    Bar,
     ClosedError,
     ConfigurationError,
     ConnectionToken,
     ConnectTradeError,
     Gap,
     NotFoundError,
-    Quote,
     Reconnect,
     RequestTimeoutError,
     Retry,
@@ -35,7 +35,7 @@ from connecttrade_async.models.events import StreamEnded, StreamRetrying
 from manual_clock import BEGIN, SteppedClock
 from market_data_server import MarketEnd
 from scripted_server import ScriptedEnd, answer, drop
-from stream_fixtures import PATIENCE, nothing_left, until, waiting
+from stream_fixtures import PATIENCE, nothing_left, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from scripted_server import Act
 
 DAY = 24 * 3600
-EARLY = 900
+LATEST = 300  # seconds before its end when a token is renewed at the latest
 SOON = Reconnect(base=1.0, cap=1.0)
 
 
@@ -57,7 +57,7 @@ def minted(number: int, hours: float = 24) -> Act:
 
 @contextlib.asynccontextmanager
 async def user_of(end: MarketEnd, rest: ScriptedEnd, clock: SteppedClock) -> AsyncGenerator[User]:
-    """Make a user whose tokens come over REST."""
+    """Make a user with tokens minted over REST."""
     patience = Timeouts(close=1.0)
     async with (
         nothing_left(),
@@ -78,7 +78,7 @@ async def trade(end: MarketEnd, price: str) -> None:
     await end.tell("trade", "A", price=price, size="1", session="regular", timestamp=price)
 
 
-async def test_a_token_is_made_for_it() -> None:
+async def test_stream_mints_a_token_over_rest() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
@@ -97,7 +97,7 @@ async def test_a_token_is_made_for_it() -> None:
         (503, ConnectTradeError),
     ],
 )
-async def test_where_none_is_made_it_raises_what_rest_says(status: int, error: type[Exception]) -> None:
+async def test_stream_with_a_failed_mint_raises_the_error_of_rest(status: int, error: type[Exception]) -> None:
     clock, no = SteppedClock(), answer(status, '{"message": "no"}')
     async with MarketEnd() as end, ScriptedEnd(no) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
@@ -106,143 +106,112 @@ async def test_where_none_is_made_it_raises_what_rest_says(status: int, error: t
         assert end.logins == []
 
 
-async def test_it_is_renewed_before_it_ends_without_losing_a_tick_or_telling_one_twice() -> None:
+async def test_renewal_reconnects_with_a_new_token_and_reports_one_gap() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
-            held = asyncio.Event()
-            waits: list[asyncio.Future[None]] = []
-
-            def hold(link: Any, frame: dict[str, Any]) -> None:
-                async def later() -> None:
-                    await held.wait()
-                    await end._list_subscriptions(link, frame)
-
-                waits.append(asyncio.ensure_future(later()))
-
-            end.act("list_subscriptions", 1, hold)
-            clock.advance(DAY - EARLY - 1)
+            clock.advance(DAY - LATEST - 1)
             assert len(rest.seen) == 1
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
             clock.advance(1)
-            await end.until_received("list_subscriptions")
-            assert end.logins == ["token-1", "token-2"]
-            assert end.subscribed == [("trades", "A")]
-            for price in "234":
-                await trade(end, price)  # over both links
-            old, new = end.links
-            await old.say(type="trade", symbol="A", price="5", size="1", session="regular", timestamp="5")
-            held.set()
-            await end.until(lambda: len(end.links) == 1)
-            await new.say(type="trade", symbol="A", price="5", size="1", session="regular", timestamp="5")
-            await trade(end, "6")
-            assert await trades(feed, 5) == ["2", "3", "4", "5", "6"]
-            clock.advance(20)
-            await trade(end, "6")
-            assert await trades(feed, 1) == ["6"]
-            assert waiting(life) == []
-            assert (md.health().state, md.health().gaps) == ("LIVE", 0)
+            assert (await until(life, StreamLost)).cause == "token renewed"
+            await until(life, StreamLive)
+            gap = await feed.receive()
+            assert isinstance(gap, Gap)
+            assert gap.cause == "token renewed"
+            await trade(end, "2")
+            assert await trades(feed, 1) == ["2"]
+            assert (len(rest.seen), end.logins, len(end.links)) == (2, ["token-1", "token-2"], 1)
+            assert (md.health().state, md.health().gaps) == ("LIVE", 1)
             await feed.add("B")
             assert end.subscribed == [("trades", "A"), ("trades", "B")]
-        await asyncio.gather(*waits)
 
 
-async def test_what_the_old_link_tells_late_does_not_take_the_place_of_what_the_new_one_told() -> None:
-    clock = SteppedClock()
-    async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
-        md = user.market_data("c1")
-        async with md, md.quotes("A") as quotes, md.quotes("A", overflow="drop_oldest") as every:
-            kept: list[tuple[Held, dict[str, Any]]] = []
-            end.act("list_subscriptions", 1, lambda held, frame: kept.append((held, frame)))
-            clock.advance(DAY - EARLY)
-            await end.until_received("list_subscriptions")
-            old, new = end.links
-            await new.say(type="quote", symbol="A", bid_price="2", timestamp="2026-03-03T14:15:02Z")
-            assert isinstance(await every.receive(), Quote)
-            await old.say(type="quote", symbol="A", bid_price="1", timestamp="2026-03-03T14:15:01Z")
-            await end._list_subscriptions(*kept[0])  # the answer comes after what the old link has to tell
-            await end.until(lambda: len(end.links) == 1)
-            quote = await quotes.receive()
-            assert isinstance(quote, Quote)
-            assert quote.bid_price == 2
-            assert (quotes.statistics().waiting, every.statistics().waiting) == (0, 0)
-
-
-async def test_what_is_asked_while_one_link_takes_over_from_another_is_answered() -> None:
+async def test_renewal_during_a_history_call_repeats_it_on_the_new_connection() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A"):
-            kept: list[tuple[Held, dict[str, Any]]] = []
             end.bars["A"] = [{"start_time": "2026-03-02T14:30:00Z", "close": "1", "closed": True}]
-            end.act("subscribe", 1, lambda held, frame: kept.append((held, frame)))
-            end.act("snapshot", 1)  # the link that is left does not answer any more
-            clock.advance(DAY - EARLY)
-            await end.until_received("subscribe", 2)
+            end.act("snapshot", 1)  # the old connection does not reply
+            clock.advance(DAY - LATEST - 1)
             asking = asyncio.create_task(md.history("A"))
             await end.until_received("snapshot")
-            await end._subscribe(*kept[0])
-            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            clock.advance(1)
             async with asyncio.timeout(PATIENCE):
                 assert [bar.close for bar in await asking] == [1]
-            assert md.health().gaps == 0
+            assert end.logins == ["token-1", "token-2"]
 
 
-async def test_where_the_server_ends_the_old_link_for_the_new_one_the_gap_is_told() -> None:
+async def test_renewal_fills_the_bars_of_its_gap() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
-        end.takes_over = True
         md = user.market_data("c1")
-        async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
-            clock.advance(DAY - EARLY)
-            await until(life, StreamLive)
-            assert await trades(feed, 1) == ["gap"]
-            await trade(end, "1")
-            assert await trades(feed, 1) == ["1"]
-            assert end.logins == ["token-1", "token-2"]
+        async with md, md.bars("A", backfill=0, fill_gaps=True) as feed:
+            await end.tell("bar", "A", interval="1m", start_time="2026-03-02T14:30:00Z", close="1", closed=True)
+            assert isinstance(await feed.receive(), Bar)
+            ends = [{"start_time": f"2026-03-02T14:{minute}:00Z", "close": "1", "closed": True} for minute in (30, 31)]
+            end.bars["A"] = ends
+            clock.advance(DAY - LATEST)
+            async with asyncio.timeout(PATIENCE):
+                bar = await feed.receive()
+            assert isinstance(bar, Bar)
+            assert bar.start_time_text == "2026-03-02T14:31:00Z"
             assert md.health().gaps == 1
 
 
-async def test_where_the_server_takes_no_second_link_the_old_one_is_left_for_the_shortest_gap() -> None:
+async def test_renewal_with_a_failed_reconnect_retries_with_the_new_token() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
             end.act("authenticate", 1, lambda held, _: held.socket.transport.abort())
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
+            await until(life, StreamRetrying)
+            clock.advance(1)
             await until(life, StreamLive)
-            assert await trades(feed, 1) == ["gap"]
-            assert end.logins == ["token-1", "token-2"]
-            assert len(rest.seen) == 2
+            gap = await feed.receive()
+            assert isinstance(gap, Gap)
+            assert gap.cause == "token renewed"
+            assert (end.logins[-1], len(rest.seen)) == ("token-2", 2)
 
 
-async def test_a_renewal_that_fails_leaves_the_link_as_it_is_and_is_tried_again() -> None:
+async def test_renewal_that_fails_keeps_the_connection_and_is_tried_again() -> None:
     clock = SteppedClock()
     acts = [minted(1), drop, answer(404, '{"message": "gone"}'), minted(2, 48)]
     async with MarketEnd() as end, ScriptedEnd(*acts) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A") as feed:
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
             for times in (2, 3):
                 await rest.until_seen(times)
                 await renewal_is_over(md)
                 await trade(end, str(times))
                 assert await trades(feed, 1) == [str(times)]
                 clock.advance(30 * (times - 1))
-            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
-            assert md.health().gaps == 0
+            await renewed(end, feed, "token-2")
+            assert md.health().gaps == 1
 
 
 async def renewal_is_over(md: MarketDataStream) -> None:
     supervisor = md._supervisor
     assert supervisor is not None
-    if supervisor._replacement is not None:
-        await asyncio.wait([supervisor._replacement], timeout=PATIENCE)
+    if supervisor._renewal is not None:
+        await asyncio.wait([supervisor._renewal], timeout=PATIENCE)
 
 
-async def test_a_link_that_is_lost_is_made_again_with_the_same_token_until_that_ends() -> None:
+async def renewed(end: MarketEnd, feed: Feed[Trade], token: str) -> None:
+    """Wait for the gap of a renewal."""
+    async with asyncio.timeout(PATIENCE):
+        gap = await feed.receive()
+    assert isinstance(gap, Gap)
+    assert gap.cause == "token renewed"
+    assert [held.token for held in end.links] == [token]
+
+
+async def test_stream_after_a_drop_logs_in_with_the_same_token_until_it_expires() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1, 1), minted(2, 24)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
@@ -263,7 +232,7 @@ async def test_a_link_that_is_lost_is_made_again_with_the_same_token_until_that_
 
 
 @pytest.mark.parametrize("way", ["login", "error", "close"])
-async def test_a_token_that_somebody_else_replaced_is_not_fought_over(way: str) -> None:
+async def test_token_replaced_by_another_client_ends_the_stream(way: str) -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
@@ -299,7 +268,7 @@ async def everything(feed: Feed[Any]) -> None:
 RULE = "one broker connection at a time per user"
 
 
-async def test_what_only_the_server_can_see_of_the_vendors_restrictions_is_explained() -> None:
+async def test_stream_with_a_refusal_that_only_the_server_can_explain_names_the_restrictions() -> None:
     async with MarketEnd() as end, nothing_left():
         end.act("authenticate", 1, lambda held, _: LATER.append(asyncio.ensure_future(refuse(held, "403"))))
         with pytest.raises(AuthenticationRefusedError, match=RULE) as refused:
@@ -322,31 +291,31 @@ async def refuse(held: Held, code: str) -> None:
 LATER: list[asyncio.Future[None]] = []
 
 
-async def test_a_renewal_that_takes_long_is_the_only_one() -> None:
+async def test_renewal_that_takes_long_is_not_started_twice() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A") as feed:
             rest.held.clear()
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
             await rest.until_seen(2)
             for _ in range(5):
                 clock.advance(60)
                 await md.list_subscriptions()
             rest.held.set()
-            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            await renewed(end, feed, "token-2")
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
             assert (len(rest.seen), end.logins) == (2, ["token-1", "token-2"])
 
 
-async def test_a_link_that_is_lost_while_its_token_is_renewed_waits_for_that_and_gets_no_other() -> None:
+async def test_renewal_during_a_drop_reconnects_with_the_one_new_token() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
             rest.held.clear()
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
             await rest.until_seen(2)
             end.drop()
             await until(life, StreamLost)
@@ -362,7 +331,9 @@ SLEEPS = {"it is lost": DAY, "login": DAY - 60, "error": DAY, "close": DAY}
 
 
 @pytest.mark.parametrize("way", SLEEPS)
-async def test_one_that_wore_out_while_the_machine_slept_is_got_anew_and_the_link_made_again(way: str) -> None:
+async def test_token_that_expired_while_the_machine_slept_is_replaced_with_a_gap_since_the_sleep(
+    way: str,
+) -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
@@ -388,12 +359,12 @@ async def test_one_that_wore_out_while_the_machine_slept_is_got_anew_and_the_lin
             assert len(rest.seen) == 2
 
 
-async def test_one_that_is_replaced_while_the_machine_sleeps_for_less_is_not_fought_over() -> None:
+async def test_token_replaced_while_the_machine_slept_for_less_than_its_life_ends_the_stream() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.quotes("A") as quotes:
-            clock.sleep(DAY - EARLY - 1)
+            clock.sleep(DAY - 900 - 1)  # 900: from when on a rejected token counts as expired
             end.valid = {"theirs"}
             await end.links[0].socket.close(4401, "token replaced")
             with pytest.raises(SessionTakenError):
@@ -401,18 +372,18 @@ async def test_one_that_is_replaced_while_the_machine_sleeps_for_less_is_not_fou
             assert len(rest.seen) == 1
 
 
-@pytest.mark.parametrize("slept", [DAY - EARLY - 30, DAY, -DAY])
-async def test_one_that_ends_soon_when_the_machine_wakes_is_renewed_beside_the_link_that_stands(slept: float) -> None:
+@pytest.mark.parametrize("slept", [DAY - LATEST - 30, DAY, -DAY])
+async def test_token_about_to_expire_at_wake_up_is_renewed(slept: float) -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 96)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A") as feed:
             clock.sleep(slept)
-            clock.advance(DAY - EARLY if slept < 0 else 60)  # the day may be set back, too
-            await end.until(lambda: [held.token for held in end.links] == ["token-2"])
+            clock.advance(DAY - LATEST if slept < 0 else 60)  # the day may be set back, too
+            await renewed(end, feed, "token-2")
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
-            assert (md.health().state, md.health().gaps) == ("LIVE", 0)
+            assert (md.health().state, md.health().gaps) == ("LIVE", 1)
 
 
 class Source:
@@ -430,7 +401,7 @@ class Source:
         return given
 
 
-async def test_a_source_is_asked_anew_when_its_token_was_good_and_is_refused() -> None:
+async def test_source_is_called_again_after_a_rejection_of_an_accepted_token() -> None:
     source = Source("one", ConnectionToken(access_token=Secret("two")), "three")
     async with MarketEnd() as end, nothing_left():
         end.valid = {"one"}
@@ -451,25 +422,25 @@ def lasting(token: str, seconds: float) -> ConnectionToken:
     return ConnectionToken(access_token=Secret(token), expires_at_text=str(ends))
 
 
-async def test_a_source_that_keeps_a_token_until_it_ends_costs_no_link_for_it() -> None:
+async def test_source_that_returns_the_current_token_causes_no_reconnect() -> None:
     clock, source = SteppedClock(), Source(*[lasting("one", 3600)] * 4, lasting("two", DAY))
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock).user("ada", "hush").market_data("c1", token_source=source)
         async with md, md.trades("A") as feed:
-            clock.advance(3600 - 360)
+            clock.advance(3600 - LATEST)
             for times in (2, 3, 4):
                 await renewal_is_over(md)
                 clock.advance(29)
                 await md.list_subscriptions()
                 assert (source.asked, end.logins) == (times, ["one"])
                 clock.advance(1)
-            await end.until(lambda: [held.token for held in end.links] == ["two"])
+            await renewed(end, feed, "two")
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
-            assert (end.logins, md.health().gaps) == (["one", "two"], 0)
+            assert (end.logins, md.health().gaps) == (["one", "two"], 1)
 
 
-async def test_a_link_that_is_lost_while_its_source_has_no_newer_token_is_made_again_with_the_one_there_is() -> None:
+async def test_stream_after_a_drop_with_no_newer_token_logs_in_with_the_current_one() -> None:
     clock, asked, may_answer = SteppedClock(), [0], asyncio.Event()
     may_answer.set()
 
@@ -482,7 +453,7 @@ async def test_a_link_that_is_lost_while_its_source_has_no_newer_token_is_made_a
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
         async with md, md.subscribe("lifecycle") as life:
             may_answer.clear()
-            clock.advance(3600 - 360)
+            clock.advance(3600 - LATEST)
             end.drop()
             await until(life, StreamLost)
             may_answer.set()
@@ -492,7 +463,7 @@ async def test_a_link_that_is_lost_while_its_source_has_no_newer_token_is_made_a
             assert (end.logins, asked) == (["one", "one"], [2])
 
 
-async def test_tokens_that_by_our_clock_come_ended_are_not_renewed_at_once() -> None:
+async def test_tokens_that_look_expired_on_arrival_are_renewed_after_a_pause() -> None:
     clock, source = SteppedClock(), Source(lasting("one", -60), lasting("two", -30), lasting("three", DAY))
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock).user("ada", "hush").market_data("c1", token_source=source)
@@ -503,13 +474,20 @@ async def test_tokens_that_by_our_clock_come_ended_are_not_renewed_at_once() -> 
                 assert (source.asked, end.logins[-1]) == (len(end.logins), token)
                 clock.advance(1)
                 await only_link_is_of(end, newer)
+                await live_again(md)
+
+
+async def live_again(md: MarketDataStream) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while md.health().state != "LIVE":  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0)
 
 
 async def only_link_is_of(end: MarketEnd, token: str) -> None:
     await end.until(lambda: [held.token for held in end.links] == [token])
 
 
-async def test_a_source_that_is_away_for_a_while_ends_no_stream() -> None:
+async def test_source_that_fails_after_a_success_is_called_again_after_a_pause() -> None:
     clock = SteppedClock()
     source = Source("one", OSError("secret words"), ZeroDivisionError("secret words"), "two")
     async with MarketEnd() as end, nothing_left():
@@ -548,7 +526,7 @@ class Hanging:
             self.is_over.set()
 
 
-async def test_a_source_that_hangs_where_it_is_opened_is_cancelled_in_time_and_raises() -> None:
+async def test_source_that_hangs_on_entry_is_cancelled_and_raises() -> None:
     clock, source = SteppedClock(), Hanging()
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, timeouts=Timeouts(call=7.0)).user("ada", "hush")
@@ -564,7 +542,7 @@ async def test_a_source_that_hangs_where_it_is_opened_is_cancelled_in_time_and_r
         assert (source.is_over.is_set(), end.logins) == (True, [])
 
 
-async def test_a_source_that_hangs_is_asked_again_and_the_stream_comes_back() -> None:
+async def test_source_that_hangs_during_a_reconnect_is_called_again() -> None:
     clock, source = SteppedClock(), Hanging("one")
     patience = Timeouts(call=7.0, close=1.0)
     async with MarketEnd() as end, nothing_left():
@@ -590,7 +568,7 @@ async def test_a_source_that_hangs_is_asked_again_and_the_stream_comes_back() ->
             assert end.logins == ["one", "one", "two"]
 
 
-async def test_a_renewal_whose_source_hangs_leaves_the_link_as_it_is_and_is_tried_again() -> None:
+async def test_renewal_with_a_hanging_source_keeps_the_connection_and_is_tried_again() -> None:
     clock, source = SteppedClock(), Hanging()
     tokens = [lasting("one", 3600), lasting("two", DAY)]
 
@@ -602,7 +580,7 @@ async def test_a_renewal_whose_source_hangs_leaves_the_link_as_it_is_and_is_trie
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, timeouts=Timeouts(call=7.0, close=1.0)).user("ada", "hush")
         async with md.market_data("c1", token_source=give) as stream, stream.trades("A") as feed:
-            clock.advance(3600 - 360)
+            clock.advance(3600 - LATEST)
             await source.hangs.wait()
             clock.advance(7)
             await renewal_is_over(stream)
@@ -611,11 +589,11 @@ async def test_a_renewal_whose_source_hangs_leaves_the_link_as_it_is_and_is_trie
             assert await trades(feed, 1) == ["1"]
             source.given = ["go"]
             clock.advance(30)
-            await only_link_is_of(end, "two")
-            assert (end.logins, stream.health().gaps) == (["one", "two"], 0)
+            await renewed(end, feed, "two")
+            assert (end.logins, stream.health().gaps) == (["one", "two"], 1)
 
 
-async def test_a_live_stream_that_is_closed_while_its_source_hangs_ends_with_closed_and_nothing_else() -> None:
+async def test_stream_closed_during_a_hanging_source_ends_with_closed() -> None:
     source = Hanging("one")
     async with MarketEnd() as end, nothing_left():
         user = end.client().user("ada", "hush")
@@ -632,7 +610,7 @@ async def test_a_live_stream_that_is_closed_while_its_source_hangs_ends_with_clo
 
 
 @pytest.mark.parametrize("timeout", [None, 7.0])
-async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(timeout: float | None) -> None:
+async def test_stream_token_ensure_cancelled_during_a_hanging_source_cancels_it(timeout: float | None) -> None:
     clock, source = SteppedClock(), Hanging()
     tokens = StreamToken(source, clock, timeout=timeout, is_minted=False)
     preparing = asyncio.create_task(tokens.ensure(is_renewal=False))
@@ -642,7 +620,7 @@ async def test_prepare_that_is_cancelled_while_the_source_hangs_is_cancelled(tim
     assert (preparing.cancelled(), source.is_over.is_set(), tokens.fetch_count) == (True, True, 0)
 
 
-async def test_a_source_that_answers_in_time_is_not_called_off_later() -> None:
+async def test_stream_token_ensure_cancels_its_timer_after_a_reply() -> None:
     clock = SteppedClock()
     tokens = StreamToken(Source("one"), clock, timeout=7.0, is_minted=False)
     await tokens.ensure(is_renewal=False)
@@ -650,7 +628,7 @@ async def test_a_source_that_answers_in_time_is_not_called_off_later() -> None:
     assert (tokens.token, tokens.fetch_count, tokens.renew_in) == (Secret("one"), 1, None)
 
 
-async def test_three_refused_tokens_in_a_row_end_the_stream_though_each_had_ended_by_our_clock() -> None:
+async def test_three_rejected_tokens_in_a_row_end_the_stream_even_if_each_looked_expired() -> None:
     clock, source = SteppedClock(), Source(*[lasting(str(number), -60) for number in range(9)])
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
@@ -664,7 +642,7 @@ async def test_three_refused_tokens_in_a_row_end_the_stream_though_each_had_ende
         assert end.logins == ["0", "1", "2", "3"]
 
 
-async def test_tokens_that_are_accepted_and_refused_in_turn_end_the_stream() -> None:
+async def test_tokens_accepted_and_rejected_in_turn_end_the_stream() -> None:
     clock, source = SteppedClock(), Source(*[str(number) for number in range(9)])
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
@@ -679,7 +657,7 @@ async def test_tokens_that_are_accepted_and_refused_in_turn_end_the_stream() -> 
         assert end.logins == ["0", "1", "2"]
 
 
-def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None:
+def test_stream_token_accepted_for_a_minute_starts_a_new_row_of_rejections() -> None:
     clock = SteppedClock()
     tokens = StreamToken(Source("one"), clock, timeout=None, is_minted=False)
     for seconds in (60.0, 59.9, 60.0, 59.9):
@@ -690,7 +668,7 @@ def test_a_token_that_lasted_for_a_minute_begins_a_new_row_of_refusals() -> None
     assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
 
 
-async def test_a_new_token_that_was_never_accepted_is_refused_and_not_taken_by_another() -> None:
+async def test_stream_token_rejected_before_its_first_acceptance_is_a_refused_login() -> None:
     tokens = StreamToken(Source("one", "two"), SteppedClock(), timeout=None, is_minted=True)
     await tokens.ensure(is_renewal=False)
     assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
@@ -699,14 +677,14 @@ async def test_a_new_token_that_was_never_accepted_is_refused_and_not_taken_by_a
     assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
 
 
-async def test_a_first_token_that_cannot_be_had_is_not_due_for_renewal() -> None:
+async def test_stream_token_that_could_not_be_fetched_is_not_due_for_renewal() -> None:
     tokens = StreamToken(Source(OSError()), SteppedClock(), timeout=None, is_minted=False)
     with pytest.raises(ConfigurationError):
         await tokens.ensure(is_renewal=False)
     assert tokens.renew_in is None
 
 
-async def test_refusals_without_an_acceptance_between_them_are_one_row_however_long_the_first_token_lasted() -> None:
+async def test_stream_token_counts_rejections_without_an_acceptance_as_one_row() -> None:
     clock = SteppedClock()
     tokens = StreamToken(
         Source(*[lasting(str(number), -60) for number in range(4)]), clock, timeout=None, is_minted=False
@@ -720,24 +698,22 @@ async def test_refusals_without_an_acceptance_between_them_are_one_row_however_l
     assert isinstance(tokens.refused_error("no"), AuthenticationRefusedError)
 
 
-async def test_a_token_of_ours_that_by_our_clock_came_ended_is_taken_to_last_a_day() -> None:
+async def test_stream_token_minted_with_an_expiry_in_the_past_is_taken_to_last_a_day() -> None:
     tokens = StreamToken(Source(lasting("one", -60)), SteppedClock(), timeout=None, is_minted=True)
     await tokens.ensure(is_renewal=False)
-    assert tokens.renew_in == DAY - EARLY
+    assert tokens.renew_in == DAY - LATEST
 
 
 @pytest.mark.parametrize(
     ("asked", "bounds"), [("600", (600, 600)), ("100", (100, 100)), ("0", (15, 30)), ("9" * 400, (600, 600))]
 )
-async def test_a_renewal_waits_for_as_long_as_the_server_asks_within_bounds(
-    asked: str, bounds: tuple[float, float]
-) -> None:
+async def test_renewal_waits_for_retry_after_within_bounds(asked: str, bounds: tuple[float, float]) -> None:
     clock = SteppedClock()
     no = answer(429, '{"message": "slow down"}', Retry_After=asked)
     async with MarketEnd() as end, ScriptedEnd(minted(1), no) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A"):
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
             await rest.until_seen(2)
             await renewal_is_over(md)
             renew_in = md._config.login.renew_in if md._config.login else None
@@ -745,7 +721,25 @@ async def test_a_renewal_waits_for_as_long_as_the_server_asks_within_bounds(
             assert bounds[0] <= renew_in <= bounds[1]
 
 
-async def test_a_renewal_that_fails_again_and_again_is_tried_after_pauses_that_grow() -> None:
+@pytest.mark.parametrize(
+    ("hours", "renew_after"),
+    [
+        (24, 24 - 1 / 12),  # the markets do not close in the last quarter, from Tuesday 8:30 UTC on
+        (16, 12),  # the last quarter starts at Tuesday 2:30 UTC, when they are closed
+        (12, 10.5),  # the last quarter starts at Monday 23:30 UTC, and they close at Tuesday 1:00 UTC
+        (1, 1 - 1 / 12),
+        (0.1, 0.09),
+    ],
+)
+async def test_stream_token_is_renewed_at_the_first_quiet_time_of_its_last_quarter(
+    hours: float, renew_after: float
+) -> None:
+    tokens = StreamToken(Source(lasting("one", hours * 3600)), SteppedClock(), timeout=None, is_minted=True)
+    await tokens.ensure(is_renewal=False)
+    assert tokens.renew_in == pytest.approx(renew_after * 3600)
+
+
+async def test_stream_token_after_repeated_failures_waits_growing_pauses() -> None:
     clock, source = SteppedClock(), Source(lasting("one", DAY), OSError())
     tokens, pauses = StreamToken(source, clock, timeout=None, is_minted=False), list[float]()
     await tokens.ensure(is_renewal=False)
@@ -763,7 +757,7 @@ async def test_a_renewal_that_fails_again_and_again_is_tried_after_pauses_that_g
     assert (tokens.renew_in or 0) <= 30
 
 
-async def test_a_stream_is_closed_while_its_source_hangs() -> None:
+async def test_stream_with_a_cancelled_entry_cancels_a_hanging_source() -> None:
     source = Hanging()
     async with MarketEnd() as end, nothing_left():
         opening = asyncio.create_task(
@@ -775,7 +769,7 @@ async def test_a_stream_is_closed_while_its_source_hangs() -> None:
         assert (opening.cancelled(), source.is_over.is_set()) == (True, True)
 
 
-async def test_what_a_source_waits_for_is_cancelled_by_others_and_the_stream_goes_on() -> None:
+async def test_source_with_a_task_cancelled_by_other_code_does_not_end_the_stream() -> None:
     source = Source("one", asyncio.CancelledError(), "two")
     async with MarketEnd() as end, nothing_left():
         user = end.client().user("ada", "hush")
@@ -797,14 +791,14 @@ async def test_what_a_source_waits_for_is_cancelled_by_others_and_the_stream_goe
         (AuthenticationRefusedError(cause="no"), AuthenticationRefusedError),
     ],
 )
-async def test_a_source_that_gives_no_token_is_told_where_it_is_opened(given: Any, error: type[Exception]) -> None:
+async def test_source_that_returns_no_token_raises_on_entry(given: Any, error: type[Exception]) -> None:
     async with MarketEnd() as end, nothing_left():
         with pytest.raises(error) as caught:
             await end.client().user("ada", "hush").market_data("c1", token_source=Source(given)).__aenter__()
         assert "secret words" not in str(caught.value)
 
 
-async def test_a_refused_token_is_refused_where_it_is_opened_and_not_shown() -> None:
+async def test_stream_with_a_rejected_token_raises_without_showing_it() -> None:
     async with MarketEnd() as end, nothing_left():
         end.valid = set()
         with pytest.raises(AuthenticationRefusedError) as caught:
@@ -813,30 +807,30 @@ async def test_a_refused_token_is_refused_where_it_is_opened_and_not_shown() -> 
         assert "no such token: ***" in str(caught.value)
 
 
-async def test_a_source_that_gives_the_refused_token_again_ends_it() -> None:
+async def test_source_that_returns_the_rejected_token_again_ends_the_stream() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream("one") as md, md.subscribe("lifecycle") as life:
         end.valid = set()
         end.drop()
         assert "returned the rejected token again" in (await until(life, StreamEnded)).error
 
 
-async def test_it_is_closed_in_the_midst_of_a_renewal() -> None:
+async def test_stream_closed_during_a_renewal_ends() -> None:
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.trades("A") as feed:
             end.act("authenticate", None)
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
             await end.until_received("authenticate", 2)
         with pytest.raises(ConnectTradeError):
             await feed.receive()
 
 
-async def test_what_the_server_says_of_the_end_may_be_unreadable_or_missing() -> None:
+async def test_stream_with_a_malformed_or_missing_expiry_renews_after_a_day() -> None:
     clock = SteppedClock()
     acts = [answer(200, '{"access_token": "a", "expires_at": "soon"}'), answer(200, '{"access_token": "b"}')]
     async with MarketEnd() as end, ScriptedEnd(*acts) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.subscribe("lifecycle"):
-            clock.advance(DAY - EARLY)
+            clock.advance(DAY - LATEST)
             await end.until(lambda: [held.token for held in end.links] == ["b"])

@@ -492,31 +492,6 @@ def test_sync_after_releasing_one_key_of_a_symbol_requests_the_list() -> None:
     assert (again["action"], again["interval"]) == ("subscribe", "1m")
 
 
-def test_sync_drain_requests_nothing_and_ends_with_its_reply() -> None:
-    one = SyncDriver()
-    one.held(QUOTES, "A")
-    one.subscribe("a", QUOTES, "B")
-    one.sync.drain()
-    [asked] = one.sent()
-    assert asked["action"] == "list_subscriptions"
-    assert one.deadline() is None
-    assert one.subscribe("a", QUOTES, "C") == one.check(9.0) == []
-    for answer, is_over in ((listed(), False), (Subscriptions(asked["id"], ()), True), (listed(), True)):
-        assert one.receive(answer) == one.events() == []
-        assert one.sync.is_over is is_over
-
-
-def test_sync_drain_ends_with_a_rejection_of_its_own_request_only() -> None:
-    one = SyncDriver()
-    one.subscribe("a", QUOTES, "A")
-    one.sync.drain()
-    [asked] = one.sent()
-    assert one.sync.refuse(Refusal("400", "no", "1"), 0.0)
-    assert not one.sync.is_over
-    assert one.sync.refuse(Refusal("400", "no", asked["id"]), 0.0)
-    assert (one.sync.is_over, one.sent(), one.events()) == (True, [], [])
-
-
 def test_sync_start_repeats_open_queries_of_the_last_connection() -> None:
     one = SyncDriver(is_open=False)
     one.registry.queries["5"] = Query(b'{"id": "5"}')

@@ -1,4 +1,4 @@
-"""A token of 24 hours: it ends, it is renewed, somebody else replaces it; and it is never seen."""
+"""A stream token of 24 hours: it ends, is renewed, is replaced by another client, and is never shown."""
 
 from __future__ import annotations
 
@@ -13,9 +13,7 @@ import pytest
 
 from connecttrade_async import MarketDataRefusedError, Retry, SessionTakenError, Timeouts
 from connecttrade_async.models.events import StreamLive, StreamLost
-from connecttrade_async.models.market import Trade
 from connecttrade_async.sandbox import Fault, Sandbox
-from connecttrade_async.sandbox.world import tick_of
 from manual_clock import BEGIN, SteppedClock
 from market_data_fixtures import gap, linked, market, story, taken, trade
 from stream_fixtures import PATIENCE, client, nothing_left, until
@@ -28,11 +26,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 DAY = 24 * 3600
-EARLY = 900
+LATEST = 300  # seconds before its end when a token is renewed at the latest
 
 
 class Opened:
-    """Market data whose two clocks are stepped together."""
+    """A market data stream with the clocks of client and sandbox, stepped together."""
 
     def __init__(self, sandbox: Sandbox, user: User, connection_id: str, clock: SteppedClock) -> None:
         self.sandbox = sandbox
@@ -46,7 +44,7 @@ class Opened:
         self._clock.advance(seconds)
 
     async def meanwhile(self, awaited: Coroutine[Any, Any, T]) -> T:
-        """Wait for something while time goes on, a little faster than it does."""
+        """Await something while both clocks advance, faster than real time."""
         task = asyncio.create_task(awaited)
         while not task.done():
             self.step(0.02)
@@ -55,7 +53,7 @@ class Opened:
 
     @property
     def token(self) -> str:
-        """The one that is active, by the sandbox's word."""
+        """The active token of the sandbox."""
         token = self.sandbox.world.users["ada"].connections[self.connection_id].token
         assert token is not None
         return token.text
@@ -83,100 +81,105 @@ async def opened(displaces: Literal["older", "newer", "neither"] = "older", ahea
             yield one
 
 
-async def left_by_the_old_link(one: Opened) -> None:
+async def until_renewed(one: Opened) -> None:
+    """Let the sandbox send again; wait until the client is live on its new connection, and the old one is closed."""
+    one.sandbox.market.silent = False
     async with asyncio.timeout(PATIENCE):
         await one.sandbox.market.log.until(lambda: len(one.sandbox.market.sessions) == 1)
+        while one.md.health().state != "LIVE":  # noqa: ASYNC110 - no event reports it
+            await asyncio.sleep(0)
 
 
-async def test_it_is_renewed_before_it_ends_and_not_a_print_is_lost_or_told_twice() -> None:
-    async with opened("neither") as one:
-        one.step(DAY - EARLY - 10)
-        begin = one.sandbox.clock.now()
-        async with one.md.trades("AAPL", "MSFT") as trades:
-            for _ in range(40):
-                one.step(0.25)
-            await one.until_logins(2)
-            # Both links stand for a while, and each is told all.
-            for _ in range(20):
-                one.sandbox.clock.advance(0.25)
-                await asyncio.sleep(0)
-            await left_by_the_old_link(one)
-            for _ in range(240):
-                one.sandbox.clock.advance(0.25)
-            end = one.sandbox.clock.now()
-            told: list[Any] = []
-            truth: list[Any] = []
-            for symbol in ("AAPL", "MSFT"):
-                prints = one.sandbox.world.tape.prints(symbol, tick_of(begin) + 1, tick_of(end) + 1)
-                truth += [(symbol, found.at, found.price, found.size) for found in prints]
-            assert truth
-            for event in await taken(trades, len(truth)):
-                assert isinstance(event, Trade)
-                told.append((event.symbol, event.time, event.price, event.size))
-            await one.md.list_subscriptions()  # whatever came before the answer has been told
-            assert trades.statistics().waiting == 0
-            assert sorted(told) == sorted(truth)
-            assert (one.md.health().state, one.md.health().gaps, one.logins) == ("LIVE", 0, 2)
+async def test_renewal_yields_one_gap_and_every_trade_before_and_after_it_once() -> None:
+    async with opened() as one, one.md.trades("AAPL", "MSFT") as trades:
+        trade(one.sandbox, 1, 2)
+        assert story(await taken(trades, 2)) == [1, 2]
+        one.sandbox.market.silent = True  # only the trades of this test
+        one.step(DAY - LATEST)
+        await one.until_logins(2)
+        await until_renewed(one)
+        missed = await gap(trades)
+        assert missed.cause == "token renewed"
+        trade(one.sandbox, 3)
+        trade(one.sandbox, 4, symbol="MSFT")
+        assert story(await taken(trades, 2)) == [3, 4]
+        await one.md.list_subscriptions()  # its reply follows every event
+        assert trades.statistics().waiting == 0
+        assert (one.md.health().state, one.md.health().gaps, one.logins) == ("LIVE", 1, 2)
 
 
-async def test_day_after_day_each_token_is_renewed_once() -> None:
-    async with opened("neither") as one, one.md.trades("AAPL") as trades:
+async def test_renewal_fills_the_bars_of_its_gap() -> None:
+    async with opened() as one, one.md.bars("AAPL", backfill=1, fill_gaps=True) as bars:
+        [first] = await taken(bars, 1)
+        one.sandbox.market.silent = True
+        one.step(DAY - LATEST)
+        await one.until_logins(2)
+        await until_renewed(one)
+        events = await taken(bars, 30)
+        starts = [event.start_time for event in events]
+        assert starts == sorted(starts)
+        assert starts[0] <= first.start_time + timedelta(minutes=1)
+        assert one.md.health().gaps == 1
+
+
+async def test_renewal_day_after_day_mints_one_token_a_day() -> None:
+    async with opened() as one, one.md.trades("AAPL") as trades:
         seen = {one.token}
         for day in range(5):
-            one.step(DAY - EARLY)
+            one.sandbox.market.silent = True  # only the trade of this test
+            one.step(DAY - LATEST)
             await one.until_logins(2 + day)
-            await left_by_the_old_link(one)
+            await until_renewed(one)
             await one.md.list_subscriptions()
             seen.add(one.token)
         trade(one.sandbox, 4711)
-        while story(await taken(trades, 1)) != [4711]:
-            pass
-        assert (one.logins, len(seen), one.md.health().gaps) == (6, 6, 0)
+        assert story(await taken(trades, 6)) == ["Gap"] * 5 + [4711]
+        assert (one.logins, len(seen), one.md.health().gaps) == (6, 6, 5)
 
 
 @pytest.mark.parametrize("displaces", ["older", "newer"])
-async def test_where_no_second_link_is_allowed_the_gap_is_short_and_told(
+async def test_renewal_on_a_server_that_allows_one_session_reconnects_once(
     displaces: Literal["older", "newer"],
 ) -> None:
     async with opened(displaces) as one, one.md.trades("AAPL") as trades:
-        one.sandbox.market.silent = True  # nothing but what is told below
-        one.step(DAY - EARLY)
-        await one.meanwhile(one.until_logins(2 if displaces == "older" else 3))
-        one.sandbox.market.silent = False
-        missed = await one.meanwhile(gap(trades))
+        one.sandbox.market.silent = True  # only the trades below
+        one.step(DAY - LATEST)
+        await one.until_logins(2)
+        await until_renewed(one)
+        missed = await gap(trades)
         assert missed.until - missed.since < timedelta(seconds=DAY)
         trade(one.sandbox, 1)
         assert story(await taken(trades, 1)) == [1]
-        assert one.md.health().gaps == 1
-        assert len(one.sandbox.market.sessions) == 1
+        assert (one.md.health().gaps, len(one.sandbox.market.sessions), one.logins) == (1, 1, 2)
 
 
-async def test_a_server_that_ends_a_link_with_its_token_is_met_again_with_the_new_one() -> None:
-    async with opened("neither") as one, one.md.trades("AAPL") as trades:
+async def test_renewal_on_a_server_that_closes_the_connection_of_a_replaced_token_reconnects_at_once() -> None:
+    async with opened() as one, one.md.trades("AAPL") as trades:
         one.sandbox.market.replaced = "ends"
         one.sandbox.market.silent = True
-        one.step(DAY - EARLY)
+        one.step(DAY - LATEST)
         await one.until_logins(2)
-        one.sandbox.market.silent = False
-        await gap(trades)
+        await until_renewed(one)
+        assert (await gap(trades)).cause == "token renewed"
         trade(one.sandbox, 1)
         assert story(await taken(trades, 1)) == [1]
+        assert (one.md.health().gaps, one.logins) == (1, 2)
 
 
-async def test_one_that_could_not_be_renewed_ends_while_live_and_a_new_one_is_got(
+async def test_token_that_expires_after_a_failed_renewal_is_replaced_by_a_new_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with opened("neither") as one, one.md.subscribe("lifecycle") as life, one.md.trades("AAPL") as trades:
+    async with opened() as one, one.md.subscribe("lifecycle") as life, one.md.trades("AAPL") as trades:
         one.sandbox.market.silent = True
         down = Fault("status", path="/connections", times=None, status=500)
         one.sandbox.faults.add(down)
-        one.step(DAY - EARLY)
+        one.step(DAY - LATEST)
         while "could not be renewed" not in caplog.text:
             await one.md.list_subscriptions()
         assert one.sandbox.faults.armed[0].fired
         assert one.md.health().state == "LIVE"
         one.sandbox.faults.clear()
-        one.sandbox.clock.advance(EARLY)  # the server's clock is ahead of ours
+        one.sandbox.clock.advance(LATEST)  # the server's clock is ahead of ours
         assert "expired" in (await until(life, StreamLost)).cause
         await one.meanwhile(until(life, StreamLive))
         one.sandbox.market.silent = False
@@ -186,7 +189,7 @@ async def test_one_that_could_not_be_renewed_ends_while_live_and_a_new_one_is_go
         assert one.logins == 2
 
 
-async def test_one_that_somebody_else_replaced_is_not_fought_over() -> None:
+async def test_token_replaced_by_another_client_ends_the_stream_at_the_next_login() -> None:
     async with opened() as one, one.md.trades("AAPL") as trades:
         theirs = one.sandbox.market.replace_token(one.connection_id)
         trade(one.sandbox, 1)  # the link that stands goes on
@@ -197,7 +200,7 @@ async def test_one_that_somebody_else_replaced_is_not_fought_over() -> None:
         assert (one.token, one.logins) == (theirs, 2)
 
 
-async def test_where_a_replaced_token_ends_the_link_that_is_the_end() -> None:
+async def test_token_replaced_by_another_client_ends_the_stream_where_the_server_closes_it() -> None:
     async with opened() as one, one.md.trades("AAPL") as trades:
         one.sandbox.market.replaced = "ends"
         theirs = one.sandbox.market.replace_token(one.connection_id)
@@ -206,7 +209,7 @@ async def test_where_a_replaced_token_ends_the_link_that_is_the_end() -> None:
         assert (one.token, one.logins) == (theirs, 1)
 
 
-async def test_another_client_of_the_same_user_displaces_this_one_and_neither_fights() -> None:
+async def test_stream_displaced_by_another_client_ends() -> None:
     async with opened() as one, one.md.trades("AAPL") as trades:
         secret = one.sandbox.world.users["ada"].secret
         async with client(one.sandbox) as other:
@@ -219,7 +222,7 @@ async def test_another_client_of_the_same_user_displaces_this_one_and_neither_fi
                 assert theirs.health().gaps == 0
 
 
-async def test_a_clock_of_ours_that_is_days_ahead_makes_no_token_after_another() -> None:
+async def test_stream_with_a_clock_days_ahead_mints_one_token() -> None:
     # The client's clock is the machine's, the sandbox's stands long ago: each token seems to have ended when it comes.
     async with market() as (sandbox, md), nothing_left(), md, md.quotes("AAPL"):
         for _ in range(100):
@@ -227,12 +230,12 @@ async def test_a_clock_of_ours_that_is_days_ahead_makes_no_token_after_another()
         assert sandbox.market.log.received["authenticate"] == 1
 
 
-async def test_a_clock_of_ours_that_is_days_behind_renews_in_time_all_the_same() -> None:
-    async with opened("neither", ahead=10 * DAY) as one:
-        one.step(DAY - EARLY)
+async def test_renewal_with_a_clock_days_behind_happens_in_time() -> None:
+    async with opened(ahead=10 * DAY) as one:
+        one.step(DAY - LATEST)
         await one.until_logins(2)
-        await left_by_the_old_link(one)
-        assert (one.md.health().state, one.md.health().gaps) == ("LIVE", 0)
+        await until_renewed(one)
+        assert (one.md.health().state, one.md.health().gaps) == ("LIVE", 1)
 
 
 async def ended(feed: Any) -> None:
@@ -244,10 +247,10 @@ async def reprs(md: MarketDataStream, feed: Any) -> str:
     return "".join(map(repr, (md, feed, md.health(), feed.statistics(), vars(md), await md.list_subscriptions())))
 
 
-async def test_no_token_is_ever_seen(caplog: pytest.LogCaptureFixture) -> None:
+async def test_token_never_shows_in_errors_events_or_logs(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     seen: list[str] = []
-    async with opened("neither") as one, one.md.subscribe("unknown", "lifecycle") as odd, one.md.trades("A") as trades:
+    async with opened() as one, one.md.subscribe("unknown", "lifecycle") as odd, one.md.trades("A") as trades:
         tokens = [one.token]
         for word in (one.token, f'{{"type": "{one.token}"}}', f'{{"type": "trade", "symbol": ["{one.token}"]}}'):
             one.sandbox.market.send(word)
@@ -257,9 +260,9 @@ async def test_no_token_is_ever_seen(caplog: pytest.LogCaptureFixture) -> None:
                 await asked
             seen += traceback.format_exception(refused.value)
         seen.append(await reprs(one.md, trades))
-        one.step(DAY - EARLY)
+        one.step(DAY - LATEST)
         await one.until_logins(2)
-        await left_by_the_old_link(one)
+        await until_renewed(one)
         tokens.append(one.token)
         one.sandbox.market.drop(1011, f"no more of {one.token}"[:120])
         await one.meanwhile(one.sandbox.market.until_live(3))

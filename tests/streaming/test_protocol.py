@@ -11,7 +11,6 @@ from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey,
 from connecttrade_async.market_data.subscription_sync import MarketDataSync
 from connecttrade_async.market_data.sync_events import SubscriptionConfirmed, SubscriptionRejected
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, UnknownMessage
-from connecttrade_async.models.market import Quote
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.protocol import CODES, Closed, CloseReason, State, StreamProtocol, TopicSync
@@ -432,55 +431,13 @@ def test_reply_before_the_login_is_ignored_and_an_error_closes() -> None:
     assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no")
 
 
-def test_replace_closes_with_relieved() -> None:
+def test_protocol_renew_ends_the_connection_once() -> None:
     one = climbed(3)
-    one.replace()
-    assert one.closed == Closed(CloseReason.RELIEVED, "another connection replaces it")
-    one.check(1e9)
-
-
-def leaving() -> StreamProtocol:
-    one, _ = talked("AAPL")
-    one.receive(AUTHENTICATED, 0.0)
-    one.receive(b'{"type": "subscribed", "id": "1"}', 0.0)
-    one.outbox.clear()
-    one.drain(1.0, 5.0)
-    return one
-
-
-QUOTE = b'{"type": "quote", "symbol": "AAPL"}'
-
-
-def test_drained_connection_receives_until_its_last_reply() -> None:
-    one = leaving()
-    assert (state_of(one), one.deadline) == (State.LEAVING, 6.0)
-    [farewell] = one.outbox
-    assert json.loads(farewell) == {"action": "list_subscriptions", "id": "2"}
-    assert isinstance(one.receive(QUOTE, 1.1), Quote)
-    one.receive(b'{"type": "subscriptions", "id": "1"}', 1.2)
-    one.check(2.0)
-    assert ending_of(one) is None
-    one.receive(b'{"type": "error", "id": "2", "code": "400", "message": "what list?"}', 1.2)
-    assert one.closed == Closed(CloseReason.RELIEVED, "another connection replaces it")
-
-
-def test_drained_connection_closes_after_its_time_limit() -> None:
-    one = leaving()
-    one.check(6.0)
-    assert ending_of(one) == Closed(CloseReason.RELIEVED, "another connection replaces it")
-    one = leaving()
+    one.renew()
+    assert one.closed == Closed(CloseReason.RENEWED, "token renewed")
     one.connection_lost("closed", 4409)
-    assert ending_of(one) == Closed(CloseReason.TAKEN, "closed")
-
-
-def test_drain_changes_only_a_live_connection() -> None:
-    one = climbed(2)
-    one.drain(1.0, 5.0)
-    assert one.state is State.SUBSCRIBING
-    one = climbed(3)
-    one.drain(1.0, 5.0)
-    one.receive(UNSUBSCRIBED, 1.0)
-    assert one.state is State.OVER
+    one.check(1e9)
+    assert one.closed == Closed(CloseReason.RENEWED, "token renewed")
 
 
 FRAMES = st.one_of(

@@ -257,7 +257,7 @@ class Pass:
 
 
 async def renewing(sandbox: Sandbox, clock: SteppedClock) -> tuple[Watched, Pass, asyncio.Task[None]]:
-    """Run a supervisor up to a renewal that hangs beside a live link."""
+    """Run a supervisor up to a renewal that hangs while its connection is live."""
     login = Pass()
     watched = Watched(sandbox, clock=clock, login=login)
     running = asyncio.create_task(watched.supervisor.run())
@@ -269,31 +269,66 @@ async def renewing(sandbox: Sandbox, clock: SteppedClock) -> tuple[Watched, Pass
     return watched, login, running
 
 
-async def test_renewal_refused_after_a_connection_loss_ends_the_stream() -> None:
+async def test_supervisor_with_a_failed_renewal_after_a_lost_connection_reconnects_with_the_old_login() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched, login, running = await renewing(sandbox, clock)
         sandbox.stream.reset()
         await until(watched.events, StreamLost)
+        login.renew_in = 10.0
         login.pending.set_exception(ConfigurationError("the token source is gone"))
-        async with asyncio.timeout(PATIENCE):
-            await running
-        with pytest.raises(ConfigurationError, match="the token source is gone"):
-            await until(watched.events, OrderUpdate)
+        clock.advance((await until(watched.events, StreamRetrying)).delay)
+        await until(watched.events, StreamLive)
+        assert (watched.supervisor.counters.connects, login.fetch_count) == (2, 2)
+        running.cancel()
+        await asyncio.wait([running])
 
 
-async def test_renewal_refused_beside_a_live_connection_keeps_it() -> None:
+async def test_supervisor_with_a_renewal_after_a_lost_connection_reconnects_at_once() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched, login, running = await renewing(sandbox, clock)
+        sandbox.stream.reset()
+        await until(watched.events, StreamLost)
+        login.renew_in = None
+        login.pending.set_result(None)
+        assert (await until(watched.events, Gap)).cause == "token renewed"
+        await until(watched.events, StreamLive)
+        assert (watched.supervisor.counters.gaps, login.fetch_count) == (1, 2)
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_supervisor_with_a_renewal_publishes_one_gap_and_reconnects_at_once() -> None:
+    clock = SteppedClock()
+    async with Sandbox(seed=1) as sandbox, nothing_left():
+        watched, login, running = await renewing(sandbox, clock)
+        login.renew_in = None
+        login.pending.set_result(None)
+        assert (await until(watched.events, StreamLost)).cause == "token renewed"
+        assert (await until(watched.events, Gap)).cause == "token renewed"
+        await until(watched.events, StreamLive)
+        publish(sandbox, 1)
+        await until(watched.events, OrderUpdate)
+        counters = watched.supervisor.counters
+        assert (counters.connects, counters.gaps, counters.state, login.fetch_count) == (2, 1, "LIVE", 2)
+        running.cancel()
+        await asyncio.wait([running])
+
+
+async def test_supervisor_with_a_failed_renewal_keeps_the_live_connection() -> None:
     clock = SteppedClock()
     async with Sandbox(seed=1) as sandbox, nothing_left():
         watched, login, running = await renewing(sandbox, clock)
         login.renew_in = 10.0
         login.pending.set_exception(ConfigurationError("the token source is gone"))
         async with asyncio.timeout(PATIENCE):
-            while len(watched.supervisor.connections) > 1 or login.renewals < 1:  # noqa: ASYNC110 - nothing reports it
+            while watched.supervisor._renewal is not None:  # noqa: ASYNC110 - no event reports it
                 await asyncio.sleep(0)
         publish(sandbox, 1)
         await until(watched.events, OrderUpdate)
         assert (watched.supervisor.counters.connects, watched.supervisor.counters.state) == (1, "LIVE")
+        assert 10.0 in clock.waiting()  # the renewal is tried again
         running.cancel()
         await asyncio.wait([running])
 
@@ -329,7 +364,7 @@ async def test_cancelling_run_cancels_a_hanging_renewal() -> None:
         running.cancel()
         await asyncio.wait([running])
         assert login.pending.cancelled()
-        assert watched.supervisor.connections == []
+        assert watched.supervisor.connection is None
         assert clock.waiting() == []
 
 
