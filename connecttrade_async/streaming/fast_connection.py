@@ -63,6 +63,7 @@ class FastClientConnection(ClientConnection):
         self._is_discarding = False
         self._is_paused = False
         self._pong: asyncio.Future[float] | None = None
+        self._abort_timer: asyncio.TimerHandle | None = None
 
     async def wait(self, on_frames: Callable[[list[bytes]], bool]) -> bool:
         """Pass received messages to a callback until it returns true.
@@ -111,6 +112,8 @@ class FastClientConnection(ClientConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Process the loss of the connection: wake the waiter."""
+        if self._abort_timer is not None:
+            self._abort_timer.cancel()
         self._stop_splitting()
         super().connection_lost(exc)
         self._wake(is_enough=False)
@@ -180,6 +183,10 @@ class FastClientConnection(ClientConnection):
         super().data_received(data)
         if self.transport.get_write_buffer_size() > MAX_UNSENT:
             self._give_up()
+        if self._abort_timer is None and self.state is State.CLOSING:
+            # websockets waits for the peer to close the socket, and enforces its close timeout only when the next ping
+            # or message is sent. Until then the stream would seem live and receive nothing.
+            self._abort_timer = self.loop.call_later(self.close_timeout or 0, self.transport.abort)
 
     def _give_up(self) -> None:
         self.given_up = self.given_up or PEER_NOT_READING

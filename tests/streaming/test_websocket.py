@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.protocol import State
+from websockets.utils import accept_key
 
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.fast_connection import (
@@ -870,3 +871,56 @@ async def test_refusing_proxy_error_contains_no_credentials() -> None:
                 dialing=ConnectOptions(proxy=address),
             )
     assert "hush" not in str(caught.value)
+
+
+class SocketKeepingServer:
+    """Completes the handshake, sends bytes, and neither reads on nor closes the socket."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._over = asyncio.Event()
+
+    async def __aenter__(self) -> str:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return "ws://{}:{}".format(*self._server.sockets[0].getsockname())
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._over.set()
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        [key] = [line.partition(": ")[2] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key")]
+        headers = f"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept_key(key)}\r\n\r\n"
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\n" + headers.encode() + self._data)
+        await self._over.wait()
+        writer.close()
+
+
+@pytest.mark.parametrize("kind", [FastClientConnection, Late])
+@pytest.mark.parametrize(
+    ("data", "cause"),
+    [
+        pytest.param(
+            b"\x88\x05\x03\xe9bye", r"the server closed the connection with code 1001 \(bye\)", id="close frame"
+        ),
+        pytest.param(
+            b"\x81\x01x\x88\x02\x03\xe8", "the server closed the connection with code 1000", id="text before it"
+        ),
+        pytest.param(b"\x81\x7f" + (1 << 23).to_bytes(8, "big"), "code 1009", id="frame too large"),
+        pytest.param(b"\xf1\x01x", "code 1002", id="reserved bits"),
+        pytest.param(b"\x88\x01x", "code 1002", id="close frame too short"),
+        pytest.param(b"\x81\x81\x01\x02\x03\x04x", "code 1002", id="masked frame"),
+    ],
+)
+async def test_connection_ends_in_bounded_time_if_the_peer_never_closes_the_socket(
+    data: bytes, cause: str, kind: type[FastClientConnection]
+) -> None:
+    async with nothing_left(), SocketKeepingServer(data) as url:
+        settings: dict[str, Any] = {"ping_interval": None, "close_timeout": 0.1, "compression": None}
+        connection = await connect(url, max_size=MAX_FRAME, create_connection=kind, **settings)
+        websocket = WebSocket(connection, 0.1)
+        with pytest.raises(ConnectionLostError, match=cause), websocket.errors_translated():
+            async with asyncio.timeout(PATIENCE):
+                await websocket.receive_into(lambda _: False)
+        await websocket.aclose()
