@@ -226,7 +226,6 @@ class Transport:
         "_deadlines",
         "_dial",
         "_extra",
-        "_extra_for_get",
         "_forks",
         "_headers",
         "_http",
@@ -279,7 +278,6 @@ class Transport:
                 "max_line_size": self._max_line,
                 "max_field_size": self._max_line,
             }
-        self._extra_for_get: dict[str, Any] = self._extra
         self.is_closed = False
 
     async def exchange(self, request: Request, limit: RequestTimeout) -> Response:
@@ -398,7 +396,7 @@ class Transport:
         if self._borrowed:
             headers |= self._headers
         if request.method == "GET":
-            return http.get(url, headers=headers, timeout=limit.aiohttp_timeout, **self._extra_for_get)
+            return http.get(url, headers=headers, timeout=limit.aiohttp_timeout, **self._extra)
         return http.request(
             request.method, url, data=request.body, headers=headers, timeout=limit.aiohttp_timeout, **self._extra
         )
@@ -467,11 +465,6 @@ class Transport:
             max_field_size=self._max_line,
             trace_configs=self._traces,
         )
-        if hasattr(self._http, "_retry_connection"):
-            # A private switch of aiohttp. It guards only GET, which is safe to repeat, and saves the middleware there:
-            # about two microseconds.
-            self._http._retry_connection = False  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001 - see above
-            self._extra_for_get = {"allow_redirects": False}
         return self._http
 
 
