@@ -206,8 +206,10 @@ class KeyedState(msgspec.Struct, Generic[M], gc=False, eq=False):
         level = self.level
         previous, now = None if before is None else getattr(before, level), getattr(item, level)
         if previous != now:
-            levels = (previous, self._rejected_levels[key]) if key in self._rejected_levels else (previous,)
-            self._levels[key] = (*self._levels.get(key, ())[-MAX_LEVELS:], *levels)
+            added = (previous, self._rejected_levels[key]) if key in self._rejected_levels else (previous,)
+            known = self._levels.get(key)
+            # A sum of tuples takes half the time of unpacking them.
+            self._levels[key] = added if known is None else known[-MAX_LEVELS:] + added
             # Most frames change only a price and need no comparison of numbers; most others another quantity.
             if before is not None and not is_surely_different(previous, now) and is_respelled(before, item):
                 return None
