@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
+from rich.bar import Bar
 from rich.console import Console
 from rich.text import Text
 
@@ -74,12 +75,12 @@ def _depth_block(book: Depth, now: datetime) -> str:
 def _depth_text(book: Depth, _: datetime) -> str:
     console = Console(highlight=False)
     with console.capture() as capture:
-        console.print(draw_depth(book, console.width), soft_wrap=True, end="")
+        console.print(draw_depth(book, console), soft_wrap=True, end="")
     return capture.get()
 
 
-EIGHTHS = " ▏▎▍▌▋▊▉"
 WIDEST = 40
+EIGHTHS = 8  # steps that rich draws in a column
 GAP = "  "
 
 
@@ -102,7 +103,7 @@ class DepthView:
         """Render the depth."""
         if self._depth is None:
             return Text(f"{self._name}  No depth yet.", style="dim")
-        return draw_depth(self._depth, console.width)
+        return draw_depth(self._depth, console)
 
 
 class _DepthRow(NamedTuple):
@@ -112,12 +113,12 @@ class _DepthRow(NamedTuple):
     style: str
 
 
-def draw_depth(depth: Depth, width: int) -> Text:
+def draw_depth(depth: Depth, console: Console) -> Text:
     """Draw market depth, without a line break after the last line.
 
     Args:
         depth: the depth, best prices first on both sides.
-        width: columns; the bars take the columns that the figures leave.
+        console: the console; the bars take the columns that the figures leave.
     """
     asks, bids = _rows(reversed(depth.asks), "red"), _rows(depth.bids, "green")
     every = [*asks, *bids]
@@ -126,12 +127,12 @@ def draw_depth(depth: Depth, width: int) -> Text:
         for column in ([row.price for row in every], [row.size for row in every])
     )
     largest = max((row.amount for row in every), default=Decimal(0))
-    longest = max(min(width - prices - sizes - 2 * len(GAP), WIDEST), 0)
+    longest = max(min(console.width - prices - sizes - 2 * len(GAP), WIDEST), 0)
     lines = [Text.assemble((plain(depth.symbol), "bold"), f"  {_time(depth)}")]
     for side, none in ((asks, "no offers"), (bids, "no bids")):
         if side is bids:
             lines.append(Text(_spread(depth), style="dim"))
-        lines.extend(_drawn(row, prices, sizes, _bar(row.amount, largest, longest)) for row in side)
+        lines.extend(_drawn(row, prices, sizes, _bar(row.amount, largest, longest, console)) for row in side)
         if not side:
             lines.append(Text(none, style="dim"))
     return Text("\n").join(lines)
@@ -149,13 +150,13 @@ def _drawn(row: _DepthRow, prices: int, sizes: int, bar: str) -> Text:
     return Text.assemble((row.price.rjust(prices), row.style), size, (f"{GAP}{bar}" if bar else "", row.style))
 
 
-def _bar(amount: Decimal, largest: Decimal, longest: int) -> str:
-    """Draw a bar with a resolution of an eighth of a column; any size above zero is visible."""
+def _bar(amount: Decimal, largest: Decimal, longest: int, console: Console) -> str:
+    """Draw a bar; any size above zero is visible."""
     if not amount or not longest:
         return ""
-    eighths = max(int(amount * longest * len(EIGHTHS) / largest), 1)
-    whole, rest = divmod(eighths, len(EIGHTHS))
-    return "█" * whole + (EIGHTHS[rest] if rest else "")
+    share = max(float(amount) / float(largest), 1 / (longest * EIGHTHS))
+    segments = console.render(Bar(1, 0, share, width=longest))
+    return "".join(segment.text for segment in segments).rstrip()
 
 
 def _spread(depth: Depth) -> str:
