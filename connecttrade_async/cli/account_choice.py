@@ -46,11 +46,11 @@ async def choose_account(user: User, account: str | None, broker: str | None) ->
         TransportError: the request failed in transit.
         BrokerError: the API refused the request, or its response is malformed.
     """
-    every = await user.accounts.list()
-    fitting = [one for one in every if _fits(one, account, broker)]
-    if len(fitting) != 1:
-        raise click.UsageError(_choice_problem(every, fitting, account, broker))
-    (one,) = fitting
+    accounts = await user.accounts.list()
+    matching = [one for one in accounts if _matches(one, account, broker)]
+    if len(matching) != 1:
+        raise click.UsageError(_choice_problem(accounts, matching, account, broker))
+    (one,) = matching
     code = one.broker or broker
     if not code:
         msg = f"the account {_name(one)} names no broker: give one with --broker"
@@ -70,37 +70,37 @@ async def named_accounts(user: User, wanted: Sequence[str]) -> dict[str, str]:
         TransportError: the request failed in transit.
         BrokerError: the API refused the request, or its response is malformed.
     """
-    every = await user.accounts.list()
+    accounts = await user.accounts.list()
     for account in wanted:
-        if not any(_fits(one, account, None) for one in every):
-            raise click.UsageError(_choice_problem(every, [], account, None, "watch"))
-    fitting = [one for one in every if not wanted or {one.account_id, one.account_number} & set(wanted)]
-    names = [_name(one) for one in fitting]
+        if not any(_matches(one, account, None) for one in accounts):
+            raise click.UsageError(_choice_problem(accounts, [], account, None, "watch"))
+    matching = [one for one in accounts if not wanted or {one.account_id, one.account_number} & set(wanted)]
+    names = [_name(one) for one in matching]
     # Two brokers may use the same number; the id is unique.
     return {
         one.account_id: one.account_id if names.count(name) > 1 else name
-        for one, name in zip(fitting, names, strict=True)
+        for one, name in zip(matching, names, strict=True)
     }
 
 
-def _fits(one: Account, account: str | None, broker: str | None) -> bool:
+def _matches(one: Account, account: str | None, broker: str | None) -> bool:
     at_broker = not broker or one.broker is None or one.broker == Broker(broker)
     return at_broker and account in {None, one.account_id, one.account_number}
 
 
 def _choice_problem(
-    every: Sequence[Account],
-    fitting: Sequence[Account],
+    accounts: Sequence[Account],
+    matching: Sequence[Account],
     account: str | None,
     broker: str | None,
     use: str = "trade in",
 ) -> str:
-    if not every:
+    if not accounts:
         return f"there is no account to {use}: `connecttrade connect` connects a broker"
-    if fitting:
-        return f"--account must name one of: {_listed(fitting)}"
+    if matching:
+        return f"--account must name one of: {_listed(matching)}"
     criteria = ("account", None if account is None else repr(account), broker and f"at {broker!r}")
-    return f"there is no {' '.join(filter(None, criteria))}: {_listed(every)}"
+    return f"there is no {' '.join(filter(None, criteria))}: {_listed(accounts)}"
 
 
 def _listed(accounts: Sequence[Account]) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.models.market import Bar
 
-__all__ = ["Candle", "chart", "read_candles", "room"]
+__all__ = ["Candle", "capacity", "chart", "read_candles"]
 
 LOWEST = 3
 NARROWEST = 20
@@ -97,7 +97,7 @@ def read_candles(bars: Iterable[Bar]) -> list[Candle]:
     return [candle for bar in bars if (candle := _read(bar)) is not None]
 
 
-def room(candles: Sequence[Candle], width: int) -> int:
+def capacity(candles: Sequence[Candle], width: int) -> int:
     """Return how many candles fit beside the labels."""
     return max(width, NARROWEST) - _margin(candles)
 
@@ -111,7 +111,7 @@ def chart(candles: Sequence[Candle], width: int, height: int, *, has_days: bool 
         height: lines, at least 3; the last one holds the times.
         has_days: whether each candle is a day, which labels days and not times.
     """
-    shown = candles[-room(candles, width) :]
+    shown = candles[-capacity(candles, width) :]
     lines = max(height, LOWEST) - 1
     scale = _Scale(min(one.low for one in shown), max(one.high for one in shown), lines, _places(shown))
     labels = scale.labels()

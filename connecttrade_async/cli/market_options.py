@@ -117,17 +117,17 @@ async def choose_connection(user: User) -> str:
         TransportError: the request failed in transit.
         BrokerError: the API refused the request, or its response is malformed.
     """
-    every = await user.connections.list()
-    fitting = [one for one in every if one.connection_type == ConnectionType.MARKET_DATA]
-    if len(fitting) != 1:
-        raise click.UsageError(_choice_problem(every, fitting))
-    return fitting[0].connection_id
+    connections = await user.connections.list()
+    matching = [one for one in connections if one.connection_type == ConnectionType.MARKET_DATA]
+    if len(matching) != 1:
+        raise click.UsageError(_choice_problem(connections, matching))
+    return matching[0].connection_id
 
 
-def _choice_problem(every: Sequence[Connection], fitting: Sequence[Connection]) -> str:
-    if fitting:
-        return f"--connection must name one of: {_listed(fitting)}"
-    others = f"; to try another, name it with --connection: {_listed(every)}" if every else ""
+def _choice_problem(connections: Sequence[Connection], matching: Sequence[Connection]) -> str:
+    if matching:
+        return f"--connection must name one of: {_listed(matching)}"
+    others = f"; to try another, name it with --connection: {_listed(connections)}" if connections else ""
     return f"there is no connection for market data: {_CREATE_HINT}{others}"
 
 

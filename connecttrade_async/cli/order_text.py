@@ -1,6 +1,6 @@
 """Describe orders in words, before they are sent and after.
 
-The description holds exactly the numbers of the ticket. Fields of the API's orders are quoted as they came.
+The description holds exactly the numbers of the ticket. Fields of the API's orders are quoted unchanged.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _price(order: OrderTicket | Order) -> str:
 
 
 def _amount(order: OrderTicket | Order, field: str) -> str:
-    """Format a number of an order; of an order of the API the text that came."""
+    """Format a number of an order; of an order of the API the text of the response."""
     if isinstance(order, Order):
         return figure(getattr(order, f"{field}_text") or "")
     value = getattr(order, field)

@@ -35,7 +35,7 @@ __all__ = [
     "echo_line",
     "escaped",
     "figure",
-    "fitting",
+    "fit_table",
     "plain",
     "print_items",
     "print_object",
@@ -151,7 +151,7 @@ def build_table(items: Sequence[T], columns: Sequence[Column[T]]) -> Table:
     return table
 
 
-def fitting(
+def fit_table(
     items: Sequence[T],
     columns: Sequence[Column[T]],
     console: Console,
@@ -175,7 +175,7 @@ def fitting(
 def print_table(items: Sequence[T], columns: Sequence[Column[T]]) -> None:
     """Print a table on stdout; a file or pipe gets every column."""
     console = Console(width=None if sys.stdout.isatty() else UNLIMITED, highlight=False)
-    table, dropped = fitting(items, columns, console)
+    table, dropped = fit_table(items, columns, console)
     with console.capture() as capture:
         # If even the columns of rank 0 do not fit, the terminal wraps the lines, and no value is cut.
         console.print(table, crop=False, width=None if dropped or console.width == UNLIMITED else UNLIMITED)

@@ -15,7 +15,7 @@ from rich.text import Text
 from connecttrade_async.analytics import total_unrealized_pl
 from connecttrade_async.cli.event_text import utc_time
 from connecttrade_async.cli.order_text import describe, filled_text, status_of
-from connecttrade_async.cli.output import Column, figure, fitting, plain
+from connecttrade_async.cli.output import Column, figure, fit_table, plain
 from connecttrade_async.errors import MalformedResponseError
 
 if TYPE_CHECKING:
@@ -201,9 +201,9 @@ def _table(section: _Section[T], count: int, console: Console) -> RenderableType
         return _cut(Text(section.none, style="dim"), console.width)
     shown = items if count == len(items) else items[: count - 1]
     # Measured on all rows, so that the columns do not move when another row fits.
-    _, dropped = fitting(items, section.columns, console)
+    _, dropped = fit_table(items, section.columns, console)
     columns = [column for column in section.columns if column.title not in dropped]
-    table, _ = fitting(shown, columns, console)
+    table, _ = fit_table(shown, columns, console)
     if Measurement.get(console, console.options.update(max_width=console.width * 100), table).maximum > console.width:
         return _cut(Text("The terminal is too narrow for this.", style="yellow"), console.width)
     return table if shown is items else Group(table, _more(len(items) - len(shown)))

@@ -9,7 +9,7 @@ from decimal import Decimal
 from hypothesis import given, strategies as st
 from rich.console import Console
 
-from connecttrade_async.cli.candles import Candle, chart, read_candles, room
+from connecttrade_async.cli.candles import Candle, capacity, chart, read_candles
 from connecttrade_async.cli.commands.bars import BarView, bar_line
 from connecttrade_async.models.market import Bar
 
@@ -97,7 +97,7 @@ def test_chart_never_exceeds_its_width_and_height(prices: list[tuple[Decimal, ..
     lines = chart(found, width, height).plain.split("\n")
     assert len(lines) == max(height, 3)
     assert max(map(len, lines)) <= max(width, 20)
-    shown = found[-room(found, width) :]
+    shown = found[-capacity(found, width) :]
     bodies = list(zip(*(line.ljust(len(shown))[: len(shown)] for line in lines[:-1]), strict=True))
     assert len(bodies) == len(shown)
     for column, candle in zip(bodies, shown, strict=True):

@@ -9,7 +9,7 @@ from hypothesis import assume, given, strategies as st
 from rich.console import Console
 
 from connecttrade_async import Secret
-from connecttrade_async.cli.output import DASH, Column, build_table, cell, figure, fitting, print_object, print_table
+from connecttrade_async.cli.output import DASH, Column, build_table, cell, figure, fit_table, print_object, print_table
 
 
 class Row(NamedTuple):
@@ -27,7 +27,7 @@ COLUMNS = (
 
 def drawn(rows: list[Row], width: int) -> tuple[list[str], list[str]]:
     console = Console(file=io.StringIO(), width=width, color_system=None)
-    table, dropped = fitting(rows, COLUMNS, console)
+    table, dropped = fit_table(rows, COLUMNS, console)
     with console.capture() as capture:
         console.print(table)
     return [line.rstrip() for line in capture.get().splitlines()], dropped

@@ -136,8 +136,8 @@ async def test_stream_on_a_terminal_prints_colors_until_ctrl_c(
     await shown.until("Following orders, positions, balances. Ctrl-C ends it.\n")
     sandbox.stream.publish("orders", "ada", "a1", {"order_id": "o1\x1b[2J", "status": "filled"})
     await shown.until("filled\n")
-    assert b"\x1b[36morder" in shown.came
-    assert b"\x1b[2J" not in shown.came
+    assert b"\x1b[36morder" in shown.output
+    assert b"\x1b[2J" not in shown.output
     sandbox.stream.reset()
     await shown.until("so read again: the connection was dropped\n")
     assert "The stream was lost: the connection was dropped.\nTrying again in " in shown.screen
@@ -159,4 +159,4 @@ async def test_poll_on_a_terminal_prints_results_above_a_status_line(
     assert len(lines) == 4
     assert all(re.fullmatch(r"\d\d:\d\d:\d\d ada: \d+ balances(, as before)?", line) for line in lines)
     assert last == ""
-    assert shown.came.endswith(b"\x1b[2K")
+    assert shown.output.endswith(b"\x1b[2K")

@@ -21,35 +21,35 @@ import anyio.to_thread
 CONTROL_SEQUENCE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-class Following:
+class CommandProcess:
     """A running command, read line by line."""
 
     def __init__(self, process: Any) -> None:
         self.process = process
-        self.asides = b""
+        self.stderr = b""
         self._lines: deque[str] = deque()
         self._rest = b""
 
-    async def line(self) -> str:
-        """Read the next line of its output."""
+    async def read_line(self) -> str:
+        """Read the next line of stdout."""
         while not self._lines:
             *lines, self._rest = (self._rest + await self.process.stdout.receive()).split(b"\n")
             self._lines.extend(line.decode() for line in lines)
         return self._lines.popleft()
 
-    async def told(self) -> dict[str, Any]:
+    async def read_object(self) -> dict[str, Any]:
         """Read the next JSON object of its output."""
-        return dict(json.loads(await self.line()))
+        return dict(json.loads(await self.read_line()))
 
-    async def end(self, number: signal.Signals = signal.SIGINT) -> int:
+    async def stop(self, number: signal.Signals = signal.SIGINT) -> int:
         """Send it a signal, and return its exit code."""
         self.process.send_signal(number)
-        return await self.left()
+        return await self.wait()
 
-    async def left(self) -> int:
+    async def wait(self) -> int:
         """Wait until it ends by itself; return its exit code."""
         async for chunk in self.process.stderr:
-            self.asides += chunk
+            self.stderr += chunk
         return int(await self.process.wait())
 
 
@@ -69,7 +69,7 @@ class Terminal:
             preexec_fn=_take_terminal,  # noqa: PLW1509 - this process has no other thread that could hold a lock in it
         )
         os.close(theirs)
-        self.came = b""
+        self.output = b""
         self.screen = ""
 
     async def until(self, words: str) -> None:
@@ -101,8 +101,8 @@ class Terminal:
         except OSError:  # Linux raises it after the other side is closed
             return False
         # Decode all bytes again: a chunk may end in the middle of a character or of a control sequence.
-        self.came += more
-        self.screen = CONTROL_SEQUENCE.sub("", self.came.decode("utf-8", "replace")).replace("\r\n", "\n")
+        self.output += more
+        self.screen = CONTROL_SEQUENCE.sub("", self.output.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(more)
 
 

@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from connecttrade_async.cli.candles import chart, read_candles, room
+from connecttrade_async.cli.candles import capacity, chart, read_candles
 from connecttrade_async.cli.live_view import (
     has_screen,
     line_printer,
@@ -150,7 +150,7 @@ class BarView:
             title.append(f"  Bars without all their prices, not drawn: {unread}.", style="yellow")
         if not candles:
             return title.append("  No bars to draw.", style="dim")
-        shown = candles[-room(candles, console.width) :]
+        shown = candles[-capacity(candles, console.width) :]
         title.append_text(self._title_text(shown, len(candles)))
         height = min(max(console.height - BESIDE, 0), TALLEST)
         drawn = chart(shown, console.width, height, has_days=self._has_days)

@@ -62,7 +62,7 @@ async def chain(*, name: str, expiry: date | None, connection_id: str | None, as
         chains = await _gather(feed, is_one=expiry is not None)
     if not chains:
         on_day = f" that expire on {expiry}" if expiry else ""
-        fail(f"no options on {name}{on_day} came within {TIMEOUT:.0f} s")
+        fail(f"no options on {name}{on_day} arrived within {TIMEOUT:.0f} s")
     nearest, *others = sorted(chains, key=lambda one: one.expiration_text or "")
     if as_json:
         print_market_object(nearest)

@@ -11,7 +11,7 @@ from rich.text import Text
 from connecttrade_async.cli.live_view import has_screen, line_printer, print_events, print_market_object, show
 from connecttrade_async.cli.market_options import open_feed, open_market, symbols, times_option, which_option
 from connecttrade_async.cli.options import in_event_loop, json_option, seconds_option, until_stopped, until_terminated
-from connecttrade_async.cli.output import Column, echo_line, figure, fitting, plain
+from connecttrade_async.cli.output import Column, echo_line, figure, fit_table, plain
 from connecttrade_async.errors import MalformedResponseError
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class QuoteView:
 
     def draw(self, console: Console) -> RenderableType:
         """Render the columns that fit the console."""
-        return fitting(self.rows, QUOTE_COLUMNS, console)[0]
+        return fit_table(self.rows, QUOTE_COLUMNS, console)[0]
 
 
 def quote_line(quote: Quote, now: datetime) -> str:

@@ -89,7 +89,7 @@ async def read_money(narrator: Narrator, user: User) -> None:
     balances = await user.balances.list()
     narrator.table(balances, BALANCES)
     cash = sum((balance.cash or Decimal(0) for balance in balances), Decimal(0))
-    narrator.fact(f"cash in all: {figure(str(cash))}, a Decimal, exact to the last digit that came")
+    narrator.fact(f"cash in all: {figure(str(cash))}, a Decimal, exact to the last digit of the response")
 
 
 async def read_positions(narrator: Narrator, user: User) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.padding import Padding
 from rich.text import Text
 
-from connecttrade_async.cli.output import Column, fitting
+from connecttrade_async.cli.output import Column, fit_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ class Narrator:
 
     def table(self, items: Sequence[T], columns: Sequence[Column[T]]) -> None:
         """Print a table of results."""
-        table, _ = fitting(items, columns, self.console, indent=INDENT)
+        table, _ = fit_table(items, columns, self.console, indent=INDENT)
         self._indented(table)
 
     def _indented(self, what: RenderableType) -> None:

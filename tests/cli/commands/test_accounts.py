@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from click.testing import Result
 
-    from connecttrade_async.sandbox import Sandbox
-
     Call = Callable[..., Awaitable[Result]]
 
 
@@ -104,32 +102,6 @@ async def test_accounts_filter_by_connection_and_broker(call: Call) -> None:
     assert len(lines(await call("accounts", "--connection", connection, "--json"))) == 2
 
 
-async def test_orders_read_every_page(call: Call, sandbox: Sandbox) -> None:
-    every = lines(await call("orders", "--status", "all", "--json"))
-    before = sandbox.requests.total
-    again = lines(await call("orders", "--status", "all", "--limit", "50", "--json"))
-    assert again == every
-    assert sandbox.requests.total - before == -(-len(every) // 50)
-
-
-async def test_orders_with_more_than_max_say_so(call: Call) -> None:
-    cut = await call("orders", "--status", "all", "--max", "10", "--json")
-    assert len(lines(cut)) == 10
-    assert "more than these 10" in cut.stderr
-    total = len(lines(await call("orders", "--status", "all", "--json")))
-    whole = await call("orders", "--status", "all", "--limit", "50", "--max", str(total), "--json")
-    assert len(lines(whole)) == total
-    assert whole.stderr == ""
-    table = await call("orders", "--status", "all", "--limit", "5", "--max", "7")
-    assert "more than these 7" in table.stderr
-
-
-async def test_orders_show_the_legs_of_multi_leg_orders(call: Call) -> None:
-    result = await call("orders", "--status", "all")
-    assert any(line.lstrip().startswith("-1 MSFT") for line in result.stdout.splitlines())
-    assert "$500.00" in result.stdout  # an order for money, not for a quantity
-
-
 async def test_list_commands_without_rows_print_a_note_on_stderr(call: Call) -> None:
     for command in (["positions", "--symbols", "ZZZZ"], ["orders", "--symbols", "ZZZZ"]):
         result = await call(*command)
@@ -137,12 +109,3 @@ async def test_list_commands_without_rows_print_a_note_on_stderr(call: Call) -> 
         assert result.stdout == ""
         assert result.stderr.startswith("No ")
         assert (await call(*command, "--json")).output == ""
-
-
-async def test_connections_with_json_have_equal_keys_for_both_forms_of_the_wire(call: Call, sandbox: Sandbox) -> None:
-    seen = lines(await call("connections", "list", "--json"))
-    sandbox.spellings = type(sandbox.spellings)(fields="documented", orders="array", times="epoch_milliseconds")
-    documented = lines(await call("connections", "list", "--json"))
-    assert {item["connection_type"] for item in (*seen, *documented)} == {"trade"}
-    assert seen[0].keys() == documented[0].keys()
-    assert (await call("orders")).exit_code == 0

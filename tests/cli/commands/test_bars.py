@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from cli_runner import Following, Terminal
+from cli_runner import CommandProcess, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,7 +66,7 @@ async def test_bars_with_follow_print_closed_bars_as_lines(
     run: Run, environment: dict[str, str], sandbox: Sandbox
 ) -> None:
     with anyio.fail_after(20):
-        command = [
+        arguments = [
             sys.executable,
             "-m",
             "connecttrade_async",
@@ -78,15 +78,15 @@ async def test_bars_with_follow_print_closed_bars_as_lines(
             "--times",
             "1",
         ]
-        async with await anyio.open_process(command, env=environment) as process:
-            following = Following(process)
-            past = [(await following.line()).split("close ")[1].split()[0] for _ in range(2)]
+        async with await anyio.open_process(arguments, env=environment) as process:
+            command = CommandProcess(process)
+            past = [(await command.read_line()).split("close ")[1].split()[0] for _ in range(2)]
             assert past == world_closes(sandbox, "1m", 2)
             sandbox.clock.advance(60)
-            line = await following.line()
+            line = await command.read_line()
             assert line.split("close ")[1].split()[0] == world_closes(sandbox, "1m", 1)[0]
-            assert await following.left() == 0
-    assert following.asides == b"Following bars of AAPL. Ctrl-C ends it.\n"
+            assert await command.wait() == 0
+    assert command.stderr == b"Following bars of AAPL. Ctrl-C ends it.\n"
     ended = await run("bars", "AAPL", "--follow", "--limit", "2", "--for", "0.2", "--csv")
     assert (ended.returncode, ended.stderr) == (0, b"")
     assert [row.split(",")[6] for row in ended.stdout.decode().splitlines()[1:]] == world_closes(sandbox, "1m", 2)
@@ -96,18 +96,18 @@ async def test_bars_with_follow_and_csv_note_the_lifecycle_on_stderr(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
     with anyio.fail_after(20):
-        command = [*COMMAND, "--csv"]
-        async with await anyio.open_process(command, env=environment) as process:
-            following = Following(process)
+        arguments = [*COMMAND, "--csv"]
+        async with await anyio.open_process(arguments, env=environment) as process:
+            command = CommandProcess(process)
             for _ in range(3):
-                await following.line()
+                await command.read_line()
             sandbox.market.send("what?")
             sandbox.market.drop(1012, "deploying")
             sandbox.clock.advance(60)
             await sandbox.market.until_live(2)
-            assert (await following.line()).split(",")[6] == world_closes(sandbox, "1m", 1)[0]
-            assert await following.end() == 0
-    odd, lost, *_ = following.asides.decode().splitlines()
+            assert (await command.read_line()).split(",")[6] == world_closes(sandbox, "1m", 1)[0]
+            assert await command.stop() == 0
+    odd, lost, *_ = command.stderr.decode().splitlines()
     assert odd.endswith(": what?")
     assert lost.startswith("The stream was lost: ")
 

@@ -124,16 +124,6 @@ async def test_cancel_with_an_unknown_id_prints_one_sentence(call: Call, line: l
     assert "orders has the id 'no-such-id'" in result.stderr
 
 
-async def test_orders_find_refuses_filters_and_reports_failures(call: Call, sandbox: Sandbox) -> None:
-    result = await call("orders", "--find", "x", "--status", "all")
-    assert result.exit_code == 2
-    assert "--find takes no filter but --account" in result.stderr
-    sandbox.faults.add(Fault("status", status=500, path="/orders"))
-    result = await call("orders", "--find", "x")
-    assert result.exit_code == 1
-    assert "answered 500" in result.stderr
-
-
 async def test_cancel_of_a_replaced_order_names_its_replacement(
     call: Call, sandbox: Sandbox, order: dict[str, Any]
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 import pytest
 
-from cli_runner import Following, Terminal
+from cli_runner import CommandProcess, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,19 +52,19 @@ async def test_depth_in_a_pipe_separates_updates_by_an_empty_line(
 ) -> None:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--levels", "1"], env=environment) as process:
-            following = Following(process)
-            while await following.line():
+            command = CommandProcess(process)
+            while await command.read_line():
                 pass
             sandbox.market.publish("depth", "AAPL", BOOK)
-            assert [await following.line() for _ in range(5)] == [
+            assert [await command.read_line() for _ in range(5)] == [
                 "AAPL  14:30:05 UTC",
                 "190.02  400  ████████████████████",
                 "spread 0.04, middle 190.00",
                 "189.98  800  ████████████████████████████████████████",
                 "",
             ]
-            assert await following.end(signal.SIGINT) == 0
-    assert following.asides == b"Following the depth of AAPL. Ctrl-C ends it.\n"
+            assert await command.stop(signal.SIGINT) == 0
+    assert command.stderr == b"Following the depth of AAPL. Ctrl-C ends it.\n"
 
 
 async def test_depth_with_json_and_times_ends_after_that_many_updates(
@@ -72,12 +72,12 @@ async def test_depth_with_json_and_times_ends_after_that_many_updates(
 ) -> None:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, "--json", "--times", "2"], env=environment) as process:
-            following = Following(process)
-            await following.line()
+            command = CommandProcess(process)
+            await command.read_line()
             sandbox.market.publish("depth", "AAPL", BOOK)
-            assert await following.told() == {"type": "depth", "symbol": "AAPL", **BOOK}
-            assert await following.left() == 0
-    assert following.asides == b""
+            assert await command.read_object() == {"type": "depth", "symbol": "AAPL", **BOOK}
+            assert await command.wait() == 0
+    assert command.stderr == b""
 
 
 async def test_depth_on_a_terminal_redraws_until_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:

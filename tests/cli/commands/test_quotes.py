@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from cli_runner import Following, Terminal
+from cli_runner import CommandProcess, Terminal
 from connecttrade_async import ConnectTrade
 from connecttrade_async.sandbox.faults.stream import StreamFault
 
@@ -37,16 +37,16 @@ pytestmark = pytest.mark.usefixtures("connection")
 @asynccontextmanager
 async def followed(
     environment: dict[str, str], sandbox: Sandbox, *arguments: str, symbols: tuple[str, ...] = ("AAPL",)
-) -> AsyncGenerator[Following]:
+) -> AsyncGenerator[CommandProcess]:
     """Run the command; inside the block it has printed the first quote of each symbol."""
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, *symbols, *arguments], env=environment) as process:
             try:
                 await sandbox.market.until_subscribed("quotes", *symbols)
-                following = Following(process)
+                command = CommandProcess(process)
                 for _ in symbols:
-                    await following.line()
-                yield following
+                    await command.read_line()
+                yield command
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -60,25 +60,25 @@ def publish(sandbox: Sandbox, symbol: str = "AAPL", **members: object) -> None:
 async def test_quotes_print_a_line_for_each_update_until_a_signal(
     environment: dict[str, str], sandbox: Sandbox, number: signal.Signals
 ) -> None:
-    async with followed(environment, sandbox, symbols=("AAPL", "MSFT")) as following:
+    async with followed(environment, sandbox, symbols=("AAPL", "MSFT")) as command:
         publish(sandbox)
         publish(sandbox, "MSFT", last_price="410.5")
-        assert await following.line() == LINE
-        assert await following.line() == "14:30:05  MSFT    189.98 x 1,200 / 190.02 x 300  last 410.5"
-        assert await following.end(number) == 0
-    assert following.asides == b"Following quotes of AAPL, MSFT. Ctrl-C ends it.\n"
+        assert await command.read_line() == LINE
+        assert await command.read_line() == "14:30:05  MSFT    189.98 x 1,200 / 190.02 x 300  last 410.5"
+        assert await command.stop(number) == 0
+    assert command.stderr == b"Following quotes of AAPL, MSFT. Ctrl-C ends it.\n"
 
 
 async def test_quotes_after_a_reconnect_print_the_gap_and_note_the_lifecycle(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    async with followed(environment, sandbox) as following:
+    async with followed(environment, sandbox) as command:
         sandbox.market.drop(1012, "deploying")
-        gap = await following.line()
+        gap = await command.read_line()
         assert gap[8:].startswith("  gap       something may have been missed from ")
-        assert (await following.line())[8:].startswith("  AAPL    ")
-        assert await following.end() == 0
-    asides = following.asides.decode().splitlines()
+        assert (await command.read_line())[8:].startswith("  AAPL    ")
+        assert await command.stop() == 0
+    asides = command.stderr.decode().splitlines()
     assert asides[1] == "The stream was lost: the server closed the connection with code 1012 (deploying)."
     assert asides[2].startswith("Trying again in ")
     assert asides[3:] == ["The stream is live again."]
@@ -87,35 +87,35 @@ async def test_quotes_after_a_reconnect_print_the_gap_and_note_the_lifecycle(
 async def test_quotes_with_json_print_the_text_of_the_wire_and_lifecycle_events(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    async with followed(environment, sandbox, "--json") as following:
+    async with followed(environment, sandbox, "--json") as command:
         publish(sandbox, bid_price="189.9800", ask_price=None)
-        assert await following.line() == (
+        assert await command.read_line() == (
             '{"type":"quote","symbol":"AAPL","bid_price":"189.9800","bid_size":"1200","ask_price":null,'
             '"ask_size":"300","last_price":"190.00","timestamp":"2026-03-02T14:30:05Z"}'
         )
         sandbox.market.send("what?")
-        odd = await following.told()
+        odd = await command.read_object()
         assert (odd["type"], odd["raw"]) == ("unknown", "what?")
         sandbox.market.reset()
         told: list[dict[str, Any]] = []
         while len(told) < 6:
-            told.append(await following.told())
+            told.append(await command.read_object())
         kinds = [one["type"] for one in told]
         assert [kind for kind in kinds if kind in {"gap", "quote"}] == ["gap", "quote"]
         assert [kind for kind in kinds if kind not in {"gap", "quote"}] == ["lost", "retrying", "connecting", "live"]
-        assert await following.end() == 0
-    assert following.asides == b""
+        assert await command.stop() == 0
+    assert command.stderr == b""
 
 
 async def test_quotes_with_a_symbol_refused_later_keep_the_others(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    async with followed(environment, sandbox, "--json", symbols=("AAPL", "MSFT")) as following:
+    async with followed(environment, sandbox, "--json", symbols=("AAPL", "MSFT")) as command:
         sandbox.market.refuse("MSFT", "Not yours.")
         sandbox.market.reset()
         told: dict[str, Any] = {}
         while told.get("type") != "refused":
-            told = await following.told()
+            told = await command.read_object()
         assert {name: told[name] for name in ("channel", "symbol", "cause")} == {
             "channel": "quotes",
             "symbol": "MSFT",
@@ -123,17 +123,17 @@ async def test_quotes_with_a_symbol_refused_later_keep_the_others(
         }
         publish(sandbox)
         while told.get("timestamp") != AT:
-            told = await following.told()
-        assert await following.end() == 0
+            told = await command.read_object()
+        assert await command.stop() == 0
 
 
 async def test_quotes_with_times_end_after_that_many_updates(environment: dict[str, str], sandbox: Sandbox) -> None:
-    async with followed(environment, sandbox, "--times", "2") as following:
+    async with followed(environment, sandbox, "--times", "2") as command:
         publish(sandbox)
         publish(sandbox)
-        assert await following.line() == LINE
-        assert await following.left() == 0
-        assert [chunk async for chunk in following.process.stdout] == []
+        assert await command.read_line() == LINE
+        assert await command.wait() == 0
+        assert [chunk async for chunk in command.process.stdout] == []
 
 
 async def test_quotes_with_for_end_after_that_time(run: Run) -> None:
@@ -194,13 +194,13 @@ async def test_quotes_with_a_refused_symbol_print_one_sentence(run: Run, sandbox
 
 
 async def test_quotes_with_a_taken_session_say_what_to_do(environment: dict[str, str], sandbox: Sandbox) -> None:
-    async with followed(environment, sandbox, "--json") as following:
+    async with followed(environment, sandbox, "--json") as command:
         sandbox.market.displace()
-        assert await following.left() == 1
-        told = [await following.told() for _ in range(2)]
+        assert await command.wait() == 1
+        told = [await command.read_object() for _ in range(2)]
     assert [one["type"] for one in told] == ["lost", "ended"]
-    assert b"; end the other program that follows market data for this user, and run this again." in following.asides
-    assert following.asides.count(b"\n") == 1
+    assert b"; end the other program that follows market data for this user, and run this again." in command.stderr
+    assert command.stderr.count(b"\n") == 1
 
 
 async def test_quotes_with_a_refused_login_say_what_to_do(run: Run, sandbox: Sandbox) -> None:
@@ -257,8 +257,8 @@ async def test_quotes_on_a_terminal_redraw_a_table_until_ctrl_c(environment: dic
         for last, moved in (("400.00", "400.00"), ("400.02", "▲ 400.02"), ("399.98", "▼ 399.98")):
             publish(sandbox, last_price=last)
             await shown.until(moved)
-        assert b"\x1b[31m" in shown.came
-        assert b"\x1b[2J" not in shown.came
+        assert b"\x1b[31m" in shown.output
+        assert b"\x1b[2J" not in shown.output
         sandbox.market.refuse("MSFT", "Not yours.")
         await sandbox.market.aclose()
         await shown.until("NOT LIVE since ")

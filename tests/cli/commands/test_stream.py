@@ -15,7 +15,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from cli_runner import Following
+from cli_runner import CommandProcess
 from connecttrade_async.sandbox.faults.stream import StreamFault
 
 if TYPE_CHECKING:
@@ -34,12 +34,12 @@ async def followed(
     environment: dict[str, str],
     sandbox: Sandbox,
     *arguments: str,
-) -> AsyncGenerator[Following]:
+) -> AsyncGenerator[CommandProcess]:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, *arguments], env=environment) as process:
             try:
                 await sandbox.stream.until_live()
-                yield Following(process)
+                yield CommandProcess(process)
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -55,35 +55,35 @@ async def test_stream_prints_a_line_for_each_update_until_a_signal(
     sandbox: Sandbox,
     number: signal.Signals,
 ) -> None:
-    async with followed(environment, sandbox) as following:
+    async with followed(environment, sandbox) as command:
         at = "2026-03-02T14:30:05Z"
         part = order("o1", filled_qty="4", avg_fill_price="190.480", status="partially_filled")
         sandbox.stream.publish("orders", "ada", "a1", part, timestamp=at)
         sandbox.stream.publish("positions", "ada", "a1", {"symbol": "AAPL", "quantity": "1234"}, timestamp=at)
         sandbox.stream.publish("balances", "ada", "a1", {"cash": "98000.10", "equity": None}, timestamp=at)
-        assert [await following.line() for _ in range(3)] == [
+        assert [await command.read_line() for _ in range(3)] == [
             "14:30:05  order     ada  a1  buy 10 AAPL: partially filled, 4 filled at 190.48",
             "14:30:05  position  ada  a1  AAPL: 1,234 held",
             "14:30:05  balance   ada  a1  cash 98,000.10",
         ]
         sandbox.stream.send("what?")
-        assert re.fullmatch(r"  unknown   \S.*: what\?", (await following.line())[8:])
-        assert await following.end(number) == 0
-    assert following.asides == b"Following orders, positions, balances. Ctrl-C ends it.\n"
+        assert re.fullmatch(r"  unknown   \S.*: what\?", (await command.read_line())[8:])
+        assert await command.stop(number) == 0
+    assert command.stderr == b"Following orders, positions, balances. Ctrl-C ends it.\n"
 
 
 async def test_stream_after_a_reconnect_prints_the_gap_and_notes_the_lifecycle(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    async with followed(environment, sandbox, "--topic", "orders") as following:
+    async with followed(environment, sandbox, "--topic", "orders") as command:
         sandbox.stream.drop(1012, "deploying")
-        gap = await following.line()
+        gap = await command.read_line()
         assert gap[8:].startswith("  gap       something may have been missed from ")
         assert gap.endswith(", so read again: the server closed the connection with code 1012 (deploying)")
         sandbox.stream.publish("orders", "ada", "a1", {"order_id": "o1"})
-        assert (await following.line()).endswith("order o1: in an unknown status")
-        assert await following.end() == 0
-    asides = following.asides.decode().splitlines()
+        assert (await command.read_line()).endswith("order o1: in an unknown status")
+        assert await command.stop() == 0
+    asides = command.stderr.decode().splitlines()
     assert asides[1] == "The stream was lost: the server closed the connection with code 1012 (deploying)."
     assert asides[2].startswith("Trying again in ")
     assert asides[0] == asides[3] == "Following orders. Ctrl-C ends it."
@@ -93,32 +93,32 @@ async def test_stream_with_json_prints_the_text_of_the_wire_and_lifecycle_events
     environment: dict[str, str],
     sandbox: Sandbox,
 ) -> None:
-    async with followed(environment, sandbox, "--json") as following:
-        assert [(await following.told())["type"] for _ in range(2)] == ["connecting", "live"]
+    async with followed(environment, sandbox, "--json") as command:
+        assert [(await command.read_object())["type"] for _ in range(2)] == ["connecting", "live"]
         sandbox.stream.send(
             '{"type": "order", "user_id": "ada", "account_id": "a1", "timestamp": "soon",\n'
             ' "data": {"order_id": "o1",\n "order_qty": "1.500", "filled_qty": null, "new": 1e400}}'
         )
-        assert await following.line() == (
+        assert await command.read_line() == (
             '{"type":"order","user_id":"ada","account_id":"a1","time":"soon",'
             '"data":{"order_id":"o1","order_qty":"1.500","filled_qty":null,"new":1e400}}'
         )
         sandbox.stream.send("what?")
-        odd = await following.told()
+        odd = await command.read_object()
         assert (odd["type"], odd["raw"]) == ("unknown", "what?")
         sandbox.stream.reset()
-        told = [await following.told() for _ in range(5)]
+        told = [await command.read_object() for _ in range(5)]
         assert [one["type"] for one in told] == ["lost", "retrying", "connecting", "gap", "live"]
         assert told[3].keys() == {"type", "time", "cause", "since", "until", "dropped", "could_send"}
-        assert await following.end() == 0
-    assert following.asides == b""
+        assert await command.stop() == 0
+    assert command.stderr == b""
 
 
 async def test_stream_with_filters_and_times_prints_matching_updates_only(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
     asked = ["--topic", "orders", "--topic", "positions", "--user", "ada", "--account", "a1", "--symbol", "AAPL"]
-    async with followed(environment, sandbox, *asked, "--times", "2") as following:
+    async with followed(environment, sandbox, *asked, "--times", "2") as command:
         assert [talk.topics for talk in sandbox.stream.sessions] == [("orders", "positions")]
         sandbox.stream.publish("orders", "bob", "a1", order("o1"))
         sandbox.stream.publish("orders", "ada", "a2", order("o2"))
@@ -127,12 +127,12 @@ async def test_stream_with_filters_and_times_prints_matching_updates_only(
         sandbox.stream.publish("balances", "ada", "a1", {"cash": "1"})
         sandbox.stream.publish("positions", "ada", "a1", {"symbol": "AAPL"})
         sandbox.stream.publish("orders", "ada", "a1", order("o5"))
-        assert [(await following.line()).split()[1:4] for _ in range(2)] == [
+        assert [(await command.read_line()).split()[1:4] for _ in range(2)] == [
             ["order", "ada", "a1"],
             ["position", "ada", "a1"],
         ]
-        assert await following.left() == 0
-        assert [chunk async for chunk in following.process.stdout] == []
+        assert await command.wait() == 0
+        assert [chunk async for chunk in command.process.stdout] == []
 
 
 async def test_stream_with_for_ends_after_that_time(run: Run) -> None:
@@ -154,13 +154,13 @@ async def test_stream_with_a_taken_session_says_what_to_do(
     environment: dict[str, str],
     sandbox: Sandbox,
 ) -> None:
-    async with followed(environment, sandbox, "--json") as following:
+    async with followed(environment, sandbox, "--json") as command:
         sandbox.stream.displace()
-        assert await following.left() == 1
-        told = [await following.told() for _ in range(4)]
+        assert await command.wait() == 1
+        told = [await command.read_object() for _ in range(4)]
     assert [one["type"] for one in told] == ["connecting", "live", "lost", "ended"]
-    assert b"end the other program that follows the stream" in following.asides
-    assert following.asides.count(b"\n") == 1
+    assert b"end the other program that follows the stream" in command.stderr
+    assert command.stderr.count(b"\n") == 1
 
 
 async def test_stream_with_an_unreachable_server_names_the_variable(run: Run) -> None:

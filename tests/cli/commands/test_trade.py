@@ -90,38 +90,6 @@ async def test_dry_run_prints_the_request_and_sends_nothing(
     assert (await call(*arguments.split(), "--account", account, "--dry-run", "--json")).stderr == ""
 
 
-@pytest.mark.parametrize(
-    ("line", "side", "legs"),
-    [
-        ("bull-call-spread 380,390", "BUY_TO_OPEN", ["+1 C 380", "-1 C 390"]),
-        ("bear-put-spread 380,390", "BUY_TO_OPEN", ["+1 P 390", "-1 P 380"]),
-        ("long-straddle 380", "BUY_TO_OPEN", ["+1 C 380", "+1 P 380"]),
-        ("iron-condor 380,390,430,440", "SELL_TO_OPEN", ["+1 P 380", "-1 P 390", "-1 C 430", "+1 C 440"]),
-        ("ratio-spread 380,390 --right call", "BUY_TO_OPEN", ["+1 C 380", "-2 C 390"]),
-        ("ratio-spread 390,380 --right put --ratio 3 --credit", "SELL_TO_OPEN", ["+1 P 390", "-3 P 380"]),
-    ],
-)
-async def test_option_strategy_builds_its_legs(
-    call: Call,
-    account: str,
-    line: str,
-    side: str,
-    legs: list[str],
-) -> None:
-    name, strikes, *more = line.split()
-    rest = ["--expiry", "2040-12-21", "--strikes", strikes, "--qty", "1", "--price", "2.10", *more]
-    result = await call("option", name, "SPY", *rest, "--account", account, "--dry-run")
-    body = sent(result)
-    assert (body["side"], body["instrument"], body["order_limit_price"]) == (side, "MLEG_OPT", "2.10")
-    assert legs == [
-        f"{'+' if leg['action'] == 'BUY_TO_OPEN' else '-'}{leg['ratio']} "
-        f"{leg['symbol'][9]} {int(leg['symbol'][10:]) // 1000}"
-        for leg in body["legs"]
-    ]
-    assert f"{name.replace('-', ' ')}: " in result.stderr
-    assert all(leg["symbol"] in result.stderr for leg in body["legs"])
-
-
 async def test_buy_prints_the_outcome_in_one_sentence(call: Call, sandbox: Sandbox, account: str) -> None:
     result = await call("buy", "AAPL", "3", "--account", account, "--yes")
     assert result.exit_code == 0

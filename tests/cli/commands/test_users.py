@@ -76,16 +76,6 @@ async def test_users_delete_without_confirmation_deletes_nothing(call: Call, san
     assert connection in sandbox.world.users["ada"].connections
 
 
-async def test_connections_delete_removes_the_connection(call: Call, sandbox: Sandbox) -> None:
-    connection = next(iter(sandbox.world.users["ada"].connections))
-    result = await call("connections", "delete", connection, "--yes")
-    assert result.exit_code == 0
-    assert connection not in sandbox.world.users["ada"].connections
-    again = await call("connections", "delete", connection, "--yes")
-    assert again.exit_code == 1
-    assert "404" in again.stderr
-
-
 async def test_users_without_users_prints_a_note(call: Call) -> None:
     await call("users", "delete", "ada", "--yes")
     result = await call("users")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 import pytest
 
-from cli_runner import Following, Terminal
+from cli_runner import CommandProcess, Terminal
 from connecttrade_async import ConnectTrade, tickets
 from connecttrade_async.sandbox import Fault
 from connecttrade_async.sandbox.faults.stream import StreamFault
@@ -29,12 +29,12 @@ COMMAND = [sys.executable, "-W", "error", "-m", "connecttrade_async", "watch"]
 
 
 @asynccontextmanager
-async def watched(environment: dict[str, str], sandbox: Sandbox, *arguments: str) -> AsyncGenerator[Following]:
+async def watched(environment: dict[str, str], sandbox: Sandbox, *arguments: str) -> AsyncGenerator[CommandProcess]:
     with anyio.fail_after(20):
         async with await anyio.open_process([*COMMAND, *arguments], env=environment) as process:
             try:
                 await sandbox.stream.until_live()
-                yield Following(process)
+                yield CommandProcess(process)
             finally:
                 with suppress(ProcessLookupError):
                     process.kill()
@@ -59,17 +59,17 @@ async def place(sandbox: Sandbox, environment: dict[str, str], account_id: str) 
         return await user.orders.place(ticket)
 
 
-async def read_stderr_until(watching: Following, words: bytes) -> None:
+async def read_stderr_until(command: CommandProcess, words: bytes) -> None:
     """Read stderr until it holds some words."""
-    while words not in watching.asides:
-        watching.asides += await watching.process.stderr.receive()
+    while words not in command.stderr:
+        command.stderr += await command.process.stderr.receive()
 
 
-async def until(watching: Following, kind: str, **facts: object) -> list[dict[str, Any]]:
+async def until(command: CommandProcess, kind: str, **facts: object) -> list[dict[str, Any]]:
     """Read objects until one of a kind has these members."""
     told: list[dict[str, Any]] = []
     while not told or told[-1]["type"] != kind or any(told[-1][name] != value for name, value in facts.items()):
-        told.append(await watching.told())
+        told.append(await command.read_object())
     return told
 
 
@@ -80,21 +80,21 @@ async def test_watch_in_a_pipe_prints_lines(
     account: Any,
     number: signal.Signals,
 ) -> None:
-    async with watched(environment, sandbox, account.account_id) as watching:
-        await read_stderr_until(watching, b"Ctrl-C ends it.\n")
+    async with watched(environment, sandbox, account.account_id) as command:
+        await read_stderr_until(command, b"Ctrl-C ends it.\n")
         placed = await place(sandbox, environment, account.account_id)
         name = account.number
-        assert (await watching.line())[8:] == f"  stream     {name}  buy 300 MSFT at 1.00 or less: pending"
+        assert (await command.read_line())[8:] == f"  stream     {name}  buy 300 MSFT at 1.00 or less: pending"
         sandbox.stream.reset()
         sandbox.broker.fill(placed.order_id, 100, "1.00")
-        lines = [await watching.line()]
+        lines = [await command.read_line()]
         while not lines[-1].endswith("is current again"):
-            lines.append(await watching.line())
+            lines.append(await command.read_line())
         stale = next(at for at, line in enumerate(lines) if f"  {name} is not current: the stream was lost: " in line)
         fill = next(at for at, line in enumerate(lines) if f"  recovered  {name}  100 at 1.00: buy 300 MSFT" in line)
         assert stale < fill < len(lines) - 1
-        assert await watching.end(number) == 0
-    assert watching.asides == f"Watching {name}. Ctrl-C ends it.\n".encode()
+        assert await command.stop(number) == 0
+    assert command.stderr == f"Watching {name}. Ctrl-C ends it.\n".encode()
 
 
 async def test_watch_with_json_prints_whole_books_and_then_changes(
@@ -102,33 +102,33 @@ async def test_watch_with_json_prints_whole_books_and_then_changes(
     sandbox: Sandbox,
     account: Any,
 ) -> None:
-    async with watched(environment, sandbox, "--json") as watching:
-        books = [await watching.told() for _ in range(4)]
+    async with watched(environment, sandbox, "--json") as command:
+        books = [await command.read_object() for _ in range(4)]
         assert {(told["type"], told["is_current"]) for told in books} == {("book", True)}
         placed = await place(sandbox, environment, account.account_id)
         whose = {"account_id": account.account_id}
-        await until(watching, "order", **whose)
+        await until(command, "order", **whose)
         sandbox.stream.reset()
         sandbox.broker.fill(placed.order_id, 100, "1.00")
-        stale = await until(watching, "not_current", **whose)
+        stale = await until(command, "not_current", **whose)
         assert stale[-1]["cause"].startswith("the stream was lost: the connection was dropped")
-        told = await until(watching, "current", **whose)
+        told = await until(command, "current", **whose)
         (found,) = [one for one in told if one["type"] == "order"]
         assert (found["cause"], found["after"]["filled_qty"]) == ("recovered", "100")
         assert [(fill["quantity"], fill["price"]) for fill in found["fills"]] == [("100", "1.00")]
-        assert await watching.end() == 0
-    assert watching.asides == b""
+        assert await command.stop() == 0
+    assert command.stderr == b""
 
 
 async def test_watch_with_times_ends_after_that_many_changes(
     environment: dict[str, str], sandbox: Sandbox, account: Any
 ) -> None:
-    async with watched(environment, sandbox, "--json", "--times", "1", account.number) as watching:
-        assert (await watching.told())["account_id"] == account.account_id
+    async with watched(environment, sandbox, "--json", "--times", "1", account.number) as command:
+        assert (await command.read_object())["account_id"] == account.account_id
         await place(sandbox, environment, account.account_id)
-        assert (await watching.told())["type"] in {"order", "balance"}
-        assert await watching.left() == 0
-        assert [chunk async for chunk in watching.process.stdout] == []
+        assert (await command.read_object())["type"] in {"order", "balance"}
+        assert await command.wait() == 0
+        assert [chunk async for chunk in command.process.stdout] == []
 
 
 async def test_watch_with_for_ends_after_that_time(run: Run, account: Any) -> None:
@@ -142,21 +142,21 @@ async def test_watch_with_a_taken_session_reports_stale_books_and_one_sentence(
     sandbox: Sandbox,
     account: Any,
 ) -> None:
-    async with watched(environment, sandbox, "--json", account.account_id) as watching:
-        await until(watching, "book")
+    async with watched(environment, sandbox, "--json", account.account_id) as command:
+        await until(command, "book")
         sandbox.stream.displace()
-        assert await watching.left() == 1
-        assert (await watching.told())["type"] == "not_current"
-    assert b"end the other program that follows the stream" in watching.asides
-    assert watching.asides.count(b"\n") == 1
+        assert await command.wait() == 1
+        assert (await command.read_object())["type"] == "not_current"
+    assert b"end the other program that follows the stream" in command.stderr
+    assert command.stderr.count(b"\n") == 1
 
 
 async def test_watch_with_a_failed_read_notes_it_and_retries(environment: dict[str, str], sandbox: Sandbox) -> None:
     sandbox.faults.add(Fault("status", path="/orders", status=400))
-    async with watched(environment, sandbox) as watching:
-        await read_stderr_until(watching, b"A read failed and will be retried: GET /orders answered 400: ")
-        assert (await watching.line()).endswith(" is watched now")
-        assert await watching.end() == 0
+    async with watched(environment, sandbox) as command:
+        await read_stderr_until(command, b"A read failed and will be retried: GET /orders answered 400: ")
+        assert (await command.read_line()).endswith(" is watched now")
+        assert await command.stop() == 0
 
 
 async def test_watch_with_an_unknown_account_is_refused(run: Run, account: Any) -> None:
@@ -197,7 +197,7 @@ async def test_watch_on_a_terminal_shows_a_lost_stream_and_recovers(
     account: Any,
 ) -> None:
     await terminal.until("CURRENT  4 accounts. Ctrl-C ends it.")
-    assert b"\x1b[?1049h" in terminal.came
+    assert b"\x1b[?1049h" in terminal.output
     placed = await place(sandbox, environment, account.account_id)
     await terminal.until("buy 300 MSFT at 1.00 or less")
     sandbox.stream.faults.add(StreamFault("refuse_upgrade", times=None))
@@ -211,6 +211,6 @@ async def test_watch_on_a_terminal_shows_a_lost_stream_and_recovers(
     assert terminal.screen.rindex("CURRENT  4 accounts.") > terminal.screen.rindex("NOT CURRENT since ")
     await terminal.type("\x03")
     assert await terminal.end() == 0
-    assert terminal.came.rindex(b"\x1b[?1049l") > terminal.came.rindex(b"\x1b[?1049h")
-    assert terminal.came.rindex(b"\x1b[?25h") > terminal.came.rindex(b"\x1b[?25l")
+    assert terminal.output.rindex(b"\x1b[?1049l") > terminal.output.rindex(b"\x1b[?1049h")
+    assert terminal.output.rindex(b"\x1b[?25h") > terminal.output.rindex(b"\x1b[?25l")
     assert "Traceback" not in terminal.screen
