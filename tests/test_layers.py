@@ -58,6 +58,7 @@ LAYER_OF = {
     "live.doubt_budget": "rules",
     "validation": "values",
     "rate_limiter": "rules",
+    "futures": "io",
     "polling.config": "rules",
     "polling.results": "rules",
     "polling.schedule": "rules",

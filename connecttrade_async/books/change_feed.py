@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar, cast
+from typing import Protocol, Self, TypeVar, cast
 
 from connecttrade_async.books.changes import Change, OrderChanged
 from connecttrade_async.books.merge import has_ended
 from connecttrade_async.clock import Clock
 from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.futures import fail, resolve
 from connecttrade_async.models.events import Gap
 from connecttrade_async.models.orders import Order
 from connecttrade_async.streaming.fanout import Fanout
@@ -130,16 +131,16 @@ class ChangeFeed:
     def _end(self, change: Change) -> None:
         if type(change) is OrderChanged and has_ended(change.after):
             for waiter in self._orders.pop(change.after.order_id, ()):
-                _resolve(waiter, change.after)
+                resolve(waiter, change.after)
 
     def recheck(self) -> None:
         """Evaluate the condition of every waiter, and resolve those that hold."""
         for is_true, waiter in tuple(self._conditions):
             try:
                 if is_true():
-                    _resolve(waiter, None)
+                    resolve(waiter, None)
             except Exception as exc:  # noqa: BLE001 - raised in the call that waits for the condition
-                _fail(waiter, exc)
+                fail(waiter, exc)
 
     async def wait_order_done(self, order_id: str, timeout: float | None) -> Order:
         """Wait until an order has ended; see ``LiveAccounts.order_done``."""
@@ -172,7 +173,7 @@ class ChangeFeed:
         if timeout is None:
             return await waiter
         late = TimeoutError(f"{what} within {timeout:.3g} s")
-        timer = self._clock.call_later(timeout, partial(_fail, waiter, late))
+        timer = self._clock.call_later(timeout, partial(fail, waiter, late))
         try:
             return await waiter
         finally:
@@ -186,7 +187,7 @@ class ChangeFeed:
         """
         for order_id in [order_id for order_id in self._orders if is_meant(order_id)]:
             for waiter in self._orders.pop(order_id):
-                _fail(waiter, ClosedError("the book of that order", advice=UNFOLLOWED))
+                fail(waiter, ClosedError("the book of that order", advice=UNFOLLOWED))
 
     def close(self, error: Exception | None = None) -> None:
         """Close every subscription and fail every waiter, with an error if given. A second call has no effect."""
@@ -196,9 +197,9 @@ class ChangeFeed:
         self._fanout.close(self._ending)
         for waiting in self._orders.values():
             for waiter in waiting:
-                _fail(waiter, self._ending)
+                fail(waiter, self._ending)
         for _, hoping in self._conditions:
-            _fail(hoping, self._ending)
+            fail(hoping, self._ending)
 
 
 def filter_for(topics: tuple[str, ...], account_id: str | None, user_id: str | None, symbol: str | None) -> EventFilter:
@@ -211,13 +212,3 @@ def filter_for(topics: tuple[str, ...], account_id: str | None, user_id: str | N
     if not set(wanted) <= set(TOPICS):
         raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}, got {', '.join(map(str, topics))}")
     return EventFilter(wanted, account_id, user_id, symbol)
-
-
-def _resolve(waiter: asyncio.Future[T], value: T) -> None:
-    if not waiter.done():
-        waiter.set_result(value)
-
-
-def _fail(waiter: asyncio.Future[Any], error: Exception) -> None:
-    if not waiter.done():
-        waiter.set_exception(error)

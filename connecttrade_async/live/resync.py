@@ -24,6 +24,7 @@ from connecttrade_async.errors import (
     RequestTimeoutError,
     one_line,
 )
+from connecttrade_async.futures import resolve
 from connecttrade_async.live.doubt_budget import DoubtBudget, GrowingPauses
 from connecttrade_async.live.missing_accounts import find_unlinked
 from connecttrade_async.live.snapshot_limit import SnapshotLimit, UnendingError
@@ -496,7 +497,7 @@ class Resync:
 async def pause(clock: Clock, seconds: float) -> None:
     """Sleep on the given clock. Cancelling cancels the timer."""
     done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-    timer = clock.call_later(seconds, partial(_set, done))
+    timer = clock.call_later(seconds, partial(resolve, done, None))
     try:
         await done
     finally:
@@ -513,9 +514,4 @@ def _known_now(
 
 def _finish_first_read(followed: FollowedUser) -> None:
     if followed.first_read is not None:
-        _set(followed.first_read)
-
-
-def _set(future: asyncio.Future[None]) -> None:
-    if not future.done():
-        future.set_result(None)
+        resolve(followed.first_read, None)

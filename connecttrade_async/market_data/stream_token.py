@@ -24,6 +24,7 @@ from connecttrade_async.errors import (
     SessionTakenError,
     TransportError,
 )
+from connecttrade_async.futures import is_being_cancelled
 from connecttrade_async.market_data.quiet_hours import seconds_until_quiet
 from connecttrade_async.models.connections import ConnectionToken
 from connecttrade_async.pacing import MAX_RETRY_AFTER, bounded_retry_after, equal_jitter_delay
@@ -182,7 +183,7 @@ class StreamToken:
         try:
             return await fetch
         except asyncio.CancelledError as exc:
-            if _is_being_cancelled():
+            if is_being_cancelled():
                 raise
             _drop_frames(exc)
             if is_late:
@@ -246,8 +247,3 @@ def _drop_frames(exc: BaseException) -> None:
 
 def _unavailable(detail: str) -> TransportError:
     return TransportError(method="STREAM", path="token", kind="unreachable", detail=detail)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

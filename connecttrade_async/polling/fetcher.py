@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
 from connecttrade_async.errors import CallerError, ClosedError
+from connecttrade_async.futures import is_being_cancelled
 from connecttrade_async.polling.results import PollResult
 from connecttrade_async.rest.digests import digest_of_all
 
@@ -138,18 +139,13 @@ class Fetcher(Generic[T]):
         if issubclass(kind, Exception):
             return cast("Exception", exc)
         is_end = issubclass(kind, KeyboardInterrupt | SystemExit | GeneratorExit)
-        if is_end or self._is_stopped or _is_being_cancelled():
+        if is_end or self._is_stopped or is_being_cancelled():
             raise exc
         is_cancelled = issubclass(kind, asyncio.CancelledError)
         what = "was cancelled by its own code" if is_cancelled else f"raised {kind.__name__}, which is not an Exception"
         error = CallerError(f"fetch {what}; the result of this poll has no value")
         error.__cause__ = exc
         return error
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _drop_own_frame(exc: BaseException) -> None:

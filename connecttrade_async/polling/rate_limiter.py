@@ -6,6 +6,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from connecttrade_async.futures import resolve
+
 if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.rate_limiter import RateLimiter
@@ -47,7 +49,7 @@ class PollRateLimiter:
     async def wait(self, seconds: float) -> None:
         """Wait for a reserved request. If it is cancelled, the reservation is returned."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_wake, waiter))
+        timer = self._clock.call_later(seconds, partial(resolve, waiter, None))
         try:
             await waiter
         except asyncio.CancelledError:
@@ -55,8 +57,3 @@ class PollRateLimiter:
             raise
         finally:
             timer.cancel()
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)

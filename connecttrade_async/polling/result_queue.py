@@ -10,6 +10,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.futures import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,5 +99,5 @@ class ResultQueue(Generic[T]):
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if waiter is not None:
+            resolve(waiter, None)

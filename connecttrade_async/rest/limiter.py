@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from connecttrade_async.errors import ClosedError, RequestTimeoutError
+from connecttrade_async.futures import fail, resolve
 from connecttrade_async.pacing import TokenBucket
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class RequestLimiter:
             ClosedError: the client was closed meanwhile.
         """
         pause: Slot = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_grant, pause))
+        timer = self._clock.call_later(seconds, partial(resolve, pause, None))
         self._pauses.add(pause)
         try:
             await pause
@@ -134,8 +135,7 @@ class RequestLimiter:
         """Fail all waiters and pauses with ``ClosedError``, and run the close callbacks."""
         self.is_closed = True
         for future in (*(waiter.slot for waiter in self._waiters), *self._pauses):
-            if not future.done():
-                future.set_exception(ClosedError())
+            fail(future, ClosedError())
         self._waiters.clear()
         if self._timer is not None:
             self._timer[1].cancel()
@@ -200,11 +200,6 @@ class RequestLimiter:
             if not granted:
                 bucket.refund()
                 self.release()
-
-
-def _grant(slot: Slot) -> None:
-    if not slot.done():
-        slot.set_result(None)
 
 
 def _pool_timeout(request: Request, detail: str) -> RequestTimeoutError:
