@@ -405,7 +405,7 @@ class OrderOutcomeUnknownError(ConnectTradeError):
         last_error: str | None,
         look_again: Callable[[float], Awaitable[connecttrade_async.Order]],
         listed: str | None = None,
-        answered: str = "its answer was lost",
+        answered: str = "its response was lost",
     ) -> None:
         """Build the message from the attributes."""
         self.what = what

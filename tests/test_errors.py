@@ -93,7 +93,7 @@ FACTS: dict[str, object] = {
     "cl_order_id": "mine",
     "order_id": "o-1",
     "last_error": "GET /orders: the link was dropped",
-    "answered": "its answer was lost",
+    "answered": "its response was lost",
     "listed": "order o-1 is listed as working",
     "look_again": errors._unpickled_resolve,
     "cursor": "abc",
@@ -193,17 +193,17 @@ def test_errors_about_an_order_describe_its_outcome() -> None:
     new = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=False, last_error=None, **facts)
     assert str(new) == (
         "it is unknown whether the order was placed: "
-        "cl_order_id mine was sent, its answer was lost, and it is not listed yet"
+        "cl_order_id mine was sent, its response was lost, and it is not listed yet"
     )
     old = OrderOutcomeUnknownError(cl_order_id=None, order_id="o-1", is_known=False, last_error="no link", **facts)
-    assert str(old).endswith("order o-1 was sent, its answer was lost, and the look-up failed (no link)")
+    assert str(old).endswith("order o-1 was sent, its response was lost, and the look-up failed (no link)")
     taken = OrderOutcomeUnknownError(cl_order_id="mine", order_id=None, is_known=True, last_error=None, **facts)
     assert str(taken).endswith("was sent, the API reported the id as known, and it is not listed yet")
     listed = "order o-1 is listed as working"
     alive = OrderOutcomeUnknownError(
         cl_order_id=None, order_id="o-1", is_known=False, last_error=None, listed=listed, **facts
     )
-    assert str(alive).endswith("its answer was lost, and order o-1 is listed as working")
+    assert str(alive).endswith("its response was lost, and order o-1 is listed as working")
 
 
 def test_resolve_calls_the_function_of_the_client_and_needs_it() -> None:

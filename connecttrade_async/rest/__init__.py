@@ -1,1 +1,1 @@
-"""The wing that asks: one HTTP exchange at the bottom, what users hold at the top."""
+"""The REST API: one HTTP exchange (``transport``), retries (``sender``), and the resources on top."""

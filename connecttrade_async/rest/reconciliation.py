@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OutcomeCheck", "outcome_unknown", "reconcile"]
 
-LOST = "its answer was lost"
+LOST = "its response was lost"
 # Seconds: a check that starts in the last moment still gets a second, since it may be the one that finds the order.
 MIN_CHECK = 1.0
 

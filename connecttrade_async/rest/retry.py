@@ -92,7 +92,7 @@ STATUSES: Mapping[int, FailureRule] = {
     503: FailureRule(
         is_transient=True,
         may_have_executed=True,
-        reason="overloaded; a proxy may answer so after passing the request on",
+        reason="overloaded; a proxy may have passed the request on before",
     ),
     504: FailureRule(is_transient=True, may_have_executed=True, reason="a proxy stopped waiting; the work may go on"),
 }

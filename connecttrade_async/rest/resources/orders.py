@@ -39,7 +39,7 @@ from connecttrade_async.tickets.parsing import read_text
 __all__ = ["Orders"]
 
 MAX_LIMIT = 500
-ANSWERED_EMPTY = "the API accepted it with an empty answer"
+ANSWERED_EMPTY = "the API accepted it with an empty response"
 CURSORS = ("next_cursor", "prev_cursor")
 ONE_WEEK = timedelta(days=7)
 log = logging.getLogger("connecttrade_async.rest")
@@ -95,8 +95,8 @@ class Orders(Resource):
             extra: other filters, by their names in the query, passed on as they are.
 
         Raises:
-            ConfigurationError: at once, for a limit outside 1 to 500, two cursors, an empty filter, or a name in
-                ``extra`` that is an argument of its own.
+            ConfigurationError: at once, for a limit outside 1 to 500, two cursors, an empty filter, or an argument's
+                name in ``extra``.
             TypeError: at once, for an unknown keyword.
             NotFoundError: the user has no account or connection with that id.
             CursorError: the cursors of the API repeat, or three pages in a row have no new order.
@@ -191,8 +191,8 @@ class Orders(Resource):
     ) -> Order:
         """Replace an order by one with another quantity or price. The request is sent at most once.
 
-        After a lost response the new order and the state of the old one are looked up, until either proves the outcome
-        or ``timeouts.settle`` seconds have passed.
+        After a lost response the new order and the state of the old one are looked up until either proves the outcome,
+        for at most ``timeouts.settle`` seconds.
 
         Args:
             order: the order, or None with its ``account_id``, ``order_id`` and ``broker``.
@@ -378,7 +378,7 @@ def _response_state(cause: TransportError | BrokerError) -> str:
     if not isinstance(cause, MalformedResponseError):
         return LOST
     is_empty = cause.response is not None and not cause.response.body.strip()
-    return ANSWERED_EMPTY if is_empty else "its answer could not be read"
+    return ANSWERED_EMPTY if is_empty else "its response could not be decoded"
 
 
 def _path(order: order_lookup.OrderRef) -> str:

@@ -339,11 +339,11 @@ async def test_cancel_with_an_empty_response_returns_the_listed_state(
 
 @pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
 async def test_cancel_with_an_empty_response_that_never_shows_is_unknown(empty: Act) -> None:
-    why = "order o-1 was sent, the API accepted it with an empty answer, and order o-1 is listed as working"
+    why = "order o-1 was sent, the API accepted it with an empty response, and order o-1 is listed as working"
     async with ScriptedUser(empty, order_page(order("working")), **SHORT_SETTLE) as api:
         with pytest.raises(OrderOutcomeUnknownError, match=why) as caught:
             await api.user.orders.cancel(WORKING_ORDER)
-        assert caught.value.answered == "the API accepted it with an empty answer"
+        assert caught.value.answered == "the API accepted it with an empty response"
         with pytest.raises(OrderOutcomeUnknownError, match=why):
             await caught.value.resolve(timeout=0)
 
@@ -355,7 +355,7 @@ async def test_cancel_with_a_response_that_is_no_order_looks_the_order_up(body: 
     async with ScriptedUser(answer(200, body), order_page(order("cancelled"))) as api:
         assert (await api.user.orders.cancel(WORKING_ORDER)).status == "cancelled"
     async with ScriptedUser(answer(200, body), order_page(order("working")), **SHORT_SETTLE) as api:
-        with pytest.raises(OrderOutcomeUnknownError, match="its answer could not be read, and order o-1 is listed"):
+        with pytest.raises(OrderOutcomeUnknownError, match="could not be decoded, and order o-1 is listed"):
             await api.user.orders.cancel(WORKING_ORDER)
 
 
