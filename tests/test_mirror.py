@@ -28,7 +28,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("market_data/test_stream.py", "stories/test_market_end_to_end.py"): (
         "market_data/fanout.py",
         "market_data/feeds.py",
-        "market_data/replies.py",
         "market_data/requests.py",
     ),
     ("market_data/test_subscription_sync.py",): ("market_data/sync_events.py",),
