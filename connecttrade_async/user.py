@@ -19,7 +19,8 @@ from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
     from connecttrade_async.books.snapshots import UserApi
-    from connecttrade_async.rest.digest_api import PolledApi, RateLimit, SnapshotApi
+    from connecttrade_async.rest.digest_api import PolledApi, SnapshotApi
+    from connecttrade_async.rest.rate_limiter import RateLimiter
 
 __all__ = ["MarketDataShared", "User", "api_of", "polled_user", "sender_of", "snapshot_user", "user_with"]
 
@@ -181,19 +182,19 @@ def sender_of(user: User) -> Sender:
 
 
 def polled_user(
-    api_type: type[PolledApi], user: User, rate_limit: RateLimit, last: int | None
+    api_type: type[PolledApi], user: User, rate_limiter: RateLimiter, last: int | None
 ) -> tuple[PolledApi, User]:
     """Return an API that limits and records the requests of one poll, and a handle of the user that uses it.
 
     Args:
         api_type: the class of the API.
         user: the polled user.
-        rate_limit: the rate limit of the poller.
+        rate_limiter: the rate limit of the poller.
         last: the digest of the user's previous response, or None.
     """
     market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
     sender = sender_of(user).without_retries()
-    api = api_type(sender, user_id, secret, rate_limit, last)
+    api = api_type(sender, user_id, secret, rate_limiter, last)
     return api, User(sender, market, user_id, secret, api)
 
 

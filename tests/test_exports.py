@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(connecttrade_async.__file__).read_text(encoding="utf-8")
 ROOT = Path(connecttrade_async.__file__).parent
-# The rooms whose whole list is public.
+# Modules with a public list of names.
 WHOLE = ["client", "clock", "config", "errors", "models", "oauth", "rest.pagination", "secret"]
 # The rooms of which some names are; the rest is for the house.
 SOME = {
@@ -158,7 +158,7 @@ def test_the_list_of_every_room_is_sorted_and_real(name: str) -> None:
     for each in offered:
         thing: Any = getattr(room(name), each)
         if inspect.isclass(thing) or inspect.isfunction(thing):
-            # A package may offer what its own rooms hold, and nobody offers what is another's.
+            # A package may export names of its own modules, but a module none of another.
             assert thing.__module__.startswith(f"connecttrade_async.{name}")
             assert thing.__doc__
 

@@ -33,15 +33,16 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("market_data/test_subscription_sync.py",): ("market_data/sync_events.py",),
     ("streaming/test_supervisor.py", "streaming/test_stream.py"): (
         "clock.py",
+        "streaming/brokerage_stream.py",
         "streaming/config.py",
         "streaming/connection.py",
+        "user.py",
     ),
     ("streaming/test_fanout.py", "stories/test_stream_slow_consumers.py"): ("streaming/subscriptions.py",),
     ("stories/test_poll_failures.py", "stories/test_poll_fairness.py"): (
         "polling/fetcher.py",
         "polling/poll_loop.py",
         "polling/poller.py",
-        "polling/rate_limiter.py",
     ),
     ("stories/test_poll_books.py",): ("polling/polled_books.py",),
     ("models/test_nouns.py",): (

@@ -82,7 +82,6 @@ OWN_TEST = {
     "rest/retry.py": "rest/test_retry.py",
     "rest/digests.py": "rest/test_digests.py",
     "validation.py": "test_validation.py",
-    "rate_limiter.py": "test_rate_limiter.py",
     "polling/__init__.py": "polling/test_schedule.py",
     "polling/config.py": "polling/test_config.py",
     "polling/results.py": "polling/test_results.py",

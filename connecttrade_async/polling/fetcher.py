@@ -18,9 +18,9 @@ from connecttrade_async.rest.digests import digest_of_all
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from connecttrade_async.polling.rate_limiter import PollRateLimiter
     from connecttrade_async.polling.schedule import Turn
     from connecttrade_async.rest.digest_api import PolledApi
+    from connecttrade_async.rest.rate_limiter import RateLimiter
     from connecttrade_async.rest.sender import Api, Sender
     from connecttrade_async.user import User
 
@@ -50,7 +50,7 @@ class PollClient(NamedTuple):
 
     sender: Sender
     sender_of: Callable[[User], Sender]
-    watched_api: Callable[[User, PollRateLimiter, int | None], tuple[PolledApi, User]]
+    watched_api: Callable[[User, RateLimiter, int | None], tuple[PolledApi, User]]
     api_of: Callable[[User], Api]
     user_for: Callable[[Api], User]
     is_single_request: Callable[[object], bool]
@@ -76,9 +76,7 @@ class Fetcher(Generic[T]):
         "_watched_api",
     )
 
-    def __init__(
-        self, fetch: Callable[[User], Awaitable[T]], client: PollClient, rate_limiter: PollRateLimiter
-    ) -> None:
+    def __init__(self, fetch: Callable[[User], Awaitable[T]], client: PollClient, rate_limiter: RateLimiter) -> None:
         self._fetch = fetch
         self._sender_of, self._watched_api, self._is_single_request = (
             client.sender_of,

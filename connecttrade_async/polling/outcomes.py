@@ -37,10 +37,10 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.polling.config import PollConfig
     from connecttrade_async.polling.fetcher import FetchResult
-    from connecttrade_async.polling.rate_limiter import PollRateLimiter
     from connecttrade_async.polling.result_queue import ResultQueue
     from connecttrade_async.polling.results import PollEvent
     from connecttrade_async.polling.schedule import PolledUser, Schedule, Turn
+    from connecttrade_async.rest.rate_limiter import RateLimiter
     from connecttrade_async.user import User
 
 __all__ = ["PollCounters", "PollOutcomes"]
@@ -92,7 +92,7 @@ class PollOutcomes(Generic[T]):
         config: PollConfig,
         schedule: Schedule,
         results: ResultQueue[PollResult[T] | PollEvent],
-        rate_limiter: PollRateLimiter,
+        rate_limiter: RateLimiter,
         clock: Clock,
         *,
         wake: Callable[[], None],

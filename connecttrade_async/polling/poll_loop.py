@@ -8,12 +8,11 @@ from connecttrade_async.errors import ClosedError
 from connecttrade_async.pacing import random_phase
 from connecttrade_async.polling.fetcher import Fetcher
 from connecttrade_async.polling.outcomes import PollOutcomes
-from connecttrade_async.polling.rate_limiter import PollRateLimiter
 from connecttrade_async.polling.result_queue import ResultQueue
 from connecttrade_async.polling.results import PollResult
 from connecttrade_async.polling.schedule import PolledUser, PollState, Schedule
 from connecttrade_async.polling.worker_pool import WorkerPool
-from connecttrade_async.rate_limiter import RateLimiter
+from connecttrade_async.rest.rate_limiter import RateLimiter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,9 +55,7 @@ class PollLoop(Generic[T]):
         self._config = config
         self._capacity = config.capacity
         self._clock = clock = client.sender.clock
-        rate_limiter = PollRateLimiter(
-            RateLimiter(config.requests_per_second, config.user_requests_per_second, clock.now()), clock
-        )
+        rate_limiter = RateLimiter(config.requests_per_second, config.user_requests_per_second, clock)
         self._fetcher = Fetcher(fetch, client, rate_limiter)
         self.schedule = Schedule(config.interval, random_phase())
         self.results: ResultQueue[PollResult[T] | PollEvent] = ResultQueue("the poller")

@@ -7,7 +7,7 @@ class here serves one consumer: ``PolledApi`` a poller, ``CachedApi`` its books,
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from connecttrade_async.rest import wire
 from connecttrade_async.rest.digests import UndecodedResponse, digest
@@ -18,43 +18,27 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from connecttrade_async.rest.rate_limiter import RateLimiter
     from connecttrade_async.rest.sender import Sender
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["CachedApi", "PolledApi", "RateLimit", "SnapshotApi"]
+__all__ = ["CachedApi", "PolledApi", "SnapshotApi"]
 
 T = TypeVar("T")
-
-
-class RateLimit(Protocol):
-    """Decides when the next request of a user may be sent.
-
-    Attributes:
-        is_free: whether no request has to wait.
-    """
-
-    is_free: bool
-
-    def delay(self, user_id: str) -> float:
-        """Reserve a turn, and return the seconds until it may be used."""
-        ...
-
-    async def wait(self, seconds: float) -> None:
-        """Wait for a reserved turn."""
 
 
 class PolledApi(Api, eq=False):
     """The requests of one poll: rate-limited, and with the digest of each response.
 
     Attributes:
-        rate_limit: decides when each request is sent.
+        rate_limiter: decides when each request is sent.
         last_digest: the digest of the previous poll, or None.
         is_single: whether the next request is the only one of this poll. If set, the caller must accept an
             ``UndecodedResponse`` as the result.
         digests: the digests of the responses so far, in order.
     """
 
-    rate_limit: RateLimit
+    rate_limiter: RateLimiter
     last_digest: int | None
     is_single: bool = False
     digests: list[int] = []  # noqa: RUF012 - a struct makes a new one each time
@@ -62,7 +46,7 @@ class PolledApi(Api, eq=False):
     def with_sender(self, sender: Sender) -> PolledApi:
         """Return the same user's requests through another sender; the digests are shared."""
         return PolledApi(
-            sender, self.user_id, self.user_secret, self.rate_limit, self.last_digest, digests=self.digests
+            sender, self.user_id, self.user_secret, self.rate_limiter, self.last_digest, digests=self.digests
         )
 
     @property
@@ -72,8 +56,8 @@ class PolledApi(Api, eq=False):
 
     async def send(self, request: Request) -> Response:
         """Send a request when the rate limit allows it, and record the digest of the response."""
-        if not self.rate_limit.is_free and (delay := self.rate_limit.delay(self.user_id or "")):
-            await self.rate_limit.wait(delay)
+        if not self.rate_limiter.is_free and (delay := self.rate_limiter.delay(self.user_id or "")):
+            await self.rate_limiter.wait(delay)
         response = await self.sender.send(request)
         self.digests.append(digest(request, response))
         return response
@@ -82,8 +66,8 @@ class PolledApi(Api, eq=False):
         """GET a path and decode the response, unless the request is single and the response unchanged."""
         request = self.get_request(path, params)
         # Repeats ``send`` and ``read``: a poller mostly runs this method, and each coroutine fewer is measurable.
-        if not self.rate_limit.is_free and (delay := self.rate_limit.delay(self.user_id or "")):
-            await self.rate_limit.wait(delay)
+        if not self.rate_limiter.is_free and (delay := self.rate_limiter.delay(self.user_id or "")):
+            await self.rate_limiter.wait(delay)
         response = await self.sender.send(request)
         seen = digest(request, response)
         self.digests.append(seen)

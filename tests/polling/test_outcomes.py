@@ -12,10 +12,9 @@ from connecttrade_async.client import ConnectTrade
 from connecttrade_async.errors import AuthenticationError, NotFoundError, RateLimitedError, ServerError
 from connecttrade_async.polling.config import PollConfig
 from connecttrade_async.polling.outcomes import PollOutcomes
-from connecttrade_async.polling.rate_limiter import PollRateLimiter
 from connecttrade_async.polling.result_queue import ResultQueue
 from connecttrade_async.polling.schedule import PolledUser, PollState, Schedule, Turn
-from connecttrade_async.rate_limiter import RateLimiter
+from connecttrade_async.rest.rate_limiter import RateLimiter
 from manual_clock import BEGIN, SteppedClock
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/positions"}
@@ -41,7 +40,7 @@ class OutcomesHarness:
         )
         self.schedule = Schedule(config.interval, 0.0)
         self.results: ResultQueue[Any] = ResultQueue("the poller")
-        self.rate_limiter = PollRateLimiter(RateLimiter(None, None, 0.0), self.clock)
+        self.rate_limiter = RateLimiter(None, None, self.clock)
         self.wakes = 0
         self.gone: list[PolledUser] = []
         self.outcomes: PollOutcomes[Any] = PollOutcomes(

@@ -3,5 +3,4 @@
 ALLOWED: dict[str, dict[str, int]] = {
     "tests/support/ledger.py": {"class name": 1},
     "tests/support/market_data_server.py": {"function name": 3},
-    "tests/test_exports.py": {"pronoun": 2},
 }
