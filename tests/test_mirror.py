@@ -36,7 +36,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "streaming/brokerage_stream.py",
         "streaming/config.py",
         "streaming/connection.py",
-        "user.py",
     ),
     ("streaming/test_fanout.py", "stories/test_stream_slow_consumers.py"): ("streaming/subscriptions.py",),
     ("stories/test_poll_failures.py", "stories/test_poll_fairness.py"): (
@@ -70,6 +69,7 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "rest/resources/transactions.py",
         "rest/resources/users.py",
     ),
+    ("test_client.py", "stories/test_the_main_job.py"): ("user.py",),
     ("test_symbology.py",): (
         "symbology/classification.py",
         "symbology/equities.py",
