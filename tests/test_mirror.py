@@ -92,17 +92,10 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "cli/demo/stream.py",
     ),
     ("cli",): (
-        "cli/columns.py",
         "cli/credentials.py",
         "cli/live_view.py",
-        "cli/market_options.py",
         "cli/order_lookup.py",
         "cli/watch_state.py",
-    ),
-    ("cli/commands",): (
-        "cli/commands/connections.py",
-        "cli/commands/option.py",
-        "cli/commands/orders.py",
     ),
     ("sandbox/test_server.py", "sandbox/test_rest.py"): (
         "sandbox/errors.py",
