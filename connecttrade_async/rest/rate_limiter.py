@@ -6,6 +6,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from connecttrade_async.futures import resolve
 from connecttrade_async.pacing import TokenBucket
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class RateLimiter:
     async def wait(self, seconds: float) -> None:
         """Wait for a reserved request. If it is cancelled, the reservation is returned."""
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = self._clock.call_later(seconds, partial(_wake, waiter))
+        timer = self._clock.call_later(seconds, partial(resolve, waiter, None))
         try:
             await waiter
         except asyncio.CancelledError:
@@ -71,8 +72,3 @@ class RateLimiter:
     def forget(self, user_id: str) -> None:
         """Drop the state of a removed user."""
         self._free_at.pop(user_id, None)
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
