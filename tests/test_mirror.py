@@ -31,11 +31,12 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "market_data/requests.py",
     ),
     ("market_data/test_subscription_sync.py",): ("market_data/sync_events.py",),
-    ("streaming/test_supervisor.py", "streaming/test_stream.py"): (
+    ("streaming/test_supervisor.py", "streaming/test_brokerage_stream.py"): (
         "clock.py",
         "streaming/brokerage_stream.py",
         "streaming/config.py",
         "streaming/connection.py",
+        "streaming/stream.py",
     ),
     ("streaming/test_fanout.py", "stories/test_stream_slow_consumers.py"): ("streaming/subscriptions.py",),
     ("stories/test_poll_failures.py", "stories/test_poll_fairness.py"): (
