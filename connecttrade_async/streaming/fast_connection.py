@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from websockets.asyncio.client import ClientConnection
 from websockets.protocol import State
 
+from connecttrade_async.futures import resolve
 from connecttrade_async.streaming.frames import FrameSplitter
 
 if TYPE_CHECKING:
@@ -216,9 +217,9 @@ class FastClientConnection(ClientConnection):
 
     def _suppress_ping_timeout(self) -> None:
         pong, self._pong = self._pong, None
-        if pong is not None and not pong.done():
-            pong.set_result(self.latency)
+        if pong is not None:
+            resolve(pong, self.latency)
 
     def _wake(self, *, is_enough: bool) -> None:
-        if self.waiter is not None and not self.waiter.done():
-            self.waiter.set_result(is_enough)
+        if self.waiter is not None:
+            resolve(self.waiter, is_enough)

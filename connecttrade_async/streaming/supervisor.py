@@ -24,6 +24,7 @@ from connecttrade_async.errors import (
     TransportError,
     one_line,
 )
+from connecttrade_async.futures import resolve
 from connecttrade_async.models.events import (
     Gap,
     StreamConnecting,
@@ -253,8 +254,7 @@ class Supervisor:
         publish = self._publisher(connection)
         while connection.early_events:
             publish(connection.early_events.popleft())
-        if not self.is_live.done():
-            self.is_live.set_result(None)
+        resolve(self.is_live, None)
 
     def _publish_gap(self) -> None:
         """Publish a gap if the stream was lost before."""
