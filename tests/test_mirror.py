@@ -20,11 +20,7 @@ MODULES = [
 # Tests or folders, and the modules that they cover.
 COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("books/test_book.py", "books/test_order_tracker.py"): ("books/changes.py",),
-    ("live/test_updates.py", "stories/test_poll_books.py"): ("books/change_feed.py",),
-    ("stories/test_live_many_users.py", "stories/test_books_equal_the_world.py"): (
-        "live/engine.py",
-        "live/snapshot_limit.py",
-    ),
+    ("live/test_accounts.py", "stories/test_books_equal_the_world.py"): ("live/engine.py",),
     ("market_data/test_stream.py", "stories/test_market_end_to_end.py"): (
         "market_data/fanout.py",
         "market_data/feeds.py",
