@@ -73,7 +73,6 @@ from connecttrade_async.books.merge import (
     amount,
     apply_partial,
     compare_age,
-    has_ended,
     has_less_filled,
     is_other_order,
     is_reopened,
@@ -82,7 +81,7 @@ from connecttrade_async.books.merge import (
 from connecttrade_async.books.order_tracker import REPEAT_AFTER, OrderRetention, OrderTracker
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
-from connecttrade_async.models.orders import Order
+from connecttrade_async.models.orders import Order, has_ended
 from connecttrade_async.models.positions import Position
 
 __all__ = ["AccountSnapshot", "Book", "BookKeeper"]

@@ -11,12 +11,11 @@ from types import TracebackType
 from typing import Protocol, Self, TypeVar, cast
 
 from connecttrade_async.books.changes import Change, OrderChanged
-from connecttrade_async.books.merge import has_ended
 from connecttrade_async.clock import Clock
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.futures import fail, resolve
 from connecttrade_async.models.events import Gap
-from connecttrade_async.models.orders import Order
+from connecttrade_async.models.orders import Order, has_ended
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import TOPICS, EventFilter
 from connecttrade_async.streaming.subscriptions import CAPACITY, Capacity, SubscriptionStatistics

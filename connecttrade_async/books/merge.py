@@ -17,6 +17,7 @@ from msgspec.structs import astuple, replace
 from connecttrade_async.amounts import EXACT
 from connecttrade_async.models.enums import OrderStatus
 from connecttrade_async.models.fields import as_moment, as_number
+from connecttrade_async.models.orders import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,7 +40,6 @@ __all__ = [
     "executed_quantity",
     "execution_key",
     "filled_quantity",
-    "has_ended",
     "has_less_filled",
     "is_future_outlier",
     "is_other_order",
@@ -512,8 +512,3 @@ def _content(fill: Fill) -> object:
 
 def _filled(order: Order) -> Decimal:
     return (amount(order.filled_qty_text) or ZERO).copy_abs()
-
-
-def has_ended(order: Order) -> bool:
-    """Return whether an order can never change again."""
-    return order.status is not None and order.status.is_terminal

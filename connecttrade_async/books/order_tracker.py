@@ -22,7 +22,6 @@ from connecttrade_async.books.merge import (
     event_time,
     execution_key,
     filled_quantity,
-    has_ended,
     has_less_filled,
     is_other_order,
     is_reopened,
@@ -31,6 +30,7 @@ from connecttrade_async.books.merge import (
 )
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models.enums import OrderStatus
+from connecttrade_async.models.orders import has_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,14 +14,13 @@ from typing import Self
 from connecttrade_async import analytics
 from connecttrade_async.books.book import Book
 from connecttrade_async.books.change_feed import ChangeSubscription, filter_for
-from connecttrade_async.books.merge import has_ended
 from connecttrade_async.books.snapshots import Noting, UserApi, as_it_is
 from connecttrade_async.clock import Clock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTradeError
 from connecttrade_async.live.engine import LiveEngine
 from connecttrade_async.live.status import LiveHealth, LiveSettings, LiveStatistics
-from connecttrade_async.models.orders import Order
+from connecttrade_async.models.orders import Order, has_ended
 from connecttrade_async.streaming.brokerage_stream import BrokerageStream
 from connecttrade_async.streaming.config import Lifetime
 from connecttrade_async.streaming.filters import TOPICS

@@ -130,3 +130,8 @@ class Order(Model, frozen=True, kw_only=True, gc=False):
     def legs(self) -> tuple[Leg, ...]:
         """The legs of a multi-leg order."""
         return self.legs_listed or ()
+
+
+def has_ended(order: Order) -> bool:
+    """Return whether an order can never change again."""
+    return order.status is not None and order.status.is_terminal

@@ -26,7 +26,7 @@ from connecttrade_async.errors import (
 )
 from connecttrade_async.ids import issued_at
 from connecttrade_async.models.enums import Broker, OrderStatus
-from connecttrade_async.models.orders import Order
+from connecttrade_async.models.orders import Order, has_ended
 from connecttrade_async.rest import wire
 from connecttrade_async.rest.reconciliation import OutcomeCheck
 
@@ -334,11 +334,6 @@ async def ended_before(orders: Orders, old: OrderRef) -> Order | None:
         )
         return None
     return found if found is not None and has_ended(found) else None
-
-
-def has_ended(order: Order) -> bool:
-    """Return whether an order can never change again."""
-    return order.status is not None and order.status.is_terminal
 
 
 def may_be_of_account(order: Order, account_id: str | None) -> bool:
