@@ -58,26 +58,26 @@ SOON = Reconnect(base=1, cap=1)
 
 
 async def drop(end: MarketEnd, clock: SteppedClock) -> None:
-    """Drop the link, and let the time pass until it is made again."""
+    """Drop the connection, and advance the clock until the stream reconnects."""
     asked = len(clock.asked)
     end.drop()
     await clock.until_asked(asked + 1)
     clock.advance(1)
 
 
-async def refused(doing: asyncio.Task[None]) -> None:
+async def refused(task: asyncio.Task[None]) -> None:
     with pytest.raises(MarketDataRefusedError):
-        await doing
+        await task
 
 
-async def gave_up(doing: asyncio.Task[None]) -> None:
-    doing.cancel()
+async def gave_up(task: asyncio.Task[None]) -> None:
+    task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await doing
+        await task
 
 
 async def is_at_rest(md: MarketDataStream) -> None:
-    """See that the server holds what is wanted, by its own word; and all that it said before is heard."""
+    """Check that the server holds every requested subscription, and that all its earlier frames are processed."""
     listed = await md.list_subscriptions()
     assert (listed.missing, listed.extra) == ((), ())
 
@@ -141,10 +141,10 @@ async def test_bar_feed_add_with_a_gap_during_the_backfill_loses_no_bar() -> Non
         await end.until_received("snapshot", 6)  # C's once more, and what each may have missed
         await adding
         await end.tell("bar", "B", **bar(33))
-        told = closes(await reading)
-        assert [each for each in told if each[0] == "B"] == [("B", minute, True) for minute in (30, 31, 32, 33)]
-        assert ("C", 33, True) in told
-        assert ("A", 33, True) in told
+        events = closes(await reading)
+        assert [each for each in events if each[0] == "B"] == [("B", minute, True) for minute in (30, 31, 32, 33)]
+        assert ("C", 33, True) in events
+        assert ("A", 33, True) in events
 
 
 async def test_bar_feed_with_two_concurrent_adds_backfills_once() -> None:
@@ -415,8 +415,8 @@ async def test_feed_remove_drops_queued_events() -> None:
             await feed.remove("B")
             await feed.add("B")
         await end.quote("B", "6")
-        told = [[name(each) for each in await took(feed, count)] for feed, count in ((latest, 3), (every, 6))]
-        assert told == [["A5", "gap", "B6"], ["A1", "A2", "A3", "gap", "A5", "B6"]]
+        events = [[name(each) for each in await took(feed, count)] for feed, count in ((latest, 3), (every, 6))]
+        assert events == [["A5", "gap", "B6"], ["A1", "A2", "A3", "gap", "A5", "B6"]]
         assert [name(each) for each in await took(strict, 6)] == ["A1", "A2", "A3", "gap", "A5", "B6"]
         assert [feed.statistics().waiting for feed in (latest, every, strict)] == [0, 0, 0]
 

@@ -103,10 +103,10 @@ LINES = [ChannelKey(channel) for channel in CHANNELS if channel != "bars"] + [Ch
 def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[bytes]) -> None:
     registry = SubscriptionRegistry()
     sync = MarketDataSync(registry)
-    life = StreamProtocol(MarketDataCodec(Secret("token")), sync, now=0.0, login=10.0)
+    protocol = StreamProtocol(MarketDataCodec(Secret("token")), sync, now=0.0, login=10.0)
     for frame in (b'{"type":"welcome"}', b'{"type":"authenticated"}'):
-        life.receive(frame, 0.0)
-    assert state(life) is State.LIVE
+        protocol.receive(frame, 0.0)
+    assert state(protocol) is State.LIVE
     for channel_key in LINES:
         keys = [SubscriptionKey(channel_key, symbol) for symbol in ("A", "AAPL")]
         registry.add("who", keys, None)
@@ -114,7 +114,7 @@ def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[byt
     sequencer = BarSequencer()
     choices = HoursFilter("regular"), IntervalFilter("1m"), ExpirationFilter("2026-12-18", greeks=True)
     for frame in frames:
-        event: Any = life.receive(frame, 1.0)
+        event: Any = protocol.receive(frame, 1.0)
         if event is not None:
             read_attributes(event)
             if isinstance(event, market.Bar):
@@ -126,18 +126,18 @@ def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[byt
                 choices[2].matches(event)
             elif isinstance(event, market.Depth):
                 event.top(1)
-        if life.closed is None:
-            life.check(2.0)
-    assert state(life) is State.LIVE or is_refused_by_code(frames)
+        if protocol.closed is None:
+            protocol.check(2.0)
+    assert state(protocol) is State.LIVE or is_refused_by_code(frames)
 
 
-def state(life: StreamProtocol) -> State:
+def state(protocol: StreamProtocol) -> State:
     # By a call, since type checkers take it that an attribute stays as it was last seen.
-    return life.state
+    return protocol.state
 
 
 def is_refused_by_code(frames: list[bytes]) -> bool:
-    """Whether one of the frames is an error of the whole link, by its code."""
+    """Whether one of the frames is an error of the whole connection, by its code."""
     return any(code in frame for frame in frames for code in (b"401", b"403", b"409"))
 
 

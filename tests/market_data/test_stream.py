@@ -272,8 +272,8 @@ async def test_bar_feed_yields_past_bars_first_and_no_bar_twice() -> None:
             for one in (bar(31), bar(32, closed=False), bar(32), bar(32), bar(33)):
                 await end.tell("bar", "AAPL", **one)
             await end.tell("bar", "AAPL", **{**bar(34), "interval": "5m"})
-            told = await took(bars, 6)
-            assert [(each.close, each.closed, each.is_backfill) for each in told] == [
+            events = await took(bars, 6)
+            assert [(each.close, each.closed, each.is_backfill) for each in events] == [
                 (30, True, True),
                 (31, True, True),
                 (32, False, True),
@@ -304,13 +304,13 @@ def give_the_past(end: MarketEnd, count: int = 3) -> None:
 
 
 async def test_bar_feed_requests_past_bars_with_the_subscription() -> None:
-    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.subscribe("lifecycle") as life:
+    async with MarketEnd() as end, nothing_left(), end.stream() as md, md.subscribe("lifecycle") as lifecycle:
         give_the_past(end)
         async with md.bars("AAPL", "MSFT", backfill=3, capacity=1, overflow="close") as bars:
             await end.tell("bar", "AAPL", **bar(33))
-            told = [(each.symbol, each.close, each.is_backfill) for each in await took(bars, 7)]
+            events = [(each.symbol, each.close, each.is_backfill) for each in await took(bars, 7)]
             past = [(symbol, close, True) for close in (30, 31, 32) for symbol in ("AAPL", "MSFT")]
-            assert told == [*past, ("AAPL", 33, False)]
+            assert events == [*past, ("AAPL", 33, False)]
             assert [frame["backfill"] for frame in end.of("subscribe")] == ["3"]
             assert end.of("snapshot") == []
             # What the server holds is not asked for again, so another feed has its past by a snapshot.
@@ -320,7 +320,7 @@ async def test_bar_feed_requests_past_bars_with_the_subscription() -> None:
             await bars.add("IBM")
             assert [each.close for each in await took(bars, 3)] == [30, 31, 32]
             end.drop()
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert "backfill" not in end.of("subscribe")[-1]
         assert [frame["action"] for frame in end.received].count("snapshot") == 1
 
@@ -341,8 +341,8 @@ async def test_bar_feed_without_past_bars_in_the_subscription_requests_a_snapsho
         end.acts.append(act)
         end.bars = {symbol: [bar(30), bar(31)] for symbol in ("AAPL", "MSFT", "IBM")}
         async with md.bars("AAPL", "MSFT", backfill=2) as bars:
-            told = [(each.close, each.is_backfill) for each in await took(bars, 4)]
-            assert told == [(30, True), (30, True), (31, True), (31, True)]
+            events = [(each.close, each.is_backfill) for each in await took(bars, 4)]
+            assert events == [(30, True), (30, True), (31, True), (31, True)]
             asked = len(end.of("subscribe"))
             assert [("backfill" in frame) for frame in end.of("subscribe")] == [True, False][
                 : 1 + (how != "gives none")
@@ -395,8 +395,8 @@ async def test_bar_feed_yields_a_correction_and_no_repetition() -> None:
         async with md.bars("AAPL", backfill=1) as bars:
             for one in (bar(31), bar(30), bar(31, close="99"), bar(30, volume="7"), bar(32)):
                 await end.tell("bar", "AAPL", **one)
-            told = [(each.close, each.volume, each.is_correction) for each in await took(bars, 5)]
-            assert told == [
+            events = [(each.close, each.volume, each.is_correction) for each in await took(bars, 5)]
+            assert events == [
                 (30, None, False),
                 (31, None, False),
                 (99, None, True),
@@ -413,8 +413,8 @@ async def test_bar_feed_with_malformed_times_yields_every_bar() -> None:
         async with md.bars("AAPL", backfill=2) as bars:
             await end.tell("bar", "AAPL", **odd)
             await end.tell("bar", "AAPL", **bar(32))
-            told = [each.start_time_text for each in await took(bars, 4)]
-            assert told == ["soon", bar(31)["start_time"], "soon", bar(32)["start_time"]]
+            events = [each.start_time_text for each in await took(bars, 4)]
+            assert events == ["soon", bar(31)["start_time"], "soon", bar(32)["start_time"]]
 
 
 async def test_bar_feed_fills_a_gap_with_the_missed_bars() -> None:
@@ -489,8 +489,8 @@ async def test_bar_feed_with_an_endless_server_stops_fetching_missed_bars() -> N
         await took(bars, 1)
         end.act("snapshot", None, one_more)
         end.drop()
-        told = await took(bars, 101)
-        assert sum(isinstance(each, Gap) for each in told) == 1
+        events = await took(bars, 101)
+        assert sum(isinstance(each, Gap) for each in events) == 1
         assert len(end.of("snapshot")) == 100
 
 
@@ -508,12 +508,12 @@ async def test_stream_after_a_reconnect_resubscribes_and_reports_a_gap_to_each_f
         MarketEnd() as end,
         nothing_left(),
         end.stream() as md,
-        md.subscribe("lifecycle") as life,
+        md.subscribe("lifecycle") as lifecycle,
         md.quotes(*symbols) as quotes,
         md.trades("A") as trades,
     ):
         end.drop()
-        await until(life, StreamLive)
+        await until(lifecycle, StreamLive)
         assert end.subscribed == [("quotes", "A"), ("quotes", "B"), ("quotes", "C"), ("trades", "A")]
         assert len(end.of("subscribe")) == 4
         assert [type(each) for each in [*await took(quotes, 1), *await took(trades, 1)]] == [Gap, Gap]
@@ -530,9 +530,9 @@ async def test_stream_after_a_reconnect_reports_a_rejected_symbol_and_keeps_the_
     ):
         end.refused = {"B"}
         end.drop()
-        told = await took(quotes, 2)
-        assert [type(each) for each in told] == [SymbolRefused, Gap]
-        assert told[0] == SymbolRefused(channel="quotes", symbol="B", code="403", cause="not entitled to B")
+        events = await took(quotes, 2)
+        assert [type(each) for each in events] == [SymbolRefused, Gap]
+        assert events[0] == SymbolRefused(channel="quotes", symbol="B", code="403", cause="not entitled to B")
         assert quotes.symbols == {"A", "C", "D"}
         assert end.subscribed == [("quotes", "A"), ("quotes", "C"), ("quotes", "D")]
         assert [type(each) for each in await took(only, 1)] == [SymbolRefused]
@@ -845,8 +845,8 @@ async def test_options_chain_feed_keeps_the_latest_chain_of_each_expiration() ->
                 contracts: list[Any] = [{"symbol": "TSLA261218C00400000", "volume": str(number), "greeks": {}}]
                 await end.tell("options_chain", "TSLA", expiration=day, contracts=contracts)
         await md.list_subscriptions()
-        told = [(chain.expiration_text, chain.contracts[0].volume) for chain in await took(chains, 2)]
-        assert told == [("2026-12-18", 4), ("2027-01-15", 4)]
+        events = [(chain.expiration_text, chain.contracts[0].volume) for chain in await took(chains, 2)]
+        assert events == [("2026-12-18", 4), ("2027-01-15", 4)]
         assert chains.statistics().waiting == 0
 
 
@@ -922,7 +922,7 @@ async def test_stream_keeps_five_hundred_symbols_subscribed_through_ten_drops() 
         md.bars(*symbols, backfill=0),
         md.depth(*symbols),
         contextlib.AsyncExitStack() as chains,
-        md.subscribe("lifecycle") as life,
+        md.subscribe("lifecycle") as lifecycle,
     ):
         for symbol in symbols:
             await chains.enter_async_context(md.options_chain(symbol))
@@ -931,7 +931,7 @@ async def test_stream_keeps_five_hundred_symbols_subscribed_through_ten_drops() 
             gone, new = symbols[turn], f"N{'ABCDEFGHIJ'[turn]}"
             await quotes.remove(gone)
             adding = asyncio.create_task(quotes.add(new))
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             await adding
         wanted = [(channel, symbol) for channel in ("bars", "depth", "options_chain", "trades") for symbol in symbols]
         assert end.subscribed == sorted([*wanted, *(("quotes", symbol) for symbol in quotes.symbols)])
@@ -947,14 +947,14 @@ async def test_stream_without_replies_to_a_resubscription_reconnects_and_loses_n
         nothing_left(),
         end.stream(timeouts=Timeouts(login=0.1, close=1.0)) as md,
         md.quotes("A") as quotes,
-        md.subscribe("lifecycle") as life,
+        md.subscribe("lifecycle") as lifecycle,
     ):
         end.act("subscribe", None)
         end.drop()
-        while "while subscribing" not in (await until(life, StreamLost)).cause:
+        while "while subscribing" not in (await until(lifecycle, StreamLost)).cause:
             pass
         end.acts.clear()
-        await until(life, StreamLive)
+        await until(lifecycle, StreamLive)
         assert quotes.symbols == {"A"}
         assert [type(each) for each in await took(quotes, 1)] == [Gap]
 
@@ -966,13 +966,13 @@ STALLS = ["upgrade", "authenticate", "subscribe"]
 async def test_stream_closes_in_time_during_a_reconnect(action: str) -> None:
     patience = Timeouts(close=0.3)
     async with MarketEnd() as end, nothing_left(), end.stream(timeouts=patience) as md, md.quotes("A"):
-        life = md.subscribe("lifecycle")
+        lifecycle = md.subscribe("lifecycle")
         if action == "upgrade":
             end.is_away = True
         else:
             end.act(action, None)
         end.drop()
-        await until(life, StreamRetrying)
+        await until(lifecycle, StreamRetrying)
         if action != "upgrade":
             await end.until_received(action, 2)
         loop = asyncio.get_running_loop()

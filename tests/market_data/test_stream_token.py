@@ -110,14 +110,14 @@ async def test_renewal_reconnects_with_a_new_token_and_reports_one_gap() -> None
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
-        async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
+        async with md, md.subscribe("lifecycle") as lifecycle, md.trades("A") as feed:
             clock.advance(DAY - LATEST - 1)
             assert len(rest.seen) == 1
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
             clock.advance(1)
-            assert (await until(life, StreamLost)).cause == "token renewed"
-            await until(life, StreamLive)
+            assert (await until(lifecycle, StreamLost)).cause == "token renewed"
+            await until(lifecycle, StreamLive)
             gap = await feed.receive()
             assert isinstance(gap, Gap)
             assert gap.cause == "token renewed"
@@ -166,12 +166,12 @@ async def test_renewal_with_a_failed_reconnect_retries_with_the_new_token() -> N
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
-        async with md, md.subscribe("lifecycle") as life, md.trades("A") as feed:
+        async with md, md.subscribe("lifecycle") as lifecycle, md.trades("A") as feed:
             end.act("authenticate", 1, lambda held, _: held.socket.transport.abort())
             clock.advance(DAY - LATEST)
-            await until(life, StreamRetrying)
+            await until(lifecycle, StreamRetrying)
             clock.advance(1)
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             gap = await feed.receive()
             assert isinstance(gap, Gap)
             assert gap.cause == "token renewed"
@@ -215,19 +215,19 @@ async def test_stream_after_a_drop_logs_in_with_the_same_token_until_it_expires(
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1, 1), minted(2, 24)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
-        async with md, md.subscribe("lifecycle") as life:
+        async with md, md.subscribe("lifecycle") as lifecycle:
             end.drop()
-            await until(life, StreamRetrying)
+            await until(lifecycle, StreamRetrying)
             clock.advance(1)
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert end.logins == ["token-1"] * 2
             assert len(rest.seen) == 1
             rest.held.clear()
             end.drop()
-            await until(life, StreamRetrying)
+            await until(lifecycle, StreamRetrying)
             clock.advance(3600)
             rest.held.set()
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert end.logins[2:] == ["token-2"]
 
 
@@ -236,17 +236,17 @@ async def test_token_replaced_by_another_client_ends_the_stream(way: str) -> Non
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
-        async with md, md.quotes("A") as quotes, md.subscribe("lifecycle") as life:
+        async with md, md.quotes("A") as quotes, md.subscribe("lifecycle") as lifecycle:
             end.valid = {"theirs"}
             if way == "login":
                 end.drop()
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)
             elif way == "error":
                 await end.say(type="error", code="409", message="a newer token is in use")
             else:
                 await end.links[0].socket.close(4401, "token replaced")
-            ended = await until(life, StreamEnded)
+            ended = await until(lifecycle, StreamEnded)
             assert "token" in ended.error
             with pytest.raises(SessionTakenError):
                 await everything(quotes)
@@ -313,14 +313,14 @@ async def test_renewal_during_a_drop_reconnects_with_the_one_new_token() -> None
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
-        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as lifecycle:
             rest.held.clear()
             clock.advance(DAY - LATEST)
             await rest.until_seen(2)
             end.drop()
-            await until(life, StreamLost)
+            await until(lifecycle, StreamLost)
             rest.held.set()
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert await trades(feed, 1) == ["gap"]
             await trade(end, "1")
             assert await trades(feed, 1) == ["1"]
@@ -337,7 +337,7 @@ async def test_token_that_expired_while_the_machine_slept_is_replaced_with_a_gap
     clock = SteppedClock()
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
-        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as lifecycle:
             clock.sleep(SLEEPS[way])
             end.valid = {"token-2"}
             if way == "error":
@@ -347,9 +347,9 @@ async def test_token_that_expired_while_the_machine_slept_is_replaced_with_a_gap
             else:
                 end.drop()
             for _ in range(2 if way == "login" else 1):
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert end.logins[1:] == (["token-1", "token-2"] if way == "login" else ["token-2"])
             gap = await feed.receive()
             assert isinstance(gap, Gap)
@@ -406,14 +406,14 @@ async def test_source_is_called_again_after_a_rejection_of_an_accepted_token() -
     async with MarketEnd() as end, nothing_left():
         end.valid = {"one"}
         user = end.client().user("ada", "hush")
-        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
+        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as lifecycle:
             end.valid = {"two"}
             end.drop()
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert end.logins == ["one", "one", "two"]
             end.valid = {"four"}
             end.drop()
-            assert "no such token" in (await until(life, StreamEnded)).error
+            assert "no such token" in (await until(lifecycle, StreamEnded)).error
             assert source.asked == 3
 
 
@@ -451,15 +451,15 @@ async def test_stream_after_a_drop_with_no_newer_token_logs_in_with_the_current_
 
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
-        async with md, md.subscribe("lifecycle") as life:
+        async with md, md.subscribe("lifecycle") as lifecycle:
             may_answer.clear()
             clock.advance(3600 - LATEST)
             end.drop()
-            await until(life, StreamLost)
+            await until(lifecycle, StreamLost)
             may_answer.set()
-            await until(life, StreamRetrying)
+            await until(lifecycle, StreamRetrying)
             clock.advance(1)
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert (end.logins, asked) == (["one", "one"], [2])
 
 
@@ -492,15 +492,15 @@ async def test_source_that_fails_after_a_success_is_called_again_after_a_pause()
     source = Source("one", OSError("secret words"), ZeroDivisionError("secret words"), "two")
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
-        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as life:
+        async with md, md.trades("A") as feed, md.subscribe("lifecycle") as lifecycle:
             end.valid = {"two"}
             end.drop()
             causes: list[str] = []
             for _ in range(4):  # the old token once more, and then none, twice
-                causes.append((await until(life, StreamLost)).cause)
-                await until(life, StreamRetrying)
+                causes.append((await until(lifecycle, StreamLost)).cause)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert ["failed on" in cause for cause in causes] == [False, False, True, True]
             assert "secret words" not in "".join(causes)
             assert await trades(feed, 1) == ["gap"]
@@ -549,20 +549,20 @@ async def test_source_that_hangs_during_a_reconnect_is_called_again() -> None:
         user = end.client(clock=clock, reconnect=SOON, timeouts=patience).user("ada", "hush")
         async with user.market_data("c1", token_source=source) as md, md.trades("A") as feed:
             end.valid = {"two"}
-            async with md.subscribe("lifecycle") as life:
+            async with md.subscribe("lifecycle") as lifecycle:
                 end.drop()
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)  # the old token once more, which is refused
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 asked = len(clock.asked)
                 clock.advance(1)
                 await clock.until_asked(asked + 1)
                 clock.advance(7)
-                assert "returned no token within 7 s" in (await until(life, StreamLost)).cause
+                assert "returned no token within 7 s" in (await until(lifecycle, StreamLost)).cause
                 source.given = ["two"]
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)
-                await until(life, StreamLive)
+                await until(lifecycle, StreamLive)
             assert source.is_over.is_set()
             assert await trades(feed, 1) == ["gap"]
             assert end.logins == ["one", "one", "two"]
@@ -597,13 +597,13 @@ async def test_stream_closed_during_a_hanging_source_ends_with_closed() -> None:
     source = Hanging("one")
     async with MarketEnd() as end, nothing_left():
         user = end.client().user("ada", "hush")
-        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
+        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as lifecycle:
             quotes = await md.quotes("A").__aenter__()
             end.valid = {"two"}
             end.drop()
             await source.hangs.wait()
             await md.aclose()
-            assert (await until(life, StreamEnded)).error == ""
+            assert (await until(lifecycle, StreamEnded)).error == ""
             with pytest.raises(ClosedError):
                 await received_to_the_end(quotes)
         assert source.is_over.is_set()
@@ -632,13 +632,13 @@ async def test_three_rejected_tokens_in_a_row_end_the_stream_even_if_each_looked
     clock, source = SteppedClock(), Source(*[lasting(str(number), -60) for number in range(9)])
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
-        async with md, md.subscribe("lifecycle") as life:
+        async with md, md.subscribe("lifecycle") as lifecycle:
             end.valid = set()
             end.drop()
             for _ in range(3):
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)
-            assert "3 tokens in a row were rejected" in (await until(life, StreamEnded)).error
+            assert "3 tokens in a row were rejected" in (await until(lifecycle, StreamEnded)).error
         assert end.logins == ["0", "1", "2", "3"]
 
 
@@ -646,14 +646,14 @@ async def test_tokens_accepted_and_rejected_in_turn_end_the_stream() -> None:
     clock, source = SteppedClock(), Source(*[str(number) for number in range(9)])
     async with MarketEnd() as end, nothing_left():
         md = end.client(clock=clock, reconnect=SOON).user("ada", "hush").market_data("c1", token_source=source)
-        async with md, md.subscribe("lifecycle") as life:
+        async with md, md.subscribe("lifecycle") as lifecycle:
             for _ in range(2):
                 await end.links[0].socket.close(4401, "no")
-                await until(life, StreamRetrying)
+                await until(lifecycle, StreamRetrying)
                 clock.advance(1)
-                await until(life, StreamLive)
+                await until(lifecycle, StreamLive)
             await end.links[0].socket.close(4401, "no")
-            assert "3 tokens in a row were rejected" in (await until(life, StreamEnded)).error
+            assert "3 tokens in a row were rejected" in (await until(lifecycle, StreamEnded)).error
         assert end.logins == ["0", "1", "2"]
 
 
@@ -773,10 +773,10 @@ async def test_source_with_a_task_cancelled_by_other_code_does_not_end_the_strea
     source = Source("one", asyncio.CancelledError(), "two")
     async with MarketEnd() as end, nothing_left():
         user = end.client().user("ada", "hush")
-        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as life:
+        async with user.market_data("c1", token_source=source) as md, md.subscribe("lifecycle") as lifecycle:
             end.valid = {"two"}
             end.drop()
-            await until(life, StreamLive)
+            await until(lifecycle, StreamLive)
             assert end.logins == ["one", "one", "two"]
 
 
@@ -808,10 +808,10 @@ async def test_stream_with_a_rejected_token_raises_without_showing_it() -> None:
 
 
 async def test_source_that_returns_the_rejected_token_again_ends_the_stream() -> None:
-    async with MarketEnd() as end, nothing_left(), end.stream("one") as md, md.subscribe("lifecycle") as life:
+    async with MarketEnd() as end, nothing_left(), end.stream("one") as md, md.subscribe("lifecycle") as lifecycle:
         end.valid = set()
         end.drop()
-        assert "returned the rejected token again" in (await until(life, StreamEnded)).error
+        assert "returned the rejected token again" in (await until(lifecycle, StreamEnded)).error
 
 
 async def test_stream_closed_during_a_renewal_ends() -> None:

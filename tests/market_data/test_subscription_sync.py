@@ -564,7 +564,7 @@ OF_ONE: list[RequestedKey] = [(DEPTH, "A", 5), (DEPTH, "A", 10), (DEPTH, "A", 20
 STEPS = ["settle", "serve", "lose the answer", "ignore", "step", "drop", "receive"]
 
 
-def deeds_with(keys: list[RequestedKey]) -> st.SearchStrategy[list[tuple[str, Any, Any]]]:
+def steps_with(keys: list[RequestedKey]) -> st.SearchStrategy[list[tuple[str, Any, Any]]]:
     """Return a strategy of steps with these keys."""
     of_items = st.tuples(st.sampled_from(["add", "add", "remove"]), st.sampled_from("xyz"), st.sampled_from(keys))
     return st.lists(of_items | st.tuples(st.sampled_from(STEPS), st.none(), st.none()), max_size=40)
@@ -584,40 +584,41 @@ class World:
         self.missing: set[tuple[str, SubscriptionKey]] = set()
         self.read = 0
 
-    def do(self, deed: str, requester: str, what: RequestedKey) -> None:
+    def do(self, step: str, requester: str, what: RequestedKey) -> None:
         sync, registry = self.driver.sync, self.driver.registry
-        if deed in {"add", "remove"}:
+        if step in {"add", "remove"}:
             key = SubscriptionKey(*what[:2])
-            registry.add(requester, [key], what[2]) if deed == "add" else registry.remove(requester, [key])
+            registry.add(requester, [key], what[2]) if step == "add" else registry.remove(requester, [key])
             self.content.discard((requester, key))
             sync.sync([key], self.now)
             self.observe()
-        elif deed == "step":
+        elif step == "step":
             self.now += 0.6
             sync.check(self.now)
-        elif deed == "receive":
+        elif step == "receive":
             self.receive()
-        elif deed == "settle":
+        elif step == "settle":
             self.settle()
-        elif deed == "drop":
+        elif step == "drop":
             sync.end()
             # The gap of the lost connection covers everything but what was unsubscribed before.
-            self.content &= {(str(requester), key) for key, whos in registry._broken.items() for requester in whos}
+            broken = registry._broken.items()
+            self.content &= {(str(requester), key) for key, details in broken for requester in details}
             self.read = 0
             self.server = Server(keeps_one_form=self.keeps_one_form)
             self.answers.clear()
             self.driver.sync = MarketDataSync(registry, ReplyPolicy(1.0, 3))
             self.driver.sync.start(self.now)
         elif sync.outbox:
-            self.pass_on(json.loads(sync.outbox.pop(0)), deed)
+            self.pass_on(json.loads(sync.outbox.pop(0)), step)
 
-    def pass_on(self, frame: dict[str, Any], deed: str) -> None:
-        if deed == "ignore":
+    def pass_on(self, frame: dict[str, Any], step: str) -> None:
+        if step == "ignore":
             self.was_ignored = True
             return
         answer = self.server.answer(frame)
         self.compare()
-        if deed == "serve":
+        if step == "serve":
             self.answers.append(answer)
 
     def request_list(self) -> None:
@@ -650,8 +651,8 @@ class World:
         self.read = len(sync.sync_events)
         self.content |= {
             (str(requester), key)
-            for key, whos in wants.items()
-            for requester, detail in whos.items()
+            for key, details in wants.items()
+            for requester, detail in details.items()
             if sync.holds(key, detail)
         }
         self.compare()
@@ -678,15 +679,15 @@ class World:
         )
 
 
-@given(deeds=deeds_with(ITEMS) | deeds_with(OF_ONE), keeps_one_form=st.booleans())
+@given(steps=steps_with(ITEMS) | steps_with(OF_ONE), keeps_one_form=st.booleans())
 @settings(deadline=None, max_examples=300)
 def test_sync_with_any_events_agrees_with_the_server_once_all_is_answered(
-    deeds: list[tuple[str, Any, Any]],
+    steps: list[tuple[str, Any, Any]],
     keeps_one_form: bool,  # noqa: FBT001 - hypothesis hands it in
 ) -> None:
     world = World(keeps_one_form=keeps_one_form)
-    for deed in deeds:
-        world.do(*deed)
+    for step in steps:
+        world.do(*step)
     world.settle()
     if not world.was_ignored:
         assert world.server.keys == world.requested

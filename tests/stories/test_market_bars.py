@@ -38,14 +38,14 @@ def true(sandbox: Sandbox, symbol: str, interval: str, start: datetime) -> list[
 
 async def over_by(bars: BarFeed, symbols: Iterable[str], last: datetime) -> dict[str, list[Bar]]:
     """Take bars until one of each symbol that begins at a time is over; returns those that are over."""
-    told: dict[str, list[Bar]] = {symbol: [] for symbol in symbols}
+    events: dict[str, list[Bar]] = {symbol: [] for symbol in symbols}
     async with asyncio.timeout(PATIENCE):
-        while not all(found and found[-1].start_time == last for found in told.values()):
+        while not all(found and found[-1].start_time == last for found in events.values()):
             event = await bars.receive()
             assert not isinstance(event, Gap)
             if isinstance(event, Bar) and event.closed:
-                told[event.symbol].append(event)
-    return told
+                events[event.symbol].append(event)
+    return events
 
 
 @pytest.mark.parametrize("interval", ["1m", "5m"])
@@ -57,24 +57,24 @@ async def test_bars_through_reconnects_with_filled_gaps_are_complete(interval: s
         md,
         md.bars(*symbols, interval=interval, backfill=7, fill_gaps=True) as bars,
     ):
-        for life in range(2, 6):
+        for lifecycle in range(2, 6):
             sandbox.clock.advance(3.5 * step)
-            if life % 2:
+            if lifecycle % 2:
                 sandbox.market.reset()
             else:
                 await sandbox.market.aclose()
             sandbox.clock.advance(4.25 * step)  # no client is connected
-            if not life % 2:
+            if not lifecycle % 2:
                 await sandbox.market.start(again=True)
-            await sandbox.market.until_live(life)
+            await sandbox.market.until_live(lifecycle)
             await sandbox.market.until_subscribed("bars", *symbols)
         sandbox.clock.advance(2 * step)
         whole = int((sandbox.clock.now() - BEGIN).total_seconds() // step)
-        told = await over_by(bars, symbols, BEGIN + timedelta(seconds=(whole - 1) * step))
+        events = await over_by(bars, symbols, BEGIN + timedelta(seconds=(whole - 1) * step))
         for symbol in symbols:
             begin = BEGIN - timedelta(seconds=7 * step)
-            assert [facts(bar) for bar in told[symbol]] == true(sandbox, symbol, interval, begin)
-            assert [bar.is_backfill for bar in told[symbol][:7]] == [True] * 7
+            assert [facts(bar) for bar in events[symbol]] == true(sandbox, symbol, interval, begin)
+            assert [bar.is_backfill for bar in events[symbol][:7]] == [True] * 7
         assert md.health().gaps == 4
 
 
@@ -90,8 +90,8 @@ async def test_bars_after_a_gap_longer_than_one_reply_are_complete() -> None:
         sandbox.clock.advance(60 * 250)
         await sandbox.market.start(again=True)
         await sandbox.market.until_subscribed("bars", "AAPL", "MSFT")
-        told = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=249))
-        for symbol, found in told.items():
+        events = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=249))
+        for symbol, found in events.items():
             truth = true(sandbox, symbol, "1m", BEGIN - timedelta(minutes=1))
             assert [facts(bar) for bar in found] == truth
             assert len(truth) == 251
@@ -99,12 +99,12 @@ async def test_bars_after_a_gap_longer_than_one_reply_are_complete() -> None:
 
 async def test_bars_without_filling_yield_the_gap_and_history_fills_it() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.bars("AAPL", backfill=3) as bars:
-        told = [facts(bar) for bar in await taken(bars, 3)]
+        events = [facts(bar) for bar in await taken(bars, 3)]
         sandbox.market.reset()
         sandbox.clock.advance(60 * 5)
         await gap(bars)
-        told += [facts(bar) for bar in await md.history("AAPL", start=BEGIN)]
-        assert told == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=3))
+        events += [facts(bar) for bar in await md.history("AAPL", start=BEGIN)]
+        assert events == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=3))
 
 
 async def test_bars_of_symbols_added_later_begin_with_their_past() -> None:
@@ -112,9 +112,9 @@ async def test_bars_of_symbols_added_later_begin_with_their_past() -> None:
         sandbox.clock.advance(90)
         await bars.add("MSFT")
         sandbox.clock.advance(60)
-        told = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=1))
-        assert [facts(bar) for bar in told["AAPL"]] == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=2))
-        assert [facts(bar) for bar in told["MSFT"]] == true(sandbox, "MSFT", "1m", BEGIN - timedelta(minutes=1))
+        events = await over_by(bars, ("AAPL", "MSFT"), BEGIN + timedelta(minutes=1))
+        assert [facts(bar) for bar in events["AAPL"]] == true(sandbox, "AAPL", "1m", BEGIN - timedelta(minutes=2))
+        assert [facts(bar) for bar in events["MSFT"]] == true(sandbox, "MSFT", "1m", BEGIN - timedelta(minutes=1))
 
 
 async def test_bars_of_symbols_added_during_a_receive_begin_with_their_past() -> None:
@@ -130,8 +130,8 @@ async def test_bars_of_symbols_added_during_a_receive_begin_with_their_past() ->
             await adding
             sandbox.clock.advance(60 * number - (sandbox.clock.now() - BEGIN).total_seconds() % 60)
         sandbox.clock.advance((BEGIN + timedelta(minutes=10) - sandbox.clock.now()).total_seconds())
-        told = await reading
-        for symbol, found in told.items():
+        events = await reading
+        for symbol, found in events.items():
             begin = found[0].start_time
             assert begin is not None
             assert [facts(bar) for bar in found] == true(sandbox, symbol, "1m", begin)
@@ -145,16 +145,16 @@ async def test_bars_dropped_by_a_slow_consumer_are_fetched() -> None:
         md,
         md.bars("AAPL", "MSFT", backfill=2, fill_gaps=True, capacity=5) as bars,
     ):
-        told: dict[str, list[Bar]] = {"AAPL": [], "MSFT": []}
+        events: dict[str, list[Bar]] = {"AAPL": [], "MSFT": []}
         for minutes in (4, 20):
             for _ in range(10):
                 sandbox.clock.advance(6 * minutes)
             await md.list_subscriptions()
             assert bars.statistics().dropped
             last = sandbox.clock.now() - timedelta(minutes=1)
-            for symbol, found in (await over_by(bars, told, last)).items():
-                told[symbol] += found
-        for symbol, found in told.items():
+            for symbol, found in (await over_by(bars, events, last)).items():
+                events[symbol] += found
+        for symbol, found in events.items():
             assert [facts(bar) for bar in found] == true(sandbox, symbol, "1m", BEGIN - timedelta(minutes=2))
 
 

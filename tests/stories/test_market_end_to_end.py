@@ -51,14 +51,14 @@ async def test_quotes_follow_the_best_bid_and_offer() -> None:
 
 async def test_trades_are_those_of_the_world_each_of_them_once() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL", "MSFT") as trades:
-        told: dict[str, list[Any]] = {}
+        events: dict[str, list[Any]] = {}
         sandbox.clock.advance(30)
         begin, end = tick_of(BEGIN) + 1, tick_of(BEGIN + timedelta(seconds=30)) + 1
         for symbol in ("AAPL", "MSFT"):
             prints = [(each.at, each.price, each.size) for each in sandbox.world.tape.prints(symbol, begin, end)]
-            told[symbol] = await taken(trades, len(prints))
-            assert [(each.time, each.price, each.size) for each in told[symbol]] == prints
-            assert {each.hours for each in told[symbol]} == {"regular"}
+            events[symbol] = await taken(trades, len(prints))
+            assert [(each.time, each.price, each.size) for each in events[symbol]] == prints
+            assert {each.hours for each in events[symbol]} == {"regular"}
 
 
 async def test_trades_are_of_the_requested_hours() -> None:

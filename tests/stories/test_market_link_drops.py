@@ -101,12 +101,12 @@ async def test_stream_with_a_drop_after_each_reconnect_tries_again(kind: StreamK
 
 async def test_stream_without_a_reply_to_the_login_reconnects_in_time() -> None:
     async with market(timeouts=Timeouts(login=0.1, close=0.2)) as (sandbox, md), nothing_left(), md:
-        life = md.subscribe("lifecycle")
+        lifecycle = md.subscribe("lifecycle")
         async with md.trades("AAPL") as trades:
             sandbox.market.faults.add(StreamFault("no_welcome"))
             sandbox.market.faults.add(StreamFault("no_login"))
             sandbox.market.reset()
-            causes = [(await until(life, StreamLost)).cause for _ in range(3)]
+            causes = [(await until(lifecycle, StreamLost)).cause for _ in range(3)]
             assert all(cause.startswith("no reply while ") for cause in causes[1:])
             await gap(trades)
             trade(sandbox, 1)
@@ -123,13 +123,13 @@ async def test_stream_with_a_rejected_first_login_raises_on_entry() -> None:
 
 async def test_stream_with_an_unreachable_server_reconnects_once_it_is_back() -> None:
     async with market() as (sandbox, md), nothing_left(), md, md.trades("AAPL") as trades:
-        life = md.subscribe("lifecycle")
+        lifecycle = md.subscribe("lifecycle")
         await sandbox.market.aclose()
         for _ in range(4):
-            await until(life, StreamRetrying)
+            await until(lifecycle, StreamRetrying)
         await trades.remove("AAPL")
         adding = asyncio.create_task(trades.add("MSFT"))
-        await until(life, StreamRetrying)
+        await until(lifecycle, StreamRetrying)
         assert not adding.done()
         await sandbox.market.start(again=True)
         await adding
@@ -150,7 +150,7 @@ async def test_stream_reconnects_to_a_server_restarted_on_the_same_port() -> Non
 async def test_stream_with_a_silence_limit_reconnects_from_a_silent_server() -> None:
     clock, patience = SteppedClock(), Timeouts(silence=60.0, login=300.0, close=0.5)
     async with market(clock=clock, timeouts=patience) as (sandbox, md), nothing_left(), md:
-        life = md.subscribe("lifecycle")
+        lifecycle = md.subscribe("lifecycle")
         async with md.trades("AAPL") as trades:
             clock.advance(59.0)
             trade(sandbox, 1)
@@ -158,7 +158,7 @@ async def test_stream_with_a_silence_limit_reconnects_from_a_silent_server() -> 
             sandbox.market.silent = True
             trade(sandbox, 2)
             clock.advance(60.1)
-            assert (await until(life, StreamLost)).cause.startswith("no frame was received within ")
+            assert (await until(lifecycle, StreamLost)).cause.startswith("no frame was received within ")
             sandbox.market.silent = False
             while md.health().state != "LIVE":
                 clock.advance(0.02)
@@ -170,12 +170,12 @@ async def test_stream_with_a_silence_limit_reconnects_from_a_silent_server() -> 
 
 async def test_stream_detects_a_half_open_connection_by_its_pings() -> None:
     async with market(timeouts=Timeouts(close=0.2, ping=0.05)) as (sandbox, md), nothing_left(), md:
-        life = md.subscribe("lifecycle")
+        lifecycle = md.subscribe("lifecycle")
         async with md.trades("AAPL") as trades:
             sandbox.market.freeze()
             trade(sandbox, 1)
-            assert "the client closed the connection" in (await until(life, StreamLost)).cause
-            await until(life, StreamLive)
+            assert "the client closed the connection" in (await until(lifecycle, StreamLost)).cause
+            await until(lifecycle, StreamLive)
             await gap(trades)
             trade(sandbox, 2)
             assert story(await taken(trades, 1)) == [2]

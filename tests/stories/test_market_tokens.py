@@ -169,7 +169,7 @@ async def test_renewal_on_a_server_that_closes_the_connection_of_a_replaced_toke
 async def test_token_that_expires_after_a_failed_renewal_is_replaced_by_a_new_one(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async with opened() as one, one.md.subscribe("lifecycle") as life, one.md.trades("AAPL") as trades:
+    async with opened() as one, one.md.subscribe("lifecycle") as lifecycle, one.md.trades("AAPL") as trades:
         one.sandbox.market.silent = True
         down = Fault("status", path="/connections", times=None, status=500)
         one.sandbox.faults.add(down)
@@ -180,8 +180,8 @@ async def test_token_that_expires_after_a_failed_renewal_is_replaced_by_a_new_on
         assert one.md.health().state == "LIVE"
         one.sandbox.faults.clear()
         one.sandbox.clock.advance(LATEST)  # the server's clock is ahead of ours
-        assert "expired" in (await until(life, StreamLost)).cause
-        await one.meanwhile(until(life, StreamLive))
+        assert "expired" in (await until(lifecycle, StreamLost)).cause
+        await one.meanwhile(until(lifecycle, StreamLive))
         one.sandbox.market.silent = False
         await gap(trades)
         trade(one.sandbox, 1)
