@@ -89,11 +89,11 @@ class ChangeFeed:
         """The counters of each subscription."""
         return tuple(member.statistics() for member in self._fanout.members)
 
-    def subscribe(self, interest: EventFilter, overflow: str, capacity: int) -> ChangeSubscription:
+    def subscribe(self, event_filter: EventFilter, overflow: str, capacity: int) -> ChangeSubscription:
         """Add a subscription.
 
         Args:
-            interest: the filter of the changes.
+            event_filter: the filter of the changes.
             overflow: the policy for a full queue; see ``LiveAccounts.changes``.
             capacity: the number of changes that the queue holds.
 
@@ -101,11 +101,11 @@ class ChangeFeed:
             ConfigurationError: the policy is unknown, or would lose fills, or the capacity is below 1.
             ConnectTradeError: the stream has ended, with the reason.
         """
-        if overflow == "latest" and "orders" in interest.topics:
+        if overflow == "latest" and "orders" in event_filter.topics:
             raise ConfigurationError(
                 "overflow must not be 'latest' where orders are among the topics: each of their changes counts"
             )
-        return cast("ChangeSubscription", self._fanout.subscribe(interest, overflow, Capacity(capacity, UNSIZED)))
+        return cast("ChangeSubscription", self._fanout.subscribe(event_filter, overflow, Capacity(capacity, UNSIZED)))
 
     def publish(self, changes: Sequence[Change]) -> None:
         """Publish changes to the subscriptions that match, then check all waiters."""
@@ -207,7 +207,7 @@ def filter_for(topics: tuple[str, ...], account_id: str | None, user_id: str | N
     Raises:
         ConfigurationError: a topic is unknown.
     """
-    wanted = topics or TOPICS
-    if not set(wanted) <= set(TOPICS):
+    selected = topics or TOPICS
+    if not set(selected) <= set(TOPICS):
         raise ConfigurationError(f"topics must be some of {', '.join(TOPICS)}, got {', '.join(map(str, topics))}")
-    return EventFilter(wanted, account_id, user_id, symbol)
+    return EventFilter(selected, account_id, user_id, symbol)

@@ -113,7 +113,7 @@ class FollowedUser(msgspec.Struct, gc=False, eq=False):
         """Return whether an unmatched frame belongs to this user, or may belong to it."""
         keepers = self.keepers.values()
         return ANYTHING in self.unmatched or any(
-            stray in self.keepers or any(keeper.order(stray) for keeper in keepers) for stray in self.unmatched
+            name in self.keepers or any(keeper.order(name) for keeper in keepers) for name in self.unmatched
         )
 
     def cancel_retry(self) -> None:
@@ -285,8 +285,8 @@ class FollowedUsers:
         for account_id, keeper in followed.keepers.items():
             is_known, account = keeper.is_loaded, self.accounts[account_id]
             # Changes of an account while no snapshot had it were missed.
-            why: Cause = "recovered" if keeper.is_loaded and not keeper.is_read else cause
-            changes = keeper.load(listed.get(account_id, AccountSnapshot()), why, now)
+            cause_now: Cause = "recovered" if keeper.is_loaded and not keeper.is_read else cause
+            changes = keeper.load(listed.get(account_id, AccountSnapshot()), cause_now, now)
             # The state at the first snapshot is where following begins, so it is not published.
             if followed.since is None:
                 rest += changes

@@ -293,8 +293,8 @@ def _is_new(window: OrderWindow, balances: list[Balance], positions: list[Positi
         return True
     if _is_unread(balances):  # equal answers have the same accounts
         return False
-    seen = {each.account_id for each in balances} | {each.account_id for each in positions}
-    return not seen <= {*window.accounts, None, NAMELESS}
+    listed_accounts = {each.account_id for each in balances} | {each.account_id for each in positions}
+    return not listed_accounts <= {*window.accounts, None, NAMELESS}
 
 
 class Orders(NamedTuple):

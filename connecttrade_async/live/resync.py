@@ -271,10 +271,10 @@ class Resync:
 
     async def _take_snapshot(self, followed: FollowedUser) -> None:
         users = self._users
-        generation, misses, asked = users.generation, followed.missed_count, self._clock.wall()
+        generation, misses, requested_at = users.generation, followed.missed_count, self._clock.wall()
         doubts = followed.doubts
         cause: Cause = "sweep" if users.has_read(followed) else "recovered"
-        window = followed.window(asked, timedelta(seconds=users.keep.age))
+        window = followed.window(requested_at, timedelta(seconds=users.keep.age))
         followed.cancel_retry()
         followed.is_reading = True
         if followed.since is None:
@@ -283,13 +283,13 @@ class Resync:
         for keeper in followed.keepers.values():
             keeper.begin_snapshot()
         frames, known = followed.frames, followed.valid_known()
-        reader, seen = self._noting(followed.user, () if known is None else known.digests)
+        user_api, digests = self._noting(followed.user, () if known is None else known.digests)
         try:
             limit = SnapshotLimit(self._turn, self._clock, followed.user.user_id, self._pages, self._seconds)
-            snapshot = await take_snapshot(reader, window, limit)
-            still = known if known is followed.valid_known() else None
-            listed = None if still is not None and snapshot.is_unread else snapshot.by_account(still)
-            gone = () if listed is None else await self._find_unlinked(followed, listed)
+            snapshot = await take_snapshot(user_api, window, limit)
+            valid_digest = known if known is followed.valid_known() else None
+            listed = None if valid_digest is not None and snapshot.is_unread else snapshot.by_account(valid_digest)
+            unlinked = () if listed is None else await self._find_unlinked(followed, listed)
         except ConnectTradeError as exc:
             self._on_failure(followed, exc)
             return
@@ -301,15 +301,15 @@ class Resync:
             self.counters.outdated += 1
             self.enqueue_stale(followed)
             return
-        for account_id in gone:
+        for account_id in unlinked:
             self._unlink(followed, account_id)
         changes: Sequence[Change] = ()
         if listed is None:
-            self._confirm(followed, asked)
+            self._confirm(followed, requested_at)
         else:
-            changes = self._load(followed, listed, cause, asked)
-            is_clean = seen and snapshot.is_plain and frames == followed.frames and followed.is_settled
-            followed.known = _known_now(followed, snapshot, seen, still) if is_clean else None
+            changes = self._load(followed, listed, cause, requested_at)
+            is_clean = digests and snapshot.is_plain and frames == followed.frames and followed.is_settled
+            followed.known = _known_now(followed, snapshot, digests, valid_digest) if is_clean else None
         if followed in users.new_users and followed.retakes < MAX_RETAKES and followed.has_unmatched():
             # Now the user's accounts are known, so the next snapshot holds the frames that had no match.
             followed.retakes += 1
@@ -324,9 +324,9 @@ class Resync:
         self._check_contradictions(followed)
         self._change_feed.publish(changes)
 
-    def _confirm(self, followed: FollowedUser, asked: datetime) -> None:
+    def _confirm(self, followed: FollowedUser, requested_at: datetime) -> None:
         self._users.confirm(followed, self._clock.wall())
-        followed.since = asked
+        followed.since = requested_at
         self.counters.unchanged += 1
 
     def _load(
@@ -334,7 +334,7 @@ class Resync:
         followed: FollowedUser,
         listed: Mapping[str, AccountSnapshot],
         cause: Cause,
-        asked: datetime,
+        requested_at: datetime,
     ) -> Sequence[Change]:
         users = self._users
         begins = followed.missed_since if cause == "recovered" else None
@@ -344,7 +344,7 @@ class Resync:
             if keeper.problem is not None and keeper.problem != before.get(account_id):
                 name, problem = one_line(account_id), one_line(keeper.problem)
                 log.warning("account %s of user %s is not current: %s", name, followed.user.user_id, problem)
-        followed.since = asked
+        followed.since = requested_at
         if rest:
             self._change_feed.wake_order_waiters(rest)
         for change in changes:
@@ -404,8 +404,8 @@ class Resync:
 
     def _is_absent_long(self, keeper: BookKeeper) -> bool:
         since = keeper.absent_since
-        heard = since if keeper.as_of is None or since is None else max(since, keeper.as_of)
-        return heard is not None and self._clock.wall() - heard >= UNLINKED_AFTER
+        last_report = since if keeper.as_of is None or since is None else max(since, keeper.as_of)
+        return last_report is not None and self._clock.wall() - last_report >= UNLINKED_AFTER
 
     def _unlink(self, followed: FollowedUser, account_id: str) -> None:
         keeper = followed.keepers.get(account_id)
@@ -420,10 +420,10 @@ class Resync:
         if isinstance(error, RateLimitedError):
             # The rate limit is of the application and not of one user, so all users wait.
             now = self._clock.now()
-            own = equal_jitter_delay(self._rate_limit_count, self._reconnect.base, self._reconnect.cap)
+            backoff = equal_jitter_delay(self._rate_limit_count, self._reconnect.base, self._reconnect.cap)
             if self._paused_until <= now:  # of concurrent requests only the first makes the pause grow
                 self._rate_limit_count += 1
-            self._paused_until = max(self._paused_until, now + bounded_retry_after(error.retry_after, own))
+            self._paused_until = max(self._paused_until, now + bounded_retry_after(error.retry_after, backoff))
 
     def _on_failure(self, followed: FollowedUser, error: ConnectTradeError) -> None:
         self.counters.failed += 1
@@ -461,13 +461,13 @@ class Resync:
         base, cap = self._reconnect.base, self._reconnect.cap
         if isinstance(error, UnendingError):
             base, cap = UNENDING_BASE, LONGEST_ABSENCE
-        asked, own = (
+        retry_after, backoff = (
             error.retry_after if isinstance(error, APIError) else None,
             equal_jitter_delay(followed.failures - 1, base, cap),
         )
         # After a pause for all users each adds its own backoff, so that their requests do not coincide.
-        held = max(0.0, self._paused_until - self._clock.now())
-        delay = max(bounded_retry_after(asked, own), held + own)
+        paused = max(0.0, self._paused_until - self._clock.now())
+        delay = max(bounded_retry_after(retry_after, backoff), paused + backoff)
         followed.timer = self._clock.call_later(delay, partial(self.enqueue, followed))
 
     def give_up_waiting(self, followed: FollowedUser) -> None:
@@ -486,8 +486,8 @@ class Resync:
         return self._wait_for_turn()
 
     async def _wait_for_turn(self) -> None:
-        while (held := self._paused_until - self._clock.now()) > 0:
-            await pause(self._clock, held)
+        while (paused := self._paused_until - self._clock.now()) > 0:
+            await pause(self._clock, paused)
         delay = 0.0 if self._bucket is None else self._bucket.reserve(self._clock.now())
         if delay:
             await pause(self._clock, delay)
@@ -505,11 +505,11 @@ async def pause(clock: Clock, seconds: float) -> None:
 
 
 def _known_now(
-    followed: FollowedUser, snapshot: Snapshot, seen: Sequence[int], before: SnapshotDigest | None
+    followed: FollowedUser, snapshot: Snapshot, digests: Sequence[int], before: SnapshotDigest | None
 ) -> SnapshotDigest:
     # If the orders are the same and no frame came, the open orders are the same.
     first = before.oldest if before is not None and snapshot.has_same_orders(before) else oldest(followed.open_orders())
-    return SnapshotDigest(tuple(seen), followed.frames, snapshot.only, first)
+    return SnapshotDigest(tuple(digests), followed.frames, snapshot.only, first)
 
 
 def _finish_first_read(followed: FollowedUser) -> None:

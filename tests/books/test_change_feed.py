@@ -15,8 +15,6 @@ from manual_clock import SteppedClock
 if TYPE_CHECKING:
     from connecttrade_async import Gap, Order
 
-pytestmark = pytest.mark.anyio
-
 
 def order_change(status: str = "working", order_id: str = "o") -> OrderChanged:
     after = order(order_id=order_id, status=status, symbol="AAPL")

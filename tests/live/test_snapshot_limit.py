@@ -6,8 +6,6 @@ from connecttrade_async import MalformedResponseError, RequestTimeoutError
 from connecttrade_async.live.snapshot_limit import SnapshotLimit, UnendingError
 from manual_clock import SteppedClock
 
-pytestmark = pytest.mark.anyio
-
 
 def test_snapshot_limit_allows_its_pages_and_two_requests_beside_them() -> None:
     limit = SnapshotLimit(lambda: None, SteppedClock(), "ada", pages=3, seconds=10.0)
