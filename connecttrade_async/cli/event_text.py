@@ -57,8 +57,8 @@ KINDS: dict[type, tuple[str, str]] = {
 }
 STATUSES = {"filled": "green", "partially_filled": "green", "rejected": "red", "cancelled": "yellow"}
 WIDEST = max(len(name) for name, _ in KINDS.values())
-MONEY = (("cash", "cash_text"), ("buying power", "buying_power_text"), ("equity", "equity_text"))
-HOLDING = (("worth", "market_value_text"), ("unrealized", "unrealized_pl_text"), ("today", "daily_pl_text"))
+BALANCE_FIELDS = (("cash", "cash_text"), ("buying power", "buying_power_text"), ("equity", "equity_text"))
+POSITION_FIELDS = (("worth", "market_value_text"), ("unrealized", "unrealized_pl_text"), ("today", "daily_pl_text"))
 
 
 class _Frame(msgspec.Struct):
@@ -122,9 +122,9 @@ def _event_text(event: Event) -> str:
             return ", ".join(filter(None, (f"{describe(order)}: {status_of(order)}", filled_text(order))))
         case PositionUpdate(position=position):
             quantity = f"{figure(position.quantity_text)} held" if position.quantity_text is not None else ""
-            return f"{position.symbol}: {_listed([quantity, *_figures(position, HOLDING)])}"
+            return f"{position.symbol}: {_listed([quantity, *_figures(position, POSITION_FIELDS)])}"
         case BalanceUpdate(balance=balance):
-            return _listed(_figures(balance, MONEY))
+            return _listed(_figures(balance, BALANCE_FIELDS))
         case Gap():
             missed = f"{event.dropped} dropped" if event.dropped else "something may have been missed"
             return f"{missed} from {utc_time(event.since)} to {utc_time(event.until)}, so read again: {event.cause}"

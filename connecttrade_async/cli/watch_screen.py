@@ -54,24 +54,24 @@ class WatchView(NamedTuple):
     recent: tuple[Text, ...]
 
 
-class _Money(NamedTuple):
+class _BalanceRow(NamedTuple):
     name: str
     balance: Balance | None
     unrealized: str | None
     state: str
 
 
-class _Held(NamedTuple):
+class _PositionRow(NamedTuple):
     name: str
     position: Position
 
 
-class _Open(NamedTuple):
+class _OrderRow(NamedTuple):
     name: str
     order: Order
 
 
-class _Section(NamedTuple, Generic[T]):
+class _TableSection(NamedTuple, Generic[T]):
     """A table, and the sentence for a table without rows."""
 
     items: Sequence[T]
@@ -79,40 +79,42 @@ class _Section(NamedTuple, Generic[T]):
     none: str
 
 
-MONEY: Sequence[Column[_Money]] = (
-    Column[_Money]("Account", lambda row: row.name),
-    Column[_Money]("State", lambda row: row.state),
-    Column[_Money]("Currency", lambda row: row.balance and row.balance.currency, rank=3),
-    Column[_Money]("Cash", lambda row: row.balance and row.balance.cash_text, "number"),
-    Column[_Money]("Buying power", lambda row: row.balance and row.balance.buying_power_text, "number", rank=2),
-    Column[_Money]("Equity", lambda row: row.balance and row.balance.equity_text, "number", rank=1),
-    Column[_Money]("Unrealized", lambda row: row.unrealized, "gain"),
+BALANCE_COLUMNS: Sequence[Column[_BalanceRow]] = (
+    Column[_BalanceRow]("Account", lambda row: row.name),
+    Column[_BalanceRow]("State", lambda row: row.state),
+    Column[_BalanceRow]("Currency", lambda row: row.balance and row.balance.currency, rank=3),
+    Column[_BalanceRow]("Cash", lambda row: row.balance and row.balance.cash_text, "number"),
+    Column[_BalanceRow]("Buying power", lambda row: row.balance and row.balance.buying_power_text, "number", rank=2),
+    Column[_BalanceRow]("Equity", lambda row: row.balance and row.balance.equity_text, "number", rank=1),
+    Column[_BalanceRow]("Unrealized", lambda row: row.unrealized, "gain"),
 )
-HELD: Sequence[Column[_Held]] = (
-    Column[_Held]("Position", lambda row: row.position.symbol),
-    Column[_Held]("Account", lambda row: row.name),
-    Column[_Held]("Quantity", lambda row: row.position.quantity_text, "number"),
-    Column[_Held]("Average", lambda row: row.position.average_price_text, "number", rank=4),
-    Column[_Held]("Last", lambda row: row.position.last_price_text, "number", rank=2),
-    Column[_Held]("Value", lambda row: row.position.market_value_text, "number", rank=1),
-    Column[_Held]("Unrealized", lambda row: row.position.unrealized_pl_text, "gain"),
-    Column[_Held]("Today", lambda row: row.position.daily_pl_text, "gain", rank=3),
+POSITION_COLUMNS: Sequence[Column[_PositionRow]] = (
+    Column[_PositionRow]("Position", lambda row: row.position.symbol),
+    Column[_PositionRow]("Account", lambda row: row.name),
+    Column[_PositionRow]("Quantity", lambda row: row.position.quantity_text, "number"),
+    Column[_PositionRow]("Average", lambda row: row.position.average_price_text, "number", rank=4),
+    Column[_PositionRow]("Last", lambda row: row.position.last_price_text, "number", rank=2),
+    Column[_PositionRow]("Value", lambda row: row.position.market_value_text, "number", rank=1),
+    Column[_PositionRow]("Unrealized", lambda row: row.position.unrealized_pl_text, "gain"),
+    Column[_PositionRow]("Today", lambda row: row.position.daily_pl_text, "gain", rank=3),
 )
-OPEN: Sequence[Column[_Open]] = (
-    Column[_Open]("Open order", lambda row: describe(row.order)),
-    Column[_Open]("Account", lambda row: row.name),
-    Column[_Open]("Status", lambda row: status_of(row.order)),
-    Column[_Open]("So far", lambda row: filled_text(row.order), rank=1),
-    Column[_Open]("For", lambda row: row.order.order_tif, rank=2),
+ORDER_COLUMNS: Sequence[Column[_OrderRow]] = (
+    Column[_OrderRow]("Open order", lambda row: describe(row.order)),
+    Column[_OrderRow]("Account", lambda row: row.name),
+    Column[_OrderRow]("Status", lambda row: status_of(row.order)),
+    Column[_OrderRow]("So far", lambda row: filled_text(row.order), rank=1),
+    Column[_OrderRow]("For", lambda row: row.order.order_tif, rank=2),
 )
 
 
 def draw(view: WatchView, console: Console) -> RenderableType:
     """Render the screen, at most as high and wide as the console."""
-    sections: tuple[_Section[Any], ...] = (
-        _Section(tuple(_money(view)), MONEY, "No accounts: `connecttrade connect` connects a broker."),
-        _Section(tuple(_held(view)), HELD, "No positions."),
-        _Section(tuple(_open(view)), OPEN, "No open orders."),
+    sections: tuple[_TableSection[Any], ...] = (
+        _TableSection(
+            tuple(_balance_rows(view)), BALANCE_COLUMNS, "No accounts: `connecttrade connect` connects a broker."
+        ),
+        _TableSection(tuple(_position_rows(view)), POSITION_COLUMNS, "No positions."),
+        _TableSection(tuple(_order_rows(view)), ORDER_COLUMNS, "No open orders."),
     )
     heads = sum(HEAD if section.items else 1 for section in sections) + 1
     wanted = [*(len(section.items) for section in sections), len(view.recent)]
@@ -157,27 +159,27 @@ def _recovery_line(gaps: int, recovered: int) -> Text:
     return Text(text, style="dim")
 
 
-def _money(view: WatchView) -> Iterator[_Money]:
+def _balance_rows(view: WatchView) -> Iterator[_BalanceRow]:
     for book in view.books:
         since = view.since.get(book.account_id)
         state = "current" if book.is_current else f"since {utc_time(since)}" if since else "not current"
         profit: str | None = _unrealized(book)
         for balance in tuple(book.balances.values()) or (None,):
-            yield _Money(_name(view, book), balance, profit, state)
+            yield _BalanceRow(_name(view, book), balance, profit, state)
             profit = None  # the sum is of the whole account, so only its first row shows it
     read = {book.account_id for book in view.books}
-    yield from (_Money(name, None, None, "not read") for key, name in view.names.items() if key not in read)
+    yield from (_BalanceRow(name, None, None, "not read") for key, name in view.names.items() if key not in read)
 
 
-def _held(view: WatchView) -> Iterator[_Held]:
+def _position_rows(view: WatchView) -> Iterator[_PositionRow]:
     for book in view.books:
         for symbol in sorted(book.positions):
-            yield _Held(_name(view, book), book.positions[symbol])
+            yield _PositionRow(_name(view, book), book.positions[symbol])
 
 
-def _open(view: WatchView) -> Iterator[_Open]:
+def _order_rows(view: WatchView) -> Iterator[_OrderRow]:
     for book in view.books:
-        yield from (_Open(_name(view, book), order) for order in reversed(book.open_orders))
+        yield from (_OrderRow(_name(view, book), order) for order in reversed(book.open_orders))
 
 
 def _name(view: WatchView, book: Book) -> str:
@@ -195,7 +197,7 @@ def _unrealized(book: Book) -> str | None:
     return f"{figure(f'{sum_of.total:f}')}{missing}"
 
 
-def _table(section: _Section[T], count: int, console: Console) -> RenderableType:
+def _table(section: _TableSection[T], count: int, console: Console) -> RenderableType:
     items = section.items
     if not items:
         return _cut(Text(section.none, style="dim"), console.width)
