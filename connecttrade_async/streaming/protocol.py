@@ -506,7 +506,7 @@ class StreamProtocol:
             is_temporary = str(refusal.code) in TEMPORARY
             if reason is CloseReason.AGAIN and self.state is State.AUTHENTICATING and not is_temporary:
                 reason = CloseReason.DENIED
-            self._end(reason, f"the server sent error {refusal.code}: {text}")
+            self._end(reason, f"the server sent {_error_name(refusal)}: {text}")
         elif self.sync.has_ids:
             if not self.sync.refuse(msgspec.structs.replace(refusal, message=text), now):
                 self.sync_events.append(self._unmatched_error(refusal, text))
@@ -518,7 +518,7 @@ class StreamProtocol:
     def _unmatched_error(self, refusal: Refusal, text: str) -> UnknownMessage:
         """Return the event for an error that refuses no request."""
         named = ", ".join(f"{name} {value}" for name, value in refusal.scope.items())
-        problem = f"the server sent error {refusal.code}{f' for {named}' if named else ''}: {text}"
+        problem = f"the server sent {_error_name(refusal)}{f' for {named}' if named else ''}: {text}"
         return self._codec.unknown(self._frame, problem)
 
     def _is_refusal(self, scope: dict[str, Any]) -> bool:
@@ -532,3 +532,8 @@ class StreamProtocol:
             self._due = None
             self.sync.end()
             self.outbox.clear()
+
+
+def _error_name(refusal: Refusal) -> str:
+    """Return the words for an error frame, which may have no code."""
+    return "an error" if refusal.code is None else f"error {refusal.code}"

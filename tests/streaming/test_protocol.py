@@ -181,7 +181,8 @@ def test_error_with_a_scope_is_published_and_closes_nothing(scope: dict[str, Any
         assert isinstance(event, UnknownMessage)
         assert (one.state, one.closed) == (state, None)
         name, value = next(iter((scope.get("data") or scope).items()))
-        assert event.problem == f"the server sent error {code} for {name} {value}: *** is not entitled"
+        error = "an error" if code is None else f"error {code}"
+        assert event.problem == f"the server sent {error} for {name} {value}: *** is not entitled"
         assert b"hush" not in event.raw
         assert b"entitled" in event.raw
 
@@ -192,6 +193,18 @@ def test_error_without_scope_and_listed_code_is_published() -> None:
     [event] = one.sync_events
     assert isinstance(event, UnknownMessage)
     assert (one.state, event.problem) == (State.LIVE, "the server sent error 500: no")
+
+
+@pytest.mark.parametrize(("scope", "named"), [({}, ""), ({"user_id": "bob"}, " for user_id bob")])
+def test_error_without_code_is_called_an_error(scope: dict[str, str], named: str) -> None:
+    one = climbed(3)
+    one.receive(json.dumps({"type": "error", "message": "no", **scope}).encode(), 1.0)
+    [event] = one.sync_events
+    assert isinstance(event, UnknownMessage)
+    assert event.problem == f"the server sent an error{named}: no"
+    one = climbed(1)
+    one.receive(b'{"type": "error", "message": "no"}', 1.0)
+    assert one.closed == Closed(CloseReason.DENIED, "the server sent an error: no")
 
 
 @pytest.mark.parametrize("scope", [{"symbol": "AAPL"}, {"user_id": "bob"}])
