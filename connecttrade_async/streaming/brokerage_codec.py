@@ -6,7 +6,6 @@ and the market-data stream have in common.
 
 from __future__ import annotations
 
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -23,7 +22,7 @@ from connecttrade_async.streaming.codec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from connecttrade_async.models.events import UnknownMessage
 
@@ -36,11 +35,6 @@ Message = Control | Update
 UPDATES: dict[str, type[Update]] = {"order": OrderUpdate, "position": PositionUpdate, "balance": BalanceUpdate}
 _MESSAGE: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cast("type[Message]", Message))
 _decode = _MESSAGE.decode
-_PAYLOAD_ACCOUNT: dict[type, Callable[[Any], str | None]] = {
-    OrderUpdate: attrgetter("order.account_id"),
-    PositionUpdate: attrgetter("position.account_id"),
-    BalanceUpdate: attrgetter("balance.account_id"),
-}
 _USER = b"user_id"
 _FIRST_SECOND_USER = 23  # the least offset of a second user id: ``{"data":{"user_id":1},"user_id"``
 
@@ -104,19 +98,23 @@ class BrokerageCodec(JsonCodec[Message]):
             message = _decode(raw)
         except DECODE_ERRORS:
             return super().read(raw)
-        payload_account = _PAYLOAD_ACCOUNT.get(message.__class__)
-        if payload_account is None:
+        if type(message) is OrderUpdate:
+            inner = message.order.account_id
+        elif type(message) is PositionUpdate:
+            inner = message.position.account_id
+        elif type(message) is BalanceUpdate:
+            inner = message.balance.account_id
+        else:
             return message
-        update = cast("Update", message)
-        keep(update, "raw", raw)
-        account_id = update.account_id
+        keep(message, "raw", raw)
+        account_id = message.account_id
         # No model holds the user id of a payload, and decoding the ids again costs as much as decoding the update. So
         # the text is searched: usually the last user id is so near the beginning that it is the only one.
-        if account_id and update.user_id and ((at := raw.rfind(_USER)) < _FIRST_SECOND_USER or raw.find(_USER) == at):
-            inner = payload_account(update)
-            if inner is None or inner == account_id:
+        if account_id and message.user_id and (inner == account_id or inner is None):
+            last = raw.rfind(_USER)
+            if last < _FIRST_SECOND_USER or raw.find(_USER) == last:
                 return message
-        problem = self.set_owner(update)
+        problem = self.set_owner(message)
         return self.unknown(raw, problem) if problem else message
 
     def set_owner(self, update: Update) -> str:
