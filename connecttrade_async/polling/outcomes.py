@@ -74,8 +74,6 @@ class PollOutcomes(Generic[T]):
         results: The queue to which results and events are added.
         rate_limiter: Delays all requests after a 429.
         clock: The client's clock.
-        wake: Called when more turns or fewer turns may be taken.
-        left: Called with a user that was removed during its poll, when the poll has ended.
 
     Attributes:
         records: The polled users by id.
@@ -94,9 +92,6 @@ class PollOutcomes(Generic[T]):
         results: ResultQueue[PollResult[T] | PollEvent],
         rate_limiter: RateLimiter,
         clock: Clock,
-        *,
-        wake: Callable[[], None],
-        left: Callable[[PolledUser], None],
     ) -> None:
         self._config = config
         self._interval, self._only_changed = config.interval, config.only_changed
@@ -104,8 +99,6 @@ class PollOutcomes(Generic[T]):
         self._results = results
         self._rate_limiter = rate_limiter
         self._clock = clock
-        self._wake = wake
-        self._left = left
         self.records: dict[str, PolledUser] = {}
         self.parked: dict[str, Exception] = {}
         self.outage = OutageDetector()
@@ -121,8 +114,11 @@ class PollOutcomes(Generic[T]):
         self._park_warned_at = -math.inf
         self._uses_given_handles = False
 
-    def evaluate(self, turn: Turn, fetched: FetchResult[T]) -> None:
+    def evaluate(self, turn: Turn, fetched: FetchResult[T]) -> bool:
         """Record one finished poll, add its result to the queue, and schedule the user's next turn.
+
+        Returns:
+            Whether the turns of all users are affected, so that the workers must look for turns again.
 
         Raises:
             Exception: The caller's own ``every`` raised, or did not return a positive number of seconds.
@@ -152,9 +148,8 @@ class PollOutcomes(Generic[T]):
             self._end_turn(record, result, now)
         if event is not None or (error is not None and not self.outage.is_available(now)):
             self._apply_to_all(event, error, now)
-            self._wake()
-        if record.state is GONE:
-            self._left(record)
+            return True
+        return False
 
     def _record(
         self, record: PolledUser, error: Exception | None, now: float, *, was_answered: bool

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PollLoop"]
 
 T = TypeVar("T")
+GONE = PollState.GONE  # looked up for each poll
 PROBE_TIMEOUT = 60.0  # seconds: after that another user is probed, because one ``fetch`` may hang
 
 
@@ -59,12 +60,9 @@ class PollLoop(Generic[T]):
         self._fetcher = Fetcher(fetch, client, rate_limiter)
         self.schedule = Schedule(config.interval, random_phase())
         self.results: ResultQueue[PollResult[T] | PollEvent] = ResultQueue("the poller")
-        self.outcomes: PollOutcomes[T] = PollOutcomes(
-            config, self.schedule, self.results, rate_limiter, clock, wake=self._wake, left=self._on_removed
-        )
-        evaluate = self.outcomes.evaluate if books is None else self._evaluate
+        self.outcomes: PollOutcomes[T] = PollOutcomes(config, self.schedule, self.results, rate_limiter, clock)
         self.workers: WorkerPool[Turn, FetchResult[T]] = WorkerPool(
-            config.concurrency, self._next_turn, self._fetcher.fetch, evaluate, self.stop
+            config.concurrency, self._next_turn, self._fetcher.fetch, self._evaluate, self.stop
         )
         self._counters = self.outcomes.counters
         self._timer: tuple[float, Timer] | None = None
@@ -152,12 +150,12 @@ class PollLoop(Generic[T]):
 
     def _evaluate(self, turn: Turn, fetched: FetchResult[T]) -> None:
         # A consumer of ``changes`` need not take the results too, so the oldest result gives way to the newest.
-        if self._is_published_elsewhere and len(self.results) >= self._capacity:
+        if self._books is not None and self._books.is_followed and len(self.results) >= self._capacity:
             self.results.drop_oldest()
-        self.outcomes.evaluate(turn, fetched)
-
-    def _wake(self) -> None:
-        self.workers.wake()
+        if self.outcomes.evaluate(turn, fetched):
+            self.workers.wake()
+        if turn.record.state is GONE:
+            self._on_removed(turn.record)
 
     @property
     def _is_published_elsewhere(self) -> bool:

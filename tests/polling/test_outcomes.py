@@ -42,17 +42,13 @@ class OutcomesHarness:
         self.results: ResultQueue[Any] = ResultQueue("the poller")
         self.rate_limiter = RateLimiter(None, None, self.clock)
         self.wakes = 0
-        self.gone: list[PolledUser] = []
         self.outcomes: PollOutcomes[Any] = PollOutcomes(
-            config, self.schedule, self.results, self.rate_limiter, self.clock, wake=self.wake, left=self.gone.append
+            config, self.schedule, self.results, self.rate_limiter, self.clock
         )
         for number in range(users):
             user = CLIENT.user(f"u{number}", "whisper")
             record = self.outcomes.records[user.user_id] = PolledUser(user)
             self.schedule.add(record, 0.0, 5.0)
-
-    def wake(self) -> None:
-        self.wakes += 1
 
     def record(self, number: int) -> PolledUser:
         return self.outcomes.records[f"u{number}"]
@@ -68,7 +64,7 @@ class OutcomesHarness:
             user or record.user, "value", error, changed, 0.1, 0.0, at, (at, self.clock.wall())
         )
         before = len(self.results.items)
-        self.outcomes.evaluate(Turn(record, 0.0), (result, None if error else 7, at))
+        self.wakes += self.outcomes.evaluate(Turn(record, 0.0), (result, None if error else 7, at))
         return [item for item in list(self.results.items)[before:] if not isinstance(item, PollResult)]
 
 
@@ -198,14 +194,13 @@ def test_refusal_of_a_replaced_handle_does_not_count() -> None:
     assert (harness.record(0).refusals, harness.record(0).failures, harness.record(0).ready) == (0, 0, 0.0)
 
 
-def test_result_of_a_removed_user_is_dropped_and_its_end_reported() -> None:
+def test_result_of_a_removed_user_is_dropped() -> None:
     harness = OutcomesHarness(2)
     record = harness.record(0)
     harness.outcomes.forget(record, "u0")
     for error in (None, REFUSED, BROKEN):
         harness.poll(0, 1.0, error)
     assert list(harness.results.items) == []
-    assert harness.gone == [record] * 3
     assert (harness.outcomes.parked, record.state) == ({}, PollState.GONE)
 
 
