@@ -270,10 +270,10 @@ async def test_market_data_with_hostile_texts_prints_no_control_character(
         async def send(held: Held, channel: str) -> None:
             with contextlib.suppress(ConnectionClosed):
                 await asyncio.sleep(0.1)
-                await held.say(**EVENTS[channel])
+                await held.send(**EVENTS[channel])
                 await held.socket.send(HOSTILE)
-                await held.say(type=HOSTILE, message=HOSTILE)
-                await held.say(**EVENTS[channel])
+                await held.send(type=HOSTILE, message=HOSTILE)
+                await held.send(**EVENTS[channel])
                 await held.socket.close(1012, REASON)
 
         def act(held: Held, frame: Frame) -> bool:
@@ -297,7 +297,7 @@ async def test_market_data_that_is_refused_with_a_hostile_text_prints_no_control
     async with MarketEnd() as server:
 
         async def refuse(held: Held, frame: Frame) -> None:
-            await held.say(type="error", id=frame["id"], code="403", message=HOSTILE)
+            await held.send(type="error", id=frame["id"], code="403", message=HOSTILE)
 
         def act(held: Held, frame: Frame) -> bool:
             if frame["action"] in {"subscribe", "snapshot"}:

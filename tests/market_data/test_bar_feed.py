@@ -96,8 +96,8 @@ async def test_bar_feed_add_during_a_receive_yields_past_bars_before_live_ones()
         adding = asyncio.create_task(bars.add("B"))
         await snapshots.until(1)
         for minute, closed in ((32, False), (32, False), (32, True), (33, False)):
-            await end.tell("bar", "B", **bar(minute, closed=closed))
-        await end.tell("bar", "A", **bar(33))
+            await end.publish("bar", "B", **bar(minute, closed=closed))
+        await end.publish("bar", "A", **bar(33))
         await is_at_rest(md)
         assert bars.statistics().waiting == 0  # the receive took them all, and holds them back
         await snapshots.answer()
@@ -140,7 +140,7 @@ async def test_bar_feed_add_with_a_gap_during_the_backfill_loses_no_bar() -> Non
         await drop(end, clock)
         await end.until_received("snapshot", 6)  # C's once more, and what each may have missed
         await adding
-        await end.tell("bar", "B", **bar(33))
+        await end.publish("bar", "B", **bar(33))
         events = closes(await reading)
         assert [each for each in events if each[0] == "B"] == [("B", minute, True) for minute in (30, 31, 32, 33)]
         assert ("C", 33, True) in events
@@ -155,11 +155,11 @@ async def test_bar_feed_with_two_concurrent_adds_backfills_once() -> None:
         await snapshots.until(2)
         await snapshots.answer()
         await both[0]
-        await end.tell("bar", "B", **bar(32))
+        await end.publish("bar", "B", **bar(32))
         assert closes(await took(bars, 3)) == [("B", 30, True), ("B", 31, True), ("B", 32, True)]
         await snapshots.answer()
         await both[1]
-        await end.tell("bar", "B", **bar(33))
+        await end.publish("bar", "B", **bar(33))
         assert closes(await took(bars, 1)) == [("B", 33, True)]
 
 
@@ -181,7 +181,7 @@ async def test_feed_with_two_adds_of_a_symbol_and_one_cancelled_keeps_the_symbol
         await acknowledgements.answer()
         await both[1 if first else 0]
         assert bars.symbols == {"A", "B"}
-        await end.tell("bar", "B", **bar(32))
+        await end.publish("bar", "B", **bar(32))
         past = [("B", 30, True), ("B", 31, True)] if backfill else []
         assert closes(await took(bars, len(past) + 1)) == [*past, ("B", 32, True)]
         await is_at_rest(md)
@@ -260,7 +260,7 @@ async def test_feed_add_after_its_end_raises() -> None:
             md.bars("A", backfill=0) as closed,
         ):
             for price in range(17):
-                await end.tell("trade", "A", price=str(price))
+                await end.publish("trade", "A", price=str(price))
             end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(refuse(held, frame))))
             held = end.links[-1]
             held.lines = [line for line in held.lines if line["channel"] != "depth"]
@@ -281,7 +281,7 @@ async def test_feed_add_after_its_end_raises() -> None:
 
 
 async def refuse(held: Held, frame: dict[str, Any]) -> None:
-    await held.say(type="error", id=frame["id"], code="403", message="no")
+    await held.send(type="error", id=frame["id"], code="403", message="no")
 
 
 async def everything(feed: Feed[Any]) -> None:
@@ -308,7 +308,7 @@ async def test_bar_feed_closed_during_a_backfill_yields_no_past_bars() -> None:
 
 async def test_bar_feed_with_repeated_cancelled_receives_fetches_missed_bars_once() -> None:
     async with bars_of("A", backfill=0, fill_gaps=True) as (end, md, bars):
-        await end.tell("bar", "A", **bar(30))
+        await end.publish("bar", "A", **bar(30))
         assert closes(await took(bars, 1)) == [("A", 30, True)]
         end.bars["A"] = [bar(30), bar(31)]
         snapshots = Withheld(end, "snapshot", 1)
@@ -346,7 +346,7 @@ async def test_bar_feed_add_with_a_rejected_backfill_yields_a_gap_that_names_the
         assert (type(gap), "past bars of BAD are missing" in gap.cause) == (Gap, True)
         assert closes(past) == [("B", 30, True), ("B", 31, True)]
         assert bars.symbols == {"A", "B", "BAD"}
-        await end.tell("bar", "BAD", **bar(32))
+        await end.publish("bar", "BAD", **bar(32))
         assert closes(await took(bars, 1)) == [("BAD", 32, True)]
         await is_at_rest(md)
 
@@ -367,7 +367,7 @@ async def test_bar_feed_add_with_a_late_backfill_yields_a_gap_that_names_the_sym
         snapshots = Withheld(end, "snapshot", None)
         adding = asyncio.create_task(bars.add("B"))
         await snapshots.until(1)
-        await end.tell("bar", "B", **bar(30))
+        await end.publish("bar", "B", **bar(30))
         await is_at_rest(md)
         clock.advance(30)
         await adding
@@ -432,7 +432,7 @@ async def test_bar_feed_remove_drops_fetched_bars() -> None:
             assert closes(await took(bars, 1)) == [("A", 30, True)]
             await bars.remove("B")
             assert closes(await took(bars, 1)) == [("A", 31, True)]
-            await end.tell("bar", "A", **bar(32))
+            await end.publish("bar", "A", **bar(32))
             assert closes(await took(bars, 1)) == [("A", 32, True)]
             await bars.add("B")
             await bars.aclose()
@@ -445,7 +445,7 @@ async def test_bar_feed_remove_during_a_fetch_drops_its_bars(what: str) -> None:
     async with bars_of("A", "B", backfill=0 if what == "gap" else 2, fill_gaps=True) as (end, md, bars):
         end.bars = {"A": [bar(30)], "B": [bar(30), bar(31)], "C": [bar(30), bar(31)]}
         for symbol in bars.symbols:
-            await end.tell("bar", symbol, **bar(29))
+            await end.publish("bar", symbol, **bar(29))
         await took(bars, 2)
         snapshots = Withheld(end, "snapshot", 2 if what == "gap" else 1)
         reading = asyncio.create_task(took(bars, 1))
@@ -458,12 +458,12 @@ async def test_bar_feed_remove_during_a_fetch_drops_its_bars(what: str) -> None:
         else:
             adding = asyncio.create_task(bars.add("C"))
             await snapshots.until(1)
-            await end.tell("bar", "C", **bar(32))
+            await end.publish("bar", "C", **bar(32))
             await is_at_rest(md)
             await bars.remove("C")
             await snapshots.answer()
             await adding
-            await end.tell("bar", "A", **bar(30))
+            await end.publish("bar", "A", **bar(30))
         assert closes(await reading) == [("A", 30, True)]
         assert bars.statistics().waiting == 0
 
@@ -474,8 +474,8 @@ async def test_bar_feed_remove_during_a_fetch_drops_its_bars(what: str) -> None:
 async def test_bar_feed_yields_a_bar_that_closes_after_the_next_has_started_once() -> None:
     async with bars_of("A", backfill=0, fill_gaps=True) as (end, _, bars):
         for minute, closed in ((30, False), (31, False), (30, False), (30, True), (30, True), (31, True)):
-            await end.tell("bar", "A", **bar(minute, closed=closed))
-        await end.tell("bar", "A", **bar(32, closed=False))
+            await end.publish("bar", "A", **bar(minute, closed=closed))
+        await end.publish("bar", "A", **bar(32, closed=False))
         assert closes(await took(bars, 5)) == [
             ("A", 30, False),
             ("A", 31, False),
@@ -483,7 +483,7 @@ async def test_bar_feed_yields_a_bar_that_closes_after_the_next_has_started_once
             ("A", 31, True),
             ("A", 32, False),
         ]
-        await end.tell("bar", "A", **bar(33, closed=False))
+        await end.publish("bar", "A", **bar(33, closed=False))
         assert closes(await took(bars, 1)) == [("A", 33, False)]
         # Where the connection is lost before the bar closes, the closed bar is fetched.
         end.bars["A"] = [bar(30), bar(31), bar(32), bar(33)]

@@ -69,7 +69,7 @@ async def test_stream_with_an_unmatched_error_stays_open_and_with_a_repeated_one
 
         def complain(held: Held, frame: dict[str, Any]) -> None:
             del frame
-            TASKS.append(asyncio.ensure_future(held.say(type="error", code="400", message="try to be shorter")))
+            TASKS.append(asyncio.ensure_future(held.send(type="error", code="400", message="try to be shorter")))
 
         end.act("subscribe", 1, complain)
         async with md.quotes("AAPL") as quotes:
@@ -88,7 +88,7 @@ async def test_stream_with_an_error_about_another_symbol_publishes_it_as_unknown
         unknown = md.subscribe("unknown")
         for named in ({"symbol": "IBM"}, {"user_id": "bob"}, {"account_id": "a1"}, {"channel": "news"}, {}):
             code = "403" if named else "418"
-            await end.say(type="error", code=code, message="not entitled", **named)
+            await end.broadcast(type="error", code=code, message="not entitled", **named)
             message = await unknown.receive()
             assert isinstance(message, UnknownMessage)
             assert "not entitled" in message.problem
@@ -103,7 +103,7 @@ async def test_stream_with_an_error_about_an_awaited_symbol_rejects_that_symbol_
 
         def complain(held: Held, frame: dict[str, Any]) -> None:
             del frame
-            TASKS.append(asyncio.ensure_future(held.say(type="error", code="403", message="no", symbol="IBM")))
+            TASKS.append(asyncio.ensure_future(held.send(type="error", code="403", message="no", symbol="IBM")))
 
         end.act("subscribe", 1)  # no answer yet
         end.act("subscribe", 1, complain)
@@ -119,7 +119,7 @@ async def test_history_with_a_reply_of_another_kind_raises_malformed_response(ki
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
 
         def answer(held: Held, frame: dict[str, Any]) -> None:
-            TASKS.append(asyncio.ensure_future(held.say(type=kind, id=frame["id"])))
+            TASKS.append(asyncio.ensure_future(held.send(type=kind, id=frame["id"])))
 
         end.act("snapshot", 1, answer)
         end.act("list_subscriptions", 1, answer)
@@ -170,7 +170,7 @@ async def test_trades_feed_yields_trades_of_its_hours() -> None:
         assert [line["session"] for line in end.links[0].lines] == ["all"]
         assert [type(each) for each in await took(regular, 1)] == [Gap]  # what it had was resubscribed
         for price, hours in (("1", "extended"), ("2", "regular")):
-            await end.tell("trade", "AAPL", price=price, session=hours)
+            await end.publish("trade", "AAPL", price=price, session=hours)
         assert [trade.price for trade in await took(every, 2)] == [1, 2]
         assert [trade.price for trade in await took(regular, 1)] == [2]
 
@@ -184,10 +184,10 @@ async def test_depth_feed_cuts_depth_to_its_levels() -> None:
         md.depth("AAPL", levels=2) as shallow,
         md.depth("AAPL", levels=5) as deep,
     ):
-        await end.tell("depth", "AAPL", bids=levels, asks=levels)
+        await end.publish("depth", "AAPL", bids=levels, asks=levels)
         assert [type(each) for each in await took(shallow, 1)] == [Gap]  # what it had was resubscribed
         assert [len(depth.bids) for depth in [*await took(shallow, 1), *await took(deep, 1)]] == [2, 5]
-        await end.tell("depth", "AAPL", bids=levels[:1], asks=[])
+        await end.publish("depth", "AAPL", bids=levels[:1], asks=[])
         async for depth in shallow:
             assert isinstance(depth, Depth)
             assert len(depth.bids) == 1
@@ -212,7 +212,7 @@ async def test_widening_a_subscription_reports_a_gap_to_the_narrower_feed() -> N
         await end._subscribe(*answers[0])
         every = await opening
         for symbol in "ABC":
-            await end.tell("trade", symbol, price="1", session="regular")
+            await end.publish("trade", symbol, price="1", session="regular")
         gap, *trades = await took(regular, 3)
         assert gap == Gap(
             cause="trades of A, B was resubscribed", since=clock.wall() - timedelta(seconds=0.1), until=clock.wall()
@@ -233,7 +233,7 @@ async def test_subscription_lost_by_the_server_is_a_gap_for_its_feed() -> None:
             [gap] = await took(a, 1)
             assert (type(gap), gap.since, gap.until, gap.could_send) == (Gap, since, clock.wall(), True)
             await end.until(lambda: end.subscribed == [("trades", "A"), ("trades", "B")])
-            await end.tell("trade", "A", price="1")
+            await end.publish("trade", "A", price="1")
             assert [type(each) for each in await took(a, 1)] == [Trade]
             assert b.statistics().waiting == 0
 
@@ -248,7 +248,7 @@ async def test_options_chain_feed_yields_chains_of_its_expiration() -> None:
     ):
         assert len(end.links[0].lines) == 2
         for day in ("2026-12-18", "2027-01-15"):
-            await end.tell("options_chain", "TSLA", expiration=day, contracts=[{"symbol": "TSLA261218C00400000"}])
+            await end.publish("options_chain", "TSLA", expiration=day, contracts=[{"symbol": "TSLA261218C00400000"}])
         assert {chain.expiration_text for chain in await took(every, 2)} == {"2026-12-18", "2027-01-15"}
         [chain] = await took(one, 1)
         assert chain.expiration == date(2026, 12, 18)
@@ -270,8 +270,8 @@ async def test_bar_feed_yields_past_bars_first_and_no_bar_twice() -> None:
         end.bars["AAPL"] = [bar(31), bar(30), bar(32, closed=False)]
         async with md.bars("AAPL", backfill=3) as bars:
             for one in (bar(31), bar(32, closed=False), bar(32), bar(32), bar(33)):
-                await end.tell("bar", "AAPL", **one)
-            await end.tell("bar", "AAPL", **{**bar(34), "interval": "5m"})
+                await end.publish("bar", "AAPL", **one)
+            await end.publish("bar", "AAPL", **{**bar(34), "interval": "5m"})
             events = await took(bars, 6)
             assert [(each.close, each.closed, each.is_backfill) for each in events] == [
                 (30, True, True),
@@ -298,7 +298,7 @@ def give_the_past(end: MarketEnd, count: int = 3) -> None:
         await end._subscribe(held, frame)
         for symbol in frame["symbols"]:
             for minute in range(30, 30 + min(count, int(frame.get("backfill", "0")))):
-                await held.say(type="bar", symbol=symbol, **bar(minute))
+                await held.send(type="bar", symbol=symbol, **bar(minute))
 
     end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
 
@@ -307,7 +307,7 @@ async def test_bar_feed_requests_past_bars_with_the_subscription() -> None:
     async with MarketEnd() as end, nothing_left(), end.stream() as md, md.subscribe("lifecycle") as lifecycle:
         give_the_past(end)
         async with md.bars("AAPL", "MSFT", backfill=3, capacity=1, overflow="close") as bars:
-            await end.tell("bar", "AAPL", **bar(33))
+            await end.publish("bar", "AAPL", **bar(33))
             events = [(each.symbol, each.close, each.is_backfill) for each in await took(bars, 7)]
             past = [(symbol, close, True) for close in (30, 31, 32) for symbol in ("AAPL", "MSFT")]
             assert events == [*past, ("AAPL", 33, False)]
@@ -334,7 +334,7 @@ async def test_bar_feed_without_past_bars_in_the_subscription_requests_a_snapsho
             if frame["action"] != "subscribe" or "backfill" not in frame or how == "gives none":
                 return False
             if how == "refuses":
-                said = held.say(type="error", id=frame["id"], code="400", message="backfill is unknown")
+                said = held.send(type="error", id=frame["id"], code="400", message="backfill is unknown")
                 TASKS.append(asyncio.ensure_future(said))
             return True
 
@@ -371,7 +371,7 @@ async def test_bar_feed_without_any_past_bars_opens_and_yields_a_gap(
     async with MarketEnd() as end, nothing_left(), end.stream() as md:
         end.act("snapshot", None, refuse)
         async with md.bars("AAPL", "MSFT", fill_gaps=fill_gaps) as bars:
-            await end.tell("bar", "AAPL", **bar(30))
+            await end.publish("bar", "AAPL", **bar(30))
             gap, first = await took(bars, 2)
             assert isinstance(gap, Gap)
             assert "AAPL, MSFT are missing: the server rejected history of AAPL: no history" in gap.cause
@@ -394,7 +394,7 @@ async def test_bar_feed_yields_a_correction_and_no_repetition() -> None:
         end.bars["AAPL"] = [bar(30)]
         async with md.bars("AAPL", backfill=1) as bars:
             for one in (bar(31), bar(30), bar(31, close="99"), bar(30, volume="7"), bar(32)):
-                await end.tell("bar", "AAPL", **one)
+                await end.publish("bar", "AAPL", **one)
             events = [(each.close, each.volume, each.is_correction) for each in await took(bars, 5)]
             assert events == [
                 (30, None, False),
@@ -411,8 +411,8 @@ async def test_bar_feed_with_malformed_times_yields_every_bar() -> None:
         end.bars["AAPL"] = [bar(31), odd]
         assert [each.start_time_text for each in await md.history("AAPL")] == ["soon", bar(31)["start_time"]]
         async with md.bars("AAPL", backfill=2) as bars:
-            await end.tell("bar", "AAPL", **odd)
-            await end.tell("bar", "AAPL", **bar(32))
+            await end.publish("bar", "AAPL", **odd)
+            await end.publish("bar", "AAPL", **bar(32))
             events = [each.start_time_text for each in await took(bars, 4)]
             assert events == ["soon", bar(31)["start_time"], "soon", bar(32)["start_time"]]
 
@@ -424,14 +424,14 @@ async def test_bar_feed_fills_a_gap_with_the_missed_bars() -> None:
         end.stream() as md,
         md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
     ):
-        await end.tell("bar", "AAPL", **bar(30))
+        await end.publish("bar", "AAPL", **bar(30))
         assert [each.close for each in await took(bars, 1)] == [30]
         end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
         end.drop()
         await end.until_received("subscribe", 2)
         await end.until(lambda: end.subscribed == [("bars", "AAPL")])
-        await end.tell("bar", "AAPL", **bar(32))
-        await end.tell("bar", "AAPL", **bar(33))
+        await end.publish("bar", "AAPL", **bar(32))
+        await end.publish("bar", "AAPL", **bar(33))
         assert [(each.close, each.is_backfill) for each in await took(bars, 3)] == [(31, True), (32, True), (33, False)]
         assert end.of("snapshot")[0]["start_time"] == "2026-03-02T14:30:00Z"
 
@@ -443,12 +443,12 @@ async def test_bar_feed_fills_a_gap_though_a_live_bar_precedes_the_acknowledgeme
         end.stream() as md,
         md.bars("AAPL", backfill=0, fill_gaps=True) as bars,
     ):
-        await end.tell("bar", "AAPL", **bar(30))
+        await end.publish("bar", "AAPL", **bar(30))
         assert [each.close for each in await took(bars, 1)] == [30]
         end.bars["AAPL"] = [bar(30), bar(31), bar(32)]
 
         async def publish_before_reply(held: Held, frame: dict[str, Any]) -> None:
-            await held.say(type="bar", symbol="AAPL", **bar(33))
+            await held.send(type="bar", symbol="AAPL", **bar(33))
             await end._subscribe(held, frame)
 
         end.act(
@@ -482,10 +482,10 @@ async def test_bar_feed_with_an_endless_server_stops_fetching_missed_bars() -> N
         def one_more(held: Held, frame: dict[str, Any]) -> None:
             start = datetime.fromisoformat(frame["start_time"]) + timedelta(minutes=1)
             more = {**bar(30), "start_time": start.isoformat()}
-            said = held.say(type="snapshot", id=frame["id"], symbol="AAPL", bars=[more])
+            said = held.send(type="snapshot", id=frame["id"], symbol="AAPL", bars=[more])
             TASKS.append(asyncio.ensure_future(said))
 
-        await end.tell("bar", "AAPL", **bar(30))
+        await end.publish("bar", "AAPL", **bar(30))
         await took(bars, 1)
         end.act("snapshot", None, one_more)
         end.drop()
@@ -495,7 +495,7 @@ async def test_bar_feed_with_an_endless_server_stops_fetching_missed_bars() -> N
 
 
 def refuse(held: Held, frame: dict[str, Any]) -> None:
-    task = asyncio.ensure_future(held.say(type="error", id=frame["id"], code="500", message="no history"))
+    task = asyncio.ensure_future(held.send(type="error", id=frame["id"], code="500", message="no history"))
     TASKS.append(task)
 
 
@@ -645,7 +645,7 @@ async def test_options_chain_feed_with_an_oversized_chain_is_the_only_one_reject
         async def answer(held: Held, frame: dict[str, Any]) -> None:
             await end._subscribe(held, frame)
             if frame["channel"] == "options_chain":
-                await held.say(type="options_chain", underlying="TSLA", note=HUGE)
+                await held.send(type="options_chain", underlying="TSLA", note=HUGE)
 
         end.act("subscribe", None, lambda held, frame: TASKS.append(asyncio.ensure_future(answer(held, frame))))
         async with md.options_chain("TSLA") as chains:
@@ -722,7 +722,7 @@ async def test_feed_sends_any_symbol_as_the_caller_writes_it() -> None:
             await end.quote(symbol, "1")
         assert [quote.symbol for quote in await took(quotes, len(FOREIGN))] == FOREIGN
         async with md.options_chain("^VIX") as chains:
-            await end.tell("options_chain", "^VIX", contracts=[])
+            await end.publish("options_chain", "^VIX", contracts=[])
             assert [chain.symbol for chain in await took(chains, 1)] == ["^VIX"]
         end.bars["BTC/USD"] = [bar(30)]
         assert [each.symbol for each in await md.history("BTC/USD")] == ["BTC/USD"]
@@ -793,7 +793,7 @@ async def test_feed_with_a_slow_consumer_ends_and_unsubscribes() -> None:
         md.trades("A") as other,
     ):
         for price in range(40):
-            await end.tell("trade", "A", price=str(price))
+            await end.publish("trade", "A", price=str(price))
         assert [trade.price for trade in await took(other, 40)] == list(range(40))
         gap, *rest = await took(dropping, 3)
         assert (gap.dropped, [trade.price for trade in rest]) == (38, [38, 39])
@@ -824,7 +824,7 @@ async def test_feed_with_a_slow_consumer_applies_its_default_policy(channel: str
     async with MarketEnd() as end, nothing_left(), end.stream() as md, make(md) as feed:
         for number in range(1, 10):
             for symbol in "AB":
-                await end.tell(channel.removesuffix("s"), symbol, **fields(number))
+                await end.publish(channel.removesuffix("s"), symbol, **fields(number))
         await md.list_subscriptions()
         if policy == "latest":  # the last of each symbol
             last = await took(feed, 2)
@@ -843,7 +843,7 @@ async def test_options_chain_feed_keeps_the_latest_chain_of_each_expiration() ->
         for number in range(5):
             for day in ("2026-12-18", "2027-01-15"):
                 contracts: list[Any] = [{"symbol": "TSLA261218C00400000", "volume": str(number), "greeks": {}}]
-                await end.tell("options_chain", "TSLA", expiration=day, contracts=contracts)
+                await end.publish("options_chain", "TSLA", expiration=day, contracts=contracts)
         await md.list_subscriptions()
         events = [(chain.expiration_text, chain.contracts[0].volume) for chain in await took(chains, 2)]
         assert events == [("2026-12-18", 4), ("2027-01-15", 4)]
@@ -862,7 +862,7 @@ async def test_options_chain_feed_yields_chains_with_and_without_expiration(day:
         await chains.add("SPY")
         for _ in range(2):
             for symbol in ("TSLA", "SPY"):
-                await end.tell("options_chain", symbol, expiration=day, contracts=[])
+                await end.publish("options_chain", symbol, expiration=day, contracts=[])
             await md.list_subscriptions()
             assert [(chain.symbol, chain.expiration_text) for chain in await took(chains, 2)] == [
                 ("TSLA", day),
@@ -1007,7 +1007,7 @@ async def test_stream_never_shows_the_token(caplog: pytest.LogCaptureFixture) ->
     caplog.set_level(logging.DEBUG)
     async with MarketEnd() as end, nothing_left(), end.stream("hush-hush") as md, md.quotes("A") as quotes:
         unknown = md.subscribe("unknown")
-        await end.say(type="what", token="hush-hush")
+        await end.broadcast(type="what", token="hush-hush")
         message = await unknown.receive()
         end.act("subscribe", 1, echo)
         with pytest.raises(MarketDataRefusedError) as caught:
@@ -1022,4 +1022,4 @@ async def test_stream_never_shows_the_token(caplog: pytest.LogCaptureFixture) ->
 
 
 def echo(held: Held, frame: dict[str, Any]) -> None:
-    TASKS.append(asyncio.ensure_future(held.say(type="error", id=frame["id"], code="400", message=f"{held.token}?")))
+    TASKS.append(asyncio.ensure_future(held.send(type="error", id=frame["id"], code="400", message=f"{held.token}?")))

@@ -75,7 +75,7 @@ async def trades(feed: Feed[Trade], count: int) -> list[str | None]:
 
 
 async def trade(end: MarketEnd, price: str) -> None:
-    await end.tell("trade", "A", price=price, size="1", session="regular", timestamp=price)
+    await end.publish("trade", "A", price=price, size="1", session="regular", timestamp=price)
 
 
 async def test_stream_mints_a_token_over_rest() -> None:
@@ -150,7 +150,7 @@ async def test_renewal_fills_the_bars_of_its_gap() -> None:
     async with MarketEnd() as end, ScriptedEnd(minted(1), minted(2, 48)) as rest, user_of(end, rest, clock) as user:
         md = user.market_data("c1")
         async with md, md.bars("A", backfill=0, fill_gaps=True) as feed:
-            await end.tell("bar", "A", interval="1m", start_time="2026-03-02T14:30:00Z", close="1", closed=True)
+            await end.publish("bar", "A", interval="1m", start_time="2026-03-02T14:30:00Z", close="1", closed=True)
             assert isinstance(await feed.receive(), Bar)
             ends = [{"start_time": f"2026-03-02T14:{minute}:00Z", "close": "1", "closed": True} for minute in (30, 31)]
             end.bars["A"] = ends
@@ -243,7 +243,7 @@ async def test_token_replaced_by_another_client_ends_the_stream(way: str) -> Non
                 await until(lifecycle, StreamRetrying)
                 clock.advance(1)
             elif way == "error":
-                await end.say(type="error", code="409", message="a newer token is in use")
+                await end.broadcast(type="error", code="409", message="a newer token is in use")
             else:
                 await end.links[0].socket.close(4401, "token replaced")
             ended = await until(lifecycle, StreamEnded)
@@ -285,7 +285,7 @@ async def test_stream_with_a_refusal_that_only_the_server_can_explain_names_the_
 
 
 async def refuse(held: Held, code: str) -> None:
-    await held.say(type="error", code=code, message="another address is subscribed")
+    await held.send(type="error", code=code, message="another address is subscribed")
 
 
 LATER: list[asyncio.Future[None]] = []
@@ -341,7 +341,7 @@ async def test_token_that_expired_while_the_machine_slept_is_replaced_with_a_gap
             clock.sleep(SLEEPS[way])
             end.valid = {"token-2"}
             if way == "error":
-                await end.say(type="error", code="401", message="token expired")
+                await end.broadcast(type="error", code="401", message="token expired")
             elif way == "close":
                 await end.links[0].socket.close(4401, "token expired")
             else:

@@ -13,9 +13,9 @@ from connecttrade_async import MalformedResponseError
 from connecttrade_async.books.changes import OrderChanged, PositionChanged
 from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.sandbox import Sandbox
-from ledger import Ledger
 from live_fixtures import taken
 from manual_clock import SteppedClock
+from row_server import RowServer
 from stream_fixtures import PATIENCE
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ HELD = {"account_id": "a", "symbol": "AAPL", "quantity": "5"}
 class OddRows:
     """A client, the rows that REST returns, the stream, and a clock that a test advances."""
 
-    def __init__(self, sandbox: Sandbox, ledger: Ledger, clock: SteppedClock, ct: ConnectTrade) -> None:
+    def __init__(self, sandbox: Sandbox, ledger: RowServer, clock: SteppedClock, ct: ConnectTrade) -> None:
         self.sandbox, self.ledger, self.clock, self.ct = sandbox, ledger, clock, ct
 
     async def until(self, live: LiveAccounts, is_true: Callable[[LiveAccounts], object]) -> None:
@@ -67,7 +67,7 @@ class OddRows:
 async def setup() -> AsyncGenerator[OddRows]:
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox(seed=1, latency=0))
-        ledger = await stack.enter_async_context(Ledger())
+        ledger = await stack.enter_async_context(RowServer())
         clock = SteppedClock()
         ct = await stack.enter_async_context(ledger.client(sandbox, clock=clock))
         sandbox.world.create_user("ada")

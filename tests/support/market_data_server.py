@@ -36,7 +36,7 @@ class Held:
     def has(self, channel: str, symbol: str) -> bool:
         return any(line["channel"] == channel and symbol in line["symbols"] for line in self.lines)
 
-    async def say(self, **frame: Any) -> None:
+    async def send(self, **frame: Any) -> None:
         with contextlib.suppress(ConnectionClosed):
             await self.socket.send(json.dumps(frame))
 
@@ -112,21 +112,21 @@ class MarketEnd:
         """The subscriptions of the latest connection, by channel and symbol."""
         return sorted((line["channel"], symbol) for line in self.links[-1].lines for symbol in line["symbols"])
 
-    async def tell(self, kind: str, symbol: str, **fields: Any) -> None:
+    async def publish(self, kind: str, symbol: str, **fields: Any) -> None:
         """Send an event to every connection that has subscribed to it."""
         channel = {"depth": "depth", "options_chain": "options_chain"}.get(kind, f"{kind}s")
         name = "underlying" if kind == "options_chain" else "symbol"
         for held in list(self.links):
             if held.has(channel, symbol):
-                await held.say(type=kind, **{name: symbol}, **fields)
+                await held.send(type=kind, **{name: symbol}, **fields)
 
     async def quote(self, symbol: str, bid: str) -> None:
-        await self.tell("quote", symbol, bid_price=bid, timestamp=AT)
+        await self.publish("quote", symbol, bid_price=bid, timestamp=AT)
 
-    async def say(self, **frame: Any) -> None:
+    async def broadcast(self, **frame: Any) -> None:
         """Send a frame to every connection."""
         for held in list(self.links):
-            await held.say(**frame)
+            await held.send(**frame)
 
     def drop(self) -> None:
         """Abort every connection."""
@@ -142,7 +142,7 @@ class MarketEnd:
         if self.is_away:
             return
         with contextlib.suppress(ConnectionClosed):
-            await held.say(type="welcome", message="hello")
+            await held.send(type="welcome", message="hello")
             async for raw in socket:
                 frame: Frame = json.loads(raw)
                 self.received.append(frame)
@@ -157,23 +157,23 @@ class MarketEnd:
         held.token = frame["access_token"]
         self.logins.append(held.token)
         if self.valid is not None and held.token not in self.valid:
-            await held.say(type="error", code="401", message=f"no such token: {held.token}")
+            await held.send(type="error", code="401", message=f"no such token: {held.token}")
             await held.socket.close(4401)
             return
         if self.takes_over:
             for other in list(self.links):
-                await other.say(type="error", code="409", message="another link")
+                await other.send(type="error", code="409", message="another link")
                 await other.socket.close(4409)
         self.links.append(held)
-        await held.say(type="authenticated")
+        await held.send(type="authenticated")
 
     async def _subscribe(self, held: Held, frame: Frame) -> None:
         if refused := self.refused & set(frame["symbols"]):
             words = f"not entitled to {min(refused)}" if len(frame["symbols"]) == 1 else "not all of these"
-            await held.say(type="error", id=frame["id"], code="403", message=words)
+            await held.send(type="error", id=frame["id"], code="403", message=words)
             return
         held.lines.append({name: value for name, value in frame.items() if name not in {"action", "id", "backfill"}})
-        await held.say(**{**frame, "type": "subscribed"})
+        await held.send(**{**frame, "type": "subscribed"})
 
     async def _unsubscribe(self, held: Held, frame: Frame) -> None:
         named = {name: value for name, value in frame.items() if name not in {"action", "id", "symbols"}}
@@ -181,15 +181,15 @@ class MarketEnd:
             if named == {name: value for name, value in line.items() if name != "symbols"}:
                 line["symbols"] = [symbol for symbol in line["symbols"] if symbol not in frame["symbols"]]
         held.lines = [line for line in held.lines if line["symbols"]]
-        await held.say(**{**frame, "type": "unsubscribed"})
+        await held.send(**{**frame, "type": "unsubscribed"})
 
     async def _list_subscriptions(self, held: Held, frame: Frame) -> None:
-        await held.say(type="subscriptions", id=frame["id"], subscriptions=held.lines)
+        await held.send(type="subscriptions", id=frame["id"], subscriptions=held.lines)
 
     async def _snapshot(self, held: Held, frame: Frame) -> None:
         [symbol] = frame["symbols"]
         if symbol in self.refused:
-            await held.say(type="error", id=frame["id"], code="404", message="no such symbol")
+            await held.send(type="error", id=frame["id"], code="404", message="no such symbol")
             return
         bars = [bar for bar in self.bars.get(symbol, []) if bar["start_time"] >= frame.get("start_time", "")]
-        await held.say(type="snapshot", id=frame["id"], symbol=symbol, bars=bars[-int(frame.get("limit", 1000)) :])
+        await held.send(type="snapshot", id=frame["id"], symbol=symbol, bars=bars[-int(frame.get("limit", 1000)) :])

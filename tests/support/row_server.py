@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 Row = dict[str, Any] | None
 
 
-class Ledger:
+class RowServer:
     """Rows by user; each list is sent as it is, whatever the query is.
 
     Attributes:
