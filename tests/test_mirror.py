@@ -29,7 +29,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("market_data/test_subscription_sync.py",): ("market_data/sync_events.py",),
     ("streaming/test_supervisor.py", "streaming/test_brokerage_stream.py"): (
         "clock.py",
-        "streaming/brokerage_stream.py",
         "streaming/config.py",
         "streaming/connection.py",
         "streaming/stream.py",
