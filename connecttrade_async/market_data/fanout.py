@@ -143,20 +143,20 @@ class MarketDataFanout(Fanout):
         if subscription not in self._members:
             raise ClosedError("this feed")
 
-    def handle(self, news: object) -> None:
+    def handle(self, sync_event: object) -> None:
         """Apply a result of subscription syncing: resolve replies, and deliver gaps and rejections."""
-        match news:
+        match sync_event:
             case SubscriptionConfirmed(keys=keys):
                 self.replies.confirm(keys)
             case DataMissed(requester=Subscription() as subscription, seconds=seconds, cause=cause):
                 until = self.wall()
                 subscription.put_urgent(Gap(cause=cause, since=until - timedelta(seconds=seconds), until=until))
             case SubscriptionRejected():
-                self._reject(news)
+                self._reject(sync_event)
             case ReplyReceived(request_id=request_id):
-                self.replies.resolve(None, request_id, news)
+                self.replies.resolve(None, request_id, sync_event)
             case _:
-                super().handle(news)
+                super().handle(sync_event)
 
     def close(self, error: Exception | None = None) -> None:
         """End every subscription, resolve every awaited reply with the error, and reject new subscriptions."""

@@ -181,13 +181,13 @@ class Fanout:
         """Return the wall-clock time, aware, in UTC."""
         return self._wall()
 
-    def subscribe(self, interest: EventFilter, overflow: str, bound: Capacity) -> Subscription:
+    def subscribe(self, event_filter: EventFilter, overflow: str, capacity: Capacity) -> Subscription:
         """Add a subscription.
 
         Args:
-            interest: the filter of its events.
+            event_filter: the filter of its events.
             overflow: the overflow policy, a key of ``POLICIES``.
-            bound: the capacity of its queue.
+            capacity: the capacity of its queue.
 
         Returns:
             The subscription, which receives events from now on.
@@ -196,33 +196,33 @@ class Fanout:
             ConfigurationError: the overflow policy, the capacity or a key of the filter is invalid.
             ConnectTradeError: the stream has ended, with the reason.
         """
-        if overflow not in tuple(POLICIES) or not all(map(_is_count, bound)):
+        if overflow not in tuple(POLICIES) or not all(map(_is_count, capacity)):
             msg = (
                 f"overflow must be one of {', '.join(POLICIES)}, and capacity and max_bytes positive integers, "
-                f"got overflow={overflow!r}, capacity={bound.events!r}, max_bytes={bound.bytes!r}"
+                f"got overflow={overflow!r}, capacity={capacity.events!r}, max_bytes={capacity.bytes!r}"
             )
             raise ConfigurationError(msg)
-        for name, value in interest.keys:
+        for name, value in event_filter.keys:
             check_filter(name, value)
         if self._ending is not None:
             raise self._ending.with_traceback(None)  # every late subscriber gets the same error object
-        subscription = POLICIES[overflow](bound, self)
-        self._members[subscription] = interest
-        for topic in dict.fromkeys(interest.topics):
-            key = interest.key_of(topic)
+        subscription = POLICIES[overflow](capacity, self)
+        self._members[subscription] = event_filter
+        for topic in dict.fromkeys(event_filter.topics):
+            key = event_filter.key_of(topic)
             if key is None:
                 self._topics[topic].add(subscription, None)
             else:
-                self._topics[topic].add_for(key, subscription, None if interest.has_one_key else interest)
+                self._topics[topic].add_for(key, subscription, None if event_filter.has_one_key else event_filter)
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
         """Remove a subscription; do nothing if it is removed already."""
-        interest = self._members.pop(subscription, None)
-        if interest is None:
+        event_filter = self._members.pop(subscription, None)
+        if event_filter is None:
             return
-        for topic in dict.fromkeys(interest.topics):
-            key = interest.key_of(topic)
+        for topic in dict.fromkeys(event_filter.topics):
+            key = event_filter.key_of(topic)
             if key is None:
                 self._topics[topic].remove(subscription)
             else:
@@ -244,7 +244,7 @@ class Fanout:
         if topic.by_user or topic.by_symbol:
             topic.deliver_by_user_or_symbol(event)
 
-    def handle(self, news: object) -> None:
+    def handle(self, sync_event: object) -> None:
         """Process a sync event of a connection; the brokerage stream has none, so this does nothing."""
 
     def publish_to_all(self, event: Event) -> None:

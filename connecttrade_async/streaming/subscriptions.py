@@ -119,8 +119,8 @@ class Subscription:
         "waiter_sets",
     )
 
-    def __init__(self, bound: Capacity, fanout: Publisher) -> None:
-        self._capacity, self._max_bytes = bound
+    def __init__(self, capacity: Capacity, fanout: Publisher) -> None:
+        self._capacity, self._max_bytes = capacity
         self._fanout = fanout
         self._items: deque[Any] = deque()
         self.append: Callable[[Any], None] = self._items.append
@@ -310,8 +310,8 @@ class DropOldestSubscription(Subscription):
 
     __slots__ = ("_idle_at",)
 
-    def __init__(self, bound: Capacity, fanout: Publisher) -> None:
-        super().__init__(bound, fanout)
+    def __init__(self, capacity: Capacity, fanout: Publisher) -> None:
+        super().__init__(capacity, fanout)
         self._idle_at = fanout.wall()  # when the queue was empty last: dropped events are later
 
     def receive_nowait(self) -> Event | None:
@@ -352,8 +352,8 @@ class LatestSubscription(Subscription):
 
     __slots__ = ("_bytes", "_latest")
 
-    def __init__(self, bound: Capacity, fanout: Publisher) -> None:
-        super().__init__(bound, fanout)
+    def __init__(self, capacity: Capacity, fanout: Publisher) -> None:
+        super().__init__(capacity, fanout)
         self._latest: dict[Hashable, Any] = {}
         self._bytes = 0  # the size of the frames in ``_latest``, maintained so that no event costs a pass over all
 
