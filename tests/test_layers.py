@@ -46,7 +46,6 @@ LAYER_OF = {
     "tickets.validation": "rules",
     "tickets.legs": "rules",
     "tickets.ticket": "rules",
-    "tickets.parsing": "rules",
     "tickets.strategies": "rules",
     "analytics": "rules",
     "oauth": "rules",

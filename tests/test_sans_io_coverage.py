@@ -36,7 +36,6 @@ OWN_TEST = {
     "tickets/validation.py": "test_tickets.py",
     "tickets/legs.py": "test_tickets.py",
     "tickets/ticket.py": "test_tickets.py",
-    "tickets/parsing.py": "test_tickets.py",
     "tickets/strategies.py": "test_tickets.py",
     "analytics.py": "test_analytics.py",
     "models/__init__.py": "models/test_nouns.py",

@@ -51,7 +51,7 @@ class Lifetime(Protocol):
         """Raise ``ClosedError`` if the owner is closed."""
         ...
 
-    def on_close(self, end: Callable[[ClosedError], None]) -> Callable[[], object]:
+    def on_close(self, callback: Callable[[ClosedError], None]) -> Callable[[], object]:
         """Register a callback for the close of the owner.
 
         Returns:

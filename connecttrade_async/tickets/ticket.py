@@ -16,8 +16,13 @@ from connecttrade_async.errors import TicketError
 from connecttrade_async.ids import new_order_id
 from connecttrade_async.models.enums import Broker, Instrument, OrderType, Side, TimeInForce
 from connecttrade_async.tickets.legs import TicketLeg  # noqa: TC001 - msgspec reads the annotations
-from connecttrade_async.tickets.parsing import parse_quantity_or_notional, read_number, read_text
-from connecttrade_async.tickets.validation import read_contract, validate_terms
+from connecttrade_async.tickets.validation import (
+    parse_quantity_or_notional,
+    read_contract,
+    read_number,
+    read_text,
+    validate_terms,
+)
 
 __all__ = ["OrderTicket", "replacement"]
 

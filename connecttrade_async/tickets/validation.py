@@ -6,16 +6,27 @@ function here raises: each adds a text for each problem, and returns the values 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from connecttrade_async.amounts import plain, read_amount
 from connecttrade_async.errors import SymbolError, shown
-from connecttrade_async.models.enums import Broker, Instrument, OrderType, Side, TimeInForce
-from connecttrade_async.symbology import EquitySymbol, OptionSymbol, classify, classify_any
-from connecttrade_async.tickets.legs import OPTION_SIDES, read_legs
-from connecttrade_async.tickets.parsing import parse_enum, parse_quantity_or_notional, read_number, read_text
+from connecttrade_async.models.enums import Broker, Instrument, OpenEnum, OrderType, Side, TimeInForce
+from connecttrade_async.symbology import EquitySymbol, OptionSymbol, classify, classify_any, parse_option
+from connecttrade_async.tickets.legs import OPTION_SIDES, TicketLeg
 
-__all__ = ["read_contract", "validate_terms"]
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+__all__ = [
+    "parse_enum",
+    "parse_quantity_or_notional",
+    "read_contract",
+    "read_legs",
+    "read_number",
+    "read_text",
+    "validate_terms",
+]
 
 Given = Mapping[str, Any]
 """The arguments of a ticket by field name, not yet validated."""
@@ -33,6 +44,9 @@ _REQUIRED_PRICES = {
     OrderType.STOP: ("stop_price",),
     OrderType.STOP_LIMIT: ("order_limit_price", "stop_price"),
 }
+_FEWEST_LEGS, _MOST_LEGS = 2, 4
+_LONGEST = 256  # (assumed) no id and no code is longer
+_Listed = TypeVar("_Listed", bound=OpenEnum)
 
 
 def read_contract(given: Given, problems: list[str]) -> dict[str, Any]:
@@ -136,3 +150,119 @@ def _read_prices(given: Given, order_type: OrderType | None, problems: list[str]
                 else f"the {name} is missing: an {order_type} order requires it",
             )
     return {field: read_number(name, given.get(field), problems) for field, name in _PRICES.items()}
+
+
+def read_legs(given: object, problems: list[str]) -> tuple[TicketLeg, ...]:
+    """Parse the legs of a ticket, and add the problems of each."""
+    if not isinstance(given, tuple | list):
+        problems.append(f"the legs must be a list or a tuple, got {type(given).__name__}")
+        return ()
+    legs = cast("Sequence[object]", given)
+    if not _FEWEST_LEGS <= len(legs) <= _MOST_LEGS:
+        problems.append(f"the legs must be {_FEWEST_LEGS} to {_MOST_LEGS}, got {len(legs)}")
+    parsed = [_read_leg(f"leg {number}", one, problems) for number, one in enumerate(legs, 1)]
+    _reject_duplicates([symbol for symbol, _ in parsed], problems)
+    return tuple(one for _, one in parsed if one is not None)
+
+
+def _read_leg(name: str, given: object, problems: list[str]) -> tuple[str | None, TicketLeg | None]:
+    if not isinstance(given, TicketLeg):
+        problems.append(f"{name} must be a TicketLeg, as leg(symbol, action, ratio) builds it")
+        return None, None
+    found: list[str] = []
+    symbol = _read_leg_symbol(given.symbol, found)
+    action = _read_action(given.action, found)
+    ratio = _read_ratio(given.ratio, found)
+    problems += [f"{name}: {problem}" for problem in found]
+    if symbol is None or action is None or ratio is None:
+        return symbol, None
+    return symbol, TicketLeg(symbol=symbol, action=action, ratio=ratio)
+
+
+def _read_leg_symbol(given: object, problems: list[str]) -> str | None:
+    symbol = read_text("symbol", given, problems)
+    try:
+        return None if symbol is None else str(parse_option(symbol))
+    except SymbolError as exc:
+        problems.append(str(exc))
+        return None
+
+
+def _read_action(given: object, problems: list[str]) -> Side | None:
+    action = parse_enum(Side, "action", given, problems)
+    if action is not None and action not in OPTION_SIDES:
+        problems.append(f"the action must be one of {', '.join(OPTION_SIDES)}, got {action}, which is for stocks")
+        return None
+    return action
+
+
+def _read_ratio(given: object, problems: list[str]) -> Decimal | None:
+    if given is None:
+        problems.append("the ratio is missing")
+    return read_whole("ratio", given, problems)
+
+
+def _reject_duplicates(symbols: list[str | None], problems: list[str]) -> None:
+    first: dict[str, int] = {}
+    for number, symbol in enumerate(symbols, 1):
+        if symbol is not None and first.setdefault(symbol, number) != number:
+            problems.append(f"legs {first[symbol]} and {number} are equal: both are in {symbol}")
+
+
+def read_text(name: str, value: object, problems: list[str]) -> str | None:
+    """Parse a text that must be printable, not empty, and at most 256 characters."""
+    if isinstance(value, str) and value.strip():
+        if len(value) > _LONGEST:
+            problems.append(f"the {name} must be at most {_LONGEST} characters, got {len(value)}")
+            return None
+        if not value.isprintable():
+            problems.append(f"the {name} must be printable characters, got {shown(value)}")
+            return None
+        return value
+    if value is None:
+        problems.append(f"the {name} is missing")
+    else:
+        problems.append(f"the {name} must be a text that is not empty, got {shown(value)}")
+    return None
+
+
+def parse_enum(kind: type[_Listed], name: str, value: object, problems: list[str]) -> _Listed | None:
+    """Parse a text that must be a known member of an enumeration."""
+    # Models accept any spelling from the API. An argument must match exactly, except for the broker's letter case.
+    if isinstance(value, str) and (member := kind(value)).is_known and (value == member or kind is Broker):
+        return member
+    known = ", ".join(kind)
+    problems.append(
+        f"the {name} is missing: {known}" if value is None else f"the {name} must be one of {known}, got {shown(value)}"
+    )
+    return None
+
+
+def read_number(name: str, value: object, problems: list[str]) -> Decimal | None:
+    """Parse an amount; None where it is missing."""
+    if value is None:
+        return None
+    try:
+        return read_amount(value)
+    except ValueError as exc:
+        problems.append(f"the {name} {exc}")
+        return None
+
+
+def read_whole(name: str, value: object, problems: list[str]) -> Decimal | None:
+    """Parse a number of contracts, which must be whole; None where it is missing."""
+    amount = read_number(name, value, problems)
+    if amount is not None and amount != int(amount):
+        problems.append(f"the {name} must be a whole number of contracts, got {plain(amount)}")
+        return None
+    return amount
+
+
+def parse_quantity_or_notional(
+    qty: object, notional: object, problems: list[str], *, whole: bool = False
+) -> tuple[Decimal | None, Decimal | None]:
+    """Parse a quantity, whole if it counts contracts, and a notional; an order has at most one of them (documented)."""
+    if qty is not None and notional is not None:
+        problems.append("the order must have a quantity or a notional, got both")
+    read_quantity = read_whole if whole else read_number
+    return read_quantity("quantity", qty, problems), read_number("notional", notional, problems)

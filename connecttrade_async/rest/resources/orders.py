@@ -34,7 +34,7 @@ from connecttrade_async.rest.reconciliation import LOST, OutcomeCheck, outcome_u
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
 from connecttrade_async.tickets import OrderTicket, replacement
-from connecttrade_async.tickets.parsing import read_text
+from connecttrade_async.tickets.validation import read_text
 
 __all__ = ["Orders"]
 
