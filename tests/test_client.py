@@ -5,7 +5,6 @@ import contextvars
 import copy
 import gc
 import pickle
-import sys
 import time
 import weakref
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -110,22 +109,6 @@ async def test_a_borrowed_session_is_left_open() -> None:
         assert not http.closed
     [seen] = end.seen
     assert seen.headers["client-secret"] == "hush"
-
-
-def test_user_handle_takes_few_bytes() -> None:
-    ct = ConnectTrade("client", "hush")
-    user = ct.user("u-1", "whisper")
-    assert (repr(user), user.user_id) == ("<User 'u-1'>", "u-1")
-    assert not hasattr(user, "__dict__")
-    api = user._api
-    parts = (user, api, api.user_secret, api.user_secret.reveal() if api.user_secret else "")
-    assert sum(sys.getsizeof(part) for part in parts) < 400
-    # Of thousands of handles a full garbage collection has nothing to look at.
-    assert not gc.is_tracked(user)
-    assert user != ct.user("u-1", "whisper")
-    assert len({user, copy.copy(user)}) == 2
-    with pytest.raises(TypeError, match="unsupported"):
-        msgspec.json.encode(user)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-
 EXCLUDED: list[str] = PROJECT["tool"]["coverage"]["report"]["exclude_also"]
 
 OWN_TEST = {
+    "_version.py": "test_exports.py",
     "errors.py": "test_errors.py",
     "secret.py": "test_secret.py",
     "config.py": "test_config.py",
