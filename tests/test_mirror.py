@@ -65,7 +65,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "rest/resources/transactions.py",
         "rest/resources/users.py",
     ),
-    ("test_client.py", "stories/test_the_main_job.py"): ("user.py",),
     ("test_symbology.py",): (
         "symbology/classification.py",
         "symbology/equities.py",
