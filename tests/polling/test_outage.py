@@ -123,8 +123,12 @@ def raises(*_: object) -> Any:
     raise LookupError
 
 
-ODD_LIMIT: Any = type("OddLimit", (RateLimitedError,), {"retry_after": property(raises, lambda *_: None)})
-ODD_STATUS: Any = type("OddStatus", (APIError,), {"status": property(raises, lambda *_: None)})
+def ignore(*_: object) -> None:
+    """Accept any arguments."""
+
+
+ODD_LIMIT: Any = type("OddLimit", (RateLimitedError,), {"retry_after": property(raises, ignore)})
+ODD_STATUS: Any = type("OddStatus", (APIError,), {"status": property(raises, ignore)})
 ODD_CAUSE: Any = type("OddCause", (Exception,), {"__cause__": property(raises), "__str__": raises})
 
 
