@@ -59,7 +59,7 @@ def positive_int(name: str, value: object) -> int:
         ConfigurationError: the value is not such an int.
     """
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a whole number of at least 1, got {_described(value)}"
+        msg = f"{name} must be a positive whole number, got {_described(value)}"
         raise ConfigurationError(msg)
     return value
 

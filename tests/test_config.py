@@ -85,7 +85,7 @@ def test_settings_reject_an_invalid_duration_by_name(bad: object) -> None:
 @pytest.mark.parametrize("bad", [0, -1, 1.5, 4.0, math.inf, math.nan, True, "5", None, Decimal(5)])
 def test_settings_reject_an_invalid_count_by_name(bad: object) -> None:
     for make, name in COUNTS:
-        with pytest.raises(ConfigurationError, match=rf"^\w+\.{name} must be a whole number of at least 1, got "):
+        with pytest.raises(ConfigurationError, match=rf"^\w+\.{name} must be a positive whole number, got "):
             make(**{name: bad})
 
 

@@ -85,7 +85,7 @@ def test_positive_number_of_another_value_names_the_argument_the_rule_and_the_va
 @pytest.mark.parametrize("value", [0, -1, 1.0, True, "1", None])
 def test_positive_int_rejects_everything_but_ints_from_1(value: object) -> None:
     assert positive_int("count", 1) == 1
-    with pytest.raises(ConfigurationError, match=r"^count must be a whole number of at least 1, got"):
+    with pytest.raises(ConfigurationError, match=r"^count must be a positive whole number, got"):
         positive_int("count", value)
 
 

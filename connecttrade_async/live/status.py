@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import inf
 from typing import NamedTuple
 
 import msgspec
 
 from connecttrade_async.books.order_tracker import OrderRetention
 from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.validation import positive_int, positive_number
 
 __all__ = ["LiveHealth", "LiveSettings", "LiveStatistics", "SnapshotLimits"]
 
@@ -46,34 +46,18 @@ class LiveSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """Validate every setting."""
-        _check_counts(concurrency=self.concurrency, capacity=self.capacity, snapshot_pages=self.snapshot_pages)
-        _check_numbers(sweep_every=self.sweep_every, requests_per_second=self.requests_per_second)
-        _check_seconds(snapshot_timeout=self.snapshot_timeout)
+        for name in ("concurrency", "capacity", "snapshot_pages"):
+            positive_int(name, getattr(self, name))
+        for name, unit in (("sweep_every", "seconds"), ("requests_per_second", "")):
+            if getattr(self, name) is not None:
+                positive_number(name, getattr(self, name), unit, alternative="None")
+        positive_number("snapshot_timeout", self.snapshot_timeout, "seconds")
         _check_keep(self.keep_orders)
 
     @property
     def budget(self) -> SnapshotLimits:
         """The bounds of the requests for snapshots."""
         return SnapshotLimits(self.concurrency, self.requests_per_second, self.snapshot_pages, self.snapshot_timeout)
-
-
-def _check_counts(**settings: object) -> None:
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigurationError(f"{name} must be an integer of at least 1, got {value!r}")
-
-
-def _check_numbers(**settings: object) -> None:
-    for name, value in settings.items():
-        is_right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-        if value is not None and not is_right:
-            raise ConfigurationError(f"{name} must be a positive number or None, got {value!r}")
-
-
-def _check_seconds(**settings: object) -> None:
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < inf:
-            raise ConfigurationError(f"{name} must be a positive number of seconds, got {value!r}")
 
 
 def _check_keep(value: object) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable  # noqa: TC003 - msgspec reads the types of fields, for help() and signature()
 from typing import Any
 
 import msgspec
 
-from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.validation import positive_int, positive_number
 
 __all__ = ["PollConfig", "validate_interval"]
 
@@ -31,16 +30,13 @@ class PollConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Validate counts, durations and rates."""
         for name in ("concurrency", "capacity"):
-            count = getattr(self, name)
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                msg = f"{name} must be a positive whole number, got {count!r}"
-                raise ConfigurationError(msg)
+            positive_int(name, getattr(self, name))
         if not callable(self.every):
             validate_interval(self.every)
-        _positive_number(self.slowest, "slowest must be a positive number of seconds")
+        positive_number("slowest", self.slowest, "seconds")
         for name in ("requests_per_second", "user_requests_per_second"):
             if getattr(self, name) is not None:
-                _positive_number(getattr(self, name), f"{name} must be a positive number or None")
+                positive_number(name, getattr(self, name), alternative="None")
 
     @property
     def interval(self) -> float | None:
@@ -57,11 +53,4 @@ def validate_interval(every: object) -> float:
     Raises:
         ConfigurationError: ``every`` is not a positive, finite number.
     """
-    return _positive_number(every, "every must be a positive number of seconds, or a function that returns one")
-
-
-def _positive_number(value: object, rule: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        msg = f"{rule}, got {value!r}"
-        raise ConfigurationError(msg)
-    return float(value)
+    return float(positive_number("every", every, "seconds", alternative="a function that returns one"))

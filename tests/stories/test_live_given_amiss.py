@@ -23,12 +23,12 @@ async def one_by_one(ct: ConnectTrade) -> AsyncGenerator[User]:
 
 
 USERS: list[tuple[Callable[[ConnectTrade], object], str]] = [
-    (ada, r"users must be an iterable of handles: for one user, pass \[user\]$"),
-    (lambda _: "ada", "users must be an iterable of handles, .*, not str$"),
-    (one_by_one, "users must be an iterable of handles, .*, not async_generator$"),
-    (lambda ct: [ada(ct), "eve"], r"each of users must be a handle, as ct.user\(...\) returns it, not str$"),
-    (lambda ct: iter([ada(ct), "eve"]), "each of users must be a handle, .*, not str$"),
-    (lambda _: [("ada", "hush")], "each of users must be a handle, .*, not tuple$"),
+    (ada, r"users must be an iterable of handles, got one handle: for one user, pass \[user\]$"),
+    (lambda _: "ada", "users must be an iterable of handles, .*, got str$"),
+    (one_by_one, "users must be an iterable of handles, .*, got async_generator$"),
+    (lambda ct: [ada(ct), "eve"], r"each of users must be a handle, as ct.user\(...\) returns it, got str$"),
+    (lambda ct: iter([ada(ct), "eve"]), "each of users must be a handle, .*, got str$"),
+    (lambda _: [("ada", "hush")], "each of users must be a handle, .*, got tuple$"),
 ]
 
 
@@ -41,8 +41,8 @@ def test_live_with_anything_but_user_handles_raises(users: Callable[[ConnectTrad
 
 
 CALLS: list[tuple[Callable[[Any], Awaitable[object]], str]] = [
-    (lambda live: live.add("ada"), "user must be a handle, .*, not str$"),
-    (lambda live: live.remove(3), "user must be a handle, .*, not int$"),
+    (lambda live: live.add("ada"), "user must be a handle, .*, got str$"),
+    (lambda live: live.remove(3), "user must be a handle, .*, got int$"),
     (
         lambda live: live.wait(True),  # noqa: FBT003 - that is the mistake
         "predicate must be a function such as lambda live: live.is_current, got bool$",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from connecttrade_async.polling.poller import Poller
 
 
-NOT_A_HANDLE = r"^user must be a handle, .*, not str$"
+NOT_A_HANDLE = r"^user must be a handle, .*, got str$"
 
 
 async def fetch(user: User) -> str:
@@ -35,14 +35,14 @@ async def until_ended(results: Poller[str]) -> None:
 
 
 GIVEN: list[tuple[Callable[[ConnectTrade], tuple[Any, ...]], str]] = [
-    (lambda ct: ([ada(ct)], 5), "fetch must be a function of a handle, .*, not int; seconds are given as every="),
+    (lambda ct: ([ada(ct)], 5), "fetch must be a function of a handle, .*, got int: pass seconds as every="),
     (lambda ct: (ada(ct), fetch), r"for one user, pass \[user\]$"),
     (lambda ct: (ada(ct),), r"for one user, pass \[user\]$"),
-    (lambda _: ("ada", fetch), "users must be an iterable of handles, .*, not str$"),
-    (lambda _: (None, fetch), "users must be an iterable of handles, .*, not NoneType$"),
-    (lambda ct: ([ada(ct), "eve"], fetch), r"each of users must be a handle, as ct.user\(...\) returns it, not str$"),
-    (lambda ct: ({"ada": ada(ct)}, fetch), "each of users must be a handle, .*, not str$"),
-    (lambda _: ([("ada", "hush")], fetch), "each of users .*, not tuple$"),
+    (lambda _: ("ada", fetch), "users must be an iterable of handles, .*, got str$"),
+    (lambda _: (None, fetch), "users must be an iterable of handles, .*, got NoneType$"),
+    (lambda ct: ([ada(ct), "eve"], fetch), r"each of users must be a handle, as ct.user\(...\) returns it, got str$"),
+    (lambda ct: ({"ada": ada(ct)}, fetch), "each of users must be a handle, .*, got str$"),
+    (lambda _: ([("ada", "hush")], fetch), "each of users .*, got tuple$"),
 ]
 
 
@@ -94,7 +94,7 @@ async def test_fetch_that_returns_no_awaitable_fails_each_result() -> None:
 
     async with client() as ct, ct.poll(make_users(ct, 2), not_awaitable, every=0.001) as results:
         result = await anext(results)
-        message = r"^fetch must return what can be awaited, .* lambda user: user.positions.list\(\), not list$"
+        message = r"^fetch must return an awaitable, .* lambda user: user.positions.list\(\) does, got list$"
         with pytest.raises(ConfigurationError, match=message):
             result.get()
         assert results.statistics().state == "POLLING"
