@@ -197,9 +197,10 @@ class Control:
 
     def set_strict(self, members: Fields) -> object:
         """``{"strict": true}`` or ``{"strict": false}``."""
-        if members.keys() != {"strict"} or not isinstance(members["strict"], bool):
+        strict = members.get("strict")
+        if len(members) != 1 or not isinstance(strict, bool):
             raise BadRequestError('Send {"strict": true} or {"strict": false}.')
-        self._desk.strict = members["strict"]
+        self._desk.strict = strict
         return self.read_strict(members)
 
     def read_entitlements(self, _: Fields) -> object:
