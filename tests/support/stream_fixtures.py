@@ -38,8 +38,8 @@ class Forever:
     def check_open(self) -> None:
         pass
 
-    def on_close(self, end: object) -> Callable[[], object]:
-        del end
+    def on_close(self, callback: object) -> Callable[[], object]:
+        del callback
         return bool
 
 
