@@ -93,7 +93,7 @@ def non_empty_text(name: str, value: object) -> str:
         ConfigurationError: the value is empty or not text.
     """
     if not isinstance(value, str) or not value:
-        msg = f"{name} must be a text that is not empty, got {_described(value)}"
+        msg = f"{name} must be a non-empty text, got {_described(value)}"
         raise ConfigurationError(msg)
     return value
 

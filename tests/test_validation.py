@@ -99,5 +99,5 @@ def test_one_of_rejects_a_value_that_is_not_allowed(value: object, shown: str) -
 @pytest.mark.parametrize("value", ["", 5, None])
 def test_non_empty_text_rejects_empty_texts_and_other_types(value: object) -> None:
     assert non_empty_text("symbol", "AAPL") == "AAPL"
-    with pytest.raises(ConfigurationError, match=r"^symbol must be a text that is not empty, got"):
+    with pytest.raises(ConfigurationError, match=r"^symbol must be a non-empty text, got"):
         non_empty_text("symbol", value)

@@ -32,6 +32,7 @@ from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capa
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.websocket import ConnectOptions
 from connecttrade_async.symbology import is_option, parse_option
+from connecttrade_async.validation import one_of, positive_int
 
 __all__ = ["MarketDataStream", "ServerSubscription", "ServerSubscriptions"]
 
@@ -174,7 +175,7 @@ class MarketDataStream(Stream):
             SymbolError: a symbol is empty, is not text, or contains control characters.
             ConfigurationError: the hours are unknown.
         """
-        _check("hours", hours, HOURS)
+        one_of("hours", hours, HOURS)
         predicate = None if hours == "all" else filters.HoursFilter(hours)
         config = FeedConfig(
             ChannelKey("trades"), hours, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes)
@@ -214,9 +215,9 @@ class MarketDataStream(Stream):
             SymbolError: a symbol is empty, is not text, or contains control characters.
             ConfigurationError: the interval is unknown, or ``backfill`` is not a whole number.
         """
-        _check("interval", interval, INTERVALS)
+        one_of("interval", interval, INTERVALS)
         if backfill:
-            _check_count("backfill", backfill)
+            positive_int("backfill", backfill)
         key, predicate = ChannelKey("bars", (("interval", interval),)), filters.IntervalFilter(interval)
         config = FeedConfig(key, None, predicate, _parse_symbol, overflow, Capacity(capacity, max_bytes))
 
@@ -252,7 +253,7 @@ class MarketDataStream(Stream):
             SymbolError: a symbol is empty, is not text, or contains control characters.
             ConfigurationError: ``levels`` is not a positive whole number.
         """
-        _check_count("levels", levels)
+        positive_int("levels", levels)
         config = FeedConfig(ChannelKey("depth"), levels, None, _parse_symbol, overflow, Capacity(capacity, max_bytes))
         return DepthFeed(self._requests, config, symbols)
 
@@ -303,7 +304,7 @@ class MarketDataStream(Stream):
             ConnectTradeError: the stream has ended, with its cause.
         """
         for topic in topics:
-            _check("topic", topic, TOPICS)
+            one_of("topic", topic, TOPICS)
         return self._subscribe(EventFilter(topics or TOPICS), overflow, Capacity(capacity, max_bytes))
 
     async def history(
@@ -339,9 +340,9 @@ class MarketDataStream(Stream):
 
         Cancelling drops the request.
         """
-        _check("interval", interval, INTERVALS)
+        one_of("interval", interval, INTERVALS)
         if limit is not None:
-            _check_count("limit", limit)
+            positive_int("limit", limit)
         symbol = _parse_symbol(symbol)
         times = {"start_time": _time("start", start), "end_time": _time("end", end)}
         fields = {**times, "limit": limit}
@@ -434,18 +435,6 @@ def _parse_symbol(symbol: Any) -> str:  # noqa: ANN401 - its type is checked her
         if category(character) in {"Cc", "Cs", "Zl", "Zp"}:
             raise SymbolError(symbol=symbol, position=position, problem="a symbol must not contain control characters")
     return str(parse_option(symbol)) if is_option(symbol) else symbol
-
-
-def _check(name: str, value: str, values: tuple[str, ...]) -> None:
-    if value not in values:
-        msg = f"{name} must be one of {', '.join(values)}, got {value!r}"
-        raise ConfigurationError(msg)
-
-
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a positive whole number, got {value!r}"
-        raise ConfigurationError(msg)
 
 
 def _day(value: date | str) -> str:

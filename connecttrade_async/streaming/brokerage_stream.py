@@ -17,6 +17,7 @@ from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProt
 from connecttrade_async.streaming.stream import Stream
 from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
 from connecttrade_async.streaming.websocket import ConnectOptions
+from connecttrade_async.validation import one_of
 
 __all__ = ["BrokerageStream"]
 
@@ -47,9 +48,7 @@ class BrokerageStream(Stream):
         if not topics or not set(topics) <= set(TOPICS):
             msg = f"topics must be one or more of {', '.join(TOPICS)}, got {', '.join(map(repr, topics)) or 'none'}"
             raise ConfigurationError(msg)
-        if on_taken not in {"stop", "standby", "retake"}:
-            msg = f"on_taken must be one of stop, standby, retake, got {on_taken!r}"
-            raise ConfigurationError(msg)
+        one_of("on_taken", on_taken, ("stop", "standby", "retake"))
         self.topics = topics
         all_codes = {**CODES, **codes}
 

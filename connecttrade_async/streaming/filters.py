@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
-from connecttrade_async.errors import ConfigurationError
+from connecttrade_async.validation import non_empty_text
 
 if TYPE_CHECKING:
     from connecttrade_async.models.events import Chosen
@@ -79,6 +79,5 @@ def check_filter(name: str, value: object) -> None:
         ConfigurationError: the value is neither None nor a non-empty text.
     """
     # Any other value matches no event, and a consumer would wait for fills without end.
-    if value is not None and not (isinstance(value, str) and value):
-        msg = f"{name} must be a non-empty text, got {value!r}"
-        raise ConfigurationError(msg)
+    if value is not None:
+        non_empty_text(name, value)
