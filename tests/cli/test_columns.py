@@ -1,4 +1,4 @@
-"""Columns whose values have several lines."""
+"""Columns with values of several lines."""
 
 from __future__ import annotations
 
