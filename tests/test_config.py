@@ -421,3 +421,8 @@ def test_environment_that_says_neither_yes_nor_no_is_refused(environment: pytest
     environment.setenv("CONNECTTRADE_ALLOW_INSECURE", "maybe")
     with pytest.raises(ConfigurationError, match="CONNECTTRADE_ALLOW_INSECURE must be 1 or 0, got 'maybe'"):
         allows_insecure()
+
+
+def test_limits_reject_frames_below_the_minimum() -> None:
+    with pytest.raises(ConfigurationError, match=r"^Limits\.frame_bytes must be at least 65536, got 65535$"):
+        Limits(frame_bytes=65_535)
