@@ -67,7 +67,7 @@ async def test_proxy_failure_reports_nothing_sent_and_masks_the_password(refusal
     [
         ({"ssl": True}, r"ssl must be an ssl\.SSLContext or None, got bool"),
         ({"ssl": "ca.pem"}, r"ssl must be .* got str"),
-        ({"proxy": 3128}, "proxy must be the address of a proxy as text or None, got int"),
+        ({"proxy": 3128}, "proxy must be the address of a proxy as text, or None, got int"),
         ({"proxy": ""}, "proxy must be http://"),
         ({"proxy": "10.0.0.1:3128"}, "proxy must be http://"),
         ({"proxy": "socks5://ada:s3cr3t@host"}, "proxy must be http://"),
