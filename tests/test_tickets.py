@@ -227,7 +227,7 @@ def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tu
         ({"order_qty": "9" * 10_000}, "the quantity must be at most 100 characters, got 10000"),
         ({"order_qty": 10**1_000_000}, "the quantity must have at most 18 digits before the point, got more"),
         ({"order_qty": -(10**1_000_000)}, "the quantity must be positive, got -"),
-        ({"instrument": "OPT"}, "the instrument of a stock must be STK, got OPT"),
+        ({"instrument": "OPT"}, "the side of an option must be one of BUY_TO_OPEN, BUY_TO_CLOSE, "),
         ({"order_qty": None}, "the order must have a quantity or a notional, got neither"),
         ({"order_notional": 5}, "the order must have a quantity or a notional, got both"),
         ({"order_qty": 0}, "the quantity must be positive, got 0"),
@@ -248,6 +248,10 @@ def test_a_strategy_makes_its_legs(ticket: OrderTicket, side: str, legs: list[tu
         ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO}, "the legs must be 2 to 4, got"),
         ({"instrument": "MLEG_OPT", "symbol": None, "side": BTO, "legs": None}, "the legs must be 2 to 4"),
         ({"legs": "AB", "symbol": None, "side": BTO}, "the legs must be a list or a tuple"),
+        (
+            {"legs": [leg(CALL, BTO), leg(PUT, STO)], "symbol": None, "side": BTO, "instrument": "OPT"},
+            "the instrument of a multi-leg order must be MLEG_OPT, got OPT",
+        ),
     ],
 )
 def test_ticket_with_one_invalid_field_has_one_problem(changed: dict[str, Any], problem: str) -> None:
@@ -524,6 +528,14 @@ ODD = [
     "é",
     "A" * 64,
 ]
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "IBM/B", CALL, "TSLA251031P00437500"])
+@pytest.mark.parametrize("instrument", ["FUT", "STK", "OPT"])
+def test_ticket_with_an_explicit_instrument_passes_a_symbol_of_another_form(symbol: str, instrument: str) -> None:
+    side = "BUY_TO_OPEN" if instrument == "OPT" else "BUY"
+    sent = tickets.market(symbol, side, qty=1, instrument=instrument, **WHO).payload()
+    assert (sent["symbol"], sent["instrument"]) == (symbol, instrument)
 
 
 @pytest.mark.parametrize("symbol", ODD)

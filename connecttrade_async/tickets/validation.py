@@ -63,12 +63,10 @@ def read_contract(given: Given, problems: list[str]) -> dict[str, Any]:
     else:
         parsed = ()
         symbol, implied = _read_symbol(given.get("symbol"), problems, is_explicit=explicit is not None)
-    # An unpublished instrument overrides the symbol: BTCUSD may look like a stock and is not one.
-    if instrument is not None and not instrument.is_known:
-        implied = None
-    if implied and instrument and implied is not instrument:
+    if implied is Instrument.MULTI_LEG_OPTION and instrument not in {None, implied}:
         problems.append(f"the instrument of {_SIDES[implied][0]} must be {implied}, got {instrument}")
-    return {"symbol": symbol, "instrument": implied or instrument, "legs": parsed}
+    # An explicit instrument overrides the form of the symbol: BTCUSD may look like a stock and is not one.
+    return {"symbol": symbol, "instrument": instrument or implied, "legs": parsed}
 
 
 def validate_terms(given: Given, instrument: Instrument | None, problems: list[str]) -> dict[str, Any]:
