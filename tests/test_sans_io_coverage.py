@@ -41,12 +41,11 @@ PROTOCOL = (
     "streaming/test_brokerage_codec.py",
     "market_data/test_codec.py",
 )
-WIRE = ("rest/test_wire.py", "rest/test_any_response.py")
 # Where several modules share their tests, the tests of all of them count for each.
 OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "_version.py": "test_exports.py",
     "errors.py": "test_errors.py",
-    "secret.py": ("test_secret.py", "rest/test_wire.py"),
+    "secret.py": "test_secret.py",
     "config.py": "test_config.py",
     "pacing.py": "test_pacing.py",
     "oauth.py": "test_oauth.py",
@@ -101,7 +100,7 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "market_data/filters.py": "market_data/test_filters.py",
     "market_data/subscription_sync.py": SYNC,
     "rest/__init__.py": "rest/test_wire.py",
-    "rest/wire.py": WIRE,
+    "rest/wire.py": "rest/test_wire.py",
     "rest/retry.py": "rest/test_retry.py",
     "rest/digests.py": "rest/test_digests.py",
     "validation.py": "test_validation.py",

@@ -344,6 +344,7 @@ def test_redact_of_a_huge_message_is_fast() -> None:
 def test_redact_drops_a_secret_cut_in_two(kept: int) -> None:
     text = '{"password":"' + "x" * (65_536 - 22 - kept) + '","say":"' + CANARY + "y" * 100
     assert redact(text, SECRETS) == '{"password":"***","say":"'
+    assert redact_bytes(text.encode(), SECRETS) == '{"password":"***","say":"'
 
 
 def test_redact_keeps_reasons_about_tokens_and_masks_tokens() -> None:

@@ -39,6 +39,7 @@ from connecttrade_async.rest.wire import (
     path_segment,
     query_string,
     read,
+    with_extra,
 )
 from connecttrade_async.secret import Secret
 
@@ -294,6 +295,29 @@ def test_query_string_round_trips_any_time(when: datetime) -> None:
     assert datetime.fromisoformat(text) == when
 
 
+def test_with_extra_adds_filters_without_an_argument_of_their_own() -> None:
+    params = {"symbols": "AAPL", "status": None}
+    assert with_extra(params, None) == params
+    assert with_extra(params, {"tag": "x"}, ["cursor"]) == {"symbols": "AAPL", "status": None, "tag": "x"}
+    assert params == {"symbols": "AAPL", "status": None}
+
+
+@pytest.mark.parametrize(
+    ("extra", "sentence"),
+    [
+        ("tag=x", "extra must be a mapping of names and values, got str"),
+        ({7: "x"}, "each name in extra must be text that is not empty, got int"),
+        ({"": "x"}, "each name in extra must be text that is not empty, got str"),
+        ({"tag": "x", "status": "open"}, "extra must not have status: pass status= as an argument of its own"),
+        ({"cursor": "x"}, "extra must not have cursor: pass cursor= as an argument of its own"),
+    ],
+)
+def test_with_extra_refuses_a_name_that_is_no_extra_filter(extra: Any, sentence: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        with_extra({"status": None}, extra, ["cursor"])
+    assert str(caught.value) == sentence
+
+
 # --- responses
 
 
@@ -366,6 +390,40 @@ def test_read_of_any_bytes_decodes_or_raises_malformed(body: bytes) -> None:
         assert read(response(body), POSITIONS) == []
     except MalformedResponseError as error:
         assert_presentable(error)
+
+
+class OlderDecoder:
+    """A decoder that raises UnicodeDecodeError, as msgspec 0.21 does and later releases do not."""
+
+    def decode(self, body: bytes) -> str:
+        return body.decode()
+
+
+def test_read_of_invalid_utf_8_chains_no_error_that_holds_the_body() -> None:
+    shape: Any = OlderDecoder()
+    error = malformed(USER.encode() + b"\xff", shape)
+    assert error.problem.startswith("the text is not UTF-8 (no content type")
+    assert (error.__cause__, error.__context__) == (None, None)
+
+
+@pytest.mark.parametrize("row", [b'{"quantity":"1"}', b'{"symbol":null,"quantity":"1"}'])
+def test_read_with_a_key_keeps_the_rows_beside_one_without_it(row: bytes) -> None:
+    keyed = decoder(list[Position], key="symbol")
+    rows = read(response(b'[{"symbol":"A"},' + row + b"]"), keyed, ASKED)
+    assert [(each.symbol, each.quantity_text) for each in rows] == [("A", None), ("", "1")]
+
+
+def test_read_with_a_key_finds_the_rows_inside_an_envelope() -> None:
+    keyed = decoder(dict[str, list[Position] | str], key="symbol")
+    page = read(response(b'{"rows":[{"quantity":"1"}],"next_cursor":"b"}'), keyed, ASKED)
+    assert page == {"rows": [Position(symbol="", quantity_text="1")], "next_cursor": "b"}
+
+
+@pytest.mark.parametrize(
+    ("body", "where"), [(b'[{"quantity":"1"},5]', "$[1]"), (b'[{"symbol":5}]', "$[0].symbol"), (b'"A"', "$")]
+)
+def test_read_with_a_key_reports_rows_that_are_otherwise_malformed(body: bytes, where: str) -> None:
+    assert malformed(body, decoder(list[Position], key="symbol")).where == where
 
 
 def test_decoder_has_a_hook_for_secrets_only() -> None:
