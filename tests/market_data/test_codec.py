@@ -179,3 +179,11 @@ def test_past_bars_are_in_order_and_marked() -> None:
     assert (named.symbol, named.start_time) == ("IBM", None)
     with pytest.raises(MalformedResponseError, match=r"snapshot\.bars"):
         past_bars(Snapshot("1", None, ({"open": 1},)), "AAPL", "1m")
+
+
+def test_past_bars_with_a_malformed_time_keep_the_other_bars() -> None:
+    malformed = {**BAR, "start_time": "soon", "close": "9"}
+    first, second = past_bars(Snapshot("1", None, (BAR, malformed)), "AAPL", "1m")
+    assert (first.close, second.close) == (Decimal(9), Decimal(2))
+    with pytest.raises(MalformedResponseError):
+        _ = first.start_time

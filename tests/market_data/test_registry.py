@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from connecttrade_async.market_data.registry import (
@@ -98,6 +100,13 @@ def test_registry_reports_requesters_that_missed_data_once_it_is_restored() -> N
 def test_request_ids_are_unique() -> None:
     registry = SubscriptionRegistry()
     assert [next(registry.request_ids) for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_request_ids_iterated_again_continue_after_the_last_id() -> None:
+    request_ids = SubscriptionRegistry().request_ids
+    assert list(islice(request_ids, 2)) == ["1", "2"]
+    assert list(islice(request_ids, 2)) == ["3", "4"]
+    assert [name in request_ids for name in ("4", "5")] == [True, False]
 
 
 def test_pending_claims_cancel_returns_keys_without_another_claimant() -> None:

@@ -13,6 +13,7 @@ from connecttrade_async.market_data.sync_events import SubscriptionConfirmed, Su
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
+from connecttrade_async.streaming.codec import Refusal
 from connecttrade_async.streaming.protocol import CODES, Closed, CloseReason, State, StreamProtocol, TopicSync
 
 TOPICS = ("orders", "balances")
@@ -442,6 +443,37 @@ def test_reply_before_the_login_is_ignored_and_an_error_closes() -> None:
     assert (state_of(one), one.sync_events) == (State.AUTHENTICATING, [])
     one.receive(b'{"type": "error", "id": "1", "code": "500", "message": "no"}', 0.0)
     assert one.closed == Closed(CloseReason.AGAIN, "the server sent error 500: no")
+
+
+def test_error_with_an_unknown_request_id_is_published() -> None:
+    one, _ = talked()
+    one.receive(AUTHENTICATED, 0.1)
+    one.receive(b'{"type": "error", "id": "99", "code": "500", "message": "hush is late"}', 0.2)
+    [*_, event] = one.sync_events
+    assert isinstance(event, UnknownMessage)
+    assert event.problem == "the server sent error 500: *** is late"
+    assert one.closed is None
+
+
+OVERSIZED_QUOTE = b'{"type": "quote", "symbol": "AAPL", "more": "'
+
+
+def test_outgrown_frame_rejects_its_subscription_the_second_time() -> None:
+    one, _ = talked("AAPL")
+    assert not one.outgrown(OVERSIZED_QUOTE, 0.0)  # not logged in
+    one.receive(AUTHENTICATED, 0.0)
+    one.receive(b'{"type": "subscribed", "id": "1"}', 0.0)
+    assert [one.outgrown(OVERSIZED_QUOTE, now) for now in (1.0, 2.0)] == [False, True]
+    [*_, event] = one.sync_events
+    assert isinstance(event, SubscriptionRejected)
+    assert event.key == SubscriptionKey(QUOTES, "AAPL")
+
+
+def test_topic_sync_without_request_ids_rejects_nothing() -> None:
+    one = climbed(3)
+    assert not one.sync.refuse(Refusal(code="400", message="no", id="1"), 1.0)
+    assert [one.outgrown(ORDER, now) for now in (1.0, 2.0)] == [False, False]
+    assert (one.sync.missing, one.sync_events, one.state) == ((), [], State.LIVE)
 
 
 def test_protocol_renew_ends_the_connection_once() -> None:
