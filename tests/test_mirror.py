@@ -44,7 +44,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "models/accounts.py",
         "models/balances.py",
         "models/connections.py",
-        "models/mentions.py",
         "models/orders.py",
         "models/pages.py",
         "models/positions.py",

@@ -28,7 +28,13 @@ BOOKS = (
     "books/test_merge.py",
     "books/test_order_tracker.py",
 )
-MODELS = ("models/test_enums.py", "models/test_fields.py", "models/test_nouns.py", "live/test_updates.py")
+MODELS = (
+    "models/test_enums.py",
+    "models/test_fields.py",
+    "models/test_mentions.py",
+    "models/test_nouns.py",
+    "live/test_updates.py",
+)
 SYNC = (
     "market_data/test_codec.py",
     "market_data/test_registry.py",

@@ -320,6 +320,18 @@ def test_frame_for_another_row_needs_a_snapshot(other: dict[str, Any]) -> None:
     assert not one.lacks_whole
 
 
+def test_balance_frame_for_another_account_number_needs_a_snapshot() -> None:
+    one = loaded(AccountSnapshot((), (), (balance(currency="USD", cash="5", account_number="1"),)))
+    assert one.apply(balance_frame(currency="USD", cash="3", account_number="2"), NOW) == ()
+    assert (one.lacks_whole, money(one)) == (True, {"USD": "5"})
+
+
+def test_balance_frame_without_account_number_updates_the_known_row() -> None:
+    one = loaded(AccountSnapshot((), (), (balance(currency="USD", cash="5", account_number="1"),)))
+    assert shown(one.apply(balance_frame(currency="USD", cash="3"), NOW)) == [("5", "3", "stream")]
+    assert (one.lacks_whole, read(one).balances["USD"].account_number) == (False, "1")
+
+
 def test_frame_during_a_snapshot_with_several_rows_needs_another_snapshot() -> None:
     one = loaded(AccountSnapshot((), LOTS[:1], (MONEY,)))
     snapshot(one, AccountSnapshot((), LOTS, (MONEY,)), position_frame(quantity="3"))
@@ -718,6 +730,13 @@ def test_partial_frame_of_an_unknown_item_is_not_applied() -> None:
         assert one.lacks_whole
         one.lacks_whole = False
     assert (read(one).orders, read(one).positions) == ({}, {})
+
+
+def test_order_frame_with_an_empty_id_is_not_applied_and_needs_a_snapshot() -> None:
+    one = loaded(AccountSnapshot((order(status="working"),), (), (MONEY,)))
+    assert one.apply(order_frame(order_id="", status="filled"), NOW) == ()
+    assert one.lacks_whole
+    assert [(each.order_id, each.status) for each in read(one).orders.values()] == [("o", "working")]
 
 
 # --- equal snapshots

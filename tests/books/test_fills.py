@@ -182,6 +182,24 @@ def test_execution_that_grows_is_published_as_its_growth() -> None:
     assert implied == NONE_IMPLIED
 
 
+def test_execution_that_grows_from_an_unknown_price_is_published_without_a_price() -> None:
+    published, _ = published_by(
+        order(filled_qty="4", fills=[fill("x", "4", None)]), order(filled_qty="10", fills=[fill("x", "10", "11")])
+    )
+    assert shown(published) == [("x", "4", None), ("x", "6", None)]
+
+
+def test_execution_with_a_corrected_price_is_not_published_again() -> None:
+    before, after = (order(filled_qty="4", fills=[fill("x", "4", price)]) for price in ("10", "11"))
+    assert unpublished_fills(before, after) == ((), NONE_IMPLIED)
+
+
+def test_executions_that_merge_into_one_under_their_id_are_not_taken_back() -> None:
+    before = order(filled_qty="10", fills=[fill("x", "4", "10"), fill("x", "6", "11")])
+    after = order(filled_qty="10", fills=[fill("x", "10", "10.6")])
+    assert unpublished_fills(before, after) == ((), NONE_IMPLIED)
+
+
 def test_executions_listed_one_at_a_time_under_one_id_add_up_to_the_count() -> None:
     published, _ = published_by(
         order(filled_qty="4", fills=[fill("x", "4")]),
