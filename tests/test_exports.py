@@ -103,13 +103,18 @@ def lazy_table() -> dict[str, str]:
 
 
 def imported_for_type_checkers() -> dict[str, str]:
-    (block,) = [node for node in ast.parse(SOURCE).body if isinstance(node, ast.If)]
-    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    (block,) = [
+        node
+        for node in ast.parse(SOURCE).body
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
     found: dict[str, str] = {}
     for node in block.body:
+        if isinstance(node, ast.AnnAssign):
+            continue  # the type of ``__all__``
         assert isinstance(node, ast.ImportFrom)
         for alias in node.names:
-            assert alias.asname is None
+            assert alias.asname == alias.name  # the mark of a public name for type checkers
             found[alias.name] = (node.module or "").removeprefix("connecttrade_async").removeprefix(".")
     return found
 
