@@ -95,6 +95,11 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "sandbox/settings.py",
         "sandbox/sockets.py",
     ),
+    ("sandbox/dialect",): (
+        "sandbox/dialect/presets.py",
+        "sandbox/dialect/rest.py",
+        "sandbox/dialect/streams.py",
+    ),
     ("sandbox/faults",): ("sandbox/faults/schedule.py",),
     ("sandbox/login",): ("sandbox/login/pages.py",),
     ("sandbox/rest", "sandbox/test_rest.py"): (
