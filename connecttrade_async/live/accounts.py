@@ -280,8 +280,8 @@ class LiveAccounts:
     async def aclose(self) -> None:
         """Close, in bounded time from every state; a borrowed stream stays open. A second call has no effect.
 
-        Queued changes can still be received; then the subscriptions end. Cancelling drops the close handshake of an
-        owned stream at once.
+        Queued changes can still be received; then the subscriptions end. Cancelling the task drops the close handshake
+        of an owned stream at once. A cancel scope of anyio does not interrupt the close.
         """
         await self._engine.aclose()
 

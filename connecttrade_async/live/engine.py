@@ -10,6 +10,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope
+
 from connecttrade_async.books.change_feed import ChangeFeed
 from connecttrade_async.books.followed_users import FollowedUsers
 from connecttrade_async.errors import ClosedError, ConfigurationError
@@ -268,13 +270,15 @@ class LiveEngine:
 
     async def aclose(self) -> None:
         """Stop everything and wait until it has stopped."""
-        try:
-            self._end(ClosedError(CLOSED))
-            await self.resync.aclose()
-            if self._task is not None and not self._task.done():
-                await asyncio.wait([self._task])
-        finally:
-            await self._close_stream()
+        # Without the shield, a cancelled scope of anyio would end the waits below before the parts have stopped.
+        with CancelScope(shield=True):
+            try:
+                self._end(ClosedError(CLOSED))
+                await self.resync.aclose()
+                if self._task is not None and not self._task.done():
+                    await asyncio.wait([self._task])
+            finally:
+                await self._close_stream()
 
     async def _close_stream(self) -> None:
         try:

@@ -9,6 +9,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, 
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from anyio import CancelScope
+
 import connecttrade_async  # the package is above this module, so its names are resolved when they are used
 from connecttrade_async.books.book import Book
 from connecttrade_async.books.change_feed import ChangeSubscription, filter_for
@@ -208,7 +210,8 @@ class Poller(Generic[T]):
     async def aclose(self) -> None:
         """Stop polling and end all tasks within ``timeouts.close`` seconds. Closing twice is harmless.
 
-        If it is cancelled, the polls in flight end on their own.
+        If the task is cancelled, the polls in flight end on their own. A cancel scope of anyio does not interrupt the
+        close.
         """
         self._is_closed = True
         self._cancel_on_close()
@@ -216,7 +219,9 @@ class Poller(Generic[T]):
         self._loop.results.clear()
         for task in self._user_tasks:
             task.cancel()
-        await self._loop.workers.aclose(self._sender.timeouts.close, self._user_tasks)
+        # Without the shield, a cancelled scope of anyio would leave tasks running behind the block.
+        with CancelScope(shield=True):
+            await self._loop.workers.aclose(self._sender.timeouts.close, self._user_tasks)
 
     async def _receive(self) -> PollResult[T] | PollEvent | None:
         try:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 import msgspec
+from anyio import CancelScope
 
 from connecttrade_async.clock import Timer
 from connecttrade_async.errors import ClosedError, ConfigurationError
@@ -104,8 +105,8 @@ class Stream:
     async def aclose(self) -> None:
         """Close the stream, within ``timeouts.close`` seconds. Closing it twice does nothing more.
 
-        Consumers can still receive the queued events; then their subscriptions end. Cancelling drops the connection at
-        once.
+        Consumers can still receive the queued events; then their subscriptions end. Cancelling the task drops the
+        connection at once. A cancel scope of anyio does not interrupt the close.
         """
         self._is_closed = True
         self._stop_reminder()
@@ -117,7 +118,10 @@ class Stream:
         if not task.done():
             task.cancel()
             try:
-                await asyncio.wait([task])
+                # A cancelled scope of anyio cancels every await in it, so without the shield its end would leave a
+                # stream that still closes. The close is bounded by its own timeout.
+                with CancelScope(shield=True):
+                    await asyncio.wait([task])
             except asyncio.CancelledError:
                 task.cancel()  # a second cancel drops the connection without a close frame
                 raise
