@@ -110,13 +110,10 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "sandbox/rest/request_log.py",
     ),
     ("sandbox/streams", "sandbox/test_stream_failures.py"): (
-        "sandbox/streams/actions.py",
-        "sandbox/streams/brokerage.py",
         "sandbox/streams/brokerage_session.py",
         "sandbox/streams/channels.py",
         "sandbox/streams/delivery.py",
         "sandbox/streams/encoding.py",
-        "sandbox/streams/market_control.py",
         "sandbox/streams/market_session.py",
         "sandbox/streams/message_log.py",
         "sandbox/streams/send_buffer.py",

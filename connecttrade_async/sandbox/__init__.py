@@ -14,12 +14,10 @@ from connecttrade_async.sandbox.rest.endpoints import Entitlements
 from connecttrade_async.sandbox.rest.request_log import RequestLog, RequestRecord
 from connecttrade_async.sandbox.server import Sandbox
 from connecttrade_async.sandbox.settings import Endpoints, Spellings
-from connecttrade_async.sandbox.streams.brokerage import BrokerageSessionInfo
-from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
+from connecttrade_async.sandbox.streams.brokerage import BrokerageSessionInfo, BrokerageStream
 from connecttrade_async.sandbox.streams.channels import Subscription
 from connecttrade_async.sandbox.streams.encoding import FrameEncoding
-from connecttrade_async.sandbox.streams.market_control import MarketDataStream
-from connecttrade_async.sandbox.streams.market_data import MarketDataSessionInfo
+from connecttrade_async.sandbox.streams.market_data import MarketDataSessionInfo, MarketDataStream
 from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
 from connecttrade_async.sandbox.world import BROKERS, Broker, World
 

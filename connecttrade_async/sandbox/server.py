@@ -28,8 +28,8 @@ from connecttrade_async.sandbox.rest.request_log import RequestLog
 from connecttrade_async.sandbox.rest.routes import rest_routes
 from connecttrade_async.sandbox.settings import Credentials, Endpoints, Spellings
 from connecttrade_async.sandbox.sockets import Sockets
-from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
-from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
+from connecttrade_async.sandbox.streams.market_data import MarketDataStream
 from connecttrade_async.sandbox.world import Hours, Keeping, World, find_broker
 
 __all__ = ["Sandbox"]

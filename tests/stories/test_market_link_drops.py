@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async.sandbox.faults.stream import StreamKind
-    from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+    from connecttrade_async.sandbox.streams.market_data import MarketDataStream
 
 ENDS: dict[str, Callable[[MarketDataStream], None]] = {
     "going away": lambda stream: stream.drop(1001),

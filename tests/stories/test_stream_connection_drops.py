@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from connecttrade_async import ConnectTrade, User
-    from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
+    from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
 
 ENDS: dict[str, Callable[[BrokerageStream], None]] = {
     "going away": lambda stream: stream.drop(1001),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from connecttrade_async.sandbox.control.streams import StreamControl, number_of, object_of
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.parameters import Fields, choice, text
-from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+from connecttrade_async.sandbox.streams.market_data import MarketDataStream
 
 __all__ = ["MarketDataControl"]
 

@@ -25,8 +25,8 @@ from connecttrade_async.sandbox.rest.endpoints import Entitlements, RestContext
 from connecttrade_async.sandbox.rest.request_log import RequestLog
 from connecttrade_async.sandbox.rest.routes import json_response
 from connecttrade_async.sandbox.settings import Spellings
-from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
-from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
+from connecttrade_async.sandbox.streams.market_data import MarketDataStream
 from connecttrade_async.sandbox.world import Order, find_broker
 
 __all__ = ["CONTROL", "BrokerControl", "control_routes"]

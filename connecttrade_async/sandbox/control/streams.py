@@ -8,8 +8,8 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.faults.stream import StreamFault
 from connecttrade_async.sandbox.parameters import Fields, choice, text
-from connecttrade_async.sandbox.streams.brokerage_control import BrokerageStream
-from connecttrade_async.sandbox.streams.market_control import MarketDataStream
+from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
+from connecttrade_async.sandbox.streams.market_data import MarketDataStream
 
 __all__ = ["BrokerageStreamControl", "StreamControl", "number_of", "object_of"]
 

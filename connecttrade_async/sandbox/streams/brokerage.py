@@ -1,25 +1,32 @@
-"""The brokerage data stream: its sessions, and the events that each of them gets.
+"""The brokerage data stream: its sessions, their events, and what a test may do to it.
 
 Documented: the updates of all users of one client over one connection, one active session per credential pair, each
 update only what changed, and no replay: an event without a listener is lost.
 """
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import NamedTuple
 
 from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.payloads import Payloads
 from connecttrade_async.sandbox.settings import Credentials
-from connecttrade_async.sandbox.streams.actions import StreamActions
 from connecttrade_async.sandbox.streams.brokerage_events import BrokerageEvent, events_of
 from connecttrade_async.sandbox.streams.brokerage_session import BrokerageSession
 from connecttrade_async.sandbox.streams.encoding import KINDS
+from connecttrade_async.sandbox.streams.server import StreamServer
 from connecttrade_async.sandbox.streams.session import Phase
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 from connecttrade_async.sandbox.world import World
 
-__all__ = ["BrokerageSessionInfo", "BrokerageStreamServer"]
+__all__ = ["BrokerageSessionInfo", "BrokerageStream"]
+
+_NUMBER = "{number}"
+"""Stands in a burst's text for the number of the order, so that the rest of it is written once."""
+_BATCH = 500
+"""Events of a burst that leave at once; between two batches the loop serves others."""
 
 
 class BrokerageSessionInfo(NamedTuple):
@@ -32,8 +39,10 @@ class BrokerageSessionInfo(NamedTuple):
     is_frozen: bool
 
 
-class BrokerageStreamServer(StreamActions[BrokerageSession]):
-    """What the stream does by itself. A session is live once it is authenticated and subscribed to something.
+class BrokerageStream(StreamServer[BrokerageSession]):
+    """The brokerage data stream as `Sandbox.stream` has it.
+
+    A session is live once it is authenticated and subscribed to something.
 
     Args:
         world: the source of the events.
@@ -86,6 +95,58 @@ class BrokerageStreamServer(StreamActions[BrokerageSession]):
         else:
             self._ticker.rest()
 
+    def publish(
+        self,
+        topic: str,
+        user_id: str,
+        account_id: str,
+        data: Mapping[str, object],
+        *,
+        timestamp: str | None = None,
+    ) -> int:
+        """Send an event to every live session that wants the topic.
+
+        Args:
+            topic: ``orders``, ``positions`` or ``balances``.
+            user_id: the owner of the account.
+            account_id: of which account.
+            data: what changed.
+            timestamp: when; None is now.
+
+        Returns:
+            Its serial number, by which the ledger knows it.
+
+        Raises:
+            RefusalError: there is no such topic.
+        """
+        if topic not in KINDS:
+            raise BadRequestError(f"topic must be one of {', '.join(KINDS)}.")
+        self.publish_due()
+        at = timestamp or self._payloads().time(self.clock.now())
+        self._give(BrokerageEvent(topic, user_id, account_id, at, data))
+        self._flush()
+        return self.published
+
+    async def burst(self, count: int, *, user_id: str = "burst", account_id: str = "burst") -> int:
+        """Send `count` order events, as fast as they can be written; each has an ``order_id`` of its own.
+
+        Cancelling it stops between two batches.
+
+        Returns:
+            The serial number of the last one.
+        """
+        self.publish_due()
+        at = self._payloads().time(self.clock.now())
+        owner = {"user_id": user_id, "account_id": account_id, "timestamp": at}
+        parts = self.wording.event("order", owner, _order(_NUMBER, account_id, at)).split(_NUMBER)
+        for number in range(count):
+            self._spread("order", ("orders",), account_id, str(number + 1).join(parts))
+            if number % _BATCH == _BATCH - 1:
+                self._flush()
+                await asyncio.sleep(0)
+        self._flush()
+        return self.published
+
     def _due(self) -> datetime | None:
         return self._world.floor.due
 
@@ -96,3 +157,27 @@ class BrokerageStreamServer(StreamActions[BrokerageSession]):
         owner = {"user_id": news.user_id, "account_id": news.account_id, "timestamp": news.timestamp}
         kind = KINDS[news.topic]
         self._spread(kind, (news.topic,), news.account_id, self.wording.event(kind, owner, news.data))
+
+
+def _order(number: str, account_id: str, at: str) -> dict[str, object]:
+    """An order that was never placed, complete as the wire has it."""
+    return {
+        "order_id": f"burst-{number}",
+        "cl_order_id": f"burst-{number}",
+        "account_id": account_id,
+        "broker": "ALPACA",
+        "side": "BUY",
+        "order_type": "LMT",
+        "order_tif": "DAY",
+        "symbol": "AAPL",
+        "instrument": "STK",
+        "order_qty": "1",
+        "order_limit_price": "150.00",
+        "status": "working",
+        "broker_status": "new",
+        "filled_qty": "0",
+        "avg_fill_price": None,
+        "fills": [],
+        "created_at": at,
+        "updated_at": at,
+    }

@@ -5,21 +5,25 @@ every other word of it.
 """
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from connecttrade_async.sandbox.errors import UnauthorizedError
+from connecttrade_async.sandbox.parameters import Fields
+from connecttrade_async.sandbox.settings import Credentials
 from connecttrade_async.sandbox.streams.encoding import KINDS
-from connecttrade_async.sandbox.streams.session import StreamSession
+from connecttrade_async.sandbox.streams.session import SessionHost, StreamSession
+from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
-if TYPE_CHECKING:
-    from connecttrade_async.sandbox.parameters import Fields
-    from connecttrade_async.sandbox.streams.brokerage import BrokerageStreamServer
-    from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
-
-__all__ = ["BrokerageSession"]
+__all__ = ["BrokerageHost", "BrokerageSession"]
 
 
-class BrokerageSession(StreamSession["BrokerageStreamServer"]):
+class BrokerageHost(SessionHost["BrokerageSession"], Protocol):
+    """What a session asks of the brokerage stream."""
+
+    credentials: Credentials
+
+
+class BrokerageSession(StreamSession[BrokerageHost]):
     """One session of the brokerage stream.
 
     Attributes:
@@ -29,7 +33,7 @@ class BrokerageSession(StreamSession["BrokerageStreamServer"]):
     NAME = "brokerage data stream"
     STRANGER = "The client_id or the client_secret is wrong."
 
-    def __init__(self, link: "SandboxWebSocket", stream: "BrokerageStreamServer") -> None:
+    def __init__(self, link: SandboxWebSocket, stream: BrokerageHost) -> None:
         super().__init__(link, stream)
         self.topics: set[str] = set()
 
@@ -38,10 +42,10 @@ class BrokerageSession(StreamSession["BrokerageStreamServer"]):
         """Whether it is authenticated, subscribed to something, and not over."""
         return self.phase == "authenticated" and bool(self.topics) and self.link.is_open
 
-    def _deeds(self) -> Mapping[str, "Callable[[Fields], None]"]:
+    def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
         return {"subscribe": self._subscribe, "unsubscribe": self._unsubscribe}
 
-    def _recognize(self, members: "Fields") -> str:
+    def _recognize(self, members: Fields) -> str:
         if not self._stream.credentials.are(members.get("client_id"), members.get("client_secret")):
             raise UnauthorizedError(self.STRANGER)
         return ""
@@ -49,13 +53,13 @@ class BrokerageSession(StreamSession["BrokerageStreamServer"]):
     def _wants(self, topics: tuple[object, ...]) -> bool:
         return not self.topics.isdisjoint(cast("tuple[str, ...]", topics))
 
-    def _subscribe(self, members: "Fields") -> None:
+    def _subscribe(self, members: Fields) -> None:
         self._choose(members, "subscribed", self.topics.update)
 
-    def _unsubscribe(self, members: "Fields") -> None:
+    def _unsubscribe(self, members: Fields) -> None:
         self._choose(members, "unsubscribed", self.topics.difference_update)
 
-    def _choose(self, members: "Fields", answer: str, change: "Callable[[list[str]], None]") -> None:
+    def _choose(self, members: Fields, answer: str, change: Callable[[list[str]], None]) -> None:
         topics = members.get("topics")
         names = cast("list[object]", topics) if isinstance(topics, list) else []
         if not names or not all(isinstance(name, str) and name in KINDS for name in names):

@@ -8,19 +8,16 @@ subscriptions as they are.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import Literal, Protocol, cast
 
 from connecttrade_async.sandbox.errors import RefusalError, UnauthorizedError
-from connecttrade_async.sandbox.streams.channels import Request, Subscription, read_history, read_request
-from connecttrade_async.sandbox.streams.session import StreamSession, id_of
+from connecttrade_async.sandbox.parameters import Fields
+from connecttrade_async.sandbox.streams.channels import History, Request, Subscription, read_history, read_request
+from connecttrade_async.sandbox.streams.session import SessionHost, StreamSession, id_of
+from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
+from connecttrade_async.sandbox.world import Grant
 
-if TYPE_CHECKING:
-    from connecttrade_async.sandbox.parameters import Fields
-    from connecttrade_async.sandbox.streams.market_data import MarketDataServer
-    from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
-    from connecttrade_async.sandbox.world import Grant
-
-__all__ = ["MarketDataSession", "listing"]
+__all__ = ["MarketDataHost", "MarketDataSession", "listing"]
 
 _ENDED = {
     "expired": "This access_token has expired.",
@@ -29,7 +26,26 @@ _ENDED = {
 }
 
 
-class MarketDataSession(StreamSession["MarketDataServer"]):
+class MarketDataHost(SessionHost["MarketDataSession"], Protocol):
+    """What a session asks of the market-data stream."""
+
+    replaced: Literal["stays", "ends"]
+    takes: Literal["all", "some"]
+
+    def grant(self, token: object, /) -> Grant | None:
+        """Return the token of this text, None if there never was one."""
+
+    def problem(self, request: Request, symbol: str, /) -> RefusalError | None:
+        """Return why a symbol cannot be subscribed to, or None."""
+
+    def greet(self, session: "MarketDataSession", request: Request, /) -> None:
+        """Send a session the present state of its new subscriptions."""
+
+    def history(self, asked: History, /) -> list[Fields]:
+        """Return the bars of a snapshot, oldest first."""
+
+
+class MarketDataSession(StreamSession[MarketDataHost]):
     """One session of the market-data stream.
 
     Attributes:
@@ -40,7 +56,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
     NAME = "market data stream"
     STRANGER = "The access_token is wrong."
 
-    def __init__(self, link: "SandboxWebSocket", stream: "MarketDataServer") -> None:
+    def __init__(self, link: SandboxWebSocket, stream: MarketDataHost) -> None:
         super().__init__(link, stream)
         self.grant: Grant | None = None
         self.subscriptions: dict[Subscription, None] = {}
@@ -57,7 +73,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
             self._error(401, _ENDED[state])
             self.close(4401, "The token is over.")
 
-    def _deeds(self) -> Mapping[str, "Callable[[Fields], None]"]:
+    def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
         deeds = {
             "subscribe": self._subscribe,
             "unsubscribe": self._unsubscribe,
@@ -66,8 +82,8 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
         }
         return {action: self._guarded(deed) for action, deed in deeds.items()}
 
-    def _guarded(self, deed: "Callable[[Fields], None]") -> "Callable[[Fields], None]":
-        def do(members: "Fields") -> None:
+    def _guarded(self, deed: Callable[[Fields], None]) -> Callable[[Fields], None]:
+        def do(members: Fields) -> None:
             try:
                 deed(members)
             except RefusalError as refusal:
@@ -75,7 +91,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
 
         return do
 
-    def _recognize(self, members: "Fields") -> str:
+    def _recognize(self, members: Fields) -> str:
         grant = self._stream.grant(members.get("access_token"))
         if grant is None:
             raise UnauthorizedError(self.STRANGER)
@@ -94,7 +110,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
 
     # The actions ------------------------------------------------------------------------------------------------------
 
-    def _subscribe(self, members: "Fields") -> None:
+    def _subscribe(self, members: Fields) -> None:
         request = read_request(members)
         wrong = {symbol: why for symbol in request.symbols if (why := self._stream.problem(request, symbol))}
         if wrong and (self._stream.takes == "all" or len(wrong) == len(request.symbols)):
@@ -108,7 +124,7 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
             self._complain(wrong, members)
             self._stream.greet(self, taken)
 
-    def _unsubscribe(self, members: "Fields") -> None:
+    def _unsubscribe(self, members: Fields) -> None:
         request = read_request(members)
         missing = [one.symbol for one in request.subscriptions() if one not in self.subscriptions]
         if missing:
@@ -121,10 +137,10 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
         self._stream.log.wake_waiters()
         self._acknowledge("unsubscribed", request, members)
 
-    def _list(self, members: "Fields") -> None:
+    def _list(self, members: Fields) -> None:
         self._answer("subscriptions", **id_of(members), subscriptions=listing(self.subscriptions))
 
-    def _snapshot(self, members: "Fields") -> None:
+    def _snapshot(self, members: Fields) -> None:
         history = read_history(members)
         why = self._stream.problem(Request("bars", (history.symbol,), ()), history.symbol)
         if why is not None:
@@ -132,10 +148,10 @@ class MarketDataSession(StreamSession["MarketDataServer"]):
             return
         self._answer("snapshot", **id_of(members), symbol=history.symbol, bars=self._stream.history(history))
 
-    def _acknowledge(self, kind: str, request: Request, members: "Fields") -> bool:
+    def _acknowledge(self, kind: str, request: Request, members: Fields) -> bool:
         return self._answer(kind, **id_of(members), channel=request.channel, symbols=list(request.symbols))
 
-    def _complain(self, wrong: "Mapping[str, RefusalError]", members: "Fields") -> None:
+    def _complain(self, wrong: Mapping[str, RefusalError], members: Fields) -> None:
         if wrong:
             words = " ".join(refusal.message for refusal in wrong.values())
             self._error(next(iter(wrong.values())).status, words, **id_of(members))

@@ -8,31 +8,57 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 
 from websockets.http11 import Request
 
+from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.errors import UnauthorizedError
-from connecttrade_async.sandbox.faults.stream import StreamFault
+from connecttrade_async.sandbox.faults.stream import StreamFault, StreamFaults
+from connecttrade_async.sandbox.parameters import Fields
 from connecttrade_async.sandbox.streams.delivery import Event, EventDelivery
-from connecttrade_async.sandbox.streams.message_log import Sent
+from connecttrade_async.sandbox.streams.encoding import FrameEncoding
+from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from connecttrade_async.sandbox.parameters import Fields
-    from connecttrade_async.sandbox.streams.server import StreamServer
-    from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
-
-__all__ = ["Phase", "StreamSession", "id_of"]
+__all__ = ["Phase", "SessionHost", "StreamSession", "id_of"]
 
 Phase = Literal["connecting", "welcomed", "authenticated", "over"]
 
-_StationT = TypeVar("_StationT", bound="StreamServer[Any]")
+_SessionT_contra = TypeVar("_SessionT_contra", bound="StreamSession[Any]", contravariant=True)
 
 
-class StreamSession(ABC, Generic[_StationT]):
+class SessionHost(Protocol[_SessionT_contra]):
+    """What a session asks of the stream that accepted it."""
+
+    clock: Clock
+    faults: StreamFaults
+    log: MessageLog
+    wording: FrameEncoding
+    login_limit: float
+    silent: bool
+
+    def accept(self, session: _SessionT_contra, /) -> None:
+        """Register a session: its socket is open."""
+
+    def remove(self, session: _SessionT_contra, /) -> None:
+        """Forget a session: its socket is closed."""
+
+    def claim_session(self, session: _SessionT_contra, name: str = "", /) -> bool:
+        """Let a session hold an exclusive name; False if the session that holds it keeps it."""
+
+    def release_session(self, session: _SessionT_contra, /) -> None:
+        """Free the names that a session holds."""
+
+    def publish_due(self) -> None:
+        """Publish every event up to now."""
+
+
+_HostT = TypeVar("_HostT", bound=SessionHost[Any])
+
+
+class StreamSession(ABC, Generic[_HostT]):
     """One session, from the upgrade to its end.
 
     Args:
@@ -48,7 +74,7 @@ class StreamSession(ABC, Generic[_StationT]):
     STRANGER: ClassVar[str]
     """The message of a refused login."""
 
-    def __init__(self, link: "SandboxWebSocket", stream: _StationT) -> None:
+    def __init__(self, link: SandboxWebSocket, stream: _HostT) -> None:
         self.link = link
         self.phase: Phase = "connecting"
         self._stream = stream
@@ -63,11 +89,11 @@ class StreamSession(ABC, Generic[_StationT]):
         """Whether events are sent to it."""
 
     @abstractmethod
-    def _deeds(self) -> Mapping[str, Callable[["Fields"], None]]:
+    def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
         """What may be asked for once it is authenticated, by action."""
 
     @abstractmethod
-    def _recognize(self, members: "Fields") -> str:
+    def _recognize(self, members: Fields) -> str:
         """What only one session may have and this login lets it have.
 
         Raises:
@@ -143,14 +169,14 @@ class StreamSession(ABC, Generic[_StationT]):
         self.link.close(code, reason)
         self._end()
 
-    def expire_by(self, now: "datetime") -> None:
+    def expire_by(self, now: datetime) -> None:
         """End, if the time to log in is over by the sandbox's clock."""
         if self.phase in {"connecting", "welcomed"} and now >= self._expires_at:
             self._expire()
 
     # The login --------------------------------------------------------------------------------------------------------
 
-    def _login(self, members: "Fields") -> None:
+    def _login(self, members: Fields) -> None:
         fault = self._draw("login")
         if fault is not None and fault.kind != "refuse_login":
             if fault.kind == "cut_login":
@@ -229,7 +255,7 @@ class StreamSession(ABC, Generic[_StationT]):
         return self._stream.faults.draw(moment, scope)
 
 
-def _members(data: bytes) -> "Fields | None":
+def _members(data: bytes) -> Fields | None:
     try:
         value: object = json.loads(data)
     except (ValueError, RecursionError):
@@ -237,6 +263,6 @@ def _members(data: bytes) -> "Fields | None":
     return cast("Fields", value) if isinstance(value, dict) else None
 
 
-def id_of(members: "Fields") -> dict[str, object]:
+def id_of(members: Fields) -> dict[str, object]:
     """The id of a message, to be said again with its answer, if it has one that can be."""
     return {"id": members["id"]} if isinstance(members.get("id"), str | int) else {}
