@@ -100,7 +100,7 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "sandbox/dialect/rest.py",
         "sandbox/dialect/streams.py",
     ),
-    ("sandbox/faults",): ("sandbox/faults/schedule.py",),
+    ("sandbox/faults",): ("sandbox/faults/rules.py", "sandbox/faults/schedule.py"),
     ("sandbox/login",): ("sandbox/login/pages.py",),
     ("sandbox/rest", "sandbox/test_rest.py"): (
         "sandbox/rest/cursors.py",

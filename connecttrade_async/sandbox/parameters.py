@@ -13,7 +13,20 @@ from urllib.parse import urlsplit
 
 from connecttrade_async.sandbox.errors import BadRequestError
 
-__all__ = ["Fields", "amount", "choice", "count", "day", "fields", "moment", "redirect", "symbols", "text"]
+__all__ = [
+    "Fields",
+    "amount",
+    "choice",
+    "count",
+    "day",
+    "fields",
+    "moment",
+    "number",
+    "object_of",
+    "redirect",
+    "symbols",
+    "text",
+]
 
 Fields = Mapping[str, object]
 """The members of a JSON object, not yet known to be of any type."""
@@ -21,6 +34,7 @@ Fields = Mapping[str, object]
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _DIGITS = re.compile(r"\d{1,15}", re.ASCII)
 _AMOUNT = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
+_MOST = 1_000_000
 _MILLISECONDS_FROM = 100_000_000_000
 """From here on digits count milliseconds: as seconds this is the year 5138."""
 
@@ -67,6 +81,28 @@ def amount(members: Fields, name: str) -> Decimal | None:
     if not isinstance(value, str) or not _AMOUNT.fullmatch(value) or not Decimal(value):
         raise BadRequestError(f"{name} must be a number above 0 as a string of plain digits, at most 9 decimals.")
     return Decimal(value)
+
+
+def number(name: str, value: object) -> float:
+    """A JSON number that is neither negative nor beyond reason.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
+        raise BadRequestError(f"{name} must be a number from 0 to {_MOST}.")
+    return value
+
+
+def object_of(name: str, value: object) -> Fields:
+    """A JSON object.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    if not isinstance(value, dict):
+        raise BadRequestError(f"{name} must be a JSON object.")
+    return cast("Fields", value)
 
 
 def choice(name: str, value: str, known: Iterable[str]) -> str:

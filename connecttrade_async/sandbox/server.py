@@ -251,11 +251,7 @@ class Sandbox:
         router = web.UrlDispatcher()
         router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
         router.add_routes(login_routes(self.world, self.clock))
-        router.add_routes(
-            control_routes(
-                self._desk, self.clock, self.faults, self.requests, self.broker, stream=self.stream, market=self.market
-            )
-        )
+        router.add_routes(control_routes(self))
         app = web.Application()
         app.router.add_route(
             "*", "/{path:.*}", Dispatcher(router, self.faults, self._misfortune, self.requests).dispatch

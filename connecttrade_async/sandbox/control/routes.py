@@ -7,86 +7,26 @@ and so is a request with a ``Host`` that is no loopback name: a page sends that 
 import ipaddress
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import asdict, fields as fields_of, replace
-from decimal import Decimal
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.control.market_data import MarketDataControl
-from connecttrade_async.sandbox.control.streams import BrokerageStreamControl
+from connecttrade_async.sandbox.control.streams import BROKERAGE, MARKET_DATA, StreamControl
 from connecttrade_async.sandbox.errors import BadRequestError, RefusalError, UnknownError
 from connecttrade_async.sandbox.faults.rest import Fault, Faults
-from connecttrade_async.sandbox.login import consent
+from connecttrade_async.sandbox.login.consent import DECLINED
 from connecttrade_async.sandbox.paper_broker import PaperBroker
 from connecttrade_async.sandbox.parameters import Fields, amount, fields, moment, text
-from connecttrade_async.sandbox.rest.endpoints import Entitlements, RestContext
+from connecttrade_async.sandbox.rest.endpoints import Entitlements
 from connecttrade_async.sandbox.rest.request_log import RequestLog
 from connecttrade_async.sandbox.rest.routes import json_response
 from connecttrade_async.sandbox.settings import Spellings
-from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
-from connecttrade_async.sandbox.streams.market_data import MarketDataStream
 from connecttrade_async.sandbox.world import Order, find_broker
 
-__all__ = ["CONTROL", "BrokerControl", "control_routes"]
-
-
-class BrokerControl:
-    """The switches. Each takes the members of a JSON object and answers with what the state is now."""
-
-    def __init__(self, broker: PaperBroker) -> None:
-        self._broker = broker
-
-    def read_market(self, _: Fields) -> object:
-        """Hours, latency, and what was set by hand; ``"halted": true`` is everything."""
-        broker = self._broker
-        return {
-            "hours": broker.hours,
-            "latency": broker.latency,
-            "prices": {symbol: str(price) for symbol, price in broker.pins.items()},
-            "halted": True if broker.halted is None else list(broker.halted),
-        }
-
-    def set_market(self, members: Fields) -> object:
-        """``{"symbol", "price"}``, ``{"halt"}`` or ``{"resume"}`` a symbol or true, ``{"latency"}``.
-
-        A price of null lets it walk again.
-        """
-        match dict(members):
-            case {"symbol": str(symbol), "price": None, **rest} if not rest:
-                self._broker.free_price(symbol)
-            case {"symbol": str(symbol), "price": str(), **rest} if not rest:
-                self._broker.set_price(symbol, _number(members, "price"))
-            case {"halt": True | str() as symbol, **rest} if not rest:
-                self._broker.halt(symbol if isinstance(symbol, str) else None)
-            case {"resume": True | str() as symbol, **rest} if not rest:
-                self._broker.resume(symbol if isinstance(symbol, str) else None)
-            case {"latency": int() | float() as seconds, **rest} if not rest:
-                self._broker.latency = seconds
-            case _:
-                raise BadRequestError(
-                    'Send {"symbol", "price"}, {"halt": symbol or true}, {"resume": symbol or true} or {"latency"}.'
-                )
-        return self.read_market(members)
-
-    def fill(self, members: Fields) -> object:
-        """``{"order_id", "quantity"?, "price"?}``."""
-        quantity, price = amount(members, "quantity"), amount(members, "price")
-        return _told(self._broker.fill(text(members, "order_id"), quantity, price))
-
-    def reject(self, members: Fields) -> object:
-        """``{"order_id", "reason"}``."""
-        return _told(self._broker.reject(text(members, "order_id"), text(members, "reason")))
-
-
-def _told(order: Order) -> object:
-    return {"order_id": order.order_id, "status": order.status, "filled_qty": str(order.filled_qty)}
-
-
-def _number(members: Fields, name: str) -> Decimal:
-    return amount(members, name) or Decimal(0)
-
+__all__ = ["CONTROL", "control_routes"]
 
 CONTROL = "/_sandbox"
 """Where the control path begins."""
@@ -94,155 +34,80 @@ CONTROL = "/_sandbox"
 _Setting = TypeVar("_Setting", Spellings, Entitlements)
 
 
-def control_routes(
-    desk: RestContext,
-    clock: Clock,
-    faults: Faults,
-    served: RequestLog,
-    broker: PaperBroker,
-    *,
-    stream: BrokerageStream,
-    market: MarketDataStream,
-) -> list[web.RouteDef]:
+class Controlled(Protocol):
+    """What the control path reads and sets: the attributes of `Sandbox`."""
+
+    clock: Clock
+    broker: PaperBroker
+    faults: Faults
+    requests: RequestLog
+    stream: Any
+    market: Any
+
+    @property
+    def spellings(self) -> Spellings: ...
+    @spellings.setter
+    def spellings(self, spellings: Spellings) -> None: ...
+    @property
+    def strict(self) -> bool: ...
+    @strict.setter
+    def strict(self, strict: bool) -> None: ...
+    @property
+    def entitlements(self) -> Entitlements: ...
+    async def approve(self, url: str, broker: str | None = None, *, login: str = "") -> str: ...
+    async def decline(self, url: str, error: str = ..., details: str = ...) -> str: ...
+
+
+class Resource(msgspec.Struct, frozen=True):
+    """One row of the control path.
+
+    Attributes:
+        path: below `CONTROL`.
+        read: what ``GET`` answers, and every change after it; None for a command, which answers with its result.
+        change: what ``POST`` does with the members of its JSON object.
+        clear: what ``DELETE`` does.
+    """
+
+    path: str
+    read: Callable[[Controlled], object] | None
+    change: Callable[[Controlled, Fields], object] | None = None
+    clear: Callable[[Controlled], object] | None = None
+
+
+def control_routes(sandbox: Controlled) -> list[web.RouteDef]:
     """Every control path with its handler."""
-    panel, pit = Control(desk, clock, faults, served), BrokerControl(broker)
-    boards: dict[str, BrokerageStreamControl | MarketDataControl] = {
-        "stream": BrokerageStreamControl(stream),
-        "market_data": MarketDataControl(market),
-    }
-    table: tuple[tuple[str, str, Callable[[Fields], object]], ...] = (
-        ("GET", "/faults", panel.list_faults),
-        ("POST", "/faults", panel.add_fault),
-        ("DELETE", "/faults", panel.clear_faults),
-        ("GET", "/clock", panel.read_clock),
-        ("POST", "/clock", panel.set_clock),
-        ("GET", "/spellings", panel.read_spellings),
-        ("POST", "/spellings", panel.set_spellings),
-        ("GET", "/strict", panel.read_strict),
-        ("POST", "/strict", panel.set_strict),
-        ("GET", "/entitlements", panel.read_entitlements),
-        ("POST", "/entitlements", panel.set_entitlements),
-        ("GET", "/served", panel.list_served),
-        ("DELETE", "/served", panel.clear_served),
-        ("GET", "/market", pit.read_market),
-        ("POST", "/market", pit.set_market),
-        ("POST", "/fill", pit.fill),
-        ("POST", "/reject", pit.reject),
-        *(entry for name, board in boards.items() for entry in _board_paths(name, board)),
-        ("POST", "/approve", panel.approve),
-        ("POST", "/decline", panel.decline),
+    return [
+        web.route(method, CONTROL + resource.path, _handler(sandbox, resource))
+        for resource in (*_RESOURCES, *_stream("stream", BROKERAGE), *_stream("market", MARKET_DATA))
+        for method, action in (("GET", resource.read), ("POST", resource.change), ("DELETE", resource.clear))
+        if action is not None
+    ]
+
+
+def _stream(attribute: str, control: StreamControl) -> Iterator[Resource]:
+    def stream(sandbox: Controlled) -> Any:  # noqa: ANN401  either stream; the table that is given with it knows which
+        return getattr(sandbox, attribute)
+
+    yield Resource(
+        control.path,
+        lambda sandbox: control.read(stream(sandbox)),
+        lambda sandbox, members: control.act(stream(sandbox), members),
+        lambda sandbox: stream(sandbox).faults.clear(),
     )
-    return [web.route(method, f"{CONTROL}{path}", _handler(action)) for method, path, action in table]
+    yield Resource(f"{control.path}/sent", lambda sandbox: _entries(stream(sandbox).log, "messages"))
 
 
-def _board_paths(
-    name: str, board: BrokerageStreamControl | MarketDataControl
-) -> Iterator[tuple[str, str, Callable[[Fields], object]]]:
-    yield "GET", f"/{name}", board.read
-    yield "POST", f"/{name}", board.act
-    yield "DELETE", f"/{name}", board.clear
-    yield "GET", f"/{name}/sent", board.list_sent
-
-
-class Control:
-    """The switches. Each takes the members of a JSON object and answers with what the state is now."""
-
-    def __init__(self, desk: RestContext, clock: Clock, faults: Faults, served: RequestLog) -> None:
-        self._desk = desk
-        self._clock = clock
-        self._faults = faults
-        self._served = served
-
-    def list_faults(self, _: Fields) -> object:
-        return [
-            {**_given(armed.fault), "seen": armed.seen, "fired": armed.fired, "is_spent": armed.is_spent}
-            for armed in self._faults.armed
-        ]
-
-    def add_fault(self, members: Fields) -> object:
-        self._faults.add(Fault.read(members))
-        return self.list_faults(members)
-
-    def clear_faults(self, members: Fields) -> object:
-        self._faults.clear()
-        return self.list_faults(members)
-
-    def read_clock(self, _: Fields) -> object:
-        return {"now": self._clock.now().isoformat(), "is_held": self._clock.is_held}
-
-    def set_clock(self, members: Fields) -> object:
-        """``{"hold": true}`` or a time, ``{"advance": seconds}``, ``{"release": true}``."""
-        match dict(members):
-            case {"hold": True, **rest} if not rest:
-                self._clock.hold()
-            case {"hold": str(at), **rest} if not rest:
-                self._clock.hold(moment("hold", at))
-            case {"advance": int() | float() as seconds, **rest} if not rest:
-                self._clock.advance(seconds)
-            case {"release": True, **rest} if not rest:
-                self._clock.release()
-            case _:
-                raise BadRequestError('Send {"hold": true or a time}, {"advance": seconds} or {"release": true}.')
-        return self.read_clock(members)
-
-    def read_spellings(self, _: Fields) -> object:
-        return asdict(self._desk.spellings)
-
-    def set_spellings(self, members: Fields) -> object:
-        self._desk.spellings = _changed(self._desk.spellings, members)
-        return self.read_spellings(members)
-
-    def read_strict(self, _: Fields) -> object:
-        return {"strict": self._desk.strict}
-
-    def set_strict(self, members: Fields) -> object:
-        """``{"strict": true}`` or ``{"strict": false}``."""
-        strict = members.get("strict")
-        if len(members) != 1 or not isinstance(strict, bool):
-            raise BadRequestError('Send {"strict": true} or {"strict": false}.')
-        self._desk.strict = strict
-        return self.read_strict(members)
-
-    def read_entitlements(self, _: Fields) -> object:
-        return asdict(self._desk.entitlements)
-
-    def set_entitlements(self, members: Fields) -> object:
-        wrong = [name for name, value in members.items() if not isinstance(value, bool)]
-        if wrong:
-            raise BadRequestError(f"{', '.join(wrong)} must be true or false.")
-        changed = _changed(self._desk.entitlements, members)
-        self._desk.entitlements.trading = changed.trading
-        self._desk.entitlements.market_data = changed.market_data
-        return self.read_entitlements(members)
-
-    def list_served(self, _: Fields) -> object:
-        return {"total": self._served.total, "requests": [visit._asdict() for visit in self._served]}
-
-    def clear_served(self, members: Fields) -> object:
-        self._served.clear()
-        return self.list_served(members)
-
-    def approve(self, members: Fields) -> object:
-        """``{"url", "broker"?, "login"?}``."""
-        broker = find_broker(text(members, "broker")) if members.get("broker") is not None else None
-        login = text(members, "login") if members.get("login") is not None else ""
-        now = self._clock.now()
-        link = self._desk.world.link(consent.token_of(text(members, "url")), now)
-        return {"redirect_url": consent.approve(self._desk.world, link, now, broker, login)}
-
-    def decline(self, members: Fields) -> object:
-        """``{"url", "error"?, "details"?}``."""
-        said = dict(zip(("error", "details"), consent.DECLINED, strict=True)) | dict(members)
-        link = self._desk.world.link(consent.token_of(text(members, "url")), self._clock.now())
-        return {"redirect_url": consent.decline(link, text(said, "error"), text(said, "details"))}
-
-
-def _handler(action: Callable[[Fields], object]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(sandbox: Controlled, resource: Resource) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             _check_visitor(request)
-            done = action(fields(await request.read()) if request.method == "POST" else {})
-            return json_response(await cast("Awaitable[object]", done) if isinstance(done, Awaitable) else done)
+            done: object = None
+            if request.method == "POST" and resource.change is not None:
+                done = resource.change(sandbox, fields(await request.read()))
+            elif request.method == "DELETE" and resource.clear is not None:
+                done = resource.clear(sandbox)
+            result = await cast("Awaitable[object]", done) if isinstance(done, Awaitable) else done
+            return json_response(result if resource.read is None else resource.read(sandbox))
         except RefusalError as refusal:
             return json_response({"message": refusal.message}, status=refusal.status)
         except (ValueError, OverflowError) as error:
@@ -269,9 +134,50 @@ def _is_loopback_host(authority: str) -> bool:
         return False
 
 
-def _given(fault: Fault) -> dict[str, object]:
-    members: dict[str, object] = asdict(fault)
-    return {name: value for name, value in members.items() if value is not None or name == "times"}
+def _entries(log: Any, name: str) -> object:  # noqa: ANN401  a `RequestLog` or a `MessageLog`
+    return {"total": log.total, name: [entry._asdict() for entry in log]}
+
+
+def _read_faults(sandbox: Controlled) -> object:
+    return [
+        {**armed.fault.members, "seen": armed.seen, "fired": armed.fired, "is_spent": armed.is_spent}
+        for armed in sandbox.faults.armed
+    ]
+
+
+def _set_clock(sandbox: Controlled, members: Fields) -> None:
+    """``{"hold": true}`` or a time, ``{"advance": seconds}``, ``{"release": true}``."""
+    match dict(members):
+        case {"hold": True, **rest} if not rest:
+            sandbox.clock.hold()
+        case {"hold": str(at), **rest} if not rest:
+            sandbox.clock.hold(moment("hold", at))
+        case {"advance": int() | float() as seconds, **rest} if not rest:
+            sandbox.clock.advance(seconds)
+        case {"release": True, **rest} if not rest:
+            sandbox.clock.release()
+        case _:
+            raise BadRequestError('Send {"hold": true or a time}, {"advance": seconds} or {"release": true}.')
+
+
+def _set_strict(sandbox: Controlled, members: Fields) -> None:
+    """``{"strict": true}`` or ``{"strict": false}``."""
+    strict = members.get("strict")
+    if len(members) != 1 or not isinstance(strict, bool):
+        raise BadRequestError('Send {"strict": true} or {"strict": false}.')
+    sandbox.strict = strict
+
+
+def _set_spellings(sandbox: Controlled, members: Fields) -> None:
+    sandbox.spellings = _changed(sandbox.spellings, members)
+
+
+def _set_entitlements(sandbox: Controlled, members: Fields) -> None:
+    wrong = [name for name, value in members.items() if not isinstance(value, bool)]
+    if wrong:
+        raise BadRequestError(f"{', '.join(wrong)} must be true or false.")
+    changed = _changed(sandbox.entitlements, members)
+    sandbox.entitlements.trading, sandbox.entitlements.market_data = changed.trading, changed.market_data
 
 
 def _changed(setting: _Setting, members: Fields) -> _Setting:
@@ -280,3 +186,94 @@ def _changed(setting: _Setting, members: Fields) -> _Setting:
     if unknown:
         raise BadRequestError(f"There is no {', '.join(unknown)} here, only {', '.join(known)}.")
     return replace(setting, **cast("dict[str, Any]", members))
+
+
+def _read_market(sandbox: Controlled) -> object:
+    """Hours, latency, and what was set by hand; ``"halted": true`` is everything."""
+    broker = sandbox.broker
+    return {
+        "hours": broker.hours,
+        "latency": broker.latency,
+        "prices": {symbol: str(price) for symbol, price in broker.pins.items()},
+        "halted": True if broker.halted is None else list(broker.halted),
+    }
+
+
+def _set_market(sandbox: Controlled, members: Fields) -> None:
+    """``{"symbol", "price"}``, ``{"halt"}`` or ``{"resume"}`` a symbol or true, ``{"latency"}``.
+
+    A price of null lets it walk again.
+    """
+    broker = sandbox.broker
+    match dict(members):
+        case {"symbol": str(symbol), "price": None, **rest} if not rest:
+            broker.free_price(symbol)
+        case {"symbol": str(symbol), "price": str(), **rest} if not rest:
+            broker.set_price(symbol, amount(members, "price") or 0)
+        case {"halt": True | str() as symbol, **rest} if not rest:
+            broker.halt(symbol if isinstance(symbol, str) else None)
+        case {"resume": True | str() as symbol, **rest} if not rest:
+            broker.resume(symbol if isinstance(symbol, str) else None)
+        case {"latency": int() | float() as seconds, **rest} if not rest:
+            broker.latency = seconds
+        case _:
+            raise BadRequestError(
+                'Send {"symbol", "price"}, {"halt": symbol or true}, {"resume": symbol or true} or {"latency"}.'
+            )
+
+
+def _fill(sandbox: Controlled, members: Fields) -> object:
+    """``{"order_id", "quantity"?, "price"?}``."""
+    quantity, price = amount(members, "quantity"), amount(members, "price")
+    return _summary(sandbox.broker.fill(text(members, "order_id"), quantity, price))
+
+
+def _reject(sandbox: Controlled, members: Fields) -> object:
+    """``{"order_id", "reason"}``."""
+    return _summary(sandbox.broker.reject(text(members, "order_id"), text(members, "reason")))
+
+
+def _summary(order: Order) -> object:
+    return {"order_id": order.order_id, "status": order.status, "filled_qty": str(order.filled_qty)}
+
+
+async def _approve(sandbox: Controlled, members: Fields) -> object:
+    """``{"url", "broker"?, "login"?}``."""
+    broker = find_broker(text(members, "broker")).code if members.get("broker") is not None else None
+    login = text(members, "login") if members.get("login") is not None else ""
+    return {"redirect_url": await sandbox.approve(text(members, "url"), broker, login=login)}
+
+
+async def _decline(sandbox: Controlled, members: Fields) -> object:
+    """``{"url", "error"?, "details"?}``."""
+    given = dict(zip(("error", "details"), DECLINED, strict=True)) | dict(members)
+    url, error, details = (text(given, name) for name in ("url", "error", "details"))
+    return {"redirect_url": await sandbox.decline(url, error, details)}
+
+
+_RESOURCES = (
+    Resource(
+        "/faults",
+        _read_faults,
+        lambda sandbox, members: sandbox.faults.add(Fault.read(members)),
+        lambda sandbox: sandbox.faults.clear(),
+    ),
+    Resource(
+        "/clock",
+        lambda sandbox: {"now": sandbox.clock.now().isoformat(), "is_held": sandbox.clock.is_held},
+        _set_clock,
+    ),
+    Resource("/spellings", lambda sandbox: asdict(sandbox.spellings), _set_spellings),
+    Resource("/strict", lambda sandbox: {"strict": sandbox.strict}, _set_strict),
+    Resource("/entitlements", lambda sandbox: asdict(sandbox.entitlements), _set_entitlements),
+    Resource(
+        "/served",
+        lambda sandbox: _entries(sandbox.requests, "requests"),
+        clear=lambda sandbox: sandbox.requests.clear(),
+    ),
+    Resource("/market", _read_market, _set_market),
+    Resource("/fill", None, _fill),
+    Resource("/reject", None, _reject),
+    Resource("/approve", None, _approve),
+    Resource("/decline", None, _decline),
+)

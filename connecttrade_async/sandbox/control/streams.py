@@ -1,183 +1,188 @@
-"""The control paths of the streams, for programs outside."""
+"""The control paths of the streams: one table of (name, reader, setter) for each of them."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import asdict, fields as fields_of, replace
-from typing import Any, Generic, Literal, TypeVar, cast
+from operator import attrgetter, methodcaller
+from typing import Any, cast
+
+import msgspec
 
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.faults.stream import StreamFault
-from connecttrade_async.sandbox.parameters import Fields, choice, text
-from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
-from connecttrade_async.sandbox.streams.market_data import MarketDataStream
+from connecttrade_async.sandbox.parameters import Fields, choice, number, object_of, text
 
-__all__ = ["BrokerageStreamControl", "StreamControl", "number_of", "object_of"]
+__all__ = ["BROKERAGE", "MARKET_DATA", "StreamControl"]
 
-_MOST = 1_000_000
-_DISPLACES = ("older", "newer", "neither")
+_LONGEST = 86_400
 
-_StreamT = TypeVar("_StreamT", BrokerageStream, MarketDataStream)
+Reader = Callable[[Any], object]
+Setter = Callable[[Any, object], object]
 
 
-class StreamControl(ABC, Generic[_StreamT]):
-    """The switches of a stream. Each takes the members of a JSON object and answers with what the state is now."""
+class Setting(msgspec.Struct, frozen=True):
+    """One row of a stream's table.
 
-    def __init__(self, stream: _StreamT) -> None:
-        self._stream: _StreamT = stream
-        self._done: Mapping[str, Callable[[], object]] = {
-            "reset": stream.reset,
-            "freeze": stream.freeze,
-            "thaw": stream.thaw,
-            "displace": stream.displace,
-            "restart": stream.restart,
-            **self._more_done(),
-        }
-        self._set: Mapping[str, Callable[[object], object]] = {
-            "drop": self._drop,
-            "silent": self._silence,
-            "delay": self._delay,
-            "displaces": self._displaces,
-            "login_limit": self._limit,
-            "wording": self._wording,
-            "fault": self._fault,
-            "send": self._send,
-            "burst": self._burst,
-            **self._more_set(),
-        }
+    Attributes:
+        name: the member of the state, and the member by which a ``POST`` names the change.
+        read: returns the value of the member; None keeps it out of the state.
+        set: applies the member's value to the stream; None for what cannot be set.
+        is_action: whether the only value to send is ``true``.
+    """
 
-    @abstractmethod
-    def read(self, members: Fields) -> object:
+    name: str
+    read: Reader | None = None
+    set: Setter | None = None
+    is_action: bool = False
+
+
+class StreamControl:
+    """The control path of one stream, read from its table."""
+
+    def __init__(self, path: str, table: Iterable[Setting]) -> None:
+        self.path = path
+        self._readers: Mapping[str, Reader] = {row.name: row.read for row in table if row.read is not None}
+        self._settable: Mapping[str, Setting] = {row.name: row for row in table if row.set is not None}
+
+    def read(self, stream: object) -> object:
         """Return the state of the stream, its sessions, and its settings."""
+        return {name: read(stream) for name, read in self._readers.items()}
 
-    def _more_done(self) -> Mapping[str, Callable[[], object]]:
-        """Return the actions that only this stream has; each is requested by ``true``."""
-        return {}
+    async def act(self, stream: object, members: Fields) -> None:
+        """Do one thing, named by the one member: ``{"drop": 1001}``, ``{"freeze": true}``, ``{"delay": 0.1}``...
 
-    @abstractmethod
-    def _more_set(self) -> Mapping[str, Callable[[object], object]]:
-        """What only this stream can do with a value."""
-
-    def _common(self, _: Fields) -> dict[str, object]:
-        stream = self._stream
-        return {
-            "url": stream.url,
-            "published": stream.published,
-            "lives": stream.log.lives,
-            "received": dict(stream.log.received),
-            "silent": stream.silent,
-            "delay": stream.delay,
-            "displaces": stream.displaces,
-            "login_limit": stream.login_limit,
-            "wording": asdict(stream.wording),
-            "faults": [_given(armed.fault) | {"fired": armed.fired} for armed in stream.faults.armed],
-        }
-
-    def list_sent(self, _: Fields) -> object:
-        """The ledger's messages."""
-        ledger = self._stream.log
-        return {"total": ledger.total, "messages": [message._asdict() for message in ledger]}
-
-    def clear(self, members: Fields) -> object:
-        """Let nothing go wrong any more."""
-        self._stream.faults.clear()
-        return self.read(members)
-
-    async def act(self, members: Fields) -> object:
-        """Do one thing, named by the one member: ``{"drop": 1001}``, ``{"freeze": true}``, ``{"delay": 0.1}``..."""
-        known = ", ".join((*self._done, *self._set))
+        Raises:
+            BadRequestError: there is no such member, or its value is wrong.
+        """
+        known = ", ".join(self._settable)
         if len(members) != 1:
             raise BadRequestError(f"Send one of {known}.")
         [(name, value)] = members.items()
-        done: object
-        if name in self._done and value is True:
-            done = self._done[name]()
-        elif name in self._set:
-            done = self._set[name](value)
-        else:
+        row = self._settable.get(name)
+        if row is None or row.set is None or (row.is_action and value is not True):
             raise BadRequestError(f"There is no such {name} here. Send one of {known}.")
+        done = row.set(stream, value)
         if isinstance(done, Awaitable):
             await done
-        return self.read(members)
-
-    def _drop(self, value: object) -> None:
-        """A close code, true for the usual one, null for none."""
-        if value is True:
-            self._stream.drop()
-        elif value is None:
-            self._stream.drop(None)
-        else:
-            self._stream.drop(int(number_of("drop", value)))
-
-    def _silence(self, value: object) -> None:
-        if not isinstance(value, bool):
-            raise BadRequestError("silent must be true or false.")
-        self._stream.silent = value
-
-    def _delay(self, value: object) -> None:
-        self._stream.delay = number_of("delay", value)
-
-    def _displaces(self, value: object) -> None:
-        chosen = choice("displaces", str(value), _DISPLACES)
-        self._stream.displaces = cast("Literal['older', 'newer', 'neither']", chosen)
-
-    def _limit(self, value: object) -> None:
-        self._stream.login_limit = number_of("login_limit", value)
-
-    def _wording(self, value: object) -> None:
-        members, known = object_of("wording", value), [field.name for field in fields_of(self._stream.wording)]
-        if members.keys() - known:
-            raise BadRequestError(f"wording has only {', '.join(known)}.")
-        self._stream.wording = replace(self._stream.wording, **cast("dict[str, Any]", members))
-
-    def _fault(self, value: object) -> None:
-        self._stream.faults.add(StreamFault.read(object_of("fault", value)))
-
-    def _send(self, value: object) -> None:
-        self._stream.send(value if isinstance(value, str) else object_of("send", value))
-
-    def _burst(self, value: object) -> Awaitable[int]:
-        return self._stream.burst(int(number_of("burst", value)))
 
 
-class BrokerageStreamControl(StreamControl[BrokerageStream]):
-    """The switches of the brokerage stream, on top of those of every stream."""
-
-    def read(self, members: Fields) -> object:
-        """Return the state of the stream, its sessions, and its settings."""
-        return {**self._common(members), "sessions": [talk._asdict() for talk in self._stream.sessions]}
-
-    def _more_set(self) -> Mapping[str, Callable[[object], object]]:
-        return {"publish": self._publish}
-
-    def _publish(self, value: object) -> None:
-        """``{"topic", "user_id", "account_id", "data"}``."""
-        members = object_of("publish", value)
-        topic, user_id, account_id = (text(members, name) for name in ("topic", "user_id", "account_id"))
-        self._stream.publish(topic, user_id, account_id, object_of("data", members.get("data")))
+def _action(name: str) -> Setting:
+    return Setting(name, set=lambda stream, _: methodcaller(name)(stream), is_action=True)
 
 
-def number_of(name: str, value: object) -> float:
-    """A number that is neither negative nor beyond reason.
+def _attribute(name: str, parse: Callable[[str, object], object]) -> Setting:
+    return Setting(name, attrgetter(name), lambda stream, value: setattr(stream, name, parse(name, value)))
 
-    Raises:
-        BadRequestError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST:
-        raise BadRequestError(f"{name} must be a number from 0 to {_MOST}.")
+
+def _one_of(*known: str) -> Callable[[str, object], object]:
+    return lambda name, value: choice(name, str(value), known)
+
+
+def _boolean(name: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadRequestError(f"{name} must be true or false.")
     return value
 
 
-def object_of(name: str, value: object) -> Fields:
-    """A JSON object.
-
-    Raises:
-        BadRequestError: it is none.
-    """
-    if not isinstance(value, dict):
-        raise BadRequestError(f"{name} must be a JSON object.")
-    return cast("Fields", value)
+def _pace(name: str, value: object) -> float:
+    seconds = number(name, value)
+    if not seconds:
+        raise BadRequestError(f"{name} must be above 0.")
+    return seconds
 
 
-def _given(fault: StreamFault) -> dict[str, object]:
-    members: dict[str, object] = asdict(fault)
-    return {name: value for name, value in members.items() if value is not None or name == "times"}
+def _drop(stream: Any, value: object) -> None:  # noqa: ANN401  either stream
+    """A close code, true for the usual one, null for none."""
+    if value is True:
+        stream.drop()
+    else:
+        stream.drop(None if value is None else int(number("drop", value)))
+
+
+def _wording(stream: Any, value: object) -> None:  # noqa: ANN401  either stream
+    members, known = object_of("wording", value), [field.name for field in fields_of(stream.wording)]
+    if members.keys() - known:
+        raise BadRequestError(f"wording has only {', '.join(known)}.")
+    stream.wording = replace(stream.wording, **cast("dict[str, Any]", members))
+
+
+def _publish(*names: str) -> Setter:
+    """An event: the texts of these members, and ``data``, an object."""
+
+    def publish(stream: Any, value: object) -> None:  # noqa: ANN401  the stream whose table has the names
+        members = object_of("publish", value)
+        stream.publish(*[text(members, name) for name in names], object_of("data", members.get("data")))
+
+    return publish
+
+
+def _refuse(stream: Any, value: object) -> None:  # noqa: ANN401  the market-data stream
+    """A symbol, or ``{"symbol", "message"}``."""
+    members = {"symbol": value} if isinstance(value, str) else object_of("refuse", value)
+    words = text(members, "message") if members.get("message") is not None else ""
+    stream.refuse(text(members, "symbol"), words)
+
+
+def _one_or_all(name: str, what: str) -> Setting:
+    def act(stream: Any, value: object) -> None:  # noqa: ANN401  the market-data stream
+        if value is not True and not isinstance(value, str):
+            raise BadRequestError(f"{name} must be a {what}, or true for all.")
+        methodcaller(name, value if isinstance(value, str) else None)(stream)
+
+    return Setting(name, set=act)
+
+
+def _sessions(stream: Any) -> object:  # noqa: ANN401  either stream
+    return [session._asdict() for session in stream.sessions]
+
+
+_STATE = (
+    *(Setting(name, attrgetter(name)) for name in ("url", "published")),
+    Setting("lives", attrgetter("log.lives")),
+    Setting("received", lambda stream: dict(stream.log.received)),
+)
+_ACTIONS = tuple(map(_action, ("reset", "freeze", "thaw", "displace", "restart")))
+_SETTINGS = (
+    Setting("drop", set=_drop),
+    _attribute("silent", _boolean),
+    _attribute("delay", number),
+    _attribute("displaces", _one_of("older", "newer", "neither")),
+    _attribute("login_limit", number),
+    Setting("wording", lambda stream: asdict(stream.wording), _wording),
+    Setting("faults", lambda stream: [armed.fault.members | {"fired": armed.fired} for armed in stream.faults.armed]),
+    Setting("fault", set=lambda stream, value: stream.faults.add(StreamFault.read(object_of("fault", value)))),
+    Setting(
+        "send", set=lambda stream, value: stream.send(value if isinstance(value, str) else object_of("send", value))
+    ),
+    Setting("burst", set=lambda stream, value: stream.burst(int(number("burst", value)))),
+    Setting("sessions", _sessions),
+)
+
+BROKERAGE = StreamControl(
+    "/stream", (*_STATE, *_ACTIONS, *_SETTINGS, Setting("publish", set=_publish("topic", "user_id", "account_id")))
+)
+"""The control path of the brokerage stream."""
+
+MARKET_DATA = StreamControl(
+    "/market_data",
+    (
+        *_STATE,
+        *_ACTIONS,
+        _action("tick"),
+        *_SETTINGS,
+        Setting("subscriptions", lambda stream: {str(link): held for link, held in stream.subscriptions().items()}),
+        _attribute("pace", _pace),
+        _attribute("memory", lambda name, value: min(_LONGEST, number(name, value))),
+        _attribute("replaced", _one_of("stays", "ends")),
+        _attribute("takes", _one_of("all", "some")),
+        Setting("refuse", set=_refuse),
+        Setting("refused", lambda stream: dict(stream.refused)),
+        _one_or_all("allow", "symbol"),
+        _one_or_all("expire_token", "connection_id"),
+        Setting(
+            "replace_token",
+            set=lambda stream, value: stream.replace_token(text({"replace_token": value}, "replace_token")),
+        ),
+        Setting("publish", set=_publish("channel", "symbol")),
+    ),
+)
+"""The control path of the market-data stream. It never shows a token."""

@@ -1,14 +1,24 @@
 """The sandbox's fault: one thing that may go wrong, as data: what happens, and to which requests."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, Literal, cast, get_args
+from typing import ClassVar, Literal, get_args
 
+from connecttrade_async.sandbox.faults.rules import (
+    RETRY_AFTER,
+    SIZE,
+    FaultMembers,
+    Rule,
+    counts,
+    is_header,
+    is_text,
+    is_whole,
+)
 from connecttrade_async.sandbox.faults.schedule import ActiveFault, FaultSchedule
 
-__all__ = ["LOSSES", "Fault", "Faults", "Kind", "is_header", "is_whole"]
+__all__ = ["LOSSES", "Fault", "Faults", "Kind"]
 
 Kind = Literal[
     "status",
@@ -35,22 +45,8 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
     "drop": frozenset({"when"}),
     "close_idle": frozenset(),
 }
+_TARGETS = frozenset({"kind", "times", "after", "method", "path", "pattern"})
 _LONGEST = 3600.0
-_LARGEST = 1 << 30
-
-
-def is_whole(low: int, high: int) -> Callable[[object], bool]:
-    """Return a check whether a value is a whole number between two others, these included."""
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def is_header(value: object) -> bool:
-    """Whether a value can be that of a header."""
-    return isinstance(value, str) and value.isprintable() and value.isascii() and bool(value)
 
 
 def _is_pattern(value: object) -> bool:
@@ -64,25 +60,24 @@ def _is_duration(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LONGEST
 
 
-_RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+_RULES: Mapping[str, Rule] = {
     "kind": (lambda value: value in get_args(Kind), f"one of {', '.join(get_args(Kind))}"),
-    "times": (is_whole(1, 1_000_000), "a whole number from 1, or null for every request"),
-    "after": (is_whole(0, 1_000_000), "a whole number of requests to let pass"),
+    **counts("request", "requests"),
     "method": (lambda value: isinstance(value, str) and value.isalpha(), "an HTTP method"),
     "path": (lambda value: isinstance(value, str) and value.startswith("/"), "how the path begins, from its slash"),
     "pattern": (_is_pattern, "a regular expression"),
     "when": (lambda value: value in {"before", "after"}, "before or after, which means the work"),
     "status": (is_whole(200, 599), "a status from 200 to 599"),
-    "retry_after": (is_header, "seconds or an HTTP date, as text"),
-    "body": (_is_text, "text"),
+    "retry_after": RETRY_AFTER,
+    "body": (is_text, "text"),
     "seconds": (_is_duration, "a number of seconds, up to an hour"),
-    "size": (is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
+    "size": SIZE,
     "location": (is_header, "a URL"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(FaultMembers):
     """One misfortune, and which requests it strikes. None takes what is usual for the kind.
 
     Kinds:
@@ -117,6 +112,8 @@ class Fault:
         ValueError: an attribute is wrong, or not one of this kind; the sentence says what it should be.
     """
 
+    RULES: ClassVar[Mapping[str, Rule]] = _RULES
+
     kind: Kind
     times: int | None = 1
     after: int = 0
@@ -132,29 +129,7 @@ class Fault:
     location: str | None = None
 
     def __post_init__(self) -> None:
-        always = {"kind", "after"}
-        given = {name: value for name, value in asdict(self).items() if value is not None or name in always}
-        for name, value in given.items():
-            is_right, wanted = _RULES[name]
-            if not is_right(value):
-                raise ValueError(f"{name} must be {wanted}, not {value!r}")
-        for name in given:
-            if name in _ANSWERING and name not in _OPTIONS[self.kind]:
-                raise ValueError(f"a fault of kind {self.kind} takes no {name}")
-
-    @classmethod
-    def read(cls, members: Mapping[str, object]) -> "Fault":
-        """A fault from a JSON object that has its attributes as members.
-
-        Raises:
-            ValueError: a member is wrong, or unknown, or ``kind`` is missing.
-        """
-        unknown = members.keys() - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
-        if "kind" not in members:
-            raise ValueError(f"kind must be {_RULES['kind'][1]}")
-        return cls(**cast("dict[str, Any]", members))
+        self.check(lambda: _TARGETS | _OPTIONS[self.kind])
 
     @property
     def is_after(self) -> bool:
@@ -168,9 +143,6 @@ class Fault:
             and (self.path is None or path.startswith(self.path))
             and (self.pattern is None or re.search(self.pattern, path) is not None)
         )
-
-
-_ANSWERING = frozenset[str]().union(*_OPTIONS.values())
 
 
 LOSSES = (

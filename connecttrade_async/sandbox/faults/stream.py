@@ -1,11 +1,11 @@
 """The sandbox's stream faults: one thing that may go wrong on a stream, as data: what happens, and to what."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Any, Literal, cast, get_args
+from typing import ClassVar, Literal, get_args
 
-from connecttrade_async.sandbox.faults.rest import is_header, is_whole
+from connecttrade_async.sandbox.faults.rules import RETRY_AFTER, SIZE, FaultMembers, Rule, counts, is_text, is_whole
 from connecttrade_async.sandbox.faults.schedule import ActiveFault, FaultSchedule
 
 __all__ = ["MOMENTS", "StreamFault", "StreamFaults", "StreamKind"]
@@ -48,7 +48,6 @@ _OPTIONS: Mapping[str, frozenset[str]] = {
     "oversize": frozenset({"size"}),
     "drop": frozenset({"code"}),
 }
-_LARGEST = 1 << 30
 
 
 def _is_code(value: object) -> bool:
@@ -56,21 +55,20 @@ def _is_code(value: object) -> bool:
     return any(is_whole(low, high)(value) for low, high in ((1000, 1003), (1007, 1014), (3000, 4999)))
 
 
-_RULES: Mapping[str, tuple[Callable[[object], bool], str]] = {
+_RULES: Mapping[str, Rule] = {
     "kind": (lambda value: value in get_args(StreamKind), f"one of {', '.join(get_args(StreamKind))}"),
-    "times": (is_whole(1, 1_000_000), "a whole number from 1, or null for every time"),
-    "after": (is_whole(0, 1_000_000), "a whole number of chances to let pass"),
-    "account_id": (lambda value: isinstance(value, str), "an account_id"),
-    "symbol": (lambda value: isinstance(value, str), "a symbol"),
+    **counts("time", "chances"),
+    "account_id": (is_text, "an account_id"),
+    "symbol": (is_text, "a symbol"),
     "status": (is_whole(300, 599), "a status from 300 to 599"),
-    "retry_after": (is_header, "seconds or an HTTP date, as text"),
-    "size": (is_whole(1, _LARGEST), "a number of bytes, up to a gibibyte"),
+    "retry_after": RETRY_AFTER,
+    "size": SIZE,
     "code": (_is_code, "a close code that may be sent: 1000 to 1003, 1007 to 1014, 3000 to 4999"),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class StreamFault:
+class StreamFault(FaultMembers):
     """One misfortune of a stream, and what it strikes. None takes what is usual for the kind.
 
     Kinds:
@@ -102,6 +100,8 @@ class StreamFault:
         ValueError: an attribute is wrong, or not one of this kind; the sentence says what it should be.
     """
 
+    RULES: ClassVar[Mapping[str, Rule]] = _RULES
+
     kind: StreamKind
     times: int | None = 1
     after: int = 0
@@ -113,30 +113,13 @@ class StreamFault:
     code: int | None = None
 
     def __post_init__(self) -> None:
-        given = {name: value for name, value in asdict(self).items() if value is not None}
-        for name, value in given.items():
-            is_right, wanted = _RULES[name]
-            if not is_right(value):
-                raise ValueError(f"{name} must be {wanted}, not {value!r}")
+        self.check(self._known)
+
+    def _known(self) -> frozenset[str]:
         known = _OPTIONS.get(self.kind, frozenset()) | {"kind", "times", "after"}
         if MOMENTS[self.kind] == "event":
             known |= {"symbol"} if self.account_id is None else {"account_id"}
-        if given.keys() - known:
-            raise ValueError(f"a fault of kind {self.kind} takes no {', '.join(sorted(given.keys() - known))}")
-
-    @classmethod
-    def read(cls, members: Mapping[str, object]) -> "StreamFault":
-        """A fault from a JSON object that has its attributes as members.
-
-        Raises:
-            ValueError: a member is wrong, or unknown, or ``kind`` is missing.
-        """
-        unknown = members.keys() - {field.name for field in fields(cls)}
-        if unknown:
-            raise ValueError(f"a fault has no {', '.join(sorted(unknown))}")
-        if "kind" not in members:
-            raise ValueError(f"kind must be {_RULES['kind'][1]}")
-        return cls(**cast("dict[str, Any]", members))
+        return known
 
     @property
     def scope(self) -> str | None:

@@ -221,6 +221,7 @@ def test_every_kind_has_its_moment() -> None:
         ({"kind": "lose", "times": 0}, "times must be a whole number from 1"),
         ({"kind": "lose", "after": -1}, "after must be"),
         ({"kind": "lose", "after": True}, "after must be"),
+        ({"kind": "lose", "after": None}, "after must be a whole number of chances to let pass"),
         ({"kind": "lose", "status": 503}, "a fault of kind lose takes no status"),
         ({"kind": "no_ack", "account_id": "a"}, "a fault of kind no_ack takes no account_id"),
         ({"kind": "refuse_upgrade", "status": 200}, "status must be"),
