@@ -19,6 +19,7 @@ from connecttrade_async.sandbox.streams.channels import Subscription
 from connecttrade_async.sandbox.streams.encoding import FrameEncoding
 from connecttrade_async.sandbox.streams.market_data import MarketDataSessionInfo, MarketDataStream
 from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.thread import SandboxThread
 from connecttrade_async.sandbox.world import BROKERS, Broker, World
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "RequestLog",
     "RequestRecord",
     "Sandbox",
+    "SandboxThread",
     "Sent",
     "Spellings",
     "StreamFault",

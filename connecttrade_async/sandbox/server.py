@@ -30,6 +30,7 @@ from connecttrade_async.sandbox.settings import Credentials, Endpoints, Spelling
 from connecttrade_async.sandbox.sockets import Sockets
 from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
 from connecttrade_async.sandbox.streams.market_data import MarketDataStream
+from connecttrade_async.sandbox.thread import SandboxThread
 from connecttrade_async.sandbox.world import Hours, Keeping, World, find_broker
 
 __all__ = ["Sandbox"]
@@ -200,6 +201,14 @@ class Sandbox:
         await self.market.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
+
+    def in_thread(self) -> SandboxThread[Self]:
+        """Return this sandbox to be served by a thread of its own, for code that is not async.
+
+        ``with Sandbox(seed=7).in_thread() as sandbox:`` has `endpoints`, the credentials, and
+        ``sandbox.call(Sandbox.approve, url)`` for everything else.
+        """
+        return SandboxThread(self)
 
     async def restart(self) -> None:
         """Close, and start again on the same ports with all that it knows, like a server after a deployment.
