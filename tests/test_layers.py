@@ -37,6 +37,7 @@ LAYER_OF = {
     "models.transactions": "values",
     "models.users": "values",
     "amounts": "values",
+    "census": "rules",
     "symbology": "rules",
     "symbology.classification": "rules",
     "symbology.equities": "rules",

@@ -56,6 +56,7 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "pacing.py": "test_pacing.py",
     "oauth.py": "test_oauth.py",
     "amounts.py": "test_amounts.py",
+    "census.py": "test_census.py",
     "symbology/__init__.py": "test_symbology.py",
     "symbology/classification.py": "test_symbology.py",
     "symbology/equities.py": "test_symbology.py",
