@@ -5,6 +5,7 @@ mistake with the client.
 """
 
 from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.dialect import SandboxDialect
 from connecttrade_async.sandbox.errors import RefusalError
 from connecttrade_async.sandbox.faults.rest import LOSSES, Fault, Faults
 from connecttrade_async.sandbox.faults.schedule import ActiveFault
@@ -43,6 +44,7 @@ __all__ = [
     "RequestLog",
     "RequestRecord",
     "Sandbox",
+    "SandboxDialect",
     "SandboxThread",
     "Sent",
     "Spellings",

@@ -15,6 +15,7 @@ from aiohttp import web
 from connecttrade_async.sandbox.arithmetic import ARITHMETIC, in_arithmetic_context, with_arithmetic
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.control.routes import control_routes
+from connecttrade_async.sandbox.dialect import SandboxDialect, find_dialect
 from connecttrade_async.sandbox.faults.inject import FaultInjector
 from connecttrade_async.sandbox.faults.rest import Faults
 from connecttrade_async.sandbox.login import consent
@@ -57,6 +58,10 @@ class Sandbox:
         login_limit: seconds that a client of either stream has to log in (documented: 30).
         market_port: where the market-data stream listens; 0 takes a free port.
         strict: whether names that the wire contract does not have are answered 400.
+        dialect: the forms of every frame and answer: the name of a preset, or a value.
+
+    Raises:
+        ValueError: there is no preset of that name, or the dialect is none of a coherent server.
 
     Attributes:
         client_id: what a client sends as ``client-id``.
@@ -84,6 +89,7 @@ class Sandbox:
         login_limit: float = 30.0,
         market_port: int = 0,
         strict: bool = False,
+        dialect: str | SandboxDialect = "assumed",
     ) -> None:
         self.world = World(seed, Hours(hours))
         self.clock = Clock(self._publish)
@@ -108,6 +114,7 @@ class Sandbox:
         self.market = MarketDataStream(
             self.world, self.clock, payloads, address=(host, market_port), login_limit=login_limit
         )
+        self.dialect = find_dialect(dialect)
         self._misfortune = FaultInjector()
         self._runner: web.AppRunner | None = None
 
@@ -142,6 +149,22 @@ class Sandbox:
     @spellings.setter
     def spellings(self, spellings: Spellings) -> None:
         self._desk.spellings = spellings
+
+    @property
+    def dialect(self) -> SandboxDialect:
+        """The forms of every frame and answer; assign a preset's name or a value to change them for what follows.
+
+        Raises:
+            ValueError: it is set to a name that no preset has, or to a value that no coherent server can have.
+        """
+        return self._dialect
+
+    @dialect.setter
+    def dialect(self, dialect: str | SandboxDialect) -> None:
+        self._dialect = chosen = find_dialect(dialect)
+        self.stream.forms = chosen.brokerage
+        self.market.forms = chosen.market_data
+        self._desk.forms = chosen.rest
 
     @property
     def strict(self) -> bool:

@@ -49,6 +49,7 @@ def sentence(result: Result, code: int) -> str:
         (["option", "cal"], "did you mean `option call`?"),
         (["users", "delete", "..", "--yes"], "user_id must be neither empty nor a dot segment, got '..'"),
         (["sandbox", "--port", "70000"], "--port"),
+        (["sandbox", "--dialect", "esperanto"], "--dialect"),
     ],
     ids=str,
 )

@@ -37,10 +37,13 @@ SEED = 7
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--seed", type=int, default=SEED, show_default=True, help="Equal seeds make equal accounts and markets.")
+@click.option(
+    "--dialect", default="assumed", show_default=True, help="The forms of frames and answers, by the name of a preset."
+)
 @json_option
 @in_event_loop
 async def sandbox(
-    *, port: int, stream_port: int | None, market_port: int | None, host: str, seed: int, as_json: bool
+    *, port: int, stream_port: int | None, market_port: int | None, host: str, seed: int, dialect: str, as_json: bool
 ) -> None:
     """Serve a sandbox of Connect Trade until Ctrl-C.
 
@@ -51,15 +54,19 @@ async def sandbox(
 
     stream_port = _after(port) if stream_port is None else stream_port
     market_port = _after(stream_port) if market_port is None else market_port
-    served = Sandbox(seed=seed, port=port, host=host, stream_port=stream_port, market_port=market_port)
+    try:
+        served = Sandbox(
+            seed=seed, port=port, host=host, stream_port=stream_port, market_port=market_port, dialect=dialect
+        )
+    except ValueError as exc:
+        raise click.BadParameter(str(exc), param_hint="--dialect") from None
     async with until_stopped():
         try:
             await served.start()
         except OSError as exc:
-            ports = f"{port}, {stream_port} and {market_port}"
             reason = exc.strerror or type(exc).__name__
             hint = "choose others with --port, --stream-port or --market-port"
-            msg = f"cannot listen on {host}:{ports} ({reason}); {hint}"
+            msg = f"cannot listen on {host}:{port}, {stream_port} and {market_port} ({reason}); {hint}"
             raise click.UsageError(msg) from None
         try:
             _print_settings(served, as_json=as_json)

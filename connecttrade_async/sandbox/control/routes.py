@@ -15,6 +15,7 @@ from aiohttp import web
 
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.control.streams import BROKERAGE, MARKET_DATA, StreamControl
+from connecttrade_async.sandbox.dialect import SandboxDialect, find_dialect
 from connecttrade_async.sandbox.errors import BadRequestError, RefusalError, UnknownError
 from connecttrade_async.sandbox.faults.rest import Fault, Faults
 from connecttrade_async.sandbox.login.consent import DECLINED
@@ -52,6 +53,10 @@ class Controlled(Protocol):
     def strict(self) -> bool: ...
     @strict.setter
     def strict(self, strict: bool) -> None: ...
+    @property
+    def dialect(self) -> SandboxDialect: ...
+    @dialect.setter
+    def dialect(self, dialect: SandboxDialect) -> None: ...
     @property
     def entitlements(self) -> Entitlements: ...
     async def approve(self, url: str, broker: str | None = None, *, login: str = "") -> str: ...
@@ -168,6 +173,11 @@ def _set_strict(sandbox: Controlled, members: Fields) -> None:
     sandbox.strict = strict
 
 
+def _set_dialect(sandbox: Controlled, members: Fields) -> None:
+    """``{"name"}`` of a preset, or the fields of a dialect."""
+    sandbox.dialect = find_dialect(members)
+
+
 def _set_spellings(sandbox: Controlled, members: Fields) -> None:
     sandbox.spellings = _changed(sandbox.spellings, members)
 
@@ -264,6 +274,7 @@ _RESOURCES = (
         _set_clock,
     ),
     Resource("/spellings", lambda sandbox: asdict(sandbox.spellings), _set_spellings),
+    Resource("/dialect", lambda sandbox: sandbox.dialect.to_dict(), _set_dialect),
     Resource("/strict", lambda sandbox: {"strict": sandbox.strict}, _set_strict),
     Resource("/entitlements", lambda sandbox: asdict(sandbox.entitlements), _set_entitlements),
     Resource(

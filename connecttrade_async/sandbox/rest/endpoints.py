@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, cast
 
+from connecttrade_async.sandbox.dialect import RestForms
 from connecttrade_async.sandbox.errors import BadRequestError, UnauthorizedError, UnknownError
 from connecttrade_async.sandbox.parameters import Fields, choice, day, fields, redirect, symbols, text
 from connecttrade_async.sandbox.payloads import Json, Payloads
@@ -54,6 +55,7 @@ class RestContext:
     spellings: Spellings = field(default_factory=Spellings)
     entitlements: Entitlements = field(default_factory=Entitlements)
     strict: bool = False
+    forms: RestForms = field(default_factory=RestForms)
 
 
 class Answer(NamedTuple):

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.dialect import BrokerageForms
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.payloads import Payloads
 from connecttrade_async.sandbox.settings import Credentials
@@ -64,6 +65,7 @@ class BrokerageStream(StreamServer[BrokerageSession]):
         login_limit: float = 30.0,
     ) -> None:
         super().__init__(clock, address=address, login_limit=login_limit)
+        self.forms = BrokerageForms()
         self.credentials = credentials
         self._world = world
         self._payloads = payloads

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.dialect import MarketForms
 from connecttrade_async.sandbox.errors import BadRequestError, ForbiddenError, RefusalError, UnknownError
 from connecttrade_async.sandbox.parameters import Fields, moment
 from connecttrade_async.sandbox.payloads import Payloads
@@ -90,6 +91,7 @@ class MarketDataStream(StreamServer[MarketDataSession]):
     ) -> None:
         super().__init__(clock, address=address, login_limit=login_limit)
         self.wording = FrameEncoding(payload="flat")
+        self.forms = MarketForms()
         self.pace = 0.5
         self.memory = 3600.0
         self.replaced: Literal["stays", "ends"] = "stays"

@@ -34,15 +34,18 @@ class MarketDataHost(SessionHost["MarketDataSession"], Protocol):
 
     def grant(self, token: object, /) -> Grant | None:
         """Return the token of this text, None if there never was one."""
+        ...
 
     def problem(self, request: Request, symbol: str, /) -> RefusalError | None:
         """Return why a symbol cannot be subscribed to, or None."""
+        ...
 
     def greet(self, session: "MarketDataSession", request: Request, /) -> None:
         """Send a session the present state of its new subscriptions."""
 
     def history(self, asked: History, /) -> list[Fields]:
         """Return the bars of a snapshot, oldest first."""
+        ...
 
 
 class MarketDataSession(StreamSession[MarketDataHost]):

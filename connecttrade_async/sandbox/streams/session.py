@@ -47,6 +47,7 @@ class SessionHost(Protocol[_SessionT_contra]):
 
     def claim_session(self, session: _SessionT_contra, name: str = "", /) -> bool:
         """Let a session hold an exclusive name; False if the session that holds it keeps it."""
+        ...
 
     def release_session(self, session: _SessionT_contra, /) -> None:
         """Free the names that a session holds."""

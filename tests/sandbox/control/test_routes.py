@@ -5,7 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from connecttrade_async.sandbox import Sandbox
+from connecttrade_async.sandbox import Sandbox, SandboxDialect
 
 
 class Panel:
@@ -152,3 +152,19 @@ async def test_fills_and_rejections(panel: Panel, sandbox: Sandbox) -> None:
     assert (await panel.fetch("POST", "/reject", {"order_id": two, "reason": "No."}))[1]["status"] == "rejected"
     assert (await panel.fetch("POST", "/fill", {"order_id": one}))[0] == 400
     assert (await panel.fetch("POST", "/fill", {"order_id": "none"}))[0] == 404
+
+
+async def test_dialect_is_read_and_set_by_name_and_by_value(panel: Panel, sandbox: Sandbox) -> None:
+    assert await panel.fetch("GET", "/dialect") == (200, SandboxDialect(name="assumed").to_dict())
+    mine = SandboxDialect(name="mine")
+    assert await panel.fetch("POST", "/dialect", mine.to_dict()) == (200, mine.to_dict())
+    assert sandbox.dialect == mine
+    assert (await panel.fetch("POST", "/dialect", {"name": "assumed"}))[0] == 200
+    assert sandbox.dialect == SandboxDialect(name="assumed")
+
+
+@pytest.mark.parametrize("wrong", [{"name": "esperanto"}, {"name": 7}, {"tongue": {}}, {"name": "x", "brokerage": 1}])
+async def test_dialect_that_is_none_is_refused_with_one_clear_error(panel: Panel, sandbox: Sandbox, wrong: Any) -> None:
+    status, refused = await panel.fetch("POST", "/dialect", wrong)
+    assert (status, refused["message"].startswith("dialect must be ")) == (400, True)
+    assert sandbox.dialect == SandboxDialect(name="assumed")
