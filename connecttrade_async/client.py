@@ -276,7 +276,12 @@ class ConnectTrade:
             codes=codes or {},
             owner=self._sender,
             watchdog=watchdog,
-            dialing=ConnectOptions(self._market.frame_bytes, self._market.dial.ssl, self._market.dial.proxy),
+            dialing=ConnectOptions(
+                self._market.frame_bytes,
+                self._market.dial.ssl,
+                self._market.dial.proxy,
+                self._sender.transport.tap_point.opener("brokerage"),
+            ),
         )
 
     def live(

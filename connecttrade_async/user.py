@@ -136,7 +136,8 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         from connecttrade_async.streaming.websocket import ConnectOptions  # noqa: PLC0415
 
         sender, market = self._sender, self._market
-        dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy)
+        open_tap = sender.transport.tap_point.opener("market_data")
+        dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy, open_tap)
         return MarketDataStream(
             MarketDataConfig(
                 market.url, sender.timeouts, market.reconnect, sender.clock, market.taken, sender, dialing

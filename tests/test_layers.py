@@ -51,6 +51,8 @@ LAYER_OF = {
     "analytics": "rules",
     "oauth": "rules",
     "pacing": "rules",
+    "recording": "rules",
+    "recording.taps": "rules",
     "rest": "rules",
     "rest.wire": "rules",
     "rest.retry": "rules",

@@ -106,6 +106,8 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "books/order_tracker.py": BOOKS,
     "market_data/filters.py": "market_data/test_filters.py",
     "market_data/subscription_sync.py": SYNC,
+    "recording/__init__.py": "recording/test_taps.py",
+    "recording/taps.py": "recording/test_taps.py",
     "rest/__init__.py": "rest/test_wire.py",
     "rest/wire.py": "rest/test_wire.py",
     "rest/retry.py": "rest/test_retry.py",

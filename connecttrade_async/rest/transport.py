@@ -18,6 +18,7 @@ from yarl import URL
 
 from connecttrade_async.config import Limits
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectError, RequestTimeoutError, TransportError
+from connecttrade_async.recording.taps import TapPoint
 from connecttrade_async.rest.connector import (
     UNSOLICITED_DATA,
     CancelledUnsentError,
@@ -31,11 +32,12 @@ from connecttrade_async.rest.wire import OK_BELOW, OK_FROM, Response
 from connecttrade_async.secret import REDACTION_WINDOW, redact, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
+    from collections.abc import Awaitable, Coroutine, Mapping
 
     from aiohttp.connector import Connection
 
     from connecttrade_async.config import DialOptions
+    from connecttrade_async.recording.taps import Tap
     from connecttrade_async.rest.deadlines import Deadline
     from connecttrade_async.rest.wire import Request
     from connecttrade_async.secret import Secret
@@ -215,6 +217,10 @@ class Transport:
         limits: the largest response.
         trace_configs: aiohttp's tracing, for the created session.
 
+    Attributes:
+        is_closed: whether ``aclose`` was called.
+        tap_point: where a recorder attaches.
+
     Raises:
         ConfigurationError: a session is borrowed, and options for a created one are given.
     """
@@ -236,6 +242,7 @@ class Transport:
         "_max_line",
         "_traces",
         "is_closed",
+        "tap_point",
     )
 
     def __init__(
@@ -279,8 +286,9 @@ class Transport:
                 "max_field_size": self._max_line,
             }
         self.is_closed = False
+        self.tap_point = TapPoint()
 
-    async def exchange(self, request: Request, limit: RequestTimeout) -> Response:
+    def exchange(self, request: Request, limit: RequestTimeout) -> Coroutine[Any, Any, Response]:
         """Send a request once and read the whole response.
 
         Args:
@@ -297,6 +305,20 @@ class Transport:
 
         Cancelling drops the connection; a request that was sent may still be executed.
         """
+        tap = self.tap_point.tap
+        return self._exchange(request, limit) if tap is None else self._tapped(tap, request, limit)
+
+    async def _tapped(self, tap: Tap, request: Request, limit: RequestTimeout) -> Response:
+        began = tap.began()
+        try:
+            response = await self._exchange(request, limit)
+        except BaseException as exc:
+            tap.exchanged(began, request, None, exc)
+            raise
+        tap.exchanged(began, request, response, None)
+        return response
+
+    async def _exchange(self, request: Request, limit: RequestTimeout) -> Response:
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
             self.bind_loop()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from websockets.asyncio.client import ClientConnection
     from websockets.http11 import Response
 
+    from connecttrade_async.recording.taps import FrameTap
     from connecttrade_async.secret import Secret
 
 __all__ = ["ConnectOptions", "ConnectionLostError", "WebSocket"]
@@ -105,11 +106,13 @@ class ConnectOptions(NamedTuple):
         largest: the size limit of a frame, in bytes.
         ssl: the TLS context, or None for the system's certificates.
         proxy: the URL of an HTTP proxy, or None for a direct connection.
+        open_tap: called for each opened WebSocket; returns the observer of its messages, or None. None for no call.
     """
 
     largest: int = MAX_FRAME
     ssl: ssl.SSLContext | None = None
     proxy: Secret | None = None
+    open_tap: Callable[[], FrameTap | None] | None = None
 
     def tls(self, url: str) -> dict[str, Any]:
         """Return the keyword arguments of ``connect`` for the TLS context, if there is one and the URL needs it."""
@@ -123,16 +126,17 @@ class ConnectOptions(NamedTuple):
 class WebSocket:
     """One open WebSocket."""
 
-    __slots__ = ("_close_timeout", "_socket")
+    __slots__ = ("_close_timeout", "_socket", "_tap")
 
     @property
     def is_fast(self) -> bool:
         """Whether messages are split out of chunks instead of received one by one."""
         return isinstance(self._socket, FastClientConnection) and self._socket.is_splitting
 
-    def __init__(self, connection: ClientConnection, close_timeout: float) -> None:
+    def __init__(self, connection: ClientConnection, close_timeout: float, tap: FrameTap | None = None) -> None:
         self._socket = connection
         self._close_timeout = close_timeout
+        self._tap = tap
 
     @classmethod
     async def connect(
@@ -166,7 +170,8 @@ class WebSocket:
                 connection = await cls._connected(url, close_timeout, ping, dialing or ConnectOptions())
         except (OSError, EOFError, TimeoutError, WebSocketException) as exc:
             raise _connect_error(exc, url) from without_frames(exc)
-        return cls(connection, close_timeout)
+        tap = None if dialing is None or dialing.open_tap is None else dialing.open_tap()
+        return cls(connection, close_timeout, tap)
 
     @staticmethod
     async def _connected(
@@ -214,6 +219,7 @@ class WebSocket:
         try:
             yield
         except ConnectionClosed as exc:
+            self._tap_close()
             given_up = self._socket.given_up if isinstance(self._socket, FastClientConnection) else ""
             raise (ConnectionLostError(given_up) if given_up else _closed_error(exc)) from without_frames(exc)
 
@@ -228,6 +234,8 @@ class WebSocket:
 
         Cancelling loses no message.
         """
+        if self._tap is not None:
+            on_frames = _observed(on_frames, self._tap)
         connection = self._socket
         fast = connection if isinstance(connection, FastClientConnection) else None
         while True:
@@ -245,6 +253,8 @@ class WebSocket:
 
     def send(self, frame: bytes) -> Coroutine[Any, Any, None]:
         """Send a text frame. Call it only inside ``errors_translated``."""
+        if self._tap is not None:
+            self._tap.sent(frame)
         return self._socket.send(frame, text=True)
 
     async def aclose(self) -> None:
@@ -262,6 +272,11 @@ class WebSocket:
         finally:
             draining.cancel()
             self.abort()
+            self._tap_close()
+
+    def _tap_close(self) -> None:
+        if self._tap is not None:
+            self._tap.closed(self._socket.close_code or CloseCode.ABNORMAL_CLOSURE, self._socket.close_reason or "")
 
     async def _drain(self) -> None:
         with suppress(WebSocketException):
@@ -277,6 +292,16 @@ class WebSocket:
     def abort(self) -> None:
         """Drop the connection at once, without a close frame."""
         self._socket.transport.abort()
+
+
+def _observed(on_frames: Callable[[list[bytes]], bool], tap: FrameTap) -> Callable[[list[bytes]], bool]:
+    """Return a callback for frames that passes them to a tap first."""
+
+    def observe(frames: list[bytes]) -> bool:
+        tap.received(frames)
+        return on_frames(frames)
+
+    return observe
 
 
 async def connected_socket(host: str, port: int) -> socket.socket:

@@ -1,0 +1,1 @@
+"""Recordings of a client's traffic: taps on the connections, redaction, and the file."""
