@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Retry as Retry,
         Timeouts as Timeouts,
     )
+    from connecttrade_async.dialect.value import Dialect as Dialect
     from connecttrade_async.errors import (
         APIError as APIError,
         AuthenticationError as AuthenticationError,
@@ -160,6 +161,7 @@ _ROOMS = {
     "client": ("ConnectTrade", "ClientHealth"),
     "clock": ("Clock", "SystemClock"),
     "config": ("Endpoints", "Limits", "Reconnect", "Retry", "Timeouts"),
+    "dialect.value": ("Dialect",),
     "errors": (
         "APIError",
         "AuthenticationError",

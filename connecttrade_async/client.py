@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping, Sequence
 from functools import partial
+from os import PathLike
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
 
 import msgspec
 
@@ -29,6 +31,7 @@ from connecttrade_async.config import (
     check_secure,
     from_environment,
 )
+from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.errors import ClosedError, ConfigurationError
 from connecttrade_async.rest import resources, wire
 from connecttrade_async.rest.limiter import RequestLimiter
@@ -103,9 +106,11 @@ class ConnectTrade:
             are sent to them unencrypted.
         trace_configs: aiohttp's tracing hooks, for the client's own session.
         clock: the source of time; a test may pass one that it controls.
+        dialect: how the server speaks, where it differs from the assumed forms: a ``Dialect``, or the path of its file,
+            which is read here. None for the assumed forms.
 
     Raises:
-        ConfigurationError: a credential, an address or a setting is invalid.
+        ConfigurationError: a credential, an address, a setting or the dialect is invalid.
     """
 
     def __init__(
@@ -124,6 +129,7 @@ class ConnectTrade:
         allow_insecure: bool = False,
         trace_configs: Sequence[TraceConfig] = (),
         clock: Clock | None = None,
+        dialect: Dialect | str | PathLike[str] | None = None,
     ) -> None:
         client_secret = Secret.wrap(client_secret)  # rebound before it is checked: tracebacks can print variables
         proxy = Secret.wrap(proxy) if proxy is not None else None
@@ -136,6 +142,7 @@ class ConnectTrade:
             reconnect=(reconnect, Reconnect),
         )
         _check_clock(clock)
+        dialect = _dialect_of(dialect)
         endpoints = Endpoints() if endpoints is None else endpoints
         dial = DialOptions.of(ssl, proxy)
         api, stream, market_data = _api_of(endpoints), _stream_of(endpoints), _stream_of(endpoints, "market_data")
@@ -163,7 +170,7 @@ class ConnectTrade:
         self._client_secret = client_secret
         self._stream_url = stream
         frame_bytes = (limits or Limits()).frame_bytes
-        self._market = MarketDataShared(market_data, reconnect or Reconnect(), set(), dial, frame_bytes)
+        self._market = MarketDataShared(market_data, reconnect or Reconnect(), set(), dial, frame_bytes, dialect)
         self._reconnect = reconnect or Reconnect()
         self._init_view(client_id, sender, owns=True)
 
@@ -178,8 +185,8 @@ class ConnectTrade:
         """Construct a client from environment variables.
 
         Reads ``CONNECTTRADE_CLIENT_ID`` and ``CONNECTTRADE_CLIENT_SECRET``, and where they are set
-        ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL``, ``CONNECTTRADE_MDSTREAM_URL`` and
-        ``CONNECTTRADE_ALLOW_INSECURE``, 1 or 0.
+        ``CONNECTTRADE_API_URL``, ``CONNECTTRADE_STREAM_URL``, ``CONNECTTRADE_MDSTREAM_URL``,
+        ``CONNECTTRADE_ALLOW_INSECURE``, 1 or 0, and ``CONNECTTRADE_DIALECT``, the path of a dialect's file.
 
         Args:
             settings: any arguments of the constructor by name. They take precedence over the environment.
@@ -552,6 +559,15 @@ def _check_fetch(fetch: object) -> None:
 
 def _is_handle(user: object) -> bool:
     return isinstance(user, User)
+
+
+def _dialect_of(dialect: Dialect | str | PathLike[str] | None) -> Dialect:
+    if isinstance(dialect, Dialect) or dialect is None:
+        return dialect or Dialect.default
+    if isinstance(cast("object", dialect), str | PathLike) and dialect != "":
+        return Dialect.load(os.fsdecode(dialect))
+    msg = f"dialect must be Dialect(...) or the path of a file, got {type(dialect).__name__}"
+    raise ConfigurationError(msg)
 
 
 def _check_clock(clock: object) -> None:

@@ -40,6 +40,7 @@ _PLAIN_ADDRESS = re.compile(r"[^\s?#@\x00-\x20\x7f]+")
 
 
 INSECURE = "CONNECTTRADE_ALLOW_INSECURE"
+DIALECT = "CONNECTTRADE_DIALECT"
 _YES, _NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")
 
 
@@ -162,6 +163,11 @@ def allows_insecure() -> bool:
         msg = f"{INSECURE} must be 1 or 0, got {given[:20]!r}"
         raise ConfigurationError(msg)
     return given in _YES
+
+
+def dialect_path() -> str | None:
+    """Return the path of the dialect's file, as ``CONNECTTRADE_DIALECT`` has it, or None."""
+    return os.environ.get(DIALECT) or None
 
 
 class Endpoints(msgspec.Struct, frozen=True):
@@ -338,7 +344,7 @@ def from_environment(given: Collection[str] = ()) -> dict[str, Any]:
 
     Returns:
         Keyword arguments of ``ConnectTrade``: ``client_id``, ``client_secret`` and ``endpoints`` unless they are given,
-        and ``allow_insecure`` where the environment sets it.
+        and ``allow_insecure`` and the path ``dialect`` where the environment sets them.
 
     Raises:
         ConfigurationError: a credential is missing or could not be sent, or an address is invalid.
@@ -360,4 +366,6 @@ def from_environment(given: Collection[str] = ()) -> dict[str, Any]:
         settings["endpoints"] = Endpoints(**addresses)
     if "allow_insecure" not in given and allows_insecure():
         settings["allow_insecure"] = True
+    if "dialect" not in given and (path := dialect_path()) is not None:
+        settings["dialect"] = path
     return settings

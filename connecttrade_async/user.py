@@ -12,6 +12,7 @@ import msgspec
 
 import connecttrade_async  # names that are imported on first use
 from connecttrade_async.config import DialOptions, Reconnect
+from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.rest import resources
 from connecttrade_async.rest.sender import Api, Sender
@@ -34,6 +35,7 @@ class MarketDataShared(NamedTuple):
         taken: the ids of users with an open market data stream.
         dial: the connection options of both streams.
         frame_bytes: the size of the largest frame of both streams.
+        dialect: how the server speaks.
     """
 
     url: str
@@ -41,6 +43,7 @@ class MarketDataShared(NamedTuple):
     taken: set[str]
     dial: DialOptions
     frame_bytes: int
+    dialect: Dialect
 
 
 class User(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -18,6 +18,7 @@ from connecttrade_async import (
     ClosedError,
     ConfigurationError,
     ConnectTrade,
+    Dialect,
     Endpoints,
     RequestTimeoutError,
     Retry,
@@ -28,6 +29,7 @@ from scripted_server import ScriptedEnd, answer, silence
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
 
 async def test_inside_the_block_it_is_open_and_after_it_closed() -> None:
@@ -376,3 +378,20 @@ async def test_an_object_that_holds_its_client_and_is_its_callback_is_freed_with
     del app
     gc.collect()
     assert seen() is None
+
+
+def test_client_takes_a_dialect_or_the_path_of_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "wire.toml"
+    Dialect.default.dump(file, full=True)
+    for dialect in (None, Dialect.default, file, str(file)):
+        assert ConnectTrade("client", "hush", dialect=dialect).client_id == "client"
+    file.write_text("[brokerage]\ntag = 1\n", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match=r"^brokerage\.tag must be text, got int$"):
+        ConnectTrade("client", "hush", dialect=file)
+
+
+@pytest.mark.parametrize("dialect", ["", 3, {}], ids=repr)
+def test_client_with_another_dialect_is_refused(dialect: Any) -> None:
+    expected = rf"^dialect must be Dialect\(\.\.\.\) or the path of a file, got {type(dialect).__name__}$"
+    with pytest.raises(ConfigurationError, match=expected):
+        ConnectTrade("client", "hush", dialect=dialect)

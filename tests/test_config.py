@@ -179,7 +179,7 @@ def test_a_login_in_an_address_is_not_repeated_in_the_message() -> None:
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    for name in (config.CLIENT_ID, config.CLIENT_SECRET, config.INSECURE, *config.ADDRESSES.values()):
+    for name in (config.CLIENT_ID, config.CLIENT_SECRET, config.INSECURE, config.DIALECT, *config.ADDRESSES.values()):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 
@@ -426,3 +426,12 @@ def test_environment_that_says_neither_yes_nor_no_is_refused(environment: pytest
 def test_limits_reject_frames_below_the_minimum() -> None:
     with pytest.raises(ConfigurationError, match=r"^Limits\.frame_bytes must be at least 65536, got 65535$"):
         Limits(frame_bytes=65_535)
+
+
+def test_from_environment_names_the_file_of_the_dialect(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("CONNECTTRADE_CLIENT_ID", "client-1")
+    environment.setenv("CONNECTTRADE_CLIENT_SECRET", "s")
+    assert "dialect" not in from_environment()
+    environment.setenv("CONNECTTRADE_DIALECT", "wire.toml")
+    assert from_environment()["dialect"] == "wire.toml"
+    assert "dialect" not in from_environment({"dialect"})

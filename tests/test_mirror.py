@@ -20,6 +20,7 @@ MODULES = [
 # Tests or folders, and the modules that they cover.
 COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("books/test_book.py", "books/test_order_tracker.py"): ("books/changes.py",),
+    ("dialect/test_value.py",): ("dialect/parts.py",),
     ("live/test_accounts.py", "stories/test_books_equal_the_world.py"): ("live/engine.py",),
     ("market_data/test_stream.py", "stories/test_market_end_to_end.py"): (
         "market_data/fanout.py",

@@ -13,7 +13,15 @@ import click
 
 from connecttrade_async.cli.prompts import is_interactive, prompt
 from connecttrade_async.client import ConnectTrade
-from connecttrade_async.config import ADDRESSES, CLIENT_ID, CLIENT_SECRET, Endpoints, Timeouts, allows_insecure
+from connecttrade_async.config import (
+    ADDRESSES,
+    CLIENT_ID,
+    CLIENT_SECRET,
+    Endpoints,
+    Timeouts,
+    allows_insecure,
+    dialect_path,
+)
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
@@ -43,7 +51,7 @@ async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectT
 
     Raises:
         click.UsageError: a credential is missing and stdin is not a terminal.
-        ConfigurationError: a credential or an address is malformed.
+        ConfigurationError: a credential, an address or the dialect is malformed.
     """
     _require(CLIENT_ID, CLIENT_SECRET)
     addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
@@ -54,6 +62,7 @@ async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectT
         endpoints=Endpoints(**addresses),
         timeouts=None if settle is None else Timeouts(settle=settle),
         allow_insecure=allows_insecure(),
+        dialect=dialect_path(),
     ) as ct:
         yield ct
 
@@ -67,7 +76,7 @@ async def open_user(*, settle: float | None = None) -> AsyncGenerator[CliContext
 
     Raises:
         click.UsageError: a credential is missing and stdin is not a terminal.
-        ConfigurationError: a credential or an address is malformed.
+        ConfigurationError: a credential, an address or the dialect is malformed.
     """
     _require(CLIENT_ID, CLIENT_SECRET, USER_ID, USER_SECRET)
     async with open_client(settle=settle) as ct:

@@ -128,3 +128,11 @@ async def test_command_with_a_transient_failure_prints_no_error(call: Call, sand
         assert (result.exit_code, result.stderr) == (0, "")
     sandbox.faults.add(Fault("status", status=503, retry_after="0"))
     assert "request failed, retrying in" in (await call("--verbose", "accounts")).stderr
+
+
+async def test_command_with_a_dialect_that_cannot_be_read_names_its_file(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONNECTTRADE_DIALECT", "/nowhere/wire.toml")
+    said = sentence(await call("users", "list"), 2)
+    assert "dialect must be a file that can be read, got '/nowhere/wire.toml'" in said
