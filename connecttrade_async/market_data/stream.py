@@ -403,8 +403,9 @@ class MarketDataStream(Stream):
         self._is_registered = True
         await super().open()
 
-    def _before_connect(self, supervisor: Supervisor) -> None:
-        self._requests.supervisor = supervisor
+    def _make_engine(self) -> Supervisor:
+        self._requests.supervisor = Supervisor(self._config)
+        return self._requests.supervisor
 
     def _reply_timeout(self, timeout: float | None) -> float:
         if timeout is None:

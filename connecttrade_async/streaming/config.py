@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 import msgspec
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from connecttrade_async.clock import Clock
@@ -17,9 +18,21 @@ if TYPE_CHECKING:
     from connecttrade_async.streaming.protocol import StreamProtocol
     from connecttrade_async.streaming.websocket import ConnectOptions
 
-__all__ = ["Lifetime", "LoginProvider", "OnTaken", "StreamConfig", "StreamCounters"]
+__all__ = ["Engine", "Lifetime", "LoginProvider", "OnTaken", "StreamConfig", "StreamCounters", "StreamLag"]
 
 OnTaken = Literal["stop", "standby", "retake"]
+
+
+class StreamLag(NamedTuple):
+    """How far a stream on a relay is behind the relay's log.
+
+    Attributes:
+        entries: the entries of the log that the stream has not read yet, as of its latest look at the log.
+        seconds: the age of the latest entry that it read, if there are later ones; otherwise 0.
+    """
+
+    entries: int
+    seconds: float
 
 
 class StreamCounters(msgspec.Struct):
@@ -33,6 +46,10 @@ class StreamCounters(msgspec.Struct):
         gaps: gaps published so far.
         unknown: frames that could not be decoded or belong to no request.
         fast_path: whether the latest connection splits frames out of the chunks that the socket delivers.
+        role: ``ALONE``, or on a relay ``LEADER`` or ``FOLLOWER``.
+        leader: the worker that has the session, on a relay; None if it is unknown or there is none.
+        epoch: the epoch of the latest entry that was read from the relay's log, or None.
+        lag: how far the stream is behind the log, on a relay, or None.
     """
 
     state: str = "CONNECTING"
@@ -42,6 +59,36 @@ class StreamCounters(msgspec.Struct):
     gaps: int = 0
     unknown: int = 0
     fast_path: bool = False
+    role: str = "ALONE"
+    leader: str | None = None
+    epoch: int | None = None
+    lag: StreamLag | None = None
+
+
+class Engine(Protocol):
+    """Runs a stream: opens its source of events, publishes them and survives losses, until the stream ends."""
+
+    @property
+    def counters(self) -> StreamCounters:
+        """The state and the counters of the stream."""
+        ...
+
+    @property
+    def is_live(self) -> asyncio.Future[None]:
+        """Done when the stream is live for the first time, or has ended before that."""
+        ...
+
+    async def run(self) -> None:
+        """Run until the stream ends. Cancelling closes it."""
+        ...
+
+    def end(self, error: ConnectTradeError | None = None) -> None:
+        """End the stream: publish its end and close all subscriptions. A second call does nothing.
+
+        Args:
+            error: the reason, or None if the stream was closed by its user.
+        """
+        ...
 
 
 class Lifetime(Protocol):

@@ -17,7 +17,7 @@ from anyio import CancelScope
 
 from connecttrade_async.clock import Timer
 from connecttrade_async.errors import ClosedError, ConfigurationError
-from connecttrade_async.streaming.config import Lifetime, StreamConfig, StreamCounters
+from connecttrade_async.streaming.config import Engine, Lifetime, StreamConfig, StreamCounters, StreamLag
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity, Subscription, SubscriptionStatistics
 from connecttrade_async.streaming.supervisor import Supervisor
@@ -43,6 +43,10 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
             before the first connection, and if the installed ``websockets`` does not allow it: then a message costs
             several times as much.
         consumers: the counters of each subscription.
+        role: ``ALONE`` for a stream with a session of its own; on a relay ``LEADER`` or ``FOLLOWER``.
+        leader: the worker that has the session, on a relay; None if it is unknown or there is none.
+        epoch: the epoch of the latest entry that was read from the relay's log, or None.
+        lag: how far the stream is behind the log, on a relay, or None.
     """
 
     state: str
@@ -54,6 +58,10 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     set_aside: int
     fast_path: bool
     consumers: tuple[SubscriptionStatistics, ...]
+    role: str = "ALONE"
+    leader: str | None = None
+    epoch: int | None = None
+    lag: StreamLag | None = None
 
 
 class Stream:
@@ -74,15 +82,15 @@ class Stream:
         self._watchdog = watchdog
         self._owner = owner
         self._reminder: Timer | None = None
-        self._supervisor: Supervisor | None = None
+        self._engine: Engine | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_closed = False
 
     def health(self) -> StreamHealth:
         """Return the state of the stream and its counters, without waiting."""
         counters = (
-            self._supervisor.counters
-            if self._supervisor is not None
+            self._engine.counters
+            if self._engine is not None
             else StreamCounters("ENDED" if self._is_closed else "CONNECTING")
         )
         return StreamHealth(
@@ -95,6 +103,10 @@ class Stream:
             set_aside=counters.unknown,
             fast_path=counters.fast_path,
             consumers=tuple(member.statistics() for member in self._fanout.members),
+            role=counters.role,
+            leader=counters.leader,
+            epoch=counters.epoch,
+            lag=counters.lag,
         )
 
     def _wall_time_of(self, moment: float | None) -> datetime | None:
@@ -110,8 +122,8 @@ class Stream:
         """
         self._is_closed = True
         self._stop_reminder()
-        task, supervisor = self._task, self._supervisor
-        if task is None or supervisor is None:
+        task, engine = self._task, self._engine
+        if task is None or engine is None:
             self._fanout.close()
             return
         # The task can be cancelled in any state. Only closing a WebSocket continues, within its own timeout.
@@ -125,7 +137,7 @@ class Stream:
             except asyncio.CancelledError:
                 task.cancel()  # a second cancel drops the connection without a close frame
                 raise
-        supervisor.end()  # a task that is cancelled before its first step does not reach its own call of ``end``
+        engine.end()  # a task that is cancelled before its first step does not reach its own call of ``end``
 
     async def open(self) -> None:
         """Connect, log in and subscribe; ``async with`` calls this. A stream can be opened once.
@@ -137,13 +149,12 @@ class Stream:
         Cancelling closes the stream.
         """
         self._check_is_new()
-        self._supervisor = Supervisor(self._config)
-        self._before_connect(self._supervisor)
-        self._task = asyncio.create_task(self._run(self._supervisor), name="connecttrade stream")
-        unregister = self._owner.on_close(partial(self._close_with_client, self._supervisor, self._task))
+        self._engine = self._make_engine()
+        self._task = asyncio.create_task(self._run(self._engine), name="connecttrade stream")
+        unregister = self._owner.on_close(partial(self._close_with_client, self._engine, self._task))
         self._task.add_done_callback(lambda _: unregister())
         try:
-            await asyncio.shield(self._supervisor.is_live)
+            await asyncio.shield(self._engine.is_live)
         except BaseException:
             await self.aclose()
             raise
@@ -153,7 +164,7 @@ class Stream:
         return self
 
     def _check_is_new(self) -> None:
-        if self._supervisor is not None or self._is_closed:
+        if self._engine is not None or self._is_closed:
             raise ClosedError("the stream")
         self._stop_reminder()
         try:
@@ -163,13 +174,13 @@ class Stream:
             self._fanout.close(exc)  # subscriptions added before end with the same error
             raise
 
-    def _close_with_client(self, supervisor: Supervisor, task: asyncio.Task[None], error: ClosedError) -> None:
-        supervisor.end(error)  # now, not after the WebSocket has closed: the stream must not look live meanwhile
+    def _close_with_client(self, engine: Engine, task: asyncio.Task[None], error: ClosedError) -> None:
+        engine.end(error)  # now, not after the WebSocket has closed: the stream must not look live meanwhile
         task.cancel()
 
     def _subscribe(self, event_filter: EventFilter, overflow: str, capacity: Capacity) -> Subscription:
         subscription = self._fanout.subscribe(event_filter, overflow, capacity)
-        if self._supervisor is None and self._reminder is None:
+        if self._engine is None and self._reminder is None:
             with suppress(RuntimeError):  # no event loop is running yet
                 connect = self._config.timeouts.connect
                 self._reminder = self._config.clock.call_later(connect, self._warn_if_not_entered)
@@ -186,12 +197,13 @@ class Stream:
         if self._reminder is not None:
             self._reminder.cancel()
 
-    def _before_connect(self, supervisor: Supervisor) -> None:
-        """Prepare the stream before the supervisor connects; a subclass overrides it."""
+    def _make_engine(self) -> Engine:
+        """Return the engine that runs the stream; a subclass overrides it."""
+        return Supervisor(self._config)
 
-    async def _run(self, supervisor: Supervisor) -> None:
+    async def _run(self, engine: Engine) -> None:
         with Watchdog(self._watchdog) if self._watchdog is not None else nullcontext():
-            await supervisor.run()
+            await engine.run()
 
     async def __aexit__(
         self,

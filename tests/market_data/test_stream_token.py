@@ -32,6 +32,7 @@ from connecttrade_async import (
 )
 from connecttrade_async.market_data.stream_token import StreamToken
 from connecttrade_async.models.events import StreamEnded, StreamRetrying
+from connecttrade_async.streaming.supervisor import Supervisor
 from manual_clock import BEGIN, SteppedClock
 from market_data_server import MarketEnd
 from scripted_server import ScriptedEnd, answer, drop
@@ -196,8 +197,8 @@ async def test_renewal_that_fails_keeps_the_connection_and_is_tried_again() -> N
 
 
 async def renewal_is_over(md: MarketDataStream) -> None:
-    supervisor = md._supervisor
-    assert supervisor is not None
+    supervisor = md._engine
+    assert isinstance(supervisor, Supervisor)
     if supervisor._renewal is not None:
         await asyncio.wait([supervisor._renewal], timeout=PATIENCE)
 
