@@ -97,8 +97,8 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "sandbox/sockets.py",
     ),
     ("sandbox/dialect",): (
+        "sandbox/dialect/members.py",
         "sandbox/dialect/presets.py",
-        "sandbox/dialect/rest.py",
         "sandbox/dialect/streams.py",
     ),
     ("sandbox/faults",): ("sandbox/faults/rules.py", "sandbox/faults/schedule.py"),
@@ -109,6 +109,7 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "sandbox/rest/endpoints.py",
         "sandbox/rest/jwt.py",
         "sandbox/rest/request_log.py",
+        "sandbox/rest/translator.py",
     ),
     ("sandbox/streams", "sandbox/test_stream_failures.py"): (
         "sandbox/streams/brokerage_session.py",

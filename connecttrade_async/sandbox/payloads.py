@@ -4,7 +4,7 @@ Documented: every value is a string or a boolean, or null, or an array or object
 decimal digits and never an exponent. Field names are documented, seen or assumed exactly as the wire contract says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -150,12 +150,6 @@ class Payloads:
             "replaces": order.replaces,
             "replaced_by": order.replaced_by,
         }
-
-    def orders(self, orders: Iterable[Json], next_cursor: str | None, prev_cursor: str | None) -> Json:
-        """The answer to ``GET /orders``: an envelope, or a bare array with the cursors in headers."""
-        if self.spellings.orders == "array":
-            return list(orders)
-        return {"orders": list(orders), "next_cursor": next_cursor, "prev_cursor": prev_cursor}
 
     def transaction(self, transaction: Transaction, broker: Broker) -> Json:
         """One of ``GET /transactions``. Assumed: every name."""

@@ -286,6 +286,6 @@ class Sandbox:
         router.add_routes(control_routes(self))
         app = web.Application()
         app.router.add_route(
-            "*", "/{path:.*}", Dispatcher(router, self.faults, self._misfortune, self.requests).dispatch
+            "*", "/{path:.*}", Dispatcher(router, self.faults, self._misfortune, self.requests, self._desk).dispatch
         )
         return app

@@ -60,8 +60,8 @@ class Spellings:
     """How the sandbox spells its answers. Replace `Sandbox.spellings` as a whole to change it.
 
     Attributes:
-        orders: ``envelope`` is an object with ``orders`` and cursors (Assumed); ``array`` is a bare array with the
-            cursors in the response headers ``next-cursor`` and ``prev-cursor`` (Assumed; the array is seen).
+        orders: ``array`` is a bare array (seen) with the cursors in the response headers ``next-cursor`` and
+            ``prev-cursor`` (Assumed); ``envelope`` is an object with ``orders`` and cursors (Assumed).
         fields: ``seen`` writes ``user_secret``, ``connection_request_url`` and ``connection_type``; ``documented``
             writes ``user-secret``, ``authorization_url``, and ``type`` with ``status``.
         times: ``rfc3339`` (Assumed), or digits that count ``epoch_seconds`` or ``epoch_milliseconds``.
@@ -69,7 +69,7 @@ class Spellings:
             (Assumed). A few brokers write ``""`` whatever this says.
     """
 
-    orders: Literal["envelope", "array"] = "envelope"
+    orders: Literal["array", "envelope"] = "array"
     fields: Literal["seen", "documented"] = "seen"
     times: Literal["rfc3339", "epoch_seconds", "epoch_milliseconds"] = "rfc3339"
     nulls: Literal["null", "empty"] = "null"

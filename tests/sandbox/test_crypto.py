@@ -31,7 +31,7 @@ async def account(fetch: Fetch, connect: Connect, broker: str) -> dict[str, str]
 async def settled(fetch: Fetch, sandbox: Sandbox, order: dict[str, Any]) -> dict[str, Any]:
     sandbox.clock.advance(600)
     _, page = await fetch("GET", "/orders?status=all&limit=500", "jane")
-    (found,) = [each for each in page["orders"] if each["order_id"] == order["order_id"]]
+    (found,) = [each for each in page if each["order_id"] == order["order_id"]]
     return dict(found)
 
 

@@ -15,7 +15,7 @@ from connecttrade_async.sandbox.world import BROKERS, Connection, World, find_br
 
 NOON = datetime(2026, 7, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 SEEN = Payloads(Spellings())
-DOCUMENTED = Payloads(Spellings(fields="documented", orders="array", times="epoch_milliseconds", nulls="empty"))
+DOCUMENTED = Payloads(Spellings(fields="documented", times="epoch_milliseconds", nulls="empty"))
 
 
 def world_with(code: str) -> tuple[World, Connection]:
@@ -94,15 +94,6 @@ def test_times() -> None:
     assert Payloads(Spellings(times="epoch_seconds")).time(NOON) == str(int(NOON.timestamp()))
     assert DOCUMENTED.time(NOON) == "1782907200250"
     assert SEEN.time(NOON + timedelta(seconds=1)) == "2026-07-01T12:00:01.250000Z"
-
-
-def test_a_page_of_orders_in_both_forms() -> None:
-    assert SEEN.orders([{"order_id": "1"}], "n", None) == {
-        "orders": [{"order_id": "1"}],
-        "next_cursor": "n",
-        "prev_cursor": None,
-    }
-    assert DOCUMENTED.orders([{"order_id": "1"}], "n", None) == [{"order_id": "1"}]
 
 
 def test_legs_are_written_where_there_are_some() -> None:

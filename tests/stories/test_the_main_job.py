@@ -21,7 +21,7 @@ from connecttrade_async.sandbox import Sandbox, Spellings
 
 SPELLINGS = [
     Spellings(),
-    Spellings(orders="array", fields="documented"),
+    Spellings(orders="envelope", fields="documented"),
     Spellings(fields="documented", times="epoch_seconds", nulls="empty"),
     Spellings(orders="array", times="epoch_milliseconds", nulls="empty"),
 ]

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 
+from connecttrade_async.sandbox.dialect.rest import REST_PRESETS, RestForms
 from connecttrade_async.sandbox.dialect.value import SandboxDialect
 
 __all__ = ["PRESETS", "find_dialect"]
 
-PRESETS: Mapping[str, SandboxDialect] = {preset.name: preset for preset in (SandboxDialect(name="assumed"),)}
+PRESETS: Mapping[str, SandboxDialect] = {
+    name: SandboxDialect(name=name, rest=REST_PRESETS.get(name, RestForms()))
+    for name in ("assumed", "rest_object", "camel", "numbers", "strict")
+}
 """Every preset by its name. ``assumed`` is the wire contract, and the default."""
 
 

@@ -4,13 +4,16 @@ A middleware of aiohttp's would do the same, but aiohttp remembers a thousand of
 hold, and a test run would never let go of a sandbox. So the gate is one route for everything, with a router behind it.
 """
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from connecttrade_async.sandbox.control.routes import CONTROL
 from connecttrade_async.sandbox.faults.inject import FaultInjector
 from connecttrade_async.sandbox.faults.rest import Faults
+from connecttrade_async.sandbox.rest.endpoints import RestContext
 from connecttrade_async.sandbox.rest.request_log import RequestLog, RequestRecord
-from connecttrade_async.sandbox.rest.routes import PARTS, json_response
+from connecttrade_async.sandbox.rest.routes import PARTS, written_response
 
 __all__ = ["Dispatcher"]
 
@@ -25,15 +28,22 @@ class Dispatcher:
         faults: which of them is struck.
         misfortune: what a fault does.
         served: where it is written down what became of them.
+        desk: the form of the errors.
     """
 
     def __init__(
-        self, router: web.UrlDispatcher, faults: Faults, misfortune: FaultInjector, served: RequestLog
+        self,
+        router: web.UrlDispatcher,
+        faults: Faults,
+        misfortune: FaultInjector,
+        served: RequestLog,
+        desk: RestContext,
     ) -> None:
         self._router = router
         self._faults = faults
         self._misfortune = misfortune
         self._served = served
+        self._desk = desk
 
     async def dispatch(self, request: web.Request) -> web.StreamResponse:
         """Let a request through to its handler, or let the fault strike that waits for it; and write it down."""
@@ -41,14 +51,14 @@ class Dispatcher:
         PARTS.set(match)
         path = request.rel_url.raw_path
         if path.startswith(f"{CONTROL}/"):
-            return await _answer(request, match)
+            return await self._answer(request, match)
         fault = self._faults.draw(request.method, path)
         worked = False
         answer: web.StreamResponse | None = None
 
         async def work() -> web.StreamResponse:
             nonlocal worked
-            response = await _answer(request, match)
+            response = await self._answer(request, match)
             worked = response.status < 400  # noqa: PLR2004  errors begin here
             return response
 
@@ -61,20 +71,22 @@ class Dispatcher:
             self._served.note(RequestRecord(request.method, shown, route, status, worked, kind))
         return web.Response() if answer is None else answer
 
+    async def _answer(self, request: web.Request, match: web.UrlMappingMatchInfo) -> web.StreamResponse:
+        """The handler's answer, or JSON for what the router and the HTTP layer refuse."""
+        try:
+            return await match.handler(request)
+        except web.HTTPMethodNotAllowed as error:
+            allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
+            return self._refused(405, f"{request.path} takes no {request.method}.", allow)
+        except web.HTTPNotFound:
+            return self._refused(404, f"There is no {request.path} here.")
+        except web.HTTPException as error:
+            return self._refused(error.status, f"{error.reason}.")
+
+    def _refused(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+        return written_response(self._desk.translator.error(status, message), status=status, headers=headers)
+
 
 def _route(match: web.UrlMappingMatchInfo) -> str:
     resource = match.route.resource
     return "" if resource is None else resource.canonical
-
-
-async def _answer(request: web.Request, match: web.UrlMappingMatchInfo) -> web.StreamResponse:
-    """The handler's answer, or JSON for what the router and the HTTP layer refuse."""
-    try:
-        return await match.handler(request)
-    except web.HTTPMethodNotAllowed as error:
-        allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
-        return json_response({"message": f"{request.path} takes no {request.method}."}, status=405, headers=allow)
-    except web.HTTPNotFound:
-        return json_response({"message": f"There is no {request.path} here."}, status=404)
-    except web.HTTPException as error:
-        return json_response({"message": f"{error.reason}."}, status=error.status)

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, cast
 
-from connecttrade_async.sandbox.dialect import RestForms
+import msgspec
+
+from connecttrade_async.sandbox.dialect.rest import RestForms
 from connecttrade_async.sandbox.errors import BadRequestError, UnauthorizedError, UnknownError
 from connecttrade_async.sandbox.parameters import Fields, choice, day, fields, redirect, symbols, text
 from connecttrade_async.sandbox.payloads import Json, Payloads
 from connecttrade_async.sandbox.rest.cursors import Cursors
 from connecttrade_async.sandbox.rest.jwt import user_token
+from connecttrade_async.sandbox.rest.translator import PageCursors, Translator
 from connecttrade_async.sandbox.settings import Spellings
 from connecttrade_async.sandbox.world import CONNECTION_TYPES, Account, Connection, User, World, find_broker
 
@@ -56,13 +59,27 @@ class RestContext:
     entitlements: Entitlements = field(default_factory=Entitlements)
     strict: bool = False
     forms: RestForms = field(default_factory=RestForms)
+    ids: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether names that the wire contract does not have are answered 400."""
+        return self.strict or self.forms.strict
+
+    @property
+    def translator(self) -> Translator:
+        """The translation of the moment. ``Spellings(orders="envelope")`` counts where the forms have the default."""
+        forms, default = self.forms, RestForms()
+        if self.spellings.orders == "envelope" and (forms.orders, forms.cursors) == (default.orders, default.cursors):
+            forms = msgspec.structs.replace(forms, cursors="body")
+        return Translator(forms, self.ids)
 
 
 class Answer(NamedTuple):
-    """What an endpoint answers with status 200. `headers` come on top of the usual ones."""
+    """What an endpoint answers with status 200, and the cursors if it has pages."""
 
     payload: Json
-    headers: Mapping[str, str] = {}
+    page: PageCursors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +119,8 @@ class Call:
 
     @property
     def fields(self) -> Fields:
-        """The body's members."""
-        return fields(self.body)
+        """The body's members, under the names of the wire contract."""
+        return self.desk.translator.members(fields(self.body))
 
     def accounts(self) -> Iterator[tuple[Connection, Account]]:
         """The user's accounts that the filters ``account_id``, ``connection_id`` and ``broker`` let through.

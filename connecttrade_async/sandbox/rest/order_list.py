@@ -12,11 +12,11 @@ from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.parameters import choice, count, moment, symbols
 from connecttrade_async.sandbox.rest.cursors import Cursor
 from connecttrade_async.sandbox.rest.endpoints import Answer, Call
+from connecttrade_async.sandbox.rest.translator import CURSORS, PageCursors
 from connecttrade_async.sandbox.world import CLOSED, OPEN, SIDES, STATUSES, Filter, Page, PagePosition, page_of
 
 __all__ = ["list_orders"]
 
-_CURSORS = ("next_cursor", "prev_cursor")
 _GROUPS = {"all": STATUSES, "open": OPEN, "closed": CLOSED, **{status: (status,) for status in STATUSES}}
 _DEFAULT_LIMIT = "50"
 _LARGEST_LIMIT = 500
@@ -24,7 +24,7 @@ _LARGEST_LIMIT = 500
 
 def list_orders(call: Call) -> Answer:
     """``GET /orders``: one page of the user's orders."""
-    asked = {name: value for name, value in call.query.items() if name not in _CURSORS}
+    asked = {name: value for name, value in call.query.items() if name not in CURSORS}
     limit = count("limit", asked.get("limit", _DEFAULT_LIMIT), 1, _LARGEST_LIMIT)
     descending = choice("sort", asked.get("sort", "desc"), ("asc", "desc")) == "desc"
     bound = {name: value for name, value in asked.items() if name != "limit"} | {"user": call.user.user_id}
@@ -34,14 +34,13 @@ def list_orders(call: Call) -> Answer:
     accounts = {account.account_id: account for _, account in call.accounts()}
     orders = (order for account in accounts.values() for order in account.orders)
     page = page_of(orders, wanted, limit=limit, descending=descending, place=cursor and cursor.place)
-    forth, back = _cursors(call, page, bound, since)
+    cursors = _cursors(call, page, bound, since)
     write = call.payloads.order
-    payloads = (write(order, accounts[order.account_id].broker) for order in page.orders)
-    return Answer(call.payloads.orders(payloads, forth, back), _headers(call, forth, back))
+    return Answer([write(order, accounts[order.account_id].broker) for order in page.orders], cursors)
 
 
 def _cursor(call: Call, bound: Mapping[str, str]) -> Cursor | None:
-    given = [name for name in _CURSORS if name in call.query]
+    given = [name for name in CURSORS if name in call.query]
     if len(given) > 1:
         raise BadRequestError("Send either next_cursor or prev_cursor, not both.")
     if not given:
@@ -66,19 +65,11 @@ def _filter(asked: Mapping[str, str], since: datetime | None) -> Filter:
     )
 
 
-def _cursors(call: Call, page: Page, bound: Mapping[str, str], since: datetime | None) -> tuple[str | None, str | None]:
+def _cursors(call: Call, page: Page, bound: Mapping[str, str], since: datetime | None) -> PageCursors:
     """The next and the previous cursor of a page, None where it ends."""
     if not page.orders:
-        return None, None
+        return PageCursors()
     write = call.desk.cursors.write
     forth = Cursor(PagePosition(page.orders[-1].key, backwards=False), since)
     back = Cursor(PagePosition(page.orders[0].key, backwards=True), since)
-    return write(forth, bound) if page.has_after else None, write(back, bound) if page.has_before else None
-
-
-def _headers(call: Call, forth: str | None, back: str | None) -> dict[str, str]:
-    """The cursors as headers, which only a bare array needs."""
-    if call.desk.spellings.orders == "envelope":
-        return {}
-    pairs = (("next-cursor", forth), ("prev-cursor", back))
-    return {name: value for name, value in pairs if value is not None}
+    return PageCursors(write(forth, bound) if page.has_after else None, write(back, bound) if page.has_before else None)

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.errors import BadRequestError, RefusalError, UnauthorizedError
+from connecttrade_async.sandbox.parameters import fields
 from connecttrade_async.sandbox.rest.endpoints import (
     Answer,
     Call,
@@ -31,10 +32,11 @@ from connecttrade_async.sandbox.rest.endpoints import (
 )
 from connecttrade_async.sandbox.rest.order_actions import cancel_order, place_order, replace_order
 from connecttrade_async.sandbox.rest.order_list import list_orders
+from connecttrade_async.sandbox.rest.translator import Translator, Written
 from connecttrade_async.sandbox.settings import Credentials
 from connecttrade_async.sandbox.world import User
 
-__all__ = ["PARTS", "json_response", "refusal_response", "rest_routes"]
+__all__ = ["PARTS", "json_response", "rest_routes", "written_response"]
 
 PARTS: ContextVar[Mapping[str, str]] = ContextVar("parts")
 """The parts of the path that vary, by name, of the request that is being answered."""
@@ -90,32 +92,37 @@ _BODY_NAMES: Mapping[Endpoint, frozenset[str]] = {
 def rest_routes(desk: RestContext, clock: Clock, credentials: Credentials) -> list[web.RouteDef]:
     """Every REST path of the wire contract, each with its handler."""
 
-    def handler(endpoint: Endpoint, *, needs_user: bool) -> Handler:
+    def handler(path: str, endpoint: Endpoint, *, needs_user: bool) -> Handler:
+        noun = path.rpartition("/")[2]
+
         async def handle(request: web.Request) -> web.StreamResponse:
+            translator = desk.translator
             try:
                 credentials.check(request.headers)
                 known = _recognize(desk, request) if needs_user else None
+                query = _query(request)
+                body = await request.read() if request.method in {"POST", "PATCH"} else b""
+                if desk.is_strict:
+                    _check_names(translator, endpoint, query, body)
                 call = Call(
                     desk=desk,
-                    path=PARTS.get(),
-                    query=_query(request),
-                    body=await request.read() if request.method in {"POST", "PATCH"} else b"",
+                    path=translator.path(PARTS.get()),
+                    query=translator.query(query),
+                    body=body,
                     now=clock.now(),
                     known=known,
                 )
-                if desk.strict:
-                    _check_names(call, endpoint)
                 desk.world.floor.bring_up(call.now)
                 answer = endpoint(call)
             except RefusalError as refusal:
-                return refusal_response(refusal)
-            return json_response(answer.payload, headers=answer.headers)
+                return written_response(translator.error(refusal.status, refusal.message), status=refusal.status)
+            return written_response(translator.answer(answer.payload, noun, answer.page, url=request.url))
 
         return handle
 
     routes = [(entry, False) for entry in _FOR_CLIENT] + [(entry, True) for entry in _FOR_USER]
     return [
-        web.route(method, path, handler(endpoint, needs_user=needs_user))
+        web.route(method, path, handler(path, endpoint, needs_user=needs_user))
         for (method, path, endpoint), needs_user in routes
     ]
 
@@ -126,21 +133,27 @@ def json_response(payload: object, *, status: int = 200, headers: Mapping[str, s
     return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
 
 
-def refusal_response(refusal: RefusalError) -> web.Response:
-    """A refusal as the documented JSON object with ``message``."""
-    return json_response({"message": refusal.message}, status=refusal.status)
+def written_response(written: Written, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """What the translator wrote, as a response."""
+    return web.Response(
+        body=written.body,
+        status=status,
+        headers={**written.headers, **(headers or {})},
+        content_type=written.content_type,
+        charset="utf-8",
+    )
 
 
-def _check_names(call: Call, endpoint: Endpoint) -> None:
+def _check_names(translator: Translator, endpoint: Endpoint, query: Mapping[str, str], body: bytes) -> None:
     """Refuse what the wire contract does not name.
 
     Raises:
         BadRequestError: the sentence names the unknown parameters or members.
     """
-    unknown = sorted(call.query.keys() - _QUERY_NAMES.get(endpoint, frozenset()))
+    unknown = sorted(query.keys() - translator.names(_QUERY_NAMES.get(endpoint, frozenset())))
     if unknown:
         raise BadRequestError(f"Unknown query parameters: {', '.join(unknown)}.")
-    unknown = sorted(call.fields.keys() - _BODY_NAMES.get(endpoint, frozenset())) if call.body else []
+    unknown = sorted(fields(body).keys() - translator.names(_BODY_NAMES.get(endpoint, frozenset()))) if body else []
     if unknown:
         raise BadRequestError(f"Unknown members of the body: {', '.join(unknown)}.")
 

@@ -55,8 +55,8 @@ async def test_clock(panel: Panel, sandbox: Sandbox) -> None:
 
 
 async def test_spellings_and_entitlements(panel: Panel, sandbox: Sandbox) -> None:
-    status, spelled = await panel.fetch("POST", "/spellings", {"orders": "array"})
-    assert (status, spelled["orders"], sandbox.spellings.orders) == (200, "array", "array")
+    status, spelled = await panel.fetch("POST", "/spellings", {"orders": "envelope"})
+    assert (status, spelled["orders"], sandbox.spellings.orders) == (200, "envelope", "envelope")
     assert await panel.fetch("GET", "/spellings") == (200, spelled)
     assert await panel.fetch("POST", "/entitlements", {"trading": False}) == (
         200,

@@ -49,7 +49,7 @@ def place(fetch: Fetch, ticket: dict[str, Any]) -> Place:
 
 async def found(fetch: Fetch, order: dict[str, Any]) -> dict[str, Any]:
     _, page = await fetch("GET", "/orders?status=all&limit=500", "jane")
-    [known] = [each for each in page["orders"] if each["order_id"] == order["order_id"]]
+    [known] = [each for each in page if each["order_id"] == order["order_id"]]
     return dict(known)
 
 

@@ -16,7 +16,8 @@ OPEN = {"pending", "working", "partially_filled", "pending_cancel", "pending_rep
 
 
 @pytest.fixture(autouse=True)
-async def _connected(connect: Connect) -> None:
+async def _connected(connect: Connect, sandbox: Sandbox) -> None:
+    sandbox.spellings = Spellings(orders="envelope")
     await connect()
 
 
@@ -130,7 +131,7 @@ async def test_an_empty_page_has_no_cursors(fetch: Fetch) -> None:
 
 
 async def test_a_bare_array_carries_its_cursors_in_headers(sandbox: Sandbox, http: aiohttp.ClientSession) -> None:
-    sandbox.spellings = Spellings(orders="array")
+    sandbox.spellings = Spellings()
     headers = {"client-id": sandbox.client_id, "client-secret": sandbox.client_secret}
     headers |= {"user-id": "jane", "user-secret": sandbox.world.users["jane"].secret}
     url = f"{sandbox.url}/orders?limit=40"

@@ -63,7 +63,7 @@ async def test_an_order_from_its_first_moment_to_its_last(
     assert {name: filled[name] for name in whose} == whose
     assert filled["timestamp"] == "2026-07-01T12:00:00.040000Z" == filled["data"]["updated_at"]
     assert filled["data"]["order_id"] == order.order_id
-    assert filled["data"] in (await fetch("GET", "/orders?status=all&limit=500", "jane"))[1]["orders"]
+    assert filled["data"] in (await fetch("GET", "/orders?status=all&limit=500", "jane"))[1]
     assert position["data"] in (await fetch("GET", f"/positions?account_id={account.account_id}", "jane"))[1]
     assert [balance["data"]] == (await fetch("GET", f"/balances?account_id={account.account_id}", "jane"))[1]
 
