@@ -1,7 +1,12 @@
-"""Followed users, their accounts, and whether the books of these are current."""
+"""Followed users, their accounts, and whether the books of these are current.
+
+A book is current if its user is, and that is a state machine of two tables. ``FollowState`` says what the books are
+worth, ``SnapshotState`` what the snapshot under way is worth. Each event goes to both.
+"""
 
 from __future__ import annotations
 
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -24,12 +29,111 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Timer
     from connecttrade_async.models.orders import Order
 
-__all__ = ["FollowedAccount", "FollowedUser", "FollowedUsers", "activity"]
+__all__ = [
+    "FollowEvent",
+    "FollowState",
+    "FollowedAccount",
+    "FollowedUser",
+    "FollowedUsers",
+    "SnapshotState",
+    "activity",
+]
 
 # Stands for a frame that names neither an account nor an order, and for ids beyond the bound.
 ANYTHING = ""
-_NONE: frozenset[str] = frozenset()
 MAX_UNMATCHED = 10_000
+
+
+class FollowState(Enum):
+    """What the books of a followed user are worth.
+
+    Attributes:
+        NEW: not read since the user was added.
+        READING: no account is current, and the snapshot that is under way makes them current.
+        CURRENT: a snapshot counts, and nothing was missed since it was requested.
+        STALE: something was missed, so no account is current until another snapshot.
+        SUSPECT: a snapshot counts, but updates of the accounts in ``doubted`` may have been missed; the others are
+            current.
+        GONE: not followed any more.
+    """
+
+    NEW = auto()
+    READING = auto()
+    CURRENT = auto()
+    STALE = auto()
+    SUSPECT = auto()
+    GONE = auto()
+
+
+class SnapshotState(Enum):
+    """What the snapshot of a user that is under way is worth.
+
+    Attributes:
+        NONE: none is under way.
+        FRESH: nothing was missed since it was requested.
+        DOUBTED: a doubt came since it was requested: it is loaded, and does not clear the doubt.
+        OUTDATED: it is discarded.
+        LOADED: it was loaded, and its changes are being published.
+    """
+
+    NONE = auto()
+    FRESH = auto()
+    DOUBTED = auto()
+    OUTDATED = auto()
+    LOADED = auto()
+
+
+class FollowEvent(Enum):
+    """What happens to a followed user.
+
+    Attributes:
+        BEGIN: a snapshot is requested.
+        DOUBT: updates of some accounts may have been missed.
+        OUTDATE: the snapshot under way may be older than an account of the user.
+        MISS: something was missed, or the answers cannot be trusted.
+        LOAD: a snapshot that began after the latest doubt was loaded.
+        LOAD_DOUBTED: a snapshot that began before the latest doubt was loaded.
+        END: the snapshot under way was published, failed or was discarded.
+        REMOVE: the user is not followed any more.
+    """
+
+    BEGIN = auto()
+    DOUBT = auto()
+    OUTDATE = auto()
+    MISS = auto()
+    LOAD = auto()
+    LOAD_DOUBTED = auto()
+    END = auto()
+    REMOVE = auto()
+
+
+NEW, READING, CURRENT, STALE, SUSPECT, GONE = FollowState
+NONE, FRESH, DOUBTED, OUTDATED, LOADED = SnapshotState
+
+# The state after each event, by the state before. A pair that is missing cannot happen: `handle` raises.
+# CURRENT is entered in the row LOAD only, and that row demands a snapshot that is FRESH.
+# fmt: off
+_FOLLOW_TABLE: Mapping[FollowEvent, Mapping[FollowState, FollowState]] = {
+    FollowEvent.BEGIN: {NEW: READING, CURRENT: CURRENT, STALE: READING, SUSPECT: SUSPECT},
+    FollowEvent.DOUBT: {NEW: NEW, READING: READING, CURRENT: SUSPECT, STALE: STALE, SUSPECT: SUSPECT},
+    FollowEvent.OUTDATE: {NEW: NEW, READING: STALE, CURRENT: CURRENT, STALE: STALE, SUSPECT: SUSPECT},
+    FollowEvent.MISS: {NEW: NEW, READING: STALE, CURRENT: STALE, STALE: STALE, SUSPECT: STALE},
+    FollowEvent.LOAD: {READING: CURRENT, CURRENT: CURRENT, SUSPECT: CURRENT},
+    FollowEvent.LOAD_DOUBTED: {READING: SUSPECT, SUSPECT: SUSPECT},
+    FollowEvent.END: {READING: STALE, CURRENT: CURRENT, STALE: STALE, SUSPECT: SUSPECT, GONE: GONE},
+    FollowEvent.REMOVE: {NEW: GONE, READING: GONE, CURRENT: GONE, STALE: GONE, SUSPECT: GONE},
+}
+_SNAPSHOT_TABLE: Mapping[FollowEvent, Mapping[SnapshotState, SnapshotState]] = {
+    FollowEvent.BEGIN: {NONE: FRESH},
+    FollowEvent.DOUBT: {NONE: NONE, FRESH: DOUBTED, DOUBTED: DOUBTED, OUTDATED: OUTDATED, LOADED: LOADED},
+    FollowEvent.OUTDATE: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
+    FollowEvent.MISS: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
+    FollowEvent.LOAD: {FRESH: LOADED},
+    FollowEvent.LOAD_DOUBTED: {DOUBTED: LOADED},
+    FollowEvent.END: {FRESH: NONE, DOUBTED: NONE, OUTDATED: NONE, LOADED: NONE},
+    FollowEvent.REMOVE: {NONE: NONE, FRESH: OUTDATED, DOUBTED: OUTDATED, OUTDATED: OUTDATED, LOADED: LOADED},
+}
+# fmt: on
 
 
 class FollowedUser(msgspec.Struct, gc=False, eq=False):
@@ -38,13 +142,13 @@ class FollowedUser(msgspec.Struct, gc=False, eq=False):
     Attributes:
         user: the API handle of the user.
         keepers: the keepers of its books, by account id.
+        state: what the books are worth; only ``handle`` sets it.
+        snapshot: what the snapshot under way is worth; only ``handle`` sets it.
+        doubted: the ids of the accounts in doubt, as keys; None for all accounts. It is emptied by a snapshot that was
+            requested after the latest doubt.
         frames: the number of frames received; the most active users are read first.
-        missed_count: how many times something of this user alone was missed.
-        doubts: how many times an update of this user may have been missed.
         since: when the latest loaded snapshot was requested, aware; None before the first.
-        is_due: whether a snapshot is requested but not under way.
-        is_reading: whether a snapshot is under way.
-        is_gone: whether the user is not followed any more.
+        is_due: whether a snapshot is wanted that is not under way yet.
         failures: snapshots that failed in a row.
         timer: the timer of the next attempt, or None.
         first_read: done when the first snapshot was loaded or has failed.
@@ -57,21 +161,48 @@ class FollowedUser(msgspec.Struct, gc=False, eq=False):
 
     user: UserApi
     keepers: dict[str, BookKeeper] = {}
+    state: FollowState = NEW
+    snapshot: SnapshotState = NONE
+    doubted: dict[str, None] | None = {}  # a dict of None: a set would be tracked by the garbage collector
     frames: int = 0
-    missed_count: int = 0
-    doubts: int = 0
     since: datetime | None = None
     is_due: bool = False
-    is_reading: bool = False
-    is_gone: bool = False
     failures: int = 0
     timer: Timer | None = None
     first_read: asyncio.Future[None] | None = None
-    unmatched: dict[str, None] = {}  # a dict of None: a set would be tracked by the garbage collector
+    unmatched: dict[str, None] = {}
     retakes: int = 0
     missed_since: datetime | None = None
     absent_count: int = 0
     known: SnapshotDigest | None = None
+
+    def handle(self, event: FollowEvent) -> None:
+        """Change the state by the tables.
+
+        Raises:
+            RuntimeError: the event cannot happen in this state; neither state has changed.
+        """
+        state, snapshot = _FOLLOW_TABLE[event].get(self.state), _SNAPSHOT_TABLE[event].get(self.snapshot)
+        if state is None or snapshot is None:
+            msg = f"{event.name} cannot happen to a user that is {self.state.name} with a snapshot {self.snapshot.name}"
+            raise RuntimeError(msg)
+        self.state, self.snapshot = state, snapshot
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether a snapshot is under way."""
+        return self.snapshot is not NONE
+
+    @property
+    def is_doubted(self) -> bool:
+        """Whether an account is in doubt."""
+        return self.doubted is None or bool(self.doubted)
+
+    def is_current(self, account_id: str) -> bool:
+        """Return whether a snapshot counts for an account and nothing of the account was missed since."""
+        if self.state is SUSPECT:
+            return self.doubted is not None and account_id not in self.doubted
+        return self.state is CURRENT
 
     @property
     def horizon(self) -> datetime | None:
@@ -159,10 +290,7 @@ class FollowedUsers:
     Attributes:
         by_id: the users, by user id.
         accounts: the accounts, by account id.
-        generation: the number of gaps: a snapshot counts if no gap came since it was requested.
-        unread: users without a snapshot that counts.
-        suspect: users with updates that may have been missed, until a snapshot requested since then counts. The value
-            is the set of account ids concerned, or None for all accounts of the user.
+        not_current: the users in another state than CURRENT.
         new_users: users with a first snapshot that is under way.
         is_live: whether the stream is live.
         last: the latest update received.
@@ -173,9 +301,7 @@ class FollowedUsers:
         self.keep = keep
         self.by_id: dict[str, FollowedUser] = {}
         self.accounts: dict[str, FollowedAccount] = {}
-        self.generation = 0
-        self.unread: set[FollowedUser] = set()
-        self.suspect: dict[FollowedUser, set[str] | None] = {}
+        self.not_current: set[FollowedUser] = set()
         self.new_users: set[FollowedUser] = set()
         self.is_live = False
         self.last: Update | None = None
@@ -196,26 +322,55 @@ class FollowedUsers:
                 name: FollowedAccount(account.keeper, followed, account.begins) for name, account in accounts.items()
             }
         self.by_id[user.user_id] = followed
-        self.unread.add(followed)
+        self.not_current.add(followed)
         return followed
 
     def remove(self, user_id: str) -> FollowedUser | None:
         """Stop following a user and drop its books; return the user, or None."""
         followed = self.by_id.pop(user_id, None)
         if followed is not None:
-            followed.is_gone = True
-            self.unread.discard(followed)
-            self.suspect.pop(followed, None)
+            followed.handle(FollowEvent.REMOVE)
+            self.not_current.discard(followed)
+            self.new_users.discard(followed)
             followed.cancel_retry()
             for account_id in followed.keepers:
                 del self.accounts[account_id]
         return followed
 
+    def begin_snapshot(self, followed: FollowedUser) -> None:
+        """Note that a snapshot of a user is requested: frames from now on may be newer than its answers."""
+        followed.handle(FollowEvent.BEGIN)
+        if followed.since is None:
+            followed.unmatched.clear()
+            self.new_users.add(followed)
+        for keeper in followed.keepers.values():
+            keeper.begin_snapshot()
+
+    def accept_snapshot(self, followed: FollowedUser) -> bool:
+        """Let the snapshot that was loaded count; return whether it was requested after the latest doubt.
+
+        Precondition: the snapshot is not OUTDATED. It is under way until ``end_snapshot``.
+        """
+        is_clean = followed.snapshot is FRESH
+        followed.handle(FollowEvent.LOAD if is_clean else FollowEvent.LOAD_DOUBTED)
+        if is_clean:
+            followed.doubted = {}
+            self.not_current.discard(followed)
+        return is_clean
+
+    def end_snapshot(self, followed: FollowedUser) -> None:
+        """End the snapshot under way. No effect if there is none."""
+        if not followed.is_reading:
+            return
+        followed.handle(FollowEvent.END)
+        self.new_users.discard(followed)
+        for keeper in followed.keepers.values():
+            keeper.abort_snapshot()
+
     def mark_stale(self, followed_users: Iterable[FollowedUser]) -> None:
         """Discard all snapshots of some users so far, because something of them was missed."""
-        followed_users = tuple(followed_users)
-        self._mark_missed(followed_users)
-        self.unread.update(followed_users)
+        for followed in tuple(followed_users):
+            self._leave_current(followed, FollowEvent.MISS)
 
     def mark_suspect(self, followed_users: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
         """Mark users because updates of them may have been missed.
@@ -224,19 +379,20 @@ class FollowedUsers:
             followed_users: the users.
             accounts: the ids of the accounts concerned; None for all accounts of the users. The others stay current.
         """
-        followed_users = tuple(followed_users)
-        self._mark_missed(followed_users)
-        for followed in followed_users:
-            known = self.suspect.get(followed, set())
-            self.suspect[followed] = None if accounts is None or known is None else known.union(accounts)
-            followed.doubts += 1
+        for followed in tuple(followed_users):
+            self._leave_current(followed, FollowEvent.DOUBT)
+            if accounts is None:
+                followed.doubted = None
+            elif followed.doubted is not None:
+                followed.doubted |= dict.fromkeys(accounts)
 
-    def _mark_missed(self, followed_users: Sequence[FollowedUser]) -> None:
-        when = None if self.last is None else bounded_event_time(self.last.time_text, self.received_at)
-        for followed in followed_users:
-            # A user that was not read since the last miss has been stale since then.
-            if followed not in self.unread and followed not in self.suspect:
-                followed.missed_since = when
+    def _leave_current(self, followed: FollowedUser, event: FollowEvent) -> None:
+        # A user that was not read since the last miss has been stale since then.
+        if followed.state is CURRENT:
+            last = self.last
+            followed.missed_since = None if last is None else bounded_event_time(last.time_text, self.received_at)
+            self.not_current.add(followed)
+        followed.handle(event)
 
     def account_for(self, followed: FollowedUser, account_id: str, begins: datetime | None) -> FollowedAccount:
         """Return the account of a user; create it where there is none.
@@ -303,16 +459,18 @@ class FollowedUsers:
             keeper.confirm(now)
 
     def has_read(self, followed: FollowedUser) -> bool:
-        """Return whether the stream is live and a snapshot of the user counts."""
-        return self.is_live and followed not in self.unread and followed not in self.suspect
+        """Return whether the stream is live and a snapshot of the user counts for all its accounts."""
+        return self.is_live and followed.state is CURRENT
 
     def is_current(self, account: FollowedAccount) -> bool:
         """Return whether the book of an account equals the server."""
-        keeper, followed = account.keeper, account.followed
-        if not (keeper.is_read and self.is_live) or keeper.problem is not None or followed in self.unread:
-            return False
-        suspect = self.suspect.get(followed, _NONE)
-        return suspect is not None and keeper.account_id not in suspect
+        keeper = account.keeper
+        return (
+            keeper.is_read
+            and self.is_live
+            and keeper.problem is None
+            and account.followed.is_current(keeper.account_id)
+        )
 
     def book(self, account_id: str) -> Book | None:
         """Return the book of an account as it is now, or None where there is none."""

@@ -148,11 +148,9 @@ class LiveAccounts:
         """
         users, failed = self._users, self._engine.resync.failed
         # Predicates of `wait` read this after every change, so the common False must be fast.
-        if not users.is_live or len(users.unread) > len(failed) or len(users.suspect) > len(failed):
+        if not users.is_live or len(users.not_current) > len(failed):
             return False
-        are_read = all(
-            _is_server_failure(failed.get(followed.user.user_id)) for followed in (*users.unread, *users.suspect)
-        )
+        are_read = all(_is_server_failure(failed.get(followed.user.user_id)) for followed in users.not_current)
         return are_read and all(map(users.is_current, users.accounts.values()))
 
     # Changes ----------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
-from connecttrade_async.books.followed_users import activity
+from connecttrade_async.books.followed_users import FollowState, SnapshotState, activity
 from connecttrade_async.books.snapshots import SnapshotDigest, as_it_is, oldest, take_snapshot
 from connecttrade_async.errors import (
     APIError,
@@ -55,6 +55,8 @@ MAX_RETAKES = 3
 # An account is checked for being unlinked when neither an answer nor a frame had it for this long.
 # A user that links a broker again is done sooner, and keeps the book.
 UNLINKED_AFTER = timedelta(minutes=2)
+# No snapshot of a user in these states counts.
+_UNREAD = frozenset({FollowState.NEW, FollowState.READING, FollowState.STALE})
 log = logging.getLogger("connecttrade_async.live")
 
 
@@ -133,7 +135,7 @@ class Resync:
     def enqueue(self, followed: FollowedUser) -> None:
         """Enqueue a user for a snapshot, unless it is queued already."""
         followed.cancel_retry()
-        if not (followed.is_due or followed.is_gone or self._is_stopped):
+        if not (followed.is_due or followed.state is FollowState.GONE or self._is_stopped):
             followed.is_due = True
             # If a snapshot of the user is under way, its answer may be too old: the worker enqueues the user again.
             if not followed.is_reading:
@@ -143,7 +145,6 @@ class Resync:
     def enqueue_stale(self, followed: FollowedUser) -> None:
         """Discard all snapshots of one user so far, because something was missed, and enqueue it."""
         self._users.mark_stale([followed])
-        followed.missed_count += 1
         self.enqueue(followed)
 
     def enqueue_suspect(self, followed_users: Iterable[FollowedUser], accounts: Collection[str] | None = None) -> None:
@@ -172,9 +173,8 @@ class Resync:
         del self._reread_timers[followed]
         self.enqueue(followed)
 
-    def _clear_suspicion(self, followed: FollowedUser) -> None:
-        """Clear the suspicion of a user, because a snapshot counts that was requested after the latest doubt."""
-        self._users.suspect.pop(followed, None)
+    def _cancel_reread(self, followed: FollowedUser) -> None:
+        """Cancel the planned read of a user: a snapshot counts that was requested after the latest doubt."""
         planned = self._reread_timers.pop(followed, None)
         if planned is not None:
             planned.cancel()
@@ -185,7 +185,6 @@ class Resync:
 
         Repeated gaps are followed by growing pauses.
         """
-        self._users.generation += 1
         self._users.mark_stale(self._users.by_id.values())
         if self._resync_timer is not None or self._is_stopped:
             return
@@ -199,8 +198,8 @@ class Resync:
 
     def _read_all(self) -> None:
         self._resync_timer = None
-        unread = self._users.unread
-        stale_users = [each for each in self._users.by_activity() if each.is_due or each in unread]
+        # A user that is SUSPECT only has a read planned within the doubt budget, which a gap must not spend.
+        stale_users = [each for each in self._users.by_activity() if each.is_due or each.state in _UNREAD]
         for followed in stale_users:
             followed.cancel_retry()
             followed.is_due = True
@@ -210,7 +209,7 @@ class Resync:
     def forget(self, followed: FollowedUser) -> None:
         """Drop everything that is kept of a user that is not followed any more."""
         self.failed.pop(followed.user.user_id, None)
-        self._clear_suspicion(followed)
+        self._cancel_reread(followed)
         self._doubt_budget.forget(followed.user.user_id)
         _finish_first_read(followed)
 
@@ -255,33 +254,24 @@ class Resync:
         while self._queue:
             followed = self._queue.popleft()
             followed.is_due = False
-            if followed.is_gone:
+            if followed.state is FollowState.GONE:
                 continue
             try:
                 await self._take_snapshot(followed)
             except Exception as exc:  # noqa: BLE001 - one odd answer must not end the accounts of all users
                 self._on_unexpected_error(followed, exc)
             finally:
-                followed.is_reading = False
-                self._users.new_users.discard(followed)
-                for keeper in followed.keepers.values():
-                    keeper.abort_snapshot()
+                self._users.end_snapshot(followed)
             if followed.is_due:
                 self._queue.append(followed)
 
     async def _take_snapshot(self, followed: FollowedUser) -> None:
         users = self._users
-        generation, misses, requested_at = users.generation, followed.missed_count, self._clock.wall()
-        doubts = followed.doubts
+        requested_at = self._clock.wall()
         cause: Cause = "sweep" if users.has_read(followed) else "recovered"
         window = followed.window(requested_at, timedelta(seconds=users.keep.age))
         followed.cancel_retry()
-        followed.is_reading = True
-        if followed.since is None:
-            followed.unmatched.clear()
-            users.new_users.add(followed)
-        for keeper in followed.keepers.values():
-            keeper.begin_snapshot()
+        users.begin_snapshot(followed)
         frames, known = followed.frames, followed.valid_known()
         user_api, digests = self._noting(followed.user, () if known is None else known.digests)
         try:
@@ -293,7 +283,7 @@ class Resync:
         except ConnectTradeError as exc:
             self._on_failure(followed, exc)
             return
-        if followed.is_gone or (generation, misses) != (users.generation, followed.missed_count):
+        if followed.snapshot is SnapshotState.OUTDATED:
             self.counters.outdated += 1
             return
         if known is not None and followed.known is None:
@@ -317,9 +307,8 @@ class Resync:
             self.counters.outdated += 1
             self.enqueue_stale(followed)
             return
-        users.unread.discard(followed)
-        if doubts == followed.doubts:
-            self._clear_suspicion(followed)
+        if users.accept_snapshot(followed):
+            self._cancel_reread(followed)
         self._on_success(followed)
         self._check_contradictions(followed)
         self._change_feed.publish(changes)
@@ -428,7 +417,7 @@ class Resync:
     def _on_failure(self, followed: FollowedUser, error: ConnectTradeError) -> None:
         self.counters.failed += 1
         self._respect_retry_after(error)
-        if followed.is_gone:
+        if followed.state is FollowState.GONE:
             return
         level = logging.DEBUG if followed.failures else logging.WARNING
         log.log(level, "no snapshot of user %s: %s", followed.user.user_id, one_line(str(error)))
@@ -452,7 +441,7 @@ class Resync:
             where=f"the snapshot of user {user_id}", problem=f"it failed with an unexpected error ({name})"
         )
         error.__cause__ = cause
-        if not followed.is_gone:
+        if followed.state is not FollowState.GONE:
             followed.known = None
             self._users.mark_stale([followed])
         self._on_failure(followed, error)

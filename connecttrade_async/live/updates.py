@@ -10,6 +10,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from connecttrade_async.books.followed_users import FollowEvent
 from connecttrade_async.books.merge import bounded_event_time
 from connecttrade_async.errors import ConnectTradeError
 from connecttrade_async.models.events import (
@@ -153,9 +154,7 @@ class UpdateApplier:
         self.conflicting += 1
         owner, named = account.followed, self._users.by_id.get(user_id)
         followed_users, account_id = [owner] if named is None else [owner, named], account.keeper.account_id
-        level = (
-            logging.DEBUG if all(followed in self._users.suspect for followed in followed_users) else logging.WARNING
-        )
+        level = logging.DEBUG if all(followed.is_doubted for followed in followed_users) else logging.WARNING
         names = user_id, account_id, account.keeper.user_id
         log.log(level, "a frame of user %r names account %r of user %r: it is not applied, both are read again", *names)
         self._resync.enqueue_suspect(followed_users, [account_id])
@@ -185,7 +184,7 @@ class UpdateApplier:
         missed_since = None if self._users.has_read(followed) else followed.missed_since
         begins = [bounded_event_time(event.time_text, at), missed_since]
         # A snapshot under way may be older than the account. The user's other accounts missed nothing.
-        followed.missed_count += 1
+        followed.handle(FollowEvent.OUTDATE)
         self._resync.enqueue_suspect([followed], [account_id])
         return self._users.account_for(followed, account_id, min(filter(None, begins), default=None))
 

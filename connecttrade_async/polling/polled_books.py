@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from connecttrade_async.books.change_feed import ChangeFeed
-from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers
+from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers, FollowState
 from connecttrade_async.books.order_tracker import LAG
 from connecttrade_async.books.snapshots import take_snapshot
 from connecttrade_async.rest.digest_api import CachedApi
@@ -81,32 +81,36 @@ class PolledBooks:
         cached = CachedApi.wrap(api, state.known)
         window = followed.window(requested_at, timedelta(seconds=self.users.keep.age))
         changes: tuple[Change, ...] = ()
+        cause: Cause = "poll" if followed.state is FollowState.CURRENT else "recovered"
+        self.users.begin_snapshot(followed)
         try:
             snapshot = await take_snapshot(self._client.user_for(cached), window, _no_limit)
-            if followed.is_gone:
+            if followed.state is FollowState.GONE:
                 return ()
             if cached.is_unchanged:
                 self.users.confirm(followed, self._clock.wall())
             else:
                 state.known = {}  # if loading fails half-way, the next snapshot is loaded even if it is the same
-                changes = self._load(state, snapshot.by_account(), requested_at)
+                changes = self._load(state, snapshot.by_account(), cause, requested_at)
                 # A snapshot that a book refused is loaded again even if it is the same: it may be accepted then.
                 is_accepted = all(keeper.problem is None for keeper in followed.keepers.values())
                 state.known = cached.values if is_accepted else {}
         except BaseException:
-            if not followed.is_gone:
-                self.users.unread.add(followed)
+            if followed.state is not FollowState.GONE:
+                self.users.mark_stale([followed])
             raise
+        else:
+            self.users.accept_snapshot(followed)
+        finally:
+            self.users.end_snapshot(followed)
         state.requested_at = requested_at
-        self.users.unread.discard(followed)
         self.change_feed.publish(changes)
         return changes
 
     def _load(
-        self, state: PolledUserState, snapshots: Mapping[str, AccountSnapshot], requested_at: datetime
+        self, state: PolledUserState, snapshots: Mapping[str, AccountSnapshot], cause: Cause, requested_at: datetime
     ) -> tuple[Change, ...]:
         followed = state.followed
-        cause: Cause = "recovered" if followed in self.users.unread else "poll"
         since = None if state.requested_at is None else state.requested_at - LAG
         found, _ = self.users.load(followed, snapshots, cause, since, self._clock.wall())
         changes = tuple(found)

@@ -6,12 +6,16 @@ from enum import Enum
 from typing import Any
 
 import msgspec
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from msgspec.structs import astuple
 
 from connecttrade_async.books.book import AccountSnapshot
 from connecttrade_async.books.changes import OrderChanged, PositionChanged
-from connecttrade_async.books.followed_users import FollowedUsers
+from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers, FollowEvent, FollowState, SnapshotState
 from connecttrade_async.books.order_tracker import OrderRetention
+from followed import make_current
 from frame_factory import balance, order, order_frame, position, position_frame
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
@@ -79,19 +83,19 @@ def test_new_account_publishes_only_later_events() -> None:
 def test_missed_since_keeps_the_time_of_the_first_gap() -> None:
     users = FollowedUsers(OrderRetention())
     ada, bob = users.add(FakeUser("ada")), users.add(FakeUser("bob"))
-    users.unread.clear()
+    make_current(users)
     times = ["2026-03-02T14:00:00Z", "2026-03-02T14:10:00Z", "2026-03-02T14:20:00Z"]
     first, second, third = (datetime.fromisoformat(time) for time in times)
     users.last = position_frame(times[0])
     users.mark_suspect([ada])
     users.mark_stale([ada, bob])
-    users.unread.discard(bob)
+    make_current(users, bob)
     users.last = position_frame(times[1])
     users.mark_stale([ada, bob])
     assert (ada.missed_since, bob.missed_since) == (first, second)
     # A user that replaces another keeps its time.
     assert users.add(FakeUser("ada")).missed_since == first
-    users.unread.clear()
+    make_current(users)
     users.last = position_frame(times[2])
     assert users.add(FakeUser("bob")).missed_since == third
 
@@ -99,7 +103,7 @@ def test_missed_since_keeps_the_time_of_the_first_gap() -> None:
 def test_missed_since_is_never_in_the_future() -> None:
     users = FollowedUsers(OrderRetention())
     ada = users.add(FakeUser("ada"))
-    users.unread.clear()
+    make_current(users)
     users.last, users.received_at = position_frame("2036-03-02T14:00:00Z"), NOW
     users.mark_stale([ada])
     assert ada.missed_since == NOW
@@ -118,7 +122,7 @@ def test_order_is_found_in_any_book() -> None:
 def test_book_created_during_a_snapshot_keeps_updates() -> None:
     users = FollowedUsers(OrderRetention())
     followed = users.add(FakeUser("ada"))
-    followed.is_reading = True
+    users.begin_snapshot(followed)
     keeper = users.account_for(followed, "a", NOW).keeper
     keeper.apply(order_frame(status="working", stop_price="2"), NOW)
     keeper.load(AccountSnapshot([order(status="working", stop_price="1")], (), (balance(),)), "recovered", NOW)
@@ -146,3 +150,163 @@ def test_followed_user_is_not_tracked_by_the_garbage_collector() -> None:
     }
     # Enum members are shared.
     assert not [each for each in found if gc.is_tracked(each) and not isinstance(each, Enum)]
+
+
+# --- the state machine of a followed user
+
+NEWS = (FollowEvent.DOUBT, FollowEvent.OUTDATE, FollowEvent.MISS)
+
+
+class EveryEvent(RuleBasedStateMachine):
+    """Sends any event in any state; it is accepted or refused as a whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.followed = FollowedUser(FakeUser("ada"))
+        self.number = self.begun_at = self.doubted_at = 0
+        self.is_reading = self.is_loaded = self.is_removed = False
+
+    @rule(event=st.sampled_from(FollowEvent))
+    def send(self, event: FollowEvent) -> None:
+        before = self.followed.state, self.followed.snapshot
+        try:
+            self.followed.handle(event)
+        except RuntimeError:
+            assert (self.followed.state, self.followed.snapshot) == before
+            assert not self.is_allowed(event)
+            return
+        assert self.is_allowed(event)
+        self.number += 1
+        if event is FollowEvent.BEGIN:
+            self.is_reading, self.is_loaded, self.begun_at = True, False, self.number
+        elif event in NEWS:
+            self.doubted_at = self.number
+        elif event is FollowEvent.REMOVE:
+            self.is_removed = True
+        elif event is FollowEvent.END:
+            self.is_reading = False
+        else:
+            self.is_loaded = True
+        if self.followed.state is FollowState.CURRENT and before[0] is not FollowState.CURRENT:
+            assert event is FollowEvent.LOAD
+            assert self.begun_at > self.doubted_at
+
+    def is_allowed(self, event: FollowEvent) -> bool:
+        """Return whether an event can happen, from what happened before and without the tables."""
+        is_discarded = self.followed.snapshot is SnapshotState.OUTDATED
+        is_unloaded = self.is_reading and not self.is_loaded
+        match event:
+            case FollowEvent.BEGIN:
+                return not self.is_reading and not self.is_removed
+            case FollowEvent.LOAD:
+                return is_unloaded and not self.is_removed and self.begun_at > self.doubted_at
+            case FollowEvent.LOAD_DOUBTED:
+                return is_unloaded and not is_discarded and self.begun_at < self.doubted_at
+            case FollowEvent.END:
+                return self.is_reading
+            case _:
+                return not self.is_removed
+
+    @invariant()
+    def nothing_is_current_after_a_doubt_or_a_removal(self) -> None:
+        if self.followed.state is FollowState.CURRENT:
+            assert not self.is_removed
+            assert self.begun_at > 0
+        assert self.followed.is_reading is self.is_reading
+        assert (self.followed.state is FollowState.GONE) is self.is_removed
+
+
+class Accounts(RuleBasedStateMachine):
+    """Two accounts of one user: each is current only by a snapshot that was requested after its latest doubt."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.users = FollowedUsers(OrderRetention())
+        self.users.is_live = True
+        self.followed = self.users.add(FakeUser("ada"))
+        for name in "ab":
+            keeper = self.users.account_for(self.followed, name, None).keeper
+            keeper.load(AccountSnapshot((), (), (balance(account_id=name),)), "sweep", NOW)
+        self.number = 0
+        self.begun_at = self.loaded_at = -1
+        self.doubted_at = {"a": 0, "b": 0}
+        self.missed_at = 0
+
+    @rule()
+    @precondition(lambda self: not self.followed.is_reading)
+    def begin(self) -> None:
+        self.number += 1
+        self.begun_at = self.number
+        self.users.begin_snapshot(self.followed)
+
+    @rule(names=st.none() | st.sets(st.sampled_from("ab"), min_size=1))
+    def doubt(self, names: set[str] | None) -> None:
+        self.number += 1
+        self.users.mark_suspect([self.followed], names)
+        for name in names or "ab":
+            self.doubted_at[name] = self.number
+
+    @rule()
+    def miss(self) -> None:
+        self.number += 1
+        self.missed_at = self.number
+        self.users.mark_stale([self.followed])
+
+    @rule()
+    def outdate(self) -> None:
+        self.followed.handle(FollowEvent.OUTDATE)
+
+    @rule()
+    @precondition(lambda self: self.followed.snapshot not in {SnapshotState.NONE, SnapshotState.LOADED})
+    def complete(self) -> None:
+        if self.followed.snapshot is SnapshotState.OUTDATED:
+            with pytest.raises(RuntimeError, match="LOAD_DOUBTED cannot happen"):
+                self.users.accept_snapshot(self.followed)
+            self.users.end_snapshot(self.followed)
+        else:
+            is_clean = self.users.accept_snapshot(self.followed)
+            assert is_clean is (self.begun_at > max(self.missed_at, *self.doubted_at.values()))
+            self.loaded_at = self.begun_at
+
+    @rule()
+    def end(self) -> None:
+        self.users.end_snapshot(self.followed)
+
+    @invariant()
+    def account_is_current_only_by_a_later_snapshot(self) -> None:
+        for name, account in self.users.accounts.items():
+            if self.users.is_current(account):
+                assert self.loaded_at > max(self.missed_at, self.doubted_at[name])
+        is_current = self.followed.state is FollowState.CURRENT
+        assert (self.followed in self.users.not_current) is not is_current
+        assert self.users.has_read(self.followed) is is_current
+        assert is_current is (self.loaded_at > max(self.missed_at, *self.doubted_at.values()))
+
+
+TestEveryEvent = EveryEvent.TestCase
+TestEveryEvent.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestAccounts = Accounts.TestCase
+TestAccounts.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+
+
+def test_doubt_of_one_account_leaves_the_others_current() -> None:
+    users = FollowedUsers(OrderRetention())
+    users.is_live = True
+    followed = users.add(FakeUser("ada"))
+    accounts = [users.account_for(followed, name, None) for name in "abc"]
+    users.begin_snapshot(followed)
+    users.load(
+        followed, {name: AccountSnapshot((), (), (balance(account_id=name),)) for name in "abc"}, "sweep", None, NOW
+    )
+    assert users.accept_snapshot(followed)
+    assert all(map(users.is_current, accounts))
+    users.mark_suspect([followed], ["a"])
+    users.mark_suspect([followed], ["b"])
+    assert list(map(users.is_current, accounts)) == [False, False, True]
+    users.mark_suspect([followed])
+    users.mark_suspect([followed], ["a"])
+    assert not any(map(users.is_current, accounts))
+    assert followed.is_doubted
+    users.is_live = False
+    make_current(users)
+    assert not any(map(users.is_current, accounts))

@@ -284,6 +284,17 @@ async def test_snapshot_requested_before_a_doubt_does_not_clear_it() -> None:
     assert (setup.resync.counters.loaded, setup.resync.counters.outdated) == (3, 0)
 
 
+async def test_contradiction_left_by_a_snapshot_makes_the_user_be_read_once_more() -> None:
+    setup = Setup(SnapshotLimits(concurrency=2, requests_per_second=None))
+    ada = setup.user("ada")
+    await setup.read(ada)
+    setup.users.accounts["of ada"].keeper.lacks_whole = True
+    await setup.read(ada)
+    assert setup.users_asked() == ["ada"] * 3
+    assert (setup.users.has_read(ada), setup.resync.waiting, setup.resync.asking) == (True, 0, 0)
+    await setup.resync.aclose()
+
+
 async def test_later_snapshot_clears_a_doubt_and_cancels_the_planned_one() -> None:
     setup = Setup()
     ada = setup.user("ada")
@@ -329,7 +340,7 @@ async def test_close_cancels_a_planned_resync() -> None:
     setup.clock.advance(100.0)
     await setup.settle()
     assert len(setup.asked) == count
-    assert ada in setup.users.unread
+    assert ada in setup.users.not_current
 
 
 async def test_close_cancels_snapshots_under_way_and_clears_the_queue() -> None:
@@ -689,7 +700,7 @@ async def test_forget_drops_everything_of_a_user() -> None:
     setup.users.remove("ada")
     setup.resync.forget(ada)
     assert (dict(setup.resync.failed), ada.first_read.done(), ada.timer) == ({}, True, None)
-    assert ada not in setup.users.suspect
+    assert ada not in setup.users.not_current
     count = len(setup.asked)
     setup.clock.advance(100.0)
     await setup.settle()

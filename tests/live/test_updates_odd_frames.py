@@ -24,6 +24,7 @@ from connecttrade_async.models.mentions import mentions_in
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity
+from followed import make_current
 from frame_factory import DIALECT, balance
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class Setup:
             keeper = self.users.account_for(followed, account_id, None).keeper
             keeper.load(AccountSnapshot((), (), (balance(account_id=account_id),)), "recovered", now)
             followed.since = now
-        self.users.unread.clear()
+        make_current(self.users)
         self.running = asyncio.create_task(self.updates.run())
 
     @property
@@ -172,7 +173,7 @@ def test_contradictory_frames_make_only_their_accounts_not_current(
             expected |= concerned(frame, is_readable=is_readable)
             assert setup.not_current() & OWNERS.keys() == expected
             suspect = {OWNERS[name] for name in expected}
-            assert suspect <= {followed.user.user_id for followed in setup.users.suspect}
+            assert suspect <= {followed.user.user_id for followed in setup.users.not_current}
             assert all(setup.asked()[name] for name in suspect)
         for change in setup.changes:
             assert OWNERS.get(change.account_id, change.user_id) == change.user_id
@@ -263,7 +264,7 @@ async def test_undecodable_frame_makes_all_named_accounts_not_current(raw: bytes
 async def test_undecodable_frame_with_an_order_id_makes_its_account_be_read_again() -> None:
     setup = Setup()
     await setup.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
-    setup.users.suspect.clear()
+    make_current(setup.users)
     await setup.feed(b'{"type": "order", "data": {"order_id": "o9", "account_id": "B2", "status": "working"}}')
     assert setup.not_current() == set()
     await setup.feed(b'{"type": "order", "data": {"order_id": "o9", "status": [1]}}')
@@ -278,7 +279,7 @@ async def test_frame_without_an_account_and_with_an_order_of_another_user_is_not
     await setup.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
     assert setup.changes == []
     assert (setup.updates.conflicting, setup.not_current()) == (1, {"B2"})
-    assert {followed.user.user_id for followed in setup.users.suspect} == {"ann", "bob"}
+    assert {followed.user.user_id for followed in setup.users.not_current} == {"ann", "bob"}
     await setup.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
     assert [(change.user_id, change.account_id) for change in setup.changes] == [("bob", "B2")]
     await setup.close()
