@@ -41,11 +41,8 @@ from connecttrade_async.secret import Secret, header_problem
 from connecttrade_async.user import (
     MarketDataShared,
     User,
-    api_of,
     polled_user,
     sender_of,
-    snapshot_user,
-    user_with,
 )
 
 if TYPE_CHECKING:
@@ -327,7 +324,6 @@ class ConnectTrade:
         from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.status import LiveSettings  # noqa: PLC0415
-        from connecttrade_async.rest.digest_api import SnapshotApi  # noqa: PLC0415
 
         settings = LiveSettings(
             sweep_every=sweep_every,
@@ -346,7 +342,6 @@ class ConnectTrade:
             reconnect=self._reconnect,
             clock=self._sender.clock,
             owner=self._sender,
-            noting=partial(snapshot_user, SnapshotApi),
         )
 
     @overload
@@ -422,9 +417,8 @@ class ConnectTrade:
         # Imported on first use, so that other programs do not load it.
         from connecttrade_async.polling.config import PollConfig  # noqa: PLC0415
         from connecttrade_async.polling.fetcher import PollClient  # noqa: PLC0415
+        from connecttrade_async.polling.polled_api import PolledApi  # noqa: PLC0415
         from connecttrade_async.polling.poller import Poller  # noqa: PLC0415
-        from connecttrade_async.rest.digest_api import PolledApi  # noqa: PLC0415
-        from connecttrade_async.rest.resources.single_get import asks_once  # noqa: PLC0415
 
         config = PollConfig(
             every=every,
@@ -435,21 +429,14 @@ class ConnectTrade:
             user_requests_per_second=user_requests_per_second,
             slowest=slowest,
         )
-        poll_client = PollClient(
-            self._sender,
-            sender_of=sender_of,
-            watched_api=partial(polled_user, PolledApi),
-            api_of=api_of,
-            user_for=partial(user_with, self._market),
-            is_single_request=asks_once,
-        )
+        poll_client = PollClient(self._sender, sender_of=sender_of, watched_api=partial(polled_user, PolledApi))
         if fetch is not None:
             _check_fetch(fetch)
             return Poller(users, fetch, config, poll_client, is_handle=_is_handle)
         from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.polling.polled_books import PolledBooks  # noqa: PLC0415
 
-        books = PolledBooks(poll_client, keep_orders if keep_orders is not None else OrderRetention())
+        books = PolledBooks(self._sender.clock, keep_orders if keep_orders is not None else OrderRetention())
         return Poller(users, books.read, config, poll_client, books, is_handle=_is_handle)
 
     def with_options(self, *, timeouts: Timeouts | None = None, retry: Retry | None = None) -> ConnectTrade:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,11 +19,10 @@ from connecttrade_async.rest.sender import Api, Sender
 from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
-    from connecttrade_async.books.snapshots import UserApi
-    from connecttrade_async.rest.digest_api import PolledApi, SnapshotApi
+    from connecttrade_async.polling.polled_api import PolledApi
     from connecttrade_async.rest.rate_limiter import RateLimiter
 
-__all__ = ["MarketDataShared", "User", "api_of", "polled_user", "sender_of", "snapshot_user", "user_with"]
+__all__ = ["MarketDataShared", "User", "api_of", "polled_user", "sender_of"]
 
 
 class MarketDataShared(NamedTuple):
@@ -185,38 +184,15 @@ def sender_of(user: User) -> Sender:
     return user._sender  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
 
 
-def polled_user(
-    api_type: type[PolledApi], user: User, rate_limiter: RateLimiter, last: int | None
-) -> tuple[PolledApi, User]:
+def polled_user(api_type: type[PolledApi], user: User, rate_limiter: RateLimiter) -> tuple[PolledApi, User]:
     """Return an API that limits and records the requests of one poll, and a handle of the user that uses it.
 
     Args:
         api_type: the class of the API.
         user: the polled user.
         rate_limiter: the rate limit of the poller.
-        last: the digest of the user's previous response, or None.
     """
     market, user_id, secret = user._market, user._user_id, user._user_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
     sender = sender_of(user).without_retries()
-    api = api_type(sender, user_id, secret, rate_limiter, last)
+    api = api_type(sender, user_id, secret, rate_limiter)
     return api, User(sender, market, user_id, secret, api)
-
-
-def user_with(market: MarketDataShared, api: Api) -> User:
-    """Return a handle of the user of an API, which sends its requests."""
-    return User(api.sender, market, api.user_id, api.user_secret, api)
-
-
-def snapshot_user(api_type: type[SnapshotApi], user: UserApi, known: Collection[int]) -> tuple[UserApi, Sequence[int]]:
-    """Return a handle that records the digests of its responses, and the list of them.
-
-    Args:
-        api_type: the class of the API.
-        user: the followed user; one that is not a ``User``, as in tests, is returned itself with no digests.
-        known: the digests of the previous snapshot, which need not be decoded again.
-    """
-    if type(user) is not User:
-        return user, ()
-    origin = api_of(user)
-    api = api_type(origin.sender, origin.user_id, origin.user_secret, known)
-    return user_with(user._market, api), api.digests  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file

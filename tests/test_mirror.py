@@ -60,7 +60,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "rest/resources/connections.py",
         "rest/resources/positions.py",
         "rest/resources/resource.py",
-        "rest/resources/single_get.py",
         "rest/resources/tokens.py",
         "rest/resources/transactions.py",
         "rest/resources/users.py",

@@ -13,10 +13,11 @@ answers are equal, nothing is loaded. If only the orders are equal, they are ski
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 import msgspec
 
@@ -25,33 +26,35 @@ from connecttrade_async.books.merge import event_time
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.positions import Position
-from connecttrade_async.rest.digests import UndecodedResponse
-from connecttrade_async.rest.pagination import Listing
+from connecttrade_async.rest.digests import LazyValue, digest
+from connecttrade_async.rest.pagination import Listing, Pages
+from connecttrade_async.rest.wire import LARGEST_PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterable, Mapping
+    from collections.abc import Awaitable, Coroutine, Iterable
 
     from connecttrade_async.models.connections import Connection
     from connecttrade_async.models.pages import Page
+    from connecttrade_async.rest.call import Call
 
 __all__ = [
-    "Noting",
+    "OrderListing",
     "OrderWindow",
-    "Snapshot",
     "SnapshotDigest",
     "Turn",
     "UserApi",
-    "as_it_is",
+    "UserSnapshot",
     "oldest",
     "take_snapshot",
 ]
 
+T = TypeVar("T")
 M = TypeVar("M", Order, Position, Balance)
+EMPTY: Mapping[int, LazyValue[Any]] = MappingProxyType({})
 ONE_DAY = timedelta(days=1)
 BEGINNING, END = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 # A time before any order that can still be open. Not zero, which a server may take for no time at all.
 ALL_TIME = datetime(2000, 1, 1, tzinfo=UTC)
-FULL_PAGE = 500
 ORDER_ID, SYMBOL = attrgetter("order_id"), attrgetter("symbol")
 # The key of rows without a known account.
 NAMELESS = ""
@@ -75,7 +78,7 @@ class ListsOrders(Protocol):
 class ListsPositions(Protocol):
     """The positions of a user."""
 
-    def list(self) -> Coroutine[Any, Any, list[Position]]:
+    def list(self) -> Call[list[Position]]:
         """List positions."""
         ...
 
@@ -83,7 +86,7 @@ class ListsPositions(Protocol):
 class ListsBalances(Protocol):
     """The balances of a user."""
 
-    def list(self) -> Coroutine[Any, Any, list[Balance]]:
+    def list(self) -> Call[list[Balance]]:
         """List balances."""
         ...
 
@@ -128,16 +131,6 @@ class UserApi(Protocol):
         ...
 
 
-Noting = Callable[[UserApi, Collection[int]], tuple[UserApi, Sequence[int]]]
-"""Takes a user and the digests of known answers. Returns the same user with ``UndecodedResponse`` for known answers,
-and the digests of the answers so far."""
-
-
-def as_it_is(user: UserApi, _: Collection[int]) -> tuple[UserApi, Sequence[int]]:
-    """Return a user with answers that are decoded and not recorded."""
-    return user, ()
-
-
 class SnapshotDigest(msgspec.Struct, frozen=True, gc=False, eq=False):
     """The digest of the answers that the books of a user were last loaded from.
 
@@ -169,37 +162,41 @@ class OrderWindow(NamedTuple):
     open_orders: Collection[Order]
 
 
-class Snapshot(NamedTuple):
+class UserSnapshot(NamedTuple):
     """Everything that a user has; each list is from some moment after its request.
 
-    Lists may be undecoded where the answers were known.
-
     Attributes:
-        orders: oldest first.
+        listings: the listings of orders.
         positions: all positions.
         balances: all balances.
         is_plain: whether each listing of orders had one page, and no order needed a separate listing.
+        has_known_orders: whether every answer with orders was known.
+        is_known: whether every answer was known.
+        responses: the answers by digest.
     """
 
-    orders: list[Order]
-    positions: list[Position]
-    balances: list[Balance]
+    listings: Sequence[OrderListing]
+    positions: LazyValue[list[Position]]
+    balances: LazyValue[list[Balance]]
     is_plain: bool = False
+    has_known_orders: bool = False
+    is_known: bool = False
+    responses: Mapping[int, LazyValue[Any]] = EMPTY
 
     @property
-    def is_unread(self) -> bool:
-        """Whether every answer was known."""
-        return _is_unread(self.orders) and _is_unread(self.positions) and _is_unread(self.balances)
+    def orders(self) -> list[Order]:
+        """All orders, those of each listing oldest first."""
+        return [order for listing in self.listings for order in listing.orders]
 
     @property
     def only(self) -> str | None:
         """The account of rows that name none: the only account that there is, or None."""
-        accounts = {each.account_id for each in _read(self.balances)}
+        accounts = {each.account_id for each in self.balances.value}
         return (accounts.pop() or None) if len(accounts) == 1 else None
 
     def has_same_orders(self, known: SnapshotDigest | None) -> bool:
         """Return whether the orders equal those that the books were loaded from, of the same accounts."""
-        return known is not None and _is_unread(self.orders) and known.only == self.only
+        return known is not None and self.has_known_orders and known.only == self.only
 
     def by_account(self, known: SnapshotDigest | None = None) -> dict[str, AccountSnapshot]:
         """Group the rows by account. A row without its key is a ``problem`` of the accounts it may belong to.
@@ -209,8 +206,8 @@ class Snapshot(NamedTuple):
                 orders are skipped.
         """
         only = self.only
-        orders = _sorted(() if self.has_same_orders(known) else _read(self.orders), only)
-        positions, balances = _sorted(_read(self.positions), only), _sorted(_read(self.balances), only)
+        orders = _sorted(() if self.has_same_orders(known) else self.orders, only)
+        positions, balances = _sorted(self.positions.value, only), _sorted(self.balances.value, only)
         names = dict.fromkeys(name for name in (*balances, *positions, *orders) if name)
         of_any = NAMELESS in orders or NAMELESS in positions or NAMELESS in balances
         problem = "a row names no account, and the user has several" if of_any else None
@@ -231,14 +228,6 @@ def _listed(
     return AccountSnapshot(orders, positions, balances, problem)
 
 
-def _is_unread(answer: object) -> bool:
-    return type(answer) is UndecodedResponse
-
-
-def _read(answer: Any) -> Any:  # noqa: ANN401 - a list, or what will be one
-    return answer.read() if type(answer) is UndecodedResponse else answer
-
-
 def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
     names = {each.account_id for each in listed}
     if only is not None and names <= {only, None, ""}:  # most users have one account
@@ -249,101 +238,134 @@ def _sorted(listed: Sequence[M], only: str | None) -> Mapping[str, Sequence[M]]:
     return found
 
 
-async def take_snapshot(user: UserApi, window: OrderWindow, turn: Turn) -> Snapshot:
+async def take_snapshot(
+    user: UserApi,
+    window: OrderWindow,
+    turn: Turn,
+    known: Collection[int] = (),
+    *,
+    values: Mapping[int, LazyValue[Any]] = EMPTY,
+) -> UserSnapshot:
     """Read everything that a user has, one request after another.
 
     Args:
         user: the API handle of the user.
         window: the orders to list.
         turn: returns an awaitable until the next request may be sent; None where it may be sent at once.
+        known: the digests of answers that the books were loaded from, which stay undecoded.
+        values: earlier answers by digest; an equal answer has the same value.
 
     Raises:
         ConnectTradeError: a request failed; then nothing is returned.
 
     Cancelling drops the request under way.
     """
-    if (wait := turn()) is not None:
-        await wait
-    balances = await user.balances.list()
-    if (wait := turn()) is not None:
-        await wait
-    positions = await user.positions.list()
-    if not (_is_unread(balances) and _is_unread(positions)):
-        # Both lists are needed to know whether an account was read.
-        balances, positions = _read(balances), _read(positions)
+    reader = _SnapshotReader(turn, known, values)
+    balances, is_balances_known = await reader.read(user.balances.list())
+    positions, is_positions_known = await reader.read(user.positions.list())
+    has_known_rows = is_balances_known and is_positions_known
     old = [order for order in window.open_orders if not _is_within(order, window.since)]
-    listings = [await _listing(user, turn, "open", ALL_TIME)] if old or _is_new(window, balances, positions) else []
-    listings.append(await _listing(user, turn, "all", window.since))
-    if all(map(_is_unread, listings)):
+    # Equal answers have the same accounts. Otherwise both lists are needed to know whether an account is new.
+    is_new = window.accounts is None or not (has_known_rows or _are_known(window.accounts, balances, positions))
+    listings = [await _listing(user, reader, "open", ALL_TIME)] if old or is_new else []
+    listings.append(await _listing(user, reader, "all", window.since))
+    if all(listing.is_known for listing in listings):
         # The books were loaded from these answers, and no order needed a separate listing then.
-        return Snapshot(
-            cast("list[Order]", UndecodedResponse(_merge_listings, listings)), positions, balances, is_plain=True
+        return UserSnapshot(
+            listings,
+            positions,
+            balances,
+            is_plain=True,
+            has_known_orders=True,
+            is_known=has_known_rows,
+            responses=reader.responses,
         )
-    orders, is_plain = _merge_listings(listings), all(listing.is_whole for listing in map(_read, listings))
-    listed = {order.order_id for order in orders}
+    is_plain = all(listing.is_whole for listing in listings)
+    listed = {order.order_id for listing in listings for order in listing.orders}
     missing = [order for order in old if order.order_id not in listed]
     if missing:
-        orders += _read(await _listing(user, turn, "all", _earliest(missing))).orders
-    return Snapshot(orders, positions, balances, is_plain and not missing)
+        listings.append(await _listing(user, reader, "all", _earliest(missing)))
+    return UserSnapshot(listings, positions, balances, is_plain and not missing, responses=reader.responses)
 
 
-def _is_new(window: OrderWindow, balances: list[Balance], positions: list[Position]) -> bool:
-    """Return whether the rows have an account that is not known."""
-    if window.accounts is None:
-        return True
-    if _is_unread(balances):  # equal answers have the same accounts
-        return False
-    listed_accounts = {each.account_id for each in balances} | {each.account_id for each in positions}
-    return not listed_accounts <= {*window.accounts, None, NAMELESS}
+class _SnapshotReader:
+    """Sends the requests of one snapshot, and decodes only the answers that are not known."""
+
+    __slots__ = ("_known", "_turn", "_values", "responses")
+
+    def __init__(self, turn: Turn, known: Collection[int], values: Mapping[int, LazyValue[Any]]) -> None:
+        self._turn = turn
+        self._known = known
+        self._values = values
+        self.responses: dict[int, LazyValue[Any]] = {}
+
+    async def read(self, call: Call[T]) -> tuple[LazyValue[T], bool]:
+        """Return the answer to a call, and whether it is known; one that is not is decoded."""
+        if (wait := self._turn()) is not None:
+            await wait
+        response = await call.response()
+        seen = digest(call.request, response)
+        answer: LazyValue[T] = self._values.get(seen) or LazyValue(call.decode, response)
+        self.responses[seen] = answer
+        if seen in self._known:
+            return answer, True
+        _ = answer.value  # an answer that cannot be decoded ends the snapshot before further requests
+        return answer, False
 
 
-class Orders(NamedTuple):
+def _are_known(
+    accounts: Collection[str], balances: LazyValue[list[Balance]], positions: LazyValue[list[Position]]
+) -> bool:
+    listed = {each.account_id for each in balances.value} | {each.account_id for each in positions.value}
+    return listed <= {*accounts, None, NAMELESS}
+
+
+class OrderListing(NamedTuple):
     """The orders of a listing.
 
     Attributes:
-        orders: the orders of all pages, oldest first.
-        is_whole: whether the first page had all of them.
+        page: the first page.
+        is_known: whether the listing is one page, and known.
+        found: the orders of all pages, oldest first; None if the first page has all.
     """
 
-    orders: list[Order]
-    is_whole: bool
+    page: LazyValue[Page[Order]]
+    is_known: bool = False
+    found: list[Order] | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the first page had all orders."""
+        return self.found is None
+
+    @property
+    def orders(self) -> list[Order]:
+        """The orders of all pages, oldest first."""
+        return [*reversed(self.page.value.items)] if self.found is None else self.found
 
 
-async def _listing(
-    user: UserApi,
-    turn: Turn,
-    status: str,
-    since: datetime,
-) -> Orders:
-    """Return a listing of orders; undecoded if its only page is."""
-    if (wait := turn()) is not None:
-        await wait
+async def _listing(user: UserApi, reader: _SnapshotReader, status: str, since: datetime) -> OrderListing:
+    def page_at(cursor: str | None) -> Listing[Order]:
+        return user.orders.list(status=status, start_time=since, limit=LARGEST_PAGE, next_cursor=cursor)
+
     # Most listings have one page and need no paginator.
-    first = await user.orders.list(status=status, start_time=since, limit=FULL_PAGE, next_cursor=None)
-    if _is_unread(first):  # only a page that is a whole listing has a known digest
-        return cast("Orders", UndecodedResponse(_only_page, first))
-    if not first.next_cursor:
-        return _only_page(first)
+    first, is_known = await reader.read(page_at(None))
+    if is_known:  # only a page that is a whole listing has a known digest
+        return OrderListing(first, is_known=True)
+    if not first.value.next_cursor:
+        return OrderListing(first)
 
     async def fetch(cursor: str | None) -> Page[Order]:
-        if (wait := turn()) is not None:
-            await wait
-        return await user.orders.list(status=status, start_time=since, limit=FULL_PAGE, next_cursor=cursor)
+        page, _ = await reader.read(page_at(cursor))
+        return page.value
 
-    found = [*first.items]
-    found += [order async for page in Listing(fetch, start=first.next_cursor).pages() for order in page.items]
+    found = [*first.value.items]
+    pages = Pages(fetch, start=first.value.next_cursor, backwards=False)
+    found += [order async for page in pages for order in page.items]
     # New orders during the listing have moved the later rows: of an order on two pages the later row counts.
     # An id of two orders, which have different client order ids, stands for both.
     found = [*{(order.order_id, order.cl_order_id): order for order in found}.values()]
-    return Orders(found[::-1], is_whole=False)
-
-
-def _only_page(page: Page[Order]) -> Orders:
-    return Orders([*reversed(_read(page).items)], is_whole=True)
-
-
-def _merge_listings(listings: Iterable[Orders]) -> list[Order]:
-    return [order for listing in listings for order in _read(listing).orders]
+    return OrderListing(first, found=found[::-1])
 
 
 def _is_within(order: Order, since: datetime) -> bool:

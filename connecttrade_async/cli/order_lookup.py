@@ -14,14 +14,13 @@ from connecttrade_async.cli.account_choice import choose_account
 from connecttrade_async.cli.errors import fail
 from connecttrade_async.cli.progress import spinner
 from connecttrade_async.models import Broker
+from connecttrade_async.rest.wire import LARGEST_PAGE
 
 if TYPE_CHECKING:
     from connecttrade_async.cli.credentials import CliContext
     from connecttrade_async.models import Order
 
 __all__ = ["find_changeable", "find_order", "find_successor"]
-
-LARGEST_PAGE = 500
 
 
 async def find_order(context: CliContext, any_id: str, account: str | None = None, broker: str | None = None) -> Order:

@@ -14,7 +14,7 @@ from typing import Self
 from connecttrade_async import analytics
 from connecttrade_async.books.book import Book
 from connecttrade_async.books.change_feed import ChangeSubscription, filter_for
-from connecttrade_async.books.snapshots import Noting, UserApi, as_it_is
+from connecttrade_async.books.snapshots import UserApi
 from connecttrade_async.clock import Clock
 from connecttrade_async.config import Reconnect
 from connecttrade_async.errors import ClosedError, ConfigurationError, ConnectTradeError
@@ -47,7 +47,6 @@ class LiveAccounts:
         reconnect: Reconnect,
         clock: Clock,
         owner: Lifetime,
-        noting: Noting = as_it_is,
     ) -> None:
         check_iterable(users, _is_user_handle)
         if not set(TOPICS) <= set(stream.topics):
@@ -55,7 +54,7 @@ class LiveAccounts:
         self._initial_users = tuple(users)
         check_each(self._initial_users, _is_user_handle)
         self._engine = LiveEngine(
-            stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, owner=owner, noting=noting
+            stream, settings, owns_stream=owns_stream, reconnect=reconnect, clock=clock, owner=owner
         )
         self._users = self._engine.users
         self._change_feed = self._engine.change_feed

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from connecttrade_async.books.followed_users import FollowedUser
-    from connecttrade_async.books.snapshots import Noting, UserApi
+    from connecttrade_async.books.snapshots import UserApi
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Reconnect
     from connecttrade_async.live.status import LiveSettings
@@ -98,7 +98,6 @@ class LiveEngine:
         reconnect: the backoff after a snapshot that failed.
         clock: time.
         owner: the client; when it closes, the engine ends.
-        noting: returns the handle of a user that records the digests of answers and does not decode known ones.
 
     Attributes:
         users: the followed users and their books.
@@ -116,7 +115,6 @@ class LiveEngine:
         reconnect: Reconnect,
         clock: Clock,
         owner: Lifetime,
-        noting: Noting,
     ) -> None:
         self.ending: Exception | None = None
         self.users = FollowedUsers(settings.keep_orders)
@@ -128,7 +126,6 @@ class LiveEngine:
             reconnect,
             clock,
             crashed=self._crashed,
-            noting=noting,
         )
         every = settings.sweep_every
         self._sweep = None if every is None else Sweep(self.users, self.resync, clock, every)

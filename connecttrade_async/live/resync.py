@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from connecttrade_async.books.followed_users import FollowState, SnapshotState, activity
-from connecttrade_async.books.snapshots import SnapshotDigest, as_it_is, oldest, take_snapshot
+from connecttrade_async.books.snapshots import SnapshotDigest, oldest, take_snapshot
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from connecttrade_async.books.change_feed import ChangeFeed
     from connecttrade_async.books.changes import Cause, Change
     from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers
-    from connecttrade_async.books.snapshots import Noting, Snapshot
+    from connecttrade_async.books.snapshots import UserSnapshot
     from connecttrade_async.clock import Clock, Timer
     from connecttrade_async.config import Reconnect
     from connecttrade_async.live.status import SnapshotLimits
@@ -80,7 +80,6 @@ class Resync:
         reconnect: the backoff after a failure.
         clock: time.
         crashed: ends the engine with an error that no other rule handles.
-        noting: returns the handle of a user that records the digests of answers and does not decode known ones.
 
     Attributes:
         failed: by user id, why no snapshot of the user counts.
@@ -97,7 +96,6 @@ class Resync:
         clock: Clock,
         *,
         crashed: Callable[[BaseException], None],
-        noting: Noting = as_it_is,
     ) -> None:
         self.failed: dict[str, ConnectTradeError] = {}
         self.counters = ResyncCounters()
@@ -112,7 +110,6 @@ class Resync:
         self._queue: deque[FollowedUser] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._crashed = crashed
-        self._noting = noting
         self._is_stopped = False
         self._doubt_budget = DoubtBudget(reconnect.base, clock.now())
         self._reread_timers: dict[FollowedUser, Timer] = {}
@@ -273,12 +270,11 @@ class Resync:
         followed.cancel_retry()
         users.begin_snapshot(followed)
         frames, known = followed.frames, followed.valid_known()
-        user_api, digests = self._noting(followed.user, () if known is None else known.digests)
         try:
             limit = SnapshotLimit(self._turn, self._clock, followed.user.user_id, self._pages, self._seconds)
-            snapshot = await take_snapshot(user_api, window, limit)
+            snapshot = await take_snapshot(followed.user, window, limit, () if known is None else known.digests)
             valid_digest = known if known is followed.valid_known() else None
-            listed = None if valid_digest is not None and snapshot.is_unread else snapshot.by_account(valid_digest)
+            listed = None if valid_digest is not None and snapshot.is_known else snapshot.by_account(valid_digest)
             unlinked = () if listed is None else await self._find_unlinked(followed, listed)
         except ConnectTradeError as exc:
             self._on_failure(followed, exc)
@@ -298,8 +294,8 @@ class Resync:
             self._confirm(followed, requested_at)
         else:
             changes = self._load(followed, listed, cause, requested_at)
-            is_clean = digests and snapshot.is_plain and frames == followed.frames and followed.is_settled
-            followed.known = _known_now(followed, snapshot, digests, valid_digest) if is_clean else None
+            is_clean = snapshot.is_plain and frames == followed.frames and followed.is_settled
+            followed.known = _known_now(followed, snapshot, valid_digest) if is_clean else None
         if followed in users.new_users and followed.retakes < MAX_RETAKES and followed.has_unmatched():
             # Now the user's accounts are known, so the next snapshot holds the frames that had no match.
             followed.retakes += 1
@@ -493,12 +489,10 @@ async def pause(clock: Clock, seconds: float) -> None:
         timer.cancel()
 
 
-def _known_now(
-    followed: FollowedUser, snapshot: Snapshot, digests: Sequence[int], before: SnapshotDigest | None
-) -> SnapshotDigest:
+def _known_now(followed: FollowedUser, snapshot: UserSnapshot, before: SnapshotDigest | None) -> SnapshotDigest:
     # If the orders are the same and no frame came, the open orders are the same.
     first = before.oldest if before is not None and snapshot.has_same_orders(before) else oldest(followed.open_orders())
-    return SnapshotDigest(tuple(digests), followed.frames, snapshot.only, first)
+    return SnapshotDigest(tuple(snapshot.responses), followed.frames, snapshot.only, first)
 
 
 def _finish_first_read(followed: FollowedUser) -> None:

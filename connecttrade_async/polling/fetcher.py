@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar, cast
 
-from connecttrade_async.errors import CallerError, ClosedError
+from connecttrade_async.errors import CallerError, ClosedError, ConfigurationError
 from connecttrade_async.futures import is_being_cancelled
 from connecttrade_async.polling.results import PollResult
-from connecttrade_async.rest.digests import digest_of_all
+from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.digests import LazyValue, digest, digest_of_all
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from connecttrade_async.polling.polled_api import PolledApi
     from connecttrade_async.polling.schedule import Turn
-    from connecttrade_async.rest.digest_api import PolledApi
     from connecttrade_async.rest.rate_limiter import RateLimiter
-    from connecttrade_async.rest.sender import Api, Sender
+    from connecttrade_async.rest.sender import Sender
     from connecttrade_async.user import User
 
 __all__ = ["FetchResult", "Fetcher", "PollClient"]
@@ -43,17 +45,11 @@ class PollClient(NamedTuple):
         sender: The client's sender.
         sender_of: Return the sender of a user.
         watched_api: Make an API without retries that records digests for the owner of a user, and a user that uses it.
-        api_of: Return the API of a user.
-        user_for: Make a user that uses an API.
-        is_single_request: Whether an awaitable sends one request and returns its decoded response.
     """
 
     sender: Sender
     sender_of: Callable[[User], Sender]
-    watched_api: Callable[[User, RateLimiter, int | None], tuple[PolledApi, User]]
-    api_of: Callable[[User], Api]
-    user_for: Callable[[Api], User]
-    is_single_request: Callable[[object], bool]
+    watched_api: Callable[[User, RateLimiter], tuple[PolledApi, User]]
 
 
 class Fetcher(Generic[T]):
@@ -69,7 +65,6 @@ class Fetcher(Generic[T]):
         "_anchor",
         "_clock",
         "_fetch",
-        "_is_single_request",
         "_is_stopped",
         "_rate_limiter",
         "_sender_of",
@@ -78,11 +73,7 @@ class Fetcher(Generic[T]):
 
     def __init__(self, fetch: Callable[[User], Awaitable[T]], client: PollClient, rate_limiter: RateLimiter) -> None:
         self._fetch = fetch
-        self._sender_of, self._watched_api, self._is_single_request = (
-            client.sender_of,
-            client.watched_api,
-            client.is_single_request,
-        )
+        self._sender_of, self._watched_api = client.sender_of, client.watched_api
         self._rate_limiter = rate_limiter
         self._is_stopped = False
         self._clock = clock = client.sender.clock
@@ -105,21 +96,31 @@ class Fetcher(Generic[T]):
         """
         record, started = turn.record, self._clock.now()
         user, last = record.user, record.digest
-        api, handle = self._watched_api(user, self._rate_limiter, last)
+        api, handle = self._watched_api(user, self._rate_limiter)
         value: object = None
         error: Exception | None = None
+        seen: int | None = None
         try:
             call = self._fetch(handle)
-            api.is_single = self._is_single_request(call)
-            value = await call
+            if isinstance(call, Call):
+                # The one response is all that ``value`` depends on. An unchanged one is mostly never decoded: that
+                # takes 4 us for 20 positions and 290 us for 500 orders, beside 85 us for the request.
+                response = await call.response()
+                seen = api.digests[-1] if api.digests else digest(call.request, response)
+                value = LazyValue(call.decode, response) if seen == last else call.decode(response)
+            else:
+                # Any other ``fetch`` may use its responses in any way, so they are decoded for it.
+                _check_awaitable(call)
+                value = await call
         except BaseException as exc:  # noqa: BLE001 - an exception of any kind is the result of this poll
             error = self._to_result_error(exc)
         if error is not None and issubclass(type(error), ClosedError):
             sender = self._sender_of(user)
             if sender.is_closed or sender.limiter.is_closed:
                 raise error
-        now, digests, late = self._clock.now(), api.digests, turn.late
-        seen = digests[0] if api.is_single and digests else digest_of_all(digests)
+        now, late = self._clock.now(), turn.late
+        if seen is None:
+            seen = digest_of_all(api.digests)
         if now - self._anchor[0] > ANCHOR_MAX_AGE:
             self._anchor = (now, self._clock.wall())
         changed = error is not None or seen is None or seen != last
@@ -144,6 +145,15 @@ class Fetcher(Generic[T]):
         error = CallerError(f"fetch {what}; the result of this poll has no value")
         error.__cause__ = exc
         return error
+
+
+def _check_awaitable(call: object) -> None:
+    if not isawaitable(call):
+        msg = (
+            "fetch must return an awaitable, as an async function or lambda user: user.positions.list() does, "
+            f"got {type(call).__name__}"
+        )
+        raise ConfigurationError(msg)
 
 
 def _drop_own_frame(exc: BaseException) -> None:

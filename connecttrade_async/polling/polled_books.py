@@ -6,8 +6,9 @@ stay as they are and are not current; the next successful one publishes the miss
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the types of fields, for signature()
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,16 +16,13 @@ from connecttrade_async.books.change_feed import ChangeFeed
 from connecttrade_async.books.followed_users import FollowedUser, FollowedUsers, FollowState
 from connecttrade_async.books.order_tracker import LAG
 from connecttrade_async.books.snapshots import take_snapshot
-from connecttrade_async.rest.digest_api import CachedApi
+from connecttrade_async.rest.digests import LazyValue  # noqa: TC001 - msgspec reads the types of fields, for signature()
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from connecttrade_async.books.book import AccountSnapshot
     from connecttrade_async.books.changes import Cause, Change
     from connecttrade_async.books.order_tracker import OrderRetention
-    from connecttrade_async.polling.fetcher import PollClient
-    from connecttrade_async.rest.digest_api import PolledApi
+    from connecttrade_async.clock import Clock
     from connecttrade_async.user import User
 
 __all__ = ["PolledBooks"]
@@ -35,12 +33,12 @@ class PolledUserState(msgspec.Struct, eq=False):
 
     Attributes:
         followed: The user and its books.
-        known: The decoded responses of the last successful snapshot by digest; the books hold the same values.
+        known: The responses of the last successful snapshot by digest; the books hold the same values.
         requested_at: When that snapshot was requested, timezone-aware; None before the first.
     """
 
     followed: FollowedUser
-    known: dict[int, object] = {}
+    known: Mapping[int, LazyValue[Any]] = {}
     requested_at: datetime | None = None
 
 
@@ -48,7 +46,7 @@ class PolledBooks:
     """Keeps books by polling.
 
     Args:
-        client: The parts of the client that are used.
+        clock: The source of time.
         keep: How long completed orders stay in a book.
 
     Attributes:
@@ -57,9 +55,8 @@ class PolledBooks:
         is_followed: Whether there ever was such a subscription.
     """
 
-    def __init__(self, client: PollClient, keep: OrderRetention) -> None:
-        self._client = client
-        self._clock = client.sender.clock
+    def __init__(self, clock: Clock, keep: OrderRetention) -> None:
+        self._clock = clock
         self._states: dict[str, PolledUserState] = {}
         self.users = FollowedUsers(keep)
         self.change_feed = ChangeFeed(self._clock)
@@ -77,24 +74,22 @@ class PolledBooks:
         """
         state = self._state_of(user)
         followed, requested_at = state.followed, self._clock.wall()
-        api = cast("PolledApi", self._client.api_of(user))
-        cached = CachedApi.wrap(api, state.known)
         window = followed.window(requested_at, timedelta(seconds=self.users.keep.age))
         changes: tuple[Change, ...] = ()
         cause: Cause = "poll" if followed.state is FollowState.CURRENT else "recovered"
         self.users.begin_snapshot(followed)
         try:
-            snapshot = await take_snapshot(self._client.user_for(cached), window, _no_limit)
+            snapshot = await take_snapshot(user, window, _no_limit, values=state.known)
             if followed.state is FollowState.GONE:
                 return ()
-            if cached.is_unchanged:
+            if snapshot.responses.keys() == state.known.keys():
                 self.users.confirm(followed, self._clock.wall())
             else:
                 state.known = {}  # if loading fails half-way, the next snapshot is loaded even if it is the same
                 changes = self._load(state, snapshot.by_account(), cause, requested_at)
                 # A snapshot that a book refused is loaded again even if it is the same: it may be accepted then.
                 is_accepted = all(keeper.problem is None for keeper in followed.keepers.values())
-                state.known = cached.values if is_accepted else {}
+                state.known = snapshot.responses if is_accepted else {}
         except BaseException:
             if followed.state is not FollowState.GONE:
                 self.users.mark_stale([followed])

@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.rest.digests import UndecodedResponse
+from connecttrade_async.rest.digests import LazyValue
 from connecttrade_async.user import User  # noqa: TC001 - msgspec reads the types of fields, for help() and signature()
 
 __all__ = ["Outage", "OutageEnded", "PollEvent", "PollResult", "PollStatistics", "RateLimited"]
@@ -45,7 +45,8 @@ class PollResult(msgspec.Struct, Generic[T_co], eq=False):
     @property
     def value(self) -> T_co | None:
         """What ``fetch`` returned, or None for a failed poll. An unchanged response is decoded when it is read."""
-        return cast("T_co | None", self._value.read() if isinstance(self._value, UndecodedResponse) else self._value)
+        value = self._value
+        return cast("T_co | None", cast("LazyValue[object]", value).value if type(value) is LazyValue else value)
 
     def get(self) -> T_co:
         """Return what ``fetch`` returned.

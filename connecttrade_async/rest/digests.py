@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from connecttrade_async.rest.wire import NEXT_CURSOR, PREV_CURSOR
 
@@ -17,35 +17,47 @@ if TYPE_CHECKING:
 
     from connecttrade_async.rest.wire import Request, Response
 
-__all__ = ["UndecodedResponse", "digest", "digest_of_all", "is_strong", "slow_digest"]
+__all__ = ["LazyValue", "digest", "digest_of_all", "is_strong", "slow_digest"]
 
+T = TypeVar("T")
 BITS = 64
 
 
-class UndecodedResponse:
-    """An unchanged response, which is decoded on the first ``read``.
+class LazyValue(Generic[T]):
+    """A response that is decoded on first use.
 
     Args:
         decode: decodes it.
-        args: the arguments of ``decode``.
+        response: the response.
     """
 
-    __slots__ = ("_args", "_decode", "_value")
+    __slots__ = ("_decode", "_response", "_value")
 
-    def __init__(self, decode: Callable[..., object], *args: object) -> None:
-        self._decode: Callable[..., object] | None = decode
-        self._args = args
-        self._value: object = None
+    def __init__(self, decode: Callable[[Response], T], response: Response) -> None:
+        self._decode = decode
+        self._response: Response | None = response
+        self._value: T | None = None
 
-    def read(self) -> object:
-        """Return the value; it is decoded once."""
-        if self._decode is not None:
-            self._value = self._decode(*self._args)
-            self._decode, self._args = None, ()
-        return self._value
+    @property
+    def is_decoded(self) -> bool:
+        """Whether the value was used."""
+        return self._response is None
+
+    @property
+    def value(self) -> T:
+        """The value; it is decoded once, and the response is dropped then.
+
+        Raises:
+            MalformedResponseError: the response cannot be decoded.
+        """
+        if self._response is not None:
+            self._value = self._decode(self._response)
+            self._response = None
+        return cast("T", self._value)
 
     def __repr__(self) -> str:
-        return "<UndecodedResponse>" if self._decode is not None else repr(self._value)
+        # Never the value, which is account data.
+        return f"<LazyValue, {'decoded' if self.is_decoded else 'undecoded'}>"
 
 
 def is_strong(algorithm: str, bits: int) -> bool:

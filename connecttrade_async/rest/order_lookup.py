@@ -53,7 +53,6 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 LATEST_START = timedelta(hours=1)
 # If the id was generated for this request, the time of creation may be off by a wrong or missing time zone.
 ZONE_TOLERANCE = timedelta(hours=14)
-FULL_PAGE = 500
 EARLIEST_TIME = datetime.min.replace(tzinfo=UTC)
 LOOKUP_ERRORS = (TransportError, BrokerError, CursorError)
 
@@ -240,7 +239,7 @@ async def _find_all(
 ) -> list[Order]:
     found: list[Order] = []
     try:
-        async for order in orders.list(status="all", start_time=since, end_time=until, limit=FULL_PAGE):
+        async for order in orders.list(status="all", start_time=since, end_time=until, limit=wire.LARGEST_PAGE):
             if order.cl_order_id == cl_order_id and may_be_of_account(order, account_id):
                 found.append(order)  # noqa: PERF401 - a comprehension would lose what was found before a failure
     except LOOKUP_ERRORS as exc:
@@ -253,7 +252,7 @@ async def _find_all(
 async def find_by_order_id(orders: Orders, old: OrderRef) -> Order | None:
     """Return the current state of an order, or None if it is not listed."""
     # The API lists the newest first by default, and orders that are changed are seldom old: one page mostly suffices.
-    async for order in orders.list(status="all", start_time=old.since, limit=FULL_PAGE):
+    async for order in orders.list(status="all", start_time=old.since, limit=wire.LARGEST_PAGE):
         if (
             order.order_id == old.order_id
             and may_be_of_account(order, old.account_id)

@@ -5,11 +5,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Hashable, Iterator
+from collections.abc import Callable, Coroutine, Hashable, Iterator
 from typing import Any, Generic, Self, TypeVar
 
 from connecttrade_async.errors import CursorError
 from connecttrade_async.models.pages import Page
+from connecttrade_async.rest.call import Call, Decode, RequestApi
+from connecttrade_async.rest.wire import Request
 
 __all__ = ["Listing", "Pages"]
 
@@ -19,36 +21,39 @@ T = TypeVar("T")
 MAX_STALE_PAGES = 3
 
 
-class Listing(Generic[T]):
+class Listing(Call[Page[T]], Generic[T]):
     """A paginated listing: ``await`` returns one page, ``async for`` yields every item, ``pages()`` every page.
 
-    Nothing is sent before the listing is awaited or iterated, and each ``async for`` starts at the first page. An item
-    on two pages is yielded once, as on the first of them.
+    Nothing is sent before the listing is awaited or iterated. It is awaited once, as ``Call`` says, and iterated any
+    number of times: each ``async for`` starts at the first page. An item on two pages is yielded once, as on the first
+    of them.
 
     Args:
-        fetch: returns the page at a cursor; None is the first page.
+        api: sends the requests.
+        request_at: returns the request for the page at a cursor; None is the first page.
+        decode: decodes a page.
         start: the cursor of the first page, or None.
         backwards: whether to follow ``prev_cursor`` instead of ``next_cursor``.
         key: returns the identity of an item; by default the item itself.
     """
 
-    __slots__ = ("_backwards", "_fetch", "_key", "_start")
+    __slots__ = ("_backwards", "_key", "_request_at", "_start_cursor")
 
     def __init__(
         self,
-        fetch: Callable[[str | None], Coroutine[Any, Any, Page[T]]],
+        api: RequestApi,
+        request_at: Callable[[str | None], Request],
+        decode: Decode[Page[T]],
         *,
         start: str | None = None,
         backwards: bool = False,
         key: Callable[[T], Hashable] | None = None,
     ) -> None:
-        self._fetch = fetch
+        super().__init__(api, request_at(start), decode)
+        self._request_at = request_at
         self._key = key
-        self._start = start
+        self._start_cursor = start
         self._backwards = backwards
-
-    def __await__(self) -> Generator[Any, None, Page[T]]:
-        return self._fetch(self._start).__await__()
 
     def __aiter__(self) -> Items[T]:
         return Items(self.pages())
@@ -64,10 +69,15 @@ class Listing(Generic[T]):
 
         Cancelling drops the page that is being fetched; so does a ``break``.
         """
-        return Pages(self._fetch, start=self._start, backwards=self._backwards, key=self._key)
+        return Pages(self._page_at, start=self._start_cursor, backwards=self._backwards, key=self._key)
+
+    def _page_at(self, cursor: str | None) -> Call[Page[T]]:
+        return Call(self._api, self._request_at(cursor), self._decode)
 
     def __repr__(self) -> str:
-        # Shows up if the ``await`` is missing: unlike a coroutine, a listing that is never awaited warns of nothing.
+        # Shows up if the ``await`` is missing.
+        if self._is_started:
+            return "<Listing, sent>"
         return "<Listing, not sent yet: await it for one page, or iterate it with async for>"
 
 

@@ -15,6 +15,7 @@ import msgspec
 from connecttrade_async.errors import ClosedError, NotFoundError, TransportError
 from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.rest import wire
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.retry import RetryState
 from connecttrade_async.rest.transport import RequestTimeout
 from connecttrade_async.rest.wire import RetryMode
@@ -269,25 +270,16 @@ class Api(msgspec.Struct, eq=False):
         """Send a request with retries; subclasses that observe requests override this."""
         return self.sender.send(request)
 
-    async def get(self, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> T:
-        """GET a path and decode the response."""
-        request = self.get_request(path, params)
-        return wire.read(await self.send(request), decoder, request)
-
-    async def read(self, request: Request, decode: Callable[[Response, Request], T]) -> T:
-        """Send a request and decode the response with a function of the caller."""
-        return decode(await self.send(request), request)
+    def get(self, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> Call[T]:
+        """Return the call that GETs a path and decodes the response."""
+        return Call(self, self.get_request(path, params), partial(wire.read, shape=decoder))
 
     def get_request(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return a GET request for a path with filters."""
-        return self.get_request_with_query(path, wire.query_string(params) if params else "")
-
-    def get_request_with_query(self, path: str, query: str) -> Request:
-        """Return a GET request for a path with a query string that is encoded already."""
         return wire.Request(
             method="GET",
             path=path,
-            query=query,
+            query=wire.query_string(params) if params else "",
             user_id=self.user_id,
             user_secret=self.user_secret,
             repeat=SAFE,

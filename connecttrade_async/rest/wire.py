@@ -74,6 +74,7 @@ STATUS_ERRORS: Mapping[int, type[APIError]] = {
     429: RateLimitedError,
 }
 SERVER_ERROR_FROM = 500
+LARGEST_PAGE = 500  # orders that one page can have (documented)
 
 _MAX_BITS = 128
 CACHEABLE_TYPES = frozenset({str, int, datetime})  # equal values of these types are encoded alike

@@ -17,8 +17,8 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.books.book import AccountSnapshot, BookKeeper
 from connecttrade_async.books.changes import OrderChanged
 from connecttrade_async.books.order_tracker import OrderRetention
-from connecttrade_async.books.snapshots import Snapshot
 from frame_factory import balance, balance_frame, frame, order, order_frame, position, position_frame
+from scripted_calls import user_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ class Server:
     def listed(self) -> AccountSnapshot:
         """Return the answer as a snapshot."""
         odd = [position(symbol="", quantity="7")] * self.odd_rows
-        snapshot = Snapshot(
+        snapshot = user_snapshot(
             [order(account_id="a", **facts) for facts in self.orders.values()],
             [*(position(**lot) for lot in self.lots if lot["quantity"] != "0"), *odd],
             [balance(**row) for row in self.cash],

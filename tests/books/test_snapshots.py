@@ -7,14 +7,18 @@ import pytest
 from msgspec.structs import replace
 
 from connecttrade_async.books.book import AccountSnapshot
-from connecttrade_async.books.snapshots import ALL_TIME, OrderWindow, Snapshot, SnapshotDigest, oldest, take_snapshot
+from connecttrade_async.books.snapshots import ALL_TIME, OrderWindow, SnapshotDigest, oldest, take_snapshot
 from connecttrade_async.models.pages import Page
-from connecttrade_async.rest.digests import UndecodedResponse
-from connecttrade_async.rest.pagination import Listing
+from connecttrade_async.rest.digests import digest
+from connecttrade_async.rest.wire import Request, Response
 from frame_factory import balance, order, position
+from scripted_calls import ScriptedApi, user_snapshot
 
 if TYPE_CHECKING:
     from connecttrade_async import Balance, Order, Position
+    from connecttrade_async.books.snapshots import UserSnapshot
+    from connecttrade_async.rest.call import Call
+    from connecttrade_async.rest.pagination import Listing
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 EARLY, LATE = "2026-01-02T14:00:00Z", "2026-03-02T14:00:00Z"
@@ -30,7 +34,12 @@ class Nobody:
         self.found = orders
         self.asked: list[Any] = []
         self.same: tuple[str, ...] = ()
-        self.unread = 0
+        self.apis: dict[str, list[ScriptedApi]] = {}
+
+    @property
+    def unread(self) -> int:
+        """The number of known answers that are not decoded."""
+        return sum(not api.decoded for what in self.same for api in self.apis.get(what, ()))
 
     @property
     def orders(self) -> Any:
@@ -38,55 +47,52 @@ class Nobody:
 
     @property
     def positions(self) -> Any:
-        return Answers(self.report("positions", [position(account_id=None)]))
+        return Rows(self, "positions", [position(account_id=None)])
 
     @property
     def balances(self) -> Any:
-        return Answers(self.report("balances", [balance(account_id=each) for each in self.accounts]))
+        return Rows(self, "balances", [balance(account_id=each) for each in self.accounts])
 
     @property
     def connections(self) -> Any:
-        return Answers([])
+        return Rows(self, "connections", [])
 
-    def report(self, what: str, answer: Any) -> Any:
-        if what not in self.same:
-            return answer
-        self.unread += 1
-
-        def read() -> Any:
-            self.unread -= 1
+    def api(self, what: str, answer: Any) -> ScriptedApi:
+        async def answered(_: str) -> Any:
             return answer
 
-        return UndecodedResponse(read)
+        api = ScriptedApi(answered, what.encode() if what in self.same else None)
+        self.apis.setdefault(what, []).append(api)
+        return api
+
+    @property
+    def known(self) -> tuple[int, ...]:
+        """The digests of the answers that stay the same."""
+        return tuple(digest(Request(method="GET", path=what), Response(200, {}, what.encode())) for what in self.same)
 
     def list(self, *, status: str, start_time: datetime | None, limit: int, next_cursor: str | None) -> Listing[Order]:
         assert (limit, next_cursor) == (500, None)
         self.asked.append((status, start_time))
         count = sum(each[0] == status for each in self.asked)
         items = tuple(self.found.get(f"{status}{count}", ()))
-
-        async def fetch(_: str | None) -> Page[Order]:
-            page: Page[Order] = self.report(status, Page(items=items))
-            return page
-
-        return Listing(fetch)
+        return self.api(status, Page(items=items)).listing(status)
 
 
-class Answers:
-    def __init__(self, answer: Any) -> None:
-        self.answer = answer
+class Rows:
+    def __init__(self, user: Nobody, what: str, rows: Any) -> None:
+        self.user, self.what, self.rows = user, what, rows
 
-    async def list(self) -> Any:
-        return self.answer
+    def list(self) -> Call[Any]:
+        return self.user.api(self.what, self.rows).call(self.what)
 
 
-async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] | None = ("a",)) -> Snapshot:
+async def snapshot(user: Nobody, *open_orders: Order, accounts: tuple[str, ...] | None = ("a",)) -> UserSnapshot:
     turns: list[int] = []
 
     async def turn() -> None:
         turns.append(1)
 
-    found = await take_snapshot(user, OrderWindow(NOW - timedelta(days=1), accounts, open_orders), turn)
+    found = await take_snapshot(user, OrderWindow(NOW - timedelta(days=1), accounts, open_orders), turn, user.known)
     assert len(turns) == 2 + len(user.asked)
     return found
 
@@ -106,10 +112,7 @@ async def test_order_on_two_pages_is_taken_from_the_later() -> None:
 
     class Paged(Nobody):
         def list(self, *, next_cursor: str | None, **_: Any) -> Listing[Order]:
-            async def fetch(_: str | None) -> Page[Order]:
-                return pages[next_cursor]
-
-            return Listing(fetch)
+            return self.api("", pages[next_cursor]).listing()
 
     async def turn() -> None:
         pass
@@ -148,21 +151,21 @@ async def test_old_order_that_is_not_open_is_searched_since_its_creation() -> No
 def test_row_without_an_account_is_of_the_only_account() -> None:
     held: list[Position] = [position(account_id=None)]
     money: list[Balance] = [balance(account_id="a")]
-    assert Snapshot([], held, money).by_account() == {"a": AccountSnapshot([], held, money)}
+    assert user_snapshot([], held, money).by_account() == {"a": AccountSnapshot([], held, money)}
 
 
 @pytest.mark.parametrize(
     "odd",
     [
-        Snapshot([], [position(account_id=None)], []),
-        Snapshot([order(account_id="")], [], []),
-        Snapshot([], [], [balance(account_id="")]),
+        user_snapshot([], [position(account_id=None)], []),
+        user_snapshot([order(account_id="")], [], []),
+        user_snapshot([], [], [balance(account_id="")]),
     ],
     ids=["position", "order", "balance"],
 )
-def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_several(odd: Snapshot) -> None:
+def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_several(odd: UserSnapshot) -> None:
     money: list[Balance] = [balance(account_id="a"), balance(account_id="b")]
-    snapshot = Snapshot(odd.orders, odd.positions, [*odd.balances, *money])
+    snapshot = user_snapshot(odd.orders, odd.positions.value, [*odd.balances.value, *money])
     problem = "a row names no account, and the user has several"
     assert snapshot.by_account() == {
         name: AccountSnapshot([], [], [each], problem) for name, each in zip("ab", money, strict=True)
@@ -170,7 +173,7 @@ def test_row_without_an_account_is_a_problem_of_each_account_where_there_are_sev
 
 
 def test_an_account_of_which_only_orders_are_listed_was_not_read() -> None:
-    listed = Snapshot([order(account_id="b")], [], [balance(account_id="a")]).by_account()
+    listed = user_snapshot([order(account_id="b")], [], [balance(account_id="a")]).by_account()
     assert {name: each.is_read for name, each in listed.items()} == {"a": True, "b": False}
 
 
@@ -181,7 +184,7 @@ async def test_equal_answers_are_not_decoded() -> None:
     user = Nobody("a", all1=[order()])
     user.same = ("balances", "positions", "all")
     found = await snapshot(user, order(created_at=LATE))
-    assert (found.is_unread, found.is_plain, user.unread) == (True, True, 3)
+    assert (found.is_known, found.is_plain, user.unread) == (True, True, 3)
     assert found.by_account() == {"a": AccountSnapshot([order()], [position(account_id=None)], [balance()])}
     assert user.unread == 0
 
@@ -191,14 +194,14 @@ async def test_equal_answers_with_old_orders_are_not_decoded() -> None:
     user.same = ("balances", "positions", "open", "all")
     found = await snapshot(user, order(created_at=EARLY))
     assert ([status for status, _ in user.asked], user.unread) == (["open", "all"], 4)
-    assert found.is_unread
+    assert found.is_known
     assert [each.order_id for each in found.by_account()["a"].orders] == ["o", "p"]
     # If one of the two listings differs, a missing order is searched.
     user = Nobody("a", all1=[order(order_id="p")])
     user.same = ("balances", "positions", "all")
     found = await snapshot(user, order(created_at=EARLY))
     assert [status for status, _ in user.asked] == ["open", "all", "all"]
-    assert (found.is_unread, found.is_plain) == (False, False)
+    assert (found.is_known, found.is_plain) == (False, False)
 
 
 @pytest.mark.parametrize("same", ["balances", "positions"])
@@ -206,7 +209,7 @@ async def test_balances_and_positions_are_decoded_together(same: str) -> None:
     user = Nobody("a", all1=[order()])
     user.same = (same, "all")
     found = await snapshot(user)
-    assert (found.is_unread, user.unread) == (False, 1)
+    assert (found.is_known, user.unread) == (False, 1)
     assert found.by_account(KNOWN)["a"] == AccountSnapshot([], [position(account_id=None)], [balance()])
     assert user.unread == 1
     # The account of the orders is only known while rows without an account have the same one.
@@ -216,12 +219,9 @@ async def test_balances_and_positions_are_decoded_together(same: str) -> None:
 
 async def test_listing_of_several_pages_is_not_plain() -> None:
     class Turning(Nobody):
-        def list(self, **asked: Any) -> Any:
-            async def fetch(_: str | None) -> Page[Order]:
-                cursor = asked["next_cursor"]
-                return Page(items=(order(order_id=cursor or "1"),), next_cursor=None if cursor else "2")
-
-            return Listing(fetch)
+        def list(self, *, next_cursor: str | None, **_: Any) -> Any:
+            items = (order(order_id=next_cursor or "1"),)
+            return self.api("", Page(items=items, next_cursor=None if next_cursor else "2")).listing()
 
     async def turn() -> None:
         pass

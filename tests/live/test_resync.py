@@ -18,12 +18,12 @@ from connecttrade_async.live.resync import Resync, pause
 from connecttrade_async.live.status import SnapshotLimits
 from connecttrade_async.live.updates import MAX_BATCH, UpdateApplier
 from connecttrade_async.models import Page
-from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity
 from frame_factory import balance, order, order_frame, position
 from manual_clock import SteppedClock
+from scripted_calls import ScriptedApi
 from stream_fixtures import PATIENCE
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from connecttrade_async import Balance, Order, Position
     from connecttrade_async.books.followed_users import FollowedUser
+    from connecttrade_async.rest.call import Call
+    from connecttrade_async.rest.pagination import Listing
 
 FACTS: dict[str, Any] = {"message": "no", "method": "GET", "path": "/orders"}
 
@@ -60,11 +62,11 @@ class Scripted:
 
         class Orders:
             def list(self, **_: Any) -> Listing[Order]:
-                async def fetch(_: str | None) -> Page[Order]:
+                async def answer(_: str) -> Page[Order]:
                     await user._answered("orders")
                     return Page(items=tuple(user.listed))
 
-                return Listing(fetch)
+                return ScriptedApi(answer).listing()
 
         return Orders()
 
@@ -72,9 +74,12 @@ class Scripted:
         user = self
 
         class Listed:
-            async def list(self) -> list[Any]:
-                await user._answered(what)
-                return answer()
+            def list(self) -> Call[Any]:
+                async def answered(_: str) -> list[Any]:
+                    await user._answered(what)
+                    return answer()
+
+                return ScriptedApi(answered).call()
 
         return Listed()
 

@@ -18,18 +18,20 @@ from connecttrade_async.live.status import SnapshotLimits
 from connecttrade_async.live.updates import UpdateApplier
 from connecttrade_async.models import Page
 from connecttrade_async.models.events import Gap, StreamLive, StreamLost, UnknownMessage
-from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity
 from followed import make_current
 from frame_factory import balance, order_frame, position_frame
+from scripted_calls import ScriptedApi, answered
 from stream_fixtures import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from connecttrade_async import Balance, Order
+    from connecttrade_async import Order
+    from connecttrade_async.rest.call import Call
+    from connecttrade_async.rest.pagination import Listing
 
 NOW = datetime(2026, 3, 2, 15, tzinfo=UTC)
 
@@ -63,22 +65,22 @@ class Orders:
         self.at_the_end = at_the_end
 
     def list(self, *, status: str, **_: Any) -> Listing[Order]:
-        async def fetch(_: str | None) -> Page[Order]:
+        async def answer(_: str) -> Page[Order]:
             if status == "all":
                 self.at_the_end()
             return Page(items=())
 
-        return Listing(fetch)
+        return ScriptedApi(answer).listing()
 
 
 class Nothing:
-    async def list(self) -> list[Any]:
-        return []
+    def list(self) -> Call[Any]:
+        return answered([])
 
 
 class Money:
-    async def list(self) -> list[Balance]:
-        return [balance()]
+    def list(self) -> Call[Any]:
+        return answered([balance()])
 
 
 def make_applier(capacity: int = 10) -> tuple[Fanout, FollowedUsers, Resync, UpdateApplier]:

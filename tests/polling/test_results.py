@@ -14,9 +14,9 @@ from connecttrade_async.polling.polled_books import PolledUserState
 from connecttrade_async.polling.poller import Poller
 from connecttrade_async.polling.results import Outage, OutageEnded, PollResult, PollStatistics, RateLimited
 from connecttrade_async.polling.schedule import PolledUser, Turn
-from connecttrade_async.rest.digests import UndecodedResponse
 from connecttrade_async.rest.wire import Request, Response
 from connecttrade_async.user import User
+from scripted_calls import lazy
 
 NOW = datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
 REQUEST = Request(method="GET", path="/positions", query="?symbols=A")
@@ -54,18 +54,11 @@ def test_poll_result_can_be_matched_by_pattern() -> None:
     assert seen(Outage(since=NOW, error=error, failures=3)) == 3
 
 
-def test_undecoded_response_is_decoded_once_when_the_value_is_read() -> None:
-    decoded: list[int] = []
-
-    def decode(body: int, other: int) -> list[int]:
-        decoded.append(1)
-        return [body + other]
-
-    item = result(undecoded := UndecodedResponse(decode, 3, 4), changed=False)
-    assert (repr(undecoded), decoded) == ("<UndecodedResponse>", [])
-    assert item.value == item.value == [7]
-    assert decoded == [1]
-    assert repr(undecoded) == "[7]"
+def test_unchanged_value_is_decoded_once_when_it_is_read() -> None:
+    item = result(unread := lazy([7]), changed=False)
+    assert not unread.is_decoded
+    assert item.value == item.get() == [7]
+    assert unread.is_decoded
 
 
 def test_poll_result_repr_shows_the_user_and_hides_the_value() -> None:

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from connecttrade_async.rest import wire
-from connecttrade_async.rest.digests import UndecodedResponse, digest, digest_of_all, is_strong, slow_digest
+from connecttrade_async.rest.digests import LazyValue, digest, digest_of_all, is_strong, slow_digest
 from connecttrade_async.rest.wire import Request, Response
 
 REQUEST = Request(method="GET", path="/positions", query="?symbols=A")
@@ -57,15 +57,23 @@ def test_digest_separates_the_parts_of_a_response() -> None:
     assert len({digest(REQUEST, answer) for answer in answers}) == len(answers)
 
 
-def test_undecoded_response_read_decodes_once_and_shows_the_value() -> None:
-    decoded: list[int] = []
+def test_lazy_value_is_decoded_once_and_does_not_show_it() -> None:
+    decoded: list[Response] = []
 
-    def decode(body: int, other: int) -> list[int]:
-        decoded.append(1)
-        return [body + other]
+    def decode(response: Response) -> list[int]:
+        decoded.append(response)
+        return [7]
 
-    undecoded = UndecodedResponse(decode, 3, 4)
-    assert (repr(undecoded), decoded) == ("<UndecodedResponse>", [])
-    assert undecoded.read() == undecoded.read() == [7]
-    assert decoded == [1]
-    assert repr(undecoded) == "[7]"
+    lazy = LazyValue(decode, RESPONSE)
+    assert (repr(lazy), lazy.is_decoded, decoded) == ("<LazyValue, undecoded>", False, [])
+    assert lazy.value is lazy.value
+    assert (lazy.value, lazy.is_decoded, decoded) == ([7], True, [RESPONSE])
+    assert repr(lazy) == "<LazyValue, decoded>"
+
+
+def test_lazy_value_that_cannot_be_decoded_fails_each_time() -> None:
+    lazy = LazyValue(lambda response: msgspec.json.decode(response.body), Response(200, {}, b"{"))
+    for _ in range(2):
+        with pytest.raises(msgspec.DecodeError):
+            _ = lazy.value
+    assert not lazy.is_decoded

@@ -11,11 +11,13 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connecttrade_async import ConfigurationError, ConnectTrade, CursorError, Endpoints, Order, Retry, ServerError
 from connecttrade_async.models.pages import Page
-from connecttrade_async.rest.pagination import Listing
+from scripted_calls import ScriptedApi
 from scripted_server import Act, ScriptedEnd, answer, silence
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator
+
+    from connecttrade_async.rest.pagination import Listing
 
 
 T = TypeVar("T")
@@ -364,22 +366,21 @@ async def test_pages_ends_for_any_script_of_cursors(script: list[tuple[str, list
     """The iteration ends for any cursors and rows of a server, and yields each item once."""
     served = 0
 
-    def fetching(fresh: bool) -> Callable[[str | None], Coroutine[Any, Any, Page[int]]]:  # noqa: FBT001
-        async def fetch(cursor: str | None) -> Page[int]:
+    def listing(fresh: bool) -> Listing[int]:  # noqa: FBT001
+        async def answer(_: str) -> Page[int]:
             nonlocal served
-            del cursor
             name, items = script[served] if served < len(script) else ("z", [1])
             served += 1
             return Page(items=tuple(items), next_cursor=f"{name}{served}" if fresh else name)
 
-        return fetch
+        return ScriptedApi(answer).listing()
 
     for fresh in (False, True):  # repeating cursors, and fresh ones
         served = 0
-        yielded = await items_until_cursor_error(Listing(fetching(fresh)).pages())
+        yielded = await items_until_cursor_error(listing(fresh).pages())
         assert len(yielded) == served <= len(script) + 4
         served = 0
-        items = await items_until_cursor_error(aiter(Listing(fetching(fresh))))
+        items = await items_until_cursor_error(aiter(listing(fresh)))
         assert set(items) == {item for each in yielded for item in each.items}
         first_seen = [
             item

@@ -20,6 +20,7 @@ from connecttrade_async.cli.options import (
 from connecttrade_async.cli.order_lookup import find_order
 from connecttrade_async.cli.output import echo_line, print_items, print_objects
 from connecttrade_async.cli.progress import Progress, spinner
+from connecttrade_async.rest.wire import LARGEST_PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["orders"]
 
 MOST = 500
-LARGEST_PAGE = 500
 
 
 @click.command()

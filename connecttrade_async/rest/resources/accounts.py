@@ -1,6 +1,6 @@
 """``/accounts``: brokerage accounts."""
 
-# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import builtins
 from collections.abc import Mapping
 
 from connecttrade_async.models.accounts import Account
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
 
@@ -19,13 +20,13 @@ _ACCOUNTS = decoder(builtins.list[Account], key="account_id")
 class Accounts(Resource):
     """``/accounts``: the accounts that the user's connections give access to."""
 
-    async def list(
+    def list(
         self,
         *,
         connection_id: str | None = None,
         broker: str | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> builtins.list[Account]:
+    ) -> Call[builtins.list[Account]]:
         """List accounts.
 
         Args:
@@ -43,4 +44,4 @@ class Accounts(Resource):
         Cancelling drops the request and changes nothing.
         """
         params = {"connection_id": connection_id, "broker": broker}
-        return await self._api.get("/accounts", _ACCOUNTS, with_extra(params, extra))
+        return self._api.get("/accounts", _ACCOUNTS, with_extra(params, extra))

@@ -1,6 +1,6 @@
 """``/balances``: the money in accounts."""
 
-# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import builtins
 from collections.abc import Mapping
 
 from connecttrade_async.models.balances import Balance
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
 
@@ -19,13 +20,13 @@ _BALANCES = decoder(builtins.list[Balance], key="account_id")
 class Balances(Resource):
     """``/balances``: cash, buying power and margin, one entry per account."""
 
-    async def list(
+    def list(
         self,
         *,
         account_id: str | None = None,
         connection_id: str | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> builtins.list[Balance]:
+    ) -> Call[builtins.list[Balance]]:
         """List balances.
 
         Args:
@@ -43,4 +44,4 @@ class Balances(Resource):
         Cancelling drops the request and changes nothing.
         """
         params = {"account_id": account_id, "connection_id": connection_id}
-        return await self._api.get("/balances", _BALANCES, with_extra(params, extra))
+        return self._api.get("/balances", _BALANCES, with_extra(params, extra))

@@ -1,10 +1,13 @@
 """``/connections``: a user's authorized connections to brokers."""
 
+# ruff: noqa: TC001 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import builtins
 
 from connecttrade_async.models.connections import Connection, ConnectionRequest, ConnectionToken
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, path_segment
 
@@ -42,7 +45,7 @@ class Connections(Resource):
             body["broker"] = broker
         return await self._api.send_json("POST", "/connections", _REQUEST, body)
 
-    async def list(self) -> builtins.list[Connection]:
+    def list(self) -> Call[builtins.list[Connection]]:
         """List the user's connections.
 
         Raises:
@@ -51,7 +54,7 @@ class Connections(Resource):
 
         Cancelling drops the request and changes nothing.
         """
-        return await self._api.get("/connections", _CONNECTIONS)
+        return self._api.get("/connections", _CONNECTIONS)
 
     async def delete(self, connection_id: str) -> None:
         """Delete a connection and revoke its tokens (documented).

@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Coroutine, Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal, Self, cast, overload
+from typing import Literal, Self, cast, overload
 
 import msgspec
 
@@ -38,7 +38,6 @@ from connecttrade_async.tickets.validation import read_text
 
 __all__ = ["Orders"]
 
-MAX_LIMIT = 500
 ANSWERED_EMPTY = "the API accepted it with an empty response"
 CURSORS = ("next_cursor", "prev_cursor")
 ONE_WEEK = timedelta(days=7)
@@ -122,14 +121,12 @@ class Orders(Resource):
         }
         params = wire.with_extra(params, extra, CURSORS)
         cursor_name, start = ("next_cursor", next_cursor) if prev_cursor is None else ("prev_cursor", prev_cursor)
-        # Encoded here, so that a wrong filter raises at the call and not where the listing is awaited.
-        first = wire.query_string({**params, cursor_name: start})
 
-        def fetch(cursor: str | None) -> Coroutine[Any, Any, Page[Order]]:
-            query = first if cursor == start else wire.query_string({**params, cursor_name: cursor})
-            return self._page(query)
+        def request_at(cursor: str | None) -> wire.Request:
+            return self._api.get_request("/orders", {**params, cursor_name: cursor})
 
-        return Listing(fetch, start=start, backwards=prev_cursor is not None, key=_identity)
+        # The first request is made here, so that a wrong filter raises at the call and not where it is awaited.
+        return Listing(self._api, request_at, _read_page, start=start, backwards=prev_cursor is not None, key=_identity)
 
     @overload
     async def place(self, ticket: OrderTicket, *, dry_run: Literal[True]) -> str: ...
@@ -352,9 +349,6 @@ class Orders(Resource):
         single_attempt = msgspec.structs.replace(sender.retry, attempts=1)
         return type(self)(self._api.with_sender(sender.with_options(None, single_attempt)))
 
-    def _page(self, query: str) -> Coroutine[Any, Any, Page[Order]]:
-        return self._api.read(self._api.get_request_with_query("/orders", query), _read_page)
-
 
 def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
     body = wire.read(response, _PAGE, request)
@@ -389,8 +383,8 @@ def _path(order: order_lookup.OrderRef) -> str:
 def _check_limit(limit: object) -> None:
     if limit is None:
         return
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= MAX_LIMIT:
-        msg = f"limit must be a whole number from 1 to {MAX_LIMIT}, got {limit!r}"
+    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= wire.LARGEST_PAGE:
+        msg = f"limit must be a whole number from 1 to {wire.LARGEST_PAGE}, got {limit!r}"
         raise ConfigurationError(msg)
 
 

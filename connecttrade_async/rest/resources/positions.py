@@ -1,6 +1,6 @@
 """``/positions``: the holdings of accounts."""
 
-# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import builtins
 from collections.abc import Iterable, Mapping
 
 from connecttrade_async.models.positions import Position
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
 
@@ -19,14 +20,14 @@ _POSITIONS = decoder(builtins.list[Position], key="symbol")
 class Positions(Resource):
     """``/positions``: stocks and options held, one entry per symbol and account."""
 
-    async def list(
+    def list(
         self,
         *,
         account_id: str | None = None,
         connection_id: str | None = None,
         symbols: str | Iterable[str] | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> builtins.list[Position]:
+    ) -> Call[builtins.list[Position]]:
         """List positions.
 
         Args:
@@ -46,4 +47,4 @@ class Positions(Resource):
         """
         symbol_filter = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
         params = {"account_id": account_id, "connection_id": connection_id, "symbols": symbol_filter}
-        return await self._api.get("/positions", _POSITIONS, with_extra(params, extra))
+        return self._api.get("/positions", _POSITIONS, with_extra(params, extra))

@@ -1,6 +1,6 @@
 """``/transactions``: the activity of accounts."""
 
-# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
+# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from datetime import date
 
 from connecttrade_async.models.transactions import Transaction
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, with_extra
 
@@ -20,7 +21,7 @@ _TRANSACTIONS = decoder(builtins.list[Transaction])
 class Transactions(Resource):
     """``/transactions``: trades, dividends, fees and transfers."""
 
-    async def list(
+    def list(
         self,
         *,
         account_id: str | None = None,
@@ -28,7 +29,7 @@ class Transactions(Resource):
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> builtins.list[Transaction]:
+    ) -> Call[builtins.list[Transaction]]:
         """List transactions.
 
         Args:
@@ -53,7 +54,7 @@ class Transactions(Resource):
             "start_date": _day(start_date),
             "end_date": _day(end_date),
         }
-        return await self._api.get("/transactions", _TRANSACTIONS, with_extra(params, extra))
+        return self._api.get("/transactions", _TRANSACTIONS, with_extra(params, extra))
 
 
 def _day(when: date | str | None) -> str | None:

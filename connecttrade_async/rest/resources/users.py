@@ -1,10 +1,13 @@
 """``/users``: the users of a client."""
 
+# ruff: noqa: TC001 - help() and documentation tools evaluate what the signatures name
+
 from __future__ import annotations
 
 import builtins
 
 from connecttrade_async.models.users import NewUser, UserRecord
+from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.wire import decoder, path_segment
 
@@ -40,7 +43,7 @@ class Users(Resource):
         path_segment(user_id, "user_id")
         return await self._api.send_json("POST", "/users", _NEW, {"user_id": user_id})
 
-    async def list(self) -> builtins.list[UserRecord]:
+    def list(self) -> Call[builtins.list[UserRecord]]:
         """List the users of this client.
 
         Raises:
@@ -49,7 +52,7 @@ class Users(Resource):
 
         Cancelling drops the request and changes nothing.
         """
-        return await self._api.get("/users", _RECORDS)
+        return self._api.get("/users", _RECORDS)
 
     async def delete(self, user_id: str) -> None:
         """Delete a user and all its connections (documented).
