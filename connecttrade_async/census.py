@@ -14,18 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 import msgspec
 
 from connecttrade_async.models.fields import number
+from connecttrade_async.models.variants import fold_name, model_in
 
 if TYPE_CHECKING:
     import logging
     from collections.abc import Collection, Iterable, Mapping
 
-__all__ = ["Census", "NameReport", "compare_names", "fold_name", "safe_name"]
+__all__ = ["Census", "NameReport", "compare_names", "safe_name"]
 
 MAX_OBJECTS = 10  # objects of one list that are compared
 MAX_NAMES = 20  # names in one line of the log
 # A name may be a secret too, as where an object maps tokens to values; the names of the API are short, without digits.
 _SAFE_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
-_SEPARATORS = str.maketrans("", "", "_- ")
 
 
 class NameReport(NamedTuple):
@@ -50,11 +50,6 @@ class _Fields(NamedTuple):
     models: Mapping[str, type[msgspec.Struct] | None]  # the model of the values, or None
     folded: Mapping[str, str]
     numbers: frozenset[str]
-
-
-def fold_name(name: str) -> str:
-    """Return a name without its case and its separators: equal for ``orderId``, ``order_id`` and ``Order-ID``."""
-    return name.translate(_SEPARATORS).casefold()
 
 
 def safe_name(name: str) -> str:
@@ -122,7 +117,7 @@ def _items(values: Iterable[object]) -> list[dict[str, object]]:
 def _fields(model: type[msgspec.Struct]) -> _Fields:
     info = msgspec.inspect.type_info(model)
     fields = [each for each in cast("msgspec.inspect.StructType", info).fields if not each.encode_name.startswith("_")]
-    models = {each.encode_name: _model_in(each.type) for each in fields}
+    models = {each.encode_name: model_in(each.type) for each in fields}
     folded = {fold_name(name): name for name in models}
     for tag in filter(None, [model.__struct_config__.tag_field]):
         folded[fold_name(tag)] = tag
@@ -132,19 +127,6 @@ def _fields(model: type[msgspec.Struct]) -> _Fields:
 
 def _is_number(model: type[msgspec.Struct], field: str) -> bool:
     return isinstance(getattr(model, field.removesuffix("_text"), None), number)
-
-
-def _model_in(kind: msgspec.inspect.Type) -> type[msgspec.Struct] | None:
-    """Return the model of a field, of the items of its list, or of one of its types."""
-    match kind:
-        case msgspec.inspect.StructType():
-            return kind.cls
-        case msgspec.inspect.CollectionType():
-            return _model_in(kind.item_type)
-        case msgspec.inspect.UnionType():
-            return next(filter(None, map(_model_in, kind.types)), None)
-        case _:
-            return None
 
 
 class Census:

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 from hypothesis import given, strategies as st
 
-from connecttrade_async import Account, Connection, Fill, NewUser, Order, Position, Quote
-from connecttrade_async.census import MAX_NAMES, Census, compare_names, fold_name, safe_name
+from connecttrade_async import Account, Connection, Fill, Order, Position, Quote
+from connecttrade_async.census import MAX_NAMES, Census, compare_names, safe_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,13 +91,6 @@ def test_compare_names_skips_values_that_are_no_objects() -> None:
 @given(st.text())
 def test_safe_name_never_shows_a_name_with_digits(name: str) -> None:
     assert safe_name(f"a1{name}") == f"name({len(name) + 2})"
-
-
-def test_fold_name_makes_no_two_names_of_a_model_meet() -> None:
-    for model in MODELS:
-        assert len({fold_name(name) for name in wire_names(model)}) == len(wire_names(model))
-    # Two spellings of one secret, which the model keeps apart.
-    assert {fold_name(name) for name in wire_names(NewUser)} == {"userid", "usersecret"}
 
 
 def test_census_compares_a_kind_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,7 @@ from connecttrade_async.models.enums import (
     TimeInForce,
 )
 from connecttrade_async.models.orders import Fill, Leg, Order
-from connecttrade_async.models.pages import Page
+from connecttrade_async.models.pages import Page, Rows
 from connecttrade_async.models.positions import Position
 from connecttrade_async.models.tokens import UserToken
 from connecttrade_async.models.transactions import Transaction
@@ -39,6 +39,7 @@ __all__ = [
     "OrderType",
     "Page",
     "Position",
+    "Rows",
     "Side",
     "TimeInForce",
     "Transaction",

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Generic, TypeVar, overload
 
 import msgspec
 
-__all__ = ["Page"]
+__all__ = ["Page", "Rows"]
 
 T = TypeVar("T")
 
@@ -24,11 +24,14 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         items: the page's rows, in the requested order.
         next_cursor: the cursor of the next page, or None on the last.
         prev_cursor: the cursor of the previous page, or None on the first.
+        may_be_cut_off: whether there may be more: the page is full and names no cursor of the next one, or the API says
+            that there is a next page in a form that is not understood. Such a page proves no absence.
     """
 
     items: tuple[T, ...]
     next_cursor: str | None = None
     prev_cursor: str | None = None
+    may_be_cut_off: bool = False
 
     def __iter__(self) -> Iterator[T]:
         return iter(self.items)
@@ -42,3 +45,36 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     def __getitem__(self, index: slice) -> tuple[T, ...]: ...
     def __getitem__(self, index: int | slice) -> T | tuple[T, ...]:
         return self.items[index]
+
+
+class Rows(list[T]):
+    """The rows of a whole list, with what the API says about further ones.
+
+    Args:
+        rows: the rows.
+        next_cursor: as the attribute.
+        prev_cursor: as the attribute.
+        may_be_cut_off: as the attribute.
+
+    Attributes:
+        next_cursor: the cursor of further rows, or None. This listing has no pages (documented), so a cursor is not
+            followed.
+        prev_cursor: the cursor of rows before these, or None.
+        may_be_cut_off: whether there may be more: ``next_cursor`` is set, or the list is as long as a full page and
+            names no cursor. Such a list proves no absence.
+    """
+
+    __slots__ = ("may_be_cut_off", "next_cursor", "prev_cursor")
+
+    def __init__(
+        self,
+        rows: Iterable[T] = (),
+        *,
+        next_cursor: str | None = None,
+        prev_cursor: str | None = None,
+        may_be_cut_off: bool = False,
+    ) -> None:
+        super().__init__(rows)
+        self.next_cursor = next_cursor
+        self.prev_cursor = prev_cursor
+        self.may_be_cut_off = may_be_cut_off

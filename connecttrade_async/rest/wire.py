@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = [
+    "DECODE_ERRORS",
     "Request",
     "Response",
     "RetryMode",
@@ -48,6 +49,7 @@ __all__ = [
     "decoder",
     "error_from_response",
     "json_body",
+    "malformed",
     "path_segment",
     "query_string",
     "read",
@@ -75,6 +77,8 @@ STATUS_ERRORS: Mapping[int, type[APIError]] = {
 }
 SERVER_ERROR_FROM = 500
 LARGEST_PAGE = 500  # orders that one page can have (documented)
+
+DECODE_ERRORS = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 
 _MAX_BITS = 128
 CACHEABLE_TYPES = frozenset({str, int, datetime})  # equal values of these types are encoded alike
@@ -455,11 +459,8 @@ def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | 
                 raise
             # Decoded a second time, and slowly: almost no response has such a row.
             return shape.decode(_with_every_key(response.body, key))
-    except (msgspec.MsgspecError, RecursionError) as exc:
-        raise _malformed(response, request, exc) from without_frames(exc)
-    except UnicodeDecodeError as exc:
-        # Not chained: a UnicodeDecodeError holds the bytes with the secrets in them, and its repr shows them.
-        error = _malformed(response, request, exc)
+    except DECODE_ERRORS as exc:
+        error = malformed(response, request, exc)
     raise error
 
 
@@ -476,7 +477,14 @@ def _with_every_key(body: bytes, key: str) -> bytes:
     return msgspec.json.encode(content)
 
 
-def _malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:
+def malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:
+    """Return the error for a response that cannot be decoded; raise it outside the handler of ``exc``.
+
+    Args:
+        response: the response.
+        request: the request, for the message, or None.
+        exc: the error of the decoder. It becomes the cause, except one that holds the bytes with the secrets in them.
+    """
     problem, where = str(exc), "$"
     if found := _PATH_IN_MESSAGE.search(problem):
         problem, where = problem[: found.start()], found["where"]
@@ -487,7 +495,10 @@ def _malformed(response: Response, request: Request | None, exc: Exception) -> M
         problem = f"{problem} ({kind}, {len(response.body)} bytes)" if response.body else "the body is empty"
     sent = f"{request.method} {request.path}" if request is not None else ""
     excerpt = quoted(response, request)
-    return MalformedResponseError(where=where, problem=problem, excerpt=excerpt, request=sent, response=response)
+    error = MalformedResponseError(where=where, problem=problem, excerpt=excerpt, request=sent, response=response)
+    # The repr of a UnicodeDecodeError shows the bytes.
+    error.__cause__ = None if isinstance(exc, UnicodeDecodeError) else without_frames(exc)
+    return error
 
 
 def quoted(response: Response, request: Request | None) -> str:
