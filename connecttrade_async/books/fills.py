@@ -77,6 +77,7 @@ def unpublished_fills(
         and after.fills_listed == before.fills_listed
     ):
         return (), implied
+    # The short way is right only while nothing was published beyond the list: otherwise a new row may be such a part.
     if (
         implied is NONE_IMPLIED
         and is_published_elsewhere is None
@@ -107,6 +108,7 @@ def _compared(
             delivered = EXACT.subtract(delivered, quantity)
     new_rows: list[Fill] = []
     for old, fill in rows:
+        # A replacement repeats the fills of the order that it replaces: these count as delivered.
         if old is None and is_published_elsewhere is not None and is_published_elsewhere(fill):
             delivered = EXACT.add(delivered, amount(fill.quantity_text) or _ZERO)
         elif old is None:
@@ -118,6 +120,7 @@ def _compared(
         new_rows, EXACT.subtract(EXACT.add(delivered, total_quantity(new_rows)), target), implied
     )
     published += unpublished
+    # What is left over is in the count and in no row. To wait for the row is wrong: some brokers never list fills.
     beyond = EXACT.subtract(target, listed)
     if remaining.quantity:
         part, value = _implied_fill(after, remaining.quantity.copy_negate(), target, remaining.value)
@@ -141,6 +144,7 @@ def _appended(before: Order | None, after: Order) -> tuple[Fill, ...] | None:
         if quantity is None:
             return None
         listed = EXACT.add(listed, quantity)
+    # A count above the list means an implied fill, which the short way cannot derive.
     counted = amount(after.filled_qty_text)
     if counted is not None and counted.copy_abs() > listed.copy_abs():
         return None
@@ -163,6 +167,7 @@ def _target(order: Order, listed: Decimal, delivered: Decimal) -> Decimal:
         return larger_quantity(listed, delivered)
     counted = amount(order.filled_qty_text)
     if counted is None:
+        # Without a count, an absent list says nothing, and an empty one says that nothing is filled.
         return larger_quantity(listed, delivered) if order.fills_listed is None else listed
     return larger_quantity(listed, counted)
 
@@ -171,6 +176,7 @@ def _growth(old: Fill, fill: Fill, order: Order) -> Fill:
     """Return the growth of an execution under its id, at the price that the change implies."""
     was, now = amount(old.quantity_text) or _ZERO, amount(fill.quantity_text) or _ZERO
     grown = EXACT.subtract(now, was)
+    # With another price the row holds a mean over the old and the new part, so the growth has a price of its own.
     if is_same_amount(old.price_text, fill.price_text) or not was:
         return replace(fill, quantity_text=plain(grown))
     first, second = amount(old.price_text), amount(fill.price_text)
@@ -197,6 +203,7 @@ def _subtract_published(
     published: list[Fill] = []
     for fill in new_rows:
         quantity = amount(fill.quantity_text)
+        # A row of the other sign is a correction: to cover it would hide both.
         if not cover or not quantity or quantity.is_signed() is not cover.is_signed():
             published.append(fill)
             continue
@@ -235,6 +242,7 @@ def _price(order: Order, value: Decimal | None, quantity: Decimal) -> str | None
     """Return the price that a value implies; None where it cannot be a price."""
     if value is None:
         return None
+    # A mean price that was rounded by the broker implies digits that no price has, so the result is rounded too.
     price = EXACT.divide(value, quantity).quantize(_STEP, context=EXACT).normalize(EXACT)
     if price > 0 or _may_be_a_credit(order):
         return plain(price)

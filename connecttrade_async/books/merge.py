@@ -113,6 +113,7 @@ def apply_partial(before: M, after: M, payload: Payload) -> M:
 def missing_fields(before: Model, after: Model) -> list[int]:
     """Return the indexes of the fields that are absent or null in a report and known before."""
     values = astuple(after)
+    # A false value may be a zero or an empty text as well as None: the common case needs no look at each.
     if all(values):
         return []
     old = astuple(before)
@@ -125,6 +126,7 @@ def present_fields(thing: Model, payload: Payload) -> dict[str, Any]:
     pairs = zip(thing.__struct_fields__, thing.__struct_encode_fields__, values, strict=True)
     if None not in values:
         return {name: value for name, _, value in pairs}
+    # An absent field and a null are both None here, and only the null overrides. `given` decodes the frame again.
     given = payload.given
     return {name: value for name, wire, value in pairs if value is not None or wire in given}
 
@@ -150,14 +152,17 @@ def merge_orders(
     if time_order < 0 and at is not None and is_future_outlier(before.updated_at_text, after.updated_at_text, at):
         time_order = 0
     is_stale = time_order < 0 if time_order else _is_behind(before, after, is_ahead=is_ahead)
+    # To drop the older report whole is wrong: it may be the only one with a fill, an end or a field.
     base, other = (before, after) if is_stale else (after, before)
     kept: dict[str, Any] = {}
     if is_stale or not is_whole:
         # With equal times, the known report may be partial and the new one whole.
         kept = _values_to_keep(base, other, base.__struct_fields__ if is_stale and not time_order else STICKY_FIELDS)
+    # The quantity and its average price are one fact: the price of one report does not fit the count of another.
     filled = other.filled_qty_text
     if filled and filled != base.filled_qty_text and _filled(other) > _filled(base):
         kept |= {"filled_qty_text": filled, "avg_fill_price_text": other.avg_fill_price_text}
+    # A broker may report a late step of a fill after the end, with a later time. An end is final all the same.
     if has_ended(other) and not has_ended(base):
         kept |= {"status": other.status, "broker_status": other.broker_status, "reject_reason": other.reject_reason}
     listed = other.fills_listed
@@ -181,6 +186,7 @@ def apply_correction(before: Order, after: Order) -> Order:
 
 def is_other_order(before: Order, after: Order) -> bool:
     """Return whether two reports with one ``order_id`` are of two orders: their client order ids differ."""
+    # A missing client order id decides nothing: brokers leave it out of some reports of the same order.
     return bool(before.cl_order_id and after.cl_order_id) and before.cl_order_id != after.cl_order_id
 
 
@@ -192,6 +198,7 @@ def has_less_filled(before: Order, after: Order) -> bool:
     if after.filled_qty_text == before.filled_qty_text and after.fills_listed == before.fills_listed:
         return False
     listed, had = after.fills, before.fills
+    # Counts are compared without a sign: a sold quantity may have one in one report only.
     counted, known = amount(after.filled_qty_text), amount(before.filled_qty_text)
     if counted is not None and known is not None and counted.copy_abs() < known.copy_abs():
         return True
@@ -244,6 +251,7 @@ def is_surely_different(text: str | None, other: str | None) -> bool:
     if not text or not other:
         return False
     try:
+        # Different numbers may have one float, so an equal float proves nothing.
         return float(text) != float(other)
     except ValueError:
         return False
@@ -291,6 +299,7 @@ def compare_times(text: str | None, other: str | None) -> int:
     """Compare two times as texts: below zero if the first is earlier; 0 if they are equal or cannot be compared."""
     if text == other or not text or not other:
         return 0
+    # Texts sort as times only in one form: an offset in place of Z, or another number of digits, breaks it.
     if len(text) != len(other) or not (text[-1] == other[-1] == "Z" or text.isdecimal() is other.isdecimal() is True):
         first, second = event_time(text), event_time(other)
         if first is None or second is None:
@@ -389,6 +398,7 @@ def diff_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...]) -> FillDiff:
         if len(ids) == len(listed):
             return FillDiff([(None, fill) for fill in listed[count:]], ())
     old, new = _unmatched_fills(distinct_fills(known), distinct_fills(listed))
+    # Rows with equal content are gone by now, so a shared id means that one execution was reported differently.
     found: list[tuple[Fill | None, Fill]] = []
     for fill in new:
         before = next((each for each in old if fill.fill_id and each.fill_id == fill.fill_id), None)
@@ -415,6 +425,7 @@ def merge_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Deci
         )
     if not extra:
         return known
+    # The count decides between a second execution under an id and an old report of the same one: nothing else can.
     ids = {fill.fill_id for fill in known if fill.fill_id}
     kept = [fill for fill in extra if fill.fill_id not in ids]
     room = EXACT.subtract(counted, executed_quantity((*kept, *mine)).copy_abs())
@@ -424,6 +435,7 @@ def merge_fills(known: tuple[Fill, ...], listed: tuple[Fill, ...], counted: Deci
             if ZERO < quantity <= room:
                 room = EXACT.subtract(room, quantity)
                 kept.append(fill)
+    # Executions are compared by identity: two equal ones are two executions.
     chosen = set(map(id, kept))
     return (*(fill for fill in extra if id(fill) in chosen), *known) if kept else known
 
@@ -466,6 +478,7 @@ def _unmatched_fills(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[lis
 def _match_fills(known: Sequence[Fill], listed: Sequence[Fill]) -> tuple[list[Fill], dict[Fill, list[str]]]:
     """Match as many rows as possible; return the unmatched listed rows, and ids for known rows without one."""
     free: dict[object, list[Fill]] = {}
+    # Reversed, so that `pop` from the end yields the rows in their sequence.
     for fill in reversed(known):
         free.setdefault(_content(fill), []).append(fill)
     named: dict[Fill, list[str]] = {}
