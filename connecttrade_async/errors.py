@@ -95,15 +95,15 @@ class ClosedError(CallerError):
     Attributes:
         what: the closed object, as text.
         may_be_done: whether the request was already sent, so that the server may have executed it.
-        advice: a hint on what to do next.
+        hint: what to do next.
     """
 
-    def __init__(self, what: str = "this client", *, may_be_done: bool = False, advice: str = _REOPEN) -> None:
+    def __init__(self, what: str = "this client", *, may_be_done: bool = False, hint: str = _REOPEN) -> None:
         """Build the message from the attributes."""
         self.what = what
         self.may_be_done = may_be_done
-        self.advice = advice
-        super().__init__(f"{what} is closed: {advice}")
+        self.hint = hint
+        super().__init__(f"{what} is closed: {hint}")
 
 
 class CursorError(CallerError):
@@ -313,7 +313,7 @@ class APIError(BrokerError):
             unpickling.
     """
 
-    advice = ""
+    hint = ""
 
     def __init__(
         self,
@@ -332,7 +332,7 @@ class APIError(BrokerError):
         self.method = method
         self.path = path
         self.retry_after = retry_after
-        super().__init__(f"{method} {path} answered {status}: {message}{self.advice}")
+        super().__init__(f"{method} {path} answered {status}: {message}{self.hint}")
 
 
 class BadRequestError(APIError):
@@ -345,7 +345,7 @@ class AuthenticationError(APIError):
     The API uses 401 for both (documented); only the message distinguishes them.
     """
 
-    advice = " (the credentials are wrong, or they are not entitled to this)"
+    hint = " (the credentials are wrong, or they are not entitled to this)"
 
 
 class NotFoundError(APIError):

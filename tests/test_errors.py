@@ -82,7 +82,7 @@ FACTS: dict[str, object] = {
     "what": "this client",
     "code": "403",
     "may_be_done": True,
-    "advice": "open a new one",
+    "hint": "open a new one",
     "is_known": False,
     "waiting": 3,
     "bytes_waiting": 1500,
@@ -182,8 +182,8 @@ def test_messages_are_built_from_the_attributes() -> None:
     no = APIError(status=404, message="no such order", method="GET", path="/orders")
     assert str(no) == "GET /orders answered 404: no such order"
     unheard = AuthenticationError(status=401, message="no", method="GET", path="/orders")
-    assert str(unheard) == "GET /orders answered 401: no" + AuthenticationError.advice
-    assert "not entitled" in AuthenticationError.advice
+    assert str(unheard) == "GET /orders answered 401: no" + AuthenticationError.hint
+    assert "not entitled" in AuthenticationError.hint
 
 
 def test_errors_about_an_order_describe_its_outcome() -> None:

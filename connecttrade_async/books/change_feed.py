@@ -186,7 +186,7 @@ class ChangeFeed:
         """
         for order_id in [order_id for order_id in self._orders if is_meant(order_id)]:
             for waiter in self._orders.pop(order_id):
-                fail(waiter, ClosedError("the book of that order", advice=UNFOLLOWED))
+                fail(waiter, ClosedError("the book of that order", hint=UNFOLLOWED))
 
     def close(self, error: Exception | None = None) -> None:
         """Close every subscription and fail every waiter, with an error if given. A second call has no effect."""

@@ -55,7 +55,7 @@ class PendingReplies:
 
     def cancel(self, requester: Hashable, subject: Hashable) -> None:
         """Resolve a reply with ``ClosedError``, since it is no longer requested."""
-        self.resolve(requester, subject, ClosedError("what was waited for", advice=ABANDONED))
+        self.resolve(requester, subject, ClosedError("what was waited for", hint=ABANDONED))
 
     def close(self, error: Exception) -> None:
         """Resolve every reply with this error, and each later one."""

@@ -35,7 +35,7 @@ __all__ = [
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
+class AccountUpdate(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
     """One change in one user's account (its frame is (assumed)).
 
     Attributes:
@@ -73,7 +73,7 @@ class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
         return frozenset(payload)
 
 
-class OrderUpdate(Update, frozen=True, kw_only=True, gc=False, tag="order"):
+class OrderUpdate(AccountUpdate, frozen=True, kw_only=True, gc=False, tag="order"):
     """An order changed.
 
     Attributes:
@@ -90,7 +90,7 @@ class OrderUpdate(Update, frozen=True, kw_only=True, gc=False, tag="order"):
         return self.order.symbol
 
 
-class PositionUpdate(Update, frozen=True, kw_only=True, gc=False, tag="position"):
+class PositionUpdate(AccountUpdate, frozen=True, kw_only=True, gc=False, tag="position"):
     """A position changed.
 
     Attributes:
@@ -107,7 +107,7 @@ class PositionUpdate(Update, frozen=True, kw_only=True, gc=False, tag="position"
         return self.position.symbol
 
 
-class BalanceUpdate(Update, frozen=True, kw_only=True, gc=False, tag="balance"):
+class BalanceUpdate(AccountUpdate, frozen=True, kw_only=True, gc=False, tag="balance"):
     """A balance changed.
 
     Attributes:

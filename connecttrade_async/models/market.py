@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
+class MarketDataMessage(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
     """One message of the market data stream.
 
     Attributes:
@@ -40,7 +40,7 @@ class Update(Model, frozen=True, kw_only=True, gc=False, tag_field="type"):
     raw: bytes = field(default=b"", name="_raw")
 
 
-class Quote(Update, frozen=True, kw_only=True, gc=False, tag="quote"):
+class Quote(MarketDataMessage, frozen=True, kw_only=True, gc=False, tag="quote"):
     """The best bid and the best offer of one symbol, and its last price.
 
     Attributes:
@@ -71,7 +71,7 @@ class Quote(Update, frozen=True, kw_only=True, gc=False, tag="quote"):
     time = moment("time_text")
 
 
-class Trade(Update, frozen=True, kw_only=True, gc=False, tag="trade"):
+class Trade(MarketDataMessage, frozen=True, kw_only=True, gc=False, tag="trade"):
     """One trade on the market.
 
     Attributes:
@@ -95,7 +95,7 @@ class Trade(Update, frozen=True, kw_only=True, gc=False, tag="trade"):
     time = moment("time_text")
 
 
-class Bar(Update, frozen=True, kw_only=True, gc=False, tag="bar"):
+class Bar(MarketDataMessage, frozen=True, kw_only=True, gc=False, tag="bar"):
     """The trades of one interval of time, summarized.
 
     Attributes:
@@ -149,7 +149,7 @@ class Level(Model, frozen=True, kw_only=True, gc=False):
     size = number("size_text")
 
 
-class Depth(Update, frozen=True, kw_only=True, gc=False, tag="depth"):
+class Depth(MarketDataMessage, frozen=True, kw_only=True, gc=False, tag="depth"):
     """The complete market depth of one symbol, best prices first.
 
     Attributes:
@@ -230,7 +230,7 @@ class OptionContract(Model, frozen=True, kw_only=True, gc=False):
     open_interest = number("open_interest_text")
 
 
-class OptionsChain(Update, frozen=True, kw_only=True, gc=False, tag="options_chain"):
+class OptionsChain(MarketDataMessage, frozen=True, kw_only=True, gc=False, tag="options_chain"):
     """The options on one underlying that expire on one day.
 
     Attributes:

@@ -59,7 +59,7 @@ LOOKUP_ERRORS = (TransportError, BrokerError, CursorError)
 log = logging.getLogger("connecttrade_async.rest")
 
 
-class Orders(Protocol):
+class SearchableOrders(Protocol):
     """The part of ``user.orders`` that a look-up needs."""
 
     def list(
@@ -184,7 +184,7 @@ class SentOrder(NamedTuple):
 
 
 async def find(
-    orders: Orders,
+    orders: SearchableOrders,
     cl_order_id: str,
     since: datetime,
     account_id: str | None = None,
@@ -206,7 +206,7 @@ async def find(
     return max(found, key=lambda order: creation_time(order) or EARLIEST_TIME, default=None)
 
 
-async def find_sent(orders: Orders, sent: SentOrder, *, is_known: bool) -> Order | str | None:
+async def find_sent(orders: SearchableOrders, sent: SentOrder, *, is_known: bool) -> Order | str | None:
     """Return the order that a request created; None if its id is not listed.
 
     If the id is listed but no order is proven to come from this request, return a text with what is listed.
@@ -231,7 +231,7 @@ def _mismatch_reason(order: Order) -> str:
 
 
 async def _find_all(
-    orders: Orders,
+    orders: SearchableOrders,
     cl_order_id: str,
     since: datetime,
     until: datetime | None,
@@ -249,7 +249,7 @@ async def _find_all(
     return found
 
 
-async def find_by_order_id(orders: Orders, old: OrderRef) -> Order | None:
+async def find_by_order_id(orders: SearchableOrders, old: OrderRef) -> Order | None:
     """Return the current state of an order, or None if it is not listed."""
     # The API lists the newest first by default, and orders that are changed are seldom old: one page mostly suffices.
     async for order in orders.list(status="all", start_time=old.since, limit=wire.LARGEST_PAGE):
@@ -262,7 +262,7 @@ async def find_by_order_id(orders: Orders, old: OrderRef) -> Order | None:
     return None
 
 
-def check_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> OutcomeCheck:
+def check_placed(orders: SearchableOrders, ticket: OrderTicket, began: datetime) -> OutcomeCheck:
     """Return the check whether an order was placed."""
     sent = SentOrder(ticket.cl_order_id, began)
 
@@ -282,7 +282,7 @@ def check_placed(orders: Orders, ticket: OrderTicket, began: datetime) -> Outcom
     return OutcomeCheck("the order was placed", check, complete, cl_order_id=ticket.cl_order_id)
 
 
-def check_replaced(orders: Orders, old: OrderRef, new_id: str, began: datetime) -> OutcomeCheck:
+def check_replaced(orders: SearchableOrders, old: OrderRef, new_id: str, began: datetime) -> OutcomeCheck:
     """Return the check of a replacement: it finds the new order, or that the old order ended without it."""
     sent = SentOrder(new_id, began, old.account_id, old.order_id)
 
@@ -306,7 +306,7 @@ def check_replaced(orders: Orders, old: OrderRef, new_id: str, began: datetime) 
     )
 
 
-def check_cancelled(orders: Orders, old: OrderRef) -> OutcomeCheck:
+def check_cancelled(orders: SearchableOrders, old: OrderRef) -> OutcomeCheck:
     """Return the check of a cancellation: it finds the order cancelled, being cancelled, or ended before."""
 
     async def check(is_known: bool) -> Order | ConnectTradeError | str | None:  # noqa: FBT001 - see OutcomeCheck
@@ -323,7 +323,7 @@ def _listed_status(order: Order | None) -> str | None:
     return None if order is None else f"order {order.order_id} is listed as {order.status or 'of no status'}"
 
 
-async def ended_before(orders: Orders, old: OrderRef) -> Order | None:
+async def ended_before(orders: SearchableOrders, old: OrderRef) -> Order | None:
     """Return an order after a refused cancellation if it has ended; None if it has not, or if that is unknown."""
     try:
         found = await find_by_order_id(orders, old)

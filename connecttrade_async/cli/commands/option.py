@@ -32,7 +32,7 @@ OPTION_SIDES = {
 RIGHTS = {"call": OptionRight.CALL, "put": OptionRight.PUT}
 
 
-class _Line(OrderOptions):
+class _OptionArguments(OrderOptions):
     """The arguments of an order."""
 
     underlying: str
@@ -115,7 +115,7 @@ def _add_single(right: str) -> None:
         help="The side of the order.",
     )
     @in_event_loop
-    async def single(*, side: str, **line: Unpack[_Line]) -> None:
+    async def single(*, side: str, **line: Unpack[_OptionArguments]) -> None:
         (strike,) = _strikes(line["strikes"], ("strike",))
 
         def build(underlying: str, *, expiry: date, price: str | None, **terms: Any) -> OrderTicket:  # noqa: ANN401 - passed on
@@ -134,7 +134,7 @@ def _add_strategy(name: str, strategy: _StrategyCommand) -> None:
     @option.command(name, help=strategy.help, short_help=strategy.help.partition(", for")[0] + ".")
     @_line(strategy.strikes)
     @in_event_loop
-    async def place_it(**line: Unpack[_Line]) -> None:
+    async def place_it(**line: Unpack[_OptionArguments]) -> None:
         strikes = dict(zip(strategy.strikes, _strikes(line["strikes"], strategy.strikes), strict=True))
         await _place(strategy.build, line, title=name.replace("-", " "), **strikes)
 
@@ -151,7 +151,7 @@ for named, known in STRATEGIES.items():
 @click.option("--ratio", metavar="N", default="2", show_default=True, help="Sold for each one bought.")
 @click.option("--credit", is_flag=True, help="The price is received; without it, it is paid.")
 @in_event_loop
-async def ratio_spread(*, right: str, ratio: str, credit: bool, **line: Unpack[_Line]) -> None:
+async def ratio_spread(*, right: str, ratio: str, credit: bool, **line: Unpack[_OptionArguments]) -> None:
     """Buy the option at BUY and sell --ratio of the one at SELL; can lose without bound beyond SELL."""
     buy, sell = _strikes(line["strikes"], ("buy", "sell"))
     more: dict[str, Any] = {"side": Side.SELL_TO_OPEN} if credit else {}
@@ -168,7 +168,7 @@ def _strikes(given: str, names: tuple[str, ...]) -> list[str]:
     return strikes
 
 
-async def _place(build: Callable[..., OrderTicket], line: _Line, *, title: str, **more: Any) -> None:  # noqa: ANN401 - passed on
+async def _place(build: Callable[..., OrderTicket], line: _OptionArguments, *, title: str, **more: Any) -> None:  # noqa: ANN401 - passed on
     if (line["price"] is None) is not line["market"]:
         msg = "give either --price or --market"
         raise click.UsageError(msg)

@@ -29,7 +29,7 @@ __all__ = ["buy", "sell"]
 F = TypeVar("F", bound="Callable[..., object]")
 
 
-class _Line(OrderOptions):
+class _TradeArguments(OrderOptions):
     """The arguments of an order."""
 
     symbol: str
@@ -89,7 +89,7 @@ def _line(command: F) -> F:
 @click.option("--cover", is_flag=True, help="For a stock: buy to cover a short sale (TradeStation only).")
 @placing_options
 @in_event_loop
-async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
+async def buy(*, cover: bool, **line: Unpack[_TradeArguments]) -> None:
     """Buy QTY of SYMBOL, a stock such as AAPL or IBM/B, an option such as AAPL261218C00200000, or any other."""
     await _trade(_BUYING, Side.BUY_TO_COVER if cover else None, line)
 
@@ -99,12 +99,12 @@ async def buy(*, cover: bool, **line: Unpack[_Line]) -> None:
 @click.option("--short", is_flag=True, help="For a stock: sell short.")
 @placing_options
 @in_event_loop
-async def sell(*, short: bool, **line: Unpack[_Line]) -> None:
+async def sell(*, short: bool, **line: Unpack[_TradeArguments]) -> None:
     """Sell QTY of SYMBOL, a stock such as AAPL or IBM/B, an option such as AAPL261218C00200000, or any other."""
     await _trade(_SELLING, Side.SELL_SHORT if short else None, line)
 
 
-async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
+async def _trade(sides: _Sides, special: Side | None, line: _TradeArguments) -> None:
     side = _side(sides, special, line)
     submit = SubmitOptions(yes=line["yes"], as_json=line["as_json"], dry_run=line["dry_run"])
     submit.check()
@@ -117,7 +117,7 @@ async def _trade(sides: _Sides, special: Side | None, line: _Line) -> None:
         await place(context, _ticket(line, side, terms), submit, account_name=account.name)
 
 
-def _side(sides: _Sides, special: Side | None, line: _Line) -> Side:
+def _side(sides: _Sides, special: Side | None, line: _TradeArguments) -> Side:
     opens, closes, instrument = line["opens"], line["closes"], line["instrument"]
     # An explicit instrument decides what the symbol is, whatever the symbol looks like.
     is_of_option = is_option(line["symbol"]) if instrument is None else instrument == Instrument.OPTION
@@ -139,7 +139,7 @@ def _side(sides: _Sides, special: Side | None, line: _Line) -> Side:
     return sides.opening if opens else sides.closing
 
 
-def _ticket(line: _Line, side: Side, terms: _Terms) -> OrderTicket:
+def _ticket(line: _TradeArguments, side: Side, terms: _Terms) -> OrderTicket:
     symbol, limit, stop = line["symbol"], line["limit"], line["stop"]
     if limit is None:
         if stop is None:
