@@ -102,6 +102,11 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ),
     ("sandbox/faults",): ("sandbox/faults/rules.py", "sandbox/faults/schedule.py"),
     ("sandbox/login",): ("sandbox/login/pages.py",),
+    ("sandbox/replay",): (
+        "sandbox/replay/bindings.py",
+        "sandbox/replay/matcher.py",
+        "sandbox/replay/session.py",
+    ),
     ("sandbox/rest", "sandbox/test_rest.py"): (
         "sandbox/rest/cursors.py",
         "sandbox/rest/dispatcher.py",

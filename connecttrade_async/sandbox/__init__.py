@@ -11,6 +11,8 @@ from connecttrade_async.sandbox.faults.rest import LOSSES, Fault, Faults
 from connecttrade_async.sandbox.faults.schedule import ActiveFault
 from connecttrade_async.sandbox.faults.stream import StreamFault, StreamFaults
 from connecttrade_async.sandbox.paper_broker import PaperBroker
+from connecttrade_async.sandbox.replay.records import RecordingError
+from connecttrade_async.sandbox.replay.server import Replay
 from connecttrade_async.sandbox.rest.endpoints import Entitlements
 from connecttrade_async.sandbox.rest.request_log import RequestLog, RequestRecord
 from connecttrade_async.sandbox.server import Sandbox
@@ -40,7 +42,9 @@ __all__ = [
     "MarketDataStream",
     "MessageLog",
     "PaperBroker",
+    "RecordingError",
     "RefusalError",
+    "Replay",
     "RequestLog",
     "RequestRecord",
     "Sandbox",

@@ -7,6 +7,7 @@ and left in another.
 import asyncio
 from datetime import datetime
 from decimal import localcontext
+from pathlib import Path
 from types import TracebackType
 from typing import Self, cast
 
@@ -22,6 +23,7 @@ from connecttrade_async.sandbox.login import consent
 from connecttrade_async.sandbox.login.routes import login_routes
 from connecttrade_async.sandbox.paper_broker import PaperBroker
 from connecttrade_async.sandbox.payloads import Payloads
+from connecttrade_async.sandbox.replay.server import Replay
 from connecttrade_async.sandbox.rest.cursors import Cursors
 from connecttrade_async.sandbox.rest.dispatcher import Dispatcher
 from connecttrade_async.sandbox.rest.endpoints import Entitlements, RestContext
@@ -224,6 +226,19 @@ class Sandbox:
         await self.market.aclose()
         await runner.cleanup()
         await asyncio.sleep(0)  # what was cancelled ends in the loop's next turn
+
+    @staticmethod
+    def replay(path: str | Path, speed: float | None = 1.0) -> Replay:
+        """Return a server that plays a recording: ``async with Sandbox.replay("session.jsonl") as replay:``.
+
+        Args:
+            path: a file of JSON lines, as a recorder writes it.
+            speed: how many recorded seconds pass in one; ``inf`` or None plays as fast as the conversation allows.
+
+        Raises:
+            ValueError: `speed` is not above zero.
+        """
+        return Replay(path, speed)
 
     def in_thread(self) -> SandboxThread[Self]:
         """Return this sandbox to be served by a thread of its own, for code that is not async.

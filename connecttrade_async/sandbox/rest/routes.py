@@ -36,7 +36,7 @@ from connecttrade_async.sandbox.rest.translator import Translator, Written
 from connecttrade_async.sandbox.settings import Credentials
 from connecttrade_async.sandbox.world import User
 
-__all__ = ["PARTS", "json_response", "rest_routes", "written_response"]
+__all__ = ["PARTS", "PATHS", "json_response", "rest_routes", "written_response"]
 
 PARTS: ContextVar[Mapping[str, str]] = ContextVar("parts")
 """The parts of the path that vary, by name, of the request that is being answered."""
@@ -65,6 +65,9 @@ _FOR_USER: tuple[tuple[str, str, Endpoint], ...] = (
     ("GET", "/transactions", list_transactions),
 )
 
+
+PATHS = tuple(dict.fromkeys(path for _, path, _ in _FOR_CLIENT + _FOR_USER))
+"""The templates of all paths."""
 
 _ACCOUNT = frozenset({"account_id", "connection_id"})
 _AMOUNTS = frozenset({"broker", "order_limit_price", "order_notional", "order_qty", "stop_price"})

@@ -232,5 +232,5 @@ class Translator:
 def _encoded(payload: object) -> bytes:
     try:
         return json.dumps(payload, separators=(",", ":")).encode()
-    except TypeError:  # it has numbers whose digits must be kept, which only msgspec writes
+    except TypeError:  # only msgspec writes a number with every digit of it
         return msgspec.json.encode(payload)

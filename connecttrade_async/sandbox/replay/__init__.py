@@ -1,0 +1,1 @@
+"""The replay: serves a recorded conversation over real sockets."""
