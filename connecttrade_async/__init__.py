@@ -133,6 +133,7 @@ if TYPE_CHECKING:
         PollStatistics as PollStatistics,
         RateLimited as RateLimited,
     )
+    from connecttrade_async.recording.recorder import Recorder as Recorder
     from connecttrade_async.rest.pagination import Listing as Listing, Pages as Pages
     from connecttrade_async.rest.wire import Response as Response
     from connecttrade_async.secret import Secret as Secret
@@ -251,6 +252,7 @@ _ROOMS = {
         "Trade",
     ),
     "oauth": ("Redirect", "check_redirect_url", "parse_redirect"),
+    "recording.recorder": ("Recorder",),
     "rest.pagination": ("Listing", "Pages"),
     "rest.wire": ("Response",),
     "secret": ("Secret",),

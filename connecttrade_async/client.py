@@ -12,7 +12,7 @@ from functools import partial
 from os import PathLike
 from ssl import SSLContext
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, cast, overload
 
 import msgspec
 
@@ -47,6 +47,7 @@ from connecttrade_async.user import (
 
 if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
+    from connecttrade_async.recording.taps import TapPoint
 
 __all__ = ["ClientHealth", "ConnectTrade"]
 
@@ -513,6 +514,22 @@ class ConnectTrade:
         health = self.health()
         state = "OPEN" if health.is_open else "CLOSED"
         return f"<ConnectTrade {self.client_id!r} {state} {health.in_flight} in flight, {health.waiting} waiting>"
+
+
+class ClientTraffic(NamedTuple):
+    """What a recorder needs of a client: where it attaches, the time, and what must not be written."""
+
+    tap_point: TapPoint
+    clock: Clock
+    client_id: str
+    client_secret: Secret
+
+
+def traffic_of(ct: ConnectTrade) -> ClientTraffic:
+    """Return what a recorder needs of a client."""
+    sender = ct._sender  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    secret = ct._client_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    return ClientTraffic(sender.transport.tap_point, sender.clock, ct.client_id, secret)
 
 
 def _check_id(text: object, name: str) -> None:

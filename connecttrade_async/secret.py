@@ -47,6 +47,14 @@ _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,2}")
 _BEARER = re.compile(r"(bearer\s{1,8})(?=[^\s\d]{0,512}\d)[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE)
 
 
+_CREDENTIAL_NAME = re.compile(_NAMES, re.IGNORECASE)
+
+
+def is_credential_name(name: str) -> bool:
+    """Return whether a member, a header or a parameter of this name holds a secret or a token."""
+    return _CREDENTIAL_NAME.search(name) is not None
+
+
 class MaskedText(str):
     """A header value with a masked ``repr``: HTTP libraries keep headers in variables, and tracebacks show those.
 
@@ -237,12 +245,17 @@ def redact(text: str, secrets: Iterable[Secret | None]) -> str:
     forms = secret_forms(secrets)
     if len(text) > REDACTION_WINDOW:
         text = _without_cut_secret(text[:REDACTION_WINDOW], forms)
-    # A named value is masked up to the next space, the word "Bearer" included. So tokens are masked before names.
-    text = _BEARER.sub(rf"\1{MASK}", _JWT.sub(MASK, text))
-    text = _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
+    text = mask_named(text)
     for form in forms:
         text = text.replace(form, MASK)
     return one_line(text, MAX_EXCERPT)
+
+
+def mask_named(text: str) -> str:
+    """Return a text with everything masked that is named or formed like a secret."""
+    # A named value is masked up to the next space, the word "Bearer" included. So tokens are masked before names.
+    text = _BEARER.sub(rf"\1{MASK}", _JWT.sub(MASK, text))
+    return _SENSITIVE_LINE.sub(rf"\1{MASK}", _SENSITIVE.sub(rf'\1"{MASK}"', text))
 
 
 def redact_bytes(body: bytes, secrets: Iterable[Secret | None]) -> str:

@@ -58,6 +58,7 @@ SOME = {
     "market_data.stream": {"MarketDataStream", "ServerSubscription", "ServerSubscriptions"},
     "polling.results": {"Outage", "PollResult", "PollStatistics", "OutageEnded", "RateLimited"},
     "polling.poller": {"Poller"},
+    "recording.recorder": {"Recorder"},
     "streaming.subscriptions": {"SubscriptionStatistics", "Subscription"},
     "streaming.protocol": {"CloseReason"},
     "streaming.brokerage_stream": {"BrokerageStream"},
