@@ -105,8 +105,9 @@ class Fetcher(Generic[T]):
             if isinstance(call, Call):
                 # The one response is all that ``value`` depends on. An unchanged one is mostly never decoded: that
                 # takes 4 us for 20 positions and 290 us for 500 orders, beside 85 us for the request.
+                api.is_single = True
                 response = await call.response()
-                seen = api.digests[-1] if api.digests else digest(call.request, response)
+                seen = digest(call.request, response)
                 value = LazyValue(call.decode, response) if seen == last else call.decode(response)
             else:
                 # Any other ``fetch`` may use its responses in any way, so they are decoded for it.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 import aiohttp
@@ -52,7 +53,8 @@ class Connector(aiohttp.TCPConnector):
                 connection = await super().connect(req, traces, timeout)
             except asyncio.CancelledError as exc:
                 raise CancelledUnsentError(*exc.args) from None
-            protocol, transport = connection.protocol, connection.transport
+            protocol = connection.protocol
+            transport = None if protocol is None else protocol.transport
             if protocol is None or transport is None:  # lost already: sending on it raises
                 return connection
             guard = transport.get_protocol()
@@ -125,8 +127,8 @@ def is_clean(connection: Connection) -> bool:
     return not (protocol.should_close or (is_plain and _readable_check(transport)()))
 
 
-def _readable_check(transport: asyncio.BaseTransport) -> Callable[[], bool]:
-    """Return a function that returns whether the socket of a transport is readable.
+def _readable_check(transport: asyncio.BaseTransport) -> Callable[[], object]:
+    """Return a function that returns something true if the socket of a transport is readable.
 
     It polls the socket itself, since a busy loop may not have read the data that has arrived.
     """
@@ -137,5 +139,5 @@ def _readable_check(transport: asyncio.BaseTransport) -> Callable[[], bool]:
         return lambda: bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    poll_now = poll.poll
-    return lambda: bool(poll_now(0))
+    # Not a lambda: this runs for each request on a used connection, and needs no frame of Python.
+    return partial(poll.poll, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+import pytest
 from rich.pretty import pretty_repr
 
 from connecttrade_async.clock import SystemClock
@@ -37,10 +38,20 @@ async def test_polled_api_records_the_digest_of_each_response_and_shows_none() -
     assert pretty_repr(api) == "PolledApi(user_id='u0')"
 
 
-async def test_polled_api_waits_for_the_rate_limit() -> None:
+async def test_single_request_is_left_to_its_caller_to_digest() -> None:
+    async with ScriptedEnd(answer(200, "[1]")) as end, client(end) as ct:
+        api = polled_api(ct)
+        api.is_single = True
+        await api.send(api.get_request("/one", None))
+    assert (api.digests, len(end.seen)) == ([], 1)
+
+
+@pytest.mark.parametrize("is_single", [False, True])
+async def test_polled_api_waits_for_the_rate_limit(*, is_single: bool) -> None:
     clock = SteppedClock()
     async with ScriptedEnd(*[answer(200, "[1]")] * 2) as end, client(end) as ct:
         api = polled_api(ct, clock, rate=1.0)
+        api.is_single = is_single
         request = api.get_request("/one", None)
         await api.send(request)
         second = asyncio.ensure_future(api.send(request))
