@@ -29,6 +29,7 @@ from connecttrade_async.sandbox.rest.dispatcher import Dispatcher
 from connecttrade_async.sandbox.rest.endpoints import Entitlements, RestContext
 from connecttrade_async.sandbox.rest.request_log import RequestLog
 from connecttrade_async.sandbox.rest.routes import rest_routes
+from connecttrade_async.sandbox.rest.translator import Written
 from connecttrade_async.sandbox.settings import Credentials, Endpoints, Spellings
 from connecttrade_async.sandbox.sockets import Sockets
 from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
@@ -117,7 +118,7 @@ class Sandbox:
             self.world, self.clock, payloads, address=(host, market_port), login_limit=login_limit
         )
         self.dialect = find_dialect(dialect)
-        self._misfortune = FaultInjector()
+        self._misfortune = FaultInjector(self._error)
         self._runner: web.AppRunner | None = None
 
     def __repr__(self) -> str:
@@ -200,7 +201,7 @@ class Sandbox:
         await asyncio.create_task(self._start(again=again), context=in_arithmetic_context())
 
     async def _start(self, *, again: bool) -> None:
-        self._misfortune = FaultInjector()
+        self._misfortune = FaultInjector(self._error)
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=_GRACE)
         try:
             await runner.setup()
@@ -293,6 +294,9 @@ class Sandbox:
     def _publish(self, now: datetime) -> None:
         self.stream.publish_due(now)
         self.market.publish_due(now)
+
+    def _error(self, status: int, message: str) -> Written:
+        return self._desk.translator.error(status, message)
 
     def _application(self) -> web.Application:
         router = web.UrlDispatcher()

@@ -1,7 +1,6 @@
 """The sandbox's misfortunes: what each kind of fault does to an answer or to the socket under it."""
 
 import asyncio
-import json
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -10,6 +9,8 @@ from contextlib import suppress
 from aiohttp import web
 
 from connecttrade_async.sandbox.faults.rest import Fault
+from connecttrade_async.sandbox.rest.routes import written_response
+from connecttrade_async.sandbox.rest.translator import Written
 
 __all__ = ["FaultInjector"]
 
@@ -24,9 +25,14 @@ _PAGE = """<!DOCTYPE html>
 
 
 class FaultInjector:
-    """Makes faults happen, until `end`."""
+    """Makes faults happen, until `end`.
 
-    def __init__(self) -> None:
+    Args:
+        error: writes an error of a status and a message, for a fault that has no body of its own.
+    """
+
+    def __init__(self, error: Callable[[int, str], Written]) -> None:
+        self._error = error
         self._closing = asyncio.Event()
 
     def end(self) -> None:
@@ -69,7 +75,7 @@ class FaultInjector:
             case "huge":
                 return await self._huge(fault, request)
             case _:
-                return _answer(fault)
+                return self._answer(fault)
 
     async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
@@ -111,17 +117,20 @@ class FaultInjector:
                 left -= len(_NONSENSE)
         return stream
 
-
-def _answer(fault: Fault) -> web.Response:
-    if fault.kind == "html":
-        status = fault.status or 502
-        page = _PAGE.format(status=status) if fault.body is None else fault.body
-        return web.Response(text=page, status=status, content_type="text/html")
-    if fault.kind == "redirect":
-        return web.Response(status=fault.status or 302, headers={"Location": fault.location or "/elsewhere"})
-    body = json.dumps({"message": "The sandbox fails on request."}) if fault.body is None else fault.body
-    headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
-    return web.Response(text=body, status=fault.status or 503, headers=headers, content_type="application/json")
+    def _answer(self, fault: Fault) -> web.Response:
+        if fault.kind == "html":
+            status = fault.status or 502
+            page = _PAGE.format(status=status) if fault.body is None else fault.body
+            return web.Response(text=page, status=status, content_type="text/html")
+        if fault.kind == "redirect":
+            return web.Response(status=fault.status or 302, headers={"Location": fault.location or "/elsewhere"})
+        headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
+        status = fault.status or 503
+        if fault.body is None:
+            return written_response(
+                self._error(status, "The sandbox fails on request."), status=status, headers=headers
+            )
+        return web.Response(text=fault.body, status=status, headers=headers, content_type="application/json")
 
 
 async def _close_idle(request: web.Request, response: web.StreamResponse) -> web.StreamResponse:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from connecttrade_async.sandbox import Sandbox, SandboxThread, Spellings
+from connecttrade_async.sandbox import Fault, Sandbox, SandboxThread, Spellings
 from connecttrade_async.sandbox.dialect import PRESETS, SandboxDialect
 from connecttrade_async.sandbox.dialect.rest import ListForm, RestForms
 from rest_forms import NOUNS, Answer, FormReader, Listing, list_forms, rest_forms
@@ -157,6 +157,14 @@ def test_every_drawn_form_of_an_error_has_the_same_words(
 def test_error_shape_is_written_exactly(client: Client, shape: Any, body: object) -> None:
     client.speak(RestForms(errors=shape))
     assert client.value("GET", "/no") == body
+
+
+def test_error_of_a_fault_has_the_shape_of_the_forms(client: Client) -> None:
+    client.speak(RestForms(errors="detail"))
+    client.threaded.call(lambda sandbox: sandbox.faults.add(Fault("status", status=429, retry_after="7")))
+    answer = client.fetch("GET", "/users")
+    assert (answer.status, answer.headers["Retry-After"]) == (429, "7")
+    assert json.loads(answer.body) == {"detail": "The sandbox fails on request."}
 
 
 @pytest.mark.parametrize(
