@@ -104,6 +104,7 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("sandbox/login",): ("sandbox/login/pages.py",),
     ("sandbox/replay",): (
         "sandbox/replay/bindings.py",
+        "sandbox/replay/conversation.py",
         "sandbox/replay/matcher.py",
         "sandbox/replay/session.py",
     ),

@@ -1,6 +1,7 @@
 """The choice of the recorded exchange or frame that a request or a frame of this run stands for."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
@@ -106,18 +107,30 @@ class ExchangeMatcher:
         self._bindings = bindings
         self._patterns: dict[tuple[str, str], re.Pattern[str]] = {}
         self._left: dict[tuple[str, str], dict[int, _Candidate]] = {}
+        self._awaited: dict[int, float] = {}
         for number, exchange in enumerate(exchanges):
             template, pattern, parts = _template(exchange)
             operation = (exchange.method, template)
             self._patterns[operation] = pattern
             candidate = _Candidate(exchange, parts, sorted(exchange.query), _body(exchange.request))
             self._left.setdefault(operation, {})[number] = candidate
+            self._awaited[number] = exchange.at
 
     @property
     def left(self) -> tuple[str, ...]:
         """The operations that were not asked for, such as ``GET /users``, in the order of their times."""
         numbers = {number: " ".join(operation) for operation, left in self._left.items() for number in left}
         return tuple(numbers[number] for number in sorted(numbers))
+
+    @property
+    def next_at(self) -> float:
+        """The time of the first exchange that was not taken and is still awaited; infinite if there is none."""
+        return next(iter(self._awaited.values()), math.inf)
+
+    def stop_waiting(self, at: float) -> None:
+        """Await no exchange before a time any longer. A request can still take it."""
+        while self.next_at < at:
+            del self._awaited[next(iter(self._awaited))]
 
     def take(self, request: Request) -> Exchange | None:
         """Return the recorded exchange that a request stands for, and bind its ids; None if there is none.
@@ -144,6 +157,7 @@ class ExchangeMatcher:
             return None
         _, number, operation, found = best
         self._bindings.bind(found.pairs)
+        self._awaited.pop(number, None)
         return self._left[operation].pop(number).exchange
 
     def _count_unknown(self, found: Comparison) -> int:

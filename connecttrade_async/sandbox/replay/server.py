@@ -4,8 +4,6 @@ import asyncio
 import http
 import logging
 import math
-from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,8 +14,8 @@ from aiohttp import web
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request as UpgradeRequest, Response
 
-from connecttrade_async.sandbox.replay.bindings import Bindings
-from connecttrade_async.sandbox.replay.matcher import ExchangeMatcher, Request
+from connecttrade_async.sandbox.replay.conversation import Conversation
+from connecttrade_async.sandbox.replay.matcher import Request
 from connecttrade_async.sandbox.replay.records import Exchange, Recording, Session, StreamName, read_recording
 from connecttrade_async.sandbox.replay.session import SessionPlayer
 from connecttrade_async.sandbox.settings import Endpoints
@@ -30,7 +28,6 @@ _GRACE = 0.1
 """Seconds that an answer on its way is given when the replay closes."""
 _CLOSE_LIMIT = 1.0
 """Seconds that a client of a stream has to answer a close."""
-_MOST_UNMATCHED = 10_000
 _STREAMS: tuple[StreamName, ...] = ("brokerage", "market_data")
 # What the server itself says of an answer; the recorded values belong to the recorded connection.
 _OWN_HEADERS = frozenset({"connection", "content-encoding", "content-length", "date", "keep-alive", "server"}) | {
@@ -71,15 +68,16 @@ class Replay:
         self.client_secret = "replay"  # noqa: S105  it opens nothing: every other is taken as well
         self._path = Path(path)
         self._speed = math.inf if speed is None else speed
-        self._unmatched: deque[str] = deque(maxlen=_MOST_UNMATCHED)
         self._sockets = Sockets("127.0.0.1", 0)
         self._streams: dict[StreamName, Server] = {}
         self._runner: web.AppRunner | None = None
-        self._begin(Recording((), ()))
+        self._conversation = Conversation(Recording((), ()), self._speed)
+        self._accepted: dict[ServerConnection, Session] = {}
+        self._closing = asyncio.Event()
 
     def __repr__(self) -> str:
         where = "closed" if self._runner is None else self.url
-        return f"<{type(self).__name__} {where} {self._path.name}, {len(self._unmatched)} unmatched>"
+        return f"<{type(self).__name__} {where} {self._path.name}, {len(self.unmatched)} unmatched>"
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -104,13 +102,12 @@ class Replay:
     @property
     def unmatched(self) -> tuple[str, ...]:
         """What a client asked for and the recording does not have, oldest first; the last ten thousand."""
-        return tuple(self._unmatched)
+        return tuple(self._conversation.unmatched)
 
     @property
     def unused(self) -> tuple[str, ...]:
         """The recorded operations and sessions that no client has asked for so far."""
-        sessions = (session for left in self._sessions.values() for session in left)
-        return (*self._matcher.left, *(f"{session.stream} session {session.number}" for session in sessions))
+        return self._conversation.unused
 
     def in_thread(self) -> SandboxThread[Self]:
         """Return this replay to be served by a thread of its own, for code that is not async."""
@@ -128,7 +125,9 @@ class Replay:
         """
         if self._runner is not None:
             raise RuntimeError("the replay is already started")
-        self._begin(await asyncio.to_thread(read_recording, self._path))
+        recording = await asyncio.to_thread(read_recording, self._path)
+        self._conversation = Conversation(recording, self._speed)
+        self._closing.clear()
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/{path:.*}", self._answer)
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE)
@@ -154,34 +153,21 @@ class Replay:
         await asyncio.gather(*(server.wait_closed() for server in streams), runner.cleanup())
         self._streams.clear()
 
-    def _begin(self, recording: Recording) -> None:
-        self._unmatched.clear()
-        self._closing = asyncio.Event()
-        self._accepted: dict[ServerConnection, Session] = {}
-        self._bindings = Bindings(_texts(recording))
-        self._matcher = ExchangeMatcher(recording.exchanges, self._bindings)
-        self._sessions = {
-            name: deque(session for session in recording.sessions if session.stream == name) for name in _STREAMS
-        }
-
-    def _delay(self, seconds: float) -> float:
-        return seconds / self._speed
-
     # REST -------------------------------------------------------------------------------------------------------------
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         body = (await request.read()).decode("utf-8", "replace")
         query = tuple(request.query.items())
-        exchange = self._matcher.take(
+        exchange = self._conversation.take(
             Request(request.method, request.rel_url.raw_path, query, request.headers.get("user-id"), body)
         )
         if exchange is None:
             names = ", ".join(name for name, _ in query)
             words = f"{request.method} {request.path}" + (f" with the query {names}" if names else "")
-            self._unmatched.append(words)
+            self._conversation.unmatched.append(words)
             message = f"The recording has no {words} that is not answered yet."
             return web.json_response({"message": message}, status=404)
-        await self._wait(self._delay(exchange.took))
+        await self._wait(self._conversation.delay(exchange.took))
         if exchange.status is None:
             if request.transport is not None:
                 request.transport.abort()
@@ -194,7 +180,7 @@ class Replay:
                 await asyncio.wait_for(self._closing.wait(), seconds)
 
     def _recorded(self, exchange: Exchange) -> web.Response:
-        text = self._bindings.rewrite(exchange.response or "")
+        text = self._conversation.bindings.rewrite(exchange.response or "")
         response = web.Response(body=text.encode("utf-8", "surrogatepass"), status=exchange.status or 200)
         headers = [pair for pair in exchange.headers or () if pair[0].lower() not in _OWN_HEADERS]
         for name in {name.lower() for name, _ in headers}:
@@ -220,18 +206,16 @@ class Replay:
         )
 
     def _accept(self, name: StreamName, connection: ServerConnection, _: UpgradeRequest) -> Response | None:
-        left = self._sessions[name]
-        if not left:
-            self._unmatched.append(f"{name}: one more session")
-            return connection.respond(http.HTTPStatus.NOT_FOUND, f"The recording has no further {name} session.\n")
         # Two upgrades may be under way at once, so the session is taken here and not when it begins.
-        self._accepted[connection] = left.popleft()
+        session = self._conversation.take_session(name)
+        if session is None:
+            self._conversation.unmatched.append(f"{name}: one more session")
+            return connection.respond(http.HTTPStatus.NOT_FOUND, f"The recording has no further {name} session.\n")
+        self._accepted[connection] = session
         return None
 
     async def _play(self, connection: ServerConnection) -> None:
-        session = self._accepted.pop(connection)
-        player = SessionPlayer(session, connection, self._bindings, self._delay, self._unmatched.append)
-        await player.play()
+        await SessionPlayer(self._accepted.pop(connection), connection, self._conversation).play()
 
 
 def _address(server: Server | None) -> str:
@@ -239,13 +223,3 @@ def _address(server: Server | None) -> str:
         return ""
     host, port = next(iter(server.sockets)).getsockname()[:2]
     return f"ws://{host}:{port}"
-
-
-def _texts(recording: Recording) -> Iterator[str]:
-    """Every text of a recording that may have an id in it which the client did not choose."""
-    for exchange in recording.exchanges:
-        yield exchange.response or ""
-    for session in recording.sessions:
-        for frame in session.frames:
-            if frame.direction == "in":
-                yield frame.text or ""

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from contextlib import suppress
 from itertools import groupby
 from typing import cast
@@ -11,6 +10,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
 
 from connecttrade_async.sandbox.replay.bindings import Bindings
+from connecttrade_async.sandbox.replay.conversation import Conversation
 from connecttrade_async.sandbox.replay.matcher import Comparison, compare
 from connecttrade_async.sandbox.replay.records import Close, Frame, Session
 
@@ -31,24 +31,15 @@ class SessionPlayer:
     Args:
         session: the recorded session.
         socket: the connection of the client.
-        bindings: the ids of the replay.
-        delay: returns the seconds of this run for seconds of the recording.
-        report: called with a description of each frame that the recording does not have. It holds no content.
+        conversation: the replay that the session is a part of. A frame that the recording does not have is added to
+            its `unmatched`, without the content.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        socket: ServerConnection,
-        bindings: Bindings,
-        delay: Callable[[float], float],
-        report: Callable[[str], None],
-    ) -> None:
+    def __init__(self, session: Session, socket: ServerConnection, conversation: Conversation) -> None:
         self._session = session
         self._socket = socket
-        self._bindings = Bindings(shared=bindings)
-        self._delay = delay
-        self._report = report
+        self._conversation = conversation
+        self._bindings = Bindings(shared=conversation.bindings)
         self._waiting: list[str | bytes] = []
         self._expected = [frame for frame in session.frames if frame.direction == "out"]
         self._arrived = asyncio.Event()
@@ -127,10 +118,12 @@ class SessionPlayer:
         await self._socket.send(payload if isinstance(payload, bytes) else self._bindings.rewrite(payload))
 
     async def _wait_until(self, at: float) -> None:
-        seconds = self._anchor + self._delay(max(0.0, at - self._at)) - asyncio.get_running_loop().time()
+        seconds = self._anchor + self._conversation.delay(max(0.0, at - self._at)) - asyncio.get_running_loop().time()
         if seconds > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._over.wait(), seconds)
+        if await self._conversation.until_asked(at):
+            self._at, self._anchor = at, asyncio.get_running_loop().time()
 
     async def _close(self, close: Close) -> None:
         await self._wait_until(close.at)
@@ -152,7 +145,7 @@ class SessionPlayer:
         value = None if isinstance(content, bytes) else _json(content)
         action = cast("dict[str, object]", value).get("action") if isinstance(value, dict) else None
         kind = f"a frame with the action {action!r}" if isinstance(action, str) else "a frame"
-        self._report(f"{self._session.stream} session {self._session.number}: {kind}")
+        self._conversation.unmatched.append(f"{self._session.stream} session {self._session.number}: {kind}")
 
 
 def _json(text: str) -> object:

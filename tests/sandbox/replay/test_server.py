@@ -315,12 +315,34 @@ async def test_ids_of_rest_come_back_in_the_frames_of_a_stream(play: Play, dial:
     assert (await read(link))["data"] == {"cl_order_id": "mine", "side": "recorded"}
 
 
+async def test_frame_waits_for_the_request_that_was_recorded_before_it(play: Play, dial: Dial) -> None:
+    replay = await play(opened(), frame("in", 1, 1), exchange("GET", "/users", [], at=2), frame("in", 2, 3))
+    link = await dial(replay.endpoints.stream)
+    assert await read(link) == 1
+    reading = asyncio.create_task(read(link))
+    await asyncio.sleep(0.05)
+    assert not reading.done()
+    assert await fetch(replay, "GET", "/users") == (200, [])
+    assert await reading == 2
+
+
+async def test_client_that_sends_no_request_waits_a_second_once(play: Play, dial: Dial) -> None:
+    asks = [exchange("GET", "/users", [number], at=number + 0.5) for number in range(20)]
+    replay = await play(opened(), *asks, *(frame("in", number, number) for number in range(20)), closed(1001, at=30))
+    begun = asyncio.get_running_loop().time()
+    link = await dial(replay.endpoints.stream)
+    assert [await read(link) for _ in range(20)] == list(range(20))
+    assert await end_of(link) == (1001, "")
+    assert asyncio.get_running_loop().time() - begun < 4
+    assert await fetch(replay, "GET", "/users") == (200, [0])
+
+
 async def test_times_pass_as_recorded_divided_by_the_speed(play: Play, dial: Dial) -> None:
     replay = await play(
         opened(10),
         frame("in", 1, 12),
         frame("in", 2, 14),
-        exchange("GET", "/users", [], took=2.0),
+        exchange("GET", "/users", [], at=15, took=2.0),
         speed=20,
     )
     clock = asyncio.get_running_loop().time
