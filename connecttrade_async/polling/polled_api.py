@@ -37,7 +37,7 @@ class PolledApi(Api, eq=False):
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """Send a request when the rate limit allows it, and record the digest of the response."""
         if self.is_single and self.rate_limiter.is_free:
-            # Most polls come here, and a coroutine of our own for them costs 1 % of a poll.
+            # Most polls come here, and a coroutine of our own costs 0.3 us of some 65 us.
             return self.sender.send(request)
         return self._send(request)
 
