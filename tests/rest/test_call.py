@@ -45,9 +45,9 @@ async def in_group(call: Any) -> Any:
     return task.result()
 
 
-async def gathered(call: Any) -> Any:
-    first: Awaitable[Any] = asyncio.gather(call, return_exceptions=False)
-    return (await first)[0]
+async def gathered(call: Awaitable[object]) -> Any:
+    values = await asyncio.gather(call)
+    return values[0]
 
 
 async def awaited(call: Any) -> Any:
