@@ -157,7 +157,8 @@ class UpdateApplier:
         level = logging.DEBUG if all(followed.is_doubted for followed in followed_users) else logging.WARNING
         names = user_id, account_id, account.keeper.user_id
         log.log(level, "a frame of user %r names account %r of user %r: it is not applied, both are read again", *names)
-        self._resync.enqueue_suspect(followed_users, [account_id])
+        # Either name may be the wrong one, so the update may be of any account of the named user.
+        self._resync.enqueue_suspect(followed_users)
         self._change_feed.recheck()
 
     def _unknown_account(self, event: Update, at: datetime) -> FollowedAccount | None:
@@ -224,7 +225,7 @@ class UpdateApplier:
         self._change_feed.recheck()
 
     def _reread_mentioned(self, raw: bytes, mentions: Mentions | None) -> None:
-        """Read again all users that an undecodable frame names, because its update was missed.
+        """Read again the users and accounts that a frame names that was not understood: its update was missed.
 
         A frame that names no user, no account and no known order may be an update of any user. It is one if it looks
         like an update; otherwise it is a heartbeat and is ignored.
@@ -234,12 +235,20 @@ class UpdateApplier:
             mentions: the ids in the whole frame, where ``raw`` is only its beginning.
         """
         named, users = mentions_in(raw) if mentions is None else mentions, self._users
-        if not named.is_update:
-            return
+        named_users = [name for name in named.references if name in users.by_id]
         found = list(
-            filter(None, (*map(users.accounts.get, named.accounts), *map(users.account_of_order, named.orders)))
+            filter(
+                None,
+                (
+                    *map(users.accounts.get, (*named.accounts, *named.references)),
+                    *map(users.account_of_order, named.orders),
+                ),
+            )
         )
-        if named.is_unclear or not (named.users or named.accounts or found):
+        if not (named.is_update or named_users or found):
+            return
+        named_users += named.users
+        if named.is_unclear or not (named_users or named.accounts or found):
             self._resync.enqueue_suspect(users.by_id.values())
             return
         concerned: dict[FollowedUser, set[str]] = {}
@@ -247,15 +256,15 @@ class UpdateApplier:
             concerned.setdefault(account.followed, set()).add(account.keeper.account_id)
         # An unknown account is a new one of the user that the frame names.
         new = {name for name in named.accounts if name not in users.accounts}
-        for name in named.users:
+        for name in named_users:
             followed = users.by_id.get(name)
             if followed is not None:
                 accounts = concerned.pop(followed, set())
-                is_new = bool(new) and len(named.users) == 1
+                is_new = bool(new) and len(named_users) == 1
                 self._resync.enqueue_suspect([followed], accounts | new if accounts or is_new else None)
         for followed, accounts in concerned.items():
             self._resync.enqueue_suspect([followed], accounts)
-        if not named.users:
+        if not named_users:
             for name in new:
                 users.note_unmatched(name)
 

@@ -256,7 +256,7 @@ def masked(message: UnknownMessage, secret: Secret) -> UnknownMessage:
     for form in secret_forms((secret,)):
         raw = raw.replace(form.encode(), MASK.encode())
     # The part that is cut off may name accounts, and these are affected too.
-    mentions = mentions_in(message.raw) if len(raw) > MAX_RAW else message.mentions
+    mentions = mentions_in(raw) if len(raw) > MAX_RAW else message.mentions
     return UnknownMessage(raw=raw[:MAX_RAW], problem=presentable(message.problem, secret), mentions=mentions)
 
 

@@ -105,6 +105,13 @@ class Setup:
         for _ in range(5):
             await asyncio.sleep(0)
 
+    async def feed_unknown(self, *frames: bytes) -> None:
+        """Feed frames that the codec did not understand, whatever it makes of their form today."""
+        for raw in frames:
+            self.fanout.publish(DIALECT.unknown(raw, "it is not understood"))
+        for _ in range(5):
+            await asyncio.sleep(0)
+
     def not_current(self) -> set[str]:
         return {name for name, account in self.users.accounts.items() if not self.users.is_current(account)}
 
@@ -147,8 +154,8 @@ def concerned(frame: dict[str, Any], *, is_readable: bool) -> set[str]:
     accounts = {str(each["account_id"]) for each in (frame, payload) if each.get("account_id")}
     known = accounts & OWNERS.keys()
     if is_readable and len(users) < 2 and len(accounts) < 2:
-        if len(users | {OWNERS[name] for name in known}) > 1:
-            return known
+        if len(owners := users | {OWNERS[name] for name in known}) > 1:
+            return {name for name, owner in OWNERS.items() if owner in owners} if known else set()
         if accounts or users - set(OWNERS.values()):
             return set()
         return {name for name, owner in OWNERS.items() if not users or owner in users}
@@ -190,14 +197,14 @@ def test_contradictory_frames_make_only_their_accounts_not_current(
 @pytest.mark.parametrize(
     ("frame", "expected"),
     [
-        ({"user_id": "bob", "account_id": "A1"}, {"A1"}),
-        ({"user_id": "eve", "account_id": "A1"}, {"A1"}),
+        ({"user_id": "bob", "account_id": "A1"}, {"A1", "A2", "B1", "B2"}),
+        ({"user_id": "eve", "account_id": "A1"}, {"A1", "A2"}),
         ({"user_id": "ann", "account_id": "A1", "data": {"account_id": "B1"}}, {"A1", "B1"}),
         ({"user_id": "ann", "account_id": "A1", "data": {"account_id": "A2"}}, {"A1", "A2"}),
         ({"user_id": "ann", "account_id": "A1", "data": {"user_id": "bob"}}, {"A1", "B1", "B2"}),
         ({"user_id": "ann", "account_id": "A1", "data": {"user_id": "eve"}}, {"A1"}),
-        ({"account_id": "A1", "data": {"user_id": "bob"}}, {"A1"}),
-        ({"data": {"account_id": "A1", "user_id": "bob"}}, {"A1"}),
+        ({"account_id": "A1", "data": {"user_id": "bob"}}, {"A1", "A2", "B1", "B2"}),
+        ({"data": {"account_id": "A1", "user_id": "bob"}}, {"A1", "A2", "B1", "B2"}),
         ({"user_id": "ann", "data": {"user_id": "bob"}}, {"A1", "A2", "B1", "B2"}),
     ],
 )
@@ -266,6 +273,75 @@ async def test_undecodable_frame_makes_all_named_accounts_not_current(raw: bytes
     await setup.close()
 
 
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        (b'{"type": "order", "account": "A1", "data": 5}', {"A1"}),
+        (b'{"kind": "execution", "body": {"acctRef": "B2", "orderQty": "5"}}', {"B2"}),
+        (b'{"event": "unheard", "owner": "ann"}', {"A1", "A2"}),
+        (b'{"event": "unheard", "user": {"name": "ann"}, "accounts": [{"account": "C1"}]}', {"C1"}),
+        (b'{"type": "order", "account_id": "A1", "counter_account": "B1", "data": 5}', {"A1", "B1"}),
+        # An error that names an account or a user concerns only these, and one that names neither is no update.
+        (b'{"type": "error", "account_id": "A2", "message": "the order was lost"}', {"A2"}),
+        (b'{"type": "error", "user_id": "bob", "error": {"code": 17}}', {"B1", "B2"}),
+        (b'{"type": "error", "channel": "orders", "message": "odd"}', set()),
+        # Values under such names that are not known say nothing of the owner.
+        (b'{"type": "order", "account_number": "12345678", "data": 5}', set(OWNERS)),
+        (b'{"type": "fills", "user_name": "ann smith", "data": [{"id": 1}]}', set(OWNERS)),
+        # A kind that is not known, with a payload of ours.
+        (b'{"type": "exec_report", "data": {"side": "buy", "filled_qty": "5"}}', set(OWNERS)),
+        (b"8=FIX.4.4|35=8|order o1 filled", set(OWNERS)),
+        # More references than are kept.
+        (b"{%b}" % b",".join(b'"account%d": "n%d"' % (n, n) for n in range(1001)), set(OWNERS)),
+        # A text that happens to be the name of an account.
+        (b'{"type": "notice", "data": {"text": "A1"}}', set()),
+    ],
+)
+async def test_frame_that_is_not_understood_makes_exactly_what_it_mentions_suspect(
+    raw: bytes, expected: set[str]
+) -> None:
+    setup = Setup()
+    await setup.feed_unknown(raw)
+    assert setup.not_current() == expected
+    assert {name for name, count in setup.asked().items() if count} == {OWNERS[name] for name in expected}
+    await setup.close()
+
+
+# Names and values that a heartbeat may have, and neither an update nor an owner.
+BEAT_NAMES = st.text(alphabet="bcghjkmpwxz", min_size=1, max_size=8)
+BEAT_VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(BEAT_NAMES, inner, max_size=3),
+    max_leaves=6,
+)
+BEAT_TAGS = st.sampled_from(["type", "event", "T", "op", "channel", "kind"])
+BEAT_KINDS = BEAT_NAMES | st.sampled_from(["heartbeat", "ping", "tick", "keep_alive", "status", "server_time"])
+
+
+@st.composite
+def heartbeats(draw: st.DrawFn) -> bytes:
+    """Draw a frame without an owner and without a payload of ours, with a kind or without."""
+    frame: dict[str, Any] = draw(
+        st.dictionaries(BEAT_NAMES | st.sampled_from(["data", "payload"]), BEAT_VALUES, max_size=4)
+    )
+    kind = {draw(BEAT_TAGS): draw(BEAT_KINDS)} if draw(st.booleans()) else {}
+    return json.dumps({**kind, **frame}).encode()
+
+
+@settings(max_examples=20, deadline=None)
+@given(beats=st.lists(heartbeats(), min_size=1, max_size=50))
+def test_heartbeats_of_unknown_kinds_cause_no_request_and_no_doubt(beats: list[bytes]) -> None:
+    async def scenario() -> None:
+        setup = Setup()
+        for number in range(0, 1000, len(beats)):
+            await setup.feed_unknown(*beats[: 1000 - number])
+        assert setup.not_current() == set()
+        assert set(setup.asked().values()) == {0}
+        await setup.close()
+
+    asyncio.run(scenario())
+
+
 async def test_undecodable_frame_with_an_order_id_makes_its_account_be_read_again() -> None:
     setup = Setup()
     await setup.feed(b'{"type": "order", "user_id": "bob", "account_id": "B2", "data": {"order_id": "o9"}}')
@@ -283,7 +359,7 @@ async def test_frame_without_an_account_and_with_an_order_of_another_user_is_not
     setup.change_feed.batches.clear()
     await setup.feed(b'{"type": "order", "user_id": "ann", "data": {"order_id": "o9", "status": "filled"}}')
     assert setup.changes == []
-    assert (setup.updates.conflicting, setup.not_current()) == (1, {"B2"})
+    assert (setup.updates.conflicting, setup.not_current()) == (1, {"A1", "A2", "B1", "B2"})
     assert {followed.user.user_id for followed in setup.users.not_current} == {"ann", "bob"}
     await setup.feed(b'{"type": "order", "user_id": "bob", "data": {"order_id": "o9", "status": "filled"}}')
     assert [(change.user_id, change.account_id) for change in setup.changes] == [("bob", "B2")]

@@ -17,6 +17,25 @@ def test_mentions_of_a_frame_that_is_not_json_are_found() -> None:
     assert mentions_in(b'\xff{"account_id": "a", "user_id": "u\\u00e9"').users == ("u\u00e9",)
 
 
+def test_references_are_the_values_under_names_of_owners_without_ids_and_credentials() -> None:
+    raw = (
+        b'{"user_id": "u", "owner": "o", "account": {"account_id": "a"}, "acct_ref": 7, "accounts": ["x"], "name": "n",'
+        b'"user_secret": "hidden", "accessTokenOfUser": "hidden", "account_key": "hidden", "user": "u", "account": 1.5,'
+        b'"customer": "a", "accountNumber": "\\u0031"}'
+    )
+    expected = ("o", "7", "1")
+    assert mentions_in(raw) == Mentions(("u",), ("a",), (), is_unclear=False, is_update=True, references=expected)
+
+
+def test_frame_with_too_many_references_is_unclear() -> None:
+    few, many = (
+        b"{%b}" % b",".join(b'"account": "%d"' % number for number in range(count)) for count in (1_000, 1_001)
+    )
+    assert len(mentions_in(few).references) == 1_000
+    assert mentions_in(few)._replace(references=()) == NO_UPDATE
+    assert mentions_in(many) == Mentions((), (), (), is_unclear=True, is_update=True)
+
+
 @pytest.mark.parametrize("value", [b"null", b"NULL", b'""'])
 def test_mentions_of_an_absent_id_are_empty_and_clear(value: bytes) -> None:
     assert mentions_in(b'{"user_id": %b, "account_id": %b}' % (value, value)) == NO_UPDATE
@@ -46,7 +65,11 @@ def test_frame_of_an_update_kind_with_a_payload_is_an_update(raw: bytes, payload
     [
         # A payload without a kind.
         (b'{"quantity": "5"}', True),
+        (b'{"symbol": "AAPL"}', True),
         (b'{"note": "5"}', False),
+        (b'{"note": "order"}', False),
+        (b"order o1 filled", True),
+        (b"the border", False),
         (b"", False),
         # A kind without a payload.
         (b'{"type": "quote", "symbol": "AAPL"}', False),
@@ -58,6 +81,10 @@ def test_frame_of_an_update_kind_with_a_payload_is_an_update(raw: bytes, payload
         (b'{"type": "order", "data": ', True),
         (b'{"type": "order", "data": "\xff"}', True),
         (b'{"type": "order", "data": ' + b"[" * 100_000, True),
+        (b'{"type": "order", "symbol": "AAPL"}', True),
+        # An unknown kind with a payload that only an update has.
+        (b'{"type": "quote", "qty": "5"}', True),
+        (b'{"type": "execution", "data": {"x": 1}}', True),
         # A heartbeat that names an update.
         (b'{"type": "order_heartbeat", "data": {"at": 1}}', False),
         (b'{"type": "order", "event": "ping", "data": {"at": 1}}', False),

@@ -116,6 +116,44 @@ async def test_heartbeats_cause_no_request(beat: str) -> None:
             assert sandbox.requests.total == served
 
 
+async def test_a_thousand_heartbeats_of_unknown_kinds_cause_no_request() -> None:
+    async with Sandbox(seed=7, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, account = bare_newcomer(sandbox, ct, "ann")
+        async with ct.live([user], sweep_every=None) as live:
+            served = sandbox.requests.total
+            for number in range(250):
+                sandbox.stream.send({"type": f"beat_{number}", "data": {"seq": number, "at": "2026-03-02T15:00:00Z"}})
+                sandbox.stream.send({"T": f"b{number}", "payload": [{"load": number / 7}]})
+                sandbox.stream.send({f"alive{number}": number, "nodes": {"up": [number], "down": None}})
+                sandbox.stream.send(f"tick {number}")
+            sandbox.stream.publish("orders", "ann", account, an_order(1))
+            await live.wait(lambda live: "o1" in live.book(account).orders, timeout=PATIENCE)
+            assert live.is_current
+            assert sandbox.requests.total == served
+
+
+async def test_frame_with_a_wrong_owner_makes_both_users_not_current_and_no_other() -> None:
+    async with Sandbox(seed=8, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        users = [bare_newcomer(sandbox, ct, name) for name in ("ann", "bob", "cid")]
+        names = [account for _, account in users]
+        async with ct.live([user for user, _ in users], sweep_every=None) as live, live.changes() as changes:
+            served = live.statistics().snapshots
+            seen: list[list[bool]] = []
+            position = {"symbol": "AAPL", "quantity": "5"}
+            sandbox.stream.send({"type": "position", "user_id": "bob", "account_id": names[0], "data": position})
+
+            def is_read_again(live: LiveAccounts) -> bool:
+                seen.append([live.book(name).is_current for name in names])
+                return live.statistics().snapshots == served + 2
+
+            await live.wait(is_read_again, timeout=PATIENCE)
+            await current(live)
+            assert [False, False, True] in seen
+            assert all(third for _, _, third in seen)
+            assert live.statistics().snapshots == served + 2
+            assert taken(changes) == []
+
+
 @pytest.mark.parametrize(
     "odd", ['{"type": "order", "data": 5}', '{"type": "position", "data": {"symbol": "AAPL", "quantity": "1"}}']
 )
