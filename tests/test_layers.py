@@ -195,6 +195,7 @@ LAYER_OF = {
     "cli.watch_screen": "command",
     "cli.order_lookup": "command",
     "cli.order_submit": "command",
+    "cli.commands.record": "command",
     "cli.commands.sandbox": "command",
     "cli.demo.narrator": "command",
     "cli.commands.option": "command",

@@ -6,8 +6,8 @@ An argument would be visible in the history of the shell and in every list of pr
 from __future__ import annotations
 
 import os
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import click
 
@@ -26,10 +26,12 @@ from connecttrade_async.secret import Secret
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
+    from pathlib import Path
 
+    from connecttrade_async.recording.recorder import Recorder
     from connecttrade_async.user import User
 
-__all__ = ["USER_ID", "USER_SECRET", "CliContext", "open_client", "open_user"]
+__all__ = ["USER_ID", "USER_SECRET", "CliContext", "CommandRecording", "open_client", "open_user"]
 
 USER_ID = "CONNECTTRADE_USER_ID"
 USER_SECRET = "CONNECTTRADE_USER_SECRET"  # noqa: S105 - the name of a variable, not a secret
@@ -40,6 +42,36 @@ class CliContext(NamedTuple):
 
     ct: ConnectTrade
     user: User
+
+
+class CommandRecording:
+    """The recording of the client that a command opens; it is in the root context's ``meta`` under ``KEY``.
+
+    Args:
+        path: the file to create.
+
+    Attributes:
+        recorder: the recorder once the client is open, or None.
+    """
+
+    KEY: ClassVar[str] = "connecttrade_async.recording"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.recorder: Recorder | None = None
+
+    def of(self, ct: ConnectTrade) -> Recorder:
+        """Return the recorder of a client, which is not open yet."""
+        from connecttrade_async.recording.recorder import Recorder  # noqa: PLC0415 - most commands record nothing
+
+        self.recorder = Recorder(ct, self._path)
+        return self.recorder
+
+
+def _recorded(ct: ConnectTrade) -> AbstractAsyncContextManager[object]:
+    ctx = click.get_current_context(silent=True)
+    recording = None if ctx is None else ctx.find_root().meta.get(CommandRecording.KEY)
+    return nullcontext() if recording is None else recording.of(ct)
 
 
 @asynccontextmanager
@@ -56,14 +88,15 @@ async def open_client(*, settle: float | None = None) -> AsyncGenerator[ConnectT
     _require(CLIENT_ID, CLIENT_SECRET)
     addresses = {field: os.environ[name] for field, name in ADDRESSES.items() if os.environ.get(name)}
     client_id = _text(CLIENT_ID, "Client id")
-    async with ConnectTrade(
+    ct = ConnectTrade(
         client_id,
         _secret(CLIENT_SECRET, "Client secret"),
         endpoints=Endpoints(**addresses),
         timeouts=None if settle is None else Timeouts(settle=settle),
         allow_insecure=allows_insecure(),
         dialect=dialect_path(),
-    ) as ct:
+    )
+    async with ct, _recorded(ct):
         yield ct
 
 

@@ -23,6 +23,7 @@ from connecttrade_async.cli.commands.option import option
 from connecttrade_async.cli.commands.orders import orders
 from connecttrade_async.cli.commands.poll import poll
 from connecttrade_async.cli.commands.quotes import quotes
+from connecttrade_async.cli.commands.record import record
 from connecttrade_async.cli.commands.sandbox import demo, sandbox
 from connecttrade_async.cli.commands.stream import stream
 from connecttrade_async.cli.commands.trade import buy, sell
@@ -141,6 +142,7 @@ ACCOUNT_COMMANDS = (
     poll,
     stream,
     watch,
+    record,
 )
 MARKET_COMMANDS = (quotes, bars, depth, chain)
 TRADING_COMMANDS = (buy, sell, option, cancel, replace)
