@@ -53,6 +53,8 @@ class RestForms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         authorization_url: the name of the address at which a person logs in.
         connection_type: the name of the type in ``GET /connections``.
         request_type: which name ``POST /connections`` takes; ``either`` takes both.
+        deletions: what answers the deletion of a user or a connection: an ``object``, an ``empty`` body, or
+            ``no_content``, which is a 204.
         strict: whether unknown query parameters and members of a body are answered 400.
     """
 
@@ -80,6 +82,7 @@ class RestForms(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     authorization_url: Literal["connection_request_url", "authorization_url"] = "connection_request_url"
     connection_type: Literal["connection_type", "type"] = "connection_type"
     request_type: Literal["either", "connection_type", "type"] = "either"
+    deletions: Literal["object", "empty", "no_content"] = "object"
     strict: bool = False
 
     def list_form(self, noun: str) -> ListForm:

@@ -127,9 +127,7 @@ class FaultInjector:
         headers = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
         status = fault.status or 503
         if fault.body is None:
-            return written_response(
-                self._error(status, "The sandbox fails on request."), status=status, headers=headers
-            )
+            return written_response(self._error(status, "The sandbox fails on request."), headers=headers)
         return web.Response(text=fault.body, status=status, headers=headers, content_type="application/json")
 
 

@@ -84,7 +84,7 @@ class Dispatcher:
             return self._refused(error.status, f"{error.reason}.")
 
     def _refused(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-        return written_response(self._desk.translator.error(status, message), status=status, headers=headers)
+        return written_response(self._desk.translator.error(status, message), headers=headers)
 
 
 def _route(match: web.UrlMappingMatchInfo) -> str:

@@ -118,7 +118,7 @@ def rest_routes(desk: RestContext, clock: Clock, credentials: Credentials) -> li
                 desk.world.floor.bring_up(call.now)
                 answer = endpoint(call)
             except RefusalError as refusal:
-                return written_response(translator.error(refusal.status, refusal.message), status=refusal.status)
+                return written_response(translator.error(refusal.status, refusal.message))
             return written_response(translator.answer(answer.payload, noun, answer.page, url=request.url))
 
         return handle
@@ -136,11 +136,11 @@ def json_response(payload: object, *, status: int = 200, headers: Mapping[str, s
     return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
 
 
-def written_response(written: Written, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+def written_response(written: Written, *, headers: Mapping[str, str] | None = None) -> web.Response:
     """What the translator wrote, as a response."""
     return web.Response(
         body=written.body,
-        status=status,
+        status=written.status,
         headers={**written.headers, **(headers or {})},
         content_type=written.content_type,
         charset="utf-8",

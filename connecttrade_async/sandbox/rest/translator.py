@@ -55,6 +55,7 @@ class Written(NamedTuple):
     body: bytes
     headers: Mapping[str, str] = {}
     content_type: str = "application/json"
+    status: int = 200
 
 
 class Translator:
@@ -127,6 +128,8 @@ class Translator:
             page: the cursors, if the endpoint has pages.
             url: the address of the request, for the header ``Link``.
         """
+        if self._forms.deletions != "object" and _is_deletion(payload):
+            return Written(b"", status=200 if self._forms.deletions == "empty" else 204)
         body = payload if self._is_plain else self._value("", payload)
         if isinstance(body, list):
             body = self._listed(cast("list[object]", body), noun, page)
@@ -136,18 +139,18 @@ class Translator:
         """Write an error in its shape."""
         match self._forms.errors:
             case "text":
-                return Written(message.encode(), content_type="text/plain")
+                return Written(message.encode(), content_type="text/plain", status=status)
             case "html":
                 page = f"<!DOCTYPE html><html><body><h1>{status}</h1><p>{escape(message)}</p></body></html>"
-                return Written(page.encode(), content_type="text/html")
+                return Written(page.encode(), content_type="text/html", status=status)
             case "messages":
-                return Written(_encoded({"message": [message, f"The status is {status}."]}))
+                return Written(_encoded({"message": [message, f"The status is {status}."]}), status=status)
             case "error_message":
-                return Written(_encoded({"error": {"message": message, "code": str(status)}}))
+                return Written(_encoded({"error": {"message": message, "code": str(status)}}), status=status)
             case "errors":
-                return Written(_encoded({"errors": [{"message": message}]}))
+                return Written(_encoded({"errors": [{"message": message}]}), status=status)
             case name:
-                return Written(_encoded({name: message}))
+                return Written(_encoded({name: message}), status=status)
 
     def _listed(self, items: list[object], noun: str, page: PageCursors | None) -> object:
         form = self._forms.list_form(noun)
@@ -227,6 +230,10 @@ class Translator:
             case _:
                 pass
         return camel_name(name) if forms.case == "camel" else name
+
+
+def _is_deletion(payload: object) -> bool:
+    return isinstance(payload, Mapping) and "deleted" in payload
 
 
 def _encoded(payload: object) -> bytes:

@@ -328,3 +328,14 @@ def test_presets_of_rest() -> None:
 @given(list_forms())
 def test_list_form_is_read_back_from_json(form: ListForm) -> None:
     assert msgspec.json.decode(msgspec.json.encode(form), type=ListForm) == form
+
+
+@pytest.mark.parametrize(
+    ("deletions", "status", "body"),
+    [("object", 200, b'{"user_id":"gone","deleted":true}'), ("empty", 200, b""), ("no_content", 204, b"")],
+)
+def test_deletion_is_answered_in_its_form(client: Client, deletions: Any, status: int, body: bytes) -> None:
+    client.speak(RestForms(deletions=deletions))
+    client.fetch("POST", "/users", {"user_id": "gone"})
+    answer = client.fetch("DELETE", "/users/gone")
+    assert (answer.status, answer.body) == (status, body)
