@@ -284,7 +284,7 @@ async def test_undecodable_frame_makes_all_named_accounts_not_current(raw: bytes
         # An error that names an account or a user concerns only these, and one that names neither is no update.
         (b'{"type": "error", "account_id": "A2", "message": "the order was lost"}', {"A2"}),
         (b'{"type": "error", "user_id": "bob", "error": {"code": 17}}', {"B1", "B2"}),
-        (b'{"type": "error", "channel": "orders", "message": "odd"}', set()),
+        (b'{"type": "error", "channel": "orders", "message": "odd"}', set[str]()),
         # Values under such names that are not known say nothing of the owner.
         (b'{"type": "order", "account_number": "12345678", "data": 5}', set(OWNERS)),
         (b'{"type": "fills", "user_name": "ann smith", "data": [{"id": 1}]}', set(OWNERS)),
@@ -294,7 +294,7 @@ async def test_undecodable_frame_makes_all_named_accounts_not_current(raw: bytes
         # More references than are kept.
         (b"{%b}" % b",".join(b'"account%d": "n%d"' % (n, n) for n in range(1001)), set(OWNERS)),
         # A text that happens to be the name of an account.
-        (b'{"type": "notice", "data": {"text": "A1"}}', set()),
+        (b'{"type": "notice", "data": {"text": "A1"}}', set[str]()),
     ],
 )
 async def test_frame_that_is_not_understood_makes_exactly_what_it_mentions_suspect(
