@@ -32,7 +32,7 @@ from connecttrade_async.config import (
     from_environment,
 )
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.errors import ClosedError, ConfigurationError, shown
 from connecttrade_async.rest import resources, wire
 from connecttrade_async.rest.limiter import RequestLimiter
 from connecttrade_async.rest.sender import Api, RequestCounters, Sender
@@ -294,6 +294,7 @@ class ConnectTrade:
         users: Iterable[User] = (),
         stream: connecttrade_async.BrokerageStream | None = None,
         *,
+        on_taken: Literal["stop", "standby", "retake"] = "stop",
         sweep_every: float | None = 300.0,
         concurrency: int = 50,
         requests_per_second: float | None = None,
@@ -307,6 +308,8 @@ class ConnectTrade:
         Args:
             users: the users to follow; more can be added later.
             stream: a stream to borrow, with all three topics; it is not closed. None opens one and closes it.
+            on_taken: the policy of the own stream for when another client takes the session, as for
+                ``brokerage_stream``. With ``standby`` the books are not current until the session is free again.
             sweep_every: seconds in which every user is re-read once, to find updates that a broker's feed lost; None
                 disables the sweep.
             concurrency: requests in flight at once, for snapshots.
@@ -320,8 +323,12 @@ class ConnectTrade:
                 ``failed``, and are still read.
 
         Raises:
-            ConfigurationError: a setting is invalid, a user is not a handle, or there is no stream to follow.
+            ConfigurationError: a setting is invalid, a user is not a handle, there is no stream to follow, or a policy
+                is given for a borrowed stream.
         """
+        if stream is not None and on_taken != "stop":
+            msg = f"on_taken must be given to the borrowed stream itself, got {shown(on_taken)}"
+            raise ConfigurationError(msg)
         from connecttrade_async.books.order_tracker import OrderRetention  # noqa: PLC0415
         from connecttrade_async.live.accounts import LiveAccounts  # noqa: PLC0415 - it knows the stream
         from connecttrade_async.live.status import LiveSettings  # noqa: PLC0415
@@ -337,7 +344,7 @@ class ConnectTrade:
         )
         return LiveAccounts(
             users,
-            self.brokerage_stream() if stream is None else stream,
+            self.brokerage_stream(on_taken=on_taken) if stream is None else stream,
             settings,
             owns_stream=stream is None,
             reconnect=self._reconnect,

@@ -283,12 +283,14 @@ class StreamRefusedError(BrokerError):
 
     Attributes:
         cause: the reason, as text.
+        hint: what to do next; empty where nothing helps but other credentials.
     """
 
-    def __init__(self, *, cause: str) -> None:
+    def __init__(self, *, cause: str, hint: str = "") -> None:
         """Build the message from the attributes."""
         self.cause = one_line(cause)
-        super().__init__(f"the stream ended: {self.cause}")
+        self.hint = hint
+        super().__init__(f"the stream ended: {self.cause}" + (f"; {hint}" if hint else ""))
 
 
 class AuthenticationRefusedError(StreamRefusedError):

@@ -14,7 +14,7 @@ from anyio import CancelScope
 
 from connecttrade_async.books.change_feed import ChangeFeed
 from connecttrade_async.books.followed_users import FollowedUsers
-from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.errors import ClosedError, ConfigurationError, one_line
 from connecttrade_async.live.resync import Resync
 from connecttrade_async.live.status import LiveStatistics
 from connecttrade_async.live.sweep import Sweep
@@ -117,6 +117,7 @@ class LiveEngine:
         owner: Lifetime,
     ) -> None:
         self.ending: Exception | None = None
+        self._has_crashed = False
         self.users = FollowedUsers(settings.keep_orders)
         self.change_feed = ChangeFeed(clock)
         self.resync = Resync(
@@ -248,6 +249,7 @@ class LiveEngine:
         return health.state == "CONNECTING" and health.last_message is None
 
     def _crashed(self, error: BaseException) -> None:
+        self._has_crashed = True
         log.error("%s ended because of a mistake in this library", WHAT, exc_info=error)
         self._end(error if isinstance(error, Exception) else ClosedError(CLOSED))
 
@@ -256,6 +258,9 @@ class LiveEngine:
         if self.ending is not None:
             return
         self.ending = error
+        if not isinstance(error, ClosedError) and not self._has_crashed:
+            # Without a subscriber or a waiter, this line is the only sign that the books are not kept any more.
+            log.error("%s ended: %s", WHAT, one_line(str(error), 1000), extra={"kind": type(error).__name__})
         self._stop_with_client()
         self.users.is_live = False
         if self._sweep is not None:

@@ -51,6 +51,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Supervisor"]
 
+# A second worker with the same credentials is the usual reason why a session is taken.
+SHARE_ONE_SESSION = (
+    "the API allows one session for these credentials: in several processes, "
+    "use connecttrade_async.relay.Relay to share one session"
+)
 MAX_RETAKES = 3  # within RETAKE_WINDOW, for ``on_taken="retake"``
 RETAKE_WINDOW = 600.0  # seconds
 MAX_REFUSALS = 3  # refused logins in a row after the stream was live
@@ -368,7 +373,9 @@ class Supervisor:
             self._taken.append(now)
             return None
         login = self._config.login
-        return SessionTakenError(cause=closed.cause) if login is None else login.taken_error(closed.cause)
+        if login is not None:
+            return login.taken_error(closed.cause)
+        return SessionTakenError(cause=closed.cause, hint=SHARE_ONE_SESSION)
 
     def _is_too_large_again(self) -> bool:
         """Record a frame above the size limit; return whether the stream gives up."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
+from contextlib import AsyncExitStack
 from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from connecttrade_async import ClosedError, Endpoints, SessionTakenError
+from connecttrade_async import ClosedError, ConfigurationError, Endpoints, Reconnect, SessionTakenError
 from connecttrade_async.books.changes import OrderChanged
 from connecttrade_async.sandbox import Fault, Sandbox
 from connecttrade_async.sandbox.faults.stream import StreamFault
@@ -28,6 +31,7 @@ from live_fixtures import (
     until_struck,
     working,
 )
+from manual_clock import SteppedClock
 from scripted_server import ScriptedEnd, answer
 from stream_fixtures import PATIENCE, client, order as an_order
 
@@ -58,6 +62,75 @@ async def test_stream_displaced_for_good_makes_books_not_current() -> None:
                     await refused
             with pytest.raises(SessionTakenError):
                 live.changes()
+
+
+@pytest.mark.parametrize("is_borrowed", [True, False], ids=["borrowed", "own"])
+async def test_final_end_of_live_accounts_is_logged_as_an_error_once(
+    caplog: pytest.LogCaptureFixture, *, is_borrowed: bool
+) -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, _ = newcomer(sandbox, ct)
+        async with AsyncExitStack() as stack:
+            stream = await stack.enter_async_context(ct.brokerage_stream()) if is_borrowed else None
+            live = await stack.enter_async_context(ct.live([user], stream, sweep_every=None))
+            sandbox.stream.displace()
+            with pytest.raises(SessionTakenError, match=r"connecttrade_async\.relay\.Relay") as taken_by:
+                await live.wait(lambda _: False, timeout=PATIENCE)
+        errors = [record for record in caplog.records if record.levelno >= logging.ERROR]
+        assert [(record.name, record.getMessage()) for record in errors] == [
+            ("connecttrade_async.streaming", f"stream ended: {taken_by.value}"),
+            ("connecttrade_async.live", f"the live accounts ended: {taken_by.value}"),
+        ]
+
+
+async def test_live_accounts_closed_by_the_program_log_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, nothing_of_ours_left():
+        user, _ = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None):
+            pass
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+async def test_second_worker_of_live_accounts_gets_one_error_that_names_the_relay() -> None:
+    async with Sandbox(seed=1, latency=0) as sandbox, client(sandbox) as ct, client(sandbox) as two:
+        sandbox.stream.displaces = "newer"
+        user, account = newcomer(sandbox, ct)
+        async with ct.live([user], sweep_every=None) as live:
+            with pytest.raises(SessionTakenError, match=r"use connecttrade_async\.relay\.Relay to share one session"):
+                await two.live([two.user("ada", "secret")], sweep_every=None).__aenter__()
+            await placed(user, account)
+            await current(live)
+
+
+async def test_live_accounts_that_stand_by_follow_once_the_session_is_free() -> None:
+    clock = SteppedClock()
+    slowly = Reconnect(base=0.01, cap=0.02, standby=60.0)
+    async with (
+        Sandbox(seed=1, latency=0) as sandbox,
+        client(sandbox) as one,
+        client(sandbox, clock=clock, reconnect=slowly) as two,
+        nothing_of_ours_left(),
+    ):
+        user, account = newcomer(sandbox, two)
+        async with two.live([user], on_taken="standby", sweep_every=None) as live:
+            assert live.book(account).is_current
+            older = one.brokerage_stream()
+            await older.open()
+            await live.wait(lambda live: live.health().state == "AWAY", timeout=PATIENCE)
+            assert not live.book(account).is_current
+            await older.aclose()
+            while not live.is_current:
+                clock.advance(60.0)
+                await asyncio.sleep(0.005)
+            assert live.book(account).is_current
+
+
+async def test_policy_for_a_borrowed_stream_of_live_accounts_is_refused() -> None:
+    async with Sandbox(seed=1) as sandbox, client(sandbox) as ct:
+        with pytest.raises(ConfigurationError, match="on_taken must be given to the borrowed stream itself"):
+            ct.live([], ct.brokerage_stream(), on_taken="standby")
+        with pytest.raises(ConfigurationError, match="on_taken must be"):
+            ct.live([], on_taken="raise")  # type: ignore[arg-type]
 
 
 async def rest_of(changes: ChangeSubscription) -> list[Change | Gap]:

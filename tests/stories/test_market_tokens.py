@@ -209,6 +209,19 @@ async def test_token_replaced_by_another_client_ends_the_stream_where_the_server
         assert (one.token, one.logins) == (theirs, 1)
 
 
+async def test_final_end_of_a_market_stream_is_logged_as_an_error_without_the_relay(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with opened() as one, one.md.trades("AAPL") as trades:
+        one.sandbox.market.replaced = "ends"
+        one.sandbox.market.replace_token(one.connection_id)
+        with pytest.raises(SessionTakenError) as taken_by:
+            await gap(trades)
+    [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert record.getMessage() == f"stream ended: {taken_by.value}"
+    assert "relay" not in str(taken_by.value)  # it shares the brokerage stream only
+
+
 async def test_stream_displaced_by_another_client_ends() -> None:
     async with opened() as one, one.md.trades("AAPL") as trades:
         secret = one.sandbox.world.users["ada"].secret
