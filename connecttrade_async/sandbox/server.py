@@ -277,7 +277,8 @@ class Sandbox:
         now = self.clock.now()
         with localcontext(ARITHMETIC):
             link = self.world.link(consent.token_of(url), now)
-            return consent.approve(self.world, link, now, None if broker is None else find_broker(broker), login)
+            chosen = None if broker is None else find_broker(broker)
+            return consent.approve(self.world, link, now, chosen, login, write_id=self._write_id)
 
     async def decline(self, url: str, error: str = consent.DECLINED[0], details: str = consent.DECLINED[1]) -> str:
         """Act as a person at a login link, and decline; needs no HTTP.
@@ -295,13 +296,16 @@ class Sandbox:
         self.stream.publish_due(now)
         self.market.publish_due(now)
 
+    def _write_id(self, name: str) -> str:
+        return self._desk.translator.write_id(name)
+
     def _error(self, status: int, message: str) -> Written:
         return self._desk.translator.error(status, message)
 
     def _application(self) -> web.Application:
         router = web.UrlDispatcher()
         router.add_routes(rest_routes(self._desk, self.clock, self._credentials))
-        router.add_routes(login_routes(self.world, self.clock))
+        router.add_routes(login_routes(self.world, self.clock, self._write_id))
         router.add_routes(control_routes(self))
         app = web.Application()
         app.router.add_route(

@@ -4,7 +4,7 @@ Documented: the redirect carries ``connection_id``, or ``error`` and ``error_det
 had is kept and extended with ``&``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -39,7 +39,15 @@ def token_of(url: str) -> str:
     return parts[1]
 
 
-def approve(world: World, link: LoginRequest, now: datetime, broker: Broker | None = None, login: str = "") -> str:
+def approve(
+    world: World,
+    link: LoginRequest,
+    now: datetime,
+    broker: Broker | None = None,
+    login: str = "",
+    *,
+    write_id: Callable[[str], str] = str,
+) -> str:
     """Let the person consent, and answer with the URL to which the browser goes.
 
     Args:
@@ -48,6 +56,7 @@ def approve(world: World, link: LoginRequest, now: datetime, broker: Broker | No
         now: the present moment.
         broker: the person's choice; None takes the one asked for, else Alpaca.
         login: the person's name at the broker; empty takes the one last used there.
+        write_id: returns the ``connection_id`` as the answers of REST write it.
 
     Raises:
         BadRequestError: the broker cannot do what was asked for. The link stays good.
@@ -58,7 +67,7 @@ def approve(world: World, link: LoginRequest, now: datetime, broker: Broker | No
         connection = world.consent(link, chosen, name, now)
     except ConflictError as conflict:
         return extend(link.redirect_url, {"error": LINKED, "error_details": conflict.message})
-    return extend(link.redirect_url, {"connection_id": connection.connection_id})
+    return extend(link.redirect_url, {"connection_id": write_id(connection.connection_id)})
 
 
 def decline(link: LoginRequest, error: str = DECLINED[0], details: str = DECLINED[1]) -> str:

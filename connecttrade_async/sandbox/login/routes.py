@@ -41,9 +41,15 @@ Fields = dict[str, str]
 Visit = Callable[[LoginRequest, Fields, datetime], web.Response]
 
 
-def login_routes(world: World, clock: Clock) -> list[web.RouteDef]:
-    """Every login page with its handler."""
-    desk = LoginHandlers(world)
+def login_routes(world: World, clock: Clock, write_id: Callable[[str], str]) -> list[web.RouteDef]:
+    """Return every login page with its handler.
+
+    Args:
+        world: where the links were made.
+        clock: what time it is.
+        write_id: returns an id as the answers of REST write it.
+    """
+    desk = LoginHandlers(world, write_id)
     table: tuple[tuple[str, str, Visit], ...] = (
         ("GET", "", desk.show_brokers),
         ("GET", "/login", desk.show_login),
@@ -61,8 +67,9 @@ def login_routes(world: World, clock: Clock) -> list[web.RouteDef]:
 class LoginHandlers:
     """What happens on each page. Every method takes a link that is good, the fields sent, and the present moment."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, write_id: Callable[[str], str]) -> None:
         self._world = world
+        self._write_id = write_id
 
     def show_brokers(self, link: LoginRequest, _fields: Fields, _now: datetime) -> web.Response:
         able = [broker for broker in BROKERS.values() if broker.can(link.connection_type)]
@@ -97,7 +104,7 @@ class LoginHandlers:
             return _go(consent.decline(link))
         if fields.get("decision") != "allow" or link.signed_in is None:
             raise BadRequestError("Log in first, then allow or decline.")
-        return _go(consent.approve(self._world, link, now, *link.signed_in))
+        return _go(consent.approve(self._world, link, now, *link.signed_in, write_id=self._write_id))
 
     def decline(self, link: LoginRequest, _fields: Fields, _now: datetime) -> web.Response:
         return _go(consent.decline(link))

@@ -13,7 +13,7 @@ from connecttrade_async.sandbox.faults.inject import FaultInjector
 from connecttrade_async.sandbox.faults.rest import Faults
 from connecttrade_async.sandbox.rest.endpoints import RestContext
 from connecttrade_async.sandbox.rest.request_log import RequestLog, RequestRecord
-from connecttrade_async.sandbox.rest.routes import PARTS, written_response
+from connecttrade_async.sandbox.rest.routes import PARTS, json_response, written_response
 
 __all__ = ["Dispatcher"]
 
@@ -77,13 +77,17 @@ class Dispatcher:
             return await match.handler(request)
         except web.HTTPMethodNotAllowed as error:
             allow = {"Allow": ", ".join(sorted(error.allowed_methods))}
-            return self._refused(405, f"{request.path} takes no {request.method}.", allow)
+            return self._refused(request, 405, f"{request.path} takes no {request.method}.", allow)
         except web.HTTPNotFound:
-            return self._refused(404, f"There is no {request.path} here.")
+            return self._refused(request, 404, f"There is no {request.path} here.")
         except web.HTTPException as error:
-            return self._refused(error.status, f"{error.reason}.")
+            return self._refused(request, error.status, f"{error.reason}.")
 
-    def _refused(self, status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    def _refused(
+        self, request: web.Request, status: int, message: str, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        if request.rel_url.raw_path.startswith(f"{CONTROL}/"):
+            return json_response({"message": message}, status=status, headers=headers)
         return written_response(self._desk.translator.error(status, message), headers=headers)
 
 

@@ -135,6 +135,10 @@ class Translator:
             body = self._listed(cast("list[object]", body), noun, page)
         return Written(_encoded(body), {} if page is None else self._cursor_headers(page, url))
 
+    def write_id(self, name: str) -> str:
+        """Return an id as answers write it, as text."""
+        return str(self._text("connection_id", name))
+
     def error(self, status: int, message: str) -> Written:
         """Write an error in its shape."""
         match self._forms.errors:

@@ -167,6 +167,13 @@ def test_error_of_a_fault_has_the_shape_of_the_forms(client: Client) -> None:
     assert json.loads(answer.body) == {"detail": "The sandbox fails on request."}
 
 
+def test_control_path_has_its_own_form_of_errors(client: Client) -> None:
+    client.speak(RestForms(errors="html"))
+    assert client.value("GET", "/_sandbox/none") == {"message": "There is no /_sandbox/none here."}
+    assert client.value("PUT", "/_sandbox/clock") == {"message": "/_sandbox/clock takes no PUT."}
+    assert list(client.value("POST", "/_sandbox/clock", {})) == ["message"]
+
+
 @pytest.mark.parametrize(
     ("form", "body"),
     [
@@ -301,6 +308,18 @@ def test_ids_as_numbers_are_taken_back_in_queries_paths_and_bodies(client: Clien
     for account_id in (numbers[0], str(numbers[0])):
         refused = client.value("POST", "/orders", {**order, "account_id": account_id})
         assert "connection_type trade" in refused["message"]
+
+
+def test_connection_id_of_the_redirect_is_that_of_the_answers(client: Client) -> None:
+    for forms in (RestForms(ids="number"), RestForms()):
+        client.speak(forms)
+        asked = {"connection_type": "readonly", "broker": "PNC", "redirect_url": "https://app.example/"}
+        back = client.threaded.call(
+            Sandbox.approve, client.value("POST", "/connections", asked)["connection_request_url"]
+        )
+        made = client.value("GET", "/connections")[-1]["connection_id"]
+        assert back == f"https://app.example/?connection_id={made}"
+        assert client.fetch("DELETE", f"/connections/{made}").status == 200
 
 
 def test_bare_numbers_keep_every_digit(client: Client) -> None:
