@@ -34,6 +34,7 @@ from connecttrade_async.config import (
 from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.errors import ClosedError, ConfigurationError, shown
 from connecttrade_async.rest import resources, wire
+from connecttrade_async.rest.codec import RestCodec
 from connecttrade_async.rest.limiter import RequestLimiter
 from connecttrade_async.rest.sender import Api, RequestCounters, Sender
 from connecttrade_async.rest.transport import ClientSession, TraceConfig, Transport
@@ -67,6 +68,8 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
         failures: calls that ended in an error.
         consecutive_failures: retryable failures since the last successful response; 0 while all is well.
         last_error: the latest failure as text, or None.
+        unread: names in responses that no field reads, by method and path, such as ``GET /orders``. The first responses
+            of each path are compared; a name that may be a secret is shown as its length.
     """
 
     is_open: bool
@@ -77,6 +80,7 @@ class ClientHealth(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
     consecutive_failures: int
     last_error: str | None
+    unread: Mapping[str, tuple[str, ...]]
 
 
 class ConnectTrade:
@@ -164,6 +168,7 @@ class ConnectTrade:
             retry=retry or Retry(),
             clock=clock,
             counters=RequestCounters(),
+            codec=RestCodec(dialect),
         )
         self._client_secret = client_secret
         self._stream_url = stream
@@ -475,6 +480,7 @@ class ConnectTrade:
             failures=counters.failures,
             consecutive_failures=counters.consecutive_failures,
             last_error=counters.last_error,
+            unread=self._sender.codec.census.unread,
         )
 
     async def aclose(self) -> None:

@@ -27,6 +27,7 @@ __all__ = [
     "ConnectTradeError",
     "CursorError",
     "HandshakeError",
+    "IncompleteListError",
     "MalformedResponseError",
     "MarketDataRefusedError",
     "NotFoundError",
@@ -299,6 +300,21 @@ class AuthenticationRefusedError(StreamRefusedError):
 
 class SessionTakenError(StreamRefusedError):
     """Another client took the one session that these credentials allow (documented)."""
+
+
+class IncompleteListError(BrokerError):
+    """A list may be cut off, where only a whole one proves that something is absent.
+
+    Attributes:
+        request: the request, ``GET /orders``.
+    """
+
+    def __init__(self, *, request: str) -> None:
+        """Build the message from the attributes."""
+        self.request = request
+        super().__init__(
+            f"the list from {request} may be cut off: it is full and names no next page, so what it lacks may exist"
+        )
 
 
 class APIError(BrokerError):

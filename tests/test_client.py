@@ -255,6 +255,7 @@ async def test_health_is_plain_json() -> None:
         "failures": 1,
         "consecutive_failures": 0,
         "last_error": "GET /users answered 500: Internal Server Error",
+        "unread": {},
     }
 
 

@@ -16,6 +16,7 @@ from connecttrade_async.errors import (
     ConfigurationError,
     ConnectTradeError,
     CursorError,
+    IncompleteListError,
     MalformedResponseError,
     OAuthError,
     OrderNotReplacedError,
@@ -43,6 +44,7 @@ TREE: dict[str, object] = {
         "TransportError": {"ConnectError": {}, "HandshakeError": {}, "RequestTimeoutError": {}},
         "BrokerError": {
             "MalformedResponseError": {},
+            "IncompleteListError": {},
             "OAuthError": {},
             "APIError": {
                 "BadRequestError": {},
@@ -179,6 +181,9 @@ def test_messages_are_built_from_the_attributes() -> None:
     assert str(bare) == "the body is empty at $"
     full = MalformedResponseError(where="$.a", problem="Expected `str`", excerpt="{}", request="GET /users")
     assert str(full) == "the response to GET /users cannot be parsed: Expected `str` at $.a; it begins '{}'"
+    assert str(IncompleteListError(request="GET /orders")) == (
+        "the list from GET /orders may be cut off: it is full and names no next page, so what it lacks may exist"
+    )
     no = APIError(status=404, message="no such order", method="GET", path="/orders")
     assert str(no) == "GET /orders answered 404: no such order"
     unheard = AuthenticationError(status=401, message="no", method="GET", path="/orders")

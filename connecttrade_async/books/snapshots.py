@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterable
 
     from connecttrade_async.models.connections import Connection
-    from connecttrade_async.models.pages import Page
+    from connecttrade_async.models.pages import Page, Rows
     from connecttrade_async.rest.call import Call
 
 __all__ = [
@@ -78,7 +78,7 @@ class ListsOrders(Protocol):
 class ListsPositions(Protocol):
     """The positions of a user."""
 
-    def list(self) -> Call[list[Position]]:
+    def list(self) -> Call[Rows[Position]]:
         """List positions."""
         ...
 
@@ -86,7 +86,7 @@ class ListsPositions(Protocol):
 class ListsBalances(Protocol):
     """The balances of a user."""
 
-    def list(self) -> Call[list[Balance]]:
+    def list(self) -> Call[Rows[Balance]]:
         """List balances."""
         ...
 
@@ -176,8 +176,8 @@ class UserSnapshot(NamedTuple):
     """
 
     listings: Sequence[OrderListing]
-    positions: LazyValue[list[Position]]
-    balances: LazyValue[list[Balance]]
+    positions: LazyValue[Rows[Position]]
+    balances: LazyValue[Rows[Balance]]
     is_plain: bool = False
     has_known_orders: bool = False
     is_known: bool = False
@@ -314,7 +314,7 @@ class _SnapshotReader:
 
 
 def _are_known(
-    accounts: Collection[str], balances: LazyValue[list[Balance]], positions: LazyValue[list[Position]]
+    accounts: Collection[str], balances: LazyValue[Rows[Balance]], positions: LazyValue[Rows[Position]]
 ) -> bool:
     listed = {each.account_id for each in balances.value} | {each.account_id for each in positions.value}
     return listed <= {*accounts, None, NAMELESS}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Generic, TypeVar, overload
 
 import msgspec
@@ -50,12 +50,6 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 class Rows(list[T]):
     """The rows of a whole list, with what the API says about further ones.
 
-    Args:
-        rows: the rows.
-        next_cursor: as the attribute.
-        prev_cursor: as the attribute.
-        may_be_cut_off: as the attribute.
-
     Attributes:
         next_cursor: the cursor of further rows, or None. This listing has no pages (documented), so a cursor is not
             followed.
@@ -64,17 +58,7 @@ class Rows(list[T]):
             names no cursor. Such a list proves no absence.
     """
 
-    __slots__ = ("may_be_cut_off", "next_cursor", "prev_cursor")
-
-    def __init__(
-        self,
-        rows: Iterable[T] = (),
-        *,
-        next_cursor: str | None = None,
-        prev_cursor: str | None = None,
-        may_be_cut_off: bool = False,
-    ) -> None:
-        super().__init__(rows)
-        self.next_cursor = next_cursor
-        self.prev_cursor = prev_cursor
-        self.may_be_cut_off = may_be_cut_off
+    # Defaults of the class: most lists have no cursor, and a constructor would cost more than decoding a row.
+    next_cursor: str | None = None
+    prev_cursor: str | None = None
+    may_be_cut_off: bool = False

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
 
-from connecttrade_async.census import Census, compare_names
+from connecttrade_async.census import MAX_OBJECTS, Census, compare_names
+from connecttrade_async.errors import ConfigurationError, MalformedResponseError
 from connecttrade_async.models.pages import Rows
 from connecttrade_async.models.variants import (
     Digits,
@@ -24,6 +25,7 @@ from connecttrade_async.models.variants import (
     respell,
 )
 from connecttrade_async.rest.envelopes import (
+    NO_CURSOR,
     Cursor,
     EnvelopeError,
     FoundList,
@@ -32,11 +34,12 @@ from connecttrade_async.rest.envelopes import (
     find_objects,
     is_full,
 )
-from connecttrade_async.rest.wire import DECODE_ERRORS, malformed
+from connecttrade_async.rest.wire import CONTENT_HEADERS, DECODE_ERRORS, content_headers, malformed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from connecttrade_async.dialect.value import Dialect
-    from connecttrade_async.errors import MalformedResponseError
     from connecttrade_async.models.variants import ModelVariant
     from connecttrade_async.rest.wire import Request, Response
 
@@ -46,6 +49,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 MAX_COMPILATIONS = 16  # of one shape: forms that keep changing are read leniently
 log = logging.getLogger("connecttrade_async.rest")
 _EXACT: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=Digits)
+_RAW_ROWS: msgspec.json.Decoder[list[msgspec.Raw]] = msgspec.json.Decoder(list[msgspec.Raw])
 _HUMP = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -90,10 +94,10 @@ class _Reading:
 
     Attributes:
         variant: the model with the names and numbers that are known.
-        one: decodes one object.
-        many: decodes a list.
+        is_other: whether it differs from the documented model.
+        decode: decodes one object, or for a list, the list or its usual envelope.
+        decode_rows: decodes a list.
         compilations: how often the model was compiled.
-        has_envelope: whether lists arrived in an object.
         is_lenient: whether only the lenient reading finds all fields.
         version: the version of the names that ``variant`` has.
         answers: bodies with an object.
@@ -103,34 +107,47 @@ class _Reading:
     __slots__ = (
         "answers",
         "compilations",
-        "has_envelope",
+        "decode",
+        "decode_rows",
         "is_lenient",
-        "many",
+        "is_other",
         "next_census",
-        "one",
         "variant",
         "version",
     )
 
-    def __init__(self, variant: ModelVariant) -> None:
+    def __init__(self) -> None:
         self.version = 0
         self.compilations = 0
-        self.has_envelope = False
         self.is_lenient = False
         self.answers = 0
         self.next_census = 1
-        self.compile(variant)
 
-    def compile(self, variant: ModelVariant) -> None:
-        """Decode with a variant from now on."""
+    def compile(self, variant: ModelVariant, envelope: Any) -> None:  # noqa: ANN401 - a type that is made at run time
+        """Decode with a variant from now on.
+
+        Args:
+            variant: the variant.
+            envelope: the type of the usual envelope around a list of it; None for one object.
+        """
         self.compilations += 1
         self.variant = variant
-        self.one = _decoder(variant.variant)
-        self.many = _decoder(cast("Any", list)[variant.variant])
+        self.is_other = variant.variant is not variant.model
+        rows = cast("Any", list)[variant.variant]
+        self.decode_rows = _decoder(rows)
+        self.decode = _decoder(variant.variant if envelope is None else rows | envelope)
 
 
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:  # noqa: ANN401 - a type that is made at run time
-    return msgspec.json.Decoder(kind, dec_hook=convert_hook, float_hook=Digits)
+class _Envelope(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
+    """The usual envelope of a list; its fields get the names of the dialect. One more member, and it is another one."""
+
+    rows: Any
+    next_cursor: str | msgspec.UnsetType | None = msgspec.UNSET
+    prev_cursor: str | msgspec.UnsetType | None = msgspec.UNSET
+
+
+def _decoder(kind: Any) -> Callable[[bytes | msgspec.Raw], Any]:  # noqa: ANN401 - a type that is made at run time
+    return msgspec.json.Decoder(kind, dec_hook=convert_hook, float_hook=Digits).decode
 
 
 class RestCodec:
@@ -141,17 +158,63 @@ class RestCodec:
 
     Attributes:
         census: the names that came and are not read.
+        error_paths: the paths of an error's text.
     """
 
-    __slots__ = ("_field_names", "_learned_by_model", "_names", "_readings", "_warned", "census")
+    __slots__ = (
+        "_field_names",
+        "_headers",
+        "_learned_by_model",
+        "_names",
+        "_readings",
+        "_sent_names",
+        "_sent_values",
+        "_warned",
+        "census",
+        "error_paths",
+    )
 
     def __init__(self, dialect: Dialect) -> None:
         self._names = dialect.rest
+        self.error_paths = dialect.rest.error_message
+        self._headers = content_headers(dialect.rest)
+        parameters = {"next_cursor": dialect.rest.next_parameter, "prev_cursor": dialect.rest.prev_parameter}
+        self._sent_names = {name: other for name, other in (parameters | dialect.rest.names).items() if name != other}
+        self._sent_values = dialect.rest.values
         self._field_names = dialect.names
         self._learned_by_model: dict[type[msgspec.Struct], LearnedNames] = {}
         self._readings: dict[ObjectShape[Any], _Reading] = {}
         self._warned: set[str] = set()
         self.census = Census(log)
+
+    def renamed(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        """Return filters, or the members of a body, with the names and values of the dialect.
+
+        Raises:
+            ConfigurationError: a filter has the name that the dialect gives to another one.
+        """
+        if not self._sent_names and not self._sent_values:
+            return values
+        found: dict[str, object] = {}
+        for name, value in values.items():
+            other = self._sent_names.get(name, name)
+            if other in found:
+                msg = f"rest.names of the dialect must give each parameter its own name, got {other} twice"
+                raise ConfigurationError(msg)
+            found[other] = self._sent_value(name, value)
+        return found
+
+    def _sent_value(self, name: str, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return [self._sent_value(name, each) for each in cast("Sequence[object]", value)]
+        if isinstance(value, dict):
+            return self.renamed(cast("dict[str, object]", value))
+        return self._sent_values.get(name, {}).get(value, value) if isinstance(value, str) else value
+
+    def mark(self, response: Response) -> None:
+        """Note on a response which of its headers belong to its content."""
+        if self._headers is not CONTENT_HEADERS:
+            response.content_headers = self._headers
 
     def read(self, response: Response, request: Request, shape: ObjectShape[T]) -> T:
         """Decode a response with one object.
@@ -167,17 +230,21 @@ class RestCodec:
         reading = self._readings.get(shape) or self._new_reading(shape)
         if not reading.is_lenient:
             try:
-                found: T = reading.one.decode(response.body)
+                value: T = reading.decode(response.body)
             except DECODE_ERRORS:
                 pass
             else:
-                reading.variant.restore((found,))
+                if reading.is_other:
+                    reading.variant.restore((value,))
                 reading.answers += 1
                 if reading.answers < reading.next_census or not self._take_census(
                     response.body, request, shape, reading
                 ):
-                    return found
-        return self._read_leniently(response, request, shape, reading)
+                    return value
+        found = self._read_leniently(response, request, shape, reading)
+        if isinstance(found, MalformedResponseError):
+            raise found
+        return found
 
     def read_list(self, response: Response, request: Request, shape: ListShape[T]) -> Rows[T]:
         """Decode a response with a list.
@@ -189,28 +256,96 @@ class RestCodec:
             MalformedResponseError: the body is no JSON, it has no list, or more than one, or a row is malformed.
         """
         reading = self._readings.get(shape) or self._new_reading(shape)
-        found = FoundList(response.body)
-        rows: list[T] | None = None
-        if not reading.has_envelope:
-            rows = _decoded_rows(reading, response.body)
-        if rows is None:
+        rows: list[T] | MalformedResponseError
+        following = previous = NO_CURSOR
+        decoded: list[T] | _Envelope | None = None
+        if not reading.is_lenient:
+            try:  # noqa: SIM105 - contextlib.suppress costs 0.5 us
+                decoded = reading.decode(response.body)
+            except DECODE_ERRORS:
+                pass
+        if decoded is None:
             found = self._find_list(response, request, shape)
-            # A list in an object is decoded once more, strictly; a bare array was refused already.
-            if reading.has_envelope or found.rows is not response.body:
-                reading.has_envelope = found.rows is not response.body
-                rows = _decoded_rows(reading, found.rows)
+            if isinstance(found, MalformedResponseError):
+                raise found
+            following, previous = found.next, found.prev
+            rows = self._found_rows(found, response, request, shape, reading)
+        else:
+            listed: list[T]
+            if isinstance(decoded, list):
+                rows = listed = decoded
+            else:
+                rows = listed = decoded.rows
+                following, previous = _cursor(decoded.next_cursor), _cursor(decoded.prev_cursor)
+            if reading.is_other:
+                reading.variant.restore(listed)
+            if listed:
+                reading.answers += 1
+                if reading.answers >= reading.next_census:
+                    rows = self._compared_rows(listed, response, request, shape, reading)
+        if isinstance(rows, MalformedResponseError):
+            raise rows
+        return self._with_cursors(rows, (following, previous), response, request, shape)
+
+    def _compared_rows(
+        self, rows: list[T], response: Response, request: Request, shape: ListShape[T], reading: _Reading
+    ) -> list[T] | MalformedResponseError:
+        """Return decoded rows after their names were compared; decoded again, if a lenient reading finds more."""
+        found = find_list(response.body, shape.resource, self._names)
+        if self._take_census(found.rows, request, shape, reading):
+            return self._respelled_rows(found, response, request, shape, reading)
+        return rows
+
+    def _found_rows(
+        self, found: FoundList, response: Response, request: Request, shape: ListShape[T], reading: _Reading
+    ) -> list[T] | MalformedResponseError:
+        """Return the rows of a list that is not in its usual place, or that the strict reading refused."""
+        rows: list[T] | MalformedResponseError | None = None
+        if found.rows is not response.body and not reading.is_lenient:
+            try:
+                rows = reading.decode_rows(found.rows)
+            except DECODE_ERRORS:
+                pass
+            else:
+                reading.variant.restore(cast("list[T]", rows))
+        is_strict = rows is not None
         if rows is None:
             rows = self._respelled_rows(found, response, request, shape, reading)
-        if rows:
+        if isinstance(rows, list) and rows:
             reading.answers += 1
-            if reading.answers >= reading.next_census and self._take_census(found.rows, request, shape, reading):
-                rows = self._respelled_rows(found, response, request, shape, reading)
-        return self._with_cursors(rows, found, response, request, shape)
+            if reading.answers >= reading.next_census:
+                is_incomplete = self._take_census(found.rows, request, shape, reading)
+                if is_incomplete and is_strict:
+                    rows = self._respelled_rows(found, response, request, shape, reading)
+        return rows
 
     def _new_reading(self, shape: ObjectShape[Any]) -> _Reading:
-        reading = _Reading(compile_model(shape.model, self._learned(shape.model)))
+        reading = _Reading()
+        self._compile(shape, reading)
         self._readings[shape] = reading
         return reading
+
+    def _compile(self, shape: ObjectShape[Any], reading: _Reading) -> None:
+        variant = compile_model(shape.model, self._learned(shape.model))
+        envelope = None
+        if isinstance(shape, ListShape):
+            names = self._names
+            wire_names = [
+                names.lists.get(shape.resource, shape.resource),
+                *names.next_cursor[:1],
+                *names.prev_cursor[:1],
+            ]
+            fields = [("rows", cast("Any", list)[variant.variant])]
+            # The name of a path through several members matches none, so that another reading finds it.
+            envelope = msgspec.defstruct(
+                "Envelope",
+                fields,
+                bases=(_Envelope,),
+                rename=dict(zip(_Envelope.__struct_fields__, wire_names, strict=False)),
+                frozen=True,
+                forbid_unknown_fields=True,
+            )
+        reading.compile(variant, envelope)
 
     def _learned(self, model: type[msgspec.Struct]) -> LearnedNames:
         learned = self._learned_by_model.get(model)
@@ -223,16 +358,18 @@ class RestCodec:
             learned = self._learned_by_model[model] = LearnedNames(self._field_names.case, aliases)
         return learned
 
-    def _find_list(self, response: Response, request: Request, shape: ListShape[Any]) -> FoundList:
+    # The methods that hold a body return an error instead of raising it: tracebacks can print variables.
+
+    def _find_list(
+        self, response: Response, request: Request, shape: ListShape[Any]
+    ) -> FoundList | MalformedResponseError:
         try:
             found = find_list(response.body, shape.resource, self._names)
         except DECODE_ERRORS as exc:
-            failure = malformed(response, request, exc)
-        else:
-            if found.doubt and self._is_first("empty", shape):
-                log.warning("%s: the response is taken for an empty list: %s", shape.endpoint, found.doubt)
-            return found
-        raise failure
+            return malformed(response, request, exc)
+        if found.doubt and self._is_first("empty", shape):
+            log.warning("%s: the response is taken for an empty list: %s", shape.endpoint, found.doubt)
+        return found
 
     def _is_first(self, what: str, shape: ObjectShape[Any]) -> bool:
         """Return whether something has not been logged yet for an endpoint."""
@@ -243,24 +380,24 @@ class RestCodec:
 
     def _respelled_rows(
         self, found: FoundList, response: Response, request: Request, shape: ListShape[T], reading: _Reading
-    ) -> list[T]:
+    ) -> list[T] | MalformedResponseError:
         try:
             rows = [self._respelled(each, shape) for each in _EXACT.decode(found.rows)]
             decoded: list[T] = msgspec.convert(rows, cast("Any", list)[shape.model], dec_hook=convert_hook)
         except DECODE_ERRORS as exc:
-            failure = malformed(response, request, exc)
-        else:
-            self._recompile(shape, reading)
-            return decoded
-        raise failure
+            return malformed(response, request, exc)
+        self._recompile(shape, reading)
+        return decoded
 
-    def _read_leniently(self, response: Response, request: Request, shape: ObjectShape[T], reading: _Reading) -> T:
+    def _read_leniently(
+        self, response: Response, request: Request, shape: ObjectShape[T], reading: _Reading
+    ) -> T | MalformedResponseError:
         found: dict[str, T] = {}
         failure: MalformedResponseError | None = None
         try:
             candidates = find_objects(_EXACT.decode(response.body))
         except DECODE_ERRORS as exc:
-            candidates, failure = {}, malformed(response, request, exc)
+            return malformed(response, request, exc)
         for path, each in candidates.items():
             try:
                 found[path] = msgspec.convert(self._respelled(each, shape), shape.model, dec_hook=convert_hook)
@@ -277,8 +414,8 @@ class RestCodec:
             return value
         if found:
             problem = f"Object has {len(found)} objects that may be the wanted one, {' and '.join(found)}"
-            failure = malformed(response, request, EnvelopeError(problem))
-        raise failure or malformed(response, request, EnvelopeError("Expected `object`"))
+            return malformed(response, request, EnvelopeError(problem))
+        return failure or malformed(response, request, EnvelopeError("Expected `object`"))
 
     def _respelled(self, value: object, shape: ObjectShape[Any]) -> object:
         if not isinstance(value, dict):
@@ -296,8 +433,8 @@ class RestCodec:
         if reading.is_lenient or reading.version == learned.version:
             return
         reading.version = learned.version
-        reading.compile(compile_model(shape.model, learned))
-        if self._is_first("other", shape):
+        self._compile(shape, reading)
+        if reading.is_other and self._is_first("other", shape):
             log.info("%s: the response has other names or numbers, which are understood", shape.endpoint)
 
     def _take_census(
@@ -308,10 +445,11 @@ class RestCodec:
         The first response of a shape is compared, then the second, the fourth and so on: a rare field comes late.
         """
         try:
-            content: object = _EXACT.decode(body)
+            # Only the first rows: decoding all of a page without a model costs ten times what the model costs.
+            raw = _RAW_ROWS.decode(body)[:MAX_OBJECTS] if isinstance(shape, ListShape) else [body]
+            objects: list[object] = [_EXACT.decode(each) for each in raw]
         except DECODE_ERRORS:  # the strict reading skips what is malformed in fields without a model
             return False
-        objects = cast("list[object]", content) if isinstance(content, list) else [content]
         return self._compare(objects, request, shape, reading)
 
     def _compare(self, objects: list[object], request: Request, shape: ObjectShape[Any], reading: _Reading) -> bool:
@@ -321,44 +459,46 @@ class RestCodec:
         return bool(report.respelled)
 
     def _with_cursors(
-        self, rows: list[T], found: FoundList, response: Response, request: Request, shape: ListShape[T]
+        self,
+        rows: list[T],
+        cursors: tuple[Cursor, Cursor],
+        response: Response,
+        request: Request,
+        shape: ListShape[T],
     ) -> Rows[T]:
-        following, previous = self._cursors(found, response)
-        is_backwards = f"{self._names.prev_parameter}=" in request.query
+        following, previous = cursors
+        result = Rows(rows)
+        headers = response.headers
+        for name in self._headers:
+            if name in headers:
+                following = following.or_else(cursor_in_headers(headers, self._names))
+                previous = previous.or_else(cursor_in_headers(headers, self._names, backwards=True))
+                break
+        if following is not NO_CURSOR or previous is not NO_CURSOR:
+            result.next_cursor, result.prev_cursor = following.value, previous.value
+        count, query = len(rows), request.query
+        # Almost every list ends here, or names a cursor.
+        if following is NO_CURSOR and previous is NO_CURSOR and not query and not is_full(count, query):
+            return result
+        is_backwards = f"{self._names.prev_parameter}=" in query
         ahead = previous if is_backwards else following
         if ahead.value is not None:
-            may_be_cut_off = not shape.has_pages
+            result.may_be_cut_off = not shape.has_pages
         else:
             # A response to a cursor may omit the next one: the API has shown that it names cursors.
-            is_first = not is_backwards and f"{self._names.next_parameter}=" not in request.query
-            may_be_cut_off = ahead.is_unusable or (
-                is_first and not ahead.is_named and is_full(len(rows), request.query)
-            )
-        if may_be_cut_off and self._is_first("cut off", shape):
+            is_first = not is_backwards and f"{self._names.next_parameter}=" not in query
+            is_silent = is_first and not ahead.is_named
+            limit = self._sent_names.get("limit", "limit")
+            result.may_be_cut_off = ahead.is_unusable or (is_silent and is_full(count, query, limit))
+        if result.may_be_cut_off and self._is_first("cut off", shape):
             reason = (
                 "names a cursor, which this listing does not follow"
                 if ahead.value
                 else "names no cursor of a next page"
             )
-            log.warning("%s: the list of %d rows may be cut off: the response %s", shape.endpoint, len(rows), reason)
-        return Rows(rows, next_cursor=following.value, prev_cursor=previous.value, may_be_cut_off=may_be_cut_off)
-
-    def _cursors(self, found: FoundList, response: Response) -> tuple[Cursor, Cursor]:
-        following, previous = found.next, found.prev
-        if following.value is None:
-            following = following.or_else(cursor_in_headers(response.headers, self._names))
-        if previous.value is None:
-            previous = previous.or_else(cursor_in_headers(response.headers, self._names, backwards=True))
-        return following, previous
+            log.warning("%s: the list of %d rows may be cut off: the response %s", shape.endpoint, count, reason)
+        return result
 
 
-def _decoded_rows(reading: _Reading, body: bytes | msgspec.Raw) -> list[Any] | None:
-    """Return the rows of a list in the known form, or None."""
-    if reading.is_lenient:
-        return None
-    try:
-        rows: list[Any] = reading.many.decode(body)
-    except DECODE_ERRORS:
-        return None
-    reading.variant.restore(rows)
-    return rows
+def _cursor(value: str | msgspec.UnsetType | None) -> Cursor:
+    return NO_CURSOR if value is msgspec.UNSET else Cursor(value or None, is_named=True)

@@ -10,8 +10,6 @@ import hashlib
 import sys
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from connecttrade_async.rest.wire import NEXT_CURSOR, PREV_CURSOR
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -84,8 +82,7 @@ def digest(request: Request, response: Response) -> int:
             request.path,
             request.query,
             response.status,
-            header(NEXT_CURSOR),
-            header(PREV_CURSOR),
+            *map(header, response.content_headers),
             response.body,
         )
     )

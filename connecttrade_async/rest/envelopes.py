@@ -13,6 +13,7 @@ import msgspec
 
 from connecttrade_async.census import safe_name
 from connecttrade_async.models.variants import fold_name
+from connecttrade_async.rest.wire import LARGEST_PAGE, LINK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +32,7 @@ __all__ = [
 
 MAX_MEMBER = 65_536  # bytes of a member that is searched for cursors
 DEFAULT_LIMIT = 50  # rows of a page without a limit (documented)
-LARGEST_LIMIT = 500  # (documented)
+_FULL = (DEFAULT_LIMIT, LARGEST_PAGE)
 # Members that say that there is more, although none of them is a cursor that could be sent (assumed).
 MORE = frozenset(
     {
@@ -54,7 +55,6 @@ _NULLS = frozenset({b"null", b'""', b"false"})
 _LINK = re.compile(r"<([^<>]*)>\s*((?:;[^,;]*)*)")
 _NEXT = re.compile(r";\s*rel\s*=\s*\"?[^\";]*\bnext\b", re.IGNORECASE)
 _PREV = re.compile(r";\s*rel\s*=\s*\"?[^\";]*\bprev(?:ious)?\b", re.IGNORECASE)
-_LIMIT = re.compile(r"[?&]limit=([0-9]{1,9})(?:&|$)")
 _MEMBERS: msgspec.json.Decoder[dict[str, msgspec.Raw]] = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ANYTHING: msgspec.json.Decoder[object] = msgspec.json.Decoder()
 
@@ -100,6 +100,10 @@ class FoundList(NamedTuple):
     next: Cursor = NO_CURSOR
     prev: Cursor = NO_CURSOR
     doubt: str = ""
+
+    def __repr__(self) -> str:
+        # Tracebacks can print it, and the rows may hold a secret.
+        return f"<FoundList of {len(bytes(self.rows))} bytes>"
 
 
 def find_list(body: bytes, resource: str, names: RestDialect) -> FoundList:
@@ -233,7 +237,7 @@ def cursor_in_headers(headers: Mapping[str, str], names: RestDialect, *, backwar
             value = headers.get(header)
             if value is not None:
                 found = found.or_else(Cursor(value.strip() or None, is_named=True))
-    link = headers.get("link")
+    link = headers.get(LINK)
     return found.or_else(_cursor_in_link(link, names, backwards=backwards)) if link else found
 
 
@@ -251,17 +255,17 @@ def _cursor_in_link(link: str, names: RestDialect, *, backwards: bool) -> Cursor
     return NO_CURSOR
 
 
-def is_full(count: int, query: str) -> bool:
+def is_full(count: int, query: str, limit: str = "limit") -> bool:
     """Return whether a page has as many rows as its limit, as the default limit, or as the largest.
 
     Args:
         count: the rows of the page.
         query: the query of the request.
+        limit: the name of the limit in it.
     """
-    if not count:
-        return False
-    asked = _LIMIT.search(query)
-    return count in {DEFAULT_LIMIT, LARGEST_LIMIT} or (asked is not None and count == int(asked[1]))
+    if count in _FULL:
+        return True
+    return count > 0 and f"&{limit}={count}&" in f"&{query[1:]}&"
 
 
 def find_objects(content: object) -> dict[str, object]:

@@ -19,6 +19,7 @@ from connecttrade_async.errors import (
     ConflictError,
     ConnectTradeError,
     CursorError,
+    IncompleteListError,
     MalformedResponseError,
     OrderNotReplacedError,
     TransportError,
@@ -31,6 +32,8 @@ from connecttrade_async.rest import wire
 from connecttrade_async.rest.reconciliation import OutcomeCheck
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from connecttrade_async.rest.pagination import Listing
     from connecttrade_async.tickets import OrderTicket
 
@@ -239,9 +242,11 @@ async def _find_all(
 ) -> list[Order]:
     found: list[Order] = []
     try:
-        async for order in orders.list(status="all", start_time=since, end_time=until, limit=wire.LARGEST_PAGE):
+        listing = orders.list(status="all", start_time=since, end_time=until, limit=wire.LARGEST_PAGE)
+        async for order in listing:
             if order.cl_order_id == cl_order_id and may_be_of_account(order, account_id):
                 found.append(order)  # noqa: PERF401 - a comprehension would lose what was found before a failure
+        _check_whole(listing, found)
     except LOOKUP_ERRORS as exc:
         if not found:
             raise
@@ -252,14 +257,22 @@ async def _find_all(
 async def find_by_order_id(orders: SearchableOrders, old: OrderRef) -> Order | None:
     """Return the current state of an order, or None if it is not listed."""
     # The API lists the newest first by default, and orders that are changed are seldom old: one page mostly suffices.
-    async for order in orders.list(status="all", start_time=old.since, limit=wire.LARGEST_PAGE):
+    listing = orders.list(status="all", start_time=old.since, limit=wire.LARGEST_PAGE)
+    async for order in listing:
         if (
             order.order_id == old.order_id
             and may_be_of_account(order, old.account_id)
             and not was_created_before(order, old.since)
         ):
             return order
+    _check_whole(listing)
     return None
+
+
+def _check_whole(listing: Listing[Order], found: Sequence[Order] = ()) -> None:
+    """Refuse to conclude from an incomplete listing that an order does not exist."""
+    if listing.may_be_cut_off and not found:
+        raise IncompleteListError(request=f"{listing.request.method} {listing.request.path}")
 
 
 def check_placed(orders: SearchableOrders, ticket: OrderTicket, began: datetime) -> OutcomeCheck:

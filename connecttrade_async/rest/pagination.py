@@ -11,7 +11,7 @@ from typing import Any, Generic, Self, TypeVar
 from connecttrade_async.errors import CursorError
 from connecttrade_async.models.pages import Page
 from connecttrade_async.rest.call import Call, Decode, RequestApi
-from connecttrade_async.rest.wire import Request
+from connecttrade_async.rest.wire import Request, Response
 
 __all__ = ["Listing", "Pages"]
 
@@ -35,9 +35,13 @@ class Listing(Call[Page[T]], Generic[T]):
         start: the cursor of the first page, or None.
         backwards: whether to follow ``prev_cursor`` instead of ``next_cursor``.
         key: returns the identity of an item; by default the item itself.
+
+    Attributes:
+        may_be_cut_off: whether a page that iterating has read may be cut off, as ``Page`` has it. Such items prove no
+            absence.
     """
 
-    __slots__ = ("_backwards", "_key", "_request_at", "_start_cursor")
+    __slots__ = ("_backwards", "_key", "_request_at", "_start_cursor", "may_be_cut_off")
 
     def __init__(
         self,
@@ -54,6 +58,7 @@ class Listing(Call[Page[T]], Generic[T]):
         self._key = key
         self._start_cursor = start
         self._backwards = backwards
+        self.may_be_cut_off = False
 
     def __aiter__(self) -> Items[T]:
         return Items(self.pages())
@@ -72,7 +77,12 @@ class Listing(Call[Page[T]], Generic[T]):
         return Pages(self._page_at, start=self._start_cursor, backwards=self._backwards, key=self._key)
 
     def _page_at(self, cursor: str | None) -> Call[Page[T]]:
-        return Call(self._api, self._request_at(cursor), self._decode)
+        return Call(self._api, self._request_at(cursor), self._decode_page)
+
+    def _decode_page(self, response: Response, *, request: Request) -> Page[T]:
+        page = self._decode(response, request=request)
+        self.may_be_cut_off |= page.may_be_cut_off
+        return page
 
     def __repr__(self) -> str:
         # Shows up if the ``await`` is missing.

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from connecttrade_async.clock import Clock
     from connecttrade_async.config import Retry, Timeouts
     from connecttrade_async.errors import APIError
+    from connecttrade_async.models.pages import Rows
+    from connecttrade_async.rest.codec import ListShape, ObjectShape, RestCodec
     from connecttrade_async.rest.limiter import RequestLimiter
     from connecttrade_async.rest.transport import Transport
     from connecttrade_async.rest.wire import Request, Response
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Api", "RequestCounters", "Sender"]
 
-T = TypeVar("T")
+M = TypeVar("M", bound=msgspec.Struct)
 SAFE = RetryMode.SAFE
 log = logging.getLogger("connecttrade_async.rest")
 
@@ -66,6 +68,7 @@ class Sender:
         retry: the retry policy.
         clock: the source of time and timers.
         counters: the counters; shared.
+        codec: encodes requests and decodes responses; shared.
     """
 
     __slots__ = (
@@ -73,6 +76,7 @@ class Sender:
         "_timeout",
         "_without_retries",
         "clock",
+        "codec",
         "counters",
         "is_closed",
         "limiter",
@@ -90,6 +94,7 @@ class Sender:
         retry: Retry,
         clock: Clock,
         counters: RequestCounters,
+        codec: RestCodec,
     ) -> None:
         self.limiter = limiter
         self.transport = transport
@@ -97,6 +102,7 @@ class Sender:
         self.retry = retry
         self.clock = clock
         self.counters = counters
+        self.codec = codec
         self.is_closed = False
         self._timeout = RequestTimeout(timeouts.call, timeouts.connect)
         # For the first attempt of a repeatable request that waits for no slot: made once, not for each request.
@@ -112,6 +118,7 @@ class Sender:
             retry=retry or self.retry,
             clock=self.clock,
             counters=self.counters,
+            codec=self.codec,
         )
 
     def without_retries(self) -> Sender:
@@ -192,8 +199,9 @@ class Sender:
                 if wire.OK_FROM <= response.status < wire.OK_BELOW:
                     if self.counters.consecutive_failures:
                         self._record_recovery()
+                    self.codec.mark(response)
                     return response
-                failure = wire.error_from_response(request, response, self.clock.wall())
+                failure = wire.error_from_response(request, response, self.clock.wall(), self.codec.error_paths)
             if state is None:
                 state = self._retry_state(request, deadline)
             elif isinstance(failure, NotFoundError) and request.method == "DELETE" and state.may_have_executed:
@@ -270,25 +278,30 @@ class Api(msgspec.Struct, eq=False):
         """Send a request with retries; subclasses that observe requests override this."""
         return self.sender.send(request)
 
-    def get(self, path: str, decoder: msgspec.json.Decoder[T], params: Mapping[str, object] | None = None) -> Call[T]:
-        """Return the call that GETs a path and decodes the response."""
-        return Call(self, self.get_request(path, params), partial(wire.read, shape=decoder))
+    def get(self, path: str, shape: ListShape[M], params: Mapping[str, object] | None = None) -> Call[Rows[M]]:
+        """Return the call that GETs a list."""
+        return Call(self, self.get_request(path, params), partial(self.sender.codec.read_list, shape=shape))
+
+    async def get_object(self, path: str, shape: ObjectShape[M]) -> M:
+        """GET an object."""
+        request = self.get_request(path, None)
+        return self.sender.codec.read(await self.send(request), request, shape)
 
     def get_request(self, path: str, params: Mapping[str, object] | None) -> Request:
         """Return a GET request for a path with filters."""
         return wire.Request(
             method="GET",
             path=path,
-            query=wire.query_string(params) if params else "",
+            query=wire.query_string(self.sender.codec.renamed(params)) if params else "",
             user_id=self.user_id,
             user_secret=self.user_secret,
             repeat=SAFE,
         )
 
-    async def send_json(self, method: str, path: str, decoder: msgspec.json.Decoder[T], body: object) -> T:
+    async def send_json(self, method: str, path: str, shape: ObjectShape[M], body: Mapping[str, object]) -> M:
         """Send a JSON body without retries, and decode the response."""
-        request = self.new_request(method, path, body=body)
-        return wire.read(await self.send(request), decoder, request)
+        request = self.new_request(method, path, body=self.sender.codec.renamed(body))
+        return self.sender.codec.read(await self.send(request), request, shape)
 
     async def delete(self, path: str) -> None:
         """DELETE a path with retries; the body of the response may be empty (documented) and is ignored."""

@@ -19,6 +19,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from connecttrade_async.amounts import MOST_DIGITS
+from connecttrade_async.dialect.parts import RestDialect
 from connecttrade_async.errors import (
     APIError,
     AuthenticationError,
@@ -31,13 +32,15 @@ from connecttrade_async.errors import (
     ServerError,
     one_line,
 )
+from connecttrade_async.models.variants import fold_name
 from connecttrade_async.pacing import parse_retry_after
 from connecttrade_async.secret import MAX_EXCERPT, Secret, redact, redact_bytes, without_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "CONTENT_HEADERS",
     "DECODE_ERRORS",
     "Request",
     "Response",
@@ -46,13 +49,12 @@ __all__ = [
     "checked_params",
     "checked_path",
     "client_headers",
-    "decoder",
+    "content_headers",
     "error_from_response",
     "json_body",
     "malformed",
     "path_segment",
     "query_string",
-    "read",
     "with_extra",
 ]
 
@@ -63,8 +65,7 @@ OK_BELOW = 300
 NO_CONTENT = 204
 UNAUTHORIZED = 401
 CONFLICT = 409
-NEXT_CURSOR = "next-cursor"
-PREV_CURSOR = "prev-cursor"
+LINK = "link"
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 STATUS_ERRORS: Mapping[int, type[APIError]] = {
     400: BadRequestError,
@@ -83,7 +84,19 @@ DECODE_ERRORS = (msgspec.MsgspecError, RecursionError, UnicodeDecodeError)
 _MAX_BITS = 128
 CACHEABLE_TYPES = frozenset({str, int, datetime})  # equal values of these types are encoded alike
 EMPTY_BODIES = frozenset({b"", b"{}", b"[]", b"null", b'""'})
-MESSAGE_KEYS = ("message", "error", "errors", "detail", "details", "error_description", "description", "msg", "title")
+MESSAGE_KEYS = (
+    "message",
+    "error",
+    "errors",
+    "detail",
+    "details",
+    "errordescription",
+    "description",
+    "errormessage",
+    "msg",
+    "reason",
+    "title",
+)
 MESSAGE_DEPTH = 5
 JSON_KINDS: Mapping[object, str] = {bool: "boolean", int: "number", float: "number", type(None): "null"}
 OUTLINE_DEPTH = 4
@@ -95,6 +108,20 @@ QUOTABLE = re.compile(r"/(?:orders|accounts|balances|positions|transactions)(?:/
 QUOTABLE_LISTS = frozenset({("GET", "/users"), ("GET", "/connections")})
 _PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z_-]{0,31}")
 _PATH_IN_MESSAGE = re.compile(r" - at `(?P<where>[^`]*)`$")
+
+
+def _content_headers(names: RestDialect) -> tuple[str, ...]:
+    cursors = (*names.next_header, *names.prev_header)
+    return (*(f"{x}{name}" for name in cursors for x in ("", "x-")), LINK)
+
+
+DEFAULT_NAMES = RestDialect()
+CONTENT_HEADERS = _content_headers(DEFAULT_NAMES)
+
+
+def content_headers(names: RestDialect) -> tuple[str, ...]:
+    """Return the headers that belong to the content of a response: those that may hold a cursor."""
+    return CONTENT_HEADERS if names == DEFAULT_NAMES else _content_headers(names)
 
 
 class RetryMode(Enum):
@@ -150,12 +177,14 @@ class Response(msgspec.Struct, eq=False, gc=False):
         status: the HTTP status.
         headers: the headers, a mapping without regard to case.
         body: the bytes of the body. The ``repr`` omits them, since they may hold a secret.
+        content_headers: the names of the headers that belong to the content: responses that differ in them differ.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     _secrets: tuple[Secret | None, ...] = ()
+    content_headers: tuple[str, ...] = CONTENT_HEADERS
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {len(self.body)} bytes>"
@@ -169,7 +198,11 @@ class Response(msgspec.Struct, eq=False, gc=False):
         Raises:
             MalformedResponseError: the body is not JSON.
         """
-        return read(self, _ANY_JSON)
+        try:
+            return _ANY_JSON.decode(self.body)
+        except DECODE_ERRORS as exc:
+            failure = malformed(self, None, exc)
+        raise failure
 
     def redact(self, text: str) -> str:
         """Return a text of the server on one line, shortened, with every secret of the request masked."""
@@ -417,64 +450,7 @@ def _utc(name: str, when: datetime) -> datetime:
     raise ConfigurationError(msg)
 
 
-def _decode_secret(kind: type[Secret], value: Any) -> Secret:  # noqa: ANN401 - any JSON value
-    return kind(value)
-
-
-def decoder(kind: type[T], *, key: str | None = None) -> msgspec.json.Decoder[T]:
-    """Return a decoder for bodies of one type; create it once, at import.
-
-    Args:
-        kind: the type.
-        key: for lists, the field that identifies a row. A row without it is decoded with an empty text there, so that
-            one malformed row does not hide the others.
-    """
-    new = msgspec.json.Decoder(kind, dec_hook=_decode_secret)
-    if key is not None:
-        _KEYS[new] = key
-    return new
-
-
 _ANY_JSON: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
-_KEYS: dict[msgspec.json.Decoder[Any], str] = {}
-
-
-def read(response: Response, shape: msgspec.json.Decoder[T], request: Request | None = None) -> T:
-    """Decode the body of a response.
-
-    Args:
-        response: the response.
-        shape: the decoder.
-        request: the request, for the message of an error.
-
-    Raises:
-        MalformedResponseError: the body is no JSON, or JSON of another shape. The error has ``where``, ``excerpt``,
-            and the whole response as ``response``.
-    """
-    try:
-        try:
-            return shape.decode(response.body)
-        except msgspec.ValidationError:
-            if (key := _KEYS.get(shape)) is None:
-                raise
-            # Decoded a second time, and slowly: almost no response has such a row.
-            return shape.decode(_with_every_key(response.body, key))
-    except DECODE_ERRORS as exc:
-        error = malformed(response, request, exc)
-    raise error
-
-
-def _with_every_key(body: bytes, key: str) -> bytes:
-    """Return a body in which each row has its key: an empty text replaces a missing or null one."""
-    content = _ANY_JSON.decode(body)
-    lists: list[Any] = [content, *content.values()] if isinstance(content, dict) else [content]
-    for rows in lists:
-        listed = cast("list[object]", rows) if isinstance(rows, list) else []
-        for row in listed:
-            named = cast("dict[str, object]", row) if isinstance(row, dict) else None
-            if named is not None and named.get(key) is None:
-                named[key] = ""
-    return msgspec.json.encode(content)
 
 
 def malformed(response: Response, request: Request | None, exc: Exception) -> MalformedResponseError:
@@ -517,17 +493,20 @@ def _is_utf_8(body: bytes) -> bool:
     return True
 
 
-def error_from_response(request: Request, response: Response, now: datetime) -> APIError:
+def error_from_response(
+    request: Request, response: Response, now: datetime, paths: Iterable[str] = DEFAULT_NAMES.error_message
+) -> APIError:
     """Return the error for a response with a status outside 2xx.
 
     Args:
         request: the request.
         response: the response.
         now: the present, aware, for a ``Retry-After`` that is a date.
+        paths: the paths of the text, in order; ``[]`` after a name stands for each item of a list.
     """
     fields: dict[str, Any] = {
         "status": response.status,
-        "message": _message(request, response),
+        "message": _message(request, response, paths),
         "method": request.method,
         "path": request.path,
         "retry_after": parse_retry_after(response.headers.get("retry-after", ""), now),
@@ -538,9 +517,9 @@ def error_from_response(request: Request, response: Response, now: datetime) -> 
     return STATUS_ERRORS.get(response.status, APIError)(**fields)
 
 
-def _message(request: Request, response: Response) -> str:
+def _message(request: Request, response: Response, paths: Iterable[str]) -> str:
     """Return why a request was refused: the message of the server, or else the phrase of the status and an excerpt."""
-    if message := response.redact(_message_in(response.body)):
+    if message := response.redact(_message_in(response.body, paths)):
         return message
     if location := response.headers.get("location", ""):
         return f"redirected to {response.redact(location.partition('?')[0])}; check the URL of the API"
@@ -553,12 +532,31 @@ def _message(request: Request, response: Response) -> str:
     return one_line(f"{phrase}; the response begins {quoted(response, request)!r}", MAX_EXCERPT)
 
 
-def _message_in(body: bytes) -> str:
-    """Return the message in the body of an error, in any form that APIs use, or an empty text."""
+def _message_in(body: bytes, paths: Iterable[str]) -> str:
+    """Return the message in the body of an error: at one of the paths, or in any form that APIs use; or ``""``."""
     try:
-        return _find_message(_ANY_JSON.decode(body.decode("utf-8-sig", "replace")), MESSAGE_DEPTH)
+        content = _ANY_JSON.decode(body.decode("utf-8-sig", "replace"))
     except (msgspec.MsgspecError, RecursionError):
         return ""
+    found = (_find_message(_values_at(content, path.split(".")), MESSAGE_DEPTH) for path in paths)
+    return next(filter(None, found), "") or _find_message(content, MESSAGE_DEPTH)
+
+
+def _values_at(value: object, names: Sequence[str]) -> object:
+    """Return what stands at a path, or None; a list for a path through lists."""
+    if not names:
+        return value
+    if not isinstance(value, dict):
+        return None
+    name, is_list = names[0].removesuffix("[]"), names[0].endswith("[]")
+    found = next((each for key, each in cast("dict[str, object]", value).items() if _is_same(key, name)), None)
+    if not is_list:
+        return _values_at(found, names[1:])
+    return [_values_at(each, names[1:]) for each in cast("list[object]", found)] if isinstance(found, list) else None
+
+
+def _is_same(name: str, other: str) -> bool:
+    return name == other or fold_name(name) == fold_name(other)
 
 
 def _find_message(value: object, depth: int) -> str:
@@ -566,7 +564,7 @@ def _find_message(value: object, depth: int) -> str:
         case str():
             return value.strip()
         case dict() if depth:
-            members = cast("dict[str, object]", value)
+            members = {fold_name(name): each for name, each in cast("dict[str, object]", value).items()}
             # ``message`` is documented, the other keys are those of other APIs (assumed). The first with a text counts.
             for name in MESSAGE_KEYS:
                 if message := _find_message(members.get(name), depth - 1):

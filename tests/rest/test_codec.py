@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from hypothesis import given, strategies as st
 
 from connecttrade_async import (
     Account,
+    ConfigurationError,
     ConnectionToken,
     MalformedResponseError,
     NewUser,
@@ -348,3 +350,67 @@ def test_read_after_a_body_in_an_envelope_takes_a_bare_array() -> None:
     reading = codec()
     for body in ({"data": [order_row(1)]}, [order_row(1)], {"data": [order_row(1)]}):
         assert listed(reading, body) == expected(order_row(1))
+
+
+def test_renamed_returns_the_same_names_without_a_dialect() -> None:
+    values = {"limit": 5, "next_cursor": "c"}
+    assert codec().renamed(values) is values
+
+
+def test_renamed_gives_members_the_names_and_values_of_the_dialect() -> None:
+    rest = RestDialect(
+        next_parameter="after",
+        names={"connection_type": "type", "ratio": "qty_ratio"},
+        values={"connection_type": {"trade": "TRADING"}, "scopes": {"read": "r"}},
+    )
+    values: dict[str, Any] = {
+        "connection_type": "trade",
+        "next_cursor": "c",
+        "scopes": ["read", "trade"],
+        "legs": [{"ratio": "1"}],
+        "limit": 5,
+    }
+    assert codec(rest=rest).renamed(values) == {
+        "type": "TRADING",
+        "after": "c",
+        "scopes": ["r", "trade"],
+        "legs": [{"qty_ratio": "1"}],
+        "limit": 5,
+    }
+
+
+def test_renamed_refuses_two_members_of_one_name() -> None:
+    reading = codec(rest=RestDialect(names={"status": "side"}))
+    with pytest.raises(ConfigurationError, match="must give each parameter its own name, got side twice"):
+        reading.renamed({"status": "open", "side": "BUY"})
+
+
+def test_mark_notes_the_headers_of_the_dialect() -> None:
+    plain, other = response([]), response([])
+    codec().mark(plain)
+    codec(rest=RestDialect(next_header=("after",))).mark(other)
+    assert plain.content_headers is Response(200, {}, b"").content_headers
+    assert "x-after" in other.content_headers
+
+
+def test_a_list_in_the_usual_envelope_with_one_more_list_is_refused() -> None:
+    reading = codec()
+    assert listed(reading, {"orders": [order_row(1)], "next_cursor": "c"}).next_cursor == "c"
+    assert "has 2 lists" in problem(lambda: listed(reading, {"orders": [order_row(1)], "others": []})).problem
+
+
+def test_errors_hold_no_body_in_the_variables_of_their_frames() -> None:
+    body = {"a": {"user_id": "u", "user_secret": "s3cret"}, "b": {"user_id": "u", "user_secret": "s3cret"}}
+    reading = codec()
+    calls = (
+        lambda: reading.read(response(body), request("/users", method="POST"), NEW_USER),
+        lambda: listed(reading, {"orders": [{"order_id": ["s3cret"]}]}),
+        lambda: listed(reading, b'[{"order_id": "s3cret\xff"}]'),
+        lambda: listed(reading, {"orders": [], "s3cret": []}),
+    )
+    for call in calls:
+        error = problem(call)
+        shown = traceback.TracebackException.from_exception(error, capture_locals=True)
+        shown.stack[:] = [frame for frame in shown.stack if "connecttrade_async" in frame.filename]
+        assert error.__context__ is None or error.__context__ is error.__cause__
+        assert "s3cret" not in "".join(shown.format()).replace(error.excerpt, "")

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 
 from connecttrade_async.models.accounts import Account
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.codec import ListShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, with_extra
+from connecttrade_async.rest.wire import with_extra
 
 __all__ = ["Accounts"]
 
-_ACCOUNTS = decoder(builtins.list[Account], key="account_id")
+_ACCOUNTS = ListShape(Account, "/accounts", key="account_id")
 
 
 class Accounts(Resource):
@@ -26,7 +27,7 @@ class Accounts(Resource):
         connection_id: str | None = None,
         broker: str | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> Call[builtins.list[Account]]:
+    ) -> Call[Rows[Account]]:
         """List accounts.
 
         Args:
@@ -44,4 +45,4 @@ class Accounts(Resource):
         Cancelling drops the request and changes nothing.
         """
         params = {"connection_id": connection_id, "broker": broker}
-        return self._api.get("/accounts", _ACCOUNTS, with_extra(params, extra))
+        return self._api.get(_ACCOUNTS.endpoint, _ACCOUNTS, with_extra(params, extra))

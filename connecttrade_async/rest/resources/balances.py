@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 
 from connecttrade_async.models.balances import Balance
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.codec import ListShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, with_extra
+from connecttrade_async.rest.wire import with_extra
 
 __all__ = ["Balances"]
 
-_BALANCES = decoder(builtins.list[Balance], key="account_id")
+_BALANCES = ListShape(Balance, "/balances", key="account_id")
 
 
 class Balances(Resource):
@@ -26,7 +27,7 @@ class Balances(Resource):
         account_id: str | None = None,
         connection_id: str | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> Call[builtins.list[Balance]]:
+    ) -> Call[Rows[Balance]]:
         """List balances.
 
         Args:
@@ -44,4 +45,4 @@ class Balances(Resource):
         Cancelling drops the request and changes nothing.
         """
         params = {"account_id": account_id, "connection_id": connection_id}
-        return self._api.get("/balances", _BALANCES, with_extra(params, extra))
+        return self._api.get(_BALANCES.endpoint, _BALANCES, with_extra(params, extra))

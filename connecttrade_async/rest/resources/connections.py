@@ -4,18 +4,18 @@
 
 from __future__ import annotations
 
-import builtins
-
 from connecttrade_async.models.connections import Connection, ConnectionRequest, ConnectionToken
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.codec import ListShape, ObjectShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, path_segment
+from connecttrade_async.rest.wire import path_segment
 
 __all__ = ["Connections"]
 
-_REQUEST = decoder(ConnectionRequest)
-_CONNECTIONS = decoder(builtins.list[Connection])
-_TOKEN = decoder(ConnectionToken)
+_REQUEST = ObjectShape(ConnectionRequest, "/connections")
+_CONNECTIONS = ListShape(Connection, "/connections")
+_TOKEN = ObjectShape(ConnectionToken, "/connections/{connection_id}/token")
 
 
 class Connections(Resource):
@@ -40,12 +40,12 @@ class Connections(Resource):
 
         Cancelling drops the request; a URL that is never opened expires by itself.
         """
-        body = {"connection_type": connection_type, "redirect_url": redirect_url}
+        body: dict[str, object] = {"connection_type": connection_type, "redirect_url": redirect_url}
         if broker is not None:
             body["broker"] = broker
         return await self._api.send_json("POST", "/connections", _REQUEST, body)
 
-    def list(self) -> Call[builtins.list[Connection]]:
+    def list(self) -> Call[Rows[Connection]]:
         """List the user's connections.
 
         Raises:
@@ -54,7 +54,7 @@ class Connections(Resource):
 
         Cancelling drops the request and changes nothing.
         """
-        return self._api.get("/connections", _CONNECTIONS)
+        return self._api.get(_CONNECTIONS.endpoint, _CONNECTIONS)
 
     async def delete(self, connection_id: str) -> None:
         """Delete a connection and revoke its tokens (documented).
@@ -83,4 +83,4 @@ class Connections(Resource):
 
         Cancelling drops the request; a token may have been created, and have replaced the old one.
         """
-        return await self._api.get(f"/connections/{path_segment(connection_id, 'connection_id')}/token", _TOKEN)
+        return await self._api.get_object(f"/connections/{path_segment(connection_id, 'connection_id')}/token", _TOKEN)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Literal, Self, cast, overload
+from functools import partial
+from typing import Literal, Self, overload
 
 import msgspec
 
@@ -25,10 +26,10 @@ from connecttrade_async.errors import (
     shown,
 )
 from connecttrade_async.ids import issued_at, new_order_id
-from connecttrade_async.models.fields import Model
 from connecttrade_async.models.orders import Order
 from connecttrade_async.models.pages import Page
 from connecttrade_async.rest import order_lookup, wire
+from connecttrade_async.rest.codec import ListShape, ObjectShape, RestCodec
 from connecttrade_async.rest.pagination import Listing
 from connecttrade_async.rest.reconciliation import LOST, OutcomeCheck, outcome_unknown, reconcile
 from connecttrade_async.rest.resources.resource import Resource
@@ -44,16 +45,9 @@ ONE_WEEK = timedelta(days=7)
 log = logging.getLogger("connecttrade_async.rest")
 
 
-class _Envelope(Model, frozen=True, kw_only=True, gc=False):
-    """A page as an object: its cursors are documented, their position in it is assumed."""
-
-    orders: tuple[Order, ...]
-    next_cursor: str | None = None
-    prev_cursor: str | None = None
-
-
-_ORDER = wire.decoder(Order)
-_PAGE = wire.decoder(cast("type[_Envelope | tuple[Order, ...]]", _Envelope | tuple[Order, ...]), key="order_id")
+_ORDER = ObjectShape(Order, "/orders")
+_CHANGED = ObjectShape(Order, "/accounts/{account_id}/orders/{order_id}")
+_ORDERS = ListShape(Order, "/orders", key="order_id", has_pages=True)
 
 
 class Orders(Resource):
@@ -123,10 +117,11 @@ class Orders(Resource):
         cursor_name, start = ("next_cursor", next_cursor) if prev_cursor is None else ("prev_cursor", prev_cursor)
 
         def request_at(cursor: str | None) -> wire.Request:
-            return self._api.get_request("/orders", {**params, cursor_name: cursor})
+            return self._api.get_request(_ORDERS.endpoint, {**params, cursor_name: cursor})
 
         # The first request is made here, so that a wrong filter raises at the call and not where it is awaited.
-        return Listing(self._api, request_at, _read_page, start=start, backwards=prev_cursor is not None, key=_identity)
+        decode = partial(_read_page, codec=self._api.sender.codec)
+        return Listing(self._api, request_at, decode, start=start, backwards=prev_cursor is not None, key=_identity)
 
     @overload
     async def place(self, ticket: OrderTicket, *, dry_run: Literal[True]) -> str: ...
@@ -165,7 +160,7 @@ class Orders(Resource):
         an id of your own that was also used on an earlier day, pass ``since=`` to ``find``.
         """
         _check_ticket(ticket)
-        payload = ticket.payload()
+        payload = self._api.sender.codec.renamed(ticket.payload())
         if dry_run:
             return msgspec.json.encode(payload).decode()
         check = order_lookup.check_placed(self, ticket, self._api.sender.clock.wall())
@@ -221,7 +216,8 @@ class Orders(Resource):
             msg = "broker must be given, since the order has none"
             raise ConfigurationError(msg)
         new_id = new_cl_order_id or new_order_id()
-        body = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
+        changes = replacement(new_id, old.broker, qty=qty, notional=notional, price=price, stop=stop)
+        body = self._api.sender.codec.renamed(changes)
         check = order_lookup.check_replaced(self, old, new_id, self._api.sender.clock.wall())
         request = self._api.new_request("PATCH", _path(old), body=body, repeat=wire.RetryMode.IF_UNSENT)
         # An id that was just generated cannot be taken, so a conflict is then a refusal of the replacement.
@@ -318,7 +314,7 @@ class Orders(Resource):
         cause: TransportError | BrokerError
         try:
             response = await self._api.send(request)
-            order = wire.read(response, _ORDER, request)
+            order = sender.codec.read(response, request, _ORDER if request.method == "POST" else _CHANGED)
             if order.order_id and check.cl_order_id in {None, order.cl_order_id or check.cl_order_id}:
                 return check.complete(order)
             cause = MalformedResponseError(
@@ -350,16 +346,13 @@ class Orders(Resource):
         return type(self)(self._api.with_sender(sender.with_options(None, single_attempt)))
 
 
-def _read_page(response: wire.Response, request: wire.Request) -> Page[Order]:
-    body = wire.read(response, _PAGE, request)
-    if isinstance(body, _Envelope):
-        items, following, previous = body.orders, body.next_cursor, body.prev_cursor
-    else:
-        items, following, previous = body, None, None
+def _read_page(response: wire.Response, request: wire.Request, codec: RestCodec) -> Page[Order]:
+    rows = codec.read_list(response, request, _ORDERS)
     return Page(
-        items=items,
-        next_cursor=following or response.headers.get(wire.NEXT_CURSOR) or None,
-        prev_cursor=previous or response.headers.get(wire.PREV_CURSOR) or None,
+        items=tuple(rows),
+        next_cursor=rows.next_cursor,
+        prev_cursor=rows.prev_cursor,
+        may_be_cut_off=rows.may_be_cut_off,
     )
 
 

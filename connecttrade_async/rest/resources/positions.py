@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Iterable, Mapping
 
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.models.positions import Position
 from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.codec import ListShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, with_extra
+from connecttrade_async.rest.wire import with_extra
 
 __all__ = ["Positions"]
 
-_POSITIONS = decoder(builtins.list[Position], key="symbol")
+_POSITIONS = ListShape(Position, "/positions", key="symbol")
 
 
 class Positions(Resource):
@@ -27,7 +28,7 @@ class Positions(Resource):
         connection_id: str | None = None,
         symbols: str | Iterable[str] | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> Call[builtins.list[Position]]:
+    ) -> Call[Rows[Position]]:
         """List positions.
 
         Args:
@@ -47,4 +48,4 @@ class Positions(Resource):
         """
         symbol_filter = symbols if symbols is None or isinstance(symbols, str) else tuple(symbols)
         params = {"account_id": account_id, "connection_id": connection_id, "symbols": symbol_filter}
-        return self._api.get("/positions", _POSITIONS, with_extra(params, extra))
+        return self._api.get(_POSITIONS.endpoint, _POSITIONS, with_extra(params, extra))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models.tokens import UserToken
+from connecttrade_async.rest.codec import ObjectShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder
 
 __all__ = ["Tokens"]
 
-_TOKEN = decoder(UserToken)
+_TOKEN = ObjectShape(UserToken, "/auth/tokens/user")
 
 
 class Tokens(Resource):

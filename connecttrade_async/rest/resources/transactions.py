@@ -4,18 +4,19 @@
 
 from __future__ import annotations
 
-import builtins
 from collections.abc import Mapping
 from datetime import date
 
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.models.transactions import Transaction
 from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.codec import ListShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, with_extra
+from connecttrade_async.rest.wire import with_extra
 
 __all__ = ["Transactions"]
 
-_TRANSACTIONS = decoder(builtins.list[Transaction])
+_TRANSACTIONS = ListShape(Transaction, "/transactions")
 
 
 class Transactions(Resource):
@@ -29,7 +30,7 @@ class Transactions(Resource):
         start_date: date | str | None = None,
         end_date: date | str | None = None,
         extra: Mapping[str, object] | None = None,
-    ) -> Call[builtins.list[Transaction]]:
+    ) -> Call[Rows[Transaction]]:
         """List transactions.
 
         Args:
@@ -54,7 +55,7 @@ class Transactions(Resource):
             "start_date": _day(start_date),
             "end_date": _day(end_date),
         }
-        return self._api.get("/transactions", _TRANSACTIONS, with_extra(params, extra))
+        return self._api.get(_TRANSACTIONS.endpoint, _TRANSACTIONS, with_extra(params, extra))
 
 
 def _day(when: date | str | None) -> str | None:

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
-import builtins
+import msgspec
 
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.models.users import NewUser, UserRecord
 from connecttrade_async.rest.call import Call
+from connecttrade_async.rest.codec import ListShape, ObjectShape
 from connecttrade_async.rest.resources.resource import Resource
-from connecttrade_async.rest.wire import decoder, path_segment
+from connecttrade_async.rest.wire import path_segment
 
 __all__ = ["Users"]
 
-_NEW = decoder(NewUser)
-_RECORDS = decoder(builtins.list[UserRecord])
+_NEW = ObjectShape(NewUser, "/users", key="user_id")
+_RECORDS = ListShape(UserRecord, "/users", key="user_id")
 
 
 class Users(Resource):
@@ -41,9 +43,10 @@ class Users(Resource):
         Cancelling drops the request; the user may have been created.
         """
         path_segment(user_id, "user_id")
-        return await self._api.send_json("POST", "/users", _NEW, {"user_id": user_id})
+        user = await self._api.send_json("POST", "/users", _NEW, {"user_id": user_id})
+        return user if user.user_id else msgspec.structs.replace(user, user_id=user_id)
 
-    def list(self) -> Call[builtins.list[UserRecord]]:
+    def list(self) -> Call[Rows[UserRecord]]:
         """List the users of this client.
 
         Raises:
@@ -52,7 +55,7 @@ class Users(Resource):
 
         Cancelling drops the request and changes nothing.
         """
-        return self._api.get("/users", _RECORDS)
+        return self._api.get(_RECORDS.endpoint, _RECORDS)
 
     async def delete(self, user_id: str) -> None:
         """Delete a user and all its connections (documented).
