@@ -3,13 +3,16 @@
 from collections.abc import Mapping
 
 from connecttrade_async.sandbox.dialect.rest import REST_PRESETS, RestForms
+from connecttrade_async.sandbox.dialect.stream_presets import STREAM_PRESETS
 from connecttrade_async.sandbox.dialect.value import SandboxDialect
 
 __all__ = ["PRESETS", "find_dialect"]
 
 PRESETS: Mapping[str, SandboxDialect] = {
-    name: SandboxDialect(name=name, rest=REST_PRESETS.get(name, RestForms()))
-    for name in ("assumed", "rest_object", "camel", "numbers", "strict")
+    name: SandboxDialect(
+        name=name, brokerage=brokerage, market_data=market_data, rest=REST_PRESETS.get(name, RestForms())
+    )
+    for name, (brokerage, market_data) in STREAM_PRESETS.items()
 }
 """Every preset by its name. ``assumed`` is the wire contract, and the default."""
 

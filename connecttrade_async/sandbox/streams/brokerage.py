@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import NamedTuple
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.dialect import BrokerageForms
+from connecttrade_async.sandbox.dialect.frames import FrameWriter, write_brokerage
+from connecttrade_async.sandbox.dialect.requests import RequestReader, read_brokerage
+from connecttrade_async.sandbox.dialect.streams import BrokerageForms
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.payloads import Payloads
 from connecttrade_async.sandbox.settings import Credentials
@@ -24,8 +26,6 @@ from connecttrade_async.sandbox.world import World
 
 __all__ = ["BrokerageSessionInfo", "BrokerageStream"]
 
-_NUMBER = "{number}"
-"""Stands in a burst's text for the number of the order, so that the rest of it is written once."""
 _BATCH = 500
 """Events of a burst that leave at once; between two batches the loop serves others."""
 
@@ -40,7 +40,7 @@ class BrokerageSessionInfo(NamedTuple):
     is_frozen: bool
 
 
-class BrokerageStream(StreamServer[BrokerageSession]):
+class BrokerageStream(StreamServer[BrokerageSession, BrokerageForms]):
     """The brokerage data stream as `Sandbox.stream` has it.
 
     A session is live once it is authenticated and subscribed to something.
@@ -64,8 +64,7 @@ class BrokerageStream(StreamServer[BrokerageSession]):
         address: tuple[str, int],
         login_limit: float = 30.0,
     ) -> None:
-        super().__init__(clock, address=address, login_limit=login_limit)
-        self.forms = BrokerageForms()
+        super().__init__(clock, BrokerageForms(), address=address, login_limit=login_limit)
         self.credentials = credentials
         self._world = world
         self._payloads = payloads
@@ -129,6 +128,26 @@ class BrokerageStream(StreamServer[BrokerageSession]):
         self._flush()
         return self.published
 
+    def publish_error(
+        self,
+        message: str,
+        code: int = 500,
+        *,
+        user_id: str | None = None,
+        account_id: str | None = None,
+        topic: str | None = None,
+    ) -> None:
+        """Send every live session an error that concerns only what is named.
+
+        Args:
+            message: the server's words.
+            code: the code of the error.
+            user_id: the user that it concerns, None for none; the others are the same.
+            account_id: the account.
+            topic: the topic.
+        """
+        self._complain(code, message, user_id=user_id, account_id=account_id, topic=topic)
+
     async def burst(self, count: int, *, user_id: str = "burst", account_id: str = "burst") -> int:
         """Send `count` order events, as fast as they can be written; each has an ``order_id`` of its own.
 
@@ -140,14 +159,17 @@ class BrokerageStream(StreamServer[BrokerageSession]):
         self.publish_due()
         at = self._payloads().time(self.clock.now())
         owner = {"user_id": user_id, "account_id": account_id, "timestamp": at}
-        parts = self.wording.event("order", owner, _order(_NUMBER, account_id, at)).split(_NUMBER)
+        write = self._numbered(lambda number: self.frames.event("order", owner, _order(number, account_id, at)))
         for number in range(count):
-            self._spread("order", ("orders",), account_id, str(number + 1).join(parts))
+            self._spread("order", ("orders",), account_id, write(number + 1))
             if number % _BATCH == _BATCH - 1:
                 self._flush()
                 await asyncio.sleep(0)
         self._flush()
         return self.published
+
+    def _compiled(self, forms: BrokerageForms) -> tuple[FrameWriter, RequestReader]:
+        return write_brokerage(forms), read_brokerage(forms)
 
     def _due(self) -> datetime | None:
         return self._world.floor.due
@@ -158,7 +180,7 @@ class BrokerageStream(StreamServer[BrokerageSession]):
     def _give(self, news: BrokerageEvent) -> None:
         owner = {"user_id": news.user_id, "account_id": news.account_id, "timestamp": news.timestamp}
         kind = KINDS[news.topic]
-        self._spread(kind, (news.topic,), news.account_id, self.wording.event(kind, owner, news.data))
+        self._spread(kind, (news.topic,), news.account_id, self.frames.event(kind, owner, news.data))
 
 
 def _order(number: str, account_id: str, at: str) -> dict[str, object]:

@@ -7,11 +7,12 @@ every other word of it.
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
+from connecttrade_async.sandbox.dialect.streams import BrokerageForms
 from connecttrade_async.sandbox.errors import UnauthorizedError
 from connecttrade_async.sandbox.parameters import Fields
 from connecttrade_async.sandbox.settings import Credentials
 from connecttrade_async.sandbox.streams.encoding import KINDS
-from connecttrade_async.sandbox.streams.session import SessionHost, StreamSession
+from connecttrade_async.sandbox.streams.session import SessionHost, StreamSession, id_of
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
 __all__ = ["BrokerageHost", "BrokerageSession"]
@@ -21,6 +22,11 @@ class BrokerageHost(SessionHost["BrokerageSession"], Protocol):
     """What a session asks of the brokerage stream."""
 
     credentials: Credentials
+
+    @property
+    def forms(self) -> BrokerageForms:
+        """The dialect of the stream."""
+        ...
 
 
 class BrokerageSession(StreamSession[BrokerageHost]):
@@ -61,13 +67,26 @@ class BrokerageSession(StreamSession[BrokerageHost]):
 
     def _choose(self, members: Fields, answer: str, change: Callable[[list[str]], None]) -> None:
         topics = members.get("topics")
-        names = cast("list[object]", topics) if isinstance(topics, list) else []
-        if not names or not all(isinstance(name, str) and name in KINDS for name in names):
-            self._error(400, f"topics must be some of {', '.join(KINDS)}.")
+        found = cast("list[object]", topics) if isinstance(topics, list) else []
+        names = [name for name in found if isinstance(name, str) and name in KINDS]
+        if not names or len(names) < len(found):
+            self._error(400, f"topics must be some of {', '.join(KINDS)}.", **id_of(members))
             return
+        style = self._stream.forms.messages.acknowledges
+        if style == "first":
+            names = names[:1]
         was_live = self.is_live
         self._stream.publish_due()
-        change(cast("list[str]", names))
-        if self._answer(answer, topics=names) and self.is_live and not was_live:
+        change(names)
+        named = [names]
+        if style == "each":
+            named = [[name] for name in names]
+        elif style == "held" and answer == "subscribed":
+            named = [sorted(self.topics)]
+        is_answered = all(
+            self._answer(answer, **id_of(members), topics=part, topic=part[0] if len(part) == 1 else None)
+            for part in named
+        )
+        if is_answered and self.is_live and not was_live:
             self._stream.log.count_life()
             self._stream.publish_due()  # the ticker runs only while a session is live: start it

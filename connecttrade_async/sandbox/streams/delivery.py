@@ -2,14 +2,16 @@
 
 from typing import NamedTuple
 
+from connecttrade_async.sandbox.dialect.frames import EventText, FrameWriter
 from connecttrade_async.sandbox.faults.stream import StreamFault
-from connecttrade_async.sandbox.streams.encoding import FrameEncoding
 from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
 __all__ = ["Event", "EventDelivery"]
 
 _TWO_MEBIBYTES = 2 << 20
+_MOST = 100
+"""Events in one frame at most, where the dialect has several in one."""
 
 
 class Event(NamedTuple):
@@ -20,12 +22,14 @@ class Event(NamedTuple):
         kind: the type of its message.
         scope: the account of the event, or its symbol.
         text: the message.
+        parts: the same, with what the dialect needs to put several into one frame.
     """
 
     serial: int
     kind: str
     scope: str
     text: str
+    parts: EventText
 
 
 class EventDelivery:
@@ -40,31 +44,50 @@ class EventDelivery:
         self._link = link
         self._ledger = ledger
         self._late: list[Event] = []
+        self._waiting: list[tuple[Sent, EventText]] = []
+        self._frames: FrameWriter | None = None
 
     def lose(self, event: Event) -> None:
         """Do not carry an event."""
         self._ledger.note(self._message(event)._replace(fate="lost"))
 
-    def carry(self, event: Event, fault: StreamFault | None, wording: FrameEncoding) -> None:
+    def carry(self, event: Event, fault: StreamFault | None, frames: FrameWriter) -> None:
         """Carry an event, if the fault lets it through, and after it what was late.
 
         Args:
             event: the event.
             fault: what befalls it.
-            wording: how messages are spelled.
+            frames: writes the frames of the stream.
         """
         if fault is not None and fault.kind == "reorder":
             self._late.append(event)
             return
+        self._frames = frames
         if fault is None:
-            self._link.send(self._message(event))
+            self._send(event)
         else:
-            self._befall(fault, event, wording)
+            self._befall(fault, event, frames)
         if self._late:
             self._catch_up(event.scope)
 
-    def _befall(self, fault: StreamFault, event: Event, wording: FrameEncoding) -> None:
+    def flush(self) -> None:
+        """Send the events that wait for others to share a frame with."""
+        if self._frames is not None and self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for start in range(0, len(waiting), _MOST):
+                batch = waiting[start : start + _MOST]
+                texts = self._frames.join([parts for _, parts in batch])
+                self._link.send_together([message for message, _ in batch], texts)
+
+    def _send(self, event: Event) -> None:
+        if self._frames is not None and self._frames.joins:
+            self._waiting.append((self._message(event), event.parts))
+        else:
+            self._link.send(self._message(event))
+
+    def _befall(self, fault: StreamFault, event: Event, frames: FrameWriter) -> None:
         message = self._message(event)
+        self.flush()
         match fault.kind:
             case "lose":
                 self.lose(event)
@@ -75,14 +98,14 @@ class EventDelivery:
             case "oversize":
                 self._link.send(message._replace(text=_blown_up(event.text, fault.size or _TWO_MEBIBYTES)))
             case "unknown":
-                news = wording.message("weather", message="This type of message is unknown.")
-                self._link.send(Sent(self._link.number, "weather", 0, news))
-                self._link.send(message)
+                self._link.send(Sent(self._link.number, "weather", 0, frames.unknown()))
+                self._send(event)
             case "duplicate":
-                self._link.send(message)
-                self._link.send(message)
+                self._send(event)
+                self._send(event)
             case _:
-                self._link.send(message)
+                self._send(event)
+                self.flush()
                 self._end(fault)
 
     def _end(self, fault: StreamFault) -> None:
@@ -95,7 +118,7 @@ class EventDelivery:
         late = [event for event in self._late if event.scope == scope]
         self._late = [event for event in self._late if event.scope != scope]
         for event in late:
-            self._link.send(self._message(event))
+            self._send(event)
 
     def _message(self, event: Event) -> Sent:
         return Sent(self._link.number, event.kind, event.serial, event.text)

@@ -9,17 +9,19 @@ itself is `Sandbox.broker`.
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import islice
 from typing import Literal, NamedTuple
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.dialect import MarketForms
+from connecttrade_async.sandbox.dialect.frames import EventText, FrameWriter, write_market
+from connecttrade_async.sandbox.dialect.requests import RequestReader, read_market
+from connecttrade_async.sandbox.dialect.streams import MarketForms
 from connecttrade_async.sandbox.errors import BadRequestError, ForbiddenError, RefusalError, UnknownError
 from connecttrade_async.sandbox.parameters import Fields, moment
 from connecttrade_async.sandbox.payloads import Payloads
 from connecttrade_async.sandbox.streams.channels import CHANNELS, History, Request, Subscription
 from connecttrade_async.sandbox.streams.delivery import Event
-from connecttrade_async.sandbox.streams.encoding import FrameEncoding
 from connecttrade_async.sandbox.streams.market_feed import Feeds, MarketEvent, MarketPayloads
 from connecttrade_async.sandbox.streams.market_session import MarketDataSession, listing
 from connecttrade_async.sandbox.streams.server import StreamServer
@@ -43,8 +45,6 @@ __all__ = ["MarketDataSessionInfo", "MarketDataStream"]
 _TICK = timedelta(milliseconds=250)
 _MOMENT = timedelta(microseconds=1)
 
-_NUMBER = "{number}"
-"""Stands in a burst's text for the number of the quote, so that the rest of it is written once."""
 _BATCH = 500
 """Events of a burst that leave at once; between two batches the loop serves others."""
 
@@ -61,7 +61,7 @@ class MarketDataSessionInfo(NamedTuple):
     is_frozen: bool
 
 
-class MarketDataStream(StreamServer[MarketDataSession]):
+class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
     """The market-data stream as `Sandbox.market` has it. A session is live once it is authenticated.
 
     Args:
@@ -89,9 +89,7 @@ class MarketDataStream(StreamServer[MarketDataSession]):
         address: tuple[str, int],
         login_limit: float = 30.0,
     ) -> None:
-        super().__init__(clock, address=address, login_limit=login_limit)
-        self.wording = FrameEncoding(payload="flat")
-        self.forms = MarketForms()
+        super().__init__(clock, MarketForms(), address=address, login_limit=login_limit)
         self.pace = 0.5
         self.memory = 3600.0
         self.replaced: Literal["stays", "ends"] = "stays"
@@ -177,6 +175,19 @@ class MarketDataStream(StreamServer[MarketDataSession]):
         self._flush()
         return self.published
 
+    def publish_error(
+        self, message: str, code: int = 500, *, channel: str | None = None, symbol: str | None = None
+    ) -> None:
+        """Send every live session an error that concerns only what is named.
+
+        Args:
+            message: the server's words.
+            code: the code of the error.
+            channel: the channel that it concerns, None for none.
+            symbol: the symbol that it concerns, None for none.
+        """
+        self._complain(code, message, channel=channel, symbol=symbol)
+
     async def burst(self, count: int, *symbols: str) -> int:
         """Send `count` quotes, as fast as they can be written, of symbols in turn (of ``AAPL`` if none is named).
 
@@ -189,14 +200,14 @@ class MarketDataStream(StreamServer[MarketDataSession]):
         """
         self.publish_due()
         at = self._payloads().time(self.clock.now())
-        prices = {"bid_price": "100.00", "bid_size": _NUMBER, "ask_price": "100.02", "ask_size": "100"}
+        prices = {"bid_price": "100.00", "bid_size": "1", "ask_price": "100.02", "ask_size": "100"}
         names = symbols or ("AAPL",)
         topics = [(Subscription("quotes", symbol),) for symbol in names]
         quotes = [{"symbol": symbol, **prices, "last_price": "100.01", "timestamp": at} for symbol in names]
-        texts = [self.wording.event("quote", {}, quote).split(_NUMBER) for quote in quotes]
+        writers = [self._numbered(partial(self._quote, quote)) for quote in quotes]
         for number in range(count):
             place = number % len(names)
-            self._spread("quote", topics[place], names[place], str(number + 1).join(texts[place]))
+            self._spread("quote", topics[place], names[place], writers[place](number + 1))
             if number % _BATCH == _BATCH - 1:
                 self._flush()
                 await asyncio.sleep(0)
@@ -268,7 +279,8 @@ class MarketDataStream(StreamServer[MarketDataSession]):
         for wanted in request.subscriptions():
             for tiding in self._feeds.present(wanted, self._at, request.backfill):
                 self.published += 1
-                event = Event(self.published, tiding.kind, tiding.symbol, self._text(tiding))
+                parts = self._text(tiding)
+                event = Event(self.published, tiding.kind, tiding.symbol, parts.text, parts)
                 session.send_event(event, tiding.topics)
         self._ticker.plan()
 
@@ -298,8 +310,14 @@ class MarketDataStream(StreamServer[MarketDataSession]):
     def _serve(self, link: SandboxWebSocket) -> MarketDataSession:
         return MarketDataSession(link, self)
 
-    def _text(self, tiding: MarketEvent) -> str:
-        return self.wording.event(tiding.kind, {}, tiding.members)
+    def _quote(self, members: Fields, size: str) -> EventText:
+        return self.frames.event("quote", {}, {**members, "bid_size": size})
+
+    def _compiled(self, forms: MarketForms) -> tuple[FrameWriter, RequestReader]:
+        return write_market(forms), read_market(forms)
+
+    def _text(self, tiding: MarketEvent) -> EventText:
+        return self.frames.event(tiding.kind, {}, tiding.members)
 
     def _connections(self) -> list[Connection]:
         return [one for user in self._world.users.values() for one in user.connections.values()]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Literal, Protocol, cast
 
+from connecttrade_async.sandbox.dialect.streams import MarketForms
 from connecttrade_async.sandbox.errors import RefusalError, UnauthorizedError
 from connecttrade_async.sandbox.parameters import Fields
 from connecttrade_async.sandbox.streams.channels import History, Request, Subscription, read_history, read_request
@@ -31,6 +32,11 @@ class MarketDataHost(SessionHost["MarketDataSession"], Protocol):
 
     replaced: Literal["stays", "ends"]
     takes: Literal["all", "some"]
+
+    @property
+    def forms(self) -> MarketForms:
+        """The dialect of the stream."""
+        ...
 
     def grant(self, token: object, /) -> Grant | None:
         """Return the token of this text, None if there never was one."""
@@ -73,8 +79,8 @@ class MarketDataSession(StreamSession[MarketDataHost]):
         """End, if the token is over by now."""
         state = "active" if self.grant is None or self.phase != "authenticated" else self.grant.state(now)
         if state in {"expired", "revoked"} or (state == "replaced" and self._stream.replaced == "ends"):
-            self._error(401, _ENDED[state])
-            self.close(4401, "The token is over.")
+            ending = self._stream.forms.endings.refused
+            self._end_by(ending, "refused", 401, _ENDED[state], "The token is over.")
 
     def _deeds(self) -> Mapping[str, Callable[[Fields], None]]:
         deeds = {
@@ -121,6 +127,8 @@ class MarketDataSession(StreamSession[MarketDataHost]):
             return
         self._stream.publish_due()
         taken = request._replace(symbols=tuple(symbol for symbol in request.symbols if symbol not in wrong))
+        if self._stream.forms.messages.acknowledges == "first":
+            taken = taken._replace(symbols=taken.symbols[:1])
         self.subscriptions |= dict.fromkeys(taken.subscriptions())
         self._stream.log.wake_waiters()
         if self._acknowledge("subscribed", taken, members):
@@ -149,10 +157,22 @@ class MarketDataSession(StreamSession[MarketDataHost]):
         if why is not None:
             self._complain({history.symbol: why}, members)
             return
-        self._answer("snapshot", **id_of(members), symbol=history.symbol, bars=self._stream.history(history))
+        bars, interval = self._stream.history(history), history.interval
+        self._answer("snapshot", **id_of(members), symbol=history.symbol, interval=interval, bars=bars)
 
     def _acknowledge(self, kind: str, request: Request, members: Fields) -> bool:
-        return self._answer(kind, **id_of(members), channel=request.channel, symbols=list(request.symbols))
+        style, channel, options = self._stream.forms.messages.acknowledges, request.channel, request.options
+        named = [list(request.symbols)]
+        if style == "each":
+            named = [[symbol] for symbol in request.symbols]
+        elif style == "held" and kind == "subscribed":
+            named = [[one.symbol for one in self.subscriptions if (one.channel, one.options) == (channel, options)]]
+        return all(
+            self._answer(
+                kind, **id_of(members), channel=channel, symbols=part, symbol=part[0] if len(part) == 1 else None
+            )
+            for part in named
+        )
 
     def _complain(self, wrong: Mapping[str, RefusalError], members: Fields) -> None:
         if wrong:

@@ -18,7 +18,7 @@ _BACKLOG = 256 << 20
 class _Waiting(NamedTuple):
     due: float
     data: bytes
-    message: Sent | None
+    messages: tuple[Sent, ...]
 
 
 class SendBuffer:
@@ -45,13 +45,13 @@ class SendBuffer:
         """Whether nothing goes out."""
         return self._is_frozen
 
-    def put(self, data: bytes, message: Sent | None = None) -> None:
-        """Take bytes, and the message that they are or belong to; they leave with the next `flush`, or when due."""
+    def put(self, data: bytes, *messages: Sent) -> None:
+        """Take bytes, and the messages that are in them; they leave with the next `flush`, or when due."""
         if self._is_frozen or self._waiting or self.delay:
-            self._waiting.append(_Waiting(self._loop.time() + self.delay, data, message))
+            self._waiting.append(_Waiting(self._loop.time() + self.delay, data, messages))
             self._arm()
         else:
-            self._let_out(data, message)
+            self._let_out(data, messages)
 
     def flush(self) -> None:
         """Give the socket what is ready, all at once."""
@@ -82,8 +82,8 @@ class SendBuffer:
             self._timer.cancel()
             self._timer = None
 
-    def _let_out(self, data: bytes, message: Sent | None) -> None:
-        if message is not None:
+    def _let_out(self, data: bytes, messages: tuple[Sent, ...]) -> None:
+        for message in messages:
             self._ledger.note(message)
         if data:
             self._ready.append(data)
@@ -94,8 +94,8 @@ class SendBuffer:
     def _let_due_out(self) -> None:
         self._stop_timer()
         while self._waiting and not self._is_frozen and self._waiting[0].due <= self._loop.time():
-            _, data, message = self._waiting.popleft()
-            self._let_out(data, message)
+            _, data, messages = self._waiting.popleft()
+            self._let_out(data, messages)
         self.flush()
         self._arm()
 

@@ -6,15 +6,19 @@ sent and understood. Before an action on a connection, every event so far is sen
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from connecttrade_async.sandbox.clock import Clock
+from connecttrade_async.sandbox.dialect.frames import EventText, FrameWriter
+from connecttrade_async.sandbox.dialect.requests import RequestReader
+from connecttrade_async.sandbox.dialect.streams import BrokerageForms, MarketForms
+from connecttrade_async.sandbox.dialect.templates import encoded
 from connecttrade_async.sandbox.faults.stream import StreamFaults
 from connecttrade_async.sandbox.sockets import Sockets
 from connecttrade_async.sandbox.streams.delivery import Event
-from connecttrade_async.sandbox.streams.encoding import FrameEncoding, encoded
+from connecttrade_async.sandbox.streams.encoding import FrameEncoding
 from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
 from connecttrade_async.sandbox.streams.session import StreamSession
 from connecttrade_async.sandbox.streams.ticker import Ticker
@@ -25,25 +29,30 @@ __all__ = ["Displaces", "StreamServer"]
 Displaces = Literal["older", "newer", "neither"]
 
 _SessionT = TypeVar("_SessionT", bound=StreamSession[Any])
+_FormsT = TypeVar("_FormsT", BrokerageForms, MarketForms)
 
 _LONGEST = 3600
+_NUMBER = "{number}"
+"""Stands in the text of an event for its number."""
 _TURNS = range(5, 50)
 """Turns of the loop in which everything that is closed ends: a peer that just arrives takes the fewest of them."""
 
 
-class StreamServer(ABC, Generic[_SessionT]):
+class StreamServer(ABC, Generic[_SessionT, _FormsT]):
     """A stream server, apart from the content of its events.
 
     Args:
         clock: what time it is.
         address: host and port to listen on.
+        forms: its dialect.
         login_limit: seconds in which a client has to log in (documented: 30), by the machine's clock and by the
             sandbox's, whichever is over first.
 
     Attributes:
         faults: what goes wrong; nothing until a fault is added.
         ledger: what was sent and received.
-        wording: how its messages are spelled.
+        frames: writes its frames in its dialect.
+        requests: reads the frames of clients in its dialect.
         silent: whether it keeps every event to itself; pings and actions are still answered.
         displaces: which session ends when there is a second one where only one may be: the ``older`` one (Assumed), the
             ``newer``, or ``neither``.
@@ -51,12 +60,16 @@ class StreamServer(ABC, Generic[_SessionT]):
         published: how many events there were so far; events while no session is live are not counted.
     """
 
-    def __init__(self, clock: Clock, *, address: tuple[str, int], login_limit: float) -> None:
+    frames: FrameWriter
+    requests: RequestReader
+    _forms: _FormsT
+
+    def __init__(self, clock: Clock, forms: _FormsT, *, address: tuple[str, int], login_limit: float) -> None:
         self.clock = clock
         self.login_limit = login_limit
         self.faults = StreamFaults()
         self.log = MessageLog()
-        self.wording = FrameEncoding()
+        self.forms = forms
         self.silent = False
         self.published: int = 0
         self.displaces: Displaces = "older"
@@ -75,6 +88,25 @@ class StreamServer(ABC, Generic[_SessionT]):
     def url(self) -> str:
         """Where it is served, ``ws://127.0.0.1:port``; empty before it was started."""
         return f"ws://{self._sockets.authority}" if self._sockets.authority else ""
+
+    @property
+    def forms(self) -> _FormsT:
+        """The dialect of the stream; assign another to change it for all frames that follow."""
+        return self._forms
+
+    @forms.setter
+    def forms(self, forms: _FormsT) -> None:
+        self._forms = forms
+        self.frames, self.requests = self._compiled(forms)
+
+    @property
+    def wording(self) -> FrameEncoding:
+        """Two choices of the dialect; assign another value to change them."""
+        return FrameEncoding.of(self._forms)
+
+    @wording.setter
+    def wording(self, wording: FrameEncoding) -> None:
+        self.forms = wording.applied_to(self._forms)
 
     @property
     def is_live(self) -> bool:
@@ -119,6 +151,10 @@ class StreamServer(ABC, Generic[_SessionT]):
         """Publish what is new; sessions past their time-out end."""
 
     @abstractmethod
+    def _compiled(self, forms: _FormsT) -> tuple[FrameWriter, RequestReader]:
+        """Return the writer and the reader of a dialect."""
+
+    @abstractmethod
     def _due(self) -> datetime | None:
         """Return when an event may be due by the clock alone."""
 
@@ -126,15 +162,32 @@ class StreamServer(ABC, Generic[_SessionT]):
     def _serve(self, link: SandboxWebSocket) -> _SessionT:
         """A session for a new link."""
 
-    def _spread(self, kind: str, topics: tuple[object, ...], scope: str, text: str) -> None:
+    def _spread(self, kind: str, topics: tuple[object, ...], scope: str, parts: EventText) -> None:
         self.published += 1
-        event = Event(self.published, kind, scope, text)
+        event = Event(self.published, kind, scope, parts.text, parts)
         for session in tuple(self._sessions.values()):
             session.send_event(event, topics)
 
+    def _complain(self, code: int, message: str, **address: str | None) -> None:
+        self.publish_due()
+        for session in tuple(self._sessions.values()):
+            if session.is_live:
+                session.complain(code, message, **address)
+
+    def _numbered(self, write: Callable[[str], EventText]) -> Callable[[int], EventText]:
+        """Return what writes the event of a number; in the assumed form, all but the number is written only once."""
+        if not self.frames.is_assumed:
+            return lambda number: write(str(number))
+        parts = write(_NUMBER).text.split(_NUMBER)
+
+        def filled(number: int) -> EventText:
+            return EventText(str(number).join(parts))
+
+        return filled
+
     def _flush(self) -> None:
         for session in tuple(self._sessions.values()):
-            session.link.flush()
+            session.flush()
 
     def send(self, message: str | Mapping[str, object]) -> None:
         """Send any message to every live session: text as it is, an object as JSON."""

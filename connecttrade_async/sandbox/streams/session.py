@@ -14,15 +14,24 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar, cast
 from websockets.http11 import Request
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.errors import UnauthorizedError
+from connecttrade_async.sandbox.dialect.frames import FrameWriter
+from connecttrade_async.sandbox.dialect.requests import RequestReader
+from connecttrade_async.sandbox.dialect.streams import BrokerageForms, Ending, MarketForms
+from connecttrade_async.sandbox.dialect.templates import render
+from connecttrade_async.sandbox.errors import BadRequestError, UnauthorizedError
 from connecttrade_async.sandbox.faults.stream import StreamFault, StreamFaults
 from connecttrade_async.sandbox.parameters import Fields
 from connecttrade_async.sandbox.streams.delivery import Event, EventDelivery
-from connecttrade_async.sandbox.streams.encoding import FrameEncoding
+from connecttrade_async.sandbox.streams.heartbeat import HeartbeatTimer
 from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
 __all__ = ["Phase", "SessionHost", "StreamSession", "id_of"]
+
+_ERRORS = frozenset({"refused", "displaced", "addressed_error"})
+"""The templates of messages that the log has as errors."""
+_LONGEST_REASON = 123
+"""Bytes of a close reason, by RFC 6455."""
 
 Phase = Literal["connecting", "welcomed", "authenticated", "over"]
 
@@ -35,9 +44,15 @@ class SessionHost(Protocol[_SessionT_contra]):
     clock: Clock
     faults: StreamFaults
     log: MessageLog
-    wording: FrameEncoding
+    frames: FrameWriter
+    requests: RequestReader
     login_limit: float
     silent: bool
+
+    @property
+    def forms(self) -> BrokerageForms | MarketForms:
+        """The dialect of the stream."""
+        ...
 
     def accept(self, session: _SessionT_contra, /) -> None:
         """Register a session: its socket is open."""
@@ -82,6 +97,7 @@ class StreamSession(ABC, Generic[_HostT]):
         self._courier = EventDelivery(link, stream.log)
         self._expires_at = stream.clock.now() + timedelta(seconds=stream.login_limit)
         self._limit: asyncio.TimerHandle | None = None
+        self._heartbeat: HeartbeatTimer | None = None
         self._actions: Mapping[str, Callable[[Fields], None]] = {"authenticate": self._login, **self._deeds()}
 
     @property
@@ -134,15 +150,29 @@ class StreamSession(ABC, Generic[_HostT]):
             self._stream.log.count("unreadable")
             self._error(400, "A message must be a JSON object.")
             return
-        action = known.get("action")
+        if self._heartbeat is not None and self._heartbeat.takes(known):
+            self._stream.log.count("pong")
+            return
+        try:
+            self._act(self._stream.requests.read(known))
+        except BadRequestError as refusal:
+            self._stream.log.count("unknown")
+            if self.phase == "authenticated":
+                self._error(400, refusal.message, **id_of(self._stream.requests.id_of(known)))
+            else:
+                self._refuse(refusal.message)
+        self._courier.flush()
+
+    def _act(self, members: Fields) -> None:
+        action = members.get("action")
         act = self._actions.get(action) if isinstance(action, str) else None
         self._stream.log.count("unknown" if act is None else str(action))
         if self.phase != "authenticated" and act != self._login:
             self._refuse("Authenticate first.")
         elif act is None:
-            self._error(400, f"action must be one of {', '.join(self._actions)}.", **id_of(known))
+            self._error(400, self._stream.requests.rule, **id_of(members))
         else:
-            act(known)
+            act(members)
 
     def closed(self) -> None:
         """Be over, for the link is."""
@@ -158,15 +188,26 @@ class StreamSession(ABC, Generic[_HostT]):
         if self._stream.silent:
             self._courier.lose(event)
         else:
-            self._courier.carry(event, self._draw("event", event.scope), self._stream.wording)
+            self._courier.carry(event, self._draw("event", event.scope), self._stream.frames)
+
+    def flush(self) -> None:
+        """Send what waits: events that share a frame, and bytes."""
+        self._courier.flush()
+        self.link.flush()
+
+    def complain(self, code: int, message: str, **address: object) -> None:
+        """Send an error that concerns one user, account, topic, channel or symbol, and is no answer."""
+        self._say("addressed_error", **address, status=code, code=str(code), message=message)
+        self.flush()
 
     def displace(self) -> None:
         """End, for another session has, or had, what only one may have."""
-        self._error(409, "There is another session with these credentials.")
-        self.close(4409, "Another session.")
+        ending = self._stream.forms.endings.displaced
+        self._end_by(ending, "displaced", 409, "There is another session with these credentials.", "Another session.")
 
     def close(self, code: int, reason: str = "") -> None:
         """End, with a close frame."""
+        self._courier.flush()
         self.link.close(code, reason)
         self._end()
 
@@ -188,17 +229,18 @@ class StreamSession(ABC, Generic[_HostT]):
             self._refuse(self.STRANGER)
         else:
             try:
-                self._enter(self._recognize(members))
+                self._enter(self._recognize(members), members)
             except UnauthorizedError as refusal:
                 self._refuse(refusal.message)
 
-    def _enter(self, scope: str) -> None:
+    def _enter(self, scope: str, members: Fields) -> None:
         if not self._stream.claim_session(self, scope):
             self.displace()
         else:
             self.phase = "authenticated"
             self._stop_limit()
-            self._say("authenticated")
+            self._say("authenticated", **id_of(members))
+            self._start_heartbeat("login")
             self._entered()
 
     def _entered(self) -> None:
@@ -215,6 +257,7 @@ class StreamSession(ABC, Generic[_HostT]):
             self._say("welcome", message=f"Welcome to the sandbox's {self.NAME}. Please authenticate.")
         elif fault.kind == "cut_welcome":
             self.link.reset()
+        self._start_heartbeat("welcome")
 
     def _answer(self, kind: str, **members: object) -> bool:
         """Say that something was done, if nothing befalls the answer; False if the link broke over it."""
@@ -227,25 +270,59 @@ class StreamSession(ABC, Generic[_HostT]):
         return True
 
     def _say(self, kind: str, **members: object) -> None:
-        self.link.send(Sent(self.link.number, kind, 0, self._stream.wording.message(kind, **members)))
+        text = self._stream.frames.message(kind, time=self._stream.clock.now().isoformat(), **members)
+        if text is not None:
+            self._courier.flush()  # an event comes before the message that is sent after it
+            self.link.send(Sent(self.link.number, "error" if kind in _ERRORS else kind, 0, text))
 
     def _error(self, code: int, message: str, **members: object) -> None:
-        self._say("error", **members, code=str(code), message=message)
+        self._say("error", **members, status=code, code=str(code), message=message)
 
     def _refuse(self, message: str) -> None:
-        self._error(401, message)
-        self.close(4401, "Not authenticated.")
+        ending = self._stream.forms.endings.refused
+        if ending.by == "frame":
+            self._say("refused", status=401, code="401", message=message)
+        else:
+            self._end_by(ending, "refused", 401, message, "Not authenticated.")
+
+    def _end_by(self, ending: Ending, kind: str, code: int, message: str, sentence: str) -> None:
+        """End as the dialect does, with a message, with a close frame, or with both."""
+        if ending.by != "close":
+            self._say(kind, status=code, code=str(code), message=message)
+        if ending.by == "frame":
+            self._courier.flush()
+            self.link.cut()
+            self._end()
+        else:
+            reason = {"sentence": sentence, "message": message, "none": ""}[ending.reason]
+            self.close(ending.code, reason.encode()[:_LONGEST_REASON].decode(errors="ignore"))
+
+    def _start_heartbeat(self, moment: str) -> None:
+        form = self._stream.forms.heartbeat
+        if form.frame is not None and form.since == moment and self.link.is_open:
+            self._heartbeat = HeartbeatTimer(form, self._beat, lambda: self.close(form.close_code, "No pong in time."))
+            self._heartbeat.start()
+
+    def _beat(self, number: int) -> None:
+        values = {"id": str(number), "time": self._stream.clock.now().isoformat()}
+        text = render(self._stream.forms.heartbeat.frame, values)
+        if text is not None and self.link.is_open:
+            self._courier.flush()
+            self.link.send(Sent(self.link.number, "heartbeat", 0, text))
+            self.link.flush()
 
     def _expire(self) -> None:
         if self.phase == "connecting":
             self.link.cut()
         else:
-            self.close(4408, "No login in time.")
+            self.close(self._stream.forms.endings.late_code, "No login in time.")
         self._end()
 
     def _end(self) -> None:
         self.phase = "over"
         self._stop_limit()
+        if self._heartbeat is not None:
+            self._heartbeat.stop()
         self._stream.release_session(self)
 
     def _stop_limit(self) -> None:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Iterable, Sequence
 from typing import Protocol, cast
 
 from websockets.exceptions import ProtocolError
@@ -142,6 +143,13 @@ class SandboxWebSocket(asyncio.Protocol):
             self._websocket.send_text(message.text.encode())
             self._pass(message)
 
+    def send_together(self, messages: Sequence[Sent], texts: Iterable[str]) -> None:
+        """Send messages that share frames, if the link is open: the texts of the frames, in their order."""
+        if self.is_open:
+            for text in texts:
+                self._websocket.send_text(text.encode())
+            self._pass(*messages)
+
     def truncate(self, message: Sent) -> None:
         """Send half a frame, and close the socket."""
         if self.is_open:
@@ -151,13 +159,13 @@ class SandboxWebSocket(asyncio.Protocol):
 
     def flush(self) -> None:
         """Let out what was said so far."""
-        self._pass(None)
+        self._pass()
         self._outlet.flush()
 
-    def _pass(self, message: Sent | None) -> None:
+    def _pass(self, *messages: Sent) -> None:
         for data in self._websocket.data_to_send():
-            self._outlet.put(data, message)
-            message = None
+            self._outlet.put(data, *messages)
+            messages = ()
 
     def _receive(self, frame: Frame) -> None:
         if frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
