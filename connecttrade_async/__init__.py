@@ -284,7 +284,7 @@ _MODULES = frozenset({"analytics", "symbology", "tickets"})  # used as they are:
 
 _PUBLIC = sorted({"__version__", *_HOMES, *_MODULES})
 
-# Type checkers follow no computed ``__all__``: the redundant aliases above tell them what is public.
+# Type checkers do not evaluate a computed ``__all__``; the redundant aliases above mark the public names.
 if not TYPE_CHECKING:
     __all__ = list(_PUBLIC)
 
