@@ -228,11 +228,12 @@ RENAMED = st.one_of(
 
 
 @st.composite
-def brokerage_forms(draw: Draw, *, renamed: bool = True) -> BrokerageForms:
+def brokerage_forms(draw: Draw, *, renamed: bool = True, ids: str = "text") -> BrokerageForms:
     """Draw the forms of the brokerage stream; `renamed` also draws names of members that no rule can know."""
     style = TAG_STYLES[draw(st.sampled_from(list(TAG_STYLES)))]
     events = forms(
         BrokerageEvents,
+        ids=st.just(ids),
         payload=st.sampled_from(PAYLOADS),
         names=RENAMED if renamed else st.just({}),
         **{kind: st.just(style(kind, topic)) for kind, topic in KINDS.items()},
@@ -278,16 +279,17 @@ def market_forms(draw: Draw, *, renamed: bool = True) -> MarketForms:
     )
 
 
-def sandbox_dialects(*, renamed: bool = True) -> st.SearchStrategy[SandboxDialect]:
+@st.composite
+def sandbox_dialects(draw: Draw, *, renamed: bool = True) -> SandboxDialect:
     """Draw a dialect: every choice of both streams and of REST.
 
     Args:
         renamed: whether names of members are drawn that no rule of spelling leads back to the wire contract.
     """
-    return st.builds(
-        SandboxDialect,
-        name=st.just("drawn"),
-        brokerage=brokerage_forms(renamed=renamed),
-        market_data=market_forms(renamed=renamed),
-        rest=forms(RestForms),
+    rest = draw(forms(RestForms))
+    return SandboxDialect(
+        name="drawn",
+        brokerage=draw(brokerage_forms(renamed=renamed, ids=rest.ids)),
+        market_data=draw(market_forms(renamed=renamed)),
+        rest=rest,
     )

@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 
 import msgspec
 
+from connecttrade_async.sandbox.dialect.members import ENUMS, IDS, NUMBERS, camel_name, id_number
 from connecttrade_async.sandbox.dialect.streams import (
     BrokerageEvents,
     BrokerageForms,
@@ -22,54 +23,14 @@ __all__ = ["EventText", "FrameWriter", "write_brokerage", "write_market"]
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 _SPLIT = "\0"
 """Stands in an event for its payload, so that the text around the payload is known; JSON escapes it."""
-_NUMBERS = frozenset(
+_NUMBERS = NUMBERS | frozenset(
     {
-        "order_qty",
-        "order_notional",
-        "order_limit_price",
-        "stop_price",
-        "filled_qty",
-        "avg_fill_price",
-        "quantity",
-        "price",
-        "ratio",
-        "cash",
-        "buying_power",
-        "margin_buying_power",
-        "maintenance_margin",
-        "initial_margin",
-        "equity",
-        "average_price",
-        "last_price",
-        "market_value",
-        "unrealized_pl",
-        "daily_pl",
-        "total_pl",
-        "bid_price",
-        "bid_size",
-        "ask_price",
-        "ask_size",
-        "size",
-        "open",
-        "high",
-        "low",
-        "close",
-        "volume",
-        "open_interest",
-        "delta",
-        "gamma",
-        "theta",
-        "vega",
-        "rho",
-        "implied_volatility",
-        "timestamp",
-        "created_at",
-        "updated_at",
-        "time",
-        "start_time",
+        *("bid_price", "bid_size", "ask_price", "ask_size", "size", "open", "high", "low", "close", "volume"),
+        *("open_interest", "delta", "gamma", "theta", "vega", "rho", "implied_volatility"),
+        *("timestamp", "created_at", "updated_at", "time", "start_time"),
     }
 )
-_ENUMS = frozenset({"status", "side", "order_type", "order_tif", "instrument", "action"})
+"""Members that hold a number as text; a time may be digits."""
 _KINDS = {"order": "orders", "position": "positions", "balance": "balances"}
 _CHANNELS = {"quote": "quotes", "trade": "trades", "bar": "bars", "depth": "depth", "options_chain": "options_chain"}
 
@@ -117,6 +78,7 @@ class FrameWriter:
             kind: tuple(events.payload.format(kind=kind, topic=topics[kind]).split(".")) if events.payload else ()
             for kind in events.words
         }
+        self._has_numeric_ids = isinstance(events, BrokerageEvents) and events.ids == "number"
         self._encode = encoded_raw if events.numbers == "bare" else encoded
         self._is_assumed = self._has_assumed_events()
         self.joins = events.batch != "none" or events.listed == "many"
@@ -225,35 +187,34 @@ class FrameWriter:
             return {self._key(key): self._converted(member, key) for key, member in members.items()}
         if isinstance(value, list):
             return [self._converted(member, name) for member in cast("list[object]", value)]
-        if not isinstance(value, str):
-            return value
-        if name in _NUMBERS:
-            is_bare = self._events.numbers == "bare" and _NUMBER.fullmatch(value) is not None
-            return msgspec.Raw(value.encode()) if is_bare else value
-        if name in self._words:
-            return self._words[name].get(value, value)
-        return self._spelled(value) if name in _ENUMS else value
+        return self._spelled(name, value) if isinstance(value, str) else value
 
     def _said(self, name: str, value: object) -> object:
         """Return the value of a placeholder; past bars and subscriptions are spelled as events are."""
         if name in {"bars", "subscriptions"}:
             return self._converted(value)
+        if name == "account_id":
+            return self._converted(value, name)
         return self._words[name].get(value, value) if name in self._words and isinstance(value, str) else value
 
     def _key(self, name: str) -> str:
         if name not in self._keys:
-            first, *others = name.split("_")
-            self._keys[name] = first + "".join(map(str.title, others)) if self._events.case == "camel" else name
+            self._keys[name] = camel_name(name) if self._events.case == "camel" else name
         return self._keys[name]
 
-    def _spelled(self, value: str) -> str:
-        events = self._events
-        if not isinstance(events, BrokerageEvents):
+    def _spelled(self, name: str, value: str) -> object:
+        if name in _NUMBERS:
+            is_bare = self._events.numbers == "bare" and _NUMBER.fullmatch(value) is not None
+            return msgspec.Raw(value.encode()) if is_bare else value
+        if name in self._words:
+            return self._words[name].get(value, value)
+        if name in IDS:
+            return id_number(value) if self._has_numeric_ids else value
+        if name not in ENUMS or not isinstance(self._events, BrokerageEvents):
             return value
-        if events.canceled and value == "cancelled":
-            value = "canceled"
-        value = value.replace("_", events.enum_space)
-        return value if events.enum_case == "assumed" else getattr(value, events.enum_case)()
+        word = "canceled" if self._events.canceled and value == "cancelled" else value
+        word = word.replace("_", self._events.enum_space)
+        return word if self._events.enum_case == "assumed" else getattr(word, self._events.enum_case)()
 
 
 def write_brokerage(forms: BrokerageForms) -> FrameWriter:

@@ -80,7 +80,8 @@ STREAM_PRESETS: Mapping[str, tuple[BrokerageForms, MarketForms]] = {
     ),
     "numbers": (
         BrokerageForms(
-            events=BrokerageEvents(numbers="bare"), messages=BrokerageMessages(refused=_NUMBERED, displaced=_NUMBERED)
+            events=BrokerageEvents(numbers="bare", ids="number"),
+            messages=BrokerageMessages(refused=_NUMBERED, displaced=_NUMBERED),
         ),
         MarketForms(events=MarketEvents(numbers="bare"), messages=MarketMessages(refused=_NUMBERED)),
     ),

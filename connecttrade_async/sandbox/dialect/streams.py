@@ -279,6 +279,7 @@ class BrokerageEvents(EventForms, frozen=True, kw_only=True):
         account_id: the same; where it stands in ``account``, it stands there with the account number. A payload has
             its own ``account_id`` also where the frame has it.
         timestamp: in the ``frame``, in the ``payload``, or not at all.
+        ids: whether ids that the server makes are ``text`` or a whole ``number``, as they are over REST.
         enum_case: of statuses, sides, order types and so on; ``assumed`` is lower for a status and upper for others.
         enum_space: what stands between the words of one.
         canceled: whether ``cancelled`` is spelled ``canceled``.
@@ -290,6 +291,7 @@ class BrokerageEvents(EventForms, frozen=True, kw_only=True):
     user_id: Literal["frame", "payload", "both", "account", "absent"] = "frame"
     account_id: Literal["frame", "payload", "both", "account"] = "frame"
     timestamp: Literal["frame", "payload", "absent"] = "frame"
+    ids: Literal["text", "number"] = "text"
     enum_case: Literal["assumed", "lower", "upper", "title"] = "assumed"
     enum_space: Literal["_", " ", "-"] = "_"
     canceled: bool = False

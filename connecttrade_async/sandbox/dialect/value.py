@@ -29,6 +29,10 @@ class SandboxDialect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     market_data: MarketForms = msgspec.field(default_factory=MarketForms)
     rest: RestForms = msgspec.field(default_factory=RestForms)
 
+    def __post_init__(self) -> None:
+        if self.brokerage.events.ids != self.rest.ids:
+            raise ValueError(f"ids must be {self.rest.ids} in events as over REST, got {self.brokerage.events.ids}")
+
     @classmethod
     def from_dict(cls, members: Mapping[str, object]) -> Self:
         """Read a dialect from a JSON object that has its fields as members.

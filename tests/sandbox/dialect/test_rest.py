@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 from connecttrade_async.sandbox import Fault, Sandbox, SandboxThread, Spellings
 from connecttrade_async.sandbox.dialect import PRESETS, SandboxDialect
 from connecttrade_async.sandbox.dialect.rest import ListForm, RestForms
+from connecttrade_async.sandbox.dialect.streams import BrokerageEvents, BrokerageForms
 from rest_forms import NOUNS, Answer, FormReader, Listing, list_forms, rest_forms
 
 NOON = datetime(2026, 7, 1, 12, tzinfo=UTC)
@@ -38,7 +39,9 @@ class Client:
 
     def speak(self, forms: RestForms) -> FormReader:
         """Set the forms, and return their reader."""
-        self.threaded.call(lambda sandbox: setattr(sandbox, "dialect", SandboxDialect(rest=forms)))
+        brokerage = BrokerageForms(events=BrokerageEvents(ids=forms.ids))
+        dialect = SandboxDialect(brokerage=brokerage, rest=forms)
+        self.threaded.call(lambda sandbox: setattr(sandbox, "dialect", dialect))
         return FormReader(forms)
 
     def fetch(self, method: str, path: str, body: object = None, **query: str) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed
 
 from connecttrade_async.sandbox import RefusalError, Sandbox, SandboxDialect
 from connecttrade_async.sandbox.dialect import PRESETS, BrokerageForms, MarketForms
+from connecttrade_async.sandbox.dialect.members import id_number
 from connecttrade_async.sandbox.dialect.streams import (
     BrokerageEvents,
     BrokerageMessages,
@@ -95,8 +96,15 @@ def owner_of(event: Event, forms: BrokerageForms) -> tuple[Any, Any]:
     )
 
 
-def plain(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
+def plain(forms: BrokerageForms, value: Any, name: str = "") -> Any:
+    """Return a payload in the spelling to which the peer reduces every dialect's."""
+    if isinstance(value, dict):
+        return {key: plain(forms, one, key) for key, one in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [plain(forms, one) for one in cast("Any", value)]
+    if name in {"account_id", "order_id", "fill_id"} and forms.events.ids == "number":
+        return str(id_number(value))
+    return value.lower() if name in {"side", "order_type", "status"} else value
 
 
 async def check_brokerage(sandbox: Sandbox, forms: BrokerageForms) -> None:
@@ -112,10 +120,10 @@ async def check_brokerage(sandbox: Sandbox, forms: BrokerageForms) -> None:
         for event, topic in zip(events, [topic for topic in TOPICS for _ in range(2)], strict=True):
             for name, value in PAYLOADS[topic].items():
                 if name not in {"account_id", "account_number"}:
-                    assert plain(event.payload[name]) == plain(value), name
+                    assert event.payload[name] == plain(forms, value, name), name
         user = None if forms.events.user_id == "absent" else "jane"
-        assert [owner_of(event, forms) for event in events[::2]] == [(user, "a1")] * 3
-        assert {owner_of(event, forms)[1] for event in events[1::2]} == {"a2"}
+        assert [owner_of(event, forms) for event in events[::2]] == [(user, plain(forms, "a1", "account_id"))] * 3
+        assert {owner_of(event, forms)[1] for event in events[1::2]} == {plain(forms, "a2", "account_id")}
 
 
 async def check_market(sandbox: Sandbox, forms: MarketForms, token: str) -> None:
@@ -195,7 +203,11 @@ FRAMES: dict[str, Any] = {
         "timestamp": "T",
         "data": {"accountId": "a1", "accountNumber": "0042", "symbol": "F", "quantity": "-3", "totalPl": "0.00"},
     },
-    "numbers": {"type": "position", **OWNER, "timestamp": "T", "data": POSITION | {"quantity": -3, "total_pl": 0.0}},
+    "numbers": {
+        **ASSUMED,
+        "account_id": id_number("a1"),
+        "data": POSITION | {"account_id": id_number("a1"), "quantity": -3, "total_pl": 0.0},
+    },
     "messages": [{"T": "position", **POSITION, **OWNER, "timestamp": "T"}],
     "no_acks": ASSUMED,
     "silent_heartbeat": ASSUMED,
@@ -444,6 +456,7 @@ async def test_ping_that_is_not_answered_ends_the_session(served: Sandbox) -> No
 @pytest.mark.parametrize(
     "wrong",
     [
+        {"brokerage": {"events": {"ids": "number"}}},
         {"brokerage": {"requests": {"topics": "action"}}},
         {"brokerage": {"requests": {"client_id": "auth", "client_secret": "auth.secret"}}},
         {"brokerage": {"requests": {"subscribe": "authenticate"}}},
