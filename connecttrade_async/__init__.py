@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         OrderNotReplacedError as OrderNotReplacedError,
         OrderOutcomeUnknownError as OrderOutcomeUnknownError,
         RateLimitedError as RateLimitedError,
+        RelayError as RelayError,
         RequestTimeoutError as RequestTimeoutError,
         ServerError as ServerError,
         SessionTakenError as SessionTakenError,
@@ -135,6 +136,8 @@ if TYPE_CHECKING:
         RateLimited as RateLimited,
     )
     from connecttrade_async.recording.recorder import Recorder as Recorder
+    from connecttrade_async.relay.relay import Relay as Relay, RelayStatus as RelayStatus
+    from connecttrade_async.relay.settings import Keep as Keep
     from connecttrade_async.rest.pagination import Listing as Listing, Pages as Pages
     from connecttrade_async.rest.wire import Response as Response
     from connecttrade_async.secret import Secret as Secret
@@ -187,6 +190,7 @@ _ROOMS = {
         "OrderNotReplacedError",
         "OrderOutcomeUnknownError",
         "RateLimitedError",
+        "RelayError",
         "RequestTimeoutError",
         "ServerError",
         "SessionTakenError",
@@ -255,6 +259,8 @@ _ROOMS = {
     ),
     "oauth": ("Redirect", "check_redirect_url", "parse_redirect"),
     "recording.recorder": ("Recorder",),
+    "relay.relay": ("Relay", "RelayStatus"),
+    "relay.settings": ("Keep",),
     "rest.pagination": ("Listing", "Pages"),
     "rest.wire": ("Response",),
     "secret": ("Secret",),

@@ -1,6 +1,6 @@
 """The client: construction, the entry points of every product, and closing."""
 
-# ruff: noqa: TC001, TC003 - help() and documentation tools evaluate what the signatures name
+# ruff: noqa: TC003 - help() and documentation tools evaluate what the signatures name
 
 from __future__ import annotations
 
@@ -49,6 +49,7 @@ from connecttrade_async.user import (
 if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
     from connecttrade_async.recording.taps import TapPoint
+    from connecttrade_async.relay.relay import BoundRelay
 
 __all__ = ["ClientHealth", "ConnectTrade"]
 
@@ -250,6 +251,8 @@ class ConnectTrade:
         on_taken: Literal["stop", "standby", "retake"] = "stop",
         codes: Mapping[str, connecttrade_async.CloseReason] | None = None,
         watchdog: float | None = None,
+        relay: connecttrade_async.Relay | None = None,
+        since: str | None = None,
     ) -> connecttrade_async.BrokerageStream:
         """Return the stream of all users of this client; ``async with`` opens it.
 
@@ -263,9 +266,13 @@ class ConnectTrade:
             watchdog: the seconds for which the event loop may be blocked before the logger
                 ``connecttrade_async.streaming`` warns, with the blocking code. A blocked loop loses healthy
                 connections. The watchdog uses a thread; None disables it.
+            relay: the relay that shares one session among many processes; None opens a session of this stream's own.
+                When a client outside the relay takes the session, the whole relay stands by, as with ``standby``.
+            since: with a relay, the ``position`` behind which to continue; the events since then are replayed. A
+                ``Gap`` takes the place of those that the relay does not have any more.
 
         Raises:
-            ConfigurationError: a topic or the policy is invalid, or the endpoints have no stream address.
+            ConfigurationError: a topic, the policy or the position is invalid, or the endpoints have no stream address.
         """
         if not self._stream_url:
             msg = "endpoints must have a stream address, got none"
@@ -292,6 +299,7 @@ class ConnectTrade:
                 self._market.dial.proxy,
                 self._sender.transport.tap_point.opener("brokerage"),
             ),
+            relay=_bound(relay, self.client_id, self._client_secret, on_taken, since),
         )
 
     def live(
@@ -543,6 +551,21 @@ def traffic_of(ct: ConnectTrade) -> ClientTraffic:
     sender = ct._sender  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
     secret = ct._client_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
     return ClientTraffic(sender.transport.tap_point, sender.clock, ct.client_id, secret)
+
+
+def _bound(relay: object, client_id: str, client_secret: Secret, on_taken: str, since: str | None) -> BoundRelay | None:
+    if relay is None:
+        if since is not None:
+            msg = f"since must be None without a relay, got {shown(since)}"
+            raise ConfigurationError(msg)
+        return None
+    if not isinstance(relay, connecttrade_async.Relay):
+        msg = f"relay must be Relay(...), got {type(relay).__name__}"
+        raise ConfigurationError(msg)
+    if on_taken == "retake":
+        msg = "on_taken must be stop or standby with a relay, which stands by as a whole, got 'retake'"
+        raise ConfigurationError(msg)
+    return relay.bind(client_id, client_secret, since)
 
 
 def _check_id(text: object, name: str) -> None:

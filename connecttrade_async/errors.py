@@ -35,6 +35,7 @@ __all__ = [
     "OrderNotReplacedError",
     "OrderOutcomeUnknownError",
     "RateLimitedError",
+    "RelayError",
     "RequestTimeoutError",
     "ServerError",
     "SessionTakenError",
@@ -202,6 +203,22 @@ class HandshakeError(TransportError):
 
 class RequestTimeoutError(TransportError, TimeoutError):
     """No complete response was received in time."""
+
+
+class RelayError(ConnectTradeError):
+    """The Redis or Valkey server of a relay could not be used; no session was opened without it.
+
+    Attributes:
+        kind: ``unreachable``, ``refused`` (the password or the user), ``permission``, ``read-only``, ``full``,
+            ``version``, ``key`` (a key of the relay has another type or a foreign entry), ``evicted`` or ``failed``.
+        detail: the reason, as text.
+    """
+
+    def __init__(self, *, kind: str, detail: str) -> None:
+        """Build the message from the attributes."""
+        self.kind = kind
+        self.detail = one_line(detail)
+        super().__init__(f"the relay cannot use its Redis server: {self.detail}")
 
 
 class BrokerError(ConnectTradeError):

@@ -41,6 +41,7 @@ TREE: dict[str, object] = {
             "SymbolError": {},
             "TicketError": {},
         },
+        "RelayError": {},
         "TransportError": {"ConnectError": {}, "HandshakeError": {}, "RequestTimeoutError": {}},
         "BrokerError": {
             "MalformedResponseError": {},

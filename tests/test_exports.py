@@ -63,6 +63,8 @@ SOME = {
     "streaming.protocol": {"CloseReason"},
     "streaming.brokerage_stream": {"BrokerageStream"},
     "streaming.stream": {"StreamHealth"},
+    "relay.relay": {"Relay", "RelayStatus"},
+    "relay.settings": {"Keep"},
     "rest.wire": {"Response"},
     "symbology": {
         "EquityKind",
@@ -80,7 +82,7 @@ SOME = {
 }
 # The rooms that are offered as they are: ``tickets.limit(...)``.
 AS_THEY_ARE = ["analytics", "symbology", "tickets"]
-HEAVY = ["aiohttp", "anyio", "asyncio", "backoff", "click", "msgspec", "rich", "websockets", "yarl"]
+HEAVY = ["aiohttp", "anyio", "asyncio", "backoff", "click", "msgspec", "redis", "rich", "websockets", "yarl"]
 INSIDE = ["sandbox", "cli", "cli.demo", "client", "rest", "models", "errors"]
 
 NAMES = [name for name in connecttrade_async.__all__ if name not in {"__version__", *AS_THEY_ARE}]

@@ -34,6 +34,13 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "streaming/connection.py",
         "streaming/stream.py",
     ),
+    ("relay/test_failures.py",): (
+        "relay/alarm.py",
+        "relay/engine.py",
+        "relay/follower.py",
+        "relay/leader.py",
+        "relay/redis.py",
+    ),
     ("streaming/test_fanout.py", "stories/test_stream_slow_consumers.py"): ("streaming/subscriptions.py",),
     ("stories/test_poll_failures.py", "stories/test_poll_fairness.py"): (
         "polling/fetcher.py",

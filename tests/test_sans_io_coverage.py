@@ -133,10 +133,11 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "polling/results.py": "polling/test_results.py",
     "polling/schedule.py": "polling/test_schedule.py",
     "polling/outage.py": "polling/test_outage.py",
-    "relay/__init__.py": "relay/test_lease.py",
     "relay/lease.py": "relay/test_lease.py",
     "relay/log.py": "relay/test_log.py",
     "relay/outbox.py": "relay/test_outbox.py",
+    "relay/scripts.py": "relay/test_scripts.py",
+    "relay/settings.py": "relay/test_settings.py",
 }
 
 

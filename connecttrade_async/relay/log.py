@@ -130,6 +130,7 @@ class LogView(NamedTuple):
         remaining: the milliseconds until the lease ends.
         standby: the milliseconds for which the whole relay stands by; 0 if it does not.
         now: the time of the server, in milliseconds since 1970.
+        entries: the number of entries in the log.
     """
 
     top: Position | None
@@ -139,6 +140,7 @@ class LogView(NamedTuple):
     remaining: int = 0
     standby: int = 0
     now: int = 0
+    entries: int = 0
 
 
 class Missed(NamedTuple):

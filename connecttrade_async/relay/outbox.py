@@ -81,14 +81,14 @@ class Outbox:
             return None
         return Batch(Position(self.acknowledged.epoch, self.acknowledged.sequence + 1), tuple(entries), state)
 
-    def acknowledge(self, batch: Batch) -> None:
-        """Remove the entries of a batch that the log has."""
-        for _ in batch.entries:
-            _, value, _ = self._entries.popleft()
+    def acknowledge(self, sequence: int) -> None:
+        """Remove the entries up to this number: the log has them."""
+        while self._entries and self.acknowledged.sequence < sequence:
+            kind, value, _ = self._entries.popleft()
             self._bytes -= len(value) + ENTRY_BYTES
-        self.acknowledged = batch.last
-        if batch.state is not None:
-            self.is_live = batch.state == LIVE
+            if kind in (LIVE, LOST, LEFT):
+                self.is_live = kind == LIVE
+            self.acknowledged = Position(self.acknowledged.epoch, self.acknowledged.sequence + 1)
 
     @property
     def is_unbroken(self) -> bool:

@@ -5,15 +5,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from connecttrade_async.clock import Clock
 from connecttrade_async.config import Reconnect, Timeouts
 from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
-from connecttrade_async.streaming.config import Lifetime, OnTaken, StreamConfig
+from connecttrade_async.streaming.config import Engine, Lifetime, OnTaken, StreamConfig, StreamRelay, Upstream
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import TOPICS, EventFilter
-from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol, TopicSync
+from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol, TopicCodec, TopicSync
 from connecttrade_async.streaming.stream import Stream
 from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
 from connecttrade_async.streaming.websocket import ConnectOptions
@@ -44,6 +45,7 @@ class BrokerageStream(Stream):
         owner: Lifetime,
         watchdog: float | None = None,
         dialing: ConnectOptions | None = None,
+        relay: StreamRelay | None = None,
     ) -> None:
         if not topics or not set(topics) <= set(TOPICS):
             msg = f"topics must be one or more of {', '.join(TOPICS)}, got {', '.join(map(repr, topics)) or 'none'}"
@@ -52,13 +54,28 @@ class BrokerageStream(Stream):
         self.topics = topics
         all_codes = {**CODES, **codes}
 
-        def make_protocol(now: float) -> StreamProtocol:
+        def make_protocol(codec: TopicCodec, now: float, topics: tuple[str, ...] = TOPICS) -> StreamProtocol:
             sync, login, silence = TopicSync(codec, topics), timeouts.login, timeouts.silence
             return StreamProtocol(codec, sync, now=now, login=login, silence=silence, codes=all_codes)
 
-        fanout = Fanout(clock.wall)
-        config = StreamConfig(url, make_protocol, fanout, clock, timeouts, reconnect, on_taken, None, dialing)
+        fanout = Fanout(clock.wall) if relay is None else relay.make_fanout(clock.wall)
+        own_protocol = partial(make_protocol, codec, topics=topics)
+        config = StreamConfig(url, own_protocol, fanout, clock, timeouts, reconnect, on_taken, None, dialing)
+        self._relay = relay
+        self._upstream = Upstream(config, codec, topics, make_protocol)
         super().__init__(config, watchdog, owner)
+
+    @property
+    def position(self) -> str | None:
+        """The position in the relay's log up to which every subscription has received all events.
+
+        Save it together with the effect of an event, and pass it as ``since`` to continue behind that event. None
+        without a relay, and before the first entry.
+        """
+        return None if self._relay is None else self._relay.position
+
+    def _make_engine(self) -> Engine:
+        return super()._make_engine() if self._relay is None else self._relay.make_engine(self._upstream)
 
     def subscribe(
         self,

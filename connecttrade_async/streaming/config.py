@@ -15,10 +15,20 @@ if TYPE_CHECKING:
     from connecttrade_async.config import Reconnect, Timeouts
     from connecttrade_async.errors import ClosedError, ConnectTradeError
     from connecttrade_async.streaming.fanout import Fanout
-    from connecttrade_async.streaming.protocol import StreamProtocol
+    from connecttrade_async.streaming.protocol import StreamProtocol, TopicCodec
     from connecttrade_async.streaming.websocket import ConnectOptions
 
-__all__ = ["Engine", "Lifetime", "LoginProvider", "OnTaken", "StreamConfig", "StreamCounters", "StreamLag"]
+__all__ = [
+    "Engine",
+    "Lifetime",
+    "LoginProvider",
+    "OnTaken",
+    "StreamConfig",
+    "StreamCounters",
+    "StreamLag",
+    "StreamRelay",
+    "Upstream",
+]
 
 OnTaken = Literal["stop", "standby", "retake"]
 
@@ -174,3 +184,36 @@ class StreamConfig(NamedTuple):
     on_taken: OnTaken
     login: LoginProvider | None = None
     dialing: ConnectOptions | None = None
+
+
+class Upstream(NamedTuple):
+    """What opens the session of a stream, for an engine that does so only while it may.
+
+    Attributes:
+        config: the configuration of the stream. Its protocol subscribes to the topics of this one stream.
+        codec: decodes the frames.
+        topics: the topics that this stream delivers.
+        make_protocol: returns the protocol of a new connection with this codec, for all topics.
+    """
+
+    config: StreamConfig
+    codec: TopicCodec
+    topics: tuple[str, ...]
+    make_protocol: Callable[[TopicCodec, float], StreamProtocol]
+
+
+class StreamRelay(Protocol):
+    """What a stream needs of a relay: its fan-out, its engine and its position."""
+
+    @property
+    def position(self) -> str | None:
+        """The position up to which every subscription has received the log, or None before the first entry."""
+        ...
+
+    def make_fanout(self, wall: Callable[[], datetime]) -> Fanout:
+        """Return the fan-out of the stream."""
+        ...
+
+    def make_engine(self, upstream: Upstream) -> Engine:
+        """Return the engine of the stream."""
+        ...

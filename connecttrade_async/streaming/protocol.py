@@ -215,6 +215,10 @@ class SubscriptionCodec(Protocol):
         ...
 
 
+class TopicCodec(Codec, SubscriptionCodec, Protocol):
+    """Encodes and decodes the frames of a stream of topics."""
+
+
 class TopicSync:
     """The subscription of the brokerage stream: one request for all topics, and its confirmations.
 

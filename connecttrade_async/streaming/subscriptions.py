@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from datetime import datetime
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self, TypeAlias
@@ -218,6 +218,16 @@ class Subscription:
         self.enforce_capacity()
         return SubscriptionStatistics(self._received, len(self._items), self._dropped, self._weight())
 
+    @property
+    def queued(self) -> Iterator[Any]:
+        """The events in the queue, the oldest first."""
+        return iter(self._items)
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Whether the subscription ended because its queue exceeded its capacity."""
+        return isinstance(self._ending, SlowConsumerError)
+
     def enforce_capacity(self) -> None:
         """Apply the overflow policy if the queue exceeds its capacity."""
         if self._ending is None and (len(self._items) > self._capacity or self._is_too_heavy()):
@@ -395,6 +405,11 @@ class LatestSubscription(Subscription):
         super().discard(lambda key: is_unwanted(latest[key]))
         self._latest = {key: latest[key] for key in self._items}
         self._bytes = sum(len(event.raw) for event in self._latest.values())
+
+    @property
+    def queued(self) -> Iterator[Any]:
+        """The latest event of each key, in the order of the keys' first events."""
+        return iter(self._latest.values())
 
     def enforce_capacity(self) -> None:
         """Do nothing: ``keep`` never exceeds the capacity."""

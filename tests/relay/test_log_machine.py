@@ -41,6 +41,7 @@ class Store:
         self.epoch = 0
         self.is_live = False
         self.clock = 100
+        self.after = Position(0, 0)
 
     @property
     def top(self) -> Position | None:
@@ -56,6 +57,11 @@ class Store:
         self.clock += 1
         above = self.top.epoch + 1 if self.top is not None else 0
         self.epoch = max(self.clock, above, self.epoch + 1)
+        if after is not None:
+            mine = [position for position, _ in self.entries if position.epoch == after.epoch]
+            if mine and mine[-1] > after:
+                after, is_live = mine[-1], self.is_live
+            self.after = after
         self.owner, self.is_live = f"{worker}:{self.epoch}", is_live
         control = Control(by=worker, after=None if after is None else str(after), is_live=is_live)
         self.entries.append((Position(self.epoch, 0), (EPOCH, encode_control(self.clock, control))))
@@ -205,7 +211,7 @@ class Relay(RuleBasedStateMachine):
         if not is_answered:
             return
         if answer == "done":
-            worker.outbox.acknowledge(batch)
+            worker.outbox.acknowledge(batch.last.sequence)
         else:
             self.renew(number)
 
@@ -232,6 +238,7 @@ class Relay(RuleBasedStateMachine):
         if acquired is None:
             worker.outbox, worker.has_session = None, False
         else:
+            worker.outbox.acknowledge(self.store.after.sequence)
             worker.outbox.begin_epoch(acquired)
 
     @rule(number=st.integers(0, 2))

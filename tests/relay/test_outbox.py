@@ -22,7 +22,7 @@ def test_batch_is_the_same_until_it_is_acknowledged() -> None:
     assert batch == outbox.batch(2, 1000)
     assert (batch.first, batch.last) == (Position(7, 1), Position(7, 2))
     assert batch.entries == ((b"orders", b"a"), (b"orders", b"b"))
-    outbox.acknowledge(batch)
+    outbox.acknowledge(batch.last.sequence)
     assert outbox.acknowledged == Position(7, 2)
     assert len(outbox) == 1
 
@@ -38,7 +38,7 @@ def test_new_epoch_numbers_the_entries_that_are_not_acknowledged() -> None:
     outbox = outbox_of(b"a", b"b")
     batch = outbox.batch(1, 1000)
     assert batch is not None
-    outbox.acknowledge(batch)
+    outbox.acknowledge(batch.last.sequence)
     outbox.begin_epoch(9)
     again = outbox.batch(10, 1000)
     assert again is not None
@@ -51,7 +51,7 @@ def test_outbox_is_live_as_the_acknowledged_entries_say() -> None:
         outbox.put(kind, b"", 0.0)
     states: list[tuple[bytes | None, bool]] = []
     while (batch := outbox.batch(1, 1000)) is not None:
-        outbox.acknowledge(batch)
+        outbox.acknowledge(batch.last.sequence)
         states.append((batch.state, outbox.is_live))
     assert states == [(LIVE, True), (None, True), (LOST, False)]
 
@@ -63,7 +63,7 @@ def test_outbox_is_over_in_bytes() -> None:
     assert outbox.is_over(0.0)
     batch = outbox.batch(10, 10_000)
     assert batch is not None
-    outbox.acknowledge(batch)
+    outbox.acknowledge(batch.last.sequence)
     assert not outbox.is_over(1e9)
 
 
