@@ -136,7 +136,9 @@ class RelayEngine:
         Raises:
             RelayError: the server cannot be used.
         """
-        channel, delays = self._channel(), full_jitter_delays(RETRY_BASE, RETRY_CAP)
+        # Nothing depends on the lease yet, so a slow server is given more time.
+        channel = self._address.channel(self._keys, self._upstream.config.timeouts.connect)
+        delays = full_jitter_delays(RETRY_BASE, RETRY_CAP)
         try:
             while True:
                 try:

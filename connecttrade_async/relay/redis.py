@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MIN_VERSION = (6, 2)  # XTRIM MINID
-MAX_MARGIN = 5.0  # seconds
+MAX_TIMEOUT = 5.0  # seconds
+CONNECT = 3.0  # times as long as a call: opening a connection takes several round trips
 READ_MARGIN = 1.0  # seconds that the answer of a blocking read may take beyond the block
 # Settings of the caller's client that would resend a blocked read, change the form of answers or share state: these
 # beginnings of their names.
@@ -133,7 +134,7 @@ class RedisAddress:
 
         Args:
             keys: the keys of the relay.
-            timeout: seconds for one call, with connecting.
+            timeout: seconds for one call, without connecting.
         """
         return RedisChannel(self, keys, timeout)
 
@@ -168,7 +169,7 @@ class RedisChannel:
     Args:
         address: the server.
         keys: the keys of the relay.
-        timeout: seconds for one call, with connecting.
+        timeout: seconds for one call, without connecting.
     """
 
     __slots__ = ("_address", "_connection", "_keys", "_timeout")
@@ -176,7 +177,7 @@ class RedisChannel:
     def __init__(self, address: RedisAddress, keys: Keys, timeout: float) -> None:
         self._address = address
         self._keys = keys
-        self._timeout = min(timeout, MAX_MARGIN)
+        self._timeout = min(timeout, MAX_TIMEOUT)
         self._connection: Any = None
 
     async def run(self, script: Script, *arguments: str | bytes | int) -> Reply:
@@ -281,10 +282,12 @@ class RedisChannel:
     async def _call(self, command: tuple[str | bytes | int, ...], timeout: float) -> Any:  # noqa: ANN401 - each command has its own form
         failure: BaseException | None = None
         try:
-            async with asyncio.timeout(timeout):
-                if self._connection is None:
-                    self._connection = self._address.connection(timeout)
+            if self._connection is None:
+                connect = min(CONNECT * self._timeout, MAX_TIMEOUT)
+                async with asyncio.timeout(connect):
+                    self._connection = self._address.connection(connect)
                     await self._connection.connect()
+            async with asyncio.timeout(timeout):
                 await self._connection.send_command(*command)
                 return await self._connection.read_response()
         except problems.NoScriptError:
