@@ -48,18 +48,20 @@ def positive_number(name: str, value: object, unit: str = "", *, alternative: st
     return value
 
 
-def positive_int(name: str, value: object) -> int:
+def positive_int(name: str, value: object, *, most: float = math.inf) -> int:
     """Return a value that is an int of at least 1.
 
     Args:
         name: the argument's name, for the message.
         value: the argument.
+        most: the largest value.
 
     Raises:
         ConfigurationError: the value is not such an int.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        msg = f"{name} must be a positive whole number, got {_described(value)}"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        rule = "a positive whole number" if most == math.inf else f"a whole number from 1 to {most}"
+        msg = f"{name} must be {rule}, got {_described(value)}"
         raise ConfigurationError(msg)
     return value
 

@@ -89,6 +89,13 @@ def test_positive_int_rejects_everything_but_ints_from_1(value: object) -> None:
         positive_int("count", value)
 
 
+@pytest.mark.parametrize("value", [0, 6, 7**40, True, None])
+def test_positive_int_with_a_largest_value_names_both_bounds(value: object) -> None:
+    assert positive_int("limit", 5, most=5) == 5
+    with pytest.raises(ConfigurationError, match=r"^limit must be a whole number from 1 to 5, got"):
+        positive_int("limit", value, most=5)
+
+
 @pytest.mark.parametrize(("value", "shown"), [("fight", "'fight'"), (["stop"], "list"), (None, "None")])
 def test_one_of_rejects_a_value_that_is_not_allowed(value: object, shown: str) -> None:
     assert one_of("on_taken", "stop", {"stop"}) == "stop"

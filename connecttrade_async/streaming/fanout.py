@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.errors import ClosedError
 from connecttrade_async.streaming.filters import check_filter
 from connecttrade_async.streaming.subscriptions import POLICIES, LatestSubscription, key_of
+from connecttrade_async.validation import one_of, positive_int
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["COMPACT_INTERVAL", "Fanout", "SubscriberSet"]
 
 COMPACT_INTERVAL = 16  # events: a queue exceeds its capacity by 15 at most, and checking costs little
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 class SubscriberSet:
@@ -196,12 +193,9 @@ class Fanout:
             ConfigurationError: the overflow policy, the capacity or a key of the filter is invalid.
             ConnectTradeError: the stream has ended, with the reason.
         """
-        if overflow not in tuple(POLICIES) or not all(map(_is_count, capacity)):
-            msg = (
-                f"overflow must be one of {', '.join(POLICIES)}, and capacity and max_bytes positive integers, "
-                f"got overflow={overflow!r}, capacity={capacity.events!r}, max_bytes={capacity.bytes!r}"
-            )
-            raise ConfigurationError(msg)
+        one_of("overflow", overflow, POLICIES)
+        positive_int("capacity", capacity.events)
+        positive_int("max_bytes", capacity.bytes)
         for name, value in event_filter.keys:
             check_filter(name, value)
         if self._ending is not None:

@@ -16,12 +16,13 @@ import msgspec
 from anyio import CancelScope
 
 from connecttrade_async.clock import Timer
-from connecttrade_async.errors import ClosedError, ConfigurationError
+from connecttrade_async.errors import ClosedError
 from connecttrade_async.streaming.config import Engine, Lifetime, StreamConfig, StreamCounters, StreamLag
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity, Subscription, SubscriptionStatistics
 from connecttrade_async.streaming.supervisor import Supervisor
 from connecttrade_async.streaming.watchdog import Watchdog
+from connecttrade_async.validation import positive_number
 
 __all__ = ["Stream", "StreamHealth"]
 
@@ -74,9 +75,8 @@ class Stream:
     """
 
     def __init__(self, config: StreamConfig, watchdog: float | None, owner: Lifetime) -> None:
-        if watchdog is not None and not watchdog > 0:
-            msg = f"watchdog must be a positive number of seconds, got {watchdog!r}"
-            raise ConfigurationError(msg)
+        if watchdog is not None:
+            positive_number("watchdog", watchdog, "seconds", alternative="None")
         self._config = config
         self._fanout = config.fanout
         self._watchdog = watchdog

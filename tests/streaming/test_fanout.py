@@ -423,9 +423,17 @@ async def test_exiting_a_subscription_unsubscribes_it() -> None:
         subscription.receive_nowait()
 
 
-@pytest.mark.parametrize(("overflow", "bound"), [("block", WIDE), ("close", Capacity(0, 1)), ("close", Capacity(1, 0))])
-async def test_subscribe_rejects_an_invalid_policy_or_capacity(overflow: Any, bound: Capacity) -> None:
-    with pytest.raises(ConfigurationError, match="overflow must be one of"):
+@pytest.mark.parametrize(
+    ("overflow", "bound", "rule"),
+    [
+        ("block", WIDE, "overflow must be one of close, drop_oldest, latest, got 'block'"),
+        ([], WIDE, "overflow must be one of close, drop_oldest, latest, got list"),
+        ("close", Capacity(0, 1), "capacity must be a positive whole number, got 0"),
+        ("close", Capacity(1, 0), "max_bytes must be a positive whole number, got 0"),
+    ],
+)
+async def test_subscribe_rejects_an_invalid_policy_or_capacity(overflow: Any, bound: Capacity, rule: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{rule}$"):
         fanout().subscribe(ALL, overflow, bound)
 
 

@@ -36,6 +36,7 @@ from connecttrade_async.rest.resources.resource import Resource
 from connecttrade_async.rest.retry import is_ambiguous
 from connecttrade_async.tickets import OrderTicket, replacement
 from connecttrade_async.tickets.validation import read_text
+from connecttrade_async.validation import positive_int
 
 __all__ = ["Orders"]
 
@@ -374,11 +375,8 @@ def _path(order: order_lookup.OrderRef) -> str:
 
 
 def _check_limit(limit: object) -> None:
-    if limit is None:
-        return
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 1 <= limit <= wire.LARGEST_PAGE:
-        msg = f"limit must be a whole number from 1 to {wire.LARGEST_PAGE}, got {limit!r}"
-        raise ConfigurationError(msg)
+    if limit is not None:
+        positive_int("limit", limit, most=wire.LARGEST_PAGE)
 
 
 def _check_ticket(ticket: object) -> None:
