@@ -19,6 +19,7 @@ from connecttrade_async.cli.commands.change_order import cancel, replace
 from connecttrade_async.cli.commands.connect import connect
 from connecttrade_async.cli.commands.connections import connections
 from connecttrade_async.cli.commands.depth import depth
+from connecttrade_async.cli.commands.doctor import doctor
 from connecttrade_async.cli.commands.option import option
 from connecttrade_async.cli.commands.orders import orders
 from connecttrade_async.cli.commands.poll import poll
@@ -143,6 +144,7 @@ ACCOUNT_COMMANDS = (
     stream,
     watch,
     record,
+    doctor,
 )
 MARKET_COMMANDS = (quotes, bars, depth, chain)
 TRADING_COMMANDS = (buy, sell, option, cancel, replace)
