@@ -115,6 +115,19 @@ def _publish(*names: str) -> Setter:
     return publish
 
 
+def _error(*names: str) -> Setter:
+    """An error that concerns only what it names: ``message``, ``code`` if not 500, and any of these names."""
+
+    def complain(stream: Any, value: object) -> None:  # noqa: ANN401  the stream whose table has the names
+        members = object_of("error", value)
+        if members.keys() - {"message", "code", *names}:
+            raise BadRequestError(f"error has only message, code, {', '.join(names)}.")
+        address = {name: text(members, name) for name in names if members.get(name) is not None}
+        stream.publish_error(text(members, "message"), int(number("code", members.get("code", 500))), **address)
+
+    return complain
+
+
 def _refuse(stream: Any, value: object) -> None:  # noqa: ANN401  the market-data stream
     """A symbol, or ``{"symbol", "message"}``."""
     members = {"symbol": value} if isinstance(value, str) else object_of("refuse", value)
@@ -158,7 +171,14 @@ _SETTINGS = (
 )
 
 BROKERAGE = StreamControl(
-    "/stream", (*_STATE, *_ACTIONS, *_SETTINGS, Setting("publish", set=_publish("topic", "user_id", "account_id")))
+    "/stream",
+    (
+        *_STATE,
+        *_ACTIONS,
+        *_SETTINGS,
+        Setting("publish", set=_publish("topic", "user_id", "account_id")),
+        Setting("error", set=_error("user_id", "account_id", "topic")),
+    ),
 )
 """The control path of the brokerage stream."""
 
@@ -183,6 +203,7 @@ MARKET_DATA = StreamControl(
             set=lambda stream, value: stream.replace_token(text({"replace_token": value}, "replace_token")),
         ),
         Setting("publish", set=_publish("channel", "symbol")),
+        Setting("error", set=_error("channel", "symbol")),
     ),
 )
 """The control path of the market-data stream. It never shows a token."""

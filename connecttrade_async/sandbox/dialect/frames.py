@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple, cast
+from itertools import groupby
+from typing import Self, cast
 
 import msgspec
 
@@ -18,7 +19,7 @@ from connecttrade_async.sandbox.dialect.templates import encoded, encoded_raw, r
 from connecttrade_async.sandbox.dialect.words import channel_words, interval_words, session_words
 from connecttrade_async.sandbox.parameters import Fields
 
-__all__ = ["EventText", "FrameWriter", "write_brokerage", "write_market"]
+__all__ = ["FrameWriter", "SharedText", "write_brokerage", "write_market"]
 
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?", re.ASCII)
 _SPLIT = "\0"
@@ -35,18 +36,26 @@ _KINDS = {"order": "orders", "position": "positions", "balance": "balances"}
 _CHANNELS = {"quote": "quotes", "trade": "trades", "bar": "bars", "depth": "depth", "options_chain": "options_chain"}
 
 
-class EventText(NamedTuple):
-    """The text of one event.
+class SharedText(str):
+    """The text of an event with a list of payloads, which may take those of other events.
 
     Attributes:
-        text: all of it.
-        around: the text before and after the payload where several payloads may share one frame, else None.
-        payload: the text of the payload, if `around` is not None.
+        around: the text before and after the payload.
+        payload: the text of the payload.
     """
 
-    text: str
-    around: tuple[str, str] | None = None
-    payload: str = ""
+    __slots__ = ("around", "payload")
+
+    around: tuple[str, str]
+    payload: str
+
+    @classmethod
+    def of(cls, before: str, payload: str, after: str) -> Self:
+        """Return the text of an event with one payload."""
+        text = cls(f"{before}{payload}{after}")
+        text.around = before, after
+        text.payload = payload
+        return text
 
 
 class FrameWriter:
@@ -99,7 +108,7 @@ class FrameWriter:
             getattr(self._forms.messages, kind), {name: self._said(name, one) for name, one in values.items()}
         )
 
-    def event(self, kind: str, owner: Fields, data: Fields) -> EventText:
+    def event(self, kind: str, owner: Fields, data: Fields) -> str:
         """Return the text of an event.
 
         Args:
@@ -110,42 +119,35 @@ class FrameWriter:
         tag: dict[str, object] = {self._tag: self._kinds[kind]}
         if self._is_assumed:
             if self._events.payload:
-                return EventText(encoded({**tag, **owner, "data": data}))
-            return EventText(encoded({**tag, **data, **owner}))
+                return encoded({**tag, **owner, "data": data})
+            return encoded({**tag, **data, **owner})
         beside, inside = self._placed(owner, data)
         frame: dict[str, object] = {**tag, **cast("Fields", self._converted(beside))}
         payload, path = self._converted(inside), self._paths[kind]
         if not path:
-            return EventText(self._encode({**frame, **cast("Fields", payload)}))
+            return self._encode({**frame, **cast("Fields", payload)})
         text = self._encode(payload)
         place = frame
         for name in path[:-1]:
             place[name] = place = {}
         place[path[-1]] = _SPLIT if self._events.listed == "no" else [_SPLIT]
         before, after = self._encode(frame).split(self._encode(_SPLIT))
-        around = (before, after) if self._events.listed == "many" else None
-        return EventText(f"{before}{text}{after}", around, text)
+        return SharedText.of(before, text, after) if self._events.listed == "many" else f"{before}{text}{after}"
 
     def unknown(self) -> str:
         """Return an event of a kind that no client knows."""
         return encoded({self._tag: "weather", "message": "This type of message is unknown."})
 
-    def join(self, events: Iterable[EventText]) -> list[str]:
+    def join(self, events: Iterable[str]) -> list[str]:
         """Return the frames that hold some events, in their order."""
         texts: list[str] = []
-        shared: tuple[str, str] | None = None
-        payloads: list[str] = []
-        for event in (*events, EventText("")):
-            if payloads and event.around != shared:
-                texts.append(
-                    cast("tuple[str, str]", shared)[0] + ",".join(payloads) + cast("tuple[str, str]", shared)[1]
-                )
-                payloads = []
-            shared = event.around
-            if shared is not None:
-                payloads.append(event.payload)
-            elif event.text:
-                texts.append(event.text)
+        for _, group in groupby(events, key=lambda event: event.around if isinstance(event, SharedText) else event):
+            first, *others = group
+            if isinstance(first, SharedText):
+                payloads = [event.payload for event in (first, *others) if isinstance(event, SharedText)]
+                texts.append(",".join(payloads).join(first.around))
+            else:
+                texts += (first, *others)
         match self._events.batch:
             case "list":
                 return [f"[{','.join(texts)}]"] if texts else []

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from connecttrade_async.sandbox.dialect.frames import EventText, FrameWriter
+from connecttrade_async.sandbox.dialect.frames import FrameWriter
 from connecttrade_async.sandbox.faults.stream import StreamFault
 from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
@@ -22,14 +22,12 @@ class Event(NamedTuple):
         kind: the type of its message.
         scope: the account of the event, or its symbol.
         text: the message.
-        parts: the same, with what the dialect needs to put several into one frame.
     """
 
     serial: int
     kind: str
     scope: str
     text: str
-    parts: EventText
 
 
 class EventDelivery:
@@ -44,7 +42,7 @@ class EventDelivery:
         self._link = link
         self._ledger = ledger
         self._late: list[Event] = []
-        self._waiting: list[tuple[Sent, EventText]] = []
+        self._waiting: list[Sent] = []
         self._frames: FrameWriter | None = None
 
     def lose(self, event: Event) -> None:
@@ -62,10 +60,10 @@ class EventDelivery:
         if fault is not None and fault.kind == "reorder":
             self._late.append(event)
             return
-        self._frames = frames
-        if fault is None:
-            self._send(event)
+        if fault is None and not frames.joins:
+            self._link.send(self._message(event))
         else:
+            self._frames = frames
             self._befall(fault, event, frames)
         if self._late:
             self._catch_up(event.scope)
@@ -76,16 +74,18 @@ class EventDelivery:
             waiting, self._waiting = self._waiting, []
             for start in range(0, len(waiting), _MOST):
                 batch = waiting[start : start + _MOST]
-                texts = self._frames.join([parts for _, parts in batch])
-                self._link.send_together([message for message, _ in batch], texts)
+                self._link.send_together(batch, self._frames.join(message.text for message in batch))
 
     def _send(self, event: Event) -> None:
         if self._frames is not None and self._frames.joins:
-            self._waiting.append((self._message(event), event.parts))
+            self._waiting.append(self._message(event))
         else:
             self._link.send(self._message(event))
 
-    def _befall(self, fault: StreamFault, event: Event, frames: FrameWriter) -> None:
+    def _befall(self, fault: StreamFault | None, event: Event, frames: FrameWriter) -> None:
+        if fault is None:
+            self._send(event)
+            return
         message = self._message(event)
         self.flush()
         match fault.kind:

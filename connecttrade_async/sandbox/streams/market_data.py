@@ -14,7 +14,7 @@ from itertools import islice
 from typing import Literal, NamedTuple
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.dialect.frames import EventText, FrameWriter, write_market
+from connecttrade_async.sandbox.dialect.frames import FrameWriter, write_market
 from connecttrade_async.sandbox.dialect.requests import RequestReader, read_market
 from connecttrade_async.sandbox.dialect.streams import MarketForms
 from connecttrade_async.sandbox.errors import BadRequestError, ForbiddenError, RefusalError, UnknownError
@@ -279,8 +279,7 @@ class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
         for wanted in request.subscriptions():
             for tiding in self._feeds.present(wanted, self._at, request.backfill):
                 self.published += 1
-                parts = self._text(tiding)
-                event = Event(self.published, tiding.kind, tiding.symbol, parts.text, parts)
+                event = Event(self.published, tiding.kind, tiding.symbol, self._text(tiding))
                 session.send_event(event, tiding.topics)
         self._ticker.plan()
 
@@ -310,13 +309,13 @@ class MarketDataStream(StreamServer[MarketDataSession, MarketForms]):
     def _serve(self, link: SandboxWebSocket) -> MarketDataSession:
         return MarketDataSession(link, self)
 
-    def _quote(self, members: Fields, size: str) -> EventText:
+    def _quote(self, members: Fields, size: str) -> str:
         return self.frames.event("quote", {}, {**members, "bid_size": size})
 
     def _compiled(self, forms: MarketForms) -> tuple[FrameWriter, RequestReader]:
         return write_market(forms), read_market(forms)
 
-    def _text(self, tiding: MarketEvent) -> EventText:
+    def _text(self, tiding: MarketEvent) -> str:
         return self.frames.event(tiding.kind, {}, tiding.members)
 
     def _connections(self) -> list[Connection]:

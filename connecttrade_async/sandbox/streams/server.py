@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from connecttrade_async.sandbox.clock import Clock
-from connecttrade_async.sandbox.dialect.frames import EventText, FrameWriter
+from connecttrade_async.sandbox.dialect.frames import FrameWriter
 from connecttrade_async.sandbox.dialect.requests import RequestReader
 from connecttrade_async.sandbox.dialect.streams import BrokerageForms, MarketForms
 from connecttrade_async.sandbox.dialect.templates import encoded
@@ -162,9 +162,9 @@ class StreamServer(ABC, Generic[_SessionT, _FormsT]):
     def _serve(self, link: SandboxWebSocket) -> _SessionT:
         """A session for a new link."""
 
-    def _spread(self, kind: str, topics: tuple[object, ...], scope: str, parts: EventText) -> None:
+    def _spread(self, kind: str, topics: tuple[object, ...], scope: str, text: str) -> None:
         self.published += 1
-        event = Event(self.published, kind, scope, parts.text, parts)
+        event = Event(self.published, kind, scope, text)
         for session in tuple(self._sessions.values()):
             session.send_event(event, topics)
 
@@ -174,16 +174,12 @@ class StreamServer(ABC, Generic[_SessionT, _FormsT]):
             if session.is_live:
                 session.complain(code, message, **address)
 
-    def _numbered(self, write: Callable[[str], EventText]) -> Callable[[int], EventText]:
+    def _numbered(self, write: Callable[[str], str]) -> Callable[[int], str]:
         """Return what writes the event of a number; in the assumed form, all but the number is written only once."""
         if not self.frames.is_assumed:
             return lambda number: write(str(number))
-        parts = write(_NUMBER).text.split(_NUMBER)
-
-        def filled(number: int) -> EventText:
-            return EventText(str(number).join(parts))
-
-        return filled
+        parts = write(_NUMBER).split(_NUMBER)
+        return lambda number: str(number).join(parts)
 
     def _flush(self) -> None:
         for session in tuple(self._sessions.values()):

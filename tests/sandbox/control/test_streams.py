@@ -109,6 +109,13 @@ async def test_events(do: Do, listen: Dial) -> None:
     assert [json.loads(message)["data"]["order_id"] for message in messages[3:]] == ["burst-1", "burst-2"]
 
 
+async def test_error_concerns_only_what_it_names(do: Do, listen: Dial) -> None:
+    link = await listen()
+    assert (await do("POST", error={"message": "The broker is down.", "code": 503, "account_id": "a"}))[0] == 200
+    told = {"type": "error", "account_id": "a", "code": "503", "message": "The broker is down."}
+    assert json.loads(await link.recv()) == told
+
+
 async def test_settings(sandbox: Sandbox, do: Do, listen: Dial) -> None:
     await listen()
     for name, value in (("silent", True), ("delay", 0.01), ("displaces", "newer"), ("login_limit", 5)):
@@ -151,6 +158,8 @@ async def test_faults(sandbox: Sandbox, do: Do, listen: Dial) -> None:
         {"fault": {"kind": "flood"}},
         {"publish": {"topic": "orders", "user_id": "jane", "account_id": "a"}},
         {"publish": {"topic": "quotes", "user_id": "jane", "account_id": "a", "data": {}}},
+        {"error": {"code": 500}},
+        {"error": {"message": "x", "symbol": "F"}},
         {"send": 7},
         {"burst": "many"},
     ],
