@@ -100,6 +100,13 @@ def test_read_list_finds_other_names_although_every_field_is_optional() -> None:
         assert (row.transaction_id, row.account_id, row.amount_text) == ("t", "a", "5")
 
 
+def test_read_list_finds_other_names_in_another_envelope_although_every_field_is_optional() -> None:
+    reading = codec()
+    for _ in range(3):
+        (row,) = listed(reading, {"data": [{"transactionId": "t", "amount": "5"}]}, TRANSACTIONS)
+        assert (row.transaction_id, row.amount_text) == ("t", "5")
+
+
 def test_read_list_finds_names_in_another_case_that_come_later() -> None:
     reading = codec()
     counts: list[bool] = []

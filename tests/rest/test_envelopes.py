@@ -93,6 +93,14 @@ def test_find_list_refuses_an_object_without_a_list(body: dict[str, Any]) -> Non
     assert refusal(body) == "Object has no list under `orders` or another name"
 
 
+def test_find_list_refuses_another_value_in_place_of_the_list() -> None:
+    assert refusal({"orders": 5, "data": {"orders": "x"}}) == "Object has no list under `orders` or another name"
+
+
+def test_found_list_shows_none_of_its_rows() -> None:
+    assert repr(found({"data": [{"user_secret": "s3cret"}]})) == "<FoundList of 27 bytes>"
+
+
 @pytest.mark.parametrize("body", [b'"x"', b"5", b"true"], ids=["text", "number", "boolean"])
 def test_find_list_refuses_other_json(body: bytes) -> None:
     assert refusal(body) == "Expected `array`"

@@ -290,6 +290,7 @@ class Orders(Resource):
         Raises:
             ConfigurationError: the id is empty, longer than 256 characters or not printable, so no order can have it.
             CursorError: the cursors of the API repeat, or three pages in a row have no new order.
+            IncompleteListError: the order is not in a list that may be cut off, so it may exist all the same.
             TransportError: the request got no complete response. A failure is never None.
             BrokerError: the API refused the request, or the response cannot be decoded.
 
