@@ -58,6 +58,7 @@ ALL_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 ORDER_ID, SYMBOL = attrgetter("order_id"), attrgetter("symbol")
 # The key of rows without a known account.
 NAMELESS = ""
+CUT_OFF = "the list of {} may be cut off: it is full, and names no cursor of a next page that can be followed"
 
 
 class ListsOrders(Protocol):
@@ -211,10 +212,21 @@ class UserSnapshot(NamedTuple):
         names = dict.fromkeys(name for name in (*balances, *positions, *orders) if name)
         of_any = NAMELESS in orders or NAMELESS in positions or NAMELESS in balances
         problem = "a row names no account, and the user has several" if of_any else None
+        # Which account lacks rows is not known, so the lists are complete for none.
+        problem = self._cut_off() or problem
         return {
             name: _listed(orders.get(name, []), positions.get(name, []), balances.get(name, []), problem)
             for name in names
         }
+
+    def _cut_off(self) -> str | None:
+        """Return which list may lack rows, or None."""
+        if any(listing.may_be_cut_off for listing in self.listings):
+            return CUT_OFF.format("orders")
+        for name, rows in (("positions", self.positions.value), ("balances", self.balances.value)):
+            if rows.may_be_cut_off:
+                return CUT_OFF.format(name)
+        return None
 
 
 def _listed(
@@ -327,11 +339,18 @@ class OrderListing(NamedTuple):
         page: the first page.
         is_known: whether the listing is one page, and known.
         found: the orders of all pages, oldest first; None if the first page has all.
+        is_cut_off: whether a page after the first may lack orders.
     """
 
     page: LazyValue[Page[Order]]
     is_known: bool = False
     found: list[Order] | None = None
+    is_cut_off: bool = False
+
+    @property
+    def may_be_cut_off(self) -> bool:
+        """Whether the listing may lack orders. One that is known was whole when it was decoded."""
+        return self.is_cut_off or (not self.is_known and self.page.value.may_be_cut_off)
 
     @property
     def is_whole(self) -> bool:
@@ -360,12 +379,14 @@ async def _listing(user: UserApi, reader: _SnapshotReader, status: str, since: d
         return page.value
 
     found = [*first.value.items]
-    pages = Pages(fetch, start=first.value.next_cursor, backwards=False)
-    found += [order async for page in pages for order in page.items]
+    is_cut_off = False
+    async for page in Pages(fetch, start=first.value.next_cursor, backwards=False):
+        found += page.items
+        is_cut_off = is_cut_off or page.may_be_cut_off
     # New orders during the listing have moved the later rows: of an order on two pages the later row counts.
     # An id of two orders, which have different client order ids, stands for both.
     found = [*{(order.order_id, order.cl_order_id): order for order in found}.values()]
-    return OrderListing(first, found=found[::-1])
+    return OrderListing(first, found=found[::-1], is_cut_off=is_cut_off)
 
 
 def _is_within(order: Order, since: datetime) -> bool:

@@ -8,11 +8,11 @@ from msgspec.structs import replace
 
 from connecttrade_async.books.book import AccountSnapshot
 from connecttrade_async.books.snapshots import ALL_TIME, OrderWindow, SnapshotDigest, oldest, take_snapshot
-from connecttrade_async.models.pages import Page
+from connecttrade_async.models.pages import Page, Rows
 from connecttrade_async.rest.digests import digest
 from connecttrade_async.rest.wire import Request, Response
 from frame_factory import balance, order, position
-from scripted_calls import ScriptedApi, user_snapshot
+from scripted_calls import ScriptedApi, lazy, user_snapshot
 
 if TYPE_CHECKING:
     from connecttrade_async import Balance, Order, Position
@@ -47,15 +47,15 @@ class Nobody:
 
     @property
     def positions(self) -> Any:
-        return Rows(self, "positions", [position(account_id=None)])
+        return ScriptedRows(self, "positions", [position(account_id=None)])
 
     @property
     def balances(self) -> Any:
-        return Rows(self, "balances", [balance(account_id=each) for each in self.accounts])
+        return ScriptedRows(self, "balances", [balance(account_id=each) for each in self.accounts])
 
     @property
     def connections(self) -> Any:
-        return Rows(self, "connections", [])
+        return ScriptedRows(self, "connections", [])
 
     def api(self, what: str, answer: Any) -> ScriptedApi:
         async def answered(_: str) -> Any:
@@ -78,7 +78,7 @@ class Nobody:
         return self.api(status, Page(items=items)).listing(status)
 
 
-class Rows:
+class ScriptedRows:
     def __init__(self, user: Nobody, what: str, rows: Any) -> None:
         self.user, self.what, self.rows = user, what, rows
 
@@ -229,6 +229,42 @@ async def test_listing_of_several_pages_is_not_plain() -> None:
     found = await take_snapshot(Turning("a"), OrderWindow(NOW, ("a",), ()), turn)
     assert (found.is_plain, [each.order_id for each in found.orders]) == (False, ["2", "1"])
     assert (await snapshot(Nobody("a"))).is_plain
+
+
+@pytest.mark.parametrize("cut_off", [1, 2], ids=["first page", "last page"])
+async def test_listing_with_a_page_that_may_be_cut_off_is_a_problem_of_every_account(cut_off: int) -> None:
+    class Turning(Nobody):
+        def list(self, *, next_cursor: str | None, **_: Any) -> Any:
+            is_cut_off = cut_off == (2 if next_cursor else 1)
+            cursor = None if next_cursor or is_cut_off else "2"
+            items = (order(order_id=next_cursor or "1", account_id="a"),)
+            return self.api("", Page(items=items, next_cursor=cursor, may_be_cut_off=is_cut_off)).listing()
+
+    async def turn() -> None:
+        pass
+
+    found = await take_snapshot(Turning("a"), OrderWindow(NOW, ("a", "b"), ()), turn)
+    money = [balance(account_id="a"), balance(account_id="b")]
+    listed = found._replace(balances=user_snapshot([], [], money).balances).by_account()
+    assert [each.problem for each in listed.values()] == [
+        "the list of orders may be cut off: it is full, and names no cursor of a next page that can be followed"
+    ] * 2
+
+
+@pytest.mark.parametrize("name", ["positions", "balances"])
+@pytest.mark.parametrize("is_cut_off", [True, False])
+def test_list_that_may_be_cut_off_is_a_problem_of_every_account(name: str, *, is_cut_off: bool) -> None:
+    rows: dict[str, Any] = {
+        "positions": Rows([position(account_id="a"), position(account_id="b")]),
+        "balances": Rows([balance(account_id="a"), balance(account_id="b")]),
+    }
+    rows[name].may_be_cut_off = is_cut_off
+    whole = user_snapshot([], [], [])
+    listed = whole._replace(positions=lazy(rows["positions"]), balances=lazy(rows["balances"])).by_account()
+    assert len(listed) == 2
+    for each in listed.values():
+        assert (each.problem is not None) is is_cut_off
+        assert not is_cut_off or f"the list of {name} may be cut off" in str(each.problem)
 
 
 def test_oldest_of_orders_with_an_unknown_time_is_the_beginning_of_time() -> None:

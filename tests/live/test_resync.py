@@ -18,6 +18,7 @@ from connecttrade_async.live.resync import Resync, pause
 from connecttrade_async.live.status import SnapshotLimits
 from connecttrade_async.live.updates import MAX_BATCH, UpdateApplier
 from connecttrade_async.models import Page
+from connecttrade_async.models.pages import Rows
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity
@@ -46,6 +47,7 @@ class Scripted:
         self.money: list[Balance] = [balance(account_id=f"of {user_id}")]
         self.held: list[Position] = []
         self.listed: list[Order] = []
+        self.is_cut_off = False
         self.error: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -64,7 +66,7 @@ class Scripted:
             def list(self, **_: Any) -> Listing[Order]:
                 async def answer(_: str) -> Page[Order]:
                     await user._answered("orders")
-                    return Page(items=tuple(user.listed))
+                    return Page(items=tuple(user.listed), may_be_cut_off=user.is_cut_off)
 
                 return ScriptedApi(answer).listing()
 
@@ -657,6 +659,40 @@ async def test_since_is_the_time_of_the_request() -> None:
     await setup.settle()
     assert ada.since == began
     assert setup.users.accounts["of ada"].keeper.as_of == began + timedelta(seconds=30)
+
+
+# --- lists that may be cut off
+
+
+@pytest.mark.parametrize("name", ["orders", "positions", "balances"])
+async def test_list_that_may_be_cut_off_closes_nothing_and_makes_no_book_current(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    setup = Setup()
+    ada = setup.user("ada")
+    held = [position(symbol=symbol, account_id="of ada", quantity="1") for symbol in ("AAPL", "MSFT")]
+    script(ada).held = held
+    await setup.read(ada)
+    account = setup.users.accounts["of ada"]
+    assert setup.users.is_current(account)
+    # The list is full with one position, and names no cursor.
+    for attribute, rows in (("held", Rows(held[:1])), ("money", Rows(script(ada).money))):
+        rows.may_be_cut_off = name == {"held": "positions", "money": "balances"}[attribute]
+        setattr(script(ada), attribute, rows)
+    script(ada).is_cut_off = name == "orders"
+    for _ in range(2):  # the second time with equal answers
+        await setup.read(ada)
+        assert not setup.users.is_current(account)
+        assert [*account.keeper.book(is_current=False).positions] == ["AAPL", "MSFT"]
+    assert setup.change_feed.changes == []
+    assert sum(f"the list of {name} may be cut off" in record.getMessage() for record in caplog.records) == 1
+    script(ada).held, script(ada).money, script(ada).is_cut_off = held[:1], [*script(ada).money], False
+    await setup.read(ada)
+    assert setup.users.is_current(account)
+    assert [*account.keeper.book(is_current=True).positions] == ["AAPL"]
+    [closed] = setup.change_feed.changes
+    assert (closed.symbol, closed.cause) == ("MSFT", "sweep")
+    await setup.resync.aclose()
 
 
 # --- clean-up

@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from connecttrade_async.books.snapshots import OrderListing, UserSnapshot
-from connecttrade_async.models.pages import Page
+from connecttrade_async.models.pages import Page, Rows
 from connecttrade_async.rest.call import Call
 from connecttrade_async.rest.digests import LazyValue
 from connecttrade_async.rest.pagination import Listing
@@ -42,7 +42,8 @@ class ScriptedApi:
     def decode(self, response: Response, *, request: Request) -> Any:
         del response, request
         self.decoded += 1
-        return self._value
+        value: Any = self._value
+        return Rows(value) if isinstance(value, list) and not isinstance(value, Rows) else value
 
     def call(self, path: str = "/") -> Call[Any]:
         """Return a call of this API."""
@@ -74,4 +75,4 @@ def lazy(value: T) -> LazyValue[T]:
 def user_snapshot(orders: Sequence[Order], positions: Sequence[Position], balances: Sequence[Balance]) -> UserSnapshot:
     """Return a snapshot with these rows; the orders are oldest first."""
     listing = OrderListing(lazy(Page(items=tuple(reversed(orders)))))
-    return UserSnapshot([listing], lazy([*positions]), lazy([*balances]))
+    return UserSnapshot([listing], lazy(Rows(positions)), lazy(Rows(balances)))
