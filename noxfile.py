@@ -18,8 +18,20 @@ LOCKED = Path("tests/locked")
 LOCKS = {
     "nox": ("--group", "nox"),
     "lint": ("--group", "lint"),
-    "tests": ("pyproject.toml", "--extra", "cli", "--group", "test", "--group", "build"),
-    "types": ("pyproject.toml", "--extra", "cli", "--group", "test", "--group", "types", "--group", "build"),
+    "tests": ("pyproject.toml", "--extra", "cli", "--extra", "relay", "--group", "test", "--group", "build"),
+    "types": (
+        "pyproject.toml",
+        "--extra",
+        "cli",
+        "--extra",
+        "relay",
+        "--group",
+        "test",
+        "--group",
+        "types",
+        "--group",
+        "build",
+    ),
 }
 PLACES = ("connecttrade_async", "tests", "examples", "benchmarks", "noxfile.py")
 
@@ -91,7 +103,8 @@ def others(session: nox.Session) -> None:
 @nox.session
 def lowest(session: nox.Session) -> None:
     """Every test with exactly the lowest version of each dependency that we allow."""
-    bounds = [*PROJECT["project"]["dependencies"], *PROJECT["project"]["optional-dependencies"]["cli"]]
+    extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
+    bounds = [*PROJECT["project"]["dependencies"], *(bound for extra in extras.values() for bound in extra)]
     _install_locked(session, "tests")
     session.install(*(bound.replace(">=", "==") for bound in bounds))
     _run_tests(session)
@@ -100,7 +113,7 @@ def lowest(session: nox.Session) -> None:
 @nox.session
 def newest(session: nox.Session) -> None:
     """Every test with the newest version of each dependency that was published."""
-    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[cli]", *_group("test"))
+    session.install("--upgrade", "--upgrade-strategy", "eager", "-e", ".[cli,relay]", *_group("test"))
     _run_tests(session)
 
 
@@ -120,11 +133,13 @@ def lock(session: nox.Session) -> None:
 
 @nox.session
 def nightly(session: nox.Session) -> None:
-    """The proof of the books, with ten times the examples."""
+    """The proof of the books and that of the relay, with ten times the examples."""
     _install_locked(session, "tests")
-    test = "tests/stories/test_books_equal_the_world.py"
+    tests = ("tests/stories/test_books_equal_the_world.py", "tests/relay/test_log_machine.py")
     session.run(
-        "python", "-m", "pytest", "--timeout", "0", test, *session.posargs, env={"HYPOTHESIS_PROFILE": "nightly"}
+        *("python", "-m", "pytest", "--timeout", "0"),
+        *(*tests, "tests/relay/test_schedules.py", *session.posargs),
+        env={"HYPOTHESIS_PROFILE": "nightly"},
     )
 
 

@@ -14,7 +14,8 @@ PYPROJECT = (ROOT / "pyproject.toml").read_text("utf-8")
 SETTINGS = tomllib.loads(PYPROJECT)
 PROJECT = SETTINGS["project"]
 GROUPS = SETTINGS["dependency-groups"]
-RUNTIME = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["cli"]]
+EXTRAS = [bound for extra in PROJECT["optional-dependencies"].values() for bound in extra]
+RUNTIME = [*PROJECT["dependencies"], *EXTRAS]
 LOCKS = sorted((ROOT / "tests/locked").glob("*.txt"))
 EXPECTED = {
     "lint": GROUPS["lint"],

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from typing import Any, Self
 
 import pytest
@@ -54,6 +55,7 @@ class RedisServer:
 
     def launch(self) -> None:
         command = [self._binary, "--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+        command += ["--dir", tempfile.gettempdir(), "--dbfilename", f"relay-{self.port}.rdb"]
         command += ["--enable-debug-command", "local", "--repl-diskless-sync-delay", "0", *self._options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603 - our own command
 
@@ -87,6 +89,10 @@ class RedisServer:
 
     def client(self) -> Redis:
         return Redis(port=self.port, password=self.password or None, socket_timeout=START)
+
+    def length(self) -> int:
+        """Return the number of entries in the one log; 0 if there is none."""
+        return sum(self.command("XLEN", key) for key in self.command("KEYS", "*:log"))
 
     def dump(self) -> bytes:
         """Return every key with its value, as one text."""
