@@ -1,4 +1,4 @@
-"""REST in forms that nobody documented: every row is right, or an error or a warning says otherwise; never silence."""
+"""REST in forms that no document has: every row is right, or an error or a warning says otherwise; never silence."""
 
 from __future__ import annotations
 
@@ -170,14 +170,14 @@ async def test_find_in_a_list_that_may_be_cut_off_returns_what_it_finds() -> Non
     assert found.order_id == "o-x"
 
 
-async def test_place_whose_look_up_may_be_cut_off_leaves_the_outcome_unknown() -> None:
+async def test_place_with_an_incomplete_look_up_leaves_the_outcome_unknown() -> None:
     acts = (drop, full_page())
     async with ScriptedEnd(*acts) as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url), **QUICK) as ct:
         with pytest.raises(OrderOutcomeUnknownError, match="may be cut off"):
             await ct.user("u", "whisper").orders.place(ticket())
 
 
-async def test_replace_whose_look_up_may_be_cut_off_is_not_taken_for_refused() -> None:
+async def test_replace_with_an_incomplete_look_up_is_not_taken_for_refused() -> None:
     rows = [{"order_id": f"o-{number}", "order_qty": "1", "status": "filled"} for number in range(500)]
     page = answer(200, json.dumps(rows))
     async with ScriptedEnd(drop, page) as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url), **QUICK) as ct:
