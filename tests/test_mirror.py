@@ -105,12 +105,9 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "sandbox/sockets.py",
     ),
     ("sandbox/dialect",): (
-        "sandbox/dialect/frames.py",
         "sandbox/dialect/members.py",
         "sandbox/dialect/presets.py",
-        "sandbox/dialect/requests.py",
         "sandbox/dialect/stream_presets.py",
-        "sandbox/dialect/templates.py",
         "sandbox/dialect/words.py",
     ),
     ("sandbox/faults",): ("sandbox/faults/rules.py", "sandbox/faults/schedule.py"),
