@@ -284,7 +284,7 @@ class ConnectTrade:
 
         return BrokerageStream(
             self._stream_url,
-            BrokerageCodec(self.client_id, self._client_secret),
+            BrokerageCodec(self.client_id, self._client_secret, self._market.dialect),
             topics=tuple(topics),
             timeouts=self._sender.timeouts,
             reconnect=self._reconnect,

@@ -23,6 +23,15 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
     ("cli/commands/test_doctor.py",): ("cli/doctor_output.py",),
     ("books/test_book.py", "books/test_order_tracker.py"): ("books/changes.py",),
     ("dialect/test_value.py",): ("dialect/parts.py",),
+    ("streaming/test_forms.py", "streaming/test_signs.py"): (
+        "dialect/names.py",
+        "dialect/tolerance.py",
+        "streaming/batches.py",
+        "streaming/census.py",
+        "streaming/digits.py",
+        "streaming/frame_types.py",
+        "streaming/update_forms.py",
+    ),
     ("live/test_accounts.py", "stories/test_books_equal_the_world.py"): ("live/engine.py",),
     ("market_data/test_stream.py", "stories/test_market_end_to_end.py"): (
         "market_data/fanout.py",

@@ -129,8 +129,8 @@ class BrokerageDialect(Part, frozen=True, kw_only=True):
         controls: the tags of control messages.
         topics: the names of topics.
         updates: the tags of updates.
-        payload: the paths at which an update may hold its payload; ``""`` where its fields stand beside the tag
-            (assumed).
+        payload: the paths at which an update may hold its payload; ``""`` where its fields stand beside the tag.
+            ``{kind}`` stands for ``order``, ``position`` or ``balance``, and ``{kinds}`` for the plural (assumed).
         user_id: the path of the user's id in an update (assumed).
         account_id: the path of the account's id in an update (assumed).
         time: the path of the time of an update (assumed).

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - msgspec reads the annotations
+from functools import lru_cache
 from typing import ClassVar
 
 import msgspec
 from msgspec import field
 
+from connecttrade_async.dialect.names import FieldTable
+from connecttrade_async.dialect.parts import FieldNames
 from connecttrade_async.errors import MalformedResponseError
-from connecttrade_async.models.balances import Balance  # noqa: TC001 - msgspec reads the annotations
+from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.fields import Model, moment
 from connecttrade_async.models.mentions import Mentions  # noqa: TC001 - msgspec reads the annotations
-from connecttrade_async.models.orders import Order  # noqa: TC001 - msgspec reads the annotations
-from connecttrade_async.models.positions import Position  # noqa: TC001 - msgspec reads the annotations
+from connecttrade_async.models.orders import Order
+from connecttrade_async.models.positions import Position
 
 __all__ = [
     "BalanceUpdate",
@@ -30,6 +33,11 @@ __all__ = [
     "UnknownMessage",
 ]
 
+_FIELDS = {
+    "orders": Order.__struct_encode_fields__,
+    "positions": Position.__struct_encode_fields__,
+    "balances": Balance.__struct_encode_fields__,
+}
 # Values stay undecoded. The decoder of updates skips fields that no model has, and this one has to accept the same
 # frames.
 _NAMES = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -42,7 +50,8 @@ class AccountUpdate(Model, frozen=True, kw_only=True, gc=False, tag_field="type"
         user_id: the user's id, or None.
         account_id: the account's id, or None.
         time: the time of the change, aware, or None.
-        raw: the frame as received.
+        raw: the frame as received; of a frame with several updates, the frame with this one alone.
+        form: where ``raw`` has the payload, and other names of its fields; ``""`` for the assumed form.
     """
 
     topic: ClassVar[str]
@@ -51,6 +60,7 @@ class AccountUpdate(Model, frozen=True, kw_only=True, gc=False, tag_field="type"
     account_id: str | None = None
     time_text: str | None = field(default=None, name="timestamp")
     raw: bytes = field(default=b"", name="_raw")
+    form: str = field(default="", name="_form")
 
     time = moment("time_text")
 
@@ -65,12 +75,32 @@ class AccountUpdate(Model, frozen=True, kw_only=True, gc=False, tag_field="type"
             MalformedResponseError: ``raw`` is not a frame with a payload, as in an update constructed by hand.
         """
         try:
+            if self.form:
+                return _given(self.raw, self.form, self.topic)
             frame = _NAMES.decode(self.raw)
             payload = _NAMES.decode(frame["data"]) if "data" in frame else frame
-        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
+        except (msgspec.MsgspecError, LookupError, ValueError, RecursionError) as exc:
             where = f"{type(self).__name__}.given"
             raise MalformedResponseError(where=where, problem="the frame has no readable payload") from exc
         return frozenset(payload)
+
+
+@lru_cache(maxsize=64)
+def _names_of(form: str, topic: str) -> tuple[tuple[str, ...], FieldTable]:
+    """Return the path of the payload in frames of a form, and the table of its fields."""
+    path, *pairs = form.split(";")
+    aliases = {field: wire for field, _, wire in (pair.partition("=") for pair in pairs)}
+    names = FieldNames(aliases={topic: aliases})
+    return tuple(filter(None, path.split("."))), FieldTable(names, topic, _FIELDS[topic])
+
+
+def _given(raw: bytes, form: str, topic: str) -> frozenset[str]:
+    """Return the names of the payload's fields in a frame of another form, as the assumed form has them."""
+    path, table = _names_of(form, topic)
+    payload = _NAMES.decode(raw)
+    for name in path:
+        payload = _NAMES.decode(payload[name])
+    return frozenset(table.field_of(name) or name for name in payload)
 
 
 class OrderUpdate(AccountUpdate, frozen=True, kw_only=True, gc=False, tag="order"):

@@ -77,6 +77,7 @@ class Follower:
         self._channel = channel
         self._fanout = fanout
         self._codec = codec
+        self._seen: set[bytes] = set()
         self._topics = frozenset(topic.encode() for topic in topics)
         self._period = settings.lease / VIEWS
         self._clock = clock
@@ -193,6 +194,9 @@ class Follower:
             self._fanout.publish_at(self._unknown(payload), position)
         elif kind in self._topics:
             event: Any = self._codec.read(payload)
+            if kind not in self._seen:
+                self._seen.add(kind)
+                event = self._codec.read_again(event) if type(event) in self._codec.updates else event
             if getattr(event, "topic", None) != kind.decode() and type(event) is not UnknownMessage:
                 event = self._codec.unknown(payload, f"the relay's log has it as one of {kind.decode()}")
             if type(event) is UnknownMessage:

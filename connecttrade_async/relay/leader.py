@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import msgspec
 
@@ -32,12 +32,14 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from connecttrade_async.clock import Clock
+    from connecttrade_async.dialect.parts import ErrorMeanings, Handshake
     from connecttrade_async.models.events import Chosen, Event
     from connecttrade_async.models.market import MarketUpdate
     from connecttrade_async.relay.outbox import Batch
     from connecttrade_async.relay.redis import RedisChannel, Reply
     from connecttrade_async.relay.settings import RelaySettings
     from connecttrade_async.secret import Secret
+    from connecttrade_async.streaming.codec import Awaited, Ping, Subscribed, Unsubscribed
     from connecttrade_async.streaming.config import StreamConfig, Upstream
     from connecttrade_async.streaming.protocol import Closed, StreamProtocol, TopicCodec
 
@@ -94,9 +96,53 @@ class FencedCodec:
         self._codec = codec
         self._check_lease = check_lease
 
+    def for_connection(self) -> Self:
+        """Return a codec for a new connection, which has learned nothing yet."""
+        return type(self)(self._codec.for_connection(), self._check_lease)
+
+    @property
+    def awaits(self) -> Awaited:
+        """What the connection waits for."""
+        return self._codec.awaits
+
+    @awaits.setter
+    def awaits(self, awaited: Awaited) -> None:
+        self._codec.awaits = awaited
+
+    @property
+    def updates(self) -> frozenset[type]:
+        """The classes of updates."""
+        return self._codec.updates
+
+    @property
+    def handshake(self) -> Handshake:
+        """The steps until a connection is live."""
+        return self._codec.handshake
+
+    @property
+    def errors(self) -> ErrorMeanings:
+        """The meanings of codes and words."""
+        return self._codec.errors
+
     def read(self, raw: bytes) -> Any:  # noqa: ANN401 - each codec has messages of its own
         """Decode one frame."""
         return self._codec.read(raw)
+
+    def read_again(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Return the first update of its kind, read again if its frame has fields under other names."""
+        return self._codec.read_again(message)
+
+    def census(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Compare the names in an update's frame with those of its model."""
+        return self._codec.census(message)
+
+    def pong(self, ping: Ping) -> bytes | None:
+        """Encode the reply to a ping, or return None for none."""
+        return self._codec.pong(ping)
+
+    def topics_of(self, message: Subscribed | Unsubscribed) -> frozenset[str] | None:
+        """Return the topics that a confirmation names, or None for one that names no topic at all."""
+        return self._codec.topics_of(message)
 
     def authenticate(self) -> bytes:
         """Encode the login.
@@ -107,7 +153,7 @@ class FencedCodec:
         self._check_lease()
         return self._codec.authenticate()
 
-    def subscribe(self, topics: tuple[str, ...]) -> bytes:
+    def subscribe(self, topics: tuple[str, ...]) -> list[bytes]:
         """Encode the subscription of topics."""
         return self._codec.subscribe(topics)
 

@@ -14,7 +14,7 @@ from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.config import Engine, Lifetime, OnTaken, StreamConfig, StreamRelay, Upstream
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import TOPICS, EventFilter
-from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol, TopicCodec, TopicSync
+from connecttrade_async.streaming.protocol import CloseReason, StreamProtocol, TopicCodec, TopicSync, codes_of
 from connecttrade_async.streaming.stream import Stream
 from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
 from connecttrade_async.streaming.websocket import ConnectOptions
@@ -52,11 +52,12 @@ class BrokerageStream(Stream):
             raise ConfigurationError(msg)
         one_of("on_taken", on_taken, ("stop", "standby", "retake"))
         self.topics = topics
-        all_codes = {**CODES, **codes}
+        all_codes = {**codes_of(codec.errors), **codes}
 
         def make_protocol(codec: TopicCodec, now: float, topics: tuple[str, ...] = TOPICS) -> StreamProtocol:
-            sync, login, silence = TopicSync(codec, topics), timeouts.login, timeouts.silence
-            return StreamProtocol(codec, sync, now=now, login=login, silence=silence, codes=all_codes)
+            own = codec.for_connection()
+            sync, login, silence = TopicSync(own, topics), timeouts.login, timeouts.silence
+            return StreamProtocol(own, sync, now=now, login=login, silence=silence, codes=all_codes)
 
         fanout = Fanout(clock.wall) if relay is None else relay.make_fanout(clock.wall)
         own_protocol = partial(make_protocol, codec, topics=topics)

@@ -60,6 +60,7 @@ class StreamCounters(msgspec.Struct):
         leader: the worker that has the session, on a relay; None if it is unknown or there is none.
         epoch: the epoch of the latest entry that was read from the relay's log, or None.
         lag: how far the stream is behind the log, on a relay, or None.
+        unread: names that the first frame of each kind had and no field has, by kind.
     """
 
     state: str = "CONNECTING"
@@ -69,6 +70,7 @@ class StreamCounters(msgspec.Struct):
     gaps: int = 0
     unknown: int = 0
     fast_path: bool = False
+    unread: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
     role: str = "ALONE"
     leader: str | None = None
     epoch: int | None = None

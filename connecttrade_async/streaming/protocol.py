@@ -36,18 +36,29 @@ transition out of WELCOMING. After the end nothing is sent and no event is retur
 
 from __future__ import annotations
 
-import re
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self
 
 import msgspec
 
+from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
-from connecttrade_async.streaming.codec import Authenticated, Refusal, Subscribed, Unsubscribed, Welcome
+from connecttrade_async.streaming.codec import (
+    Authenticated,
+    Awaited,
+    Heartbeat,
+    Ping,
+    Refusal,
+    Subscribed,
+    Unsubscribed,
+    Welcome,
+)
+from connecttrade_async.streaming.signs import phrase_pattern, signs_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from connecttrade_async.dialect.parts import ErrorMeanings, Handshake
     from connecttrade_async.models.events import Chosen
     from connecttrade_async.models.market import MarketUpdate
 
@@ -60,6 +71,7 @@ __all__ = [
     "StreamProtocol",
     "SubscriptionSync",
     "TopicSync",
+    "codes_of",
 ]
 
 
@@ -87,24 +99,17 @@ class CloseReason(Enum):
 
 CONFIRMING = frozenset({OrderUpdate, PositionUpdate, BalanceUpdate})  # an update confirms the topic it belongs to
 LOGGED_IN = frozenset({State.SUBSCRIBING, State.LIVE})
-CODES: Mapping[str, CloseReason] = {
-    "401": CloseReason.REFUSED,  # (assumed) as over REST
-    "403": CloseReason.REFUSED,  # (assumed) as over REST
-    "409": CloseReason.TAKEN,  # (assumed)
-    "4401": CloseReason.REFUSED,  # (assumed) close code
-    "4403": CloseReason.REFUSED,  # (assumed) close code
-    "4409": CloseReason.TAKEN,  # (assumed) close code
-}
-TEMPORARY = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST: the login may succeed later
 NORMAL, POLICY, APPLICATION = 1000, 1008, 3000  # close codes (RFC 6455); from 3000 on they belong to applications
-TEMPORARY_CLOSES = frozenset({3008, 4408, 4429})  # (assumed) a time-out or a rate limit, not a refusal
-DISPLACED = re.compile(  # (assumed) no text of the vendor is known
-    r"another (?:session|connection|client|login|device)|(?:session|connection|login) (?:was |is |has been )?"
-    r"(?:taken|replaced|superseded|displaced|moved)|(?:logged|signed) in (?:elsewhere|again)"
-    r"|(?:duplicate|newer|new) (?:session|connection|login)|(?:replaced|superseded|displaced) by",
-    re.IGNORECASE,
-)
 MAX_EXCERPT = 2000  # bytes of a frame that are decoded for an error text, which is shortened further
+
+
+def codes_of(errors: ErrorMeanings) -> dict[str, CloseReason]:
+    """Return the meanings of the error codes and close codes of a dialect that end a stream."""
+    refused = dict.fromkeys(errors.refused, CloseReason.REFUSED)
+    return refused | dict.fromkeys(errors.taken, CloseReason.TAKEN)
+
+
+CODES: Mapping[str, CloseReason] = codes_of(Dialect.default.errors)
 
 
 class Closed(NamedTuple):
@@ -128,8 +133,49 @@ class ConfirmingUpdate(NamedTuple):
     update: OrderUpdate | PositionUpdate | BalanceUpdate
 
 
+class FirstFrame(NamedTuple):
+    """The first frame of a connection, which is the welcome whatever its form."""
+
+    message: Any
+
+
 class Codec(Protocol):
-    """Encodes and decodes the frames of one stream."""
+    """Encodes and decodes the frames of one connection."""
+
+    @property
+    def awaits(self) -> Awaited:
+        """What the connection waits for; the protocol sets it."""
+        ...
+
+    @awaits.setter
+    def awaits(self, awaited: Awaited, /) -> None: ...
+
+    @property
+    def updates(self) -> frozenset[type]:
+        """The classes of updates."""
+        ...
+
+    @property
+    def handshake(self) -> Handshake:
+        """The steps until a connection is live."""
+        ...
+
+    @property
+    def errors(self) -> ErrorMeanings:
+        """The meanings of codes and words."""
+        ...
+
+    def pong(self, ping: Ping) -> bytes | None:
+        """Encode the reply to a ping, or return None for none."""
+        ...
+
+    def read_again(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Return the first update of its kind, read again if its frame has fields under other names."""
+        ...
+
+    def census(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Compare the names in an update's frame with those of its model; None where the codec does not."""
+        ...
 
     def authenticate(self) -> bytes:
         """Encode the login frame."""
@@ -208,15 +254,23 @@ class SubscriptionSync(Protocol):
 
 
 class SubscriptionCodec(Protocol):
-    """Encodes the subscription of topics."""
+    """Encodes the subscription of topics, and decodes its confirmations."""
 
-    def subscribe(self, topics: tuple[str, ...]) -> bytes:
+    def subscribe(self, topics: tuple[str, ...]) -> list[bytes]:
         """Encode the subscription of topics."""
+        ...
+
+    def topics_of(self, message: Subscribed | Unsubscribed) -> frozenset[str] | None:
+        """Return the topics that a confirmation names, or None for one that names no topic at all."""
         ...
 
 
 class TopicCodec(Codec, SubscriptionCodec, Protocol):
     """Encodes and decodes the frames of a stream of topics."""
+
+    def for_connection(self) -> Self:
+        """Return a codec for a new connection, which has learned nothing yet."""
+        ...
 
 
 class TopicSync:
@@ -256,17 +310,17 @@ class TopicSync:
     def start(self, now: float) -> None:
         """Request the topics."""
         del now
-        self.outbox.append(self._codec.subscribe(self._topics))
+        self.outbox.extend(self._codec.subscribe(self._topics))
 
     def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Process a confirmation, or the end of a subscription."""
         del now
-        named = _topics_of(message)
+        named = self._codec.topics_of(message)
         if type(message) is Subscribed:
-            self.missing = tuple(topic for topic in self.missing if named and _singular(topic) not in named)
+            self.missing = tuple(topic for topic in self.missing if named is not None and topic not in named)
         else:
             held = (topic for topic in self._topics if topic not in self.missing)
-            lost = [topic for topic in held if not named or _singular(topic) in named]
+            lost = [topic for topic in held if named is None or topic in named]
             self.broken = f"the server ended the subscription of {', '.join(lost)}" if lost else ""
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
@@ -284,16 +338,6 @@ class TopicSync:
 
     def end(self) -> None:
         """Do nothing."""
-
-
-def _topics_of(message: Subscribed | Unsubscribed) -> frozenset[str]:
-    """Return the topics that a confirmation names, in the form of ``_singular``."""
-    named = message.topics or tuple(filter(None, (message.topic or message.channel,)))
-    return frozenset(map(_singular, named))
-
-
-def _singular(topic: str) -> str:
-    return topic.strip().casefold().removesuffix("s")
 
 
 class StreamProtocol:
@@ -316,10 +360,14 @@ class StreamProtocol:
     """
 
     __slots__ = (
+        "_assume_at",
         "_codec",
         "_codes",
         "_due",
+        "_errors",
         "_frame",
+        "_handshake",
+        "_is_assumed",
         "_is_displaced",
         "_last",
         "_login",
@@ -344,6 +392,10 @@ class StreamProtocol:
         codes: Mapping[str, CloseReason] = CODES,
     ) -> None:
         self._codec = codec
+        self._errors = codec.errors
+        self._handshake = codec.handshake
+        self._is_assumed = False
+        codec.awaits = Awaited.WELCOME
         self._read: Callable[[bytes], Any] = self._read_before_live
         self._login = login
         self._last: tuple[bytes, bool] | None = None
@@ -351,12 +403,17 @@ class StreamProtocol:
         self._is_displaced = False
         self._silence = silence
         self._codes = codes
-        self._transitions: Mapping[type, Callable[[Any, float], None]] = {
+        self._transitions: dict[type, Callable[[Any, float], Any]] = {
+            **dict.fromkeys(codec.updates, self._on_first_update),
             **dict.fromkeys(sync.kinds, self._on_reply),
             Welcome: self._on_welcome,
             Authenticated: self._on_authenticated,
             Refusal: self._on_refusal,
             ConfirmingUpdate: self._on_confirming_update,
+            FirstFrame: self._on_first_frame,
+            Heartbeat: self._on_heartbeat,
+            Ping: self._on_ping,
+            list: self._on_batch,
         }
         self.state = State.WELCOMING
         self.sync = sync
@@ -364,16 +421,17 @@ class StreamProtocol:
         self.sync_events = sync.sync_events
         self.closed: Closed | None = None
         self._due: float | None = now + login
+        self._assume_at = now + self._handshake.welcome_after if self._handshake.welcome == "none" else None
 
     @property
     def deadline(self) -> float | None:
         """The time at which to call ``check``, or None for never."""
-        due, sync_due = self._due, self.sync.deadline
-        if sync_due is None or self.closed is not None:
-            return due
-        return sync_due if due is None else min(due, sync_due)
+        if self.closed is not None:
+            return self._due
+        due = [moment for moment in (self._due, self.sync.deadline, self._assume_at) if moment is not None]
+        return min(due, default=None)
 
-    def receive(self, raw: bytes, now: float) -> Chosen | MarketUpdate | None:
+    def receive(self, raw: bytes, now: float) -> Chosen | MarketUpdate | list[Any] | None:
         """Process one frame.
 
         Args:
@@ -381,7 +439,8 @@ class StreamProtocol:
             now: the current time.
 
         Returns:
-            The event to publish, or None if the frame only advances the state machine.
+            The event to publish; a list of events, for a frame with several messages; or None if the frame only
+            advances the state machine.
         """
         if self.closed is not None:
             return None
@@ -394,32 +453,101 @@ class StreamProtocol:
             event: Chosen | MarketUpdate = message
             return event
         self._frame = raw
-        transition(message, now)
-        return None
+        found: Chosen | MarketUpdate | list[Any] | None = transition(message, now)
+        return found
 
     def _read_before_live(self, raw: bytes) -> Any:  # noqa: ANN401 - each codec has messages of its own
         """Decode a frame before the connection is live, and keep it for the error of the login deadline."""
         message = self._codec.read(raw)
         self._last = raw, type(message) is not UnknownMessage
+        return message if message.__class__ is list else self._meaning_before_live(message)
+
+    def _meaning_before_live(self, message: Any) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        if self.state is State.WELCOMING:
+            is_welcome = type(message) is not Refusal and self._handshake.welcome != "wait"
+            return FirstFrame(message) if is_welcome else message
+        if self.state is not State.SUBSCRIBING or self._handshake.subscription == "wait":
+            return message
         topic = getattr(message, "topic", None)
-        if self.state is State.SUBSCRIBING and type(message) in CONFIRMING and topic in self.sync.missing:
+        if type(message) in CONFIRMING and topic in self.sync.missing:
             self.sync.missing = tuple(each for each in self.sync.missing if each != topic)
             return message if self.sync.missing else ConfirmingUpdate(message)
         return message
 
+    def _on_batch(self, messages: list[Any], now: float) -> list[Any]:
+        """Process the messages of one frame, in order; return its events."""
+        events: list[Any] = []
+        unseen = self._transitions.keys() & self._codec.updates
+        for found in messages:
+            # Updates behind the first of their kind were decoded before that one was read again.
+            is_second = found.__class__ in unseen and found.__class__ not in self._transitions
+            each = self._codec.read(found.raw) if is_second else found
+            message = each if self.state is State.LIVE else self._meaning_before_live(each)
+            transition = self._transitions.get(message.__class__)
+            if transition is None:
+                events.append(message)
+            elif self.closed is None and (event := transition(message, now)) is not None:
+                events.append(event)
+        return events
+
+    def _on_first_frame(self, first: FirstFrame, now: float) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        self._on_welcome(first.message, now)
+        message = first.message
+        if type(message) in self._codec.updates:
+            return self._on_first_update(message, now)
+        if type(message) is Ping:
+            self._on_ping(message, now)
+        return None
+
+    def _on_first_update(self, update: Any, now: float) -> Any:  # noqa: ANN401 - each codec has messages of its own
+        """Take the census of the first update of its kind; return the update."""
+        del now
+        if self._transitions.pop(update.__class__, None) is None:
+            return update
+        # The class is no key now, so further updates cost nothing.
+        update = self._codec.read_again(update)
+        census = self._codec.census(update) if type(update) in self._codec.updates else None
+        if census is not None:
+            self.sync_events.append(census)
+        return update
+
+    def _on_heartbeat(self, message: Heartbeat, now: float) -> None:
+        """Do nothing: any frame is a sign of life."""
+
+    def _on_ping(self, ping: Ping, now: float) -> None:
+        del now
+        pong = self._codec.pong(ping)
+        if pong is not None:
+            self.outbox.append(pong)
+
     def _on_confirming_update(self, confirming: ConfirmingUpdate, now: float) -> None:
-        self.sync_events.append(confirming.update)  # not returned: it has to be published after the gap
+        # Not returned: it has to be published after the gap.
+        self.sync_events.append(self._on_first_update(confirming.update, now))
         self._advance(now)
 
     def check(self, now: float) -> None:
         """End the connection if its deadline has passed, and let the sync process overdue requests."""
-        if self._due is not None and now >= self._due:
+        if self._assume_at is not None and now >= self._assume_at:
+            self._assume(now)
+        elif self._due is not None and now >= self._due:
             if self.state is State.LIVE:
                 self._end(CloseReason.AGAIN, f"no frame was received within {self._silence:g} s")
             else:
                 self._end(CloseReason.AGAIN, self._login_timeout_text())
         elif self.closed is None:
             self.sync.check(now)
+            self._advance(now)
+
+    def _assume(self, now: float) -> None:
+        """Take the next step without the server's word, as the dialect wants it."""
+        self._assume_at = None
+        if self.state is State.WELCOMING:
+            self._on_welcome(None, now)
+        elif self.state is State.AUTHENTICATING:
+            self._is_assumed = True
+            self._on_authenticated(None, now)
+        elif not self.sync.has_ids:
+            self.sync.missing = ()
             self._advance(now)
 
     def connection_lost(
@@ -450,39 +578,51 @@ class StreamProtocol:
     def _close_reason(self, code: int | None, reason: str) -> CloseReason:
         """Return the meaning of a close code that is not in the table."""
         if self.state is State.LIVE:
-            if self._is_displaced or (code is not None and DISPLACED.search(reason)):
+            if self._is_displaced or (code is not None and self._is_taken(reason)):
                 return CloseReason.TAKEN
             return CloseReason.CLOSED if code == NORMAL else CloseReason.AGAIN
-        if self.state is not State.AUTHENTICATING or code is None or code in TEMPORARY_CLOSES:
+        is_pending = self.state is State.AUTHENTICATING or (self.state is State.SUBSCRIBING and self._is_assumed)
+        if not is_pending or code is None or self._is_temporary(code, reason):
             return CloseReason.AGAIN
         is_refusal = code == POLICY or code >= APPLICATION or (code == NORMAL and bool(reason))
-        return CloseReason.DENIED if is_refusal else CloseReason.AGAIN
+        return CloseReason.DENIED if is_refusal or signs_of(reason, self._errors).refuses else CloseReason.AGAIN
+
+    def _is_temporary(self, code: object, text: str) -> bool:
+        """Return whether the same login may succeed after an error or a close."""
+        known = {*self._errors.temporary, *self._errors.rate_limited}
+        return str(code) in known or phrase_pattern(self._errors.rate_limited_words).search(text) is not None
+
+    def _is_taken(self, text: str) -> bool:
+        return phrase_pattern(self._errors.taken_words).search(text) is not None
 
     def _login_timeout_text(self) -> str:
         """Return the cause for an incomplete login, with the unconfirmed topics and the last frame."""
         missing = self.sync.missing if self.state is State.SUBSCRIBING else ()
         unconfirmed = f"; not confirmed: {', '.join(missing)}" if missing else ""
-        cause = f"no reply while {self.state.value} within {self._login:g} s{unconfirmed}"
+        cause = f"no answer while {self.state.value} within {self._login:g} s{unconfirmed}"
         if self._last is None:
             return f"{cause}; no frame was received"
         raw, is_decoded = self._last
         excerpt = self._codec.presentable(raw[:MAX_EXCERPT].decode(errors="replace"))
-        return f"{cause}; the last frame {'was' if is_decoded else 'could not be decoded'}: {excerpt}"
+        return f"{cause}; the last frame was{'' if is_decoded else ' not understood'}: {excerpt}"
 
     def renew(self) -> None:
         """End the connection, because its login was renewed."""
         self._end(*RENEWED)
 
-    def _on_welcome(self, message: Welcome, now: float) -> None:
-        del message, now
+    def _on_welcome(self, message: object, now: float) -> None:
+        del message
         if self.state is State.WELCOMING:
-            self.state = State.AUTHENTICATING
+            self.state, self._codec.awaits = State.AUTHENTICATING, Awaited.LOGIN
+            self._assume_at = now + self._handshake.login_after if self._handshake.login == "assume" else None
             self.outbox.append(self._codec.authenticate())
 
-    def _on_authenticated(self, message: Authenticated, now: float) -> None:
+    def _on_authenticated(self, message: object, now: float) -> None:
         del message
         if self.state is State.AUTHENTICATING:
-            self.state = State.SUBSCRIBING
+            self.state, self._codec.awaits = State.SUBSCRIBING, Awaited.SUBSCRIPTION
+            is_assumed = self._handshake.subscription == "assume"
+            self._assume_at = now + self._handshake.subscription_after if is_assumed else None
             self.sync.start(now)
             self._advance(now)
 
@@ -496,7 +636,7 @@ class StreamProtocol:
     def _advance(self, now: float) -> None:
         """Enter the next state if the sync has reached it."""
         if self.state is State.SUBSCRIBING and self.sync.is_settled:
-            self.state = State.LIVE
+            self.state, self._codec.awaits, self._assume_at = State.LIVE, Awaited.NOTHING, None
             self._read, self._last = self._codec.read, None
             self._due = None if self._silence is None else now + self._silence
 
@@ -507,16 +647,19 @@ class StreamProtocol:
         ends_connection = refusal.id is None and not scope and reason is not CloseReason.AGAIN
         text = self._codec.presentable(refusal.message or "no explanation given")
         if ends_connection or self.state not in LOGGED_IN or (not self.sync.has_ids and self._is_refusal(scope)):
-            is_temporary = str(refusal.code) in TEMPORARY
-            if reason is CloseReason.AGAIN and self.state is State.AUTHENTICATING and not is_temporary:
-                reason = CloseReason.DENIED
+            is_pending = self.state is State.AUTHENTICATING or self._is_assumed
+            if reason is CloseReason.AGAIN and self._is_taken(refusal.message or ""):
+                reason = CloseReason.TAKEN
+            elif reason is CloseReason.AGAIN and is_pending:
+                is_temporary = self._is_temporary(refusal.code, refusal.message or "")
+                reason = CloseReason.AGAIN if is_temporary else CloseReason.DENIED
             self._end(reason, f"the server sent {_error_name(refusal)}: {text}")
         elif self.sync.has_ids:
             if not self.sync.refuse(msgspec.structs.replace(refusal, message=text), now):
                 self.sync_events.append(self._unmatched_error(refusal, text))
             self._advance(now)
         else:
-            self._is_displaced = not scope and DISPLACED.search(refusal.message or "") is not None
+            self._is_displaced = not scope and self._is_taken(refusal.message or "")
             self.sync_events.append(self._unmatched_error(refusal, text))
 
     def _unmatched_error(self, refusal: Refusal, text: str) -> UnknownMessage:
@@ -533,7 +676,7 @@ class StreamProtocol:
         if self.closed is None:
             self.closed = Closed(reason, self._codec.presentable(cause))
             self.state = State.OVER
-            self._due = None
+            self._due = self._assume_at = None
             self.sync.end()
             self.outbox.clear()
 

@@ -48,6 +48,7 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
         leader: the worker that has the session, on a relay; None if it is unknown or there is none.
         epoch: the epoch of the latest entry that was read from the relay's log, or None.
         lag: how far the stream is behind the log, on a relay, or None.
+        unread: names that frames had and that are not read, by kind; from the first frame of each kind on a connection.
     """
 
     state: str
@@ -63,6 +64,7 @@ class StreamHealth(msgspec.Struct, frozen=True, kw_only=True):
     leader: str | None = None
     epoch: int | None = None
     lag: StreamLag | None = None
+    unread: dict[str, tuple[str, ...]] = msgspec.field(default_factory=dict[str, tuple[str, ...]])
 
 
 class Stream:
@@ -107,6 +109,7 @@ class Stream:
             leader=counters.leader,
             epoch=counters.epoch,
             lag=counters.lag,
+            unread=dict(counters.unread),
         )
 
     def _wall_time_of(self, moment: float | None) -> datetime | None:

@@ -10,7 +10,7 @@ import logging
 import math
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from connecttrade_async.errors import (
     AuthenticationRefusedError,
@@ -35,6 +35,7 @@ from connecttrade_async.models.events import (
     UnknownMessage,
 )
 from connecttrade_async.pacing import bounded_retry_after, equal_jitter_delays, full_jitter_delays, parse_retry_after
+from connecttrade_async.streaming.census import Census
 from connecttrade_async.streaming.config import StreamCounters
 from connecttrade_async.streaming.connection import StreamConnection
 from connecttrade_async.streaming.protocol import CONFIRMING, RENEWED, Closed, CloseReason, State
@@ -63,6 +64,7 @@ MAX_CLOSES = 3  # live connections within RETAKE_WINDOW that the server closed e
 SHORT_LIVED = 60.0  # seconds: a live connection that ends within them was closed early
 MAX_OVERSIZED = 5  # connections in a row within RETAKE_WINDOW that a frame above the size limit ended
 MIN_TIMER = 0.001  # seconds
+UNUSUAL = frozenset({UnknownMessage, list})  # events that are counted, or are several
 CHECK_INTERVAL = 60.0  # seconds between two checks whether the login is due for renewal
 log = logging.getLogger("connecttrade_async.streaming")
 
@@ -96,6 +98,7 @@ class Supervisor:
         self._last_received = 0.0
         self._offset = 0.0
         self._has_ended = False
+        self._census: dict[str, Census] = {}
         self._renewal: asyncio.Task[bool] | None = None
         self._renewal_timer: Timer | None = None
 
@@ -209,9 +212,20 @@ class Supervisor:
                 connection.flush()  # this also checks the deadline, which may be earlier now
                 publish = self._publisher(connection)  # the state may have changed how events are published
                 continue
-            if type(event) is UnknownMessage:
-                self._count_unknown(event)
+            if event.__class__ in UNUSUAL:
+                if type(event) is list:
+                    for each in event:
+                        if type(each) is UnknownMessage:
+                            self._count_unknown(each)
+                        publish(each)
+                    self._on_progress(connection)
+                    connection.flush()
+                    publish = self._publisher(connection)
+                    continue
+                self._count_unknown(cast("UnknownMessage", event))
             publish(event)
+        if protocol.sync_events:
+            self._on_progress(connection)
         self.counters.last_message = connection.last_received = now
         return protocol.closed is not None
 
@@ -231,6 +245,8 @@ class Supervisor:
                 self._count_unknown(event)
             if type(event) is UnknownMessage or type(event) in CONFIRMING:
                 self._publisher(connection)(event)
+            elif type(event) is Census:
+                self._report(event)
             else:
                 self._config.fanout.handle(event)
         # After ``end`` the connection is still closing, and may become live meanwhile.
@@ -422,6 +438,19 @@ class Supervisor:
         self.counters.unknown += 1
         level = logging.DEBUG if self.counters.unknown > 1 else logging.WARNING
         log.log(level, "a frame could not be processed: %s", event.problem)
+
+    def _report(self, census: Census) -> None:
+        """Log the names that a kind of frame has and the model lacks, and the other way round."""
+        self.counters.unread[census.kind] = census.unread
+        if self._census.get(census.kind) == census:
+            return  # as on the connection before
+        self._census[census.kind] = census
+        unread, absent = ", ".join(census.unread) or "none", ", ".join(census.absent) or "none"
+        log.info("frames of the kind %s have names that are not read: %s", census.kind, unread)
+        log.info("frames of the kind %s lack names that are expected: %s", census.kind, absent)
+        if census.lacks_numbers:
+            text = "no number of the first frame of the kind %s was found: its names may differ, see Dialect"
+            log.warning(text, census.kind)
 
     def _publish_lifecycle(
         self, event: StreamConnecting | StreamLive | StreamLost | StreamRetrying | StreamEnded, state: str

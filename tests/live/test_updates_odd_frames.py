@@ -21,6 +21,8 @@ from connecttrade_async.live.status import SnapshotLimits
 from connecttrade_async.live.updates import UpdateApplier
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate, UnknownMessage
 from connecttrade_async.models.mentions import mentions_in
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 from connecttrade_async.streaming.fanout import Fanout
 from connecttrade_async.streaming.filters import EventFilter
 from connecttrade_async.streaming.subscriptions import Capacity
@@ -99,9 +101,10 @@ class Setup:
 
     async def feed(self, *frames: bytes) -> None:
         for raw in frames:
-            event: Any = DIALECT.read(raw)
-            if isinstance(event, EVENTS):  # the connection handles the others
-                self.fanout.publish(event)
+            found: Any = BrokerageCodec("client", Secret("hush")).read(raw)
+            for event in found if isinstance(found, list) else [found]:
+                if isinstance(event, EVENTS):  # the connection handles the others
+                    self.fanout.publish(event)
         for _ in range(5):
             await asyncio.sleep(0)
 
@@ -377,7 +380,8 @@ async def test_event_that_raises_is_logged_once_and_its_accounts_are_read_again(
     report = b'{"type": "position", "user_id": "ann", "account_id": "A1", "data": {"symbol": "AAPL", "quantity": "%d"}}'
     await setup.feed((report % 1).replace(b'"1"', b'"1", "last_price": "7"'))
     # A partial position is read from its frame, and this frame has no payload.
-    odd: Any = replace(DIALECT.read(report % 2), raw=raw)
+    decoded: Any = DIALECT.read(report % 2)
+    odd: Any = replace(decoded, raw=raw)
     for _ in range(2):
         setup.fanout.publish(odd)
     await setup.feed(report % 3)

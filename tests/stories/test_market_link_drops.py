@@ -107,7 +107,7 @@ async def test_stream_without_a_reply_to_the_login_reconnects_in_time() -> None:
             sandbox.market.faults.add(StreamFault("no_login"))
             sandbox.market.reset()
             causes = [(await until(lifecycle, StreamLost)).cause for _ in range(3)]
-            assert all(cause.startswith("no reply while ") for cause in causes[1:])
+            assert all(cause.startswith("no answer while ") for cause in causes[1:])
             await gap(trades)
             trade(sandbox, 1)
             assert story(await taken(trades, 1)) == [1]

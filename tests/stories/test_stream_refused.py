@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 IMPATIENT = Timeouts(login=0.1, connect=0.1, close=0.5)
 UNANSWERED: dict[StreamKind, str] = {
-    "no_welcome": "no reply while welcoming",
-    "no_login": "no reply while authenticating",
-    "no_ack": "no reply while subscribing",
+    "no_welcome": "no answer while welcoming",
+    "no_login": "no answer while authenticating",
+    "no_ack": "no answer while subscribing",
     "hang_upgrade": "the connection was not opened in time",
 }
 

@@ -117,7 +117,7 @@ async def test_server_that_freezes_during_the_login_times_out() -> None:
         await sandbox.stream.until_received("authenticate", 2)
         sandbox.stream.freeze()
         causes = [(await until(events, StreamLost)).cause for _ in range(2)]
-        assert causes[1].startswith("no reply while ")
+        assert causes[1].startswith("no answer while ")
         await until(events, Gap)
 
 

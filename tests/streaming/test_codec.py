@@ -6,9 +6,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from connecttrade_async import Dialect
 from connecttrade_async.models.events import OrderUpdate, UnknownMessage
 from connecttrade_async.secret import Secret
 from connecttrade_async.streaming.codec import (
+    Awaited,
     JsonCodec,
     Refusal,
     Welcome,
@@ -95,3 +97,18 @@ def test_codec_reads_expected_and_other_forms_and_masks_invalid_frames() -> None
     assert isinstance(strange, UnknownMessage)
     assert strange.raw == b'{"type": "***"}'
     assert parrot.presentable("hush-hush?") == "***?"
+
+
+def test_codec_reads_by_the_rules_of_the_dialect_before_the_connection_is_live() -> None:
+    rules = [{"when": {"type": "parrot"}, "is": "welcome"}]
+    codec = Parrot(Secret("hush"), Dialect.from_dict({"market_data": {"rules": rules}}))
+    codec.awaits = Awaited.WELCOME
+    assert isinstance(codec.read(b'{"type": "parrot"}'), Welcome)
+
+
+def test_codec_without_a_census_or_another_form_has_none() -> None:
+    codec: Any = JsonCodec(Secret("hush"))
+    assert codec.census(codec) is None
+    assert codec.read_again(codec) is codec
+    with pytest.raises(NotImplementedError):
+        codec.decode_alternative("", {})

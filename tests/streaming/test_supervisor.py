@@ -41,7 +41,6 @@ from manual_clock import SteppedClock
 from stream_fixtures import PATIENCE, nothing_left, publish, story, taken, until, waiting
 
 if TYPE_CHECKING:
-    from connecttrade_async.streaming.brokerage_codec import Message
     from connecttrade_async.streaming.subscriptions import Subscription
 
 
@@ -88,7 +87,7 @@ async def test_error_without_a_waiting_task_is_not_reported_by_the_loop() -> Non
 
 async def test_unexpected_exception_ends_the_stream_with_its_name(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(BrokerageCodec):
-        def read(self, raw: bytes) -> Message | UnknownMessage:
+        def read(self, raw: bytes) -> Any:
             message = super().read(raw)
             if isinstance(message, OrderUpdate):
                 raise ZeroDivisionError
@@ -222,7 +221,7 @@ async def test_login_deadline_uses_the_given_clock() -> None:
         clock.advance(1)
         async with asyncio.timeout(PATIENCE):
             await running
-        with pytest.raises(HandshakeError, match="no reply while authenticating"):
+        with pytest.raises(HandshakeError, match="no answer while authenticating"):
             await watched.supervisor.is_live
 
 
