@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from msgspec.structs import replace
 from websockets.exceptions import ConnectionClosed
 
-from connecttrade_async.sandbox import RefusalError, Sandbox, SandboxDialect
+from connecttrade_async.sandbox import RefusalError, Sandbox, SandboxDialect, StreamFault
 from connecttrade_async.sandbox.dialect import PRESETS, BrokerageForms, MarketForms
 from connecttrade_async.sandbox.dialect.members import id_number
 from connecttrade_async.sandbox.dialect.streams import (
@@ -353,6 +353,28 @@ async def test_events_that_are_published_together_share_frames(
         assert len([text for text in peer.frames if "burst" in text]) == frames
     logged = [sent.serial for sent in served.stream.log if sent.kind == "order"]
     assert logged == list(range(1, 251))
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        ("lose", ["1", "3"]),
+        ("duplicate", ["1", "2", "2", "3"]),
+        ("reorder", ["1", "3", "2"]),
+        ("unknown", ["1", "2", "3"]),
+        ("drop", ["1", "2"]),
+        ("tear", ["1"]),
+    ],
+)
+async def test_fault_strikes_one_event_of_several_in_a_frame(served: Sandbox, fault: Any, expected: list[str]) -> None:
+    forms = BrokerageForms(events=BrokerageEvents(batch="list", listed="many"))
+    served.dialect = SandboxDialect(brokerage=forms)
+    async with dialed(served.endpoints.stream, forms) as peer:
+        await logged_in(served, peer, ["orders"])
+        served.stream.faults.add(StreamFault(fault, after=1))
+        await served.stream.burst(3)
+        events = await peer.read_events(len(expected))
+        assert [event.payload["order_id"] for event in events] == [f"burst-{number}" for number in expected]
 
 
 @pytest.mark.parametrize("by", ["both", "frame", "close"])
