@@ -121,7 +121,7 @@ async def test_listing_gives_rows_without_a_key_an_empty_one(setup: OddRows) -> 
     assert [(each.order_id, each.cl_order_id) for each in orders] == [("o", None), ("", "mine")]
 
 
-@pytest.mark.parametrize("row", [None, {"symbol": 5}, {"symbol": None, "quantity": {}}])
+@pytest.mark.parametrize("row", [None, {"symbol": [5]}, {"symbol": None, "quantity": {}}])
 async def test_listing_with_a_row_that_is_odd_in_another_way_is_malformed(setup: OddRows, row: Any) -> None:
     setup.ledger.positions["ada"] = [HELD, row]
     with pytest.raises(MalformedResponseError):

@@ -165,7 +165,7 @@ async def test_undecodable_frames_make_the_book_be_read_again_with_growing_pause
         [Fault("status", status=503, path="/positions")],
         [Fault("cut_body", path="/positions")],
         [Fault("html", status=502, path="/balances")],
-        [Fault("status", status=200, path="/balances", body='[{"account_id": 5}]')],
+        [Fault("status", status=200, path="/balances", body='[{"account_id": [5]}]')],
         [Fault("status", status=503, path="/orders", after=1)],
         [Fault("status", status=200, path=path, body="[]") for path in ("/balances", "/positions")],
     ],
