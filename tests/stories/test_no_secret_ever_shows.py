@@ -45,7 +45,7 @@ PAGE = f"<html>{CLIENT} user-secret: {USER}</html>"
 ANSWERS: dict[str, Act] = {
     "fine": answer(200, json.dumps({"user_id": "u", "user_secret": NEW, "access_token": NEW})),
     "fine, the other spelling": answer(200, json.dumps({"user_id": "u", "user-secret": NEW, "access_token": NEW})),
-    "of the wrong shape": answer(200, json.dumps([{"user_secret": NEW, "access_token": NEW, "symbol": 7}])),
+    "of the wrong shape": answer(200, json.dumps([{"user_secret": NEW, "access_token": NEW, "symbol": True}])),
     "cut in the middle of a secret": answer(200, '{"user_id": "u", "user_secret": "' + NEW[:20]),
     "a secret of the wrong kind": answer(200, json.dumps({"user_id": "u", "user_secret": [NEW], "token": [NEW]})),
     "a secret under another name": answer(200, json.dumps({"user": {"id": "u", "jwt": NEW, "value": [NEW]}})),
@@ -166,14 +166,28 @@ async def test_a_time_out_of_the_caller_s_own_shows_none() -> None:
     no_canary_in(forms_of(caught.value))
 
 
+READABLE: dict[str, Any] = {
+    "nested": {"user": {"user_id": "u", "user_secret": NEW}},
+    "under another name": {"user_id": "u", "userSecret": NEW},
+    "without the name of the user": {"user_secret": NEW},
+    "in a list": [{"user_id": "u", "user_secret": NEW}],
+}
 NEW_USERS: dict[str, bytes] = {
-    "nested": json.dumps({"user": {"user_id": "u", "user_secret": NEW}}).encode(),
-    "under another name": json.dumps({"user_id": "u", "userSecret": NEW}).encode(),
-    "without the name of the user": json.dumps({"user_secret": NEW}).encode(),
-    "in a list": json.dumps([{"user_id": "u", "user_secret": NEW}]).encode(),
+    "twice": json.dumps([{"user_id": "u", "user_secret": NEW}] * 2).encode(),
+    "under an unknown name": json.dumps({"user_id": "u", "key": NEW}).encode(),
+    "beside an error": json.dumps({"error": "x", "user": {"user_id": "u", "user_secret": NEW}}).encode(),
     "as bare text": NEW.encode(),
     "of the wrong kind": json.dumps({"user_id": "u", "user_secret": [NEW]}).encode(),
 }
+
+
+@pytest.mark.parametrize("form", READABLE)
+async def test_a_new_user_s_secret_is_read_in_any_form_and_shows_in_none(form: str) -> None:
+    act = answer(201, json.dumps(READABLE[form]))
+    async with ScriptedEnd(act) as end, ConnectTrade("client", CLIENT, endpoints=Endpoints(end.url)) as ct:
+        user = await ct.users.create("u")
+    assert (user.user_id, user.user_secret.reveal()) == ("u", NEW)
+    assert NEW not in f"{user!r} {user}"
 
 
 @pytest.mark.parametrize("form", NEW_USERS)
