@@ -50,7 +50,6 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "relay/engine.py",
         "relay/follower.py",
         "relay/leader.py",
-        "relay/redis.py",
     ),
     ("streaming/test_fanout.py", "stories/test_stream_slow_consumers.py"): ("streaming/subscriptions.py",),
     ("stories/test_poll_failures.py", "stories/test_poll_fairness.py"): (

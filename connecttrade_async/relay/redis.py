@@ -55,6 +55,8 @@ CODES = {
     "NOREPLICAS": "read-only",
 }
 _COMMAND = re.compile(r"'([a-z|]+)' command|command '([a-z|]+)'", re.IGNORECASE)
+# What servers report for a command inside a script: 7.0 in other words than later ones.
+_REFUSED_IN_SCRIPT = re.compile(r"ACL failure|no permission|can't (?:run this command|access at least one)")
 log = logging.getLogger("connecttrade_async.relay")
 
 Rows = list[tuple[bytes, list[bytes]]]
@@ -309,7 +311,7 @@ class RedisChannel:
         """Return the error for a problem, without secrets."""
         code = text.split(" ", 1)[0]
         kind = next((kind for known, kind in PROBLEMS if isinstance(exc, known)), None) or CODES.get(code)
-        if kind is None and ("ACL failure" in text or "no permission" in text):
+        if kind is None and _REFUSED_IN_SCRIPT.search(text):
             kind = "permission"
         if kind is None:
             kind = "failed" if exc is None or isinstance(exc, problems.ResponseError) else "unreachable"

@@ -203,15 +203,18 @@ return {
 # the first command that failed.
 PROBE = Script(
     """
-local kinds = {}
-for index = 1, 5 do kinds[index] = redis.call('TYPE', KEYS[index]).ok end
+local kinds, failed, problem = {}, '', ''
+for index = 1, 5 do
+  local answer = redis.pcall('TYPE', KEYS[index])
+  kinds[index] = answer.ok or 'none'
+  if answer.err then failed, problem = 'TYPE', answer.err end
+end
 local text, log = KEYS[6], KEYS[7]
 local reads = {{'GET', text}, {'PTTL', text}, {'XREVRANGE', log, '+', '-', 'COUNT', 1}, {'XLEN', log}, {'TIME'}}
 local writes = {
   {'SET', text, '1', 'PX', 1000}, {'PEXPIRE', text, 1000}, {'XADD', log, 'MAXLEN', '~', 1, '1-1', 'mark', '1'},
   {'XTRIM', log, 'MINID', '~', '1-1'}, {'PEXPIRE', log, 1000}, {'DEL', text, log},
 }
-local failed, problem = '', ''
 for _, commands in ipairs({reads, ARGV[1] == '1' and writes or {}}) do
   for _, command in ipairs(commands) do
     local answer = redis.pcall(unpack(command))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from redis import Redis, asyncio as aredis
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from connecttrade_async import ConfigurationError, ConnectTrade, Endpoints
@@ -78,7 +79,7 @@ def test_relay_rejects_what_names_no_server_and_shows_no_password(target: object
         (f"unix://user:{SECRET}@/run/redis.sock?db=3", "unix:///run/redis.sock?db=3"),
         (aredis.Redis(host="host", port=7000, password=SECRET), "redis://host:7000/0"),
         (aredis.Redis(host="host", ssl=True, password=SECRET), "rediss://host:6379/0"),
-        (aredis.sentinel.Sentinel([("host", 26379)]).master_for("main", password=SECRET), "sentinel main"),  # type: ignore[no-untyped-call]
+        (Sentinel([("host", 26379)]).master_for("main", password=SECRET), "sentinel main"),  # type: ignore[no-untyped-call]
     ],
     ids=["redis", "rediss", "unix", "client", "TLS client", "sentinel"],
 )

@@ -11,6 +11,7 @@ from connecttrade_async.relay import Relay
 from stream_fixtures import PATIENCE, client
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncGenerator, Callable
 
     from connecttrade_async import ConnectTrade
@@ -87,8 +88,9 @@ async def eventually(condition: Callable[[], object]) -> None:
 class TcpProxy:
     """Forwards connections to a port; ``stall`` stops all bytes, ``cut`` ends the connections and refuses new ones."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self._to = port
+        self._tls = tls
         self._flow = asyncio.Event()
         self._flow.set()
         self._is_cut = False
@@ -96,7 +98,7 @@ class TcpProxy:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._meet, "127.0.0.1", 0, ssl=self._tls)
         self.port: int = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -1,0 +1,287 @@
+"""Seeded schedules of failures over three worker processes on one relay.
+
+In each schedule, workers are killed, stopped and continued, connections are killed, the server sleeps or fails over to
+its replica, and the session is lost or taken. Then everything runs again. No worker has received an event twice, each
+missing one lies inside a gap, no epoch had two leaders, and every book equals the server.
+
+    HYPOTHESIS_PROFILE=nightly python -m pytest tests/relay/test_schedules.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from connecttrade_async.sandbox import Sandbox
+from live_fixtures import in_the_world, newcomer, placed
+from redis_server import RedisServer, needs_redis
+from relay_fixtures import TcpProxy, eventually
+from relay_worker import NUMBERS
+from stream_fixtures import client, order
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from connecttrade_async import ConnectTrade
+
+pytestmark = needs_redis
+
+GROUPS = {"nightly": 100}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 10)
+SEEDS = 20  # of one group, which reuses its processes
+LEASE = 0.5
+PATIENCE = 20.0
+WORKER = Path(__file__).parents[1] / "support" / "relay_worker.py"
+GAP = -1
+
+
+class Process:
+    """One worker process, and what it has printed."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+        self.received: list[int] = []
+        self.epochs: list[int] = []
+        self.books: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.is_ready = False
+        self.errors = b""
+
+    async def start(self) -> None:
+        support = str(WORKER.parent)
+        self.process = await asyncio.create_subprocess_exec(
+            *(sys.executable, str(WORKER), json.dumps(self.config)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([support, str(WORKER.parents[2])])},
+        )
+        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._read_errors())]
+
+    async def _read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            match json.loads(line):
+                case {"event": number}:
+                    self.received.append(number)
+                case {"gap": _}:
+                    self.received.append(GAP)
+                case {"leads": epoch}:
+                    self.epochs.append(epoch)
+                case {"book": _} as book:
+                    self.books.put_nowait(book)
+                case _:
+                    self.is_ready = True
+
+    async def _read_errors(self) -> None:
+        assert self.process.stderr is not None
+        self.errors = await self.process.stderr.read()
+
+    def signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self.process.wait()
+        await asyncio.gather(*self._tasks)
+
+    async def book(self) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"book\n")
+        return await self.books.get()
+
+
+class Group:
+    """Three workers, a server with a replica, and the sandbox."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)  # noqa: S311 - a schedule that can be repeated
+        self.number = 0
+        self.epochs: list[int] = []
+        self.actions: list[str] = []
+
+    async def open(self, stack: AsyncExitStack) -> None:
+        self.sandbox = await stack.enter_async_context(Sandbox(seed=3, latency=0.0))
+        self.ct: ConnectTrade = await stack.enter_async_context(client(self.sandbox))
+        self.user, self.account_id = newcomer(self.sandbox, self.ct)
+        secret = self.user._user_secret
+        assert secret is not None
+        self.master = await stack.enter_async_context(RedisServer())
+        self.replica = await stack.enter_async_context(RedisServer())
+        await self.replicate()
+        self.proxy = await stack.enter_async_context(TcpProxy(self.master.port))
+        config = {
+            "api": self.sandbox.url,
+            "stream": self.sandbox.endpoints.stream,
+            "client_id": self.sandbox.client_id,
+            "client_secret": self.sandbox.client_secret,
+            "user_id": self.user.user_id,
+            "user_secret": str.__str__(secret.reveal()),
+            "account_id": self.account_id,
+            "redis": self.proxy.url,
+            "lease": LEASE,
+        }
+        self.workers = [Process(config) for _ in range(3)]
+        for worker in self.workers:
+            await worker.start()
+        stack.push_async_callback(self.close)
+        await eventually(lambda: all(worker.is_ready for worker in self.workers))
+
+    async def close(self) -> None:
+        for worker in self.workers:
+            await worker.kill()
+
+    async def replicate(self) -> None:
+        self.replica.command("REPLICAOF", "127.0.0.1", self.master.port)
+        await eventually(lambda: self.replica.command("INFO", "replication")["master_link_status"] == "up")
+
+    def emit(self, count: int) -> None:
+        for _ in range(count):
+            self.number += 1
+            self.sandbox.stream.publish("orders", NUMBERS, NUMBERS, order(self.number))
+
+    async def run(self) -> None:
+        """Run one schedule, and check what every worker has received."""
+        self.actions = []
+        for _ in range(self.random.randint(2, 4)):
+            self.emit(self.random.randint(0, 20))
+            name = self.random.choice(ACTIONS)
+            self.actions.append(name)
+            await getattr(self, name)()
+            self.emit(self.random.randint(0, 20))
+            await asyncio.sleep(self.random.random() * LEASE / 2)
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Let everything run again, and wait until each worker has received the last event."""
+        for index, worker in enumerate(self.workers):
+            worker.signal(signal.SIGCONT)
+            if worker.process.returncode is not None:
+                self.workers[index] = Process(worker.config)
+                await self.workers[index].start()
+        async with asyncio.timeout(PATIENCE):
+            while not all(worker.is_ready for worker in self.workers):  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.01)
+            while True:
+                self.emit(1)
+                await asyncio.sleep(0.05)
+                if all(self.number - 1 in worker.received[-3:] for worker in self.workers):
+                    break
+            while not await self.books_are_equal():  # noqa: ASYNC110 - other processes
+                await asyncio.sleep(0.05)
+        for worker in self.workers:
+            check(worker.received)
+        epochs = [*self.epochs, *(epoch for worker in self.workers for epoch in worker.epochs)]
+        assert len(epochs) == len(set(epochs)), "two leaders had one epoch"
+
+    async def books_are_equal(self) -> bool:
+        expected = repr(in_the_world(self.sandbox, self.account_id))
+        books = [await worker.book() for worker in self.workers]
+        return all(book == {"book": expected, "is_current": True} for book in books)
+
+    # Actions.
+
+    def pick(self) -> Process:
+        alive = [worker for worker in self.workers if worker.process.returncode is None]
+        return self.random.choice(alive)
+
+    async def kill(self) -> None:
+        worker = self.pick()
+        if len([each for each in self.workers if each.process.returncode is None]) > 1:
+            await worker.kill()
+            check(worker.received)
+            self.epochs += worker.epochs
+
+    async def stop(self) -> None:
+        worker = self.pick()
+        worker.signal(signal.SIGSTOP)
+        await asyncio.sleep(self.random.random() * 2 * LEASE)
+        self.emit(self.random.randint(0, 5))
+        worker.signal(signal.SIGCONT)
+
+    async def stop_until_the_end(self) -> None:
+        self.pick().signal(signal.SIGSTOP)
+
+    async def kill_connections(self) -> None:
+        self.master.command("CLIENT", "KILL", "TYPE", "normal")
+
+    async def sleep(self) -> None:
+        await asyncio.to_thread(self.master.command, "DEBUG", "SLEEP", self.random.random() * 1.5 * LEASE)
+
+    async def cut(self) -> None:
+        self.proxy.cut()
+        await asyncio.sleep(self.random.random() * 1.5 * LEASE)
+        self.emit(self.random.randint(0, 5))
+        self.proxy.flow()
+
+    async def fail_over(self) -> None:
+        self.replica.command("REPLICAOF", "NO", "ONE")
+        self.emit(self.random.randint(0, 10))  # the replica lacks these
+        await asyncio.sleep(self.random.random() * 0.05)
+        self.master, self.replica = self.replica, self.master
+        self.proxy.redirect(self.master.port)
+        await self.replicate()
+
+    async def lose_session(self) -> None:
+        self.sandbox.stream.reset()
+
+    async def take_session(self) -> None:
+        self.sandbox.stream.displace()
+
+    async def place_order(self) -> None:
+        await placed(self.user, self.account_id)
+
+
+ACTIONS = (
+    "kill",
+    "stop",
+    "stop_until_the_end",
+    "kill_connections",
+    "sleep",
+    "cut",
+    "fail_over",
+    "lose_session",
+    "take_session",
+    "place_order",
+)
+
+
+def check(received: list[int]) -> None:
+    """Assert that no event comes twice, and that each missing one lies inside a gap."""
+    latest, has_gap = 0, True
+    for number in received:
+        if number == GAP:
+            has_gap = True
+            continue
+        assert number > latest, f"{number} came after {latest}"
+        assert number == latest + 1 or has_gap, f"no gap between {latest} and {number}"
+        latest, has_gap = number, False
+
+
+@pytest.fixture
+async def group(request: pytest.FixtureRequest) -> AsyncGenerator[Group]:
+    found = Group(request.param)
+    async with AsyncExitStack() as stack:
+        await found.open(stack)
+        yield found
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("group", range(GROUPS), indirect=True)
+async def test_schedule_of_failures_loses_and_doubles_nothing(group: Group) -> None:
+    for turn in range(SEEDS):
+        try:
+            await group.run()
+        except BaseException as exc:
+            errors = [worker.errors.decode()[-2000:] for worker in group.workers]
+            exc.add_note(f"turn {turn}: {group.actions}; {errors}")
+            raise
