@@ -16,7 +16,7 @@ from connecttrade_async.rest.wire import path_segment
 __all__ = ["Users"]
 
 _NEW = ObjectShape(NewUser, "/users", key="user_id")
-_RECORDS = ListShape(UserRecord, "/users", key="user_id")
+_RECORDS = ListShape(UserRecord, "/users")
 
 
 class Users(Resource):
