@@ -125,6 +125,7 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "market_data/filters.py": "market_data/test_filters.py",
     "market_data/subscription_sync.py": SYNC,
     "doctor/__init__.py": "doctor/test_comparison.py",
+    "doctor/answers.py": "doctor/test_answers.py",
     "doctor/comparison.py": "doctor/test_comparison.py",
     "doctor/contract.py": "doctor/test_comparison.py",
     "doctor/findings.py": "doctor/test_comparison.py",

@@ -7,6 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from connecttrade_async.recording.redaction import Redactor
     from connecttrade_async.recording.taps import StreamName
     from connecttrade_async.rest.wire import Request, Response
@@ -79,6 +81,10 @@ class EntryEncoder:
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
         self.withheld = 0
+
+    def pause_with(self, pause: Callable[[], object]) -> None:
+        """Call a function again and again during the work on a long entry."""
+        self._redactor.pause = pause
 
     def header(self) -> bytes:
         """Encode the first line."""

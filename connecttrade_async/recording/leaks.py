@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote
 from connecttrade_async.recording.vocabulary import WORDS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 __all__ = ["LeakDetector"]
 
@@ -25,6 +25,7 @@ GRAM = 8  # characters; a form of at least as many is found anywhere, also acros
 MIN_TOKEN = 3  # characters; a shorter value is not searched for
 MIN_DIGITS = 6  # digits; a shorter number is as likely a quantity
 MIN_LONG_DIGITS = 12  # digits; a shorter number is found only as a whole token, since prices have digits too
+STEP, OVERLAP = 4_096, 4_096  # characters that are searched at a time; a value that is cut at one end is in the next
 MAX_DEPTH = 3  # encodings inside each other
 _SEPARATORS = re.compile(r"[\W_]+")
 _TOKENS = re.compile(r"[^\W_]+")
@@ -58,19 +59,25 @@ class LeakDetector:
         for form in _encoded(value, depth=2 if is_secret else 1):
             self._by_gram.setdefault(form[:GRAM], set()).add(form)
 
-    def finds(self, text: str, excused: Collection[str] = ()) -> bool:
+    def finds(self, text: str, excused: Collection[str] = (), pause: Callable[[], object] = int) -> bool:
         """Return whether a text holds a known value.
 
         Args:
             text: the text.
             excused: numbers that were kept because their member holds a number. A short account number that equals
                 one of them does not count.
+            pause: called between the parts of a long text.
         """
         if not self._by_gram and not self._tokens:
             return False
-        forms: set[str] = set()
-        _collect(text, MAX_DEPTH, forms)
-        return any(self._is_in(form, excused) for form in forms)
+        for begin in range(0, max(len(text) - OVERLAP, 1), STEP):
+            forms: set[str] = set()
+            _collect(text[begin : begin + STEP + OVERLAP], MAX_DEPTH, forms)
+            for form in forms:
+                if self._is_in(form, excused):
+                    return True
+                pause()
+        return False
 
     def _is_in(self, text: str, excused: Collection[str]) -> bool:
         text = text.casefold()

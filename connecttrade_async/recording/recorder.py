@@ -21,6 +21,7 @@ from connecttrade_async.recording.redaction import PseudonymPolicy, Redactor
 from connecttrade_async.recording.taps import StreamName
 from connecttrade_async.recording.writer import RecordingLimits, RecordingWriter
 from connecttrade_async.rest.wire import Request, Response
+from connecttrade_async.secret import Secret
 from connecttrade_async.validation import positive_int, positive_number
 
 __all__ = ["Recorder"]
@@ -73,14 +74,17 @@ class Recorder:
         self._limits = RecordingLimits(max_bytes, BACKLOG_BYTES)
         self._close_timeout = close_timeout
         self._traffic = traffic_of(ct)
-        policy = PseudonymPolicy(Pseudonyms(secrets.token_bytes(SALT_BYTES)))
-        redactor = Redactor(policy, [self._traffic.client_secret])
+        redactor = self._new_redactor(self._traffic.client_secret)
         redactor.add_identity(self._traffic.client_id)
         self._encoder = EntryEncoder(redactor)
         self._writer: RecordingWriter | None = None
         self._is_closed = False
         self._begin = 0.0
         self._tap: ClientTap | None = None
+
+    def _new_redactor(self, secret: Secret) -> Redactor:
+        """Return what redacts the traffic."""
+        return Redactor(PseudonymPolicy(Pseudonyms(secrets.token_bytes(SALT_BYTES))), [secret])
 
     @property
     def is_recording(self) -> bool:

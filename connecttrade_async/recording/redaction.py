@@ -28,13 +28,14 @@ from connecttrade_async.recording.vocabulary import (
 from connecttrade_async.secret import MASK, Secret, mask_named, secret_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from connecttrade_async.recording.pseudonyms import Pseudonyms
 
 __all__ = ["Policy", "PseudonymPolicy", "Redactor", "RequestTarget", "ShapePolicy", "ValuePolicy"]
 
 MAX_NESTED = 3  # JSON inside the texts of JSON
+PAUSE_EVERY = 200  # parts of JSON
 MAX_AMOUNT_DIGITS = 9  # before the point of a number with a fraction, in a member of unknown kind
 MIN_NAMED = 12  # characters of a text that can hold a secret together with its name
 MIN_SECRET = 6  # characters of a secret that is masked wherever it stands; a shorter one is masked in its member only
@@ -173,10 +174,17 @@ class ShapePolicy(Policy):
 
     def __init__(self) -> None:
         self._letters: dict[str, str] = {}
+        self._number = 0
+        self._identities: set[str] = set()
+
+    def add_identity(self, value: str) -> None:
+        """Use no letters that equal an id, as ``ADA`` for the user ada."""
+        self._identities.add(value.lower())
 
     def text(self, kind: NameKind, text: str) -> str:
         """Return the class of a text. A word of the API, and one where words are expected, stays."""
-        if text.lower() in WORDS or (kind is NameKind.WORD and is_word(text)) or not text:
+        is_word_here = kind is NameKind.WORD and is_word(text) and text.lower() not in self._identities
+        if not text or is_word_here or (text.lower() in WORDS and kind is not NameKind.IDENTITY):
             return text
         return f"{_shape(text)}:{self._letter(text)}"
 
@@ -190,13 +198,21 @@ class ShapePolicy(Policy):
         return f"{_shape(name)}:{self._letter(name)}"
 
     def _letter(self, value: str) -> str:
-        if value not in self._letters:
-            number, letters = len(self._letters) + 1, ""
-            while number:
-                number, rest = divmod(number - 1, 26)
-                letters = chr(ord("A") + rest) + letters
-            self._letters[value] = letters
+        while value not in self._letters:
+            self._number += 1
+            letters = _letters(self._number)
+            if letters.lower() not in self._identities:
+                self._letters[value] = letters
         return self._letters[value]
+
+
+def _letters(number: int) -> str:
+    """Return A for 1, Z for 26, AA for 27."""
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
 
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -243,11 +259,15 @@ class Redactor:
         policy: what replaces other values.
         secrets: the secrets that are known from the start.
         hides_identities: whether ``is_clean`` also searches for ids and account numbers.
+
+    Attributes:
+        pause: called again and again during the work on a long text, so that a thread can let others run.
     """
 
     def __init__(self, policy: Policy, secrets: Iterable[Secret] = (), *, hides_identities: bool = True) -> None:
         self._policy = policy
         self._hides_identities = hides_identities
+        self.pause: Callable[[], object] = int
         self._leaks = LeakDetector()
         self._forms: list[str] = []
         self._secrets: set[str] = set()
@@ -268,7 +288,7 @@ class Redactor:
         if value in self._known:
             return
         self._known.add(value)
-        if isinstance(self._policy, PseudonymPolicy):
+        if isinstance(self._policy, PseudonymPolicy | ShapePolicy):
             self._policy.add_identity(value)
         if self._hides_identities:
             self._leaks.add(value)
@@ -278,7 +298,7 @@ class Redactor:
         excused: set[str] = set()
         if isinstance(self._policy, PseudonymPolicy):
             excused, self._policy.kept = self._policy.kept, set()
-        return not self._leaks.finds(text, excused)
+        return not self._leaks.finds(text, excused, self.pause)
 
     def body(self, text: str) -> str:
         """Redact the body of a request or response, or a frame: JSON, a JSON value in each line, or any text."""
@@ -383,7 +403,10 @@ class Redactor:
         stack: list[NameKind] = []  # the kind of the name under which each open object or array stands
         kind, is_name = NameKind.OTHER, False
         is_object: list[bool] = []
-        for lexeme in _LEXEME.findall(text):
+        for count, found in enumerate(_LEXEME.finditer(text), 1):
+            if not count % PAUSE_EVERY:
+                self.pause()
+            lexeme = found[0]
             first = lexeme[0]
             if first == '"':
                 if is_name:

@@ -74,7 +74,9 @@ class RecordingWriter:
         self._bytes_queued = 0
         self._bytes_taken = 0
         self._bytes_written = 0
+        self._begun = 0.0
         self._is_over = threading.Event()
+        self._resting = threading.Event()  # never set: waiting for it is a sleep that a stopped clock does not stop
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY)
         except OSError as exc:
@@ -136,9 +138,10 @@ class RecordingWriter:
 
     def _write_all(self) -> None:
         is_over = False
+        self._encoder.pause_with(self._pause)
         while not is_over:
             is_over = self._is_over.wait(INTERVAL)
-            begin = NOW()
+            self._begun = NOW()
             while self._queue:
                 entry, size = self._queue.popleft()
                 self._bytes_taken += size
@@ -150,10 +153,14 @@ class RecordingWriter:
                     return
                 self._write(line)
                 self.entries += 1
-                if NOW() - begin > WORK:
-                    threading.Event().wait(PAUSE)
-                    begin = NOW()
+                self._pause()
             self._file.flush()
+
+    def _pause(self) -> None:
+        """Let other threads run after a share of work."""
+        if NOW() - self._begun > WORK:
+            self._resting.wait(PAUSE)
+            self._begun = NOW()
 
     def _write(self, line: bytes) -> None:
         self._file.write(line)

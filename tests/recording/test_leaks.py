@@ -98,3 +98,11 @@ def test_finds_excuses_a_number_that_was_kept_as_one() -> None:
     leaks.add("1234567")
     assert not leaks.finds('{"quantity":"1234567"}', {"1234567"})
     assert leaks.finds('{"quantity":"1234567"}', {"1234568"})
+
+
+@given(at=st.integers(0, 20_000))
+def test_finds_a_secret_at_any_place_of_a_long_text(at: int) -> None:
+    leaks = LeakDetector()
+    leaks.add("canary-secret-0123456789", is_secret=True)
+    assert leaks.finds(f"{'x, ' * (at // 3)}canary-secret-0123456789{' .' * (20_000 - at)}")
+    assert not leaks.finds(f"{'x, ' * at}canary-secret")

@@ -338,3 +338,28 @@ def test_policy_is_abstract() -> None:
     abstract: Any = Policy
     with pytest.raises(TypeError):
         abstract()
+
+
+def test_shapes_use_no_letters_that_equal_an_id() -> None:
+    redactor = by_shape()
+    redactor.add_identity("b")
+    redactor.add_identity("filled")
+    shown = json.loads(redactor.body('{"x": "one two", "y": "three four", "user_id": "orders", "z": "filled"}'))
+    assert shown == {"x": "text(7):A", "y": "text(10):C", "user_id": "text(6):D", "z": "filled"}
+    assert redactor.is_clean("text(7):A")
+
+
+def test_redactor_pauses_during_a_long_text() -> None:
+    pauses = 0
+
+    def pause() -> None:
+        nonlocal pauses
+        pauses += 1
+
+    redactor = pseudonymizing()
+    redactor.pause = pause
+    shown = redactor.body(json.dumps([{"note": f"row {number}"} for number in range(2000)]))
+    begun = pauses
+    assert begun > 20
+    assert redactor.is_clean(shown)
+    assert pauses > begun

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from connecttrade_async.cli.credentials import open_client, open_user
 from connecttrade_async.cli.doctor_output import exit_with, print_findings
 from connecttrade_async.cli.options import SuggestingGroup, in_event_loop, json_option
+from connecttrade_async.cli.output import echo_line
+from connecttrade_async.cli.prompts import read_line
+from connecttrade_async.errors import ConfigurationError, ConnectTradeError, NotFoundError, OAuthError
+from connecttrade_async.oauth import parse_redirect
 
 if TYPE_CHECKING:
+    from connecttrade_async.client import ConnectTrade
     from connecttrade_async.doctor.findings import Finding
 
 __all__ = ["doctor"]
 
+REDIRECT_URL = "https://www.google.com"  # the vendor's recipe names it
+DELETE_TIMEOUT = 30.0  # seconds
 all_option = click.option("--all", "shows_all", is_flag=True, help="Print what is as assumed, too.")
 
 
@@ -39,6 +50,104 @@ def spec(ctx: click.Context, *, source: str, shows_all: bool, as_json: bool) -> 
     _compare(source, findings)
     print_findings(findings, shows_all=shows_all, as_json=as_json)
     exit_with(ctx, findings)
+
+
+traffic_option = click.option(
+    "--traffic",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="connecttrade-traffic.jsonl",
+    show_default=True,
+    help="Write the redacted traffic there; it must not exist.",
+)
+values_option = click.option("--with-values", is_flag=True, help="Keep values in the traffic; secrets are masked.")
+
+
+@doctor.command(short_help="Read what a user has, each answer by its model and as plain JSON.")
+@click.option("--isolate", "isolates", is_flag=True, help="Check the login of a new test user instead, and delete it.")
+@click.option("--type", "purpose", default="trade", show_default=True, help="The type of connection for --isolate.")
+@click.option("--no-token", is_flag=True, help="Mint no token for market data: a new one replaces the active one.")
+@traffic_option
+@values_option
+@all_option
+@json_option
+@click.pass_context
+def rest(
+    ctx: click.Context,
+    *,
+    isolates: bool,
+    purpose: str,
+    no_token: bool,
+    traffic: Path,
+    with_values: bool,
+    shows_all: bool,
+    as_json: bool,
+) -> None:
+    """Read connections, accounts, balances, positions, transactions, two pages of orders and a token of the user.
+
+    Nothing is written, but for the token for market data: it replaces the active one of that connection.
+
+    With --isolate, it makes a test user, asks for a connection, shows the address to log in at, explains the address
+    that you come back to, and deletes the user in any case.
+    """
+    if isolates:
+        _isolate(purpose)
+        return
+    findings: list[Finding] = []
+    _check_rest(findings, traffic, with_values=with_values, with_token=not no_token)
+    print_findings(findings, shows_all=shows_all, as_json=as_json)
+    exit_with(ctx, findings)
+
+
+@in_event_loop
+async def _check_rest(findings: list[Finding], traffic: Path, *, with_values: bool, with_token: bool) -> None:
+    from connecttrade_async.doctor.rest_checks import check_rest  # noqa: PLC0415 - most commands compare nothing
+    from connecttrade_async.doctor.traffic import ShapeRecorder  # noqa: PLC0415 - as above
+
+    async with open_user() as (ct, user), ShapeRecorder(ct, traffic, with_values=with_values):
+        findings += await check_rest(user, with_token=with_token)
+    echo_line(f"The redacted traffic is in {traffic}.")
+
+
+@in_event_loop
+async def _isolate(purpose: str) -> None:
+    user_id = f"doctor-{secrets.token_hex(8)}"
+    async with open_client() as ct:
+        try:
+            new = await ct.users.create(user_id)
+            echo_line(f"Made the test user {user_id}.")
+            user = ct.user(user_id, new.user_secret)
+            request = await user.connections.create(purpose, redirect_url=REDIRECT_URL)
+            echo_line("Log in at this address:")
+            click.echo(request.url)
+            _explain(read_line("Then paste the address you came back to"))
+        finally:
+            # Not cancelled by Ctrl-C: the user would stay behind.
+            await asyncio.shield(asyncio.create_task(_delete(ct, user_id)))
+
+
+def _explain(address: str) -> None:
+    try:
+        redirect = parse_redirect(address)
+    except OAuthError as exc:
+        echo_line(f"The login failed: {exc}.")
+    except ConfigurationError as exc:
+        echo_line(f"Not understood: {exc}.")
+    else:
+        echo_line(f"The login succeeded; its connection is {redirect.connection_id}.")
+
+
+async def _delete(ct: ConnectTrade, user_id: str) -> None:
+    """Delete the test user, also where it is unknown whether it was made."""
+    try:
+        async with asyncio.timeout(DELETE_TIMEOUT):
+            await ct.users.delete(user_id)
+    except NotFoundError:
+        echo_line(f"The test user {user_id} was not made.")
+    except (ConnectTradeError, TimeoutError) as exc:
+        echo_line(f"The test user {user_id} is still there: {exc}. Delete it: connecttrade users delete {user_id}")
+    else:
+        echo_line(f"Deleted the test user {user_id}.")
 
 
 @in_event_loop

@@ -6,12 +6,23 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
+import pytest
 from click.testing import CliRunner
 
+from cli_runner import Terminal
+from connecttrade_async import ConnectTrade
 from connecttrade_async.cli import connecttrade
+from connecttrade_async.sandbox import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from click.testing import Result
+
+    from connecttrade_async.sandbox import Sandbox
+
+    Call = Callable[..., Awaitable[Result]]
 
 DOCUMENT = Path(__file__).parents[2] / "doctor" / "openapi.json"
 
@@ -55,3 +66,81 @@ def test_spec_explains_what_is_no_document(tmp_path: Path) -> None:
     result = spec(str(path))
     assert result.exit_code == 2
     assert "convert it to JSON first" in result.stderr
+
+
+# --- rest
+
+
+async def test_rest_prints_what_differs_and_writes_the_traffic_by_shape(
+    call: Call, sandbox: Sandbox, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    sandbox.dialect = "camel"
+    traffic = tmp_path / "traffic.jsonl"
+    result = await call("doctor", "rest", "--traffic", str(traffic))
+    assert result.exit_code == 0, result.output
+    assert "GET /accounts: accountId: in snake case / in another case / differs, understood" in result.stdout
+    text = traffic.read_text(encoding="utf-8")
+    assert '"uuid:A' in text.replace("\\", "")
+    for value in ("ada", environment["CONNECTTRADE_USER_SECRET"], environment["CONNECTTRADE_CLIENT_SECRET"]):
+        assert f'"{value}"' not in text
+    again = await call("doctor", "rest", "--traffic", str(traffic))
+    assert again.exit_code == 2
+
+
+async def test_rest_with_values_keeps_them_and_no_secret(
+    call: Call, connection: str, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    traffic = tmp_path / "traffic.jsonl"
+    result = await call("doctor", "rest", "--traffic", str(traffic), "--with-values")
+    assert result.exit_code == 0, result.output
+    text = traffic.read_text(encoding="utf-8")
+    assert connection in text
+    assert environment["CONNECTTRADE_USER_SECRET"] not in text
+    assert '"access_token":"***"' in text.replace("\\", "").replace(" ", "")
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("https://www.google.com/?connection_id=c-123", "The login succeeded; its connection is c-123."),
+        ("https://www.google.com/?error=declined&error_details=by+you", "The login failed:"),
+        ("https://www.google.com/", "Not understood:"),
+    ],
+    ids=["success", "declined", "neither"],
+)
+async def test_isolate_explains_the_address_and_deletes_the_user(
+    call: Call, sandbox: Sandbox, address: str, words: str
+) -> None:
+    before = sandbox.requests.count("POST", "/connections")
+    result = await call("doctor", "rest", "--isolate", stdin=f"{address}\n")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("http")
+    assert words in result.stderr
+    assert "Deleted the test user doctor-" in result.stderr
+    assert sandbox.requests.count("POST", "/connections") == before + 1
+    async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
+        assert [user.user_id for user in await ct.users.list()] == ["ada"]
+
+
+async def test_isolate_deletes_the_user_at_ctrl_c(environment: dict[str, str], sandbox: Sandbox) -> None:
+    terminal = Terminal(["doctor", "rest", "--isolate"], environment)
+    try:
+        await terminal.until("paste the address")
+        # A signal just before the prompt reads waits for the next key, so it is repeated.
+        while "Deleted" not in terminal.screen:
+            await terminal.type("\x03")
+            with anyio.move_on_after(1):
+                await terminal.until("Deleted")
+        assert await terminal.end() == 130
+    finally:
+        terminal.close()
+    assert "Deleted the test user doctor-" in terminal.screen
+    async with ConnectTrade(sandbox.client_id, sandbox.client_secret, endpoints=sandbox.endpoints) as ct:
+        assert [user.user_id for user in await ct.users.list()] == ["ada"]
+
+
+async def test_isolate_names_a_user_that_could_not_be_deleted_or_made(call: Call, sandbox: Sandbox) -> None:
+    sandbox.faults.add(Fault("status", status=400, method="DELETE", times=None))
+    result = await call("doctor", "rest", "--isolate", stdin="https://www.google.com/?connection_id=c\n")
+    assert "is still there" in result.stderr
+    assert "connecttrade users delete doctor-" in result.stderr
