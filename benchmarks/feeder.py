@@ -1,12 +1,14 @@
 """A WebSocket server that sends frames to one client as fast as it reads, in a process of its own.
 
 It accepts the login of the brokerage stream with a sans-I/O protocol, and then writes prepared frames. A line on its
-standard input gives their number and rate.
+standard input gives their number and rate, and ``other`` for frames of another form: lists of ten, in camelCase, with
+the kind under ``event``.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import socket
 import sys
 import time
@@ -16,6 +18,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 CHUNK = 64 * 1024
+BATCH = 10  # updates in one frame of another form
 
 
 def an_update(number: int) -> bytes:
@@ -45,6 +48,19 @@ def an_update(number: int) -> bytes:
     return json.dumps(frame).encode()
 
 
+def camel(value: object) -> object:
+    """Return a value with its names in camelCase."""
+    if not isinstance(value, dict):
+        return value
+    return {re.sub("_(.)", lambda found: found[1].upper(), name): camel(each) for name, each in value.items()}
+
+
+def updates(first: int) -> bytes:
+    """Return ten updates in one frame of another form."""
+    frames = [json.loads(an_update(number)) for number in range(first, first + BATCH)]
+    return json.dumps([camel({"event": frame.pop("type"), **frame}) for frame in frames]).encode()
+
+
 def framed(payload: bytes) -> bytes:
     """Return a text frame as a server sends it."""
     return Frame(Opcode.TEXT, payload).serialize(mask=False)
@@ -66,8 +82,13 @@ def greet(connection: socket.socket) -> None:
             connection.sendall(data)
 
 
-def feed(connection: socket.socket, count: int, rate: int) -> None:
+def feed(connection: socket.socket, count: int, rate: int, *, is_other: bool = False) -> None:
     """Write ``count`` updates: at full speed if ``rate`` is 0, else ``rate`` a second, each with its sending time."""
+    if is_other:
+        block = b"".join(framed(updates(number)) for number in range(0, 100, BATCH))
+        for _ in range(count // 100):
+            connection.sendall(block)
+        return
     if not rate:
         block = b"".join(framed(an_update(number)) for number in range(100))
         for _ in range(count // 100):
@@ -87,12 +108,12 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print("ws://{}:{}".format(*listener.getsockname()), flush=True)
         for line in sys.stdin:
-            count, rate = map(int, line.split())
+            count, rate, *form = line.split()
             connection, _ = listener.accept()
             with connection:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 greet(connection)
-                feed(connection, count, rate)
+                feed(connection, int(count), int(rate), is_other=bool(form))
                 connection.recv(CHUNK)
 
 

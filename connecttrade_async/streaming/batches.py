@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import msgspec
 
-__all__ = ["split_frames", "split_payload"]
+__all__ = ["split_frames", "split_list", "split_payload"]
 
-MAX_FRAMES = 100_000
+OPENING_BRACE = 0x7B
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 _MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
@@ -21,19 +21,31 @@ def split_frames(raw: bytes) -> list[bytes] | None:
         raw: the text that was received.
     """
     if raw.lstrip()[:1] == b"[":
-        return _split_list(raw)
+        return _split_frames_of_list(raw)
     lines = [line for line in raw.splitlines() if line.strip()]
     if len(lines) <= 1 or not all(map(_is_object, lines)):
         return None
     return lines
 
 
-def _split_list(raw: bytes) -> list[bytes] | None:
+def split_list(raw: bytes) -> list[bytes]:
+    """Return the text of each item of a list.
+
+    Raises:
+        msgspec.MsgspecError: the text is no list.
+        UnicodeDecodeError: the text is no UTF-8.
+        RecursionError: the text is nested too deeply.
+    """
+    return list(map(bytes, _ITEMS.decode(raw)))
+
+
+def _split_frames_of_list(raw: bytes) -> list[bytes] | None:
     try:
-        items = [bytes(item) for item in _ITEMS.decode(raw)]
+        items = split_list(raw)
     except _ERRORS:
         return None
-    return items if items and all(item.startswith(b"{") for item in items) else None
+    # An item begins with its first byte: the decoder skips the spaces before it.
+    return items if items and {item[0] for item in items} == {OPENING_BRACE} else None
 
 
 def _is_object(line: bytes) -> bool:

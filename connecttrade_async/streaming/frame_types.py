@@ -14,9 +14,7 @@ import msgspec
 from connecttrade_async.dialect.names import wire_name, wire_path
 from connecttrade_async.dialect.tolerance import WRAPPERS
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.models.balances import Balance
-from connecttrade_async.models.events import OrderUpdate
-from connecttrade_async.models.orders import Fill, Leg, Order
+from connecttrade_async.models.events import BalanceUpdate, OrderUpdate
 from connecttrade_async.streaming.codec import CONTROLS
 from connecttrade_async.streaming.digits import quote_numbers
 from connecttrade_async.streaming.update_forms import INNER, KINDS, form_text, payload_path
@@ -26,7 +24,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.dialect.parts import FieldNames
 
-__all__ = ["Compiled", "compile_controls", "compiled", "decode_compiled", "derive", "reads_alike"]
+__all__ = ["Compiled", "become_public", "compile_controls", "compiled", "decode_compiled", "derive", "reads_alike"]
 
 keep = msgspec.structs.force_setattr
 UPDATES: dict[Any, str] = {kind.update: name for name, kind in KINDS.items()}
@@ -53,15 +51,19 @@ class Compiled(NamedTuple):
 
     Attributes:
         decode: decodes a frame to a compiled class.
+        decode_list: decodes a list of frames.
         public: the public class of each compiled one.
         payloads: how to decode the payload in a second pass, by compiled class, where it stands beside the tag.
         user_key: the name of the user's id, quoted, as in a frame.
+        first_second_user: the least offset of a second user id in a frame; 0 where the payload stands beside the tag.
     """
 
     decode: Any
+    decode_list: Any
     public: Mapping[type, type]
     payloads: Mapping[type, Flat]
     user_key: bytes
+    first_second_user: int
 
 
 def derive(
@@ -146,17 +148,20 @@ def _compiled(encoded: bytes) -> Compiled:
             options: dict[str, Any] = {"tag_field": part.tag, "tag": tag}
             if path:
                 update = derive(kind.update, frame_names, {name: payload}, defaults=defaults, **options)
+                public[update] = kind.update
             else:
                 update = _envelope(name, frame_names, options)
                 payloads[update] = Flat(msgspec.json.Decoder(payload).decode, kind.update, defaults["form"])
-            public[update] = kind.update
             classes.append(update)
     controls = compile_controls(dialect.brokerage.tag, part.controls, names)
     public |= controls
     union: Any = classes[0]
     for each in (*classes[1:], *controls):
         union = union | each
-    return Compiled(msgspec.json.Decoder(union).decode, public, payloads, f'"{ids["user_id"]}"'.encode())
+    path, user = part.payload[0], f'"{ids["user_id"]}"'
+    second = len(f'{{"{path}":{{{user}:1}},') if path and "{" not in path else 0
+    decode, decode_list = msgspec.json.Decoder(union).decode, msgspec.json.Decoder(list.__class_getitem__(union)).decode
+    return Compiled(decode, decode_list, public, payloads, user.encode(), second)
 
 
 def _envelope(name: str, names: Mapping[str, str], options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a class made here
@@ -202,24 +207,40 @@ def decode_compiled(found: Compiled, raw: bytes, *, has_numbers: bool) -> Any:  
         UnicodeDecodeError: a text in it is no UTF-8.
     """
     text = quote_numbers(raw) if has_numbers else raw
-    message = found.decode(text)
-    flat = found.payloads.get(message.__class__)
-    if flat is not None:
-        message, payload = _decode_flat(message, flat, text)
+    return become_public(found, found.decode(text), raw, text)
+
+
+def become_public(found: Compiled, message: Any, raw: bytes, text: bytes) -> Any:  # noqa: ANN401 - a message
+    """Make each object of a decoded message one of its public class.
+
+    Args:
+        found: the types.
+        message: the message, of one of them.
+        raw: the frame, which an update keeps.
+        text: the frame as it was decoded.
+
+    Raises:
+        msgspec.MsgspecError: the frame is not of the form of the types.
+    """
+    public = found.public.get(message.__class__)
+    if public is None:
+        message, payload = _decode_flat(message, found.payloads[message.__class__], text)
+        public = message.__class__
     else:
-        public = found.public[message.__class__]
         keep(message, "__class__", public)
-        if public not in UPDATES:
+        if public is OrderUpdate:
+            payload = message.order
+        elif public in UPDATES:
+            payload = getattr(message, UPDATES[public])
+        else:
             return message
-        payload = message.order if public is OrderUpdate else getattr(message, UPDATES[public])
     keep(message, "raw", raw)
     keep(payload, "__class__", found.public[payload.__class__])
-    if payload.__class__ is Order:
-        for fill in payload.fills_listed or ():
-            keep(fill, "__class__", Fill)
-        for leg in payload.legs_listed or ():
-            keep(leg, "__class__", Leg)
-    elif payload.__class__ is Balance and not payload.account_id:
+    if public is OrderUpdate:
+        if payload.fills_listed or payload.legs_listed:
+            for item in (*(payload.fills_listed or ()), *(payload.legs_listed or ())):
+                keep(item, "__class__", found.public[item.__class__])
+    elif public is BalanceUpdate and not payload.account_id:
         # A frame that names its account need not repeat it in the payload.
         if not message.account_id or not any(msgspec.structs.astuple(payload)):
             msg = "the balance names no account, or has no number"

@@ -476,6 +476,8 @@ class StreamProtocol:
 
     def _on_batch(self, messages: list[Any], now: float) -> list[Any]:
         """Process the messages of one frame, in order; return its events."""
+        if self.state is State.LIVE and self._transitions.keys().isdisjoint(map(type, messages)):
+            return messages
         events: list[Any] = []
         unseen = self._transitions.keys() & self._codec.updates
         for found in messages:

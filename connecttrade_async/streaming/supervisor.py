@@ -215,12 +215,13 @@ class Supervisor:
             if event.__class__ in UNUSUAL:
                 if type(event) is list:
                     for each in event:
-                        if type(each) is UnknownMessage:
+                        if each.__class__ is UnknownMessage:
                             self._count_unknown(each)
                         publish(each)
-                    self._on_progress(connection)
-                    connection.flush()
-                    publish = self._publisher(connection)
+                    if protocol.sync_events or protocol.outbox or not connection.has_gone_live or protocol.closed:
+                        self._on_progress(connection)
+                        connection.flush()
+                        publish = self._publisher(connection)
                     continue
                 self._count_unknown(cast("UnknownMessage", event))
             publish(event)

@@ -12,7 +12,6 @@ import msgspec
 from connecttrade_async.dialect.names import AmbiguousFrameError, FieldTable, camel, wire_name, wire_path
 from connecttrade_async.dialect.parts import FieldNames, UpdateTags
 from connecttrade_async.dialect.tolerance import TAG_FIELDS, WRAPPERS, fold_name, fold_tag
-from connecttrade_async.errors import ConfigurationError
 from connecttrade_async.models.balances import Balance
 from connecttrade_async.models.events import BalanceUpdate, OrderUpdate, PositionUpdate
 from connecttrade_async.models.orders import Fill, Leg, Order
@@ -304,13 +303,9 @@ class UpdateForms:
             name: known_paths[name] if path == wire_path(names, known_paths[name]) else path
             for name, path in spelled.paths.items()
         }
-        try:
-            brokerage = msgspec.structs.replace(
-                part, tag=form.tag, updates=UpdateTags(**tags), payload=(payload_pattern(form),), **paths
-            )
-            return msgspec.structs.replace(self._dialect, brokerage=brokerage, names=names)
-        except ConfigurationError:
-            return None  # a tag or name that no dialect may have, for example with spaces
+        updates, payload = UpdateTags(**tags), (payload_pattern(form),)
+        brokerage = msgspec.structs.replace(part, tag=form.tag, updates=updates, payload=payload, **paths)
+        return msgspec.structs.replace(self._dialect, brokerage=brokerage, names=names)
 
 
 def _innermost(frame: Mapping[str, Any], path: tuple[str, ...], kind: Kind) -> tuple[str, ...]:

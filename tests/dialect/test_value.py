@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,9 +11,9 @@ import pytest
 from connecttrade_async import Dialect
 from connecttrade_async.dialect.parts import BrokerageDialect, ControlRule, FieldNames, Handshake
 from connecttrade_async.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from connecttrade_async.models.events import OrderUpdate
+from connecttrade_async.secret import Secret
+from connecttrade_async.streaming.brokerage_codec import BrokerageCodec
 
 OTHER = Dialect(
     brokerage=BrokerageDialect(
@@ -102,3 +102,26 @@ def test_load_names_the_key_that_is_invalid(tmp_path: Path) -> None:
     file = tmp_path / "wire.toml"
     file.write_text("[brokerage]\ntag = 1\n", encoding="utf-8")
     assert problem_of(file) == "brokerage.tag must be text, got int"
+
+
+def test_example_of_the_documentation_loads_and_reads_its_frames(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dialect.md").read_text(encoding="utf-8")
+    file = tmp_path / "wire.toml"
+    file.write_text(page.partition("```toml\n")[2].partition("```")[0], encoding="utf-8")
+    dialect = Dialect.load(file)
+    codec = BrokerageCodec("client", Secret("hush"), dialect)
+    assert json.loads(codec.authenticate()) == {"op": "login", "key": "client", "secret": "hush"}
+    assert [json.loads(frame)["topic"] for frame in codec.subscribe(("orders", "balances"))] == ["orders", "balances"]
+    order = {"orderId": "o", "cumQty": "2.50"}
+    frame = {"event": "execution", "userId": "u", "accountId": "a", "body": {"order": order}}
+    event = codec.read(json.dumps(frame).encode())
+    assert isinstance(event, OrderUpdate)
+    assert (event.user_id, event.account_id, event.order.filled_qty_text) == ("u", "a", "2.50")
+
+
+def test_documentation_names_every_part_of_a_dialect() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "dialect.md").read_text(encoding="utf-8")
+    for name, part in Dialect.default.to_dict().items():
+        for key in part if name in {"brokerage", "names"} else ():
+            assert f"{name}.{key}" in page, key
+        assert f"{name}." in page

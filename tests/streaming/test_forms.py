@@ -519,3 +519,55 @@ def test_update_with_a_tag_that_no_dialect_may_have_is_read_slowly() -> None:
         assert isinstance(codec.read(json.dumps(frame).encode()), OrderUpdate)
     conflict = {"type": "error", "event": "order", "user_id": "u", "payload": {"order_id": "o"}}
     assert isinstance(codec.read(json.dumps(conflict).encode()), Refusal)
+
+
+def listed(*orders: dict[str, Any]) -> bytes:
+    head = {"event": "order", "userId": "u", "accountId": "a"}
+    return json.dumps(
+        [{**head, "data": {"orderId": str(number), **each}} for number, each in enumerate(orders)]
+    ).encode()
+
+
+def test_list_of_orders_is_read_in_one_pass_and_each_keeps_its_own_frame() -> None:
+    codec = new_codec()
+    codec.read(listed({}, {}))
+    events = events_in(codec.read(listed({"filledQty": "1"}, {"accountId": "a"}, {})))
+    assert [(event.order.order_id, event.account_id, type(event)) for event in events] == [
+        ("0", "a", OrderUpdate),
+        ("1", "a", OrderUpdate),
+        ("2", "a", OrderUpdate),
+    ]
+    assert [json.loads(event.raw)["data"]["orderId"] for event in events] == ["0", "1", "2"]
+    assert events[0].given == {"order_id", "filled_qty"}
+    assert type(events[0].order).__module__ == "connecttrade_async.models.orders"
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"accountId": "b"}, {"userId": "v"}, {"fills": [{"fillId": "f"}]}, {"orderQty": 1}, {"symbol": []}],
+    ids=str,
+)
+def test_list_with_an_order_of_another_form_is_read_one_by_one(odd: dict[str, Any]) -> None:
+    codec = new_codec()
+    codec.read(listed({}, {}))
+    events = events_in(codec.read(listed({}, odd, {})))
+    is_wrong = "orderQty" not in odd and "fills" not in odd
+    assert [type(event) for event in events] == [OrderUpdate, UnknownMessage if is_wrong else OrderUpdate, OrderUpdate]
+
+
+def test_list_of_other_updates_or_of_nothing_is_read_one_by_one() -> None:
+    codec = new_codec()
+    codec.read(listed({}, {}))
+    position = {"event": "position", "userId": "u", "accountId": "a", "data": {"symbol": "A", "quantity": "1"}}
+    codec.read(json.dumps(position).encode())
+    events = events_in(codec.read(json.dumps([position, position]).encode()))
+    assert [type(event) for event in events] == [PositionUpdate, PositionUpdate]
+    assert isinstance(codec.read(b"[7]"), UnknownMessage)
+    codec.awaits = Awaited.LOGIN
+    assert len(events_in(codec.read(listed({}, {})))) == 2
+
+
+def test_id_that_cannot_be_read_is_no_owner() -> None:
+    event = new_codec().read(b'{"type": "order", "account_id": "a", "data": {"order_id": "o", "user_id": {"x": 1}}}')
+    assert isinstance(event, OrderUpdate)
+    assert (event.user_id, event.account_id) == (None, "a")

@@ -169,6 +169,15 @@ def test_partial_confirmation_names_the_missing_topics_at_the_deadline() -> None
     assert "not confirmed: balances" in one.closed.cause
 
 
+def test_second_update_of_its_kind_confirms_its_topic_too() -> None:
+    one = connection(1)
+    assert isinstance(one.receive(ORDER, 1.0), OrderUpdate)
+    one.receive(b'{"type": "authenticated"}', 1.0)
+    one.receive(b'{"type": "subscribed", "topics": ["positions", "balances"]}', 1.0)
+    assert one.receive(ORDER, 1.0) is None
+    assert state_of(one) is State.LIVE
+
+
 def test_temporary_refusal_of_the_login_is_no_refusal() -> None:
     for frame in ({"type": "error", "code": 503}, {"error": "too many connections"}, {"error": "rate limit"}):
         one = connection(1)
