@@ -209,6 +209,7 @@ LAYER_OF = {
     "cli.commands.depth": "command",
     "cli.options": "command",
     "cli.errors": "command",
+    "cli.commands.relay": "command",
     "cli.commands.stream": "command",
     "cli.commands.connections": "command",
     "cli.main": "command",

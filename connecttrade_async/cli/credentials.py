@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from connecttrade_async.recording.recorder import Recorder
     from connecttrade_async.user import User
 
-__all__ = ["USER_ID", "USER_SECRET", "CliContext", "CommandRecording", "open_client", "open_user"]
+__all__ = ["USER_ID", "USER_SECRET", "CliContext", "CommandRecording", "open_client", "open_user", "relay_address"]
 
 USER_ID = "CONNECTTRADE_USER_ID"
 USER_SECRET = "CONNECTTRADE_USER_SECRET"  # noqa: S105 - the name of a variable, not a secret
+
+RELAY_URL = "CONNECTTRADE_RELAY_URL"
 
 
 class CliContext(NamedTuple):
@@ -115,6 +117,11 @@ async def open_user(*, settle: float | None = None) -> AsyncGenerator[CliContext
     async with open_client(settle=settle) as ct:
         user_id = _text(USER_ID, "User id")
         yield CliContext(ct, ct.user(user_id, _secret(USER_SECRET, "User secret")))
+
+
+def relay_address() -> Secret:
+    """Return the address of the relay's server, which may hold a password."""
+    return Secret(os.environ.get(RELAY_URL) or "redis://localhost")
 
 
 def _require(*names: str) -> None:

@@ -28,6 +28,7 @@ from connecttrade_async.errors import (
     OrderNotReplacedError,
     OrderOutcomeUnknownError,
     RateLimitedError,
+    RelayError,
     ServerError,
     SessionTakenError,
     TicketError,
@@ -50,7 +51,7 @@ class ExitCode(IntEnum):
     BROKEN_PIPE = 141
 
 
-_REMOTE_ERRORS = (BrokerError, TransportError, OrderOutcomeUnknownError)
+_REMOTE_ERRORS = (BrokerError, TransportError, RelayError, OrderOutcomeUnknownError)
 _PACKAGE = Path(__file__).parents[1]
 _USERS = "/users"
 _STREAM = "STREAM"
@@ -64,6 +65,7 @@ _HINTS: Mapping[type[ConnectTradeError], str] = {
     ServerError: "the failure is on their side, so try again in a few minutes",
     AuthenticationRefusedError: f"{_CLIENT}; {_ENTITLED}",
     SessionTakenError: "end the other program that follows the stream with these credentials, and run this again",
+    RelayError: "check the server, and CONNECTTRADE_RELAY_URL if you set it",
     ConnectError: "check the network, and CONNECTTRADE_API_URL if you set it",
     TransportError: "try again in a moment",
     MalformedResponseError: (

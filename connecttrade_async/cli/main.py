@@ -25,6 +25,7 @@ from connecttrade_async.cli.commands.orders import orders
 from connecttrade_async.cli.commands.poll import poll
 from connecttrade_async.cli.commands.quotes import quotes
 from connecttrade_async.cli.commands.record import record
+from connecttrade_async.cli.commands.relay import relay
 from connecttrade_async.cli.commands.sandbox import demo, sandbox
 from connecttrade_async.cli.commands.stream import stream
 from connecttrade_async.cli.commands.trade import buy, sell
@@ -142,6 +143,7 @@ ACCOUNT_COMMANDS = (
     transactions,
     poll,
     stream,
+    relay,
     watch,
     record,
     doctor,

@@ -131,6 +131,7 @@ class LogView(NamedTuple):
         standby: the milliseconds for which the whole relay stands by; 0 if it does not.
         now: the time of the server, in milliseconds since 1970.
         entries: the number of entries in the log.
+        last_at: the time of the last entry, in milliseconds since 1970; 0 if it is unknown.
     """
 
     top: Position | None
@@ -141,6 +142,7 @@ class LogView(NamedTuple):
     standby: int = 0
     now: int = 0
     entries: int = 0
+    last_at: int = 0
 
 
 class Missed(NamedTuple):

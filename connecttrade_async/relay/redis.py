@@ -200,7 +200,7 @@ class RedisChannel:
             RelayError: the server could not be used.
         """
         answer = await self._run(VIEW, self._keys)
-        _, top, state, owner, remaining, standby, now, entries = answer
+        _, top, state, owner, remaining, standby, now, entries, last_at = answer
         worker, _, epoch = owner.decode("utf-8", "replace").rpartition(":")
         is_owned = epoch.isdigit()
         return LogView(
@@ -212,6 +212,7 @@ class RedisChannel:
             standby=max(standby, 0),
             now=now,
             entries=entries,
+            last_at=last_at,
         )
 
     async def read(self, after: Position, count: int, block: float) -> Rows:

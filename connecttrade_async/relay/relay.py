@@ -40,6 +40,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
         is_live: whether the session of the leader is live.
         position: the position of the latest entry of the log, or None if it is empty.
         entries: the number of entries in the log.
+        age: the seconds since the latest entry, or None if there is none.
     """
 
     leader: str | None
@@ -49,6 +50,7 @@ class RelayStatus(msgspec.Struct, frozen=True, kw_only=True):
     is_live: bool
     position: str | None
     entries: int
+    age: float | None
 
 
 class Relay:
@@ -108,6 +110,7 @@ class Relay:
             is_live=view.is_live and view.leader is not None,
             position=None if view.top is None else str(view.top),
             entries=view.entries,
+            age=max(view.now - view.last_at, 0) / 1000 if view.last_at else None,
         )
 
     def bind(self, client_id: str, client_secret: Secret, since: str | None) -> BoundRelay:

@@ -184,8 +184,8 @@ return {'DONE', '', 0}
 """
 )
 
-# No arguments. Returns the top of the log, the state, the lease with its milliseconds, those of the standby, the time
-# and the number of entries.
+# No arguments. Returns the top of the log, the state, the lease with its milliseconds, those of the standby, the time,
+# the number of entries and the time of the last one.
 VIEW = Script(
     """
 local found = redis.call('XREVRANGE', KEYS[3], '+', '-', 'COUNT', 1)
@@ -194,6 +194,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 return {
   'DONE', found[1] and found[1][1] or '', redis.call('GET', KEYS[4]) or '', redis.call('GET', KEYS[1]) or '',
   redis.call('PTTL', KEYS[1]), redis.call('PTTL', KEYS[5]), now, redis.call('XLEN', KEYS[3]),
+  found[1] and tonumber(string.match(found[1][2][2], '^(%d+) ')) or 0,
 }
 """
 )

@@ -30,16 +30,15 @@ from relay_worker import NUMBERS
 from stream_fixtures import client, order
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from connecttrade_async import ConnectTrade
 
 pytestmark = needs_redis
 
-GROUPS = {"nightly": 100}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 10)
-SEEDS = 20  # of one group, which reuses its processes
+TESTS = {"nightly": 50}.get(os.environ.get("HYPOTHESIS_PROFILE", ""), 5)
+GROUPS = 2  # at once in one test: most of their time is waiting
+TURNS = 20  # schedules of one group, which reuses its processes
 LEASE = 0.5
-PATIENCE = 20.0
+PATIENCE = 60.0
 WORKER = Path(__file__).parents[1] / "support" / "relay_worker.py"
 GAP = -1
 
@@ -134,7 +133,7 @@ class Group:
         for worker in self.workers:
             await worker.start()
         stack.push_async_callback(self.close)
-        await eventually(lambda: all(worker.is_ready for worker in self.workers))
+        await self.until_ready()
 
     async def close(self) -> None:
         for worker in self.workers:
@@ -168,9 +167,8 @@ class Group:
             if worker.process.returncode is not None:
                 self.workers[index] = Process(worker.config)
                 await self.workers[index].start()
+        await self.until_ready()
         async with asyncio.timeout(PATIENCE):
-            while not all(worker.is_ready for worker in self.workers):  # noqa: ASYNC110 - other processes
-                await asyncio.sleep(0.01)
             while True:
                 self.emit(1)
                 await asyncio.sleep(0.05)
@@ -182,6 +180,13 @@ class Group:
             check(worker.received)
         epochs = [*self.epochs, *(epoch for worker in self.workers for epoch in worker.epochs)]
         assert len(epochs) == len(set(epochs)), "two leaders had one epoch"
+
+    async def until_ready(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not all(worker.is_ready for worker in self.workers):
+                ended = [worker.errors.decode() for worker in self.workers if worker.process.returncode is not None]
+                assert not ended
+                await asyncio.sleep(0.01)
 
     async def books_are_equal(self) -> bool:
         expected = repr(in_the_world(self.sandbox, self.account_id))
@@ -267,21 +272,22 @@ def check(received: list[int]) -> None:
         latest, has_gap = number, False
 
 
-@pytest.fixture
-async def group(request: pytest.FixtureRequest) -> AsyncGenerator[Group]:
-    found = Group(request.param)
+async def follow(seed: int) -> None:
+    """Run the schedules of one group."""
+    group = Group(seed)
     async with AsyncExitStack() as stack:
-        await found.open(stack)
-        yield found
+        await group.open(stack)
+        for turn in range(TURNS):
+            try:
+                await group.run()
+            except BaseException as exc:
+                exc.add_note(f"seed {seed}, turn {turn}: {group.actions}")
+                raise
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("group", range(GROUPS), indirect=True)
-async def test_schedule_of_failures_loses_and_doubles_nothing(group: Group) -> None:
-    for turn in range(SEEDS):
-        try:
-            await group.run()
-        except BaseException as exc:
-            errors = [worker.errors.decode()[-2000:] for worker in group.workers]
-            exc.add_note(f"turn {turn}: {group.actions}; {errors}")
-            raise
+@pytest.mark.parametrize("first_seed", range(0, TESTS * GROUPS, GROUPS))
+async def test_schedule_of_failures_loses_and_doubles_nothing(first_seed: int) -> None:
+    async with asyncio.TaskGroup() as tasks:
+        for seed in range(first_seed, first_seed + GROUPS):
+            tasks.create_task(follow(seed))
