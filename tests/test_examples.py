@@ -18,6 +18,7 @@ from aiohttp import web
 from connecttrade_async import ConnectTrade
 from connecttrade_async.sandbox import Sandbox
 from market_data_server import MarketEnd
+from redis_server import RedisServer, needs_redis
 from scripted_server import ScriptedEnd, answer
 
 if TYPE_CHECKING:
@@ -291,3 +292,21 @@ async def test_token_for_the_browser(monkeypatch: pytest.MonkeyPatch) -> None:
                 assert (refused.status, await refused.text()) == (403, "not entitled")
         finally:
             await runner.cleanup()
+
+
+@needs_redis
+async def test_workers() -> None:
+    async with RedisServer() as redis:
+        output = await run(
+            "workers.py", stderr_start="the stream was lost: the relay", CONNECTTRADE_RELAY_URL=redis.url
+        )
+    assert output.splitlines() == [
+        "first: leader",
+        "second: follower",
+        "first: order o1 is working",
+        "second: order o1 is working",
+        "the first worker is killed",
+        "second: read all orders again, because the relay has a new leader",
+        "second: leader",
+        "second: order o1 is filled",
+    ]
