@@ -53,6 +53,7 @@ BENCHES = (
     Bench("live.py", "--rounds 1 --updates 500"),
     Bench("memory_live.py", "--rounds 1 --users 100"),
     Bench("resync.py", "--rounds 1 --users 100"),
+    Bench("relay.py", "--rounds 1 --messages 200 --appends 1024 --lease 0.6"),
     Bench("market.py", "--rounds 1 --messages 2000"),
     Bench("peers_stream.py", "--rounds 1 --messages 500", has_peers=True),
 )

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from redis_server import needs_redis
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -170,6 +172,13 @@ def test_run_all_lists_every_benchmark() -> None:
 
 def test_stream_benchmark_prints_a_ratio_for_each_match() -> None:
     assert_measured(rows("benchmarks/stream.py", "--messages", "4000"), 7)
+
+
+@needs_redis
+def test_relay_benchmark_measures_appends_followers_and_changes_of_the_leader() -> None:
+    found = rows("benchmarks/relay.py", "--messages", "200", "--appends", "1024", "--lease", "0.6")
+    assert len(found) == 10
+    assert [row["value"] for row in found if "stale" in row["what"]] == [0]
 
 
 def test_every_benchmark_has_at_least_five_rounds_and_a_line_in_the_readme() -> None:
