@@ -48,7 +48,7 @@ from connecttrade_async.user import (
 
 if TYPE_CHECKING:
     from connecttrade_async.books.changes import Change
-    from connecttrade_async.recording.taps import TapPoint
+    from connecttrade_async.recording.taps import StreamName, TapPoint
     from connecttrade_async.relay.relay import BoundRelay
 
 __all__ = ["ClientHealth", "ConnectTrade"]
@@ -538,19 +538,43 @@ class ConnectTrade:
 
 
 class ClientTraffic(NamedTuple):
-    """What a recorder needs of a client: where it attaches, the time, and what must not be written."""
+    """What a recorder and the doctor need of a client.
+
+    Attributes:
+        tap_point: where a recorder attaches.
+        clock: the source of time.
+        client_id: the client's id.
+        client_secret: the client's secret, which must not be written.
+        urls: the addresses of the streams, by name; ``""`` where there is none.
+        dial: TLS context and proxy.
+        frame_bytes: the largest frame.
+        dialect: how the server speaks.
+    """
 
     tap_point: TapPoint
     clock: Clock
     client_id: str
     client_secret: Secret
+    urls: dict[StreamName, str]
+    dial: DialOptions
+    frame_bytes: int
+    dialect: Dialect
 
 
 def traffic_of(ct: ConnectTrade) -> ClientTraffic:
-    """Return what a recorder needs of a client."""
-    sender = ct._sender  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-    secret = ct._client_secret  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
-    return ClientTraffic(sender.transport.tap_point, sender.clock, ct.client_id, secret)
+    """Return what a recorder and the doctor need of a client."""
+    sender, market = ct._sender, ct._market  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    secret, stream_url = ct._client_secret, ct._stream_url  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - of this file
+    return ClientTraffic(
+        sender.transport.tap_point,
+        sender.clock,
+        ct.client_id,
+        secret,
+        {"brokerage": stream_url, "market_data": market.url},
+        market.dial,
+        market.frame_bytes,
+        market.dialect,
+    )
 
 
 def _bound(relay: object, client_id: str, client_secret: Secret, on_taken: str, since: str | None) -> BoundRelay | None:

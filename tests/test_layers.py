@@ -63,6 +63,10 @@ LAYER_OF = {
     "pacing": "rules",
     "doctor": "rules",
     "doctor.answers": "rules",
+    "doctor.attempts": "rules",
+    "doctor.client_probe": "public api",
+    "doctor.stream_findings": "rules",
+    "doctor.stream_probe": "loops",
     "doctor.rest_checks": "public api",
     "doctor.traffic": "public api",
     "doctor.comparison": "rules",
@@ -349,7 +353,7 @@ def imports(source: str, name: str = "", *, is_package: bool = False) -> list[Im
     """
     found: list[Import] = []
 
-    def visit(node: ast.AST, *, is_only_types: bool) -> None:
+    def probe(node: ast.AST, *, is_only_types: bool) -> None:
         if isinstance(node, ast.Import):
             found.extend(Import(alias.name, is_only_types) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -359,14 +363,14 @@ def imports(source: str, name: str = "", *, is_package: bool = False) -> list[Im
                 found.append(Import(f"{PACKAGE}.{inside}" if inside in MODULES else origin, is_only_types))
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             for statement in node.body:
-                visit(statement, is_only_types=True)
+                probe(statement, is_only_types=True)
             for statement in node.orelse:
-                visit(statement, is_only_types=is_only_types)
+                probe(statement, is_only_types=is_only_types)
         else:
             for child in ast.iter_child_nodes(node):
-                visit(child, is_only_types=is_only_types)
+                probe(child, is_only_types=is_only_types)
 
-    visit(ast.parse(source), is_only_types=False)
+    probe(ast.parse(source), is_only_types=False)
     return found
 
 

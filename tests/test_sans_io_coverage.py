@@ -126,6 +126,8 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "market_data/subscription_sync.py": SYNC,
     "doctor/__init__.py": "doctor/test_comparison.py",
     "doctor/answers.py": "doctor/test_answers.py",
+    "doctor/attempts.py": "doctor/test_attempts.py",
+    "doctor/stream_findings.py": "doctor/test_stream_findings.py",
     "doctor/comparison.py": "doctor/test_comparison.py",
     "doctor/contract.py": "doctor/test_comparison.py",
     "doctor/findings.py": "doctor/test_comparison.py",

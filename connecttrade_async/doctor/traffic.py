@@ -1,4 +1,4 @@
-"""The traffic of a doctor's visit: a recording by shape, for a report about the form of the wire alone."""
+"""The traffic of a doctor's probe: a recording by shape, for a report about the form of the wire alone."""
 
 from __future__ import annotations
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from connecttrade_async.cli.credentials import open_client, open_user
 from connecttrade_async.cli.doctor_output import exit_with, print_findings
-from connecttrade_async.cli.options import SuggestingGroup, in_event_loop, json_option
+from connecttrade_async.cli.options import SuggestingGroup, in_event_loop, json_option, seconds_option, yes_option
 from connecttrade_async.cli.output import echo_line
-from connecttrade_async.cli.prompts import read_line
+from connecttrade_async.cli.prompts import confirm, read_line
 from connecttrade_async.errors import ConfigurationError, ConnectTradeError, NotFoundError, OAuthError
 from connecttrade_async.oauth import parse_redirect
 
@@ -148,6 +148,128 @@ async def _delete(ct: ConnectTrade, user_id: str) -> None:
         echo_line(f"The test user {user_id} is still there: {exc}. Delete it: connecttrade users delete {user_id}")
     else:
         echo_line(f"Deleted the test user {user_id}.")
+
+
+dialect_option = click.option(
+    "--dialect",
+    "dialect_file",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="connecttrade-wire.toml",
+    show_default=True,
+    help="Write the matching dialect there; it is replaced.",
+)
+LISTEN = 60.0  # seconds
+wait_option = click.option("--wait", type=float, default=5.0, show_default=True, help="Seconds to wait for a reply.")
+
+
+@doctor.command(short_help="Log in to the brokerage stream, in another form if needed, and listen.")
+@seconds_option
+@wait_option
+@dialect_option
+@traffic_option
+@values_option
+@yes_option
+@all_option
+@json_option
+@click.pass_context
+def stream(
+    ctx: click.Context,
+    *,
+    seconds: float | None,
+    wait: float,
+    dialect_file: Path,
+    traffic: Path,
+    with_values: bool,
+    shows_all: bool,
+    as_json: bool,
+    yes: bool,
+) -> None:
+    """Log in to the brokerage stream, subscribe, and listen for 60 seconds (--for); trade on paper meanwhile.
+
+    It takes the one session that the API allows: another program that follows the stream loses it. Where a login gets
+    no reply, or its form is refused, the next form is tried on a new connection, at most ten, one a second. A refusal
+    of the credentials ends the probe.
+
+    It writes the dialect that matches what it saw: CONNECTTRADE_DIALECT takes it.
+    """
+    if not confirm("This takes the one session of the brokerage stream. Go on?", yes=yes):
+        raise click.Abort
+    findings: list[Finding] = []
+    output = ProbeOutput(dialect_file, traffic, with_values)
+    _probe(findings, output, LISTEN if seconds is None else seconds, wait)
+    print_findings(findings, shows_all=shows_all, as_json=as_json)
+    exit_with(ctx, findings)
+
+
+@doctor.command(short_help="The same for market data, with a token of a connection.")
+@click.option("--connection", "connection_id", metavar="ID", required=True, help="A connection for market data.")
+@click.option("--symbol", metavar="AAPL", default="AAPL", show_default=True, help="The symbol to subscribe to.")
+@seconds_option
+@wait_option
+@dialect_option
+@traffic_option
+@values_option
+@yes_option
+@all_option
+@json_option
+@click.pass_context
+def market(
+    ctx: click.Context,
+    *,
+    connection_id: str,
+    symbol: str,
+    seconds: float | None,
+    wait: float,
+    dialect_file: Path,
+    traffic: Path,
+    with_values: bool,
+    shows_all: bool,
+    as_json: bool,
+    yes: bool,
+) -> None:
+    """Log in to the market data stream with a new token, subscribe to quotes, and listen for 60 seconds (--for).
+
+    It takes the one session of the user, and its token replaces the active one of that connection. For the rest it
+    does as `doctor stream`.
+    """
+    if not confirm("This takes the one market data session of the user, and replaces its token. Go on?", yes=yes):
+        raise click.Abort
+    findings: list[Finding] = []
+    output = ProbeOutput(dialect_file, traffic, with_values)
+    _probe(findings, output, LISTEN if seconds is None else seconds, wait, (connection_id, symbol))
+    print_findings(findings, shows_all=shows_all, as_json=as_json)
+    exit_with(ctx, findings)
+
+
+class ProbeOutput(NamedTuple):
+    """The files that a probe writes, and whether values stay in the traffic."""
+
+    dialect_file: Path
+    traffic: Path
+    with_values: bool
+
+
+@in_event_loop
+async def _probe(
+    findings: list[Finding], output: ProbeOutput, listen: float, wait: float, chosen: tuple[str, str] | None = None
+) -> None:
+    """Probe the brokerage stream, or market data with a chosen connection and symbol."""
+    from connecttrade_async.doctor.client_probe import probe_brokerage, probe_market_data  # noqa: PLC0415 - as below
+    from connecttrade_async.doctor.stream_findings import dialect_of_probe, stream_findings  # noqa: PLC0415 - as below
+    from connecttrade_async.doctor.traffic import ShapeRecorder  # noqa: PLC0415 - most commands compare nothing
+
+    if chosen is None:
+        async with open_client() as ct, ShapeRecorder(ct, output.traffic, with_values=output.with_values):
+            probe, dialect = await probe_brokerage(ct, listen=listen, wait=wait)
+    else:
+        connection_id, symbol = chosen
+        async with open_user() as (ct, user), ShapeRecorder(ct, output.traffic, with_values=output.with_values):
+            token = await user.connections.token(connection_id)
+            probe, dialect = await probe_market_data(ct, token, symbol, listen=listen, wait=wait)
+    findings += stream_findings(probe, dialect)
+    dialect_of_probe(probe, dialect).dump(output.dialect_file)
+    echo_line(f"The dialect is in {output.dialect_file}, the redacted traffic in {output.traffic}.")
 
 
 @in_event_loop

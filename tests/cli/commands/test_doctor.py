@@ -144,3 +144,61 @@ async def test_isolate_names_a_user_that_could_not_be_deleted_or_made(call: Call
     result = await call("doctor", "rest", "--isolate", stdin="https://www.google.com/?connection_id=c\n")
     assert "is still there" in result.stderr
     assert "connecttrade users delete doctor-" in result.stderr
+
+
+# --- streams
+
+
+async def test_stream_asks_before_it_takes_the_session(call: Call, sandbox: Sandbox) -> None:
+    result = await call("doctor", "stream")
+    assert result.exit_code == 2
+    assert "add --yes" in result.stderr
+    assert sandbox.stream.log.total == 0
+
+
+async def test_stream_writes_a_dialect_with_which_the_stream_command_works(
+    call: Call, sandbox: Sandbox, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    sandbox.dialect = "type_not_action"
+    dialect, traffic = tmp_path / "wire.toml", tmp_path / "traffic.jsonl"
+    refused = await call("stream", "--for", "0.1")
+    assert refused.exit_code != 0
+    files = ("--dialect", str(dialect), "--traffic", str(traffic))
+    result = await call("doctor", "stream", "--yes", "--for", "0.2", "--wait", "0.5", *files)
+    assert result.exit_code == 1
+    assert "/ NOT UNDERSTOOD" in result.stdout
+    assert f"The dialect is in {dialect}" in result.stderr
+    text = traffic.read_text(encoding="utf-8")
+    assert '"direction":"out"' in text
+    assert environment["CONNECTTRADE_CLIENT_SECRET"] not in text
+    assert environment["CONNECTTRADE_CLIENT_SECRET"] not in dialect.read_text(encoding="utf-8")
+    works = await call("stream", "--for", "0.1", CONNECTTRADE_DIALECT=str(dialect))
+    assert works.exit_code == 0, works.output
+    traffic.unlink()
+    again = await call(
+        "doctor", "stream", "--yes", "--for", "0.2", "--wait", "0.5", *files, CONNECTTRADE_DIALECT=str(dialect)
+    )
+    assert again.exit_code == 0, again.output
+
+
+async def test_stream_names_a_server_that_cannot_be_reached(call: Call, tmp_path: Path) -> None:
+    files = ("--dialect", str(tmp_path / "d"), "--traffic", str(tmp_path / "t"))
+    result = await call("doctor", "stream", "--yes", *files, CONNECTTRADE_STREAM_URL="ws://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "nothing listens at 127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.parametrize("preset", ["assumed", "type_not_action"])
+async def test_market_probes_market_data_with_a_token(
+    call: Call, sandbox: Sandbox, connection: str, tmp_path: Path, preset: str
+) -> None:
+    sandbox.dialect = preset
+    dialect = tmp_path / "wire.toml"
+    files = ("--dialect", str(dialect), "--traffic", str(tmp_path / "traffic.jsonl"))
+    result = await call(
+        "doctor", "market", "--connection", connection, "--yes", "--for", "0.3", "--wait", "0.5", "--all", *files
+    )
+    assert "login: " in result.stdout
+    assert result.exit_code == (0 if preset == "assumed" else 1), result.output
+    assert ("[market_data]" in dialect.read_text(encoding="utf-8")) == (preset != "assumed")
+    assert "eyJ" not in (tmp_path / "traffic.jsonl").read_text(encoding="utf-8")

@@ -1,0 +1,127 @@
+"""The forms in which a login to a stream is tried, and what the server's reply to one says about the next."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from connecttrade_async.dialect.tolerance import words_in
+from connecttrade_async.streaming.signs import code_of, message_of, signs_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from connecttrade_async.dialect.parts import ErrorMeanings
+    from connecttrade_async.dialect.templates import Template
+
+__all__ = ["Attempt", "Reply", "attempts_for", "classify_login", "decode_frame"]
+
+MAX_ATTEMPTS = 10
+TAGS = ("action", "type", "event", "op")
+# Words of a refusal that is about the form of the frame, and of one that is about what it holds.
+_FORM = frozenset(
+    {
+        *("action", "body", "command", "expected", "event", "field", "first", "format", "frame", "json", "malformed"),
+        *("message", "missing", "must", "op", "parameter", "please", "request", "required", "schema", "syntax", "type"),
+        *("unexpected", "unknown", "unrecognized", "unsupported"),
+    }
+)
+_SECRET = frozenset(
+    {
+        *("client", "credential", "credentials", "denied", "id", "incorrect", "key", "password", "permission"),
+        *("secret", "token", "wrong"),
+    }
+)
+_ANY: msgspec.json.Decoder[Any] = msgspec.json.Decoder(float_hook=str)
+
+
+class Reply(Enum):
+    """What a frame that follows a login means."""
+
+    ACCEPTED = "accepted"
+    OTHER_FORM = "the form was refused"
+    SECRET_REFUSED = "the credentials were refused"  # noqa: S105 - no secret
+    UNCLEAR = "unclear"
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One form of the login and of the subscription.
+
+    Attributes:
+        name: the form in words.
+        authenticate: the template of the login.
+        subscribe: the template of the subscription.
+    """
+
+    name: str
+    authenticate: Template
+    subscribe: Template
+
+
+def attempts_for(first: Attempt) -> Sequence[Attempt]:
+    """Return the forms to try: the configured one, then the usual others of its members.
+
+    Args:
+        first: the configured form.
+    """
+    fields, topics = _fields(first.authenticate), _fields(first.subscribe)
+    camel = {_camel(name): value for name, value in fields.items()}
+    data: tuple[dict[str, Any], dict[str, Any]] = ({"data": fields}, {"data": topics})
+    found = [first]
+    for tag, login, members, wanted in (
+        ("type", "authenticate", fields, topics),
+        ("action", "auth", fields, topics),
+        ("type", "auth", fields, topics),
+        ("event", "authenticate", fields, topics),
+        ("op", "auth", fields, topics),
+        ("action", "login", fields, topics),
+        ("action", "authenticate", camel, {_camel(name): value for name, value in topics.items()}),
+        ("action", "authenticate", *data),
+        ("type", "authenticate", *data),
+    ):
+        name = f'{{"{tag}": "{login}", ...}}'
+        found.append(Attempt(name, {tag: login, **members}, {tag: "subscribe", **wanted}))
+    return found[:MAX_ATTEMPTS]
+
+
+def _fields(template: Template) -> dict[str, Any]:
+    """Return the members of a template but for the one that says what it is; none of a template that is a list."""
+    members = template if isinstance(template, dict) else {}
+    return {name: value for name, value in members.items() if name not in TAGS}
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.title() for part in tail)
+
+
+def decode_frame(raw: bytes) -> object:
+    """Return a frame as JSON, or as text where it is none."""
+    try:
+        return cast("object", _ANY.decode(raw))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return raw.decode("utf-8", "replace")
+
+
+def classify_login(frame: object, errors: ErrorMeanings) -> Reply:
+    """Return what a frame says about the login that was sent.
+
+    A refusal of the credentials must not be repeated in another form: a server may lock them out. So where a refusal
+    names neither the form nor the credentials, its code decides.
+
+    Args:
+        frame: the frame, decoded; the reason of a close counts as one.
+        errors: the meanings of codes and words.
+    """
+    signs = signs_of(frame, errors)
+    if signs.accepts_login:
+        return Reply.ACCEPTED
+    code = code_of(frame)
+    if not signs.refuses and str(code) not in errors.refused:
+        return Reply.UNCLEAR
+    words = set(words_in(message_of(frame) or ""))
+    if words & _FORM:
+        return Reply.OTHER_FORM
+    return Reply.SECRET_REFUSED if words & _SECRET or str(code) in errors.refused else Reply.OTHER_FORM
