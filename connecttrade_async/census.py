@@ -121,6 +121,12 @@ def _fields(model: type[msgspec.Struct]) -> _Fields:
     folded = {fold_name(name): name for name in models}
     for tag in filter(None, [model.__struct_config__.tag_field]):
         folded[fold_name(tag)] = tag
+    for base in model.__mro__[1:]:
+        # A compiled model has other names; under its documented one a field is there all the same.
+        if model.__struct_fields__ == getattr(base, "__struct_fields__", ()):
+            documented = cast("type[msgspec.Struct]", base).__struct_encode_fields__
+            for name, own in zip(documented, model.__struct_encode_fields__, strict=True):
+                folded.setdefault(fold_name(name), own)
     numbers = frozenset(each.encode_name for each in fields if _is_number(model, each.name))
     return _Fields(models, folded, numbers)
 

@@ -101,6 +101,11 @@ class LearnedNames:
 
     def learn_name(self, model: Model, field: str, name: str) -> None:
         """Record the name of a field on the wire."""
+        alias = self.aliases.get((model, field))
+        if alias is not None:
+            # An alias holds for the streams too, and the API may write another name there.
+            self.is_mixed |= name != alias
+            return
         known = self.names.get((model, field))
         if known is None:
             self.names[model, field] = name
@@ -226,8 +231,7 @@ def respell(value: dict[str, object], model: Model, learned: LearnedNames) -> di
             msg = f"Object has `{other[1]}` and `{name}` with different values"
             raise msgspec.ValidationError(msg)
     for field, name, _ in named.values():
-        if (model, field.name) not in learned.aliases:
-            learned.learn_name(model, field.name, name)
+        learned.learn_name(model, field.name, name)
     return {field.wire_name: _value(each, model, field, learned) for field, _, each in named.values()}
 
 

@@ -240,6 +240,19 @@ async def test_dialect_names_reach_requests_and_responses() -> None:
     assert json.loads(end.seen[3].body)["quantity"] == "1"
 
 
+@pytest.mark.parametrize("names", [("qty", "quantity", "qty"), ("quantity",) * 3], ids=["both", "documented"])
+async def test_documented_name_is_read_where_the_alias_of_the_dialect_does_not_come(names: tuple[str, ...]) -> None:
+    # An alias that was learned from a stream holds for REST too, where the name may be another one.
+    dialect = Dialect(names=FieldNames(aliases={"position": {"quantity": "qty"}}))
+    acts = [answer(200, f'[{{"symbol":"A","{name}":"{number}"}}]') for number, name in enumerate(names)]
+    async with (
+        ScriptedEnd(*acts) as end,
+        ConnectTrade("c", "hush", endpoints=Endpoints(end.url), dialect=dialect, **QUICK) as ct,
+    ):
+        read = [(await ct.user("u", "whisper").positions.list())[0].quantity_text for _ in names]
+    assert read == ["0", "1", "2"]
+
+
 async def test_health_names_what_is_not_read() -> None:
     body = '[{"symbol":"A","qty":"5","name":"Apple"}]'
     async with ScriptedEnd(answer(200, body)) as end, ConnectTrade("c", "hush", endpoints=Endpoints(end.url)) as ct:
