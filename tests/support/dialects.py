@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -49,22 +50,22 @@ CODES = (4401, 4001, 4403, 3000, 1008, 1000)
 
 def forms(kind: type[T], **given: st.SearchStrategy[Any]) -> st.SearchStrategy[T]:
     """Draw every field that has a closed set of values, or is a struct of such fields; the others as given."""
+    return st.fixed_dictionaries({**_closed(kind, frozenset(given)), **given}).map(lambda made: coherent(kind, made))
 
-    @st.composite
-    def drawn(draw: Draw) -> T:
-        values = {name: draw(strategy) for name, strategy in given.items()}
-        for name, hint in get_type_hints(kind).items():
-            if name in given:
-                continue
-            if get_origin(hint) is Literal:
-                values[name] = draw(st.sampled_from(get_args(hint)))
-            elif hint is bool:
-                values[name] = draw(st.booleans())
-            elif isinstance(hint, type) and issubclass(hint, msgspec.Struct):
-                values[name] = draw(forms(hint))
-        return coherent(kind, values)
 
-    return drawn()
+@lru_cache
+def _closed(kind: type[msgspec.Struct], given: frozenset[str]) -> Mapping[str, st.SearchStrategy[Any]]:
+    found: dict[str, st.SearchStrategy[Any]] = {}
+    for name, hint in get_type_hints(kind).items():
+        if name in given:
+            continue
+        if get_origin(hint) is Literal:
+            found[name] = st.sampled_from(get_args(hint))
+        elif hint is bool:
+            found[name] = st.booleans()
+        elif isinstance(hint, type) and issubclass(hint, msgspec.Struct):
+            found[name] = forms(hint)
+    return found
 
 
 def coherent(kind: type[T], values: Mapping[str, Any]) -> T:
