@@ -13,7 +13,7 @@ from connecttrade_async.errors import RelayError
 from connecttrade_async.models.events import Gap, StreamConnecting, StreamLive, StreamLost, UnknownMessage
 from connecttrade_async.pacing import full_jitter_delays
 from connecttrade_async.relay.alarm import Alarm
-from connecttrade_async.relay.log import FOREIGN, LEFT, LogReader, LogView, Missed, Position, decode_entry
+from connecttrade_async.relay.log import EPOCH, FOREIGN, LEFT, LogReader, LogView, Missed, Position, decode_entry
 from connecttrade_async.streaming.config import StreamCounters, StreamLag
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from connecttrade_async.relay.fanout import PositionedFanout
     from connecttrade_async.relay.redis import RedisChannel, Rows
     from connecttrade_async.relay.settings import RelaySettings
-    from connecttrade_async.streaming.protocol import Codec
+    from connecttrade_async.streaming.protocol import TopicCodec
 
 __all__ = ["Follower"]
 
@@ -65,7 +65,7 @@ class Follower:
         channel: RedisChannel,
         fanout: PositionedFanout,
         *,
-        codec: Codec,
+        codec: TopicCodec,
         topics: tuple[str, ...],
         settings: RelaySettings,
         clock: Clock,
@@ -76,7 +76,7 @@ class Follower:
         self._reader = reader
         self._channel = channel
         self._fanout = fanout
-        self._codec = codec
+        self._codec = codec.for_connection()
         self._seen: set[bytes] = set()
         self._topics = frozenset(topic.encode() for topic in topics)
         self._period = settings.lease / VIEWS
@@ -185,6 +185,10 @@ class Follower:
             self._publish_gap(received.missed)
         if kind == LEFT:
             self._on_free()
+        elif kind == EPOCH:
+            # Another session may write frames in another form, as a new connection of a stream without a relay may.
+            self._codec = self._codec.for_connection()
+            self._seen.clear()
         self._update()
         return received.payload
 

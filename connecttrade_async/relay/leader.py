@@ -203,7 +203,7 @@ class LogFanout(Fanout):
             if self.is_live:
                 self.is_live = False
                 self._put(LOST, encode_control(self._now(), Control(cause=event.cause)))
-        elif event.raw:
+        elif event.raw or isinstance(event, UnknownMessage):
             if self.is_live:
                 self._put_event(event)
             else:
@@ -295,6 +295,7 @@ class Leadership:
         self._codec = FencedCodec(upstream.codec, self._check_lease)
         self._make_protocol = upstream.make_protocol
         self._standby = upstream.config.reconnect.standby
+        self._release_timeout = upstream.config.timeouts.close / 2
         config = upstream.config._replace(
             make_protocol=self._protocol,
             fanout=self._fanout,
@@ -343,9 +344,10 @@ class Leadership:
         try:
             await asyncio.wait([writer])
             await asyncio.wait([session], timeout=CLOSE_SESSION)
-            await self._release(outcome.cause)
-        except RelayError as exc:
-            log.info("the lease could not be released and ends by itself: %s", exc.detail)
+            async with asyncio.timeout(self._release_timeout):
+                await self._release(outcome.cause)
+        except (RelayError, TimeoutError) as exc:
+            log.info("the lease could not be released and ends by itself: %s", exc)
         finally:
             await asyncio.wait([session, writer])
             if not writer.cancelled():

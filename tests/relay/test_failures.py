@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import signal
 from contextlib import AsyncExitStack
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from connecttrade_async.config import Reconnect
+from connecttrade_async.models.events import UnknownMessage
 from connecttrade_async.relay import Keep
 from connecttrade_async.sandbox import Sandbox
 from redis_server import EACH_SERVER, RedisServer, needs_redis
 from relay_fixtures import TcpProxy, Worker, eventually, worker
-from stream_fixtures import publish
+from stream_fixtures import client, publish, taken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -318,3 +320,38 @@ async def test_connection_of_the_leader_that_is_killed_loses_nothing(redis: Redi
         for each in (leader, follower):
             await each.until("o2")
             assert (each.orders, each.gaps) == (["o1", "o2"], 0)
+
+
+async def test_followers_read_frames_of_other_names_as_a_stream_without_a_relay_does(
+    redis: RedisServer, sandbox: Sandbox
+) -> None:
+    fields = {"orderId": "o1", "orderQty": "10", "filledQty": "4", "symbol": "MSFT", "status": "working"}
+    frames: list[dict[str, object]] = [
+        {"event": "order", "userId": "u", "accountId": "a", "data": fields | {"orderId": f"o{number}"}}
+        for number in (1, 2)
+    ]
+    frames.append(
+        {"type": "position", "user_id": "u", "account_id": "a", "data": {"symbol": "MSFT", "averagePrice": "7"}}
+    )
+    async with client(sandbox) as ct, ct.brokerage_stream() as alone, alone.subscribe() as events:
+        for frame in frames:
+            sandbox.stream.send(frame)
+        expected = await taken(events, 3)
+    async with worker(sandbox, redis) as leader, worker(sandbox, redis) as follower:
+        found = [each.stream.subscribe() for each in (leader, follower)]
+        for frame in frames:
+            sandbox.stream.send(frame)
+        sandbox.stream.send(json.dumps({"type": "order", "data": [fields | {"orderId": "o3"}] * 2}))
+        for each in found:
+            assert await taken(each, 3) == expected
+            assert len(await taken(each, 2)) == 2
+
+
+async def test_empty_frame_is_unknown_on_every_worker(redis: RedisServer, sandbox: Sandbox) -> None:
+    async with worker(sandbox, redis) as leader, worker(sandbox, redis) as follower:
+        found = [each.stream.subscribe("unknown") for each in (leader, follower)]
+        sandbox.stream.send("")
+        for each in found:
+            (event,) = await taken(each, 1)
+            assert isinstance(event, UnknownMessage)
+            assert event.raw == b""
