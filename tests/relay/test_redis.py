@@ -288,7 +288,6 @@ async def test_relay_connects_by_tls(tmp_path: Path, redis: RedisServer) -> None
         async with worker(sandbox, redis, url=secure, lease=6.0) as leader:
             publish(sandbox, 1)
             await leader.until("o1")
-        await secure.aclose()
 
 
 async def test_nothing_secret_is_in_a_dump_of_all_keys() -> None:
@@ -344,4 +343,3 @@ async def test_two_servers_of_a_sentinel_are_found_again_after_a_fail_over(redis
         publish(sandbox, 2)
         await leader.until("o2")
         await eventually(lambda: other.length() > 0)
-        await url.aclose()
