@@ -18,6 +18,7 @@ from connecttrade_async.secret import (
     MaskedText,
     Secret,
     header_problem,
+    is_credential_name,
     redact,
     redact_bytes,
     without_frames,
@@ -350,3 +351,11 @@ def test_redact_drops_a_secret_cut_in_two(kept: int) -> None:
 def test_redact_keeps_reasons_about_tokens_and_masks_tokens() -> None:
     said = redact("invalid token: expired; access-token: canary; token=canary; user_token : canary", ())
     assert said == "invalid token: expired; access-token: ***; token=***; user_token : ***"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_credential"),
+    [("user_secret", True), ("client-secret", True), ("accessToken", True), ("Cookie", True), ("user_id", False)],
+)
+def test_is_credential_name_knows_the_names_of_secrets(name: str, is_credential: bool) -> None:  # noqa: FBT001 - a column
+    assert is_credential_name(name) is is_credential

@@ -328,6 +328,113 @@ def test_another_form_of_an_error_is_understood_where_its_text_is_found() -> Non
     assert outcomes(document, "GET /users: error") == {Outcome.NOT_UNDERSTOOD}
 
 
+@pytest.mark.parametrize(("accepts", "outcome"), [(True, Outcome.UNDERSTOOD), (False, Outcome.OK)])
+def test_a_member_of_a_request_that_accepts_null_is_understood(accepts: bool, outcome: Outcome) -> None:  # noqa: FBT001 - a column
+    def accept_null(operation: dict[str, Any]) -> None:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        schema["properties"]["redirect_url"]["nullable"] = accepts
+
+    document = changed("/connections", "post", accept_null)
+    assert outcomes(document, "POST /connections: request redirect_url") == {outcome}
+
+
+def request_member(name: str, **schema: Any) -> Callable[[dict[str, Any]], object]:
+    """Return a change of one member of a request."""
+
+    def change(operation: dict[str, Any]) -> None:
+        members = operation["requestBody"]["content"]["application/json"]["schema"]["properties"]
+        given = members.pop(name, {})
+        if schema:
+            members[name] = {**given, **schema}
+
+    return change
+
+
+def response_member(name: str, **schema: Any) -> Callable[[dict[str, Any]], object]:
+    """Return a change of one member of the rows of a response."""
+
+    def change(operation: dict[str, Any]) -> None:
+        members = merged(schema_of(operation)["items"])["properties"]
+        members[name] = {**members.get(name, {}), **schema}
+
+    return change
+
+
+def drop(name: str) -> Callable[[dict[str, Any]], object]:
+    """Return a removal of one member of the rows of a response."""
+    return lambda operation: merged(schema_of(operation)["items"])["properties"].pop(name)
+
+
+def query(name: str, **fields: Any) -> Callable[[dict[str, Any]], object]:
+    """Return a change of one parameter of a query; without fields, its removal."""
+
+    def change(operation: dict[str, Any]) -> None:
+        [given] = [each for each in operation["parameters"] if each["name"] == name] or [{"name": name, "in": "query"}]
+        operation["parameters"] = [each for each in operation["parameters"] if each is not given]
+        if fields:
+            operation["parameters"].append({**given, **fields})
+
+    return change
+
+
+U, N, S = Outcome.UNDERSTOOD, Outcome.NOT_UNDERSTOOD, Outcome.NOT_SEEN
+CHANGES: list[tuple[str, Callable[[dict[str, Any]], object], Outcome]] = [
+    ("GET /accounts: query broker", query("broker"), N),
+    ("GET /accounts: query broker", query("broker", schema={"type": "object"}), N),
+    ("GET /accounts: query broker", query("broker", schema={"type": "array", "items": {}}), N),
+    ("GET /accounts: query broker", query("broker", required=True), N),
+    ("GET /accounts: query tenant", query("tenant", required=True), N),
+    ("GET /accounts: query tenant", query("tenant", required=False), U),
+    ("POST /connections: request redirect_url", request_member("redirect_url", type="number"), N),
+    ("POST /connections: request redirect_url", request_member("redirect_url", nullable=True), U),
+    ("POST /orders: request symbol", request_member("symbol", nullable=False), N),
+    ("POST /connections: request broker", request_member("broker"), N),
+    ("POST /connections: request tenant", request_member("tenant", type="string"), U),
+    ("POST /orders: request side", request_member("side", enum=["BUY"]), N),
+    ("GET /accounts: response item account_id", response_member("account_id", type="number"), U),
+    ("GET /accounts: response item account_id", response_member("account_id", type="boolean"), N),
+    ("GET /accounts: response item account_id", response_member("account_id", nullable=True), N),
+    ("GET /accounts: response item connection_id", response_member("connection_id", nullable=False), U),
+    ("GET /accounts: response item tier", response_member("tier", type="string"), U),
+    ("GET /accounts: response item account_id", drop("account_id"), N),
+    ("GET /accounts: response item connection_id", drop("connection_id"), S),
+]
+
+
+@pytest.mark.parametrize(
+    ("subject", "change", "outcome"), CHANGES, ids=[f"{number} {each[0]}" for number, each in enumerate(CHANGES)]
+)
+def test_each_kind_of_change_has_its_outcome(
+    subject: str, change: Callable[[dict[str, Any]], object], outcome: Outcome
+) -> None:
+    method, path = subject.partition(":")[0].split(" ")
+    found = differences(changed(path, method.lower(), change))
+    assert found[subject].outcome is outcome
+
+
+def test_an_operation_that_moved_is_found_where_it_is() -> None:
+    document = copy.deepcopy(INLINED)
+    paths = document["paths"]
+    paths["/accounts"]["put"] = paths["/accounts"].pop("get")
+    paths["/v2/balances"] = paths.pop("/balances")
+    del paths["/positions"]
+    found = differences(document)
+    assert found["GET /accounts"].saw == "only PUT /accounts"
+    assert found["GET /balances"].saw == "only GET /v2/balances"
+    assert found["GET /positions"].saw == "not in the document"
+
+
+def test_a_required_name_on_either_side_is_compared() -> None:
+    def require(operation: dict[str, Any]) -> None:
+        schema = merged(schema_of(operation)["items"])
+        schema["required"] = ["connection_id"]
+
+    found = compared(changed("/accounts", "get", require))
+    shown = {(each.subject.rpartition(" ")[2], each.saw): each.outcome for each in found}
+    assert shown["account_id", "optional"] is Outcome.NOT_UNDERSTOOD
+    assert shown["connection_id", "required"] is Outcome.UNDERSTOOD
+
+
 def test_many_new_values_are_shortened() -> None:
     document = copy.deepcopy(INLINED)
     [(_, schema)] = [

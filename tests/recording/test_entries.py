@@ -109,3 +109,10 @@ def test_encode_writes_a_lone_surrogate_as_an_escape() -> None:
     lines = encoder()
     line = lines.encode(SocketClosed(0, 1, 1000, "\ud800"))
     assert decoded(line)["reason"] == "\ud800"
+
+
+def test_pause_with_is_called_during_a_long_entry() -> None:
+    lines, pauses = encoder(), list[int]()
+    lines.pause_with(lambda: pauses.append(1))
+    lines.encode(FrameSeen(0, 1, is_outgoing=False, frame=json.dumps([{"x": each} for each in range(2000)]).encode()))
+    assert len(pauses) > 10

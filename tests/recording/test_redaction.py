@@ -363,3 +363,9 @@ def test_redactor_pauses_during_a_long_text() -> None:
     assert begun > 20
     assert redactor.is_clean(shown)
     assert pauses > begun
+
+
+@ANY_REDACTOR
+def test_body_masks_a_member_that_holds_a_secret_and_its_echo(make: Callable[[], Redactor]) -> None:
+    shown = json.loads(make().body('{"user_secret": "abc-123-xyz", "token": 5, "note": "abc-123-xyz"}'))
+    assert (shown["user_secret"], shown["token"], shown["note"]) == ("***", "***", "***")
