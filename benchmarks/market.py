@@ -103,7 +103,7 @@ class Stamps:
 
 async def bare(url: str, count: int, stamps: Stamps) -> Received:
     """Receive and decode, and nothing else."""
-    decode = msgspec.json.Decoder(codec.Message).decode
+    decode = msgspec.json.Decoder(codec.Decoded).decode
     async with connect(url, compression=None) as socket:
         await socket.recv()
         for action in ("authenticate", "subscribe"):

@@ -142,7 +142,14 @@ class User(msgspec.Struct, frozen=True, eq=False, gc=False):
         dialing = ConnectOptions(market.frame_bytes, market.dial.ssl, market.dial.proxy, open_tap)
         return MarketDataStream(
             MarketDataConfig(
-                market.url, sender.timeouts, market.reconnect, sender.clock, market.taken, sender, dialing
+                market.url,
+                sender.timeouts,
+                market.reconnect,
+                sender.clock,
+                market.taken,
+                sender,
+                dialing,
+                market.dialect,
             ),
             self.user_id,
             token_source or partial(self.connections.token, connection_id),

@@ -38,6 +38,11 @@ COVERED_BY: dict[tuple[str, ...], tuple[str, ...]] = {
         "market_data/feeds.py",
         "market_data/requests.py",
     ),
+    ("market_data/test_forms.py", "market_data/test_codec.py"): (
+        "market_data/event_forms.py",
+        "market_data/event_types.py",
+        "market_data/names.py",
+    ),
     ("market_data/test_subscription_sync.py",): ("market_data/sync_events.py",),
     ("streaming/test_supervisor.py", "streaming/test_brokerage_stream.py"): (
         "clock.py",

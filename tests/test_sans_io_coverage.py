@@ -40,6 +40,7 @@ SYNC = (
     "market_data/test_registry.py",
     "market_data/test_subscription_sync.py",
     "market_data/test_odd_frames.py",
+    "market_data/test_forms.py",
 )
 FORMS = (
     "streaming/test_forms.py",
@@ -108,6 +109,11 @@ OWN_TEST: dict[str, str | tuple[str, ...]] = {
     "streaming/frames.py": "streaming/test_frames.py",
     "streaming/filters.py": "streaming/test_filters.py",
     "market_data/codec.py": SYNC,
+    "market_data/encoder.py": "market_data/test_encoder.py",
+    "market_data/event_forms.py": SYNC,
+    "market_data/event_types.py": SYNC,
+    "market_data/names.py": SYNC,
+    "streaming/forms.py": SYNC,
     "streaming/codec.py": FORMS,
     "market_data/sync_events.py": "market_data/test_subscription_sync.py",
     "market_data/quiet_hours.py": "market_data/test_quiet_hours.py",

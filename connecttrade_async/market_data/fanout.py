@@ -11,7 +11,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from connecttrade_async.errors import ClosedError, MarketDataRefusedError
-from connecttrade_async.market_data.codec import CHAIN, CHANNELS
+from connecttrade_async.market_data.names import CHAIN, CHANNELS
 from connecttrade_async.market_data.replies import PendingReplies
 from connecttrade_async.market_data.sync_events import (
     DataMissed,

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from connecttrade_async.errors import (
     ClosedError,
+    ConfigurationError,
     MalformedResponseError,
     MarketDataRefusedError,
     RequestTimeoutError,
 )
-from connecttrade_async.market_data import codec
+from connecttrade_async.market_data.codec import Snapshot, Subscriptions
 from connecttrade_async.market_data.registry import PendingClaims, Query
 from connecttrade_async.models.market import SymbolRefused
 from connecttrade_async.streaming.codec import Refusal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import msgspec
 
     from connecttrade_async.clock import Clock
+    from connecttrade_async.market_data.encoder import RequestEncoder
     from connecttrade_async.market_data.fanout import MarketDataFanout
     from connecttrade_async.market_data.registry import Detail, SubscriptionKey, SubscriptionRegistry
     from connecttrade_async.market_data.subscription_sync import MarketDataSync
@@ -45,6 +47,7 @@ class MarketDataRequests:
         fanout: delivers events and replies.
         clock: measures time-outs.
         url: the stream's URL, for error messages.
+        encoder: encodes the requests.
 
     Attributes:
         fanout: delivers events and replies.
@@ -52,8 +55,16 @@ class MarketDataRequests:
         supervisor: holds the connection; None before the stream is opened.
     """
 
-    def __init__(self, registry: SubscriptionRegistry, fanout: MarketDataFanout, clock: Clock, url: str) -> None:
+    def __init__(
+        self,
+        registry: SubscriptionRegistry,
+        fanout: MarketDataFanout,
+        clock: Clock,
+        url: str,
+        encoder: RequestEncoder,
+    ) -> None:
         self._registry = registry
+        self._encoder = encoder
         self._url = url
         self._claims: PendingClaims[tuple[Subscription, SubscriptionKey]] = PendingClaims()
         self.fanout = fanout
@@ -131,10 +142,11 @@ class MarketDataRequests:
         """Withdraw every symbol of a subscription."""
         self.unsubscribe(subscription, self._registry.keys_of(subscription))
 
-    async def history(self, symbol: str, interval: str, fields: Mapping[str, object], timeout: float) -> ReplyReceived:
+    async def history(self, symbol: str, options: Mapping[str, object], timeout: float) -> ReplyReceived:
         """Request past bars, and return the reply.
 
         Raises:
+            ConfigurationError: the dialect has no such request.
             MarketDataRefusedError: the server rejected the request.
             RequestTimeoutError: no reply came within ``timeout`` seconds.
             MalformedResponseError: the reply is of another kind.
@@ -142,23 +154,25 @@ class MarketDataRequests:
 
         Cancelling drops the request.
         """
-        encode = partial(codec.encode_snapshot, symbol=symbol, interval=interval, fields=fields)
-        return await self._query("history", symbol, encode, timeout, codec.Snapshot)
+        encode = partial(self._encoder.snapshot, symbol=symbol, options=options)
+        return await self._query("history", symbol, encode, timeout, Snapshot)
 
     async def list_subscriptions(self, timeout: float) -> ReplyReceived:
         """Request the server's list of subscriptions; raises as ``history`` does."""
-        return await self._query("subscriptions", "", codec.encode_list, timeout, codec.Subscriptions)
+        return await self._query("subscriptions", "", self._encoder.listing, timeout, Subscriptions)
 
     async def _query(
-        self, what: str, symbol: str, encode: Callable[[str], bytes], timeout: float, kind: type[msgspec.Struct]
+        self, what: str, symbol: str, encode: Callable[[str], list[bytes]], timeout: float, kind: type[msgspec.Struct]
     ) -> ReplyReceived:
         self._check_is_open()
         request_id = next(self._registry.request_ids)
+        frames = encode(request_id)
+        if not frames:
+            msg = f"dialect must have a template of the request for {what}, got an empty one"
+            raise ConfigurationError(msg)
         reply = self.fanout.replies.expect(None, request_id)
-        detail = f"the server did not answer the request for {what} within {timeout:g} s"
-        late = RequestTimeoutError(method="STREAM", path=self._url, kind="timeout", detail=detail)
-        timer = self.clock.call_later(timeout, partial(self.fanout.replies.resolve, None, request_id, late))
-        frame = encode(request_id)
+        timer = self.clock.call_later(timeout, partial(self._give_up, request_id, what, timeout))
+        [frame] = frames
         # Registered, so that a new connection sends it again.
         self._registry.queries[request_id] = Query(frame, "bars" if symbol else "", symbol)
         try:
@@ -180,6 +194,14 @@ class MarketDataRequests:
             problem = f"the reply has the id of this request and is of the kind {type(found.message).__name__}"
             raise MalformedResponseError(where=f"the reply to the request for {what}", problem=problem)
         return cast("ReplyReceived", found)
+
+    def _give_up(self, request_id: str, what: str, timeout: float) -> None:
+        """Resolve a query that has no reply in time, with the last frame that was not understood."""
+        sync = self._subscription_sync()
+        detail = f"the server did not answer the request for {what} within {timeout:g} s"
+        detail += "" if sync is None else sync.unread
+        late = RequestTimeoutError(method="STREAM", path=self._url, kind="timeout", detail=detail)
+        self.fanout.replies.resolve(None, request_id, late)
 
     def _check_is_open(self) -> None:
         if self.supervisor is None:

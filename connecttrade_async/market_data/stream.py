@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple, cast
 from unicodedata import category
 
@@ -13,12 +13,15 @@ import msgspec
 
 from connecttrade_async.clock import Clock
 from connecttrade_async.config import Reconnect, Timeouts
-from connecttrade_async.errors import ConfigurationError, SymbolError
-from connecttrade_async.market_data import codec, filters
+from connecttrade_async.dialect.value import Dialect
+from connecttrade_async.errors import ConfigurationError, MalformedResponseError, SymbolError
+from connecttrade_async.market_data import filters
 from connecttrade_async.market_data.bar_feed import Backfill, BarFeed
-from connecttrade_async.market_data.codec import HOURS, INTERVALS, LENGTHS, MarketDataCodec, Snapshot, Subscriptions
+from connecttrade_async.market_data.codec import Entry, MarketDataCodec, Snapshot, Subscriptions, past_bars
+from connecttrade_async.market_data.encoder import RequestEncoder, format_time
 from connecttrade_async.market_data.fanout import MarketDataFanout
 from connecttrade_async.market_data.feeds import DepthFeed, Feed, FeedConfig
+from connecttrade_async.market_data.names import HOURS, INTERVALS
 from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey, SubscriptionRegistry
 from connecttrade_async.market_data.requests import MarketDataRequests
 from connecttrade_async.market_data.stream_token import StreamToken, TokenSource
@@ -26,7 +29,7 @@ from connecttrade_async.market_data.subscription_sync import MarketDataSync, Rep
 from connecttrade_async.models.market import Bar, OptionsChain, Quote, Trade
 from connecttrade_async.streaming.config import Lifetime, StreamConfig
 from connecttrade_async.streaming.filters import EventFilter
-from connecttrade_async.streaming.protocol import CODES, CloseReason, StreamProtocol
+from connecttrade_async.streaming.protocol import CloseReason, StreamProtocol, codes_of
 from connecttrade_async.streaming.stream import Stream
 from connecttrade_async.streaming.subscriptions import CAPACITY, MAX_BYTES, Capacity, Subscription
 from connecttrade_async.streaming.supervisor import Supervisor
@@ -37,6 +40,13 @@ from connecttrade_async.validation import one_of, positive_int
 __all__ = ["MarketDataStream", "ServerSubscription", "ServerSubscriptions"]
 
 TOPICS = ("lifecycle", "unknown")
+LENGTHS: dict[str, timedelta] = dict(
+    zip(
+        INTERVALS,
+        (*(timedelta(minutes=minutes) for minutes in (1, 5, 15, 30)), timedelta(hours=1), timedelta(days=1)),
+        strict=True,
+    )
+)
 ATTEMPTS = 3
 
 
@@ -46,7 +56,7 @@ class ServerSubscription(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         channel: the channel.
         symbols: the symbols.
-        options: every other member of the entry, as received.
+        options: every other member of the entry; those that this library knows by its own names and words.
     """
 
     channel: str
@@ -79,6 +89,7 @@ class MarketDataConfig(NamedTuple):
         taken: ids of the users of this client that have a stream open.
         owner: the client or view that closes the stream.
         dialing: TLS context, proxy and frame size limit.
+        dialect: how the server speaks.
     """
 
     url: str
@@ -88,6 +99,7 @@ class MarketDataConfig(NamedTuple):
     taken: set[str]
     owner: Lifetime
     dialing: ConnectOptions | None = None
+    dialect: Dialect = Dialect.default
 
 
 class MarketDataStream(Stream):
@@ -118,11 +130,13 @@ class MarketDataStream(Stream):
         # A source that mints is a REST call, which has time-outs of its own.
         token = StreamToken(source, clock, timeout=None if mints else timeouts.call, is_minted=mints)
         registry, fanout = SubscriptionRegistry(), MarketDataFanout(clock.wall)
-        known = {**CODES, **codes}
+        known = {**codes_of(config.dialect.errors), **codes}
+        encoder = RequestEncoder(config.dialect)
         policy = ReplyPolicy(timeouts.login / (ATTEMPTS + 1), ATTEMPTS)
 
         def make_protocol(now: float) -> StreamProtocol:
-            stream_codec, sync = MarketDataCodec(token.token), MarketDataSync(registry, policy)
+            stream_codec = MarketDataCodec(token.token, config.dialect, registry, encoder)
+            sync = MarketDataSync(registry, stream_codec, policy)
             return StreamProtocol(
                 stream_codec, sync, now=now, login=timeouts.login, silence=timeouts.silence, codes=known
             )
@@ -133,7 +147,7 @@ class MarketDataStream(Stream):
         super().__init__(stream_config, watchdog, config.owner)
         self._market_config = config
         self._user_id = user_id
-        self._requests = MarketDataRequests(registry, fanout, clock, url)
+        self._requests = MarketDataRequests(registry, fanout, clock, url, encoder)
         self._is_registered = False
 
     def quotes(
@@ -345,9 +359,9 @@ class MarketDataStream(Stream):
             positive_int("limit", limit)
         symbol = _parse_symbol(symbol)
         times = {"start_time": _time("start", start), "end_time": _time("end", end)}
-        fields = {**times, "limit": limit}
-        found = await self._requests.history(symbol, interval, fields, self._reply_timeout(timeout))
-        return list(codec.past_bars(cast("Snapshot", found.message), symbol, interval))
+        options = {"interval": interval, **times, "limit": limit}
+        found = await self._requests.history(symbol, options, self._reply_timeout(timeout))
+        return list(past_bars(cast("Snapshot", found.message), symbol, interval))
 
     async def list_subscriptions(self, *, timeout: float | None = None) -> ServerSubscriptions:
         """Request the server's list of subscriptions; differences are corrected and returned.
@@ -358,11 +372,15 @@ class MarketDataStream(Stream):
         Raises:
             MarketDataRefusedError: the server rejected the request.
             RequestTimeoutError: no reply came in time.
+            MalformedResponseError: the reply is of another kind, or an entry of the list cannot be read.
             ConnectTradeError: the stream has ended, with its cause.
 
         Cancelling drops the request; differences are corrected all the same.
         """
         found = await self._requests.list_subscriptions(self._reply_timeout(timeout))
+        if not cast("Subscriptions", found.message).is_whole:
+            problem = "an entry of the list has no channel or no symbols that can be read; nothing was compared"
+            raise MalformedResponseError(where="subscriptions", problem=problem)
         missing: tuple[SubscriptionKey, ...] = () if found.difference is None else found.difference.missing
         extra = () if found.difference is None else found.difference.extra
         return ServerSubscriptions(
@@ -416,7 +434,7 @@ class MarketDataStream(Stream):
         return timeout
 
 
-def _public_entry(entry: codec.Entry) -> ServerSubscription:
+def _public_entry(entry: Entry) -> ServerSubscription:
     return ServerSubscription(channel=entry.channel, symbols=entry.symbols, options=entry.options)
 
 
@@ -454,4 +472,4 @@ def _time(name: str, value: datetime | None) -> str | None:
     if value.utcoffset() is None:
         msg = f"{name} must be an aware datetime, got {value!r}"
         raise ConfigurationError(msg)
-    return codec.format_time(value)
+    return format_time(value)

@@ -31,8 +31,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from connecttrade_async.errors import one_line
-from connecttrade_async.market_data import codec
-from connecttrade_async.market_data.codec import Snapshot, Subscriptions
+from connecttrade_async.market_data.codec import (
+    Accepted,
+    Entry,
+    Proven,
+    Snapshot,
+    Subscriptions,
+    channels_of,
+    symbols_of,
+)
+from connecttrade_async.market_data.names import CHAIN, CHANNELS
 from connecttrade_async.market_data.registry import ChannelKey, Detail, SubscriptionKey, covers, options_of
 from connecttrade_async.market_data.sync_events import (
     DataMissed,
@@ -41,22 +49,26 @@ from connecttrade_async.market_data.sync_events import (
     SubscriptionDiff,
     SubscriptionRejected,
 )
+from connecttrade_async.models.market import Bar, OptionsChain
 from connecttrade_async.streaming.codec import Refusal, Subscribed, Unsubscribed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from connecttrade_async.market_data.codec import MarketDataCodec
     from connecttrade_async.market_data.registry import SubscriptionRegistry
+    from connecttrade_async.models.market import MarketUpdate
 
 __all__ = ["MarketDataSync", "ReplyPolicy"]
 
 NO_REPLY = "the server did not answer {} requests"
+NOT_NAMED = "the server acknowledged only other symbols of the request"
 TRANSIENT = frozenset({"429", "500", "502", "503", "504"})  # (assumed) as over REST, a retry may succeed
 OVERSIZED = "1009"  # the close code for a message that is too big (RFC 6455)
 TOO_LARGE = "the server's frame for it exceeded the size limit and ended the connection twice"
 CALM = 600.0  # seconds without a repetition after which the pauses start over
 MAX_PAUSE = 60.0
-MAX_SYMBOLS = 1000  # of one frame, some 10 kB: servers close a connection for a frame that is too large
+MAX_NAMED = 20  # symbols that an error text names
 
 
 class ReplyPolicy(NamedTuple):
@@ -129,6 +141,8 @@ class PendingRequest(msgspec.Struct, eq=False):
         attempt: the number of this attempt, from 1 on.
         code: the code of the last error.
         cause: the text of the last error.
+        widens: whether the server sent the symbols with less detail until now, so that events prove nothing.
+        proven: the symbols of which events came since it was sent.
     """
 
     action: str
@@ -144,6 +158,8 @@ class PendingRequest(msgspec.Struct, eq=False):
     attempt: int = 1
     code: str = ""
     cause: str = ""
+    widens: bool = False
+    proven: frozenset[str] = frozenset()
 
     @property
     def channel(self) -> str:
@@ -161,33 +177,46 @@ class MarketDataSync:
 
     Args:
         registry: the desired subscriptions.
+        codec: decodes the frames of this connection.
         policy: time-out and attempts of requests.
 
     Attributes:
+        missing: the unconfirmed subscriptions of the start, for the error of the login deadline.
         outbox: frames to send, in order; the sender empties it.
         sync_events: results to apply, in order; the supervisor empties it.
     """
 
-    kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot)
+    kinds: tuple[type, ...] = (Subscribed, Unsubscribed, Subscriptions, Snapshot, Accepted, Proven)
     has_ids = True
-    missing: tuple[str, ...] = ()
     broken = ""
     __slots__ = (
+        "_codec",
+        "_encoder",
         "_held",
+        "_is_confirmed_by_events",
         "_is_open",
         "_list_backoff",
         "_list_due",
         "_missing_backoffs",
         "_pending",
         "_policy",
+        "_proven",
         "_registry",
         "_unsolicited_backoff",
+        "missing",
         "outbox",
         "sync_events",
     )
 
-    def __init__(self, registry: SubscriptionRegistry, policy: ReplyPolicy = ReplyPolicy()) -> None:  # noqa: B008 - it is immutable
+    def __init__(
+        self,
+        registry: SubscriptionRegistry,
+        codec: MarketDataCodec,
+        policy: ReplyPolicy = ReplyPolicy(),  # noqa: B008 - it is immutable
+    ) -> None:
         self._registry = registry
+        self._codec = codec
+        self._encoder = codec.encoder
         self._policy = policy
         self._is_open = False
         self._list_due: float | None = None
@@ -196,6 +225,9 @@ class MarketDataSync:
         self._missing_backoffs: dict[SubscriptionKey, Backoff] = {}
         self._held: dict[SubscriptionKey, HeldSubscription] = {}
         self._pending: dict[str, PendingRequest] = {}
+        self._proven: dict[str, PendingRequest] = {}
+        self._is_confirmed_by_events = False
+        self.missing: tuple[str, ...] = ()
         self.outbox: list[bytes] = []
         self.sync_events: list[SubscriptionConfirmed | DataMissed | SubscriptionRejected | ReplyReceived] = []
 
@@ -203,6 +235,11 @@ class MarketDataSync:
     def is_settled(self) -> bool:
         """Whether every request sent at the start is answered."""
         return not any(request.is_first for request in self._pending.values())
+
+    @property
+    def unread(self) -> str:
+        """The last frame that was not understood, with words before it, or ``""``."""
+        return f"; the last frame that was not understood: {self._codec.unread}" if self._codec.unread else ""
 
     @property
     def deadline(self) -> float | None:
@@ -215,6 +252,7 @@ class MarketDataSync:
         self._is_open = True
         self._sync(self._registry.keys, now, is_first=True)
         self.outbox += [query.frame for query in self._registry.queries.values()]
+        self._update_awaited()
 
     def end(self) -> None:
         """Clear all state: the connection is closed, and the server has dropped its subscriptions."""
@@ -222,6 +260,8 @@ class MarketDataSync:
         self._list_due = None
         self._held.clear()
         self._pending.clear()
+        self._proven.clear()
+        self._update_awaited()
 
     def holds(self, key: SubscriptionKey, detail: Detail) -> bool:
         """Whether the server holds a symbol with at least this detail."""
@@ -232,30 +272,111 @@ class MarketDataSync:
         """Subscribe to those of these symbols that are missing, and unsubscribe from the surplus."""
         if self._is_open:
             self._sync(keys, now, is_first=not self.is_settled)
+            self._update_awaited()
 
     def send(self, frame: bytes) -> None:
         """Send the frame of a query; its reply is a ``ReplyReceived`` event."""
         if self._is_open:
             self.outbox.append(frame)
+            self._update_awaited()
+
+    def _update_awaited(self) -> None:
+        """Let the codec know what is awaited, which decides what a frame can mean."""
+        self._codec.pending = bool(self._pending or self._registry.queries)
+        first = {id(each): each for each in self._pending.values() if each.is_first and each.action == "subscribe"}
+        self.missing = tuple(f"{each.channel} of {_listed(each.symbols)}" for each in first.values())
+        if not self._pending:
+            # Symbols are added with their requests. One that is confirmed may stay until then: it is only looked up.
+            self._codec.awaited.clear()
 
     def receive(self, message: Any, now: float) -> None:  # noqa: ANN401 - one of its kinds
         """Apply a reply."""
         match message:
             case Snapshot():
-                self.sync_events.append(ReplyReceived(str(message.id), message))
+                self.sync_events.append(ReplyReceived(self._query_id(message.id, is_history=True), message))
             case Subscriptions():
-                # Compared at this position in the order of replies, which is the order of the requests.
-                request_id = str(message.id)
-                difference = self._compare(message.entries, now) if self._may_compare(request_id, now) else None
-                self.sync_events.append(ReplyReceived(request_id, message, difference))
+                self._on_list(message, now)
+            case Proven():
+                self._on_proven(message.event, now)
+            case Accepted():
+                self._on_accepted(message, now)
             case _:
                 self._on_confirmed(message, now)
+        self._update_awaited()
+
+    def _query_id(self, reply_id: str | int | None, *, is_history: bool) -> str:
+        """Return the id of the query that a reply belongs to: without an id, that of the only open one of its kind."""
+        if reply_id is not None:
+            return str(reply_id)
+        ids = [each for each, query in self._registry.queries.items() if bool(query.channel) is is_history]
+        return ids[0] if len(ids) == 1 else str(None)
+
+    def _on_list(self, message: Subscriptions, now: float) -> None:
+        request_id = self._query_id(message.id, is_history=False)
+        if message.id is None and request_id not in self._registry.queries:
+            self._confirm_listed(message.entries, now)
+        # Compared at this position in the order of replies, which is the order of the requests.
+        may_compare = message.is_whole and self._may_compare(request_id, now)
+        difference = self._compare(message.entries, now) if may_compare else None
+        self.sync_events.append(ReplyReceived(request_id, message, difference))
+
+    def _confirm_listed(self, entries: Iterable[Entry], now: float) -> None:
+        """Confirm what a list without a request names: some servers answer a subscription with the whole list."""
+        for entry in entries:
+            for symbol in entry.symbols:
+                requests = [
+                    request
+                    for request in self._awaiting(entry.channel, symbol)
+                    if _matches_entry(
+                        SubscriptionKey(request.channel_key, symbol),
+                        HeldSubscription(HoldState.REQUESTED, request.detail, now),
+                        entry,
+                    )
+                ]
+                if len(requests) == 1:
+                    self._confirm(requests[0], (symbol,), now)
+
+    def _awaiting(self, channel: str, symbol: str) -> list[PendingRequest]:
+        """Return the pending subscriptions of a symbol that a sign other than a reply can confirm."""
+        requests = {id(each): each for each in self._pending.values()}.values()
+        return [
+            each
+            for each in requests
+            if each.action == "subscribe" and each.channel == channel and symbol in each.symbols and not each.widens
+        ]
+
+    def _on_proven(self, event: MarketUpdate, now: float) -> None:
+        """Confirm the subscription that an event belongs to."""
+        for request in self._awaiting(event.topic, event.symbol):
+            if not _may_belong(event, request.channel_key):
+                continue
+            if self._is_confirmed_by_events:
+                self._confirm_by_events(request, (event.symbol,), now)
+            else:
+                # A refusal may still come: the server may send events before it answers. So the time-out decides.
+                request.proven |= {event.symbol}
+
+    def _confirm_by_events(self, request: PendingRequest, symbols: tuple[str, ...], now: float) -> None:
+        self._is_confirmed_by_events = True
+        proven = msgspec.structs.replace(request, symbols=symbols)
+        self._proven |= {request_id: proven for request_id, each in self._pending.items() if each is request}
+        self._confirm(request, symbols, now)
+
+    def _on_accepted(self, message: Accepted, now: float) -> None:
+        request = self._pending.get(str(message.id))
+        kind = Unsubscribed if request is not None and request.action == "unsubscribe" else Subscribed
+        self._on_confirmed(kind(id=message.id), now)
 
     def refuse(self, refusal: Refusal, now: float) -> bool:
         """Apply an error frame; return whether it belongs to a request.
 
         An error that names channels or symbols never affects others.
         """
+        is_placed = self._place(refusal, now)
+        self._update_awaited()
+        return is_placed
+
+    def _place(self, refusal: Refusal, now: float) -> bool:
         if refusal.id is not None:
             return self._refuse_by_id(refusal, str(refusal.id), now)
         if refusal.scope:
@@ -281,11 +402,11 @@ class MarketDataSync:
         Returns:
             Whether a subscription or query was rejected.
         """
-        named = codec.named_in(frame)
-        request_id, kind = named.get("id"), named.get("type", "")
-        channels = codec.channels_among([kind])
+        named = self._codec.named_in(frame)
+        request_id, kind = named.get("id"), named.get("kind", "")
+        channels = self._encoder.names.channels_among([kind])
         if channels:
-            symbol = named.get(codec.UNDERLYING, named.get("symbol"))
+            symbol = named.get("symbol")
             keys = [key for key in self._held if key.channel in channels and key.symbol == symbol]
             refused = [key for key in keys if self._registry.record_oversized(key, now)]
             for key in refused:
@@ -301,11 +422,22 @@ class MarketDataSync:
 
     def check(self, now: float) -> None:
         """Repeat requests that were not answered in time; abandon them after the last attempt."""
+        self._check(now)
+        self._update_awaited()
+
+    def _check(self, now: float) -> None:
         if self._list_due is not None and now >= self._list_due:
             self._request_list(now)
         for request in {id(each): each for each in self._pending.values() if now >= each.due_at}.values():
+            if request.proven:
+                self._confirm_by_events(request, tuple(each for each in request.symbols if each in request.proven), now)
+                request.proven = frozenset()
+            if request not in self._pending.values():
+                continue
+            if self._is_assumed(request):
+                self._assume(request, now)
             # A request of the start is repeated until the login deadline: silence is no rejection.
-            if request.is_first or request.attempt < self._policy.attempts:
+            elif request.is_first or request.attempt < self._policy.attempts:
                 request.attempt += 1
                 request.backfill = 0  # a server may ignore a request with an option that it does not know
                 self._send(request, now)
@@ -313,7 +445,7 @@ class MarketDataSync:
                 self._abandon(request, now)
 
     def _sync(self, keys: Iterable[SubscriptionKey], now: float, *, is_first: bool) -> None:
-        missing: defaultdict[tuple[ChannelKey, Detail, int], list[str]] = defaultdict(list)
+        missing: defaultdict[tuple[ChannelKey, Detail, int, bool], list[str]] = defaultdict(list)
         surplus: defaultdict[tuple[ChannelKey, Detail], list[str]] = defaultdict(list)
         for key in dict.fromkeys(keys):
             held = self._held.get(key)
@@ -326,16 +458,18 @@ class MarketDataSync:
             detail = self._registry.detail(key)
             backfill = self._registry.backfills.get(key, 0) if self._registry.takes_backfill else 0
             if held is None:
-                missing[key.channel_key, detail, backfill].append(key.symbol)
+                missing[key.channel_key, detail, backfill, False].append(key.symbol)
             elif not covers(key.channel, held.detail, detail):
                 # Unsubscribe first: a server that keeps one detail of each symbol would otherwise drop the new one.
                 self._send_unsubscribe(key.channel, [key.symbol], options_of(key.channel_key, held.detail))
                 self._registry.mark_broken(key, held.detail, now)
-                missing[key.channel_key, detail, backfill].append(key.symbol)
+                missing[key.channel_key, detail, backfill, True].append(key.symbol)
         for (channel_key, detail), symbols in surplus.items():
             self._request("unsubscribe", channel_key, detail, symbols, now, is_first=is_first)
-        for (channel_key, detail, backfill), symbols in missing.items():
-            self._request("subscribe", channel_key, detail, symbols, now, is_first=is_first, backfill=backfill)
+        for (channel_key, detail, backfill, widens), symbols in missing.items():
+            self._request(
+                "subscribe", channel_key, detail, symbols, now, is_first=is_first, backfill=backfill, widens=widens
+            )
 
     def _request(
         self,
@@ -347,12 +481,14 @@ class MarketDataSync:
         *,
         is_first: bool,
         backfill: int = 0,
+        widens: bool = False,
     ) -> None:
         state = HoldState.REQUESTED if action == "subscribe" else HoldState.RELEASING
         for symbol in symbols:
             self._held[SubscriptionKey(channel_key, symbol)] = HeldSubscription(state, detail, now)
-        for batch in _batches(channel_key, symbols):
-            self._send(PendingRequest(action, channel_key, detail, batch, 0.0, is_first, backfill), now)
+        for batch in self._encoder.batches(channel_key.channel, symbols):
+            request = PendingRequest(action, channel_key, detail, batch, 0.0, is_first, backfill, widens=widens)
+            self._send(request, now)
 
     def _send(self, request: PendingRequest, now: float) -> None:
         request_id = next(self._registry.request_ids)
@@ -360,18 +496,37 @@ class MarketDataSync:
         request.due_at = now + self._policy.seconds
         self._pending[request_id] = request
         options = options_of(request.channel_key, request.detail)
+        if request.action == "subscribe" and not request.widens and self._encoder.handshake.subscription != "wait":
+            self._codec.awaited.update((request.channel, symbol) for symbol in request.symbols)
+        if self._is_assumed(request):
+            request.due_at = now + self._encoder.handshake.subscription_after
         if request.backfill:
             options["backfill"] = request.backfill
-        frame = codec.encode_change(request.action, request_id, request.channel, request.symbols, options)
-        self.outbox.append(frame)
+        encode = self._encoder.subscribe if request.action == "subscribe" else self._encoder.unsubscribe
+        frames = encode(request_id, request.channel, request.symbols, options)
+        self.outbox += frames
+        if not frames:
+            request.due_at = now  # the server has no such request, so nothing is awaited
+
+    def _is_assumed(self, request: PendingRequest) -> bool:
+        """Whether silence confirms a request: the dialect says so, or it was not sent since the server has none."""
+        is_sent = request.action == "subscribe" or self._encoder.has_unsubscribe
+        return not is_sent or self._encoder.handshake.subscription == "assume"
+
+    def _assume(self, request: PendingRequest, now: float) -> None:
+        if request.action == "subscribe":
+            self._confirm(request, request.symbols, now)
+        else:
+            self._remove_pending(request)
+            self._on_released(request, now)
 
     def _send_unsubscribe(self, channel: str, symbols: Sequence[str], options: dict[str, Any]) -> None:
         """Unsubscribe without awaiting the reply."""
-        for batch in _batches(ChannelKey(channel), symbols):
+        for batch in self._encoder.batches(channel, symbols):
             request_id = next(self._registry.request_ids)
-            self.outbox.append(codec.encode_change("unsubscribe", request_id, channel, batch, options))
+            self.outbox += self._encoder.unsubscribe(request_id, channel, batch, options)
 
-    def _compare(self, entries: Iterable[codec.Entry], now: float) -> SubscriptionDiff:
+    def _compare(self, entries: Iterable[Entry], now: float) -> SubscriptionDiff:
         """Compare the server's list with this connection's state, and correct the differences.
 
         Symbols that await a reply are skipped: their state may have changed after the server wrote the list.
@@ -380,7 +535,7 @@ class MarketDataSync:
         known: defaultdict[tuple[str, str], list[SubscriptionKey]] = defaultdict(list)
         for key in self._held:
             known[key.channel, key.symbol].append(key)
-        extra: list[codec.Entry] = []
+        extra: list[Entry] = []
         for entry in entries:
             matched = {
                 symbol: [key for key in known[entry.channel, symbol] if _matches_entry(key, self._held[key], entry)]
@@ -388,7 +543,7 @@ class MarketDataSync:
             }
             unseen.difference_update(*matched.values())
             if surplus := tuple(symbol for symbol, keys in matched.items() if not keys):
-                extra.append(codec.Entry(entry.channel, surplus, entry.options))
+                extra.append(Entry(entry.channel, surplus, entry.options))
                 self._send_unsubscribe(entry.channel, surplus, entry.options)
         missing = tuple(sorted(unseen, key=str))
         # Limited: where the list never names a held symbol, each list would cause a resubscription and a gap.
@@ -422,13 +577,21 @@ class MarketDataSync:
         if request is None:
             self._on_unsolicited(reply, now)
             return
-        self._remove_pending(request)
         if action == "unsubscribe":
+            self._remove_pending(request)
             self._on_released(request, now)
             return
         # An acknowledgement that names symbols leaves out the others; the symbols of a chain may be its contracts.
-        named = None if request.channel == codec.CHAIN else reply.symbols
-        held = tuple(symbol for symbol in request.symbols if named is None or symbol in named)
+        named = None if request.channel == CHAIN else reply.symbols
+        self._confirm(request, tuple(each for each in request.symbols if named is None or each in named), now)
+
+    def _confirm(self, request: PendingRequest, held: tuple[str, ...], now: float) -> None:
+        """Take symbols of a request as held; the others stay pending until their time-out."""
+        others = tuple(symbol for symbol in request.symbols if symbol not in held)
+        if others:
+            request.symbols, request.cause = others, NOT_NAMED
+        else:
+            self._remove_pending(request)
         keys = tuple(SubscriptionKey(request.channel_key, symbol) for symbol in held)
         self._held |= dict.fromkeys(keys, HeldSubscription(HoldState.HELD, request.detail, now))
         for key in keys:
@@ -441,15 +604,12 @@ class MarketDataSync:
             cause = f"{request.channel} of {', '.join(symbols)} was resubscribed"
             self.sync_events.append(DataMissed(requester, now - since, one_line(cause)))
         self._sync(keys, now, is_first=False)
-        if others := tuple(symbol for symbol in request.symbols if symbol not in held):
-            request.symbols, request.cause = (
-                others,
-                "the server acknowledged only other symbols of the request",
-            )
-            self._retry_or_reject(request, now)
 
     def _refuse_by_id(self, refusal: Refusal, request_id: str, now: float) -> bool:
         request = self._pending.get(request_id)
+        if request is None and request_id in self._proven:
+            self._refuse_proven(self._proven.pop(request_id), refusal, now)
+            return True
         if request is None:
             self.sync_events.append(ReplyReceived(request_id, refusal))
             return request_id in self._registry.request_ids  # of a request that was answered or abandoned
@@ -458,9 +618,21 @@ class MarketDataSync:
         self._refuse_part(request, refusal, now, is_certain=True)
         return True
 
+    def _refuse_proven(self, request: PendingRequest, refusal: Refusal, now: float) -> None:
+        """Reject symbols that events had confirmed: the server answered after all, and refused them."""
+        symbols = symbols_of(refusal)
+        code, cause = "" if refusal.code is None else str(refusal.code), refusal.message or "no explanation given"
+        for key in request.keys:
+            held = self._held.get(key)
+            if held is not None and held.state is HoldState.HELD and (not symbols or key.symbol in symbols):
+                del self._held[key]
+                requesters = self._registry.drop_rejected(key, request.detail)
+                self.sync_events.append(SubscriptionRejected(key, code, cause, requesters))
+                self._sync([key], now, is_first=False)
+
     def _refuse_by_name(self, refusal: Refusal, now: float) -> bool:
         """Apply an error without an id to the oldest request or query for what it names."""
-        if not (codec.symbols_of(refusal) or codec.channels_of(refusal)):
+        if not (symbols_of(refusal) or channels_of(refusal)):
             return False  # a user, an account, or a topic of the other stream
         requests = [
             request
@@ -478,9 +650,9 @@ class MarketDataSync:
             self._reject_query(query, refusal)
             return True
         if request is None:
-            self._verify_held(codec.channels_of(refusal), codec.symbols_of(refusal), now)
+            self._verify_held(channels_of(refusal), symbols_of(refusal), now)
             return False
-        is_certain = bool(codec.symbols_of(refusal)) and len(requests) + len(queries) == 1
+        is_certain = bool(symbols_of(refusal)) and len(requests) + len(queries) == 1
         self._refuse_part(request, refusal, now, is_certain=is_certain)
         return True
 
@@ -498,7 +670,7 @@ class MarketDataSync:
     def _request_list(self, now: float) -> None:
         self._list_due = None
         self._list_backoff.record(now)
-        self.outbox.append(codec.encode_list(next(self._registry.request_ids)))
+        self.outbox += self._encoder.listing(next(self._registry.request_ids))
 
     def _oldest_query(self, request: PendingRequest | None) -> str | None:
         """Return the id of the oldest query, where that is older than the request."""
@@ -512,7 +684,7 @@ class MarketDataSync:
 
     def _refuse_part(self, request: PendingRequest, refusal: Refusal, now: float, *, is_certain: bool) -> None:
         """Reject the symbols of a request that the error names, or all where it names none."""
-        symbols = codec.symbols_of(refusal)
+        symbols = symbols_of(refusal)
         named = tuple(symbol for symbol in request.symbols if symbol in symbols)
         others = tuple(symbol for symbol in request.symbols if symbol not in symbols)
         refused = request
@@ -530,7 +702,7 @@ class MarketDataSync:
             # so the list is requested.
             self._remove_pending(request)
             self._on_released(request, now)
-            self.outbox.append(codec.encode_list(next(self._registry.request_ids)))
+            self.outbox += self._encoder.listing(next(self._registry.request_ids))
         elif request.code in TRANSIENT:
             self._remove_pending(request)
             self._retry_later(request)
@@ -551,13 +723,6 @@ class MarketDataSync:
             request.is_second_try, request.first_id = True, 0
             self._send(request, now)
 
-    def _retry_or_reject(self, request: PendingRequest, now: float) -> None:
-        if request.attempt < self._policy.attempts:
-            request.attempt += 1
-            self._send(request, now)
-        else:
-            self._reject(request, now)
-
     def _retry_later(self, request: PendingRequest) -> None:
         """Keep a request pending under a new id, so that its time-out repeats it."""
         self._pending[next(self._registry.request_ids)] = request
@@ -567,7 +732,7 @@ class MarketDataSync:
         if request.action == "unsubscribe":
             self._on_released(request, now)
             return
-        request.cause = request.cause or NO_REPLY.format(request.attempt)
+        request.cause = (request.cause or NO_REPLY.format(request.attempt)) + self.unread
         self._reject(request, now)
 
     def _reject(self, request: PendingRequest, now: float) -> None:
@@ -586,7 +751,7 @@ class MarketDataSync:
         # The server may have dropped other channel keys of the same symbols as well, so the list is requested.
         released = {(request.channel, symbol) for symbol in request.symbols}
         if any((key.channel, key.symbol) in released for key in self._held):
-            self.outbox.append(codec.encode_list(next(self._registry.request_ids)))
+            self.outbox += self._encoder.listing(next(self._registry.request_ids))
         self._sync(request.keys, now, is_first=False)
 
     def _on_unsolicited(self, reply: Subscribed | Unsubscribed, now: float) -> None:
@@ -595,7 +760,7 @@ class MarketDataSync:
         if request_id in self._registry.queries:
             self.sync_events.append(ReplyReceived(request_id, reply))
         elif type(reply) is Unsubscribed and request_id not in self._registry.request_ids:
-            channels = codec.channels_among([reply.channel] if reply.channel else ())
+            channels = frozenset({reply.channel} if reply.channel in CHANNELS else ())
             self._verify_held(channels, frozenset(reply.symbols or ()), now)
 
     def _request_for(
@@ -615,7 +780,7 @@ class MarketDataSync:
             if action in {None, request.action}
             and channel in {None, request.channel}
             # A reply that names symbols belongs to a request for one of them; a chain may be named by its contracts.
-            and (not symbols or request.channel == codec.CHAIN or set(symbols).intersection(request.symbols))
+            and (not symbols or request.channel == CHAIN or set(symbols).intersection(request.symbols))
         ]
         return min(candidates, key=lambda request: request.first_id, default=None)
 
@@ -624,19 +789,28 @@ class MarketDataSync:
             del self._pending[request_id]
 
 
-def _batches(channel_key: ChannelKey, symbols: Sequence[str]) -> list[tuple[str, ...]]:
-    """Split symbols into frames of at most ``MAX_SYMBOLS``; a frame names one chain only."""
-    size = 1 if channel_key.channel == codec.CHAIN else MAX_SYMBOLS
-    return [tuple(symbols[at : at + size]) for at in range(0, len(symbols), size)]
+def _listed(symbols: tuple[str, ...]) -> str:
+    more = f" and {len(symbols) - MAX_NAMED} more" if len(symbols) > MAX_NAMED else ""
+    return ", ".join(symbols[:MAX_NAMED]) + more
+
+
+def _may_belong(event: MarketUpdate, channel_key: ChannelKey) -> bool:
+    """Whether an event is of a channel key, by the options that it carries."""
+    options = dict(channel_key.options)
+    if isinstance(event, Bar):
+        return event.interval == options.get("interval")
+    if isinstance(event, OptionsChain):
+        return options.get("expiration") in {None, event.expiration_text}
+    return True
 
 
 def _names_any(refusal: Refusal, channel: str, symbols: Iterable[str]) -> bool:
     """Whether an error may concern one of these symbols of a channel, by what it names."""
-    channels, named = codec.channels_of(refusal), codec.symbols_of(refusal)
+    channels, named = channels_of(refusal), symbols_of(refusal)
     return (not channels or channel in channels) and (not named or not named.isdisjoint(symbols))
 
 
-def _matches_entry(key: SubscriptionKey, held: HeldSubscription, entry: codec.Entry) -> bool:
+def _matches_entry(key: SubscriptionKey, held: HeldSubscription, entry: Entry) -> bool:
     """Whether an entry of the server's list may mean this subscription, by the options that it names."""
     named = {name: str(value).lower() for name, value in entry.options.items()}
     expected = options_of(key.channel_key, held.detail)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from connecttrade_async.market_data import codec
-    from connecttrade_async.market_data.codec import Snapshot, Subscriptions
+    from connecttrade_async.market_data.codec import Entry, Snapshot, Subscriptions
     from connecttrade_async.market_data.registry import SubscriptionKey
     from connecttrade_async.streaming.codec import Refusal, Subscribed, Unsubscribed
 
@@ -60,7 +59,7 @@ class SubscriptionDiff(NamedTuple):
     """
 
     missing: tuple[SubscriptionKey, ...]
-    extra: tuple[codec.Entry, ...]
+    extra: tuple[Entry, ...]
 
 
 class ReplyReceived(NamedTuple):

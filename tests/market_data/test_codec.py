@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,10 +14,6 @@ from connecttrade_async.market_data.codec import (
     MarketDataCodec,
     Snapshot,
     Subscriptions,
-    encode_change,
-    encode_list,
-    encode_snapshot,
-    format_time,
     past_bars,
 )
 from connecttrade_async.models.events import UnknownMessage
@@ -122,39 +118,6 @@ def test_codec_reports_a_malformed_frame_without_the_token(raw: bytes) -> None:
 @settings(deadline=None)
 def test_codec_read_returns_for_any_bytes(raw: bytes) -> None:
     DIALECT.read(raw)
-
-
-def test_codec_encodes_requests() -> None:
-    assert json.loads(DIALECT.authenticate()) == {"action": "authenticate", "access_token": "hush"}
-    assert json.loads(encode_change("subscribe", "7", "depth", ["A", "B"], {"levels": 10})) == {
-        "action": "subscribe",
-        "id": "7",
-        "channel": "depth",
-        "symbols": ["A", "B"],
-        "levels": "10",
-    }
-    chain = json.loads(
-        encode_change("unsubscribe", "8", "options_chain", ["TSLA"], {"expiration": None, "greeks": True})
-    )
-    assert chain == {
-        "action": "unsubscribe",
-        "id": "8",
-        "channel": "options_chain",
-        "symbols": ["TSLA"],
-        "underlying": "TSLA",
-        "greeks": True,
-    }
-    assert format_time(datetime(2026, 3, 2, 9, 30, tzinfo=timezone(timedelta(hours=-5)))) == AT
-    assert json.loads(encode_list("9")) == {"action": "list_subscriptions", "id": "9"}
-    assert json.loads(encode_snapshot("10", "AAPL", "1m", {"start_time": AT, "end_time": None, "limit": 5})) == {
-        "action": "snapshot",
-        "id": "10",
-        "channel": "bars",
-        "symbols": ["AAPL"],
-        "interval": "1m",
-        "start_time": AT,
-        "limit": "5",
-    }
 
 
 def test_subscriptions_entries_leave_out_malformed_entries() -> None:

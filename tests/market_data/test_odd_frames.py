@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from connecttrade_async import ConnectTradeError, MalformedResponseError, Quote, Secret
-from connecttrade_async.market_data.codec import CHANNELS, MarketDataCodec
+from connecttrade_async.market_data.codec import MarketDataCodec
 from connecttrade_async.market_data.filters import BarSequencer, ExpirationFilter, HoursFilter, IntervalFilter
+from connecttrade_async.market_data.names import CHANNELS
 from connecttrade_async.market_data.registry import ChannelKey, SubscriptionKey, SubscriptionRegistry
 from connecttrade_async.market_data.subscription_sync import MarketDataSync
 from connecttrade_async.models import market
@@ -102,8 +103,9 @@ LINES = [ChannelKey(channel) for channel in CHANNELS if channel != "bars"] + [Ch
 @given(frames=st.lists(FRAMES, max_size=8))
 def test_market_data_codec_and_models_never_raise_on_odd_frames(frames: list[bytes]) -> None:
     registry = SubscriptionRegistry()
-    sync = MarketDataSync(registry)
-    protocol = StreamProtocol(MarketDataCodec(Secret("token")), sync, now=0.0, login=10.0)
+    codec = MarketDataCodec(Secret("token"), registry=registry)
+    sync = MarketDataSync(registry, codec)
+    protocol = StreamProtocol(codec, sync, now=0.0, login=10.0)
     for frame in (b'{"type":"welcome"}', b'{"type":"authenticated"}'):
         protocol.receive(frame, 0.0)
     assert state(protocol) is State.LIVE

@@ -49,7 +49,7 @@ class SyncDriver:
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.registry = SubscriptionRegistry()
-        self.sync = MarketDataSync(self.registry, ReplyPolicy(1.0, 3))
+        self.sync = MarketDataSync(self.registry, MarketDataCodec(Secret("token")), ReplyPolicy(1.0, 3))
         if is_open:
             self.sync.start(0.0)
 
@@ -157,7 +157,7 @@ def test_sync_reports_missed_data_since_the_unsubscribe_whatever_happens_before_
         assert one.events() == [SubscriptionRejected(SubscriptionKey(TRADES, "A"), "400", "no", ("b",))]
     else:
         one.sync.end()
-        one.sync = MarketDataSync(one.registry)
+        one.sync = MarketDataSync(one.registry, MarketDataCodec(Secret("token")))
         one.sync.start(2.0)
         [again] = one.sent()
     one.receive(Subscribed(id=again["id"]), 3.0)
@@ -224,10 +224,13 @@ def test_sync_with_a_rejection_of_many_symbols_finds_the_bad_one() -> None:
 def test_sync_with_an_acknowledgement_that_omits_a_symbol_requests_it_again() -> None:
     one = SyncDriver()
     [frame] = one.subscribe("a", QUOTES, "A", "B")
-    for _ in range(2):
-        [frame] = one.receive(Subscribed(id=frame["id"], symbols=("A",)))
+    for now in (1.0, 2.0):
+        assert one.receive(Subscribed(id=frame["id"], symbols=("A",)), now - 0.5) == []
+        assert one.sync.missing == ()  # the connection was live before
+        [frame] = one.check(now)
         assert frame["symbols"] == ["B"]
-    [frame] = one.receive(Subscribed(id=frame["id"], symbols=()))
+    assert one.receive(Subscribed(id=frame["id"], symbols=()), 2.5) == []
+    [frame] = one.check(3.0)
     assert (frame["action"], frame["symbols"]) == ("unsubscribe", ["B"])  # it may be held all the same
     assert one.events() == [
         SubscriptionConfirmed((SubscriptionKey(QUOTES, "A"),)),
@@ -399,7 +402,7 @@ def test_sync_start_on_a_new_connection_subscribes_to_every_key_in_few_frames() 
     assert one.subscribe("b", QUOTES, "MORE") == []
     one.sync.send(b"{}")
     assert one.sent() == []
-    one.sync = MarketDataSync(one.registry)
+    one.sync = MarketDataSync(one.registry, MarketDataCodec(Secret("token")))
     assert one.is_settled()
     one.sync.start(0.0)
     first, second = one.sent()
@@ -607,7 +610,7 @@ class World:
             self.read = 0
             self.server = Server(keeps_one_form=self.keeps_one_form)
             self.answers.clear()
-            self.driver.sync = MarketDataSync(registry, ReplyPolicy(1.0, 3))
+            self.driver.sync = MarketDataSync(registry, MarketDataCodec(Secret("token")), ReplyPolicy(1.0, 3))
             self.driver.sync.start(self.now)
         elif sync.outbox:
             self.pass_on(json.loads(sync.outbox.pop(0)), step)
@@ -1034,7 +1037,7 @@ def test_sync_requests_past_bars_with_the_subscription_once() -> None:
     one.receive(Subscribed(id=frame["id"]))
     assert (one.registry.backfilled, one.registry.backfills) == ({key: 5}, {})
     one.sync.end()
-    one.sync = MarketDataSync(one.registry)
+    one.sync = MarketDataSync(one.registry, MarketDataCodec(Secret("token")))
     one.sync.start(0.0)
     [again] = one.sent()
     assert "backfill" not in again

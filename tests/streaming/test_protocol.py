@@ -389,8 +389,9 @@ QUOTES = ChannelKey("quotes")
 def talked(*symbols: str) -> tuple[StreamProtocol, MarketDataSync]:
     demands = SubscriptionRegistry()
     demands.add("somebody", [SubscriptionKey(QUOTES, symbol) for symbol in symbols])
-    talk = MarketDataSync(demands)
-    one = StreamProtocol(MarketDataCodec(Secret("hush")), talk, now=0.0, login=10.0)
+    codec = MarketDataCodec(Secret("hush"), registry=demands)
+    talk = MarketDataSync(demands, codec)
+    one = StreamProtocol(codec, talk, now=0.0, login=10.0)
     one.receive(WELCOME, 0.0)
     return one, talk
 

@@ -26,10 +26,11 @@ Frame = dict[str, Any]
 
 
 class Held:
-    """One connection: its token and its subscriptions."""
+    """One connection: its token and its subscriptions. ``speak`` returns the texts of a frame."""
 
-    def __init__(self, socket: ServerConnection) -> None:
+    def __init__(self, socket: ServerConnection, speak: Callable[[Frame], list[str]]) -> None:
         self.socket = socket
+        self.speak = speak
         self.token = ""
         self.lines: list[Frame] = []
 
@@ -38,14 +39,16 @@ class Held:
 
     async def send(self, **frame: Any) -> None:
         with contextlib.suppress(ConnectionClosed):
-            await self.socket.send(json.dumps(frame))
+            for text in self.speak(frame):
+                await self.socket.send(text)
 
 
 class MarketEnd:
     """Serves market data.
 
     ``received`` are the received frames, ``refused`` the symbols that it refuses, and ``valid`` the tokens that it
-    accepts, None for all. Each of ``acts`` gets a frame first, and returns True if it has handled it.
+    accepts, None for all. ``speak`` and ``hear`` translate frames to and from another form. Each of ``acts`` gets a
+    frame first, and returns True if it has handled it.
     """
 
     def __init__(self) -> None:
@@ -59,6 +62,8 @@ class MarketEnd:
         self.takes_over = False
         self.is_away = False
         self.url = ""
+        self.speak: Callable[[Frame], list[str]] = lambda frame: [json.dumps(frame)]
+        self.hear: Callable[[str | bytes], Frame] = json.loads
         self._changed = asyncio.Condition()
 
     async def __aenter__(self) -> Self:
@@ -138,13 +143,13 @@ class MarketEnd:
             self._changed.notify_all()
 
     async def _meet(self, socket: ServerConnection) -> None:
-        held = Held(socket)
+        held = Held(socket, self.speak)
         if self.is_away:
             return
         with contextlib.suppress(ConnectionClosed):
             await held.send(type="welcome", message="hello")
             async for raw in socket:
-                frame: Frame = json.loads(raw)
+                frame = self.hear(raw)
                 self.received.append(frame)
                 if not any(act(held, frame) for act in self.acts):
                     await getattr(self, f"_{frame['action']}")(held, frame)

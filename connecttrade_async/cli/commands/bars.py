@@ -25,7 +25,7 @@ from connecttrade_async.cli.options import in_event_loop, json_option, seconds_o
 from connecttrade_async.cli.output import echo_line, figure, plain
 from connecttrade_async.cli.progress import spinner
 from connecttrade_async.errors import MalformedResponseError
-from connecttrade_async.market_data.codec import INTERVALS
+from connecttrade_async.market_data.names import INTERVALS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
