@@ -44,7 +44,7 @@ class NameReport(NamedTuple):
     numberless: tuple[str, ...]
 
 
-class _Fields(NamedTuple):
+class _ModelFields(NamedTuple):
     """The fields of a model, by their names on the wire."""
 
     models: Mapping[str, type[msgspec.Struct] | None]  # the model of the values, or None
@@ -114,7 +114,7 @@ def _items(values: Iterable[object]) -> list[dict[str, object]]:
 
 
 @lru_cache(maxsize=256)
-def _fields(model: type[msgspec.Struct]) -> _Fields:
+def _fields(model: type[msgspec.Struct]) -> _ModelFields:
     info = msgspec.inspect.type_info(model)
     fields = [each for each in cast("msgspec.inspect.StructType", info).fields if not each.encode_name.startswith("_")]
     models = {each.encode_name: model_in(each.type) for each in fields}
@@ -128,7 +128,7 @@ def _fields(model: type[msgspec.Struct]) -> _Fields:
             for name, own in zip(documented, model.__struct_encode_fields__, strict=True):
                 folded.setdefault(fold_name(name), own)
     numbers = frozenset(each.encode_name for each in fields if _is_number(model, each.name))
-    return _Fields(models, folded, numbers)
+    return _ModelFields(models, folded, numbers)
 
 
 def _is_number(model: type[msgspec.Struct], field: str) -> bool:

@@ -88,7 +88,7 @@ STICKY_FIELDS = (
 CORRECTABLE_FIELDS = ("avg_fill_price_text", "filled_qty_text", "status", "updated_at_text")
 
 
-class Payload(Protocol):
+class PartialFrame(Protocol):
     """A frame that knows which fields it carried."""
 
     @property
@@ -97,7 +97,7 @@ class Payload(Protocol):
         ...
 
 
-def apply_partial(before: M, after: M, payload: Payload) -> M:
+def apply_partial(before: M, after: M, payload: PartialFrame) -> M:
     """Return a report with every field that its frame did not carry taken from the known value.
 
     A null in the frame is a value. The fields of the frame are read only where that matters.
@@ -120,7 +120,7 @@ def missing_fields(before: Model, after: Model) -> list[int]:
     return [index for index, value in enumerate(values) if value is None and old[index] is not None]
 
 
-def present_fields(thing: Model, payload: Payload) -> dict[str, Any]:
+def present_fields(thing: Model, payload: PartialFrame) -> dict[str, Any]:
     """Return the fields that a frame carried, by name."""
     values = astuple(thing)
     pairs = zip(thing.__struct_fields__, thing.__struct_encode_fields__, values, strict=True)

@@ -8,7 +8,7 @@ import click
 
 from connecttrade_async.cli.errors import ExitCode
 from connecttrade_async.cli.output import echo_line, plain, print_object
-from connecttrade_async.doctor.findings import Finding, Outcome, is_all_understood
+from connecttrade_async.doctor.findings import Finding, FindingOutcome, is_all_understood
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ def print_findings(findings: Sequence[Finding], *, shows_all: bool, as_json: boo
         as_json: whether to print one JSON object a line.
     """
     for finding in findings:
-        if finding.outcome is Outcome.OK and not shows_all:
+        if finding.outcome is FindingOutcome.OK and not shows_all:
             continue
         if as_json:
             print_object(
@@ -39,7 +39,7 @@ def print_findings(findings: Sequence[Finding], *, shows_all: bool, as_json: boo
         else:
             click.echo(plain(f"{finding.subject}: {finding.assumed} / {finding.saw} / {finding.outcome.value}"))
     counts = ", ".join(
-        f"{sum(finding.outcome is outcome for finding in findings)} {outcome.value}" for outcome in Outcome
+        f"{sum(finding.outcome is outcome for finding in findings)} {outcome.value}" for outcome in FindingOutcome
     )
     echo_line(f"Assumed / saw / verdict: {counts}.")
 

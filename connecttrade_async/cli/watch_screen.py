@@ -54,19 +54,19 @@ class WatchView(NamedTuple):
     recent: tuple[Text, ...]
 
 
-class _BalanceRow(NamedTuple):
+class _BalanceLine(NamedTuple):
     name: str
     balance: Balance | None
     unrealized: str | None
     state: str
 
 
-class _PositionRow(NamedTuple):
+class _PositionLine(NamedTuple):
     name: str
     position: Position
 
 
-class _OrderRow(NamedTuple):
+class _OrderLine(NamedTuple):
     name: str
     order: Order
 
@@ -79,31 +79,31 @@ class _TableSection(NamedTuple, Generic[T]):
     none: str
 
 
-BALANCE_COLUMNS: Sequence[Column[_BalanceRow]] = (
-    Column[_BalanceRow]("Account", lambda row: row.name),
-    Column[_BalanceRow]("State", lambda row: row.state),
-    Column[_BalanceRow]("Currency", lambda row: row.balance and row.balance.currency, rank=3),
-    Column[_BalanceRow]("Cash", lambda row: row.balance and row.balance.cash_text, "number"),
-    Column[_BalanceRow]("Buying power", lambda row: row.balance and row.balance.buying_power_text, "number", rank=2),
-    Column[_BalanceRow]("Equity", lambda row: row.balance and row.balance.equity_text, "number", rank=1),
-    Column[_BalanceRow]("Unrealized", lambda row: row.unrealized, "gain"),
+BALANCE_COLUMNS: Sequence[Column[_BalanceLine]] = (
+    Column[_BalanceLine]("Account", lambda row: row.name),
+    Column[_BalanceLine]("State", lambda row: row.state),
+    Column[_BalanceLine]("Currency", lambda row: row.balance and row.balance.currency, rank=3),
+    Column[_BalanceLine]("Cash", lambda row: row.balance and row.balance.cash_text, "number"),
+    Column[_BalanceLine]("Buying power", lambda row: row.balance and row.balance.buying_power_text, "number", rank=2),
+    Column[_BalanceLine]("Equity", lambda row: row.balance and row.balance.equity_text, "number", rank=1),
+    Column[_BalanceLine]("Unrealized", lambda row: row.unrealized, "gain"),
 )
-POSITION_COLUMNS: Sequence[Column[_PositionRow]] = (
-    Column[_PositionRow]("Position", lambda row: row.position.symbol),
-    Column[_PositionRow]("Account", lambda row: row.name),
-    Column[_PositionRow]("Quantity", lambda row: row.position.quantity_text, "number"),
-    Column[_PositionRow]("Average", lambda row: row.position.average_price_text, "number", rank=4),
-    Column[_PositionRow]("Last", lambda row: row.position.last_price_text, "number", rank=2),
-    Column[_PositionRow]("Value", lambda row: row.position.market_value_text, "number", rank=1),
-    Column[_PositionRow]("Unrealized", lambda row: row.position.unrealized_pl_text, "gain"),
-    Column[_PositionRow]("Today", lambda row: row.position.daily_pl_text, "gain", rank=3),
+POSITION_COLUMNS: Sequence[Column[_PositionLine]] = (
+    Column[_PositionLine]("Position", lambda row: row.position.symbol),
+    Column[_PositionLine]("Account", lambda row: row.name),
+    Column[_PositionLine]("Quantity", lambda row: row.position.quantity_text, "number"),
+    Column[_PositionLine]("Average", lambda row: row.position.average_price_text, "number", rank=4),
+    Column[_PositionLine]("Last", lambda row: row.position.last_price_text, "number", rank=2),
+    Column[_PositionLine]("Value", lambda row: row.position.market_value_text, "number", rank=1),
+    Column[_PositionLine]("Unrealized", lambda row: row.position.unrealized_pl_text, "gain"),
+    Column[_PositionLine]("Today", lambda row: row.position.daily_pl_text, "gain", rank=3),
 )
-ORDER_COLUMNS: Sequence[Column[_OrderRow]] = (
-    Column[_OrderRow]("Open order", lambda row: describe(row.order)),
-    Column[_OrderRow]("Account", lambda row: row.name),
-    Column[_OrderRow]("Status", lambda row: status_of(row.order)),
-    Column[_OrderRow]("So far", lambda row: filled_text(row.order), rank=1),
-    Column[_OrderRow]("For", lambda row: row.order.order_tif, rank=2),
+ORDER_COLUMNS: Sequence[Column[_OrderLine]] = (
+    Column[_OrderLine]("Open order", lambda row: describe(row.order)),
+    Column[_OrderLine]("Account", lambda row: row.name),
+    Column[_OrderLine]("Status", lambda row: status_of(row.order)),
+    Column[_OrderLine]("So far", lambda row: filled_text(row.order), rank=1),
+    Column[_OrderLine]("For", lambda row: row.order.order_tif, rank=2),
 )
 
 
@@ -159,27 +159,27 @@ def _recovery_line(gaps: int, recovered: int) -> Text:
     return Text(text, style="dim")
 
 
-def _balance_rows(view: WatchView) -> Iterator[_BalanceRow]:
+def _balance_rows(view: WatchView) -> Iterator[_BalanceLine]:
     for book in view.books:
         since = view.since.get(book.account_id)
         state = "current" if book.is_current else f"since {utc_time(since)}" if since else "not current"
         profit: str | None = _unrealized(book)
         for balance in tuple(book.balances.values()) or (None,):
-            yield _BalanceRow(_name(view, book), balance, profit, state)
+            yield _BalanceLine(_name(view, book), balance, profit, state)
             profit = None  # the sum is of the whole account, so only its first row shows it
     read = {book.account_id for book in view.books}
-    yield from (_BalanceRow(name, None, None, "not read") for key, name in view.names.items() if key not in read)
+    yield from (_BalanceLine(name, None, None, "not read") for key, name in view.names.items() if key not in read)
 
 
-def _position_rows(view: WatchView) -> Iterator[_PositionRow]:
+def _position_rows(view: WatchView) -> Iterator[_PositionLine]:
     for book in view.books:
         for symbol in sorted(book.positions):
-            yield _PositionRow(_name(view, book), book.positions[symbol])
+            yield _PositionLine(_name(view, book), book.positions[symbol])
 
 
-def _order_rows(view: WatchView) -> Iterator[_OrderRow]:
+def _order_rows(view: WatchView) -> Iterator[_OrderLine]:
     for book in view.books:
-        yield from (_OrderRow(_name(view, book), order) for order in reversed(book.open_orders))
+        yield from (_OrderLine(_name(view, book), order) for order in reversed(book.open_orders))
 
 
 def _name(view: WatchView, book: Book) -> str:

@@ -38,11 +38,11 @@ ControlKind = Literal[
 Condition = bool | str | tuple[str, ...]
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DialectPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of the parts of a dialect."""
 
 
-class ControlRule(Part, frozen=True, kw_only=True):
+class ControlRule(DialectPart, frozen=True, kw_only=True):
     """One rule that gives frames a meaning: what they must hold, and what they are then.
 
     Attributes:
@@ -56,7 +56,7 @@ class ControlRule(Part, frozen=True, kw_only=True):
     meaning: ControlKind = field(name="is")
 
 
-class Handshake(Part, frozen=True, kw_only=True):
+class Handshake(DialectPart, frozen=True, kw_only=True):
     """The steps until a connection is live, and the wait for each.
 
     Attributes:
@@ -78,7 +78,7 @@ class Handshake(Part, frozen=True, kw_only=True):
     subscription_after: float = 2.0
 
 
-class ControlTags(Part, frozen=True, kw_only=True):
+class ControlTags(DialectPart, frozen=True, kw_only=True):
     """The tags of control messages, each in the tag field of its stream (assumed).
 
     Attributes:
@@ -98,7 +98,7 @@ class ControlTags(Part, frozen=True, kw_only=True):
     ping: tuple[str, ...] = ("ping",)
 
 
-class TopicNames(Part, frozen=True, kw_only=True):
+class TopicNames(DialectPart, frozen=True, kw_only=True):
     """The topics of the brokerage stream, as requests and replies name them (documented)."""
 
     orders: str = "orders"
@@ -106,7 +106,7 @@ class TopicNames(Part, frozen=True, kw_only=True):
     balances: str = "balances"
 
 
-class UpdateTags(Part, frozen=True, kw_only=True):
+class UpdateTags(DialectPart, frozen=True, kw_only=True):
     """The tags of updates, in the tag field (assumed): three words, one for each topic."""
 
     order: tuple[str, ...] = ("order",)
@@ -114,7 +114,7 @@ class UpdateTags(Part, frozen=True, kw_only=True):
     balance: tuple[str, ...] = ("balance",)
 
 
-class BrokerageDialect(Part, frozen=True, kw_only=True):
+class BrokerageDialect(DialectPart, frozen=True, kw_only=True):
     """The frames of the brokerage stream.
 
     Attributes:
@@ -159,7 +159,7 @@ class BrokerageDialect(Part, frozen=True, kw_only=True):
     time: str = "timestamp"
 
 
-class ChannelNames(Part, frozen=True, kw_only=True):
+class ChannelNames(DialectPart, frozen=True, kw_only=True):
     """The channels of the market data stream, as requests and replies name them (documented)."""
 
     quotes: str = "quotes"
@@ -169,7 +169,7 @@ class ChannelNames(Part, frozen=True, kw_only=True):
     options_chain: str = "options_chain"
 
 
-class OptionName(Part, frozen=True, kw_only=True):
+class OptionName(DialectPart, frozen=True, kw_only=True):
     """One option of a channel.
 
     Attributes:
@@ -181,7 +181,7 @@ class OptionName(Part, frozen=True, kw_only=True):
     values: dict[str, str] = field(default_factory=dict[str, str])
 
 
-class MarketOptions(Part, frozen=True, kw_only=True):
+class MarketOptions(DialectPart, frozen=True, kw_only=True):
     """The options of subscriptions and requests; that they exist is (documented), their names are (assumed).
 
     Attributes:
@@ -209,7 +209,7 @@ class MarketOptions(Part, frozen=True, kw_only=True):
     limit: OptionName = OptionName()
 
 
-class MarketTags(Part, frozen=True, kw_only=True):
+class MarketTags(DialectPart, frozen=True, kw_only=True):
     """The tags of market data and of replies, in the tag field (assumed)."""
 
     quote: tuple[str, ...] = ("quote",)
@@ -221,7 +221,7 @@ class MarketTags(Part, frozen=True, kw_only=True):
     snapshot: tuple[str, ...] = ("snapshot",)
 
 
-class MarketDataDialect(Part, frozen=True, kw_only=True):
+class MarketDataDialect(DialectPart, frozen=True, kw_only=True):
     """The frames of the market data stream.
 
     Attributes:
@@ -291,7 +291,7 @@ class MarketDataDialect(Part, frozen=True, kw_only=True):
     payload: tuple[str, ...] = ("", "data")
 
 
-class FieldNames(Part, frozen=True, kw_only=True):
+class FieldNames(DialectPart, frozen=True, kw_only=True):
     """The names of fields in models and messages.
 
     Attributes:
@@ -305,7 +305,7 @@ class FieldNames(Part, frozen=True, kw_only=True):
     aliases: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
 
-class RestDialect(Part, frozen=True, kw_only=True):
+class RestDialect(DialectPart, frozen=True, kw_only=True):
     """The envelopes, cursors and errors of the REST API.
 
     Attributes:
@@ -340,7 +340,7 @@ class RestDialect(Part, frozen=True, kw_only=True):
     values: dict[str, dict[str, str]] = field(default_factory=dict[str, dict[str, str]])
 
 
-class ErrorMeanings(Part, frozen=True, kw_only=True):
+class ErrorMeanings(DialectPart, frozen=True, kw_only=True):
     """The meanings of error codes, close codes and words of the streams.
 
     A phrase has words with spaces between them. ``|`` stands between alternatives of a word, and ``?`` behind a word

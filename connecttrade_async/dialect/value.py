@@ -12,10 +12,10 @@ import msgspec
 from connecttrade_async.dialect.checks import check_brokerage, check_market_data, check_names, check_rest
 from connecttrade_async.dialect.parts import (
     BrokerageDialect,
+    DialectPart,
     ErrorMeanings,
     FieldNames,
     MarketDataDialect,
-    Part,
     RestDialect,
 )
 from connecttrade_async.dialect.shape import check_shape
@@ -28,7 +28,7 @@ MAX_BYTES = 1 << 18
 INLINE = frozenset({"authenticate", "subscribe", "unsubscribe", "list", "snapshot", "pong", "values", "when"})
 
 
-class Dialect(Part, frozen=True, kw_only=True):
+class Dialect(DialectPart, frozen=True, kw_only=True):
     """How the server speaks: the names and forms of frames, envelopes, cursors and fields.
 
     The defaults are the documented, seen and assumed forms; the docstrings of the parts mark which is which. A dialect

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from connecttrade_async.dialect.value import Dialect
-from connecttrade_async.doctor.findings import Finding, Outcome
+from connecttrade_async.doctor.findings import Finding, FindingOutcome
 from connecttrade_async.recording.vocabulary import folded
 
 if TYPE_CHECKING:
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["compare_operations"]
 
 OK, UNDERSTOOD, NOT_UNDERSTOOD, NOT_SEEN = (
-    Outcome.OK,
-    Outcome.UNDERSTOOD,
-    Outcome.NOT_UNDERSTOOD,
-    Outcome.NOT_SEEN,
+    FindingOutcome.OK,
+    FindingOutcome.UNDERSTOOD,
+    FindingOutcome.NOT_UNDERSTOOD,
+    FindingOutcome.NOT_SEEN,
 )
 QUERY_KINDS = frozenset({"string", "number"})  # a query has text only
 MAX_NAMES = 12
@@ -71,7 +71,7 @@ class _Comparison:
         self.findings: list[Finding] = []
         self._rest = dialect.rest
 
-    def add(self, subject: str, assumed: str, saw: str, outcome: Outcome) -> None:
+    def add(self, subject: str, assumed: str, saw: str, outcome: FindingOutcome) -> None:
         self.findings.append(Finding(subject, assumed, saw, outcome))
 
     def compare(self, ours: Operation, theirs: Operation) -> None:

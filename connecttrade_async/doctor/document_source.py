@@ -24,7 +24,7 @@ SCHEMES = ("http://", "https://")
 NOW = SystemClock.now
 
 
-class Readable(Protocol):
+class ReadableSource(Protocol):
     """What a file and a response have in common."""
 
     def read(self, size: int, /) -> bytes:
@@ -88,7 +88,7 @@ def _read_address(source: str, max_bytes: int, timeout: float) -> bytes:
         raise ConfigurationError(msg) from exc
 
 
-def _read_all(source: Readable, max_bytes: int, timeout: float, now: Callable[[], float] = NOW) -> bytes:
+def _read_all(source: ReadableSource, max_bytes: int, timeout: float, now: Callable[[], float] = NOW) -> bytes:
     blocks: list[bytes] = []
     size, deadline = 0, now() + timeout
     while block := source.read(CHUNK):

@@ -10,10 +10,10 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Finding", "Outcome", "is_all_understood"]
+__all__ = ["Finding", "FindingOutcome", "is_all_understood"]
 
 
-class Outcome(Enum):
+class FindingOutcome(Enum):
     """How an assumption compares with what was seen."""
 
     OK = "ok"
@@ -35,9 +35,9 @@ class Finding(msgspec.Struct, frozen=True):
     subject: str
     assumed: str
     saw: str
-    outcome: Outcome
+    outcome: FindingOutcome
 
 
 def is_all_understood(findings: Iterable[Finding]) -> bool:
     """Return whether this library understands everything that was seen."""
-    return all(finding.outcome is not Outcome.NOT_UNDERSTOOD for finding in findings)
+    return all(finding.outcome is not FindingOutcome.NOT_UNDERSTOOD for finding in findings)

@@ -46,7 +46,7 @@ def read_openapi(text: bytes) -> list[Operation]:
         got = repr(version)[:20] if version is not None else "none"
         msg = f"the document must be OpenAPI 3.0 or 3.1, got the version {got}"
         raise ConfigurationError(msg)
-    return _Reader(_object(document)).operations()
+    return _DocumentReader(_object(document)).operations()
 
 
 def _looks_like_yaml(text: bytes) -> bool:
@@ -61,7 +61,7 @@ def _list(value: object) -> list[object]:
     return cast("list[object]", value) if isinstance(value, list) else []
 
 
-class _Reader:
+class _DocumentReader:
     """Reads one document."""
 
     def __init__(self, document: JsonObject) -> None:

@@ -165,21 +165,21 @@ class _Field(NamedTuple):
     model: Model | None
 
 
-class _Fields(NamedTuple):
+class _FieldIndex(NamedTuple):
     by_field: Mapping[str, _Field]
     by_wire_name: Mapping[str, _Field]
     by_fold: Mapping[str, _Field]
 
 
 @lru_cache(maxsize=256)
-def _fields(model: Model) -> _Fields:
+def _fields(model: Model) -> _FieldIndex:
     kinds = {each.name: each.type for each in cast("Any", msgspec.inspect.type_info(model)).fields}
     fields = [
         _Field(each.name, each.encode_name, model_in(kinds[each.name]))
         for each in msgspec.structs.fields(model)
         if not each.encode_name.startswith("_")
     ]
-    return _Fields(
+    return _FieldIndex(
         {each.name: each for each in fields},
         {each.wire_name: each for each in fields},
         {fold_name(each.wire_name): each for each in reversed(fields)},

@@ -1,7 +1,7 @@
 """Redaction of traffic: JSON, texts, paths, queries and headers, without changing their form.
 
-JSON is rewritten token by token, so that its spacing, its order and the digits of its numbers stay. The ``Policy``
-decides what replaces a value: a pseudonym, its shape, or itself.
+JSON is rewritten token by token, so that its spacing, its order and the digits of its numbers stay. A
+``RedactionPolicy`` decides what replaces a value: a pseudonym, its shape, or itself.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from connecttrade_async.recording.pseudonyms import Pseudonyms
 
-__all__ = ["Policy", "PseudonymPolicy", "Redactor", "RequestTarget", "ShapePolicy", "ValuePolicy"]
+__all__ = ["PseudonymPolicy", "RedactionPolicy", "Redactor", "RequestTarget", "ShapePolicy", "ValuePolicy"]
 
 MAX_NESTED = 3  # JSON inside the texts of JSON
 PAUSE_EVERY = 200  # parts of JSON
@@ -71,7 +71,7 @@ class RequestTarget(NamedTuple):
     template: str
 
 
-class Policy(ABC):
+class RedactionPolicy(ABC):
     """Decides what replaces the values of members that are no credentials."""
 
     @abstractmethod
@@ -87,7 +87,7 @@ class Policy(ABC):
         """Return what replaces the name of a member that is no ordinary name."""
 
 
-class PseudonymPolicy(Policy):
+class PseudonymPolicy(RedactionPolicy):
     """Replaces what may identify a person by pseudonyms of the same shape; numbers, times, words and symbols stay.
 
     Args:
@@ -169,7 +169,7 @@ def _is_iso_time(text: str) -> bool:
     return "-" in text and is_time(text)
 
 
-class ShapePolicy(Policy):
+class ShapePolicy(RedactionPolicy):
     """Replaces each value by its class, such as ``decimal(9,2)`` or ``uuid:A``; equal values get equal letters."""
 
     def __init__(self) -> None:
@@ -234,7 +234,7 @@ def _shape(text: str) -> str:
     return "symbol" if _CAPITALS.fullmatch(text) else f"text({len(text)})"
 
 
-class ValuePolicy(Policy):
+class ValuePolicy(RedactionPolicy):
     """Leaves each value as it is."""
 
     def text(self, kind: NameKind, text: str) -> str:
@@ -264,7 +264,9 @@ class Redactor:
         pause: called again and again during the work on a long text, so that a thread can let others run.
     """
 
-    def __init__(self, policy: Policy, secrets: Iterable[Secret] = (), *, hides_identities: bool = True) -> None:
+    def __init__(
+        self, policy: RedactionPolicy, secrets: Iterable[Secret] = (), *, hides_identities: bool = True
+    ) -> None:
         self._policy = policy
         self._hides_identities = hides_identities
         self.pause: Callable[[], object] = int

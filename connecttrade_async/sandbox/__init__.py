@@ -21,7 +21,7 @@ from connecttrade_async.sandbox.streams.brokerage import BrokerageSessionInfo, B
 from connecttrade_async.sandbox.streams.channels import Subscription
 from connecttrade_async.sandbox.streams.encoding import FrameEncoding
 from connecttrade_async.sandbox.streams.market_data import MarketDataSessionInfo, MarketDataStream
-from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.message_log import MessageLog, SentMessage
 from connecttrade_async.sandbox.thread import SandboxThread
 from connecttrade_async.sandbox.world import BROKERS, Broker, World
 
@@ -50,7 +50,7 @@ __all__ = [
     "Sandbox",
     "SandboxDialect",
     "SandboxThread",
-    "Sent",
+    "SentMessage",
     "Spellings",
     "StreamFault",
     "StreamFaults",

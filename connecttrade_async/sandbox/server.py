@@ -29,7 +29,7 @@ from connecttrade_async.sandbox.rest.dispatcher import Dispatcher
 from connecttrade_async.sandbox.rest.endpoints import Entitlements, RestContext
 from connecttrade_async.sandbox.rest.request_log import RequestLog
 from connecttrade_async.sandbox.rest.routes import rest_routes
-from connecttrade_async.sandbox.rest.translator import Written
+from connecttrade_async.sandbox.rest.translator import HttpAnswer
 from connecttrade_async.sandbox.settings import Credentials, Endpoints, Spellings
 from connecttrade_async.sandbox.sockets import Sockets
 from connecttrade_async.sandbox.streams.brokerage import BrokerageStream
@@ -299,7 +299,7 @@ class Sandbox:
     def _write_id(self, name: str) -> str:
         return self._desk.translator.write_id(name)
 
-    def _error(self, status: int, message: str) -> Written:
+    def _error(self, status: int, message: str) -> HttpAnswer:
         return self._desk.translator.error(status, message)
 
     def _application(self) -> web.Application:

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from connecttrade_async.dialect.value import Dialect
 from connecttrade_async.doctor.comparison import compare_operations
 from connecttrade_async.doctor.contract import path_key
-from connecttrade_async.doctor.findings import Finding, Outcome, is_all_understood
+from connecttrade_async.doctor.findings import Finding, FindingOutcome, is_all_understood
 from connecttrade_async.doctor.openapi import read_openapi
 from connecttrade_async.doctor.our_contract import our_operations
 
@@ -48,7 +48,7 @@ def compared(document: dict[str, Any], dialect: Dialect | None = None) -> list[F
 
 def differences(document: dict[str, Any], dialect: Dialect | None = None) -> dict[str, Finding]:
     """Return what is not as assumed, by subject."""
-    return {each.subject: each for each in compared(document, dialect) if each.outcome is not Outcome.OK}
+    return {each.subject: each for each in compared(document, dialect) if each.outcome is not FindingOutcome.OK}
 
 
 def merged(schema: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def merged(schema: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("version", ["3.0.3", "3.1.0"])
 def test_a_document_of_the_assumed_wire_has_no_difference(version: str) -> None:
     findings = compared({**DOCUMENT, "openapi": version})
-    assert [each for each in findings if each.outcome is not Outcome.OK] == []
+    assert [each for each in findings if each.outcome is not FindingOutcome.OK] == []
     assert compared(INLINED) == findings
     assert is_all_understood(findings)
     assert len({each.subject for each in findings}) > 200
@@ -199,16 +199,16 @@ def test_each_enumerated_value_that_is_added_or_removed_is_named(
     removed = data.draw(st.sampled_from(values))
     if data.draw(st.booleans()):
         values.remove(removed)
-        [finding] = [each for each in compared(document) if each.outcome is not Outcome.OK]
+        [finding] = [each for each in compared(document) if each.outcome is not FindingOutcome.OK]
         assert removed in finding.assumed
         # A value that is sent must be accepted; one that is read may never come.
         is_sent = "request" in subject
-        assert finding.outcome is (Outcome.NOT_UNDERSTOOD if is_sent else Outcome.NOT_SEEN)
+        assert finding.outcome is (FindingOutcome.NOT_UNDERSTOOD if is_sent else FindingOutcome.NOT_SEEN)
     else:
         values.append("something_new")
-        [finding] = [each for each in compared(document) if each.outcome is not Outcome.OK]
+        [finding] = [each for each in compared(document) if each.outcome is not FindingOutcome.OK]
         assert "something_new" in finding.saw
-        assert finding.outcome is Outcome.UNDERSTOOD
+        assert finding.outcome is FindingOutcome.UNDERSTOOD
     assert finding.subject == subject
 
 
@@ -232,7 +232,7 @@ def wrap(operation: dict[str, Any], *names: str, **more: Any) -> None:
     content["schema"] = {"type": "object", "properties": members}
 
 
-def outcomes(document: dict[str, Any], subject: str, dialect: Dialect | None = None) -> set[Outcome]:
+def outcomes(document: dict[str, Any], subject: str, dialect: Dialect | None = None) -> set[FindingOutcome]:
     return {each.outcome for each in compared(document, dialect) if each.subject == subject}
 
 
@@ -241,7 +241,7 @@ def test_a_list_in_an_object_is_understood_where_it_is_the_only_one() -> None:
     assert set(differences(one)) == {"GET /accounts: response"}
     assert is_all_understood(compared(one))
     two = changed("/accounts", "get", lambda each: wrap(each, "accounts", "closed"))
-    assert outcomes(two, "GET /accounts: response") == {Outcome.NOT_UNDERSTOOD}
+    assert outcomes(two, "GET /accounts: response") == {FindingOutcome.NOT_UNDERSTOOD}
     none = changed("/accounts", "get", lambda each: wrap(each, count={"type": "integer"}))
     assert "nowhere" in differences(none)["GET /accounts: response"].saw
 
@@ -254,13 +254,13 @@ def test_cursors_are_found_in_an_envelope_and_named_where_they_are_elsewhere() -
         wrap(operation, "orders", **cursors)
 
     inside = changed("/orders", "get", lambda each: move(each, next_cursor=text, prev_cursor=text))
-    assert outcomes(inside, "GET /orders: next cursor") == {Outcome.OK}
+    assert outcomes(inside, "GET /orders: next cursor") == {FindingOutcome.OK}
     elsewhere = changed("/orders", "get", lambda each: move(each, after_cursor=text, before=text))
     found = differences(elsewhere)
     assert found["GET /orders: next cursor"].saw == "after_cursor"
-    assert found["GET /orders: prev cursor"].outcome is Outcome.NOT_UNDERSTOOD
+    assert found["GET /orders: prev cursor"].outcome is FindingOutcome.NOT_UNDERSTOOD
     dialect = Dialect.from_dict({"rest": {"next_cursor": ["after_cursor"], "prev_cursor": ["page.before"]}})
-    assert outcomes(elsewhere, "GET /orders: next cursor", dialect) == {Outcome.OK}
+    assert outcomes(elsewhere, "GET /orders: next cursor", dialect) == {FindingOutcome.OK}
     nowhere = changed("/orders", "get", lambda each: each["responses"]["200"].pop("headers"))
     assert differences(nowhere)["GET /orders: next cursor"].saw == "no cursor is described"
 
@@ -271,26 +271,26 @@ def test_numbers_and_camel_case_in_a_response_are_understood_and_in_a_request_ar
         properties["lastPrice"] = {**properties.pop("last_price"), "type": "number"}
 
     positions = changed("/positions", "get", camel)
-    assert outcomes(positions, "GET /positions: response item last_price") == {Outcome.UNDERSTOOD}
+    assert outcomes(positions, "GET /positions: response item last_price") == {FindingOutcome.UNDERSTOOD}
     assert is_all_understood(compared(positions))
 
     def rename(operation: dict[str, Any]) -> None:
         operation["parameters"][0]["name"] = "accountId"
 
     query = differences(changed("/positions", "get", rename))["GET /positions: query account_id"]
-    assert (query.saw, query.outcome) == ("accountId", Outcome.NOT_UNDERSTOOD)
+    assert (query.saw, query.outcome) == ("accountId", FindingOutcome.NOT_UNDERSTOOD)
 
 
 def test_what_the_document_leaves_open_is_not_seen() -> None:
     document = changed("/orders", "post", lambda each: each.pop("requestBody"))
     operation_of(document, "/orders", "post")["responses"] = {"200": {"description": ""}}
     assert {name: each.outcome for name, each in differences(document).items()} == {
-        "POST /orders: request": Outcome.NOT_SEEN,
-        "POST /orders: response": Outcome.NOT_SEEN,
-        "POST /orders: error": Outcome.NOT_SEEN,
+        "POST /orders: request": FindingOutcome.NOT_SEEN,
+        "POST /orders: response": FindingOutcome.NOT_SEEN,
+        "POST /orders: error": FindingOutcome.NOT_SEEN,
     }
     opened = changed("/accounts", "get", lambda each: schema_of(each)["items"].clear())
-    assert outcomes(opened, "GET /accounts: response item") == {Outcome.NOT_SEEN}
+    assert outcomes(opened, "GET /accounts: response item") == {FindingOutcome.NOT_SEEN}
     anything = changed(
         "/orders", "post", lambda each: each["requestBody"]["content"]["application/json"]["schema"].clear()
     )
@@ -301,7 +301,7 @@ def test_a_body_that_must_be_sent_where_none_is_sent_is_not_understood() -> None
     schema = {"type": "object", "properties": {"reason": {"type": "string"}}, "required": ["reason"]}
     body = {"content": {"application/json": {"schema": schema}}}
     document = changed("/users/{user_id}", "delete", lambda each: each.update(requestBody=body))
-    assert outcomes(document, "DELETE /users/{user_id}: request") == {Outcome.NOT_UNDERSTOOD}
+    assert outcomes(document, "DELETE /users/{user_id}: request") == {FindingOutcome.NOT_UNDERSTOOD}
 
 
 def test_unused_operations_and_names_in_paths_are_understood() -> None:
@@ -309,7 +309,7 @@ def test_unused_operations_and_names_in_paths_are_understood() -> None:
     document["paths"]["/orders/{id}"] = {"get": {"responses": {}}}
     document["paths"]["/users/{id}"] = document["paths"].pop("/users/{user_id}")
     found = differences(document)
-    assert found["GET /orders/{id}"].outcome is Outcome.UNDERSTOOD
+    assert found["GET /orders/{id}"].outcome is FindingOutcome.UNDERSTOOD
     assert found["DELETE /users/{user_id}: path"].saw == "/users/{id}"
     assert path_key("/users/{id}/") == path_key("/users/{user_id}")
     assert path_key("/") == "/"
@@ -325,7 +325,7 @@ def test_another_form_of_an_error_is_understood_where_its_text_is_found() -> Non
     assert differences(document)["GET /users: error"].saw == "errors[].message"
     error = operation_of(document, "/users", "get")["responses"]["default"]
     error["content"]["application/json"]["schema"]["properties"]["errors"] = {"type": "string"}
-    assert outcomes(document, "GET /users: error") == {Outcome.NOT_UNDERSTOOD}
+    assert outcomes(document, "GET /users: error") == {FindingOutcome.NOT_UNDERSTOOD}
 
 
 @pytest.mark.parametrize(("accepts", "outcome"), [(True, Outcome.UNDERSTOOD), (False, Outcome.OK)])

@@ -13,7 +13,7 @@ from hypothesis import given, strategies as st
 from connecttrade_async import Secret
 from connecttrade_async.models import Order
 from connecttrade_async.recording.pseudonyms import Pseudonyms
-from connecttrade_async.recording.redaction import Policy, PseudonymPolicy, Redactor, ShapePolicy, ValuePolicy
+from connecttrade_async.recording.redaction import PseudonymPolicy, RedactionPolicy, Redactor, ShapePolicy, ValuePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,7 +335,7 @@ def test_body_keeps_a_lone_surrogate_and_the_spacing_of_json() -> None:
 
 
 def test_policy_is_abstract() -> None:
-    abstract: Any = Policy
+    abstract: Any = RedactionPolicy
     with pytest.raises(TypeError):
         abstract()
 

@@ -14,14 +14,14 @@ from connecttrade_async.sandbox.dialect.streams import (
     BrokerageEvents,
     BrokerageMessages,
     BrokerageRequests,
+    ChannelOptionPaths,
     ChannelWords,
-    Ending,
-    Endings,
     Heartbeat,
     MarketEvents,
     MarketMessages,
     MarketRequests,
-    OptionPaths,
+    SessionEnding,
+    SessionEndings,
 )
 
 __all__ = ["brokerage_forms", "market_forms", "sandbox_dialects"]
@@ -117,11 +117,11 @@ def brokerage_requests(draw: Draw) -> BrokerageRequests:
 
 
 @st.composite
-def option_paths(draw: Draw) -> OptionPaths:
+def option_paths(draw: Draw) -> ChannelOptionPaths:
     below = draw(st.sampled_from(["", "options.", "params."]))
     interval = draw(st.sampled_from(["interval", "timeframe", "resolution"]))
-    names = {name: f"{below}{name}" for name in get_type_hints(OptionPaths)}
-    return OptionPaths(**{**names, "interval": f"{below}{interval}"})
+    names = {name: f"{below}{name}" for name in get_type_hints(ChannelOptionPaths)}
+    return ChannelOptionPaths(**{**names, "interval": f"{below}{interval}"})
 
 
 @st.composite
@@ -212,9 +212,9 @@ def heartbeats(draw: Draw) -> Heartbeat:
 
 
 ENDINGS = forms(
-    Endings,
-    refused=forms(Ending, code=st.sampled_from(CODES)),
-    displaced=forms(Ending, code=st.sampled_from((4409, 4001, 1008))),
+    SessionEndings,
+    refused=forms(SessionEnding, code=st.sampled_from(CODES)),
+    displaced=forms(SessionEnding, code=st.sampled_from((4409, 4001, 1008))),
     late_code=st.sampled_from((4408, 4001, 1008)),
 )
 

@@ -35,7 +35,7 @@ CONTROL = "/_sandbox"
 _Setting = TypeVar("_Setting", Spellings, Entitlements)
 
 
-class Controlled(Protocol):
+class ControlTarget(Protocol):
     """What the control path reads and sets: the attributes of `Sandbox`."""
 
     clock: Clock
@@ -74,12 +74,12 @@ class Resource(msgspec.Struct, frozen=True):
     """
 
     path: str
-    read: Callable[[Controlled], object] | None
-    change: Callable[[Controlled, Fields], object] | None = None
-    clear: Callable[[Controlled], object] | None = None
+    read: Callable[[ControlTarget], object] | None
+    change: Callable[[ControlTarget, Fields], object] | None = None
+    clear: Callable[[ControlTarget], object] | None = None
 
 
-def control_routes(sandbox: Controlled) -> list[web.RouteDef]:
+def control_routes(sandbox: ControlTarget) -> list[web.RouteDef]:
     """Every control path with its handler."""
     return [
         web.route(method, CONTROL + resource.path, _handler(sandbox, resource))
@@ -90,7 +90,7 @@ def control_routes(sandbox: Controlled) -> list[web.RouteDef]:
 
 
 def _stream(attribute: str, control: StreamControl) -> Iterator[Resource]:
-    def stream(sandbox: Controlled) -> Any:  # noqa: ANN401  either stream; the table that is given with it knows which
+    def stream(sandbox: ControlTarget) -> Any:  # noqa: ANN401  either stream; the table that is given with it knows which
         return getattr(sandbox, attribute)
 
     yield Resource(
@@ -102,7 +102,7 @@ def _stream(attribute: str, control: StreamControl) -> Iterator[Resource]:
     yield Resource(f"{control.path}/sent", lambda sandbox: _entries(stream(sandbox).log, "messages"))
 
 
-def _handler(sandbox: Controlled, resource: Resource) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(sandbox: ControlTarget, resource: Resource) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         try:
             _check_visitor(request)
@@ -143,14 +143,14 @@ def _entries(log: Any, name: str) -> object:  # noqa: ANN401  a `RequestLog` or 
     return {"total": log.total, name: [entry._asdict() for entry in log]}
 
 
-def _read_faults(sandbox: Controlled) -> object:
+def _read_faults(sandbox: ControlTarget) -> object:
     return [
         {**armed.fault.members, "seen": armed.seen, "fired": armed.fired, "is_spent": armed.is_spent}
         for armed in sandbox.faults.armed
     ]
 
 
-def _set_clock(sandbox: Controlled, members: Fields) -> None:
+def _set_clock(sandbox: ControlTarget, members: Fields) -> None:
     """``{"hold": true}`` or a time, ``{"advance": seconds}``, ``{"release": true}``."""
     match dict(members):
         case {"hold": True, **rest} if not rest:
@@ -165,7 +165,7 @@ def _set_clock(sandbox: Controlled, members: Fields) -> None:
             raise BadRequestError('Send {"hold": true or a time}, {"advance": seconds} or {"release": true}.')
 
 
-def _set_strict(sandbox: Controlled, members: Fields) -> None:
+def _set_strict(sandbox: ControlTarget, members: Fields) -> None:
     """``{"strict": true}`` or ``{"strict": false}``."""
     strict = members.get("strict")
     if len(members) != 1 or not isinstance(strict, bool):
@@ -173,16 +173,16 @@ def _set_strict(sandbox: Controlled, members: Fields) -> None:
     sandbox.strict = strict
 
 
-def _set_dialect(sandbox: Controlled, members: Fields) -> None:
+def _set_dialect(sandbox: ControlTarget, members: Fields) -> None:
     """``{"name"}`` of a preset, or the fields of a dialect."""
     sandbox.dialect = find_dialect(members)
 
 
-def _set_spellings(sandbox: Controlled, members: Fields) -> None:
+def _set_spellings(sandbox: ControlTarget, members: Fields) -> None:
     sandbox.spellings = _changed(sandbox.spellings, members)
 
 
-def _set_entitlements(sandbox: Controlled, members: Fields) -> None:
+def _set_entitlements(sandbox: ControlTarget, members: Fields) -> None:
     wrong = [name for name, value in members.items() if not isinstance(value, bool)]
     if wrong:
         raise BadRequestError(f"{', '.join(wrong)} must be true or false.")
@@ -198,7 +198,7 @@ def _changed(setting: _Setting, members: Fields) -> _Setting:
     return replace(setting, **cast("dict[str, Any]", members))
 
 
-def _read_market(sandbox: Controlled) -> object:
+def _read_market(sandbox: ControlTarget) -> object:
     """Hours, latency, and what was set by hand; ``"halted": true`` is everything."""
     broker = sandbox.broker
     return {
@@ -209,7 +209,7 @@ def _read_market(sandbox: Controlled) -> object:
     }
 
 
-def _set_market(sandbox: Controlled, members: Fields) -> None:
+def _set_market(sandbox: ControlTarget, members: Fields) -> None:
     """``{"symbol", "price"}``, ``{"halt"}`` or ``{"resume"}`` a symbol or true, ``{"latency"}``.
 
     A price of null lets it walk again.
@@ -232,13 +232,13 @@ def _set_market(sandbox: Controlled, members: Fields) -> None:
             )
 
 
-def _fill(sandbox: Controlled, members: Fields) -> object:
+def _fill(sandbox: ControlTarget, members: Fields) -> object:
     """``{"order_id", "quantity"?, "price"?}``."""
     quantity, price = amount(members, "quantity"), amount(members, "price")
     return _summary(sandbox.broker.fill(text(members, "order_id"), quantity, price))
 
 
-def _reject(sandbox: Controlled, members: Fields) -> object:
+def _reject(sandbox: ControlTarget, members: Fields) -> object:
     """``{"order_id", "reason"}``."""
     return _summary(sandbox.broker.reject(text(members, "order_id"), text(members, "reason")))
 
@@ -247,14 +247,14 @@ def _summary(order: Order) -> object:
     return {"order_id": order.order_id, "status": order.status, "filled_qty": str(order.filled_qty)}
 
 
-async def _approve(sandbox: Controlled, members: Fields) -> object:
+async def _approve(sandbox: ControlTarget, members: Fields) -> object:
     """``{"url", "broker"?, "login"?}``."""
     broker = find_broker(text(members, "broker")).code if members.get("broker") is not None else None
     login = text(members, "login") if members.get("login") is not None else ""
     return {"redirect_url": await sandbox.approve(text(members, "url"), broker, login=login)}
 
 
-async def _decline(sandbox: Controlled, members: Fields) -> object:
+async def _decline(sandbox: ControlTarget, members: Fields) -> object:
     """``{"url", "error"?, "details"?}``."""
     given = dict(zip(("error", "details"), DECLINED, strict=True)) | dict(members)
     url, error, details = (text(given, name) for name in ("url", "error", "details"))

@@ -18,9 +18,8 @@ __all__ = [
     "BrokerageForms",
     "BrokerageMessages",
     "BrokerageRequests",
+    "ChannelOptionPaths",
     "ChannelWords",
-    "Ending",
-    "Endings",
     "EventForms",
     "Heartbeat",
     "MarketEvents",
@@ -28,8 +27,9 @@ __all__ = [
     "MarketMessages",
     "MarketRequests",
     "Messages",
-    "OptionPaths",
     "RequestForms",
+    "SessionEnding",
+    "SessionEndings",
     "StreamForms",
     "Tag",
     "is_close_code",
@@ -111,7 +111,7 @@ class BrokerageRequests(RequestForms, frozen=True, kw_only=True):
         )
 
 
-class OptionPaths(Form, frozen=True, kw_only=True):
+class ChannelOptionPaths(Form, frozen=True, kw_only=True):
     """The path of each option of a channel and of a snapshot."""
 
     session: Path = "session"
@@ -144,7 +144,7 @@ class MarketRequests(RequestForms, frozen=True, kw_only=True):
     channel: Path = "channel"
     symbols: Path = "symbols"
     symbols_as: Literal["list", "text", "one"] = "list"
-    options: OptionPaths = msgspec.field(default_factory=OptionPaths)
+    options: ChannelOptionPaths = msgspec.field(default_factory=ChannelOptionPaths)
 
     def __post_init__(self) -> None:
         self._check(
@@ -360,7 +360,7 @@ class Heartbeat(Form, frozen=True, kw_only=True):
             raise ValueError("pong must have members, and a frame that it answers")
 
 
-class Ending(Form, frozen=True, kw_only=True):
+class SessionEnding(Form, frozen=True, kw_only=True):
     """How the server ends a session.
 
     Attributes:
@@ -378,7 +378,7 @@ class Ending(Form, frozen=True, kw_only=True):
         _check_code(self.code)
 
 
-class Endings(Form, frozen=True, kw_only=True):
+class SessionEndings(Form, frozen=True, kw_only=True):
     """How the server ends a session, by the cause.
 
     Attributes:
@@ -387,8 +387,8 @@ class Endings(Form, frozen=True, kw_only=True):
         late_code: the close code where no login came in time.
     """
 
-    refused: Ending = msgspec.field(default_factory=Ending)
-    displaced: Ending = msgspec.field(default_factory=lambda: Ending(code=4409))
+    refused: SessionEnding = msgspec.field(default_factory=SessionEnding)
+    displaced: SessionEnding = msgspec.field(default_factory=lambda: SessionEnding(code=4409))
     late_code: int = 4408
 
     def __post_init__(self) -> None:
@@ -404,7 +404,7 @@ class StreamForms(Form, frozen=True, kw_only=True):
     """
 
     heartbeat: Heartbeat = msgspec.field(default_factory=Heartbeat)
-    endings: Endings = msgspec.field(default_factory=Endings)
+    endings: SessionEndings = msgspec.field(default_factory=SessionEndings)
 
 
 class BrokerageForms(StreamForms, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from connecttrade_async.sandbox.faults.rest import Fault
 from connecttrade_async.sandbox.rest.routes import written_response
-from connecttrade_async.sandbox.rest.translator import Written
+from connecttrade_async.sandbox.rest.translator import HttpAnswer
 
 __all__ = ["FaultInjector"]
 
@@ -31,7 +31,7 @@ class FaultInjector:
         error: writes an error of a status and a message, for a fault that has no body of its own.
     """
 
-    def __init__(self, error: Callable[[int, str], Written]) -> None:
+    def __init__(self, error: Callable[[int, str], HttpAnswer]) -> None:
         self._error = error
         self._closing = asyncio.Event()
 

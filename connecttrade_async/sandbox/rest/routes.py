@@ -32,7 +32,7 @@ from connecttrade_async.sandbox.rest.endpoints import (
 )
 from connecttrade_async.sandbox.rest.order_actions import cancel_order, place_order, replace_order
 from connecttrade_async.sandbox.rest.order_list import list_orders
-from connecttrade_async.sandbox.rest.translator import Translator, Written
+from connecttrade_async.sandbox.rest.translator import HttpAnswer, Translator
 from connecttrade_async.sandbox.settings import Credentials
 from connecttrade_async.sandbox.world import User
 
@@ -136,7 +136,7 @@ def json_response(payload: object, *, status: int = 200, headers: Mapping[str, s
     return web.Response(body=body, status=status, headers=headers, content_type="application/json", charset="utf-8")
 
 
-def written_response(written: Written, *, headers: Mapping[str, str] | None = None) -> web.Response:
+def written_response(written: HttpAnswer, *, headers: Mapping[str, str] | None = None) -> web.Response:
     """What the translator wrote, as a response."""
     return web.Response(
         body=written.body,

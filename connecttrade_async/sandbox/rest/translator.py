@@ -13,7 +13,7 @@ from connecttrade_async.sandbox.dialect.rest import RestForms
 from connecttrade_async.sandbox.errors import BadRequestError
 from connecttrade_async.sandbox.parameters import Fields
 
-__all__ = ["CURSORS", "PageCursors", "Translator", "Written"]
+__all__ = ["CURSORS", "HttpAnswer", "PageCursors", "Translator"]
 
 CURSORS = ("next_cursor", "prev_cursor")
 """The wire contract's names of the cursors, in an answer and in a query."""
@@ -49,7 +49,7 @@ class PageCursors(NamedTuple):
     prev_cursor: str | None = None
 
 
-class Written(NamedTuple):
+class HttpAnswer(NamedTuple):
     """One answer as it goes out."""
 
     body: bytes
@@ -119,7 +119,7 @@ class Translator:
 
     def answer(
         self, payload: object, noun: str = "", page: PageCursors | None = None, *, url: URL | None = None
-    ) -> Written:
+    ) -> HttpAnswer:
         """Write the payload of an endpoint.
 
         Args:
@@ -129,32 +129,32 @@ class Translator:
             url: the address of the request, for the header ``Link``.
         """
         if self._forms.deletions != "object" and _is_deletion(payload):
-            return Written(b"", status=200 if self._forms.deletions == "empty" else 204)
+            return HttpAnswer(b"", status=200 if self._forms.deletions == "empty" else 204)
         body = payload if self._is_plain else self._value("", payload)
         if isinstance(body, list):
             body = self._listed(cast("list[object]", body), noun, page)
-        return Written(_encoded(body), {} if page is None else self._cursor_headers(page, url))
+        return HttpAnswer(_encoded(body), {} if page is None else self._cursor_headers(page, url))
 
     def write_id(self, name: str) -> str:
         """Return an id as answers write it, as text."""
         return str(self._text("connection_id", name))
 
-    def error(self, status: int, message: str) -> Written:
+    def error(self, status: int, message: str) -> HttpAnswer:
         """Write an error in its shape."""
         match self._forms.errors:
             case "text":
-                return Written(message.encode(), content_type="text/plain", status=status)
+                return HttpAnswer(message.encode(), content_type="text/plain", status=status)
             case "html":
                 page = f"<!DOCTYPE html><html><body><h1>{status}</h1><p>{escape(message)}</p></body></html>"
-                return Written(page.encode(), content_type="text/html", status=status)
+                return HttpAnswer(page.encode(), content_type="text/html", status=status)
             case "messages":
-                return Written(_encoded({"message": [message, f"The status is {status}."]}), status=status)
+                return HttpAnswer(_encoded({"message": [message, f"The status is {status}."]}), status=status)
             case "error_message":
-                return Written(_encoded({"error": {"message": message, "code": str(status)}}), status=status)
+                return HttpAnswer(_encoded({"error": {"message": message, "code": str(status)}}), status=status)
             case "errors":
-                return Written(_encoded({"errors": [{"message": message}]}), status=status)
+                return HttpAnswer(_encoded({"errors": [{"message": message}]}), status=status)
             case name:
-                return Written(_encoded({name: message}), status=status)
+                return HttpAnswer(_encoded({name: message}), status=status)
 
     def _listed(self, items: list[object], noun: str, page: PageCursors | None) -> object:
         form = self._forms.list_form(noun)

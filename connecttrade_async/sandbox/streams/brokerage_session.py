@@ -15,10 +15,10 @@ from connecttrade_async.sandbox.streams.encoding import KINDS
 from connecttrade_async.sandbox.streams.session import SessionHost, StreamSession, id_of
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
-__all__ = ["BrokerageHost", "BrokerageSession"]
+__all__ = ["BrokerageSession", "BrokerageSessionHost"]
 
 
-class BrokerageHost(SessionHost["BrokerageSession"], Protocol):
+class BrokerageSessionHost(SessionHost["BrokerageSession"], Protocol):
     """What a session asks of the brokerage stream."""
 
     credentials: Credentials
@@ -29,7 +29,7 @@ class BrokerageHost(SessionHost["BrokerageSession"], Protocol):
         ...
 
 
-class BrokerageSession(StreamSession[BrokerageHost]):
+class BrokerageSession(StreamSession[BrokerageSessionHost]):
     """One session of the brokerage stream.
 
     Attributes:
@@ -39,7 +39,7 @@ class BrokerageSession(StreamSession[BrokerageHost]):
     NAME = "brokerage data stream"
     STRANGER = "The client_id or the client_secret is wrong."
 
-    def __init__(self, link: SandboxWebSocket, stream: BrokerageHost) -> None:
+    def __init__(self, link: SandboxWebSocket, stream: BrokerageSessionHost) -> None:
         super().__init__(link, stream)
         self.topics: set[str] = set()
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from connecttrade_async.sandbox.dialect.frames import FrameWriter
 from connecttrade_async.sandbox.faults.stream import StreamFault
-from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.message_log import MessageLog, SentMessage
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
 __all__ = ["Event", "EventDelivery"]
@@ -42,7 +42,7 @@ class EventDelivery:
         self._link = link
         self._ledger = ledger
         self._late: list[Event] = []
-        self._waiting: list[Sent] = []
+        self._waiting: list[SentMessage] = []
         self._frames: FrameWriter | None = None
 
     def lose(self, event: Event) -> None:
@@ -98,7 +98,7 @@ class EventDelivery:
             case "oversize":
                 self._link.send(message._replace(text=_blown_up(event.text, fault.size or _TWO_MEBIBYTES)))
             case "unknown":
-                self._link.send(Sent(self._link.number, "weather", 0, frames.unknown()))
+                self._link.send(SentMessage(self._link.number, "weather", 0, frames.unknown()))
                 self._send(event)
             case "duplicate":
                 self._send(event)
@@ -120,8 +120,8 @@ class EventDelivery:
         for event in late:
             self._send(event)
 
-    def _message(self, event: Event) -> Sent:
-        return Sent(self._link.number, event.kind, event.serial, event.text)
+    def _message(self, event: Event) -> SentMessage:
+        return SentMessage(self._link.number, event.kind, event.serial, event.text)
 
 
 def _blown_up(text: str, size: int) -> str:

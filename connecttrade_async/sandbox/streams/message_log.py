@@ -8,12 +8,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
 
-__all__ = ["Fate", "MessageLog", "Sent"]
+__all__ = ["Fate", "MessageLog", "SentMessage"]
 
 Fate = Literal["sent", "lost", "torn"]
 
 
-class Sent(NamedTuple):
+class SentMessage(NamedTuple):
     """One message.
 
     Attributes:
@@ -43,7 +43,7 @@ class MessageLog:
     """
 
     def __init__(self, capacity: int = 100_000) -> None:
-        self._messages: deque[Sent] = deque(maxlen=capacity)
+        self._messages: deque[SentMessage] = deque(maxlen=capacity)
         self._waiting: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self.total = 0
         self.received: Counter[str] = Counter()
@@ -55,10 +55,10 @@ class MessageLog:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def __iter__(self) -> Iterator[Sent]:
+    def __iter__(self) -> Iterator[SentMessage]:
         return iter(tuple(self._messages))
 
-    def note(self, message: Sent) -> None:
+    def note(self, message: SentMessage) -> None:
         """Write a message down; beyond the capacity the oldest is forgotten."""
         self._messages.append(message)
         self.total += 1

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from typing import NamedTuple
 
-from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.message_log import MessageLog, SentMessage
 
 __all__ = ["SendBuffer"]
 
@@ -18,7 +18,7 @@ _BACKLOG = 256 << 20
 class _Waiting(NamedTuple):
     due: float
     data: bytes
-    messages: tuple[Sent, ...]
+    messages: tuple[SentMessage, ...]
 
 
 class SendBuffer:
@@ -45,7 +45,7 @@ class SendBuffer:
         """Whether nothing goes out."""
         return self._is_frozen
 
-    def put(self, data: bytes, *messages: Sent) -> None:
+    def put(self, data: bytes, *messages: SentMessage) -> None:
         """Take bytes, and the messages that are in them; they leave with the next `flush`, or when due."""
         if self._is_frozen or self._waiting or self.delay:
             self._waiting.append(_Waiting(self._loop.time() + self.delay, data, messages))
@@ -82,7 +82,7 @@ class SendBuffer:
             self._timer.cancel()
             self._timer = None
 
-    def _let_out(self, data: bytes, messages: tuple[Sent, ...]) -> None:
+    def _let_out(self, data: bytes, messages: tuple[SentMessage, ...]) -> None:
         for message in messages:
             self._ledger.note(message)
         if data:

@@ -19,7 +19,7 @@ from connecttrade_async.sandbox.faults.stream import StreamFaults
 from connecttrade_async.sandbox.sockets import Sockets
 from connecttrade_async.sandbox.streams.delivery import Event
 from connecttrade_async.sandbox.streams.encoding import FrameEncoding
-from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.message_log import MessageLog, SentMessage
 from connecttrade_async.sandbox.streams.session import StreamSession
 from connecttrade_async.sandbox.streams.ticker import Ticker
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
@@ -189,7 +189,7 @@ class StreamServer(ABC, Generic[_SessionT, _FormsT]):
         """Send any message to every live session: text as it is, an object as JSON."""
         text = message if isinstance(message, str) else encoded(message)
         for link in self._live():
-            link.send(Sent(link.number, "by hand", 0, text))
+            link.send(SentMessage(link.number, "by hand", 0, text))
             link.flush()
 
     # How links fail ---------------------------------------------------------------------------------------------------

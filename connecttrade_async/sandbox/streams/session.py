@@ -16,14 +16,14 @@ from websockets.http11 import Request
 from connecttrade_async.sandbox.clock import Clock
 from connecttrade_async.sandbox.dialect.frames import FrameWriter
 from connecttrade_async.sandbox.dialect.requests import RequestReader
-from connecttrade_async.sandbox.dialect.streams import BrokerageForms, Ending, MarketForms
+from connecttrade_async.sandbox.dialect.streams import BrokerageForms, MarketForms, SessionEnding
 from connecttrade_async.sandbox.dialect.templates import render
 from connecttrade_async.sandbox.errors import BadRequestError, UnauthorizedError
 from connecttrade_async.sandbox.faults.stream import StreamFault, StreamFaults
 from connecttrade_async.sandbox.parameters import Fields
 from connecttrade_async.sandbox.streams.delivery import Event, EventDelivery
 from connecttrade_async.sandbox.streams.heartbeat import HeartbeatTimer
-from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.message_log import MessageLog, SentMessage
 from connecttrade_async.sandbox.streams.websocket import SandboxWebSocket
 
 __all__ = ["Phase", "SessionHost", "StreamSession", "id_of"]
@@ -273,7 +273,7 @@ class StreamSession(ABC, Generic[_HostT]):
         text = self._stream.frames.message(kind, time=self._stream.clock.now().isoformat(), **members)
         if text is not None:
             self._courier.flush()  # an event comes before the message that is sent after it
-            self.link.send(Sent(self.link.number, "error" if kind in _ERRORS else kind, 0, text))
+            self.link.send(SentMessage(self.link.number, "error" if kind in _ERRORS else kind, 0, text))
 
     def _error(self, code: int, message: str, **members: object) -> None:
         self._say("error", **members, status=code, code=str(code), message=message)
@@ -285,7 +285,7 @@ class StreamSession(ABC, Generic[_HostT]):
         else:
             self._end_by(ending, "refused", 401, message, "Not authenticated.")
 
-    def _end_by(self, ending: Ending, kind: str, code: int, message: str, sentence: str) -> None:
+    def _end_by(self, ending: SessionEnding, kind: str, code: int, message: str, sentence: str) -> None:
         """End as the dialect does, with a message, with a close frame, or with both."""
         if ending.by != "close":
             self._say(kind, status=code, code=str(code), message=message)
@@ -308,7 +308,7 @@ class StreamSession(ABC, Generic[_HostT]):
         text = render(self._stream.forms.heartbeat.frame, values)
         if text is not None and self.link.is_open:
             self._courier.flush()
-            self.link.send(Sent(self.link.number, "heartbeat", 0, text))
+            self.link.send(SentMessage(self.link.number, "heartbeat", 0, text))
             self.link.flush()
 
     def _expire(self) -> None:

@@ -17,7 +17,7 @@ from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from connecttrade_async.sandbox.streams.message_log import MessageLog, Sent
+from connecttrade_async.sandbox.streams.message_log import MessageLog, SentMessage
 from connecttrade_async.sandbox.streams.send_buffer import SendBuffer
 
 __all__ = ["SandboxWebSocket", "SessionHandler"]
@@ -137,20 +137,20 @@ class SandboxWebSocket(asyncio.Protocol):
             response.headers["Retry-After"] = retry_after
         self._websocket.send_response(response)
 
-    def send(self, message: Sent) -> None:
+    def send(self, message: SentMessage) -> None:
         """Send a message as text, if the link is open; it leaves with the next `flush`."""
         if self.is_open:
             self._websocket.send_text(message.text.encode())
             self._pass(message)
 
-    def send_together(self, messages: Sequence[Sent], texts: Iterable[str]) -> None:
+    def send_together(self, messages: Sequence[SentMessage], texts: Iterable[str]) -> None:
         """Send messages that share frames, if the link is open: the texts of the frames, in their order."""
         if self.is_open:
             for text in texts:
                 self._websocket.send_text(text.encode())
             self._pass(*messages)
 
-    def truncate(self, message: Sent) -> None:
+    def truncate(self, message: SentMessage) -> None:
         """Send half a frame, and close the socket."""
         if self.is_open:
             frame = Frame(Opcode.TEXT, message.text.encode()).serialize(mask=False)
@@ -162,7 +162,7 @@ class SandboxWebSocket(asyncio.Protocol):
         self._pass()
         self._outlet.flush()
 
-    def _pass(self, *messages: Sent) -> None:
+    def _pass(self, *messages: SentMessage) -> None:
         for data in self._websocket.data_to_send():
             self._outlet.put(data, *messages)
             messages = ()

@@ -19,13 +19,13 @@ from connecttrade_async.sandbox.dialect.streams import (
     BrokerageEvents,
     BrokerageMessages,
     BrokerageRequests,
-    Ending,
-    Endings,
+    ChannelOptionPaths,
     EventForms,
     Heartbeat,
     MarketEvents,
     MarketRequests,
-    OptionPaths,
+    SessionEnding,
+    SessionEndings,
 )
 from dialect_peer import DialectPeer, Event, dialed
 from dialects import sandbox_dialects
@@ -380,7 +380,7 @@ async def test_fault_strikes_one_event_of_several_in_a_frame(served: Sandbox, fa
 @pytest.mark.parametrize("by", ["both", "frame", "close"])
 @pytest.mark.parametrize("reason", ["sentence", "message", "none"])
 async def test_displaced_session_ends_as_the_dialect_says(served: Sandbox, by: Any, reason: Any) -> None:
-    forms = BrokerageForms(endings=Endings(displaced=Ending(by=by, code=4009, reason=reason)))
+    forms = BrokerageForms(endings=SessionEndings(displaced=SessionEnding(by=by, code=4009, reason=reason)))
     served.dialect = SandboxDialect(brokerage=forms)
     async with dialed(served.endpoints.stream, forms) as peer:
         await logged_in(served, peer, ["orders"])
@@ -392,7 +392,7 @@ async def test_displaced_session_ends_as_the_dialect_says(served: Sandbox, by: A
 
 
 async def test_login_that_is_late_ends_with_the_close_code_of_the_dialect(served: Sandbox) -> None:
-    forms = BrokerageForms(endings=Endings(late_code=3333))
+    forms = BrokerageForms(endings=SessionEndings(late_code=3333))
     served.dialect = SandboxDialect(brokerage=forms)
     async with dialed(served.endpoints.stream, forms) as peer:
         await settled(peer)
@@ -516,7 +516,7 @@ def test_dialect_made_in_python_with_a_wrong_value_is_refused_by_the_sandbox() -
 
 
 async def test_market_data_words_of_another_dialect_are_refused(served: Sandbox) -> None:
-    options = OptionPaths(interval="options.timeframe")
+    options = ChannelOptionPaths(interval="options.timeframe")
     forms = MarketForms(intervals="min", requests=MarketRequests(options=options), events=MarketEvents(tag="event"))
     served.dialect = SandboxDialect(market_data=forms)
     async with dialed(served.endpoints.market_data, forms) as peer:
